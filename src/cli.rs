@@ -1,0 +1,355 @@
+//! What was typed, and what it means: flags come before variables, variables before the file
+//! `tatmig.toml`, the file before the defaults. The only place that knows clap and toml.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tatmig::fleet::{DEFAULT_JOBS, Selection};
+use tatmig::{Layout, Links, Pattern};
+
+/// Migrate a fleet of SQLite databases, one per user, from one markdown document.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  tatmig demo                       make a small fleet and upgrade it
+  tatmig lint                       what is wrong or risky in MIGRATIONS.md
+  tatmig upgrade --all-users        the system database, then every user's
+  tatmig status                     where every database stands
+
+Exit status: 0 done, 1 a database failed or has problems, 2 wrong usage or a document that cannot
+be used, 3 something is pending (status --exit-code), 129/130/143 ended by a signal."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+#[allow(clippy::struct_excessive_bools)] // flags, as typed
+pub(crate) struct Global {
+    /// The document [default: MIGRATIONS.md]
+    #[arg(short, long, global = true, env = "TATMIG_FILE", value_name = "PATH", hide_env = true)]
+    file: Option<PathBuf>,
+    /// The system database [default: system.db]
+    #[arg(long, global = true, env = "TATMIG_SYSTEM_DB", value_name = "PATH", hide_env = true)]
+    system_db: Option<PathBuf>,
+    /// The directory of the user databases [default: .]
+    #[arg(long, global = true, env = "TATMIG_USERS_DIR", value_name = "DIR", hide_env = true)]
+    users_dir: Option<PathBuf>,
+    /// How their files are named [default: {username}_longterm.db]
+    #[arg(
+        long,
+        global = true,
+        env = "TATMIG_USER_PATTERN",
+        value_name = "PATTERN",
+        hide_env = true
+    )]
+    user_pattern: Option<String>,
+    /// Settings in TOML [default: tatmig.toml, if it is there]
+    #[arg(long, global = true, env = "TATMIG_CONFIG", value_name = "PATH", hide_env = true)]
+    config: Option<PathBuf>,
+    /// Open user databases that are symbolic links
+    #[arg(long, global = true, env = "TATMIG_FOLLOW_SYMLINKS", value_parser = BoolishValueParser::new(), hide_env = true)]
+    follow_symlinks: bool,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, env = "TATMIG_QUIET", value_parser = BoolishValueParser::new(), hide_env = true)]
+    quiet: bool,
+    /// Name every database
+    #[arg(short, long, global = true, env = "TATMIG_VERBOSE", value_parser = BoolishValueParser::new(), conflicts_with = "quiet", hide_env = true)]
+    verbose: bool,
+    /// When to use colours [default: auto]
+    #[arg(long, global = true, env = "TATMIG_COLOR", value_name = "WHEN", hide_env = true)]
+    color: Option<When>,
+    /// Print one JSON document
+    #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env = true)]
+    json: bool,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum When {
+    /// On a terminal.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring databases to head: the system database first, then the users named
+    #[command(visible_aliases = ["up", "migrate"], after_help = "\
+Examples:
+  tatmig upgrade --all-users                 everything to head
+  tatmig upgrade --user ann --user bob       the system database and two users
+  tatmig upgrade --all-users --dry-run       print what would run; touch nothing
+  tatmig upgrade --all-users --canary 5      five users first, the rest only if they succeed
+  tatmig upgrade --to 0.3.20 --all-users     not further than that version
+
+Each database is migrated in one transaction, or not touched. Run it again to finish what failed.")]
+    Upgrade(Upgrade),
+    /// Tell the version of every database and what is pending
+    #[command(visible_aliases = ["info", "current"], after_help = "\
+Examples:
+  tatmig status                  past 30 databases: counts, and those that differ from the most
+  tatmig status -v               every database
+  tatmig status --exit-code      exit status 3 if anything is pending")]
+    Status {
+        /// Exit with 3 if anything is pending
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// List the document's migrations, or what one database went through
+    #[command(after_help = "\
+Examples:
+  tatmig history                 the document's migrations, newest last
+  tatmig history --user ann      what ann's database went through")]
+    History {
+        /// What this user's database went through
+        #[arg(long, value_name = "NAME", conflicts_with = "system")]
+        user: Option<OsString>,
+        /// What the system database went through
+        #[arg(long)]
+        system: bool,
+    },
+    /// Tell everything that is wrong or risky in the document, without a database
+    #[command(after_help = "\
+Examples:
+  tatmig lint                        exit status 2 where upgrade would refuse the document
+  tatmig lint --deny warnings        exit status 1 for any warning
+  tatmig lint --deny stray-fence     exit status 1 for one kind of warning")]
+    Lint {
+        /// Fail with exit status 1 for this warning, or for all `warnings`
+        #[arg(long, value_name = "RULE")]
+        deny: Vec<String>,
+    },
+    /// Make the system database, and the users named, at head
+    #[command(after_help = "\
+Examples:
+  tatmig init                    make system.db
+  tatmig init --user ann         make system.db if it is missing, and ann's database")]
+    Init {
+        /// Make this user's database
+        #[arg(long = "user", value_name = "NAME")]
+        users: Vec<OsString>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Run a seed block, `[user:seed:NAME:start]`, in a transaction; it has no version
+    #[command(after_help = "\
+Examples:
+  tatmig seed settings                     the system part of the seed `settings`
+  tatmig seed sample-data --user ann       its system part, and its user part for ann")]
+    Seed {
+        /// The seeds to run, in this order
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        users: Users,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Make a small fleet with data in it, upgrade it, and leave it there to be played with
+    #[command(after_help = "\
+Examples:
+  tatmig demo                    in ./tatmig-demo, or the next free name
+  tatmig demo /tmp/fleet         in a directory of your own")]
+    Demo {
+        /// The directory to make
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Users {
+    /// Every user database that is found
+    #[arg(long, conflicts_with = "users")]
+    all_users: bool,
+    /// This user's database; may be given several times
+    #[arg(long = "user", value_name = "NAME")]
+    users: Vec<OsString>,
+}
+
+impl Users {
+    pub(crate) fn selection(&self) -> Selection {
+        match (self.all_users, self.users.as_slice()) {
+            (true, _) => Selection::All,
+            (false, []) => Selection::None,
+            (false, names) => Selection::Named(names.to_vec()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Wait {
+    /// How long to wait for a database that another program has locked, in seconds [default: 10]
+    #[arg(long, value_name = "SECONDS", env = "TATMIG_BUSY_TIMEOUT", hide_env = true, value_parser = seconds)]
+    busy_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    /// Go no further than this version
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) users: Users,
+    /// Print the SQL that would run, and touch nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How many databases are migrated at once [default: 32, as the descriptor limit allows]
+    #[arg(long, value_name = "N", env = "TATMIG_JOBS", hide_env = true)]
+    jobs: Option<NonZeroUsize>,
+    /// Start no further database after one has failed
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Migrate this many users first, and go on only if all of them succeed
+    #[arg(long, value_name = "N")]
+    pub(crate) canary: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 =
+        text.parse().map_err(|_| "a number of seconds, such as 10 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// `tatmig.toml`: every key may be missing, and no other may be there.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    file: Option<PathBuf>,
+    system_db: Option<PathBuf>,
+    users_dir: Option<PathBuf>,
+    user_pattern: Option<String>,
+    follow_symlinks: Option<bool>,
+    quiet: Option<bool>,
+    verbose: Option<bool>,
+    color: Option<When>,
+    json: Option<bool>,
+    jobs: Option<NonZeroUsize>,
+    busy_timeout: Option<f64>,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Volume {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// The form of the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// What was meant.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) file: PathBuf,
+    pub(crate) layout: Layout,
+    pub(crate) volume: Volume,
+    pub(crate) color: When,
+    pub(crate) format: Format,
+    jobs: Option<NonZeroUsize>,
+    busy_timeout: Duration,
+}
+
+impl Settings {
+    /// Puts flags and variables over the settings file and the defaults.
+    pub(crate) fn resolve(global: &Global) -> anyhow::Result<Self> {
+        let keys = Keys::load(global.config.as_deref())?;
+        let pattern = global
+            .user_pattern
+            .clone()
+            .or(keys.user_pattern)
+            .unwrap_or_else(|| "{username}_longterm.db".to_owned());
+        let path = |flag: &Option<PathBuf>, key: Option<PathBuf>, default: &str| {
+            flag.clone().or(key).unwrap_or_else(|| PathBuf::from(default))
+        };
+        let links = if global.follow_symlinks || keys.follow_symlinks == Some(true) {
+            Links::Follow
+        } else {
+            Links::Refuse
+        };
+        let volume = match (global.quiet, global.verbose, keys.quiet, keys.verbose) {
+            (true, ..) => Volume::Quiet,
+            (_, true, ..) => Volume::Verbose,
+            (.., Some(true), _) => Volume::Quiet,
+            (.., Some(true)) => Volume::Verbose,
+            _ => Volume::Normal,
+        };
+        let json = global.json || keys.json == Some(true);
+        let busy_timeout = keys.busy_timeout.unwrap_or(10.0);
+        Ok(Self {
+            file: path(&global.file, keys.file, "MIGRATIONS.md"),
+            layout: Layout {
+                system_db: path(&global.system_db, keys.system_db, "system.db"),
+                users_dir: path(&global.users_dir, keys.users_dir, "."),
+                pattern: pattern.parse::<Pattern>()?,
+                links,
+            },
+            volume,
+            color: global.color.or(keys.color).unwrap_or_default(),
+            format: if json { Format::Json } else { Format::Text },
+            jobs: keys.jobs,
+            busy_timeout: Duration::try_from_secs_f64(busy_timeout)
+                .with_context(|| format!("`busy_timeout = {busy_timeout}` in tatmig.toml"))?,
+        })
+    }
+
+    pub(crate) fn jobs(&self, upgrade: &Upgrade) -> usize {
+        upgrade.jobs.or(self.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get)
+    }
+
+    pub(crate) fn busy_timeout(&self, wait: Wait) -> Duration {
+        wait.busy_timeout.unwrap_or(self.busy_timeout)
+    }
+
+    /// For commands that only read: there is no flag, and the file's value holds.
+    pub(crate) fn reading_timeout(&self) -> Duration {
+        self.busy_timeout
+    }
+}
+
+impl Keys {
+    fn load(named: Option<&Path>) -> anyhow::Result<Self> {
+        let path = named.unwrap_or(Path::new("tatmig.toml"));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+                return Ok(Self::default());
+            }
+            Err(error) => bail!("the settings file `{}` cannot be read: {error}", path.display()),
+        };
+        let mut keys: Self = toml::from_str(&text)
+            .with_context(|| format!("in the settings file `{}`", path.display()))?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        for path in [&mut keys.file, &mut keys.system_db, &mut keys.users_dir].into_iter().flatten()
+        {
+            *path = base.join(&*path);
+            if path.as_os_str().is_empty() {
+                *path = PathBuf::from(".");
+            }
+        }
+        Ok(keys)
+    }
+}

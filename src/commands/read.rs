@@ -1,0 +1,69 @@
+//! `status` and `history`: databases are opened read-only, and not a byte beside them changes.
+
+use std::ffi::OsString;
+
+use tatmig::Scope;
+use tatmig::fleet::{DEFAULT_JOBS, Fleet, Selection, workers};
+
+use super::Tools;
+use crate::report::ExitCodeAsked;
+
+/// Where every database stands.
+pub(super) fn status(tools: Tools<'_>, exit_code: bool) -> anyhow::Result<u8> {
+    let text = tools.text()?;
+    let changelog = match tools.changelog(&text) {
+        Ok(changelog) => changelog,
+        Err(status) => return Ok(status),
+    };
+    let has = |scope| changelog.has(scope);
+    let fleet = Fleet::discover(&tools.settings.layout, has, &Selection::All)?;
+    let patience = tools.patience(tools.settings.reading_timeout());
+    let members: Vec<_> = fleet.members().collect();
+    let bar = tools.report.progress(members.len());
+    let at = (workers(DEFAULT_JOBS), &patience);
+    let head = (&changelog, changelog.head_position());
+    let statuses = fleet.status(head, at, &mut || bar.inc(1));
+    bar.finish_and_clear();
+    for remark in &fleet.remarks {
+        tools.report.remark(remark);
+    }
+    let told: Vec<_> = members
+        .into_iter()
+        .zip(&statuses)
+        .filter_map(|(member, status)| Some((member, status.as_ref()?)))
+        .collect();
+    let asked = if exit_code { ExitCodeAsked::Yes } else { ExitCodeAsked::No };
+    Ok(tools.report.statuses(&changelog, &told, asked))
+}
+
+/// The document's migrations, or those of one database.
+pub(super) fn history(
+    tools: Tools<'_>,
+    (user, system): (Option<OsString>, bool),
+) -> anyhow::Result<u8> {
+    let layout = &tools.settings.layout;
+    let member = match user {
+        Some(user) => {
+            let only_users = |scope| scope == Scope::User;
+            let fleet = Fleet::discover(layout, only_users, &Selection::Named(vec![user]))?;
+            fleet.users.into_iter().next()
+        }
+        None if system => {
+            let only_system = |scope| scope == Scope::System;
+            Fleet::discover(layout, only_system, &Selection::None)?.system
+        }
+        None => None,
+    };
+    let Some(member) = member else {
+        let text = tools.text()?;
+        return Ok(match tools.changelog(&text) {
+            Ok(changelog) => tools.report.changelog(&changelog),
+            Err(status) => status,
+        });
+    };
+    let patience = tools.patience(tools.settings.reading_timeout());
+    match member.records(&patience) {
+        Ok(records) => Ok(tools.report.records(&member, &records)),
+        Err(failure) => Ok(tools.report.unreadable(&member, &failure)),
+    }
+}

@@ -1,0 +1,118 @@
+//! `upgrade` and `seed`: run the document's SQL on the fleet.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use tatmig::fleet::{Fleet, OnFailure, Options, workers};
+use tatmig::{Failure, Ready, Refusal, Scope, Verdict};
+
+use super::Tools;
+use crate::cli::{Upgrade, Users, Wait};
+use crate::report::Kept;
+
+pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
+    let text = tools.text()?;
+    let changelog = match tools.changelog(&text) {
+        Ok(changelog) => changelog,
+        Err(status) => return Ok(status),
+    };
+    let target = changelog.target(arguments.to.as_deref())?;
+    let has = |scope| changelog.has(scope);
+    let fleet = Fleet::discover(&tools.settings.layout, has, &arguments.users.selection())?;
+    let replay = match tools.replay(&changelog, target)? {
+        Ok(replay) => replay,
+        Err(status) => return Ok(status),
+    };
+    let ready = Ready::new(&changelog, &replay, target);
+    let options = Options {
+        jobs: workers(tools.settings.jobs(arguments)),
+        on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
+        canary: arguments.canary,
+        patience: tools.patience(tools.settings.busy_timeout(arguments.wait)),
+    };
+    let members = fleet.members().count();
+    let bar = tools.report.progress(members);
+    if arguments.dry_run {
+        let at = (options.jobs, &options.patience);
+        let statuses = fleet.status((&changelog, target), at, &mut || bar.inc(1));
+        bar.finish_and_clear();
+        return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));
+    }
+    let outcome = fleet.upgrade(&ready, &options, &mut |_, _| bar.inc(1));
+    bar.finish_and_clear();
+    let kept = kept(&fleet, outcome.system.iter().chain(&outcome.users), (&ready, &options));
+    let target = ready.target().to_string();
+    Ok(tools.report.upgraded((&fleet, &outcome), (changelog.source(), &target), &kept))
+}
+
+/// What the system database kept of migrations that were edited since, beside what they are now.
+fn kept<'v>(
+    fleet: &Fleet,
+    verdicts: impl Iterator<Item = &'v Verdict>,
+    (ready, options): (&Ready<'_, '_>, &Options),
+) -> Kept {
+    let mut kept = Kept::new();
+    let Some(system) = &fleet.system else { return kept };
+    let mut seen = BTreeSet::new();
+    for (verdict, member) in verdicts.zip(fleet.members()) {
+        let Verdict::Failed { failure: Failure::Refused(Refusal::Edited { edits }), .. } = verdict
+        else {
+            continue;
+        };
+        for edit in edits {
+            if seen.insert(edit.recorded.clone())
+                && let Some(changes) =
+                    ready.changes(edit, member.scope, (system, &options.patience))
+            {
+                kept.insert(edit.recorded.clone(), changes);
+            }
+        }
+    }
+    kept
+}
+
+/// Runs seed blocks, in the order named: each on the system database, then on the users.
+pub(super) fn seed(
+    tools: Tools<'_>,
+    names: &[String],
+    (users, wait): (&Users, Wait),
+) -> anyhow::Result<u8> {
+    let text = tools.text()?;
+    let changelog = match tools.changelog(&text) {
+        Ok(changelog) => changelog,
+        Err(status) => return Ok(status),
+    };
+    for name in names {
+        if !changelog.seeds().iter().any(|seed| seed.name == *name) {
+            let mut known: Vec<&str> =
+                changelog.seeds().iter().map(|seed| seed.name.as_str()).collect();
+            known.dedup();
+            match known.as_slice() {
+                [] => bail!(
+                    "the document has no seed block; one is tagged `-- [user:seed:{name}:start]`"
+                ),
+                known => {
+                    bail!("the document has no seed `{name}`; it has `{}`", known.join("`, `"))
+                }
+            }
+        }
+    }
+    let wanted = |scope: Scope| {
+        changelog.seeds().iter().any(|seed| seed.scope == scope && names.contains(&seed.name))
+    };
+    let fleet = Fleet::discover(&tools.settings.layout, wanted, &users.selection())?;
+    let target = changelog.head_position();
+    let replay = match tools.replay(&changelog, target)? {
+        Ok(replay) => replay,
+        Err(status) => return Ok(status),
+    };
+    let ready = Ready::new(&changelog, &replay, target);
+    let options = Options {
+        jobs: workers(tatmig::fleet::DEFAULT_JOBS),
+        on_failure: OnFailure::GoOn,
+        canary: None,
+        patience: tools.patience(tools.settings.busy_timeout(wait)),
+    };
+    let outcome = fleet.seed(&ready, (names, &options), &mut |_, _| {});
+    Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))
+}

@@ -1,0 +1,324 @@
+//! One database, one transaction: lock, look again, run every step, check, record, commit. Any
+//! error rolls all of it back.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Instant;
+
+use rusqlite::Connection;
+
+use super::foreign_keys::Census;
+use super::guard::Guard;
+use super::history::{self, State};
+use super::order::{ColumnChange, Done, Ending, Order, Statement};
+use super::schema::Table;
+use super::{DatabaseError, message};
+use crate::document::source::Piece;
+use crate::document::sql;
+
+/// How many of the foreign keys that a run broke are told.
+const BROKEN_SHOWN: usize = 5;
+
+/// Applies an order on a connection whose foreign keys are off. `stop` is asked between
+/// statements.
+pub(crate) fn apply(
+    connection: &Connection,
+    guard: &Guard,
+    (order, expected): (&Order<'_>, &State),
+    stop: &dyn Fn() -> bool,
+) -> Result<Done, DatabaseError> {
+    let started = Instant::now();
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let run = Run { connection, guard, order, stop };
+    let result = run.inside(expected).and_then(|notes| {
+        if stop() {
+            return Err(DatabaseError::Interrupted);
+        }
+        match order.ending {
+            Ending::Commit => connection.execute_batch("COMMIT")?,
+        }
+        Ok(Done { notes, duration: started.elapsed() })
+    });
+    if result.is_err() && !connection.is_autocommit() {
+        // A rollback can only fail when there is nothing left to roll back.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    result
+}
+
+struct Run<'r> {
+    connection: &'r Connection,
+    guard: &'r Guard,
+    order: &'r Order<'r>,
+    stop: &'r dyn Fn() -> bool,
+}
+
+impl Run<'_> {
+    /// Everything between BEGIN and COMMIT; returns the notes.
+    fn inside(&self, expected: &State) -> Result<Vec<String>, DatabaseError> {
+        let (connection, order) = (self.connection, self.order);
+        if !history::state(connection)?.same_as(expected) {
+            return Err(DatabaseError::Moved);
+        }
+        if order.steps.iter().any(|step| step.entry.is_some()) {
+            history::create(connection)?;
+        }
+        let columns = self.columns_before()?;
+        let before = Census::take(connection, &order.touched)?;
+        let mut notes = Vec::new();
+        for step in &order.steps {
+            let started = Instant::now();
+            let mut satisfied = Vec::new();
+            for statement in &step.script.statements {
+                if (self.stop)() {
+                    return Err(DatabaseError::Interrupted);
+                }
+                satisfied.extend(self.statement(statement, &step.label, &columns)?);
+            }
+            if step.script.leaves_state {
+                put_back(connection)?;
+            }
+            let note = (!satisfied.is_empty()).then(|| satisfied.join("; "));
+            if let Some(entry) = &step.entry {
+                let how = (started.elapsed(), note.as_deref());
+                history::append(connection, order.scope, entry, how)?;
+            }
+            history::keep(connection, &step.applied)?;
+            notes.extend(note);
+        }
+        self.check_keys(&before, &mut notes)?;
+        let missing = order.effects.missing_from(connection)?;
+        if !missing.is_empty() {
+            return Err(DatabaseError::Effects { missing });
+        }
+        Ok(notes)
+    }
+
+    /// The tables that steps add columns to or drop them from, as they were before the run.
+    fn columns_before(&self) -> Result<BTreeMap<String, Table>, DatabaseError> {
+        let mut tables = BTreeMap::new();
+        let statements = self.order.steps.iter().flat_map(|step| &step.script.statements);
+        for change in statements.filter_map(|statement| statement.column.as_ref()) {
+            let name = change.table().to_ascii_lowercase();
+            if !tables.contains_key(&name) {
+                tables.insert(name, Table::read(self.connection, change.table())?);
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Runs one statement; returns a note if what it does had been done before this run.
+    fn statement(
+        &self,
+        statement: &Statement<'_>,
+        migration: &str,
+        before: &BTreeMap<String, Table>,
+    ) -> Result<Option<String>, DatabaseError> {
+        self.guard.raise();
+        let result = step(self.connection, statement.sql.text());
+        self.guard.lower();
+        let migration = migration.to_owned();
+        if self.connection.is_autocommit() {
+            let (message, span) = match result {
+                Err(error) => (message(&error), error_span(&statement.sql, &error)),
+                Ok(()) => ("it committed".to_owned(), whole_span(&statement.sql)),
+            };
+            return Err(DatabaseError::EndedTransaction { migration, message, span });
+        }
+        let Err(error) = result else { return Ok(None) };
+        let span = error_span(&statement.sql, &error);
+        if let Some(message) = self.guard.refused() {
+            return Err(DatabaseError::Statement { migration, message, span });
+        }
+        if let Some(change) = &statement.column {
+            let table = before.get(&change.table().to_ascii_lowercase());
+            if let Some(note) = self.satisfied(change, table, &error, (&migration, &span))? {
+                return Ok(Some(note));
+            }
+        }
+        Err(match DatabaseError::from(error) {
+            DatabaseError::Sqlite(error) => {
+                DatabaseError::Statement { migration, message: message(&error), span }
+            }
+            other => other,
+        })
+    }
+
+    /// Whether a failed ADD or DROP COLUMN had been done before this run, to the same end.
+    fn satisfied(
+        &self,
+        change: &ColumnChange,
+        before: Option<&Table>,
+        error: &rusqlite::Error,
+        (migration, span): (&str, &Range<usize>),
+    ) -> Result<Option<String>, DatabaseError> {
+        let Some(before) = before.filter(|table| !table.columns.is_empty()) else {
+            return Ok(None);
+        };
+        let message = message(error);
+        match change {
+            ColumnChange::Added { table, definition }
+                if message.starts_with("duplicate column name") =>
+            {
+                let column = &definition.column.name;
+                if before.column(column).is_none() {
+                    return Ok(None);
+                }
+                let Some(found) = Table::read(self.connection, table)?.definition(column) else {
+                    return Ok(None);
+                };
+                if definition.matches(&found) {
+                    return Ok(Some(format!("column `{table}.{column}` was already there")));
+                }
+                Err(DatabaseError::ColumnDiffers {
+                    migration: migration.to_owned(),
+                    table: table.clone(),
+                    column: column.clone(),
+                    found: found.to_string(),
+                    expected: definition.to_string(),
+                    span: span.clone(),
+                })
+            }
+            ColumnChange::Dropped { table, column }
+                if message.starts_with("no such column") && before.column(column).is_none() =>
+            {
+                Ok(Some(format!("column `{table}.{column}` was already gone")))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn check_keys(&self, before: &Census, notes: &mut Vec<String>) -> Result<(), DatabaseError> {
+        let order = self.order;
+        if order.touched.is_empty() {
+            return Ok(());
+        }
+        let mut touched = order.touched.clone();
+        touched.extend(order.renames.iter().map(|(_, to)| to.clone()));
+        let after = Census::take(self.connection, &touched)?;
+        let (mut broken, rows) = after.new_since(before, &order.renames);
+        if rows > 0 {
+            if broken.len() > BROKEN_SHOWN {
+                let more = broken.len() - BROKEN_SHOWN;
+                broken.truncate(BROKEN_SHOWN);
+                broken.push(format!("and {more} more"));
+            }
+            return Err(DatabaseError::ForeignKeys { broken, rows });
+        }
+        if after.total() > 0 {
+            let rows = after.total();
+            let noun = if rows == 1 { "row refers" } else { "rows refer" };
+            notes.push(format!("{rows} {noun} to parents that were missing before already"));
+        }
+        for key in after.unusable.difference(&before.unusable) {
+            notes.push(format!(
+                "SQLite cannot use the foreign key {key}: its parent columns are not unique"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Runs a statement to its end, whether it returns rows or not.
+pub(crate) fn step(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.raw_query();
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// Takes back what a block may have left on the connection, so that each block starts as it
+/// would alone.
+pub(crate) fn put_back(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
+    let mut leftovers = connection.prepare(
+        "SELECT type, name FROM sqlite_temp_schema WHERE type IN ('table', 'view', 'trigger') \
+         AND name NOT LIKE 'sqlite$_%' ESCAPE '$' ORDER BY type = 'table'",
+    )?;
+    let leftovers: Vec<(String, String)> = leftovers
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (kind, name) in leftovers {
+        connection.execute_batch(&format!("DROP {kind} IF EXISTS temp.{}", sql::quote(&name)))?;
+    }
+    Ok(())
+}
+
+/// The part of the document that an error is about: the token that SQLite points at, else the
+/// name in its message, else the statement's first line.
+pub(crate) fn error_span(statement: &Piece<'_>, error: &rusqlite::Error) -> Range<usize> {
+    let text = statement.text();
+    if let rusqlite::Error::SqlInputError { offset, .. } = error
+        && let Ok(at) = usize::try_from(*offset)
+        && at < text.len()
+        && let Some(token) = sql::tokens(text, at).next()
+    {
+        return statement.span(token.range);
+    }
+    let message = message(error).to_lowercase();
+    let named: Vec<&str> = message
+        .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+        .filter(|word| !NOT_NAMES.contains(word) && word.len() > 1 || word.len() == 1)
+        .collect();
+    let is_named = |token: &sql::Token| {
+        let name = text[token.range.clone()].trim_matches(['"', '`', '[', ']']).to_lowercase();
+        matches!(token.kind, sql::Kind::Word | sql::Kind::Quoted)
+            && !NOT_NAMES.contains(&name.as_str())
+            && named.contains(&name.as_str())
+    };
+    let found = sql::tokens(text, 0).find(is_named);
+    found.map_or_else(|| whole_span(statement), |token| statement.span(token.range))
+}
+
+/// Words of SQLite's messages that are no names.
+const NOT_NAMES: &[&str] = &[
+    "a",
+    "after",
+    "already",
+    "another",
+    "be",
+    "cannot",
+    "check",
+    "column",
+    "constraint",
+    "create",
+    "default",
+    "drop",
+    "duplicate",
+    "error",
+    "exists",
+    "failed",
+    "foreign",
+    "has",
+    "in",
+    "index",
+    "is",
+    "key",
+    "name",
+    "no",
+    "not",
+    "null",
+    "of",
+    "on",
+    "primary",
+    "such",
+    "table",
+    "the",
+    "there",
+    "to",
+    "transaction",
+    "trigger",
+    "unique",
+    "use",
+    "used",
+    "view",
+    "with",
+];
+
+/// A statement's first line.
+pub(crate) fn whole_span(statement: &Piece<'_>) -> Range<usize> {
+    let text = statement.text();
+    let end = text.find('\n').unwrap_or(text.len());
+    statement.span(0..text[..end].trim_end().len().max(1).min(text.len()))
+}

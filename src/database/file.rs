@@ -1,0 +1,262 @@
+//! A database that is a SQLite file: looked at before SQLite touches it, opened as found, read
+//! without a trace.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::apply::apply;
+use super::guard::Guard;
+use super::history::{self, Record, State};
+use super::order::{Done, Order};
+use super::{Database, DatabaseError, locks};
+
+/// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
+/// is a fifth faster.
+const SCRATCH_IN_MEMORY_BELOW: u64 = 64 << 20;
+
+/// How often a long statement asks whether to stop, in SQLite's virtual machine instructions:
+/// some hundred times a second.
+pub(crate) const STOP_CHECK_INTERVAL: i32 = 20_000;
+
+/// How long to wait for locks, and the flag that ends all waiting and running.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// How long a lock of another program is waited for.
+    pub busy_timeout: Duration,
+    /// Once set, nothing is waited for and nothing runs on.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Patience {
+    /// Whether the flag is set.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// An open database file.
+pub(crate) struct SqliteFile {
+    connection: Connection,
+    guard: Guard,
+    path: PathBuf,
+    patience: Patience,
+}
+
+/// What the first bytes of a file tell.
+struct Header {
+    size: u64,
+    wal: bool,
+}
+
+impl SqliteFile {
+    /// Opens a file for migration. It must be there, and a database or empty.
+    pub(crate) fn open(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
+        let header = inspect(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let file = Self::connect(path, &plain_name(path), flags, patience)?;
+        let scratch =
+            if header.size < SCRATCH_IN_MEMORY_BELOW { "PRAGMA temp_store = MEMORY;" } else { "" };
+        file.connection.execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))?;
+        if file.connection.is_readonly("main")? {
+            return Err(DatabaseError::Io {
+                what: "the file cannot be written".to_owned(),
+                source: io::ErrorKind::PermissionDenied.into(),
+            });
+        }
+        Ok(file)
+    }
+
+    /// Reads from a file and leaves no trace beside it. `read` may be called twice.
+    pub(crate) fn read<T>(
+        path: &Path,
+        patience: &Patience,
+        read: impl Fn(&mut Self) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        let header = inspect(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // To read a database in WAL mode, SQLite makes its two side files, and a reader without
+        // the right to write leaves them behind. Without a WAL the main file is all there is.
+        if header.wal && !side_file(path, "-wal").exists() {
+            let uri = immutable_uri(path)?;
+            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+            let result = Self::connect(path, Path::new(&uri), flags, patience)
+                .and_then(|mut file| read(&mut file));
+            match result {
+                Ok(value) if !side_file(path, "-wal").exists() => return Ok(value),
+                Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
+                _ => {}
+            }
+        }
+        let mut file = Self::connect(path, &plain_name(path), flags, patience)?;
+        read(&mut file).map_err(|error| file.named(error))
+    }
+
+    fn connect(
+        path: &Path,
+        name: &Path,
+        flags: OpenFlags,
+        patience: &Patience,
+    ) -> Result<Self, DatabaseError> {
+        let mut connection = Connection::open_with_flags(name, flags)?;
+        harden(&connection)?;
+        let stop = patience.stop.clone();
+        connection
+            .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
+        wait_when_busy(&mut connection, patience.clone())?;
+        let guard = Guard::install(&mut connection)?;
+        Ok(Self { connection, guard, path: path.to_owned(), patience: patience.clone() })
+    }
+
+    /// Adds to a busy error who is in the way.
+    fn named(&self, error: DatabaseError) -> DatabaseError {
+        match error {
+            DatabaseError::Busy { .. } if self.patience.stopped() => DatabaseError::Interrupted,
+            DatabaseError::Busy { holder: None } => {
+                DatabaseError::Busy { holder: locks::holder(&self.path) }
+            }
+            error => error,
+        }
+    }
+}
+
+impl Database for SqliteFile {
+    fn state(&mut self) -> Result<State, DatabaseError> {
+        history::state(&self.connection).map_err(|error| self.named(error))
+    }
+
+    fn records(&mut self) -> Result<Vec<Record>, DatabaseError> {
+        history::records(&self.connection).map_err(|error| self.named(error))
+    }
+
+    fn kept(&mut self, checksum: &str) -> Result<Option<String>, DatabaseError> {
+        Ok(history::kept(&self.connection, checksum)?)
+    }
+
+    fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
+        let stop = || self.patience.stopped();
+        apply(&self.connection, &self.guard, (order, expected), &stop)
+            .map_err(|error| self.named(error))
+    }
+}
+
+/// The settings that every connection of tatmig's has: foreign keys off (they are checked once,
+/// at the end), `sqlite_schema` out of reach, nothing in the schema trusted.
+pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(())
+}
+
+/// Waits for a lock in small steps, so that an interrupt ends the waiting.
+fn wait_when_busy(connection: &mut Connection, patience: Patience) -> rusqlite::Result<()> {
+    let mut since = Instant::now();
+    connection.busy_handler(Some(move |tries: i32| {
+        if tries == 0 {
+            since = Instant::now();
+        }
+        if patience.stopped() || since.elapsed() >= patience.busy_timeout {
+            return false;
+        }
+        let pause = [1, 2, 5, 10, 15, 20, 25];
+        let step = usize::try_from(tries).unwrap_or(0).min(pause.len() - 1);
+        let left = patience.busy_timeout.saturating_sub(since.elapsed());
+        std::thread::sleep(Duration::from_millis(pause[step]).min(left));
+        true
+    }))
+}
+
+/// Looks at a file before SQLite does. The file is closed again before SQLite opens it: closing
+/// it later would drop SQLite's locks.
+fn inspect(path: &Path) -> Result<Header, DatabaseError> {
+    const SIZE: usize = 100;
+    let io = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
+        _ => DatabaseError::Io { what: "the file cannot be read".to_owned(), source },
+    };
+    let not = |reason: &str| Err(DatabaseError::NotADatabase { reason: reason.to_owned() });
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if !metadata.is_file() {
+        return not("not a regular file");
+    }
+    let size = metadata.len();
+    if size == 0 {
+        return Ok(Header { size, wal: false });
+    }
+    let mut header = [0; SIZE];
+    let mut read = 0;
+    let mut file = File::open(path).map_err(io)?;
+    while read < SIZE {
+        match file.read(&mut header[read..]).map_err(io)? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    drop(file);
+    if !header.starts_with(b"SQLite format 3\0") {
+        return not("this is not a SQLite database: it does not begin with SQLite's header");
+    }
+    if read < SIZE {
+        return not("this is not a whole SQLite database: its header is cut off");
+    }
+    let number = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let wal = header[18] == 2 || header[19] == 2;
+    // Only where both change counters agree does the page count hold, and a journal or WAL
+    // beside the file may still change it.
+    let counts = number(24) == number(92);
+    let journalled = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();
+    let told = u64::from(number(28)) * page_size;
+    if counts && size < told && !journalled() {
+        return Err(DatabaseError::NotADatabase {
+            reason: format!(
+                "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"
+            ),
+        });
+    }
+    Ok(Header { size, wal })
+}
+
+/// The journal, WAL or shared memory file beside a database.
+pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// A path that SQLite cannot take for a URI or a special name: `file:x` is a file's name here.
+fn plain_name(path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
+}
+
+/// tatmig's own URI of a file that nobody writes to while it is read.
+fn immutable_uri(path: &Path) -> Result<String, DatabaseError> {
+    let absolute = std::path::absolute(path).map_err(|source| DatabaseError::Io {
+        what: "the working directory is not known".to_owned(),
+        source,
+    })?;
+    let mut uri = "file://".to_owned();
+    for byte in absolute.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
+                uri.push(char::from(*byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    Ok(uri)
+}

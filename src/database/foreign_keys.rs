@@ -1,0 +1,238 @@
+//! Foreign keys before and after: the violations among the tables that a run touches, as a
+//! multiset, so that what was broken for years is told apart from what a migration broke.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, ErrorCode};
+
+use super::schema::{self, ForeignKey, Table};
+use crate::document::sql;
+
+/// A row whose parent is missing: child table, key values, parent table; names in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Violation {
+    child: String,
+    key: Vec<String>,
+    parent: String,
+}
+
+/// What a look at the foreign keys found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Census {
+    counts: BTreeMap<Violation, usize>,
+    /// Keys that SQLite cannot use, each in words.
+    pub(crate) unusable: BTreeSet<String>,
+}
+
+impl Census {
+    /// Counts the violations of the `touched` tables (lower case) and of those that refer to them.
+    pub(crate) fn take(
+        connection: &Connection,
+        touched: &BTreeSet<String>,
+    ) -> rusqlite::Result<Self> {
+        let mut census = Self::default();
+        if touched.is_empty() {
+            return Ok(census);
+        }
+        for (table, keys) in keys_by_table(connection)? {
+            let involved = touched.contains(&table.to_ascii_lowercase())
+                || keys.iter().any(|key| touched.contains(&key.parent.to_ascii_lowercase()));
+            if involved {
+                census.count(connection, &table, &keys)?;
+            }
+        }
+        Ok(census)
+    }
+
+    fn count(
+        &mut self,
+        connection: &Connection,
+        table: &str,
+        keys: &[ForeignKey],
+    ) -> rusqlite::Result<()> {
+        // SQLite's own check is exact and finds most tables clean; but it stops at the first key
+        // that it cannot use, and does not tell the key values.
+        match is_clean(connection, table) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {}
+            Err(error) => return Err(error),
+        }
+        for key in keys {
+            let Some(parent_columns) = usable(connection, key)? else {
+                self.unusable.insert(format!("`{table}` {key}"));
+                continue;
+            };
+            let columns = |alias: &str, names: &[String]| -> Vec<String> {
+                names.iter().map(|name| format!("{alias}.{}", sql::quote(name))).collect()
+            };
+            let child = columns("c", &key.columns);
+            let parent_exists = parent_columns.is_some();
+            let orphaned = match &parent_columns {
+                Some(parent) => format!(
+                    "NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
+                    sql::quote(&key.parent),
+                    columns("p", parent)
+                        .iter()
+                        .zip(&child)
+                        .map(|(parent, child)| format!("{parent} = {child}"))
+                        .collect::<Vec<_>>()
+                        .join(" AND ")
+                ),
+                None => "1".to_owned(),
+            };
+            let not_null: Vec<String> =
+                child.iter().map(|column| format!("{column} IS NOT NULL")).collect();
+            let mut statement = connection.prepare(&format!(
+                "SELECT {} FROM {} c WHERE {} AND {orphaned}",
+                child.join(", "),
+                sql::quote(table),
+                not_null.join(" AND "),
+            ))?;
+            debug_assert!(parent_exists || orphaned == "1");
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let values = (0..child.len())
+                    .map(|column| row.get::<_, Value>(column).map(|value| shown(&value)))
+                    .collect::<rusqlite::Result<_>>()?;
+                *self
+                    .counts
+                    .entry(Violation {
+                        child: table.to_ascii_lowercase(),
+                        key: values,
+                        parent: key.parent.to_ascii_lowercase(),
+                    })
+                    .or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many rows lack their parent.
+    pub(crate) fn total(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    /// The violations that were not there before, in words, and how many rows they are. Tables
+    /// renamed by the run carry their old violations with them.
+    pub(crate) fn new_since(
+        &self,
+        before: &Self,
+        renames: &[(String, String)],
+    ) -> (Vec<String>, usize) {
+        let renamed = |name: &str| {
+            renames.iter().fold(
+                name.to_owned(),
+                |name, (from, to)| {
+                    if name == *from { to.clone() } else { name }
+                },
+            )
+        };
+        let mut known: BTreeMap<Violation, usize> = BTreeMap::new();
+        for (violation, count) in &before.counts {
+            *known.entry(violation.clone()).or_default() += count;
+            let moved = Violation {
+                child: renamed(&violation.child),
+                parent: renamed(&violation.parent),
+                key: violation.key.clone(),
+            };
+            if moved != *violation {
+                *known.entry(moved).or_default() += count;
+            }
+        }
+        let mut words = Vec::new();
+        let mut rows = 0;
+        for (violation, count) in &self.counts {
+            let new = count.saturating_sub(known.get(violation).copied().unwrap_or(0));
+            if new > 0 {
+                rows += new;
+                let times = if new > 1 { format!(" in {new} rows") } else { String::new() };
+                words.push(format!(
+                    "`{}` refers to `{}` by {}{times}, which is not there",
+                    violation.child,
+                    violation.parent,
+                    violation.key.join(", "),
+                ));
+            }
+        }
+        (words, rows)
+    }
+}
+
+fn keys_by_table(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<ForeignKey>)>> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%references%' ORDER BY name",
+    )?;
+    let names = statement
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut found = Vec::new();
+    for name in names {
+        let keys = schema::foreign_keys(connection, &name)?;
+        if !keys.is_empty() {
+            found.push((name, keys));
+        }
+    }
+    Ok(found)
+}
+
+fn is_clean(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let mut statement =
+        connection.prepare(&format!("PRAGMA foreign_key_check({})", sql::quote(table)))?;
+    let mut rows = statement.query([])?;
+    Ok(rows.next()?.is_none())
+}
+
+/// The parent's columns that a key points at: `Some(None)` where the parent is not there (every
+/// row is an orphan then), `None` where SQLite calls the key a mismatch.
+#[allow(clippy::option_option)] // three answers, and the caller needs all of them
+fn usable(
+    connection: &Connection,
+    key: &ForeignKey,
+) -> rusqlite::Result<Option<Option<Vec<String>>>> {
+    let parent = Table::read(connection, &key.parent)?;
+    if parent.columns.is_empty() {
+        return Ok(Some(None));
+    }
+    let columns = if key.parent_columns.is_empty() {
+        parent.primary_key()
+    } else {
+        key.parent_columns.clone()
+    };
+    if columns.len() != key.columns.len()
+        || columns.iter().any(|name| parent.column(name).is_none())
+    {
+        return Ok(None);
+    }
+    let same = |names: &[String]| {
+        names.len() == columns.len()
+            && columns
+                .iter()
+                .all(|column| names.iter().any(|name| name.eq_ignore_ascii_case(column)))
+    };
+    if same(&parent.primary_key())
+        || schema::unique_keys(connection, &key.parent)?.iter().any(|names| same(names))
+    {
+        return Ok(Some(Some(columns)));
+    }
+    Ok(None)
+}
+
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) if text.chars().count() > LONGEST => {
+            format!("'{}…'", text.chars().take(LONGEST).collect::<String>().escape_debug())
+        }
+        Value::Text(text) => format!("'{}'", text.escape_debug()),
+        Value::Blob(bytes) => {
+            let hex: String =
+                bytes.iter().take(LONGEST / 2).map(|byte| format!("{byte:02x}")).collect();
+            format!("x'{hex}{}'", if bytes.len() > LONGEST / 2 { "…" } else { "" })
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The record that each database carries: table `_tatmig_migrations`, one row an event, never
+//! changed. Its last row is the database's version.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::DatabaseError;
+use crate::document::changelog::Checksum;
+use crate::document::tag::Scope;
+
+/// The name of the table.
+pub(crate) const TABLE: &str = "_tatmig_migrations";
+
+const CREATE: &str = "\
+CREATE TABLE IF NOT EXISTS _tatmig_migrations (
+    id INTEGER PRIMARY KEY,
+    event TEXT NOT NULL,
+    from_version TEXT NOT NULL,
+    to_version TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    checksum TEXT,
+    chain TEXT,
+    applied_at TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    tool_version TEXT NOT NULL,
+    note TEXT
+)";
+
+/// In the system database alone: the SQL that was applied, once for each checksum, so that an
+/// edited migration can be shown beside what ran.
+const CREATE_SOURCES: &str = "\
+CREATE TABLE IF NOT EXISTS _tatmig_sources (
+    checksum TEXT PRIMARY KEY,
+    scope TEXT NOT NULL,
+    from_version TEXT NOT NULL,
+    to_version TEXT NOT NULL,
+    sql TEXT NOT NULL
+) WITHOUT ROWID";
+
+/// What happened to a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Event {
+    /// A migration ran.
+    Upgrade,
+    /// A reverse block ran.
+    Downgrade,
+    /// A version was written down without running anything.
+    Stamp,
+    /// A version was found from the schema and accepted.
+    Adopt,
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgrade",
+            Self::Downgrade => "downgrade",
+            Self::Stamp => "stamp",
+            Self::Adopt => "adopt",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Upgrade, Self::Downgrade, Self::Stamp, Self::Adopt]
+            .into_iter()
+            .find(|event| event.name() == text)
+    }
+}
+
+/// One row of a database's history, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Record {
+    /// The row's number, ascending.
+    pub id: i64,
+    /// What happened.
+    pub event: Event,
+    /// The version before; `baseline` for none.
+    pub from: String,
+    /// The version after.
+    pub to: String,
+    /// The checksum of what ran.
+    pub checksum: Option<String>,
+    /// The running checksum of the document at that version.
+    pub chain: Option<String>,
+    /// When it was committed, UTC, RFC 3339.
+    pub applied_at: String,
+    /// How long its statements took, in milliseconds.
+    pub duration_ms: i64,
+    /// The tatmig that did it.
+    pub tool_version: String,
+    /// Anything worth knowing.
+    pub note: Option<String>,
+}
+
+/// What a database says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No schema objects: nothing was ever done to it.
+    New,
+    /// Tables, but no record of tatmig's.
+    Unversioned,
+    /// The last row of its record.
+    Recorded(Record),
+}
+
+impl State {
+    fn id(&self) -> i64 {
+        match self {
+            Self::Recorded(record) => record.id,
+            Self::New | Self::Unversioned => 0,
+        }
+    }
+
+    /// Whether two looks saw the same last row.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        self.id() == other.id()
+            && matches!(self, Self::Unversioned) == matches!(other, Self::Unversioned)
+    }
+}
+
+const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
+                       duration_ms, tool_version, note";
+
+/// Reads the last row.
+pub(crate) fn state(connection: &Connection) -> Result<State, DatabaseError> {
+    let mut count = connection.prepare(
+        "SELECT count(*) FILTER (WHERE name NOT LIKE '$_tatmig$_%' ESCAPE '$'), \
+                max(CASE name WHEN '_tatmig_migrations' THEN type END) \
+         FROM sqlite_schema WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$'",
+    )?;
+    let (objects, table): (i64, Option<String>) =
+        count.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let unrecorded = if objects == 0 { State::New } else { State::Unversioned };
+    match table.as_deref() {
+        None => return Ok(unrecorded),
+        Some("table") => {}
+        Some(kind) => {
+            return Err(DatabaseError::ForeignHistory { reason: format!("is a {kind}") });
+        }
+    }
+    let sql = format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY id DESC LIMIT 1");
+    let mut last = connection.prepare(&sql).map_err(foreign)?;
+    Ok(last.query_row([], record).optional().map_err(foreign)?.map_or(unrecorded, State::Recorded))
+}
+
+/// Every row, oldest first; none where there is no record.
+pub(crate) fn records(connection: &Connection) -> Result<Vec<Record>, DatabaseError> {
+    if !matches!(state(connection)?, State::Recorded(_)) {
+        return Ok(Vec::new());
+    }
+    let mut all = connection.prepare(&format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY id"))?;
+    let rows = all.query_map([], record)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(foreign)
+}
+
+/// A table of the right name with other columns is somebody else's.
+fn foreign(error: rusqlite::Error) -> DatabaseError {
+    use rusqlite::Error as E;
+    match error {
+        E::SqlInputError { msg, .. } => {
+            DatabaseError::ForeignHistory { reason: format!("is another table: {msg}") }
+        }
+        E::InvalidColumnType(..)
+        | E::FromSqlConversionFailure(..)
+        | E::IntegralValueOutOfRange(..) => DatabaseError::ForeignHistory {
+            reason: format!("holds a row that tatmig did not write: {error}"),
+        },
+        error => error.into(),
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let event: String = row.get(1)?;
+    let event = Event::parse(&event).ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(
+            1,
+            rusqlite::types::Type::Text,
+            format!("unknown event `{event}`").into(),
+        )
+    })?;
+    Ok(Record {
+        id: row.get(0)?,
+        event,
+        from: row.get(2)?,
+        to: row.get(3)?,
+        checksum: row.get(4)?,
+        chain: row.get(5)?,
+        applied_at: row.get(6)?,
+        duration_ms: row.get(7)?,
+        tool_version: row.get(8)?,
+        note: row.get(9)?,
+    })
+}
+
+/// An event to be written down.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) event: Event,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) checksum: Checksum,
+    pub(crate) chain: Option<Checksum>,
+}
+
+/// The SQL of a part, for the system database.
+#[derive(Clone, Debug)]
+pub(crate) struct Applied {
+    pub(crate) scope: Scope,
+    pub(crate) checksum: Checksum,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) sql: String,
+}
+
+/// Makes the table where it is missing.
+pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute(CREATE, []).map(drop)
+}
+
+/// Appends a row.
+pub(crate) fn append(
+    connection: &Connection,
+    scope: Scope,
+    entry: &Entry,
+    (duration, note): (std::time::Duration, Option<&str>),
+) -> rusqlite::Result<()> {
+    let now = jiff::Timestamp::now();
+    let mut insert = connection.prepare(
+        "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
+         applied_at, duration_ms, tool_version, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    insert.execute(params![
+        entry.event.name(),
+        entry.from,
+        entry.to,
+        scope.to_string(),
+        entry.checksum.to_string(),
+        entry.chain.map(|chain| chain.to_string()),
+        format!("{now:.3}"),
+        i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+        env!("CARGO_PKG_VERSION"),
+        note,
+    ])?;
+    Ok(())
+}
+
+/// Keeps the SQL of what was applied.
+pub(crate) fn keep(connection: &Connection, applied: &[Applied]) -> rusqlite::Result<()> {
+    if applied.is_empty() {
+        return Ok(());
+    }
+    connection.execute(CREATE_SOURCES, [])?;
+    let mut insert = connection.prepare(
+        "INSERT OR IGNORE INTO _tatmig_sources (checksum, scope, from_version, to_version, sql) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for part in applied {
+        insert.execute(params![
+            part.checksum.to_string(),
+            part.scope.to_string(),
+            part.from,
+            part.to,
+            part.sql
+        ])?;
+    }
+    Ok(())
+}
+
+/// The SQL behind a checksum, where the system database kept it.
+pub(crate) fn kept(connection: &Connection, checksum: &str) -> rusqlite::Result<Option<String>> {
+    let exists: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_sources' AND type = 'table')",
+        [],
+        |row| row.get(0),
+    )?;
+    if !exists {
+        return Ok(None);
+    }
+    connection
+        .query_row("SELECT sql FROM _tatmig_sources WHERE checksum = ?1", [checksum], |row| {
+            row.get(0)
+        })
+        .optional()
+}

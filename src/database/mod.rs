@@ -1,0 +1,206 @@
+//! One database and what may be asked of it: read its state, read its history, apply a whole
+//! order atomically or change nothing. No begin, execute or commit leaves this folder, so that a
+//! database reached in one request over a network fits the same boundary.
+
+pub(crate) mod apply;
+pub(crate) mod file;
+mod foreign_keys;
+pub(crate) mod guard;
+pub(crate) mod history;
+mod locks;
+pub(crate) mod order;
+pub(crate) mod schema;
+
+use history::{Record, State};
+use order::{Done, Order};
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// A database of the fleet.
+pub(crate) trait Database {
+    /// What the database says of itself: the last row of its record.
+    fn state(&mut self) -> Result<State, DatabaseError>;
+
+    /// Its whole record, oldest row first.
+    fn records(&mut self) -> Result<Vec<Record>, DatabaseError>;
+
+    /// The SQL behind a checksum, where this database keeps it.
+    fn kept(&mut self, checksum: &str) -> Result<Option<String>, DatabaseError>;
+
+    /// Runs every step of the order, checks and records it in one transaction, or changes
+    /// nothing. `expected` is the state that the order was made for; a database that has moved on
+    /// since is [`DatabaseError::Moved`].
+    fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError>;
+}
+
+/// Why a database could not be read, or was left as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// No file of that name.
+    #[error("there is no file `{}`", .path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Not a file that SQLite wrote, or not all of it.
+    #[error("{reason}")]
+    NotADatabase {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another process held a lock for longer than the busy timeout.
+    #[error("the database is busy{}", holder_words(.holder.as_deref()))]
+    Busy {
+        /// The process that held the lock, where the system tells.
+        holder: Option<String>,
+    },
+    /// tatmig was told to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// An interrupted write stands beside the file; only a writer may undo it.
+    #[error(
+        "an interrupted write of another program stands beside it (a hot journal); the next `upgrade` lets SQLite undo it"
+    )]
+    HotJournal,
+    /// The record's table is not tatmig's.
+    #[error("`_tatmig_migrations` {reason}; tatmig keeps its record under that name")]
+    ForeignHistory {
+        /// What it is instead.
+        reason: String,
+    },
+    /// Another run migrated the database between reading and locking.
+    #[error("another run is migrating this database at the same time")]
+    Moved,
+    /// The connection that the application lent is inside a transaction.
+    #[error("the connection is inside a transaction; commit it before an upgrade")]
+    InTransaction,
+    /// SQLite refused a statement of a migration.
+    #[error("{message} (in {migration})")]
+    Statement {
+        /// The migration.
+        migration: String,
+        /// SQLite's words.
+        message: String,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// A statement ended the transaction, which rolled everything back.
+    #[error(
+        "this statement ended the transaction ({message}), so all of it was rolled back (in {migration})"
+    )]
+    EndedTransaction {
+        /// The migration.
+        migration: String,
+        /// SQLite's words.
+        message: String,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// A column that a migration adds was there before, with another definition.
+    #[error(
+        "column `{table}.{column}` is already there as `{found}`; {migration} adds it as `{expected}`"
+    )]
+    ColumnDiffers {
+        /// The migration.
+        migration: String,
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its definition in the database.
+        found: String,
+        /// Its definition in the document.
+        expected: String,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// After the last step the schema was not what the steps were to make.
+    #[error("after the last step the database is not what the document describes, so it was rolled back: {}", .missing.join("; "))]
+    Effects {
+        /// What is missing or different, each in words.
+        missing: Vec<String>,
+    },
+    /// After the last step rows refer to parents that are not there.
+    #[error("{rows} {} broken by these migrations, so they were rolled back: {}", if *.rows == 1 { "foreign key was" } else { "foreign keys were" }, .broken.join("; "))]
+    ForeignKeys {
+        /// The first of them, each in words.
+        broken: Vec<String>,
+        /// How many rows.
+        rows: usize,
+    },
+    /// Anything else that SQLite says.
+    #[error("{}", sqlite_words(.0))]
+    Sqlite(#[source] rusqlite::Error),
+    /// The file system's refusal.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl DatabaseError {
+    /// The bytes of the document that the error is about.
+    #[must_use]
+    pub fn span(&self) -> Option<Range<usize>> {
+        match self {
+            Self::Statement { span, .. }
+            | Self::EndedTransaction { span, .. }
+            | Self::ColumnDiffers { span, .. } => Some(span.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error() {
+            Some(found) => match (found.code, found.extended_code) {
+                (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => {
+                    Self::Busy { holder: None }
+                }
+                (ErrorCode::OperationInterrupted, _) => Self::Interrupted,
+                (ErrorCode::NotADatabase, _) => Self::NotADatabase {
+                    reason: "SQLite says that this is not a database".to_owned(),
+                },
+                // SQLITE_READONLY_ROLLBACK, SQLITE_READONLY_RECOVERY
+                (ErrorCode::ReadOnly, 776 | 264) => Self::HotJournal,
+                _ => Self::Sqlite(error),
+            },
+            None => Self::Sqlite(error),
+        }
+    }
+}
+
+fn holder_words(holder: Option<&str>) -> String {
+    holder.map_or_else(
+        || ": another program holds its lock".to_owned(),
+        |holder| format!(": {holder} holds its lock"),
+    )
+}
+
+fn sqlite_words(error: &rusqlite::Error) -> String {
+    let code = error.sqlite_error_code();
+    let advice = match code {
+        Some(ErrorCode::ReadOnly) => "; is the file, its directory or its file system read-only?",
+        Some(ErrorCode::DiskFull) => "; the disk is full",
+        Some(ErrorCode::CannotOpen) => "; may this user read and write the file and its directory?",
+        Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged, restore it from a backup",
+        _ => "",
+    };
+    format!("{}{advice}", message(error))
+}
+
+/// SQLite's message without the SQL that rusqlite adds to it.
+pub(crate) fn message(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        error => error.to_string(),
+    }
+}

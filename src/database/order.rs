@@ -1,0 +1,84 @@
+//! What a database is asked to do: the statements of some steps as SQLite split them in the
+//! replay, the effects that they must have, and the rows to write down.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::history::{Applied, Entry};
+use super::schema::{Change, ColumnDefinition, Effects};
+use crate::document::source::Piece;
+use crate::document::tag::Scope;
+
+/// One statement of a block.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement<'a> {
+    pub(crate) sql: Piece<'a>,
+    /// What it does to a column, where that may have been done before.
+    pub(crate) column: Option<ColumnChange>,
+}
+
+/// A change that SQLite cannot guard with `IF NOT EXISTS`.
+#[derive(Clone, Debug)]
+pub(crate) enum ColumnChange {
+    Added { table: String, definition: ColumnDefinition },
+    Dropped { table: String, column: String },
+}
+
+impl ColumnChange {
+    pub(crate) fn table(&self) -> &str {
+        match self {
+            Self::Added { table, .. } | Self::Dropped { table, .. } => table,
+        }
+    }
+}
+
+/// A migration's part for one scope, as the replay saw it run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script<'a> {
+    pub(crate) statements: Vec<Statement<'a>>,
+    /// Tables, in lower case, whose rows or keys a statement may have changed.
+    pub(crate) touched: BTreeSet<String>,
+    /// Tables renamed, old and new name in lower case, in order.
+    pub(crate) renames: Vec<(String, String)>,
+    /// Whether connection state that outlives a block has to be put back.
+    pub(crate) leaves_state: bool,
+    /// What it changed in the schema.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// A script with the row that records it.
+#[derive(Debug)]
+pub(crate) struct Step<'r, 'a> {
+    pub(crate) script: &'r Script<'a>,
+    /// What messages call it.
+    pub(crate) label: String,
+    /// None for a seed, which leaves no record.
+    pub(crate) entry: Option<Entry>,
+    /// For the system database: the SQL to be kept.
+    pub(crate) applied: Vec<Applied>,
+}
+
+/// How the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Commit,
+}
+
+/// All pending steps of a database.
+#[derive(Debug)]
+pub(crate) struct Order<'r> {
+    pub(crate) scope: Scope,
+    pub(crate) steps: Vec<Step<'r, 'r>>,
+    pub(crate) effects: Effects,
+    pub(crate) touched: BTreeSet<String>,
+    pub(crate) renames: Vec<(String, String)>,
+    pub(crate) ending: Ending,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Done {
+    /// What was noticed on the way and stood in nobody's way.
+    pub(crate) notes: Vec<String>,
+    pub(crate) duration: Duration,
+}

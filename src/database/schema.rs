@@ -1,0 +1,684 @@
+//! What a database is made of, as values that can be compared: tables with their columns and
+//! foreign keys, indexes, triggers and views. The difference between two schemas is the *effects*
+//! that migrations must have had.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row};
+
+use crate::document::sql;
+
+/// A column as `PRAGMA table_xinfo` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    declared_type: String,
+    not_null: bool,
+    default: Option<String>,
+    /// Position in the primary key, from 1; 0 for none.
+    primary_key: i64,
+    /// 0 ordinary, 1 hidden, 2 and 3 generated.
+    hidden: i64,
+}
+
+impl Column {
+    /// Whether the two mean the same, whatever the case of letters.
+    fn matches(&self, other: &Self) -> bool {
+        self.name.eq_ignore_ascii_case(&other.name)
+            && self.declared_type.eq_ignore_ascii_case(&other.declared_type)
+            && self.not_null == other.not_null
+            && self.default.as_deref().map(sql::fold) == other.default.as_deref().map(sql::fold)
+            && self.primary_key == other.primary_key
+            && self.hidden == other.hidden
+    }
+}
+
+/// The definition without the name: `TEXT NOT NULL DEFAULT 'x'`.
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.declared_type.is_empty() { "(no type)" } else { &self.declared_type })?;
+        if self.not_null {
+            f.write_str(" NOT NULL")?;
+        }
+        if let Some(default) = &self.default {
+            write!(f, " DEFAULT {default}")?;
+        }
+        if self.primary_key > 0 {
+            f.write_str(" PRIMARY KEY")?;
+        }
+        if self.hidden > 1 {
+            f.write_str(" GENERATED")?;
+        }
+        Ok(())
+    }
+}
+
+/// One foreign key of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForeignKey {
+    pub(crate) columns: Vec<String>,
+    pub(crate) parent: String,
+    /// Empty where the parent's primary key is meant.
+    pub(crate) parent_columns: Vec<String>,
+    on_update: String,
+    on_delete: String,
+}
+
+impl ForeignKey {
+    fn matches(&self, other: &Self) -> bool {
+        let same = |left: &[String], right: &[String]| {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| left.eq_ignore_ascii_case(right))
+        };
+        same(&self.columns, &other.columns)
+            && self.parent.eq_ignore_ascii_case(&other.parent)
+            && same(&self.parent_columns, &other.parent_columns)
+            && self.on_update == other.on_update
+            && self.on_delete == other.on_delete
+    }
+}
+
+impl fmt::Display for ForeignKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}) REFERENCES {}", self.columns.join(", "), self.parent)?;
+        if !self.parent_columns.is_empty() {
+            write!(f, "({})", self.parent_columns.join(", "))?;
+        }
+        for (event, action) in [("UPDATE", &self.on_update), ("DELETE", &self.on_delete)] {
+            if action != "NO ACTION" {
+                write!(f, " ON {event} {action}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The columns and foreign keys of one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) foreign_keys: Vec<ForeignKey>,
+}
+
+impl Table {
+    /// Reads a table; one that is not there has no columns.
+    pub(crate) fn read(connection: &Connection, name: &str) -> rusqlite::Result<Self> {
+        let mut statement =
+            connection.prepare(&format!("PRAGMA table_xinfo({})", sql::quote(name)))?;
+        let columns = statement
+            .query_map([], |row| {
+                Ok(Column {
+                    name: text(row, 1)?,
+                    declared_type: text(row, 2)?,
+                    not_null: row.get(3)?,
+                    default: row.get::<_, Option<String>>(4)?,
+                    primary_key: row.get(5)?,
+                    hidden: row.get(6)?,
+                })
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(Self { columns, foreign_keys: foreign_keys(connection, name)? })
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    fn keys_of<'t>(&'t self, column: &'t str) -> impl Iterator<Item = &'t ForeignKey> {
+        self.foreign_keys.iter().filter(move |key| {
+            matches!(key.columns.as_slice(), [only] if only.eq_ignore_ascii_case(column))
+        })
+    }
+
+    /// What an `ADD COLUMN` made, to be looked for elsewhere.
+    pub(crate) fn definition(&self, column: &str) -> Option<ColumnDefinition> {
+        Some(ColumnDefinition {
+            column: self.column(column)?.clone(),
+            foreign_keys: self.keys_of(column).cloned().collect(),
+        })
+    }
+}
+
+/// The foreign keys of a table, in the order of their declaration.
+pub(crate) fn foreign_keys(
+    connection: &Connection,
+    table: &str,
+) -> rusqlite::Result<Vec<ForeignKey>> {
+    let mut statement =
+        connection.prepare(&format!("PRAGMA foreign_key_list({})", sql::quote(table)))?;
+    let mut rows = statement.query([])?;
+    let mut keys: BTreeMap<std::cmp::Reverse<i64>, ForeignKey> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let key = match keys.entry(std::cmp::Reverse(row.get(0)?)) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(ForeignKey {
+                columns: Vec::new(),
+                parent: text(row, 2)?,
+                parent_columns: Vec::new(),
+                on_update: text(row, 5)?,
+                on_delete: text(row, 6)?,
+            }),
+        };
+        key.columns.push(text(row, 3)?);
+        key.parent_columns.extend(row.get::<_, Option<String>>(4)?);
+    }
+    Ok(keys.into_values().collect())
+}
+
+/// A column with the foreign keys that its declaration carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnDefinition {
+    pub(crate) column: Column,
+    pub(crate) foreign_keys: Vec<ForeignKey>,
+}
+
+impl ColumnDefinition {
+    pub(crate) fn matches(&self, other: &Self) -> bool {
+        self.column.matches(&other.column)
+            && self.foreign_keys.len() == other.foreign_keys.len()
+            && self.foreign_keys.iter().zip(&other.foreign_keys).all(|(l, r)| l.matches(r))
+    }
+}
+
+impl fmt::Display for ColumnDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.column.fmt(f)?;
+        self.foreign_keys.iter().try_for_each(|key| write!(f, ", foreign key {key}"))
+    }
+}
+
+/// An index, apart from what its SQL may spell in many ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Index {
+    unique: bool,
+    partial: bool,
+    /// Name (none for an expression), descending, collation.
+    columns: Vec<(Option<String>, bool, String)>,
+}
+
+impl Index {
+    fn read(connection: &Connection, table: &str, name: &str) -> rusqlite::Result<Self> {
+        let mut index = Self { unique: false, partial: false, columns: Vec::new() };
+        let mut list = connection.prepare(&format!("PRAGMA index_list({})", sql::quote(table)))?;
+        let mut rows = list.query([])?;
+        while let Some(row) = rows.next()? {
+            if text(row, 1)?.eq_ignore_ascii_case(name) {
+                index.unique = row.get(2)?;
+                index.partial = row.get(4)?;
+            }
+        }
+        let mut info = connection.prepare(&format!("PRAGMA index_xinfo({})", sql::quote(name)))?;
+        let mut rows = info.query([])?;
+        while let Some(row) = rows.next()? {
+            if row.get::<_, bool>(5)? {
+                let column: Option<String> = row.get(2)?;
+                let collation: Option<String> = row.get(4)?;
+                index.columns.push((
+                    column.map(|name| name.to_ascii_lowercase()),
+                    row.get(3)?,
+                    collation.unwrap_or_default().to_ascii_lowercase(),
+                ));
+            }
+        }
+        Ok(index)
+    }
+
+    /// Whether the columns alone tell what it is: no expression, no WHERE.
+    fn is_plain(&self) -> bool {
+        !self.partial && self.columns.iter().all(|(name, ..)| name.is_some())
+    }
+}
+
+/// The kinds of objects that a schema holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Table,
+    Index,
+    View,
+    Trigger,
+}
+
+impl Kind {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "table" => Some(Self::Table),
+            "index" => Some(Self::Index),
+            "view" => Some(Self::View),
+            "trigger" => Some(Self::Trigger),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "table",
+            Self::Index => "index",
+            Self::View => "view",
+            Self::Trigger => "trigger",
+        })
+    }
+}
+
+/// A name as SQLite compares it. Tables, indexes and views share one space of names, triggers
+/// have another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    trigger: bool,
+    name: String,
+}
+
+impl Key {
+    fn new(kind: Kind, name: &str) -> Self {
+        Self { trigger: kind == Kind::Trigger, name: name.to_ascii_lowercase() }
+    }
+}
+
+/// One row of `sqlite_schema`, and what pragmas tell of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    table: String,
+    sql: String,
+    /// For tables; empty for the others.
+    structure: Table,
+    index: Option<Index>,
+}
+
+impl Object {
+    fn key(&self) -> Key {
+        Key::new(self.kind, &self.name)
+    }
+
+    fn complete(mut self, connection: &Connection) -> rusqlite::Result<Self> {
+        match self.kind {
+            Kind::Table => self.structure = Table::read(connection, &self.name)?,
+            Kind::Index => {
+                self.index = Some(Index::read(connection, &self.table, &self.name)?);
+            }
+            Kind::View | Kind::Trigger => {}
+        }
+        Ok(self)
+    }
+}
+
+/// Every object of a database but SQLite's own and tatmig's own.
+pub(crate) type Schema = BTreeMap<Key, Arc<Object>>;
+
+/// The names that belong to tatmig: no block may touch them.
+pub(crate) fn is_own(name: &str) -> bool {
+    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("_tatmig_"))
+}
+
+/// The names that belong to SQLite.
+pub(crate) fn is_internal(name: &str) -> bool {
+    name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
+}
+
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(row
+        .get_ref(column)?
+        .as_bytes_or_null()
+        .ok()
+        .flatten()
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .unwrap_or_default())
+}
+
+/// One row of `SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema`.
+fn object(row: &Row<'_>) -> rusqlite::Result<Option<(i64, Object)>> {
+    let (kind, name) = (Kind::parse(&text(row, 0)?), text(row, 1)?);
+    let Some(kind) = kind.filter(|_| !is_own(&name) && !is_internal(&name)) else {
+        return Ok(None);
+    };
+    let object = Object {
+        kind,
+        name,
+        table: text(row, 2)?,
+        sql: text(row, 3)?,
+        structure: Table::default(),
+        index: None,
+    };
+    Ok(Some((row.get(4)?, object)))
+}
+
+/// The schema of a scratch database, kept up to date from statement to statement at the cost of
+/// what changed.
+#[derive(Debug, Default)]
+pub(crate) struct Tracked {
+    schema: Schema,
+    last_row: i64,
+}
+
+/// What the statements since the last look may have done to `sqlite_schema`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Churn {
+    /// No schema change.
+    #[default]
+    None,
+    /// New objects only.
+    Created,
+    /// Anything.
+    Changed,
+}
+
+/// A change of one object: its new state, or none where it is gone.
+pub(crate) type Change = (Key, Option<Arc<Object>>);
+
+impl Tracked {
+    /// Looks again and returns what changed.
+    pub(crate) fn refresh(
+        &mut self,
+        connection: &Connection,
+        churn: Churn,
+    ) -> rusqlite::Result<Vec<Change>> {
+        let from = match churn {
+            Churn::None => return Ok(Vec::new()),
+            Churn::Created => self.last_row,
+            Churn::Changed => 0,
+        };
+        let mut statement = connection.prepare(
+            "SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema WHERE rowid > ?1",
+        )?;
+        let mut rows = statement.query([from])?;
+        let mut seen = Schema::new();
+        let mut changes = Vec::new();
+        while let Some(row) = rows.next()? {
+            let Some((rowid, object)) = object(row)? else { continue };
+            self.last_row = self.last_row.max(rowid);
+            let key = object.key();
+            let known = self.schema.get(&key).filter(|known| {
+                known.sql == object.sql && known.table == object.table && known.kind == object.kind
+            });
+            let object = match known {
+                Some(known) => known.clone(),
+                None => {
+                    let object = Arc::new(object.complete(connection)?);
+                    changes.push((key.clone(), Some(object.clone())));
+                    object
+                }
+            };
+            seen.insert(key, object);
+        }
+        if churn == Churn::Changed {
+            let gone = self.schema.keys().filter(|key| !seen.contains_key(key));
+            changes.extend(gone.map(|key| (key.clone(), None)));
+            self.schema = seen;
+        } else {
+            self.schema.extend(seen);
+        }
+        Ok(changes)
+    }
+
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+}
+
+/// Applies recorded changes to a schema.
+pub(crate) fn apply(schema: &mut Schema, changes: &[Change]) {
+    for (key, object) in changes {
+        match object {
+            Some(object) => {
+                schema.insert(key.clone(), object.clone());
+            }
+            None => {
+                schema.remove(key);
+            }
+        }
+    }
+}
+
+/// What migrations must have done to a database, whatever else it holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Effects {
+    /// Objects that were made, or made anew.
+    present: Vec<Arc<Object>>,
+    /// Objects that were removed.
+    absent: Vec<(Key, Kind, String)>,
+    /// Columns and keys that a table gained: the table as it should be, and the names gained.
+    gained: Vec<(Arc<Object>, Vec<String>)>,
+    /// Columns that a table lost.
+    lost: Vec<(String, String)>,
+}
+
+impl Effects {
+    /// The difference from one schema to another.
+    pub(crate) fn between(before: &Schema, after: &Schema) -> Self {
+        let mut effects = Self::default();
+        for (key, object) in after {
+            match before.get(key) {
+                None => effects.present.push(object.clone()),
+                Some(old) if old == object => {}
+                Some(old) if old.kind == Kind::Table && object.kind == Kind::Table => {
+                    let (old, new) = (&old.structure, &object.structure);
+                    let gained = new
+                        .columns
+                        .iter()
+                        .filter(|column| {
+                            let definition = new.definition(&column.name);
+                            let before = old.definition(&column.name);
+                            !matches!((definition, before), (Some(new), Some(old)) if new.matches(&old))
+                        })
+                        .map(|column| column.name.clone())
+                        .collect::<Vec<_>>();
+                    let lost =
+                        old.columns.iter().filter(|column| new.column(&column.name).is_none());
+                    effects
+                        .lost
+                        .extend(lost.map(|column| (object.name.clone(), column.name.clone())));
+                    if !gained.is_empty() {
+                        effects.gained.push((object.clone(), gained));
+                    }
+                }
+                Some(_) => effects.present.push(object.clone()),
+            }
+        }
+        for (key, object) in before {
+            if !after.contains_key(key) {
+                effects.absent.push((key.clone(), object.kind, object.name.clone()));
+            }
+        }
+        effects
+    }
+
+    /// What of the effects is not in the database, each in words. Empty: all is there.
+    pub(crate) fn missing_from(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
+        let mut missing = Vec::new();
+        if self.present.is_empty()
+            && self.absent.is_empty()
+            && self.gained.is_empty()
+            && self.lost.is_empty()
+        {
+            return Ok(missing);
+        }
+        let found = read_rows(connection)?;
+        for object in &self.present {
+            compare(connection, object, found.get(&object.key()), &mut missing)?;
+        }
+        for (table, names) in &self.gained {
+            let found = found.get(&table.key());
+            if found.is_some_and(|found| found.sql == table.sql) {
+                continue;
+            }
+            let actual = Table::read(connection, &table.name)?;
+            for name in names {
+                compare_column(table, name, &actual, &mut missing);
+            }
+        }
+        for (key, kind, name) in &self.absent {
+            if found.contains_key(key) {
+                missing.push(format!("{kind} `{name}` is still there"));
+            }
+        }
+        for (table, column) in &self.lost {
+            if Table::read(connection, table)?.column(column).is_some() {
+                missing.push(format!("column `{table}.{column}` is still there"));
+            }
+        }
+        Ok(missing)
+    }
+}
+
+/// The rows of `sqlite_schema`, without what pragmas tell.
+fn read_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<Key, Object>> {
+    let mut statement =
+        connection.prepare("SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema")?;
+    let mut rows = statement.query([])?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        if let Some((_, object)) = object(row)? {
+            found.insert(object.key(), object);
+        }
+    }
+    Ok(found)
+}
+
+/// Equal SQL is equal structure; only where the text differs is the structure looked at.
+fn compare(
+    connection: &Connection,
+    expected: &Object,
+    found: Option<&Object>,
+    missing: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    let (kind, name) = (expected.kind, &expected.name);
+    let Some(found) = found else {
+        missing.push(format!("{kind} `{name}` is missing"));
+        return Ok(());
+    };
+    if found.kind != kind {
+        missing.push(format!("`{name}` is a {}, not a {kind}", found.kind));
+        return Ok(());
+    }
+    let same_text = |left: &str, right: &str| {
+        left == right || sql::fold(left).eq_ignore_ascii_case(&sql::fold(right))
+    };
+    if same_text(&found.sql, &expected.sql) && found.table.eq_ignore_ascii_case(&expected.table) {
+        return Ok(());
+    }
+    match (kind, &expected.index) {
+        (Kind::Table, _) if !expected.structure.columns.is_empty() => {
+            let actual = Table::read(connection, name)?;
+            for column in &expected.structure.columns {
+                compare_column(expected, &column.name, &actual, missing);
+            }
+            for key in &expected.structure.foreign_keys {
+                let inline = key.columns.len() == 1;
+                if !inline && !actual.foreign_keys.iter().any(|actual| actual.matches(key)) {
+                    missing.push(format!("table `{name}` has no foreign key {key}"));
+                }
+            }
+        }
+        (Kind::Index, Some(index)) if index.is_plain() => {
+            let actual = Index::read(connection, &found.table, name)?;
+            if actual != *index || !found.table.eq_ignore_ascii_case(&expected.table) {
+                missing.push(format!("index `{name}` is not the document's: `{}`", found.sql));
+            }
+        }
+        _ => missing.push(format!("{kind} `{name}` is not the document's")),
+    }
+    Ok(())
+}
+
+fn compare_column(expected: &Object, name: &str, actual: &Table, missing: &mut Vec<String>) {
+    let table = &expected.name;
+    let Some(wanted) = expected.structure.definition(name) else { return };
+    match actual.definition(name) {
+        None => missing.push(format!("column `{table}.{name}` is missing ({wanted})")),
+        Some(found) if wanted.matches(&found) => {}
+        Some(found) => missing
+            .push(format!("column `{table}.{name}` is `{found}`, the document has `{wanted}`")),
+    }
+}
+
+impl Table {
+    /// The names of the primary key's columns, in the key's order.
+    pub(crate) fn primary_key(&self) -> Vec<String> {
+        let mut columns: Vec<&Column> =
+            self.columns.iter().filter(|column| column.primary_key > 0).collect();
+        columns.sort_by_key(|column| column.primary_key);
+        columns.into_iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+/// The columns of each whole unique index of a table.
+pub(crate) fn unique_keys(
+    connection: &Connection,
+    table: &str,
+) -> rusqlite::Result<Vec<Vec<String>>> {
+    let mut list = connection.prepare(&format!("PRAGMA index_list({})", sql::quote(table)))?;
+    let mut rows = list.query([])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (unique, partial): (bool, bool) = (row.get(2)?, row.get(4)?);
+        if unique && !partial {
+            let index = Index::read(connection, table, &text(row, 1)?)?;
+            keys.extend(
+                index.columns.into_iter().map(|(name, ..)| name).collect::<Option<Vec<_>>>(),
+            );
+        }
+    }
+    Ok(keys)
+}
+
+/// In what two schemas differ, each in words, whatever their SQL's spelling and the order of
+/// columns: `is` is held against `should`.
+pub(crate) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, expected) in should {
+        match is.get(key) {
+            None => found.push(format!("{} `{}` is missing", expected.kind, expected.name)),
+            Some(object) => expected.differences(object, &mut found),
+        }
+    }
+    for object in is.iter().filter(|(key, _)| !should.contains_key(key)).map(|(_, object)| object) {
+        found.push(format!("{} `{}` is not expected", object.kind, object.name));
+    }
+    found
+}
+
+impl Object {
+    fn differences(&self, is: &Self, found: &mut Vec<String>) {
+        let (kind, name) = (self.kind, &self.name);
+        if kind != is.kind {
+            found.push(format!("`{name}` is a {}, not a {kind}", is.kind));
+            return;
+        }
+        let same_text = || sql::fold(&self.sql).eq_ignore_ascii_case(&sql::fold(&is.sql));
+        match (kind, &self.index, &is.index) {
+            (Kind::Table, ..) if !self.structure.columns.is_empty() => {
+                for column in &self.structure.columns {
+                    compare_column(self, &column.name, &is.structure, found);
+                }
+                for column in &is.structure.columns {
+                    if self.structure.column(&column.name).is_none() {
+                        found.push(format!("column `{name}.{}` is not expected", column.name));
+                    }
+                }
+                let lacks = |keys: &Table, others: &Table| {
+                    let composite = keys.foreign_keys.iter().filter(|key| key.columns.len() > 1);
+                    composite
+                        .cloned()
+                        .find(|key| !others.foreign_keys.iter().any(|k| k.matches(key)))
+                };
+                if let Some(key) = lacks(&self.structure, &is.structure) {
+                    found.push(format!("table `{name}` has no foreign key {key}"));
+                }
+                if let Some(key) = lacks(&is.structure, &self.structure) {
+                    found.push(format!("foreign key `{name}` {key} is not expected"));
+                }
+            }
+            (Kind::Index, Some(index), Some(other)) if index.is_plain() => {
+                if index != other || !self.table.eq_ignore_ascii_case(&is.table) {
+                    found.push(format!("index `{name}` is different: `{}`", is.sql));
+                }
+            }
+            _ if same_text() => {}
+            _ => found.push(format!("{kind} `{name}` is different")),
+        }
+    }
+}

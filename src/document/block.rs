@@ -1,0 +1,638 @@
+//! From the parts of the markdown to its blocks: pairs the tags, keeps the sections that headings
+//! make, and reports every line that is neither prose, nor SQL, nor a tag.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::markdown::{self, Part};
+use super::problem::{Problem, Rule};
+use super::source::Piece;
+use super::sql;
+use super::tag::{self, Edge, Point, Scope, Tag, TagLine};
+
+/// A heading and what it says about the blocks under it.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    level: u8,
+    parent: Option<usize>,
+    pub(crate) title: String,
+    pub(crate) span: Range<usize>,
+    pub(crate) binding: Option<(Point, Point)>,
+    pub(crate) planned: bool,
+    date: Option<String>,
+    description: Option<String>,
+    /// Whether a block stands under it or under a heading below it.
+    pub(crate) used: bool,
+}
+
+/// The SQL between a start tag and its end tag.
+#[derive(Clone, Debug)]
+pub(crate) struct Block<'a> {
+    pub(crate) tag: Tag,
+    /// The start tag's line.
+    pub(crate) span: Range<usize>,
+    pub(crate) sql: Piece<'a>,
+    pub(crate) section: Option<usize>,
+}
+
+/// All that the document holds, before any thought of order.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks<'a> {
+    pub(crate) blocks: Vec<Block<'a>>,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Blocks<'_> {
+    fn ancestors(&self, section: Option<usize>) -> impl Iterator<Item = &Section> {
+        let mut next = section;
+        std::iter::from_fn(move || {
+            let section = &self.sections[next?];
+            next = section.parent;
+            Some(section)
+        })
+    }
+
+    /// The heading that a migration is called by: the nearest one that binds, else the nearest.
+    pub(crate) fn title(&self, section: Option<usize>) -> Option<&Section> {
+        self.ancestors(section)
+            .find(|section| section.binding.is_some())
+            .or_else(|| self.ancestors(section).next())
+    }
+
+    pub(crate) fn planned(&self, section: Option<usize>) -> Option<&Section> {
+        self.ancestors(section).find(|section| section.planned)
+    }
+
+    pub(crate) fn date(&self, section: Option<usize>) -> Option<&str> {
+        self.field(section, |section| section.date.as_deref())
+    }
+
+    pub(crate) fn description(&self, section: Option<usize>) -> Option<&str> {
+        self.field(section, |section| section.description.as_deref())
+    }
+
+    /// The nearest value, looked for no higher than the heading that names the migration.
+    fn field(
+        &self,
+        section: Option<usize>,
+        read: impl Fn(&Section) -> Option<&str>,
+    ) -> Option<&str> {
+        for section in self.ancestors(section) {
+            if let Some(value) = read(section) {
+                return Some(value);
+            }
+            if section.binding.is_some() {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// Reads the blocks of `text`.
+pub(crate) fn read<'a>(text: &Piece<'a>) -> Blocks<'a> {
+    let mut reader = Reader::default();
+    reader.document(text, Around::Document);
+    reader.finish()
+}
+
+/// What the markdown that is being read stands in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Around {
+    Document,
+    StrayFence,
+}
+
+/// What text outside the tags of a code block is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outside {
+    Error,
+    Prose,
+}
+
+#[derive(Default)]
+struct Reader<'a> {
+    found: Blocks<'a>,
+    /// The section that the reader stands in.
+    section: Option<usize>,
+    first_use: HashMap<Tag, Range<usize>>,
+    /// Whether the last prose line was part of a description, which may run on.
+    in_description: bool,
+}
+
+struct Open {
+    tag: Tag,
+    span: Range<usize>,
+    sql_start: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self, text: &Piece<'a>, around: Around) {
+        for part in markdown::parts(text.text()) {
+            match part {
+                Part::Heading { level, text: title, range } => {
+                    self.heading(level, &title, text.span(range));
+                }
+                Part::Prose { range } => {
+                    for line in lines(text.text(), range) {
+                        self.prose_line(text, line, Around::Document);
+                    }
+                }
+                Part::Code { label, range, lines } => {
+                    let content = Piece::join(text, &lines);
+                    let fence = text.span(first_line(text.text(), range));
+                    self.code(&label, &content, fence, around);
+                }
+            }
+            self.in_description = false;
+        }
+    }
+
+    fn heading(&mut self, level: u8, title: &str, span: Range<usize>) {
+        let mut parent = self.section;
+        while let Some(at) = parent.filter(|at| self.found.sections[*at].level >= level) {
+            parent = self.found.sections[at].parent;
+        }
+        self.section = Some(self.found.sections.len());
+        self.found.sections.push(Section {
+            level,
+            parent,
+            title: title.trim().to_owned(),
+            span,
+            binding: tag::heading_pair(title),
+            planned: title.to_lowercase().contains("(planned)"),
+            date: None,
+            description: None,
+            used: false,
+        });
+    }
+
+    /// A line of prose: a field of the section, or a tag that strayed out of its code block.
+    fn prose_line(&mut self, text: &Piece<'a>, range: Range<usize>, place: Around) {
+        let line = &text.text()[range.clone()];
+        let line = line.trim_start_matches([' ', '\t', '>']).trim_end();
+        if let Some((name, value)) = field(line) {
+            self.in_description = name == "description";
+            if let Some(at) = self.section {
+                let section = &mut self.found.sections[at];
+                let slot = match name.as_str() {
+                    "date" => &mut section.date,
+                    "description" => &mut section.description,
+                    _ => return,
+                };
+                slot.get_or_insert_with(|| value.to_owned());
+            }
+            return;
+        }
+        let tag = line.starts_with("--") || line.starts_with('[');
+        let found = if tag && place == Around::Document { tag::read(line) } else { None };
+        // A lone bracket begins a link as well; only what has every mark of a tag is taken for one.
+        let certain = |help: &str| line.starts_with("--") || help.contains("write `");
+        let is_tag = match &found {
+            Some(TagLine::Tag(Tag::Placeholder { .. }, _)) | None => false,
+            Some(TagLine::Tag(..)) => true,
+            Some(TagLine::Malformed { help, .. }) => certain(help),
+        };
+        if is_tag {
+            self.found.problems.push(
+                Problem::new(
+                    Rule::TagOutsideCode,
+                    text.span(trimmed(text.text(), range)),
+                    "a tag outside any code block: nothing under it would be run",
+                )
+                .help("put the block into a fence: a line ```sql before it, a line ``` after it"),
+            );
+        } else if self.in_description && !line.is_empty() && !line.starts_with(['-', '*', '#']) {
+            if let Some(description) =
+                self.section.and_then(|at| self.found.sections[at].description.as_mut())
+            {
+                description.push(' ');
+                description.push_str(line);
+            }
+        } else {
+            self.in_description = false;
+        }
+    }
+
+    fn code(&mut self, label: &str, content: &Piece<'a>, fence: Range<usize>, around: Around) {
+        match label {
+            "" if around == Around::Document && is_stray(content.text()) => {
+                self.stray_fence(content, fence);
+            }
+            "" | "sql" | "sqlite" => {
+                let outside = match around {
+                    Around::Document => Outside::Error,
+                    Around::StrayFence => Outside::Prose,
+                };
+                self.live_code(content, outside);
+            }
+            _ => self.other_code(label, content, &fence),
+        }
+    }
+
+    /// An unlabelled code block that swallowed what was meant to stand outside. Its content is
+    /// read as the markdown that it was written as.
+    fn stray_fence(&mut self, content: &Piece<'a>, fence: Range<usize>) {
+        let text = content.text();
+        let (blocks, problems) = (self.found.blocks.len(), self.found.problems.len());
+        let sections = self.found.sections.len();
+        if lines(text, 0..text.len()).any(|line| is_fence_line(&text[line])) {
+            self.document(content, Around::StrayFence);
+        } else if lines(text, 0..text.len()).any(|line| tag::read(&text[line]).is_some()) {
+            self.live_code(content, Outside::Prose);
+        } else {
+            // A shell comment looks like a heading; only one that says something of a migration
+            // is taken for one.
+            for line in lines(text, 0..text.len()) {
+                if let Some((level, title)) = atx_heading(&text[line.clone()]) {
+                    let says = tag::heading_pair(title).is_some()
+                        || title.to_lowercase().contains("(planned)");
+                    if says {
+                        self.heading(level, title, content.span(trimmed(text, line)));
+                    }
+                }
+            }
+        }
+        let swallowed_heading = self.found.sections[sections..]
+            .iter()
+            .any(|section| section.binding.is_some() || section.planned);
+        if self.found.blocks.len() > blocks || swallowed_heading {
+            self.found.problems.insert(
+                problems,
+                Problem::new(
+                    Rule::StrayFence,
+                    fence,
+                    "a stray fence: it opens a code block that swallows headings or fences below it",
+                )
+                .label("this opens an unlabelled code block")
+                .help(
+                    "if a template with fences of its own stands above, put four backticks (````) \
+                     before and after the template; else remove this line or label it ```sql",
+                ),
+            );
+        }
+    }
+
+    /// Code under another language's name.
+    fn other_code(&mut self, label: &str, content: &Piece<'a>, fence: &Range<usize>) {
+        let text = content.text();
+        let mut tags = lines(text, 0..text.len()).filter(|line| {
+            !matches!(
+                tag::read(&text[line.clone()]),
+                None | Some(TagLine::Tag(Tag::Placeholder { .. }, _))
+            )
+        });
+        let Some(first) = tags.next() else { return };
+        let span = content.span(trimmed(text, first));
+        let problem = if matches!(label, "markdown" | "md" | "text" | "txt") {
+            Problem::new(
+                Rule::Example,
+                span,
+                format!("tags in a `{label}` code block are an example for readers: never run"),
+            )
+            .help("label the fence `sql` if this is a migration")
+        } else {
+            Problem::new(
+                Rule::WrongFenceLabel,
+                span,
+                format!("a block in a code block labelled `{label}` would not be run"),
+            )
+            .related(fence.clone(), "the label")
+            .help("label the fence `sql`")
+        };
+        self.found.problems.push(problem);
+    }
+
+    /// The tags and the SQL of one code block.
+    fn live_code(&mut self, content: &Piece<'a>, outside: Outside) {
+        let text = content.text();
+        let mut open: Option<Open> = None;
+        let mut template: Option<Tag> = None;
+        // After a malformed tag its partner is not a second mistake.
+        let mut broken = false;
+        let mut holds_tags = false;
+        let mut stray_text: Vec<Range<usize>> = Vec::new();
+        let mut in_comment = false;
+        let mut at = 0;
+        while at < text.len() {
+            let line = at..line_end(text, at);
+            let span = trimmed(text, line.clone());
+            let mut next = line.end;
+            match tag::read(&text[line.clone()]) {
+                Some(TagLine::Tag(tag @ Tag::Placeholder { .. }, edge)) => {
+                    if open.is_none() {
+                        template = (edge == Edge::Start).then_some(tag);
+                    }
+                }
+                Some(TagLine::Tag(tag, edge)) => {
+                    holds_tags = true;
+                    if let Some(template) = template.take() {
+                        self.in_template(content.span(span.clone()), &tag, &template);
+                    }
+                    match edge {
+                        Edge::Start => {
+                            if let Some(open) = open.take() {
+                                self.nested(content, &open, &tag, &span);
+                            }
+                            broken = false;
+                            open = Some(Open { tag, span, sql_start: line.end });
+                        }
+                        Edge::End => match open.take() {
+                            Some(open) if open.tag == tag => {
+                                self.block(content, open, line.start);
+                            }
+                            Some(open) => self.mismatched(content, &open, &tag, &span),
+                            None if std::mem::take(&mut broken) => {}
+                            None => self.unopened(content.span(span), &tag),
+                        },
+                    }
+                }
+                Some(TagLine::Malformed { .. }) if template.is_some() => {}
+                Some(TagLine::Malformed { rule, message, help }) => {
+                    holds_tags = true;
+                    broken = true;
+                    open = None;
+                    self.found
+                        .problems
+                        .push(Problem::new(rule, content.span(span), message).help(help));
+                }
+                None if open.is_some() => match sql::end_of_line(text, at) {
+                    Ok(end) => next = end,
+                    Err(token) => {
+                        if let Some(open) = open.take() {
+                            self.unclosed(content, &open, Some(token..token + 1));
+                        }
+                        return;
+                    }
+                },
+                None if template.is_some() || broken => {}
+                None if outside == Outside::Prose => self.stray_prose(content, line.clone()),
+                None => {
+                    let line = &text[line.clone()];
+                    let code = if in_comment {
+                        line.split_once("*/").map(|(_, rest)| rest)
+                    } else {
+                        Some(line)
+                    };
+                    if let Some(code) = code {
+                        in_comment = sql::tokens(code, 0)
+                            .any(|token| token.kind == sql::Kind::Comment && !token.closed);
+                        if !sql::is_empty(code) {
+                            stray_text.push(span);
+                        }
+                    }
+                }
+            }
+            at = next;
+        }
+        if let Some(open) = open {
+            self.unclosed(content, &open, None);
+        }
+        if let (true, Some(first), count) = (holds_tags, stray_text.first(), stray_text.len()) {
+            let more = if count > 1 { format!(" ({count} lines)") } else { String::new() };
+            self.found.problems.push(
+                Problem::new(
+                    Rule::TextOutsideBlock,
+                    content.span(first.clone()),
+                    format!("text outside the tags of this code block would not be run{more}"),
+                )
+                .help("move it between a start tag and its end tag, or out of the code block; if a closing ``` is missing above, add it"),
+            );
+        }
+    }
+
+    /// A line outside the tags of a stray fence that holds no fences of its own.
+    fn stray_prose(&mut self, content: &Piece<'a>, line: Range<usize>) {
+        match atx_heading(&content.text()[line.clone()]) {
+            Some((level, title)) => {
+                self.heading(level, title, content.span(trimmed(content.text(), line)));
+            }
+            None => self.prose_line(content, line, Around::StrayFence),
+        }
+    }
+
+    fn block(&mut self, content: &Piece<'a>, open: Open, end: usize) {
+        let span = content.span(open.span);
+        let sql = content.slice(open.sql_start..end);
+        if let Some(at) = sql.text().find('\0') {
+            self.found.problems.push(
+                Problem::new(
+                    Rule::NulCharacter,
+                    sql.span(at..at + 1),
+                    "a NUL character in a block: SQLite would not read past it",
+                )
+                .help("remove it"),
+            );
+        }
+        if let Tag::Migration { from, to, .. } = &open.tag {
+            self.check_heading(&span, from, to);
+            if from == to {
+                self.found.problems.push(
+                    Problem::new(
+                        Rule::SameVersion,
+                        span.clone(),
+                        format!("a migration from `{from}` to itself"),
+                    )
+                    .help("the second version is the one that the block leads to"),
+                );
+            }
+        }
+        match self.first_use.get(&open.tag) {
+            Some(first) => self.found.problems.push(
+                Problem::new(
+                    Rule::DuplicateTag,
+                    span,
+                    format!("the block `{}` stands in the document twice", open.tag),
+                )
+                .label("again here")
+                .related(first.clone(), "first here")
+                .help("give the second one the versions that it is meant for, or remove it"),
+            ),
+            None => {
+                self.first_use.insert(open.tag.clone(), span.clone());
+                let mut section = self.section;
+                while let Some(at) = section {
+                    self.found.sections[at].used = true;
+                    section = self.found.sections[at].parent;
+                }
+                let section = self.section;
+                self.found.blocks.push(Block { tag: open.tag, span, sql, section });
+            }
+        }
+    }
+
+    fn check_heading(&mut self, span: &Range<usize>, from: &Point, to: &Point) {
+        let bound = self.found.ancestors(self.section).find_map(|section| {
+            section.binding.as_ref().map(|binding| (binding.clone(), section.span.clone()))
+        });
+        let Some(((x, y), heading)) = bound else { return };
+        if !((&x, &y) == (from, to) || (&x, &y) == (to, from)) {
+            self.found.problems.push(
+                Problem::new(
+                    Rule::HeadingMismatch,
+                    span.clone(),
+                    format!("the tag says `{from}→{to}`, its heading says `{x} → {y}`"),
+                )
+                .related(heading, "the heading that it stands under")
+                .help("a tag pasted from another migration? make the two agree"),
+            );
+        }
+    }
+
+    fn unclosed(&mut self, content: &Piece<'a>, open: &Open, swallowed_at: Option<Range<usize>>) {
+        let mut problem = Problem::new(
+            Rule::UnclosedBlock,
+            content.span(open.span.clone()),
+            format!("the block `{}` has no end tag in this code block", open.tag),
+        );
+        problem = match swallowed_at {
+            Some(token) => problem
+                .related(
+                    content.span(token),
+                    "this string or comment never ends, and swallows what follows",
+                )
+                .help("close it"),
+            None => problem.help(format!("close it with `-- [{}:end]`", open.tag)),
+        };
+        self.found.problems.push(problem);
+    }
+
+    fn unopened(&mut self, span: Range<usize>, tag: &Tag) {
+        self.found.problems.push(
+            Problem::new(
+                Rule::UnopenedBlock,
+                span,
+                format!("`{tag}` ends here and starts nowhere"),
+            )
+            .help(format!("put `-- [{tag}:start]` before its first statement")),
+        );
+    }
+
+    fn nested(&mut self, content: &Piece<'a>, open: &Open, tag: &Tag, span: &Range<usize>) {
+        self.found.problems.push(
+            Problem::new(
+                Rule::NestedBlock,
+                content.span(span.clone()),
+                format!("the block `{tag}` starts inside the block `{}`", open.tag),
+            )
+            .related(content.span(open.span.clone()), "which starts here")
+            .help(format!("close the first one with `-- [{}:end]`", open.tag)),
+        );
+    }
+
+    fn mismatched(&mut self, content: &Piece<'a>, open: &Open, tag: &Tag, span: &Range<usize>) {
+        let (own, other) = (scope_of(&open.tag), scope_of(tag));
+        let what = if own == other { "versions" } else { "scope" };
+        self.found.problems.push(
+            Problem::new(
+                Rule::MismatchedEnd,
+                content.span(span.clone()),
+                format!(
+                    "the end tag's {what} are not its start tag's: `{tag}` ends `{}`",
+                    open.tag
+                )
+                .replace("scope are", "scope is"),
+            )
+            .related(content.span(open.span.clone()), "the start tag")
+            .help(format!("write `-- [{}:end]` here", open.tag)),
+        );
+    }
+
+    fn in_template(&mut self, span: Range<usize>, tag: &Tag, template: &Tag) {
+        self.found.problems.push(
+            Problem::new(
+                Rule::NestedBlock,
+                span,
+                format!(
+                    "the tag `{tag}` stands inside the template `{template}`, which is never run"
+                ),
+            )
+            .help(format!("close the template with `-- [{template}:end]` above it")),
+        );
+    }
+
+    fn finish(mut self) -> Blocks<'a> {
+        for section in &self.found.sections {
+            if let (Some((from, to)), false) = (&section.binding, section.used) {
+                self.found.problems.push(
+                    Problem::new(
+                        Rule::EmptyHeading,
+                        section.span.clone(),
+                        format!("no block stands under this heading of `{from} → {to}`"),
+                    )
+                    .help(format!("add a block tagged `-- [user:{from}→{to}:start]`, or remove the versions from the heading")),
+                );
+            }
+        }
+        self.found
+    }
+}
+
+fn scope_of(tag: &Tag) -> Scope {
+    match tag {
+        Tag::Migration { scope, .. } | Tag::Placeholder { scope, .. } | Tag::Seed { scope, .. } => {
+            *scope
+        }
+    }
+}
+
+/// `**Date**: 2025-10-03` and `**Date:** 2025-10-03`, the name in lower case.
+fn field(line: &str) -> Option<(String, &str)> {
+    let line = line.trim_start_matches(['-', '*', '+', ' ']);
+    let (name, rest) = line.split_once("**")?;
+    let value = match name.strip_suffix(':') {
+        Some(_) => rest,
+        None => rest.trim_start().strip_prefix(':')?,
+    };
+    let name = name.trim_end_matches(':').trim().to_lowercase();
+    let value = value.trim();
+    (matches!(name.as_str(), "date" | "description") && !value.is_empty()).then_some((name, value))
+}
+
+/// An unlabelled code block is a stray fence if it holds a line that begins a fence or a heading.
+fn is_stray(text: &str) -> bool {
+    lines(text, 0..text.len())
+        .any(|line| is_fence_line(&text[line.clone()]) || atx_heading(&text[line]).is_some())
+}
+
+fn is_fence_line(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("```") || line.starts_with("~~~")
+}
+
+fn atx_heading(line: &str) -> Option<(u8, &str)> {
+    let line = line.trim();
+    let level = line.bytes().take_while(|byte| *byte == b'#').count();
+    let rest = &line[level..];
+    let level = u8::try_from(level).ok().filter(|level| (1..=6).contains(level))?;
+    rest.starts_with([' ', '\t']).then(|| (level, rest.trim().trim_end_matches('#').trim_end()))
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
+}
+
+fn first_line(text: &str, range: Range<usize>) -> Range<usize> {
+    trimmed(text, range.start..line_end(text, range.start).min(range.end))
+}
+
+fn lines(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        if at >= range.end {
+            return None;
+        }
+        let line = at..line_end(text, at).min(range.end);
+        at = line.end;
+        Some(line)
+    })
+}
+
+/// A line without the blanks around it.
+fn trimmed(text: &str, line: Range<usize>) -> Range<usize> {
+    let content = &text[line.clone()];
+    let start = line.start + (content.len() - content.trim_start().len());
+    let end = (line.start + content.trim_end().len()).max(start);
+    start..end
+}

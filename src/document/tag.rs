@@ -1,0 +1,472 @@
+//! The grammar of tags and of version headings; the one place that knows regular expressions.
+//! A line is a tag, looks like one (and is then an error with the right spelling beside it), or is
+//! neither.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use semver::Version;
+
+use super::problem::Rule;
+
+/// Which databases a block runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The one system database.
+    System,
+    /// Every user database.
+    User,
+}
+
+impl Scope {
+    /// Both, in the order in which they are migrated.
+    pub const BOTH: [Self; 2] = [Self::System, Self::User];
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "system",
+            Self::User => "user",
+        })
+    }
+}
+
+/// An end of a migration: a version, or the nothing before the first one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Point {
+    /// Before the lowest baseline.
+    Baseline,
+    /// A released or planned version.
+    Version(Version),
+}
+
+impl Point {
+    /// Reads `baseline` or a semantic version without build metadata.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "baseline" {
+            return Some(Self::Baseline);
+        }
+        Version::parse(text).ok().filter(|version| version.build.is_empty()).map(Self::Version)
+    }
+
+    /// The version, if it is one.
+    #[must_use]
+    pub fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Baseline => None,
+            Self::Version(version) => Some(version),
+        }
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Baseline => f.write_str("baseline"),
+            Self::Version(version) => version.fmt(f),
+        }
+    }
+}
+
+impl serde::Serialize for Point {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a tag says, without its edge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Tag {
+    Migration {
+        scope: Scope,
+        from: Point,
+        to: Point,
+    },
+    /// A template for readers: neither version holds a digit.
+    Placeholder {
+        scope: Scope,
+        from: String,
+        to: String,
+    },
+    /// `[user:seed:NAME:…]`: run on demand, without a version.
+    Seed {
+        scope: Scope,
+        name: String,
+    },
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Migration { scope, from, to } => write!(f, "{scope}:{from}→{to}"),
+            Self::Placeholder { scope, from, to } => write!(f, "{scope}:{from}→{to}"),
+            Self::Seed { scope, name } => write!(f, "{scope}:seed:{name}"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edge {
+    Start,
+    End,
+}
+
+impl fmt::Display for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::End => "end",
+        })
+    }
+}
+
+/// A line that is a tag or looks like one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TagLine {
+    Tag(Tag, Edge),
+    Malformed { rule: Rule, message: String, help: String },
+}
+
+/// What a correct tag looks like, for help lines.
+pub(crate) const EXAMPLE: &str = "-- [user:0.3.19→0.3.20:start]";
+
+macro_rules! pattern {
+    ($name:ident, $text:expr) => {
+        static $name: LazyLock<Regex> = LazyLock::new(|| {
+            #[allow(clippy::expect_used)] // a constant that the tests compile
+            Regex::new($text).expect("the pattern is a constant")
+        });
+    };
+}
+
+pattern!(
+    STRICT,
+    r"(?x)^\s*--\s*\[\s*(?P<scope>system|user)\s*:\s*
+      (?: seed\s*:\s*(?P<seed>[A-Za-z0-9_.-]+)
+        | (?P<from>[^\s:\[\]]+?)\s*(?:→|->)\s*(?P<to>[^\s:\[\]>→]+) )
+      \s*:\s*(?P<edge>start|end)\s*\]\s*$"
+);
+pattern!(ARROW, r"→|⇒|⟶|➔|➜|[-–—=~]+>|\s>\s|(?i)\sto\s");
+pattern!(VERSION_LIKE, r"(?i)\bv?\d[0-9A-Za-z.+-]*|\bbaseline\b");
+pattern!(FULL_VERSION, r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]*[0-9A-Za-z])?");
+pattern!(
+    HEADING_PAIR,
+    r"(?ix)(?:^|[^0-9A-Za-z.])v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]*?[0-9A-Za-z])?|baseline)\s*(?:→|->)\s*
+      v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]*[0-9A-Za-z])?|baseline)"
+);
+
+/// Reads a line, its line end included or not.
+pub(crate) fn read(line: &str) -> Option<TagLine> {
+    // Nearly every line ends here: the patterns see candidates only.
+    let body = line.trim_start_matches(is_mark);
+    let marked = body.len() < line.trim_start().len();
+    if !(body.starts_with(['[', '(', '{', '<']) || marked) || body.len() > 400 {
+        return None;
+    }
+    if let Some(found) = STRICT.captures(line) {
+        let scope = if &found["scope"] == "system" { Scope::System } else { Scope::User };
+        let edge = if &found["edge"] == "start" { Edge::Start } else { Edge::End };
+        let tag = match found.name("seed") {
+            Some(name) => Ok(Tag::Seed { scope, name: name.as_str().to_owned() }),
+            None => migration(scope, &found["from"], &found["to"]),
+        };
+        return Some(match tag {
+            Ok(tag) => TagLine::Tag(tag, edge),
+            Err((rule, message)) => TagLine::Malformed { rule, message, help: nearest(body) },
+        });
+    }
+    look_alike(body, marked)
+}
+
+fn is_mark(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '–' | '—' | '#' | '/' | '*' | ';')
+}
+
+fn migration(scope: Scope, from: &str, to: &str) -> Result<Tag, (Rule, String)> {
+    let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+    if !has_digit(from) && !has_digit(to) && from != "baseline" && to != "baseline" {
+        return Ok(Tag::Placeholder { scope, from: from.to_owned(), to: to.to_owned() });
+    }
+    Ok(Tag::Migration { scope, from: point(from)?, to: point(to)? })
+}
+
+fn point(text: &str) -> Result<Point, (Rule, String)> {
+    if let Some(point) = Point::parse(text) {
+        return Ok(point);
+    }
+    Err(match Version::parse(text) {
+        Ok(_) => (
+            Rule::BuildMetadata,
+            format!("version `{text}` has build metadata, which orders nothing"),
+        ),
+        Err(error) => (
+            Rule::MalformedTag,
+            format!("`{text}` is neither a semantic version nor `baseline`: {error}"),
+        ),
+    })
+}
+
+/// Judges a line that is no tag by what a tag is made of: a bracket, a scope, an arrow between
+/// versions, an edge. Two or three of them in one bracket are no accident.
+fn look_alike(body: &str, marked: bool) -> Option<TagLine> {
+    let bracketed = body.starts_with(['[', '(', '{', '<']);
+    let inner = body.trim_start_matches(['[', '(', '{', '<']);
+    let inner = match inner.find([']', ')', '}']) {
+        Some(end) if bracketed => &inner[..end],
+        _ => inner.trim_end(),
+    };
+    let inner = inner.trim();
+    let first: String =
+        inner.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '_').collect();
+    let last = inner.rsplit(|c: char| !(c.is_ascii_alphabetic() || c == '_')).next().unwrap_or("");
+    let scope = scope_like(&first);
+    let arrow = ARROW.is_match(inner);
+    let edge = edge_like(last);
+    let versions = VERSION_LIKE.find_iter(inner).count();
+    let looks = if bracketed {
+        (scope.is_some() && (edge.is_some() || arrow)) || (arrow && edge.is_some() && versions > 0)
+    } else {
+        marked && scope.is_some() && arrow && edge.is_some() && versions > 0
+    };
+    if !looks {
+        return None;
+    }
+    let message = if let (Some(scope), false) = (scope, first == "system" || first == "user") {
+        format!("`{first}` is not a scope; did you mean `{scope}`?")
+    } else if scope.is_none() {
+        "this looks like a tag, and names neither `system` nor `user`".to_owned()
+    } else if let (Some(edge), false) = (edge, last == "start" || last == "end") {
+        format!("`{last}` is not an end of a block; did you mean `{edge}`?")
+    } else {
+        "this looks like a tag and is not one".to_owned()
+    };
+    Some(TagLine::Malformed { rule: Rule::MalformedTag, message, help: nearest(body) })
+}
+
+/// The help line: the tag that was probably meant.
+fn nearest(body: &str) -> String {
+    let inner = body.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let first: String =
+        inner.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '_').collect();
+    let last = inner.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
+    let versions: Vec<String> =
+        VERSION_LIKE.find_iter(inner).filter_map(|found| mend_version(found.as_str())).collect();
+    match (scope_like(&first), versions.as_slice(), edge_like(last)) {
+        (Some(scope), [from, to, ..], Some(edge)) => {
+            format!("write `-- [{scope}:{from}→{to}:{edge}]` on a line of its own")
+        }
+        _ => format!("a tag stands on a line of its own and reads like `{EXAMPLE}`"),
+    }
+}
+
+/// `v0.4` → `0.4.0`.
+fn mend_version(text: &str) -> Option<String> {
+    let text = text.trim_end_matches(['-', '.', '+', '_']).to_lowercase();
+    if text == "baseline" {
+        return Some(text);
+    }
+    let text = text.trim_start_matches('v');
+    let text = text.split('+').next().unwrap_or(text);
+    let (numbers, pre) = text.split_once('-').map_or((text, None), |(n, p)| (n, Some(p)));
+    let mut numbers: Vec<String> = numbers
+        .split('.')
+        .take(3)
+        .map(|number| number.parse::<u64>().ok().map(|number| number.to_string()))
+        .collect::<Option<_>>()?;
+    numbers.resize(3, "0".to_owned());
+    let text = match pre {
+        Some(pre) => format!("{}-{pre}", numbers.join(".")),
+        None => numbers.join("."),
+    };
+    Point::parse(&text).map(|_| text)
+}
+
+fn scope_like(word: &str) -> Option<Scope> {
+    let word = word.to_lowercase();
+    if matches!(word.as_str(), "use" | "set") {
+        return None;
+    }
+    if distance(&word, "user") <= 1 {
+        Some(Scope::User)
+    } else if matches!(word.as_str(), "sys") || distance(&word, "system") <= 2 {
+        Some(Scope::System)
+    } else {
+        None
+    }
+}
+
+fn edge_like(word: &str) -> Option<Edge> {
+    let word = word.to_lowercase();
+    match word.as_str() {
+        "begin" | "open" => Some(Edge::Start),
+        "stop" | "finish" | "close" | "ends" => Some(Edge::End),
+        "and" => None,
+        _ if distance(&word, "start") <= 1 => Some(Edge::Start),
+        _ if word.len() >= 3 && distance(&word, "end") <= 1 => Some(Edge::End),
+        _ => None,
+    }
+}
+
+/// Edit distance (insert, delete, replace, swap of neighbours).
+fn distance(left: &str, right: &str) -> usize {
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    if left.len().abs_diff(right.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=right.len()).collect();
+    for i in 1..=left.len() {
+        for j in 1..=right.len() {
+            let replace = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
+            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[left.len()][right.len()]
+}
+
+/// The versions that a heading binds what stands under it to.
+pub(crate) fn heading_pair(text: &str) -> Option<(Point, Point)> {
+    if let Some(found) = HEADING_PAIR.captures(text) {
+        let read = |text: &str| Point::parse(&text.to_lowercase()).or_else(|| Point::parse(text));
+        return Some((read(&found[1])?, read(&found[2])?));
+    }
+    let names_baseline = text
+        .split(|c: char| !c.is_alphanumeric())
+        .any(|word| word.eq_ignore_ascii_case("baseline"));
+    let mut versions = FULL_VERSION.find_iter(text);
+    match (names_baseline, versions.next(), versions.next()) {
+        (true, Some(version), None) => Some((Point::Baseline, Point::parse(version.as_str())?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn tag(line: &str, shown: &str, edge: Edge) {
+        match read(line) {
+            Some(TagLine::Tag(tag, found)) => {
+                assert_eq!((tag.to_string(), found), (shown.to_owned(), edge));
+            }
+            other => panic!("{line:?} read as {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn malformed(line: &str, help: &str) {
+        match read(line) {
+            Some(TagLine::Malformed { help: found, .. }) => {
+                assert!(found.contains(help), "{line:?} helped with {found:?}");
+            }
+            other => panic!("{line:?} read as {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_tag_is_free_in_its_white_space() {
+        tag("-- [user:0.3.19→0.3.20:start]", "user:0.3.19→0.3.20", Edge::Start);
+        tag("  --[ system : baseline -> 0.3.19 : end ]\r\n", "system:baseline→0.3.19", Edge::End);
+        tag("-- [user:1.0.0-rc.1->1.0.0:start]", "user:1.0.0-rc.1→1.0.0", Edge::Start);
+        tag("-- [user:1.0.0->1.0.0-rc.1:start]", "user:1.0.0→1.0.0-rc.1", Edge::Start);
+        tag("-- [user:0.3.20→baseline:start]", "user:0.3.20→baseline", Edge::Start);
+        tag("-- [user:seed:demo-data:end]", "user:seed:demo-data", Edge::End);
+    }
+
+    #[test]
+    fn a_pair_without_digits_is_a_placeholder_unless_it_says_baseline() {
+        tag(
+            "-- [system:from_version→to_version:start]",
+            "system:from_version→to_version",
+            Edge::Start,
+        );
+        tag("-- [user:a→b:end]", "user:a→b", Edge::End);
+        malformed("-- [user:baseline→to_version:start]", EXAMPLE);
+        malformed("-- [user:from→0.3.20:start]", EXAMPLE);
+    }
+
+    #[test]
+    fn what_looks_like_a_tag_is_told_its_right_spelling() {
+        let right = "`-- [user:0.3.19→0.3.20:start]`";
+        for line in [
+            "-- [usr:0.3.19→0.3.20:start]",
+            "-- [users:0.3.19→0.3.20:start]",
+            "-- [User:0.3.19→0.3.20:start]",
+            "-- [user:0.3.19→0.3.20:START]",
+            "-- [user:0.3.19→0.3.20:strat]",
+            "-- [user:v0.3.19→v0.3.20:start]",
+            "-- [user:0.3.19→0.3.20:begin]",
+            "-- [user 0.3.19→0.3.20:start]",
+            "-- [user:0.3.19→0.3.20 start]",
+            "-- [user:0.3.19=>0.3.20:start]",
+            "-- [user:0.3.19-->0.3.20:start]",
+            "-- [user:0.3.19 to 0.3.20:start]",
+            "-- [user:0.3.19→0.3.20:start",
+            "-- user:0.3.19→0.3.20:start",
+            "[user:0.3.19→0.3.20:start]",
+            "- [user:0.3.19→0.3.20:start]",
+            "# [user:0.3.19→0.3.20:start]",
+            "/* [user:0.3.19→0.3.20:start] */",
+            "-- (user:0.3.19→0.3.20:start)",
+            "-- [user:0.3.19→0.3.20:start] adds a table",
+            "-- [user:0.3.19+a→0.3.20:start]",
+            "-- [user;0.3.19→0.3.20;start]",
+        ] {
+            malformed(line, right);
+        }
+        malformed("-- [user:0.4→0.5:end]", "`-- [user:0.4.0→0.5.0:end]`");
+        malformed("-- [sytem:baseline→0.3.19:start]", "`-- [system:baseline→0.3.19:start]`");
+        malformed("-- [user:0.3.19:start]", EXAMPLE);
+        malformed("-- [db:0.3.19→0.3.20:start]", EXAMPLE);
+    }
+
+    #[test]
+    fn sql_and_its_comments_are_left_alone() {
+        for line in [
+            "CREATE TABLE t (x);",
+            "-- No system database changes for this migration",
+            "-- ALTER TABLE memories DROP COLUMN x;",
+            "[user] TEXT NOT NULL,",
+            "[user_id] INTEGER,",
+            "-- [user] rows are kept",
+            "-- system to user: at the start",
+            "  -- 0.3.19 -> 0.3.20 at the start",
+            "---",
+            "-- [1, 2, 3]",
+            "-- [x] done",
+            "",
+        ] {
+            assert_eq!(read(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_heading_binds_a_pair_or_a_baseline() {
+        let pair = |text: &str| heading_pair(text).map(|(from, to)| format!("{from}→{to}"));
+        assert_eq!(pair("Migration: 0.3.19 → 0.3.20 (Planned)").as_deref(), Some("0.3.19→0.3.20"));
+        assert_eq!(pair("v1.0.0-rc.1->1.0.0").as_deref(), Some("1.0.0-rc.1→1.0.0"));
+        assert_eq!(pair("Baseline: 0.3.19").as_deref(), Some("baseline→0.3.19"));
+        assert_eq!(pair("Baseline → 0.3.19").as_deref(), Some("baseline→0.3.19"));
+        assert_eq!(pair("System Database Schema (0.3.19)"), None);
+        assert_eq!(pair("Migration: [from_version] → [to_version]"), None);
+    }
+
+    #[test]
+    fn every_pattern_compiles() {
+        for pattern in [&STRICT, &ARROW, &VERSION_LIKE, &FULL_VERSION, &HEADING_PAIR] {
+            assert!(!pattern.as_str().is_empty());
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! One database brought to a target: read where it stands, plan, let it apply the order, and look
+//! again where another run was faster. The outcome is a value; nothing is printed here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use semver::Version;
+
+use crate::database::file::{Patience, SqliteFile};
+use crate::database::history::{Applied, Entry, Event, Record, State};
+use crate::database::order::{Ending, Order, Step};
+use crate::database::schema::Effects;
+use crate::database::{Database, DatabaseError};
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::sql;
+use crate::document::tag::{Point, Scope};
+use crate::layout::Member;
+use crate::plan::{self, Edit, Refusal, Standing};
+use crate::replay::Replay;
+
+/// How often a database that moved on between reading and locking is looked at again.
+const LOOKS: usize = 10;
+
+/// Why a database was left as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It could not be read or changed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// What it says of itself does not fit the document.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The file may not be opened at all.
+    #[error("{0}")]
+    NotOpened(String),
+}
+
+impl Failure {
+    /// The bytes of the document that the failure is about.
+    #[must_use]
+    pub fn span(&self) -> Option<Range<usize>> {
+        match self {
+            Self::Database(error) => error.span(),
+            Self::Refused(Refusal::Edited { edits }) => edits.first().map(|edit| edit.span.clone()),
+            Self::Refused(_) | Self::NotOpened(_) => None,
+        }
+    }
+}
+
+/// What became of a database that was to be brought to a target.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Steps were run and committed.
+    Upgraded {
+        /// Where it stood.
+        from: Point,
+        /// Where it stands.
+        to: Point,
+        /// The migrations that ran, in order.
+        steps: Vec<(Point, Point)>,
+        /// What was noticed on the way.
+        notes: Vec<String>,
+        /// From lock to commit.
+        duration: Duration,
+    },
+    /// It was there already.
+    Current {
+        /// Where it stands.
+        at: Point,
+    },
+    /// Seeds were run and committed.
+    Seeded {
+        /// What was noticed on the way.
+        notes: Vec<String>,
+        /// From lock to commit.
+        duration: Duration,
+    },
+    /// It is above the target, and was left alone.
+    Above {
+        /// Where it stands.
+        at: Point,
+    },
+    /// Nothing of it was changed.
+    Failed {
+        /// Where it stands, as far as that is known.
+        at: Option<Point>,
+        /// Why.
+        failure: Failure,
+    },
+    /// It was not begun: the run ended before.
+    Skipped,
+}
+
+impl Verdict {
+    /// Whether the database could not be brought to its target. An interrupted one is none: it
+    /// was told to stop.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+}
+
+/// Where a database stands in words that programs can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// It holds nothing yet.
+    New,
+    /// At head.
+    Current,
+    /// Something is pending.
+    Behind,
+    /// It holds tables and no record.
+    Unversioned,
+    /// At a version that the document does not know.
+    Ahead,
+    /// A migration that it went through was edited since.
+    Edited,
+    /// It cannot be read.
+    Error,
+}
+
+/// What reading a database tells of it.
+#[derive(Debug)]
+pub struct Status {
+    /// In a word.
+    pub condition: Condition,
+    /// The version in its record.
+    pub version: Option<String>,
+    /// The versions that it would go through up to the target.
+    pub pending: Vec<Version>,
+    /// The steps that lead there.
+    pub steps: Vec<StepId>,
+    /// Why it is in that condition, where that is a failure.
+    pub failure: Option<Failure>,
+}
+
+/// A document that is ready to be run: read, ordered and replayed, up to a target.
+#[derive(Debug)]
+pub struct Ready<'c, 'a> {
+    changelog: &'c Changelog<'a>,
+    replay: &'c Replay<'a>,
+    target: usize,
+    /// Orders are made once a run for each place that databases start from.
+    orders: Mutex<HashMap<(Scope, Standing), Arc<Order<'c>>>>,
+}
+
+impl<'c, 'a> Ready<'c, 'a> {
+    /// Makes a document ready up to the version at a position of the changelog.
+    #[must_use]
+    pub fn new(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
+        Self { changelog, replay, target, orders: Mutex::default() }
+    }
+
+    /// What a database of a scope is asked to do from where it stands; none if nothing.
+    fn order(&self, scope: Scope, standing: Standing) -> Option<Arc<Order<'c>>> {
+        let ids = plan::steps(self.changelog, scope, (standing, self.target));
+        if ids.is_empty() {
+            return None;
+        }
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let order = orders.entry((scope, standing)).or_insert_with(|| {
+            Arc::new(order((self.changelog, self.replay), scope, standing, &ids))
+        });
+        Some(order.clone())
+    }
+
+    /// The point at which a standing is.
+    fn point(&self, standing: Standing) -> Point {
+        match standing {
+            Standing::At(position) => Point::Version(self.changelog.versions()[position].clone()),
+            Standing::New | Standing::Unversioned | Standing::BelowBaseline => Point::Baseline,
+        }
+    }
+
+    /// The changelog that it was made from.
+    #[must_use]
+    pub fn changelog(&self) -> &'c Changelog<'a> {
+        self.changelog
+    }
+
+    /// The version that databases are brought to.
+    #[must_use]
+    pub fn target(&self) -> &'c Version {
+        &self.changelog.versions()[self.target]
+    }
+
+    /// The statements of an edited migration that ran and stand in the document no more, and
+    /// those that stand there and did not run; nothing where the system database did not keep
+    /// them.
+    #[must_use]
+    pub fn changes(
+        &self,
+        edit: &Edit,
+        scope: Scope,
+        (system, patience): (&Member, &Patience),
+    ) -> Option<(Vec<String>, Vec<String>)> {
+        let kept = SqliteFile::read(&system.path, patience, |file| file.kept(&edit.recorded));
+        let migration = self.changelog.find(&edit.from, &edit.to)?;
+        let now = migration.part(scope).map_or("", |part| part.sql.text());
+        Some(changed_statements(&kept.ok()??, now))
+    }
+
+    /// Runs seeds, in the order named, on the database of a member.
+    #[must_use]
+    pub fn seed_member(&self, member: &Member, names: &[String], patience: &Patience) -> Verdict {
+        let result = member.openable().and_then(|()| {
+            let mut file = SqliteFile::open(&member.path, patience)?;
+            let order = self.seeds(member.scope, names);
+            let state = file.state()?;
+            if state == State::New {
+                return Err(Refusal::Empty.into());
+            }
+            Ok(file.apply(&order, &state)?)
+        });
+        match result {
+            Ok(done) => Verdict::Seeded { notes: done.notes, duration: done.duration },
+            Err(Failure::Database(DatabaseError::Interrupted)) => Verdict::Skipped,
+            Err(failure) => Verdict::Failed { at: None, failure },
+        }
+    }
+
+    fn seeds(&self, scope: Scope, names: &[String]) -> Order<'c> {
+        let seeds = self.changelog.seeds().iter().enumerate();
+        let mut steps = Vec::new();
+        for name in names {
+            let wanted =
+                seeds.clone().filter(|(_, seed)| seed.scope == scope && seed.name == *name);
+            for (at, _) in wanted {
+                if let Some(script) = self.replay.script(scope, StepId::Seed(at)) {
+                    let label = format!("the seed `{name}`");
+                    steps.push(Step { script, label, entry: None, applied: Vec::new() });
+                }
+            }
+        }
+        let touched = steps.iter().flat_map(|step| step.script.touched.iter().cloned()).collect();
+        let effects = Effects::default();
+        Order { scope, steps, effects, touched, renames: Vec::new(), ending: Ending::Commit }
+    }
+
+    /// Brings the database of a member to the target.
+    #[must_use]
+    pub fn upgrade_member(&self, member: &Member, patience: &Patience) -> Verdict {
+        let opened = member.openable().and_then(|()| Ok(SqliteFile::open(&member.path, patience)?));
+        match opened {
+            Ok(mut file) => self.upgrade(member.scope, &mut file),
+            Err(failure) => Verdict::Failed { at: None, failure },
+        }
+    }
+
+    /// Brings a database to the target.
+    pub(crate) fn upgrade(&self, scope: Scope, database: &mut dyn Database) -> Verdict {
+        let mut at = None;
+        match self.try_upgrade(scope, database, &mut at) {
+            Ok(verdict) => verdict,
+            Err(Failure::Database(DatabaseError::Interrupted)) => Verdict::Skipped,
+            Err(failure) => Verdict::Failed { at, failure },
+        }
+    }
+
+    fn try_upgrade(
+        &self,
+        scope: Scope,
+        database: &mut dyn Database,
+        at: &mut Option<Point>,
+    ) -> Result<Verdict, Failure> {
+        let mut looks = 0;
+        loop {
+            let state = database.state()?;
+            if let State::Recorded(record) = &state {
+                *at = Point::parse(&record.to);
+            }
+            let standing = standing(self.changelog, scope, (&state, &mut || database.records()))?;
+            let from = self.point(standing);
+            *at = Some(from.clone());
+            let Some(order) = self.order(scope, standing) else {
+                return Ok(match standing {
+                    Standing::At(position) if position > self.target => Verdict::Above { at: from },
+                    _ => Verdict::Current { at: from },
+                });
+            };
+            match database.apply(&order, &state) {
+                Ok(done) => {
+                    let point = |text: &str| Point::parse(text).unwrap_or(Point::Baseline);
+                    let entries = order.steps.iter().filter_map(|step| step.entry.as_ref());
+                    let steps: Vec<_> =
+                        entries.map(|entry| (point(&entry.from), point(&entry.to))).collect();
+                    let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
+                    let (notes, duration) = (done.notes, done.duration);
+                    return Ok(Verdict::Upgraded { from, to, steps, notes, duration });
+                }
+                Err(DatabaseError::Moved) if looks < LOOKS => looks += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Member {
+    fn openable(&self) -> Result<(), Failure> {
+        self.refused.clone().map_or(Ok(()), |reason| Err(Failure::NotOpened(reason)))
+    }
+
+    /// Reads where its database stands on the way to the version at a position; no byte on the
+    /// disk changes.
+    #[must_use]
+    pub fn status(
+        &self,
+        (changelog, target): (&Changelog<'_>, usize),
+        patience: &Patience,
+    ) -> Status {
+        let read = self.openable().and_then(|()| {
+            Ok(SqliteFile::read(&self.path, patience, |file| {
+                let state = file.state()?;
+                let mut records = || file.records();
+                Ok(status(changelog, (self.scope, target), (&state, &mut records)))
+            })?)
+        });
+        read.unwrap_or_else(|failure| Status::failed(None, failure))
+    }
+
+    /// Reads what its database went through, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read.
+    pub fn records(&self, patience: &Patience) -> Result<Vec<Record>, Failure> {
+        self.openable()?;
+        Ok(SqliteFile::read(&self.path, patience, |file| file.records())?)
+    }
+}
+
+/// Reads the whole record, where the last row does not tell enough.
+type Records<'r> = dyn FnMut() -> Result<Vec<Record>, DatabaseError> + 'r;
+
+/// Where a database stands; a failure if a migration that it went through was edited.
+fn standing(
+    changelog: &Changelog<'_>,
+    scope: Scope,
+    (state, records): (&State, &mut Records<'_>),
+) -> Result<Standing, Failure> {
+    let standing = plan::standing(changelog, state)?;
+    if let (Standing::At(position), State::Recorded(record)) = (standing, state)
+        && !plan::is_untouched(changelog, scope, (record, position))
+    {
+        let edits = plan::edits(changelog, scope, (&records()?, position));
+        if !edits.is_empty() {
+            return Err(Refusal::Edited { edits }.into());
+        }
+    }
+    Ok(standing)
+}
+
+/// The status of a database that says this of itself, up to a target.
+pub(crate) fn status(
+    changelog: &Changelog<'_>,
+    (scope, target): (Scope, usize),
+    (state, records): (&State, &mut Records<'_>),
+) -> Status {
+    let version = match state {
+        State::Recorded(record) => Some(record.to.clone()),
+        State::New | State::Unversioned => None,
+    };
+    let standing = match standing(changelog, scope, (state, records)) {
+        Ok(standing) => standing,
+        Err(failure) => return Status::failed(version, failure),
+    };
+    let steps = plan::steps(changelog, scope, (standing, target));
+    let condition = match standing {
+        Standing::New => Condition::New,
+        Standing::Unversioned => Condition::Unversioned,
+        _ if steps.is_empty() => Condition::Current,
+        _ => Condition::Behind,
+    };
+    let ends = steps.iter().filter_map(|id| changelog.step(*id)?.to.version().cloned());
+    Status { condition, version, pending: ends.collect(), steps, failure: None }
+}
+
+impl Status {
+    fn failed(version: Option<String>, failure: Failure) -> Self {
+        let condition = match &failure {
+            Failure::Refused(Refusal::Edited { .. }) => Condition::Edited,
+            Failure::Refused(_) => Condition::Ahead,
+            Failure::Database(_) | Failure::NotOpened(_) => Condition::Error,
+        };
+        Self { condition, version, pending: Vec::new(), steps: Vec::new(), failure: Some(failure) }
+    }
+}
+
+fn order<'c>(
+    (changelog, replay): (&'c Changelog<'_>, &'c Replay<'_>),
+    scope: Scope,
+    standing: Standing,
+    ids: &[StepId],
+) -> Order<'c> {
+    let mut steps = Vec::with_capacity(ids.len());
+    let mut touched = BTreeSet::new();
+    let mut renames = Vec::new();
+    for id in ids {
+        let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))
+        else {
+            continue;
+        };
+        touched.extend(script.touched.iter().cloned());
+        renames.extend(script.renames.iter().cloned());
+        let chain = migration
+            .to
+            .version()
+            .and_then(|to| changelog.position(to))
+            .map(|position| changelog.chain_checksum(scope, position));
+        let points = || (migration.from.to_string(), migration.to.to_string());
+        let (from, to) = points();
+        let checksum = migration.checksum(scope);
+        let label = format!("the migration {migration}");
+        let entry = Some(Entry { event: Event::Upgrade, from, to, checksum, chain });
+        let applied = if scope == Scope::System {
+            Scope::BOTH
+                .into_iter()
+                .filter_map(|scope| {
+                    let part = migration.part(scope).filter(|part| !part.is_empty())?;
+                    let (from, to) = points();
+                    let sql = part.sql.text().to_owned();
+                    Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        steps.push(Step { script, label, entry, applied });
+    }
+    let effects = replay.effects(scope, standing, ids);
+    Order { scope, steps, effects, touched, renames, ending: Ending::Commit }
+}
+
+/// The statements of an edited migration that are not those that ran, in words.
+pub(crate) fn changed_statements(then: &str, now: &str) -> (Vec<String>, Vec<String>) {
+    let split = |text: &str| -> Vec<String> {
+        sql::fold(text).split(" ; ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    };
+    let (then, now) = (split(then), split(now));
+    let only = |left: &[String], right: &[String]| {
+        left.iter().filter(|statement| !right.contains(statement)).cloned().collect()
+    };
+    (only(&then, &now), only(&now, &then))
+}

@@ -1,0 +1,23 @@
+//! x
+mod database;
+mod document;
+mod embed;
+mod executor;
+pub mod fleet;
+mod layout;
+mod lint;
+mod plan;
+mod replay;
+pub use database::DatabaseError;
+pub use database::file::Patience;
+pub use database::history::{Event, Record};
+pub use document::changelog::{Changelog, Checksum, Migration, Part, Seed, StepId};
+pub use document::problem::{DocumentError, Problem, Rule, Severity, Style};
+pub use document::source::{Piece, Place, Source};
+pub use document::tag::{Point, Scope};
+pub use embed::UpgradeError;
+pub use executor::{Condition, Failure, Ready, Status, Verdict};
+pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
+pub use lint::lint;
+pub use plan::{Edit, Refusal, TargetError};
+pub use replay::Replay;

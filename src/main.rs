@@ -1,0 +1,29 @@
+//! Arguments in, exit status out.
+
+mod cli;
+mod commands;
+mod report;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Arguments, Settings};
+use report::Report;
+use signals::Signals;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let signals = Signals::catch();
+    let settings = match Settings::resolve(&arguments.global) {
+        Ok(settings) => settings,
+        Err(error) => return Report::unconfigured(&error),
+    };
+    let report = Report::new(&settings);
+    let status = match commands::run(arguments.command, &settings, &report, &signals) {
+        Ok(status) => status,
+        Err(error) => report.refuse(&error),
+    };
+    ExitCode::from(signals.caught().map_or(status, |signal| 128 + signal))
+}

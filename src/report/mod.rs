@@ -1,0 +1,199 @@
+//! The only place that prints: results to standard output, progress and diagnostics to standard
+//! error, one JSON document where asked for. A closed or full output never decides anything.
+
+mod status;
+mod upgrade;
+
+pub(crate) use status::ExitCodeAsked;
+pub(crate) use upgrade::Kept;
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+use tatmig::{Problem, Severity, Source, Style};
+
+use crate::cli::{Format, Settings, Volume, When};
+
+/// Exit statuses, as `--help` tells them.
+pub(crate) const DONE: u8 = 0;
+pub(crate) const FAILED: u8 = 1;
+pub(crate) const REFUSED: u8 = 2;
+pub(crate) const PENDING: u8 = 3;
+
+pub(crate) struct Report {
+    pub(crate) volume: Volume,
+    pub(crate) format: Format,
+    style: Style,
+}
+
+impl Report {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let choice = match settings.color {
+            When::Auto => anstream::ColorChoice::Auto,
+            When::Always => anstream::ColorChoice::Always,
+            When::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        let style = match settings.color {
+            When::Never => Style::Plain,
+            When::Auto | When::Always => Style::Coloured,
+        };
+        Self { volume: settings.volume, format: settings.format, style }
+    }
+
+    /// Settings that cannot be made out; nothing is known of volume and format then.
+    pub(crate) fn unconfigured(error: &anyhow::Error) -> ExitCode {
+        let report = Self { volume: Volume::Normal, format: Format::Text, style: Style::Plain };
+        ExitCode::from(report.refuse(error))
+    }
+
+    /// A line of results.
+    pub(crate) fn line(&self, text: impl Display) {
+        if self.format == Format::Text && self.volume != Volume::Quiet {
+            let _ = writeln!(std::io::stdout().lock(), "{text}");
+        }
+    }
+
+    /// A line beside the results.
+    pub(crate) fn remark(&self, text: impl Display) {
+        if self.volume != Volume::Quiet {
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+
+    /// An error that belongs to no place in the document.
+    pub(crate) fn error(&self, text: impl Display) {
+        let (on, off) = match self.style {
+            Style::Coloured => ("\u{1b}[1;31m", "\u{1b}[0m"),
+            Style::Plain => ("", ""),
+        };
+        let _ = writeln!(anstream::stderr(), "{on}error{off}: {text}");
+    }
+
+    pub(crate) fn json(&self, value: &impl Serialize) {
+        let mut out = std::io::stdout().lock();
+        if serde_json::to_writer_pretty(&mut out, value).is_ok() {
+            let _ = writeln!(out);
+        }
+    }
+
+    /// Wrong usage, or something that is not there: nothing was touched.
+    pub(crate) fn refuse(&self, error: &anyhow::Error) -> u8 {
+        self.error(format!("{error:#}"));
+        if self.format == Format::Json {
+            self.json(&json!({ "error": format!("{error:#}"), "problems": [] }));
+        }
+        REFUSED
+    }
+
+    /// A document that cannot be used: nothing was touched.
+    pub(crate) fn refuse_document(&self, source: &Source<'_>, problems: &[Problem]) -> u8 {
+        self.problems(source, problems);
+        let message = format!(
+            "{} cannot be used ({}); no database was touched",
+            source.name(),
+            counts(problems)
+        );
+        self.error(&message);
+        if self.format == Format::Json {
+            self.json(&json!({
+                "error": message,
+                "problems": problems.iter().map(|p| problem_json(source, p)).collect::<Vec<_>>(),
+            }));
+        }
+        REFUSED
+    }
+
+    /// Draws problems; warnings not where it shall be quiet, notes only where asked for more.
+    pub(crate) fn problems(&self, source: &Source<'_>, problems: &[Problem]) {
+        let least = match self.volume {
+            Volume::Quiet => Severity::Error,
+            Volume::Normal => Severity::Warning,
+            Volume::Verbose => Severity::Note,
+        };
+        for problem in problems.iter().filter(|problem| problem.severity >= least) {
+            let _ = writeln!(anstream::stderr(), "{}\n", problem.render(source, self.style));
+        }
+    }
+
+    /// The judgement on a document.
+    pub(crate) fn linted(&self, source: &Source<'_>, (problems, status): (&[Problem], u8)) -> u8 {
+        if self.format == Format::Json {
+            let count = |severity| problems.iter().filter(|p| p.severity == severity).count();
+            self.json(&json!({
+                "file": source.name(),
+                "problems": problems.iter().map(|p| problem_json(source, p)).collect::<Vec<_>>(),
+                "summary": {
+                    "errors": count(Severity::Error),
+                    "warnings": count(Severity::Warning),
+                    "notes": count(Severity::Note),
+                },
+            }));
+        } else {
+            self.problems(source, problems);
+        }
+        self.line(format!("{}: {}", source.name(), counts(problems)));
+        status
+    }
+
+    /// A bar on a terminal; nothing elsewhere.
+    pub(crate) fn progress(&self, length: usize) -> ProgressBar {
+        let shows = self.volume != Volume::Quiet
+            && self.format == Format::Text
+            && length > 1
+            && std::io::stderr().is_terminal();
+        if !shows {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(
+            Some(length.try_into().unwrap_or(u64::MAX)),
+            ProgressDrawTarget::stderr(),
+        );
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} databases, {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
+    }
+}
+
+fn problem_json(source: &Source<'_>, problem: &Problem) -> serde_json::Value {
+    let place = problem.place(source);
+    json!({
+        "rule": problem.rule.name(),
+        "severity": problem.severity,
+        "message": problem.message,
+        "file": source.name(),
+        "line": place.line,
+        "column": place.column,
+        "help": problem.help,
+    })
+}
+
+/// `2 errors, 1 warning`.
+fn counts(problems: &[Problem]) -> String {
+    let count = |severity| problems.iter().filter(|p| p.severity == severity).count();
+    let mut words =
+        vec![plural(count(Severity::Error), "error"), plural(count(Severity::Warning), "warning")];
+    if count(Severity::Note) > 0 {
+        words.push(plural(count(Severity::Note), "note"));
+    }
+    words.join(", ")
+}
+
+/// `1 database`, `2 databases`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The first few names, and how many more.
+pub(crate) fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

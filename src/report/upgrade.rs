@@ -1,0 +1,394 @@
+//! What an upgrade tells: a line for each scope, every failure with its place in the document,
+//! and what to do next.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tatmig::fleet::{Fleet, Outcome};
+use tatmig::{
+    DatabaseError, Failure, Member, Point, Problem, Ready, Refusal, Rule, Scope, Source, Status,
+    StepId, Verdict,
+};
+
+use super::{DONE, FAILED, Report, plural, some};
+use crate::cli::{Format, Volume};
+
+/// What ran, where the system database kept it, by checksum: shown beside an edited migration.
+pub(crate) type Kept = BTreeMap<String, (Vec<String>, Vec<String>)>;
+
+impl Report {
+    /// Tells what became of a fleet and returns the exit status.
+    pub(crate) fn upgraded(
+        &self,
+        (fleet, outcome): (&Fleet, &Outcome),
+        (source, target): (&Source<'_>, &str),
+        kept: &Kept,
+    ) -> u8 {
+        let pairs: Vec<(&Member, &Verdict)> =
+            fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
+        let failed = pairs.iter().any(|(_, verdict)| verdict.is_failure());
+        if self.format == Format::Json {
+            self.json(&upgrade_json(&pairs, source, target));
+        } else {
+            self.told(fleet, &pairs, target);
+        }
+        self.failures(&pairs, source, kept);
+        if self.format == Format::Text {
+            self.next(&pairs, target);
+        }
+        if failed { FAILED } else { DONE }
+    }
+
+    /// Tells what became of seeds and returns the exit status.
+    pub(crate) fn seeded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
+        let pairs: Vec<(&Member, &Verdict)> =
+            fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
+        if self.format == Format::Json {
+            self.json(&upgrade_json(&pairs, source, ""));
+        }
+        for (member, verdict) in &pairs {
+            self.line(format!("{}: {}", member.shown(), words(verdict)));
+        }
+        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.users_found) {
+            self.line(format!(
+                "{} left alone; `--all-users` or `--user NAME` seeds them",
+                plural(count, "user database")
+            ));
+        }
+        self.failures(&pairs, source, &Kept::new());
+        if pairs.iter().any(|(_, verdict)| verdict.is_failure()) { FAILED } else { DONE }
+    }
+
+    /// A database that cannot be made or read.
+    pub(crate) fn failed(&self, member: &Member, failure: &Failure, source: &Source<'_>) {
+        self.failure((failure, &failure.to_string()), &[member], (source, &Kept::new()));
+    }
+
+    /// A database whose record was asked for and cannot be read.
+    pub(crate) fn unreadable(&self, member: &Member, failure: &Failure) -> u8 {
+        let path = tatmig::shown(member.path.as_os_str());
+        self.error(format!("`{}` ({path}): {failure}", member.shown()));
+        if self.format == Format::Json {
+            self.json(&json!({ "error": failure.to_string() }));
+        }
+        FAILED
+    }
+
+    /// Prints the SQL that would run: each migration once for each scope, with the databases
+    /// that it would run on.
+    pub(crate) fn dry_run(
+        &self,
+        ready: &Ready<'_, '_>,
+        (fleet, statuses): (&Fleet, &[Option<Status>]),
+    ) -> u8 {
+        let changelog = ready.changelog();
+        let source = changelog.source();
+        let members: Vec<&Member> = fleet.members().collect();
+        let mut runs: BTreeMap<(Scope, StepId), Vec<String>> = BTreeMap::new();
+        let mut failures = Vec::new();
+        for (member, status) in members.iter().zip(statuses) {
+            let Some(status) = status else { continue };
+            for step in &status.steps {
+                runs.entry((member.scope, *step)).or_default().push(member.shown());
+            }
+            failures.extend(status.failure.as_ref().map(|failure| (*member, failure)));
+        }
+        if self.format == Format::Json {
+            let migrations: Vec<_> = runs
+                .iter()
+                .filter_map(|((scope, id), names)| {
+                    let migration = changelog.step(*id)?;
+                    let part = migration.part(*scope);
+                    Some(json!({
+                        "scope": scope,
+                        "from": migration.from,
+                        "to": migration.to,
+                        "line": source.line(part.map_or(migration.span.start, |part| part.span().start)),
+                        "databases": names,
+                        "sql": part.map(|part| part.sql().text().to_owned()),
+                    }))
+                })
+                .collect();
+            let errors: Vec<_> = failures
+                .iter()
+                .map(|(member, failure)| {
+                    json!({ "name": member.shown(), "scope": member.scope, "error": failure_json(failure, source) })
+                })
+                .collect();
+            self.json(&json!({
+                "file": source.name(),
+                "target": ready.target().to_string(),
+                "dry_run": true,
+                "migrations": migrations,
+                "errors": errors,
+            }));
+        }
+        for remark in &fleet.remarks {
+            self.remark(remark);
+        }
+        for ((scope, id), names) in &runs {
+            let Some(migration) = changelog.step(*id) else { continue };
+            let part = migration.part(*scope);
+            let line = source.line(part.map_or(migration.span.start, |part| part.span().start));
+            self.line(format!(
+                "-- {scope} {migration} ({}:{line}): {}, {}",
+                source.name(),
+                plural(names.len(), "database"),
+                some(names).replace('`', "")
+            ));
+            match part {
+                Some(part) => self.line(part.sql().text().trim_end_matches(['\n', '\r'])),
+                None => self.line("-- nothing for this scope: recorded only"),
+            }
+            self.line("");
+        }
+        if runs.is_empty() {
+            self.line(format!("-- nothing is pending up to {}", ready.target()));
+        }
+        for (member, failure) in &failures {
+            self.failed(member, failure, source);
+        }
+        if failures.is_empty() { DONE } else { FAILED }
+    }
+
+    fn told(&self, fleet: &Fleet, pairs: &[(&Member, &Verdict)], target: &str) {
+        for remark in &fleet.remarks {
+            self.remark(remark);
+        }
+        if let Some((_, verdict)) = pairs.iter().find(|(member, _)| member.scope == Scope::System) {
+            self.line(format!("system: {}", words(verdict)));
+        }
+        let users: Vec<_> =
+            pairs.iter().filter(|(member, _)| member.scope == Scope::User).copied().collect();
+        if self.volume == Volume::Verbose || users.len() == 1 {
+            for (member, verdict) in &users {
+                self.line(format!("{}: {}", member.shown(), words(verdict)));
+            }
+        }
+        if users.len() > 1 {
+            self.line(format!("{}: {}", plural(users.len(), "user"), tally(&users, target)));
+        }
+        let above: Vec<String> = users
+            .iter()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Above { .. }))
+            .map(|(member, _)| member.shown())
+            .collect();
+        if !above.is_empty() && users.len() > 1 {
+            self.line(format!("above {target} already, left alone: {}", some(&above)));
+        }
+        match (fleet.users.is_empty(), fleet.users_found) {
+            (true, Some(0)) => self.line("no user databases found"),
+            (true, Some(count)) => self.line(format!(
+                "{} left alone; `--all-users` or `--user NAME` migrates them",
+                plural(count, "user database")
+            )),
+            _ => {}
+        }
+    }
+
+    /// Every failure, those with one cause told once.
+    fn failures(&self, pairs: &[(&Member, &Verdict)], source: &Source<'_>, kept: &Kept) {
+        let mut causes: Vec<(&Failure, String, Vec<&Member>)> = Vec::new();
+        for (member, verdict) in pairs {
+            let Verdict::Failed { failure, .. } = verdict else { continue };
+            let message = failure.to_string();
+            match causes
+                .iter_mut()
+                .find(|(known, words, _)| *words == message && known.span() == failure.span())
+            {
+                Some((.., members)) => members.push(member),
+                None => causes.push((failure, message, vec![member])),
+            }
+        }
+        for (failure, message, members) in causes {
+            self.failure((failure, &message), &members, (source, kept));
+        }
+    }
+
+    pub(crate) fn failure(
+        &self,
+        (failure, message): (&Failure, &str),
+        members: &[&Member],
+        (source, kept): (&Source<'_>, &Kept),
+    ) {
+        let names: Vec<String> = members.iter().map(|member| member.shown()).collect();
+        let who = match members {
+            [only] => format!("`{}` ({})", only.shown(), tatmig::shown(only.path.as_os_str())),
+            _ => format!("{} databases ({})", members.len(), some(&names)),
+        };
+        let Some(span) = failure.span() else {
+            self.error(format!("{who}: {message}"));
+            return;
+        };
+        let mut problem = Problem::at(rule(failure), span, format!("{who}: {message}"));
+        if let Failure::Refused(Refusal::Edited { edits }) = failure {
+            let mut help = String::new();
+            for edit in edits {
+                if let Some((then, now)) = kept.get(&edit.recorded) {
+                    for (word, statements) in [("ran then", then), ("reads now", now)] {
+                        for statement in statements {
+                            help.push_str(&format!(
+                                "{} → {} {word}: {statement}\n",
+                                edit.from, edit.to
+                            ));
+                        }
+                    }
+                }
+            }
+            help.push_str(
+                "put the statements back as they were, and write the change as a new migration",
+            );
+            problem.help = Some(help);
+        }
+        self.problems(source, &[problem]);
+    }
+
+    /// What to do after a failure.
+    fn next(&self, pairs: &[(&Member, &Verdict)], target: &str) {
+        let failed = pairs.iter().filter(|(_, verdict)| verdict.is_failure()).count();
+        let skipped =
+            pairs.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped)).count();
+        if failed > 0 {
+            self.line(format!(
+                "{} failed and {} left as {}; mend the cause and run the same command again: what is at {target} already is left alone",
+                plural(failed, "database"),
+                if failed == 1 { "was" } else { "were" },
+                if failed == 1 { "it was" } else { "they were" },
+            ));
+        }
+        if skipped > 0 {
+            self.line(format!(
+                "{} not begun; run the same command again",
+                plural(skipped, "database")
+            ));
+        }
+    }
+}
+
+fn rule(failure: &Failure) -> Rule {
+    match failure {
+        Failure::Refused(_) => Rule::Edited,
+        Failure::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
+        _ => Rule::Sql,
+    }
+}
+
+/// What became of one database, in words.
+fn words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Upgraded { from: Point::Baseline, to, notes, .. } => {
+            with_notes(format!("made at {to}"), notes)
+        }
+        Verdict::Upgraded { from, to, notes, .. } => with_notes(format!("{from} → {to}"), notes),
+        Verdict::Current { at } => format!("already at {at}"),
+        Verdict::Above { at } => format!("at {at}, above the target, left alone"),
+        Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {
+            "busy".to_owned()
+        }
+        Verdict::Failed { .. } => "failed".to_owned(),
+        Verdict::Seeded { notes, .. } => with_notes("seeded".to_owned(), notes),
+        Verdict::Skipped => "not begun".to_owned(),
+    }
+}
+
+fn with_notes(text: String, notes: &[String]) -> String {
+    if notes.is_empty() { text } else { format!("{text} ({})", notes.join("; ")) }
+}
+
+/// `98 upgraded to 0.3.20, 1 already there, 1 failed`.
+fn tally(users: &[(&Member, &Verdict)], target: &str) -> String {
+    let count = |test: fn(&Verdict) -> bool| users.iter().filter(|(_, v)| test(v)).count();
+    let busy = |verdict: &Verdict| {
+        matches!(
+            verdict,
+            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
+        )
+    };
+    let upgraded = count(|verdict| matches!(verdict, Verdict::Upgraded { .. }));
+    let noted =
+        count(|verdict| matches!(verdict, Verdict::Upgraded { notes, .. } if !notes.is_empty()));
+    let words = [
+        (upgraded, format!("upgraded to {target}")),
+        (noted, "of them with notes (`-v` shows them)".to_owned()),
+        (count(|verdict| matches!(verdict, Verdict::Current { .. })), "already there".to_owned()),
+        (count(|verdict| matches!(verdict, Verdict::Above { .. })), "above it".to_owned()),
+        (count(|verdict| verdict.is_failure()) - count(busy), "failed".to_owned()),
+        (count(busy), "busy".to_owned()),
+        (count(|verdict| matches!(verdict, Verdict::Skipped)), "not begun".to_owned()),
+    ];
+    let told: Vec<String> = words
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
+    told.join(", ")
+}
+
+fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str) -> Value {
+    let mut counts: BTreeMap<&str, usize> =
+        ["upgraded", "current", "failed", "busy", "skipped", "rehearsed"]
+            .into_iter()
+            .map(|outcome| (outcome, 0))
+            .collect();
+    let mut databases = Vec::with_capacity(pairs.len());
+    for (member, verdict) in pairs {
+        let outcome = outcome(verdict);
+        *counts.entry(outcome).or_default() += 1;
+        let mut entry = json!({
+            "name": member.shown(),
+            "scope": member.scope,
+            "path": tatmig::shown(member.path.as_os_str()),
+            "from": null, "to": null, "steps": [], "outcome": outcome, "error": null,
+            "notes": [], "duration_ms": 0,
+        });
+        match verdict {
+            Verdict::Upgraded { from, to, steps, notes, duration } => {
+                entry["from"] = json!(from);
+                entry["to"] = json!(to);
+                entry["steps"] = steps.iter().map(|(_, to)| json!(to)).collect();
+                entry["notes"] = json!(notes);
+                entry["duration_ms"] = json!(duration.as_millis());
+            }
+            Verdict::Current { at } | Verdict::Above { at } => {
+                entry["from"] = json!(at);
+                entry["to"] = json!(at);
+            }
+            Verdict::Failed { at, failure } => {
+                entry["from"] = json!(at);
+                entry["to"] = json!(at);
+                entry["error"] = failure_json(failure, source);
+            }
+            Verdict::Seeded { notes, duration } => {
+                entry["notes"] = json!(notes);
+                entry["duration_ms"] = json!(duration.as_millis());
+            }
+            Verdict::Skipped => {}
+        }
+        databases.push(entry);
+    }
+    let mut summary = json!(counts);
+    summary["total"] = json!(pairs.len());
+    json!({ "file": source.name(), "target": target, "databases": databases, "summary": summary })
+}
+
+fn outcome(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Upgraded { .. } => "upgraded",
+        Verdict::Seeded { .. } => "seeded",
+        Verdict::Current { .. } | Verdict::Above { .. } => "current",
+        Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => "busy",
+        Verdict::Failed { .. } => "failed",
+        Verdict::Skipped => "skipped",
+    }
+}
+
+/// The message, and its place where it has one.
+pub(super) fn failure_json(failure: &Failure, source: &Source<'_>) -> Value {
+    let place = failure.span().map(|span| source.place(span.start));
+    json!({
+        "message": failure.to_string(),
+        "file": place.map(|_| source.name()),
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+    })
+}
