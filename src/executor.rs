@@ -329,7 +329,7 @@ impl Member {
     /// A file that cannot be read.
     pub fn records(&self, patience: &Patience) -> Result<Vec<Record>, Failure> {
         self.openable()?;
-        Ok(SqliteFile::read(&self.path, patience, |file| file.records())?)
+        Ok(SqliteFile::read(&self.path, patience, Database::records)?)
     }
 }
 

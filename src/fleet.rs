@@ -308,12 +308,15 @@ pub fn workers(jobs: usize) -> usize {
     jobs.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
 }
 
+/// What is done to a member, on any thread.
+type Work<'w, T> = dyn Fn(&Member) -> T + Sync + 'w;
+
 /// Works through members on some threads. `done` is called on the calling thread as each one
 /// ends; a member that was not begun, because `stop` said so before, has no value.
 pub(crate) fn each<T: Send>(
     members: &[Member],
     jobs: usize,
-    (work, stop): (&(dyn Fn(&Member) -> T + Sync), &(dyn Fn() -> bool + Sync)),
+    (work, stop): (&Work<'_, T>, &(dyn Fn() -> bool + Sync)),
     done: &mut dyn FnMut(usize, &T),
 ) -> Vec<Option<T>> {
     let mut results: Vec<Option<T>> = members.iter().map(|_| None).collect();
@@ -413,7 +416,7 @@ impl Fleet {
     /// Works through the fleet in its order: the system database, the canaries, the others.
     fn run(
         &self,
-        (work, options): (&(dyn Fn(&Member) -> Verdict + Sync), &Options),
+        (work, options): (&Work<'_, Verdict>, &Options),
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let system = self.system.as_ref().map(|member| {

@@ -1,4 +1,35 @@
-//! x
+//! tatmig migrates SQLite databases from one markdown document.
+//!
+//! The crate is a chain of plain values, each made from the one before:
+//!
+//! 1. the document's text is split into headings, code blocks and prose;
+//! 2. tags pair up into blocks of SQL, each of which knows its place in the text;
+//! 3. blocks become migrations, ordered on one chain of versions: the [`Changelog`];
+//! 4. the changelog is run in memory: the [`Replay`] knows every statement and its effects;
+//! 5. together, and with a target, they are [`Ready`];
+//! 6. what a database says of itself decides its plan: the steps that are pending, or a
+//!    [`Refusal`];
+//! 7. the plan runs in one transaction, is checked, recorded and committed, or changes nothing;
+//! 8. the [`Verdict`]s of a [`Fleet`](fleet::Fleet) are what a command reports.
+//!
+//! An application that embeds its document needs the first and the last line only:
+//!
+//! ```
+//! use tatmig::{Changelog, Scope};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("ann_longterm.db");
+//! // The same document that the command line migrates the fleet with.
+//! let changelog = Changelog::parse(include_str!("../MIGRATIONS.md"))?;
+//! let mut connection = rusqlite::Connection::open(path)?;
+//! changelog.upgrade(&mut connection, Scope::User)?;
+//! # connection.execute("INSERT INTO topics (topic_name) VALUES ('tea')", [])?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Built without its default feature `cli`, the crate has none of the command line's
+//! dependencies.
+
 mod database;
 mod document;
 mod embed;
@@ -8,6 +39,7 @@ mod layout;
 mod lint;
 mod plan;
 mod replay;
+
 pub use database::DatabaseError;
 pub use database::file::Patience;
 pub use database::history::{Event, Record};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use crate::database::history::{Event, Record, State};
-use crate::document::changelog::{Changelog, StepId};
+use crate::document::changelog::{Changelog, Part, StepId};
 use crate::document::tag::{Point, Scope};
 
 /// Where a database stands on the chain.
@@ -204,7 +204,7 @@ pub(crate) fn edits(
         .filter_map(|((from, to), record)| {
             let migration = changelog.find(&from, &to)?;
             let recorded = record.checksum.clone()?;
-            let span = migration.part(scope).map_or(migration.span.clone(), |part| part.span());
+            let span = migration.part(scope).map_or(migration.span.clone(), Part::span);
             (recorded != migration.checksum(scope).to_string()).then_some(Edit {
                 from,
                 to,

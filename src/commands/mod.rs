@@ -66,7 +66,7 @@ impl Text {
         };
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = valid.split(|byte| *byte == b'\n').count();
             anyhow::anyhow!("the document `{name}` is not UTF-8: the first wrong byte stands in line {line}; save it as UTF-8")
         })?;
         Ok(Self { name, text })

@@ -2,6 +2,7 @@
 //! error rolls all of it back.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -100,8 +101,8 @@ impl Run<'_> {
         let statements = self.order.steps.iter().flat_map(|step| &step.script.statements);
         for change in statements.filter_map(|statement| statement.column.as_ref()) {
             let name = change.table().to_ascii_lowercase();
-            if !tables.contains_key(&name) {
-                tables.insert(name, Table::read(self.connection, change.table())?);
+            if let Entry::Vacant(entry) = tables.entry(name) {
+                entry.insert(Table::read(self.connection, change.table())?);
             }
         }
         Ok(tables)

@@ -1,6 +1,7 @@
 //! A database that is a SQLite file: looked at before SQLite touches it, opened as found, read
 //! without a trace.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -254,7 +255,9 @@ fn immutable_uri(path: &Path) -> Result<String, DatabaseError> {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
                 uri.push(char::from(*byte));
             }
-            byte => uri.push_str(&format!("%{byte:02X}")),
+            byte => {
+                let _ = write!(uri, "%{byte:02X}");
+            }
         }
     }
     uri.push_str("?immutable=1");

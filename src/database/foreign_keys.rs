@@ -2,6 +2,7 @@
 //! multiset, so that what was broken for years is told apart from what a migration broke.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode};
@@ -121,7 +122,7 @@ impl Census {
         before: &Self,
         renames: &[(String, String)],
     ) -> (Vec<String>, usize) {
-        let renamed = |name: &str| {
+        let new_name = |name: &str| {
             renames.iter().fold(
                 name.to_owned(),
                 |name, (from, to)| {
@@ -133,8 +134,8 @@ impl Census {
         for (violation, count) in &before.counts {
             *known.entry(violation.clone()).or_default() += count;
             let moved = Violation {
-                child: renamed(&violation.child),
-                parent: renamed(&violation.parent),
+                child: new_name(&violation.child),
+                parent: new_name(&violation.parent),
                 key: violation.key.clone(),
             };
             if moved != *violation {
@@ -231,7 +232,10 @@ fn shown(value: &Value) -> String {
         Value::Text(text) => format!("'{}'", text.escape_debug()),
         Value::Blob(bytes) => {
             let hex: String =
-                bytes.iter().take(LONGEST / 2).map(|byte| format!("{byte:02x}")).collect();
+                bytes.iter().take(LONGEST / 2).fold(String::new(), |mut hex, byte| {
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                });
             format!("x'{hex}{}'", if bytes.len() > LONGEST / 2 { "…" } else { "" })
         }
     }

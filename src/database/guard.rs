@@ -155,7 +155,7 @@ impl Seen {
                 self.churn = Churn::Changed;
                 self.altered = Some(table_name.to_owned());
             }
-            A::Function { function_name } if function_name == "sqlite_rename_table" => {
+            A::Function { function_name: "sqlite_rename_table" } => {
                 self.renames_table = true;
             }
             A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }

@@ -94,7 +94,7 @@ pub struct Record {
 
 /// What a database says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// No schema objects: nothing was ever done to it.
     New,
     /// Tables, but no record of tatmig's.

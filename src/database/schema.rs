@@ -452,7 +452,6 @@ impl Effects {
         let mut effects = Self::default();
         for (key, object) in after {
             match before.get(key) {
-                None => effects.present.push(object.clone()),
                 Some(old) if old == object => {}
                 Some(old) if old.kind == Kind::Table && object.kind == Kind::Table => {
                     let (old, new) = (&old.structure, &object.structure);
@@ -475,7 +474,7 @@ impl Effects {
                         effects.gained.push((object.clone(), gained));
                     }
                 }
-                Some(_) => effects.present.push(object.clone()),
+                None | Some(_) => effects.present.push(object.clone()),
             }
         }
         for (key, object) in before {
@@ -660,10 +659,11 @@ impl Object {
                     }
                 }
                 let lacks = |keys: &Table, others: &Table| {
-                    let composite = keys.foreign_keys.iter().filter(|key| key.columns.len() > 1);
+                    let mut composite =
+                        keys.foreign_keys.iter().filter(|key| key.columns.len() > 1);
                     composite
-                        .cloned()
                         .find(|key| !others.foreign_keys.iter().any(|k| k.matches(key)))
+                        .cloned()
                 };
                 if let Some(key) = lacks(&self.structure, &is.structure) {
                     found.push(format!("table `{name}` has no foreign key {key}"));

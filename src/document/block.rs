@@ -38,7 +38,7 @@ pub(crate) struct Block<'a> {
 /// All that the document holds, before any thought of order.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks<'a> {
-    pub(crate) blocks: Vec<Block<'a>>,
+    pub(crate) list: Vec<Block<'a>>,
     pub(crate) sections: Vec<Section>,
     pub(crate) problems: Vec<Problem>,
 }
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
     /// read as the markdown that it was written as.
     fn stray_fence(&mut self, content: &Piece<'a>, fence: Range<usize>) {
         let text = content.text();
-        let (blocks, problems) = (self.found.blocks.len(), self.found.problems.len());
+        let (blocks, problems) = (self.found.list.len(), self.found.problems.len());
         let sections = self.found.sections.len();
         if lines(text, 0..text.len()).any(|line| is_fence_line(&text[line])) {
             self.document(content, Around::StrayFence);
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
         let swallowed_heading = self.found.sections[sections..]
             .iter()
             .any(|section| section.binding.is_some() || section.planned);
-        if self.found.blocks.len() > blocks || swallowed_heading {
+        if self.found.list.len() > blocks || swallowed_heading {
             self.found.problems.insert(
                 problems,
                 Problem::new(
@@ -457,7 +457,7 @@ impl<'a> Reader<'a> {
                     section = self.found.sections[at].parent;
                 }
                 let section = self.section;
-                self.found.blocks.push(Block { tag: open.tag, span, sql, section });
+                self.found.list.push(Block { tag: open.tag, span, sql, section });
             }
         }
     }

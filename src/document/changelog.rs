@@ -144,7 +144,7 @@ pub enum StepId {
 ///
 /// It borrows from the document's text.
 ///
-/// ```
+/// ````
 /// let document = "
 /// ## Baseline: 1.0.0
 ///
@@ -157,7 +157,7 @@ pub enum StepId {
 /// let changelog = tatmig::Changelog::parse(document)?;
 /// assert_eq!(changelog.head().to_string(), "1.0.0");
 /// # Ok::<(), tatmig::DocumentError>(())
-/// ```
+/// ````
 #[derive(Debug)]
 pub struct Changelog<'a> {
     source: Source<'a>,
@@ -355,7 +355,7 @@ impl<'a> Draft<'a> {
         let mut draft = Self::default();
         let mut migrations: Vec<Migration<'a>> = Vec::new();
         let mut by_points: HashMap<(Point, Point), usize> = HashMap::new();
-        for block in std::mem::take(&mut blocks.blocks) {
+        for block in std::mem::take(&mut blocks.list) {
             match block.tag.clone() {
                 Tag::Placeholder { .. } => {}
                 Tag::Seed { scope, name } => {

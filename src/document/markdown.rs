@@ -69,10 +69,10 @@ pub(crate) fn parts(text: &str) -> Vec<Part> {
                 }
             }
             Event::Start(Tag::HtmlBlock) => html_start = range.start,
-            Event::End(TagEnd::HtmlBlock) => {
-                if text[html_start..].trim_start().starts_with("<!--") {
-                    comments.push(html_start..comment_end(text, &(html_start..range.end)));
-                }
+            Event::End(TagEnd::HtmlBlock)
+                if text[html_start..].trim_start().starts_with("<!--") =>
+            {
+                comments.push(html_start..comment_end(text, &(html_start..range.end)));
             }
             Event::InlineHtml(html) if html.starts_with("<!--") => comments.push(range),
             _ => {}

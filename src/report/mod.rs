@@ -74,7 +74,7 @@ impl Report {
         let _ = writeln!(anstream::stderr(), "{on}error{off}: {text}");
     }
 
-    pub(crate) fn json(&self, value: &impl Serialize) {
+    fn json(value: &impl Serialize) {
         let mut out = std::io::stdout().lock();
         if serde_json::to_writer_pretty(&mut out, value).is_ok() {
             let _ = writeln!(out);
@@ -85,7 +85,7 @@ impl Report {
     pub(crate) fn refuse(&self, error: &anyhow::Error) -> u8 {
         self.error(format!("{error:#}"));
         if self.format == Format::Json {
-            self.json(&json!({ "error": format!("{error:#}"), "problems": [] }));
+            Self::json(&json!({ "error": format!("{error:#}"), "problems": [] }));
         }
         REFUSED
     }
@@ -100,7 +100,7 @@ impl Report {
         );
         self.error(&message);
         if self.format == Format::Json {
-            self.json(&json!({
+            Self::json(&json!({
                 "error": message,
                 "problems": problems.iter().map(|p| problem_json(source, p)).collect::<Vec<_>>(),
             }));
@@ -124,7 +124,7 @@ impl Report {
     pub(crate) fn linted(&self, source: &Source<'_>, (problems, status): (&[Problem], u8)) -> u8 {
         if self.format == Format::Json {
             let count = |severity| problems.iter().filter(|p| p.severity == severity).count();
-            self.json(&json!({
+            Self::json(&json!({
                 "file": source.name(),
                 "problems": problems.iter().map(|p| problem_json(source, p)).collect::<Vec<_>>(),
                 "summary": {

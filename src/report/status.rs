@@ -38,7 +38,7 @@ impl Report {
                     })
                 })
                 .collect();
-            self.json(&json!({
+            Self::json(&json!({
                 "file": changelog.source().name(),
                 "head": changelog.head().to_string(),
                 "planned": changelog.planned().iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -132,7 +132,7 @@ impl Report {
                     })
                 })
                 .collect();
-            self.json(&json!({
+            Self::json(&json!({
                 "file": source.name(),
                 "head": changelog.head().to_string(),
                 "migrations": migrations,
@@ -152,7 +152,7 @@ impl Report {
     /// What one database went through.
     pub(crate) fn records(&self, member: &Member, records: &[Record]) -> u8 {
         if self.format == Format::Json {
-            self.json(
+            Self::json(
                 &json!({ "name": member.shown(), "scope": member.scope, "history": records }),
             );
             return DONE;

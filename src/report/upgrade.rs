@@ -2,6 +2,7 @@
 //! and what to do next.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use tatmig::fleet::{Fleet, Outcome};
@@ -28,7 +29,7 @@ impl Report {
             fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
         let failed = pairs.iter().any(|(_, verdict)| verdict.is_failure());
         if self.format == Format::Json {
-            self.json(&upgrade_json(&pairs, source, target));
+            Self::json(&upgrade_json(&pairs, source, target));
         } else {
             self.told(fleet, &pairs, target);
         }
@@ -44,7 +45,7 @@ impl Report {
         let pairs: Vec<(&Member, &Verdict)> =
             fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
         if self.format == Format::Json {
-            self.json(&upgrade_json(&pairs, source, ""));
+            Self::json(&upgrade_json(&pairs, source, ""));
         }
         for (member, verdict) in &pairs {
             self.line(format!("{}: {}", member.shown(), words(verdict)));
@@ -69,7 +70,7 @@ impl Report {
         let path = tatmig::shown(member.path.as_os_str());
         self.error(format!("`{}` ({path}): {failure}", member.shown()));
         if self.format == Format::Json {
-            self.json(&json!({ "error": failure.to_string() }));
+            Self::json(&json!({ "error": failure.to_string() }));
         }
         FAILED
     }
@@ -115,7 +116,7 @@ impl Report {
                     json!({ "name": member.shown(), "scope": member.scope, "error": failure_json(failure, source) })
                 })
                 .collect();
-            self.json(&json!({
+            Self::json(&json!({
                 "file": source.name(),
                 "target": ready.target().to_string(),
                 "dry_run": true,
@@ -227,10 +228,8 @@ impl Report {
                 if let Some((then, now)) = kept.get(&edit.recorded) {
                     for (word, statements) in [("ran then", then), ("reads now", now)] {
                         for statement in statements {
-                            help.push_str(&format!(
-                                "{} → {} {word}: {statement}\n",
-                                edit.from, edit.to
-                            ));
+                            let (from, to) = (&edit.from, &edit.to);
+                            let _ = writeln!(help, "{from} → {to} {word}: {statement}");
                         }
                     }
                 }
@@ -312,7 +311,7 @@ fn tally(users: &[(&Member, &Verdict)], target: &str) -> String {
         (noted, "of them with notes (`-v` shows them)".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Current { .. })), "already there".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Above { .. })), "above it".to_owned()),
-        (count(|verdict| verdict.is_failure()) - count(busy), "failed".to_owned()),
+        (count(tatmig::Verdict::is_failure) - count(busy), "failed".to_owned()),
         (count(busy), "busy".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Skipped)), "not begun".to_owned()),
     ];
