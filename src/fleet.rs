@@ -154,7 +154,7 @@ impl Listing {
             let entry = entry.map_err(unreadable)?;
             let file = entry.file_name();
             let Some(user) = layout.pattern.user(&file) else { continue };
-            let path = dir.join(&file);
+            let path = layout.beside_users(&file);
             if path == layout.system_db || is_side_file(&path) || file == ".tatmig-index" {
                 continue;
             }

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::document::tag::Scope;
 
@@ -187,13 +187,22 @@ impl Layout {
         }
     }
 
+    /// A file in the users directory, by the shortest path.
+    pub(crate) fn beside_users(&self, file: &OsStr) -> PathBuf {
+        if self.users_dir == Path::new(".") {
+            PathBuf::from(file)
+        } else {
+            self.users_dir.join(file)
+        }
+    }
+
     /// A user's database, whether it is there or not.
     ///
     /// # Errors
     ///
     /// A name that cannot be a file's.
     pub fn user(&self, name: &OsStr) -> Result<Member, PatternError> {
-        let path = self.users_dir.join(self.pattern.file_name(name)?);
+        let path = self.beside_users(&self.pattern.file_name(name)?);
         Ok(Member { scope: Scope::User, name: name.to_owned(), path, refused: None })
     }
 }

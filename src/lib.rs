@@ -53,3 +53,8 @@ pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
 pub use lint::lint;
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
+
+/// The README's Rust runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
