@@ -1,6 +1,8 @@
 //! A fleet of 1,000 databases of about 150 KiB, migrated from 0.3.19 to 0.3.20, asked again, and
 //! made anew, each beside the same work done with bare calls: quote the ratio, never the time.
 
+#![allow(clippy::unwrap_used)] // a bench whose files cannot be made shall stop
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +34,7 @@ impl Place {
         fs::write(&template, []).unwrap();
         fs::write(place.system(), []).unwrap();
         if let Some(position) = position {
-            place.upgrade(position, Selection::Named(vec!["template".into()]));
+            place.upgrade(position, &Selection::Named(vec!["template".into()]));
             fill(&template);
         }
         for number in 0..DATABASES {
@@ -57,7 +59,7 @@ impl Place {
     }
 
     /// What the command does, without the command line.
-    fn upgrade(&self, position: usize, selection: Selection) {
+    fn upgrade(&self, position: usize, selection: &Selection) {
         let changelog = Changelog::parse(DOCUMENT).unwrap();
         let stop = Arc::default();
         let replay = Replay::run(&changelog, &stop).unwrap();
@@ -68,7 +70,7 @@ impl Place {
             pattern: "{username}_longterm.db".parse().unwrap(),
             links: Links::Refuse,
         };
-        let fleet = Fleet::discover(&layout, |_| true, &selection).unwrap();
+        let fleet = Fleet::discover(&layout, |_| true, selection).unwrap();
         let options = Options {
             jobs: workers(DEFAULT_JOBS),
             on_failure: OnFailure::GoOn,
@@ -85,7 +87,8 @@ fn fill(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection
         .execute_batch(
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 160)
+            "PRAGMA foreign_keys = OFF;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 160)
              INSERT INTO memories SELECT 'i' || i, 'c' || (i / 8), '2026-01-01', hex(randomblob(100)),
                  hex(randomblob(150)), NULL FROM n;
              INSERT INTO conversations (conversation_id, title)
@@ -146,7 +149,7 @@ mod migrate {
     fn tatmig(bencher: Bencher<'_, '_>) {
         bencher
             .with_inputs(|| Place::at(Some(0)))
-            .bench_local_refs(|place| place.upgrade(1, Selection::All));
+            .bench_local_refs(|place| place.upgrade(1, &Selection::All));
     }
 }
 
@@ -176,7 +179,7 @@ mod nothing_to_do {
     #[divan::bench(sample_count = 10, sample_size = 1)]
     fn tatmig(bencher: Bencher<'_, '_>) {
         let place = Place::at(Some(1));
-        bencher.bench_local(|| place.upgrade(1, Selection::All));
+        bencher.bench_local(|| place.upgrade(1, &Selection::All));
     }
 }
 
@@ -198,6 +201,6 @@ mod fresh {
     fn tatmig(bencher: Bencher<'_, '_>) {
         bencher
             .with_inputs(|| Place::at(None))
-            .bench_local_refs(|place| place.upgrade(1, Selection::All));
+            .bench_local_refs(|place| place.upgrade(1, &Selection::All));
     }
 }

@@ -1,6 +1,8 @@
 //! The README is run: its documents are written down in their order, its commands are typed, and
 //! what they print is compared to the letter.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
