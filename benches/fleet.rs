@@ -135,7 +135,7 @@ fn migrate_bare(path: &Path, sql: &str) {
 }
 
 mod migrate {
-    use super::*;
+    use super::{Bencher, Place, Selection, bare, migrate_bare, sql_of};
 
     #[divan::bench(sample_count = 5, sample_size = 1)]
     fn limit(bencher: Bencher<'_, '_>) {
@@ -154,7 +154,7 @@ mod migrate {
 }
 
 mod nothing_to_do {
-    use super::*;
+    use super::{Bencher, Connection, OpenFlags, Place, Selection, bare};
 
     #[divan::bench(sample_count = 10, sample_size = 1)]
     fn limit(bencher: Bencher<'_, '_>) {
@@ -184,7 +184,7 @@ mod nothing_to_do {
 }
 
 mod fresh {
-    use super::*;
+    use super::{Bencher, Place, Selection, bare, migrate_bare, sql_of};
 
     #[divan::bench(sample_count = 5, sample_size = 1)]
     fn limit(bencher: Bencher<'_, '_>) {

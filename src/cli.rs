@@ -98,6 +98,8 @@ Examples:
   tatmig upgrade --all-users --dry-run       print what would run; touch nothing
   tatmig upgrade --all-users --canary 5      five users first, the rest only if they succeed
   tatmig upgrade --to 0.3.20 --all-users     not further than that version
+  tatmig upgrade --all-users --rehearse      everything, on the real rows, rolled back
+  tatmig upgrade --all-users --all-or-nothing
 
 Each database is migrated in one transaction, or not touched. Run it again to finish what failed.")]
     Upgrade(Upgrade),
@@ -201,6 +203,7 @@ pub(crate) struct Wait {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // flags, as typed
 pub(crate) struct Upgrade {
     /// Go no further than this version
     #[arg(long, value_name = "VERSION")]
@@ -210,6 +213,15 @@ pub(crate) struct Upgrade {
     /// Print the SQL that would run, and touch nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Run and check everything on the real databases, and roll it back
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) rehearse: bool,
+    /// Rehearse up to this planned version, its SQL uncommented in memory
+    #[arg(long, value_name = "VERSION", requires = "rehearse", conflicts_with = "to")]
+    pub(crate) planned: Option<String>,
+    /// Rehearse the whole fleet, and commit only if every database passed
+    #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
+    pub(crate) all_or_nothing: bool,
     /// How many databases are migrated at once [default: 32, as the descriptor limit allows]
     #[arg(long, value_name = "N", env = "TATMIG_JOBS", hide_env = true)]
     jobs: Option<NonZeroUsize>,

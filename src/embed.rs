@@ -65,7 +65,7 @@ impl Changelog<'_> {
     /// )?;
     /// let mut connection = rusqlite::Connection::open_in_memory()?;
     /// let verdict = changelog.upgrade(&mut connection, Scope::User)?;
-    /// assert!(matches!(verdict, Verdict::Upgraded { .. }));
+    /// assert!(matches!(verdict, Verdict::Upgraded(_)));
     /// connection.execute("INSERT INTO notes VALUES ('kept')", [])?;
     /// let verdict = changelog.upgrade(&mut connection, Scope::User)?;
     /// assert!(matches!(verdict, Verdict::Current { .. }));

@@ -50,22 +50,28 @@ impl Failure {
     }
 }
 
+/// What a database went through.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// Where it stood.
+    pub from: Point,
+    /// Where that leads.
+    pub to: Point,
+    /// The migrations that ran, in order.
+    pub steps: Vec<(Point, Point)>,
+    /// What was noticed on the way.
+    pub notes: Vec<String>,
+    /// From lock to commit.
+    pub duration: Duration,
+}
+
 /// What became of a database that was to be brought to a target.
 #[derive(Debug)]
 pub enum Verdict {
     /// Steps were run and committed.
-    Upgraded {
-        /// Where it stood.
-        from: Point,
-        /// Where it stands.
-        to: Point,
-        /// The migrations that ran, in order.
-        steps: Vec<(Point, Point)>,
-        /// What was noticed on the way.
-        notes: Vec<String>,
-        /// From lock to commit.
-        duration: Duration,
-    },
+    Upgraded(Passage),
+    /// Steps were run and checked, and then rolled back, as a rehearsal is.
+    Rehearsed(Passage),
     /// It was there already.
     Current {
         /// Where it stands.
@@ -144,6 +150,7 @@ pub struct Ready<'c, 'a> {
     changelog: &'c Changelog<'a>,
     replay: &'c Replay<'a>,
     target: usize,
+    ending: Ending,
     /// Orders are made once a run for each place that databases start from.
     orders: Mutex<HashMap<(Scope, Standing), Arc<Order<'c>>>>,
 }
@@ -152,7 +159,13 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Makes a document ready up to the version at a position of the changelog.
     #[must_use]
     pub fn new(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
-        Self { changelog, replay, target, orders: Mutex::default() }
+        Self { changelog, replay, target, ending: Ending::Commit, orders: Mutex::default() }
+    }
+
+    /// The same, to be rolled back after every check has passed.
+    #[must_use]
+    pub fn rehearsal(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
+        Self { ending: Ending::Rollback, ..Self::new(changelog, replay, target) }
     }
 
     /// What a database of a scope is asked to do from where it stands; none if nothing.
@@ -162,10 +175,51 @@ impl<'c, 'a> Ready<'c, 'a> {
             return None;
         }
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = orders.entry((scope, standing)).or_insert_with(|| {
-            Arc::new(order((self.changelog, self.replay), scope, standing, &ids))
-        });
+        let order = orders
+            .entry((scope, standing))
+            .or_insert_with(|| Arc::new(self.make_order(scope, standing, &ids)));
         Some(order.clone())
+    }
+
+    fn make_order(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Order<'c> {
+        let (changelog, replay) = (self.changelog, self.replay);
+        let mut steps = Vec::with_capacity(ids.len());
+        let mut touched = BTreeSet::new();
+        let mut renames = Vec::new();
+        for id in ids {
+            let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))
+            else {
+                continue;
+            };
+            touched.extend(script.touched.iter().cloned());
+            renames.extend(script.renames.iter().cloned());
+            let chain = migration
+                .to
+                .version()
+                .and_then(|to| changelog.position(to))
+                .map(|position| changelog.chain_checksum(scope, position));
+            let points = || (migration.from.to_string(), migration.to.to_string());
+            let (from, to) = points();
+            let checksum = migration.checksum(scope);
+            let label = format!("the migration {migration}");
+            let entry = Some(Entry { event: Event::Upgrade, from, to, checksum, chain });
+            let applied = if scope == Scope::System {
+                Scope::BOTH
+                    .into_iter()
+                    .filter_map(|scope| {
+                        let part = migration.part(scope).filter(|part| !part.is_empty())?;
+                        let (from, to) = points();
+                        let sql = part.sql.text().to_owned();
+                        Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
+                    })
+                    .collect()
+            } else {
+                Vec::new()
+            };
+            steps.push(Step { script, label, entry, applied });
+        }
+        let effects = replay.effects(scope, standing, ids);
+        Order { scope, steps, effects, touched, renames, ending: self.ending }
     }
 
     /// The point at which a standing is.
@@ -290,7 +344,11 @@ impl<'c, 'a> Ready<'c, 'a> {
                         entries.map(|entry| (point(&entry.from), point(&entry.to))).collect();
                     let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
                     let (notes, duration) = (done.notes, done.duration);
-                    return Ok(Verdict::Upgraded { from, to, steps, notes, duration });
+                    let passage = Passage { from, to, steps, notes, duration };
+                    return Ok(match self.ending {
+                        Ending::Commit => Verdict::Upgraded(passage),
+                        Ending::Rollback => Verdict::Rehearsed(passage),
+                    });
                 }
                 Err(DatabaseError::Moved) if looks < LOOKS => looks += 1,
                 Err(error) => return Err(error.into()),
@@ -388,51 +446,6 @@ impl Status {
         };
         Self { condition, version, pending: Vec::new(), steps: Vec::new(), failure: Some(failure) }
     }
-}
-
-fn order<'c>(
-    (changelog, replay): (&'c Changelog<'_>, &'c Replay<'_>),
-    scope: Scope,
-    standing: Standing,
-    ids: &[StepId],
-) -> Order<'c> {
-    let mut steps = Vec::with_capacity(ids.len());
-    let mut touched = BTreeSet::new();
-    let mut renames = Vec::new();
-    for id in ids {
-        let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))
-        else {
-            continue;
-        };
-        touched.extend(script.touched.iter().cloned());
-        renames.extend(script.renames.iter().cloned());
-        let chain = migration
-            .to
-            .version()
-            .and_then(|to| changelog.position(to))
-            .map(|position| changelog.chain_checksum(scope, position));
-        let points = || (migration.from.to_string(), migration.to.to_string());
-        let (from, to) = points();
-        let checksum = migration.checksum(scope);
-        let label = format!("the migration {migration}");
-        let entry = Some(Entry { event: Event::Upgrade, from, to, checksum, chain });
-        let applied = if scope == Scope::System {
-            Scope::BOTH
-                .into_iter()
-                .filter_map(|scope| {
-                    let part = migration.part(scope).filter(|part| !part.is_empty())?;
-                    let (from, to) = points();
-                    let sql = part.sql.text().to_owned();
-                    Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
-        steps.push(Step { script, label, entry, applied });
-    }
-    let effects = replay.effects(scope, standing, ids);
-    Order { scope, steps, effects, touched, renames, ending: Ending::Commit }
 }
 
 /// The statements of an edited migration that are not those that ran, in words.

@@ -463,12 +463,20 @@ impl Fleet {
 }
 
 impl Outcome {
+    /// Whether every database was begun and none failed.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.system
+            .iter()
+            .chain(&self.users)
+            .all(|verdict| !verdict.is_failure() && !matches!(verdict, Verdict::Skipped))
+    }
+
     /// Makes the removal of the last journals durable, once for all. A crash before this is
     /// mended by SQLite: such a journal is rolled back to before, which is whole as well.
     fn settle(&self, fleet: &Fleet) {
-        let committed = |verdict: &Verdict| {
-            matches!(verdict, Verdict::Upgraded { .. } | Verdict::Seeded { .. })
-        };
+        let committed =
+            |verdict: &Verdict| matches!(verdict, Verdict::Upgraded(_) | Verdict::Seeded { .. });
         let directories = [
             fleet.system.as_ref().filter(|_| self.system.as_ref().is_some_and(committed)),
             fleet.users.first().filter(|_| self.users.iter().any(committed)),

@@ -113,7 +113,11 @@ impl<'a> Replay<'a> {
             self.scripts[scope as usize].insert(id, Script::default());
             return Ok(());
         };
-        let run = scratch.run(&part.sql)?;
+        let mut run = scratch.run(&part.sql)?;
+        run.script.allowed = part.allows.iter().map(|allowance| allowance.rule).collect();
+        run.problems.retain(|problem| {
+            problem.severity == Severity::Error || !run.script.allows(problem.rule)
+        });
         self.problems.extend(run.problems.into_iter().map(|problem| (position, problem)));
         self.scripts[scope as usize].insert(id, run.script);
         Ok(())
@@ -171,7 +175,9 @@ impl<'a> Replay<'a> {
         };
         let mut after = before.clone();
         self.follow(&mut after, scope, steps.iter().copied());
-        Effects::between(&before, &after)
+        let scripts = steps.iter().filter_map(|id| self.script(scope, *id));
+        let rebuilt = scripts.flat_map(|script| &script.rebuilt);
+        Effects::between(&before, &after).with_rebuilt(rebuilt, &after)
     }
 }
 
@@ -245,10 +251,12 @@ impl Scratch {
     fn run<'a>(&mut self, block: &Piece<'a>) -> rusqlite::Result<Run<'a>> {
         let mut run = Run { script: Script::default(), problems: Vec::new() };
         let mut churn = Churn::None;
+        let mut dropped = Vec::new();
         let text = block.text();
         let mut at = sql::skip_empty(text, 0);
         while at < text.len() {
-            let (end, verdict) = self.statement(block, at, (&mut run.script, &mut churn))?;
+            let (end, verdict) =
+                self.statement(block, at, (&mut run.script, &mut churn, &mut dropped))?;
             match verdict {
                 Verdict::Ran => {}
                 Verdict::Refused(problem) => run.problems.push(problem),
@@ -262,7 +270,11 @@ impl Scratch {
         if run.script.leaves_state {
             put_back(&self.connection)?;
         }
+        // Known by its name before the block, a table that it dropped may stand again after it.
+        dropped.retain(|name| self.tracked.has_table(name));
         run.script.changes = self.tracked.refresh(&self.connection, churn)?;
+        dropped.retain(|name| self.tracked.has_table(name));
+        run.script.rebuilt = dropped;
         Ok(run)
     }
 
@@ -271,7 +283,7 @@ impl Scratch {
         &self,
         block: &Piece<'a>,
         at: usize,
-        (script, churn): (&mut Script<'a>, &mut Churn),
+        (script, churn, dropped): (&mut Script<'a>, &mut Churn, &mut Vec<String>),
     ) -> rusqlite::Result<(usize, Verdict)> {
         let text = block.text();
         let (end, prepared) = split(&self.connection, &self.guard, (text, at));
@@ -338,6 +350,13 @@ impl Scratch {
             Some(before) => self.alteration(script, &seen, before)?,
             None => None,
         };
+        if let Some(table) = seen.dropped {
+            // A table renamed out of the way is known by its first name.
+            let back = script.renames.iter().rev();
+            dropped.push(
+                back.fold(table, |name, (from, to)| if *to == name { from.clone() } else { name }),
+            );
+        }
         script.touched.extend(seen.written);
         script.leaves_state |= seen.temporary || seen.pragma;
         script.statements.push(Statement { sql: piece, column });
@@ -399,7 +418,8 @@ impl Scratch {
         }
         let lost = ["syntax error", "unrecognized token", "incomplete input"]
             .iter()
-            .any(|start| words.contains(start));
+            .any(|start| words.contains(start))
+            || sql::is_trigger(piece.text());
         let mut problem = Problem::new(Rule::Sql, error_span(piece, error), words.clone());
         if words.starts_with("no such")
             || words.starts_with("table ") && words.contains("has no column")

@@ -84,7 +84,7 @@ fn make(ready: &Ready<'_, '_>, member: &Member, patience: &Patience) -> Made {
     }
     let verdict = ready.upgrade_member(member, patience);
     let empty = std::fs::metadata(&member.path).is_ok_and(|metadata| metadata.len() == 0);
-    if !matches!(verdict, Verdict::Upgraded { .. }) && empty {
+    if !matches!(verdict, Verdict::Upgraded(_)) && empty {
         let _ = std::fs::remove_file(&member.path);
     }
     Made::Tried(verdict)

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::bail;
-use tatmig::fleet::{Fleet, OnFailure, Options, workers};
-use tatmig::{Failure, Ready, Refusal, Scope, Verdict};
+use anyhow::{Context, bail};
+use semver::Version;
+use tatmig::fleet::{Fleet, OnFailure, Options, Outcome, workers};
+use tatmig::{Changelog, Failure, Ready, Refusal, Scope, Verdict};
 
-use super::Tools;
+use super::{Text, Tools};
 use crate::cli::{Upgrade, Users, Wait};
-use crate::report::Kept;
+use crate::report::{DONE, Kept};
 
 pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
     let text = tools.text()?;
@@ -16,33 +17,69 @@ pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
         Ok(changelog) => changelog,
         Err(status) => return Ok(status),
     };
-    let target = changelog.target(arguments.to.as_deref())?;
+    let Some(version) = &arguments.planned else {
+        let target = changelog.target(arguments.to.as_deref())?;
+        return migrate(tools, arguments, (&changelog, target));
+    };
+    let version = Version::parse(version)
+        .with_context(|| format!("`--planned {version}` is not a version"))?;
+    let position = changelog
+        .position(&version)
+        .with_context(|| format!("version `{version}` is not in {}", text.name))?;
+    let text = Text { text: changelog.uncommented(&version)?, ..text };
+    match tools.changelog(&text) {
+        Ok(changelog) => migrate(tools, arguments, (&changelog.released_up_to(position), position)),
+        Err(status) => Ok(status),
+    }
+}
+
+/// Brings the fleet to the version at a position, in the way that was asked for.
+fn migrate(
+    tools: Tools<'_>,
+    arguments: &Upgrade,
+    (changelog, target): (&Changelog<'_>, usize),
+) -> anyhow::Result<u8> {
     let has = |scope| changelog.has(scope);
     let fleet = Fleet::discover(&tools.settings.layout, has, &arguments.users.selection())?;
-    let replay = match tools.replay(&changelog, target)? {
+    let replay = match tools.replay(changelog, target)? {
         Ok(replay) => replay,
         Err(status) => return Ok(status),
     };
-    let ready = Ready::new(&changelog, &replay, target);
     let options = Options {
         jobs: workers(tools.settings.jobs(arguments)),
         on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
         canary: arguments.canary,
         patience: tools.patience(tools.settings.busy_timeout(arguments.wait)),
     };
-    let members = fleet.members().count();
-    let bar = tools.report.progress(members);
+    let bar = tools.report.progress(fleet.members().count());
     if arguments.dry_run {
         let at = (options.jobs, &options.patience);
-        let statuses = fleet.status((&changelog, target), at, &mut || bar.inc(1));
+        let statuses = fleet.status((changelog, target), at, &mut || bar.inc(1));
         bar.finish_and_clear();
+        let ready = Ready::new(changelog, &replay, target);
         return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));
     }
-    let outcome = fleet.upgrade(&ready, &options, &mut |_, _| bar.inc(1));
+    let ready = Ready::new(changelog, &replay, target);
+    let rehearsal = Ready::rehearsal(changelog, &replay, target);
+    let mut outcome = None;
+    if arguments.rehearse || arguments.all_or_nothing {
+        outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
+    }
+    let passed = outcome.as_ref().is_none_or(Outcome::is_clean);
+    if !arguments.rehearse && passed {
+        bar.reset();
+        outcome = Some(fleet.upgrade(&ready, &options, &mut |_, _| bar.inc(1)));
+    }
     bar.finish_and_clear();
+    // One of the two has run.
+    let Some(outcome) = outcome else { return Ok(DONE) };
     let kept = kept(&fleet, outcome.system.iter().chain(&outcome.users), (&ready, &options));
-    let target = ready.target().to_string();
-    Ok(tools.report.upgraded((&fleet, &outcome), (changelog.source(), &target), &kept))
+    let to = ready.target().to_string();
+    let status = tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &kept);
+    if arguments.all_or_nothing && !passed {
+        tools.report.line("nothing was committed: not every database passed the rehearsal");
+    }
+    Ok(status)
 }
 
 /// What the system database kept of migrations that were edited since, beside what they are now.

@@ -11,9 +11,10 @@ use rusqlite::Connection;
 use super::foreign_keys::Census;
 use super::guard::Guard;
 use super::history::{self, State};
-use super::order::{ColumnChange, Done, Ending, Order, Statement};
+use super::order::{ColumnChange, Done, Ending, Order, Script, Statement, Step};
 use super::schema::Table;
 use super::{DatabaseError, message};
+use crate::document::problem::Rule;
 use crate::document::source::Piece;
 use crate::document::sql;
 
@@ -37,6 +38,7 @@ pub(crate) fn apply(
         }
         match order.ending {
             Ending::Commit => connection.execute_batch("COMMIT")?,
+            Ending::Rollback => connection.execute_batch("ROLLBACK")?,
         }
         Ok(Done { notes, duration: started.elapsed() })
     });
@@ -70,6 +72,7 @@ impl Run<'_> {
         for step in &order.steps {
             let started = Instant::now();
             let mut satisfied = Vec::new();
+            let rows_before = self.rows(step.script)?;
             for statement in &step.script.statements {
                 if (self.stop)() {
                     return Err(DatabaseError::Interrupted);
@@ -79,6 +82,7 @@ impl Run<'_> {
             if step.script.leaves_state {
                 put_back(connection)?;
             }
+            self.check_rows(step, &rows_before)?;
             let note = (!satisfied.is_empty()).then(|| satisfied.join("; "));
             if let Some(entry) = &step.entry {
                 let how = (started.elapsed(), note.as_deref());
@@ -106,6 +110,42 @@ impl Run<'_> {
             }
         }
         Ok(tables)
+    }
+
+    /// How many rows the tables hold that a step makes anew; none of a table that is not there.
+    fn rows(&self, script: &Script<'_>) -> Result<Vec<Option<i64>>, DatabaseError> {
+        if script.allows(Rule::RowLoss) {
+            return Ok(Vec::new());
+        }
+        let count = |table: &String| {
+            let exists: bool = self.connection.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)",
+                [table],
+                |row| row.get(0),
+            )?;
+            if !exists {
+                return Ok(None);
+            }
+            let sql = format!("SELECT count(*) FROM {}", sql::quote(table));
+            Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
+        };
+        script.rebuilt.iter().map(count).collect()
+    }
+
+    /// The row guard: a table that was made anew holds no fewer rows than before.
+    fn check_rows(&self, step: &Step<'_, '_>, before: &[Option<i64>]) -> Result<(), DatabaseError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let after = self.rows(step.script)?;
+        for ((table, before), after) in step.script.rebuilt.iter().zip(before).zip(after) {
+            let (before, after) = (before.unwrap_or(0), after.unwrap_or(0));
+            if after < before {
+                let (table, migration) = (table.clone(), step.label.clone());
+                return Err(DatabaseError::RowLoss { migration, table, before, after });
+            }
+        }
+        Ok(())
     }
 
     /// Runs one statement; returns a note if what it does had been done before this run.
@@ -198,7 +238,8 @@ impl Run<'_> {
         touched.extend(order.renames.iter().map(|(_, to)| to.clone()));
         let after = Census::take(self.connection, &touched)?;
         let (mut broken, rows) = after.new_since(before, &order.renames);
-        if rows > 0 {
+        let allowed = order.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
+        if rows > 0 && !allowed {
             if broken.len() > BROKEN_SHOWN {
                 let more = broken.len() - BROKEN_SHOWN;
                 broken.truncate(BROKEN_SHOWN);
@@ -209,7 +250,8 @@ impl Run<'_> {
         if after.total() > 0 {
             let rows = after.total();
             let noun = if rows == 1 { "row refers" } else { "rows refer" };
-            notes.push(format!("{rows} {noun} to parents that were missing before already"));
+            let why = if allowed { "that are missing" } else { "that were missing before already" };
+            notes.push(format!("{rows} {noun} to parents {why}"));
         }
         for key in after.unusable.difference(&before.unusable) {
             notes.push(format!(

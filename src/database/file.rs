@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::apply::apply;
 use super::guard::Guard;
 use super::history::{self, Record, State};
-use super::order::{Done, Order};
+use super::order::{Done, Ending, Order};
 use super::{Database, DatabaseError, locks};
 
 /// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
@@ -49,6 +49,8 @@ pub(crate) struct SqliteFile {
     guard: Guard,
     path: PathBuf,
     patience: Patience,
+    /// Whether a WAL stood beside the file before it was opened.
+    found_wal: bool,
 }
 
 /// What the first bytes of a file tell.
@@ -106,6 +108,7 @@ impl SqliteFile {
         flags: OpenFlags,
         patience: &Patience,
     ) -> Result<Self, DatabaseError> {
+        let found_wal = side_file(path, "-wal").exists();
         let mut connection = Connection::open_with_flags(name, flags)?;
         harden(&connection)?;
         let stop = patience.stop.clone();
@@ -113,7 +116,17 @@ impl SqliteFile {
             .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
         wait_when_busy(&mut connection, patience.clone())?;
         let guard = Guard::install(&mut connection)?;
-        Ok(Self { connection, guard, path: path.to_owned(), patience: patience.clone() })
+        Ok(Self { connection, guard, path: path.to_owned(), patience: patience.clone(), found_wal })
+    }
+
+    /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
+    /// another program left is not moved into the main file when this connection closes.
+    fn keep_main_file(&self) -> Result<(), DatabaseError> {
+        self.connection.execute_batch("PRAGMA cache_spill = OFF")?;
+        if self.found_wal {
+            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        Ok(())
     }
 
     /// Adds to a busy error who is in the way.
@@ -142,6 +155,9 @@ impl Database for SqliteFile {
     }
 
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
+        if order.ending == Ending::Rollback {
+            self.keep_main_file()?;
+        }
         let stop = || self.patience.stopped();
         apply(&self.connection, &self.guard, (order, expected), &stop)
             .map_err(|error| self.named(error))

@@ -57,6 +57,8 @@ pub(crate) struct Seen {
     pub(crate) altered: Option<String>,
     /// Whether an `ALTER TABLE` renames the table.
     pub(crate) renames_table: bool,
+    /// The ordinary table that a `DROP TABLE` names, in lower case.
+    pub(crate) dropped: Option<String>,
     /// Tables whose rows are inserted, updated or deleted, or that are dropped.
     pub(crate) written: BTreeSet<String>,
     pub(crate) temporary: bool,
@@ -147,10 +149,12 @@ impl Seen {
             A::DropIndex { .. } | A::DropTrigger { .. } | A::DropView { .. } => {
                 self.churn = Churn::Changed;
             }
-            A::DropTable { table_name } | A::DropVtable { table_name, .. } => {
+            A::DropTable { table_name } => {
                 self.churn = Churn::Changed;
                 self.written.insert(table_name.to_ascii_lowercase());
+                self.dropped = Some(table_name.to_ascii_lowercase());
             }
+            A::DropVtable { .. } => self.churn = Churn::Changed,
             A::AlterTable { table_name, .. } => {
                 self.churn = Churn::Changed;
                 self.altered = Some(table_name.to_owned());

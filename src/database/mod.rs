@@ -124,6 +124,20 @@ pub enum DatabaseError {
         /// What is missing or different, each in words.
         missing: Vec<String>,
     },
+    /// A table that a migration dropped and made again lost rows on the way.
+    #[error(
+        "table `{table}` held {before} rows before {migration} made it anew, and {after} after; if that is meant, the block says `-- tatmig:allow row-loss` and why"
+    )]
+    RowLoss {
+        /// The migration.
+        migration: String,
+        /// The table.
+        table: String,
+        /// Its rows before.
+        before: i64,
+        /// Its rows after.
+        after: i64,
+    },
     /// After the last step rows refer to parents that are not there.
     #[error("{rows} {} broken by these migrations, so they were rolled back: {}", if *.rows == 1 { "foreign key was" } else { "foreign keys were" }, .broken.join("; "))]
     ForeignKeys {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::history::{Applied, Entry};
 use super::schema::{Change, ColumnDefinition, Effects};
+use crate::document::problem::Rule;
 use crate::document::source::Piece;
 use crate::document::tag::Scope;
 
@@ -42,8 +43,18 @@ pub(crate) struct Script<'a> {
     pub(crate) renames: Vec<(String, String)>,
     /// Whether connection state that outlives a block has to be put back.
     pub(crate) leaves_state: bool,
+    /// Tables that it drops and makes again under their name, as SQLite changes tables.
+    pub(crate) rebuilt: Vec<String>,
+    /// The rules that its block lifts.
+    pub(crate) allowed: Vec<Rule>,
     /// What it changed in the schema.
     pub(crate) changes: Vec<Change>,
+}
+
+impl Script<'_> {
+    pub(crate) fn allows(&self, rule: Rule) -> bool {
+        self.allowed.contains(&rule)
+    }
 }
 
 /// A script with the row that records it.
@@ -62,6 +73,8 @@ pub(crate) struct Step<'r, 'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Commit,
+    /// After every check, nothing is kept: a rehearsal.
+    Rollback,
 }
 
 /// All pending steps of a database.

@@ -414,6 +414,15 @@ impl Tracked {
         Ok(changes)
     }
 
+    /// Whether an ordinary table of that name, in lower case, was there at the last look.
+    pub(crate) fn has_table(&self, name: &str) -> bool {
+        let key = Key { trigger: false, name: name.to_owned() };
+        self.schema.get(&key).is_some_and(|object| {
+            object.kind == Kind::Table
+                && !object.sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL")
+        })
+    }
+
     pub(crate) fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -483,6 +492,24 @@ impl Effects {
             }
         }
         effects
+    }
+
+    /// Adds the tables that were dropped and made again, with all that hangs on them: in another
+    /// database that may have been different.
+    pub(crate) fn with_rebuilt<'n>(
+        mut self,
+        tables: impl Iterator<Item = &'n String>,
+        after: &Schema,
+    ) -> Self {
+        for table in tables {
+            let theirs = after.values().filter(|object| object.table.eq_ignore_ascii_case(table));
+            for object in theirs {
+                if !self.present.contains(object) {
+                    self.present.push(object.clone());
+                }
+            }
+        }
+        self
     }
 
     /// What of the effects is not in the database, each in words. Empty: all is there.

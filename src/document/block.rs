@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::changelog::Allowance;
 use super::markdown::{self, Part};
 use super::problem::{Problem, Rule};
 use super::source::Piece;
@@ -33,6 +34,7 @@ pub(crate) struct Block<'a> {
     pub(crate) span: Range<usize>,
     pub(crate) sql: Piece<'a>,
     pub(crate) section: Option<usize>,
+    pub(crate) allows: Vec<Allowance>,
 }
 
 /// All that the document holds, before any thought of order.
@@ -457,9 +459,41 @@ impl<'a> Reader<'a> {
                     section = self.found.sections[at].parent;
                 }
                 let section = self.section;
-                self.found.list.push(Block { tag: open.tag, span, sql, section });
+                let allows = self.allowances(&sql);
+                self.found.list.push(Block { tag: open.tag, span, sql, section, allows });
             }
         }
+    }
+
+    /// The rules that a block lifts for itself.
+    fn allowances(&mut self, block: &Piece<'a>) -> Vec<Allowance> {
+        let text = block.text();
+        let mut found = Vec::new();
+        for comment in sql::tokens(text, 0).filter(|token| token.kind == sql::Kind::Comment) {
+            let Some((name, reason)) = tag::allowance(&text[comment.range.clone()]) else {
+                continue;
+            };
+            let wrong = match Rule::find(name) {
+                Some(rule) if !reason.is_empty() => {
+                    found.push(Allowance { rule, reason: reason.to_owned() });
+                    continue;
+                }
+                Some(_) => Problem::new(
+                    Rule::MalformedAllow,
+                    block.span(trimmed(text, comment.range)),
+                    format!("`{name}` is allowed here without a reason"),
+                )
+                .help(format!("say why, in the same line: `-- tatmig:allow {name} because …`")),
+                None => Problem::new(
+                    Rule::MalformedAllow,
+                    block.span(trimmed(text, comment.range)),
+                    format!("there is no rule `{name}` to allow"),
+                )
+                .help("a message names its rule in brackets; `foreign-keys` and `row-loss` lift a check of the run"),
+            };
+            self.found.problems.push(wrong);
+        }
+        found
     }
 
     fn check_heading(&mut self, span: &Range<usize>, from: &Point, to: &Point) {

@@ -46,6 +46,16 @@ impl fmt::Debug for Checksum {
 pub struct Part<'a> {
     pub(crate) sql: Piece<'a>,
     pub(crate) span: Range<usize>,
+    pub(crate) allows: Vec<Allowance>,
+}
+
+/// A rule that a block lifts for itself: `-- tatmig:allow row-loss because …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// The rule.
+    pub rule: Rule,
+    /// Why.
+    pub reason: String,
 }
 
 impl<'a> Part<'a> {
@@ -257,6 +267,15 @@ impl<'a> Changelog<'a> {
         &self.chain
     }
 
+    /// The same with every version up to a position released, planned ones included: for a
+    /// rehearsal of what is to come.
+    #[must_use]
+    pub fn released_up_to(mut self, position: usize) -> Self {
+        self.released = position.max(self.released).min(self.chain.len());
+        self.warnings.retain(|problem| problem.rule != Rule::PlannedLiveSql);
+        self
+    }
+
     /// The blocks of rows to run on demand.
     #[must_use]
     pub fn seeds(&self) -> &[Seed<'a>] {
@@ -359,7 +378,7 @@ impl<'a> Draft<'a> {
             match block.tag.clone() {
                 Tag::Placeholder { .. } => {}
                 Tag::Seed { scope, name } => {
-                    let part = Part { sql: block.sql, span: block.span };
+                    let part = Part { sql: block.sql, span: block.span, allows: block.allows };
                     draft.seeds.push(Seed { scope, name, part });
                 }
                 Tag::Migration { from, to, .. } if from == to => {}
@@ -373,7 +392,7 @@ impl<'a> Draft<'a> {
                     if planned.is_some() != migration.planned {
                         problems.push(half_planned(migration, &block, planned.is_some()));
                     }
-                    let part = Part { sql: block.sql, span: block.span };
+                    let part = Part { sql: block.sql, span: block.span, allows: block.allows };
                     match scope {
                         Scope::System => migration.system = Some(part),
                         Scope::User => migration.user = Some(part),

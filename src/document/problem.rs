@@ -33,6 +33,12 @@ macro_rules! rules {
             /// Every rule.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
+            /// The rule of a name.
+            #[must_use]
+            pub fn find(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|rule| rule.name() == name)
+            }
+
             /// The stable name, as messages show it.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -105,6 +111,12 @@ rules! {
     EndedTransaction = "ended-transaction", Error;
     /// A migration that a database went through was changed since.
     Edited = "edited", Error;
+    /// A `-- tatmig:allow` without a reason, or for a rule that does not exist.
+    MalformedAllow = "malformed-allow", Error;
+    /// Rows refer to parents that are not there.
+    ForeignKeys = "foreign-keys", Error;
+    /// A table that is dropped and made again loses rows.
+    RowLoss = "row-loss", Error;
     /// An unlabelled code block that swallowed a fence or a heading.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block under it.

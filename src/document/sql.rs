@@ -129,6 +129,23 @@ pub(crate) fn skip_empty(text: &str, at: usize) -> usize {
         .map_or(text.len(), |token| token.range.start)
 }
 
+/// Whether `text` begins a trigger and does not end with its `END`. SQLite may complain about
+/// something else before it notices that the text is incomplete.
+pub(crate) fn is_open_trigger(text: &str) -> bool {
+    is_trigger(text) && !words(text).last().is_some_and(|word| word.eq_ignore_ascii_case("end"))
+}
+
+/// Whether `text` begins a trigger.
+pub(crate) fn is_trigger(text: &str) -> bool {
+    let mut words = words(text).take(3);
+    words.next().is_some_and(|word| word.eq_ignore_ascii_case("create"))
+        && words.any(|word| word.eq_ignore_ascii_case("trigger"))
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    tokens(text, 0).filter(|token| token.kind == Kind::Word).map(|token| &text[token.range])
+}
+
 /// The statements of `text` with comments and white space folded, for checksums and comparisons:
 /// tokens with one blank between them. Line ends inside strings become `\n`, so that a checkout
 /// with other line ends is the same document.

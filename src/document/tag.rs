@@ -335,6 +335,14 @@ fn distance(left: &str, right: &str) -> usize {
     rows[left.len()][right.len()]
 }
 
+/// The rule and the reason of `-- tatmig:allow RULE reason`.
+pub(crate) fn allowance(comment: &str) -> Option<(&str, &str)> {
+    let text = comment.trim_start_matches(['-', '/', '*', ' ', '\t']).trim_end_matches(['*', '/']);
+    let rest = text.strip_prefix("tatmig:")?.trim_start().strip_prefix("allow")?;
+    let rest = rest.trim();
+    Some(rest.split_once(char::is_whitespace).map_or((rest, ""), |(name, why)| (name, why.trim())))
+}
+
 /// The versions that a heading binds what stands under it to.
 pub(crate) fn heading_pair(text: &str) -> Option<(Point, Point)> {
     if let Some(found) = HEADING_PAIR.captures(text) {

@@ -175,7 +175,9 @@ impl Report {
     pub(crate) fn made(&self, member: &Member, verdict: Option<&Verdict>) {
         let path = tatmig::shown(member.path.as_os_str());
         match verdict {
-            Some(Verdict::Upgraded { to, .. }) => self.line(format!("{path}: made at {to}")),
+            Some(Verdict::Upgraded(passage)) => {
+                self.line(format!("{path}: made at {}", passage.to));
+            }
             None => self.line(format!("{path}: there already, left alone")),
             Some(_) => {}
         }

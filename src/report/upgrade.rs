@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use tatmig::fleet::{Fleet, Outcome};
 use tatmig::{
-    DatabaseError, Failure, Member, Point, Problem, Ready, Refusal, Rule, Scope, Source, Status,
-    StepId, Verdict,
+    DatabaseError, Failure, Member, Passage, Point, Problem, Ready, Refusal, Rule, Scope, Source,
+    Status, StepId, Verdict,
 };
 
 use super::{DONE, FAILED, Report, plural, some};
@@ -275,10 +275,10 @@ fn rule(failure: &Failure) -> Rule {
 /// What became of one database, in words.
 fn words(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Upgraded { from: Point::Baseline, to, notes, .. } => {
-            with_notes(format!("made at {to}"), notes)
+        Verdict::Upgraded(passage) => with_notes(passed(passage), &passage.notes),
+        Verdict::Rehearsed(passage) => {
+            with_notes(format!("{}, rehearsed and rolled back", passed(passage)), &passage.notes)
         }
-        Verdict::Upgraded { from, to, notes, .. } => with_notes(format!("{from} → {to}"), notes),
         Verdict::Current { at } => format!("already at {at}"),
         Verdict::Above { at } => format!("at {at}, above the target, left alone"),
         Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {
@@ -287,6 +287,13 @@ fn words(verdict: &Verdict) -> String {
         Verdict::Failed { .. } => "failed".to_owned(),
         Verdict::Seeded { notes, .. } => with_notes("seeded".to_owned(), notes),
         Verdict::Skipped => "not begun".to_owned(),
+    }
+}
+
+fn passed(passage: &Passage) -> String {
+    match &passage.from {
+        Point::Baseline => format!("made at {}", passage.to),
+        from @ Point::Version(_) => format!("{from} → {}", passage.to),
     }
 }
 
@@ -303,11 +310,14 @@ fn tally(users: &[(&Member, &Verdict)], target: &str) -> String {
             Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
         )
     };
-    let upgraded = count(|verdict| matches!(verdict, Verdict::Upgraded { .. }));
-    let noted =
-        count(|verdict| matches!(verdict, Verdict::Upgraded { notes, .. } if !notes.is_empty()));
+    let upgraded = count(|verdict| matches!(verdict, Verdict::Upgraded(_)));
+    let rehearsed = count(|verdict| matches!(verdict, Verdict::Rehearsed(_)));
+    let noted = count(
+        |verdict| matches!(verdict, Verdict::Upgraded(passage) | Verdict::Rehearsed(passage) if !passage.notes.is_empty()),
+    );
     let words = [
         (upgraded, format!("upgraded to {target}")),
+        (rehearsed, format!("rehearsed up to {target} and rolled back")),
         (noted, "of them with notes (`-v` shows them)".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Current { .. })), "already there".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Above { .. })), "above it".to_owned()),
@@ -341,12 +351,12 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
             "notes": [], "duration_ms": 0,
         });
         match verdict {
-            Verdict::Upgraded { from, to, steps, notes, duration } => {
-                entry["from"] = json!(from);
-                entry["to"] = json!(to);
-                entry["steps"] = steps.iter().map(|(_, to)| json!(to)).collect();
-                entry["notes"] = json!(notes);
-                entry["duration_ms"] = json!(duration.as_millis());
+            Verdict::Upgraded(passage) | Verdict::Rehearsed(passage) => {
+                entry["from"] = json!(passage.from);
+                entry["to"] = json!(passage.to);
+                entry["steps"] = passage.steps.iter().map(|(_, to)| json!(to)).collect();
+                entry["notes"] = json!(passage.notes);
+                entry["duration_ms"] = json!(passage.duration.as_millis());
             }
             Verdict::Current { at } | Verdict::Above { at } => {
                 entry["from"] = json!(at);
@@ -372,7 +382,8 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
 
 fn outcome(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Upgraded { .. } => "upgraded",
+        Verdict::Upgraded(_) => "upgraded",
+        Verdict::Rehearsed(_) => "rehearsed",
         Verdict::Seeded { .. } => "seeded",
         Verdict::Current { .. } | Verdict::Above { .. } => "current",
         Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => "busy",
