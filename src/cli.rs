@@ -150,6 +150,37 @@ Examples:
         #[command(flatten)]
         wait: Wait,
     },
+    /// Record a version without running or looking at anything
+    #[command(after_help = "\
+Examples:
+  tatmig stamp 0.3.19 --all-users    every database is at 0.3.19 from now on
+  tatmig stamp baseline --user ann   the next upgrade runs the baseline for ann")]
+    Stamp {
+        /// The version, or `baseline`
+        version: String,
+        #[command(flatten)]
+        users: Users,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Find the version of databases without a record from their schema, and record it
+    #[command(after_help = "\
+Examples:
+  tatmig adopt --all-users           the version that fits best, and what differs from it
+  tatmig adopt --user ann --at 0.3.19
+  tatmig adopt --user ann --at baseline    a database of other origin: run the baseline next
+
+It also accepts a migration that was edited after it ran, once the schema is proved to have what
+the document makes.")]
+    Adopt {
+        /// Record this version, or `baseline`, whatever the schema tells
+        #[arg(long, value_name = "VERSION")]
+        at: Option<String>,
+        #[command(flatten)]
+        users: Users,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Run a seed block, `[user:seed:NAME:start]`, in a transaction; it has no version
     #[command(after_help = "\
 Examples:

@@ -11,9 +11,10 @@ use rusqlite::hooks::{AuthContext, Authorization};
 use crate::database::apply::apply;
 use crate::database::file::harden;
 use crate::database::guard::Guard;
-use crate::database::history::{self, Record, State};
+use crate::database::history::{Record, State};
 use crate::database::order::{Done, Order};
-use crate::database::{Database, DatabaseError};
+use crate::database::schema::Schema;
+use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::Changelog;
 use crate::document::problem::{DocumentError, Severity};
 use crate::document::tag::Scope;
@@ -85,9 +86,9 @@ impl Changelog<'_> {
         if !connection.is_autocommit() {
             return Err(failed(DatabaseError::InTransaction.into()));
         }
-        let state = history::state(connection).map_err(|error| failed(error.into()))?;
+        let state = connection.state().map_err(|error| failed(error.into()))?;
         if let (Ok(Standing::At(position)), State::Recorded(record)) =
-            (plan::standing(self, &state), &state)
+            (plan::standing(self, &state, || Err(plan::Refusal::Foreign)), &state)
             && position == self.head_position()
             && plan::is_untouched(self, scope, (record, position))
         {
@@ -123,9 +124,10 @@ impl Changelog<'_> {
     ///
     /// A database that cannot be read. One that does not fit the document is a status.
     pub fn status(&self, connection: &Connection, scope: Scope) -> Result<Status, DatabaseError> {
-        let state = history::state(connection)?;
-        let mut records = || history::records(connection);
-        Ok(crate::executor::status(self, (scope, self.head_position()), (&state, &mut records)))
+        // A document that fails in memory tells nothing of a database's schema.
+        let replay = Replay::run(self, &Arc::default()).ok();
+        let at = (self, replay.as_ref(), self.head_position());
+        crate::executor::status(at, scope, connection)
     }
 
     fn replay(&self, target: usize) -> Result<Replay<'_>, UpgradeError> {
@@ -173,19 +175,29 @@ impl<'c> Lent<'c> {
     }
 }
 
+impl Look for Lent<'_> {
+    fn state(&self) -> Result<State, DatabaseError> {
+        self.connection.state()
+    }
+
+    fn records(&self) -> Result<Vec<Record>, DatabaseError> {
+        self.connection.records()
+    }
+
+    fn schema(&self) -> Result<Schema, DatabaseError> {
+        self.connection.schema()
+    }
+
+    fn accepted(&self) -> Result<Vec<String>, DatabaseError> {
+        self.connection.accepted()
+    }
+
+    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
+        self.connection.kept(checksum)
+    }
+}
+
 impl Database for Lent<'_> {
-    fn state(&mut self) -> Result<State, DatabaseError> {
-        history::state(self.connection)
-    }
-
-    fn records(&mut self) -> Result<Vec<Record>, DatabaseError> {
-        history::records(self.connection)
-    }
-
-    fn kept(&mut self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        Ok(history::kept(self.connection, checksum)?)
-    }
-
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
         apply(self.connection, &self.guard, (order, expected), &|| false)
     }

@@ -10,12 +10,13 @@ use semver::Version;
 
 use crate::database::file::{Patience, SqliteFile};
 use crate::database::history::{Applied, Entry, Event, Record, State};
-use crate::database::order::{Ending, Order, Step};
+use crate::database::order::{Ending, NOTHING, Order, Step};
 use crate::database::schema::Effects;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::sql;
 use crate::document::tag::{Point, Scope};
+use crate::evidence::{self, Finding};
 use crate::layout::Member;
 use crate::plan::{self, Edit, Refusal, Standing};
 use crate::replay::Replay;
@@ -77,6 +78,13 @@ pub enum Verdict {
         /// Where it stands.
         at: Point,
     },
+    /// A version was written down, found from the schema or given.
+    Recorded {
+        /// Where it stands from now on.
+        at: Point,
+        /// In what it differs from the document there, each in words.
+        drift: Vec<String>,
+    },
     /// Seeds were run and committed.
     Seeded {
         /// What was noticed on the way.
@@ -101,6 +109,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// A database that was told to stop was not begun; any other failure is one.
+    pub(crate) fn from_failure(at: Option<Point>, failure: Failure) -> Self {
+        match failure {
+            Failure::Database(DatabaseError::Interrupted) => Self::Skipped,
+            failure => Self::Failed { at, failure },
+        }
+    }
+
     /// Whether the database could not be brought to its target. An interrupted one is none: it
     /// was told to stop.
     #[must_use]
@@ -140,6 +156,8 @@ pub struct Status {
     pub pending: Vec<Version>,
     /// The steps that lead there.
     pub steps: Vec<StepId>,
+    /// What its schema tells, where it has no record.
+    pub finding: Option<Finding>,
     /// Why it is in that condition, where that is a failure.
     pub failure: Option<Failure>,
 }
@@ -171,7 +189,9 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// What a database of a scope is asked to do from where it stands; none if nothing.
     fn order(&self, scope: Scope, standing: Standing) -> Option<Arc<Order<'c>>> {
         let ids = plan::steps(self.changelog, scope, (standing, self.target));
-        if ids.is_empty() {
+        // A match is written down even where nothing is pending behind it.
+        let matched = matches!(standing, Standing::Matched(position) if position <= self.target);
+        if ids.is_empty() && !matched {
             return None;
         }
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,6 +204,9 @@ impl<'c, 'a> Ready<'c, 'a> {
     fn make_order(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Order<'c> {
         let (changelog, replay) = (self.changelog, self.replay);
         let mut steps = Vec::with_capacity(ids.len());
+        if let Standing::Matched(position) = standing {
+            steps.push(self.record(Event::Adopt, scope, (Some(position), None)));
+        }
         let mut touched = BTreeSet::new();
         let mut renames = Vec::new();
         for id in ids {
@@ -202,7 +225,9 @@ impl<'c, 'a> Ready<'c, 'a> {
             let (from, to) = points();
             let checksum = migration.checksum(scope);
             let label = format!("the migration {migration}");
-            let entry = Some(Entry { event: Event::Upgrade, from, to, checksum, chain });
+            let checksum = Some(checksum);
+            let event = Event::Upgrade;
+            let entry = Some(Entry { event, from, to, checksum, chain, note: None });
             let applied = if scope == Scope::System {
                 Scope::BOTH
                     .into_iter()
@@ -222,11 +247,31 @@ impl<'c, 'a> Ready<'c, 'a> {
         Order { scope, steps, effects, touched, renames, ending: self.ending }
     }
 
+    /// A step that only writes down where a database stands: at a position, or below the lowest
+    /// baseline.
+    pub(crate) fn record(
+        &self,
+        event: Event,
+        scope: Scope,
+        (position, note): (Option<usize>, Option<String>),
+    ) -> Step<'c, 'c> {
+        let to = position.map_or(Point::Baseline, |position| {
+            Point::Version(self.changelog.versions()[position].clone())
+        });
+        let chain = position.map(|position| self.changelog.chain_checksum(scope, position));
+        let (from, to) = (Point::Baseline.to_string(), to.to_string());
+        let entry = Entry { event, from, to, checksum: None, chain, note };
+        let label = "the record".to_owned();
+        Step { script: &NOTHING, label, entry: Some(entry), applied: Vec::new() }
+    }
+
     /// The point at which a standing is.
     fn point(&self, standing: Standing) -> Point {
         match standing {
-            Standing::At(position) => Point::Version(self.changelog.versions()[position].clone()),
-            Standing::New | Standing::Unversioned | Standing::BelowBaseline => Point::Baseline,
+            Standing::At(position) | Standing::Matched(position) => {
+                Point::Version(self.changelog.versions()[position].clone())
+            }
+            Standing::New | Standing::BelowBaseline => Point::Baseline,
         }
     }
 
@@ -234,6 +279,10 @@ impl<'c, 'a> Ready<'c, 'a> {
     #[must_use]
     pub fn changelog(&self) -> &'c Changelog<'a> {
         self.changelog
+    }
+
+    pub(crate) fn replay(&self) -> &'c Replay<'a> {
+        self.replay
     }
 
     /// The version that databases are brought to.
@@ -272,8 +321,7 @@ impl<'c, 'a> Ready<'c, 'a> {
         });
         match result {
             Ok(done) => Verdict::Seeded { notes: done.notes, duration: done.duration },
-            Err(Failure::Database(DatabaseError::Interrupted)) => Verdict::Skipped,
-            Err(failure) => Verdict::Failed { at: None, failure },
+            Err(failure) => Verdict::from_failure(None, failure),
         }
     }
 
@@ -310,8 +358,7 @@ impl<'c, 'a> Ready<'c, 'a> {
         let mut at = None;
         match self.try_upgrade(scope, database, &mut at) {
             Ok(verdict) => verdict,
-            Err(Failure::Database(DatabaseError::Interrupted)) => Verdict::Skipped,
-            Err(failure) => Verdict::Failed { at, failure },
+            Err(failure) => Verdict::from_failure(at, failure),
         }
     }
 
@@ -327,23 +374,35 @@ impl<'c, 'a> Ready<'c, 'a> {
             if let State::Recorded(record) = &state {
                 *at = Point::parse(&record.to);
             }
-            let standing = standing(self.changelog, scope, (&state, &mut || database.records()))?;
+            let document = (self.changelog, Some(self.replay));
+            let standing = standing(document, scope, (&state, &*database))?;
             let from = self.point(standing);
             *at = Some(from.clone());
             let Some(order) = self.order(scope, standing) else {
                 return Ok(match standing {
-                    Standing::At(position) if position > self.target => Verdict::Above { at: from },
+                    Standing::At(position) | Standing::Matched(position)
+                        if position > self.target =>
+                    {
+                        Verdict::Above { at: from }
+                    }
                     _ => Verdict::Current { at: from },
                 });
             };
             match database.apply(&order, &state) {
                 Ok(done) => {
                     let point = |text: &str| Point::parse(text).unwrap_or(Point::Baseline);
-                    let entries = order.steps.iter().filter_map(|step| step.entry.as_ref());
+                    let entries = order
+                        .steps
+                        .iter()
+                        .filter_map(|step| step.entry.as_ref())
+                        .filter(|entry| entry.event == Event::Upgrade);
                     let steps: Vec<_> =
                         entries.map(|entry| (point(&entry.from), point(&entry.to))).collect();
                     let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
-                    let (notes, duration) = (done.notes, done.duration);
+                    let (mut notes, duration) = (done.notes, done.duration);
+                    if matches!(standing, Standing::Matched(_)) {
+                        notes.insert(0, format!("adopted at {from}, whose schema it had"));
+                    }
                     let passage = Passage { from, to, steps, notes, duration };
                     return Ok(match self.ending {
                         Ending::Commit => Verdict::Upgraded(passage),
@@ -358,7 +417,7 @@ impl<'c, 'a> Ready<'c, 'a> {
 }
 
 impl Member {
-    fn openable(&self) -> Result<(), Failure> {
+    pub(crate) fn openable(&self) -> Result<(), Failure> {
         self.refused.clone().map_or(Ok(()), |reason| Err(Failure::NotOpened(reason)))
     }
 
@@ -367,15 +426,11 @@ impl Member {
     #[must_use]
     pub fn status(
         &self,
-        (changelog, target): (&Changelog<'_>, usize),
+        at: (&Changelog<'_>, Option<&Replay<'_>>, usize),
         patience: &Patience,
     ) -> Status {
         let read = self.openable().and_then(|()| {
-            Ok(SqliteFile::read(&self.path, patience, |file| {
-                let state = file.state()?;
-                let mut records = || file.records();
-                Ok(status(changelog, (self.scope, target), (&state, &mut records)))
-            })?)
+            Ok(SqliteFile::read(&self.path, patience, |file| status(at, self.scope, file))?)
         });
         read.unwrap_or_else(|failure| Status::failed(None, failure))
     }
@@ -387,24 +442,29 @@ impl Member {
     /// A file that cannot be read.
     pub fn records(&self, patience: &Patience) -> Result<Vec<Record>, Failure> {
         self.openable()?;
-        Ok(SqliteFile::read(&self.path, patience, Database::records)?)
+        Ok(SqliteFile::read(&self.path, patience, |file| file.records())?)
     }
 }
 
-/// Reads the whole record, where the last row does not tell enough.
-type Records<'r> = dyn FnMut() -> Result<Vec<Record>, DatabaseError> + 'r;
-
-/// Where a database stands; a failure if a migration that it went through was edited.
-fn standing(
-    changelog: &Changelog<'_>,
+/// Where a database stands, with what its schema tells where it has no record; a failure if a
+/// migration that it went through was edited.
+pub(crate) fn standing(
+    (changelog, replay): (&Changelog<'_>, Option<&Replay<'_>>),
     scope: Scope,
-    (state, records): (&State, &mut Records<'_>),
+    (state, database): (&State, &dyn Look),
 ) -> Result<Standing, Failure> {
-    let standing = plan::standing(changelog, state)?;
+    let finding = match (state, replay) {
+        (State::Unversioned, Some(replay)) => {
+            Some(evidence::find((changelog, replay), scope, &database.schema()?))
+        }
+        _ => None,
+    };
+    let settled = || finding.as_ref().map_or(Err(Refusal::Foreign), Finding::settled);
+    let standing = plan::standing(changelog, state, settled)?;
     if let (Standing::At(position), State::Recorded(record)) = (standing, state)
         && !plan::is_untouched(changelog, scope, (record, position))
     {
-        let edits = plan::edits(changelog, scope, (&records()?, position));
+        let edits = plan::edits(changelog, scope, (&database.records()?, position));
         if !edits.is_empty() {
             return Err(Refusal::Edited { edits }.into());
         }
@@ -412,29 +472,52 @@ fn standing(
     Ok(standing)
 }
 
-/// The status of a database that says this of itself, up to a target.
+/// The status of a database on the way to the version at a position.
 pub(crate) fn status(
-    changelog: &Changelog<'_>,
-    (scope, target): (Scope, usize),
-    (state, records): (&State, &mut Records<'_>),
-) -> Status {
-    let version = match state {
+    (changelog, replay, target): (&Changelog<'_>, Option<&Replay<'_>>, usize),
+    scope: Scope,
+    database: &dyn Look,
+) -> Result<Status, DatabaseError> {
+    let state = database.state()?;
+    let version = match &state {
         State::Recorded(record) => Some(record.to.clone()),
         State::New | State::Unversioned => None,
     };
-    let standing = match standing(changelog, scope, (state, records)) {
+    if let (State::Unversioned, Some(replay)) = (&state, replay) {
+        let finding = evidence::find((changelog, replay), scope, &database.schema()?);
+        let (steps, failure) = match finding.settled() {
+            Ok(position) => {
+                (plan::steps(changelog, scope, (Standing::Matched(position), target)), None)
+            }
+            Err(refusal) => (Vec::new(), Some(refusal.into())),
+        };
+        let condition = Condition::Unversioned;
+        let pending = ends(changelog, &steps);
+        return Ok(Status { condition, version, pending, steps, finding: Some(finding), failure });
+    }
+    let standing = match standing((changelog, replay), scope, (&state, database)) {
         Ok(standing) => standing,
-        Err(failure) => return Status::failed(version, failure),
+        Err(Failure::Database(error)) => return Err(error),
+        Err(Failure::Refused(Refusal::Foreign)) => {
+            let mut status = Status::failed(version, Refusal::Foreign.into());
+            status.condition = Condition::Unversioned;
+            return Ok(status);
+        }
+        Err(failure) => return Ok(Status::failed(version, failure)),
     };
     let steps = plan::steps(changelog, scope, (standing, target));
     let condition = match standing {
         Standing::New => Condition::New,
-        Standing::Unversioned => Condition::Unversioned,
+        Standing::Matched(_) => Condition::Unversioned,
         _ if steps.is_empty() => Condition::Current,
         _ => Condition::Behind,
     };
-    let ends = steps.iter().filter_map(|id| changelog.step(*id)?.to.version().cloned());
-    Status { condition, version, pending: ends.collect(), steps, failure: None }
+    let pending = ends(changelog, &steps);
+    Ok(Status { condition, version, pending, steps, finding: None, failure: None })
+}
+
+fn ends(changelog: &Changelog<'_>, steps: &[StepId]) -> Vec<Version> {
+    steps.iter().filter_map(|id| changelog.step(*id)?.to.version().cloned()).collect()
 }
 
 impl Status {
@@ -444,7 +527,8 @@ impl Status {
             Failure::Refused(_) => Condition::Ahead,
             Failure::Database(_) | Failure::NotOpened(_) => Condition::Error,
         };
-        Self { condition, version, pending: Vec::new(), steps: Vec::new(), failure: Some(failure) }
+        let (pending, steps) = (Vec::new(), Vec::new());
+        Self { condition, version, pending, steps, finding: None, failure: Some(failure) }
     }
 }
 

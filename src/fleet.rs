@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use crate::adopt::At;
 use crate::database::file::{Patience, side_file};
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::executor::{Ready, Status, Verdict};
 use crate::layout::{Layout, Links, Member, Pattern, from_bytes, shown};
+use crate::replay::Replay;
 
 /// The databases that were found.
 #[derive(Clone, Debug, Default)]
@@ -413,6 +415,18 @@ impl Fleet {
         self.run((&work, options), done)
     }
 
+    /// Adopts the system database, then the users.
+    pub fn adopt(&self, ready: &Ready<'_, '_>, (at, options): (At, &Options)) -> Outcome {
+        let work = |member: &Member| ready.adopt_member(member, at, &options.patience);
+        self.run((&work, options), &mut |_, _| {})
+    }
+
+    /// Stamps the system database, then the users.
+    pub fn stamp(&self, ready: &Ready<'_, '_>, (at, options): (At, &Options)) -> Outcome {
+        let work = |member: &Member| ready.stamp_member(member, at, &options.patience);
+        self.run((&work, options), &mut |_, _| {})
+    }
+
     /// Works through the fleet in its order: the system database, the canaries, the others.
     fn run(
         &self,
@@ -452,7 +466,7 @@ impl Fleet {
     /// Reads where every database stands. `done` is called as each one is read.
     pub fn status(
         &self,
-        at: (&Changelog<'_>, usize),
+        at: (&Changelog<'_>, Option<&Replay<'_>>, usize),
         (jobs, patience): (usize, &Patience),
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Status>> {
@@ -475,8 +489,12 @@ impl Outcome {
     /// Makes the removal of the last journals durable, once for all. A crash before this is
     /// mended by SQLite: such a journal is rolled back to before, which is whole as well.
     fn settle(&self, fleet: &Fleet) {
-        let committed =
-            |verdict: &Verdict| matches!(verdict, Verdict::Upgraded(_) | Verdict::Seeded { .. });
+        let committed = |verdict: &Verdict| {
+            matches!(
+                verdict,
+                Verdict::Upgraded(_) | Verdict::Seeded { .. } | Verdict::Recorded { .. }
+            )
+        };
         let directories = [
             fleet.system.as_ref().filter(|_| self.system.as_ref().is_some_and(committed)),
             fleet.users.first().filter(|_| self.users.iter().any(committed)),

@@ -30,9 +30,11 @@
 //! Built without its default feature `cli`, the crate has none of the command line's
 //! dependencies.
 
+mod adopt;
 mod database;
 mod document;
 mod embed;
+mod evidence;
 mod executor;
 pub mod fleet;
 mod layout;
@@ -41,6 +43,7 @@ mod plan;
 mod planned;
 mod replay;
 
+pub use adopt::At;
 pub use database::DatabaseError;
 pub use database::file::Patience;
 pub use database::history::{Event, Record};
@@ -49,6 +52,7 @@ pub use document::problem::{DocumentError, Problem, Rule, Severity, Style};
 pub use document::source::{Piece, Place, Source};
 pub use document::tag::{Point, Scope};
 pub use embed::UpgradeError;
+pub use evidence::Finding;
 pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
 pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
 pub use lint::lint;

@@ -14,8 +14,8 @@ use crate::document::tag::{Point, Scope};
 pub(crate) enum Standing {
     /// It holds nothing: it takes the highest baseline that serves.
     New,
-    /// It holds tables and no record: the lowest baseline runs, its guards in place.
-    Unversioned,
+    /// It holds tables and no record, and its schema is that of the n-th version.
+    Matched(usize),
     /// Its record says `baseline`: the lowest baseline runs, its guards in place.
     BelowBaseline,
     /// At the n-th version of the chain.
@@ -44,6 +44,25 @@ pub enum Refusal {
         /// The document's head.
         head: Version,
     },
+    /// It has no record, and its schema fits no version of the document.
+    #[error("it has tables and no record, and its schema fits no version: there is {}; but {}. `tatmig adopt` accepts it as it is", .there.join(", "), some(.missing))]
+    Torn {
+        /// What of the document's is there.
+        there: Vec<String>,
+        /// What is missing.
+        missing: Vec<String>,
+    },
+    /// It has no record, and nothing of the document's.
+    #[error(
+        "it has tables and no record, and none of the tables are the document's; if it is this fleet's all the same, `tatmig adopt --at baseline` says so"
+    )]
+    Foreign,
+    /// An edited migration cannot be accepted: the schema does not have what it makes.
+    #[error("it does not have what the edited migration makes: {}", .missing.join("; "))]
+    NotAsEdited {
+        /// What is missing.
+        missing: Vec<String>,
+    },
     /// It holds nothing yet.
     #[error("it holds nothing yet; `tatmig upgrade` makes its tables")]
     Empty,
@@ -53,6 +72,11 @@ pub enum Refusal {
         /// Each of them.
         edits: Vec<Edit>,
     },
+}
+
+/// What is missing; where nothing is, too much is there.
+fn some(missing: &[String]) -> String {
+    if missing.is_empty() { "in no order of the document's".to_owned() } else { missing.join(", ") }
 }
 
 /// A migration whose statements are not those that ran.
@@ -145,10 +169,14 @@ fn neighbours(changelog: &Changelog<'_>, version: &Version) -> String {
 }
 
 /// Where a database stands.
-pub(crate) fn standing(changelog: &Changelog<'_>, state: &State) -> Result<Standing, Refusal> {
+pub(crate) fn standing(
+    changelog: &Changelog<'_>,
+    state: &State,
+    evidence: impl FnOnce() -> Result<usize, Refusal>,
+) -> Result<Standing, Refusal> {
     let record = match state {
         State::New => return Ok(Standing::New),
-        State::Unversioned => return Ok(Standing::Unversioned),
+        State::Unversioned => return evidence().map(Standing::Matched),
         State::Recorded(record) => record,
     };
     let head = changelog.head().clone();
@@ -233,8 +261,10 @@ pub(crate) fn steps(
     };
     match standing {
         Standing::New => from_baseline(changelog.baseline_for(scope, target)),
-        Standing::Unversioned | Standing::BelowBaseline => from_baseline(0),
-        Standing::At(position) => (position..target).map(StepId::Forward).collect(),
+        Standing::BelowBaseline => from_baseline(0),
+        Standing::At(position) | Standing::Matched(position) => {
+            (position..target).map(StepId::Forward).collect()
+        }
     }
 }
 
@@ -293,7 +323,8 @@ mod tests {
     fn a_database_goes_on_from_its_version_and_never_down() {
         let text = document();
         let changelog = Changelog::parse(&text).unwrap();
-        let at = |to: &str| standing(&changelog, &record(to)).unwrap();
+        let none = || Err(Refusal::Foreign);
+        let at = |to: &str| standing(&changelog, &record(to), none).unwrap();
         assert_eq!(steps(&changelog, Scope::User, (at("2.0.0-rc.1"), 3)), [StepId::Forward(2)]);
         assert_eq!(steps(&changelog, Scope::User, (at("2.0.0"), 1)), []);
         assert_eq!(at("baseline"), Standing::BelowBaseline);
@@ -307,9 +338,19 @@ mod tests {
     fn versions_that_are_planned_or_unknown_are_refused_by_name() {
         let text = document();
         let changelog = Changelog::parse(&text).unwrap();
-        assert!(matches!(standing(&changelog, &record("2.1.0")), Err(Refusal::AboveHead { .. })));
-        assert!(matches!(standing(&changelog, &record("9.0.0")), Err(Refusal::Unknown { .. })));
-        assert!(matches!(standing(&changelog, &record("junk")), Err(Refusal::Unknown { .. })));
+        let none = || Err(Refusal::Foreign);
+        assert!(matches!(
+            standing(&changelog, &record("2.1.0"), none),
+            Err(Refusal::AboveHead { .. })
+        ));
+        assert!(matches!(
+            standing(&changelog, &record("9.0.0"), none),
+            Err(Refusal::Unknown { .. })
+        ));
+        assert!(matches!(
+            standing(&changelog, &record("junk"), none),
+            Err(Refusal::Unknown { .. })
+        ));
         assert!(matches!(target(&changelog, Some("2.1.0")), Err(TargetError::Planned { .. })));
         assert!(matches!(target(&changelog, Some("1.0.5")), Err(TargetError::Unknown { .. })));
         assert!(matches!(target(&changelog, Some("1")), Err(TargetError::NotAVersion { .. })));

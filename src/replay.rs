@@ -154,11 +154,18 @@ impl<'a> Replay<'a> {
         self.scripts[scope as usize].get(&id)
     }
 
-    fn schema_at(&self, scope: Scope, position: usize) -> Schema {
+    /// The schema that the document describes at a position.
+    pub(crate) fn schema_at(&self, scope: Scope, position: usize) -> Schema {
         let mut schema = Schema::new();
         let ids = std::iter::once(StepId::Baseline(0)).chain((0..position).map(StepId::Forward));
         self.follow(&mut schema, scope, ids);
         schema
+    }
+
+    /// What a schema lacks of what the document makes up to a position, each in words.
+    pub(crate) fn missing(&self, scope: Scope, (position, is): (usize, &Schema)) -> Vec<String> {
+        let effects = Effects::between(&Schema::new(), &self.schema_at(scope, position));
+        effects.missing_in(|key| is.get(key).map(AsRef::as_ref))
     }
 
     fn follow(&self, schema: &mut Schema, scope: Scope, ids: impl Iterator<Item = StepId>) {
@@ -171,9 +178,12 @@ impl<'a> Replay<'a> {
     pub(crate) fn effects(&self, scope: Scope, standing: Standing, steps: &[StepId]) -> Effects {
         let before = match standing {
             Standing::At(position) => self.schema_at(scope, position),
-            Standing::New | Standing::Unversioned | Standing::BelowBaseline => Schema::new(),
+            Standing::New | Standing::BelowBaseline | Standing::Matched(_) => Schema::new(),
         };
-        let mut after = before.clone();
+        let mut after = match standing {
+            Standing::Matched(position) => self.schema_at(scope, position),
+            _ => before.clone(),
+        };
         self.follow(&mut after, scope, steps.iter().copied());
         let scripts = steps.iter().filter_map(|id| self.script(scope, *id));
         let rebuilt = scripts.flat_map(|script| &script.rebuilt);

@@ -5,6 +5,7 @@ mod demo;
 mod init;
 mod lint;
 mod read;
+mod record;
 mod upgrade;
 
 use std::path::Path;
@@ -37,6 +38,8 @@ pub(crate) fn run(
         Command::History { user, system } => read::history(tools, (user, system)),
         Command::Lint { deny } => lint::run(tools, &deny),
         Command::Init { users, wait } => init::run(tools, &users, wait),
+        Command::Stamp { version, users, wait } => record::stamp(tools, &version, (&users, wait)),
+        Command::Adopt { at, users, wait } => record::adopt(tools, at.as_deref(), (&users, wait)),
         Command::Seed { names, users, wait } => upgrade::seed(tools, &names, (&users, wait)),
         Command::Demo { dir } => demo::run(tools, dir.as_deref()),
     }
@@ -107,6 +110,15 @@ impl Tools<'_> {
         }
         self.report.problems(changelog.source(), &problems);
         Ok(Ok(replay))
+    }
+
+    /// The document run in memory, for commands that can do without.
+    fn quiet_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        let replay = Replay::run(changelog, &self.signals.stop()).ok()?;
+        let fails = replay
+            .problems(changelog.head_position())
+            .any(|problem| problem.severity == Severity::Error);
+        (!fails).then_some(replay)
     }
 
     fn patience(&self, busy_timeout: std::time::Duration) -> Patience {

@@ -54,7 +54,7 @@ fn migrate(
     let bar = tools.report.progress(fleet.members().count());
     if arguments.dry_run {
         let at = (options.jobs, &options.patience);
-        let statuses = fleet.status((changelog, target), at, &mut || bar.inc(1));
+        let statuses = fleet.status((changelog, Some(&replay), target), at, &mut || bar.inc(1));
         bar.finish_and_clear();
         let ready = Ready::new(changelog, &replay, target);
         return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));

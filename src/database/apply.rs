@@ -92,7 +92,11 @@ impl Run<'_> {
             notes.extend(note);
         }
         self.check_keys(&before, &mut notes)?;
-        let missing = order.effects.missing_from(connection)?;
+        let mut missing = order.effects.missing_from(connection)?;
+        if !missing.is_empty() {
+            let accepted = history::accepted(connection)?;
+            missing.retain(|words| !accepted.contains(words));
+        }
         if !missing.is_empty() {
             return Err(DatabaseError::Effects { missing });
         }

@@ -14,9 +14,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::apply::apply;
 use super::guard::Guard;
-use super::history::{self, Record, State};
+use super::history::{Record, State};
 use super::order::{Done, Ending, Order};
-use super::{Database, DatabaseError, locks};
+use super::schema::Schema;
+use super::{Database, DatabaseError, Look, locks};
 
 /// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
 /// is a fifth faster.
@@ -141,19 +142,29 @@ impl SqliteFile {
     }
 }
 
+impl Look for SqliteFile {
+    fn state(&self) -> Result<State, DatabaseError> {
+        self.connection.state().map_err(|error| self.named(error))
+    }
+
+    fn records(&self) -> Result<Vec<Record>, DatabaseError> {
+        self.connection.records().map_err(|error| self.named(error))
+    }
+
+    fn schema(&self) -> Result<Schema, DatabaseError> {
+        self.connection.schema().map_err(|error| self.named(error))
+    }
+
+    fn accepted(&self) -> Result<Vec<String>, DatabaseError> {
+        self.connection.accepted().map_err(|error| self.named(error))
+    }
+
+    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
+        self.connection.kept(checksum).map_err(|error| self.named(error))
+    }
+}
+
 impl Database for SqliteFile {
-    fn state(&mut self) -> Result<State, DatabaseError> {
-        history::state(&self.connection).map_err(|error| self.named(error))
-    }
-
-    fn records(&mut self) -> Result<Vec<Record>, DatabaseError> {
-        history::records(&self.connection).map_err(|error| self.named(error))
-    }
-
-    fn kept(&mut self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        Ok(history::kept(&self.connection, checksum)?)
-    }
-
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
         if order.ending == Ending::Rollback {
             self.keep_main_file()?;

@@ -198,8 +198,10 @@ pub(crate) struct Entry {
     pub(crate) event: Event,
     pub(crate) from: String,
     pub(crate) to: String,
-    pub(crate) checksum: Checksum,
+    pub(crate) checksum: Option<Checksum>,
     pub(crate) chain: Option<Checksum>,
+    /// Known before the event; what is noticed on the way comes behind it.
+    pub(crate) note: Option<String>,
 }
 
 /// The SQL of a part, for the system database.
@@ -234,12 +236,12 @@ pub(crate) fn append(
         entry.from,
         entry.to,
         scope.to_string(),
-        entry.checksum.to_string(),
+        entry.checksum.map(|checksum| checksum.to_string()),
         entry.chain.map(|chain| chain.to_string()),
         format!("{now:.3}"),
         i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
         env!("CARGO_PKG_VERSION"),
-        note,
+        entry.note.as_deref().or(note),
     ])?;
     Ok(())
 }
@@ -281,4 +283,15 @@ pub(crate) fn kept(connection: &Connection, checksum: &str) -> rusqlite::Result<
             row.get(0)
         })
         .optional()
+}
+
+/// The differences from the document that were accepted when the database was adopted, in the
+/// words that they were told with.
+pub(crate) fn accepted(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut notes = connection.prepare(
+        "SELECT note FROM _tatmig_migrations WHERE event = 'adopt' AND note IS NOT NULL",
+    )?;
+    let notes: Vec<String> =
+        notes.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(notes.iter().flat_map(|note| note.lines().map(str::to_owned)).collect())
 }

@@ -13,27 +13,59 @@ pub(crate) mod schema;
 
 use history::{Record, State};
 use order::{Done, Order};
+use schema::Schema;
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 
-/// A database of the fleet.
-pub(crate) trait Database {
-    /// What the database says of itself: the last row of its record.
-    fn state(&mut self) -> Result<State, DatabaseError>;
+/// What a database may be asked.
+pub(crate) trait Look {
+    /// What it says of itself: the last row of its record.
+    fn state(&self) -> Result<State, DatabaseError>;
 
     /// Its whole record, oldest row first.
-    fn records(&mut self) -> Result<Vec<Record>, DatabaseError>;
+    fn records(&self) -> Result<Vec<Record>, DatabaseError>;
+
+    /// Its schema: tables, indexes, triggers and views.
+    fn schema(&self) -> Result<Schema, DatabaseError>;
+
+    /// The differences from the document that its record accepts.
+    fn accepted(&self) -> Result<Vec<String>, DatabaseError>;
 
     /// The SQL behind a checksum, where this database keeps it.
-    fn kept(&mut self, checksum: &str) -> Result<Option<String>, DatabaseError>;
+    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
+}
 
+/// A database that may be changed.
+pub(crate) trait Database: Look {
     /// Runs every step of the order, checks and records it in one transaction, or changes
     /// nothing. `expected` is the state that the order was made for; a database that has moved on
     /// since is [`DatabaseError::Moved`].
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError>;
+}
+
+impl Look for Connection {
+    fn state(&self) -> Result<State, DatabaseError> {
+        history::state(self)
+    }
+
+    fn records(&self) -> Result<Vec<Record>, DatabaseError> {
+        history::records(self)
+    }
+
+    fn schema(&self) -> Result<Schema, DatabaseError> {
+        Ok(schema::read(self)?)
+    }
+
+    fn accepted(&self) -> Result<Vec<String>, DatabaseError> {
+        Ok(history::accepted(self)?)
+    }
+
+    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
+        Ok(history::kept(self, checksum)?)
+    }
 }
 
 /// Why a database could not be read, or was left as it was.

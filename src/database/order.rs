@@ -51,6 +51,17 @@ pub(crate) struct Script<'a> {
     pub(crate) changes: Vec<Change>,
 }
 
+/// The script of an event that runs nothing.
+pub(crate) static NOTHING: Script<'static> = Script {
+    statements: Vec::new(),
+    touched: BTreeSet::new(),
+    renames: Vec::new(),
+    leaves_state: false,
+    rebuilt: Vec::new(),
+    allowed: Vec::new(),
+    changes: Vec::new(),
+};
+
 impl Script<'_> {
     pub(crate) fn allows(&self, rule: Rule) -> bool {
         self.allowed.contains(&rule)

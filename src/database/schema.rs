@@ -290,8 +290,17 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         Key::new(self.kind, &self.name)
+    }
+
+    /// The names of its columns; none for what is no table.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.structure.columns.iter().map(|column| column.name.as_str())
+    }
+
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.structure.column(name).is_some()
     }
 
     fn complete(mut self, connection: &Connection) -> rusqlite::Result<Self> {
@@ -514,39 +523,98 @@ impl Effects {
 
     /// What of the effects is not in the database, each in words. Empty: all is there.
     pub(crate) fn missing_from(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
-        let mut missing = Vec::new();
-        if self.present.is_empty()
-            && self.absent.is_empty()
-            && self.gained.is_empty()
-            && self.lost.is_empty()
-        {
-            return Ok(missing);
+        if self.is_empty() {
+            return Ok(Vec::new());
         }
-        let found = read_rows(connection)?;
+        let mut found = read_rows(connection)?;
+        let wanted = self.present.iter().chain(self.gained.iter().map(|(table, _)| table));
+        for object in wanted {
+            // Equal SQL is equal structure; only where the text differs is the structure read.
+            if let Some(is) = found.get_mut(&object.key())
+                && is.sql != object.sql
+            {
+                *is = is.clone().complete(connection)?;
+            }
+        }
+        for (table, _) in &self.lost {
+            if let Some(is) = found.get_mut(&Key::new(Kind::Table, table)) {
+                *is = is.clone().complete(connection)?;
+            }
+        }
+        Ok(self.missing_in(|key| found.get(key)))
+    }
+
+    /// What of the effects is not in a schema, each in words.
+    pub(crate) fn missing_in<'s>(&self, find: impl Fn(&Key) -> Option<&'s Object>) -> Vec<String> {
+        let mut missing = Vec::new();
         for object in &self.present {
-            compare(connection, object, found.get(&object.key()), &mut missing)?;
+            match find(&object.key()) {
+                None => missing.push(format!("{} `{}` is missing", object.kind, object.name)),
+                Some(is) => object.lacks(is, &mut missing),
+            }
         }
         for (table, names) in &self.gained {
-            let found = found.get(&table.key());
-            if found.is_some_and(|found| found.sql == table.sql) {
+            let is = find(&table.key());
+            if is.is_some_and(|is| is.sql == table.sql) {
                 continue;
             }
-            let actual = Table::read(connection, &table.name)?;
+            let none = Table::default();
             for name in names {
-                compare_column(table, name, &actual, &mut missing);
+                compare_column(table, name, is.map_or(&none, |is| &is.structure), &mut missing);
             }
         }
         for (key, kind, name) in &self.absent {
-            if found.contains_key(key) {
+            if find(key).is_some() {
                 missing.push(format!("{kind} `{name}` is still there"));
             }
         }
         for (table, column) in &self.lost {
-            if Table::read(connection, table)?.column(column).is_some() {
+            let is = find(&Key::new(Kind::Table, table));
+            if is.is_some_and(|is| is.structure.column(column).is_some()) {
                 missing.push(format!("column `{table}.{column}` is still there"));
             }
         }
-        Ok(missing)
+        missing
+    }
+
+    /// What of the effects a schema has, and what not, each in words.
+    pub(crate) fn evidence<'s>(
+        &self,
+        find: impl Fn(&Key) -> Option<&'s Object>,
+    ) -> (Vec<String>, Vec<String>) {
+        let (mut there, mut missing) = (Vec::new(), Vec::new());
+        let mut judge = |what: String, lacking: Vec<String>| {
+            if lacking.is_empty() { there.push(what) } else { missing.extend(lacking) }
+        };
+        for object in &self.present {
+            let alone = Self { present: vec![object.clone()], ..Self::default() };
+            judge(format!("{} `{}`", object.kind, object.name), alone.missing_in(&find));
+        }
+        for (table, names) in &self.gained {
+            for name in names {
+                let gained = vec![(table.clone(), vec![name.clone()])];
+                let alone = Self { gained, ..Self::default() };
+                judge(format!("column `{}.{name}`", table.name), alone.missing_in(&find));
+            }
+        }
+        // That something is not there is evidence only beside something that is.
+        let gone = Self { absent: self.absent.clone(), lost: self.lost.clone(), ..Self::default() };
+        let lacking = gone.missing_in(&find);
+        if !gone.is_empty() && (lacking.is_empty() || !there.is_empty()) {
+            let what = gone.absent.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
+            let columns =
+                gone.lost.iter().map(|(table, name)| format!("no column `{table}.{name}`"));
+            let what: Vec<String> = what.chain(columns).collect();
+            if lacking.is_empty() { there.extend(what) } else { missing.extend(lacking) }
+        }
+        (there, missing)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.present.is_empty()
+            && self.absent.is_empty()
+            && self.gained.is_empty()
+            && self.lost.is_empty()
     }
 }
 
@@ -564,50 +632,72 @@ fn read_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<Key, Object>>
     Ok(found)
 }
 
-/// Equal SQL is equal structure; only where the text differs is the structure looked at.
-fn compare(
-    connection: &Connection,
-    expected: &Object,
-    found: Option<&Object>,
-    missing: &mut Vec<String>,
-) -> rusqlite::Result<()> {
-    let (kind, name) = (expected.kind, &expected.name);
-    let Some(found) = found else {
-        missing.push(format!("{kind} `{name}` is missing"));
-        return Ok(());
-    };
-    if found.kind != kind {
-        missing.push(format!("`{name}` is a {}, not a {kind}", found.kind));
-        return Ok(());
-    }
-    let same_text = |left: &str, right: &str| {
-        left == right || sql::fold(left).eq_ignore_ascii_case(&sql::fold(right))
-    };
-    if same_text(&found.sql, &expected.sql) && found.table.eq_ignore_ascii_case(&expected.table) {
-        return Ok(());
-    }
-    match (kind, &expected.index) {
-        (Kind::Table, _) if !expected.structure.columns.is_empty() => {
-            let actual = Table::read(connection, name)?;
-            for column in &expected.structure.columns {
-                compare_column(expected, &column.name, &actual, missing);
-            }
-            for key in &expected.structure.foreign_keys {
-                let inline = key.columns.len() == 1;
-                if !inline && !actual.foreign_keys.iter().any(|actual| actual.matches(key)) {
+/// The whole schema of a database.
+pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Schema> {
+    let rows = read_rows(connection)?;
+    rows.into_iter()
+        .map(|(key, object)| Ok((key, Arc::new(object.complete(connection)?))))
+        .collect()
+}
+
+impl Object {
+    /// In what another object of the name falls short of this one, whatever else it has.
+    pub(crate) fn lacks(&self, is: &Self, missing: &mut Vec<String>) {
+        let (kind, name) = (self.kind, &self.name);
+        if is.kind != kind {
+            missing.push(format!("`{name}` is a {}, not a {kind}", is.kind));
+            return;
+        }
+        let same_text =
+            is.sql == self.sql || sql::fold(&is.sql).eq_ignore_ascii_case(&sql::fold(&self.sql));
+        if same_text && is.table.eq_ignore_ascii_case(&self.table) {
+            return;
+        }
+        match (kind, &self.index, &is.index) {
+            (Kind::Table, ..) if !self.structure.columns.is_empty() => {
+                for column in &self.structure.columns {
+                    compare_column(self, &column.name, &is.structure, missing);
+                }
+                if let Some(key) = self.structure.composite_key_not_in(&is.structure) {
                     missing.push(format!("table `{name}` has no foreign key {key}"));
                 }
             }
+            (Kind::Index, Some(index), Some(other)) if index.is_plain() => {
+                if other != index || !is.table.eq_ignore_ascii_case(&self.table) {
+                    missing.push(format!("index `{name}` is different: `{}`", is.sql));
+                }
+            }
+            _ => missing.push(format!("{kind} `{name}` is different")),
         }
-        (Kind::Index, Some(index)) if index.is_plain() => {
-            let actual = Index::read(connection, &found.table, name)?;
-            if actual != *index || !found.table.eq_ignore_ascii_case(&expected.table) {
-                missing.push(format!("index `{name}` is not the document's: `{}`", found.sql));
+    }
+
+    /// In what another object of the name differs from this one, either way.
+    fn differences(&self, is: &Self, found: &mut Vec<String>) {
+        self.lacks(is, found);
+        if self.kind != Kind::Table || is.kind != Kind::Table {
+            return;
+        }
+        let name = &self.name;
+        for column in &is.structure.columns {
+            if self.structure.column(&column.name).is_none() {
+                found.push(format!("column `{name}.{}` is not expected", column.name));
             }
         }
-        _ => missing.push(format!("{kind} `{name}` is not the document's")),
+        if let Some(key) = is.structure.composite_key_not_in(&self.structure) {
+            found.push(format!("foreign key `{name}` {key} is not expected"));
+        }
     }
-    Ok(())
+}
+
+impl Table {
+    /// A foreign key of several columns that another table has not; those of one column belong
+    /// to their column.
+    fn composite_key_not_in(&self, other: &Self) -> Option<&ForeignKey> {
+        self.foreign_keys
+            .iter()
+            .filter(|key| key.columns.len() > 1)
+            .find(|key| !other.foreign_keys.iter().any(|k| k.matches(key)))
+    }
 }
 
 fn compare_column(expected: &Object, name: &str, actual: &Table, missing: &mut Vec<String>) {
@@ -665,47 +755,4 @@ pub(crate) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
         found.push(format!("{} `{}` is not expected", object.kind, object.name));
     }
     found
-}
-
-impl Object {
-    fn differences(&self, is: &Self, found: &mut Vec<String>) {
-        let (kind, name) = (self.kind, &self.name);
-        if kind != is.kind {
-            found.push(format!("`{name}` is a {}, not a {kind}", is.kind));
-            return;
-        }
-        let same_text = || sql::fold(&self.sql).eq_ignore_ascii_case(&sql::fold(&is.sql));
-        match (kind, &self.index, &is.index) {
-            (Kind::Table, ..) if !self.structure.columns.is_empty() => {
-                for column in &self.structure.columns {
-                    compare_column(self, &column.name, &is.structure, found);
-                }
-                for column in &is.structure.columns {
-                    if self.structure.column(&column.name).is_none() {
-                        found.push(format!("column `{name}.{}` is not expected", column.name));
-                    }
-                }
-                let lacks = |keys: &Table, others: &Table| {
-                    let mut composite =
-                        keys.foreign_keys.iter().filter(|key| key.columns.len() > 1);
-                    composite
-                        .find(|key| !others.foreign_keys.iter().any(|k| k.matches(key)))
-                        .cloned()
-                };
-                if let Some(key) = lacks(&self.structure, &is.structure) {
-                    found.push(format!("table `{name}` has no foreign key {key}"));
-                }
-                if let Some(key) = lacks(&is.structure, &self.structure) {
-                    found.push(format!("foreign key `{name}` {key} is not expected"));
-                }
-            }
-            (Kind::Index, Some(index), Some(other)) if index.is_plain() => {
-                if index != other || !self.table.eq_ignore_ascii_case(&is.table) {
-                    found.push(format!("index `{name}` is different: `{}`", is.sql));
-                }
-            }
-            _ if same_text() => {}
-            _ => found.push(format!("{kind} `{name}` is different")),
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tatmig::{Changelog, Condition, Member, Record, Source, Status, Verdict};
+use tatmig::{Changelog, Condition, Finding, Member, Record, Source, Status, Verdict};
 
 use super::upgrade::failure_json;
 use super::{DONE, FAILED, PENDING, Report, plural};
@@ -33,7 +33,10 @@ impl Report {
                         "version": status.version,
                         "state": status.condition,
                         "pending": status.pending.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                        "detected": null,
+                        "detected": status.finding.as_ref().map(|finding| json!({
+                            "match": finding.name(),
+                            "version": finding.best().map(|at| changelog.versions()[at].to_string()),
+                        })),
                         "error": status.failure.as_ref().map(|failure| failure_json(failure, changelog.source())),
                     })
                 })
@@ -77,7 +80,7 @@ impl Report {
             .iter()
             .map(|(_, status)| {
                 let version = status.version.clone().unwrap_or_else(|| "-".to_owned());
-                (version, condition_words(status))
+                (version, condition_words(changelog, status))
             })
             .collect();
         let mut tally: BTreeMap<&(String, String), usize> = BTreeMap::new();
@@ -195,7 +198,7 @@ fn place(source: &Source<'_>, offset: usize) -> String {
     format!("({}:{})", source.name(), source.line(offset))
 }
 
-fn condition_words(status: &Status) -> String {
+fn condition_words(changelog: &Changelog<'_>, status: &Status) -> String {
     let pending = || {
         let shown: Vec<String> = status.pending.iter().take(5).map(ToString::to_string).collect();
         let more = status.pending.len().saturating_sub(5);
@@ -207,7 +210,20 @@ fn condition_words(status: &Status) -> String {
         Condition::New => format!("new, {}", pending()),
         Condition::Current => "current".to_owned(),
         Condition::Behind => format!("behind, {}", pending()),
-        Condition::Unversioned => format!("unversioned, {}", pending()),
+        Condition::Unversioned => match &status.finding {
+            Some(Finding::Match(at)) if status.pending.is_empty() => {
+                format!("unversioned, its schema is that of {}", changelog.versions()[*at])
+            }
+            Some(Finding::Match(at)) => {
+                format!(
+                    "unversioned, its schema is that of {}, {}",
+                    changelog.versions()[*at],
+                    pending()
+                )
+            }
+            Some(finding) => format!("unversioned, {}: {}", finding.name(), why()),
+            None => "unversioned".to_owned(),
+        },
         Condition::Ahead => format!("ahead: {}", why()),
         Condition::Edited => format!("edited: {}", why()),
         Condition::Error => format!("error: {}", why()),

@@ -60,6 +60,48 @@ impl Report {
         if pairs.iter().any(|(_, verdict)| verdict.is_failure()) { FAILED } else { DONE }
     }
 
+    /// Tells what was written into records, databases of one shape once.
+    pub(crate) fn recorded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
+        let pairs: Vec<(&Member, &Verdict)> =
+            fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
+        if self.format == Format::Json {
+            Self::json(&upgrade_json(&pairs, source, ""));
+        }
+        let mut shapes: BTreeMap<(Scope, String, &[String]), Vec<String>> = BTreeMap::new();
+        for (member, verdict) in &pairs {
+            let drift = match verdict {
+                Verdict::Recorded { drift, .. } => drift.as_slice(),
+                Verdict::Failed { .. } => continue,
+                _ => &[],
+            };
+            let shape = (member.scope, words(verdict), drift);
+            shapes.entry(shape).or_default().push(member.shown());
+        }
+        for ((scope, words, drift), names) in shapes {
+            match scope {
+                Scope::System => self.line(format!("system: {words}")),
+                Scope::User => {
+                    self.line(format!(
+                        "{} ({}): {words}",
+                        plural(names.len(), "user"),
+                        some(&names)
+                    ));
+                }
+            }
+            for difference in drift {
+                self.line(format!("  {difference}"));
+            }
+        }
+        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.users_found) {
+            self.line(format!(
+                "{} left alone; `--all-users` or `--user NAME` includes them",
+                plural(count, "user database")
+            ));
+        }
+        self.failures(&pairs, source, &Kept::new());
+        if pairs.iter().any(|(_, verdict)| verdict.is_failure()) { FAILED } else { DONE }
+    }
+
     /// A database that cannot be made or read.
     pub(crate) fn failed(&self, member: &Member, failure: &Failure, source: &Source<'_>) {
         self.failure((failure, &failure.to_string()), &[member], (source, &Kept::new()));
@@ -285,6 +327,10 @@ fn words(verdict: &Verdict) -> String {
             "busy".to_owned()
         }
         Verdict::Failed { .. } => "failed".to_owned(),
+        Verdict::Recorded { at, drift } if drift.is_empty() => format!("recorded at {at}"),
+        Verdict::Recorded { at, drift } => {
+            format!("recorded at {at}, with {}", plural(drift.len(), "difference"))
+        }
         Verdict::Seeded { notes, .. } => with_notes("seeded".to_owned(), notes),
         Verdict::Skipped => "not begun".to_owned(),
     }
@@ -293,6 +339,7 @@ fn words(verdict: &Verdict) -> String {
 fn passed(passage: &Passage) -> String {
     match &passage.from {
         Point::Baseline => format!("made at {}", passage.to),
+        from @ Point::Version(_) if *from == passage.to => format!("at {from}"),
         from @ Point::Version(_) => format!("{from} → {}", passage.to),
     }
 }
@@ -367,6 +414,10 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
                 entry["to"] = json!(at);
                 entry["error"] = failure_json(failure, source);
             }
+            Verdict::Recorded { at, drift } => {
+                entry["to"] = json!(at);
+                entry["drift"] = json!(drift);
+            }
             Verdict::Seeded { notes, duration } => {
                 entry["notes"] = json!(notes);
                 entry["duration_ms"] = json!(duration.as_millis());
@@ -385,6 +436,7 @@ fn outcome(verdict: &Verdict) -> &'static str {
         Verdict::Upgraded(_) => "upgraded",
         Verdict::Rehearsed(_) => "rehearsed",
         Verdict::Seeded { .. } => "seeded",
+        Verdict::Recorded { .. } => "recorded",
         Verdict::Current { .. } | Verdict::Above { .. } => "current",
         Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => "busy",
         Verdict::Failed { .. } => "failed",

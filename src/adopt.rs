@@ -1,0 +1,143 @@
+//! What writes a database's record and nothing else: adopting the version that its schema tells,
+//! accepting an edited migration, stamping a version without looking.
+
+use crate::database::file::{Patience, SqliteFile};
+use crate::database::history::{Event, State};
+use crate::database::order::{Ending, Order, Step};
+use crate::database::schema::Effects;
+use crate::database::{Database, Look};
+use crate::document::tag::{Point, Scope};
+use crate::evidence;
+use crate::executor::{Failure, Ready, Verdict, standing};
+use crate::layout::Member;
+use crate::plan::{Refusal, Standing};
+
+/// The version to be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The one that the schema tells, or fits best.
+    Found,
+    /// Below the lowest baseline, so that the next upgrade runs it.
+    Baseline,
+    /// The one at a position of the changelog.
+    Position(usize),
+}
+
+impl Ready<'_, '_> {
+    /// Adopts the database of a member: one without a record, or one that went through a
+    /// migration that was edited since.
+    #[must_use]
+    pub fn adopt_member(&self, member: &Member, at: At, patience: &Patience) -> Verdict {
+        settle(member, patience, |file| self.adopt((member.scope, at), file))
+    }
+
+    /// Writes a version into the record of a member, whatever its schema is.
+    #[must_use]
+    pub fn stamp_member(&self, member: &Member, at: At, patience: &Patience) -> Verdict {
+        settle(member, patience, |file| {
+            let state = file.state()?;
+            let mut step = self.record(Event::Stamp, member.scope, (position(at), None));
+            if let (State::Recorded(record), Some(entry)) = (&state, &mut step.entry) {
+                entry.from.clone_from(&record.to);
+            }
+            file.apply(&order(member.scope, step), &state)?;
+            Ok(Verdict::Recorded { at: self.point_at(position(at)), drift: Vec::new() })
+        })
+    }
+
+    fn adopt(&self, (scope, at): (Scope, At), file: &mut SqliteFile) -> Result<Verdict, Failure> {
+        let state = file.state()?;
+        let document = (self.changelog(), Some(self.replay()));
+        let found = match (&state, at) {
+            (State::New, At::Found) => return Ok(Verdict::Current { at: Point::Baseline }),
+            (State::Unversioned, At::Found) => {
+                let document = (self.changelog(), self.replay());
+                match evidence::find(document, scope, &file.schema()?) {
+                    evidence::Finding::Foreign => return Err(Refusal::Foreign.into()),
+                    finding => finding.best(),
+                }
+            }
+            (State::Recorded(record), At::Found) => {
+                return match standing(document, scope, (&state, file)) {
+                    Err(Failure::Refused(Refusal::Edited { .. })) => {
+                        let version = Point::parse(&record.to);
+                        let version = version.as_ref().and_then(Point::version);
+                        let position = version.and_then(|to| self.changelog().position(to));
+                        self.accept((scope, position.unwrap_or(0)), &state, file)
+                    }
+                    Ok(Standing::At(position)) => {
+                        Ok(Verdict::Current { at: self.point_at(Some(position)) })
+                    }
+                    Ok(_) => Ok(Verdict::Current { at: Point::Baseline }),
+                    Err(failure) => Err(failure),
+                };
+            }
+            (_, at) => position(at),
+        };
+        let drift = evidence::drift(self.replay(), scope, (found, &file.schema()?));
+        let note = (!drift.is_empty()).then(|| drift.join("\n"));
+        let step = self.record(Event::Adopt, scope, (found, note));
+        file.apply(&order(scope, step), &state)?;
+        Ok(Verdict::Recorded { at: self.point_at(found), drift })
+    }
+
+    /// Accepts an edited migration, once it is proved that the schema has what it makes.
+    fn accept(
+        &self,
+        (scope, position): (Scope, usize),
+        state: &State,
+        file: &mut SqliteFile,
+    ) -> Result<Verdict, Failure> {
+        let schema = file.schema()?;
+        let drift = evidence::drift(self.replay(), scope, (Some(position), &schema));
+        let accepted = file.accepted()?;
+        let mut missing = self.replay().missing(scope, (position, &schema));
+        missing.retain(|words| !accepted.contains(words));
+        if !missing.is_empty() {
+            return Err(Refusal::NotAsEdited { missing }.into());
+        }
+        let mut step = self.record(Event::Adopt, scope, (Some(position), None));
+        if let (State::Recorded(record), Some(entry)) = (state, &mut step.entry) {
+            entry.from.clone_from(&record.to);
+        }
+        file.apply(&order(scope, step), state)?;
+        Ok(Verdict::Recorded { at: self.point_at(Some(position)), drift })
+    }
+
+    fn point_at(&self, position: Option<usize>) -> Point {
+        position.map_or(Point::Baseline, |position| {
+            Point::Version(self.changelog().versions()[position].clone())
+        })
+    }
+}
+
+fn position(at: At) -> Option<usize> {
+    match at {
+        At::Position(position) => Some(position),
+        At::Found | At::Baseline => None,
+    }
+}
+
+fn order<'s>(scope: Scope, step: Step<'s, 's>) -> Order<'s> {
+    Order {
+        scope,
+        steps: vec![step],
+        effects: Effects::default(),
+        touched: std::collections::BTreeSet::new(),
+        renames: Vec::new(),
+        ending: Ending::Commit,
+    }
+}
+
+/// Opens the database of a member for a change of its record.
+fn settle(
+    member: &Member,
+    patience: &Patience,
+    change: impl FnOnce(&mut SqliteFile) -> Result<Verdict, Failure>,
+) -> Verdict {
+    let opened = member.openable().and_then(|()| Ok(SqliteFile::open(&member.path, patience)?));
+    match opened.and_then(|mut file| change(&mut file)) {
+        Ok(verdict) => verdict,
+        Err(failure) => Verdict::from_failure(None, failure),
+    }
+}

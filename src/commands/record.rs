@@ -1,0 +1,59 @@
+//! `stamp` and `adopt`: they write the record of a database, and nothing else of it.
+
+use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, workers};
+use tatmig::{At, Changelog, Ready};
+
+use super::Tools;
+use crate::cli::{Users, Wait};
+
+/// Records a version without looking.
+pub(super) fn stamp(tools: Tools<'_>, version: &str, users: (&Users, Wait)) -> anyhow::Result<u8> {
+    run(tools, Some(version), users, |fleet, ready, how| fleet.stamp(ready, how))
+}
+
+/// Records the version that the schema tells, or the one given.
+pub(super) fn adopt(
+    tools: Tools<'_>,
+    at: Option<&str>,
+    users: (&Users, Wait),
+) -> anyhow::Result<u8> {
+    run(tools, at, users, |fleet, ready, how| fleet.adopt(ready, how))
+}
+
+fn run(
+    tools: Tools<'_>,
+    at: Option<&str>,
+    (users, wait): (&Users, Wait),
+    work: impl FnOnce(&Fleet, &Ready<'_, '_>, (At, &Options)) -> tatmig::fleet::Outcome,
+) -> anyhow::Result<u8> {
+    let text = tools.text()?;
+    let changelog = match tools.changelog(&text) {
+        Ok(changelog) => changelog,
+        Err(status) => return Ok(status),
+    };
+    let at = position(&changelog, at)?;
+    let has = |scope| changelog.has(scope);
+    let fleet = Fleet::discover(&tools.settings.layout, has, &users.selection())?;
+    let target = changelog.head_position();
+    let replay = match tools.replay(&changelog, target)? {
+        Ok(replay) => replay,
+        Err(status) => return Ok(status),
+    };
+    let ready = Ready::new(&changelog, &replay, target);
+    let options = Options {
+        jobs: workers(DEFAULT_JOBS),
+        on_failure: OnFailure::GoOn,
+        canary: None,
+        patience: tools.patience(tools.settings.busy_timeout(wait)),
+    };
+    let outcome = work(&fleet, &ready, (at, &options));
+    Ok(tools.report.recorded((&fleet, &outcome), changelog.source()))
+}
+
+fn position(changelog: &Changelog<'_>, at: Option<&str>) -> anyhow::Result<At> {
+    Ok(match at {
+        None => At::Found,
+        Some("baseline") => At::Baseline,
+        Some(version) => At::Position(changelog.target(Some(version))?),
+    })
+}
