@@ -195,6 +195,7 @@ impl<'a> Reader<'a> {
             Some(TagLine::Malformed { help, .. }) => certain(help),
         };
         if is_tag {
+            self.use_heading();
             self.found.problems.push(
                 Problem::new(
                     Rule::TagOutsideCode,
@@ -293,6 +294,7 @@ impl<'a> Reader<'a> {
             )
             .help("label the fence `sql` if this is a migration")
         } else {
+            self.use_heading();
             Problem::new(
                 Rule::WrongFenceLabel,
                 span,
@@ -327,6 +329,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(TagLine::Tag(tag, edge)) => {
                     holds_tags = true;
+                    self.use_heading();
                     if let Some(template) = template.take() {
                         self.in_template(content.span(span.clone()), &tag, &template);
                     }
@@ -351,6 +354,7 @@ impl<'a> Reader<'a> {
                 Some(TagLine::Malformed { .. }) if template.is_some() => {}
                 Some(TagLine::Malformed { rule, message, help }) => {
                     holds_tags = true;
+                    self.use_heading();
                     broken = true;
                     open = None;
                     self.found
@@ -451,14 +455,18 @@ impl<'a> Reader<'a> {
             ),
             None => {
                 self.first_use.insert(open.tag.clone(), span.clone());
-                let mut section = self.section;
-                while let Some(at) = section {
-                    self.found.sections[at].used = true;
-                    section = self.found.sections[at].parent;
-                }
                 let section = self.section;
                 self.found.list.push(Block { tag: open.tag, span, sql, section });
             }
+        }
+    }
+
+    /// A block stands under the heading, if a broken one.
+    fn use_heading(&mut self) {
+        let mut section = self.section;
+        while let Some(at) = section {
+            self.found.sections[at].used = true;
+            section = self.found.sections[at].parent;
         }
     }
 
