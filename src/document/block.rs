@@ -315,6 +315,10 @@ impl<'a> Reader<'a> {
         let mut broken = false;
         let mut holds_tags = false;
         let mut stray_text: Vec<Range<usize>> = Vec::new();
+        // How much of it stands above the last tag.
+        let mut stray_above = 0;
+        // Blocks that another one started inside of, each with the problem that says so.
+        let mut outer: HashMap<Tag, usize> = HashMap::new();
         let mut in_comment = false;
         let mut at = 0;
         while at < text.len() {
@@ -335,21 +339,44 @@ impl<'a> Reader<'a> {
                     }
                     match edge {
                         Edge::Start => {
-                            if let Some(open) = open.take() {
-                                self.nested(content, &open, &tag, &span);
-                            }
                             broken = false;
-                            open = Some(Open { tag, span, sql_start: line.end });
-                        }
-                        Edge::End => match open.take() {
-                            Some(open) if open.tag == tag => {
-                                self.block(content, open, line.start);
+                            match open.take() {
+                                Some(open) if open.tag == tag => {
+                                    self.repeated(content, &open, &span);
+                                    broken = true;
+                                }
+                                around => {
+                                    if let Some(around) = around {
+                                        outer.insert(around.tag.clone(), self.found.problems.len());
+                                        self.nested(content, &around, &tag, &span);
+                                    }
+                                    open = Some(Open { tag, span, sql_start: line.end });
+                                }
                             }
-                            Some(open) => self.mismatched(content, &open, &tag, &span),
-                            None if std::mem::take(&mut broken) => {}
-                            None => self.unopened(content.span(span), &tag),
-                        },
+                        }
+                        Edge::End => {
+                            match (open.take(), outer.remove(&tag)) {
+                                (Some(own), _) if own.tag == tag => {
+                                    self.block(content, own, line.start);
+                                }
+                                (own, Some(problem)) => {
+                                    stray_text.truncate(stray_above);
+                                    if let Some(own) = own {
+                                        self.crossed(problem, (&tag, content.span(span)), &own.tag);
+                                        outer.insert(own.tag, problem);
+                                    }
+                                }
+                                (Some(own), None) => self.mismatched(content, &own, &tag, &span),
+                                (None, None) if std::mem::take(&mut broken) => {}
+                                (None, None) => {
+                                    // What stands above was to be in the block.
+                                    stray_text.truncate(stray_above);
+                                    self.unopened(content.span(span), &tag);
+                                }
+                            }
+                        }
                     }
+                    stray_above = stray_text.len();
                 }
                 Some(TagLine::Malformed { .. }) if template.is_some() => {}
                 Some(TagLine::Malformed { rule, message, help }) => {
@@ -365,7 +392,7 @@ impl<'a> Reader<'a> {
                     Ok(end) => next = end,
                     Err(token) => {
                         if let Some(open) = open.take() {
-                            self.unclosed(content, &open, Some(token..token + 1));
+                            self.swallowed(content, &open, token);
                         }
                         return;
                     }
@@ -391,7 +418,7 @@ impl<'a> Reader<'a> {
             at = next;
         }
         if let Some(open) = open {
-            self.unclosed(content, &open, None);
+            self.unclosed(content, &open);
         }
         if let (true, Some(first), count) = (holds_tags, stray_text.first(), stray_text.len()) {
             let more = if count > 1 { format!(" ({count} lines)") } else { String::new() };
@@ -488,22 +515,47 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unclosed(&mut self, content: &Piece<'a>, open: &Open, swallowed_at: Option<Range<usize>>) {
+    fn unclosed(&mut self, content: &Piece<'a>, open: &Open) {
         let mut problem = Problem::new(
             Rule::UnclosedBlock,
             content.span(open.span.clone()),
             format!("the block `{}` has no end tag in this code block", open.tag),
-        );
-        problem = match swallowed_at {
-            Some(token) => problem
-                .related(
-                    content.span(token),
-                    "this string or comment never ends, and swallows what follows",
-                )
-                .help("close it"),
-            None => problem.help(format!("close it with `-- [{}:end]`", open.tag)),
-        };
+        )
+        .help(format!("close it with `-- [{}:end]`", open.tag));
+        let text = content.text();
+        let late = lines(text, open.sql_start..text.len()).find_map(|line| {
+            let at = line.start + text[line.clone()].rfind("--")?;
+            let read = tag::read(&text[at..line.end]);
+            (read == Some(TagLine::Tag(open.tag.clone(), Edge::End))).then_some(at..line.end)
+        });
+        if let Some(late) = late {
+            problem = problem
+                .related(content.span(trimmed(text, late)), "a comment: a tag begins its line")
+                .help("put the end tag on a line of its own");
+        }
         self.found.problems.push(problem);
+    }
+
+    /// A string or comment that begins at `token` swallows the end of its block.
+    fn swallowed(&mut self, content: &Piece<'a>, open: &Open, token: usize) {
+        let (what, len, help) = match content.text().as_bytes()[token] {
+            b'\'' => (
+                "string",
+                1,
+                "close it above the end tag; a quote inside a string is doubled: `''`",
+            ),
+            b'/' => ("comment", 2, "close it with `*/` above the end tag"),
+            _ => ("quoted name", 1, "close it above the end tag"),
+        };
+        self.found.problems.push(
+            Problem::new(
+                Rule::UnclosedBlock,
+                content.span(token..token + len),
+                format!("this {what} never ends, and swallows the end of the block `{}`", open.tag),
+            )
+            .related(content.span(open.span.clone()), "the block starts here")
+            .help(help),
+        );
     }
 
     fn unopened(&mut self, span: Range<usize>, tag: &Tag) {
@@ -511,7 +563,7 @@ impl<'a> Reader<'a> {
             Problem::new(
                 Rule::UnopenedBlock,
                 span,
-                format!("`{tag}` ends here and starts nowhere"),
+                format!("the block `{tag}` ends here, and starts nowhere in this code block"),
             )
             .help(format!("put `-- [{tag}:start]` before its first statement")),
         );
@@ -525,22 +577,43 @@ impl<'a> Reader<'a> {
                 format!("the block `{tag}` starts inside the block `{}`", open.tag),
             )
             .related(content.span(open.span.clone()), "which starts here")
-            .help(format!("close the first one with `-- [{}:end]`", open.tag)),
+            .help(format!("close the first one with `-- [{}:end]` above it", open.tag)),
         );
     }
 
+    /// A start tag where the end tag is due.
+    fn repeated(&mut self, content: &Piece<'a>, open: &Open, span: &Range<usize>) {
+        self.found.problems.push(
+            Problem::new(
+                Rule::NestedBlock,
+                content.span(span.clone()),
+                format!("the block `{}` starts a second time before it ends", open.tag),
+            )
+            .related(content.span(open.span.clone()), "the first time")
+            .help(format!("if this is its end, write `-- [{}:end]`", open.tag)),
+        );
+    }
+
+    /// A nested block that goes on where the one around it ends.
+    fn crossed(&mut self, nested: usize, (outer, end): (&Tag, Range<usize>), inner: &Tag) {
+        let problem = &mut self.found.problems[nested];
+        problem.message = format!("the blocks `{outer}` and `{inner}` cross each other");
+        problem.label = "this one starts before the first has ended".to_owned();
+        problem.related.push((end, "the first one ends here".to_owned()));
+        problem.help = Some("end the first block above the start of the second".to_owned());
+    }
+
     fn mismatched(&mut self, content: &Piece<'a>, open: &Open, tag: &Tag, span: &Range<usize>) {
-        let (own, other) = (scope_of(&open.tag), scope_of(tag));
-        let what = if own == other { "versions" } else { "scope" };
+        let what = match (scope_of(&open.tag) == scope_of(tag), open.tag.same_but_scope(tag)) {
+            (true, _) => "versions are",
+            (false, true) => "scope is",
+            (false, false) => "scope and versions are",
+        };
         self.found.problems.push(
             Problem::new(
                 Rule::MismatchedEnd,
                 content.span(span.clone()),
-                format!(
-                    "the end tag's {what} are not its start tag's: `{tag}` ends `{}`",
-                    open.tag
-                )
-                .replace("scope are", "scope is"),
+                format!("the end tag's {what} not its start tag's: `{tag}` ends `{}`", open.tag),
             )
             .related(content.span(open.span.clone()), "the start tag")
             .help(format!("write `-- [{}:end]` here", open.tag)),

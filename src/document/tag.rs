@@ -99,6 +99,19 @@ pub(crate) enum Tag {
     },
 }
 
+impl Tag {
+    /// Whether two tags differ in their scope at most.
+    pub(crate) fn same_but_scope(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Migration { from, to, .. }, Self::Migration { from: other, to: last, .. }) => {
+                (from, to) == (other, last)
+            }
+            (Self::Seed { name, .. }, Self::Seed { name: other, .. }) => name == other,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
