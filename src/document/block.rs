@@ -379,11 +379,12 @@ impl<'a> Reader<'a> {
                     stray_above = stray_text.len();
                 }
                 Some(TagLine::Malformed { .. }) if template.is_some() => {}
-                Some(TagLine::Malformed { rule, message, help }) => {
+                Some(TagLine::Malformed { rule, message, help, at: wrong }) => {
                     holds_tags = true;
                     self.use_heading();
                     broken = true;
                     open = None;
+                    let span = wrong.map_or(span, |wrong| at + wrong.start..at + wrong.end);
                     self.found
                         .problems
                         .push(Problem::new(rule, content.span(span), message).help(help));
