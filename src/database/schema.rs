@@ -590,7 +590,7 @@ fn compare_column(expected: &Object, name: &str, actual: &Table, missing: &mut V
         None => missing.push(format!("column `{table}.{name}` is missing ({wanted})")),
         Some(found) if wanted.matches(&found) => {}
         Some(found) => {
-            missing.push(format!("column `{table}.{name}` is `{found}`, not `{wanted}`"))
+            missing.push(format!("column `{table}.{name}` is `{found}`, not `{wanted}`"));
         }
     }
 }

@@ -127,6 +127,19 @@ struct Open {
     sql_start: usize,
 }
 
+/// How far one code block is read.
+#[derive(Default)]
+struct Code {
+    open: Option<Open>,
+    /// Blocks that another one started inside of, each with the problem that says so.
+    outer: HashMap<Tag, usize>,
+    /// After a malformed tag its partner is not a second mistake.
+    broken: bool,
+    /// Lines of SQL outside any block, and how many of them stand above the last tag.
+    stray: Vec<Range<usize>>,
+    stray_above: usize,
+}
+
 impl<'a> Reader<'a> {
     fn document(&mut self, text: &Piece<'a>, around: Around) {
         for part in markdown::parts(text.text()) {
@@ -309,16 +322,9 @@ impl<'a> Reader<'a> {
     /// The tags and the SQL of one code block.
     fn live_code(&mut self, content: &Piece<'a>, outside: Outside) {
         let text = content.text();
-        let mut open: Option<Open> = None;
+        let mut state = Code::default();
         let mut template: Option<Tag> = None;
-        // After a malformed tag its partner is not a second mistake.
-        let mut broken = false;
         let mut holds_tags = false;
-        let mut stray_text: Vec<Range<usize>> = Vec::new();
-        // How much of it stands above the last tag.
-        let mut stray_above = 0;
-        // Blocks that another one started inside of, each with the problem that says so.
-        let mut outer: HashMap<Tag, usize> = HashMap::new();
         let mut in_comment = false;
         let mut at = 0;
         while at < text.len() {
@@ -327,7 +333,7 @@ impl<'a> Reader<'a> {
             let mut next = line.end;
             match tag::read(&text[line.clone()]) {
                 Some(TagLine::Tag(tag @ Tag::Placeholder { .. }, edge)) => {
-                    if open.is_none() {
+                    if state.open.is_none() {
                         template = (edge == Edge::Start).then_some(tag);
                     }
                 }
@@ -338,67 +344,32 @@ impl<'a> Reader<'a> {
                         self.in_template(content.span(span.clone()), &tag, &template);
                     }
                     match edge {
-                        Edge::Start => {
-                            broken = false;
-                            match open.take() {
-                                Some(open) if open.tag == tag => {
-                                    self.repeated(content, &open, &span);
-                                    broken = true;
-                                }
-                                around => {
-                                    if let Some(around) = around {
-                                        outer.insert(around.tag.clone(), self.found.problems.len());
-                                        self.nested(content, &around, &tag, &span);
-                                    }
-                                    open = Some(Open { tag, span, sql_start: line.end });
-                                }
-                            }
-                        }
-                        Edge::End => {
-                            match (open.take(), outer.remove(&tag)) {
-                                (Some(own), _) if own.tag == tag => {
-                                    self.block(content, own, line.start);
-                                }
-                                (own, Some(problem)) => {
-                                    stray_text.truncate(stray_above);
-                                    if let Some(own) = own {
-                                        self.crossed(problem, (&tag, content.span(span)), &own.tag);
-                                        outer.insert(own.tag, problem);
-                                    }
-                                }
-                                (Some(own), None) => self.mismatched(content, &own, &tag, &span),
-                                (None, None) if std::mem::take(&mut broken) => {}
-                                (None, None) => {
-                                    // What stands above was to be in the block.
-                                    stray_text.truncate(stray_above);
-                                    self.unopened(content.span(span), &tag);
-                                }
-                            }
-                        }
+                        Edge::Start => self.start(content, &mut state, (tag, line)),
+                        Edge::End => self.end(content, &mut state, (&tag, line)),
                     }
-                    stray_above = stray_text.len();
+                    state.stray_above = state.stray.len();
                 }
                 Some(TagLine::Malformed { .. }) if template.is_some() => {}
                 Some(TagLine::Malformed { rule, message, help, at: wrong }) => {
                     holds_tags = true;
                     self.use_heading();
-                    broken = true;
-                    open = None;
+                    state.broken = true;
+                    state.open = None;
                     let span = wrong.map_or(span, |wrong| at + wrong.start..at + wrong.end);
                     self.found
                         .problems
                         .push(Problem::new(rule, content.span(span), message).help(help));
                 }
-                None if open.is_some() => match sql::end_of_line(text, at) {
+                None if state.open.is_some() => match sql::end_of_line(text, at) {
                     Ok(end) => next = end,
                     Err(token) => {
-                        if let Some(open) = open.take() {
+                        if let Some(open) = state.open.take() {
                             self.swallowed(content, &open, token);
                         }
                         return;
                     }
                 },
-                None if template.is_some() || broken => {}
+                None if template.is_some() || state.broken => {}
                 None if outside == Outside::Prose => self.stray_prose(content, line.clone()),
                 None => {
                     let line = &text[line.clone()];
@@ -411,27 +382,68 @@ impl<'a> Reader<'a> {
                         in_comment = sql::tokens(code, 0)
                             .any(|token| token.kind == sql::Kind::Comment && !token.closed);
                         if !sql::is_empty(code) {
-                            stray_text.push(span);
+                            state.stray.push(span);
                         }
                     }
                 }
             }
             at = next;
         }
-        if let Some(open) = open {
+        if let Some(open) = state.open {
             self.unclosed(content, &open);
         }
-        if let (true, Some(first), count) = (holds_tags, stray_text.first(), stray_text.len()) {
-            let more = if count > 1 { format!(" ({count} lines)") } else { String::new() };
-            self.found.problems.push(
-                Problem::new(
-                    Rule::TextOutsideBlock,
-                    content.span(first.clone()),
-                    format!("text outside the tags of this code block would not be run{more}"),
-                )
-                .help("move it between a start tag and its end tag, or out of the code block; if a closing ``` is missing above, add it"),
-            );
+        if holds_tags {
+            self.text_outside(content, &state.stray);
         }
+    }
+
+    fn start(&mut self, content: &Piece<'a>, state: &mut Code, (tag, line): (Tag, Range<usize>)) {
+        let span = trimmed(content.text(), line.clone());
+        state.broken = false;
+        if let Some(around) = state.open.take() {
+            if around.tag == tag {
+                self.repeated(content, &around, &span);
+                state.broken = true;
+                return;
+            }
+            state.outer.insert(around.tag.clone(), self.found.problems.len());
+            self.nested(content, &around, &tag, &span);
+        }
+        state.open = Some(Open { tag, span, sql_start: line.end });
+    }
+
+    fn end(&mut self, content: &Piece<'a>, state: &mut Code, (tag, line): (&Tag, Range<usize>)) {
+        let span = trimmed(content.text(), line.clone());
+        match (state.open.take(), state.outer.remove(tag)) {
+            (Some(open), _) if open.tag == *tag => self.block(content, open, line.start),
+            // That the block around another one ends is no second fault; nor is what it holds.
+            (None, Some(_)) => state.stray.truncate(state.stray_above),
+            (Some(open), Some(problem)) => {
+                self.crossed(problem, (tag, content.span(span)), &open.tag);
+                state.outer.insert(open.tag, problem);
+            }
+            (Some(open), None) => self.mismatched(content, &open, tag, &span),
+            (None, None) if std::mem::take(&mut state.broken) => {}
+            (None, None) => {
+                // What stands above was to be in the block.
+                state.stray.truncate(state.stray_above);
+                self.unopened(content.span(span), tag);
+            }
+        }
+    }
+
+    fn text_outside(&mut self, content: &Piece<'a>, stray: &[Range<usize>]) {
+        let Some(first) = stray.first() else { return };
+        let count = stray.len();
+        let more = if count > 1 { format!(" ({count} lines)") } else { String::new() };
+        self.found.problems.push(
+            Problem::new(
+                Rule::TextOutsideBlock,
+                content.span(first.clone()),
+                format!("text outside the tags of this code block would not be run{more}"),
+            )
+            .help("move it between a start tag and its end tag, or out of the code block; if a closing ``` is missing above, add it"),
+        );
     }
 
     /// A line outside the tags of a stray fence that holds no fences of its own.
@@ -599,7 +611,7 @@ impl<'a> Reader<'a> {
     fn crossed(&mut self, nested: usize, (outer, end): (&Tag, Range<usize>), inner: &Tag) {
         let problem = &mut self.found.problems[nested];
         problem.message = format!("the blocks `{outer}` and `{inner}` cross each other");
-        problem.label = "this one starts before the first has ended".to_owned();
+        problem.label = String::from("this one starts before the first has ended");
         problem.related.push((end, "the first one ends here".to_owned()));
         problem.help = Some("end the first block above the start of the second".to_owned());
     }
