@@ -2,6 +2,8 @@
 //! fault, prints exactly the diagnostics and ends with the status that stand beside it.
 //! `TATMIG_BLESS=1` writes what it prints now; what is blessed is read like code.
 
+#![allow(clippy::unwrap_used)] // in helpers too, a panic is how a test says no
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -117,6 +117,8 @@ struct Reader<'a> {
     /// The section that the reader stands in.
     section: Option<usize>,
     first_use: HashMap<Tag, Range<usize>>,
+    /// Whether the last tag outside any code block was a start.
+    open_outside: bool,
     /// Whether the last prose line was part of a description, which may run on.
     in_description: bool,
 }
@@ -145,8 +147,15 @@ impl<'a> Reader<'a> {
         for part in markdown::parts(text.text()) {
             match part {
                 Part::Heading { level, text: title, range } => {
-                    self.heading(level, &title, text.span(range));
+                    // To CommonMark, lines over a rule are a heading, and so are tags.
+                    let tags = lines(text.text(), range.clone())
+                        .filter(|line| self.tag_outside(text, line.clone()))
+                        .count();
+                    if tags == 0 {
+                        self.heading(level, &title, text.span(range));
+                    }
                 }
+                Part::OpenComment { range } => self.open_comment(text, range),
                 Part::Prose { range } => {
                     for line in lines(text.text(), range) {
                         self.prose_line(text, line, Around::Document);
@@ -198,25 +207,8 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        let tag = line.starts_with("--") || line.starts_with('[');
-        let found = if tag && place == Around::Document { tag::read(line) } else { None };
-        // A lone bracket begins a link as well; only what has every mark of a tag is taken for one.
-        let certain = |help: &str| line.starts_with("--") || help.contains("write `");
-        let is_tag = match &found {
-            Some(TagLine::Tag(Tag::Placeholder { .. }, _)) | None => false,
-            Some(TagLine::Tag(..)) => true,
-            Some(TagLine::Malformed { help, .. }) => certain(help),
-        };
-        if is_tag {
-            self.use_heading();
-            self.found.problems.push(
-                Problem::new(
-                    Rule::TagOutsideCode,
-                    text.span(trimmed(text.text(), range)),
-                    "a tag outside any code block: nothing under it would be run",
-                )
-                .help("put the block into a fence: a line ```sql before it, a line ``` after it"),
-            );
+        if place == Around::Document && self.tag_outside(text, range) {
+            self.in_description = false;
         } else if self.in_description && !line.is_empty() && !line.starts_with(['-', '*', '#']) {
             if let Some(description) =
                 self.section.and_then(|at| self.found.sections[at].description.as_mut())
@@ -227,6 +219,55 @@ impl<'a> Reader<'a> {
         } else {
             self.in_description = false;
         }
+    }
+
+    /// Reports a line that is a tag, or has every mark of one, and stands in no code block.
+    fn tag_outside(&mut self, text: &Piece<'a>, range: Range<usize>) -> bool {
+        let line = text.text()[range.clone()].trim_start_matches([' ', '\t', '>']).trim_end();
+        let listed = |c: char| c.is_ascii_digit() || " \t>-*+.)".contains(c);
+        let bare = line.trim_start_matches(listed);
+        let found = match (line.starts_with("--"), bare.starts_with('[')) {
+            (true, _) => tag::read(line),
+            // A lone bracket begins a link as well; its tag is certain if it can be spelled out.
+            (_, true) => tag::read(bare).filter(|found| {
+                matches!(found, TagLine::Malformed { help, .. } if help.contains("write `"))
+            }),
+            _ => None,
+        };
+        let is_end = match found {
+            Some(TagLine::Tag(Tag::Placeholder { .. }, _)) | None => return false,
+            Some(TagLine::Tag(_, edge)) => edge == Edge::End,
+            Some(TagLine::Malformed { help, .. }) => help.contains(":end]"),
+        };
+        self.use_heading();
+        // The start tag above was told; its partner is no second fault.
+        if !(is_end && std::mem::take(&mut self.open_outside)) {
+            self.open_outside = !is_end;
+            self.found.problems.push(
+                Problem::new(
+                    Rule::TagOutsideCode,
+                    text.span(trimmed(text.text(), range)),
+                    "a tag outside any code block: nothing under it would be run",
+                )
+                .help("put the block into a fence: a line ```sql before it, a line ``` after it"),
+            );
+        }
+        true
+    }
+
+    /// A comment that runs to the end of what it stands in, and hides it.
+    fn open_comment(&mut self, text: &Piece<'a>, range: Range<usize>) {
+        let start = first_line(text.text(), range.clone());
+        let Some(tag) = first_tag(text.text(), range) else { return };
+        self.found.problems.push(
+            Problem::new(
+                Rule::TagOutsideCode,
+                text.span(start),
+                "this comment never ends, and hides all blocks below it",
+            )
+            .related(text.span(tag), "the first one")
+            .help("end the comment with `-->`"),
+        );
     }
 
     fn code(&mut self, label: &str, content: &Piece<'a>, fence: Range<usize>, around: Around) {
@@ -291,15 +332,19 @@ impl<'a> Reader<'a> {
     /// Code under another language's name.
     fn other_code(&mut self, label: &str, content: &Piece<'a>, fence: &Range<usize>) {
         let text = content.text();
-        let mut tags = lines(text, 0..text.len()).filter(|line| {
-            !matches!(
-                tag::read(&text[line.clone()]),
-                None | Some(TagLine::Tag(Tag::Placeholder { .. }, _))
+        let Some(first) = first_tag(text, 0..text.len()) else { return };
+        let span = content.span(first);
+        let is_example = matches!(label, "markdown" | "md" | "text" | "txt");
+        let problem = if is_example && swallows_fence(text) {
+            Problem::new(
+                Rule::StrayFence,
+                fence.clone(),
+                format!("a `{label}` code block swallows a fence with tags: they are never run"),
             )
-        });
-        let Some(first) = tags.next() else { return };
-        let span = content.span(trimmed(text, first));
-        let problem = if matches!(label, "markdown" | "md" | "text" | "txt") {
+            .label("this is still open")
+            .related(span, "the first tag")
+            .help("if it is an example, put four backticks (````) before and after it; else close the code block above the tags")
+        } else if is_example {
             Problem::new(
                 Rule::Example,
                 span,
@@ -324,6 +369,8 @@ impl<'a> Reader<'a> {
         let text = content.text();
         let mut state = Code::default();
         let mut template: Option<Tag> = None;
+        // Of no weight once the template ends.
+        let mut in_template = Vec::new();
         let mut holds_tags = false;
         let mut in_comment = false;
         let mut at = 0;
@@ -334,6 +381,7 @@ impl<'a> Reader<'a> {
             match tag::read(&text[line.clone()]) {
                 Some(TagLine::Tag(tag @ Tag::Placeholder { .. }, edge)) => {
                     if state.open.is_none() {
+                        in_template.clear();
                         template = (edge == Edge::Start).then_some(tag);
                     }
                 }
@@ -349,16 +397,18 @@ impl<'a> Reader<'a> {
                     }
                     state.stray_above = state.stray.len();
                 }
-                Some(TagLine::Malformed { .. }) if template.is_some() => {}
                 Some(TagLine::Malformed { rule, message, help, at: wrong }) => {
-                    holds_tags = true;
-                    self.use_heading();
-                    state.broken = true;
-                    state.open = None;
                     let span = wrong.map_or(span, |wrong| at + wrong.start..at + wrong.end);
-                    self.found
-                        .problems
-                        .push(Problem::new(rule, content.span(span), message).help(help));
+                    let problem = Problem::new(rule, content.span(span), message).help(help);
+                    if template.is_some() {
+                        in_template.push(problem);
+                    } else {
+                        holds_tags = true;
+                        self.use_heading();
+                        state.broken = true;
+                        state.open = None;
+                        self.found.problems.push(problem);
+                    }
                 }
                 None if state.open.is_some() => match sql::end_of_line(text, at) {
                     Ok(end) => next = end,
@@ -388,6 +438,10 @@ impl<'a> Reader<'a> {
                 }
             }
             at = next;
+        }
+        if !in_template.is_empty() {
+            self.use_heading();
+            self.found.problems.append(&mut in_template);
         }
         if let Some(open) = state.open {
             self.unclosed(content, &open);
@@ -682,6 +736,22 @@ fn field(line: &str) -> Option<(String, &str)> {
     let name = name.trim_end_matches(':').trim().to_lowercase();
     let value = value.trim();
     (matches!(name.as_str(), "date" | "description") && !value.is_empty()).then_some((name, value))
+}
+
+/// The first line that is a tag or looks like one, templates aside.
+fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let is_tag = |line: &Range<usize>| {
+        let found = tag::read(&text[line.clone()]);
+        !matches!(found, None | Some(TagLine::Tag(Tag::Placeholder { .. }, _)))
+    };
+    lines(text, range).find(is_tag).map(|line| trimmed(text, line))
+}
+
+/// Whether a fence opens in a code block and does not close in it: what closed the code block was
+/// to close that fence.
+fn swallows_fence(text: &str) -> bool {
+    let fences = lines(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
+    fences.count() % 2 == 1
 }
 
 /// An unlabelled code block is a stray fence if it holds a line that begins a fence or a heading.
