@@ -372,7 +372,8 @@ impl<'a> Reader<'a> {
         // Of no weight once the template ends.
         let mut in_template = Vec::new();
         let mut holds_tags = false;
-        let mut in_comment = false;
+        // The line on which a comment outside any block began that still goes on.
+        let mut comment: Option<Range<usize>> = None;
         let mut at = 0;
         while at < text.len() {
             let line = at..line_end(text, at);
@@ -388,6 +389,10 @@ impl<'a> Reader<'a> {
                 Some(TagLine::Tag(tag, edge)) => {
                     holds_tags = true;
                     self.use_heading();
+                    if let (Some(start), Edge::Start) = (&comment, edge) {
+                        let start = content.span(start.clone());
+                        self.in_comment(content.span(span.clone()), &tag, start);
+                    }
                     if let Some(template) = template.take() {
                         self.in_template(content.span(span.clone()), &tag, &template);
                     }
@@ -423,14 +428,14 @@ impl<'a> Reader<'a> {
                 None if outside == Outside::Prose => self.stray_prose(content, line.clone()),
                 None => {
                     let line = &text[line.clone()];
-                    let code = if in_comment {
-                        line.split_once("*/").map(|(_, rest)| rest)
-                    } else {
-                        Some(line)
+                    let code = match comment {
+                        Some(_) => line.split_once("*/").map(|(_, rest)| rest),
+                        None => Some(line),
                     };
                     if let Some(code) = code {
-                        in_comment = sql::tokens(code, 0)
+                        let goes_on = sql::tokens(code, 0)
                             .any(|token| token.kind == sql::Kind::Comment && !token.closed);
+                        comment = goes_on.then(|| span.clone());
                         if !sql::is_empty(code) {
                             state.stray.push(span);
                         }
@@ -545,7 +550,10 @@ impl<'a> Reader<'a> {
                 )
                 .label("again here")
                 .related(first.clone(), "first here")
-                .help("give the second one the versions that it is meant for, or remove it"),
+                .help(match open.tag {
+                    Tag::Seed { .. } => "give the second one another name, or remove it",
+                    _ => "give the second one the versions that it is meant for, or remove it",
+                }),
             ),
             None => {
                 self.first_use.insert(open.tag.clone(), span.clone());
@@ -684,6 +692,18 @@ impl<'a> Reader<'a> {
             )
             .related(content.span(open.span.clone()), "the start tag")
             .help(format!("write `-- [{}:end]` here", open.tag)),
+        );
+    }
+
+    fn in_comment(&mut self, span: Range<usize>, tag: &Tag, comment: Range<usize>) {
+        self.found.problems.push(
+            Problem::new(
+                Rule::NestedBlock,
+                span,
+                format!("the tag `{tag}` stands inside a comment, and would be read all the same"),
+            )
+            .related(comment, "the comment starts here")
+            .help("end the comment above the tag; to leave a block out, put `<!--` before its code block and `-->` after it"),
         );
     }
 

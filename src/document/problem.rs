@@ -67,7 +67,7 @@ rules! {
     UnclosedBlock = "unclosed-block", Error;
     /// An end tag without its start tag.
     UnopenedBlock = "unopened-block", Error;
-    /// A start tag inside another block.
+    /// A start tag inside another block, a template or a comment.
     NestedBlock = "nested-block", Error;
     /// An end tag that names another block than the one it stands in.
     MismatchedEnd = "mismatched-end", Error;
@@ -105,7 +105,7 @@ rules! {
     EndedTransaction = "ended-transaction", Error;
     /// A migration that a database went through was changed since.
     Edited = "edited", Error;
-    /// An unlabelled code block that swallowed a fence or a heading.
+    /// A code block that swallowed a fence or a heading.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block under it.
     EmptyHeading = "empty-heading", Warning;
