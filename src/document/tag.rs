@@ -187,9 +187,12 @@ pub(crate) fn read(line: &str) -> Option<TagLine> {
     // Nearly every line ends here: the patterns see candidates only.
     let body = line.trim_start_matches(is_mark);
     let marked = body.len() < line.trim_start().len();
-    if !(body.starts_with(OPENING) || marked) || body.len() > 400 {
+    if !(body.starts_with(OPENING) || marked) {
         return None;
     }
+    // No tag is longer; what follows one on its line is wrong whatever it is.
+    let end = line.floor_char_boundary(line.len() - body.len() + 400);
+    let (line, body) = (&line[..end], &body[..end - (line.len() - body.len())]);
     if let Some(found) = STRICT.captures(line) {
         let scope = if &found["scope"] == "system" { Scope::System } else { Scope::User };
         let edge = if &found["edge"] == "start" { Edge::Start } else { Edge::End };
@@ -494,6 +497,7 @@ mod tests {
         ] {
             malformed(line, &format!("write {right}"));
         }
+        malformed(&format!("-- [user:0.3.19→0.3.20:start] {}", "é".repeat(999)), right);
         malformed("-- [user:0.4→0.5:end]", "`-- [user:0.4.0→0.5.0:end]`");
         malformed("-- [sytem:baseline→0.3.19:start]", "`-- [system:baseline→0.3.19:start]`");
         malformed("-- [user:0.3.19:start]", EXAMPLE);
