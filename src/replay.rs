@@ -426,11 +426,16 @@ impl Scratch {
                     .help("remove the statement"),
             );
         }
-        let lost = ["syntax error", "unrecognized token", "incomplete input"]
-            .iter()
-            .any(|start| words.contains(start))
-            || sql::is_trigger(piece.text());
-        let mut problem = Problem::new(Rule::Sql, error_span(piece, error), words.clone());
+        // The parser gave up, so that the next semicolon may stand inside the body of a trigger.
+        let lost = words == "incomplete input"
+            || sql::is_trigger(piece.text())
+            || ["syntax error", "unrecognized token"].iter().any(|kind| words.contains(kind))
+                && sql::tokens(piece.text(), 0).any(|token| {
+                    let word = &piece.text()[token.range];
+                    word.eq_ignore_ascii_case("TRIGGER") || word.eq_ignore_ascii_case("BEGIN")
+                });
+        let shown = words.replace("no such table: main.", "no such table: ");
+        let mut problem = Problem::new(Rule::Sql, error_span(piece, error), shown);
         if words.starts_with("no such")
             || words.starts_with("table ") && words.contains("has no column")
         {
@@ -440,9 +445,24 @@ impl Scratch {
                 "a block may use only what the document has made up to there"
             });
         } else if words.starts_with("duplicate column name") {
-            problem = problem.help("the document itself has made this column before");
+            let creates = piece.text().get(..6).is_some_and(|w| w.eq_ignore_ascii_case("create"));
+            problem = problem.help(if creates {
+                "a table has each column once"
+            } else {
+                "the document itself has made this column before"
+            });
         } else if words.contains("already exists") {
             problem = problem.help("the document itself has made it before; for databases that may hold it already, write `IF NOT EXISTS`");
+        } else if words == "incomplete input" {
+            problem = problem.help(
+                "the block ends before this statement does; the body of a trigger ends with `END;`",
+            );
+        } else if lost {
+            problem = problem.help("what follows in this block is looked at once this is mended");
+        } else if words.starts_with("cannot VACUUM") {
+            problem = problem.help("remove the statement: a block runs inside a transaction");
+        } else if words.ends_with("may not be modified") {
+            problem = problem.help("change the schema with `CREATE`, `ALTER` and `DROP`");
         }
         self.failed.set(true);
         if lost { Verdict::Lost(problem) } else { Verdict::Refused(problem) }
@@ -495,7 +515,11 @@ fn parameter(piece: &Piece<'_>) -> Problem {
             let token_text = &text[token.range.clone()];
             token_text.starts_with(['?', ':', '@', '$'])
         })
-        .map_or(0..1, |token| token.range);
+        .map_or(0..1, |token| {
+            let name = sql::tokens(text, token.range.end).next();
+            let end = name.filter(|name| name.kind == sql::Kind::Word).map(|name| name.range.end);
+            token.range.start..end.unwrap_or(token.range.end)
+        });
     Problem::new(
         Rule::Parameter,
         piece.span(at),

@@ -304,18 +304,33 @@ pub(crate) fn error_span(statement: &Piece<'_>, error: &rusqlite::Error) -> Rang
         return statement.span(token.range);
     }
     let message = message(error).to_lowercase();
+    let column = ["duplicate column name: ", "has no column named "]
+        .iter()
+        .find_map(|lead| message.split_once(lead).map(|(_, name)| name));
+    if let Some(column) = column {
+        // The last one: the table may bear the same name, and of two columns one is too many.
+        let tokens: Vec<_> = sql::tokens(text, 0).filter(|t| bare(text, t) == column).collect();
+        if let Some(token) = tokens.into_iter().next_back() {
+            return statement.span(token.range);
+        }
+    }
     let named: Vec<&str> = message
         .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
         .filter(|word| !NOT_NAMES.contains(word) && word.len() > 1 || word.len() == 1)
         .collect();
     let is_named = |token: &sql::Token| {
-        let name = text[token.range.clone()].trim_matches(['"', '`', '[', ']']).to_lowercase();
+        let name = bare(text, token);
         matches!(token.kind, sql::Kind::Word | sql::Kind::Quoted)
             && !NOT_NAMES.contains(&name.as_str())
             && named.contains(&name.as_str())
     };
     let found = sql::tokens(text, 0).find(is_named);
     found.map_or_else(|| whole_span(statement), |token| statement.span(token.range))
+}
+
+/// A name without its quotes, in small letters.
+fn bare(text: &str, token: &sql::Token) -> String {
+    text[token.range.clone()].trim_matches(['"', '`', '[', ']']).to_lowercase()
 }
 
 /// Words of SQLite's messages that are no names.

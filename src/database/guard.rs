@@ -192,13 +192,12 @@ fn refusal(context: &AuthContext<'_>) -> Option<String> {
             TransactionOperation::Rollback => "`ROLLBACK TO`",
             _ => "`SAVEPOINT`",
         }),
-        A::Attach { .. } => Some(
-            "`ATTACH` and `VACUUM` are not allowed inside a block: a migration has one database, and a transaction"
-                .to_owned(),
-        ),
-        A::Detach { .. } => Some(
-            "`DETACH` is not allowed inside a block: a migration has one database".to_owned(),
-        ),
+        A::Attach { .. } => {
+            Some("`ATTACH` is not allowed inside a block: a migration has one database".to_owned())
+        }
+        A::Detach { .. } => {
+            Some("`DETACH` is not allowed inside a block: a migration has one database".to_owned())
+        }
         A::Function { function_name } if function_name.eq_ignore_ascii_case("load_extension") => {
             Some("`load_extension` is not allowed inside a block".to_owned())
         }
@@ -214,9 +213,11 @@ fn refusal(context: &AuthContext<'_>) -> Option<String> {
         }
         // `ANALYZE` without a name reads every table, tatmig's among them.
         A::Analyze { .. } => None,
-        action => named(&action).into_iter().flatten().find(|name| is_own(name)).map(|name| {
-            format!("`{name}` is tatmig's own record: no block may read or change it")
-        }),
+        action => {
+            named(&action).into_iter().flatten().find(|name| is_own(name)).map(|name| {
+                format!("`{name}` is tatmig's own record: no block may read or change it")
+            })
+        }
     }
 }
 

@@ -706,8 +706,9 @@ fn compare_column(expected: &Object, name: &str, actual: &Table, missing: &mut V
     match actual.definition(name) {
         None => missing.push(format!("column `{table}.{name}` is missing ({wanted})")),
         Some(found) if wanted.matches(&found) => {}
-        Some(found) => missing
-            .push(format!("column `{table}.{name}` is `{found}`, the document has `{wanted}`")),
+        Some(found) => {
+            missing.push(format!("column `{table}.{name}` is `{found}`, not `{wanted}`"));
+        }
     }
 }
 

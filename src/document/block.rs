@@ -119,6 +119,8 @@ struct Reader<'a> {
     /// The section that the reader stands in.
     section: Option<usize>,
     first_use: HashMap<Tag, Range<usize>>,
+    /// Whether the last tag outside any code block was a start.
+    open_outside: bool,
     /// Whether the last prose line was part of a description, which may run on.
     in_description: bool,
 }
@@ -129,13 +131,33 @@ struct Open {
     sql_start: usize,
 }
 
+/// How far one code block is read.
+#[derive(Default)]
+struct Code {
+    open: Option<Open>,
+    /// Blocks that another one started inside of, each with the problem that says so.
+    outer: HashMap<Tag, usize>,
+    /// After a malformed tag its partner is not a second mistake.
+    broken: bool,
+    /// Lines of SQL outside any block, and how many of them stand above the last tag.
+    stray: Vec<Range<usize>>,
+    stray_above: usize,
+}
+
 impl<'a> Reader<'a> {
     fn document(&mut self, text: &Piece<'a>, around: Around) {
         for part in markdown::parts(text.text()) {
             match part {
                 Part::Heading { level, text: title, range } => {
-                    self.heading(level, &title, text.span(range));
+                    // To CommonMark, lines over a rule are a heading, and so are tags.
+                    let tags = lines(text.text(), range.clone())
+                        .filter(|line| self.tag_outside(text, line.clone()))
+                        .count();
+                    if tags == 0 {
+                        self.heading(level, &title, text.span(range));
+                    }
                 }
+                Part::OpenComment { range } => self.open_comment(text, range),
                 Part::Prose { range } => {
                     for line in lines(text.text(), range) {
                         self.prose_line(text, line, Around::Document);
@@ -187,24 +209,8 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        let tag = line.starts_with("--") || line.starts_with('[');
-        let found = if tag && place == Around::Document { tag::read(line) } else { None };
-        // A lone bracket begins a link as well; only what has every mark of a tag is taken for one.
-        let certain = |help: &str| line.starts_with("--") || help.contains("write `");
-        let is_tag = match &found {
-            Some(TagLine::Tag(Tag::Placeholder { .. }, _)) | None => false,
-            Some(TagLine::Tag(..)) => true,
-            Some(TagLine::Malformed { help, .. }) => certain(help),
-        };
-        if is_tag {
-            self.found.problems.push(
-                Problem::new(
-                    Rule::TagOutsideCode,
-                    text.span(trimmed(text.text(), range)),
-                    "a tag outside any code block: nothing under it would be run",
-                )
-                .help("put the block into a fence: a line ```sql before it, a line ``` after it"),
-            );
+        if place == Around::Document && self.tag_outside(text, range) {
+            self.in_description = false;
         } else if self.in_description && !line.is_empty() && !line.starts_with(['-', '*', '#']) {
             if let Some(description) =
                 self.section.and_then(|at| self.found.sections[at].description.as_mut())
@@ -215,6 +221,55 @@ impl<'a> Reader<'a> {
         } else {
             self.in_description = false;
         }
+    }
+
+    /// Reports a line that is a tag, or has every mark of one, and stands in no code block.
+    fn tag_outside(&mut self, text: &Piece<'a>, range: Range<usize>) -> bool {
+        let line = text.text()[range.clone()].trim_start_matches([' ', '\t', '>']).trim_end();
+        let listed = |c: char| c.is_ascii_digit() || " \t>-*+.)".contains(c);
+        let bare = line.trim_start_matches(listed);
+        let found = match (line.starts_with("--"), bare.starts_with('[')) {
+            (true, _) => tag::read(line),
+            // A lone bracket begins a link as well; its tag is certain if it can be spelled out.
+            (_, true) => tag::read(bare).filter(|found| {
+                matches!(found, TagLine::Malformed { help, .. } if help.contains("write `"))
+            }),
+            _ => None,
+        };
+        let is_end = match found {
+            Some(TagLine::Tag(Tag::Placeholder { .. }, _)) | None => return false,
+            Some(TagLine::Tag(_, edge)) => edge == Edge::End,
+            Some(TagLine::Malformed { help, .. }) => help.contains(":end]"),
+        };
+        self.use_heading();
+        // The start tag above was told; its partner is no second fault.
+        if !(is_end && std::mem::take(&mut self.open_outside)) {
+            self.open_outside = !is_end;
+            self.found.problems.push(
+                Problem::new(
+                    Rule::TagOutsideCode,
+                    text.span(trimmed(text.text(), range)),
+                    "a tag outside any code block: nothing under it would be run",
+                )
+                .help("put the block into a fence: a line ```sql before it, a line ``` after it"),
+            );
+        }
+        true
+    }
+
+    /// A comment that runs to the end of what it stands in, and hides it.
+    fn open_comment(&mut self, text: &Piece<'a>, range: Range<usize>) {
+        let start = first_line(text.text(), range.clone());
+        let Some(tag) = first_tag(text.text(), range) else { return };
+        self.found.problems.push(
+            Problem::new(
+                Rule::TagOutsideCode,
+                text.span(start),
+                "this comment never ends, and hides all blocks below it",
+            )
+            .related(text.span(tag), "the first one")
+            .help("end the comment with `-->`"),
+        );
     }
 
     fn code(&mut self, label: &str, content: &Piece<'a>, fence: Range<usize>, around: Around) {
@@ -279,15 +334,19 @@ impl<'a> Reader<'a> {
     /// Code under another language's name.
     fn other_code(&mut self, label: &str, content: &Piece<'a>, fence: &Range<usize>) {
         let text = content.text();
-        let mut tags = lines(text, 0..text.len()).filter(|line| {
-            !matches!(
-                tag::read(&text[line.clone()]),
-                None | Some(TagLine::Tag(Tag::Placeholder { .. }, _))
+        let Some(first) = first_tag(text, 0..text.len()) else { return };
+        let span = content.span(first);
+        let is_example = matches!(label, "markdown" | "md" | "text" | "txt");
+        let problem = if is_example && swallows_fence(text) {
+            Problem::new(
+                Rule::StrayFence,
+                fence.clone(),
+                format!("a `{label}` code block swallows a fence with tags: they are never run"),
             )
-        });
-        let Some(first) = tags.next() else { return };
-        let span = content.span(trimmed(text, first));
-        let problem = if matches!(label, "markdown" | "md" | "text" | "txt") {
+            .label("this is still open")
+            .related(span, "the first tag")
+            .help("if it is an example, put four backticks (````) before and after it; else close the code block above the tags")
+        } else if is_example {
             Problem::new(
                 Rule::Example,
                 span,
@@ -295,6 +354,7 @@ impl<'a> Reader<'a> {
             )
             .help("label the fence `sql` if this is a migration")
         } else {
+            self.use_heading();
             Problem::new(
                 Rule::WrongFenceLabel,
                 span,
@@ -309,13 +369,13 @@ impl<'a> Reader<'a> {
     /// The tags and the SQL of one code block.
     fn live_code(&mut self, content: &Piece<'a>, outside: Outside) {
         let text = content.text();
-        let mut open: Option<Open> = None;
+        let mut state = Code::default();
         let mut template: Option<Tag> = None;
-        // After a malformed tag its partner is not a second mistake.
-        let mut broken = false;
+        // Of no weight once the template ends.
+        let mut in_template = Vec::new();
         let mut holds_tags = false;
-        let mut stray_text: Vec<Range<usize>> = Vec::new();
-        let mut in_comment = false;
+        // The line on which a comment outside any block began that still goes on.
+        let mut comment: Option<Range<usize>> = None;
         let mut at = 0;
         while at < text.len() {
             let line = at..line_end(text, at);
@@ -323,85 +383,128 @@ impl<'a> Reader<'a> {
             let mut next = line.end;
             match tag::read(&text[line.clone()]) {
                 Some(TagLine::Tag(tag @ Tag::Placeholder { .. }, edge)) => {
-                    if open.is_none() {
+                    if state.open.is_none() {
+                        in_template.clear();
                         template = (edge == Edge::Start).then_some(tag);
                     }
                 }
                 Some(TagLine::Tag(tag, edge)) => {
                     holds_tags = true;
+                    self.use_heading();
+                    if let (Some(start), Edge::Start) = (&comment, edge) {
+                        let start = content.span(start.clone());
+                        self.in_comment(content.span(span.clone()), &tag, start);
+                    }
                     if let Some(template) = template.take() {
                         self.in_template(content.span(span.clone()), &tag, &template);
                     }
                     match edge {
-                        Edge::Start => {
-                            if let Some(open) = open.take() {
-                                self.nested(content, &open, &tag, &span);
-                            }
-                            broken = false;
-                            open = Some(Open { tag, span, sql_start: line.end });
-                        }
-                        Edge::End => match open.take() {
-                            Some(open) if open.tag == tag => {
-                                self.block(content, open, line.start);
-                            }
-                            Some(open) => self.mismatched(content, &open, &tag, &span),
-                            None if std::mem::take(&mut broken) => {}
-                            None => self.unopened(content.span(span), &tag),
-                        },
+                        Edge::Start => self.start(content, &mut state, (tag, line)),
+                        Edge::End => self.end(content, &mut state, (&tag, line)),
+                    }
+                    state.stray_above = state.stray.len();
+                }
+                Some(TagLine::Malformed { rule, message, help, at: wrong }) => {
+                    let span = wrong.map_or(span, |wrong| at + wrong.start..at + wrong.end);
+                    let problem = Problem::new(rule, content.span(span), message).help(help);
+                    if template.is_some() {
+                        in_template.push(problem);
+                    } else {
+                        holds_tags = true;
+                        self.use_heading();
+                        state.broken = true;
+                        state.open = None;
+                        self.found.problems.push(problem);
                     }
                 }
-                Some(TagLine::Malformed { .. }) if template.is_some() => {}
-                Some(TagLine::Malformed { rule, message, help }) => {
-                    holds_tags = true;
-                    broken = true;
-                    open = None;
-                    self.found
-                        .problems
-                        .push(Problem::new(rule, content.span(span), message).help(help));
-                }
-                None if open.is_some() => match sql::end_of_line(text, at) {
+                None if state.open.is_some() => match sql::end_of_line(text, at) {
                     Ok(end) => next = end,
                     Err(token) => {
-                        if let Some(open) = open.take() {
-                            self.unclosed(content, &open, Some(token..token + 1));
+                        if let Some(open) = state.open.take() {
+                            self.swallowed(content, &open, token);
                         }
                         return;
                     }
                 },
-                None if template.is_some() || broken => {}
+                None if template.is_some() || state.broken => {}
                 None if outside == Outside::Prose => self.stray_prose(content, line.clone()),
                 None => {
                     let line = &text[line.clone()];
-                    let code = if in_comment {
-                        line.split_once("*/").map(|(_, rest)| rest)
-                    } else {
-                        Some(line)
+                    let code = match comment {
+                        Some(_) => line.split_once("*/").map(|(_, rest)| rest),
+                        None => Some(line),
                     };
                     if let Some(code) = code {
-                        in_comment = sql::tokens(code, 0)
+                        let goes_on = sql::tokens(code, 0)
                             .any(|token| token.kind == sql::Kind::Comment && !token.closed);
+                        comment = goes_on.then(|| span.clone());
                         if !sql::is_empty(code) {
-                            stray_text.push(span);
+                            state.stray.push(span);
                         }
                     }
                 }
             }
             at = next;
         }
-        if let Some(open) = open {
-            self.unclosed(content, &open, None);
+        if !in_template.is_empty() {
+            self.use_heading();
+            self.found.problems.append(&mut in_template);
         }
-        if let (true, Some(first), count) = (holds_tags, stray_text.first(), stray_text.len()) {
-            let more = if count > 1 { format!(" ({count} lines)") } else { String::new() };
-            self.found.problems.push(
-                Problem::new(
-                    Rule::TextOutsideBlock,
-                    content.span(first.clone()),
-                    format!("text outside the tags of this code block would not be run{more}"),
-                )
-                .help("move it between a start tag and its end tag, or out of the code block; if a closing ``` is missing above, add it"),
-            );
+        if let Some(open) = state.open {
+            self.unclosed(content, &open);
         }
+        if holds_tags {
+            self.text_outside(content, &state.stray);
+        }
+    }
+
+    fn start(&mut self, content: &Piece<'a>, state: &mut Code, (tag, line): (Tag, Range<usize>)) {
+        let span = trimmed(content.text(), line.clone());
+        state.broken = false;
+        if let Some(around) = state.open.take() {
+            if around.tag == tag {
+                self.repeated(content, &around, &span);
+                state.broken = true;
+                return;
+            }
+            state.outer.insert(around.tag.clone(), self.found.problems.len());
+            self.nested(content, &around, &tag, &span);
+        }
+        state.open = Some(Open { tag, span, sql_start: line.end });
+    }
+
+    fn end(&mut self, content: &Piece<'a>, state: &mut Code, (tag, line): (&Tag, Range<usize>)) {
+        let span = trimmed(content.text(), line.clone());
+        match (state.open.take(), state.outer.remove(tag)) {
+            (Some(open), _) if open.tag == *tag => self.block(content, open, line.start),
+            // That the block around another one ends is no second fault; nor is what it holds.
+            (None, Some(_)) => state.stray.truncate(state.stray_above),
+            (Some(open), Some(problem)) => {
+                self.crossed(problem, (tag, content.span(span)), &open.tag);
+                state.outer.insert(open.tag, problem);
+            }
+            (Some(open), None) => self.mismatched(content, &open, tag, &span),
+            (None, None) if std::mem::take(&mut state.broken) => {}
+            (None, None) => {
+                // What stands above was to be in the block.
+                state.stray.truncate(state.stray_above);
+                self.unopened(content.span(span), tag);
+            }
+        }
+    }
+
+    fn text_outside(&mut self, content: &Piece<'a>, stray: &[Range<usize>]) {
+        let Some(first) = stray.first() else { return };
+        let count = stray.len();
+        let more = if count > 1 { format!(" ({count} lines)") } else { String::new() };
+        self.found.problems.push(
+            Problem::new(
+                Rule::TextOutsideBlock,
+                content.span(first.clone()),
+                format!("text outside the tags of this code block would not be run{more}"),
+            )
+            .help("move it between a start tag and its end tag, or out of the code block; if a closing ``` is missing above, add it"),
+        );
     }
 
     /// A line outside the tags of a stray fence that holds no fences of its own.
@@ -449,15 +552,13 @@ impl<'a> Reader<'a> {
                 )
                 .label("again here")
                 .related(first.clone(), "first here")
-                .help("give the second one the versions that it is meant for, or remove it"),
+                .help(match open.tag {
+                    Tag::Seed { .. } => "give the second one another name, or remove it",
+                    _ => "give the second one the versions that it is meant for, or remove it",
+                }),
             ),
             None => {
                 self.first_use.insert(open.tag.clone(), span.clone());
-                let mut section = self.section;
-                while let Some(at) = section {
-                    self.found.sections[at].used = true;
-                    section = self.found.sections[at].parent;
-                }
                 let section = self.section;
                 let allows = self.allowances(&sql);
                 self.found.list.push(Block { tag: open.tag, span, sql, section, allows });
@@ -496,6 +597,15 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// A block stands under the heading, if a broken one.
+    fn use_heading(&mut self) {
+        let mut section = self.section;
+        while let Some(at) = section {
+            self.found.sections[at].used = true;
+            section = self.found.sections[at].parent;
+        }
+    }
+
     fn check_heading(&mut self, span: &Range<usize>, from: &Point, to: &Point) {
         let bound = self.found.ancestors(self.section).find_map(|section| {
             section.binding.as_ref().map(|binding| (binding.clone(), section.span.clone()))
@@ -514,22 +624,47 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unclosed(&mut self, content: &Piece<'a>, open: &Open, swallowed_at: Option<Range<usize>>) {
+    fn unclosed(&mut self, content: &Piece<'a>, open: &Open) {
         let mut problem = Problem::new(
             Rule::UnclosedBlock,
             content.span(open.span.clone()),
             format!("the block `{}` has no end tag in this code block", open.tag),
-        );
-        problem = match swallowed_at {
-            Some(token) => problem
-                .related(
-                    content.span(token),
-                    "this string or comment never ends, and swallows what follows",
-                )
-                .help("close it"),
-            None => problem.help(format!("close it with `-- [{}:end]`", open.tag)),
-        };
+        )
+        .help(format!("close it with `-- [{}:end]`", open.tag));
+        let text = content.text();
+        let late = lines(text, open.sql_start..text.len()).find_map(|line| {
+            let at = line.start + text[line.clone()].rfind("--")?;
+            let read = tag::read(&text[at..line.end]);
+            (read == Some(TagLine::Tag(open.tag.clone(), Edge::End))).then_some(at..line.end)
+        });
+        if let Some(late) = late {
+            problem = problem
+                .related(content.span(trimmed(text, late)), "a comment: a tag begins its line")
+                .help("put the end tag on a line of its own");
+        }
         self.found.problems.push(problem);
+    }
+
+    /// A string or comment that begins at `token` swallows the end of its block.
+    fn swallowed(&mut self, content: &Piece<'a>, open: &Open, token: usize) {
+        let (what, len, help) = match content.text().as_bytes()[token] {
+            b'\'' => (
+                "string",
+                1,
+                "close it above the end tag; a quote inside a string is doubled: `''`",
+            ),
+            b'/' => ("comment", 2, "close it with `*/` above the end tag"),
+            _ => ("quoted name", 1, "close it above the end tag"),
+        };
+        self.found.problems.push(
+            Problem::new(
+                Rule::UnclosedBlock,
+                content.span(token..token + len),
+                format!("this {what} never ends, and swallows the end of the block `{}`", open.tag),
+            )
+            .related(content.span(open.span.clone()), "the block starts here")
+            .help(help),
+        );
     }
 
     fn unopened(&mut self, span: Range<usize>, tag: &Tag) {
@@ -537,7 +672,7 @@ impl<'a> Reader<'a> {
             Problem::new(
                 Rule::UnopenedBlock,
                 span,
-                format!("`{tag}` ends here and starts nowhere"),
+                format!("the block `{tag}` ends here, and starts nowhere in this code block"),
             )
             .help(format!("put `-- [{tag}:start]` before its first statement")),
         );
@@ -551,25 +686,58 @@ impl<'a> Reader<'a> {
                 format!("the block `{tag}` starts inside the block `{}`", open.tag),
             )
             .related(content.span(open.span.clone()), "which starts here")
-            .help(format!("close the first one with `-- [{}:end]`", open.tag)),
+            .help(format!("close the first one with `-- [{}:end]` above it", open.tag)),
         );
     }
 
+    /// A start tag where the end tag is due.
+    fn repeated(&mut self, content: &Piece<'a>, open: &Open, span: &Range<usize>) {
+        self.found.problems.push(
+            Problem::new(
+                Rule::NestedBlock,
+                content.span(span.clone()),
+                format!("the block `{}` starts a second time before it ends", open.tag),
+            )
+            .related(content.span(open.span.clone()), "the first time")
+            .help(format!("if this is its end, write `-- [{}:end]`", open.tag)),
+        );
+    }
+
+    /// A nested block that goes on where the one around it ends.
+    fn crossed(&mut self, nested: usize, (outer, end): (&Tag, Range<usize>), inner: &Tag) {
+        let problem = &mut self.found.problems[nested];
+        problem.message = format!("the blocks `{outer}` and `{inner}` cross each other");
+        problem.label = String::from("this one starts before the first has ended");
+        problem.related.push((end, "the first one ends here".to_owned()));
+        problem.help = Some("end the first block above the start of the second".to_owned());
+    }
+
     fn mismatched(&mut self, content: &Piece<'a>, open: &Open, tag: &Tag, span: &Range<usize>) {
-        let (own, other) = (scope_of(&open.tag), scope_of(tag));
-        let what = if own == other { "versions" } else { "scope" };
+        let what = match (scope_of(&open.tag) == scope_of(tag), open.tag.same_but_scope(tag)) {
+            (true, _) => "versions are",
+            (false, true) => "scope is",
+            (false, false) => "scope and versions are",
+        };
         self.found.problems.push(
             Problem::new(
                 Rule::MismatchedEnd,
                 content.span(span.clone()),
-                format!(
-                    "the end tag's {what} are not its start tag's: `{tag}` ends `{}`",
-                    open.tag
-                )
-                .replace("scope are", "scope is"),
+                format!("the end tag's {what} not its start tag's: `{tag}` ends `{}`", open.tag),
             )
             .related(content.span(open.span.clone()), "the start tag")
             .help(format!("write `-- [{}:end]` here", open.tag)),
+        );
+    }
+
+    fn in_comment(&mut self, span: Range<usize>, tag: &Tag, comment: Range<usize>) {
+        self.found.problems.push(
+            Problem::new(
+                Rule::NestedBlock,
+                span,
+                format!("the tag `{tag}` stands inside a comment, and would be read all the same"),
+            )
+            .related(comment, "the comment starts here")
+            .help("end the comment above the tag; to leave a block out, put `<!--` before its code block and `-->` after it"),
         );
     }
 
@@ -622,6 +790,22 @@ fn field(line: &str) -> Option<(String, &str)> {
     let name = name.trim_end_matches(':').trim().to_lowercase();
     let value = value.trim();
     (matches!(name.as_str(), "date" | "description") && !value.is_empty()).then_some((name, value))
+}
+
+/// The first line that is a tag or looks like one, templates aside.
+fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let is_tag = |line: &Range<usize>| {
+        let found = tag::read(&text[line.clone()]);
+        !matches!(found, None | Some(TagLine::Tag(Tag::Placeholder { .. }, _)))
+    };
+    lines(text, range).find(is_tag).map(|line| trimmed(text, line))
+}
+
+/// Whether a fence opens in a code block and does not close in it: what closed the code block was
+/// to close that fence.
+fn swallows_fence(text: &str) -> bool {
+    let fences = lines(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
+    fences.count() % 2 == 1
 }
 
 /// An unlabelled code block is a stray fence if it holds a line that begins a fence or a heading.

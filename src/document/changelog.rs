@@ -441,7 +441,7 @@ impl<'a> Draft<'a> {
             chain.push(migration);
         }
         if !torn {
-            gaps(&remaining, lowest, &at, problems);
+            gaps(&remaining, lowest, &chain, problems);
         }
         let points: Vec<Point> = std::iter::once(lowest.to.clone())
             .chain(chain.iter().map(|migration| migration.to.clone()))
@@ -577,7 +577,7 @@ fn forks(forwards: &[Migration<'_>], problems: &mut Vec<Problem>) {
 fn gaps(
     remaining: &BTreeMap<Point, Migration<'_>>,
     lowest: &Migration<'_>,
-    end: &Point,
+    chain: &[Migration<'_>],
     problems: &mut Vec<Problem>,
 ) {
     // Of a run of unreachable migrations only the first lacks something.
@@ -594,8 +594,15 @@ fn gaps(
                 lowest.to, migration.from
             ))
         } else {
-            problem.help(format!(
-                "the chain ends at `{end}`; add the migration `{end}→{}` or mend a version",
+            let over = chain.partition_point(|step| step.to < migration.from);
+            let end = chain[..over].last().map_or(&lowest.to, |step| &step.to);
+            match chain.get(over) {
+                Some(step) => problem.related(step.span.clone(), "the chain leads past it here"),
+                None => problem,
+            }
+            .help(format!(
+                "the chain {} `{end}`; add the migration `{end}→{}` or mend a version",
+                if over < chain.len() { "comes to" } else { "ends at" },
                 migration.from
             ))
         });

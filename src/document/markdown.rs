@@ -21,6 +21,10 @@ pub(crate) enum Part {
         /// marks of what the block stands in.
         lines: Vec<Range<usize>>,
     },
+    /// An HTML comment without an end, to the end of what it stands in.
+    OpenComment {
+        range: Range<usize>,
+    },
     /// Everything else, whole lines.
     Prose {
         range: Range<usize>,
@@ -30,7 +34,10 @@ pub(crate) enum Part {
 impl Part {
     fn range(&self) -> &Range<usize> {
         match self {
-            Self::Heading { range, .. } | Self::Code { range, .. } | Self::Prose { range } => range,
+            Self::Heading { range, .. }
+            | Self::Code { range, .. }
+            | Self::OpenComment { range }
+            | Self::Prose { range } => range,
         }
     }
 }
@@ -68,22 +75,22 @@ pub(crate) fn parts(text: &str) -> Vec<Part> {
                     text.push(' ');
                 }
             }
+            // The block runs on to the end of the comment's last line.
             Event::Start(Tag::HtmlBlock) => html_start = range.start,
             Event::End(TagEnd::HtmlBlock)
                 if text[html_start..].trim_start().starts_with("<!--") =>
             {
-                comments.push(html_start..comment_end(text, &(html_start..range.end)));
+                let block = html_start..range.end;
+                match text[block.clone()].find("-->") {
+                    Some(end) => comments.push(html_start..html_start + end + 3),
+                    None => found.push(Part::OpenComment { range: block }),
+                }
             }
             Event::InlineHtml(html) if html.starts_with("<!--") => comments.push(range),
             _ => {}
         }
     }
     with_prose(text, found, comments)
-}
-
-/// A comment's end inside its HTML block, which runs on to the end of the comment's last line.
-fn comment_end(text: &str, block: &Range<usize>) -> usize {
-    text[block.clone()].find("-->").map_or(block.end, |at| block.start + at + 3)
 }
 
 /// Adds the whole lines that a text event covers; the events of one line make one entry.
@@ -169,6 +176,8 @@ mod tests {
     fn a_comment_hides_the_fence_in_it() {
         assert_eq!(code("<!--\n```sql\na\n```\n-->\n"), []);
         assert_eq!(code("<!-- x -->\n\n```sql\na\n```\n").len(), 1);
+        let open = parts("a\n\n<!-- x\n\n```sql\na\n```\n");
+        assert!(matches!(open.last(), Some(Part::OpenComment { range }) if *range == (3..24)));
     }
 
     #[test]

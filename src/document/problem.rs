@@ -73,7 +73,7 @@ rules! {
     UnclosedBlock = "unclosed-block", Error;
     /// An end tag without its start tag.
     UnopenedBlock = "unopened-block", Error;
-    /// A start tag inside another block.
+    /// A start tag inside another block, a template or a comment.
     NestedBlock = "nested-block", Error;
     /// An end tag that names another block than the one it stands in.
     MismatchedEnd = "mismatched-end", Error;
@@ -117,7 +117,7 @@ rules! {
     ForeignKeys = "foreign-keys", Error;
     /// A table that is dropped and made again loses rows.
     RowLoss = "row-loss", Error;
-    /// An unlabelled code block that swallowed a fence or a heading.
+    /// A code block that swallowed a fence or a heading.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block under it.
     EmptyHeading = "empty-heading", Warning;

@@ -3,6 +3,7 @@
 //! neither.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -99,6 +100,19 @@ pub(crate) enum Tag {
     },
 }
 
+impl Tag {
+    /// Whether two tags differ in their scope at most.
+    pub(crate) fn same_but_scope(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Migration { from, to, .. }, Self::Migration { from: other, to: last, .. }) => {
+                (from, to) == (other, last)
+            }
+            (Self::Seed { name, .. }, Self::Seed { name: other, .. }) => name == other,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -128,11 +142,20 @@ impl fmt::Display for Edge {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TagLine {
     Tag(Tag, Edge),
-    Malformed { rule: Rule, message: String, help: String },
+    Malformed {
+        rule: Rule,
+        message: String,
+        help: String,
+        /// The part of the line that is wrong, where one part is.
+        at: Option<Range<usize>>,
+    },
 }
 
 /// What a correct tag looks like, for help lines.
 pub(crate) const EXAMPLE: &str = "-- [user:0.3.19→0.3.20:start]";
+
+const OPENING: [char; 4] = ['[', '(', '{', '<'];
+const CLOSING: [char; 3] = [']', ')', '}'];
 
 macro_rules! pattern {
     ($name:ident, $text:expr) => {
@@ -164,9 +187,12 @@ pub(crate) fn read(line: &str) -> Option<TagLine> {
     // Nearly every line ends here: the patterns see candidates only.
     let body = line.trim_start_matches(is_mark);
     let marked = body.len() < line.trim_start().len();
-    if !(body.starts_with(['[', '(', '{', '<']) || marked) || body.len() > 400 {
+    if !(body.starts_with(OPENING) || marked) {
         return None;
     }
+    // No tag is longer; what follows one on its line is wrong whatever it is.
+    let end = line.floor_char_boundary(line.len() - body.len() + 400);
+    let (line, body) = (&line[..end], &body[..end - (line.len() - body.len())]);
     if let Some(found) = STRICT.captures(line) {
         let scope = if &found["scope"] == "system" { Scope::System } else { Scope::User };
         let edge = if &found["edge"] == "start" { Edge::Start } else { Edge::End };
@@ -176,54 +202,83 @@ pub(crate) fn read(line: &str) -> Option<TagLine> {
         };
         return Some(match tag {
             Ok(tag) => TagLine::Tag(tag, edge),
-            Err((rule, message)) => TagLine::Malformed { rule, message, help: nearest(body) },
+            Err(Wrong { rule, message, edge }) => TagLine::Malformed {
+                rule,
+                message,
+                help: nearest(inside(body)),
+                at: found.name(edge).map(|part| part.range()),
+            },
         });
     }
-    look_alike(body, marked)
+    look_alike(line, body, marked)
+}
+
+/// What stands in the bracket that `body` begins with; without one, all of it.
+fn inside(body: &str) -> &str {
+    let inner = body.trim_start_matches(OPENING);
+    match inner.find(CLOSING) {
+        Some(end) if inner.len() < body.len() => inner[..end].trim(),
+        _ => inner.trim(),
+    }
 }
 
 fn is_mark(c: char) -> bool {
     c.is_whitespace() || matches!(c, '-' | '–' | '—' | '#' | '/' | '*' | ';')
 }
 
-fn migration(scope: Scope, from: &str, to: &str) -> Result<Tag, (Rule, String)> {
+/// A version of a tag that is none.
+struct Wrong {
+    rule: Rule,
+    message: String,
+    /// `from` or `to`.
+    edge: &'static str,
+}
+
+fn migration(scope: Scope, from: &str, to: &str) -> Result<Tag, Wrong> {
     let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
     if !has_digit(from) && !has_digit(to) && from != "baseline" && to != "baseline" {
         return Ok(Tag::Placeholder { scope, from: from.to_owned(), to: to.to_owned() });
     }
-    Ok(Tag::Migration { scope, from: point(from)?, to: point(to)? })
+    Ok(Tag::Migration { scope, from: point(from, "from")?, to: point(to, "to")? })
 }
 
-fn point(text: &str) -> Result<Point, (Rule, String)> {
+fn point(text: &str, edge: &'static str) -> Result<Point, Wrong> {
     if let Some(point) = Point::parse(text) {
         return Ok(point);
     }
-    Err(match Version::parse(text) {
+    let (rule, message) = match Version::parse(text) {
         Ok(_) => (
             Rule::BuildMetadata,
             format!("version `{text}` has build metadata, which orders nothing"),
         ),
-        Err(error) => (
-            Rule::MalformedTag,
-            format!("`{text}` is neither a semantic version nor `baseline`: {error}"),
-        ),
-    })
+        Err(error) => (Rule::MalformedTag, not_a_version(text, &error)),
+    };
+    Err(Wrong { rule, message, edge })
+}
+
+fn not_a_version(text: &str, error: &semver::Error) -> String {
+    let bare = text.trim_start_matches(['v', 'V']);
+    let numbers = bare.split('.').all(|part| part.parse::<u64>().is_ok());
+    if text.eq_ignore_ascii_case("baseline") {
+        format!("`{text}` is written `baseline`, in small letters")
+    } else if bare.len() < text.len() && bare.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("`{text}` is not a semantic version: it is written without the `v`")
+    } else if numbers && bare.split('.').count() != 3 {
+        format!("`{text}` is not a semantic version, which has three numbers")
+    } else if text.contains(|c: char| c.is_ascii_digit()) {
+        format!("`{text}` is not a semantic version: {error}")
+    } else {
+        format!("`{text}` is neither a semantic version nor `baseline`")
+    }
 }
 
 /// Judges a line that is no tag by what a tag is made of: a bracket, a scope, an arrow between
 /// versions, an edge. Two or three of them in one bracket are no accident.
-fn look_alike(body: &str, marked: bool) -> Option<TagLine> {
-    let bracketed = body.starts_with(['[', '(', '{', '<']);
-    let inner = body.trim_start_matches(['[', '(', '{', '<']);
-    let inner = match inner.find([']', ')', '}']) {
-        Some(end) if bracketed => &inner[..end],
-        _ => inner.trim_end(),
-    };
-    let inner = inner.trim();
-    let first: String =
-        inner.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '_').collect();
-    let last = inner.rsplit(|c: char| !(c.is_ascii_alphabetic() || c == '_')).next().unwrap_or("");
-    let scope = scope_like(&first);
+fn look_alike(line: &str, body: &str, marked: bool) -> Option<TagLine> {
+    let bracketed = body.starts_with(OPENING);
+    let inner = inside(body);
+    let (first, last) = ends(inner);
+    let scope = scope_like(first);
     let arrow = ARROW.is_match(inner);
     let edge = edge_like(last);
     let versions = VERSION_LIKE.find_iter(inner).count();
@@ -235,27 +290,43 @@ fn look_alike(body: &str, marked: bool) -> Option<TagLine> {
     if !looks {
         return None;
     }
-    let message = if let (Some(scope), false) = (scope, first == "system" || first == "user") {
-        format!("`{first}` is not a scope; did you mean `{scope}`?")
-    } else if scope.is_none() {
-        "this looks like a tag, and names neither `system` nor `user`".to_owned()
-    } else if let (Some(edge), false) = (edge, last == "start" || last == "end") {
-        format!("`{last}` is not an end of a block; did you mean `{edge}`?")
-    } else {
-        "this looks like a tag and is not one".to_owned()
+    let part = |part: &str| {
+        let start = line.len() - body.len() + body.find(inner)?;
+        let at = if part == first { start } else { start + inner.len() - part.len() };
+        Some(at..at + part.len())
     };
-    Some(TagLine::Malformed { rule: Rule::MalformedTag, message, help: nearest(body) })
+    let after = body.find(CLOSING).map_or("", |end| body[end + 1..].trim());
+    let (message, at) = if let (Some(scope), false) = (scope, matches!(first, "system" | "user")) {
+        (format!("`{first}` is not a scope; did you mean `{scope}`?"), part(first))
+    } else if scope.is_none() {
+        let message = "this looks like a tag, and names neither `system` nor `user`";
+        (message.to_owned(), part(first).filter(|at| !at.is_empty()))
+    } else if let (Some(edge), false) = (edge, matches!(last, "start" | "end")) {
+        (format!("`{last}` is neither `start` nor `end`; did you mean `{edge}`?"), part(last))
+    } else if !after.is_empty() && STRICT.is_match(&line[..line.trim_end().len() - after.len()]) {
+        let end = line.trim_end().len();
+        ("text after a tag".to_owned(), Some(end - after.len()..end))
+    } else {
+        ("this looks like a tag and is not one".to_owned(), None)
+    };
+    Some(TagLine::Malformed { rule: Rule::MalformedTag, message, help: nearest(inner), at })
+}
+
+/// The first word and the last one.
+fn ends(inner: &str) -> (&str, &str) {
+    let is_word = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let first = inner.find(|c| !is_word(c)).map_or(inner, |end| &inner[..end]);
+    let last = inner.rsplit(|c| !is_word(c)).next().unwrap_or("");
+    (first, last)
 }
 
 /// The help line: the tag that was probably meant.
-fn nearest(body: &str) -> String {
-    let inner = body.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let first: String =
-        inner.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '_').collect();
-    let last = inner.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
+fn nearest(inner: &str) -> String {
+    let inner = inner.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let (first, last) = ends(inner);
     let versions: Vec<String> =
         VERSION_LIKE.find_iter(inner).filter_map(|found| mend_version(found.as_str())).collect();
-    match (scope_like(&first), versions.as_slice(), edge_like(last)) {
+    match (scope_like(first), versions.as_slice(), edge_like(last)) {
         (Some(scope), [from, to, ..], Some(edge)) => {
             format!("write `-- [{scope}:{from}→{to}:{edge}]` on a line of its own")
         }
@@ -432,12 +503,34 @@ mod tests {
             "-- [user:0.3.19+a→0.3.20:start]",
             "-- [user;0.3.19→0.3.20;start]",
         ] {
-            malformed(line, right);
+            malformed(line, &format!("write {right}"));
         }
+        malformed(&format!("-- [user:0.3.19→0.3.20:start] {}", "é".repeat(999)), right);
         malformed("-- [user:0.4→0.5:end]", "`-- [user:0.4.0→0.5.0:end]`");
         malformed("-- [sytem:baseline→0.3.19:start]", "`-- [system:baseline→0.3.19:start]`");
         malformed("-- [user:0.3.19:start]", EXAMPLE);
         malformed("-- [db:0.3.19→0.3.20:start]", EXAMPLE);
+    }
+
+    #[test]
+    fn the_wrong_part_of_a_tag_is_known() {
+        for (line, wrong) in [
+            ("  -- [usr:0.3.19→0.3.20:start]\n", Some("usr")),
+            ("-- [user:0.3.19→v0.3.20:start]", Some("v0.3.20")),
+            ("-- [user:0.3→0.3.20:start]", Some("0.3")),
+            ("-- [ user:0.3.19→0.3.20:START ]", Some("START")),
+            ("-- [db:0.3.19→0.3.20:start]", Some("db")),
+            ("-- [user:0.3.19→0.3.20:start] adds é", Some("adds é")),
+            ("-- [user:0.3.19→0.3.20 start]", None),
+            ("-- [→0.3.20:start]", None),
+        ] {
+            match read(line) {
+                Some(TagLine::Malformed { at, .. }) => {
+                    assert_eq!(at.map(|at| &line[at]), wrong, "{line:?}");
+                }
+                other => panic!("{line:?} read as {other:?}"),
+            }
+        }
     }
 
     #[test]
