@@ -305,6 +305,10 @@ impl Scratch {
                 return Ok((end, self.failure(&piece, &error)));
             }
         };
+        if let Some(problem) = own_name(&piece) {
+            self.guard.lower();
+            return Ok((end, Verdict::Refused(problem)));
+        }
         if prepared.parameter_count() > 0 {
             self.guard.lower();
             return Ok((end, Verdict::Refused(parameter(&piece))));
@@ -421,7 +425,9 @@ impl Scratch {
     fn failure(&self, piece: &Piece<'_>, error: &rusqlite::Error) -> Verdict {
         let words = message(error);
         if let Some(reason) = self.guard.refused() {
-            return Verdict::Refused(
+            let verdict =
+                if sql::is_trigger(piece.text()) { Verdict::Lost } else { Verdict::Refused };
+            return verdict(
                 Problem::new(Rule::RefusedStatement, whole_span(piece), reason)
                     .help("remove the statement"),
             );
@@ -506,6 +512,26 @@ fn split<'c>(
 /// The text begins with something that is neither blank nor comment, so there is a statement.
 fn found(statement: Option<rusqlite::Statement<'_>>) -> rusqlite::Result<rusqlite::Statement<'_>> {
     statement.ok_or(rusqlite::Error::InvalidQuery)
+}
+
+/// A statement that names tatmig's record where the authorizer does not see it yet: in the body
+/// of a trigger or a view, as the target of a foreign key or of a new name.
+fn own_name(piece: &Piece<'_>) -> Option<Problem> {
+    let text = piece.text();
+    let name = |token: &sql::Token| {
+        text[token.range.clone()].trim_matches(['"', '`', '\'', '[', ']']).to_owned()
+    };
+    let token = sql::tokens(text, 0)
+        .filter(|token| matches!(token.kind, sql::Kind::Word | sql::Kind::Quoted))
+        .find(|token| schema::is_own(&name(token)))?;
+    Some(
+        Problem::new(
+            Rule::RefusedStatement,
+            piece.span(token.range.clone()),
+            format!("`{}` is tatmig's own record: no block may read or change it", name(&token)),
+        )
+        .help("names that begin with `_tatmig_` are tatmig's; use another one"),
+    )
 }
 
 fn parameter(piece: &Piece<'_>) -> Problem {

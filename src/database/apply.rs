@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::foreign_keys::Census;
 use super::guard::Guard;
@@ -110,7 +110,16 @@ impl Run<'_> {
         for change in statements.filter_map(|statement| statement.column.as_ref()) {
             let name = change.table().to_ascii_lowercase();
             if let Entry::Vacant(entry) = tables.entry(name) {
-                entry.insert(Table::read(self.connection, change.table())?);
+                let mut table = Table::read(self.connection, entry.key())?;
+                if table.columns.is_empty() {
+                    // It may stand under the name that a step of this run takes from it.
+                    let back = self.order.renames.iter().rev();
+                    let first = back.fold(entry.key().clone(), |name, (from, to)| {
+                        if *to == name { from.clone() } else { name }
+                    });
+                    table = Table::read(self.connection, &first)?;
+                }
+                entry.insert(table);
             }
         }
         Ok(tables)
@@ -163,6 +172,12 @@ impl Run<'_> {
         let result = step(self.connection, statement.sql.text());
         self.guard.lower();
         let migration = migration.to_owned();
+        if let Err(error) = &result
+            && is_outside(error)
+        {
+            // It rolls back the transaction as well, and no statement is to blame.
+            return Err(result.err().map_or(DatabaseError::Interrupted, DatabaseError::from));
+        }
         if self.connection.is_autocommit() {
             let (message, span) = match result {
                 Err(error) => (message(&error), error_span(&statement.sql, &error)),
@@ -264,6 +279,22 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether what went wrong has nothing to do with the statement.
+fn is_outside(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::OperationInterrupted
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::OutOfMemory
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+        )
+    )
 }
 
 /// Runs a statement to its end, whether it returns rows or not.

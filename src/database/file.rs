@@ -2,7 +2,7 @@
 //! without a trace.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +54,13 @@ pub(crate) struct SqliteFile {
     found_wal: bool,
 }
 
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
 /// What the first bytes of a file tell.
 struct Header {
     size: u64,
@@ -63,12 +70,14 @@ struct Header {
 impl SqliteFile {
     /// Opens a file for migration. It must be there, and a database or empty.
     pub(crate) fn open(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        let header = inspect(path)?;
+        let header = inspect(path, Access::Write)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let file = Self::connect(path, &plain_name(path), flags, patience)?;
         let scratch =
             if header.size < SCRATCH_IN_MEMORY_BELOW { "PRAGMA temp_store = MEMORY;" } else { "" };
-        file.connection.execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))?;
+        file.connection
+            .execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))
+            .map_err(|error| file.named(error.into()))?;
         if file.connection.is_readonly("main")? {
             return Err(DatabaseError::Io {
                 what: "the file cannot be written".to_owned(),
@@ -84,23 +93,39 @@ impl SqliteFile {
         patience: &Patience,
         read: impl Fn(&mut Self) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
-        let header = inspect(path)?;
+        let header = inspect(path, Access::Read)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // To read a database in WAL mode, SQLite makes its two side files, and a reader without
         // the right to write leaves them behind. Without a WAL the main file is all there is.
-        if header.wal && !side_file(path, "-wal").exists() {
+        let wal = || std::fs::metadata(side_file(path, "-wal")).map_or(0, |wal| wal.len());
+        if header.wal && wal() == 0 {
             let uri = immutable_uri(path)?;
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
             let result = Self::connect(path, Path::new(&uri), flags, patience)
                 .and_then(|mut file| read(&mut file));
             match result {
-                Ok(value) if !side_file(path, "-wal").exists() => return Ok(value),
+                Ok(value) if wal() == 0 => return Ok(value),
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
                 _ => {}
+            }
+        } else if header.wal && !side_file(path, "-shm").exists() {
+            // A WAL that its program left or that was copied here: nobody has it open.
+            if let Ok(mut file) = Self::connect_alone(path, patience) {
+                return read(&mut file).map_err(|error| file.named(error));
             }
         }
         let mut file = Self::connect(path, &plain_name(path), flags, patience)?;
         read(&mut file).map_err(|error| file.named(error))
+    }
+
+    /// Opens a file with a WAL that nobody else has open, to be read with the WAL's index in this
+    /// process's memory instead of a file, and the WAL left as it is.
+    fn connect_alone(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let file = Self::connect(path, &plain_name(path), flags, patience)?;
+        file.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        file.connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
+        Ok(file)
     }
 
     fn connect(
@@ -204,10 +229,13 @@ fn wait_when_busy(connection: &mut Connection, patience: Patience) -> rusqlite::
 
 /// Looks at a file before SQLite does. The file is closed again before SQLite opens it: closing
 /// it later would drop SQLite's locks.
-fn inspect(path: &Path) -> Result<Header, DatabaseError> {
+fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     const SIZE: usize = 100;
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
+        _ if access == Access::Write => {
+            DatabaseError::Io { what: "the file cannot be written".to_owned(), source }
+        }
         _ => DatabaseError::Io { what: "the file cannot be read".to_owned(), source },
     };
     let not = |reason: &str| Err(DatabaseError::NotADatabase { reason: reason.to_owned() });
@@ -217,11 +245,18 @@ fn inspect(path: &Path) -> Result<Header, DatabaseError> {
     }
     let size = metadata.len();
     if size == 0 {
+        // A WAL is only ever written beside a database that has pages; SQLite would delete it.
+        if std::fs::metadata(side_file(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+            return not(
+                "the file is empty, and a WAL with data stands beside it; restore it from a backup",
+            );
+        }
         return Ok(Header { size, wal: false });
     }
     let mut header = [0; SIZE];
     let mut read = 0;
-    let mut file = File::open(path).map_err(io)?;
+    let mut file =
+        OpenOptions::new().read(true).write(access == Access::Write).open(path).map_err(io)?;
     while read < SIZE {
         match file.read(&mut header[read..]).map_err(io)? {
             0 => break,

@@ -24,6 +24,8 @@ pub(crate) struct Census {
     counts: BTreeMap<Violation, usize>,
     /// Keys that SQLite cannot use, each in words.
     pub(crate) unusable: BTreeSet<String>,
+    /// Child and parent, in lower case, of those keys.
+    unusable_between: BTreeSet<(String, String)>,
 }
 
 impl Census {
@@ -63,6 +65,8 @@ impl Census {
         for key in keys {
             let Some(parent_columns) = usable(connection, key)? else {
                 self.unusable.insert(format!("`{table}` {key}"));
+                let between = (table.to_ascii_lowercase(), key.parent.to_ascii_lowercase());
+                self.unusable_between.insert(between);
                 continue;
             };
             let columns = |alias: &str, names: &[String]| -> Vec<String> {
@@ -145,6 +149,11 @@ impl Census {
         let mut words = Vec::new();
         let mut rows = 0;
         for (violation, count) in &self.counts {
+            // A key that could not be used before held nobody to anything.
+            let between = (violation.child.clone(), violation.parent.clone());
+            if before.unusable_between.contains(&between) {
+                continue;
+            }
             let new = count.saturating_sub(known.get(violation).copied().unwrap_or(0));
             if new > 0 {
                 rows += new;

@@ -27,12 +27,18 @@ impl Column {
     /// Whether the two mean the same, whatever the case of letters.
     fn matches(&self, other: &Self) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
-            && self.declared_type.eq_ignore_ascii_case(&other.declared_type)
+            && bare(&self.declared_type) == bare(&other.declared_type)
             && self.not_null == other.not_null
-            && self.default.as_deref().map(sql::fold) == other.default.as_deref().map(sql::fold)
+            && self.default.as_deref().map(sql::canonical)
+                == other.default.as_deref().map(sql::canonical)
             && self.primary_key == other.primary_key
             && self.hidden == other.hidden
     }
+}
+
+/// A type without its blanks and its case.
+fn bare(declared_type: &str) -> String {
+    declared_type.split_whitespace().collect::<String>().to_ascii_lowercase()
 }
 
 /// The definition without the name: `TEXT NOT NULL DEFAULT 'x'`.
@@ -648,8 +654,7 @@ impl Object {
             missing.push(format!("`{name}` is a {}, not a {kind}", is.kind));
             return;
         }
-        let same_text =
-            is.sql == self.sql || sql::fold(&is.sql).eq_ignore_ascii_case(&sql::fold(&self.sql));
+        let same_text = is.sql == self.sql || sql::canonical(&is.sql) == sql::canonical(&self.sql);
         if same_text && is.table.eq_ignore_ascii_case(&self.table) {
             return;
         }

@@ -95,6 +95,17 @@ impl Blocks<'_> {
 /// Reads the blocks of `text`.
 pub(crate) fn read<'a>(text: &Piece<'a>) -> Blocks<'a> {
     let mut reader = Reader::default();
+    let lone = |at: &usize| text.text().as_bytes().get(at + 1) != Some(&b'\n');
+    if let Some(at) = text.text().match_indices('\r').map(|(at, _)| at).find(lone) {
+        reader.found.problems.push(
+            Problem::new(
+                Rule::CarriageReturn,
+                text.span(at..at + 1),
+                "a carriage return without a line feed: to SQLite the line goes on",
+            )
+            .help("save the document with one kind of line ends, LF or CRLF"),
+        );
+    }
     reader.document(text, Around::Document);
     reader.finish()
 }
@@ -178,6 +189,18 @@ impl<'a> Reader<'a> {
         while let Some(at) = parent.filter(|at| self.found.sections[*at].level >= level) {
             parent = self.found.sections[at].parent;
         }
+        let lower = title.to_lowercase();
+        let almost = lower.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"));
+        if almost && !is_planned(title) && tag::heading_pair(title).is_some() {
+            self.found.problems.push(
+                Problem::new(
+                    Rule::MalformedPlanned,
+                    span.clone(),
+                    "is this migration planned? what says so is `(Planned)` and nothing else",
+                )
+                .help("write `(Planned)`, and what there is to add behind it; or use another word"),
+            );
+        }
         self.section = Some(self.found.sections.len());
         self.found.sections.push(Section {
             level,
@@ -185,7 +208,7 @@ impl<'a> Reader<'a> {
             title: title.trim().to_owned(),
             span,
             binding: tag::heading_pair(title),
-            planned: title.to_lowercase().contains("(planned)"),
+            planned: is_planned(title),
             date: None,
             description: None,
             used: false,
@@ -209,6 +232,7 @@ impl<'a> Reader<'a> {
             }
             return;
         }
+        self.planned_prose(text, (line, range.clone()));
         if place == Around::Document && self.tag_outside(text, range) {
             self.in_description = false;
         } else if self.in_description && !line.is_empty() && !line.starts_with(['-', '*', '#']) {
@@ -223,10 +247,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What was meant to be a planned heading and is none would not hold anything back.
+    fn planned_prose(&mut self, text: &Piece<'a>, (line, range): (&str, Range<usize>)) {
+        let heading_like = line.starts_with(['#', '*', '_', '<']);
+        if heading_like && is_planned(line) && tag::heading_pair(line).is_some() {
+            self.found.problems.push(
+                Problem::new(
+                    Rule::MalformedPlanned,
+                    text.span(trimmed(text.text(), range)),
+                    "this says `(Planned)` and is not a heading, so it plans nothing",
+                )
+                .help("a heading is one or more `#`, a blank, and its text, on a line of its own"),
+            );
+        }
+    }
+
     /// Reports a line that is a tag, or has every mark of one, and stands in no code block.
     fn tag_outside(&mut self, text: &Piece<'a>, range: Range<usize>) -> bool {
         let line = text.text()[range.clone()].trim_start_matches([' ', '\t', '>']).trim_end();
-        let listed = |c: char| c.is_ascii_digit() || " \t>-*+.)".contains(c);
+        let listed = |c: char| c.is_ascii_digit() || " \t>-*+.)#|–—".contains(c);
         let bare = line.trim_start_matches(listed);
         let found = match (line.starts_with("--"), bare.starts_with('[')) {
             (true, _) => tag::read(line),
@@ -274,6 +313,8 @@ impl<'a> Reader<'a> {
 
     fn code(&mut self, label: &str, content: &Piece<'a>, fence: Range<usize>, around: Around) {
         match label {
+            // Four marks around a template are there on purpose.
+            "" if is_template(content, &fence) => {}
             "" if around == Around::Document && is_stray(content.text()) => {
                 self.stray_fence(content, fence);
             }
@@ -303,9 +344,7 @@ impl<'a> Reader<'a> {
             // is taken for one.
             for line in lines(text, 0..text.len()) {
                 if let Some((level, title)) = atx_heading(&text[line.clone()]) {
-                    let says = tag::heading_pair(title).is_some()
-                        || title.to_lowercase().contains("(planned)");
-                    if says {
+                    if tag::heading_pair(title).is_some() || is_planned(title) {
                         self.heading(level, title, content.span(trimmed(text, line)));
                     }
                 }
@@ -427,7 +466,20 @@ impl<'a> Reader<'a> {
                     }
                 },
                 None if template.is_some() || state.broken => {}
-                None if outside == Outside::Prose => self.stray_prose(content, line.clone()),
+                None if outside == Outside::Prose => {
+                    next = self.stray_prose(content, line.clone());
+                }
+                None if tag::mention(&text[line.clone()]).is_some() => {
+                    holds_tags = true;
+                    state.broken = true;
+                    self.use_heading();
+                    if let Some(TagLine::Malformed { rule, message, help, .. }) =
+                        tag::mention(&text[line.clone()])
+                    {
+                        let problem = Problem::new(rule, content.span(span), message);
+                        self.found.problems.push(problem.help(help));
+                    }
+                }
                 None => {
                     let line = &text[line.clone()];
                     let code = match comment {
@@ -508,13 +560,27 @@ impl<'a> Reader<'a> {
     }
 
     /// A line outside the tags of a stray fence that holds no fences of its own.
-    fn stray_prose(&mut self, content: &Piece<'a>, line: Range<usize>) {
-        match atx_heading(&content.text()[line.clone()]) {
+    /// Returns where the next line begins.
+    fn stray_prose(&mut self, content: &Piece<'a>, line: Range<usize>) -> usize {
+        let text = content.text();
+        let below = line.end..line_end(text, line.end);
+        let rule = text[below.clone()].trim();
+        let underlined = !text[line.clone()].trim().is_empty()
+            && !rule.is_empty()
+            && (rule.bytes().all(|byte| byte == b'=') || rule.bytes().all(|byte| byte == b'-'));
+        match atx_heading(&text[line.clone()]) {
             Some((level, title)) => {
-                self.heading(level, title, content.span(trimmed(content.text(), line)));
+                self.heading(level, title, content.span(trimmed(text, line.clone())))
             }
-            None => self.prose_line(content, line, Around::StrayFence),
+            None if underlined => {
+                let level = if rule.starts_with('=') { 1 } else { 2 };
+                let title = text[line.clone()].trim();
+                self.heading(level, title, content.span(trimmed(text, line)));
+                return below.end;
+            }
+            None => self.prose_line(content, line.clone(), Around::StrayFence),
         }
+        line.end
     }
 
     fn block(&mut self, content: &Piece<'a>, open: Open, end: usize) {
@@ -817,6 +883,24 @@ fn is_stray(text: &str) -> bool {
 fn is_fence_line(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("```") || line.starts_with("~~~")
+}
+
+/// Whether a code block is a template for readers: fenced longer than what it holds, without a
+/// tag that means anything.
+fn is_template(content: &Piece<'_>, fence: &Range<usize>) -> bool {
+    let marks = fence.len() >= 4 && fence.start < content.offset(0);
+    marks
+        && is_stray(content.text())
+        && first_tag(content.text(), 0..content.text().len()).is_none()
+}
+
+/// Whether a heading makes what stands under it a plan.
+fn is_planned(title: &str) -> bool {
+    let lower = title.to_lowercase();
+    lower
+        .split('(')
+        .skip(1)
+        .any(|rest| rest.split_once(')').is_some_and(|(word, _)| word.trim() == "planned"))
 }
 
 fn atx_heading(line: &str) -> Option<(u8, &str)> {

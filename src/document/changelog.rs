@@ -1,7 +1,7 @@
 //! The order of migrations: one chain of versions, with baselines that lead onto it and reverse
 //! blocks beside it. Whatever does not fit on the chain is a problem that names its lines.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -581,8 +581,8 @@ fn gaps(
     problems: &mut Vec<Problem>,
 ) {
     // Of a run of unreachable migrations only the first lacks something.
-    let ends: Vec<&Point> = remaining.values().map(|migration| &migration.to).collect();
-    for migration in remaining.values().filter(|migration| !ends.contains(&&migration.from)) {
+    let ends: HashSet<&Point> = remaining.values().map(|migration| &migration.to).collect();
+    for migration in remaining.values().filter(|migration| !ends.contains(&migration.from)) {
         let problem = Problem::new(
             Rule::Gap,
             migration.span.clone(),

@@ -65,6 +65,10 @@ rules! {
     NoMigrations = "no-migrations", Error;
     /// A line looks like a tag and is not one.
     MalformedTag = "malformed-tag", Error;
+    /// A heading that almost says `(Planned)`.
+    MalformedPlanned = "malformed-planned", Error;
+    /// A carriage return that ends no line.
+    CarriageReturn = "carriage-return", Error;
     /// A tag stands outside any code block.
     TagOutsideCode = "tag-outside-code", Error;
     /// A block stands in a code block labelled with another language.

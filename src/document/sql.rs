@@ -61,7 +61,11 @@ fn token(bytes: &[u8], at: usize) -> Option<Token> {
         }
         // A byte order mark is white space to SQLite.
         [0xEF, 0xBB, 0xBF, ..] => (Kind::Blank, 3),
-        [byte, ..] if is_blank(*byte) => (Kind::Blank, count(rest, is_blank)),
+        // To the end of the line at most: who asks line by line shall not read on each time.
+        [byte, ..] if is_blank(*byte) => {
+            let blanks = count(rest, |byte| is_blank(byte) && byte != b'\n');
+            (Kind::Blank, blanks + usize::from(rest.get(blanks) == Some(&b'\n')))
+        }
         [byte, ..] if is_word(*byte) => (Kind::Word, count(rest, is_word)),
         _ => (Kind::Symbol, 1),
     };
@@ -87,7 +91,7 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
 }
 
-fn count(bytes: &[u8], test: fn(u8) -> bool) -> usize {
+fn count(bytes: &[u8], test: impl Fn(u8) -> bool) -> usize {
     bytes.iter().take_while(|byte| test(**byte)).count()
 }
 
@@ -183,6 +187,21 @@ pub(crate) fn fold(text: &str) -> String {
         previous = Some(token);
     }
     folded
+}
+
+/// The same with names and keywords in one case: what two spellings of one definition share.
+pub(crate) fn canonical(text: &str) -> String {
+    let folded = fold(text);
+    let mut out = String::with_capacity(folded.len());
+    for token in tokens(&folded, 0) {
+        let piece = &folded[token.range];
+        if token.kind == Kind::Quoted {
+            out.push_str(piece);
+        } else {
+            out.push_str(&piece.to_ascii_lowercase());
+        }
+    }
+    out
 }
 
 /// `name` as SQLite reads it whatever it holds.

@@ -175,6 +175,10 @@ pattern!(
 );
 pattern!(ARROW, r"→|⇒|⟶|➔|➜|[-–—=~]+>|\s>\s|(?i)\sto\s");
 pattern!(VERSION_LIKE, r"(?i)\bv?\d[0-9A-Za-z.+-]*|\bbaseline\b");
+pattern!(
+    MENTION,
+    r"(?i)\b(?:system|user)\s*:\s*(?:v?\d+(?:\.[0-9A-Za-z+-]+)+?|baseline)\s*(?:→|->|=>)\s*(?:v?\d+(?:\.[0-9A-Za-z+-]+)+|baseline)"
+);
 pattern!(FULL_VERSION, r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]*[0-9A-Za-z])?");
 pattern!(
     HEADING_PAIR,
@@ -186,7 +190,7 @@ pattern!(
 pub(crate) fn read(line: &str) -> Option<TagLine> {
     // Nearly every line ends here: the patterns see candidates only.
     let body = line.trim_start_matches(is_mark);
-    let marked = body.len() < line.trim_start().len();
+    let marked = MARKS.iter().any(|mark| line.trim_start_matches(is_blank).starts_with(mark));
     if !(body.starts_with(OPENING) || marked) {
         return None;
     }
@@ -222,8 +226,30 @@ fn inside(body: &str) -> &str {
     }
 }
 
+/// What begins a comment, here or in another language.
+const MARKS: [&str; 6] = ["--", "–", "—", "#", "//", "/*"];
+
+/// Blanks, those that nobody sees among them.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+}
+
 fn is_mark(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '-' | '–' | '—' | '#' | '/' | '*' | ';')
+    is_blank(c) || matches!(c, '-' | '–' | '—' | '#' | '/' | '*' | ';')
+}
+
+/// A line that holds the heart of a tag, a scope and two versions, whatever stands around it.
+/// For lines that are no SQL: comments, and what stands outside any block.
+pub(crate) fn mention(line: &str) -> Option<TagLine> {
+    let found = MENTION.find(&line[..line.floor_char_boundary(400)])?;
+    Some(TagLine::Malformed {
+        rule: Rule::MalformedTag,
+        message: "this holds a tag and is not one".to_owned(),
+        help: nearest(
+            line[found.start()..].trim_end().trim_end_matches(|c: char| !c.is_ascii_alphanumeric()),
+        ),
+        at: Some(found.range()),
+    })
 }
 
 /// A version of a tag that is none.
@@ -236,7 +262,8 @@ struct Wrong {
 
 fn migration(scope: Scope, from: &str, to: &str) -> Result<Tag, Wrong> {
     let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
-    if !has_digit(from) && !has_digit(to) && from != "baseline" && to != "baseline" {
+    let baseline = |text: &str| text.eq_ignore_ascii_case("baseline");
+    if !has_digit(from) && !has_digit(to) && !baseline(from) && !baseline(to) {
         return Ok(Tag::Placeholder { scope, from: from.to_owned(), to: to.to_owned() });
     }
     Ok(Tag::Migration { scope, from: point(from, "from")?, to: point(to, "to")? })
@@ -275,20 +302,24 @@ fn not_a_version(text: &str, error: &semver::Error) -> String {
 /// Judges a line that is no tag by what a tag is made of: a bracket, a scope, an arrow between
 /// versions, an edge. Two or three of them in one bracket are no accident.
 fn look_alike(line: &str, body: &str, marked: bool) -> Option<TagLine> {
-    let bracketed = body.starts_with(OPENING);
     let inner = inside(body);
     let (first, last) = ends(inner);
     let scope = scope_like(first);
     let arrow = ARROW.is_match(inner);
     let edge = edge_like(last);
     let versions = VERSION_LIKE.find_iter(inner).count();
-    let looks = if bracketed {
-        (scope.is_some() && (edge.is_some() || arrow)) || (arrow && edge.is_some() && versions > 0)
-    } else {
-        marked && scope.is_some() && arrow && edge.is_some() && versions > 0
+    let whole = scope.is_some() && arrow && edge.is_some() && versions > 0;
+    // SQL may begin a line with a bracket; a comment seldom does.
+    let looks = match (marked, body.starts_with('[')) {
+        (true, true) => {
+            (scope.is_some() && (edge.is_some() || arrow))
+                || (arrow && edge.is_some() && versions > 0)
+        }
+        (true, false) => whole,
+        (false, _) => whole && inner.contains(':'),
     };
     if !looks {
-        return None;
+        return if marked { mention(line) } else { None };
     }
     let part = |part: &str| {
         let start = line.len() - body.len() + body.find(inner)?;
@@ -566,7 +597,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        for pattern in [&STRICT, &ARROW, &VERSION_LIKE, &FULL_VERSION, &HEADING_PAIR] {
+        for pattern in [&STRICT, &MENTION, &ARROW, &VERSION_LIKE, &FULL_VERSION, &HEADING_PAIR] {
             assert!(!pattern.as_str().is_empty());
         }
     }
