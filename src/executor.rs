@@ -215,7 +215,7 @@ impl<'c, 'a> Ready<'c, 'a> {
                 continue;
             };
             touched.extend(script.touched.iter().cloned());
-            renames.extend(script.renames.iter().cloned());
+            renames.extend(script.deeds.renames.iter().cloned());
             let chain = migration
                 .to
                 .version()

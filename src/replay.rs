@@ -17,7 +17,7 @@ use crate::database::guard::{Guard, Seen};
 use crate::database::history;
 use crate::database::message;
 use crate::database::order::{ColumnChange, Script, Statement};
-use crate::database::schema::{self, Churn, Effects, Schema, Table, Tracked};
+use crate::database::schema::{self, Churn, Deeds, Effects, Schema, Table, Tracked};
 use crate::document::changelog::{Changelog, Migration, StepId};
 use crate::document::problem::{Problem, Rule, Severity};
 use crate::document::source::Piece;
@@ -186,8 +186,14 @@ impl<'a> Replay<'a> {
         };
         self.follow(&mut after, scope, steps.iter().copied());
         let scripts = steps.iter().filter_map(|id| self.script(scope, *id));
+        let mut deeds = Deeds::default();
+        for script in scripts.clone() {
+            deeds.renames.extend(script.deeds.renames.iter().cloned());
+            deeds.renamed_columns.extend(script.deeds.renamed_columns.iter().cloned());
+            deeds.made.extend(script.deeds.made.iter().cloned());
+        }
         let rebuilt = scripts.flat_map(|script| &script.rebuilt);
-        Effects::between(&before, &after).with_rebuilt(rebuilt, &after)
+        Effects::of(&deeds, &before, &after).with_rebuilt(rebuilt, &after)
     }
 }
 
@@ -366,12 +372,13 @@ impl Scratch {
         };
         if let Some(table) = seen.dropped {
             // A table renamed out of the way is known by its first name.
-            let back = script.renames.iter().rev();
+            let back = script.deeds.renames.iter().rev();
             dropped.push(
                 back.fold(table, |name, (from, to)| if *to == name { from.clone() } else { name }),
             );
         }
         script.touched.extend(seen.written);
+        script.deeds.made.extend(seen.made);
         script.leaves_state |= seen.temporary || seen.pragma;
         script.statements.push(Statement { sql: piece, column });
         Ok((end, verdict))
@@ -396,7 +403,7 @@ impl Scratch {
         let lower = table.to_ascii_lowercase();
         if seen.renames_table {
             let new = self.table_names()?.into_iter().find(|name| !names.contains(name));
-            script.renames.extend(new.map(|new| (lower.clone(), new)));
+            script.deeds.renames.extend(new.map(|new| (lower.clone(), new)));
             script.touched.insert(lower);
             return Ok(None);
         }
@@ -414,7 +421,11 @@ impl Scratch {
             (None, Some(column)) => {
                 Ok(Some(ColumnChange::Dropped { table, column: column.name.clone() }))
             }
-            _ => {
+            (added, _) => {
+                if let Some(column) = added {
+                    let column = column.name.to_ascii_lowercase();
+                    script.deeds.renamed_columns.push((lower.clone(), column));
+                }
                 script.touched.insert(lower);
                 Ok(None)
             }

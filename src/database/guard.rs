@@ -59,6 +59,8 @@ pub(crate) struct Seen {
     pub(crate) renames_table: bool,
     /// The ordinary table that a `DROP TABLE` names, in lower case.
     pub(crate) dropped: Option<String>,
+    /// Indexes, views and triggers that it makes, in lower case.
+    pub(crate) made: BTreeSet<String>,
     /// Tables whose rows are inserted, updated or deleted, or that are dropped.
     pub(crate) written: BTreeSet<String>,
     pub(crate) temporary: bool,
@@ -137,11 +139,13 @@ impl Seen {
         use AuthAction as A;
         let created = |seen: &mut Self| seen.churn = seen.churn.max(Churn::Created);
         match context.action {
-            A::CreateTable { .. }
-            | A::CreateIndex { .. }
-            | A::CreateTrigger { .. }
-            | A::CreateView { .. }
-            | A::CreateVtable { .. } => created(self),
+            A::CreateTable { .. } | A::CreateVtable { .. } => created(self),
+            A::CreateIndex { index_name: name, .. }
+            | A::CreateTrigger { trigger_name: name, .. }
+            | A::CreateView { view_name: name } => {
+                created(self);
+                self.made.insert(name.to_ascii_lowercase());
+            }
             A::CreateTempTable { .. }
             | A::CreateTempIndex { .. }
             | A::CreateTempTrigger { .. }

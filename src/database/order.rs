@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::history::{Applied, Entry};
-use super::schema::{Change, ColumnDefinition, Effects};
+use super::schema::{Change, ColumnDefinition, Deeds, Effects};
 use crate::document::problem::Rule;
 use crate::document::source::Piece;
 use crate::document::tag::Scope;
@@ -39,8 +39,8 @@ pub(crate) struct Script<'a> {
     pub(crate) statements: Vec<Statement<'a>>,
     /// Tables, in lower case, whose rows or keys a statement may have changed.
     pub(crate) touched: BTreeSet<String>,
-    /// Tables renamed, old and new name in lower case, in order.
-    pub(crate) renames: Vec<(String, String)>,
+    /// What it renames and makes.
+    pub(crate) deeds: Deeds,
     /// Whether connection state that outlives a block has to be put back.
     pub(crate) leaves_state: bool,
     /// Tables that it drops and makes again under their name, as SQLite changes tables.
@@ -55,7 +55,7 @@ pub(crate) struct Script<'a> {
 pub(crate) static NOTHING: Script<'static> = Script {
     statements: Vec::new(),
     touched: BTreeSet::new(),
-    renames: Vec::new(),
+    deeds: Deeds { renames: Vec::new(), renamed_columns: Vec::new(), made: BTreeSet::new() },
     leaves_state: false,
     rebuilt: Vec::new(),
     allowed: Vec::new(),

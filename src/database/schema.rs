@@ -2,7 +2,7 @@
 //! foreign keys, indexes, triggers and views. The difference between two schemas is the *effects*
 //! that migrations must have had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -468,9 +468,78 @@ pub(crate) struct Effects {
     gained: Vec<(Arc<Object>, Vec<String>)>,
     /// Columns that a table lost.
     lost: Vec<(String, String)>,
+    /// Columns that must be there, however they are declared.
+    named: Vec<(String, String)>,
+}
+
+/// What a run renames, and what it makes; the rest of a difference SQLite rewrote to fit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Deeds {
+    /// Tables renamed, old and new name in lower case, in order.
+    pub(crate) renames: Vec<(String, String)>,
+    /// Columns under their new names, each with its table as it was called then.
+    pub(crate) renamed_columns: Vec<(String, String)>,
+    /// Indexes, views and triggers that statements made, in lower case.
+    pub(crate) made: BTreeSet<String>,
+}
+
+impl Deeds {
+    /// The name that a table had before.
+    fn first_name(&self, name: &str) -> String {
+        let back = self.renames.iter().rev();
+        back.fold(name.to_owned(), |name, (from, to)| if *to == name { from.clone() } else { name })
+    }
 }
 
 impl Effects {
+    /// The difference from one schema to another, by deeds that may have renamed things: what was
+    /// only rewritten on the way may have been different before, and is nobody's effect.
+    pub(crate) fn of(deeds: &Deeds, before: &Schema, after: &Schema) -> Self {
+        // Every renamed table is looked at as if it had had its new name before.
+        let mut old = before.clone();
+        for (key, object) in after.iter().filter(|(_, object)| object.kind == Kind::Table) {
+            let first = Key { trigger: false, name: deeds.first_name(&key.name) };
+            if first != *key
+                && let Some(table) = old.remove(&first)
+            {
+                let renamed = Object { name: object.name.clone(), ..Object::clone(&table) };
+                old.insert(key.clone(), Arc::new(renamed));
+            }
+        }
+        let mut effects = Self::between(&old, after);
+        effects.present.retain(|object| {
+            object.kind == Kind::Table
+                || deeds.made.contains(&object.name.to_ascii_lowercase())
+                || !old.contains_key(&object.key())
+        });
+        // Of a column that got a new name only the name is an effect.
+        for (table, names) in &mut effects.gained {
+            let renamed = |name: &String| {
+                let name = name.to_ascii_lowercase();
+                deeds.renamed_columns.iter().any(|(of, column)| {
+                    *column == name && *of == deeds.first_name(&table.name.to_ascii_lowercase())
+                        || *column == name && of.eq_ignore_ascii_case(&table.name)
+                })
+            };
+            let (named, gained) = std::mem::take(names).into_iter().partition(renamed);
+            *names = gained;
+            effects.named.extend(Vec::into_iter(named).map(|column| (table.name.clone(), column)));
+        }
+        // A renamed table is there under its new name, whatever its columns are.
+        for (key, object) in after.iter().filter(|(_, object)| object.kind == Kind::Table) {
+            if deeds.renames.iter().any(|(_, to)| *to == key.name) {
+                effects.gained.push((object.clone(), Vec::new()));
+            }
+        }
+        for (from, _) in &deeds.renames {
+            let key = Key { trigger: false, name: from.clone() };
+            if let Some(object) = before.get(&key).filter(|_| !after.contains_key(&key)) {
+                effects.absent.push((key, object.kind, object.name.clone()));
+            }
+        }
+        effects
+    }
+
     /// The difference from one schema to another.
     pub(crate) fn between(before: &Schema, after: &Schema) -> Self {
         let mut effects = Self::default();
@@ -542,7 +611,7 @@ impl Effects {
                 *is = is.clone().complete(connection)?;
             }
         }
-        for (table, _) in &self.lost {
+        for (table, _) in self.lost.iter().chain(&self.named) {
             if let Some(is) = found.get_mut(&Key::new(Kind::Table, table)) {
                 *is = is.clone().complete(connection)?;
             }
@@ -565,6 +634,10 @@ impl Effects {
                 continue;
             }
             let none = Table::default();
+            if is.is_none() {
+                missing.push(format!("table `{}` is missing", table.name));
+                continue;
+            }
             for name in names {
                 compare_column(table, name, is.map_or(&none, |is| &is.structure), &mut missing);
             }
@@ -572,6 +645,12 @@ impl Effects {
         for (key, kind, name) in &self.absent {
             if find(key).is_some() {
                 missing.push(format!("{kind} `{name}` is still there"));
+            }
+        }
+        for (table, column) in &self.named {
+            let is = find(&Key::new(Kind::Table, table));
+            if !is.is_some_and(|is| is.structure.column(column).is_some()) {
+                missing.push(format!("column `{table}.{column}` is missing"));
             }
         }
         for (table, column) in &self.lost {
@@ -621,6 +700,7 @@ impl Effects {
             && self.absent.is_empty()
             && self.gained.is_empty()
             && self.lost.is_empty()
+            && self.named.is_empty()
     }
 }
 
