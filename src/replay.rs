@@ -314,6 +314,13 @@ impl Scratch {
         };
         self.guard.lower();
         drop(prepared);
+        let result = match result {
+            // SQLite rolls an interrupted write's transaction back; no block is to blame.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                return Err(error);
+            }
+            result => result,
+        };
         if self.connection.is_autocommit() {
             let problem = ended(&piece, result.err().as_ref());
             self.connection.execute_batch("BEGIN")?;
@@ -327,9 +334,6 @@ impl Scratch {
                     && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
             {
                 Verdict::Refused(constraint(&piece, &error))
-            }
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                return Err(error);
             }
             Err(error) => return Ok((end, self.failure(&piece, &error))),
         };

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::foreign_keys::Census;
 use super::guard::Guard;
@@ -121,6 +121,20 @@ impl Run<'_> {
         let migration = migration.to_owned();
         if self.connection.is_autocommit() {
             let (message, span) = match result {
+                // SQLite's own rollback, for which the statement is not to blame.
+                Err(error)
+                    if matches!(
+                        error.sqlite_error_code(),
+                        Some(
+                            ErrorCode::OperationInterrupted
+                                | ErrorCode::DiskFull
+                                | ErrorCode::SystemIoFailure
+                                | ErrorCode::OutOfMemory
+                        )
+                    ) =>
+                {
+                    return Err(error.into());
+                }
                 Err(error) => (message(&error), error_span(&statement.sql, &error)),
                 Ok(()) => ("it committed".to_owned(), whole_span(&statement.sql)),
             };
