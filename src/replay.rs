@@ -288,6 +288,12 @@ impl Scratch {
             return Ok((end, Verdict::Refused(parameter(&piece))));
         }
         let seen = self.guard.seen();
+        if (seen.churn != Churn::None || seen.temporary)
+            && let Some(problem) = own_name(&piece)
+        {
+            self.guard.lower();
+            return Ok((end, Verdict::Refused(problem)));
+        }
         let altered = match &seen.altered {
             Some(table) => {
                 self.guard.lower();
@@ -460,6 +466,21 @@ fn split<'c>(
 /// The text begins with something that is neither blank nor comment, so there is a statement.
 fn found(statement: Option<rusqlite::Statement<'_>>) -> rusqlite::Result<rusqlite::Statement<'_>> {
     statement.ok_or(rusqlite::Error::InvalidQuery)
+}
+
+/// A view or a trigger names tatmig's record and does nothing to it yet, and the guard is not told
+/// what a table is renamed to; so what makes or changes an object is read for such names.
+fn own_name(piece: &Piece<'_>) -> Option<Problem> {
+    let text = piece.text();
+    let name =
+        |token: &sql::Token| text[token.range.clone()].trim_matches(['"', '\'', '`', '[', ']']);
+    let token = sql::tokens(text, 0).find(|token| {
+        matches!(token.kind, sql::Kind::Word | sql::Kind::Quoted) && schema::is_own(name(token))
+    })?;
+    let message =
+        format!("`{}` is tatmig's own record: no block may read or change it", name(&token));
+    let span = piece.span(token.range);
+    Some(Problem::new(Rule::RefusedStatement, span, message).help("remove the statement"))
 }
 
 fn parameter(piece: &Piece<'_>) -> Problem {

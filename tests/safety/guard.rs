@@ -123,6 +123,12 @@ fn no_block_touches_tatmigs_own_record() {
         "ALTER TABLE _tatmig_migrations RENAME TO own;",
         "CREATE INDEX own ON _tatmig_migrations (event);",
         "CREATE TRIGGER own AFTER INSERT ON _tatmig_migrations BEGIN SELECT 1; END;",
+        "CREATE TRIGGER own AFTER INSERT ON notes BEGIN DELETE FROM _tatmig_migrations; END;",
+        "CREATE TRIGGER own AFTER DELETE ON notes BEGIN SELECT * FROM [_Tatmig_Migrations]; END;",
+        "CREATE VIEW own AS SELECT * FROM \"_tatmig_migrations\";",
+        "CREATE TEMP VIEW own AS SELECT * FROM _tatmig_migrations;",
+        "CREATE TABLE own (x REFERENCES _tatmig_migrations (id));",
+        "ALTER TABLE notes RENAME TO _tatmig_sources;",
         "CREATE TABLE _tatmig_other (x);",
         "CREATE VIEW _tatmig_view AS SELECT 1;",
     ] {
