@@ -61,8 +61,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "TATMIG_CONFIG", value_name = "PATH", hide_env = true)]
     config: Option<PathBuf>,
     /// Open user databases that are symbolic links
-    #[arg(long, global = true, env = "TATMIG_FOLLOW_SYMLINKS", value_parser = BoolishValueParser::new(), hide_env = true)]
-    follow_symlinks: bool,
+    #[arg(long, global = true, env = "TATMIG_FOLLOW_SYMLINKS", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
+    follow_symlinks: Option<bool>,
     /// Say nothing but errors
     #[arg(short, long, global = true, env = "TATMIG_QUIET", value_parser = BoolishValueParser::new(), hide_env = true)]
     quiet: bool,
@@ -73,8 +73,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "TATMIG_COLOR", value_name = "WHEN", hide_env = true)]
     color: Option<When>,
     /// Print one JSON document
-    #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env = true)]
-    json: bool,
+    #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
+    json: Option<bool>,
 }
 
 /// When to use colours.
@@ -285,10 +285,9 @@ impl Settings {
         let path = |flag: &Option<PathBuf>, key: Option<PathBuf>, default: &str| {
             flag.clone().or(key).unwrap_or_else(|| PathBuf::from(default))
         };
-        let links = if global.follow_symlinks || keys.follow_symlinks == Some(true) {
-            Links::Follow
-        } else {
-            Links::Refuse
+        let links = match global.follow_symlinks.or(keys.follow_symlinks) {
+            Some(true) => Links::Follow,
+            Some(false) | None => Links::Refuse,
         };
         let volume = match (global.quiet, global.verbose, keys.quiet, keys.verbose) {
             (true, ..) => Volume::Quiet,
@@ -297,7 +296,7 @@ impl Settings {
             (.., Some(true)) => Volume::Verbose,
             _ => Volume::Normal,
         };
-        let json = global.json || keys.json == Some(true);
+        let json = global.json.or(keys.json).unwrap_or_default();
         let busy_timeout = keys.busy_timeout.unwrap_or(10.0);
         Ok(Self {
             file: path(&global.file, keys.file, "MIGRATIONS.md"),

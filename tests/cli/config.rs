@@ -121,6 +121,9 @@ fn an_absolute_path_stays_absolute() {
 fn quiet_verbose_and_json() {
     let fleet = fleet().config("json = true");
     fleet.run(["status"]).status(0).json();
+    let fleet = fleet.env("TATMIG_JSON", "false");
+    fleet.run(["status"]).status(0).stdout_contains("head is 1.0.0");
+    fleet.run(["status", "--json"]).status(0).json();
     let fleet = fleet.config("quiet = true");
     fleet.run(["status"]).status(0).stdout("");
     fleet.run(["status", "-v"]).status(0).stdout_contains("ann");
@@ -155,4 +158,18 @@ fn the_number_of_jobs_and_the_busy_timeout_of_the_file_are_heeded() {
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("busy");
     let fleet = fleet.env("TATMIG_BUSY_TIMEOUT", "3600");
     fleet.run(["upgrade", "--all-users", "--busy-timeout", "0"]).status(1).stderr_contains("busy");
+}
+
+#[cfg(unix)]
+#[test]
+fn following_links_is_permitted_by_the_nearest_word() {
+    let fleet = Fleet::of(&[("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);")]);
+    let fleet = fleet.make("elsewhere.db", "");
+    std::os::unix::fs::symlink("elsewhere.db", fleet.path("ann_longterm.db")).unwrap();
+    fleet.run(["status"]).status(1);
+    let fleet = fleet.config("follow_symlinks = true");
+    fleet.run(["status"]).status(0);
+    let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "no");
+    fleet.run(["status"]).status(1);
+    fleet.run(["status", "--follow-symlinks"]).status(0);
 }
