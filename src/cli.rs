@@ -61,20 +61,30 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "TATMIG_CONFIG", value_name = "PATH", hide_env = true)]
     config: Option<PathBuf>,
     /// Open user databases that are symbolic links
-    #[arg(long, global = true, env = "TATMIG_FOLLOW_SYMLINKS", value_parser = BoolishValueParser::new(), hide_env = true)]
-    follow_symlinks: bool,
+    #[arg(long, global = true, env = "TATMIG_FOLLOW_SYMLINKS", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
+    follow_symlinks: Option<bool>,
     /// Say nothing but errors
-    #[arg(short, long, global = true, env = "TATMIG_QUIET", value_parser = BoolishValueParser::new(), hide_env = true)]
-    quiet: bool,
+    #[arg(short, long, global = true, env = "TATMIG_QUIET", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
+    quiet: Option<bool>,
     /// Name every database
-    #[arg(short, long, global = true, env = "TATMIG_VERBOSE", value_parser = BoolishValueParser::new(), conflicts_with = "quiet", hide_env = true)]
-    verbose: bool,
+    #[arg(short, long, global = true, env = "TATMIG_VERBOSE", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
+    verbose: Option<bool>,
+    /// How long to wait for a database that another program has locked, in seconds [default: 10]
+    #[arg(long, global = true, env = "TATMIG_BUSY_TIMEOUT", value_name = "SECONDS", value_parser = seconds, hide_env = true)]
+    busy_timeout: Option<Duration>,
     /// When to use colours [default: auto]
     #[arg(long, global = true, env = "TATMIG_COLOR", value_name = "WHEN", hide_env = true)]
     color: Option<When>,
     /// Print one JSON document
-    #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env = true)]
-    json: bool,
+    #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
+    json: Option<bool>,
+}
+
+impl Global {
+    /// The form of the results as far as it was typed.
+    pub(crate) fn json(&self) -> Format {
+        if self.json == Some(true) { Format::Json } else { Format::Text }
+    }
 }
 
 /// When to use colours.
@@ -147,8 +157,6 @@ Examples:
         /// Make this user's database
         #[arg(long = "user", value_name = "NAME")]
         users: Vec<OsString>,
-        #[command(flatten)]
-        wait: Wait,
     },
     /// Record a version without running or looking at anything
     #[command(after_help = "\
@@ -160,8 +168,6 @@ Examples:
         version: String,
         #[command(flatten)]
         users: Users,
-        #[command(flatten)]
-        wait: Wait,
     },
     /// Find the version of databases without a record from their schema, and record it
     #[command(after_help = "\
@@ -178,8 +184,6 @@ the document makes.")]
         at: Option<String>,
         #[command(flatten)]
         users: Users,
-        #[command(flatten)]
-        wait: Wait,
     },
     /// Run a seed block, `[user:seed:NAME:start]`, in a transaction; it has no version
     #[command(after_help = "\
@@ -192,8 +196,6 @@ Examples:
         names: Vec<String>,
         #[command(flatten)]
         users: Users,
-        #[command(flatten)]
-        wait: Wait,
     },
     /// Make a small fleet with data in it, upgrade it, and leave it there to be played with
     #[command(after_help = "\
@@ -226,13 +228,6 @@ impl Users {
     }
 }
 
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Wait {
-    /// How long to wait for a database that another program has locked, in seconds [default: 10]
-    #[arg(long, value_name = "SECONDS", env = "TATMIG_BUSY_TIMEOUT", hide_env = true, value_parser = seconds)]
-    busy_timeout: Option<Duration>,
-}
-
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
 pub(crate) struct Upgrade {
@@ -262,8 +257,6 @@ pub(crate) struct Upgrade {
     /// Migrate this many users first, and go on only if all of them succeed
     #[arg(long, value_name = "N")]
     pub(crate) canary: Option<NonZeroUsize>,
-    #[command(flatten)]
-    pub(crate) wait: Wait,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -313,7 +306,7 @@ pub(crate) struct Settings {
     pub(crate) color: When,
     pub(crate) format: Format,
     jobs: Option<NonZeroUsize>,
-    busy_timeout: Duration,
+    pub(crate) busy_timeout: Duration,
 }
 
 impl Settings {
@@ -328,19 +321,12 @@ impl Settings {
         let path = |flag: &Option<PathBuf>, key: Option<PathBuf>, default: &str| {
             flag.clone().or(key).unwrap_or_else(|| PathBuf::from(default))
         };
-        let links = if global.follow_symlinks || keys.follow_symlinks == Some(true) {
-            Links::Follow
-        } else {
-            Links::Refuse
+        let links = match global.follow_symlinks.or(keys.follow_symlinks) {
+            Some(true) => Links::Follow,
+            Some(false) | None => Links::Refuse,
         };
-        let volume = match (global.quiet, global.verbose, keys.quiet, keys.verbose) {
-            (true, ..) => Volume::Quiet,
-            (_, true, ..) => Volume::Verbose,
-            (.., Some(true), _) => Volume::Quiet,
-            (.., Some(true)) => Volume::Verbose,
-            _ => Volume::Normal,
-        };
-        let json = global.json || keys.json == Some(true);
+        let volume = volume((global.quiet, global.verbose), (keys.quiet, keys.verbose))?;
+        let json = global.json.or(keys.json).unwrap_or_default();
         let busy_timeout = keys.busy_timeout.unwrap_or(10.0);
         Ok(Self {
             file: path(&global.file, keys.file, "MIGRATIONS.md"),
@@ -354,23 +340,37 @@ impl Settings {
             color: global.color.or(keys.color).unwrap_or_default(),
             format: if json { Format::Json } else { Format::Text },
             jobs: keys.jobs,
-            busy_timeout: Duration::try_from_secs_f64(busy_timeout)
-                .with_context(|| format!("`busy_timeout = {busy_timeout}` in tatmig.toml"))?,
+            busy_timeout: match global.busy_timeout {
+                Some(timeout) => timeout,
+                None => Duration::try_from_secs_f64(busy_timeout)
+                    .with_context(|| format!("`busy_timeout = {busy_timeout}` in tatmig.toml"))?,
+            },
         })
     }
 
     pub(crate) fn jobs(&self, upgrade: &Upgrade) -> usize {
         upgrade.jobs.or(self.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get)
     }
+}
 
-    pub(crate) fn busy_timeout(&self, wait: Wait) -> Duration {
-        wait.busy_timeout.unwrap_or(self.busy_timeout)
-    }
-
-    /// For commands that only read: there is no flag, and the file's value holds.
-    pub(crate) fn reading_timeout(&self) -> Duration {
-        self.busy_timeout
-    }
+/// How much is said: a flag goes before a variable, either goes before the file.
+fn volume(
+    (quiet, verbose): (Option<bool>, Option<bool>),
+    (key_quiet, key_verbose): (Option<bool>, Option<bool>),
+) -> anyhow::Result<Volume> {
+    let set = |name| std::env::var_os(name).is_some();
+    let (quiet_typed, verbose_typed) = (!set("TATMIG_QUIET"), !set("TATMIG_VERBOSE"));
+    Ok(match (quiet == Some(true), verbose == Some(true)) {
+        (true, true) if quiet_typed == verbose_typed => {
+            bail!("`--quiet` and `--verbose` ask for opposite things");
+        }
+        (true, true) if quiet_typed => Volume::Quiet,
+        (true, false) => Volume::Quiet,
+        (_, true) => Volume::Verbose,
+        (false, false) if quiet.is_none() && key_quiet == Some(true) => Volume::Quiet,
+        (false, false) if verbose.is_none() && key_verbose == Some(true) => Volume::Verbose,
+        (false, false) => Volume::Normal,
+    })
 }
 
 impl Keys {

@@ -107,11 +107,7 @@ impl Fleet {
                 Selection::None | Selection::All => Ok(fleet),
             };
         }
-        let found = match Listing::read(layout) {
-            // Without users asked for, a missing directory is a fleet without users.
-            Err(FleetError::NoUsersDir(_)) if *selection == Selection::None => return Ok(fleet),
-            listing => listing?,
-        };
+        let found = Listing::read(layout)?;
         fleet.users_found = Some(found.members.len());
         match selection {
             Selection::None => {}

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let signals = Signals::catch();
     let settings = match Settings::resolve(&arguments.global) {
         Ok(settings) => settings,
-        Err(error) => return Report::unconfigured(&error),
+        Err(error) => return Report::unconfigured(&error, arguments.global.json()),
     };
     let report = Report::new(&settings);
     let status = match commands::run(arguments.command, &settings, &report, &signals) {

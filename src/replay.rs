@@ -311,15 +311,17 @@ impl Scratch {
                 return Ok((end, self.failure(&piece, &error)));
             }
         };
-        if let Some(problem) = own_name(&piece) {
-            self.guard.lower();
-            return Ok((end, Verdict::Refused(problem)));
-        }
         if prepared.parameter_count() > 0 {
             self.guard.lower();
             return Ok((end, Verdict::Refused(parameter(&piece))));
         }
         let seen = self.guard.seen();
+        if (seen.churn != Churn::None || seen.temporary)
+            && let Some(problem) = own_name(&piece)
+        {
+            self.guard.lower();
+            return Ok((end, Verdict::Refused(problem)));
+        }
         let altered = match &seen.altered {
             Some(table) => {
                 self.guard.lower();
@@ -346,6 +348,13 @@ impl Scratch {
         };
         self.guard.lower();
         drop(prepared);
+        let result = match result {
+            // SQLite rolls an interrupted write's transaction back; no block is to blame.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                return Err(error);
+            }
+            result => result,
+        };
         if self.connection.is_autocommit() {
             let problem = ended(&piece, result.err().as_ref());
             self.connection.execute_batch("BEGIN")?;
@@ -359,9 +368,6 @@ impl Scratch {
                     && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
             {
                 Verdict::Refused(constraint(&piece, &error))
-            }
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                return Err(error);
             }
             Err(error) => return Ok((end, self.failure(&piece, &error))),
         };

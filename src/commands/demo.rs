@@ -70,7 +70,7 @@ pub(super) fn run(tools: Tools<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
     };
     let changelog = Changelog::parse(DOCUMENT)?;
     let replay = Replay::run(&changelog, &tools.signals.stop())?;
-    let patience = tools.patience(tools.settings.reading_timeout());
+    let patience = tools.patience();
     let baseline = Ready::new(&changelog, &replay, 0);
     let mut members = vec![layout.system()];
     for user in USERS {

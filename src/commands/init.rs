@@ -3,15 +3,15 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use tatmig::{Failure, Member, Patience, Ready, Scope, Verdict};
 
 use super::Tools;
-use crate::cli::Wait;
 use crate::report::{DONE, FAILED};
 
-pub(super) fn run(tools: Tools<'_>, users: &[OsString], wait: Wait) -> anyhow::Result<u8> {
+pub(super) fn run(tools: Tools<'_>, users: &[OsString]) -> anyhow::Result<u8> {
     let text = tools.text()?;
     let changelog = match tools.changelog(&text) {
         Ok(changelog) => changelog,
@@ -24,7 +24,11 @@ pub(super) fn run(tools: Tools<'_>, users: &[OsString], wait: Wait) -> anyhow::R
     let mut members: Vec<Member> = Vec::new();
     members.extend(changelog.has(Scope::System).then(|| layout.system()));
     for user in users {
-        members.push(layout.user(user)?);
+        let member = layout.user(user)?;
+        if same_place(&member.path, &layout.system_db) {
+            bail!("`{}` would be the system database's own file", tatmig::shown(user));
+        }
+        members.push(member);
     }
     for member in &members {
         let parent = member.path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -48,22 +52,40 @@ pub(super) fn run(tools: Tools<'_>, users: &[OsString], wait: Wait) -> anyhow::R
         Err(status) => return Ok(status),
     };
     let ready = Ready::new(&changelog, &replay, target);
-    let patience = tools.patience(tools.settings.busy_timeout(wait));
+    let patience = tools.patience();
     let mut status = DONE;
+    let mut told = Vec::new();
     for member in &members {
         match make(&ready, member, &patience) {
-            Made::There => tools.report.made(member, None),
+            Made::There => {
+                tools.report.made(member, None);
+                told.push((member, "there"));
+            }
             Made::Tried(Verdict::Failed { failure, .. }) => {
                 status = FAILED;
+                told.push((member, "failed"));
                 tools.report.failed(member, &failure, changelog.source());
                 if member.scope == Scope::System {
                     break;
                 }
             }
-            Made::Tried(verdict) => tools.report.made(member, Some(&verdict)),
+            Made::Tried(verdict) => {
+                tools.report.made(member, Some(&verdict));
+                told.push((member, "made"));
+            }
         }
     }
+    tools.report.inited(&told);
     Ok(status)
+}
+
+/// Whether two paths name one file, there or not.
+fn same_place(left: &Path, right: &Path) -> bool {
+    let absolute = |path: &Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        path.components().collect::<PathBuf>()
+    };
+    absolute(left) == absolute(right)
 }
 
 enum Made {

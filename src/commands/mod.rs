@@ -37,10 +37,10 @@ pub(crate) fn run(
         Command::Status { exit_code } => read::status(tools, exit_code),
         Command::History { user, system } => read::history(tools, (user, system)),
         Command::Lint { deny } => lint::run(tools, &deny),
-        Command::Init { users, wait } => init::run(tools, &users, wait),
-        Command::Stamp { version, users, wait } => record::stamp(tools, &version, (&users, wait)),
-        Command::Adopt { at, users, wait } => record::adopt(tools, at.as_deref(), (&users, wait)),
-        Command::Seed { names, users, wait } => upgrade::seed(tools, &names, (&users, wait)),
+        Command::Init { users } => init::run(tools, &users),
+        Command::Stamp { version, users } => record::stamp(tools, &version, &users),
+        Command::Adopt { at, users } => record::adopt(tools, at.as_deref(), &users),
+        Command::Seed { names, users } => upgrade::seed(tools, &names, &users),
         Command::Demo { dir } => demo::run(tools, dir.as_deref()),
     }
 }
@@ -121,7 +121,7 @@ impl Tools<'_> {
         (!fails).then_some(replay)
     }
 
-    fn patience(&self, busy_timeout: std::time::Duration) -> Patience {
-        Patience { busy_timeout, stop: self.signals.stop() }
+    fn patience(&self) -> Patience {
+        Patience { busy_timeout: self.settings.busy_timeout, stop: self.signals.stop() }
     }
 }

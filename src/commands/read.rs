@@ -17,7 +17,7 @@ pub(super) fn status(tools: Tools<'_>, exit_code: bool) -> anyhow::Result<u8> {
     };
     let has = |scope| changelog.has(scope);
     let fleet = Fleet::discover(&tools.settings.layout, has, &Selection::All)?;
-    let patience = tools.patience(tools.settings.reading_timeout());
+    let patience = tools.patience();
     let members: Vec<_> = fleet.members().collect();
     let bar = tools.report.progress(members.len());
     let at = (workers(DEFAULT_JOBS), &patience);
@@ -63,7 +63,7 @@ pub(super) fn history(
             Err(status) => status,
         });
     };
-    let patience = tools.patience(tools.settings.reading_timeout());
+    let patience = tools.patience();
     match member.records(&patience) {
         Ok(records) => Ok(tools.report.records(&member, &records)),
         Err(failure) => Ok(tools.report.unreadable(&member, &failure)),

@@ -4,26 +4,22 @@ use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, workers};
 use tatmig::{At, Changelog, Ready};
 
 use super::Tools;
-use crate::cli::{Users, Wait};
+use crate::cli::Users;
 
 /// Records a version without looking.
-pub(super) fn stamp(tools: Tools<'_>, version: &str, users: (&Users, Wait)) -> anyhow::Result<u8> {
+pub(super) fn stamp(tools: Tools<'_>, version: &str, users: &Users) -> anyhow::Result<u8> {
     run(tools, Some(version), users, |fleet, ready, how| fleet.stamp(ready, how))
 }
 
 /// Records the version that the schema tells, or the one given.
-pub(super) fn adopt(
-    tools: Tools<'_>,
-    at: Option<&str>,
-    users: (&Users, Wait),
-) -> anyhow::Result<u8> {
+pub(super) fn adopt(tools: Tools<'_>, at: Option<&str>, users: &Users) -> anyhow::Result<u8> {
     run(tools, at, users, |fleet, ready, how| fleet.adopt(ready, how))
 }
 
 fn run(
     tools: Tools<'_>,
     at: Option<&str>,
-    (users, wait): (&Users, Wait),
+    users: &Users,
     work: impl FnOnce(&Fleet, &Ready<'_, '_>, (At, &Options)) -> tatmig::fleet::Outcome,
 ) -> anyhow::Result<u8> {
     let text = tools.text()?;
@@ -44,7 +40,7 @@ fn run(
         jobs: workers(DEFAULT_JOBS),
         on_failure: OnFailure::GoOn,
         canary: None,
-        patience: tools.patience(tools.settings.busy_timeout(wait)),
+        patience: tools.patience(),
     };
     let outcome = work(&fleet, &ready, (at, &options));
     Ok(tools.report.recorded((&fleet, &outcome), changelog.source()))

@@ -8,7 +8,7 @@ use tatmig::fleet::{Fleet, OnFailure, Options, Outcome, workers};
 use tatmig::{Changelog, Failure, Ready, Refusal, Scope, Verdict};
 
 use super::{Text, Tools};
-use crate::cli::{Upgrade, Users, Wait};
+use crate::cli::{Upgrade, Users};
 use crate::report::{DONE, Kept};
 
 pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
@@ -49,7 +49,7 @@ fn migrate(
         jobs: workers(tools.settings.jobs(arguments)),
         on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
         canary: arguments.canary,
-        patience: tools.patience(tools.settings.busy_timeout(arguments.wait)),
+        patience: tools.patience(),
     };
     let bar = tools.report.progress(fleet.members().count());
     if arguments.dry_run {
@@ -109,11 +109,7 @@ fn kept<'v>(
 }
 
 /// Runs seed blocks, in the order named: each on the system database, then on the users.
-pub(super) fn seed(
-    tools: Tools<'_>,
-    names: &[String],
-    (users, wait): (&Users, Wait),
-) -> anyhow::Result<u8> {
+pub(super) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow::Result<u8> {
     let text = tools.text()?;
     let changelog = match tools.changelog(&text) {
         Ok(changelog) => changelog,
@@ -148,7 +144,7 @@ pub(super) fn seed(
         jobs: workers(tatmig::fleet::DEFAULT_JOBS),
         on_failure: OnFailure::GoOn,
         canary: None,
-        patience: tools.patience(tools.settings.busy_timeout(wait)),
+        patience: tools.patience(),
     };
     let outcome = fleet.seed(&ready, (names, &options), &mut |_, _| {});
     Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))

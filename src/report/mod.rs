@@ -46,8 +46,8 @@ impl Report {
     }
 
     /// Settings that cannot be made out; nothing is known of volume and format then.
-    pub(crate) fn unconfigured(error: &anyhow::Error) -> ExitCode {
-        let report = Self { volume: Volume::Normal, format: Format::Text, style: Style::Plain };
+    pub(crate) fn unconfigured(error: &anyhow::Error, format: Format) -> ExitCode {
+        let report = Self { volume: Volume::Normal, format, style: Style::Plain };
         ExitCode::from(report.refuse(error))
     }
 

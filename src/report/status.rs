@@ -174,6 +174,24 @@ impl Report {
         DONE
     }
 
+    /// What `init` did, for programs.
+    pub(crate) fn inited(&self, told: &[(&Member, &str)]) {
+        if self.format == Format::Json {
+            let databases: Vec<_> = told
+                .iter()
+                .map(|(member, outcome)| {
+                    json!({
+                        "name": member.shown(),
+                        "scope": member.scope,
+                        "path": tatmig::shown(member.path.as_os_str()),
+                        "outcome": outcome,
+                    })
+                })
+                .collect();
+            Self::json(&json!({ "databases": databases }));
+        }
+    }
+
     /// What `init` did with one database.
     pub(crate) fn made(&self, member: &Member, verdict: Option<&Verdict>) {
         let path = tatmig::shown(member.path.as_os_str());

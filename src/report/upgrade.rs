@@ -185,7 +185,7 @@ impl Report {
             }
             self.line("");
         }
-        if runs.is_empty() {
+        if runs.is_empty() && failures.is_empty() {
             self.line(format!("-- nothing is pending up to {}", ready.target()));
         }
         for (member, failure) in &failures {

@@ -1,1 +1,30 @@
+//! The command line through the real program: one module a verb, and one for each kind of input
+//! that is not what it should be.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions only, and here all of it is test"
+)]
+#![allow(
+    clippy::needless_raw_string_hashes,
+    reason = "snapshots are written in this form when `SNAPSHOTS=overwrite` renews them"
+)]
 
+mod bad_input;
+mod config;
+mod demo;
+mod dry_run;
+mod edited;
+mod history;
+mod init;
+mod json;
+mod lint;
+#[cfg(unix)]
+mod names;
+mod satisfied;
+mod seed;
+mod sql;
+mod status;
+#[allow(dead_code, reason = "each of the two binaries uses its own part")]
+#[path = "../support/mod.rs"]
+mod support;
+mod upgrade;

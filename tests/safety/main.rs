@@ -1,1 +1,19 @@
+//! The promises, each test named for the one it checks: through the real program, and with every
+//! database opened anew afterwards.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions only, and here all of it is test"
+)]
 
+mod atomic;
+mod guard;
+mod keys;
+mod locks;
+#[cfg(unix)]
+mod output;
+mod reading;
+#[cfg(unix)]
+mod signals;
+#[allow(dead_code, reason = "each of the two binaries uses its own part")]
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,357 @@
+//! Everything that can be wrong with what tatmig is given: a message that says what was looked
+//! for, where, and what to do; the exit status; and not a byte changed.
+
+use crate::support::{Fleet, NOTES, document};
+
+fn fleet() -> Fleet {
+    Fleet::of(NOTES).system("").user("ann", "").at("1.1.0")
+}
+
+/// Runs every command that reads the document.
+#[track_caller]
+fn every_reader_refuses(fleet: &Fleet, message: &str) {
+    for arguments in [
+        &["upgrade", "--all-users"] as &[&str],
+        &["upgrade", "--all-users", "--dry-run"],
+        &["status"],
+        &["history"],
+        &["lint"],
+        &["init"],
+        &["init", "--user", "new"],
+        &["seed", "any", "--all-users"],
+    ] {
+        let run = fleet.run_without_a_trace(arguments);
+        run.status(2).stdout("").stderr_contains(message);
+    }
+}
+
+#[test]
+fn no_document() {
+    let fleet = Fleet::new().system("").user("ann", "");
+    every_reader_refuses(
+        &fleet,
+        "error: there is no document at `MIGRATIONS.md` (looked for from `",
+    );
+    fleet.run(["status"]).stderr_contains("`--file` names another");
+    fleet.run(["status", "-f", "docs/m.md"]).status(2).stderr_contains("`docs/m.md`");
+}
+
+#[test]
+fn a_document_that_is_a_directory() {
+    let fleet = Fleet::new().directory("MIGRATIONS.md").system("");
+    every_reader_refuses(&fleet, "the document `MIGRATIONS.md` cannot be read");
+}
+
+#[test]
+fn a_document_that_is_not_utf_8() {
+    let fleet = Fleet::new().file("MIGRATIONS.md", b"# One\n\nna\xefve\n").system("");
+    every_reader_refuses(&fleet, "is not UTF-8: the first wrong byte stands in line 3");
+}
+
+#[test]
+fn no_system_database() {
+    let fleet = Fleet::of(NOTES).user("ann", "");
+    for arguments in [
+        &["upgrade", "--all-users"] as &[&str],
+        &["upgrade"],
+        &["upgrade", "--dry-run"],
+        &["status"],
+        &["history", "--system"],
+    ] {
+        fleet.run_without_a_trace(arguments).status(2).stderr(
+            "error: there is no system database at `system.db`; \
+             `tatmig init` makes one, `--system-db` names another\n",
+        );
+    }
+}
+
+#[test]
+fn no_users_directory() {
+    let fleet = fleet();
+    for arguments in [
+        &["upgrade", "--all-users", "--users-dir", "nowhere"] as &[&str],
+        &["upgrade", "--user", "ann", "--users-dir", "nowhere"],
+        &["status", "--users-dir", "nowhere"],
+        &["history", "--user", "ann", "--users-dir", "nowhere"],
+    ] {
+        fleet
+            .run_without_a_trace(arguments)
+            .status(2)
+            .stderr("error: there is no users directory `nowhere`; `--users-dir` names another\n");
+    }
+    let run = fleet.run_without_a_trace(["status", "--users-dir", "MIGRATIONS.md"]);
+    run.status(2).stderr_contains("the users directory `MIGRATIONS.md` cannot be read");
+}
+
+#[test]
+fn a_user_that_is_not_there() {
+    let fleet = fleet();
+    for arguments in [
+        &["upgrade", "--user", "ann", "--user", "nobody"] as &[&str],
+        &["upgrade", "--user", "nobody", "--dry-run"],
+        &["history", "--user", "nobody"],
+    ] {
+        fleet.run_without_a_trace(arguments).status(2).stderr(
+            "error: no database of user `nobody` in `.`: files named `{username}_longterm.db` \
+             were looked for; there are `ann`\n",
+        );
+    }
+}
+
+#[test]
+fn a_user_is_looked_up_and_never_joined_to_a_path() {
+    let fleet = fleet().user("eve", "").directory("users").make("users/bob_longterm.db", "");
+    for name in ["../eve", "./ann", "", "..", "bob_longterm.db", "b%b"] {
+        fleet
+            .run_without_a_trace(["upgrade", "--users-dir", "users", "--user", name])
+            .status(2)
+            .stderr_contains(&format!("no database of user `{name}`"));
+    }
+}
+
+#[test]
+fn a_pattern_that_names_no_file() {
+    let fleet = fleet();
+    for (pattern, message) in [
+        ("user.db", "the user pattern `user.db` must hold `{username}` exactly once"),
+        ("", "must hold `{username}` exactly once"),
+        ("{username}{username}", "must hold `{username}` exactly once"),
+        ("users/{username}.db", "must be a file name, without `/`"),
+    ] {
+        for command in ["upgrade", "status", "history", "lint", "init"] {
+            let run = fleet.run_without_a_trace([command, "--user-pattern", pattern]);
+            run.status(2).stdout("").stderr_contains(message);
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_in_the_settings() {
+    let fleet = fleet().config("users_dir = \".\"\nuser_dir = \"x\"\n");
+    for command in ["upgrade", "status", "history", "lint", "init", "demo"] {
+        fleet
+            .run_without_a_trace([command])
+            .status(2)
+            .stdout("")
+            .stderr_contains("in the settings file `tatmig.toml`")
+            .stderr_contains("unknown field `user_dir`")
+            .stderr_contains("line 2");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_read() {
+    let fleet = fleet().config("users_dir = [\n");
+    fleet.run_without_a_trace(["status"]).status(2).stderr_contains("`tatmig.toml`");
+    let fleet = fleet.config("users_dir = 3\n");
+    fleet.run_without_a_trace(["status"]).status(2).stderr_contains("users_dir");
+    let fleet = fleet.config("jobs = 0\n");
+    fleet.run_without_a_trace(["upgrade"]).status(2).stderr_contains("jobs");
+    let fleet = fleet.config("busy_timeout = -1\n");
+    fleet.run_without_a_trace(["upgrade"]).status(2).stderr_contains("busy_timeout");
+    let run = fleet.run_without_a_trace(["status", "--config", "other.toml"]);
+    run.status(2).stderr_contains("the settings file `other.toml` cannot be read");
+}
+
+#[test]
+fn a_target_that_no_run_can_have() {
+    let planned = document(&[("user:1.2.0→1.3.0", "-- CREATE TABLE later (x);")]);
+    let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(NOTES));
+    let fleet = fleet().document(markdown);
+    for (target, message) in [
+        ("9.9.9", "version `9.9.9` is not in MIGRATIONS.md; it has `1.0.0`, `1.1.0`, `1.2.0`"),
+        ("1.3.0", "version `1.3.0` is only planned in MIGRATIONS.md; head is `1.2.0`"),
+        ("1.2", "`1.2` is not a version; versions read like `1.2.0`"),
+        ("v1.2.0", "`v1.2.0` is not a version"),
+        ("baseline", "`baseline` is not a version"),
+        ("", "`` is not a version"),
+    ] {
+        for more in ["--all-users", "--dry-run"] {
+            let run = fleet.run_without_a_trace(["upgrade", "--to", target, more]);
+            run.status(2).stdout("").stderr_contains(message);
+        }
+    }
+}
+
+#[test]
+fn a_document_with_defects_tells_all_of_them_in_one_run() {
+    let markdown = "\
+```sql
+-- [user:baseline→1.0.0:start]
+CREATE TABLE notes (body TEXT);
+-- [user:baseline→1.0.0:end]
+-- [usr:1.0.0→1.1.0:start]
+-- [user:1.0.0→1.1.0:end]
+```
+
+-- [user:1.0.0→1.2.0:start]
+
+```sql
+-- [user:1.0.0→1.1.0:start]
+ALTER TABLE notes ADD COLUMN a;
+```
+";
+    let fleet = fleet().document(markdown);
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    run.status(2)
+        .stdout("")
+        .stderr_contains("MIGRATIONS.md:5:1")
+        .stderr_contains("write `-- [user:1.0.0→1.1.0:start]`")
+        .stderr_contains("MIGRATIONS.md:9:1")
+        .stderr_contains("a tag outside any code block")
+        .stderr_contains("MIGRATIONS.md:12:1")
+        .stderr_contains("cannot be used (3 errors, 0 warnings); no database was touched");
+    for arguments in [&["status"] as &[&str], &["history"], &["init", "--user", "new"]] {
+        fleet.run_without_a_trace(arguments).status(2).stdout("").stderr_contains("(3 errors");
+    }
+    fleet.run_without_a_trace(["lint"]).status(2).stdout("MIGRATIONS.md: 3 errors, 0 warnings\n");
+}
+
+#[test]
+fn sql_that_sqlite_refuses_is_told_at_its_token() {
+    let mut blocks = NOTES.to_vec();
+    blocks[3].1 = "CREATE INDEX a ON notes (body);\nCREATE INDEX b ON notes (bdy);";
+    let fleet = fleet().blocks(&blocks);
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    run.status(2).stderr_contains("no such column: bdy").stderr_contains("MIGRATIONS.md:22:26");
+
+    blocks[3].1 = "CREATE INDEX a ON notes (body);\nCREAT INDEX b ON notes (body);";
+    let fleet = fleet.blocks(&blocks);
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    run.status(2).stderr_contains("syntax error").stderr_contains("MIGRATIONS.md:22:1");
+}
+
+#[test]
+fn a_failure_beyond_the_target_is_a_warning_of_that_run() {
+    let mut blocks = NOTES.to_vec();
+    blocks[3].1 = "CREATE INDEX b ON notes (bdy);";
+    let fleet = fleet().blocks(&blocks);
+    fleet.run_without_a_trace(["lint"]).status(2);
+    fleet
+        .run(["upgrade", "--all-users", "--to", "1.1.0"])
+        .status(0)
+        .stderr_contains("warning[sql]: no such column: bdy");
+}
+
+#[test]
+fn a_document_without_any_block() {
+    let fleet = fleet().document("# Migrations\n\nNothing yet.\n");
+    for command in ["upgrade", "status", "history", "lint"] {
+        fleet.run_without_a_trace([command]).status(2).stdout_lacks("panicked");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database() {
+    let fleet = fleet().file("bad_longterm.db", "this is a letter, not a database\n".repeat(99));
+    let message = "`bad` (./bad_longterm.db): this is not a SQLite database: \
+                   it does not begin with SQLite's header";
+    refused_alone(&fleet, message);
+}
+
+#[test]
+fn a_database_that_is_cut_off() {
+    let fleet = fleet().user("bad", "CREATE TABLE own (x); CREATE INDEX i ON own (x);");
+    let path = fleet.path("bad_longterm.db");
+    let bytes = std::fs::read(&path).unwrap();
+    for (length, message) in [
+        (bytes.len() - 4096, "the file is cut off: 8192 bytes, where its header tells of 12288"),
+        (bytes.len() - 1, "the file is cut off: 12287 bytes"),
+        (50, "this is not a whole SQLite database: its header is cut off"),
+        (7, "this is not a SQLite database"),
+    ] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        refused_alone(&fleet, &format!("`bad` (./bad_longterm.db): {message}"));
+    }
+}
+
+/// The user `bad` is refused with a message and keeps every byte; `ann` goes on. Then `ann` is put
+/// back, for another round.
+#[track_caller]
+fn refused_alone(fleet: &Fleet, message: &str) {
+    let read = |name: &str| std::fs::read(fleet.path(name)).unwrap();
+    let (bad, ann) = (read("bad_longterm.db"), read("ann_longterm.db"));
+    fleet.run_without_a_trace(["status"]).status(1).stdout_contains("bad     -         error: ");
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    run.status(1).stderr_contains(message).stdout_contains("1 database, ann\n");
+    fleet.run_without_a_trace(["history", "--user", "bad"]).status(1).stderr_contains(message);
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains(message).stdout_contains("1 upgraded to 1.2.0, 1 failed");
+    assert!(read("bad_longterm.db") == bad, "the refused file changed");
+    assert!(!fleet.path("bad_longterm.db-journal").exists());
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+    std::fs::write(fleet.path("ann_longterm.db"), ann).unwrap();
+}
+
+#[test]
+fn a_version_that_the_document_does_not_know() {
+    let mut blocks = NOTES.to_vec();
+    blocks.push(("user:1.2.0→2.0.0", "CREATE TABLE own (x);"));
+    let fleet = fleet().user("bad", "").blocks(&blocks);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    // The users went ahead; the system database is where the older document knows it.
+    let fleet = fleet.blocks(NOTES);
+    std::fs::remove_file(fleet.path("system.db")).unwrap();
+    std::fs::remove_file(fleet.path("ann_longterm.db")).unwrap();
+    let fleet = fleet.system("").user("ann", "");
+    fleet.run(["upgrade", "--to", "1.1.0"]).status(0);
+    fleet.run(["upgrade", "--user", "ann", "--to", "1.1.0"]).status(0);
+    let message = "`bad` (./bad_longterm.db): its version is `2.0.0`, which the document does not \
+                   know (head is `1.2.0`); use the document that brought it there";
+    let before = fleet.database("bad").dump();
+    fleet.run_without_a_trace(["status"]).status(1).stdout_contains("bad     2.0.0     ahead: ");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(message);
+    assert_eq!(fleet.database("bad").dump(), before);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn a_document_older_than_the_system_database_touches_no_user() {
+    let mut blocks = NOTES.to_vec();
+    blocks.push(("system:1.2.0→2.0.0", "CREATE TABLE own (x);"));
+    let fleet = fleet().blocks(&blocks);
+    fleet.run(["upgrade"]).status(0);
+    let fleet = fleet.blocks(NOTES);
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("`system` (system.db): its version is `2.0.0`")
+        .stdout_contains("not begun");
+}
+
+#[test]
+fn a_version_that_is_only_planned() {
+    let fleet = fleet().at("1.2.0");
+    let tail = document(&NOTES[3..]);
+    let markdown = format!("{}## 1.1.0 → 1.2.0 (Planned)\n\n{tail}", document(&NOTES[..3]));
+    let fleet = fleet.document(markdown);
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("its version is `1.2.0`, which is only planned in the document");
+}
+
+#[test]
+fn a_table_of_another_make_under_the_name_of_the_record() {
+    for sql in [
+        "CREATE VIEW _tatmig_migrations AS SELECT 1 AS id",
+        "CREATE TABLE _tatmig_migrations (version INTEGER)",
+    ] {
+        let fleet = fleet().user("bad", sql);
+        let before = fleet.database("bad").dump();
+        fleet
+            .run(["upgrade", "--all-users"])
+            .status(1)
+            .stderr_contains("`bad` (./bad_longterm.db): `_tatmig_migrations` ");
+        assert_eq!(fleet.database("bad").dump(), before);
+        assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+    }
+}
+
+#[test]
+fn no_command_and_an_unknown_one_are_wrong_usage() {
+    let fleet = fleet();
+    fleet.run_without_a_trace::<&str>([]).status(2).stderr_contains("Usage: tatmig");
+    fleet.run_without_a_trace(["upgrad"]).status(2).stderr_contains("upgrade");
+    fleet.run_without_a_trace(["--color", "pink", "status"]).status(2).stderr_contains("pink");
+}

@@ -1,0 +1,97 @@
+//! A migration that was edited after it ran: the database is refused and the change shown; what
+//! only looks different is no edit.
+
+use crate::support::{Fleet, NOTES, document};
+
+fn fleet() -> Fleet {
+    Fleet::of(NOTES).system("").user("ann", "").at("1.1.0")
+}
+
+fn edited(sql: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut blocks = NOTES.to_vec();
+    blocks[2].1 = sql;
+    blocks
+}
+
+#[test]
+fn an_edited_migration_is_refused_with_both_statements() {
+    let fleet =
+        fleet().blocks(&edited("ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no';"));
+    let fleet = fleet.user("new", "");
+    let before = fleet.database("ann").dump();
+    let run = fleet.run_without_a_trace(["status"]);
+    run.status(1).stdout_contains("ann     1.1.0     edited: a migration was changed");
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(1)
+        .stderr_contains("error[edited]: `ann` (./ann_longterm.db): a migration was changed in the document after this database went through it: `1.0.0 → 1.1.0`")
+        .stderr_contains("MIGRATIONS.md:14:1")
+        .stderr_contains("ran then: ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
+        .stderr_contains("reads now: ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no'");
+    assert_eq!(fleet.database("ann").dump(), before);
+    // A database that never went through it takes what the document has now.
+    assert_eq!(fleet.database("new").version().as_deref(), Some("1.2.0"));
+
+    let fleet = fleet.blocks(NOTES);
+    fleet.run(["upgrade", "--all-users"]).stdout_contains("1 upgraded to 1.2.0");
+}
+
+#[test]
+fn without_a_system_database_the_migration_alone_is_named() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0");
+    let fleet = fleet.blocks(&edited("ALTER TABLE notes ADD COLUMN pinned;")[1..]);
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("`1.0.0 → 1.1.0`")
+        .stderr_lacks("ran then");
+}
+
+#[test]
+fn comments_white_space_and_prose_are_no_edit() {
+    let markdown = format!(
+        "# Mended prose\n\n{}",
+        document(&edited(
+            "-- pinned notes stand first\nALTER TABLE   notes\n  ADD COLUMN pinned /* a flag */ INTEGER\n  NOT NULL DEFAULT 0;"
+        ))
+    );
+    let fleet = fleet().document(markdown.replace('\n', "\r\n"));
+    fleet.run_without_a_trace(["status"]).status(0).stdout_contains("behind, pending 1.2.0");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+}
+
+#[test]
+fn a_changed_string_is_an_edit() {
+    let with = |text| [("user:baseline→1.0.0", "CREATE TABLE a (x);"), ("user:1.0.0→1.1.0", text)];
+    let fleet = Fleet::of(&with("INSERT INTO a VALUES ('a  b');")).user("ann", "").at("1.1.0");
+    let fleet = fleet.blocks(&with("INSERT INTO a VALUES ('a b');"));
+    fleet.run_without_a_trace(["status"]).status(1).stdout_contains("edited");
+}
+
+#[test]
+fn a_baseline_that_replaces_applied_migrations_is_no_edit() {
+    let fleet = fleet().at("1.2.0");
+    let squashed = [
+        ("system:baseline→1.2.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
+        (
+            "user:baseline→1.2.0",
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL, pinned INTEGER NOT NULL DEFAULT 0);\n\
+             CREATE UNIQUE INDEX one_body ON notes (body);",
+        ),
+        ("user:1.2.0→1.3.0", "CREATE TABLE more (x);"),
+    ];
+    let fleet = fleet.blocks(&squashed);
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("ann: 1.2.0 → 1.3.0\n");
+    assert_eq!(fleet.database("ann").tables(), ["more", "notes"]);
+}
+
+#[test]
+fn an_edit_of_the_other_scope_is_not_blamed_on_a_database() {
+    let mut blocks = NOTES.to_vec();
+    blocks[0].1 = "CREATE TABLE accounts (name TEXT PRIMARY KEY, mail TEXT);";
+    let fleet = fleet().blocks(&blocks);
+    let run = fleet.run_without_a_trace(["status"]);
+    run.status(1)
+        .stdout_contains("system  1.1.0     edited")
+        .stdout_contains("ann     1.1.0     behind, pending 1.2.0");
+    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(1).stdout_contains("not begun");
+}

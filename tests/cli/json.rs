@@ -1,0 +1,135 @@
+//! `--json`: standard output is exactly one document, of the shape that programs rely on.
+
+use serde_json::{Value, json};
+
+use crate::support::{Fleet, NOTES, TWICE, document};
+
+/// The keys of an object, in order.
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn status_has_the_documented_shape() {
+    let planned = document(&[("user:1.2.0→1.3.0", "-- CREATE TABLE later (x);")]);
+    let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(NOTES));
+    let fleet = Fleet::new().document(markdown).system("").user("ann", "").at("1.1.0");
+    let fleet =
+        fleet.user("new", "").user("old", "CREATE TABLE own (x)").file("bad_longterm.db", "x");
+    let run = fleet.run_without_a_trace(["status", "--json"]);
+    assert_eq!(
+        run.status(1).stderr("").json(),
+        json!({
+            "file": "MIGRATIONS.md",
+            "head": "1.2.0",
+            "planned": ["1.3.0"],
+            "databases": [
+                {"name": "system", "scope": "system", "path": "system.db", "version": "1.1.0",
+                 "state": "behind", "pending": ["1.2.0"], "detected": null, "error": null},
+                {"name": "ann", "scope": "user", "path": "./ann_longterm.db", "version": "1.1.0",
+                 "state": "behind", "pending": ["1.2.0"], "detected": null, "error": null},
+                {"name": "bad", "scope": "user", "path": "./bad_longterm.db", "version": null,
+                 "state": "error", "pending": [], "detected": null, "error": {
+                    "message": "this is not a SQLite database: it does not begin with SQLite's header",
+                    "file": null, "line": null, "column": null}},
+                {"name": "new", "scope": "user", "path": "./new_longterm.db", "version": null,
+                 "state": "new", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null, "error": null},
+                {"name": "old", "scope": "user", "path": "./old_longterm.db", "version": null,
+                 "state": "unversioned", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null,
+                 "error": null},
+            ],
+            "summary": {"total": 5, "new": 1, "current": 0, "behind": 2, "unversioned": 1,
+                        "ahead": 0, "edited": 0, "error": 1},
+        })
+    );
+}
+
+#[test]
+fn an_upgrade_has_the_documented_shape() {
+    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
+    let fleet = fleet.user("ann", TWICE);
+    let mut json = fleet.run(["upgrade", "--all-users", "--json"]).status(1).json();
+    for database in json["databases"].as_array_mut().unwrap() {
+        assert!(database["duration_ms"].is_u64());
+        database["duration_ms"] = json!(0);
+    }
+    assert_eq!(
+        json,
+        json!({
+            "file": "MIGRATIONS.md",
+            "target": "1.2.0",
+            "databases": [
+                {"name": "system", "scope": "system", "path": "system.db", "from": "1.1.0",
+                 "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,
+                 "notes": [], "duration_ms": 0},
+                {"name": "ann", "scope": "user", "path": "./ann_longterm.db", "from": "1.1.0",
+                 "to": "1.1.0", "steps": [], "outcome": "failed", "error": {
+                    "message": "UNIQUE constraint failed: notes.body (in the migration 1.1.0 → 1.2.0)",
+                    "file": "MIGRATIONS.md", "line": 21, "column": 33},
+                 "notes": [], "duration_ms": 0},
+                {"name": "bob", "scope": "user", "path": "./bob_longterm.db", "from": "1.1.0",
+                 "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,
+                 "notes": [], "duration_ms": 0},
+            ],
+            "summary": {"upgraded": 2, "current": 0, "failed": 1, "busy": 0, "skipped": 0,
+                        "rehearsed": 0, "total": 3},
+        })
+    );
+    let json = fleet.run(["upgrade", "--user", "bob", "--json"]).status(0).json();
+    assert_eq!(json["databases"][1]["outcome"], "current");
+}
+
+#[test]
+fn those_not_begun_are_skipped() {
+    let fleet = Fleet::of(NOTES).system("").users(3, "").at("1.1.0").user("u000", TWICE);
+    let flags = ["upgrade", "--all-users", "--json", "--fail-fast", "--jobs", "1"];
+    let json = fleet.run(flags).status(1).json();
+    assert_eq!(json["summary"]["skipped"], 2);
+    assert_eq!(json["databases"][3]["outcome"], "skipped");
+}
+
+#[test]
+fn a_dry_run_is_one_document() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").file("bad_longterm.db", "x");
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run", "--json"]);
+    let json = run.status(1).json();
+    assert_eq!(keys(&json), ["dry_run", "errors", "file", "migrations", "target"]);
+    assert_eq!(
+        json["migrations"][0],
+        json!({"scope": "user", "from": "baseline", "to": "1.0.0", "line": 2,
+               "databases": ["ann"], "sql": format!("{}\n", NOTES[1].1)})
+    );
+    assert_eq!(json["errors"][0]["name"], "bad");
+}
+
+#[test]
+fn lint_is_one_document() {
+    let fleet = Fleet::of(&[("user:baseline→1.0.0", "DROP TABLE b;")]);
+    let json = fleet.run_without_a_trace(["lint", "--json"]).status(2).stderr("").json();
+    assert_eq!(json["summary"], json!({"errors": 1, "warnings": 0, "notes": 0}));
+    let problem = &json["problems"][0];
+    assert_eq!(problem["rule"], "sql");
+    assert_eq!(problem["severity"], "error");
+    assert_eq!(problem["line"], 3);
+    assert_eq!(problem["column"], 12);
+    assert_eq!(problem["message"], "no such table: b");
+}
+
+#[test]
+fn a_refusal_is_one_document_too() {
+    let fleet = Fleet::of(NOTES);
+    for arguments in [
+        &["upgrade", "--all-users", "--json"] as &[&str],
+        &["status", "--json"],
+        &["history", "--user", "ann", "--json"],
+        &["status", "--json", "--file", "none.md"],
+        &["upgrade", "--json", "--to", "9.9.9"],
+        &["lint", "--json", "--deny", "nothing"],
+    ] {
+        let json = fleet.run_without_a_trace(arguments).status(2).json();
+        assert!(json["error"].is_string(), "{arguments:?}: {json}");
+    }
+    let fleet = fleet.document("-- [user:baseline→1.0.0:start]\n");
+    let json = fleet.run_without_a_trace(["upgrade", "--json"]).status(2).json();
+    assert_eq!(json["problems"][0]["rule"], "tag-outside-code");
+}

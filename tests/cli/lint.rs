@@ -1,0 +1,87 @@
+//! `lint`: what is wrong or risky, without a database, and what that is worth as an exit status.
+
+use snapbox::str;
+
+use crate::support::{Fleet, NOTES, document};
+
+#[test]
+fn a_good_document_needs_no_database() {
+    let fleet = Fleet::of(NOTES);
+    fleet
+        .run_without_a_trace(["lint"])
+        .status(0)
+        .stderr("")
+        .stdout("MIGRATIONS.md: 0 errors, 0 warnings\n");
+}
+
+#[test]
+fn an_error_is_drawn_at_its_token() {
+    let fleet = Fleet::of(&[("user:baseline→1.0.0", "CREATE TABLE a (x);\nDROP TABLE b;")]);
+    fleet.run_without_a_trace(["lint"]).status(2).stderr(str![[r#"
+error[sql]: no such table: b
+ --> MIGRATIONS.md:4:12
+  |
+4 | DROP TABLE b;
+  |            ^
+  |
+  = help: a block may use only what the document has made up to there
+
+
+"#]]);
+}
+
+#[test]
+fn a_warning_fails_only_where_it_is_denied() {
+    let markdown = format!("{}## 1.2.0 → 1.3.0\n\nSoon.\n", document(NOTES));
+    let fleet = Fleet::new().document(markdown);
+    let run = fleet.run_without_a_trace(["lint"]);
+    run.status(0).stderr_contains("warning[").stdout("MIGRATIONS.md: 0 errors, 1 warning\n");
+    let err = run.err();
+    let rule = err.split_once('[').unwrap().1.split_once(']').unwrap().0;
+    fleet.run(["lint", "--deny", "warnings"]).status(1);
+    fleet.run(["lint", "--deny", rule]).status(1);
+    fleet.run(["lint", "--deny", "stray-fence"]).status(0);
+    let run = fleet.run_without_a_trace(["lint", "--deny", "sttray-fence"]);
+    run.status(2).stderr_contains("there is no rule `sttray-fence`");
+}
+
+#[test]
+fn an_error_behind_a_planned_version_is_told_and_stops_no_upgrade() {
+    let planned = document(&[("user:1.2.0→1.3.0", "CREATE TABLE notes (x);")]);
+    let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(NOTES));
+    let fleet = Fleet::new().document(markdown).system("").user("ann", "");
+    let run = fleet.run_without_a_trace(["lint"]);
+    run.status(1).stderr_contains("table notes already exists");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+}
+
+#[test]
+fn the_chain_is_judged() {
+    for (blocks, message) in [
+        (&["1.0.0→1.1.0", "1.0.0→1.2.0"] as &[&str], "1.0.0"),
+        (&["1.1.0→1.2.0"], "1.1.0"),
+        (&["1.0.0→1.1.0", "1.0.0→1.1.0"], "1.0.0→1.1.0"),
+        (&["1.0.0→1.0.0"], "1.0.0"),
+        (&["1.0.0→1.2.0", "1.1.0→1.2.0"], "1.2.0"),
+    ] {
+        let tags: Vec<String> = blocks.iter().map(|pair| format!("user:{pair}")).collect();
+        let mut all = vec![("user:baseline→1.0.0", "CREATE TABLE a (x);")];
+        all.extend(tags.iter().map(|tag| (tag.as_str(), "SELECT 1;")));
+        let fleet = Fleet::of(&all).user("ann", "");
+        let run = fleet.run_without_a_trace(["lint"]);
+        run.status(2).stderr_contains("error[").stderr_contains(message);
+        fleet.run_without_a_trace(["upgrade", "--all-users"]).status(2);
+    }
+}
+
+#[test]
+fn two_baselines_that_disagree_are_an_error() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
+        ("user:1.0.0→1.1.0", "ALTER TABLE a ADD COLUMN y TEXT;"),
+        ("user:baseline→1.1.0", "CREATE TABLE a (x, y INTEGER);"),
+    ]);
+    let run = fleet.run_without_a_trace(["lint"]);
+    run.stderr_contains("column `a.y` is");
+    assert!(!run.err().contains("0 errors, 0 warnings"));
+}

@@ -1,0 +1,228 @@
+//! Files under names that nobody expects, and things that are no files: every database is found
+//! and migrated, everything else refused by name.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::support::{Database, Fleet, NOTES};
+
+fn fleet() -> Fleet {
+    Fleet::of(&NOTES[1..])
+}
+
+#[test]
+fn any_name_that_a_file_can_have_works() {
+    let names: [&[u8]; 12] = [
+        b"two words",
+        b"o'brien",
+        b"the \"boss\"",
+        b"new\nline",
+        b"-rf",
+        b"--help",
+        b"file:x?mode=memory&vfs=none",
+        b"50%41",
+        b"caf\xc3\xa9 \xe6\x97\xa5\xe6\x9c\xac",
+        b"latin-\xe9",
+        b"..",
+        b":memory:",
+    ];
+    let fleet = names.iter().fold(fleet(), |fleet, name| {
+        let file = [name as &[u8], b"_longterm.db"].concat();
+        fleet.file(OsStr::from_bytes(&file), "")
+    });
+    let before = fleet.files();
+    fleet.run(["status"]).status(0);
+    before.assert_same(&fleet.files());
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(0)
+        .stderr("")
+        .stdout("12 users: 12 upgraded to 1.2.0\n");
+    for name in names {
+        let file = [name, b"_longterm.db"].concat();
+        let database = Database::open(&fleet.path("./").join(OsStr::from_bytes(&file)));
+        assert_eq!(database.version().as_deref(), Some("1.2.0"), "{}", name.escape_ascii());
+    }
+    // Nothing beside them was made.
+    assert_eq!(std::fs::read_dir(fleet.path("")).unwrap().count(), names.len() + 1);
+}
+
+#[test]
+fn names_are_shown_escaped() {
+    let fleet = fleet()
+        .file("new\nline_longterm.db", "")
+        .file(OsStr::from_bytes(b"latin-\xe9_longterm.db"), "")
+        .file("\u{1b}[31mred_longterm.db", "");
+    fleet
+        .run(["status"])
+        .status(0)
+        .stdout_contains("new\\nline ")
+        .stdout_contains("latin-\\xe9 ")
+        .stdout_contains("\\u{1b}[31mred ")
+        .stdout_lacks("\u{1b}");
+    fleet.run(["status", "--json"]).status(0).json();
+}
+
+#[test]
+fn a_user_is_named_as_the_file_is() {
+    for name in [&b"latin-\xe9"[..], b"new\nline", b"..", b"file:x?mode=memory"] {
+        let file = [name, b"_longterm.db"].concat();
+        let name = OsStr::from_bytes(name);
+        let fleet = fleet().file(OsStr::from_bytes(&file), "").user("other", "");
+        fleet.run([OsStr::new("upgrade"), OsStr::new("--user"), name]).status(0);
+        fleet.run([OsStr::new("history"), OsStr::new("--user"), name]).stdout_contains("1.2.0");
+        assert!(fleet.database("other").tables().is_empty());
+    }
+    // A name that begins with a dash is bound to its flag.
+    let fleet = fleet().user("-rf", "");
+    fleet.run(["upgrade", "--user=-rf"]).status(0).stdout("-rf: made at 1.2.0\n");
+}
+
+#[test]
+fn the_system_database_may_be_named_like_a_uri() {
+    for name in ["file:s.db?mode=memory", "two words.db", "-s.db"] {
+        let fleet = Fleet::of(&NOTES[..1]).file(name, "");
+        fleet.run(["upgrade".to_owned(), format!("--system-db={name}")]).status(0);
+        let path = fleet.path("./").join(name);
+        assert_eq!(Database::open(&path).tables(), ["accounts"], "{name}");
+        assert_eq!(std::fs::read_dir(fleet.path("")).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn the_system_database_is_never_a_user() {
+    let fleet = Fleet::of(NOTES).system("").file("ann.db", "");
+    for system in ["system.db", "./system.db"] {
+        let flags = ["--user-pattern", "{username}.db", "--system-db", system];
+        let run = fleet.run([&["upgrade", "--all-users"][..], &flags].concat());
+        run.status(0).stdout_contains("ann: ");
+        assert_eq!(fleet.database("system").tables(), ["accounts"]);
+    }
+    let absolute = fleet.path("system.db");
+    let fleet = fleet.env("TATMIG_SYSTEM_DB", absolute);
+    let run = fleet.run(["status", "--user-pattern", "{username}.db", "--json"]);
+    assert_eq!(run.status(0).json()["summary"]["total"], 2);
+}
+
+#[test]
+fn a_match_with_an_empty_name_is_reported() {
+    let fleet = fleet().file("_longterm.db", "").user("ann", "");
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(0)
+        .stderr_contains("`_longterm.db` fits the user pattern and names nobody")
+        .stdout("ann: made at 1.2.0\n");
+    assert_eq!(std::fs::read(fleet.path("_longterm.db")).unwrap(), b"");
+}
+
+#[test]
+fn side_files_of_sqlite_are_no_users() {
+    let fleet = fleet().file("ann", "").file("ann-journal", "").file("ann-wal", "");
+    let json = fleet.run(["status", "--json", "--user-pattern", "a{username}"]).status(0).json();
+    assert_eq!(json["summary"]["total"], 1);
+}
+
+#[test]
+fn a_symbolic_link_is_refused_until_it_is_permitted() {
+    let fleet = fleet().user("ann", "").make("elsewhere.db", "");
+    symlink("elsewhere.db", fleet.path("bob_longterm.db")).unwrap();
+    refused(
+        &fleet,
+        "`bob` (./bob_longterm.db): it is a symbolic link; `--follow-symlinks` permits it",
+    );
+    assert_eq!(std::fs::read(fleet.path("elsewhere.db")).unwrap(), b"");
+
+    fleet.run(["upgrade", "--all-users", "--follow-symlinks"]).status(0);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
+    assert!(fleet.path("bob_longterm.db").is_symlink(), "the link is still one");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_refused() {
+    let fleet = fleet().user("ann", "");
+    symlink("nowhere.db", fleet.path("bob_longterm.db")).unwrap();
+    refused(&fleet, "`bob` (./bob_longterm.db): it is a symbolic link");
+    let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "1");
+    refused(&fleet, "`bob` (./bob_longterm.db): it is a link that leads nowhere");
+    assert!(!fleet.path("nowhere.db").exists(), "nothing is made where it points");
+}
+
+#[test]
+fn a_directory_is_refused() {
+    refused(
+        &fleet().user("ann", "").directory("bob_longterm.db"),
+        "`bob` (./bob_longterm.db): it is a directory, not a database",
+    );
+}
+
+#[test]
+fn a_fifo_is_refused_and_nobody_waits_for_it() {
+    let fleet = fleet().user("ann", "");
+    let made = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
+    assert!(made.success());
+    refused(&fleet, "`bob` (./bob_longterm.db): it is no regular file, not a database");
+    // Behind a permitted link it is none either.
+    let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
+    symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
+    fleet.run(["status"]).status(1).stdout_contains("cid  -         error: it is no regular file");
+}
+
+#[test]
+fn a_system_database_that_is_no_file_is_refused() {
+    let fleet = Fleet::of(NOTES).user("ann", "").directory("system.db");
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains("`system` (system.db): not a regular file");
+    std::fs::remove_dir(fleet.path("system.db")).unwrap();
+    assert!(Command::new("mkfifo").arg(fleet.path("system.db")).status().unwrap().success());
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains("`system` (system.db): not a regular file");
+    fleet.run_without_a_trace(["history", "--system"]).status(1);
+}
+
+/// `bob` is refused by every command that looks at him, and `ann` goes to head.
+#[track_caller]
+fn refused(fleet: &Fleet, message: &str) {
+    let reason = message.split_once("): ").unwrap().1;
+    fleet.run_without_a_trace(["status"]).status(1).stdout_contains(&format!("error: {reason}"));
+    fleet.run_without_a_trace(["history", "--user", "bob"]).status(1).stderr_contains(reason);
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    run.status(1).stderr_contains(message);
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(message);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn hard_links_are_one_database() {
+    let fleet = fleet().user("bob", "");
+    std::fs::hard_link(fleet.path("bob_longterm.db"), fleet.path("ann_longterm.db")).unwrap();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(0)
+        .stderr_contains("`bob_longterm.db` is another name of the file of user `ann`")
+        .stdout("ann: made at 1.2.0\n");
+    assert_eq!(fleet.database("bob").record().len(), 3);
+    let json = fleet.run(["status", "--json"]).status(0).json();
+    assert_eq!(json["summary"]["total"], 1);
+    // By either name it is that database.
+    fleet.run(["upgrade", "--user", "bob"]).status(0).stdout("ann: already at 1.2.0\n");
+}
+
+#[test]
+fn a_hard_link_with_a_journal_beside_it_is_refused() {
+    let fleet = fleet().user("bob", "").file("bob_longterm.db-journal", "");
+    std::fs::hard_link(fleet.path("bob_longterm.db"), fleet.path("ann_longterm.db")).unwrap();
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("`ann` (./ann_longterm.db): the same file is named `bob_longterm.db` too");
+}
+
+#[test]
+fn permitted_links_to_one_file_are_one_database() {
+    let fleet = fleet().user("bob", "").env("TATMIG_FOLLOW_SYMLINKS", "yes");
+    symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout("bob: made at 1.2.0\n");
+    assert_eq!(fleet.database("bob").record().len(), 3);
+}

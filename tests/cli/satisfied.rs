@@ -1,0 +1,159 @@
+//! ADD COLUMN and DROP COLUMN that were done before the run count as done where the outcome is the
+//! same, and fail with both definitions where it is not; never because the document did it itself.
+
+use crate::support::Fleet;
+
+const ADDS: &[(&str, &str)] = &[
+    ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, old TEXT);"),
+    (
+        "user:1.0.0→1.1.0",
+        "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;\nALTER TABLE notes DROP COLUMN old;",
+    ),
+];
+
+/// A user at the baseline whose database somebody changed by hand.
+fn changed_by_hand(sql: &str) -> Fleet {
+    Fleet::of(ADDS)
+        .user("ann", "")
+        .at("1.0.0")
+        .user("ann", sql)
+        .user("ann", "INSERT INTO notes (id) VALUES (7)")
+}
+
+#[test]
+fn a_column_with_the_same_definition_is_noted() {
+    for sql in [
+        "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE notes ADD COLUMN \"PINNED\" integer not null default 0",
+    ] {
+        let fleet = changed_by_hand(sql);
+        fleet
+            .run(["upgrade", "--all-users"])
+            .status(0)
+            .stdout("ann: 1.0.0 → 1.1.0 (column `notes.pinned` was already there)\n");
+        let ann = fleet.database("ann");
+        assert_eq!(ann.rows("SELECT id, pinned FROM notes"), ["7|0"]);
+        assert_eq!(ann.columns("notes").len(), 2);
+        let note = ann.rows("SELECT note FROM _tatmig_migrations ORDER BY id DESC LIMIT 1");
+        assert_eq!(note, ["column `notes.pinned` was already there"]);
+    }
+}
+
+#[test]
+fn a_column_that_was_gone_already_is_noted() {
+    let fleet = changed_by_hand("ALTER TABLE notes DROP COLUMN old");
+    let json = fleet.run(["upgrade", "--all-users", "--json"]).status(0).json();
+    assert_eq!(json["databases"][0]["notes"][0], "column `notes.old` was already gone");
+    assert_eq!(fleet.database("ann").columns("notes"), ["id", "pinned"]);
+}
+
+#[test]
+fn another_definition_fails_and_shows_both() {
+    for (sql, found) in [
+        ("ALTER TABLE notes ADD COLUMN pinned TEXT", "TEXT"),
+        ("ALTER TABLE notes ADD COLUMN pinned INTEGER", "INTEGER"),
+        ("ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 1", "DEFAULT 1"),
+        ("ALTER TABLE notes ADD COLUMN pinned AS (1)", "pinned"),
+        ("ALTER TABLE notes ADD COLUMN pinned INTEGER REFERENCES notes (id)", "notes"),
+    ] {
+        let fleet = changed_by_hand(sql);
+        let before = fleet.database("ann").dump();
+        let run = fleet.run(["upgrade", "--all-users"]);
+        run.status(1)
+            .stderr_contains("MIGRATIONS.md:9:")
+            .stderr_contains("column `notes.pinned` is already there as `")
+            .stderr_contains("the migration 1.0.0 → 1.1.0 adds it as `")
+            .stderr_contains("INTEGER NOT NULL DEFAULT 0`")
+            .stderr_contains(found);
+        assert_eq!(fleet.database("ann").dump(), before, "{sql}");
+    }
+}
+
+#[test]
+fn what_an_earlier_statement_of_the_same_run_did_is_no_excuse() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
+        ("user:1.0.0→1.1.0", "ALTER TABLE a ADD COLUMN y;\nALTER TABLE a ADD COLUMN y;"),
+    ]);
+    let fleet = fleet.user("ann", "");
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users"])
+        .status(2)
+        .stderr_contains("duplicate column name: y")
+        .stderr_contains("MIGRATIONS.md:10:");
+}
+
+#[test]
+fn a_table_made_in_this_run_has_no_column_from_before() {
+    // The guard lets the baseline pass over a table that is there; the column was there, too.
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE IF NOT EXISTS a (x);"),
+        ("user:1.0.0→1.1.0", "ALTER TABLE a ADD COLUMN y TEXT;"),
+    ]);
+    let fleet = fleet.user("ann", "CREATE TABLE a (x, y TEXT); INSERT INTO a VALUES (1, 'kept');");
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(0)
+        .stdout("ann: made at 1.1.0 (column `a.y` was already there)\n");
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM a"), ["1|kept"]);
+}
+
+#[test]
+fn a_missing_table_is_not_a_satisfied_change() {
+    let fleet = changed_by_hand("ALTER TABLE notes RENAME TO other; CREATE TABLE notes (id)");
+    let fleet = fleet.user("ann", "DROP TABLE notes");
+    let before = fleet.database("ann").dump();
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("no such table: notes");
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
+fn a_guard_that_lies_is_found_out_before_the_commit() {
+    let fleet = Fleet::of(&[(
+        "user:baseline→1.0.0",
+        "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT);\nCREATE INDEX IF NOT EXISTS by_body ON notes (body);\nCREATE VIEW IF NOT EXISTS bodies AS SELECT body FROM notes;",
+    )]);
+    for (sql, missing) in [
+        (
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, more TEXT); DROP TABLE notes; CREATE TABLE notes (body TEXT)",
+            "column `notes.id` is missing",
+        ),
+        ("CREATE TABLE notes (id INTEGER PRIMARY KEY, body BLOB)", "column `notes.body` is `"),
+        (
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); CREATE INDEX by_body ON notes (id)",
+            "index `by_body` is not the document's",
+        ),
+        (
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); CREATE VIEW bodies AS SELECT 1",
+            "view `bodies` is not the document's",
+        ),
+    ] {
+        let fleet = Fleet::new()
+            .document(std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap())
+            .user("ann", sql)
+            .user("bob", "");
+        let before = fleet.database("ann").dump();
+        fleet
+            .run(["upgrade", "--all-users"])
+            .status(1)
+            .stderr_contains("after the last step the database is not what the document describes")
+            .stderr_contains(missing);
+        assert_eq!(fleet.database("ann").dump(), before, "{sql}");
+        assert_eq!(fleet.database("bob").version().as_deref(), Some("1.0.0"));
+    }
+}
+
+#[test]
+fn what_a_table_has_beyond_the_document_is_left_alone() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY);"),
+        ("user:1.0.0→1.1.0", "CREATE TABLE more (x);"),
+    ]);
+    let fleet = fleet.user(
+        "ann",
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, own TEXT); CREATE TABLE mine (x);",
+    );
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").columns("notes"), ["id", "own"]);
+    assert_eq!(fleet.database("ann").tables(), ["mine", "more", "notes"]);
+}

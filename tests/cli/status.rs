@@ -1,0 +1,70 @@
+//! `status`: where every database stands, in a screenful, and what that is worth as an exit status.
+
+use snapbox::str;
+
+use crate::support::{Fleet, NOTES};
+
+fn fleet() -> Fleet {
+    Fleet::of(NOTES).system("").user("ann", "").at("1.2.0").user("bob", "")
+}
+
+#[test]
+fn it_tells_version_and_pending_of_each() {
+    let fleet = fleet().user("old", "CREATE TABLE own (x)");
+    let lines = str![[r#"
+MIGRATIONS.md: head is 1.2.0
+system  1.2.0     current
+ann     1.2.0     current
+bob     -         new, pending 1.0.0, 1.1.0, 1.2.0
+old     -         unversioned, pending 1.0.0, 1.1.0, 1.2.0
+
+"#]];
+    for name in ["status", "info", "current"] {
+        fleet.run_without_a_trace([name]).status(0).stderr("").stdout(lines.clone());
+    }
+}
+
+#[test]
+fn what_is_pending_is_worth_3_where_it_is_asked_for() {
+    let fleet = fleet();
+    fleet.run_without_a_trace(["status"]).status(0);
+    fleet.run_without_a_trace(["status", "--exit-code"]).status(3);
+    fleet.run_without_a_trace(["status", "--exit-code", "--json"]).status(3).json();
+    let fleet = fleet.file("bad_longterm.db", "no database");
+    // A database in error goes before one that is pending.
+    fleet.run_without_a_trace(["status", "--exit-code"]).status(1);
+    std::fs::remove_file(fleet.path("bad_longterm.db")).unwrap();
+    let fleet = fleet.at("1.2.0");
+    fleet.run_without_a_trace(["status", "--exit-code"]).status(0);
+}
+
+#[test]
+fn a_large_fleet_is_counted_and_those_that_differ_are_named() {
+    let fleet = Fleet::of(&NOTES[1..]).users(40, "").at("1.2.0").user("zoe", "");
+    fleet.run_without_a_trace(["status"]).status(0).stdout(str![[r#"
+MIGRATIONS.md: head is 1.2.0
+1 database: - new, pending 1.0.0, 1.1.0, 1.2.0
+40 databases: 1.2.0 current
+zoe  -         new, pending 1.0.0, 1.1.0, 1.2.0
+
+"#]]);
+    let all = fleet.run_without_a_trace(["status", "-v"]).status(0).out();
+    assert_eq!(all.lines().count(), 42);
+}
+
+#[test]
+fn a_database_that_cannot_be_read_does_not_hide_the_others() {
+    let fleet = fleet().file("bad_longterm.db", "no database");
+    fleet
+        .run_without_a_trace(["status"])
+        .status(1)
+        .stdout_contains("ann     1.2.0     current\n")
+        .stdout_contains("bad     -         error: this is not a SQLite database");
+}
+
+#[test]
+fn its_counts_ignore_what_sqlite_made_itself() {
+    // ANALYZE leaves a table of SQLite's own; to tatmig the database is still new.
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "CREATE TABLE t (x); ANALYZE; DROP TABLE t;");
+    fleet.run_without_a_trace(["status"]).stdout_contains("ann  -         new, pending");
+}

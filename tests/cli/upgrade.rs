@@ -1,0 +1,430 @@
+//! `upgrade`: which databases it brings where, what it says of them, and what it leaves alone.
+
+use snapbox::str;
+
+use crate::support::{Fleet, NOTES, TWICE, document};
+
+fn fleet() -> Fleet {
+    Fleet::of(NOTES).system("").user("ann", "").user("bob", "")
+}
+
+#[test]
+fn the_system_and_every_user_go_to_head() {
+    let fleet = fleet();
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(0).stderr("").stdout(str![[r#"
+system: made at 1.2.0
+2 users: 2 upgraded to 1.2.0
+
+"#]]);
+    assert_eq!(fleet.database("system").tables(), ["accounts"]);
+    let ann = fleet.database("ann");
+    assert_eq!(ann.columns("notes"), ["id", "body", "pinned"]);
+    assert_eq!(ann.record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+    // The system database has no part in the later ones, and is recorded at head all the same.
+    assert_eq!(fleet.database("system").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn a_second_run_changes_nothing() {
+    let fleet = fleet().at("1.2.0");
+    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
+system: already at 1.2.0
+2 users: 2 already there
+
+"#]]);
+}
+
+#[test]
+fn users_nobody_named_are_counted_and_left() {
+    let fleet = fleet();
+    fleet.run(["upgrade"]).status(0).stdout(str![[r#"
+system: made at 1.2.0
+2 user databases left alone; `--all-users` or `--user NAME` migrates them
+
+"#]]);
+    assert!(fleet.database("ann").tables().is_empty());
+}
+
+#[test]
+fn only_the_users_named_are_migrated() {
+    let fleet = fleet().user("cid", "");
+    fleet.run(["upgrade", "--user", "ann", "--user", "cid"]).status(0).stdout(str![[r#"
+system: made at 1.2.0
+2 users: 2 upgraded to 1.2.0
+
+"#]]);
+    assert_eq!(fleet.database("ann").tables(), ["notes"]);
+    assert!(fleet.database("bob").tables().is_empty());
+    assert_eq!(fleet.database("cid").tables(), ["notes"]);
+}
+
+#[test]
+fn all_users_and_a_user_are_not_said_at_once() {
+    let run = fleet();
+    run.run_without_a_trace(["upgrade", "--all-users", "--user", "ann"])
+        .status(2)
+        .stderr_contains("cannot be used with");
+}
+
+#[test]
+fn its_other_names_do_the_same() {
+    for name in ["up", "migrate"] {
+        let fleet = fleet();
+        fleet.run([name, "--all-users"]).status(0);
+        assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"), "{name}");
+    }
+}
+
+#[test]
+fn to_goes_no_further() {
+    let fleet = fleet().at("1.1.0");
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
+system: 1.1.0 → 1.2.0
+2 users: 2 upgraded to 1.2.0
+
+"#]]);
+}
+
+#[test]
+fn a_user_above_the_target_is_left_alone_and_named() {
+    let fleet = fleet();
+    fleet.run(["upgrade", "--to", "1.1.0"]).status(0);
+    fleet.run(["upgrade", "--user", "ann", "--to", "1.1.0"]).status(0);
+    let fleet = fleet.make("ann_longterm.db", "INSERT INTO notes (body) VALUES ('kept')");
+    fleet.run(["upgrade", "--user", "ann"]).status(0);
+    let before = fleet.database("ann").dump();
+    fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0).stderr("").stdout(str![[r#"
+system: at 1.2.0, above the target, left alone
+2 users: 1 upgraded to 1.1.0, 1 above it
+above 1.1.0 already, left alone: `ann`
+
+"#]]);
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+}
+
+#[test]
+fn a_failing_user_is_told_with_its_place_in_the_document() {
+    let fleet = fleet().at("1.1.0").user("ann", TWICE);
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stdout(str![[r#"
+system: 1.1.0 → 1.2.0
+2 users: 1 upgraded to 1.2.0, 1 failed
+1 database failed and was left as it was; mend the cause and run the same command again: what is at 1.2.0 already is left alone
+
+"#]])
+        .stderr(str![[r#"
+error[sql]: `ann` (./ann_longterm.db): UNIQUE constraint failed: notes.body (in the migration 1.1.0 → 1.2.0)
+  --> MIGRATIONS.md:21:33
+   |
+21 | CREATE UNIQUE INDEX one_body ON notes (body);
+   |                                 ^^^^^
+
+
+"#]]);
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
+
+    let fleet = fleet.user("ann", "DELETE FROM notes WHERE id = 2");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
+system: already at 1.2.0
+2 users: 1 upgraded to 1.2.0, 1 already there
+
+"#]]);
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["1|tea|0"]);
+}
+
+#[test]
+fn one_cause_is_told_once() {
+    let fleet = Fleet::of(NOTES).system("").users(8, "").at("1.1.0");
+    let fleet = (0..7).fold(fleet, |fleet, at| fleet.user(&format!("u{at:03}"), TWICE));
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains("error[sql]: 7 databases (`u000`, `u001`, `u002`, `u003`, `u004` and 2 more): UNIQUE constraint failed");
+    assert_eq!(run.err().matches("error[").count(), 1);
+}
+
+#[test]
+fn no_user_is_touched_where_the_system_database_fails() {
+    let fleet = Fleet::of(&[
+        ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
+        ("system:1.0.0→1.1.0", "CREATE UNIQUE INDEX one_mail ON accounts (mail);"),
+        ("user:1.0.0→1.1.0", "CREATE TABLE notes (body);"),
+    ]);
+    let document = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    let fleet = fleet
+        .document(document.replace("name TEXT PRIMARY KEY", "name TEXT PRIMARY KEY, mail TEXT"))
+        .system("")
+        .user("ann", "")
+        .user("bob", "")
+        .at("1.0.0");
+    let fleet = fleet.system("INSERT INTO accounts VALUES ('a', 'x'), ('b', 'x')");
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("error[sql]: `system` (system.db): UNIQUE constraint failed")
+        .stderr_contains("MIGRATIONS.md:9:")
+        .stdout_contains("system: failed\n2 users: 2 not begun\n");
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn fail_fast_begins_no_further_database() {
+    let fleet = Fleet::of(NOTES).system("").users(5, "").at("1.1.0").user("u001", TWICE);
+    let run = fleet.run(["upgrade", "--all-users", "--fail-fast", "--jobs", "1"]);
+    run.status(1)
+        .stdout_contains("5 users: 1 upgraded to 1.2.0, 1 failed, 3 not begun\n")
+        .stdout_contains("3 databases not begun; run the same command again\n");
+    assert_eq!(fleet.database("u000").version().as_deref(), Some("1.2.0"));
+    assert_eq!(fleet.database("u002").version().as_deref(), Some("1.1.0"));
+}
+
+#[test]
+fn canaries_go_first_and_hold_back_the_rest() {
+    let fleet = Fleet::of(NOTES).system("").users(6, "").at("1.1.0").user("u001", TWICE);
+    fleet
+        .run(["upgrade", "--all-users", "--canary", "2"])
+        .status(1)
+        .stdout_contains("6 users: 1 upgraded to 1.2.0, 1 failed, 4 not begun\n");
+    assert_eq!(fleet.database("u005").version().as_deref(), Some("1.1.0"));
+
+    let fleet = fleet.user("u001", "DELETE FROM notes");
+    fleet.run(["upgrade", "--all-users", "--canary", "2"]).status(0);
+    assert_eq!(fleet.database("u005").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn a_failure_behind_the_canaries_holds_nobody_back() {
+    let fleet = Fleet::of(NOTES).system("").users(4, "").at("1.1.0").user("u003", TWICE);
+    fleet
+        .run(["upgrade", "--all-users", "--canary", "1", "--jobs", "1"])
+        .status(1)
+        .stdout_contains("4 users: 3 upgraded to 1.2.0, 1 failed\n");
+}
+
+#[test]
+fn numbers_that_mean_nothing_are_wrong_usage() {
+    let fleet = fleet();
+    for arguments in [
+        ["--jobs", "0"],
+        ["--jobs", "many"],
+        ["--canary", "0"],
+        ["--busy-timeout", "soon"],
+        ["--busy-timeout", "nan"],
+        ["--busy-timeout=-1", "--dry-run"],
+        ["--no-such-flag", "x"],
+    ] {
+        let run = fleet.run_without_a_trace(["upgrade", arguments[0], arguments[1]]);
+        run.status(2).stderr_contains(arguments[0].trim_end_matches("=-1"));
+    }
+}
+
+#[test]
+fn a_document_without_system_blocks_has_no_system_database() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout("ann: made at 1.2.0\n");
+    assert!(!fleet.path("system.db").exists());
+
+    let fleet = fleet.make("system.db", "CREATE TABLE own (x)").user("bob", "");
+    let before = fleet.database("system").dump();
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("system").dump(), before);
+}
+
+#[test]
+fn a_document_without_user_blocks_has_no_users() {
+    let fleet = Fleet::of(&NOTES[..1]).system("").user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout("system: made at 1.0.0\n");
+    assert!(fleet.database("ann").record().is_empty());
+}
+
+#[test]
+fn no_user_databases_is_said_and_no_error() {
+    let fleet = Fleet::of(NOTES).system("");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
+system: made at 1.2.0
+no user databases found
+
+"#]]);
+}
+
+#[test]
+fn a_new_database_takes_the_highest_baseline_for_its_scope() {
+    let squashed = &[
+        ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
+        ("user:1.0.0→1.1.0", "CREATE TABLE b (x);"),
+        ("user:baseline→1.1.0", "CREATE TABLE a (x);\nCREATE TABLE b (x);"),
+        ("user:1.1.0→1.2.0", "CREATE TABLE c (x);"),
+    ];
+    let fleet = Fleet::of(squashed).user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").record(), ["baseline→1.1.0", "1.1.0→1.2.0"]);
+    assert_eq!(fleet.database("ann").tables(), ["a", "b", "c"]);
+
+    // Below its version the later baseline is no way.
+    let fleet = fleet.user("bob", "");
+    fleet.run(["upgrade", "--user", "bob", "--to", "1.0.0"]).status(0);
+    assert_eq!(fleet.database("bob").record(), ["baseline→1.0.0"]);
+    fleet.run(["upgrade", "--user", "bob"]).status(0);
+    assert_eq!(fleet.database("bob").record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+}
+
+#[test]
+fn a_later_baseline_without_a_part_for_the_scope_is_no_way_for_it() {
+    let fleet = Fleet::of(&[
+        ("system:baseline→1.0.0", "CREATE TABLE s (x);"),
+        ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
+        ("user:1.0.0→1.1.0", "CREATE TABLE b (x);"),
+        ("system:baseline→1.1.0", "CREATE TABLE s (x);"),
+    ]);
+    let fleet = fleet.system("").user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("system").record(), ["baseline→1.1.0"]);
+    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+}
+
+#[test]
+fn what_is_planned_is_never_applied() {
+    let planned = document(&[("user:1.2.0→1.3.0", "CREATE TABLE later (x);")]);
+    let markdown = format!("{}## 1.2.0 → 1.3.0 (PLANNED)\n\n{planned}", document(NOTES));
+    let fleet = fleet().document(markdown);
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("upgraded to 1.2.0");
+    assert_eq!(fleet.database("ann").tables(), ["notes"]);
+}
+
+#[test]
+fn a_planned_heading_that_a_stray_fence_swallows_still_counts() {
+    let markdown = "\
+# Migrations
+
+## Format
+
+```markdown
+## Migration: [from_version] → [to_version]
+
+```sql
+-- [system:from_version→to_version:start]
+-- the system part
+-- [system:from_version→to_version:end]
+```
+```
+
+## Baseline: 1.0.0
+
+**Date**: 2026-01-02
+
+```sql
+-- [system:baseline→1.0.0:start]
+CREATE TABLE accounts (name TEXT PRIMARY KEY);
+-- [system:baseline→1.0.0:end]
+```
+
+```sql
+-- [user:baseline→1.0.0:start]
+CREATE TABLE notes (body TEXT);
+-- [user:baseline→1.0.0:end]
+```
+
+## 1.0.0 → 1.1.0
+
+```sql
+-- [user:1.0.0→1.1.0:start]
+ALTER TABLE notes ADD COLUMN pinned INTEGER;
+-- [user:1.0.0→1.1.0:end]
+```
+";
+    let fleet = Fleet::new().document(markdown).system("").users(5, "");
+    fleet.run(["lint"]).status(0).stderr_contains("warning[stray-fence]");
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(0)
+        .stderr_contains("MIGRATIONS.md:13:1")
+        .stdout_contains("5 users: 5 upgraded to 1.1.0\n");
+    assert_eq!(fleet.database("system").tables(), ["accounts"]);
+    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(0);
+
+    // The same, where the swallowed heading says that nothing is released yet.
+    let planned = markdown.replace("## 1.0.0 → 1.1.0\n", "```\n## 1.0.0 → 1.1.0 (Planned)\n");
+    let fleet = Fleet::new().document(planned).system("").user("new", "");
+    fleet.run(["upgrade", "--user", "new"]).stdout_contains("new: made at 1.0.0\n");
+    assert_eq!(fleet.database("new").columns("notes"), ["body"]);
+}
+
+#[test]
+fn reverse_blocks_are_not_run_by_an_upgrade() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
+        ("user:1.0.0→1.1.0", "CREATE TABLE b (x);"),
+        ("user:1.1.0→1.0.0", "DROP TABLE b;"),
+        ("user:1.0.0→baseline", "DROP TABLE a;"),
+    ]);
+    let fleet = fleet.user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+    assert_eq!(fleet.database("ann").tables(), ["a", "b"]);
+}
+
+#[test]
+fn a_part_of_comments_only_is_recorded() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
+        ("user:1.0.0→1.1.0", "-- nothing for users this time"),
+        ("system:baseline→1.0.0", "CREATE TABLE s (x);"),
+        ("system:1.0.0→1.1.0", "CREATE TABLE t (x);"),
+    ]);
+    let fleet = fleet.system("").user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+}
+
+#[test]
+fn the_order_in_the_document_is_not_the_order_of_versions() {
+    let mut blocks = NOTES.to_vec();
+    blocks.reverse();
+    let fleet = Fleet::of(&blocks).system("").user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+}
+
+#[test]
+fn verbose_names_every_database_and_quiet_says_nothing() {
+    let fleet = fleet();
+    fleet.run(["upgrade", "--all-users", "--quiet", "--to", "1.0.0"]).stdout("").stderr("");
+    fleet.run(["upgrade", "--all-users", "--verbose"]).status(0).stdout(str![[r#"
+system: 1.0.0 → 1.2.0
+ann: 1.0.0 → 1.2.0
+bob: 1.0.0 → 1.2.0
+2 users: 2 upgraded to 1.2.0
+
+"#]]);
+    fleet.run(["upgrade", "-q", "-v"]).status(2);
+}
+
+#[test]
+fn quiet_still_tells_errors() {
+    let fleet = fleet().at("1.1.0").user("ann", TWICE);
+    fleet
+        .run(["upgrade", "--all-users", "--quiet"])
+        .status(1)
+        .stdout("")
+        .stderr_contains("UNIQUE constraint failed");
+}
+
+#[test]
+fn the_applied_sql_is_kept_once_in_the_system_database() {
+    let fleet = fleet().at("1.2.0");
+    let kept = fleet.database("system").rows(
+        "SELECT scope, from_version, to_version FROM _tatmig_sources ORDER BY scope, to_version",
+    );
+    assert_eq!(
+        kept,
+        ["system|baseline|1.0.0", "user|baseline|1.0.0", "user|1.0.0|1.1.0", "user|1.1.0|1.2.0"]
+    );
+    let own =
+        fleet.database("ann").rows("SELECT name FROM sqlite_schema WHERE name LIKE '%sources'");
+    assert!(own.is_empty());
+}

@@ -1,0 +1,191 @@
+//! The guard: what no block may do is found before any database is touched, each thing at its
+//! place in the document.
+
+use crate::support::Fleet;
+
+const BASELINE: (&str, &str) = ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);");
+
+fn fleet() -> Fleet {
+    Fleet::of(&[BASELINE])
+        .user("ann", "")
+        .at("1.0.0")
+        .user("ann", "INSERT INTO notes VALUES ('kept')")
+        .user("new", "")
+}
+
+/// The statement stands between two that would leave something, in line 10.
+#[track_caller]
+fn refused(fleet: Fleet, statement: &str, reason: &str) -> Fleet {
+    let sql = format!("CREATE TABLE before (x);\n{statement}\nCREATE TABLE after (x);");
+    let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", &sql)]);
+    for arguments in [
+        &["upgrade", "--all-users"] as &[&str],
+        &["upgrade", "--all-users", "--dry-run"],
+        &["upgrade"],
+        &["lint"],
+    ] {
+        fleet
+            .run_without_a_trace(arguments)
+            .status(2)
+            .stderr_contains(reason)
+            .stderr_contains("MIGRATIONS.md:10:");
+    }
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["kept"]);
+    assert_eq!(fleet.database("ann").tables(), ["notes"]);
+    fleet
+}
+
+#[test]
+fn commit_inside_a_block_cannot_escape() {
+    let mut fleet = fleet();
+    for statement in ["COMMIT;", "END;", "END TRANSACTION;", "/* */ coMMit -- now\n;"] {
+        fleet = refused(fleet, statement, "`COMMIT` is not allowed inside a block");
+    }
+}
+
+#[test]
+fn no_block_begins_or_ends_a_transaction() {
+    let mut fleet = fleet();
+    for (statement, word) in [
+        ("BEGIN;", "`BEGIN`"),
+        ("BEGIN IMMEDIATE;", "`BEGIN`"),
+        ("BEGIN EXCLUSIVE TRANSACTION;", "`BEGIN`"),
+        ("ROLLBACK;", "`ROLLBACK`"),
+        ("SAVEPOINT s;", "`SAVEPOINT`"),
+        ("RELEASE s;", "`RELEASE`"),
+        ("RELEASE SAVEPOINT s;", "`RELEASE`"),
+        ("ROLLBACK TO s;", "`ROLLBACK TO`"),
+    ] {
+        fleet = refused(fleet, statement, &format!("{word} is not allowed inside a block"));
+    }
+}
+
+#[test]
+fn no_block_reaches_another_file() {
+    let mut fleet = fleet();
+    for (statement, reason) in [
+        ("ATTACH 'other.db' AS other;", "`ATTACH`"),
+        ("ATTACH ':memory:' AS other;", "`ATTACH`"),
+        ("DETACH main;", "`DETACH`"),
+        ("DETACH other;", "`DETACH`"),
+        ("VACUUM;", "VACUUM"),
+        ("VACUUM INTO 'other.db';", "VACUUM"),
+        ("SELECT load_extension('other');", "load_extension"),
+        ("SELECT LOAD_EXTENSION('other', 'init') FROM notes;", "load_extension"),
+    ] {
+        fleet = refused(fleet, statement, reason);
+    }
+    assert!(!fleet.path("other.db").exists());
+}
+
+#[test]
+fn no_block_changes_what_outlives_the_transaction() {
+    let mut fleet = fleet();
+    for name in [
+        "writable_schema = ON",
+        "writable_schema(RESET)",
+        "main.writable_schema = 1",
+        "journal_mode = WAL",
+        "journal_mode(OFF)",
+        "synchronous = OFF",
+        "locking_mode = EXCLUSIVE",
+        "wal_checkpoint(TRUNCATE)",
+        "trusted_schema = ON",
+        "schema_version = 7",
+        "auto_vacuum = FULL",
+        "incremental_vacuum",
+        "temp_store_directory = '/'",
+        "cell_size_check = OFF",
+        "ignore_check_constraints = ON",
+        "encoding = 'UTF-16'",
+        "no_such_pragma = 1",
+    ] {
+        let pragma = name.trim_start_matches("main.");
+        let end = pragma.find([' ', '(', '=']).unwrap_or(pragma.len());
+        let reason = format!("`PRAGMA {}` is not allowed inside a block", &pragma[..end]);
+        fleet = refused(fleet, &format!("PRAGMA {name};"), &reason);
+    }
+}
+
+#[test]
+fn no_block_touches_tatmigs_own_record() {
+    let mut fleet = fleet();
+    for statement in [
+        "DELETE FROM _tatmig_migrations;",
+        "UPDATE _tatmig_migrations SET to_version = '9.9.9';",
+        "INSERT INTO main._TATMIG_MIGRATIONS (event) VALUES ('x');",
+        "SELECT * FROM _tatmig_migrations;",
+        "INSERT INTO notes SELECT to_version FROM \"_tatmig_migrations\";",
+        "CREATE TABLE copy AS SELECT * FROM _tatmig_migrations;",
+        "DROP TABLE _tatmig_migrations;",
+        "DROP TABLE IF EXISTS _tatmig_migrations;",
+        "ALTER TABLE _tatmig_migrations ADD COLUMN own;",
+        "ALTER TABLE _tatmig_migrations RENAME TO own;",
+        "CREATE INDEX own ON _tatmig_migrations (event);",
+        "CREATE TRIGGER own AFTER INSERT ON _tatmig_migrations BEGIN SELECT 1; END;",
+        "CREATE TRIGGER own AFTER INSERT ON notes BEGIN DELETE FROM _tatmig_migrations; END;",
+        "CREATE TRIGGER own AFTER DELETE ON notes BEGIN SELECT * FROM [_Tatmig_Migrations]; END;",
+        "CREATE VIEW own AS SELECT * FROM \"_tatmig_migrations\";",
+        "CREATE TEMP VIEW own AS SELECT * FROM _tatmig_migrations;",
+        "CREATE TABLE own (x REFERENCES _tatmig_migrations (id));",
+        "ALTER TABLE notes RENAME TO _tatmig_sources;",
+        "CREATE TABLE _tatmig_other (x);",
+        "CREATE VIEW _tatmig_view AS SELECT 1;",
+    ] {
+        fleet = refused(fleet, statement, "is tatmig's own record: no block may read or change it");
+    }
+}
+
+#[test]
+fn no_block_writes_the_schema_by_hand() {
+    let mut fleet = fleet();
+    for statement in [
+        "UPDATE sqlite_schema SET sql = 'x';",
+        "DELETE FROM sqlite_master;",
+        "INSERT INTO sqlite_schema VALUES ('table', 'x', 'x', 0, 'CREATE TABLE x (y)');",
+    ] {
+        fleet = refused(fleet, statement, "may not be modified");
+    }
+}
+
+#[test]
+fn a_statement_that_hides_in_a_trigger_is_still_one() {
+    let fleet = fleet();
+    let statement = "CREATE TRIGGER own AFTER INSERT ON notes BEGIN DELETE FROM _tatmig_migrations; END; INSERT INTO notes VALUES ('x');";
+    refused(fleet, statement, "is tatmig's own record");
+}
+
+#[test]
+fn a_parameter_that_nobody_gives_a_value_is_refused() {
+    let mut fleet = fleet();
+    for statement in ["INSERT INTO notes VALUES (?);", "DELETE FROM notes WHERE body = :body;"] {
+        fleet = refused(fleet, statement, "a parameter in a block");
+    }
+}
+
+#[test]
+fn the_guard_stands_before_a_planned_version_too_and_stops_nothing_else() {
+    let fleet = fleet().blocks(&[
+        BASELINE,
+        ("user:1.0.0→1.1.0", "CREATE TABLE more (x);"),
+        ("user:1.1.0→1.2.0", "CREATE TABLE late (x);\nCOMMIT;"),
+    ]);
+    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(2);
+    fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
+    assert_eq!(fleet.database("ann").tables(), ["more", "notes"]);
+}
+
+#[test]
+fn harmless_pragmas_are_no_offence() {
+    let fleet = fleet().blocks(&[
+        BASELINE,
+        (
+            "user:1.0.0→1.1.0",
+            "PRAGMA foreign_keys = ON;\nPRAGMA defer_foreign_keys = 1;\nPRAGMA legacy_alter_table = ON;\n\
+             PRAGMA foreign_key_check;\nPRAGMA optimize;\nPRAGMA user_version = 3;\nPRAGMA application_id = 4;\n\
+             PRAGMA table_info(notes);\nPRAGMA integrity_check;\nPRAGMA journal_mode;\nPRAGMA index_list(notes);",
+        ),
+    ]);
+    fleet.run(["upgrade", "--all-users"]).status(0).stderr("");
+    assert_eq!(fleet.database("ann").rows("PRAGMA user_version"), ["3"]);
+}

@@ -1,0 +1,221 @@
+//! Foreign keys: off while the steps run, so that no rebuild deletes children, and counted before
+//! the commit, so that no migration breaks one unseen and none is blamed for what it found.
+
+use crate::support::Fleet;
+
+const FAMILY: &str = "\
+CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE children (
+    id INTEGER PRIMARY KEY,
+    parent INTEGER REFERENCES parents (id) ON DELETE CASCADE
+);";
+
+const ROWS: &str = "INSERT INTO parents VALUES (1, 'eve'), (2, 'ada'); \
+                    INSERT INTO children VALUES (10, 1), (11, 1), (12, 2), (13, NULL);";
+
+/// A family at the baseline, and then one more migration.
+fn family(sql: &str, rows: &str) -> Fleet {
+    let blocks = [("user:baseline→1.0.0", FAMILY), ("user:1.0.0→1.1.0", sql)];
+    let rows = format!("PRAGMA foreign_keys = OFF; {rows}");
+    Fleet::of(&blocks).user("ann", "").user("bob", "").at("1.0.0").user("ann", &rows)
+}
+
+/// `ann` fails with these words, and keeps all that she had; `bob`, who has no rows, goes on.
+#[track_caller]
+fn blamed(fleet: &Fleet, words: &[&str]) {
+    let before = fleet.database("ann").dump();
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains("`ann` (./ann_longterm.db): ");
+    for words in words {
+        run.stderr_contains(words);
+    }
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+}
+
+#[test]
+fn a_table_rebuild_keeps_child_rows() {
+    let rebuild = "\
+CREATE TABLE new_parents (id INTEGER PRIMARY KEY, name TEXT NOT NULL DEFAULT '');
+INSERT INTO new_parents SELECT id, name FROM parents;
+DROP TABLE parents;
+ALTER TABLE new_parents RENAME TO parents;";
+    for first in ["", "PRAGMA foreign_keys = ON;\n"] {
+        let fleet = family(&format!("{first}{rebuild}"), ROWS);
+        fleet.run(["upgrade", "--all-users"]).status(0).stderr("");
+        let ann = fleet.database("ann");
+        assert_eq!(ann.rows("SELECT * FROM children"), ["10|1", "11|1", "12|2", "13|NULL"]);
+        assert_eq!(ann.rows("SELECT * FROM parents"), ["1|eve", "2|ada"]);
+        assert!(ann.rows("PRAGMA foreign_key_check").is_empty());
+        // The children still refer to the table of that name, and their key still works.
+        ann.connection()
+            .execute_batch("PRAGMA foreign_keys = ON; DELETE FROM parents WHERE id = 1")
+            .unwrap();
+        assert_eq!(ann.rows("SELECT id FROM children"), ["12", "13"]);
+    }
+}
+
+#[test]
+fn a_new_violation_fails_and_names_table_key_and_parent() {
+    let fleet = family("DELETE FROM parents WHERE id = 1;", ROWS);
+    blamed(&fleet, &["2 foreign keys were broken", "`children", "parent", "1", "parents"]);
+}
+
+#[test]
+fn many_new_violations_are_counted() {
+    let rows = "INSERT INTO parents VALUES (1, 'eve'); \
+                WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
+                INSERT INTO children SELECT i, i FROM n; INSERT INTO parents SELECT id, 'x' FROM children WHERE id > 1;";
+    let fleet = family("DELETE FROM parents;", rows);
+    blamed(&fleet, &["1000 foreign keys were broken", "and 995 more"]);
+}
+
+#[test]
+fn a_violation_that_was_there_before_is_reported_and_not_blamed() {
+    let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
+    let fleet = family("UPDATE parents SET name = upper(name);", &rows);
+    fleet.run(["upgrade", "--all-users", "-v"]).status(0).stdout_contains(
+        "ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before already)\n",
+    );
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM children WHERE id = 14"), ["14|99"]);
+}
+
+#[test]
+fn an_old_violation_that_a_rebuild_moves_is_still_an_old_one() {
+    let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
+    let rebuild = "\
+CREATE TABLE new_children (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents (id) ON DELETE CASCADE, note TEXT);
+INSERT INTO new_children SELECT id + 1000, parent, 'moved' FROM children;
+DROP TABLE children;
+ALTER TABLE new_children RENAME TO children;";
+    let fleet = family(rebuild, &rows);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM children WHERE id > 1000"), ["5"]);
+}
+
+#[test]
+fn one_old_violation_does_not_excuse_a_new_one() {
+    let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
+    let fleet = family("UPDATE children SET parent = 99 WHERE id = 12;", &rows);
+    blamed(&fleet, &["1 foreign key was broken", "99"]);
+}
+
+#[test]
+fn what_is_dirty_midway_and_clean_at_the_end_passes() {
+    let fleet = family(
+        "DELETE FROM parents;\nINSERT INTO parents VALUES (1, 'new eve'), (2, 'new ada');",
+        ROWS,
+    );
+    fleet.run(["upgrade", "--all-users"]).status(0).stderr("");
+    assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM children"), ["4"]);
+}
+
+#[test]
+fn dirt_of_one_migration_may_be_cleaned_by_the_next() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", FAMILY),
+        ("user:1.0.0→1.1.0", "UPDATE children SET parent = 50;"),
+        ("user:1.1.0→1.2.0", "INSERT INTO parents VALUES (50, 'all');"),
+    ]);
+    let fleet = fleet.user("ann", "").at("1.0.0").user("ann", ROWS);
+    let before = fleet.database("ann").dump();
+    // On its own the first of them breaks keys.
+    fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(1);
+    assert_eq!(fleet.database("ann").dump(), before);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+}
+
+#[test]
+fn a_new_key_on_old_rows_is_checked() {
+    let fleet = Fleet::of(&[
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE parents (id INTEGER PRIMARY KEY);\nCREATE TABLE children (id INTEGER PRIMARY KEY, parent INTEGER);",
+        ),
+        (
+            "user:1.0.0→1.1.0",
+            "CREATE TABLE c2 (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents (id));\nINSERT INTO c2 SELECT * FROM children;\nDROP TABLE children;\nALTER TABLE c2 RENAME TO children;",
+        ),
+    ]);
+    let fleet = fleet.user("ann", "").user("bob", "").at("1.0.0");
+    let fleet = fleet.user("ann", "INSERT INTO children VALUES (1, 7)");
+    blamed(&fleet, &["1 foreign key was broken", "7", "parents"]);
+}
+
+#[test]
+fn keys_of_several_columns_and_tables_without_rowid_are_checked() {
+    let fleet = Fleet::of(&[
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE parents (a TEXT, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;\n\
+             CREATE TABLE children (id TEXT PRIMARY KEY, a TEXT, b TEXT, FOREIGN KEY (a, b) REFERENCES parents) WITHOUT ROWID;",
+        ),
+        ("user:1.0.0→1.1.0", "UPDATE parents SET b = 'z';"),
+    ]);
+    let fleet = fleet.user("ann", "").user("bob", "").at("1.0.0");
+    let fleet = fleet.user(
+        "ann",
+        "INSERT INTO parents VALUES ('x', 'y'); INSERT INTO children VALUES ('k', 'x', 'y'), ('l', 'x', NULL)",
+    );
+    blamed(&fleet, &["1 foreign key was broken", "children", "parents"]);
+}
+
+#[test]
+fn a_key_to_columns_that_are_not_unique_is_no_crash() {
+    // As in Tatlock's own baseline.
+    let mismatched = "\
+CREATE TABLE memories (id INTEGER PRIMARY KEY, conversation_id TEXT);
+CREATE TABLE topics (
+    id INTEGER PRIMARY KEY,
+    conversation_id TEXT REFERENCES memories (conversation_id)
+);";
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", &format!("{mismatched}\nINSERT INTO memories VALUES (0, 'c');")),
+        (
+            "user:1.0.0→1.1.0",
+            "UPDATE memories SET conversation_id = 'c';\nALTER TABLE topics ADD COLUMN note TEXT;",
+        ),
+    ]);
+    let fleet = fleet.user("ann", "").user("bob", "");
+    fleet
+        .run(["upgrade", "--all-users", "--to", "1.0.0", "-v"])
+        .status(0)
+        .stdout_contains("SQLite cannot use the foreign key `topics`");
+    let fleet = fleet.user(
+        "ann",
+        "PRAGMA foreign_keys = OFF; INSERT INTO memories VALUES (1, 'a'), (2, 'a'); \
+         INSERT INTO topics VALUES (1, 'gone');",
+    );
+    // It was unusable before, so the next migration is not blamed, nor told of it again.
+    fleet
+        .run(["upgrade", "--all-users", "-v"])
+        .status(0)
+        .stderr("")
+        .stdout_contains("ann: 1.0.0 → 1.1.0\n");
+    assert_eq!(fleet.database("ann").rows("SELECT id, conversation_id FROM topics"), ["1|gone"]);
+}
+
+#[test]
+fn a_key_to_a_table_that_is_not_there_is_no_crash() {
+    let fleet = Fleet::of(&[
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE children (id INTEGER PRIMARY KEY, parent REFERENCES nowhere (id));",
+        ),
+        (
+            "user:1.0.0→1.1.0",
+            "ALTER TABLE children ADD COLUMN note TEXT;\nUPDATE children SET note = 'x';",
+        ),
+    ]);
+    let fleet = fleet.user("ann", "").at("1.0.0");
+    let fleet = fleet
+        .user("ann", "PRAGMA foreign_keys = OFF; INSERT INTO children VALUES (1, 5), (2, NULL)");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM children"), ["1|5|x", "2|NULL|x"]);
+}
+
+#[test]
+fn dropping_a_parent_that_children_need_is_blamed() {
+    let fleet = family("DROP TABLE parents;", ROWS);
+    blamed(&fleet, &["3 foreign keys were broken", "parents"]);
+}

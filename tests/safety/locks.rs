@@ -1,0 +1,125 @@
+//! Several programs at one fleet: a lock is waited for, the others go on meanwhile, and two runs
+//! at once apply each migration once.
+
+use rusqlite::Connection;
+
+use crate::support::{Fleet, NOTES, until};
+
+fn fleet() -> Fleet {
+    Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0")
+}
+
+/// A connection of another program that holds a lock. While it is open, nothing in this process
+/// may open the file by other means: closing that would drop the lock.
+fn hold(fleet: &Fleet, file: &str, sql: &str) -> Connection {
+    let connection = Connection::open(fleet.path(file)).unwrap();
+    connection.execute_batch(sql).unwrap();
+    connection
+}
+
+#[test]
+fn two_runs_at_once_apply_each_migration_once() {
+    let fleet = Fleet::of(NOTES).system("").users(200, "");
+    let runs = [(); 2].map(|()| fleet.start(["upgrade", "--all-users"]));
+    for run in runs {
+        fleet.ended(run).status(0).stderr("");
+    }
+    let all = ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"];
+    assert_eq!(fleet.database("system").record(), all);
+    for at in 0..200 {
+        let user = fleet.database(&format!("u{at:03}"));
+        assert_eq!(user.record(), all, "u{at:03}");
+        assert_eq!(user.columns("notes"), ["id", "body", "pinned"]);
+    }
+}
+
+#[test]
+fn a_busy_database_is_reported_and_the_others_go_on() {
+    let fleet = fleet();
+    let before = fleet.database("ann").dump();
+    let lock = hold(&fleet, "ann_longterm.db", "BEGIN IMMEDIATE");
+    let run = fleet.run(["upgrade", "--all-users", "--busy-timeout", "0.1"]);
+    run.status(1)
+        .stdout_contains("2 users: 1 upgraded to 1.2.0, 1 busy\n")
+        .stderr_contains("`ann` (./ann_longterm.db): the database is busy: ");
+    if cfg!(target_os = "linux") {
+        run.stderr_contains(&format!("(process {}) holds its lock", std::process::id()));
+    }
+    let json = fleet.run(["upgrade", "--all-users", "--busy-timeout", "0", "--json"]);
+    assert_eq!(json.status(1).json()["databases"][1]["outcome"], "busy");
+    lock.execute_batch("ROLLBACK").unwrap();
+    drop(lock);
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn a_busy_database_is_waited_for_while_the_others_go_on() {
+    let fleet = fleet();
+    let lock = hold(&fleet, "ann_longterm.db", "BEGIN IMMEDIATE");
+    let run = fleet.start(["upgrade", "--all-users", "--busy-timeout", "3600"]);
+    until("bob is at head", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
+    lock.execute_batch("INSERT INTO notes (body) VALUES ('late'); COMMIT").unwrap();
+    fleet.ended(run).status(0);
+    drop(lock);
+    assert_eq!(fleet.database("ann").rows("SELECT body, pinned FROM notes"), ["late|0"]);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn a_reader_that_blocks_the_commit_alone_leaves_the_database_as_it_was() {
+    let fleet = fleet().user("ann", "INSERT INTO notes (body) VALUES ('kept')");
+    let before = fleet.database("ann").dump();
+    let reader = hold(&fleet, "ann_longterm.db", "BEGIN");
+    let count: i64 = reader.query_row("SELECT count(*) FROM notes", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1);
+    fleet
+        .run(["upgrade", "--all-users", "--busy-timeout", "0.1"])
+        .status(1)
+        .stderr_contains("`ann` (./ann_longterm.db): the database is busy");
+    drop(reader);
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
+fn a_reader_of_a_wal_database_blocks_nobody() {
+    let fleet = fleet().user("ann", "PRAGMA journal_mode = WAL");
+    let reader = hold(&fleet, "ann_longterm.db", "BEGIN");
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'one_body'";
+    let count = || reader.query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(), 0);
+    fleet.run(["upgrade", "--all-users", "--busy-timeout", "0"]).status(0);
+    assert_eq!(count(), 0, "the reader still sees what it saw");
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(count(), 1);
+}
+
+#[test]
+fn a_busy_system_database_keeps_every_user_as_it_was() {
+    let fleet = fleet();
+    let before = fleet.database("ann").dump();
+    let lock = hold(&fleet, "system.db", "BEGIN EXCLUSIVE");
+    fleet
+        .run(["upgrade", "--all-users", "--busy-timeout", "0.1"])
+        .status(1)
+        .stderr_contains("`system` (system.db): the database is busy")
+        .stdout_contains("2 users: 2 not begun\n");
+    drop(lock);
+    assert_eq!(fleet.database("ann").dump(), before);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+}
+
+#[test]
+fn a_database_that_cannot_even_be_read_for_a_lock_is_told_by_status() {
+    let fleet = fleet().config("busy_timeout = 0.1\n");
+    let lock = hold(&fleet, "ann_longterm.db", "BEGIN EXCLUSIVE");
+    fleet
+        .run(["status"])
+        .status(1)
+        .stdout_contains("ann     -         error: the database is busy")
+        .stdout_contains("bob     1.1.0     behind, pending 1.2.0\n");
+    drop(lock);
+    fleet.run(["status"]).status(0);
+}

@@ -1,0 +1,99 @@
+//! Where results go never decides what is done: a closed, full or abandoned output changes neither
+//! a migration nor the exit status.
+
+use std::fs::OpenOptions;
+use std::process::{Command, Stdio};
+
+use crate::support::{Fleet, NOTES, TWICE};
+
+fn fleet() -> Fleet {
+    Fleet::of(NOTES).system("").users(5, "").at("1.1.0").user("u003", TWICE)
+}
+
+/// The run fails for one user, and is told so by its status alone.
+#[track_caller]
+fn decided_nothing(fleet: &Fleet, mut command: Command) {
+    assert_eq!(command.status().unwrap().code(), Some(1));
+    for (user, version) in [("u000", "1.2.0"), ("u003", "1.1.0"), ("u004", "1.2.0")] {
+        assert_eq!(fleet.database(user).version().as_deref(), Some(version), "{user}");
+    }
+    assert_eq!(fleet.database("u003").rows("SELECT body FROM notes"), ["tea", "tea"]);
+}
+
+/// The program under a shell that redirects it.
+fn redirected(fleet: &Fleet, redirections: &str) -> Command {
+    let plain = fleet.command(["upgrade", "--all-users"]);
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("exec \"$0\" \"$@\" {redirections}"))
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(fleet.path(""))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    shell
+}
+
+#[test]
+fn a_null_output_decides_nothing() {
+    for redirections in [">&-", ">&- 2>&-", ">/dev/null 2>&-", ">&- 2>&- <&-"] {
+        let fleet = fleet();
+        let command = redirected(&fleet, redirections);
+        decided_nothing(&fleet, command);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_output_decides_nothing() {
+    for redirections in [">/dev/full", ">/dev/full 2>/dev/full"] {
+        let fleet = fleet();
+        let command = redirected(&fleet, redirections);
+        decided_nothing(&fleet, command);
+    }
+    let fleet = fleet();
+    let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for (arguments, status) in [
+        (&["status"] as &[&str], 0),
+        (&["status", "--json"], 0),
+        (&["status", "--exit-code"], 3),
+        (&["lint"], 0),
+        (&["history"], 0),
+        (&["upgrade", "--all-users", "--dry-run"], 0),
+        (&["upgrade", "--to", "9.9.9"], 2),
+    ] {
+        let mut command = fleet.command(arguments);
+        let ended = command.stdout(full()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(status), "{arguments:?}");
+        assert!(!String::from_utf8_lossy(&ended.stderr).contains("panicked"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_decides_nothing() {
+    let fleet = fleet();
+    let mut child = fleet.start(["upgrade", "--all-users", "--verbose"]);
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(fleet.database("u004").version().as_deref(), Some("1.2.0"));
+    assert_eq!(fleet.database("u003").version().as_deref(), Some("1.1.0"));
+}
+
+#[test]
+fn few_descriptors_are_enough() {
+    let fleet = Fleet::of(NOTES).system("").users(60, "");
+    let plain = fleet.command(["upgrade", "--all-users", "--jobs", "60"]);
+    let status = Command::new("sh")
+        .arg("-c")
+        .arg("ulimit -n 24; exec \"$0\" \"$@\"")
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(fleet.path(""))
+        .stdout(Stdio::null())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(0));
+    let json = fleet.run(["status", "--json"]).status(0).json();
+    assert_eq!(json["summary"]["current"], 61);
+}

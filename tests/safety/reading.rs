@@ -1,0 +1,118 @@
+//! Reading commands leave no trace: not a byte of any file changes, and none is made or removed,
+//! whatever state the databases are in.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use crate::support::{Fleet, NOTES};
+
+const READERS: &[&[&str]] = &[
+    &["status"],
+    &["status", "-v", "--json"],
+    &["status", "--exit-code"],
+    &["history"],
+    &["history", "--system"],
+    &["history", "--user", "wal"],
+    &["history", "--user", "new"],
+    &["lint"],
+    &["upgrade", "--all-users", "--dry-run"],
+    &["upgrade", "--user", "wal", "--dry-run", "--json"],
+    &["--help"],
+    &["upgrade", "--help"],
+    &["--version"],
+];
+
+#[test]
+fn reading_commands_leave_no_trace() {
+    let fleet = Fleet::of(NOTES)
+        .make(
+            "system.db",
+            "PRAGMA journal_mode = WAL; CREATE TABLE accounts (name TEXT PRIMARY KEY)",
+        )
+        .user("wal", "PRAGMA journal_mode = WAL; CREATE TABLE own (x)")
+        .user("plain", "CREATE TABLE own (x)")
+        .user("truncate", "PRAGMA journal_mode = TRUNCATE; CREATE TABLE own (x)")
+        .user("new", "");
+    assert!(!fleet.path("wal_longterm.db-wal").exists(), "a WAL database without a WAL beside it");
+    for arguments in READERS {
+        let run = fleet.run_without_a_trace(arguments);
+        run.status(if arguments.contains(&"--exit-code") { 3 } else { 0 });
+    }
+}
+
+#[test]
+fn dry_run_changes_no_byte() {
+    let fleet = Fleet::of(NOTES).system("").users(20, "").at("1.0.0");
+    let fleet =
+        fleet.user("u003", "PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES ('x')");
+    let fleet = fleet.user("late", "");
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    run.status(0).stdout_contains("21 databases, late, u000,");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    run.status(0).stdout("-- nothing is pending up to 1.2.0\n");
+}
+
+#[test]
+fn a_wal_database_whose_wal_holds_the_news_is_read_with_it() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL;");
+    // As long as somebody has it open, what is committed stays in the WAL.
+    let open = Connection::open(fleet.path("ann_longterm.db")).unwrap();
+    open.execute_batch("CREATE TABLE own (x)").unwrap();
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let sizes = || {
+        ["", "-wal"].map(|suffix| {
+            fs::metadata(fleet.path(format!("ann_longterm.db{suffix}"))).unwrap().len()
+        })
+    };
+    let before = sizes();
+    assert!(before[1] > 0, "the news stand in the WAL");
+    fleet.run(["status"]).status(0).stdout_contains("ann  1.2.0     current\n");
+    fleet.run(["history", "--user", "ann"]).status(0).stdout_contains("1.1.0 → 1.2.0");
+    assert_eq!(sizes(), before);
+    drop(open);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn a_wal_database_under_an_odd_name_is_read_without_a_trace() {
+    for name in ["50%41", "a?b#c", "file:x?mode=rwc", "two words", "日本"] {
+        let fleet =
+            Fleet::of(&NOTES[1..]).user(name, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
+        fleet.run_without_a_trace(["status"]).status(0).stdout_contains("unversioned, pending");
+        fleet.run_without_a_trace(["history", "--user", name]).status(0);
+    }
+}
+
+#[test]
+fn a_hot_journal_is_reported_and_an_upgrade_mends_it() {
+    let fleet = Fleet::of(&NOTES[1..]).user("tmp", "").at("1.1.0");
+    let path = fleet.path("tmp_longterm.db");
+    let writer = Connection::open(&path).unwrap();
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
+                INSERT INTO notes (body) SELECT i || hex(zeroblob(200)) FROM n";
+    writer.execute_batch(rows).unwrap();
+    let before = fleet.database("tmp").dump();
+    // What a killed program leaves: pages already written, and the journal that takes them back.
+    writer
+        .execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE notes SET body = 'torn' || id")
+        .unwrap();
+    fs::copy(&path, fleet.path("ann_longterm.db")).unwrap();
+    fs::copy(fleet.path("tmp_longterm.db-journal"), fleet.path("ann_longterm.db-journal")).unwrap();
+    writer.execute_batch("ROLLBACK").unwrap();
+    drop(writer);
+    fs::remove_file(&path).unwrap();
+
+    for arguments in [&["status"] as &[&str], &["upgrade", "--all-users", "--dry-run"]] {
+        fleet.run_without_a_trace(arguments).status(1);
+    }
+    fleet.run(["status"]).stdout_contains("error: an interrupted write of another program");
+    let json = fleet.run(["status", "--json"]).json();
+    assert_eq!(json["databases"][0]["state"], "error");
+
+    fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
+    assert_eq!(fleet.database("ann").dump(), before);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    fleet.run(["status"]).status(0).stdout_contains("ann  1.2.0     current\n");
+}

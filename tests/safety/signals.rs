@@ -1,0 +1,178 @@
+//! Interrupts and kills: the first ends a run cleanly and says so, the second ends it at once, and
+//! either way every database is wholly before or wholly after.
+
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Fleet, NOTES, until};
+
+/// In a database that holds a note, 1.1.0 never ends.
+const ENDLESS: &[(&str, &str)] = &[
+    ("user:baseline→1.0.0", "CREATE TABLE notes (body INTEGER);\nCREATE TABLE log (x);"),
+    (
+        "user:1.0.0→1.1.0",
+        "INSERT INTO log VALUES (1);\n\
+         WITH RECURSIVE n (i) AS (SELECT body FROM notes UNION ALL SELECT i + 1 FROM n) \
+         INSERT INTO log SELECT count(*) FROM n;",
+    ),
+];
+
+fn endless() -> Fleet {
+    Fleet::of(ENDLESS)
+        .user("ann", "")
+        .user("bob", "")
+        .at("1.0.0")
+        .user("ann", "INSERT INTO notes VALUES (1)")
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// The endless statement runs once the one before it has opened a journal.
+fn is_running(fleet: &Fleet) {
+    until("ann's journal is there", || fleet.path("ann_longterm.db-journal").exists());
+    until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.1.0"));
+}
+
+#[test]
+fn an_interrupt_ends_an_endless_statement() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let fleet = endless();
+        let before = fleet.database("ann").dump();
+        let run = fleet.start(["upgrade", "--all-users"]);
+        is_running(&fleet);
+        send(&run, signal);
+        fleet
+            .ended(run)
+            .status(status)
+            .stdout_contains("2 users: 1 upgraded to 1.1.0, 1 not begun\n");
+        assert_eq!(fleet.database("ann").dump(), before);
+        assert!(!fleet.path("ann_longterm.db-journal").exists());
+
+        let fleet = fleet.user("ann", "DELETE FROM notes");
+        fleet.run(["upgrade", "--all-users"]).status(0);
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_wait_for_a_lock() {
+    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
+    let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let run = fleet.start(["upgrade", "--all-users", "--busy-timeout", "3600"]);
+    until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
+    send(&run, Signal::INT);
+    fleet.ended(run).status(130);
+    drop(lock);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_an_endless_replay_and_touches_nothing() {
+    let series = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+    let reads = format!("{series} SELECT count(*) FROM n;");
+    let writes = format!("CREATE TABLE a (x);\n{series} INSERT INTO a SELECT count(*) FROM n;");
+    for (sql, command) in [
+        (&reads, &["upgrade", "--all-users"] as &[&str]),
+        (&writes, &["upgrade", "--all-users"]),
+        (&reads, &["lint"]),
+        (&writes, &["lint"]),
+    ] {
+        let fleet = Fleet::of(&[("user:baseline→1.0.0", sql)]).user("ann", "");
+        let before = fleet.files();
+        let run = fleet.start(command);
+        let status = format!("/proc/{}/status", run.id());
+        until("signals are caught", || {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            // INT and, registered last, HUP.
+            mask.is_some_and(|mask| mask & 0b11 == 0b11)
+        });
+        send(&run, Signal::INT);
+        fleet.ended(run).status(130).stderr_lacks("error");
+        before.assert_same(&fleet.files());
+    }
+}
+
+#[test]
+fn a_signal_that_the_caller_ignores_stays_ignored() {
+    let fleet = endless();
+    let plain = fleet.command(["upgrade", "--all-users"]);
+    let run = Command::new("sh")
+        .arg("-c")
+        .arg("trap '' HUP; exec \"$0\" \"$@\"")
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(fleet.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    is_running(&fleet);
+    send(&run, Signal::HUP);
+    send(&run, Signal::INT);
+    fleet.ended(run).status(130);
+}
+
+#[test]
+fn killed_in_the_middle_is_before_or_after() {
+    const USERS: usize = 50;
+    const GROWS: &str = "CREATE TABLE big (x);\n\
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+        INSERT INTO big SELECT hex(randomblob(20)) FROM n;\n\
+        UPDATE notes SET body = 'after';";
+    let blocks = [
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE notes (body TEXT);\nINSERT INTO notes VALUES ('before');",
+        ),
+        ("user:1.0.0→1.1.0", GROWS),
+        ("user:1.1.0→1.2.0", "ALTER TABLE big ADD COLUMN y;\nDELETE FROM big WHERE rowid % 2;"),
+    ];
+    // The moment of each kill: so many databases are done, or the first is being written.
+    for done in [0, 1, 7, 20, 45] {
+        let fleet = Fleet::of(&blocks).users(USERS, "").at("1.0.0");
+        let name = |at: usize| format!("u{at:03}");
+        let size = |at: usize| {
+            std::fs::metadata(fleet.path(format!("{}_longterm.db", name(at)))).unwrap().len()
+        };
+        let small = size(0);
+        let mut run = fleet.start(["upgrade", "--all-users", "--jobs", "4"]);
+        until("it is in the middle", || match done {
+            0 => (0..USERS)
+                .any(|at| fleet.path(format!("{}_longterm.db-journal", name(at))).exists()),
+            done => (0..USERS).filter(|at| size(*at) > small).count() >= done,
+        });
+        // The child is not reaped yet, so the number is still its own, ended or not.
+        send(&run, Signal::KILL);
+        run.wait().unwrap();
+
+        for at in 0..USERS {
+            let user = fleet.database(&name(at));
+            let whole = match user.version().as_deref() {
+                Some("1.0.0") => (vec!["notes"], "before", 1),
+                Some("1.2.0") => (vec!["big", "notes"], "after", 3),
+                other => panic!("{} is between two versions: {other:?}", name(at)),
+            };
+            let found = user.rows("SELECT body FROM notes").concat();
+            let tables = user.tables();
+            assert_eq!(
+                (tables, found.as_str(), user.record().len()),
+                (whole.0.into_iter().map(str::to_owned).collect(), whole.1, whole.2,),
+                "{}",
+                name(at)
+            );
+            assert_eq!(user.rows("PRAGMA integrity_check"), ["ok"]);
+        }
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        for at in 0..USERS {
+            let user = fleet.database(&name(at));
+            assert_eq!(user.rows("SELECT count(*), count(y) FROM big"), ["1000|0"]);
+            assert_eq!(user.record().len(), 3, "{}", name(at));
+        }
+    }
+}

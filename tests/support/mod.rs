@@ -1,0 +1,406 @@
+//! A fleet in a directory of its own, and the real program run on it: what both test binaries are
+//! written with.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+use snapbox::IntoData;
+use tempfile::TempDir;
+
+/// Nothing here takes this long; what does hangs.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Markdown that holds these blocks, each in a fence of its own: the n-th statement's line is easy
+/// to count, since a block's SQL begins on the third line of its fence.
+pub(crate) fn document(blocks: &[(&str, &str)]) -> String {
+    let fence = |(tag, sql): &(&str, &str)| {
+        format!("```sql\n-- [{tag}:start]\n{}\n-- [{tag}:end]\n```\n\n", sql.trim_end())
+    };
+    blocks.iter().map(fence).collect()
+}
+
+/// A small history: the system's baseline, a table of notes, a column, and an index that a user
+/// with the same note twice cannot have. The SQL stands in lines 3, 9, 15 and 21.
+pub(crate) const NOTES: &[(&str, &str)] = &[
+    ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
+    ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);"),
+    ("user:1.0.0→1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"),
+    ("user:1.1.0→1.2.0", "CREATE UNIQUE INDEX one_body ON notes (body);"),
+];
+
+/// Rows that have no place under the unique index of [`NOTES`].
+pub(crate) const TWICE: &str = "INSERT INTO notes (body) VALUES ('tea'), ('tea');";
+
+/// A directory with a document and databases in it.
+pub(crate) struct Fleet {
+    dir: TempDir,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Fleet {
+    pub(crate) fn new() -> Self {
+        Self { dir: TempDir::new().unwrap(), env: Vec::new() }
+    }
+
+    /// A fleet whose document has these blocks.
+    pub(crate) fn of(blocks: &[(&str, &str)]) -> Self {
+        Self::new().blocks(blocks)
+    }
+
+    /// Writes `MIGRATIONS.md`, again if it is there.
+    pub(crate) fn document(self, markdown: impl AsRef<str>) -> Self {
+        self.file("MIGRATIONS.md", markdown.as_ref())
+    }
+
+    pub(crate) fn blocks(self, blocks: &[(&str, &str)]) -> Self {
+        self.document(document(blocks))
+    }
+
+    /// Makes `system.db`; no SQL makes an empty file.
+    pub(crate) fn system(self, sql: &str) -> Self {
+        self.make("system.db", sql)
+    }
+
+    /// Makes a user's database; no SQL makes an empty file.
+    pub(crate) fn user(self, name: &str, sql: &str) -> Self {
+        self.make(format!("{name}_longterm.db"), sql)
+    }
+
+    /// Makes `count` users: `u000`, `u001` …
+    pub(crate) fn users(self, count: usize, sql: &str) -> Self {
+        (0..count).fold(self, |fleet, at| fleet.user(&format!("u{at:03}"), sql))
+    }
+
+    /// Runs SQL on a file, which is made if need be.
+    pub(crate) fn make(self, path: impl AsRef<Path>, sql: &str) -> Self {
+        let path = self.path(path);
+        fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        if !sql.is_empty() {
+            Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        }
+        self
+    }
+
+    /// Writes `tatmig.toml`.
+    pub(crate) fn config(self, toml: &str) -> Self {
+        self.file("tatmig.toml", toml)
+    }
+
+    pub(crate) fn file(self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Self {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    pub(crate) fn directory(self, path: impl AsRef<Path>) -> Self {
+        fs::create_dir_all(self.path(path)).unwrap();
+        self
+    }
+
+    /// A variable of every run.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Brings every database to a version.
+    #[track_caller]
+    pub(crate) fn at(self, version: &str) -> Self {
+        self.run(["upgrade", "--all-users", "--to", version]).status(0);
+        self
+    }
+
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tatmig"));
+        command
+            .args(arguments.as_ref())
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    #[track_caller]
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Run<'_> {
+        let child = self.command(arguments).spawn().unwrap();
+        self.ended(child)
+    }
+
+    /// Starts the program.
+    pub(crate) fn start<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Child {
+        self.command(arguments).spawn().unwrap()
+    }
+
+    /// Waits for a started program.
+    #[track_caller]
+    pub(crate) fn ended(&self, child: Child) -> Run<'_> {
+        let process = rustix::process::Pid::from_child(&child);
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+            panic!("the program does not end");
+        };
+        Run { fleet: self, output: output.unwrap() }
+    }
+
+    /// Opens a database anew: `system`, or a user's.
+    #[track_caller]
+    pub(crate) fn database(&self, name: &str) -> Database {
+        let path = match name {
+            "system" => self.path("system.db"),
+            user => self.path(format!("{user}_longterm.db")),
+        };
+        Database::open(&path)
+    }
+
+    /// Every file under the directory, with all that is in it.
+    pub(crate) fn files(&self) -> Files {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![self.dir.path().to_owned()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                let kind = fs::symlink_metadata(&path).unwrap().file_type();
+                let name = path.strip_prefix(self.dir.path()).unwrap().to_owned();
+                let content = if kind.is_dir() {
+                    directories.push(path);
+                    b"a directory".to_vec()
+                } else if kind.is_symlink() {
+                    fs::read_link(&path).unwrap().as_os_str().as_encoded_bytes().to_vec()
+                } else if kind.is_file() {
+                    fs::read(&path).unwrap()
+                } else {
+                    b"neither file nor directory".to_vec()
+                };
+                files.insert(name, content);
+            }
+        }
+        Files(files)
+    }
+
+    /// Asserts that a run ends with a status and that no byte of any file changed.
+    #[track_caller]
+    pub(crate) fn run_without_a_trace<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl AsRef<[A]>,
+    ) -> Run<'_> {
+        let before = self.files();
+        let run = self.run(arguments);
+        before.assert_same(&self.files());
+        run
+    }
+}
+
+/// The bytes of files by name.
+pub(crate) struct Files(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Files {
+    #[track_caller]
+    pub(crate) fn assert_same(&self, after: &Self) {
+        let names = |files: &Self| files.0.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(self), names(after), "files were made or removed");
+        for (name, bytes) in &self.0 {
+            assert!(after.0[name] == *bytes, "{} changed", name.display());
+        }
+    }
+}
+
+/// What a run left.
+pub(crate) struct Run<'f> {
+    fleet: &'f Fleet,
+    output: Output,
+}
+
+impl Run<'_> {
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8(self.output.stdout.clone()).unwrap()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        String::from_utf8(self.output.stderr.clone()).unwrap()
+    }
+
+    fn told(&self) -> String {
+        format!(
+            "{}\n--- standard output\n{}--- standard error\n{}",
+            self.output.status,
+            self.out(),
+            self.err()
+        )
+    }
+
+    /// The exit status.
+    #[track_caller]
+    pub(crate) fn status(&self, expected: i32) -> &Self {
+        assert_eq!(self.output.status.code(), Some(expected), "{}", self.told());
+        assert!(!self.err().contains("panicked"), "{}", self.told());
+        self
+    }
+
+    /// The whole of standard output; `[..]` stands for anything within a line.
+    #[track_caller]
+    pub(crate) fn stdout(&self, expected: impl IntoData) -> &Self {
+        same(self.out(), expected);
+        self
+    }
+
+    /// The whole of standard error.
+    #[track_caller]
+    pub(crate) fn stderr(&self, expected: impl IntoData) -> &Self {
+        same(self.err(), expected);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn stdout_contains(&self, part: &str) -> &Self {
+        assert!(self.out().contains(part), "no {part:?} in\n{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn stdout_lacks(&self, part: &str) -> &Self {
+        assert!(!self.out().contains(part), "{part:?} in\n{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn stderr_contains(&self, part: &str) -> &Self {
+        assert!(self.err().contains(part), "no {part:?} in\n{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn stderr_lacks(&self, part: &str) -> &Self {
+        assert!(!self.err().contains(part), "{part:?} in\n{}", self.told());
+        self
+    }
+
+    /// Standard output, which must be one JSON document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.output.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.told()))
+    }
+
+    #[track_caller]
+    pub(crate) fn database(&self, name: &str) -> Database {
+        self.fleet.database(name)
+    }
+}
+
+/// Compares exactly: a backslash is one.
+#[track_caller]
+fn same(actual: String, expected: impl IntoData) {
+    snapbox::Assert::new()
+        .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
+        .normalize_paths(false)
+        .eq(actual, expected);
+}
+
+/// A database as it is now.
+pub(crate) struct Database(Connection);
+
+impl Database {
+    #[track_caller]
+    pub(crate) fn open(path: &Path) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self(connection)
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0
+    }
+
+    /// The rows of a query, each with `|` between its values.
+    #[track_caller]
+    pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
+        let mut statement = self.0.prepare(sql).unwrap_or_else(|error| panic!("{error}"));
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            let values = (0..columns).map(|at| match row.get_ref(at).unwrap() {
+                ValueRef::Null => "NULL".to_owned(),
+                ValueRef::Integer(value) => value.to_string(),
+                ValueRef::Real(value) => value.to_string(),
+                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                ValueRef::Blob(blob) => format!("{blob:02x?}"),
+            });
+            found.push(values.collect::<Vec<_>>().join("|"));
+        }
+        found
+    }
+
+    /// The names of its tables, SQLite's and tatmig's own aside.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        self.rows(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' \
+             AND name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig%' ESCAPE '$' \
+             ORDER BY name",
+        )
+    }
+
+    pub(crate) fn columns(&self, table: &str) -> Vec<String> {
+        self.rows(&format!("SELECT name FROM pragma_table_xinfo('{table}') ORDER BY cid"))
+    }
+
+    /// The migrations of its record: `baseline→1.0.0`.
+    pub(crate) fn record(&self) -> Vec<String> {
+        if self.rows("SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_migrations'").is_empty() {
+            return Vec::new();
+        }
+        self.rows("SELECT from_version || '→' || to_version FROM _tatmig_migrations ORDER BY id")
+    }
+
+    /// The version that its record ends at.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.record().last()?.split('→').nth(1).map(str::to_owned)
+    }
+
+    /// The whole schema and every row of every table.
+    pub(crate) fn dump(&self) -> Vec<String> {
+        let mut all =
+            self.rows("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name");
+        let tables = self.rows(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' \
+             AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name",
+        );
+        for table in tables {
+            let quoted = table.replace('"', "\"\"");
+            let rows = self.rows(&format!("SELECT * FROM \"{quoted}\""));
+            all.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        all.extend(self.rows("PRAGMA user_version"));
+        all
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
