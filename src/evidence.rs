@@ -49,6 +49,15 @@ impl Finding {
         }
     }
 
+    /// What is there and what is missing, each in words, where that is not the same for all.
+    #[must_use]
+    pub fn lists(&self) -> (&[String], &[String]) {
+        match self {
+            Self::Torn { there, missing, .. } => (there, missing),
+            Self::Match(_) | Self::Foreign => (&[], &[]),
+        }
+    }
+
     /// The position to go on from, or why nobody but a human may say it.
     pub(crate) fn settled(&self) -> Result<usize, Refusal> {
         match self {

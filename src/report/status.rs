@@ -33,11 +33,16 @@ impl Report {
                         "version": status.version,
                         "state": status.condition,
                         "pending": status.pending.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                        "detected": status.finding.as_ref().map(|finding| json!({
-                            "match": finding.name(),
-                            "version": finding.best().map(|at| changelog.versions()[at].to_string()),
-                        })),
-                        "error": status.failure.as_ref().map(|failure| failure_json(failure, changelog.source())),
+                        "detected": status.finding.as_ref().map(|finding| {
+                            let (there, missing) = finding.lists();
+                            json!({
+                                "match": finding.name(),
+                                "version": finding.best().map(|at| changelog.versions()[at].to_string()),
+                                "there": there,
+                                "missing": missing,
+                            })
+                        }),
+                        "error": status.failure.as_ref().filter(|_| status.condition != Condition::Unversioned).map(|failure| failure_json(failure, changelog.source())),
                     })
                 })
                 .collect();

@@ -41,7 +41,7 @@ fn a_busy_database_is_reported_and_the_others_go_on() {
     let run = fleet.run(["upgrade", "--all-users", "--busy-timeout", "0.1"]);
     run.status(1)
         .stdout_contains("2 users: 1 upgraded to 1.2.0, 1 busy\n")
-        .stderr_contains("`ann` (./ann_longterm.db): the database is busy: ");
+        .stderr_contains("`ann` (ann_longterm.db): the database is busy: ");
     if cfg!(target_os = "linux") {
         run.stderr_contains(&format!("(process {}) holds its lock", std::process::id()));
     }
@@ -78,7 +78,7 @@ fn a_reader_that_blocks_the_commit_alone_leaves_the_database_as_it_was() {
     fleet
         .run(["upgrade", "--all-users", "--busy-timeout", "0.1"])
         .status(1)
-        .stderr_contains("`ann` (./ann_longterm.db): the database is busy");
+        .stderr_contains("`ann` (ann_longterm.db): the database is busy");
     drop(reader);
     assert_eq!(fleet.database("ann").dump(), before);
 }
