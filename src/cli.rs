@@ -148,6 +148,12 @@ Examples:
         #[arg(long, value_name = "RULE")]
         deny: Vec<String>,
     },
+    /// Check every database: its pages, its foreign keys, its record and schema against the document
+    #[command(after_help = "\
+Examples:
+  tatmig verify                  exit status 1 if anything is wrong
+  tatmig verify -v               name every database")]
+    Verify,
     /// Make the system database, and the users named, at head
     #[command(after_help = "\
 Examples:

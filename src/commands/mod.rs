@@ -37,6 +37,7 @@ pub(crate) fn run(
         Command::Status { exit_code } => read::status(tools, exit_code),
         Command::History { user, system } => read::history(tools, (user, system)),
         Command::Lint { deny } => lint::run(tools, &deny),
+        Command::Verify => read::verify(tools),
         Command::Init { users } => init::run(tools, &users),
         Command::Stamp { version, users } => record::stamp(tools, &version, &users),
         Command::Adopt { at, users } => record::adopt(tools, at.as_deref(), &users),

@@ -187,6 +187,14 @@ impl Look for SqliteFile {
     fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
         self.connection.kept(checksum).map_err(|error| self.named(error))
     }
+
+    fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
+        self.connection.integrity().map_err(|error| self.named(error))
+    }
+
+    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+        self.connection.foreign_keys().map_err(|error| self.named(error))
+    }
 }
 
 impl Database for SqliteFile {

@@ -29,6 +29,18 @@ pub(crate) struct Census {
 }
 
 impl Census {
+    /// How many violations are told one by one.
+    pub(crate) const SHOWN: usize = 5;
+
+    /// Counts the violations of every table.
+    pub(crate) fn of_all(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut census = Self::default();
+        for (table, keys) in keys_by_table(connection)? {
+            census.count(connection, &table, &keys)?;
+        }
+        Ok(census)
+    }
+
     /// Counts the violations of the `touched` tables (lower case) and of those that refer to them.
     pub(crate) fn take(
         connection: &Connection,

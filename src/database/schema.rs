@@ -517,8 +517,8 @@ impl Effects {
             let renamed = |name: &String| {
                 let name = name.to_ascii_lowercase();
                 deeds.renamed_columns.iter().any(|(of, column)| {
-                    *column == name && *of == deeds.first_name(&table.name.to_ascii_lowercase())
-                        || *column == name && of.eq_ignore_ascii_case(&table.name)
+                    let now = table.name.to_ascii_lowercase();
+                    *column == name && (*of == now || *of == deeds.first_name(&now))
                 })
             };
             let (named, gained) = std::mem::take(names).into_iter().partition(renamed);
@@ -649,7 +649,7 @@ impl Effects {
         }
         for (table, column) in &self.named {
             let is = find(&Key::new(Kind::Table, table));
-            if !is.is_some_and(|is| is.structure.column(column).is_some()) {
+            if is.is_none_or(|is| is.structure.column(column).is_none()) {
                 missing.push(format!("column `{table}.{column}` is missing"));
             }
         }

@@ -343,10 +343,10 @@ impl<'a> Reader<'a> {
             // A shell comment looks like a heading; only one that says something of a migration
             // is taken for one.
             for line in lines(text, 0..text.len()) {
-                if let Some((level, title)) = atx_heading(&text[line.clone()]) {
-                    if tag::heading_pair(title).is_some() || is_planned(title) {
-                        self.heading(level, title, content.span(trimmed(text, line)));
-                    }
+                if let Some((level, title)) = atx_heading(&text[line.clone()])
+                    && (tag::heading_pair(title).is_some() || is_planned(title))
+                {
+                    self.heading(level, title, content.span(trimmed(text, line)));
                 }
             }
         }
@@ -570,7 +570,7 @@ impl<'a> Reader<'a> {
             && (rule.bytes().all(|byte| byte == b'=') || rule.bytes().all(|byte| byte == b'-'));
         match atx_heading(&text[line.clone()]) {
             Some((level, title)) => {
-                self.heading(level, title, content.span(trimmed(text, line.clone())))
+                self.heading(level, title, content.span(trimmed(text, line.clone())));
             }
             None if underlined => {
                 let level = if rule.starts_with('=') { 1 } else { 2 };

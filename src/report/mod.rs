@@ -3,6 +3,7 @@
 
 mod status;
 mod upgrade;
+mod verify;
 
 pub(crate) use status::ExitCodeAsked;
 pub(crate) use upgrade::Kept;

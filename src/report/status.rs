@@ -244,6 +244,17 @@ fn condition_words(changelog: &Changelog<'_>, status: &Status) -> String {
                     pending()
                 )
             }
+            Some(Finding::Torn { best, there, missing }) => {
+                let best = best.map_or_else(
+                    || "the baseline".to_owned(),
+                    |at| changelog.versions()[at].to_string(),
+                );
+                format!(
+                    "unversioned, torn: {best} fits best, {} there, {} missing; `tatmig adopt` accepts it",
+                    there.len(),
+                    missing.len()
+                )
+            }
             Some(finding) => format!("unversioned, {}: {}", finding.name(), why()),
             None => "unversioned".to_owned(),
         },
