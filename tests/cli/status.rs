@@ -68,3 +68,16 @@ fn its_counts_ignore_what_sqlite_made_itself() {
     let fleet = Fleet::of(&NOTES[1..]).user("ann", "CREATE TABLE t (x); ANALYZE; DROP TABLE t;");
     fleet.run_without_a_trace(["status"]).stdout_contains("ann  -         new, pending");
 }
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let fleet = Fleet::new();
+    for command in ["upgrade", "status", "history", "lint", "init", "seed", "demo"] {
+        let run = fleet.run_without_a_trace([command, "--help"]);
+        run.status(0)
+            .stdout_contains("Examples:\n")
+            .stdout_contains(&format!("  tatmig {command}"));
+    }
+    fleet.run_without_a_trace(["--help"]).status(0).stdout_contains("Exit status: 0 done");
+    fleet.run_without_a_trace(["--version"]).status(0).stdout_contains("tatmig ");
+}

@@ -34,6 +34,20 @@ fn two_runs_at_once_apply_each_migration_once() {
 }
 
 #[test]
+fn two_runs_at_once_may_have_two_targets() {
+    let fleet = Fleet::of(NOTES).system("").users(40, "");
+    let runs =
+        ["1.0.0", "1.2.0"].map(|target| fleet.start(["upgrade", "--all-users", "--to", target]));
+    for run in runs {
+        fleet.ended(run).status(0);
+    }
+    for at in 0..40 {
+        let record = fleet.database(&format!("u{at:03}")).record();
+        assert_eq!(record, ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"], "u{at:03}");
+    }
+}
+
+#[test]
 fn a_busy_database_is_reported_and_the_others_go_on() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
