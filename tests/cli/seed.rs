@@ -65,5 +65,5 @@ fn a_database_that_holds_nothing_yet_is_refused() {
     fleet
         .run_without_a_trace(["seed", "twice", "--user", "new"])
         .status(1)
-        .stderr_contains("`new` (./new_longterm.db): it holds nothing yet");
+        .stderr_contains("new_longterm.db): it holds nothing yet");
 }

@@ -201,7 +201,7 @@ fn a_trigger_of_the_databases_own_cannot_touch_the_record_either() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(1)
-        .stderr_contains("`ann` (./ann_longterm.db): `_tatmig_migrations` is tatmig's own record");
+        .stderr_contains("ann_longterm.db): `_tatmig_migrations` is tatmig's own record");
     assert_eq!(fleet.database("ann").dump(), before);
     assert_eq!(fleet.database("new").version().as_deref(), Some("1.1.0"));
 }
