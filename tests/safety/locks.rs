@@ -1,6 +1,9 @@
 //! Several programs at one fleet: a lock is waited for, the others go on meanwhile, and two runs
 //! at once apply each migration once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use crate::support::{Fleet, NOTES, until};
@@ -136,4 +139,25 @@ fn a_database_that_cannot_even_be_read_for_a_lock_is_told_by_status() {
         .stdout_contains("bob     1.1.0     behind, pending 1.2.0\n");
     drop(lock);
     fleet.run(["status"]).status(0);
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_looked_at_is_not_taken_for_cut_off() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.2.0");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let busy = hold(&fleet, "ann_longterm.db", "PRAGMA synchronous = OFF");
+            busy.busy_timeout(Duration::from_mins(1)).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                busy.execute("INSERT INTO notes (body) VALUES (hex(randomblob(4000)))", [])
+                    .unwrap();
+            }
+        });
+        let outs: Vec<String> = (0..60).map(|_| fleet.run(["status"]).out()).collect();
+        done.store(true, Ordering::Relaxed);
+        for out in outs {
+            assert!(out.contains("ann  1.2.0     current\n"), "{out}");
+        }
+    });
 }
