@@ -57,10 +57,11 @@ impl Run<'_> {
     /// Everything between BEGIN and COMMIT; returns the notes.
     fn inside(&self, expected: &State) -> Result<Vec<String>, DatabaseError> {
         let (connection, order) = (self.connection, self.order);
-        if !history::state(connection)?.same_as(expected) {
+        if !history::is_unmoved(connection, expected)? {
             return Err(DatabaseError::Moved);
         }
-        if order.steps.iter().any(|step| step.entry.is_some()) {
+        let recorded = matches!(expected, State::Recorded(_));
+        if !recorded && order.steps.iter().any(|step| step.entry.is_some()) {
             history::create(connection)?;
         }
         let columns = self.columns_before()?;

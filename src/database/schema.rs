@@ -601,9 +601,13 @@ impl Effects {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = read_rows(connection)?;
-        let wanted = self.present.iter().chain(self.gained.iter().map(|(table, _)| table));
-        for object in wanted {
+        let wanted = || self.present.iter().chain(self.gained.iter().map(|(table, _)| table));
+        let mut keys: BTreeSet<Key> = wanted().map(|object| object.key()).collect();
+        keys.extend(self.absent.iter().map(|(key, ..)| key.clone()));
+        let tables = self.lost.iter().chain(&self.named);
+        keys.extend(tables.map(|(table, _)| Key::new(Kind::Table, table)));
+        let mut found = read_rows(connection, |key| keys.contains(key))?;
+        for object in wanted() {
             // Equal SQL is equal structure; only where the text differs is the structure read.
             if let Some(is) = found.get_mut(&object.key())
                 && is.sql != object.sql
@@ -704,15 +708,22 @@ impl Effects {
     }
 }
 
-/// The rows of `sqlite_schema`, without what pragmas tell.
-fn read_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<Key, Object>> {
+/// The wanted rows of `sqlite_schema`, without what pragmas tell.
+fn read_rows(
+    connection: &Connection,
+    wanted: impl Fn(&Key) -> bool,
+) -> rusqlite::Result<BTreeMap<Key, Object>> {
     let mut statement =
         connection.prepare("SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema")?;
     let mut rows = statement.query([])?;
     let mut found = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        if let Some((_, object)) = object(row)? {
-            found.insert(object.key(), object);
+        let trigger = row.get_ref(0)?.as_str() == Ok("trigger");
+        let key = Key { trigger, name: text(row, 1)?.to_ascii_lowercase() };
+        if wanted(&key)
+            && let Some((_, object)) = object(row)?
+        {
+            found.insert(key, object);
         }
     }
     Ok(found)
@@ -720,7 +731,7 @@ fn read_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<Key, Object>>
 
 /// The whole schema of a database.
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Schema> {
-    let rows = read_rows(connection)?;
+    let rows = read_rows(connection, |_| true)?;
     rows.into_iter()
         .map(|(key, object)| Ok((key, Arc::new(object.complete(connection)?))))
         .collect()
