@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use rusqlite::Connection;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode};
 
+use super::is_about_sql;
 use super::schema::{self, ForeignKey, Table};
 use crate::document::sql;
 
@@ -71,7 +72,7 @@ impl Census {
         match is_clean(connection, table) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {}
+            Err(error) if is_about_sql(&error) => {}
             Err(error) => return Err(error),
         }
         for key in keys {

@@ -1,9 +1,9 @@
 //! The record that each database carries: table `_tatmig_migrations`, one row an event, never
 //! changed. Its last row is the database's version.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::DatabaseError;
+use super::{DatabaseError, is_about_sql};
 use crate::document::changelog::Checksum;
 use crate::document::tag::Scope;
 
@@ -130,7 +130,7 @@ pub(crate) fn state(connection: &Connection) -> Result<State, DatabaseError> {
             Some(record) => Ok(State::Recorded(record)),
             None => without_record(connection),
         },
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+        Err(error) if is_about_sql(&error) => {
             let state = without_record(connection)?;
             let table: Option<String> = connection
                 .query_row(
@@ -182,7 +182,7 @@ pub(crate) fn records(connection: &Connection) -> Result<Vec<Record>, DatabaseEr
 fn foreign(error: rusqlite::Error) -> DatabaseError {
     use rusqlite::Error as E;
     match error {
-        error if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+        error if is_about_sql(&error) => {
             let reason = format!("is another table: {}", super::message(&error));
             DatabaseError::ForeignHistory { reason }
         }

@@ -274,6 +274,12 @@ fn sqlite_words(error: &rusqlite::Error) -> String {
     format!("{}{advice}", message(error))
 }
 
+/// Whether SQLite refuses what a statement says, rather than the state of a file.
+pub(crate) fn is_about_sql(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqlInputError { .. })
+        || error.sqlite_error_code() == Some(ErrorCode::Unknown)
+}
+
 /// SQLite's message without the SQL that rusqlite adds to it.
 pub(crate) fn message(error: &rusqlite::Error) -> String {
     match error {
