@@ -124,29 +124,38 @@ const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, app
 /// Reads the last row.
 pub(crate) fn state(connection: &Connection) -> Result<State, DatabaseError> {
     // One statement answers for a database with a record, which is nearly every one.
-    match connection.prepare(&format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY rowid DESC LIMIT 1"))
-    {
-        Ok(mut last) => match last.query_row([], record).optional().map_err(foreign)? {
-            Some(record) => Ok(State::Recorded(record)),
-            None => without_record(connection),
-        },
+    match last(connection) {
+        Ok(Some(record)) => Ok(State::Recorded(record)),
+        Ok(None) => without_record(connection),
         Err(error) if is_about_sql(&error) => {
             let state = without_record(connection)?;
-            let table: Option<String> = connection
+            let kind: Option<String> = connection
                 .query_row(
                     "SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE",
                     [],
                     |row| row.get(0),
                 )
                 .optional()?;
-            match table.as_deref() {
+            match kind.as_deref() {
                 None => Ok(state),
-                Some("table") => Err(foreign(error)),
+                // Another run may have made it since the first look.
+                Some("table") => {
+                    let record = last(connection).map_err(foreign)?;
+                    record.map_or_else(
+                        || without_record(connection),
+                        |last| Ok(State::Recorded(last)),
+                    )
+                }
                 Some(kind) => Err(DatabaseError::ForeignHistory { reason: format!("is a {kind}") }),
             }
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(foreign(error)),
     }
+}
+
+fn last(connection: &Connection) -> rusqlite::Result<Option<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY rowid DESC LIMIT 1");
+    connection.prepare(&sql)?.query_row([], record).optional()
 }
 
 /// What a database is that no row of a record speaks of.
