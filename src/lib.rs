@@ -42,6 +42,7 @@ mod lint;
 mod plan;
 mod planned;
 mod replay;
+mod selftest;
 
 pub use adopt::At;
 pub use database::DatabaseError;
@@ -58,6 +59,7 @@ pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
 pub use lint::lint;
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
+pub use selftest::{Course, Loss, SelfTest, Unfilled};
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]
