@@ -154,6 +154,15 @@ Examples:
   tatmig verify                  exit status 1 if anything is wrong
   tatmig verify -v               name every database")]
     Verify,
+    /// Test the document against itself: rows at every version, all of them kept up to head
+    #[command(after_help = "\
+Examples:
+  tatmig test                    every version, filled with rows and upgraded, in memory
+  tatmig test --json             the same for programs
+
+No database of the fleet is opened. Where reverse blocks lead down from head, each database goes
+down and up again. Exit status 1 if a row, an index or a trigger is lost, or a migration fails.")]
+    Test,
     /// Make the system database, and the users named, at head
     #[command(after_help = "\
 Examples:

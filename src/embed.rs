@@ -143,14 +143,14 @@ impl Changelog<'_> {
 }
 
 /// A connection of the application's, with tatmig's settings for as long as it is lent.
-struct Lent<'c> {
+pub(crate) struct Lent<'c> {
     connection: &'c mut Connection,
     guard: Guard,
     settings: Vec<(DbConfig, bool)>,
 }
 
 impl<'c> Lent<'c> {
-    fn new(connection: &'c mut Connection) -> Result<Self, DatabaseError> {
+    pub(crate) fn new(connection: &'c mut Connection) -> Result<Self, DatabaseError> {
         let settings = [
             DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
             DbConfig::SQLITE_DBCONFIG_DEFENSIVE,
@@ -165,7 +165,7 @@ impl<'c> Lent<'c> {
         Ok(Self { connection, guard, settings })
     }
 
-    fn give_back(self) -> Result<(), DatabaseError> {
+    pub(crate) fn give_back(self) -> Result<(), DatabaseError> {
         let none: Option<fn(AuthContext<'_>) -> Authorization> = None;
         self.connection.authorizer(none)?;
         for (setting, value) in self.settings {

@@ -43,6 +43,7 @@ mod plan;
 mod planned;
 mod replay;
 mod verify;
+mod selftest;
 
 pub use adopt::At;
 pub use database::DatabaseError;
@@ -60,6 +61,7 @@ pub use lint::lint;
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use verify::Verification;
+pub use selftest::{Course, Loss, SelfTest, Unfilled};
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]

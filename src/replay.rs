@@ -376,6 +376,9 @@ impl Scratch {
             Some(before) => self.alteration(script, &seen, before)?,
             None => None,
         };
+        if seen.dropped.is_none() {
+            script.removed.extend(seen.removed);
+        }
         if let Some(table) = seen.dropped {
             // A table renamed out of the way is known by its first name.
             let back = script.deeds.renames.iter().rev();
@@ -384,6 +387,7 @@ impl Scratch {
             );
         }
         script.touched.extend(seen.written);
+        script.updated.extend(seen.updated);
         script.deeds.made.extend(seen.made);
         script.leaves_state |= seen.temporary || seen.pragma;
         script.statements.push(Statement { sql: piece, column });

@@ -15,6 +15,8 @@ const OF_DATABASES: &[(Rule, &str)] = &[
     (Rule::Edited, "compares a document with what a database went through"),
     (Rule::ForeignKeys, "is about the rows of a database"),
     (Rule::RowLoss, "is about the rows of a database"),
+    (Rule::RowChange, "is about the rows of a database; tests/selftest.rs"),
+    (Rule::ObjectLoss, "is about a database on its way; tests/selftest.rs"),
 ];
 
 fn folder() -> PathBuf {

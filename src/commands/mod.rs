@@ -6,6 +6,7 @@ mod init;
 mod lint;
 mod read;
 mod record;
+mod test;
 mod upgrade;
 
 use std::path::Path;
@@ -38,6 +39,7 @@ pub(crate) fn run(
         Command::History { user, system } => read::history(tools, (user, system)),
         Command::Lint { deny } => lint::run(tools, &deny),
         Command::Verify => read::verify(tools),
+        Command::Test => test::run(tools),
         Command::Init { users } => init::run(tools, &users),
         Command::Stamp { version, users } => record::stamp(tools, &version, &users),
         Command::Adopt { at, users } => record::adopt(tools, at.as_deref(), &users),

@@ -63,6 +63,10 @@ pub(crate) struct Seen {
     pub(crate) made: BTreeSet<String>,
     /// Tables whose rows are inserted, updated or deleted, or that are dropped.
     pub(crate) written: BTreeSet<String>,
+    /// Columns that are updated, each with its table, in lower case.
+    pub(crate) updated: BTreeSet<(String, String)>,
+    /// Indexes and triggers that are dropped, in lower case; a dropped table takes its own along.
+    pub(crate) removed: BTreeSet<String>,
     pub(crate) temporary: bool,
     pub(crate) pragma: bool,
 }
@@ -150,9 +154,11 @@ impl Seen {
             | A::CreateTempIndex { .. }
             | A::CreateTempTrigger { .. }
             | A::CreateTempView { .. } => self.temporary = true,
-            A::DropIndex { .. } | A::DropTrigger { .. } | A::DropView { .. } => {
+            A::DropIndex { index_name: name, .. } | A::DropTrigger { trigger_name: name, .. } => {
                 self.churn = Churn::Changed;
+                self.removed.insert(name.to_ascii_lowercase());
             }
+            A::DropView { .. } => self.churn = Churn::Changed,
             A::DropTable { table_name } => {
                 self.churn = Churn::Changed;
                 self.written.insert(table_name.to_ascii_lowercase());
@@ -169,7 +175,11 @@ impl Seen {
             A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }
                 if !is_internal(table_name) =>
             {
-                self.written.insert(table_name.to_ascii_lowercase());
+                let table = table_name.to_ascii_lowercase();
+                if let A::Update { column_name, .. } = context.action {
+                    self.updated.insert((table.clone(), column_name.to_ascii_lowercase()));
+                }
+                self.written.insert(table);
             }
             A::Pragma { .. } => self.pragma = true,
             _ => {}

@@ -39,6 +39,10 @@ pub(crate) struct Script<'a> {
     pub(crate) statements: Vec<Statement<'a>>,
     /// Tables, in lower case, whose rows or keys a statement may have changed.
     pub(crate) touched: BTreeSet<String>,
+    /// Columns that an UPDATE names, each with its table as it was called then, in lower case.
+    pub(crate) updated: BTreeSet<(String, String)>,
+    /// Indexes and triggers that a DROP names, in lower case.
+    pub(crate) removed: BTreeSet<String>,
     /// What it renames and makes.
     pub(crate) deeds: Deeds,
     /// Whether connection state that outlives a block has to be put back.
@@ -55,6 +59,8 @@ pub(crate) struct Script<'a> {
 pub(crate) static NOTHING: Script<'static> = Script {
     statements: Vec::new(),
     touched: BTreeSet::new(),
+    updated: BTreeSet::new(),
+    removed: BTreeSet::new(),
     deeds: Deeds { renames: Vec::new(), renamed_columns: Vec::new(), made: BTreeSet::new() },
     leaves_state: false,
     rebuilt: Vec::new(),

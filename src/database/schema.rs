@@ -14,18 +14,18 @@ use crate::document::sql;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    declared_type: String,
-    not_null: bool,
-    default: Option<String>,
+    pub(crate) declared_type: String,
+    pub(crate) not_null: bool,
+    pub(crate) default: Option<String>,
     /// Position in the primary key, from 1; 0 for none.
-    primary_key: i64,
+    pub(crate) primary_key: i64,
     /// 0 ordinary, 1 hidden, 2 and 3 generated.
-    hidden: i64,
+    pub(crate) hidden: i64,
 }
 
 impl Column {
     /// Whether the two mean the same, whatever the case of letters.
-    fn matches(&self, other: &Self) -> bool {
+    pub(crate) fn matches(&self, other: &Self) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
             && bare(&self.declared_type) == bare(&other.declared_type)
             && self.not_null == other.not_null
@@ -278,7 +278,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    fn new(kind: Kind, name: &str) -> Self {
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
         Self { trigger: kind == Kind::Trigger, name: name.to_ascii_lowercase() }
     }
 }
@@ -288,10 +288,10 @@ impl Key {
 pub(crate) struct Object {
     pub(crate) kind: Kind,
     pub(crate) name: String,
-    table: String,
-    sql: String,
+    pub(crate) table: String,
+    pub(crate) sql: String,
     /// For tables; empty for the others.
-    structure: Table,
+    pub(crate) structure: Table,
     index: Option<Index>,
 }
 

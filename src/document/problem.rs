@@ -121,6 +121,10 @@ rules! {
     ForeignKeys = "foreign-keys", Error;
     /// A table that is dropped and made again loses rows.
     RowLoss = "row-loss", Error;
+    /// A migration changes values of columns that it does not name.
+    RowChange = "row-change", Error;
+    /// A table that is dropped and made again loses an index or a trigger.
+    ObjectLoss = "object-loss", Error;
     /// A code block that swallowed a fence or a heading.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block under it.

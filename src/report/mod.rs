@@ -1,6 +1,7 @@
 //! The only place that prints: results to standard output, progress and diagnostics to standard
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
+mod selftest;
 mod status;
 mod upgrade;
 mod verify;

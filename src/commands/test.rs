@@ -1,0 +1,25 @@
+//! `test`: the document against itself, in memory; no database of the fleet is looked for.
+
+use anyhow::Context;
+use tatmig::SelfTest;
+
+use super::Tools;
+use crate::report::REFUSED;
+
+pub(super) fn run(tools: Tools<'_>) -> anyhow::Result<u8> {
+    let text = tools.text()?;
+    let changelog = match tools.changelog(&text) {
+        Ok(changelog) => changelog,
+        Err(status) => return Ok(status),
+    };
+    let replay = match tools.replay(&changelog, changelog.head_position())? {
+        Ok(replay) => replay,
+        Err(status) => return Ok(status),
+    };
+    match SelfTest::run(&changelog, &replay, &tools.signals.stop()) {
+        Ok(test) => Ok(tools.report.tested(&changelog, &test)),
+        // The signal decides the exit status.
+        Err(_) if tools.signals.caught().is_some() => Ok(REFUSED),
+        Err(error) => Err(error).context("the test in memory"),
+    }
+}

@@ -1,0 +1,300 @@
+//! The document against itself, without a fleet and without a file: for every version a database
+//! in memory is filled with rows that satisfy its constraints, goes to head the way that every
+//! real one goes, and down and up again where reverse blocks lead. No row of a table that is
+//! still there may be gone or changed, outside the columns that a migration on the way touches.
+
+mod blame;
+mod compare;
+mod course;
+mod fill;
+mod selected;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use semver::Version;
+
+use crate::database::DatabaseError;
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::problem::Problem;
+use crate::document::tag::{Point, Scope};
+use crate::replay::Replay;
+
+use course::{Document, Outcome};
+
+/// What came of testing a document against itself.
+///
+/// ````
+/// use tatmig::{Changelog, Replay, SelfTest};
+///
+/// let changelog = Changelog::parse(
+///     "
+/// ```sql
+/// -- [user:baseline→1.0.0:start]
+/// CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+/// -- [user:baseline→1.0.0:end]
+/// ```
+/// ```sql
+/// -- [user:1.0.0→1.1.0:start]
+/// CREATE TABLE n (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+/// INSERT INTO n SELECT * FROM notes WHERE body > '';
+/// DROP TABLE notes;
+/// ALTER TABLE n RENAME TO notes;
+/// -- [user:1.0.0→1.1.0:end]
+/// ```
+/// ",
+/// )?;
+/// let replay = Replay::run(&changelog, &Default::default())?;
+/// let test = SelfTest::run(&changelog, &replay, &Default::default())?;
+/// assert!(!test.held());
+/// assert_eq!(test.losses[0].problem.rule.name(), "row-loss");
+/// assert_eq!(changelog.source().line(test.losses[0].problem.span.start), 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ````
+#[derive(Clone, Debug, Default)]
+pub struct SelfTest {
+    /// Every database that was sent through the document; the system's first, by version.
+    pub courses: Vec<Course>,
+    /// Everything that went wrong, each thing once, in document order.
+    pub losses: Vec<Loss>,
+    /// Tables that no row could be made for.
+    pub unfilled: Vec<Unfilled>,
+}
+
+/// One database on its way through the document.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// What it is a database of.
+    pub scope: Scope,
+    /// The version at which it was filled.
+    pub at: Version,
+    /// The baseline that it was made from; the lowest one, but for those that are tested at their
+    /// own version.
+    pub baseline: Version,
+    /// How many tables held rows.
+    pub tables: usize,
+    /// How many rows they held.
+    pub rows: usize,
+    /// How far down the reverse blocks lead from head.
+    pub down_to: Option<Point>,
+    /// Whether all of it was there in the end.
+    pub held: bool,
+}
+
+/// Something that is lost, or a migration that fails, with rows in the tables.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// What the databases were.
+    pub scope: Scope,
+    /// The versions at which they were filled, ascending.
+    pub versions: Vec<Version>,
+    /// What, where in the document, and what to do.
+    pub problem: Problem,
+}
+
+/// A table that no row could be made for.
+#[derive(Clone, Debug)]
+pub struct Unfilled {
+    /// What the databases were.
+    pub scope: Scope,
+    /// The table.
+    pub table: String,
+    /// What SQLite said to the last row that was tried.
+    pub reason: String,
+    /// The versions at which that was so, ascending.
+    pub versions: Vec<Version>,
+}
+
+impl SelfTest {
+    /// Tests every version up to head for both scopes. `stop`, once set, ends it.
+    ///
+    /// A document of N versions costs N databases, each of which is upgraded to head: the square
+    /// of N in statements, but only N in transactions and comparisons.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's, if no database in memory can be made, or if `stop` was set.
+    pub fn run(
+        changelog: &Changelog<'_>,
+        replay: &Replay<'_>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, DatabaseError> {
+        let mut test = Self::default();
+        for scope in Scope::BOTH.into_iter().filter(|scope| changelog.has(*scope)) {
+            let document = Document { changelog, replay, scope, stop };
+            test.take(document, courses(document)?);
+        }
+        test.losses.sort_by_key(|loss| loss.problem.span.start);
+        Ok(test)
+    }
+
+    /// Whether nothing was lost and nothing failed.
+    #[must_use]
+    pub fn held(&self) -> bool {
+        self.losses.is_empty()
+    }
+
+    fn take(&mut self, document: Document<'_, '_>, outcomes: Vec<(Start, Outcome)>) {
+        let (changelog, scope) = (document.changelog, document.scope);
+        let version = |start: Start| &changelog.versions()[start.position];
+        let mut unfilled: BTreeMap<String, Unfilled> = BTreeMap::new();
+        for (start, outcome) in outcomes {
+            let at = version(start).clone();
+            for (table, reason) in outcome.filled.unfilled {
+                let entry = unfilled.entry(table.to_lowercase()).or_insert_with(|| Unfilled {
+                    scope,
+                    table,
+                    reason,
+                    versions: Vec::new(),
+                });
+                if entry.versions.last() != Some(&at) {
+                    entry.versions.push(at.clone());
+                }
+            }
+            let baseline = &changelog.baselines()[start.baseline];
+            self.courses.push(Course {
+                scope,
+                baseline: baseline.to.version().unwrap_or(&at).clone(),
+                tables: outcome.filled.tables,
+                rows: outcome.filled.rows,
+                down_to: outcome.down_to,
+                held: outcome.troubles.is_empty(),
+                at: at.clone(),
+            });
+            for trouble in outcome.troubles {
+                let known = self.losses.iter_mut().find(|loss| {
+                    loss.scope == scope
+                        && loss.problem.rule == trouble.problem.rule
+                        && loss.problem.span == trouble.problem.span
+                        && loss.problem.label == trouble.subject
+                });
+                match known {
+                    Some(loss) => {
+                        // The nearer the start, the plainer the words.
+                        loss.problem.message = trouble.problem.message;
+                        if loss.versions.last() != Some(&at) {
+                            loss.versions.push(at.clone());
+                        }
+                    }
+                    None => {
+                        let problem = trouble.problem.label(trouble.subject);
+                        self.losses.push(Loss { scope, versions: vec![at.clone()], problem });
+                    }
+                }
+            }
+        }
+        for loss in self.losses.iter_mut().filter(|loss| loss.scope == scope) {
+            loss.versions.sort();
+            loss.versions.dedup();
+            loss.problem.label = format!("in {scope} databases filled at {}", span(&loss.versions));
+        }
+        self.unfilled.extend(unfilled.into_values());
+    }
+}
+
+/// `1.0.0`, or the first and the last of several.
+fn span(versions: &[Version]) -> String {
+    match versions {
+        [first, .., last] => format!("{first} to {last}"),
+        [only] => only.to_string(),
+        [] => String::new(),
+    }
+}
+
+/// Where a database begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Start {
+    position: usize,
+    baseline: usize,
+}
+
+/// Every database of a scope, sent through the document by as many threads as there are
+/// processors.
+fn courses(document: Document<'_, '_>) -> Result<Vec<(Start, Outcome)>, DatabaseError> {
+    let head = document.replay.schema_at(document.scope, document.changelog.head_position());
+    let makers = Mutex::new(Makers::new(document)?);
+    let outcomes = Mutex::new(Ok(Vec::new()));
+    let work = || {
+        loop {
+            let next = makers.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let result = match next {
+                Ok(None) => break,
+                Ok(Some((start, empty))) => {
+                    document.run(&empty, start.position, &head).map(|outcome| (start, outcome))
+                }
+                Err(error) => Err(error),
+            };
+            let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            match (&mut *outcomes, result) {
+                (Ok(outcomes), Ok(outcome)) => outcomes.push(outcome),
+                (Ok(_), Err(error)) => *outcomes = Err(error),
+                (Err(_), _) => {}
+            }
+            if outcomes.is_err() {
+                break;
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(document.changelog.head_position() + 1) {
+            // Where the system gives no more threads, those that run do the work.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    outcomes.sort_by_key(|(start, _)| *start);
+    Ok(outcomes)
+}
+
+/// Makes databases without rows of an application's: one at each version, by one migration from
+/// the one before, and then one from each later baseline.
+struct Makers<'c, 'a> {
+    document: Document<'c, 'a>,
+    chain: Connection,
+    next: usize,
+    baseline: usize,
+}
+
+impl<'c, 'a> Makers<'c, 'a> {
+    fn new(document: Document<'c, 'a>) -> Result<Self, DatabaseError> {
+        Ok(Self { chain: document.empty()?, document, next: 0, baseline: 1 })
+    }
+
+    fn next(&mut self) -> Result<Option<(Start, Connection)>, DatabaseError> {
+        let changelog = self.document.changelog;
+        let head = changelog.head_position();
+        if self.next <= head {
+            let position = self.next;
+            self.next += 1;
+            made(self.document.up(&mut self.chain, position)?)?;
+            let copy = self.document.copy(&self.chain)?;
+            return Ok(Some((Start { position, baseline: 0 }, copy)));
+        }
+        while let Some(migration) = changelog.step(StepId::Baseline(self.baseline)) {
+            let baseline = self.baseline;
+            self.baseline += 1;
+            let position = migration.to.version().and_then(|to| changelog.position(to));
+            let Some(position) = position.filter(|position| *position <= head) else { continue };
+            if changelog.baseline_for(self.document.scope, position) == baseline {
+                let mut new = self.document.empty()?;
+                made(self.document.up(&mut new, position)?)?;
+                return Ok(Some((Start { position, baseline }, new)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The replay ran these very statements where there was nothing; what fails here is not theirs.
+fn made(result: Result<(), crate::executor::Failure>) -> Result<(), DatabaseError> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(crate::executor::Failure::Database(error)) => Err(error),
+        Err(_) => Err(DatabaseError::Moved),
+    }
+}
