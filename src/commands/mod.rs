@@ -35,7 +35,7 @@ pub(crate) fn run(
         Command::Upgrade(arguments) => upgrade::run(tools, &arguments),
         Command::Status { exit_code } => read::status(tools, exit_code),
         Command::History { user, system } => read::history(tools, (user, system)),
-        Command::Lint { deny } => lint::run(tools, &deny),
+        Command::Lint(arguments) => lint::run(tools, &arguments),
         Command::Init { users, wait } => init::run(tools, &users, wait),
         Command::Seed { names, users, wait } => upgrade::seed(tools, &names, (&users, wait)),
         Command::Demo { dir } => demo::run(tools, dir.as_deref()),

@@ -272,7 +272,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    fn new(kind: Kind, name: &str) -> Self {
+    pub(crate) fn new(kind: Kind, name: &str) -> Self {
         Self { trigger: kind == Kind::Trigger, name: name.to_ascii_lowercase() }
     }
 }
@@ -282,10 +282,10 @@ impl Key {
 pub(crate) struct Object {
     pub(crate) kind: Kind,
     pub(crate) name: String,
-    table: String,
-    sql: String,
+    pub(crate) table: String,
+    pub(crate) sql: String,
     /// For tables; empty for the others.
-    structure: Table,
+    pub(crate) structure: Table,
     index: Option<Index>,
 }
 
@@ -387,6 +387,10 @@ impl Tracked {
         let mut rows = statement.query([from])?;
         let mut seen = Schema::new();
         let mut changes = Vec::new();
+        if churn == Churn::Changed {
+            // The rows of objects that are gone are given out again.
+            self.last_row = 0;
+        }
         while let Some(row) = rows.next()? {
             let Some((rowid, object)) = object(row)? else { continue };
             self.last_row = self.last_row.max(rowid);

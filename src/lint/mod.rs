@@ -1,0 +1,129 @@
+//! Everything that is wrong or risky in a document, without a database. Here the judges' findings
+//! come together: the document is read and replayed as before every run, then walked once more
+//! with its planned migrations uncommented.
+
+mod age;
+mod clauses;
+mod destructive;
+mod fields;
+mod foreign_keys;
+mod guards;
+mod pragmas;
+mod quotes;
+mod rerun;
+mod reverse;
+mod stage;
+mod walk;
+mod words;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub use age::{SqliteVersion, SqliteVersionError};
+
+use crate::database::DatabaseError;
+use crate::document::changelog::{self, Allowance, Changelog, Part, StepId};
+use crate::document::problem::{Problem, Severity};
+use crate::document::source::Source;
+use crate::document::tag::Scope;
+use crate::replay::Replay;
+use walk::Walk;
+
+/// What was found out about a document.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// Every problem, in document order.
+    pub problems: Vec<Problem>,
+    /// Whether an upgrade to head would refuse the document.
+    pub unusable: bool,
+}
+
+/// Reads a document and runs it in memory, again and again. `minimum` is the oldest SQLite that
+/// reads the databases; without it no feature is too new. `stop`, once set, ends the work.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// let source = tatmig::Source::new("m.md", "-- [user:baseline→1.0.0:start]\n");
+/// let judgement = tatmig::lint(source, None, &Arc::default())?;
+/// assert!(judgement.unusable);
+/// assert_eq!(judgement.problems[0].rule.name(), "tag-outside-code");
+/// # Ok::<(), tatmig::DatabaseError>(())
+/// ```
+///
+/// # Errors
+///
+/// SQLite's, if not even an empty database in memory can be made, or if `stop` was set.
+pub fn lint(
+    source: Source<'_>,
+    minimum: Option<SqliteVersion>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Judgement, DatabaseError> {
+    let (changelog, mut problems) = changelog::read(source);
+    let Ok(changelog) = changelog else { return Ok(Judgement { problems, unusable: true }) };
+    let replay = Replay::run(&changelog, stop)?;
+    let unusable = replay
+        .problems(changelog.head_position())
+        .any(|problem| problem.severity == Severity::Error);
+    problems.extend(replay.all_problems());
+    fields::judge(&changelog, &mut problems);
+    match uncommented(&changelog)? {
+        Some(text) => {
+            let (planned, _) = changelog::read(Source::new(changelog.source().name(), &text));
+            // Comments that only look like SQL may make a document that is none.
+            if let Ok(planned) = planned {
+                let live = Replay::run(&planned, stop)?;
+                let known = problems.clone();
+                let new = live.all_problems().filter(|problem| !known.contains(problem));
+                // A plan stands in nobody's way yet.
+                problems.extend(new.map(|problem| {
+                    let severity = problem.severity.min(Severity::Warning);
+                    problem.severity(severity)
+                }));
+                problems.extend(Walk::judge(&planned, &live, minimum, stop)?);
+            } else {
+                problems.extend(Walk::judge(&changelog, &replay, minimum, stop)?);
+            }
+        }
+        None => problems.extend(Walk::judge(&changelog, &replay, minimum, stop)?),
+    }
+    let blocks = blocks(&changelog);
+    problems.retain(|problem| !is_allowed(problem, &blocks));
+    problems.sort_by_key(|problem| (problem.span.start, problem.rule));
+    problems.dedup();
+    Ok(Judgement { problems, unusable })
+}
+
+/// The document with all of its planned migrations uncommented, if it has any.
+fn uncommented(changelog: &Changelog<'_>) -> rusqlite::Result<Option<String>> {
+    changelog.planned().last().map(|version| changelog.uncommented(version)).transpose()
+}
+
+/// Where each block that lifts rules stands, and which.
+fn blocks<'c>(changelog: &'c Changelog<'_>) -> Vec<(Range<usize>, &'c [Allowance])> {
+    let steps =
+        (0..changelog.chain().len()).flat_map(|at| [StepId::Forward(at), StepId::Reverse(at)]);
+    let baselines = (0..changelog.baselines().len())
+        .flat_map(|at| [StepId::Baseline(at), StepId::Unbaseline(at)]);
+    let migrations = baselines.chain(steps).filter_map(|id| changelog.step(id));
+    let parts = migrations
+        .flat_map(|migration| Scope::BOTH.map(|scope| migration.part(scope)))
+        .flatten()
+        .chain(changelog.seeds().iter().map(|seed| &seed.part));
+    let lifted = |part: &'c Part<'_>| {
+        let sql = part.sql();
+        let end = sql.span(0..sql.text().len()).end;
+        (part.span().start..end.max(part.span().end), part.allows.as_slice())
+    };
+    parts.filter(|part| !part.allows.is_empty()).map(lifted).collect()
+}
+
+/// Whether the block that a problem stands in lifts its rule. No block lifts an error.
+fn is_allowed(problem: &Problem, blocks: &[(Range<usize>, &[Allowance])]) -> bool {
+    problem.severity < Severity::Error
+        && blocks.iter().any(|(range, allows)| {
+            range.contains(&problem.span.start)
+                && allows.iter().any(|allowance| allowance.rule == problem.rule)
+        })
+}
