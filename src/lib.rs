@@ -51,7 +51,7 @@ pub use document::tag::{Point, Scope};
 pub use embed::UpgradeError;
 pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
 pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
-pub use lint::{Judgement, SqliteVersion, SqliteVersionError, lint};
+pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 

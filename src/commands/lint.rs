@@ -27,7 +27,7 @@ fn judge(tools: Tools<'_>, arguments: &Lint, format: LintFormat) -> anyhow::Resu
     let text = tools.text()?;
     let source = Source::new(&text.name, &text.text);
     let minimum = tools.settings.min_sqlite(arguments);
-    let judgement = match tatmig::lint(source.clone(), minimum, &tools.signals.stop()) {
+    let judgement = match tatmig::judge(source.clone(), minimum, &tools.signals.stop()) {
         Ok(judgement) => judgement,
         // The signal decides the exit status.
         Err(_) if tools.signals.caught().is_some() => return Ok(REFUSED),

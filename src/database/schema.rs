@@ -713,3 +713,21 @@ impl Object {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_seen_in_the_row_of_one_that_is_gone() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut tracked = Tracked::default();
+        let mut changes = |sql: &str, churn| {
+            connection.execute_batch(sql).unwrap();
+            tracked.refresh(&connection, churn).unwrap().len()
+        };
+        assert_eq!(changes("CREATE TABLE a (x); CREATE TABLE b (x)", Churn::Created), 2);
+        assert_eq!(changes("DROP TABLE b", Churn::Changed), 1);
+        assert_eq!(changes("CREATE TABLE c (x)", Churn::Created), 1);
+    }
+}

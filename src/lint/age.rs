@@ -54,7 +54,7 @@ impl fmt::Display for SqliteVersion {
 
 /// Something that not every SQLite reads, and the tokens that say it.
 struct Feature {
-    what: &'static str,
+    what: String,
     since: SqliteVersion,
     tokens: Range<usize>,
 }
@@ -120,7 +120,8 @@ pub(super) fn judge(
 /// What of an object's SQL, or of the statement that makes it, not every SQLite reads.
 fn features(kind: Kind, words: &Words<'_>) -> Vec<Feature> {
     let mut found = Vec::new();
-    let mut note = |what, (minor, patch), tokens| {
+    let mut note = |what: &str, (minor, patch), tokens| {
+        let what = what.to_owned();
         found.push(Feature { what, since: SqliteVersion(3, minor, patch), tokens });
     };
     if kind == Kind::Index {
@@ -135,8 +136,8 @@ fn features(kind: Kind, words: &Words<'_>) -> Vec<Feature> {
             "-" if words.is(at + 1, ">") && words.range(at).end == words.range(at + 1).start => {
                 note("the operator `->`", (38, 0), at..at + 2);
             }
-            "OVER" if words.is(at - 1, ")") => note("a window function", (25, 0), one),
-            "FILTER" if words.is(at + 1, "(") && words.is(at - 1, ")") => {
+            "OVER" if words.follows(at, ")") => note("a window function", (25, 0), one),
+            "FILTER" if words.is(at + 1, "(") && words.follows(at, ")") => {
                 note("`FILTER`", (30, 0), one);
             }
             "NULLS" if words.is(at + 1, "FIRST") || words.is(at + 1, "LAST") => {
@@ -154,7 +155,11 @@ fn features(kind: Kind, words: &Words<'_>) -> Vec<Feature> {
             "DO" if words.is(at + 1, "NOTHING") || words.is(at + 1, "UPDATE") => {
                 note("an upsert", (24, 0), one);
             }
-            "UPDATE" if kind == Kind::Trigger && is_update_from(words, at) => {
+            "UPDATE"
+                if kind == Kind::Trigger
+                    && (words.follows(at, "BEGIN") || words.follows(at, ";"))
+                    && is_update_from(words, at) =>
+            {
                 note("`UPDATE … FROM`", (33, 0), one);
             }
             "WITH" if matches!(kind, Kind::View | Kind::Trigger) => {
@@ -165,7 +170,7 @@ fn features(kind: Kind, words: &Words<'_>) -> Vec<Feature> {
                 if word.starts_with("jsonb_") || word == "jsonb" {
                     note("JSONB", (45, 0), one);
                 } else if let Some((_, minor)) = FUNCTIONS.iter().find(|(name, _)| *name == word) {
-                    note("a function", (*minor, 0), one);
+                    note(&format!("the function `{word}`"), (*minor, 0), one);
                 }
             }
             word if word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('_') => {
@@ -177,25 +182,25 @@ fn features(kind: Kind, words: &Words<'_>) -> Vec<Feature> {
     found
 }
 
-fn table(words: &Words<'_>, note: &mut impl FnMut(&'static str, (u32, u32), Range<usize>)) {
+fn table(words: &Words<'_>, note: &mut impl FnMut(&str, (u32, u32), Range<usize>)) {
     for at in 1..words.len() {
         if words.is(at, "AS") && words.is(at + 1, "(") {
             note("a generated column", (31, 0), at..at + 1);
         }
-        let is_option = words.depth(at) == 0 && (words.is(at - 1, ")") || words.is(at - 1, ","));
+        let is_option = words.depth(at) == 0 && (words.follows(at, ")") || words.follows(at, ","));
         if is_option && words.is(at, "STRICT") {
             note("`STRICT`", (37, 0), at..at + 1);
         }
         if is_option && words.are(at, &["WITHOUT", "ROWID"]) {
             note("`WITHOUT ROWID`", (8, 2), at..at + 2);
         }
-        if words.is(at - 1, "USING") && words.is(at, "fts5") {
+        if words.follows(at, "USING") && words.is(at, "fts5") {
             note("`fts5`", (9, 0), at..at + 1);
         }
     }
 }
 
-fn index(words: &Words<'_>, note: &mut impl FnMut(&'static str, (u32, u32), Range<usize>)) {
+fn index(words: &Words<'_>, note: &mut impl FnMut(&str, (u32, u32), Range<usize>)) {
     let Some(open) = (0..words.len()).find(|at| words.is(*at, "(")) else { return };
     let end = words.behind(open);
     for item in items(words, open + 1..end.saturating_sub(1)) {
@@ -220,10 +225,7 @@ fn index(words: &Words<'_>, note: &mut impl FnMut(&'static str, (u32, u32), Rang
 fn is_update_from(words: &Words<'_>, at: usize) -> bool {
     let depth = words.depth(at);
     let end = (at..words.len()).find(|at| words.is(*at, ";")).unwrap_or(words.len());
-    // The trigger's own event: `AFTER UPDATE OF a ON t`.
-    let statement = (at..end).find(|at| words.is(*at, "SET"));
-    statement
-        .is_some_and(|set| (set..end).any(|at| words.depth(at) == depth && words.is(at, "FROM")))
+    (at..end).any(|at| words.depth(at) == depth && words.is(at, "FROM"))
 }
 
 #[cfg(test)]
@@ -257,7 +259,7 @@ mod tests {
             "CREATE VIEW v AS SELECT a ->> 'x', iif(a, 1, 2), row_number() OVER (ORDER BY a NULLS LAST) FROM t RIGHT JOIN u",
             &[
                 "the operator `->`",
-                "a function",
+                "the function `iif`",
                 "a window function",
                 "`NULLS FIRST` or `LAST`",
                 "`RIGHT` or `FULL JOIN`",

@@ -52,7 +52,9 @@ fn verdict(
                 if *to == name { from.clone() } else { name }
             });
         let meant = own(&name)
-            || act.script.rebuilt.contains(&first_name)
+            || [name.to_lowercase(), first_name]
+                .iter()
+                .any(|name| act.script.rebuilt.contains(name))
             || is_taken_back(act, &key, None);
         return (gone && !meant)
             .then(|| problem(at, format!("dropping the table `{name}` deletes all of its rows")))

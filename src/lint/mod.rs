@@ -39,23 +39,43 @@ pub struct Judgement {
     pub unusable: bool,
 }
 
-/// Reads a document and runs it in memory, again and again. `minimum` is the oldest SQLite that
-/// reads the databases; without it no feature is too new. `stop`, once set, ends the work.
+/// Reads a document and runs it in memory, again and again. Returns its problems in document
+/// order, and whether an upgrade to head would refuse the document; one that could not be run is
+/// refused. `stop`, once set, ends the work.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
 /// let source = tatmig::Source::new("m.md", "-- [user:baseline→1.0.0:start]\n");
-/// let judgement = tatmig::lint(source, None, &Arc::default())?;
-/// assert!(judgement.unusable);
-/// assert_eq!(judgement.problems[0].rule.name(), "tag-outside-code");
-/// # Ok::<(), tatmig::DatabaseError>(())
+/// let (problems, unusable) = tatmig::lint(source, &Arc::default());
+/// assert!(unusable);
+/// assert_eq!(problems[0].rule.name(), "tag-outside-code");
 /// ```
+#[must_use]
+pub fn lint(source: Source<'_>, stop: &Arc<AtomicBool>) -> (Vec<Problem>, bool) {
+    match judge(source, None, stop) {
+        Ok(Judgement { problems, unusable }) => (problems, unusable),
+        Err(_) => (Vec::new(), true),
+    }
+}
+
+/// The same for databases that a SQLite as old as `minimum` reads: what in the schema it could not
+/// read is a problem too.
+///
+/// ````
+/// use std::sync::Arc;
+///
+/// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
+/// let source = tatmig::Source::new("m.md", text);
+/// let judgement = tatmig::judge(source, Some("3.31.0".parse()?), &Arc::default())?;
+/// assert!(judgement.problems.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ````
 ///
 /// # Errors
 ///
 /// SQLite's, if not even an empty database in memory can be made, or if `stop` was set.
-pub fn lint(
+pub fn judge(
     source: Source<'_>,
     minimum: Option<SqliteVersion>,
     stop: &Arc<AtomicBool>,

@@ -101,8 +101,8 @@ impl Stage {
             Ok(()) => self.tracked.refresh(&self.connection, self.guard.seen().churn)?,
             Err(_) => Vec::new(),
         };
-        let changed = self.connection.total_changes() != before;
-        let rows = if changed { self.connection.changes() } else { 0 };
+        let rows_changed = self.connection.total_changes() != before;
+        let rows = if rows_changed { self.connection.changes() } else { 0 };
         Ok(Outcome { result, changes, rows })
     }
 }

@@ -56,6 +56,11 @@ impl<'t> Words<'t> {
         self.text(at).eq_ignore_ascii_case(word)
     }
 
+    /// Whether the token before is this keyword or symbol.
+    pub(super) fn follows(&self, at: usize, word: &str) -> bool {
+        at > 0 && self.is(at - 1, word)
+    }
+
     /// Whether these words stand one behind the other from a token on.
     pub(super) fn are(&self, at: usize, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(offset, word)| self.is(at + offset, word))
