@@ -17,6 +17,8 @@ pub(super) struct Stage {
     connection: Connection,
     guard: Guard,
     tracked: Tracked,
+    /// Whether the schema changed since this was last asked.
+    changed: bool,
 }
 
 /// What came of one statement.
@@ -36,7 +38,7 @@ impl Stage {
             .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
         let guard = Guard::install(&mut connection)?;
         history::create(&connection)?;
-        Ok(Self { connection, guard, tracked: Tracked::default() })
+        Ok(Self { connection, guard, tracked: Tracked::default(), changed: false })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -73,6 +75,7 @@ impl Stage {
         block: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         let nested = !self.has_ended();
+        let before = std::mem::take(&mut self.changed);
         self.connection.execute_batch(if nested { "SAVEPOINT aside" } else { "BEGIN" })?;
         let value = block(self)?;
         put_back(&self.connection)?;
@@ -82,7 +85,9 @@ impl Stage {
             (true, false) => self.connection.execute_batch("ROLLBACK TO aside; RELEASE aside")?,
             (false, false) => self.connection.execute_batch("ROLLBACK")?,
         }
-        self.tracked.refresh(&self.connection, Churn::Changed)?;
+        if std::mem::replace(&mut self.changed, before) {
+            self.tracked.refresh(&self.connection, Churn::Changed)?;
+        }
         Ok(value)
     }
 
@@ -101,6 +106,7 @@ impl Stage {
             Ok(()) => self.tracked.refresh(&self.connection, self.guard.seen().churn)?,
             Err(_) => Vec::new(),
         };
+        self.changed |= !changes.is_empty();
         let rows_changed = self.connection.total_changes() != before;
         let rows = if rows_changed { self.connection.changes() } else { 0 };
         Ok(Outcome { result, changes, rows })
