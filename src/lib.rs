@@ -42,8 +42,8 @@ mod lint;
 mod plan;
 mod planned;
 mod replay;
-mod verify;
 mod selftest;
+mod verify;
 
 pub use adopt::At;
 pub use database::DatabaseError;
@@ -57,11 +57,11 @@ pub use embed::UpgradeError;
 pub use evidence::Finding;
 pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
 pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
-pub use lint::lint;
+pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
-pub use verify::Verification;
 pub use selftest::{Course, Loss, SelfTest, Unfilled};
+pub use verify::Verification;
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]

@@ -37,7 +37,7 @@ pub(crate) fn run(
         Command::Upgrade(arguments) => upgrade::run(tools, &arguments),
         Command::Status { exit_code } => read::status(tools, exit_code),
         Command::History { user, system } => read::history(tools, (user, system)),
-        Command::Lint { deny } => lint::run(tools, &deny),
+        Command::Lint(arguments) => lint::run(tools, &arguments),
         Command::Verify => read::verify(tools),
         Command::Test => test::run(tools),
         Command::Init { users } => init::run(tools, &users),

@@ -210,7 +210,7 @@ fn is_clean(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
 /// The parent's columns that a key points at: `Some(None)` where the parent is not there (every
 /// row is an orphan then), `None` where SQLite calls the key a mismatch.
 #[allow(clippy::option_option)] // three answers, and the caller needs all of them
-fn usable(
+pub(crate) fn usable(
     connection: &Connection,
     key: &ForeignKey,
 ) -> rusqlite::Result<Option<Option<Vec<String>>>> {

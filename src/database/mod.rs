@@ -4,7 +4,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod file;
-mod foreign_keys;
+pub(crate) mod foreign_keys;
 pub(crate) mod guard;
 pub(crate) mod history;
 mod locks;

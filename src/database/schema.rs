@@ -402,6 +402,10 @@ impl Tracked {
         let mut rows = statement.query([from])?;
         let mut seen = Schema::new();
         let mut changes = Vec::new();
+        if churn == Churn::Changed {
+            // The rows of objects that are gone are given out again.
+            self.last_row = 0;
+        }
         while let Some(row) = rows.next()? {
             let Some((rowid, object)) = object(row)? else { continue };
             self.last_row = self.last_row.max(rowid);
@@ -852,4 +856,22 @@ pub(crate) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
         found.push(format!("{} `{}` is not expected", object.kind, object.name));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_seen_in_the_row_of_one_that_is_gone() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut tracked = Tracked::default();
+        let mut changes = |sql: &str, churn| {
+            connection.execute_batch(sql).unwrap();
+            tracked.refresh(&connection, churn).unwrap().len()
+        };
+        assert_eq!(changes("CREATE TABLE a (x); CREATE TABLE b (x)", Churn::Created), 2);
+        assert_eq!(changes("DROP TABLE b", Churn::Changed), 1);
+        assert_eq!(changes("CREATE TABLE c (x)", Churn::Created), 1);
+    }
 }
