@@ -1,10 +1,10 @@
 //! What writes a database's record and nothing else: adopting the version that its schema tells,
 //! accepting an edited migration, stamping a version without looking.
 
+use crate::database::effects::Effects;
 use crate::database::file::{Patience, SqliteFile};
 use crate::database::history::{Event, State};
 use crate::database::order::{Ending, Order, Step};
-use crate::database::schema::Effects;
 use crate::database::{Database, Look};
 use crate::document::tag::{Point, Scope};
 use crate::evidence;

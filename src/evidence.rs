@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::database::schema::{self, Effects, Key, Object, Schema};
+use crate::database::effects::{self, Effects};
+use crate::database::schema::{Key, Object, Schema};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
 use crate::plan::Refusal;
@@ -167,5 +168,5 @@ pub(crate) fn drift(
     scope: Scope,
     (position, actual): (Option<usize>, &Schema),
 ) -> Vec<String> {
-    schema::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual)
+    effects::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual)
 }

@@ -3,6 +3,7 @@
 //! database reached in one request over a network fits the same boundary.
 
 pub(crate) mod apply;
+pub(crate) mod effects;
 pub(crate) mod file;
 pub(crate) mod foreign_keys;
 pub(crate) mod guard;

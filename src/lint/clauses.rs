@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::words::Words;
-use crate::database::schema::{self, Kind, Object, Schema};
+use crate::database::effects;
+use crate::database::schema::{Kind, Object, Schema};
 
 /// In what `is` differs from `should`, each in words.
 pub(super) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
-    let mut found = schema::differences(should, is);
+    let mut found = effects::differences(should, is);
     for (key, expected) in should {
         if let Some(object) = is.get(key) {
             found.extend(clause_differences(expected, object));
