@@ -59,7 +59,7 @@ pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
 pub use lint::lint;
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
-pub use selftest::{Course, Loss, SelfTest, Unfilled};
+pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]

@@ -158,13 +158,12 @@ impl Seen {
                 self.churn = Churn::Changed;
                 self.removed.insert(name.to_ascii_lowercase());
             }
-            A::DropView { .. } => self.churn = Churn::Changed,
             A::DropTable { table_name } => {
                 self.churn = Churn::Changed;
                 self.written.insert(table_name.to_ascii_lowercase());
                 self.dropped = Some(table_name.to_ascii_lowercase());
             }
-            A::DropVtable { .. } => self.churn = Churn::Changed,
+            A::DropView { .. } | A::DropVtable { .. } => self.churn = Churn::Changed,
             A::AlterTable { table_name, .. } => {
                 self.churn = Churn::Changed;
                 self.altered = Some(table_name.to_owned());
