@@ -60,7 +60,7 @@ pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
 pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
-pub use selftest::{Course, Loss, SelfTest, Unfilled};
+pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
 pub use verify::Verification;
 
 /// The README's Rust runs as a test.

@@ -17,7 +17,7 @@ pub(super) fn run(tools: Tools<'_>) -> anyhow::Result<u8> {
         Err(status) => return Ok(status),
     };
     match SelfTest::run(&changelog, &replay, &tools.signals.stop()) {
-        Ok(test) => Ok(tools.report.tested(&changelog, &test)),
+        Ok(outcome) => Ok(tools.report.tested(&changelog, &outcome)),
         // The signal decides the exit status.
         Err(_) if tools.signals.caught().is_some() => Ok(REFUSED),
         Err(error) => Err(error).context("the test in memory"),

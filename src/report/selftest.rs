@@ -2,7 +2,7 @@
 //! document, and the tables that no row could be made for.
 
 use serde_json::{Value, json};
-use tatmig::{Changelog, Course, Problem, SelfTest, Unfilled};
+use tatmig::{Caveat, Changelog, Course, Problem, SelfTest, Shortfall};
 
 use super::{DONE, FAILED, Report, plural, problem_json};
 use crate::cli::Format;
@@ -17,12 +17,12 @@ impl Report {
         let problems: Vec<Problem> = test.losses.iter().map(|loss| loss.problem.clone()).collect();
         self.problems(source, &problems);
         for courses in test.courses.chunk_by(alike) {
-            self.line(words(courses, &changelog.head().to_string()));
+            self.line(words(courses, changelog));
         }
-        for unfilled in &test.unfilled {
-            self.line(skipped(unfilled));
+        for caveat in &test.caveats {
+            self.line(told(caveat));
         }
-        let skipped = match test.unfilled.len() {
+        let skipped = match skipped(test).count() {
             0 => String::new(),
             count => format!(", {} skipped", plural(count, "table")),
         };
@@ -38,14 +38,11 @@ impl Report {
 
 /// Whether two databases are told in one line.
 fn alike(left: &Course, right: &Course) -> bool {
-    left.scope == right.scope
-        && left.baseline == right.baseline
-        && left.held == right.held
-        && left.down_to == right.down_to
+    left.scope == right.scope && left.baseline == right.baseline && left.held == right.held
 }
 
 /// `user 1.0.0 to 1.2.0: kept up to 1.2.0 (at most 4 tables, 20 rows)`.
-fn words(courses: &[Course], head: &str) -> String {
+fn words(courses: &[Course], changelog: &Changelog<'_>) -> String {
     let (Some(first), Some(last)) = (courses.first(), courses.last()) else {
         return String::new();
     };
@@ -54,32 +51,43 @@ fn words(courses: &[Course], head: &str) -> String {
     } else {
         format!("{} to {}", first.at, last.at)
     };
-    let down = match &first.down_to {
+    let lowest = changelog.baselines().first().and_then(|baseline| baseline.to.version());
+    let own = if lowest == Some(&first.baseline) { "" } else { ", made from its own baseline" };
+    let down = match courses.iter().filter_map(|course| course.down_to.as_ref()).min() {
         Some(point) => format!(", down to {point} and up again"),
         None => String::new(),
     };
     let outcome = if first.held {
-        format!("kept up to {head}{down}")
+        format!("kept up to {}{down}", changelog.head())
     } else {
         "not all of it is kept".to_owned()
     };
     let most = |count: fn(&Course) -> usize| courses.iter().map(count).max().unwrap_or(0);
     format!(
-        "{} {range}: {outcome} ({}, {})",
+        "{} {range}{own}: {outcome} ({}, {})",
         first.scope,
         plural(most(|course| course.tables), "table"),
         plural(most(|course| course.rows), "row"),
     )
 }
 
-fn skipped(unfilled: &Unfilled) -> String {
-    let versions = match unfilled.versions.as_slice() {
+/// The tables that hold no row.
+fn skipped(test: &SelfTest) -> impl Iterator<Item = &Caveat> {
+    test.caveats.iter().filter(|caveat| caveat.shortfall == Shortfall::NoRows)
+}
+
+fn told(caveat: &Caveat) -> String {
+    let versions = match caveat.versions.as_slice() {
         [first, .., last] => format!("{first} to {last}"),
         [only] => only.to_string(),
         [] => String::new(),
     };
-    let Unfilled { scope, table, reason, .. } = unfilled;
-    format!("{scope} {versions}: table `{table}` is skipped, no row satisfies it: {reason}")
+    let Caveat { scope, table, reason, .. } = caveat;
+    let what = match caveat.shortfall {
+        Shortfall::NoRows => "is skipped, no row satisfies it",
+        Shortfall::TriggersOff => "takes rows only with its triggers off",
+    };
+    format!("{scope} {versions}: table `{table}` {what}: {reason}")
 }
 
 fn test_json(changelog: &Changelog<'_>, test: &SelfTest) -> Value {
@@ -104,12 +112,13 @@ fn test_json(changelog: &Changelog<'_>, test: &SelfTest) -> Value {
         problem["versions"] = json!(versions(&loss.versions));
         problem
     });
-    let skipped = test.unfilled.iter().map(|unfilled| {
+    let caveats = test.caveats.iter().map(|caveat| {
         json!({
-            "scope": unfilled.scope,
-            "table": unfilled.table,
-            "versions": versions(&unfilled.versions),
-            "reason": unfilled.reason,
+            "scope": caveat.scope,
+            "table": caveat.table,
+            "shortfall": caveat.shortfall,
+            "versions": versions(&caveat.versions),
+            "reason": caveat.reason,
         })
     });
     json!({
@@ -117,12 +126,12 @@ fn test_json(changelog: &Changelog<'_>, test: &SelfTest) -> Value {
         "head": changelog.head().to_string(),
         "databases": courses.collect::<Vec<_>>(),
         "problems": problems.collect::<Vec<_>>(),
-        "skipped": skipped.collect::<Vec<_>>(),
+        "caveats": caveats.collect::<Vec<_>>(),
         "summary": {
             "databases": test.courses.len(),
             "held": test.courses.iter().filter(|course| course.held).count(),
             "problems": test.losses.len(),
-            "skipped": test.unfilled.len(),
+            "skipped": skipped(test).count(),
         },
     })
 }

@@ -54,7 +54,7 @@ pub(super) fn failure(
             let message =
                 format!("table `{table}` is made anew and keeps {after} of its {before} rows");
             let problem = Problem::new(Rule::RowLoss, span, message);
-            (id, table.clone(), with_help(problem))
+            (id, format!("{table}."), with_help(problem))
         }
         Failure::Database(DatabaseError::ForeignKeys { broken, rows }) => {
             let table = broken.first().and_then(|words| words.split('`').nth(1)).unwrap_or("");

@@ -65,7 +65,7 @@ enum Stride {
     Step,
 }
 
-impl<'c, 'a> Document<'c, 'a> {
+impl Document<'_, '_> {
     /// A database in memory that holds nothing.
     pub(super) fn empty(&self) -> Result<Connection, DatabaseError> {
         let mut connection = Connection::open_in_memory()?;
@@ -197,38 +197,48 @@ impl<'c, 'a> Document<'c, 'a> {
             .is_some_and(|script| script.allows(trouble.problem.rule))
     }
 
-    /// Every way from a position, each from a copy of its own.
+    /// Every way from a position, each from a copy of its own: to head, back down to where it came
+    /// from and up again; from head as far down as the reverse blocks lead, step by step; and on
+    /// the way one step down with rows that were made for it.
     fn ways(&self, filled: &Connection, position: usize, down_to: &mut Option<Point>) -> Troubles {
         let head = self.changelog.head_position();
-        let down = self.reverses(head).len();
-        let mut long = Vec::new();
-        if position < head {
-            long.extend([Leg::Up(position + 1), Leg::Up(head)]);
+        let reverses = self.reverses(head);
+        if position == head {
+            let legs = [Leg::Down(reverses.len()), Leg::Up(head)];
+            self.reach(down_to, reverses.last());
+            return self.way(filled, position, (&legs, Stride::Step));
         }
+        let down = reverses.len().min(head - position);
+        let mut long = vec![Leg::Up(position + 1), Leg::Up(head)];
         if down > 0 {
             long.extend([Leg::Down(down), Leg::Up(head)]);
-            *down_to = self
-                .reverses(head)
-                .last()
-                .and_then(|id| self.changelog.step(*id))
-                .map(|migration| migration.to.clone());
+            self.reach(down_to, reverses.get(down - 1));
         }
         let mut troubles = self.way(filled, position, (&long, Stride::Long))?;
         if !troubles.is_empty() {
             let steps = self.way(filled, position, (&long, Stride::Step))?;
-            // Step by step nothing need be wrong: what a later migration mends is no loss where
-            // it was made, and a transaction that fails as a whole fails all the same.
+            // Step by step nothing need be wrong: a table may have gone and come again within one
+            // long leg. But a transaction that fails as a whole has failed.
             let failed = troubles.iter().any(|(_, trouble)| stops(trouble));
             if !steps.is_empty() || !failed {
                 troubles = steps;
             }
         }
-        // Rows of its own version for the one reverse block that leads down from there.
-        if position < head && position > 0 && !self.reverses(position).is_empty() {
+        if let Some(id) = self.reverses(position).first() {
+            self.reach(down_to, Some(id));
             let legs = [Leg::Down(1), Leg::Up(position)];
             troubles.extend(self.way(filled, position, (&legs, Stride::Step))?);
         }
         Ok(troubles)
+    }
+
+    /// Notes how far down a step leads.
+    fn reach(&self, down_to: &mut Option<Point>, id: Option<&StepId>) {
+        let to = id.and_then(|id| self.changelog.step(*id)).map(|migration| migration.to.clone());
+        *down_to = match (down_to.take(), to) {
+            (Some(known), Some(to)) => Some(known.min(to)),
+            (known, to) => known.or(to),
+        };
     }
 
     /// Goes some legs, and compares after each.
@@ -253,14 +263,8 @@ impl<'c, 'a> Document<'c, 'a> {
                     troubles.push(blame::failure(self, &ids, &failure));
                     return Ok(troubles);
                 }
-                let mut intent = Intent::default();
-                for script in ids.iter().filter_map(|id| self.replay.script(self.scope, *id)) {
-                    intent.add(script);
-                }
                 let after = Snapshot::take(&connection)?;
-                for difference in compare::differences(&before, &after, &intent) {
-                    troubles.push(self.lost(&ids, (&intent, difference)));
-                }
+                troubles.extend(self.differences(&ids, (&before, &after)));
                 (before, position) = (after, target);
                 below = matches!(ids.last(), Some(StepId::Unbaseline(_)));
             }
@@ -268,12 +272,19 @@ impl<'c, 'a> Document<'c, 'a> {
         Ok(troubles)
     }
 
-    fn lost(
+    /// What is lost between two snapshots on the way of some steps.
+    pub(super) fn differences(
         &self,
         ids: &[StepId],
-        (intent, difference): (&Intent, Difference),
-    ) -> (Option<StepId>, Trouble) {
-        blame::difference(self, ids, (&intent.names(&difference.table), difference))
+        (before, after): (&Snapshot, &Snapshot),
+    ) -> Vec<(Option<StepId>, Trouble)> {
+        let mut intent = Intent::default();
+        for script in ids.iter().filter_map(|id| self.replay.script(self.scope, *id)) {
+            intent.add(script);
+        }
+        let differences = compare::differences(before, after, &intent).into_iter();
+        let names = |difference: &Difference| intent.names(&difference.table);
+        differences.map(|lost| blame::difference(self, ids, (&names(&lost), lost))).collect()
     }
 
     /// The transactions of a leg: the steps of each, and the position that it leads to.

@@ -33,8 +33,8 @@ pub(super) enum Manner {
 pub(super) struct Filled {
     pub(super) tables: usize,
     pub(super) rows: usize,
-    /// Tables that took no row, each with why.
-    pub(super) unfilled: Vec<(String, String)>,
+    /// Tables that did not take rows as they should, each with why.
+    pub(super) caveats: Vec<(String, Shortfall, String)>,
 }
 
 /// Fills every ordinary table. `later` is the schema that the document leads to: tame rows heed
@@ -44,37 +44,53 @@ pub(super) fn fill(
     manner: Manner,
     later: &Schema,
 ) -> rusqlite::Result<Filled> {
-    let mut plans = plans(connection, manner, later)?;
+    let plans = plans(connection, manner, later)?;
     connection.execute_batch("BEGIN")?;
     let order = order(&plans);
-    let mut reasons = BTreeMap::new();
+    let mut shortfalls = BTreeMap::new();
     let mut done = BTreeSet::new();
     for at in order {
         let filling = Filling { connection, plans: &plans, done: &done, manner };
-        let reason = filling.table(&plans[at])?;
-        let plan = &mut plans[at];
-        done.insert(plan.name.to_ascii_lowercase());
-        if let Some(reason) = reason {
-            reasons.insert(plan.name.clone(), reason);
-        }
+        let shortfall = filling.table(&plans[at])?;
+        done.insert(plans[at].name.to_ascii_lowercase());
+        shortfalls.extend(shortfall.map(|shortfall| (at, shortfall)));
     }
     remove_orphans(connection, &plans, &plans.iter().collect::<Vec<_>>())?;
     let mut filled = Filled::default();
-    for plan in &plans {
+    for (at, plan) in plans.iter().enumerate() {
         let count = format!("SELECT count(*) FROM {}", quote(&plan.name));
         let rows: u32 = connection.query_row(&count, [], |row| row.get(0))?;
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         filled.rows += rows;
         filled.tables += usize::from(rows > 0);
-        if let Some(reason) = reasons.remove(&plan.name) {
-            filled.unfilled.push((plan.name.clone(), reason));
-        } else if rows == 0 {
-            let reason = "each of its rows refers to one that could not be made";
-            filled.unfilled.push((plan.name.clone(), reason.to_owned()));
+        let orphaned = || {
+            let reason = "each of its rows refers to one that could not be made".to_owned();
+            (rows == 0).then_some((Shortfall::NoRows, reason))
+        };
+        if let Some((shortfall, reason)) = shortfalls.remove(&at).or_else(orphaned) {
+            filled.caveats.push((plan.name.clone(), shortfall, reason));
         }
     }
     connection.execute_batch("COMMIT")?;
     Ok(filled)
+}
+
+/// In what a table falls short of what it was to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shortfall {
+    /// No row satisfies its constraints: it was tested empty.
+    NoRows,
+    /// It took rows only with its triggers off.
+    TriggersOff,
+}
+
+/// What became of a row.
+enum Took {
+    Row,
+    /// The triggers refused it, with these words.
+    WithoutTriggers(String),
+    Nothing(String),
 }
 
 /// A table, and all that its rows have to heed.
@@ -179,40 +195,50 @@ struct Filling<'f> {
 }
 
 impl Filling<'_> {
-    /// Puts rows into a table; returns why not, if it took none.
-    fn table(&self, plan: &Plan) -> rusqlite::Result<Option<String>> {
-        let mut inserted = 0;
+    /// Puts rows into a table; returns in what it falls short, and why.
+    fn table(&self, plan: &Plan) -> rusqlite::Result<Option<(Shortfall, String)>> {
+        let mut shortfall = None;
         for row in 0..ROWS {
             match self.row(plan, row)? {
-                None => inserted += 1,
-                Some(reason) if inserted == 0 => return Ok(Some(reason)),
+                Took::Row => {}
+                Took::WithoutTriggers(reason) => {
+                    shortfall = Some((Shortfall::TriggersOff, reason));
+                }
+                Took::Nothing(reason) if row == 0 => {
+                    return Ok(Some((Shortfall::NoRows, reason)));
+                }
                 // There are no more rows than its constraints let in.
-                Some(_) => break,
+                Took::Nothing(_) => break,
             }
         }
-        Ok(None)
+        Ok(shortfall)
     }
 
-    /// Puts one row in; returns why not, after all that was tried.
-    fn row(&self, plan: &Plan, row: usize) -> rusqlite::Result<Option<String>> {
+    /// Puts one row in.
+    fn row(&self, plan: &Plan, row: usize) -> rusqlite::Result<Took> {
         let mut slots = match self.slots(plan, row)? {
             Ok(slots) => slots,
-            Err(reason) => return Ok(Some(reason)),
+            Err(reason) => return Ok(Took::Nothing(reason)),
         };
-        let mut reason = String::new();
         // Triggers fire as they would for the application, so that what they keep in step (an
-        // index for searching, say) is in step. One that refuses every row, or that fails, is
-        // passed by: its table is to have rows all the same.
-        for triggers in [true, false] {
-            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
-            let tried = self.attempts(plan, &mut slots);
-            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-            match tried? {
-                None => return Ok(None),
-                Some(words) => reason = words,
-            }
+        // index for searching, say) is in step. Where they refuse every row, or fail, they are
+        // turned off, which is told: the table is to have rows all the same.
+        let Some(reason) = self.attempts(plan, &mut slots)? else { return Ok(Took::Row) };
+        if !self.has_trigger(plan)? {
+            return Ok(Took::Nothing(reason));
         }
-        Ok(Some(reason))
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        let again = self.attempts(plan, &mut slots);
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+        Ok(again?.map_or(Took::WithoutTriggers(reason), Took::Nothing))
+    }
+
+    fn has_trigger(&self, plan: &Plan) -> rusqlite::Result<bool> {
+        self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE)",
+            [&plan.name],
+            |row| row.get(0),
+        )
     }
 
     fn attempts(&self, plan: &Plan, slots: &mut [Slot]) -> rusqlite::Result<Option<String>> {
@@ -289,18 +315,20 @@ impl Filling<'_> {
         Ok(Ok(slots))
     }
 
+    /// The values for a column: strange ones in the first rows, in the last two NULL and the
+    /// default, by turns from column to column.
     fn choices(&self, plan: &Plan, (at, row): (usize, usize)) -> Vec<Vec<Choice>> {
         let column = &plan.table.columns[at];
         let values = values::candidates(column, &plan.checks, (at, row), self.manner);
         let mut choices: Vec<Choice> = values.into_iter().map(Choice::Value).collect();
         let rich = self.manner == Manner::Rich;
         if !column.not_null && !is_key(plan, at) {
-            let first = rich && (row + at) % ROWS == ROWS - 1;
+            let first = rich && row == ROWS - 2 + at % 2;
             let null = Choice::Value(Value::Null);
             choices.insert(if first { 0 } else { choices.len() }, null);
         }
         if column.default.is_some() {
-            let first = rich && row == 1;
+            let first = rich && row == ROWS - 1 - at % 2;
             choices.insert(if first { 0 } else { choices.len() }, Choice::Default);
         }
         choices.into_iter().map(|choice| vec![choice]).collect()
@@ -434,7 +462,7 @@ fn advance(slots: &mut [Slot], suspects: &[usize]) -> bool {
     for at in suspects {
         let slot = &mut slots[*at];
         slot.bump += 1;
-        if slot.bump % slot.choices.len() != 0 {
+        if !slot.bump.is_multiple_of(slot.choices.len()) {
             return true;
         }
     }
@@ -483,4 +511,119 @@ fn orphans<'p>(plans: &'p [Plan], plan: &'p Plan) -> impl Iterator<Item = String
             same.collect::<Vec<_>>().join(" AND "),
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(sql: &str, manner: Manner) -> (Connection, Filled) {
+        let connection = Connection::open_in_memory().unwrap();
+        crate::database::file::harden(&connection).unwrap();
+        connection.execute_batch(sql).unwrap();
+        let filled = fill(&connection, manner, &Schema::new()).unwrap();
+        let broken: i64 = connection
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(broken, 0, "{sql}");
+        (connection, filled)
+    }
+
+    #[track_caller]
+    fn case(sql: &str, rows: usize) {
+        for manner in [Manner::Rich, Manner::Tame] {
+            let (_, filled) = filled(sql, manner);
+            assert_eq!((filled.rows, filled.caveats), (rows, vec![]), "{manner:?}");
+        }
+    }
+
+    #[track_caller]
+    fn count(connection: &Connection, sql: &str) -> i64 {
+        connection.query_row(&format!("SELECT count(*) FROM {sql}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn every_table_gets_its_rows() {
+        case("CREATE TABLE t (a)", 6);
+        case("CREATE TABLE t (a INTEGER PRIMARY KEY)", 6);
+        case("CREATE TABLE t (a BOOLEAN NOT NULL, b DATE NOT NULL, UNIQUE (a, b))", 6);
+        case("CREATE TABLE t (a TEXT UNIQUE CHECK (a IN ('x', 'y', 'z')) NOT NULL)", 3);
+        case("CREATE TABLE t (a TEXT NOT NULL CHECK (length(a) = 36) UNIQUE)", 6);
+        case("CREATE TABLE t (a TEXT CHECK (a GLOB '[0-9][0-9]') NOT NULL)", 6);
+        case("CREATE TABLE t (a INT CHECK (typeof(a) = 'integer') NOT NULL)", 6);
+        case("CREATE TABLE t (a, b AS (a + 1) STORED, c DEFAULT (1))", 6);
+        case("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT, c REAL) STRICT", 6);
+    }
+
+    #[test]
+    fn children_have_parents() {
+        case("CREATE TABLE c (p REFERENCES p NOT NULL); CREATE TABLE p (a TEXT PRIMARY KEY)", 12);
+        case("CREATE TABLE t (a INTEGER PRIMARY KEY, b INT NOT NULL REFERENCES t)", 6);
+        case(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, b INT REFERENCES b); \
+             CREATE TABLE b (id INTEGER PRIMARY KEY, a INT NOT NULL REFERENCES a)",
+            12,
+        );
+        case(
+            "CREATE TABLE a (x INT, y TEXT, PRIMARY KEY (x, y)) WITHOUT ROWID; \
+             CREATE TABLE b (x INT, y TEXT, FOREIGN KEY (x, y) REFERENCES a, PRIMARY KEY (x, y))",
+            12,
+        );
+    }
+
+    #[test]
+    fn a_key_that_sqlite_cannot_use_keeps_nobody_from_having_rows() {
+        let sql =
+            "CREATE TABLE p (a TEXT, b TEXT); CREATE TABLE c (a TEXT NOT NULL REFERENCES p (a));
+                   CREATE TABLE d (a TEXT REFERENCES nowhere)";
+        let connection = Connection::open_in_memory().unwrap();
+        crate::database::file::harden(&connection).unwrap();
+        connection.execute_batch(sql).unwrap();
+        let filled = fill(&connection, Manner::Rich, &Schema::new()).unwrap();
+        assert_eq!((filled.tables, filled.rows), (3, 18), "{:?}", filled.caveats);
+        assert_eq!(count(&connection, "c JOIN p USING (a)"), 6);
+    }
+
+    #[test]
+    fn rich_rows_are_strange_and_tame_ones_are_not() {
+        let sql = "CREATE TABLE t (a TEXT, b INTEGER DEFAULT 77)";
+        let (rich, _) = filled(sql, Manner::Rich);
+        let (tame, _) = filled(sql, Manner::Tame);
+        for wanted in ["a IS NULL", "a = ''", "a LIKE '%\"%'", "b < 0", "b = 77", "b > 1 << 52"] {
+            assert!(count(&rich, &format!("t WHERE {wanted}")) > 0, "{wanted}");
+        }
+        assert_eq!(count(&tame, "t WHERE a > '' AND b > 0"), 6);
+    }
+
+    #[test]
+    fn tame_rows_heed_what_is_to_come() {
+        let later = Connection::open_in_memory().unwrap();
+        later.execute_batch("CREATE TABLE t (a TEXT CHECK (a IN ('x', 'y')))").unwrap();
+        let later = crate::database::schema::read(&later).unwrap();
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (a TEXT)").unwrap();
+        fill(&connection, Manner::Tame, &later).unwrap();
+        assert_eq!(count(&connection, "t WHERE a IN ('x', 'y')"), 6);
+    }
+
+    #[test]
+    fn what_cannot_be_filled_is_named() {
+        let sql = "CREATE TABLE t (a INT PRIMARY KEY CHECK (a <> a)); CREATE TABLE c (a INT NOT NULL REFERENCES t)";
+        let (_, filled) = filled(sql, Manner::Rich);
+        let named: Vec<_> =
+            filled.caveats.iter().map(|(table, what, _)| (&**table, *what)).collect();
+        assert_eq!(named, [("t", Shortfall::NoRows), ("c", Shortfall::NoRows)]);
+    }
+
+    #[test]
+    fn two_runs_fill_alike() {
+        let sql = "CREATE TABLE t (a, b TEXT, c REAL, d BLOB, e DATE, UNIQUE (b, c))";
+        let rows = |manner| {
+            let (connection, _) = filled(sql, manner);
+            let all = "SELECT group_concat(quote(a) || quote(b) || quote(c) || quote(d) || quote(e)) FROM t";
+            connection.query_row(all, [], |row| row.get::<_, String>(0)).unwrap()
+        };
+        assert_eq!(rows(Manner::Rich), rows(Manner::Rich));
+        assert_ne!(rows(Manner::Rich), rows(Manner::Tame));
+    }
 }

@@ -23,7 +23,9 @@ use crate::document::problem::Problem;
 use crate::document::tag::{Point, Scope};
 use crate::replay::Replay;
 
-use course::{Document, Outcome};
+use compare::Snapshot;
+use course::{Document, Outcome, Trouble};
+pub use fill::Shortfall;
 
 /// What came of testing a document against itself.
 ///
@@ -60,8 +62,8 @@ pub struct SelfTest {
     pub courses: Vec<Course>,
     /// Everything that went wrong, each thing once, in document order.
     pub losses: Vec<Loss>,
-    /// Tables that no row could be made for.
-    pub unfilled: Vec<Unfilled>,
+    /// Tables that were not filled as they should be.
+    pub caveats: Vec<Caveat>,
 }
 
 /// One database on its way through the document.
@@ -78,7 +80,7 @@ pub struct Course {
     pub tables: usize,
     /// How many rows they held.
     pub rows: usize,
-    /// How far down the reverse blocks lead from head.
+    /// How far down it was taken by reverse blocks.
     pub down_to: Option<Point>,
     /// Whether all of it was there in the end.
     pub held: bool,
@@ -95,14 +97,16 @@ pub struct Loss {
     pub problem: Problem,
 }
 
-/// A table that no row could be made for.
+/// A table that was not filled as it should be, so that the test says less of it.
 #[derive(Clone, Debug)]
-pub struct Unfilled {
+pub struct Caveat {
     /// What the databases were.
     pub scope: Scope,
     /// The table.
     pub table: String,
-    /// What SQLite said to the last row that was tried.
+    /// In what it falls short.
+    pub shortfall: Shortfall,
+    /// What SQLite said.
     pub reason: String,
     /// The versions at which that was so, ascending.
     pub versions: Vec<Version>,
@@ -140,19 +144,15 @@ impl SelfTest {
     fn take(&mut self, document: Document<'_, '_>, outcomes: Vec<(Start, Outcome)>) {
         let (changelog, scope) = (document.changelog, document.scope);
         let version = |start: Start| &changelog.versions()[start.position];
-        let mut unfilled: BTreeMap<String, Unfilled> = BTreeMap::new();
+        let mut caveats: BTreeMap<(String, Shortfall), Caveat> = BTreeMap::new();
         for (start, outcome) in outcomes {
             let at = version(start).clone();
-            for (table, reason) in outcome.filled.unfilled {
-                let entry = unfilled.entry(table.to_lowercase()).or_insert_with(|| Unfilled {
-                    scope,
-                    table,
-                    reason,
-                    versions: Vec::new(),
-                });
-                if entry.versions.last() != Some(&at) {
-                    entry.versions.push(at.clone());
-                }
+            for (table, shortfall, reason) in outcome.filled.caveats {
+                let versions = Vec::new();
+                let entry = caveats
+                    .entry((table.to_lowercase(), shortfall))
+                    .or_insert_with(|| Caveat { scope, table, shortfall, reason, versions });
+                entry.versions.push(at.clone());
             }
             let baseline = &changelog.baselines()[start.baseline];
             self.courses.push(Course {
@@ -175,9 +175,7 @@ impl SelfTest {
                     Some(loss) => {
                         // The nearer the start, the plainer the words.
                         loss.problem.message = trouble.problem.message;
-                        if loss.versions.last() != Some(&at) {
-                            loss.versions.push(at.clone());
-                        }
+                        loss.versions.push(at.clone());
                     }
                     None => {
                         let problem = trouble.problem.label(trouble.subject);
@@ -191,7 +189,11 @@ impl SelfTest {
             loss.versions.dedup();
             loss.problem.label = format!("in {scope} databases filled at {}", span(&loss.versions));
         }
-        self.unfilled.extend(unfilled.into_values());
+        for caveat in caveats.values_mut() {
+            caveat.versions.sort();
+            caveat.versions.dedup();
+        }
+        self.caveats.extend(caveats.into_values());
     }
 }
 
@@ -207,8 +209,8 @@ fn span(versions: &[Version]) -> String {
 /// Where a database begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Start {
-    position: usize,
     baseline: usize,
+    position: usize,
 }
 
 /// Every database of a scope, sent through the document by as many threads as there are
@@ -247,6 +249,11 @@ fn courses(document: Document<'_, '_>) -> Result<Vec<(Start, Outcome)>, Database
         work();
     });
     let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    for (start, trouble) in makers.into_inner().unwrap_or_else(PoisonError::into_inner).troubles {
+        if let Some((_, outcome)) = outcomes.iter_mut().find(|(known, _)| *known == start) {
+            outcome.troubles.push(trouble);
+        }
+    }
     outcomes.sort_by_key(|(start, _)| *start);
     Ok(outcomes)
 }
@@ -256,13 +263,18 @@ fn courses(document: Document<'_, '_>) -> Result<Vec<(Start, Outcome)>, Database
 struct Makers<'c, 'a> {
     document: Document<'c, 'a>,
     chain: Connection,
+    held: Snapshot,
     next: usize,
     baseline: usize,
+    /// What is lost on the way even without rows: an index, a trigger, a row of the document's.
+    troubles: Vec<(Start, Trouble)>,
 }
 
 impl<'c, 'a> Makers<'c, 'a> {
     fn new(document: Document<'c, 'a>) -> Result<Self, DatabaseError> {
-        Ok(Self { chain: document.empty()?, document, next: 0, baseline: 1 })
+        let chain = document.empty()?;
+        let held = Snapshot::take(&chain)?;
+        Ok(Self { document, chain, held, next: 0, baseline: 1, troubles: Vec::new() })
     }
 
     fn next(&mut self) -> Result<Option<(Start, Connection)>, DatabaseError> {
@@ -272,6 +284,14 @@ impl<'c, 'a> Makers<'c, 'a> {
             let position = self.next;
             self.next += 1;
             made(self.document.up(&mut self.chain, position)?)?;
+            let snapshot = Snapshot::take(&self.chain)?;
+            if position > 0 {
+                let start = Start { position: position - 1, baseline: 0 };
+                let ids = [StepId::Forward(position - 1)];
+                let lost = self.document.differences(&ids, (&self.held, &snapshot));
+                self.troubles.extend(lost.into_iter().map(|(_, trouble)| (start, trouble)));
+            }
+            self.held = snapshot;
             let copy = self.document.copy(&self.chain)?;
             return Ok(Some((Start { position, baseline: 0 }, copy)));
         }
@@ -283,7 +303,7 @@ impl<'c, 'a> Makers<'c, 'a> {
             if changelog.baseline_for(self.document.scope, position) == baseline {
                 let mut new = self.document.empty()?;
                 made(self.document.up(&mut new, position)?)?;
-                return Ok(Some((Start { position, baseline }, new)));
+                return Ok(Some((Start { baseline, position }, new)));
             }
         }
         Ok(None)

@@ -11,7 +11,7 @@ use crate::database::schema::Column;
 use crate::document::sql::{self, Kind, Token};
 
 /// How many rows a table gets.
-pub(super) const ROWS: usize = 5;
+pub(super) const ROWS: usize = 6;
 
 /// A CHECK constraint, as far as its words and literals tell.
 #[derive(Clone, Debug, Default, PartialEq)]
