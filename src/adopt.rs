@@ -1,10 +1,10 @@
 //! What writes a database's record and nothing else: adopting the version that its schema tells,
 //! accepting an edited migration, stamping a version without looking.
 
+use crate::database::effects::Effects;
 use crate::database::file::{Patience, SqliteFile};
 use crate::database::history::{Event, State};
 use crate::database::order::{Ending, Order, Step};
-use crate::database::schema::Effects;
 use crate::database::{Database, Look};
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
@@ -24,8 +24,8 @@ pub enum At {
 }
 
 impl Ready<'_, '_> {
-    /// Adopts the database of a member: one without a record, or one that went through a
-    /// migration that was edited since.
+    /// Adopts the database of a member: one without a record, at what is found or given; or one
+    /// that went through a migration that was edited since.
     #[must_use]
     pub fn adopt_member(&self, member: &Member, at: At, patience: &Patience) -> Verdict {
         settle(member, patience, |file| self.adopt((member.scope, at), file))
@@ -57,7 +57,8 @@ impl Ready<'_, '_> {
                     finding => finding.best(),
                 }
             }
-            (State::Recorded(record), At::Found) => {
+            // What has a record is not adopted: `stamp` overrules that.
+            (State::Recorded(record), _) => {
                 return match standing(document, scope, (&state, file)) {
                     Err(Failure::Refused(Refusal::Edited { .. })) => {
                         let version = Point::parse(&record.to);

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tatmig::fleet::{DEFAULT_JOBS, Selection};
-use tatmig::{Layout, Links, Pattern};
+use tatmig::{Layout, Links, Pattern, SqliteVersion};
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.
 #[derive(Debug, Parser)]
@@ -142,12 +142,18 @@ Examples:
 Examples:
   tatmig lint                        exit status 2 where upgrade would refuse the document
   tatmig lint --deny warnings        exit status 1 for any warning
-  tatmig lint --deny stray-fence     exit status 1 for one kind of warning")]
-    Lint {
-        /// Fail with exit status 1 for this warning, or for all `warnings`
-        #[arg(long, value_name = "RULE")]
-        deny: Vec<String>,
-    },
+  tatmig lint --deny stray-fence     exit status 1 for one kind of warning
+  tatmig lint --format github        as annotations of a pull request
+  tatmig lint --min-sqlite 3.31.0    what an application's older SQLite cannot read
+
+Every rule is told in docs/lints.md; `-- tatmig:allow RULE why` in a block lifts it there.")]
+    Lint(Lint),
+    /// Check every database: its pages, its foreign keys, its record and schema against the document
+    #[command(after_help = "\
+Examples:
+  tatmig verify                  exit status 1 if anything is wrong
+  tatmig verify -v               name every database")]
+    Verify,
     /// Test the document against itself: rows at every version, all of them kept up to head
     #[command(after_help = "\
 Examples:
@@ -215,6 +221,35 @@ Examples:
         /// The directory to make
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// Fail with exit status 1 for this rule, or for all `warnings`
+    #[arg(long, value_name = "RULE")]
+    pub(crate) deny: Vec<String>,
+    /// Say nothing of this rule
+    #[arg(long, value_name = "RULE")]
+    pub(crate) allow: Vec<String>,
+    /// How the problems are told [default: human]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<LintFormat>,
+    /// The oldest SQLite that reads the databases
+    #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env = true)]
+    min_sqlite: Option<SqliteVersion>,
+}
+
+/// How problems are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// Drawn over their source lines
+    Human,
+    /// One JSON document
+    Json,
+    /// Workflow commands of GitHub Actions, which become annotations
+    Github,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
 }
 
 #[derive(Debug, Args)]
@@ -289,6 +324,17 @@ struct Keys {
     json: Option<bool>,
     jobs: Option<NonZeroUsize>,
     busy_timeout: Option<f64>,
+    min_sqlite: Option<String>,
+    #[serde(default)]
+    lint: LintKeys,
+}
+
+/// The table `[lint]` of `tatmig.toml`.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LintKeys {
+    pub(crate) deny: Vec<String>,
+    pub(crate) allow: Vec<String>,
 }
 
 /// How much is said.
@@ -316,6 +362,8 @@ pub(crate) struct Settings {
     pub(crate) format: Format,
     jobs: Option<NonZeroUsize>,
     pub(crate) busy_timeout: Duration,
+    min_sqlite: Option<SqliteVersion>,
+    pub(crate) lint: LintKeys,
 }
 
 impl Settings {
@@ -354,6 +402,23 @@ impl Settings {
                 None => Duration::try_from_secs_f64(busy_timeout)
                     .with_context(|| format!("`busy_timeout = {busy_timeout}` in tatmig.toml"))?,
             },
+            min_sqlite: keys
+                .min_sqlite
+                .map(|text| text.parse().context("`min_sqlite` in tatmig.toml"))
+                .transpose()?,
+            lint: keys.lint,
+        })
+    }
+
+    pub(crate) fn min_sqlite(&self, lint: &Lint) -> Option<SqliteVersion> {
+        lint.min_sqlite.or(self.min_sqlite)
+    }
+
+    /// `--format` comes before `--json`, which is one of its values.
+    pub(crate) fn lint_format(&self, lint: &Lint) -> LintFormat {
+        lint.format.unwrap_or(match self.format {
+            Format::Text => LintFormat::Human,
+            Format::Json => LintFormat::Json,
         })
     }
 

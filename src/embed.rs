@@ -195,6 +195,14 @@ impl Look for Lent<'_> {
     fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
         self.connection.kept(checksum)
     }
+
+    fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
+        self.connection.integrity()
+    }
+
+    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+        self.connection.foreign_keys()
+    }
 }
 
 impl Database for Lent<'_> {

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::database::schema::{self, Effects, Key, Object, Schema};
+use crate::database::effects::{self, Effects};
+use crate::database::schema::{Key, Object, Schema};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
 use crate::plan::Refusal;
@@ -46,6 +47,15 @@ impl Finding {
             Self::Match(position) => Some(*position),
             Self::Torn { best, .. } => *best,
             Self::Foreign => None,
+        }
+    }
+
+    /// What is there and what is missing, each in words, where that is not the same for all.
+    #[must_use]
+    pub fn lists(&self) -> (&[String], &[String]) {
+        match self {
+            Self::Torn { there, missing, .. } => (there, missing),
+            Self::Match(_) | Self::Foreign => (&[], &[]),
         }
     }
 
@@ -158,5 +168,5 @@ pub(crate) fn drift(
     scope: Scope,
     (position, actual): (Option<usize>, &Schema),
 ) -> Vec<String> {
-    schema::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual)
+    effects::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual)
 }

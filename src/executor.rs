@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use semver::Version;
 
+use crate::database::effects::Effects;
 use crate::database::file::{Patience, SqliteFile};
 use crate::database::history::{Applied, Entry, Event, Record, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
-use crate::database::schema::Effects;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::sql;

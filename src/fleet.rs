@@ -13,9 +13,10 @@ use crate::adopt::At;
 use crate::database::file::{Patience, side_file};
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
-use crate::executor::{Ready, Status, Verdict};
+use crate::executor::{Failure, Ready, Status, Verdict};
 use crate::layout::{Layout, Links, Member, Pattern, from_bytes, shown};
 use crate::replay::Replay;
+use crate::verify::Verification;
 
 /// The databases that were found.
 #[derive(Clone, Debug, Default)]
@@ -400,6 +401,18 @@ impl Fleet {
         self.run((&work, options), done)
     }
 
+    /// Checks every database. `done` is called as each one is checked.
+    pub fn verify(
+        &self,
+        document: (&Changelog<'_>, &Replay<'_>),
+        (jobs, patience): (usize, &Patience),
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<Result<Verification, Failure>>> {
+        let members: Vec<Member> = self.members().cloned().collect();
+        let work = |member: &Member| member.verify(document, patience);
+        each(&members, jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
+    }
+
     /// Runs seeds on the system database, then on the users.
     pub fn seed(
         &self,
@@ -473,6 +486,15 @@ impl Fleet {
 }
 
 impl Outcome {
+    /// Each database that was in the run, with what became of it.
+    pub fn by_member<'o>(
+        &'o self,
+        fleet: &'o Fleet,
+    ) -> impl Iterator<Item = (&'o Member, &'o Verdict)> {
+        let users = fleet.users.iter().zip(&self.users);
+        fleet.system.iter().zip(&self.system).chain(users)
+    }
+
     /// Whether every database was begun and none failed.
     #[must_use]
     pub fn is_clean(&self) -> bool {

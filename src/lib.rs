@@ -43,6 +43,7 @@ mod plan;
 mod planned;
 mod replay;
 mod selftest;
+mod verify;
 
 pub use adopt::At;
 pub use database::DatabaseError;
@@ -56,10 +57,11 @@ pub use embed::UpgradeError;
 pub use evidence::Finding;
 pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
 pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
-pub use lint::lint;
+pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+pub use verify::Verification;
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]

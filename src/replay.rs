@@ -12,12 +12,13 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, ErrorCode};
 
 use crate::database::apply::{error_span, put_back, whole_span};
+use crate::database::effects::{self, Deeds, Effects};
 use crate::database::file::{STOP_CHECK_INTERVAL, harden};
 use crate::database::guard::{Guard, Seen};
 use crate::database::history;
 use crate::database::message;
 use crate::database::order::{ColumnChange, Script, Statement};
-use crate::database::schema::{self, Churn, Deeds, Effects, Schema, Table, Tracked};
+use crate::database::schema::{self, Churn, Schema, Table, Tracked};
 use crate::document::changelog::{Changelog, Migration, StepId};
 use crate::document::problem::{Problem, Rule, Severity};
 use crate::document::source::Piece;
@@ -76,7 +77,7 @@ impl<'a> Replay<'a> {
                 let chain = self.schema_at(scope, position);
                 let broken = self.problems.iter().any(|(_, p)| p.severity == Severity::Error);
                 if baseline.part(scope).is_some() && !broken {
-                    let differences = schema::differences(&chain, scratch.tracked.schema());
+                    let differences = effects::differences(&chain, scratch.tracked.schema());
                     if !differences.is_empty() {
                         let problem = baselines_differ(baseline, scope, &differences);
                         self.problems.push((position, problem));

@@ -1,4 +1,4 @@
-//! `status` and `history`: databases are opened read-only, and not a byte beside them changes.
+//! `status`, `history` and `verify`: databases are opened read-only, and not a byte beside them changes.
 
 use std::ffi::OsString;
 
@@ -68,4 +68,34 @@ pub(super) fn history(
         Ok(records) => Ok(tools.report.records(&member, &records)),
         Err(failure) => Ok(tools.report.unreadable(&member, &failure)),
     }
+}
+
+/// Everything that is wrong with any database.
+pub(super) fn verify(tools: Tools<'_>) -> anyhow::Result<u8> {
+    let text = tools.text()?;
+    let changelog = match tools.changelog(&text) {
+        Ok(changelog) => changelog,
+        Err(status) => return Ok(status),
+    };
+    let has = |scope| changelog.has(scope);
+    let fleet = Fleet::discover(&tools.settings.layout, has, &Selection::All)?;
+    let replay = match tools.replay(&changelog, changelog.head_position())? {
+        Ok(replay) => replay,
+        Err(status) => return Ok(status),
+    };
+    let patience = tools.patience();
+    let members: Vec<_> = fleet.members().collect();
+    let bar = tools.report.progress(members.len());
+    let at = (workers(DEFAULT_JOBS), &patience);
+    let results = fleet.verify((&changelog, &replay), at, &mut || bar.inc(1));
+    bar.finish_and_clear();
+    for remark in &fleet.remarks {
+        tools.report.remark(remark);
+    }
+    let told: Vec<_> = members
+        .into_iter()
+        .zip(&results)
+        .filter_map(|(member, result)| Some((member, result.as_ref()?)))
+        .collect();
+    Ok(tools.report.verified(&changelog, &told))
 }

@@ -1,6 +1,6 @@
 //! `stamp` and `adopt`: they write the record of a database, and nothing else of it.
 
-use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, workers};
+use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, Selection, workers};
 use tatmig::{At, Changelog, Ready};
 
 use super::Tools;
@@ -8,12 +8,19 @@ use crate::cli::Users;
 
 /// Records a version without looking.
 pub(super) fn stamp(tools: Tools<'_>, version: &str, users: &Users) -> anyhow::Result<u8> {
-    run(tools, Some(version), users, |fleet, ready, how| fleet.stamp(ready, how))
+    run(tools, Some(version), users, |fleet, ready, how| {
+        // Who stamps one user does not mean the system database, whose version is another.
+        let users_only = Fleet { system: None, ..fleet.clone() };
+        match users.selection() {
+            Selection::Named(_) => users_only.stamp(ready, how),
+            Selection::None | Selection::All => fleet.stamp(ready, how),
+        }
+    })
 }
 
 /// Records the version that the schema tells, or the one given.
 pub(super) fn adopt(tools: Tools<'_>, at: Option<&str>, users: &Users) -> anyhow::Result<u8> {
-    run(tools, at, users, |fleet, ready, how| fleet.adopt(ready, how))
+    run(tools, at, users, tatmig::fleet::Fleet::adopt)
 }
 
 fn run(

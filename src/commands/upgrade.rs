@@ -73,7 +73,7 @@ fn migrate(
     bar.finish_and_clear();
     // One of the two has run.
     let Some(outcome) = outcome else { return Ok(DONE) };
-    let kept = kept(&fleet, outcome.system.iter().chain(&outcome.users), (&ready, &options));
+    let kept = kept((&fleet, &outcome), (&ready, &options));
     let to = ready.target().to_string();
     let status = tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &kept);
     if arguments.all_or_nothing && !passed {
@@ -83,15 +83,14 @@ fn migrate(
 }
 
 /// What the system database kept of migrations that were edited since, beside what they are now.
-fn kept<'v>(
-    fleet: &Fleet,
-    verdicts: impl Iterator<Item = &'v Verdict>,
+fn kept(
+    (fleet, outcome): (&Fleet, &Outcome),
     (ready, options): (&Ready<'_, '_>, &Options),
 ) -> Kept {
     let mut kept = Kept::new();
     let Some(system) = &fleet.system else { return kept };
     let mut seen = BTreeSet::new();
-    for (verdict, member) in verdicts.zip(fleet.members()) {
+    for (member, verdict) in outcome.by_member(fleet) {
         let Verdict::Failed { failure: Failure::Refused(Refusal::Edited { edits }), .. } = verdict
         else {
             continue;

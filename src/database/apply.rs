@@ -18,9 +18,6 @@ use crate::document::problem::Rule;
 use crate::document::source::Piece;
 use crate::document::sql;
 
-/// How many of the foreign keys that a run broke are told.
-const BROKEN_SHOWN: usize = 5;
-
 /// Applies an order on a connection whose foreign keys are off. `stop` is asked between
 /// statements.
 pub(crate) fn apply(
@@ -60,10 +57,11 @@ impl Run<'_> {
     /// Everything between BEGIN and COMMIT; returns the notes.
     fn inside(&self, expected: &State) -> Result<Vec<String>, DatabaseError> {
         let (connection, order) = (self.connection, self.order);
-        if !history::state(connection)?.same_as(expected) {
+        if !history::is_unmoved(connection, expected)? {
             return Err(DatabaseError::Moved);
         }
-        if order.steps.iter().any(|step| step.entry.is_some()) {
+        let recorded = matches!(expected, State::Recorded(_));
+        if !recorded && order.steps.iter().any(|step| step.entry.is_some()) {
             history::create(connection)?;
         }
         let columns = self.columns_before()?;
@@ -259,9 +257,9 @@ impl Run<'_> {
         let (mut broken, rows) = after.new_since(before, &order.renames);
         let allowed = order.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
         if rows > 0 && !allowed {
-            if broken.len() > BROKEN_SHOWN {
-                let more = broken.len() - BROKEN_SHOWN;
-                broken.truncate(BROKEN_SHOWN);
+            if broken.len() > Census::SHOWN {
+                let more = broken.len() - Census::SHOWN;
+                broken.truncate(Census::SHOWN);
                 broken.push(format!("and {more} more"));
             }
             return Err(DatabaseError::ForeignKeys { broken, rows });

@@ -187,6 +187,14 @@ impl Look for SqliteFile {
     fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
         self.connection.kept(checksum).map_err(|error| self.named(error))
     }
+
+    fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
+        self.connection.integrity().map_err(|error| self.named(error))
+    }
+
+    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+        self.connection.foreign_keys().map_err(|error| self.named(error))
+    }
 }
 
 impl Database for SqliteFile {
@@ -283,7 +291,10 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     let counts = number(24) == number(92);
     let journalled = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();
     let told = u64::from(number(28)) * page_size;
-    if counts && size < told && !journalled() {
+    // In this order: another program may be committing, and the file has its whole length by the
+    // time the journal is gone.
+    let length = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());
+    if counts && size < told && !journalled() && length() < told {
         return Err(DatabaseError::NotADatabase {
             reason: format!(
                 "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use rusqlite::Connection;
 use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode};
 
+use super::is_about_sql;
 use super::schema::{self, ForeignKey, Table};
 use crate::document::sql;
 
@@ -29,6 +30,18 @@ pub(crate) struct Census {
 }
 
 impl Census {
+    /// How many violations are told one by one.
+    pub(crate) const SHOWN: usize = 5;
+
+    /// Counts the violations of every table.
+    pub(crate) fn of_all(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut census = Self::default();
+        for (table, keys) in keys_by_table(connection)? {
+            census.count(connection, &table, &keys)?;
+        }
+        Ok(census)
+    }
+
     /// Counts the violations of the `touched` tables (lower case) and of those that refer to them.
     pub(crate) fn take(
         connection: &Connection,
@@ -59,7 +72,7 @@ impl Census {
         match is_clean(connection, table) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {}
+            Err(error) if is_about_sql(&error) => {}
             Err(error) => return Err(error),
         }
         for key in keys {
@@ -197,7 +210,7 @@ fn is_clean(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
 /// The parent's columns that a key points at: `Some(None)` where the parent is not there (every
 /// row is an orphan then), `None` where SQLite calls the key a mismatch.
 #[allow(clippy::option_option)] // three answers, and the caller needs all of them
-fn usable(
+pub(crate) fn usable(
     connection: &Connection,
     key: &ForeignKey,
 ) -> rusqlite::Result<Option<Option<Vec<String>>>> {

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::DatabaseError;
+use super::{DatabaseError, is_about_sql};
 use crate::document::changelog::Checksum;
 use crate::document::tag::Scope;
 
@@ -112,7 +112,7 @@ impl State {
     }
 
     /// Whether two looks saw the same last row.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
+    fn same_as(&self, other: &Self) -> bool {
         self.id() == other.id()
             && matches!(self, Self::Unversioned) == matches!(other, Self::Unversioned)
     }
@@ -123,24 +123,58 @@ const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, app
 
 /// Reads the last row.
 pub(crate) fn state(connection: &Connection) -> Result<State, DatabaseError> {
-    let mut count = connection.prepare(
-        "SELECT count(*) FILTER (WHERE name NOT LIKE '$_tatmig$_%' ESCAPE '$'), \
-                max(CASE name WHEN '_tatmig_migrations' THEN type END) \
-         FROM sqlite_schema WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$'",
-    )?;
-    let (objects, table): (i64, Option<String>) =
-        count.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let unrecorded = if objects == 0 { State::New } else { State::Unversioned };
-    match table.as_deref() {
-        None => return Ok(unrecorded),
-        Some("table") => {}
-        Some(kind) => {
-            return Err(DatabaseError::ForeignHistory { reason: format!("is a {kind}") });
+    // One statement answers for a database with a record, which is nearly every one.
+    match last(connection) {
+        Ok(Some(record)) => Ok(State::Recorded(record)),
+        Ok(None) => without_record(connection),
+        Err(error) if is_about_sql(&error) => {
+            let state = without_record(connection)?;
+            let kind: Option<String> = connection
+                .query_row(
+                    "SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE",
+                    [],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            match kind.as_deref() {
+                None => Ok(state),
+                // Another run may have made it since the first look.
+                Some("table") => {
+                    let record = last(connection).map_err(foreign)?;
+                    record.map_or_else(
+                        || without_record(connection),
+                        |last| Ok(State::Recorded(last)),
+                    )
+                }
+                Some(kind) => Err(DatabaseError::ForeignHistory { reason: format!("is a {kind}") }),
+            }
         }
+        Err(error) => Err(foreign(error)),
     }
-    let sql = format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY id DESC LIMIT 1");
-    let mut last = connection.prepare(&sql).map_err(foreign)?;
-    Ok(last.query_row([], record).optional().map_err(foreign)?.map_or(unrecorded, State::Recorded))
+}
+
+fn last(connection: &Connection) -> rusqlite::Result<Option<Record>> {
+    let sql = format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY rowid DESC LIMIT 1");
+    connection.prepare(&sql)?.query_row([], record).optional()
+}
+
+/// What a database is that no row of a record speaks of.
+fn without_record(connection: &Connection) -> Result<State, DatabaseError> {
+    let empty: bool = connection.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema \
+         WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$')",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(if empty { State::New } else { State::Unversioned })
+}
+
+/// Whether the record still ends where it did.
+pub(crate) fn is_unmoved(connection: &Connection, expected: &State) -> Result<bool, DatabaseError> {
+    let State::Recorded(record) = expected else { return Ok(state(connection)?.same_as(expected)) };
+    let mut last = connection.prepare("SELECT max(rowid) FROM _tatmig_migrations")?;
+    let id: Option<i64> = last.query_row([], |row| row.get(0))?;
+    Ok(id == Some(record.id))
 }
 
 /// Every row, oldest first; none where there is no record.
@@ -157,8 +191,9 @@ pub(crate) fn records(connection: &Connection) -> Result<Vec<Record>, DatabaseEr
 fn foreign(error: rusqlite::Error) -> DatabaseError {
     use rusqlite::Error as E;
     match error {
-        E::SqlInputError { msg, .. } => {
-            DatabaseError::ForeignHistory { reason: format!("is another table: {msg}") }
+        error if is_about_sql(&error) => {
+            let reason = format!("is another table: {}", super::message(&error));
+            DatabaseError::ForeignHistory { reason }
         }
         E::InvalidColumnType(..)
         | E::FromSqlConversionFailure(..)

@@ -3,14 +3,16 @@
 //! database reached in one request over a network fits the same boundary.
 
 pub(crate) mod apply;
+pub(crate) mod effects;
 pub(crate) mod file;
-mod foreign_keys;
+pub(crate) mod foreign_keys;
 pub(crate) mod guard;
 pub(crate) mod history;
 mod locks;
 pub(crate) mod order;
 pub(crate) mod schema;
 
+use foreign_keys::Census;
 use history::{Record, State};
 use order::{Done, Order};
 use schema::Schema;
@@ -36,6 +38,12 @@ pub(crate) trait Look {
 
     /// The SQL behind a checksum, where this database keeps it.
     fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
+
+    /// What SQLite's own check finds damaged, each in words.
+    fn integrity(&self) -> Result<Vec<String>, DatabaseError>;
+
+    /// The rows whose parents are missing, in words, and the keys that SQLite cannot use.
+    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError>;
 }
 
 /// A database that may be changed.
@@ -65,6 +73,30 @@ impl Look for Connection {
 
     fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
         Ok(history::kept(self, checksum)?)
+    }
+
+    fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
+        let mut check = self.prepare("PRAGMA integrity_check(20)")?;
+        let lines = check.query_map([], |row| row.get::<_, String>(0))?;
+        let lines: Vec<String> = match lines.collect() {
+            Ok(lines) => lines,
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                vec![message(&error)]
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+        let census = Census::of_all(self)?;
+        let (mut broken, rows) = census.new_since(&Census::default(), &[]);
+        if broken.len() > Census::SHOWN {
+            let shown = broken.len() - Census::SHOWN;
+            broken.truncate(Census::SHOWN);
+            broken.push(format!("and {shown} more rows refer to what is not there, {rows} in all"));
+        }
+        Ok((broken, census.unusable.into_iter().collect()))
     }
 }
 
@@ -241,6 +273,12 @@ fn sqlite_words(error: &rusqlite::Error) -> String {
         _ => "",
     };
     format!("{}{advice}", message(error))
+}
+
+/// Whether SQLite refuses what a statement says, rather than the state of a file.
+pub(crate) fn is_about_sql(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqlInputError { .. })
+        || error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// SQLite's message without the SQL that rusqlite adds to it.

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::effects::{Deeds, Effects};
 use super::history::{Applied, Entry};
-use super::schema::{Change, ColumnDefinition, Deeds, Effects};
+use super::schema::{Change, ColumnDefinition};
 use crate::document::problem::Rule;
 use crate::document::source::Piece;
 use crate::document::tag::Scope;

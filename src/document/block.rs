@@ -5,26 +5,16 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::changelog::Allowance;
+use super::lines::{
+    atx_heading, field, first_line, first_tag, is_fence_line, is_planned, is_stray, is_template,
+    line_end, lines, swallows_fence, trimmed,
+};
 use super::markdown::{self, Part};
 use super::problem::{Problem, Rule};
+use super::section::Section;
 use super::source::Piece;
 use super::sql;
 use super::tag::{self, Edge, Point, Scope, Tag, TagLine};
-
-/// A heading and what it says about the blocks under it.
-#[derive(Clone, Debug)]
-pub(crate) struct Section {
-    level: u8,
-    parent: Option<usize>,
-    pub(crate) title: String,
-    pub(crate) span: Range<usize>,
-    pub(crate) binding: Option<(Point, Point)>,
-    pub(crate) planned: bool,
-    date: Option<String>,
-    description: Option<String>,
-    /// Whether a block stands under it or under a heading below it.
-    pub(crate) used: bool,
-}
 
 /// The SQL between a start tag and its end tag.
 #[derive(Clone, Debug)]
@@ -43,53 +33,6 @@ pub(crate) struct Blocks<'a> {
     pub(crate) list: Vec<Block<'a>>,
     pub(crate) sections: Vec<Section>,
     pub(crate) problems: Vec<Problem>,
-}
-
-impl Blocks<'_> {
-    fn ancestors(&self, section: Option<usize>) -> impl Iterator<Item = &Section> {
-        let mut next = section;
-        std::iter::from_fn(move || {
-            let section = &self.sections[next?];
-            next = section.parent;
-            Some(section)
-        })
-    }
-
-    /// The heading that a migration is called by: the nearest one that binds, else the nearest.
-    pub(crate) fn title(&self, section: Option<usize>) -> Option<&Section> {
-        self.ancestors(section)
-            .find(|section| section.binding.is_some())
-            .or_else(|| self.ancestors(section).next())
-    }
-
-    pub(crate) fn planned(&self, section: Option<usize>) -> Option<&Section> {
-        self.ancestors(section).find(|section| section.planned)
-    }
-
-    pub(crate) fn date(&self, section: Option<usize>) -> Option<&str> {
-        self.field(section, |section| section.date.as_deref())
-    }
-
-    pub(crate) fn description(&self, section: Option<usize>) -> Option<&str> {
-        self.field(section, |section| section.description.as_deref())
-    }
-
-    /// The nearest value, looked for no higher than the heading that names the migration.
-    fn field(
-        &self,
-        section: Option<usize>,
-        read: impl Fn(&Section) -> Option<&str>,
-    ) -> Option<&str> {
-        for section in self.ancestors(section) {
-            if let Some(value) = read(section) {
-                return Some(value);
-            }
-            if section.binding.is_some() {
-                return None;
-            }
-        }
-        None
-    }
 }
 
 /// Reads the blocks of `text`.
@@ -343,10 +286,10 @@ impl<'a> Reader<'a> {
             // A shell comment looks like a heading; only one that says something of a migration
             // is taken for one.
             for line in lines(text, 0..text.len()) {
-                if let Some((level, title)) = atx_heading(&text[line.clone()]) {
-                    if tag::heading_pair(title).is_some() || is_planned(title) {
-                        self.heading(level, title, content.span(trimmed(text, line)));
-                    }
+                if let Some((level, title)) = atx_heading(&text[line.clone()])
+                    && (tag::heading_pair(title).is_some() || is_planned(title))
+                {
+                    self.heading(level, title, content.span(trimmed(text, line)));
                 }
             }
         }
@@ -570,7 +513,7 @@ impl<'a> Reader<'a> {
             && (rule.bytes().all(|byte| byte == b'=') || rule.bytes().all(|byte| byte == b'-'));
         match atx_heading(&text[line.clone()]) {
             Some((level, title)) => {
-                self.heading(level, title, content.span(trimmed(text, line.clone())))
+                self.heading(level, title, content.span(trimmed(text, line.clone())));
             }
             None if underlined => {
                 let level = if rule.starts_with('=') { 1 } else { 2 };
@@ -843,98 +786,4 @@ fn scope_of(tag: &Tag) -> Scope {
             *scope
         }
     }
-}
-
-/// `**Date**: 2025-10-03` and `**Date:** 2025-10-03`, the name in lower case.
-fn field(line: &str) -> Option<(String, &str)> {
-    let line = line.trim_start_matches(['-', '*', '+', ' ']);
-    let (name, rest) = line.split_once("**")?;
-    let value = match name.strip_suffix(':') {
-        Some(_) => rest,
-        None => rest.trim_start().strip_prefix(':')?,
-    };
-    let name = name.trim_end_matches(':').trim().to_lowercase();
-    let value = value.trim();
-    (matches!(name.as_str(), "date" | "description") && !value.is_empty()).then_some((name, value))
-}
-
-/// The first line that is a tag or looks like one, templates aside.
-fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    let is_tag = |line: &Range<usize>| {
-        let found = tag::read(&text[line.clone()]);
-        !matches!(found, None | Some(TagLine::Tag(Tag::Placeholder { .. }, _)))
-    };
-    lines(text, range).find(is_tag).map(|line| trimmed(text, line))
-}
-
-/// Whether a fence opens in a code block and does not close in it: what closed the code block was
-/// to close that fence.
-fn swallows_fence(text: &str) -> bool {
-    let fences = lines(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
-    fences.count() % 2 == 1
-}
-
-/// An unlabelled code block is a stray fence if it holds a line that begins a fence or a heading.
-fn is_stray(text: &str) -> bool {
-    lines(text, 0..text.len())
-        .any(|line| is_fence_line(&text[line.clone()]) || atx_heading(&text[line]).is_some())
-}
-
-fn is_fence_line(line: &str) -> bool {
-    let line = line.trim_start();
-    line.starts_with("```") || line.starts_with("~~~")
-}
-
-/// Whether a code block is a template for readers: fenced longer than what it holds, without a
-/// tag that means anything.
-fn is_template(content: &Piece<'_>, fence: &Range<usize>) -> bool {
-    let marks = fence.len() >= 4 && fence.start < content.offset(0);
-    marks
-        && is_stray(content.text())
-        && first_tag(content.text(), 0..content.text().len()).is_none()
-}
-
-/// Whether a heading makes what stands under it a plan.
-fn is_planned(title: &str) -> bool {
-    let lower = title.to_lowercase();
-    lower
-        .split('(')
-        .skip(1)
-        .any(|rest| rest.split_once(')').is_some_and(|(word, _)| word.trim() == "planned"))
-}
-
-fn atx_heading(line: &str) -> Option<(u8, &str)> {
-    let line = line.trim();
-    let level = line.bytes().take_while(|byte| *byte == b'#').count();
-    let rest = &line[level..];
-    let level = u8::try_from(level).ok().filter(|level| (1..=6).contains(level))?;
-    rest.starts_with([' ', '\t']).then(|| (level, rest.trim().trim_end_matches('#').trim_end()))
-}
-
-fn line_end(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
-}
-
-fn first_line(text: &str, range: Range<usize>) -> Range<usize> {
-    trimmed(text, range.start..line_end(text, range.start).min(range.end))
-}
-
-fn lines(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut at = range.start;
-    std::iter::from_fn(move || {
-        if at >= range.end {
-            return None;
-        }
-        let line = at..line_end(text, at).min(range.end);
-        at = line.end;
-        Some(line)
-    })
-}
-
-/// A line without the blanks around it.
-fn trimmed(text: &str, line: Range<usize>) -> Range<usize> {
-    let content = &text[line.clone()];
-    let start = line.start + (content.len() - content.trim_start().len());
-    let end = (line.start + content.trim_end().len()).max(start);
-    start..end
 }

@@ -3,8 +3,10 @@
 
 mod block;
 pub(crate) mod changelog;
+mod lines;
 mod markdown;
 pub(crate) mod problem;
+mod section;
 pub(crate) mod source;
 pub(crate) mod sql;
 pub(crate) mod tag;

@@ -21,12 +21,12 @@ pub enum Severity {
 }
 
 macro_rules! rules {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $severity:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $severity:ident;)*) => {
         /// The kinds of problems, each with a stable name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Rule {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl Rule {
@@ -45,6 +45,15 @@ macro_rules! rules {
                 match self {
                     $(Self::$variant => $name,)*
                 }
+            }
+
+            /// What it is about, in a sentence.
+            #[must_use]
+            pub fn summary(self) -> &'static str {
+                let text = match self {
+                    $(Self::$variant => concat!($($doc),*),)*
+                };
+                text.trim_start()
             }
 
             /// The severity that a problem of this kind has unless a command says otherwise.
@@ -137,6 +146,28 @@ rules! {
     Constraint = "constraint", Warning;
     /// A later baseline does not end in the schema that the chain ends in.
     BaselinesDiffer = "baselines-differ", Warning;
+    /// A statement that fails, or adds its rows again, when its block runs a second time.
+    NotRerunnable = "not-rerunnable", Warning;
+    /// A statement that deletes or overwrites rows wholesale.
+    Destructive = "destructive", Warning;
+    /// A foreign key that SQLite cannot use, or whose parent table is not there.
+    BrokenForeignKey = "broken-foreign-key", Warning;
+    /// An `IF NOT EXISTS` over something that is there with another definition.
+    HidingGuard = "hiding-guard", Warning;
+    /// A PRAGMA that does nothing inside a migration.
+    PragmaWithoutEffect = "pragma-without-effect", Warning;
+    /// Text in double quotes, which SQLite takes for a string only where no column has its name.
+    DoubleQuotedString = "double-quoted-string", Warning;
+    /// A released migration without a date, or with one that cannot be read.
+    MissingDate = "missing-date", Warning;
+    /// A migration without a description.
+    MissingDescription = "missing-description", Warning;
+    /// A migration dated before the one that it builds on.
+    DatesOutOfOrder = "dates-out-of-order", Warning;
+    /// A reverse block that does not bring back the schema of its version.
+    ReverseDiffers = "reverse-differs", Warning;
+    /// Something in the schema that the application's SQLite (`min_sqlite`) cannot read.
+    NeedsNewerSqlite = "needs-newer-sqlite", Warning;
     /// Tags in a code block for readers (`text`, `markdown`), which tatmig does not run.
     Example = "example", Note;
 }

@@ -1,9 +1,11 @@
 //! The only place that prints: results to standard output, progress and diagnostics to standard
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
+mod lint;
 mod selftest;
 mod status;
 mod upgrade;
+mod verify;
 
 pub(crate) use status::ExitCodeAsked;
 pub(crate) use upgrade::Kept;
@@ -50,6 +52,11 @@ impl Report {
     pub(crate) fn unconfigured(error: &anyhow::Error, format: Format) -> ExitCode {
         let report = Self { volume: Volume::Normal, format, style: Style::Plain };
         ExitCode::from(report.refuse(error))
+    }
+
+    /// The same in another form of results.
+    pub(crate) fn with_format(&self, format: Format) -> Self {
+        Self { volume: self.volume, format, style: self.style }
     }
 
     /// A line of results.
@@ -119,26 +126,6 @@ impl Report {
         for problem in problems.iter().filter(|problem| problem.severity >= least) {
             let _ = writeln!(anstream::stderr(), "{}\n", problem.render(source, self.style));
         }
-    }
-
-    /// The judgement on a document.
-    pub(crate) fn linted(&self, source: &Source<'_>, (problems, status): (&[Problem], u8)) -> u8 {
-        if self.format == Format::Json {
-            let count = |severity| problems.iter().filter(|p| p.severity == severity).count();
-            Self::json(&json!({
-                "file": source.name(),
-                "problems": problems.iter().map(|p| problem_json(source, p)).collect::<Vec<_>>(),
-                "summary": {
-                    "errors": count(Severity::Error),
-                    "warnings": count(Severity::Warning),
-                    "notes": count(Severity::Note),
-                },
-            }));
-        } else {
-            self.problems(source, problems);
-        }
-        self.line(format!("{}: {}", source.name(), counts(problems)));
-        status
     }
 
     /// A bar on a terminal; nothing elsewhere.

@@ -33,11 +33,16 @@ impl Report {
                         "version": status.version,
                         "state": status.condition,
                         "pending": status.pending.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                        "detected": status.finding.as_ref().map(|finding| json!({
-                            "match": finding.name(),
-                            "version": finding.best().map(|at| changelog.versions()[at].to_string()),
-                        })),
-                        "error": status.failure.as_ref().map(|failure| failure_json(failure, changelog.source())),
+                        "detected": status.finding.as_ref().map(|finding| {
+                            let (there, missing) = finding.lists();
+                            json!({
+                                "match": finding.name(),
+                                "version": finding.best().map(|at| changelog.versions()[at].to_string()),
+                                "there": there,
+                                "missing": missing,
+                            })
+                        }),
+                        "error": status.failure.as_ref().filter(|_| status.condition != Condition::Unversioned).map(|failure| failure_json(failure, changelog.source())),
                     })
                 })
                 .collect();
@@ -237,6 +242,17 @@ fn condition_words(changelog: &Changelog<'_>, status: &Status) -> String {
                     "unversioned, its schema is that of {}, {}",
                     changelog.versions()[*at],
                     pending()
+                )
+            }
+            Some(Finding::Torn { best, there, missing }) => {
+                let best = best.map_or_else(
+                    || "the baseline".to_owned(),
+                    |at| changelog.versions()[at].to_string(),
+                );
+                format!(
+                    "unversioned, torn: {best} fits best, {} there, {} missing; `tatmig adopt` accepts it",
+                    there.len(),
+                    missing.len()
                 )
             }
             Some(finding) => format!("unversioned, {}: {}", finding.name(), why()),

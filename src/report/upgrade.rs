@@ -25,8 +25,7 @@ impl Report {
         (source, target): (&Source<'_>, &str),
         kept: &Kept,
     ) -> u8 {
-        let pairs: Vec<(&Member, &Verdict)> =
-            fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
+        let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
         let failed = pairs.iter().any(|(_, verdict)| verdict.is_failure());
         if self.format == Format::Json {
             Self::json(&upgrade_json(&pairs, source, target));
@@ -42,8 +41,7 @@ impl Report {
 
     /// Tells what became of seeds and returns the exit status.
     pub(crate) fn seeded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
-        let pairs: Vec<(&Member, &Verdict)> =
-            fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
+        let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
         if self.format == Format::Json {
             Self::json(&upgrade_json(&pairs, source, ""));
         }
@@ -62,8 +60,7 @@ impl Report {
 
     /// Tells what was written into records, databases of one shape once.
     pub(crate) fn recorded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
-        let pairs: Vec<(&Member, &Verdict)> =
-            fleet.members().zip(outcome.system.iter().chain(&outcome.users)).collect();
+        let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
         if self.format == Format::Json {
             Self::json(&upgrade_json(&pairs, source, ""));
         }

@@ -195,7 +195,7 @@ ALTER TABLE notes ADD COLUMN a;
     let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
     run.status(2)
         .stdout("")
-        .stderr_contains("MIGRATIONS.md:5:1")
+        .stderr_contains("MIGRATIONS.md:5:5")
         .stderr_contains("write `-- [user:1.0.0→1.1.0:start]`")
         .stderr_contains("MIGRATIONS.md:9:1")
         .stderr_contains("a tag outside any code block")
@@ -244,7 +244,7 @@ fn a_document_without_any_block() {
 #[test]
 fn a_file_that_is_no_database() {
     let fleet = fleet().file("bad_longterm.db", "this is a letter, not a database\n".repeat(99));
-    let message = "`bad` (./bad_longterm.db): this is not a SQLite database: \
+    let message = "`bad` (bad_longterm.db): this is not a SQLite database: \
                    it does not begin with SQLite's header";
     refused_alone(&fleet, message);
 }
@@ -261,7 +261,7 @@ fn a_database_that_is_cut_off() {
         (7, "this is not a SQLite database"),
     ] {
         std::fs::write(&path, &bytes[..length]).unwrap();
-        refused_alone(&fleet, &format!("`bad` (./bad_longterm.db): {message}"));
+        refused_alone(&fleet, &format!("`bad` (bad_longterm.db): {message}"));
     }
 }
 
@@ -296,7 +296,7 @@ fn a_version_that_the_document_does_not_know() {
     let fleet = fleet.system("").user("ann", "");
     fleet.run(["upgrade", "--to", "1.1.0"]).status(0);
     fleet.run(["upgrade", "--user", "ann", "--to", "1.1.0"]).status(0);
-    let message = "`bad` (./bad_longterm.db): its version is `2.0.0`, which the document does not \
+    let message = "`bad` (bad_longterm.db): its version is `2.0.0`, which the document does not \
                    know (head is `1.2.0`); use the document that brought it there";
     let before = fleet.database("bad").dump();
     fleet.run_without_a_trace(["status"]).status(1).stdout_contains("bad     2.0.0     ahead: ");
@@ -342,7 +342,7 @@ fn a_table_of_another_make_under_the_name_of_the_record() {
         fleet
             .run(["upgrade", "--all-users"])
             .status(1)
-            .stderr_contains("`bad` (./bad_longterm.db): `_tatmig_migrations` ");
+            .stderr_contains("`bad` (bad_longterm.db): `_tatmig_migrations` ");
         assert_eq!(fleet.database("bad").dump(), before);
         assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
     }

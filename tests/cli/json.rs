@@ -26,17 +26,17 @@ fn status_has_the_documented_shape() {
             "databases": [
                 {"name": "system", "scope": "system", "path": "system.db", "version": "1.1.0",
                  "state": "behind", "pending": ["1.2.0"], "detected": null, "error": null},
-                {"name": "ann", "scope": "user", "path": "./ann_longterm.db", "version": "1.1.0",
+                {"name": "ann", "scope": "user", "path": "ann_longterm.db", "version": "1.1.0",
                  "state": "behind", "pending": ["1.2.0"], "detected": null, "error": null},
-                {"name": "bad", "scope": "user", "path": "./bad_longterm.db", "version": null,
+                {"name": "bad", "scope": "user", "path": "bad_longterm.db", "version": null,
                  "state": "error", "pending": [], "detected": null, "error": {
                     "message": "this is not a SQLite database: it does not begin with SQLite's header",
                     "file": null, "line": null, "column": null}},
-                {"name": "new", "scope": "user", "path": "./new_longterm.db", "version": null,
+                {"name": "new", "scope": "user", "path": "new_longterm.db", "version": null,
                  "state": "new", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null, "error": null},
-                {"name": "old", "scope": "user", "path": "./old_longterm.db", "version": null,
-                 "state": "unversioned", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null,
-                 "error": null},
+                {"name": "old", "scope": "user", "path": "old_longterm.db", "version": null,
+                 "state": "unversioned", "pending": [], "error": null,
+                 "detected": {"match": "foreign", "version": null, "there": [], "missing": []}},
             ],
             "summary": {"total": 5, "new": 1, "current": 0, "behind": 2, "unversioned": 1,
                         "ahead": 0, "edited": 0, "error": 1},
@@ -62,12 +62,12 @@ fn an_upgrade_has_the_documented_shape() {
                 {"name": "system", "scope": "system", "path": "system.db", "from": "1.1.0",
                  "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,
                  "notes": [], "duration_ms": 0},
-                {"name": "ann", "scope": "user", "path": "./ann_longterm.db", "from": "1.1.0",
+                {"name": "ann", "scope": "user", "path": "ann_longterm.db", "from": "1.1.0",
                  "to": "1.1.0", "steps": [], "outcome": "failed", "error": {
                     "message": "UNIQUE constraint failed: notes.body (in the migration 1.1.0 → 1.2.0)",
                     "file": "MIGRATIONS.md", "line": 21, "column": 33},
                  "notes": [], "duration_ms": 0},
-                {"name": "bob", "scope": "user", "path": "./bob_longterm.db", "from": "1.1.0",
+                {"name": "bob", "scope": "user", "path": "bob_longterm.db", "from": "1.1.0",
                  "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,
                  "notes": [], "duration_ms": 0},
             ],
@@ -106,8 +106,9 @@ fn a_dry_run_is_one_document() {
 fn lint_is_one_document() {
     let fleet = Fleet::of(&[("user:baseline→1.0.0", "DROP TABLE b;")]);
     let json = fleet.run_without_a_trace(["lint", "--json"]).status(2).stderr("").json();
-    assert_eq!(json["summary"], json!({"errors": 1, "warnings": 0, "notes": 0}));
-    let problem = &json["problems"][0];
+    assert_eq!(json["summary"], json!({"errors": 1, "warnings": 2, "notes": 0}));
+    let problems = json["problems"].as_array().unwrap();
+    let problem = problems.iter().find(|problem| problem["severity"] == "error").unwrap();
     assert_eq!(problem["rule"], "sql");
     assert_eq!(problem["severity"], "error");
     assert_eq!(problem["line"], 3);

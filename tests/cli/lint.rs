@@ -4,11 +4,18 @@ use snapbox::str;
 
 use crate::support::{Fleet, NOTES, document};
 
+/// `lint` without what it says of every short document of these tests.
+fn lint<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let rules = ["missing-date", "missing-description", "not-rerunnable"];
+    let allowed = rules.into_iter().flat_map(|rule| ["--allow", rule]);
+    ["lint"].into_iter().chain(allowed).chain(more.iter().copied()).collect()
+}
+
 #[test]
 fn a_good_document_needs_no_database() {
     let fleet = Fleet::of(NOTES);
     fleet
-        .run_without_a_trace(["lint"])
+        .run_without_a_trace(lint(&[]))
         .status(0)
         .stderr("")
         .stdout("MIGRATIONS.md: 0 errors, 0 warnings\n");
@@ -17,7 +24,7 @@ fn a_good_document_needs_no_database() {
 #[test]
 fn an_error_is_drawn_at_its_token() {
     let fleet = Fleet::of(&[("user:baseline→1.0.0", "CREATE TABLE a (x);\nDROP TABLE b;")]);
-    fleet.run_without_a_trace(["lint"]).status(2).stderr(str![[r#"
+    fleet.run_without_a_trace(lint(&[])).status(2).stderr(str![[r#"
 error[sql]: no such table: b
  --> MIGRATIONS.md:4:12
   |
@@ -34,13 +41,13 @@ error[sql]: no such table: b
 fn a_warning_fails_only_where_it_is_denied() {
     let markdown = format!("{}## 1.2.0 → 1.3.0\n\nSoon.\n", document(NOTES));
     let fleet = Fleet::new().document(markdown);
-    let run = fleet.run_without_a_trace(["lint"]);
+    let run = fleet.run_without_a_trace(lint(&[]));
     run.status(0).stderr_contains("warning[").stdout("MIGRATIONS.md: 0 errors, 1 warning\n");
     let err = run.err();
     let rule = err.split_once('[').unwrap().1.split_once(']').unwrap().0;
-    fleet.run(["lint", "--deny", "warnings"]).status(1);
-    fleet.run(["lint", "--deny", rule]).status(1);
-    fleet.run(["lint", "--deny", "stray-fence"]).status(0);
+    fleet.run(lint(&["--deny", "warnings"])).status(1);
+    fleet.run(lint(&["--deny", rule])).status(1);
+    fleet.run(lint(&["--deny", "stray-fence"])).status(0);
     let run = fleet.run_without_a_trace(["lint", "--deny", "sttray-fence"]);
     run.status(2).stderr_contains("there is no rule `sttray-fence`");
 }

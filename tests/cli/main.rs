@@ -9,6 +9,7 @@
     reason = "snapshots are written in this form when `SNAPSHOTS=overwrite` renews them"
 )]
 
+mod adopt;
 mod bad_input;
 mod config;
 mod demo;

@@ -130,7 +130,7 @@ fn a_symbolic_link_is_refused_until_it_is_permitted() {
     symlink("elsewhere.db", fleet.path("bob_longterm.db")).unwrap();
     refused(
         &fleet,
-        "`bob` (./bob_longterm.db): it is a symbolic link; `--follow-symlinks` permits it",
+        "`bob` (bob_longterm.db): it is a symbolic link; `--follow-symlinks` permits it",
     );
     assert_eq!(std::fs::read(fleet.path("elsewhere.db")).unwrap(), b"");
 
@@ -143,9 +143,9 @@ fn a_symbolic_link_is_refused_until_it_is_permitted() {
 fn a_link_that_leads_nowhere_is_refused() {
     let fleet = fleet().user("ann", "");
     symlink("nowhere.db", fleet.path("bob_longterm.db")).unwrap();
-    refused(&fleet, "`bob` (./bob_longterm.db): it is a symbolic link");
+    refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link");
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "1");
-    refused(&fleet, "`bob` (./bob_longterm.db): it is a link that leads nowhere");
+    refused(&fleet, "`bob` (bob_longterm.db): it is a link that leads nowhere");
     assert!(!fleet.path("nowhere.db").exists(), "nothing is made where it points");
 }
 
@@ -153,7 +153,7 @@ fn a_link_that_leads_nowhere_is_refused() {
 fn a_directory_is_refused() {
     refused(
         &fleet().user("ann", "").directory("bob_longterm.db"),
-        "`bob` (./bob_longterm.db): it is a directory, not a database",
+        "`bob` (bob_longterm.db): it is a directory, not a database",
     );
 }
 
@@ -162,7 +162,7 @@ fn a_fifo_is_refused_and_nobody_waits_for_it() {
     let fleet = fleet().user("ann", "");
     let made = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
     assert!(made.success());
-    refused(&fleet, "`bob` (./bob_longterm.db): it is no regular file, not a database");
+    refused(&fleet, "`bob` (bob_longterm.db): it is no regular file, not a database");
     // Behind a permitted link it is none either.
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
@@ -216,7 +216,7 @@ fn a_hard_link_with_a_journal_beside_it_is_refused() {
     fleet
         .run_without_a_trace(["upgrade", "--all-users"])
         .status(1)
-        .stderr_contains("`ann` (./ann_longterm.db): the same file is named `bob_longterm.db` too");
+        .stderr_contains("`ann` (ann_longterm.db): the same file is named `bob_longterm.db` too");
 }
 
 #[test]

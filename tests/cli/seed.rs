@@ -58,3 +58,12 @@ fn one_that_is_not_there_is_told_with_those_that_are() {
         .stderr_contains("the document has no seed `smaple`; it has `sample`, `twice`");
     fleet.run_without_a_trace(["seed"]).status(2);
 }
+
+#[test]
+fn a_database_that_holds_nothing_yet_is_refused() {
+    let fleet = fleet().user("new", "");
+    fleet
+        .run_without_a_trace(["seed", "twice", "--user", "new"])
+        .status(1)
+        .stderr_contains("`new` (new_longterm.db): it holds nothing yet");
+}

@@ -16,7 +16,7 @@ MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 ann     1.2.0     current
 bob     -         new, pending 1.0.0, 1.1.0, 1.2.0
-old     -         unversioned, pending 1.0.0, 1.1.0, 1.2.0
+old     -         unversioned, foreign: it has tables and no record, and none of the tables are the document's; if it is this fleet's all the same, `tatmig adopt --at baseline` says so
 
 "#]];
     for name in ["status", "info", "current"] {
@@ -67,4 +67,17 @@ fn its_counts_ignore_what_sqlite_made_itself() {
     // ANALYZE leaves a table of SQLite's own; to tatmig the database is still new.
     let fleet = Fleet::of(&NOTES[1..]).user("ann", "CREATE TABLE t (x); ANALYZE; DROP TABLE t;");
     fleet.run_without_a_trace(["status"]).stdout_contains("ann  -         new, pending");
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let fleet = Fleet::new();
+    for command in ["upgrade", "status", "history", "lint", "init", "seed", "demo"] {
+        let run = fleet.run_without_a_trace([command, "--help"]);
+        run.status(0)
+            .stdout_contains("Examples:\n")
+            .stdout_contains(&format!("  tatmig {command}"));
+    }
+    fleet.run_without_a_trace(["--help"]).status(0).stdout_contains("Exit status: 0 done");
+    fleet.run_without_a_trace(["--version"]).status(0).stdout_contains("tatmig ");
 }

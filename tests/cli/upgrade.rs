@@ -119,7 +119,7 @@ system: 1.1.0 → 1.2.0
 
 "#]])
         .stderr(str![[r#"
-error[sql]: `ann` (./ann_longterm.db): UNIQUE constraint failed: notes.body (in the migration 1.1.0 → 1.2.0)
+error[sql]: `ann` (ann_longterm.db): UNIQUE constraint failed: notes.body (in the migration 1.1.0 → 1.2.0)
   --> MIGRATIONS.md:21:33
    |
 21 | CREATE UNIQUE INDEX one_body ON notes (body);

@@ -21,7 +21,7 @@ fn a_failing_user_leaves_no_trace() {
         .run(["upgrade", "--all-users"])
         .status(1)
         .stdout_contains("5 users: 4 upgraded to 1.3.0, 1 failed\n")
-        .stderr_contains("`u002` (./u002_longterm.db): UNIQUE constraint failed: notes.body")
+        .stderr_contains("`u002` (u002_longterm.db): UNIQUE constraint failed: notes.body")
         .stderr_contains("MIGRATIONS.md:25:");
     let after = fleet.database("u002");
     assert_eq!(after.dump(), before);
@@ -84,7 +84,7 @@ fn insert_or_rollback_leaves_the_database_as_it_was() {
         fleet
             .run(["upgrade", "--all-users"])
             .status(1)
-            .stderr_contains("error[ended-transaction]: `ann` (./ann_longterm.db): this statement ended the transaction")
+            .stderr_contains("error[ended-transaction]: `ann` (ann_longterm.db): this statement ended the transaction")
             .stderr_contains("MIGRATIONS.md:11:");
         assert_eq!(fleet.database("ann").dump(), before, "{statement}");
         assert_eq!(fleet.database("ann").tables(), ["notes"], "{statement}");
@@ -121,7 +121,7 @@ fn a_constraint_that_only_rows_decide_is_a_warning_and_each_database_decides() {
         .run(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("warning[constraint]")
-        .stderr_contains("`bob` (./bob_longterm.db): NOT NULL constraint failed: b.x");
+        .stderr_contains("`bob` (bob_longterm.db): NOT NULL constraint failed: b.x");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM b"), ["3"]);
     assert_eq!(fleet.database("bob").dump(), before);
 }
@@ -141,6 +141,7 @@ fn a_database_stays_as_it_was_found() {
                     PRAGMA user_version = 5; PRAGMA application_id = 77;";
         fleet.user(user, &format!("{sql}{more}"))
     });
+    fleet.run(["adopt", "--at", "baseline", "--all-users"]).status(0);
     let tell = |user: &str| {
         let database = fleet.database(user);
         settings.map(|name| database.rows(&format!("PRAGMA {name}")).concat())

@@ -189,3 +189,19 @@ fn harmless_pragmas_are_no_offence() {
     fleet.run(["upgrade", "--all-users"]).status(0).stderr("");
     assert_eq!(fleet.database("ann").rows("PRAGMA user_version"), ["3"]);
 }
+
+#[test]
+fn a_trigger_of_the_databases_own_cannot_touch_the_record_either() {
+    let fleet = fleet().user(
+        "ann",
+        "CREATE TRIGGER own AFTER UPDATE ON notes BEGIN DELETE FROM _tatmig_migrations; END;",
+    );
+    let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", "UPDATE notes SET body = 'x';")]);
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("`ann` (ann_longterm.db): `_tatmig_migrations` is tatmig's own record");
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("new").version().as_deref(), Some("1.1.0"));
+}

@@ -25,7 +25,7 @@ fn family(sql: &str, rows: &str) -> Fleet {
 fn blamed(fleet: &Fleet, words: &[&str]) {
     let before = fleet.database("ann").dump();
     let run = fleet.run(["upgrade", "--all-users"]);
-    run.status(1).stderr_contains("`ann` (./ann_longterm.db): ");
+    run.status(1).stderr_contains("`ann` (ann_longterm.db): ");
     for words in words {
         run.stderr_contains(words);
     }

@@ -1,6 +1,9 @@
 //! Several programs at one fleet: a lock is waited for, the others go on meanwhile, and two runs
 //! at once apply each migration once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use crate::support::{Fleet, NOTES, until};
@@ -34,6 +37,20 @@ fn two_runs_at_once_apply_each_migration_once() {
 }
 
 #[test]
+fn two_runs_at_once_may_have_two_targets() {
+    let fleet = Fleet::of(NOTES).system("").users(40, "");
+    let runs =
+        ["1.0.0", "1.2.0"].map(|target| fleet.start(["upgrade", "--all-users", "--to", target]));
+    for run in runs {
+        fleet.ended(run).status(0);
+    }
+    for at in 0..40 {
+        let record = fleet.database(&format!("u{at:03}")).record();
+        assert_eq!(record, ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"], "u{at:03}");
+    }
+}
+
+#[test]
 fn a_busy_database_is_reported_and_the_others_go_on() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
@@ -41,7 +58,7 @@ fn a_busy_database_is_reported_and_the_others_go_on() {
     let run = fleet.run(["upgrade", "--all-users", "--busy-timeout", "0.1"]);
     run.status(1)
         .stdout_contains("2 users: 1 upgraded to 1.2.0, 1 busy\n")
-        .stderr_contains("`ann` (./ann_longterm.db): the database is busy: ");
+        .stderr_contains("`ann` (ann_longterm.db): the database is busy: ");
     if cfg!(target_os = "linux") {
         run.stderr_contains(&format!("(process {}) holds its lock", std::process::id()));
     }
@@ -78,7 +95,7 @@ fn a_reader_that_blocks_the_commit_alone_leaves_the_database_as_it_was() {
     fleet
         .run(["upgrade", "--all-users", "--busy-timeout", "0.1"])
         .status(1)
-        .stderr_contains("`ann` (./ann_longterm.db): the database is busy");
+        .stderr_contains("`ann` (ann_longterm.db): the database is busy");
     drop(reader);
     assert_eq!(fleet.database("ann").dump(), before);
 }
@@ -122,4 +139,25 @@ fn a_database_that_cannot_even_be_read_for_a_lock_is_told_by_status() {
         .stdout_contains("bob     1.1.0     behind, pending 1.2.0\n");
     drop(lock);
     fleet.run(["status"]).status(0);
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_looked_at_is_not_taken_for_cut_off() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.2.0");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let busy = hold(&fleet, "ann_longterm.db", "PRAGMA synchronous = OFF");
+            busy.busy_timeout(Duration::from_mins(1)).unwrap();
+            while !done.load(Ordering::Relaxed) {
+                busy.execute("INSERT INTO notes (body) VALUES (hex(randomblob(4000)))", [])
+                    .unwrap();
+            }
+        });
+        let outs: Vec<String> = (0..60).map(|_| fleet.run(["status"]).out()).collect();
+        done.store(true, Ordering::Relaxed);
+        for out in outs {
+            assert!(out.contains("ann  1.2.0     current\n"), "{out}");
+        }
+    });
 }

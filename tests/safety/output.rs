@@ -82,6 +82,39 @@ fn a_reader_that_went_away_decides_nothing() {
 }
 
 #[test]
+fn a_disk_that_fills_up_leaves_the_database_as_it_was() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE notes (body);"),
+        (
+            "user:1.0.0→1.1.0",
+            "CREATE TABLE copy AS SELECT body FROM notes;\nUPDATE notes SET body = 1;",
+        ),
+    ]);
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
+                INSERT INTO notes SELECT zeroblob(9000) FROM n";
+    let fleet = fleet.user("ann", "").user("bob", "").at("1.0.0").user("ann", rows);
+    let before = fleet.database("ann").dump();
+    // No file may grow beyond some hundred kilobytes; `ann`'s is larger than that already.
+    let plain = fleet.command(["upgrade", "--all-users"]);
+    let ended = Command::new("sh")
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -f 500; exec \"$0\" \"$@\"")
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(fleet.path(""))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(told.contains("`ann` (ann_longterm.db): "), "{told}");
+    assert!(!told.contains("ended the transaction"), "no block is to blame: {told}");
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM copy"), ["100"]);
+}
+
+#[test]
 fn few_descriptors_are_enough() {
     let fleet = Fleet::of(NOTES).system("").users(60, "");
     let plain = fleet.command(["upgrade", "--all-users", "--jobs", "60"]);

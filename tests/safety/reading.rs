@@ -34,6 +34,7 @@ fn reading_commands_leave_no_trace() {
         .user("plain", "CREATE TABLE own (x)")
         .user("truncate", "PRAGMA journal_mode = TRUNCATE; CREATE TABLE own (x)")
         .user("new", "");
+    fleet.run(["stamp", "baseline", "--all-users"]).status(0);
     assert!(!fleet.path("wal_longterm.db-wal").exists(), "a WAL database without a WAL beside it");
     for arguments in READERS {
         let run = fleet.run_without_a_trace(arguments);
@@ -60,6 +61,7 @@ fn a_wal_database_whose_wal_holds_the_news_is_read_with_it() {
     // As long as somebody has it open, what is committed stays in the WAL.
     let open = Connection::open(fleet.path("ann_longterm.db")).unwrap();
     open.execute_batch("CREATE TABLE own (x)").unwrap();
+    fleet.run(["stamp", "baseline", "--all-users"]).status(0);
     fleet.run(["upgrade", "--all-users"]).status(0);
     let sizes = || {
         ["", "-wal"].map(|suffix| {
@@ -80,7 +82,7 @@ fn a_wal_database_under_an_odd_name_is_read_without_a_trace() {
     for name in ["50%41", "a?b#c", "file:x?mode=rwc", "two words", "日本"] {
         let fleet =
             Fleet::of(&NOTES[1..]).user(name, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
-        fleet.run_without_a_trace(["status"]).status(0).stdout_contains("unversioned, pending");
+        fleet.run_without_a_trace(["status"]).status(0).stdout_contains("unversioned, foreign");
         fleet.run_without_a_trace(["history", "--user", name]).status(0);
     }
 }

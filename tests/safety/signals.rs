@@ -57,6 +57,34 @@ fn an_interrupt_ends_an_endless_statement() {
 }
 
 #[test]
+fn an_interrupted_run_is_still_one_json_document() {
+    let fleet = endless();
+    let run = fleet.start(["upgrade", "--all-users", "--json"]);
+    is_running(&fleet);
+    send(&run, Signal::INT);
+    let json = fleet.ended(run).status(130).json();
+    assert_eq!(json["databases"][0]["outcome"], "skipped");
+    assert_eq!(json["databases"][1]["outcome"], "upgraded");
+}
+
+#[test]
+fn no_user_is_begun_where_the_system_database_is_interrupted() {
+    let fleet = Fleet::of(&[
+        ("system:baseline→1.0.0", "CREATE TABLE notes (body INTEGER);\nCREATE TABLE log (x);"),
+        ("system:1.0.0→1.1.0", ENDLESS[1].1),
+        ("user:1.0.0→1.1.0", "CREATE TABLE more (x);"),
+    ]);
+    let fleet = fleet.system("").user("bob", "").at("1.0.0");
+    let fleet = fleet.system("INSERT INTO notes VALUES (1)");
+    let before = [fleet.database("system").dump(), fleet.database("bob").dump()];
+    let run = fleet.start(["upgrade", "--all-users"]);
+    until("its journal is there", || fleet.path("system.db-journal").exists());
+    send(&run, Signal::TERM);
+    fleet.ended(run).status(143).stdout_contains("bob: not begun\n");
+    assert_eq!([fleet.database("system").dump(), fleet.database("bob").dump()], before);
+}
+
+#[test]
 fn an_interrupt_ends_the_wait_for_a_lock() {
     let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
     let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
@@ -100,8 +128,10 @@ fn an_interrupt_ends_an_endless_replay_and_touches_nothing() {
 
 #[test]
 fn a_signal_that_the_caller_ignores_stays_ignored() {
-    let fleet = endless();
-    let plain = fleet.command(["upgrade", "--all-users"]);
+    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
+    let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let plain = fleet.command(["upgrade", "--all-users", "--busy-timeout", "3600"]);
     let run = Command::new("sh")
         .arg("-c")
         .arg("trap '' HUP; exec \"$0\" \"$@\"")
@@ -112,10 +142,11 @@ fn a_signal_that_the_caller_ignores_stays_ignored() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    is_running(&fleet);
+    until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
     send(&run, Signal::HUP);
-    send(&run, Signal::INT);
-    fleet.ended(run).status(130);
+    drop(lock);
+    fleet.ended(run).status(0);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
 }
 
 #[test]

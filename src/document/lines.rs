@@ -1,0 +1,100 @@
+//! Lines of a text, and what a line alone tells: a fence, a heading, a plan, a field.
+
+use std::ops::Range;
+
+use super::source::Piece;
+use super::tag::{self, Tag, TagLine};
+
+/// `**Date**: 2025-10-03` and `**Date:** 2025-10-03`, the name in lower case.
+pub(super) fn field(line: &str) -> Option<(String, &str)> {
+    let line = line.trim_start_matches(['-', '*', '+', ' ']);
+    let (name, rest) = line.split_once("**")?;
+    let value = match name.strip_suffix(':') {
+        Some(_) => rest,
+        None => rest.trim_start().strip_prefix(':')?,
+    };
+    let name = name.trim_end_matches(':').trim().to_lowercase();
+    let value = value.trim();
+    (matches!(name.as_str(), "date" | "description") && !value.is_empty()).then_some((name, value))
+}
+
+/// The first line that is a tag or looks like one, templates aside.
+pub(super) fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let is_tag = |line: &Range<usize>| {
+        let found = tag::read(&text[line.clone()]);
+        !matches!(found, None | Some(TagLine::Tag(Tag::Placeholder { .. }, _)))
+    };
+    lines(text, range).find(is_tag).map(|line| trimmed(text, line))
+}
+
+/// Whether a fence opens in a code block and does not close in it: what closed the code block was
+/// to close that fence.
+pub(super) fn swallows_fence(text: &str) -> bool {
+    let fences = lines(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
+    fences.count() % 2 == 1
+}
+
+/// An unlabelled code block is a stray fence if it holds a line that begins a fence or a heading.
+pub(super) fn is_stray(text: &str) -> bool {
+    lines(text, 0..text.len())
+        .any(|line| is_fence_line(&text[line.clone()]) || atx_heading(&text[line]).is_some())
+}
+
+pub(super) fn is_fence_line(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("```") || line.starts_with("~~~")
+}
+
+/// Whether a code block is a template for readers: fenced longer than what it holds, without a
+/// tag that means anything.
+pub(super) fn is_template(content: &Piece<'_>, fence: &Range<usize>) -> bool {
+    let marks = fence.len() >= 4 && fence.start < content.offset(0);
+    marks
+        && is_stray(content.text())
+        && first_tag(content.text(), 0..content.text().len()).is_none()
+}
+
+/// Whether a heading makes what stands under it a plan.
+pub(super) fn is_planned(title: &str) -> bool {
+    let lower = title.to_lowercase();
+    lower
+        .split('(')
+        .skip(1)
+        .any(|rest| rest.split_once(')').is_some_and(|(word, _)| word.trim() == "planned"))
+}
+
+pub(super) fn atx_heading(line: &str) -> Option<(u8, &str)> {
+    let line = line.trim();
+    let level = line.bytes().take_while(|byte| *byte == b'#').count();
+    let rest = &line[level..];
+    let level = u8::try_from(level).ok().filter(|level| (1..=6).contains(level))?;
+    rest.starts_with([' ', '\t']).then(|| (level, rest.trim().trim_end_matches('#').trim_end()))
+}
+
+pub(super) fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
+}
+
+pub(super) fn first_line(text: &str, range: Range<usize>) -> Range<usize> {
+    trimmed(text, range.start..line_end(text, range.start).min(range.end))
+}
+
+pub(super) fn lines(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        if at >= range.end {
+            return None;
+        }
+        let line = at..line_end(text, at).min(range.end);
+        at = line.end;
+        Some(line)
+    })
+}
+
+/// A line without the blanks around it.
+pub(super) fn trimmed(text: &str, line: Range<usize>) -> Range<usize> {
+    let content = &text[line.clone()];
+    let start = line.start + (content.len() - content.trim_start().len());
+    let end = (line.start + content.trim_end().len()).max(start);
+    start..end
+}

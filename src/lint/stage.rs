@@ -1,0 +1,114 @@
+//! A database in memory on which the statements of the document are run once more, for judges to
+//! look at it between any two of them. What the replay accepted runs here again; nothing that
+//! happens aside is kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::database::apply::{put_back, step};
+use crate::database::file::{STOP_CHECK_INTERVAL, harden};
+use crate::database::guard::Guard;
+use crate::database::history;
+use crate::database::schema::{Change, Churn, Schema, Tracked};
+
+pub(super) struct Stage {
+    connection: Connection,
+    guard: Guard,
+    tracked: Tracked,
+    /// Whether the schema changed since this was last asked.
+    changed: bool,
+}
+
+/// What came of one statement.
+pub(super) struct Outcome {
+    pub(super) result: rusqlite::Result<()>,
+    pub(super) changes: Vec<Change>,
+    /// The rows that the statement itself changed.
+    pub(super) rows: u64,
+}
+
+impl Stage {
+    pub(super) fn new(stop: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
+        let mut connection = Connection::open_in_memory()?;
+        harden(&connection)?;
+        let stop = stop.clone();
+        connection
+            .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
+        let guard = Guard::install(&mut connection)?;
+        history::create(&connection)?;
+        Ok(Self { connection, guard, tracked: Tracked::default(), changed: false })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        self.tracked.schema()
+    }
+
+    /// Whether a statement has ended the transaction that it ran in.
+    pub(super) fn has_ended(&self) -> bool {
+        self.connection.is_autocommit()
+    }
+
+    /// Runs a block in a transaction of its own. Its end is kept.
+    pub(super) fn keep<T>(
+        &mut self,
+        block: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.connection.execute_batch("BEGIN")?;
+        let value = block(self)?;
+        put_back(&self.connection)?;
+        if !self.has_ended() {
+            self.connection.execute_batch("COMMIT")?;
+        }
+        Ok(value)
+    }
+
+    /// Runs something, and takes back all that it did: a transaction's end of its own making
+    /// changes nothing about that, for there is nothing else in the transaction.
+    pub(super) fn aside<T>(
+        &mut self,
+        block: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let nested = !self.has_ended();
+        let before = std::mem::take(&mut self.changed);
+        self.connection.execute_batch(if nested { "SAVEPOINT aside" } else { "BEGIN" })?;
+        let value = block(self)?;
+        put_back(&self.connection)?;
+        // What ended the transaction has taken back even more.
+        match (nested, self.has_ended()) {
+            (_, true) => {}
+            (true, false) => self.connection.execute_batch("ROLLBACK TO aside; RELEASE aside")?,
+            (false, false) => self.connection.execute_batch("ROLLBACK")?,
+        }
+        if std::mem::replace(&mut self.changed, before) {
+            self.tracked.refresh(&self.connection, Churn::Changed)?;
+        }
+        Ok(value)
+    }
+
+    /// Runs one statement. Its failure is an outcome; only an interrupt is an error.
+    pub(super) fn run(&mut self, sql: &str) -> rusqlite::Result<Outcome> {
+        let before = self.connection.total_changes();
+        self.guard.raise_and_note();
+        let result = step(&self.connection, sql);
+        self.guard.lower();
+        if let Err(error) = &result
+            && error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+        {
+            return Err(result.err().unwrap_or(rusqlite::Error::InvalidQuery));
+        }
+        let changes = match &result {
+            Ok(()) => self.tracked.refresh(&self.connection, self.guard.seen().churn)?,
+            Err(_) => Vec::new(),
+        };
+        self.changed |= !changes.is_empty();
+        let rows_changed = self.connection.total_changes() != before;
+        let rows = if rows_changed { self.connection.changes() } else { 0 };
+        Ok(Outcome { result, changes, rows })
+    }
+}

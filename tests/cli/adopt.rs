@@ -1,0 +1,182 @@
+//! `adopt`, `stamp` and `verify` on databases that are already out there: made by other code, half
+//! migrated by hand, of another program. No row is lost, and what differs is named.
+
+use crate::support::Fleet;
+
+const DOCUMENT: &str = include_str!("../../MIGRATIONS.md");
+
+/// The system database at head, and a database from each file of `fixtures/databases`.
+fn found() -> Fleet {
+    let fleet = Fleet::new().document(DOCUMENT);
+    fleet.run(["init"]).status(0);
+    let databases = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/databases");
+    std::fs::read_dir(databases).unwrap().fold(fleet, |fleet, entry| {
+        let path = entry.unwrap().path();
+        let sql = std::fs::read_to_string(&path).unwrap();
+        fleet.user(path.file_stem().unwrap().to_str().unwrap(), &sql)
+    })
+}
+
+#[test]
+fn a_schema_tells_its_version() {
+    let fleet = found();
+    fleet
+        .run_without_a_trace(["status"])
+        .status(0)
+        .stdout_contains("ahead-by-hand   -         unversioned, its schema is that of 0.3.20\n")
+        .stdout_contains("empty           -         new, pending 0.3.19, 0.3.20\n")
+        .stdout_contains("half-by-hand    -         unversioned, torn: 0.3.19 fits best")
+        .stdout_contains("other-code      -         unversioned, torn: the baseline fits best")
+        .stdout_contains(
+            "own-migrations  -         unversioned, its schema is that of 0.3.19, pending 0.3.20\n",
+        )
+        .stdout_contains("unrelated       -         unversioned, foreign");
+    let status = fleet.run(["status", "--json"]).status(0).json();
+    let detected = |name: &str| {
+        let databases = status["databases"].as_array().unwrap();
+        databases.iter().find(|database| database["name"] == name).unwrap()["detected"].clone()
+    };
+    assert_eq!(detected("own-migrations")["match"], "matched");
+    assert_eq!(detected("own-migrations")["version"], "0.3.19");
+    assert_eq!(detected("half-by-hand")["match"], "torn");
+    assert_eq!(
+        detected("half-by-hand")["there"],
+        serde_json::json!(["all of 0.3.19", "column `conversations.compact_summary` of 0.3.20"])
+    );
+    assert_eq!(detected("empty"), serde_json::Value::Null);
+}
+
+#[test]
+fn an_upgrade_adopts_what_fits_and_refuses_what_does_not() {
+    let fleet = found();
+    let torn = ["half-by-hand", "other-code", "unrelated"];
+    let before = torn.map(|name| fleet.database(name).dump());
+    fleet
+        .run(["upgrade", "--all-users", "-v"])
+        .status(1)
+        .stdout_contains(
+            "own-migrations: 0.3.19 → 0.3.20 (adopted at 0.3.19, whose schema it had)\n",
+        )
+        .stdout_contains("ahead-by-hand: at 0.3.20 (adopted at 0.3.20, whose schema it had)\n")
+        .stderr_contains("there is all of 0.3.19, column `conversations.compact_summary` of 0.3.20")
+        .stderr_contains("table `short_term_storage` is missing")
+        .stderr_contains("none of the tables are the document's");
+    assert_eq!(torn.map(|name| fleet.database(name).dump()), before);
+    let record =
+        fleet.database("own-migrations").rows("SELECT event, to_version FROM _tatmig_migrations");
+    assert_eq!(record, ["adopt|0.3.19", "upgrade|0.3.20"]);
+}
+
+#[test]
+fn adopted_databases_go_to_head_with_all_their_rows() {
+    let fleet = found();
+    fleet.run(["adopt", "--all-users"]).status(1).stdout_contains(
+        "1 user (`other-code`): recorded at baseline, with 5 differences\n  \
+         column `memories.full_conversation_history` is missing (TEXT)\n  \
+         column `memories.mood` is not expected\n",
+    );
+    fleet.run(["adopt", "--user", "unrelated", "--at", "baseline"]).status(0);
+    // What has a record is not adopted again.
+    assert_eq!(fleet.database("system").version().as_deref(), Some("0.3.20"));
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    for name in ["ahead-by-hand", "half-by-hand", "other-code", "own-migrations"] {
+        let database = fleet.database(name);
+        assert_eq!(database.version().as_deref(), Some("0.3.20"), "{name}");
+        assert_eq!(
+            database.rows("SELECT interaction_id, user_prompt FROM memories ORDER BY 1"),
+            ["i1|hello", "i2|and?"],
+            "{name}"
+        );
+        assert_eq!(database.rows("SELECT topic_name FROM topics"), ["tea", "rain"], "{name}");
+        let columns = database.columns("conversations");
+        for new in ["schema_version", "compact_summary", "compacted_up_to"] {
+            assert_eq!(columns.iter().filter(|name| *name == new).count(), 1, "{name}: {new}");
+        }
+        assert_eq!(database.rows("SELECT count(*) FROM short_term_storage"), ["0"], "{name}");
+    }
+    let half = fleet.database("half-by-hand");
+    assert_eq!(
+        half.rows("SELECT compact_summary FROM conversations WHERE conversation_id = 'c1'"),
+        ["short"]
+    );
+    assert_eq!(fleet.database("other-code").rows("SELECT value FROM settings"), ["dark"]);
+    assert_eq!(fleet.database("unrelated").rows("SELECT name FROM recipes"), ["soup", "bread"]);
+    fleet
+        .run_without_a_trace(["verify"])
+        .status(0)
+        .stdout_contains(
+            "  note: table `migrations` is not expected (accepted when it was adopted)\n",
+        )
+        .stdout_contains(
+            "  note: column `memories.mood` is not expected (accepted when it was adopted)\n",
+        )
+        .stdout_contains("system: like the document\n");
+}
+
+#[test]
+fn an_edited_migration_is_accepted_once_the_schema_has_what_it_makes() {
+    let block = |sql: &str| {
+        format!(
+            "```sql\n-- [user:baseline→1.0.0:start]\n{sql}\n-- [user:baseline→1.0.0:end]\n```\n"
+        )
+    };
+    let fleet = Fleet::new()
+        .document(block("CREATE TABLE notes (body TEXT);"))
+        .user("ann", "")
+        .user("bob", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let fleet = fleet
+        .document(block("CREATE TABLE notes (body TEXT, title TEXT);"))
+        .user("ann", "ALTER TABLE notes ADD COLUMN title TEXT");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("error[edited]");
+    fleet
+        .run(["adopt", "--all-users"])
+        .status(1)
+        .stdout_contains("1 user (`ann`): recorded at 1.0.0\n")
+        .stderr_contains("`bob` (bob_longterm.db): it does not have what the edited migration makes: column `notes.title` is missing (TEXT)");
+    fleet.run(["upgrade", "--user", "ann"]).status(0).stdout("ann: already at 1.0.0\n");
+    fleet.run(["upgrade", "--user", "bob"]).status(1);
+}
+
+#[test]
+fn a_stamp_runs_nothing_and_leaves_the_others_alone() {
+    let fleet = Fleet::new().document(DOCUMENT).user("ann", "").user("bob", "");
+    fleet.run(["init"]).status(0);
+    fleet.run(["upgrade", "--all-users", "--to", "0.3.19"]).status(0);
+    fleet.run(["stamp", "0.3.20", "--user", "ann"]).status(0);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("0.3.20"));
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("0.3.19"));
+    assert!(!fleet.database("ann").tables().contains(&"conversation_messages".to_owned()));
+    fleet
+        .run_without_a_trace(["verify"])
+        .status(1)
+        .stdout_contains("table `conversation_messages` is missing");
+    fleet.run(["stamp", "9.9.9", "--all-users"]).status(2).stderr_contains("version `9.9.9`");
+    fleet.run(["stamp", "0.3.19", "--all-users"]).status(0);
+    assert_eq!(fleet.database("system").version().as_deref(), Some("0.3.19"));
+    fleet.run(["upgrade", "--all-users"]).status(0);
+}
+
+#[test]
+fn verify_finds_damage_orphans_and_drift_and_tells_one_shape_once() {
+    let fleet = Fleet::of(&[(
+        "user:baseline→1.0.0",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY);\nCREATE TABLE b (a_id INTEGER REFERENCES a (id));",
+    )]);
+    let fleet = fleet.users(40, "").at("1.0.0");
+    fleet.run_without_a_trace(["verify"]).status(0).stdout_contains("40 users (");
+    let fleet = fleet
+        .user("u003", "CREATE INDEX extra ON b (a_id)")
+        .user("u004", "CREATE INDEX extra ON b (a_id)")
+        .user("u005", "PRAGMA foreign_keys = OFF; INSERT INTO b VALUES (7)");
+    fleet
+        .run_without_a_trace(["verify"])
+        .status(1)
+        .stdout_contains("37 users (")
+        .stdout_contains("2 users (`u003`, `u004`): 1 finding\n  index `extra` is not expected\n")
+        .stdout_contains(
+            "1 user (`u005`): 1 finding\n  `b` refers to `a` by 7, which is not there\n",
+        );
+    let report = fleet.run(["verify", "--json"]).status(1).json();
+    assert_eq!(report["summary"], serde_json::json!({ "total": 40, "wrong": 3 }));
+}

@@ -1,0 +1,601 @@
+//! `tatmig lint` through the real program: each rule with a document that breaks it and a twin
+//! that does not, the formats, what is denied and allowed, and the exit statuses.
+
+#![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tatmig::Rule;
+
+/// A document of user blocks, each under a heading with a date and a description. The baseline
+/// leads to 1.0.0, each further block one minor version up.
+fn document(blocks: &[&str]) -> String {
+    let mut text = "# Migrations\n".to_owned();
+    for (at, sql) in blocks.iter().enumerate() {
+        let (from, heading) = match at {
+            0 => ("baseline".to_owned(), "Baseline: 1.0.0".to_owned()),
+            _ => (format!("1.{}.0", at - 1), format!("1.{}.0 → 1.{at}.0", at - 1)),
+        };
+        text += &section(&heading, &block(&from, &format!("1.{at}.0"), sql), at + 1);
+    }
+    text
+}
+
+fn section(heading: &str, blocks: &str, day: usize) -> String {
+    format!("\n## {heading}\n\n**Date**: 2026-01-{day:02}\n**Description**: What for\n{blocks}")
+}
+
+fn block(from: &str, to: &str, sql: &str) -> String {
+    format!("\n```sql\n-- [user:{from}→{to}:start]\n{sql}\n-- [user:{from}→{to}:end]\n```\n")
+}
+
+fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut tatmig = Command::new(env!("CARGO_BIN_EXE_tatmig"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TATMIG_") {
+            tatmig.env_remove(name);
+        }
+    }
+    tatmig.arg("lint").args(arguments).current_dir(directory);
+    tatmig
+}
+
+/// Lints a document; returns the output.
+fn run(text: &str, arguments: &[&str]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("MIGRATIONS.md"), text).unwrap();
+    command(directory.path(), arguments).output().unwrap()
+}
+
+fn problems(text: &str, arguments: &[&str]) -> Vec<Value> {
+    let output = run(text, &[arguments, &["--format", "json"]].concat());
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    json["problems"].as_array().unwrap().clone()
+}
+
+/// The text under the first line of each problem of a rule: where its span begins.
+fn found<'t>(text: &'t str, rule: Rule, arguments: &[&str]) -> Vec<&'t str> {
+    problems(text, arguments)
+        .iter()
+        .filter(|problem| problem["rule"] == rule.name())
+        .map(|problem| {
+            let line = usize::try_from(problem["line"].as_u64().unwrap()).unwrap();
+            let column = usize::try_from(problem["column"].as_u64().unwrap()).unwrap();
+            let line = text.lines().nth(line - 1).unwrap();
+            let (at, _) = line.char_indices().nth(column - 1).unwrap();
+            &line[at..]
+        })
+        .collect()
+}
+
+/// A document breaks a rule at these places, in which each is told by how its text begins.
+#[track_caller]
+fn breaks(rule: Rule, text: &str, places: &[&str]) {
+    let found = found(text, rule, &[]);
+    let fits = found.len() == places.len()
+        && found.iter().zip(places).all(|(found, place)| found.starts_with(place));
+    assert!(fits, "`{}`: {found:?} instead of {places:?} in\n{text}", rule.name());
+}
+
+#[track_caller]
+fn keeps(rule: Rule, text: &str) {
+    breaks(rule, text, &[]);
+}
+
+/// A document of which nothing at all is said.
+#[track_caller]
+fn is_clean(text: &str) {
+    assert_eq!(problems(text, &[]), [Value::Null; 0], "{text}");
+}
+
+const NOTES: &str = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT);";
+
+#[test]
+fn a_column_that_is_added_cannot_be_added_again() {
+    let rule = Rule::NotRerunnable;
+    breaks(rule, &document(&[NOTES, "ALTER TABLE notes ADD COLUMN pinned INT;"]), &["pinned INT"]);
+    breaks(rule, &document(&[NOTES, "ALTER TABLE notes DROP COLUMN body;"]), &["body;"]);
+    breaks(rule, &document(&["CREATE TABLE t (a);"]), &["t (a)"]);
+    breaks(rule, &document(&[NOTES, "DROP TABLE notes;"]), &["notes;"]);
+    breaks(rule, &document(&[NOTES, "ALTER TABLE notes RENAME TO n;"]), &["notes RENAME"]);
+    is_clean(&document(&[NOTES, "CREATE INDEX IF NOT EXISTS i ON notes (body);"]));
+}
+
+#[test]
+fn rows_that_are_put_in_twice_cannot_be_run_again() {
+    let rule = Rule::NotRerunnable;
+    let insert = "INSERT INTO notes (body) VALUES ('hello');";
+    breaks(rule, &document(&[NOTES, insert]), &["INSERT INTO notes"]);
+    let keyed = "INSERT INTO notes VALUES (1, 'hello');";
+    breaks(rule, &document(&[NOTES, keyed]), &["notes VALUES"]);
+    is_clean(&document(&[NOTES, "INSERT OR IGNORE INTO notes VALUES (1, 'hello');"]));
+    let guarded = "INSERT INTO notes (body) SELECT 'hello' WHERE NOT EXISTS (SELECT 1 FROM notes);";
+    is_clean(&document(&[NOTES, guarded]));
+}
+
+#[test]
+fn a_rebuild_can_be_run_again_and_destroys_nothing() {
+    is_clean(&document(&[
+        NOTES,
+        "CREATE TABLE new_notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL DEFAULT '');\n\
+         INSERT INTO new_notes SELECT id, coalesce(body, '') FROM notes;\n\
+         DROP TABLE notes;\n\
+         ALTER TABLE new_notes RENAME TO notes;",
+    ]));
+}
+
+#[test]
+fn a_rerun_that_would_end_the_transaction_spoils_nothing_behind_it() {
+    let rule = Rule::NotRerunnable;
+    let text = document(&[
+        NOTES,
+        "INSERT OR ROLLBACK INTO notes VALUES (1, 'a');",
+        "ALTER TABLE notes ADD COLUMN pinned INT;",
+    ]);
+    breaks(rule, &text, &["notes VALUES", "pinned INT"]);
+}
+
+#[test]
+fn seeds_and_reverse_blocks_are_run_twice_too() {
+    let rule = Rule::NotRerunnable;
+    let seed = "\n```sql\n-- [user:seed:x:start]\nINSERT INTO notes VALUES (1, 'a');\n-- [user:seed:x:end]\n```\n";
+    breaks(rule, &(document(&[NOTES]) + seed), &["notes VALUES"]);
+    let down = block("1.1.0", "1.0.0", "DROP INDEX i;");
+    let text = document(&[NOTES, "CREATE INDEX IF NOT EXISTS i ON notes (body);"]) + &down;
+    breaks(rule, &text, &["i;"]);
+}
+
+#[test]
+fn rows_are_not_destroyed_in_silence() {
+    let rule = Rule::Destructive;
+    let after = |sql: &str| document(&[NOTES, sql]);
+    breaks(rule, &after("DROP TABLE IF EXISTS notes;"), &["DROP TABLE IF EXISTS notes"]);
+    breaks(rule, &after("ALTER TABLE notes DROP COLUMN body;"), &["DROP COLUMN body"]);
+    breaks(rule, &after("DELETE FROM notes;"), &["DELETE FROM notes"]);
+    breaks(rule, &after("WITH x AS (SELECT 1 WHERE 1) DELETE FROM notes;"), &["DELETE FROM notes"]);
+    breaks(rule, &after("UPDATE notes SET body = (SELECT 'x' WHERE 1);"), &["UPDATE notes"]);
+    keeps(rule, &after("DELETE FROM notes WHERE body IS NULL;"));
+    keeps(rule, &after("UPDATE notes SET body = '' WHERE body IS NULL;"));
+    keeps(rule, &after("DROP TABLE IF EXISTS other;"));
+    // What the block itself has made is its own.
+    keeps(
+        rule,
+        &after("ALTER TABLE notes ADD COLUMN size INT; UPDATE notes SET size = length(body);"),
+    );
+    keeps(rule, &after("CREATE TABLE t (a); DELETE FROM t; UPDATE t SET a = 1; DROP TABLE t;"));
+    keeps(rule, &after("CREATE TEMP TABLE t (a); DELETE FROM t;"));
+}
+
+#[test]
+fn a_reverse_block_may_take_away_what_its_migration_made() {
+    let rule = Rule::Destructive;
+    let up = "CREATE TABLE IF NOT EXISTS tags (tag TEXT); ALTER TABLE notes ADD COLUMN pinned INT;";
+    let down = |sql| document(&[NOTES, up]) + &block("1.1.0", "1.0.0", sql);
+    keeps(rule, &down("DROP TABLE IF EXISTS tags; ALTER TABLE notes DROP COLUMN pinned;"));
+    breaks(rule, &down("DROP TABLE IF EXISTS notes;"), &["DROP TABLE IF EXISTS notes"]);
+}
+
+#[test]
+fn a_foreign_key_needs_a_parent_with_a_key() {
+    let rule = Rule::BrokenForeignKey;
+    let child = |reference: &str| {
+        document(&[NOTES, &format!("CREATE TABLE IF NOT EXISTS c (x INT {reference});")])
+    };
+    breaks(rule, &child("REFERENCES notes (body)"), &["REFERENCES notes (body)"]);
+    breaks(rule, &child("REFERENCES notes (title)"), &["REFERENCES notes (title)"]);
+    breaks(rule, &child("REFERENCES nobody (id)"), &["REFERENCES nobody (id)"]);
+    is_clean(&child("REFERENCES notes (id)"));
+    is_clean(&child("REFERENCES notes"));
+    // A parent that comes later in the block is there when it counts.
+    is_clean(&document(&[&format!(
+        "CREATE TABLE IF NOT EXISTS c (x INT REFERENCES notes (body));\n{NOTES}\n\
+         CREATE UNIQUE INDEX IF NOT EXISTS u ON notes (body);"
+    )]));
+}
+
+#[test]
+fn a_foreign_key_that_breaks_later_is_told_where_it_breaks() {
+    let rule = Rule::BrokenForeignKey;
+    let child = "CREATE TABLE IF NOT EXISTS c (x TEXT REFERENCES notes (body));";
+    let unique = "CREATE UNIQUE INDEX IF NOT EXISTS u ON notes (body);";
+    let base = format!("{NOTES}\n{child}\n{unique}");
+    keeps(rule, &document(&[&base]));
+    breaks(rule, &document(&[&base, "DROP INDEX IF EXISTS u;"]), &["DROP INDEX IF EXISTS u"]);
+    breaks(rule, &document(&[&base, "SELECT 1; DROP TABLE IF EXISTS notes;"]), &["notes;"]);
+    keeps(rule, &document(&[&base, "DROP TABLE IF EXISTS notes; DROP TABLE IF EXISTS c;"]));
+    // Told once, not again by every block behind it.
+    let broken = [&format!("{NOTES}\n{child}"), "CREATE TABLE IF NOT EXISTS d (x);"];
+    breaks(rule, &document(&broken), &["REFERENCES notes (body)"]);
+}
+
+#[test]
+fn a_planned_migration_is_judged_as_if_it_were_released() {
+    let base = format!(
+        "{NOTES}\nCREATE TABLE IF NOT EXISTS c (x INT REFERENCES notes (id) ON DELETE CASCADE);"
+    );
+    let plan = block("1.0.0", "1.1.0", "-- The notes go:\n-- DROP TABLE IF EXISTS notes;");
+    let text = document(&[&base])
+        + &format!("\n## 1.0.0 → 1.1.0 (Planned)\n\n**Description**: No more notes\n{plan}");
+    breaks(Rule::BrokenForeignKey, &text, &["notes;"]);
+    breaks(Rule::Destructive, &text, &["DROP TABLE IF EXISTS notes;"]);
+    assert_eq!(run(&text, &[]).status.code(), Some(0));
+    // Planned SQL that fails is no error yet.
+    let text = text.replace("DROP TABLE IF EXISTS notes", "DROP TABLE nobody");
+    let failing: Vec<_> = problems(&text, &[]);
+    assert_eq!(failing[0]["rule"], "sql");
+    assert_eq!(failing[0]["severity"], "warning");
+}
+
+#[test]
+fn a_guard_hides_nothing() {
+    let rule = Rule::HidingGuard;
+    let after = |sql: &str| document(&[NOTES, sql]);
+    let other = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, title TEXT);";
+    breaks(rule, &after(other), &[other.split(" (").next().unwrap()]);
+    let checked =
+        "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT CHECK (body <> ''));";
+    breaks(rule, &after(checked), &["CREATE TABLE IF NOT EXISTS notes"]);
+    is_clean(&after("create table if not exists \"notes\" (id integer primary key, body text);"));
+    for (first, second) in [
+        ("INDEX IF NOT EXISTS i ON notes (body)", "INDEX IF NOT EXISTS i ON notes (id)"),
+        ("VIEW IF NOT EXISTS v AS SELECT id FROM notes", "VIEW IF NOT EXISTS v AS SELECT 1"),
+        (
+            "TRIGGER IF NOT EXISTS r AFTER INSERT ON notes BEGIN SELECT 1; END",
+            "TRIGGER IF NOT EXISTS r AFTER INSERT ON notes BEGIN SELECT 2; END",
+        ),
+    ] {
+        let base = format!("{NOTES}\nCREATE {first};");
+        breaks(rule, &document(&[&base, &format!("CREATE {second};")]), &["CREATE"]);
+        is_clean(&document(&[&base, &format!("CREATE  {first};")]));
+    }
+    let base = format!("{NOTES}\nCREATE VIEW IF NOT EXISTS v AS SELECT 1 AS a;");
+    breaks(rule, &document(&[&base, "CREATE TABLE IF NOT EXISTS v (a);"]), &["CREATE TABLE"]);
+}
+
+#[test]
+fn a_pragma_has_an_effect() {
+    let rule = Rule::PragmaWithoutEffect;
+    let after = |sql: &str| document(&[NOTES, sql]);
+    breaks(rule, &after("PRAGMA foreign_keys = OFF;"), &["PRAGMA foreign_keys"]);
+    breaks(rule, &after("PRAGMA main.foreign_keys(0);"), &["PRAGMA main"]);
+    breaks(rule, &after("PRAGMA table_info(notes);"), &["PRAGMA table_info"]);
+    breaks(rule, &after("PRAGMA user_version;"), &["PRAGMA user_version"]);
+    is_clean(&after("PRAGMA user_version = 7;"));
+    is_clean(&after("PRAGMA legacy_alter_table = ON;"));
+}
+
+#[test]
+fn strings_stand_in_single_quotes() {
+    let rule = Rule::DoubleQuotedString;
+    let after = |sql: &str| document(&[NOTES, sql]);
+    breaks(
+        rule,
+        &after("UPDATE notes SET body = \"new\" WHERE body = \"old\";"),
+        &["\"new\"", "\"old\""],
+    );
+    breaks(rule, &after("CREATE TABLE IF NOT EXISTS t (a CHECK (a IN (\"x\", 'y')));"), &["\"x\""]);
+    breaks(rule, &after("CREATE VIEW IF NOT EXISTS v AS SELECT \"x\" AS a;"), &["\"x\""]);
+    breaks(
+        rule,
+        &after(
+            "CREATE TRIGGER IF NOT EXISTS r AFTER UPDATE OF body ON notes BEGIN UPDATE notes SET body = \"it's\" WHERE 0; END;",
+        ),
+        &["\"it's\""],
+    );
+    is_clean(&after("UPDATE \"notes\" SET \"body\" = 'new' WHERE \"id\" = 1;"));
+    is_clean(&after("CREATE VIEW IF NOT EXISTS v AS SELECT \"body\" FROM notes;"));
+}
+
+#[test]
+fn migrations_are_dated_and_described() {
+    let text = document(&[NOTES, "CREATE INDEX IF NOT EXISTS i ON notes (body);"]);
+    is_clean(&text);
+    let undated = text.replace("**Date**: 2026-01-02\n", "");
+    breaks(Rule::MissingDate, &undated, &["## 1.0.0 → 1.1.0"]);
+    let vague = text.replace("2026-01-02", "soon");
+    breaks(Rule::MissingDate, &vague, &["soon"]);
+    let mute = text.replacen("**Description**: What for\n", "", 1);
+    breaks(Rule::MissingDescription, &mute, &["## Baseline: 1.0.0"]);
+    let backwards = text.replace("2026-01-02", "2025-12-31");
+    breaks(Rule::DatesOutOfOrder, &backwards, &["2025-12-31"]);
+    keeps(Rule::DatesOutOfOrder, &text.replace("2026-01-02", "2026-01-01"));
+}
+
+#[test]
+fn a_plan_needs_no_date() {
+    let plan = block("1.0.0", "1.1.0", "-- DROP INDEX IF EXISTS i;");
+    let text = document(&[NOTES])
+        + &format!("\n## 1.0.0 → 1.1.0 (Planned)\n\n**Description**: Later\n{plan}");
+    is_clean(&text);
+}
+
+#[test]
+fn a_reverse_block_leads_back() {
+    let rule = Rule::ReverseDiffers;
+    let up =
+        "ALTER TABLE notes ADD COLUMN pinned INT; CREATE INDEX IF NOT EXISTS i ON notes (pinned);";
+    let down = |sql: &str| document(&[NOTES, up]) + &block("1.1.0", "1.0.0", sql);
+    keeps(rule, &down("DROP INDEX IF EXISTS i; ALTER TABLE notes DROP COLUMN pinned;"));
+    breaks(rule, &down("DROP INDEX IF EXISTS i;"), &["-- [user:1.1.0→1.0.0:start]"]);
+    let rebuild = |columns: &str| {
+        down(&format!(
+            "DROP INDEX i; CREATE TABLE n ({columns}); INSERT INTO n SELECT id, body FROM notes; DROP TABLE notes; ALTER TABLE n RENAME TO notes;"
+        ))
+    };
+    keeps(rule, &rebuild("id INTEGER PRIMARY KEY, body TEXT"));
+    breaks(rule, &rebuild("id INTEGER PRIMARY KEY, body TEXT UNIQUE"), &["-- [user:1.1.0→1.0.0"]);
+    let nothing = document(&[NOTES]) + &block("1.0.0", "baseline", "SELECT 1;");
+    breaks(rule, &nothing, &["-- [user:1.0.0→baseline:start]"]);
+    keeps(rule, &nothing.replace("SELECT 1", "DROP TABLE IF EXISTS notes"));
+}
+
+#[test]
+fn the_schema_can_be_read_by_the_applications_sqlite() {
+    let rule = Rule::NeedsNewerSqlite;
+    let strict = "CREATE TABLE IF NOT EXISTS t (a TEXT, b TEXT AS (a)) STRICT;";
+    let text = document(&[strict]);
+    let with = |version: &str| found(&text, rule, &["--min-sqlite", version]);
+    assert_eq!(with("3.37.0"), [""; 0]);
+    assert_eq!(with("3.35"), ["STRICT;"]);
+    assert_eq!(with("3.30.1"), ["AS (a)) STRICT;", "STRICT;"]);
+    assert_eq!(found(&text, rule, &[]), [""; 0]);
+    // What only tatmig's own SQLite runs, and what the block takes away again, is none of the
+    // application's business.
+    let run = "INSERT INTO notes (id) VALUES (1) ON CONFLICT DO NOTHING RETURNING id; ALTER TABLE notes DROP COLUMN body; CREATE TABLE x (a) STRICT; DROP TABLE x;"
+        .replace("(a) STRICT", "(a TEXT) STRICT");
+    let text = document(&[NOTES, &run]);
+    assert_eq!(found(&text, rule, &["--min-sqlite", "3.9.0"]), [""; 0]);
+}
+
+#[test]
+fn the_oldest_sqlite_may_stand_in_the_settings_or_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(
+        path.join("MIGRATIONS.md"),
+        document(&["CREATE TABLE IF NOT EXISTS t (a TEXT) STRICT;"]),
+    )
+    .unwrap();
+    let warns = |arguments: &[&str], variable: Option<&str>| {
+        let mut command = command(path, arguments);
+        command.envs(variable.map(|version| ("TATMIG_MIN_SQLITE", version)));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stderr).unwrap().contains("needs-newer-sqlite")
+    };
+    assert!(!warns(&[], None));
+    assert!(warns(&[], Some("3.30.0")));
+    fs::write(path.join("tatmig.toml"), "min_sqlite = \"3.30.0\"\n").unwrap();
+    assert!(warns(&[], None));
+    assert!(!warns(&[], Some("3.40.0")));
+    assert!(warns(&["--min-sqlite", "3.31.0"], Some("3.40.0")));
+    fs::write(path.join("tatmig.toml"), "min_sqlite = \"three\"\n").unwrap();
+    let output = command(path, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("`three` is not a version"));
+}
+
+#[test]
+fn an_allowance_silences_its_rule_in_its_block_only() {
+    let rule = Rule::NotRerunnable;
+    let allowed =
+        "-- tatmig:allow not-rerunnable no other tool runs this\nALTER TABLE notes ADD COLUMN a;";
+    let text = document(&[NOTES, allowed, "ALTER TABLE notes ADD COLUMN b;"]);
+    breaks(rule, &text, &["b;"]);
+    breaks(Rule::MalformedAllow, &text, &[]);
+}
+
+#[test]
+fn what_is_denied_fails_and_what_is_allowed_is_not_told() {
+    let text = document(&[NOTES, "ALTER TABLE notes ADD COLUMN a; DELETE FROM notes;"]);
+    let status = |arguments: &[&str]| run(&text, arguments).status.code().unwrap();
+    assert_eq!(status(&[]), 0);
+    assert_eq!(status(&["--deny", "warnings"]), 1);
+    assert_eq!(status(&["--deny", "destructive"]), 1);
+    assert_eq!(status(&["--deny", "stray-fence"]), 0);
+    let both = ["--allow", "destructive", "--allow", "not-rerunnable"];
+    assert_eq!(status(&[&both[..], &["--deny", "warnings"]].concat()), 0);
+    assert_eq!(problems(&text, &both), [Value::Null; 0]);
+    // A denied problem is told even where only errors are.
+    let quiet = run(&text, &["-q", "--deny", "destructive"]);
+    let told = String::from_utf8(quiet.stderr).unwrap();
+    assert!(told.starts_with("error[destructive]") && !told.contains("not-rerunnable"), "{told}");
+    for wrong in [
+        &["--deny", "no-such-rule"][..],
+        &["--allow", "warnings"],
+        &["--allow", "unclosed-block"],
+        &["--allow", "destructive", "--deny", "destructive"],
+        &["--format", "xml"],
+        &["--min-sqlite", "4"],
+    ] {
+        assert_eq!(status(wrong), 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn flags_come_before_the_settings_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(path.join("MIGRATIONS.md"), document(&[NOTES, "DELETE FROM notes;"])).unwrap();
+    let status = |settings: &str, arguments: &[&str]| {
+        fs::write(path.join("tatmig.toml"), settings).unwrap();
+        command(path, arguments).output().unwrap().status.code().unwrap()
+    };
+    assert_eq!(status("[lint]\ndeny = [\"destructive\"]\n", &[]), 1);
+    assert_eq!(status("[lint]\ndeny = [\"destructive\"]\n", &["--allow", "destructive"]), 0);
+    assert_eq!(status("[lint]\nallow = [\"destructive\"]\n", &["--deny", "destructive"]), 1);
+    assert_eq!(status("[lint]\nallow = [\"destructive\"]\n", &["--deny", "warnings"]), 0);
+    assert_eq!(status("[lint]\ndeny = [\"nothing\"]\n", &[]), 2);
+    assert_eq!(status("[lint]\nforbid = []\n", &[]), 2);
+}
+
+#[test]
+fn the_exit_status_tells_what_an_upgrade_would_do() {
+    let status = |text: &str| run(text, &[]).status.code().unwrap();
+    assert_eq!(status(&document(&[NOTES])), 0);
+    assert_eq!(status(&document(&["CREATE TABLE ;"])), 2);
+    assert_eq!(status("nothing"), 2);
+    // Live SQL that fails beyond head stands in no upgrade's way.
+    let plan = block("1.0.0", "1.1.0", "DROP TABLE nobody;");
+    let text = document(&[NOTES])
+        + &format!("\n## 1.0.0 → 1.1.0 (Planned)\n\n**Description**: Later\n{plan}");
+    assert_eq!(status(&text), 1);
+}
+
+#[test]
+fn upgrade_says_nothing_of_the_rules_of_lint() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = document(&[NOTES, "ALTER TABLE notes ADD COLUMN a; DELETE FROM notes;"]);
+    fs::write(directory.path().join("MIGRATIONS.md"), text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tatmig"))
+        .args(["upgrade", "--all-users"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn json_is_one_document_under_both_names() {
+    let text = document(&[NOTES, "DELETE FROM notes;"]);
+    let one = run(&text, &["--format", "json"]);
+    assert_eq!(one.stdout, run(&text, &["--json"]).stdout);
+    let json: Value = serde_json::from_slice(&one.stdout).unwrap();
+    assert_eq!(json["summary"]["warnings"], 1);
+    // So is what stands in the way of linting at all.
+    let directory = tempfile::tempdir().unwrap();
+    let output = command(directory.path(), &["--format", "json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(json["error"].as_str().unwrap().contains("MIGRATIONS.md"));
+}
+
+#[test]
+fn github_gets_workflow_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = document(&[
+        NOTES,
+        "UPDATE notes SET body = \"50%, a:b\" WHERE id = 1;\nDELETE FROM notes;",
+    ]);
+    fs::write(directory.path().join("a,b:c%.md"), text).unwrap();
+    let arguments = ["-f", "a,b:c%.md", "--format", "github", "--deny", "destructive"];
+    let output = command(directory.path(), &arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "::warning file=a%2Cb%3Ac%25.md,line=21,col=25,endLine=21,endColumn=35,title=double-quoted-string::\
+         no column is called `\"50%25, a:b\"`, so SQLite takes it for a string%0A\
+         write '50%25, a:b': double quotes are for names, and an SQLite built without this mercy refuses the statement\n\
+         ::error file=a%2Cb%3Ac%25.md,line=22,col=1,endLine=22,endColumn=18,title=destructive::\
+         without `WHERE` this deletes every row of `notes`%0A\
+         if it is meant, say why in the block: `-- tatmig:allow destructive because …`\n"
+    );
+}
+
+#[test]
+fn sarif_has_what_its_schema_requires() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = document(&[
+        NOTES,
+        "CREATE TABLE IF NOT EXISTS c (é INT, x INT REFERENCES notes (body)); DELETE FROM notes;",
+        "CREATE TABLE IF NOT EXISTS notes (id);",
+    ]);
+    fs::write(directory.path().join("ä b.md"), text).unwrap();
+    let output =
+        command(directory.path(), &["-f", "ä b.md", "--format", "sarif"]).output().unwrap();
+    let sarif: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(sarif["$schema"], "https://json.schemastore.org/sarif-2.1.0.json");
+    assert_eq!(sarif["version"], "2.1.0");
+    let [run] = sarif["runs"].as_array().unwrap().as_slice() else { panic!("one run") };
+    let driver = &run["tool"]["driver"];
+    assert_eq!(driver["name"], "tatmig");
+    assert_eq!(run["columnKind"], "unicodeCodePoints");
+    let rules = driver["rules"].as_array().unwrap();
+    let names: Vec<_> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    assert_eq!(names, Rule::ALL.iter().map(|rule| rule.name()).collect::<Vec<_>>());
+    for rule in rules {
+        assert!(!rule["shortDescription"]["text"].as_str().unwrap().is_empty());
+        check_level(&rule["defaultConfiguration"]["level"]);
+    }
+    let results = run["results"].as_array().unwrap();
+    let found: Vec<_> = results.iter().map(|result| result["ruleId"].as_str().unwrap()).collect();
+    assert_eq!(found, ["broken-foreign-key", "destructive", "hiding-guard"]);
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(names[index], result["ruleId"]);
+        check_level(&result["level"]);
+        assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+        let locations = result["locations"].as_array().unwrap();
+        assert_eq!(locations.len(), 1);
+        check_location(&locations[0]["physicalLocation"]);
+        for related in result["relatedLocations"].as_array().into_iter().flatten() {
+            check_location(&related["physicalLocation"]);
+            assert!(!related["message"]["text"].as_str().unwrap().is_empty());
+        }
+    }
+    // Columns are counted in characters, from one.
+    assert_eq!(results[0]["locations"][0]["physicalLocation"]["region"]["startColumn"], 44);
+    assert!(results[2]["relatedLocations"][0].is_object());
+}
+
+fn check_level(level: &Value) {
+    assert!(["none", "note", "warning", "error"].contains(&level.as_str().unwrap()), "{level}");
+}
+
+fn check_location(location: &Value) {
+    assert_eq!(location["artifactLocation"]["uri"], "%C3%A4%20b.md");
+    let number = |name: &str| location["region"][name].as_u64().unwrap();
+    assert!(number("startLine") >= 1 && number("startColumn") >= 1);
+    assert!(number("endLine") >= number("startLine"));
+    assert!(number("endColumn") >= 1);
+}
+
+#[test]
+fn the_projects_own_documents_have_these_risks() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (file, stray) in [("MIGRATIONS.md", 0), ("fixtures/stray-fence.md", 1)] {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        breaks(
+            Rule::NotRerunnable,
+            &text,
+            &[
+                "schema_version ",
+                "compact_summary ",
+                "compacted_up_to ",
+                "full_conversation_history",
+            ],
+        );
+        breaks(
+            Rule::BrokenForeignKey,
+            &text,
+            &["REFERENCES memories (conversation_id) ON", "memories;"],
+        );
+        breaks(
+            Rule::Destructive,
+            &text,
+            &[
+                "DROP COLUMN full_conversation_history",
+                "DROP TABLE IF EXISTS conversation_compacts",
+                "DROP TABLE IF EXISTS memories;",
+                "DROP TABLE IF EXISTS memory_topics;",
+            ],
+        );
+        assert_eq!(problems(&text, &[]).len(), 10 + stray, "{file}");
+        assert_eq!(found(&text, Rule::StrayFence, &[]).len(), stray);
+        assert_eq!(run(&text, &[]).status.code(), Some(0));
+    }
+}
+
+#[test]
+fn every_rule_is_documented() {
+    let documentation = include_str!("../docs/lints.md");
+    let sections: Vec<_> =
+        documentation.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    for rule in Rule::ALL {
+        let heading = format!("`{}`", rule.name());
+        assert!(sections.contains(&heading.as_str()), "{heading} has no section in docs/lints.md");
+    }
+}
