@@ -66,9 +66,12 @@ fn marks(connection: &Connection, part: &Part<'_>) -> Vec<usize> {
 /// How many lines, from the first on, are one statement; none if the first begins none.
 fn statement<'t>(connection: &Connection, lines: impl Iterator<Item = &'t str>) -> usize {
     let mut candidate = String::new();
+    let mut capitals = false;
     for (at, line) in lines.enumerate() {
         if at == 0 {
-            let word = line.split_whitespace().next().unwrap_or("").to_ascii_uppercase();
+            let first = line.split_whitespace().next().unwrap_or("");
+            let word = first.to_ascii_uppercase();
+            capitals = word == first;
             if !VERBS.contains(&word.as_str()) {
                 return 0;
             }
@@ -83,7 +86,9 @@ fn statement<'t>(connection: &Connection, lines: impl Iterator<Item = &'t str>) 
             Err(error) => match message(&error) {
                 words if words == "incomplete input" => {}
                 words if words.contains("syntax error") || words.contains("unrecognized token") => {
-                    return 0;
+                    // Prose may begin with such a word; in capitals it is SQL with a slip in it,
+                    // which is to be told rather than passed over.
+                    return if capitals { at + 1 } else { 0 };
                 }
                 // What it names is not there, in an empty database; but it is SQL.
                 _ => return at + 1,

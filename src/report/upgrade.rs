@@ -274,7 +274,7 @@ impl Report {
                 }
             }
             help.push_str(
-                "put the statements back as they were, and write the change as a new migration",
+                "put the statements back as they were and write the change as a new migration; or, where the databases have what it makes now, `tatmig adopt` accepts it",
             );
             problem.help = Some(help);
         }

@@ -21,6 +21,7 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod rehearse;
 mod satisfied;
 mod seed;
 mod sql;

@@ -12,6 +12,7 @@ mod locks;
 #[cfg(unix)]
 mod output;
 mod reading;
+mod rebuild;
 #[cfg(unix)]
 mod signals;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]

@@ -1,0 +1,78 @@
+//! Rehearsals: everything runs on the real databases, every check with it, and not a byte of them
+//! is another one afterwards.
+
+use crate::support::{Fleet, NOTES, TWICE, document};
+
+/// 30 users at 1.0.0, some in WAL mode; `u007` has rows that the unique index cannot hold.
+fn fleet() -> Fleet {
+    let fleet = Fleet::of(NOTES).system("").users(30, "").at("1.0.0");
+    fleet.user("u003", "PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES ('kept')").user(
+        "u005",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
+                       INSERT INTO notes (body) SELECT i || hex(zeroblob(100)) FROM n",
+    )
+}
+
+#[test]
+fn a_rehearsal_changes_no_byte() {
+    let fleet = fleet();
+    fleet.run_without_a_trace(["upgrade", "--all-users", "--rehearse"]).status(0).stdout(
+        "system: 1.0.0 → 1.2.0, rehearsed and rolled back\n\
+             30 users: 30 rehearsed up to 1.2.0 and rolled back\n",
+    );
+}
+
+#[test]
+fn a_rehearsal_finds_what_only_the_rows_tell() {
+    let fleet = fleet().user("u007", TWICE);
+    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--rehearse"]);
+    run.status(1)
+        .stdout_contains("30 users: 29 rehearsed up to 1.2.0 and rolled back, 1 failed\n")
+        .stderr_contains("`u007` (u007_longterm.db): UNIQUE constraint failed: notes.body")
+        .stderr_contains("MIGRATIONS.md:21:");
+    let json = fleet.run_without_a_trace(["upgrade", "--all-users", "--rehearse", "--json"]);
+    assert_eq!(json.status(1).json()["summary"]["rehearsed"], 30);
+}
+
+#[test]
+fn all_or_nothing_commits_only_what_passed_as_a_whole() {
+    let fleet = fleet().user("u007", TWICE);
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users", "--all-or-nothing"])
+        .status(1)
+        .stdout_contains("nothing was committed: not every database passed the rehearsal\n");
+    let fleet = fleet.user("u007", "DELETE FROM notes");
+    fleet
+        .run(["upgrade", "--all-users", "--all-or-nothing"])
+        .status(0)
+        .stdout("system: 1.0.0 → 1.2.0\n30 users: 30 upgraded to 1.2.0\n");
+    assert_eq!(fleet.database("u003").rows("SELECT body FROM notes"), ["kept"]);
+}
+
+#[test]
+fn a_planned_migration_is_rehearsed_with_its_sql_uncommented() {
+    let planned = document(&[(
+        "user:1.2.0→1.3.0",
+        "-- Drop what nobody reads:\n-- ALTER TABLE notes\n--   DROP COLUMN pinned;",
+    )]);
+    let broken = document(&[("user:1.3.0→1.4.0", "-- DROP TABLE nothing;")]);
+    let markdown = format!(
+        "{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}## 1.3.0 → 1.4.0 (Planned)\n\n{broken}",
+        document(NOTES)
+    );
+    let fleet = fleet().document(markdown);
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users", "--rehearse", "--planned", "1.3.0"])
+        .status(0)
+        .stdout_contains("30 users: 30 rehearsed up to 1.3.0 and rolled back\n");
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users", "--rehearse", "--planned", "1.4.0"])
+        .status(2)
+        .stderr_contains("near \"nothing\": syntax error");
+    fleet
+        .run_without_a_trace(["upgrade", "--rehearse", "--planned", "9.0.0"])
+        .status(2)
+        .stderr_contains("version `9.0.0` is not in MIGRATIONS.md");
+    // Only a rehearsal may run what is planned.
+    fleet.run_without_a_trace(["upgrade", "--planned", "1.3.0"]).status(2);
+}
