@@ -38,6 +38,14 @@ pub(crate) const NOTES: &[(&str, &str)] = &[
 /// Rows that have no place under the unique index of [`NOTES`].
 pub(crate) const TWICE: &str = "INSERT INTO notes (body) VALUES ('tea'), ('tea');";
 
+/// Whether this process was told to ignore SIGINT.
+fn ignores_interrupts() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> 1 & 1 == 1)
+}
+
 /// A directory with a document and databases in it.
 pub(crate) struct Fleet {
     dir: TempDir,
@@ -145,7 +153,23 @@ impl Fleet {
 
     /// Starts the program.
     pub(crate) fn start<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Child {
-        self.command(arguments).spawn().unwrap()
+        let plain = self.command(arguments);
+        if !ignores_interrupts() {
+            return { plain }.spawn().unwrap();
+        }
+        // A test run in the background of a script ignores SIGINT, and so would its children.
+        let mut command = Command::new("env");
+        command
+            .arg("--default-signal=INT,TERM,HUP")
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .current_dir(self.dir.path())
+            .env_clear()
+            .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
     }
 
     /// Waits for a started program.
