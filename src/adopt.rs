@@ -1,15 +1,15 @@
 //! What writes a database's record and nothing else: adopting the version that its schema tells,
 //! accepting an edited migration, stamping a version without looking.
 
+use crate::database::Database;
 use crate::database::effects::Effects;
-use crate::database::file::{Patience, SqliteFile};
+use crate::database::file::Patience;
 use crate::database::history::{Event, State};
 use crate::database::order::{Ending, Order, Step};
-use crate::database::{Database, Look};
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
 use crate::executor::{Failure, Ready, Verdict, standing};
-use crate::layout::Member;
+use crate::member::Member;
 use crate::plan::{Refusal, Standing};
 
 /// The version to be written down.
@@ -28,43 +28,47 @@ impl Ready<'_, '_> {
     /// that went through a migration that was edited since.
     #[must_use]
     pub fn adopt_member(&self, member: &Member, at: At, patience: &Patience) -> Verdict {
-        settle(member, patience, |file| self.adopt((member.scope, at), file))
+        settle(member, patience, |database| self.adopt((member.scope, at), database))
     }
 
     /// Writes a version into the record of a member, whatever its schema is.
     #[must_use]
     pub fn stamp_member(&self, member: &Member, at: At, patience: &Patience) -> Verdict {
-        settle(member, patience, |file| {
-            let state = file.state()?;
+        settle(member, patience, |database| {
+            let state = database.state()?;
             let mut step = self.record(Event::Stamp, member.scope, (position(at), None));
             if let (State::Recorded(record), Some(entry)) = (&state, &mut step.entry) {
                 entry.from.clone_from(&record.to);
             }
-            file.apply(&order(member.scope, step), &state)?;
+            database.apply(&order(member.scope, step), &state)?;
             Ok(Verdict::Recorded { at: self.point_at(position(at)), drift: Vec::new() })
         })
     }
 
-    fn adopt(&self, (scope, at): (Scope, At), file: &mut SqliteFile) -> Result<Verdict, Failure> {
-        let state = file.state()?;
+    fn adopt(
+        &self,
+        (scope, at): (Scope, At),
+        database: &mut dyn Database,
+    ) -> Result<Verdict, Failure> {
+        let state = database.state()?;
         let document = (self.changelog(), Some(self.replay()));
         let found = match (&state, at) {
             (State::New, At::Found) => return Ok(Verdict::Current { at: Point::Baseline }),
             (State::Unversioned, At::Found) => {
                 let document = (self.changelog(), self.replay());
-                match evidence::find(document, scope, &file.schema()?) {
+                match evidence::find(document, scope, &database.schema()?) {
                     evidence::Finding::Foreign => return Err(Refusal::Foreign.into()),
                     finding => finding.best(),
                 }
             }
             // What has a record is not adopted: `stamp` overrules that.
             (State::Recorded(record), _) => {
-                return match standing(document, scope, (&state, file)) {
+                return match standing(document, scope, (&state, database)) {
                     Err(Failure::Refused(Refusal::Edited { .. })) => {
                         let version = Point::parse(&record.to);
                         let version = version.as_ref().and_then(Point::version);
                         let position = version.and_then(|to| self.changelog().position(to));
-                        self.accept((scope, position.unwrap_or(0)), &state, file)
+                        self.accept((scope, position.unwrap_or(0)), &state, database)
                     }
                     Ok(Standing::At(position)) => {
                         Ok(Verdict::Current { at: self.point_at(Some(position)) })
@@ -75,10 +79,10 @@ impl Ready<'_, '_> {
             }
             (_, at) => position(at),
         };
-        let drift = evidence::drift(self.replay(), scope, (found, &file.schema()?));
+        let drift = evidence::drift(self.replay(), scope, (found, &database.schema()?));
         let note = (!drift.is_empty()).then(|| drift.join("\n"));
         let step = self.record(Event::Adopt, scope, (found, note));
-        file.apply(&order(scope, step), &state)?;
+        database.apply(&order(scope, step), &state)?;
         Ok(Verdict::Recorded { at: self.point_at(found), drift })
     }
 
@@ -87,11 +91,11 @@ impl Ready<'_, '_> {
         &self,
         (scope, position): (Scope, usize),
         state: &State,
-        file: &mut SqliteFile,
+        database: &mut dyn Database,
     ) -> Result<Verdict, Failure> {
-        let schema = file.schema()?;
+        let schema = database.schema()?;
         let drift = evidence::drift(self.replay(), scope, (Some(position), &schema));
-        let accepted = file.accepted()?;
+        let accepted = database.accepted()?;
         let mut missing = self.replay().missing(scope, (position, &schema));
         missing.retain(|words| !accepted.contains(words));
         if !missing.is_empty() {
@@ -101,7 +105,7 @@ impl Ready<'_, '_> {
         if let (State::Recorded(record), Some(entry)) = (state, &mut step.entry) {
             entry.from.clone_from(&record.to);
         }
-        file.apply(&order(scope, step), state)?;
+        database.apply(&order(scope, step), state)?;
         Ok(Verdict::Recorded { at: self.point_at(Some(position)), drift })
     }
 
@@ -134,10 +138,9 @@ fn order<'s>(scope: Scope, step: Step<'s, 's>) -> Order<'s> {
 fn settle(
     member: &Member,
     patience: &Patience,
-    change: impl FnOnce(&mut SqliteFile) -> Result<Verdict, Failure>,
+    change: impl FnOnce(&mut dyn Database) -> Result<Verdict, Failure>,
 ) -> Verdict {
-    let opened = member.openable().and_then(|()| Ok(SqliteFile::open(&member.path, patience)?));
-    match opened.and_then(|mut file| change(&mut file)) {
+    match member.open(patience).and_then(|mut database| change(&mut *database)) {
         Ok(verdict) => verdict,
         Err(failure) => Verdict::from_failure(None, failure),
     }

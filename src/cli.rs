@@ -72,6 +72,9 @@ pub(crate) struct Global {
     /// How long to wait for a database that another program has locked, in seconds [default: 10]
     #[arg(long, global = true, env = "TATMIG_BUSY_TIMEOUT", value_name = "SECONDS", value_parser = seconds, hide_env = true)]
     busy_timeout: Option<Duration>,
+    /// How many databases are worked on at once [default: 32, as the descriptor limit allows]
+    #[arg(long, global = true, env = "TATMIG_JOBS", value_name = "N", hide_env = true)]
+    jobs: Option<NonZeroUsize>,
     /// When to use colours [default: auto]
     #[arg(long, global = true, env = "TATMIG_COLOR", value_name = "WHEN", hide_env = true)]
     color: Option<When>,
@@ -292,9 +295,6 @@ pub(crate) struct Upgrade {
     /// Rehearse the whole fleet, and commit only if every database passed
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) all_or_nothing: bool,
-    /// How many databases are migrated at once [default: 32, as the descriptor limit allows]
-    #[arg(long, value_name = "N", env = "TATMIG_JOBS", hide_env = true)]
-    jobs: Option<NonZeroUsize>,
     /// Start no further database after one has failed
     #[arg(long)]
     pub(crate) fail_fast: bool,
@@ -360,7 +360,8 @@ pub(crate) struct Settings {
     pub(crate) volume: Volume,
     pub(crate) color: When,
     pub(crate) format: Format,
-    jobs: Option<NonZeroUsize>,
+    /// How many databases at once.
+    pub(crate) jobs: usize,
     pub(crate) busy_timeout: Duration,
     min_sqlite: Option<SqliteVersion>,
     pub(crate) lint: LintKeys,
@@ -396,7 +397,7 @@ impl Settings {
             volume,
             color: global.color.or(keys.color).unwrap_or_default(),
             format: if json { Format::Json } else { Format::Text },
-            jobs: keys.jobs,
+            jobs: global.jobs.or(keys.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get),
             busy_timeout: match global.busy_timeout {
                 Some(timeout) => timeout,
                 None => Duration::try_from_secs_f64(busy_timeout)
@@ -420,10 +421,6 @@ impl Settings {
             Format::Text => LintFormat::Human,
             Format::Json => LintFormat::Json,
         })
-    }
-
-    pub(crate) fn jobs(&self, upgrade: &Upgrade) -> usize {
-        upgrade.jobs.or(self.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use semver::Version;
 
 use crate::database::effects::Effects;
-use crate::database::file::{Patience, SqliteFile};
+use crate::database::file::Patience;
 use crate::database::history::{Applied, Entry, Event, Record, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
 use crate::database::{Database, DatabaseError, Look};
@@ -17,7 +17,7 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::sql;
 use crate::document::tag::{Point, Scope};
 use crate::evidence::{self, Finding};
-use crate::layout::Member;
+use crate::member::Member;
 use crate::plan::{self, Edit, Refusal, Standing};
 use crate::replay::Replay;
 
@@ -301,7 +301,7 @@ impl<'c, 'a> Ready<'c, 'a> {
         scope: Scope,
         (system, patience): (&Member, &Patience),
     ) -> Option<(Vec<String>, Vec<String>)> {
-        let kept = SqliteFile::read(&system.path, patience, |file| file.kept(&edit.recorded));
+        let kept = system.read(patience, |database| database.kept(&edit.recorded));
         let migration = self.changelog.find(&edit.from, &edit.to)?;
         let now = migration.part(scope).map_or("", |part| part.sql.text());
         Some(changed_statements(&kept.ok()??, now))
@@ -310,14 +310,13 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Runs seeds, in the order named, on the database of a member.
     #[must_use]
     pub fn seed_member(&self, member: &Member, names: &[String], patience: &Patience) -> Verdict {
-        let result = member.openable().and_then(|()| {
-            let mut file = SqliteFile::open(&member.path, patience)?;
+        let result = member.open(patience).and_then(|mut database| {
             let order = self.seeds(member.scope, names);
-            let state = file.state()?;
+            let state = database.state()?;
             if state == State::New {
                 return Err(Refusal::Empty.into());
             }
-            Ok(file.apply(&order, &state)?)
+            Ok(database.apply(&order, &state)?)
         });
         match result {
             Ok(done) => Verdict::Seeded { notes: done.notes, duration: done.duration },
@@ -346,9 +345,8 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Brings the database of a member to the target.
     #[must_use]
     pub fn upgrade_member(&self, member: &Member, patience: &Patience) -> Verdict {
-        let opened = member.openable().and_then(|()| Ok(SqliteFile::open(&member.path, patience)?));
-        match opened {
-            Ok(mut file) => self.upgrade(member.scope, &mut file),
+        match member.open(patience) {
+            Ok(mut database) => self.upgrade(member.scope, &mut *database),
             Err(failure) => Verdict::Failed { at: None, failure },
         }
     }
@@ -417,10 +415,6 @@ impl<'c, 'a> Ready<'c, 'a> {
 }
 
 impl Member {
-    pub(crate) fn openable(&self) -> Result<(), Failure> {
-        self.refused.clone().map_or(Ok(()), |reason| Err(Failure::NotOpened(reason)))
-    }
-
     /// Reads where its database stands on the way to the version at a position; no byte on the
     /// disk changes.
     #[must_use]
@@ -429,9 +423,7 @@ impl Member {
         at: (&Changelog<'_>, Option<&Replay<'_>>, usize),
         patience: &Patience,
     ) -> Status {
-        let read = self.openable().and_then(|()| {
-            Ok(SqliteFile::read(&self.path, patience, |file| status(at, self.scope, file))?)
-        });
+        let read = self.read(patience, |database| status(at, self.scope, database));
         read.unwrap_or_else(|failure| Status::failed(None, failure))
     }
 
@@ -441,8 +433,7 @@ impl Member {
     ///
     /// A file that cannot be read.
     pub fn records(&self, patience: &Patience) -> Result<Vec<Record>, Failure> {
-        self.openable()?;
-        Ok(SqliteFile::read(&self.path, patience, |file| file.records())?)
+        self.read(patience, |database| database.records())
     }
 }
 

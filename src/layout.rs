@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::document::tag::Scope;
+use crate::member::{Home, Member};
 
 /// How the files of user databases are named: a text around `{username}`.
 ///
@@ -154,27 +155,6 @@ pub enum Links {
     Follow,
 }
 
-/// One database of a fleet.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// System or user.
-    pub scope: Scope,
-    /// The user, or `system`.
-    pub name: OsString,
-    /// Its file.
-    pub path: PathBuf,
-    /// Why it may not be opened, if so.
-    pub refused: Option<String>,
-}
-
-impl Member {
-    /// The name as it is shown.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        shown(&self.name)
-    }
-}
-
 impl Layout {
     /// The system database, whether it is there or not.
     #[must_use]
@@ -182,7 +162,7 @@ impl Layout {
         Member {
             scope: Scope::System,
             name: "system".into(),
-            path: self.system_db.clone(),
+            home: Home::File(self.system_db.clone()),
             refused: None,
         }
     }
@@ -202,8 +182,8 @@ impl Layout {
     ///
     /// A name that cannot be a file's.
     pub fn user(&self, name: &OsStr) -> Result<Member, PatternError> {
-        let path = self.beside_users(&self.pattern.file_name(name)?);
-        Ok(Member { scope: Scope::User, name: name.to_owned(), path, refused: None })
+        let home = Home::File(self.beside_users(&self.pattern.file_name(name)?));
+        Ok(Member { scope: Scope::User, name: name.to_owned(), home, refused: None })
     }
 }
 

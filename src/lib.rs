@@ -31,6 +31,7 @@
 //! dependencies.
 
 mod adopt;
+mod create;
 mod database;
 mod document;
 mod embed;
@@ -39,6 +40,7 @@ mod executor;
 pub mod fleet;
 mod layout;
 mod lint;
+mod member;
 mod plan;
 mod planned;
 mod replay;
@@ -46,6 +48,7 @@ mod selftest;
 mod verify;
 
 pub use adopt::At;
+pub use create::Created;
 pub use database::DatabaseError;
 pub use database::file::Patience;
 pub use database::history::{Event, Record};
@@ -56,8 +59,9 @@ pub use document::tag::{Point, Scope};
 pub use embed::UpgradeError;
 pub use evidence::Finding;
 pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
-pub use layout::{Layout, Links, Member, Pattern, PatternError, shown};
+pub use layout::{Layout, Links, Pattern, PatternError, shown};
 pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
+pub use member::{Home, Member};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};

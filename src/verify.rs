@@ -1,14 +1,14 @@
 //! Everything that can be wrong with a database, without changing a byte of it: its pages, its
 //! foreign keys, its record against the document, its schema against the document.
 
-use crate::database::file::{Patience, SqliteFile};
+use crate::database::file::Patience;
 use crate::database::history::State;
 use crate::database::{DatabaseError, Look};
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
 use crate::executor::{Failure, standing};
-use crate::layout::Member;
+use crate::member::Member;
 use crate::plan::Standing;
 use crate::replay::Replay;
 
@@ -35,8 +35,7 @@ impl Member {
         document: (&Changelog<'_>, &Replay<'_>),
         patience: &Patience,
     ) -> Result<Verification, Failure> {
-        self.openable()?;
-        Ok(SqliteFile::read(&self.path, patience, |file| verify(document, self.scope, file))?)
+        self.read(patience, |database| verify(document, self.scope, database))
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
-use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, Layout, Links, Member, Ready, Replay, Verdict};
+use tatmig::fleet::{Fleet, Selection};
+use tatmig::{Changelog, Created, Layout, Links, Member, Ready, Replay, Verdict};
 
 use super::Tools;
 use crate::report::{DONE, FAILED, Kept};
@@ -77,10 +77,12 @@ pub(super) fn run(tools: Tools<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
         members.push(layout.user(&OsString::from(user))?);
     }
     for member in &members {
-        // An empty file is a new database.
-        fs::write(&member.path, [])?;
-        if let Verdict::Failed { failure, .. } = baseline.upgrade_member(member, &patience) {
-            bail!("`{}`: {failure}", tatmig::shown(member.path.as_os_str()));
+        match baseline.create_member(member, &patience) {
+            Created::Tried(Verdict::Upgraded(_)) => {}
+            Created::Tried(Verdict::Failed { failure, .. }) => {
+                bail!("`{}`: {failure}", member.home.shown())
+            }
+            Created::Tried(_) | Created::There => bail!("`{}` was not made", member.home.shown()),
         }
         fill(member)?;
     }
@@ -94,13 +96,7 @@ pub(super) fn run(tools: Tools<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
     let head = ready.target().to_string();
     report.line(format!("\n$ tatmig upgrade --all-users      (head is {head})\n"));
     let fleet = Fleet::discover(&layout, |scope| changelog.has(scope), &Selection::All)?;
-    let options = Options {
-        jobs: workers(DEFAULT_JOBS),
-        on_failure: OnFailure::GoOn,
-        canary: None,
-        patience,
-    };
-    let outcome = fleet.upgrade(&ready, &options, &mut |_, _| {});
+    let outcome = fleet.upgrade(&ready, &tools.options(), &mut |_, _| {});
     let status = report.upgraded((&fleet, &outcome), (changelog.source(), &head), &Kept::new());
     // One failure is what the demo shows; anything else is one.
     let failures = outcome.users.iter().filter(|verdict| verdict.is_failure()).count();
@@ -171,7 +167,8 @@ fn own_name(dir: &Path) -> String {
 
 /// Puts rows into a database at the baseline.
 fn fill(member: &Member) -> anyhow::Result<()> {
-    let connection = Connection::open(&member.path)?;
+    let Some(path) = member.home.file() else { return Ok(()) };
+    let connection = Connection::open(path)?;
     connection.execute_batch("BEGIN")?;
     if member.scope == tatmig::Scope::System {
         for user in USERS {

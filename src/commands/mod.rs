@@ -12,11 +12,17 @@ mod upgrade;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
 use tatmig::{Changelog, DatabaseError, Patience, Problem, Replay, Severity};
 
 use crate::cli::{Command, Settings};
 use crate::report::{REFUSED, Report};
 use crate::signals::Signals;
+
+/// A command that ends here: why was told already, and this is its exit status.
+#[derive(Debug, thiserror::Error)]
+#[error("exit status {0}")]
+struct Told(u8);
 
 /// What every command has at hand.
 #[derive(Clone, Copy)]
@@ -33,18 +39,9 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let tools = Tools { settings, report, signals };
-    match command {
-        Command::Upgrade(arguments) => upgrade::run(tools, &arguments),
-        Command::Status { exit_code } => read::status(tools, exit_code),
-        Command::History { user, system } => read::history(tools, (user, system)),
-        Command::Lint(arguments) => lint::run(tools, &arguments),
-        Command::Verify => read::verify(tools),
-        Command::Test => test::run(tools),
-        Command::Init { users } => init::run(tools, &users),
-        Command::Stamp { version, users } => record::stamp(tools, &version, &users),
-        Command::Adopt { at, users } => record::adopt(tools, at.as_deref(), &users),
-        Command::Seed { names, users } => upgrade::seed(tools, &names, &users),
-        Command::Demo { dir } => demo::run(tools, dir.as_deref()),
+    match tools.run(command) {
+        Err(error) => error.downcast().map(|Told(status)| status),
+        done => done,
     }
 }
 
@@ -80,39 +77,66 @@ impl Text {
 }
 
 impl Tools<'_> {
+    fn run(self, command: Command) -> anyhow::Result<u8> {
+        match command {
+            Command::Upgrade(arguments) => upgrade::run(self, &arguments),
+            Command::Status { exit_code } => read::status(self, exit_code),
+            Command::History { user, system } => read::history(self, (user, system)),
+            Command::Lint(arguments) => lint::run(self, &arguments),
+            Command::Verify => read::verify(self),
+            Command::Test => test::run(self),
+            Command::Init { users } => init::run(self, &users),
+            Command::Stamp { version, users } => record::stamp(self, &version, &users),
+            Command::Adopt { at, users } => record::adopt(self, at.as_deref(), &users),
+            Command::Seed { names, users } => upgrade::seed(self, &names, &users),
+            Command::Demo { dir } => demo::run(self, dir.as_deref()),
+        }
+    }
+
     fn text(&self) -> anyhow::Result<Text> {
         Text::read(&self.settings.file)
     }
 
-    /// The document, ordered; or the exit status after telling what is wrong with it.
-    fn changelog<'a>(&self, text: &'a Text) -> Result<Changelog<'a>, u8> {
+    /// The document, ordered; or [`Told`] what is wrong with it.
+    fn changelog<'a>(&self, text: &'a Text) -> Result<Changelog<'a>, Told> {
         Changelog::parse_named(&text.name, &text.text).map_err(|error| {
             let source = tatmig::Source::new(&text.name, &text.text);
-            self.report.refuse_document(&source, &error.problems)
+            Told(self.report.refuse_document(&source, &error.problems))
         })
     }
 
-    /// The document run in memory; or the exit status after telling why it cannot be run up to
-    /// the target.
-    fn replay<'a>(
-        &self,
-        changelog: &Changelog<'a>,
-        target: usize,
-    ) -> anyhow::Result<Result<Replay<'a>, u8>> {
+    /// The databases that a command is about and that the document has blocks for.
+    fn fleet(&self, changelog: &Changelog<'_>, selection: &Selection) -> Result<Fleet, FleetError> {
+        let has = |scope| changelog.has(scope);
+        Fleet::discover(&self.settings.layout, has, selection)
+    }
+
+    /// How a command works through a fleet, where nothing else is asked for.
+    fn options(&self) -> Options {
+        Options {
+            jobs: workers(self.settings.jobs),
+            on_failure: OnFailure::GoOn,
+            canary: None,
+            patience: self.patience(),
+        }
+    }
+
+    /// The document run in memory; or [`Told`] why it cannot be run up to the target.
+    fn replay<'a>(&self, changelog: &Changelog<'a>, target: usize) -> anyhow::Result<Replay<'a>> {
         let replay = match Replay::run(changelog, &self.signals.stop()) {
             Ok(replay) => replay,
             // The signal decides the exit status.
-            Err(_) if self.signals.caught().is_some() => return Ok(Err(REFUSED)),
+            Err(_) if self.signals.caught().is_some() => bail!(Told(REFUSED)),
             Err(error) => return Err(DatabaseError::from(error)).context("the replay in memory"),
         };
         let mut problems: Vec<Problem> = changelog.warnings().to_vec();
         problems.extend(replay.problems(target));
         problems.sort_by_key(|problem| problem.span.start);
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return Ok(Err(self.report.refuse_document(changelog.source(), &problems)));
+            bail!(Told(self.report.refuse_document(changelog.source(), &problems)));
         }
         self.report.problems(changelog.source(), &problems);
-        Ok(Ok(replay))
+        Ok(replay)
     }
 
     /// The document run in memory, for commands that can do without.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use tatmig::Scope;
-use tatmig::fleet::{DEFAULT_JOBS, Fleet, Selection, workers};
+use tatmig::fleet::{Fleet, Selection};
 
 use super::Tools;
 use crate::report::ExitCodeAsked;
@@ -11,20 +11,14 @@ use crate::report::ExitCodeAsked;
 /// Where every database stands.
 pub(super) fn status(tools: Tools<'_>, exit_code: bool) -> anyhow::Result<u8> {
     let text = tools.text()?;
-    let changelog = match tools.changelog(&text) {
-        Ok(changelog) => changelog,
-        Err(status) => return Ok(status),
-    };
-    let has = |scope| changelog.has(scope);
-    let fleet = Fleet::discover(&tools.settings.layout, has, &Selection::All)?;
-    let patience = tools.patience();
+    let changelog = tools.changelog(&text)?;
+    let fleet = tools.fleet(&changelog, &Selection::All)?;
     let members: Vec<_> = fleet.members().collect();
     let bar = tools.report.progress(members.len());
-    let at = (workers(DEFAULT_JOBS), &patience);
     // What a schema without a record tells is only asked of a document that holds together.
     let replay = tools.quiet_replay(&changelog);
     let head = (&changelog, replay.as_ref(), changelog.head_position());
-    let statuses = fleet.status(head, at, &mut || bar.inc(1));
+    let statuses = fleet.status(head, &tools.options(), &mut || bar.inc(1));
     bar.finish_and_clear();
     for remark in &fleet.remarks {
         tools.report.remark(remark);
@@ -58,10 +52,7 @@ pub(super) fn history(
     };
     let Some(member) = member else {
         let text = tools.text()?;
-        return Ok(match tools.changelog(&text) {
-            Ok(changelog) => tools.report.changelog(&changelog),
-            Err(status) => status,
-        });
+        return Ok(tools.report.changelog(&tools.changelog(&text)?));
     };
     let patience = tools.patience();
     match member.records(&patience) {
@@ -73,21 +64,12 @@ pub(super) fn history(
 /// Everything that is wrong with any database.
 pub(super) fn verify(tools: Tools<'_>) -> anyhow::Result<u8> {
     let text = tools.text()?;
-    let changelog = match tools.changelog(&text) {
-        Ok(changelog) => changelog,
-        Err(status) => return Ok(status),
-    };
-    let has = |scope| changelog.has(scope);
-    let fleet = Fleet::discover(&tools.settings.layout, has, &Selection::All)?;
-    let replay = match tools.replay(&changelog, changelog.head_position())? {
-        Ok(replay) => replay,
-        Err(status) => return Ok(status),
-    };
-    let patience = tools.patience();
+    let changelog = tools.changelog(&text)?;
+    let fleet = tools.fleet(&changelog, &Selection::All)?;
+    let replay = tools.replay(&changelog, changelog.head_position())?;
     let members: Vec<_> = fleet.members().collect();
     let bar = tools.report.progress(members.len());
-    let at = (workers(DEFAULT_JOBS), &patience);
-    let results = fleet.verify((&changelog, &replay), at, &mut || bar.inc(1));
+    let results = fleet.verify((&changelog, &replay), &tools.options(), &mut || bar.inc(1));
     bar.finish_and_clear();
     for remark in &fleet.remarks {
         tools.report.remark(remark);

@@ -1,6 +1,6 @@
 //! `stamp` and `adopt`: they write the record of a database, and nothing else of it.
 
-use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, Selection, workers};
+use tatmig::fleet::{Fleet, Options, Selection};
 use tatmig::{At, Changelog, Ready};
 
 use super::Tools;
@@ -30,26 +30,13 @@ fn run(
     work: impl FnOnce(&Fleet, &Ready<'_, '_>, (At, &Options)) -> tatmig::fleet::Outcome,
 ) -> anyhow::Result<u8> {
     let text = tools.text()?;
-    let changelog = match tools.changelog(&text) {
-        Ok(changelog) => changelog,
-        Err(status) => return Ok(status),
-    };
+    let changelog = tools.changelog(&text)?;
     let at = position(&changelog, at)?;
-    let has = |scope| changelog.has(scope);
-    let fleet = Fleet::discover(&tools.settings.layout, has, &users.selection())?;
+    let fleet = tools.fleet(&changelog, &users.selection())?;
     let target = changelog.head_position();
-    let replay = match tools.replay(&changelog, target)? {
-        Ok(replay) => replay,
-        Err(status) => return Ok(status),
-    };
+    let replay = tools.replay(&changelog, target)?;
     let ready = Ready::new(&changelog, &replay, target);
-    let options = Options {
-        jobs: workers(DEFAULT_JOBS),
-        on_failure: OnFailure::GoOn,
-        canary: None,
-        patience: tools.patience(),
-    };
-    let outcome = work(&fleet, &ready, (at, &options));
+    let outcome = work(&fleet, &ready, (at, &tools.options()));
     Ok(tools.report.recorded((&fleet, &outcome), changelog.source()))
 }
 

@@ -8,14 +8,8 @@ use crate::report::REFUSED;
 
 pub(super) fn run(tools: Tools<'_>) -> anyhow::Result<u8> {
     let text = tools.text()?;
-    let changelog = match tools.changelog(&text) {
-        Ok(changelog) => changelog,
-        Err(status) => return Ok(status),
-    };
-    let replay = match tools.replay(&changelog, changelog.head_position())? {
-        Ok(replay) => replay,
-        Err(status) => return Ok(status),
-    };
+    let changelog = tools.changelog(&text)?;
+    let replay = tools.replay(&changelog, changelog.head_position())?;
     match SelfTest::run(&changelog, &replay, &tools.signals.stop()) {
         Ok(outcome) => Ok(tools.report.tested(&changelog, &outcome)),
         // The signal decides the exit status.

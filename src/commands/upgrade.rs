@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 use semver::Version;
-use tatmig::fleet::{Fleet, OnFailure, Options, Outcome, workers};
+use tatmig::fleet::{Fleet, OnFailure, Options, Outcome};
 use tatmig::{Changelog, Failure, Ready, Refusal, Scope, Verdict};
 
 use super::{Text, Tools};
@@ -13,10 +13,7 @@ use crate::report::{DONE, Kept};
 
 pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
     let text = tools.text()?;
-    let changelog = match tools.changelog(&text) {
-        Ok(changelog) => changelog,
-        Err(status) => return Ok(status),
-    };
+    let changelog = tools.changelog(&text)?;
     let Some(version) = &arguments.planned else {
         let target = changelog.target(arguments.to.as_deref())?;
         return migrate(tools, arguments, (&changelog, target));
@@ -27,10 +24,8 @@ pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
         .position(&version)
         .with_context(|| format!("version `{version}` is not in {}", text.name))?;
     let text = Text { text: changelog.uncommented(&version)?, ..text };
-    match tools.changelog(&text) {
-        Ok(changelog) => migrate(tools, arguments, (&changelog.released_up_to(position), position)),
-        Err(status) => Ok(status),
-    }
+    let changelog = tools.changelog(&text)?;
+    migrate(tools, arguments, (&changelog.released_up_to(position), position))
 }
 
 /// Brings the fleet to the version at a position, in the way that was asked for.
@@ -39,22 +34,17 @@ fn migrate(
     arguments: &Upgrade,
     (changelog, target): (&Changelog<'_>, usize),
 ) -> anyhow::Result<u8> {
-    let has = |scope| changelog.has(scope);
-    let fleet = Fleet::discover(&tools.settings.layout, has, &arguments.users.selection())?;
-    let replay = match tools.replay(changelog, target)? {
-        Ok(replay) => replay,
-        Err(status) => return Ok(status),
-    };
+    let fleet = tools.fleet(changelog, &arguments.users.selection())?;
+    let replay = tools.replay(changelog, target)?;
     let options = Options {
-        jobs: workers(tools.settings.jobs(arguments)),
         on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
         canary: arguments.canary,
-        patience: tools.patience(),
+        ..tools.options()
     };
     let bar = tools.report.progress(fleet.members().count());
     if arguments.dry_run {
-        let at = (options.jobs, &options.patience);
-        let statuses = fleet.status((changelog, Some(&replay), target), at, &mut || bar.inc(1));
+        let statuses =
+            fleet.status((changelog, Some(&replay), target), &options, &mut || bar.inc(1));
         bar.finish_and_clear();
         let ready = Ready::new(changelog, &replay, target);
         return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));
@@ -110,10 +100,7 @@ fn kept(
 /// Runs seed blocks, in the order named: each on the system database, then on the users.
 pub(super) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow::Result<u8> {
     let text = tools.text()?;
-    let changelog = match tools.changelog(&text) {
-        Ok(changelog) => changelog,
-        Err(status) => return Ok(status),
-    };
+    let changelog = tools.changelog(&text)?;
     for name in names {
         if !changelog.seeds().iter().any(|seed| seed.name == *name) {
             let mut known: Vec<&str> =
@@ -134,17 +121,8 @@ pub(super) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow:
     };
     let fleet = Fleet::discover(&tools.settings.layout, wanted, &users.selection())?;
     let target = changelog.head_position();
-    let replay = match tools.replay(&changelog, target)? {
-        Ok(replay) => replay,
-        Err(status) => return Ok(status),
-    };
+    let replay = tools.replay(&changelog, target)?;
     let ready = Ready::new(&changelog, &replay, target);
-    let options = Options {
-        jobs: workers(tatmig::fleet::DEFAULT_JOBS),
-        on_failure: OnFailure::GoOn,
-        canary: None,
-        patience: tools.patience(),
-    };
-    let outcome = fleet.seed(&ready, (names, &options), &mut |_, _| {});
+    let outcome = fleet.seed(&ready, (names, &tools.options()), &mut |_, _| {});
     Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))
 }

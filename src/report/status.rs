@@ -29,7 +29,7 @@ impl Report {
                     json!({
                         "name": member.shown(),
                         "scope": member.scope,
-                        "path": tatmig::shown(member.path.as_os_str()),
+                        "path": member.home.shown(),
                         "version": status.version,
                         "state": status.condition,
                         "pending": status.pending.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -188,7 +188,7 @@ impl Report {
                     json!({
                         "name": member.shown(),
                         "scope": member.scope,
-                        "path": tatmig::shown(member.path.as_os_str()),
+                        "path": member.home.shown(),
                         "outcome": outcome,
                     })
                 })
@@ -199,7 +199,7 @@ impl Report {
 
     /// What `init` did with one database.
     pub(crate) fn made(&self, member: &Member, verdict: Option<&Verdict>) {
-        let path = tatmig::shown(member.path.as_os_str());
+        let path = member.home.shown();
         match verdict {
             Some(Verdict::Upgraded(passage)) => {
                 self.line(format!("{path}: made at {}", passage.to));

@@ -106,7 +106,7 @@ impl Report {
 
     /// A database whose record was asked for and cannot be read.
     pub(crate) fn unreadable(&self, member: &Member, failure: &Failure) -> u8 {
-        let path = tatmig::shown(member.path.as_os_str());
+        let path = member.home.shown();
         self.error(format!("`{}` ({path}): {failure}", member.shown()));
         if self.format == Format::Json {
             Self::json(&json!({ "error": failure.to_string() }));
@@ -253,7 +253,7 @@ impl Report {
     ) {
         let names: Vec<String> = members.iter().map(|member| member.shown()).collect();
         let who = match members {
-            [only] => format!("`{}` ({})", only.shown(), tatmig::shown(only.path.as_os_str())),
+            [only] => format!("`{}` ({})", only.shown(), only.home.shown()),
             _ => format!("{} databases ({})", members.len(), some(&names)),
         };
         let Some(span) = failure.span() else {
@@ -390,7 +390,7 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
         let mut entry = json!({
             "name": member.shown(),
             "scope": member.scope,
-            "path": tatmig::shown(member.path.as_os_str()),
+            "path": member.home.shown(),
             "from": null, "to": null, "steps": [], "outcome": outcome, "error": null,
             "notes": [], "duration_ms": 0,
         });

@@ -24,7 +24,7 @@ impl Report {
                     json!({
                         "name": member.shown(),
                         "scope": member.scope,
-                        "path": tatmig::shown(member.path.as_os_str()),
+                        "path": member.home.shown(),
                         "version": found.and_then(|found| found.version.as_ref()),
                         "findings": found.map(|found| &found.findings),
                         "remarks": found.map(|found| &found.remarks),

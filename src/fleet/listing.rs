@@ -1,0 +1,179 @@
+//! The user databases that a directory holds: which files they are, which of them may be opened,
+//! and one name for each.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::path::Path;
+
+use super::FleetError;
+use crate::database::file::side_file;
+use crate::document::tag::Scope;
+use crate::layout::{Layout, Links, from_bytes, shown};
+use crate::member::{Home, Member};
+
+/// What a users directory holds.
+pub(super) struct Listing {
+    pub(super) members: Vec<Member>,
+    pub(super) remarks: Vec<String>,
+    /// Second names of one file, and the name that counts.
+    aliases: HashMap<OsString, OsString>,
+}
+
+/// What tells one file from another, whatever its names.
+type Identity = (u64, u64);
+
+impl Listing {
+    pub(super) fn read(layout: &Layout) -> Result<Self, FleetError> {
+        let dir = &layout.users_dir;
+        let unreadable = |source: std::io::Error| match source.kind() {
+            std::io::ErrorKind::NotFound => FleetError::NoUsersDir(dir.clone()),
+            _ => FleetError::Unreadable { dir: dir.clone(), source },
+        };
+        let system = std::fs::metadata(&layout.system_db).ok().as_ref().and_then(identity);
+        let mut listing =
+            Self { members: Vec::new(), remarks: Vec::new(), aliases: HashMap::new() };
+        let mut found: Vec<(OsString, Option<Identity>)> = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let file = entry.file_name();
+            let Some(user) = layout.pattern.user(&file) else { continue };
+            let path = layout.beside_users(&file);
+            if path == layout.system_db || is_side_file(&path) || file == ".tatmig-index" {
+                continue;
+            }
+            if user.is_empty() {
+                listing.remarks.push(format!(
+                    "`{}` fits the user pattern and names nobody; it was left alone",
+                    shown(&file)
+                ));
+                continue;
+            }
+            let (identity, refused) = match entry.metadata() {
+                Err(error) => (None, Some(format!("it cannot be looked at: {error}"))),
+                Ok(metadata) => kind(&path, metadata, layout.links),
+            };
+            if identity.is_some() && identity == system {
+                continue;
+            }
+            let (scope, home) = (Scope::User, Home::File(path));
+            listing.members.push(Member { scope, name: user, home, refused });
+            found.push((file, identity));
+        }
+        let mut order: Vec<usize> = (0..found.len()).collect();
+        order.sort_by(|left, right| found[*left].0.cmp(&found[*right].0));
+        listing.keep(&order, &found);
+        Ok(listing)
+    }
+
+    /// Sorts, and leaves one name for each file.
+    fn keep(&mut self, order: &[usize], found: &[(OsString, Option<Identity>)]) {
+        let mut members: Vec<Option<Member>> =
+            std::mem::take(&mut self.members).into_iter().map(Some).collect();
+        let mut first: HashMap<Identity, usize> = HashMap::with_capacity(order.len());
+        for at in order {
+            let Some(member) = members[*at].take() else { continue };
+            let Some(identity) = found[*at].1 else {
+                self.members.push(member);
+                continue;
+            };
+            let Some(known) = first.get(&identity).copied() else {
+                first.insert(identity, self.members.len());
+                self.members.push(member);
+                continue;
+            };
+            let original = &mut self.members[known];
+            if member.home.file().is_some_and(has_journal) {
+                original.refused = Some(format!(
+                    "the same file is named `{}` too, and a journal stands beside that name; end the program that uses it, then remove one of the names",
+                    shown(found[*at].0.as_os_str())
+                ));
+            }
+            self.remarks.push(format!(
+                "`{}` is another name of the file of user `{}`: one database, told once",
+                shown(&found[*at].0),
+                original.shown()
+            ));
+            self.aliases.insert(member.name, original.name.clone());
+        }
+    }
+
+    pub(super) fn named(
+        self,
+        layout: &Layout,
+        names: &[OsString],
+    ) -> Result<Vec<Member>, FleetError> {
+        let mut wanted: Vec<&OsString> =
+            names.iter().map(|name| self.aliases.get(name).unwrap_or(name)).collect();
+        wanted.sort();
+        wanted.dedup();
+        let unknown: Vec<String> = wanted
+            .iter()
+            .filter(|name| !self.members.iter().any(|member| member.name == ***name))
+            .map(|name| shown(name))
+            .collect();
+        if !unknown.is_empty() {
+            let some: Vec<String> =
+                self.members.iter().take(5).map(|member| format!("`{}`", member.shown())).collect();
+            let near = match (some.len(), self.members.len()) {
+                (0, _) => "; none are there".to_owned(),
+                (shown, all) if shown == all => format!("; there are {}", some.join(", ")),
+                (_, all) => format!("; there are {all}: {}, …", some.join(", ")),
+            };
+            return Err(FleetError::UnknownUsers {
+                users: unknown,
+                dir: layout.users_dir.clone(),
+                pattern: layout.pattern.clone(),
+                near,
+            });
+        }
+        Ok(self.members.into_iter().filter(|member| wanted.contains(&&member.name)).collect())
+    }
+}
+
+/// What a directory entry is: its identity if it may be opened, else why not.
+fn kind(path: &Path, metadata: Metadata, links: Links) -> (Option<Identity>, Option<String>) {
+    let metadata = if metadata.is_symlink() {
+        if links == Links::Refuse {
+            let reason = "it is a symbolic link; `--follow-symlinks` permits it";
+            return (None, Some(reason.to_owned()));
+        }
+        match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => return (None, Some(format!("it is a link that leads nowhere: {error}"))),
+        }
+    } else {
+        metadata
+    };
+    if metadata.is_file() {
+        return (identity(&metadata), None);
+    }
+    let what = if metadata.is_dir() { "a directory" } else { "no regular file" };
+    (None, Some(format!("it is {what}, not a database")))
+}
+
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps)] // other systems have none
+fn identity(metadata: &Metadata) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_metadata: &Metadata) -> Option<Identity> {
+    None
+}
+
+fn has_journal(path: &Path) -> bool {
+    ["-journal", "-wal"].iter().any(|suffix| side_file(path, suffix).exists())
+}
+
+/// Whether a file is SQLite's side file of another one beside it.
+fn is_side_file(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    ["-journal", "-wal", "-shm"].iter().any(|suffix| {
+        bytes
+            .strip_suffix(suffix.as_bytes())
+            .is_some_and(|base| Path::new(&from_bytes(base)).exists())
+    })
+}
