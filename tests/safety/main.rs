@@ -6,8 +6,12 @@
 )]
 
 mod atomic;
+#[cfg(target_os = "linux")]
+mod fire;
 mod guard;
 mod keys;
+#[cfg(target_os = "linux")]
+mod kills;
 mod locks;
 #[cfg(unix)]
 mod output;

@@ -130,6 +130,17 @@ impl Fleet {
         self.dir.path().join(path)
     }
 
+    /// Another fleet with the same files. No database may be open in this process: a copy opens
+    /// and closes the file, which drops its locks.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = Self { dir: TempDir::new().unwrap(), env: self.env.clone() };
+        for entry in fs::read_dir(self.dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), twin.path(entry.file_name())).unwrap();
+        }
+        twin
+    }
+
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tatmig"));
         command
@@ -237,6 +248,13 @@ impl Fleet {
 pub(crate) struct Files(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Files {
+    /// The same without SQLite's shared memory, which every reader writes its marks into and which
+    /// nobody reads once the last program is gone.
+    pub(crate) fn without_shared_memory(mut self) -> Self {
+        self.0.retain(|name, _| !name.as_os_str().as_encoded_bytes().ends_with(b"-shm"));
+        self
+    }
+
     #[track_caller]
     pub(crate) fn assert_same(&self, after: &Self) {
         let names = |files: &Self| files.0.keys().cloned().collect::<Vec<_>>();
@@ -262,7 +280,13 @@ impl Run<'_> {
         String::from_utf8(self.output.stderr.clone()).unwrap()
     }
 
-    fn told(&self) -> String {
+    /// Whether the exit status is 0.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.output.status.success()
+    }
+
+    /// Status and output.
+    pub(crate) fn told(&self) -> String {
         format!(
             "{}\n--- standard output\n{}--- standard error\n{}",
             self.output.status,
