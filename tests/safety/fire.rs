@@ -186,7 +186,7 @@ pub(crate) fn pending(count: usize) -> Fleet {
     });
     let fleet = fleet.at("1.0.0");
     let fleet = (0..count).fold(fleet, |fleet, at| {
-        let (rows, size) = if at == count / 2 { (60, 30_000) } else { (12, 60) };
+        let (rows, size) = if at == count / 2 { (20, 30_000) } else { (12, 60) };
         let sql = format!(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) \
              INSERT INTO notes (body) SELECT 'u{at} ' || i || hex(zeroblob({size})) FROM n; \
@@ -249,15 +249,17 @@ impl Known {
         self.names.iter().enumerate().map(stand).collect()
     }
 
-    /// What a run left is whole, a plain second run ends well, and then all of it is done.
+    /// What a run left is whole, a plain second run ends well, and then all of it is done. Returns
+    /// where each database stood before that run.
     #[track_caller]
-    pub(crate) fn finishes(&self, fleet: &Fleet, what: &str) {
+    pub(crate) fn finishes(&self, fleet: &Fleet, what: &str) -> Vec<Stand> {
         // Opening a database mends it, so that a copy is looked at, and the second run meets what
         // the first left.
-        self.stands(&fleet.twin(), what);
+        let found = self.stands(&fleet.twin(), what);
         let run = fleet.run(["upgrade", "--all-users"]);
         assert!(run.succeeded(), "{what}: {}", run.told());
         let stands = self.stands(fleet, what);
         assert!(stands.iter().all(|stand| *stand == Stand::After), "{what}: {stands:?}");
+        found
     }
 }

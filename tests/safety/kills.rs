@@ -42,9 +42,7 @@ fn killed_at_random_moments_each_is_before_or_after() {
         let delay = Duration::from_micros(random % length.max(1));
         run(&fleet, jobs, Some(delay));
         let what = format!("killed after {delay:?} with {jobs} jobs");
-        let stands = known.stands(&fleet.twin(), &what);
-        whole.note(&stands);
-        known.finishes(&fleet, &what);
+        whole.note(&known.finishes(&fleet, &what));
     });
     tell(times, "random kills");
     whole.tell();
@@ -86,12 +84,11 @@ fn killed_at(kinds: &[&str], some: usize) {
         let what = format!("killed at {kind} {point}");
         let ended = injected(&fleet, &[format!("{kind}:signal=KILL:when={point}")], ALONE);
         assert!(!ended.status.success(), "{what}: it was not");
-        whole.note(&known.stands(&fleet.twin(), &what));
         // A reader finds it as it is, and leaves it so.
         let before = fleet.files().without_shared_memory();
         fleet.run(["status"]);
         before.assert_same(&fleet.files().without_shared_memory());
-        known.finishes(&fleet, &what);
+        whole.note(&known.finishes(&fleet, &what));
     });
     tell(tries.len(), &format!("kills at {}", kinds.join(", ")));
     whole.tell();
@@ -150,9 +147,8 @@ fn one_of_two_runs_is_killed_and_the_other_finishes() {
         first.wait().unwrap();
         fleet.ended(second).status(0);
         let what = format!("one of two killed after {delay:?}");
-        let stands = known.stands(&fleet.twin(), &what);
+        let stands = known.finishes(&fleet, &what);
         assert!(stands.iter().all(|stand| *stand == Stand::After), "{what}: {stands:?}");
-        known.finishes(&fleet, &what);
     });
     tell(rounds, "kills of one of two runs");
 }
