@@ -291,6 +291,7 @@ fn is_outside(error: &rusqlite::Error) -> bool {
                 | ErrorCode::CannotOpen
                 | ErrorCode::DatabaseCorrupt
                 | ErrorCode::NotADatabase
+                | ErrorCode::ReadOnly
         )
     )
 }

@@ -136,7 +136,9 @@ impl Fleet {
         let twin = Self { dir: TempDir::new().unwrap(), env: self.env.clone() };
         for entry in fs::read_dir(self.dir.path()).unwrap() {
             let entry = entry.unwrap();
-            fs::copy(entry.path(), twin.path(entry.file_name())).unwrap();
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), twin.path(entry.file_name())).unwrap();
+            }
         }
         twin
     }
