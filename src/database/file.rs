@@ -251,6 +251,13 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     if !metadata.is_file() {
         return not("not a regular file");
     }
+    // SQLite would open a FIFO under such a name, and wait for ever.
+    for suffix in ["-journal", "-wal", "-shm"] {
+        if std::fs::symlink_metadata(side_file(path, suffix)).is_ok_and(|side| !side.is_file()) {
+            let reason = format!("what stands beside it as its `{suffix}` file is no regular file");
+            return Err(DatabaseError::NotADatabase { reason });
+        }
+    }
     let size = metadata.len();
     if size == 0 {
         // A WAL is only ever written beside a database that has pages; SQLite would delete it.

@@ -1,6 +1,7 @@
 //! The record that each database carries: table `_tatmig_migrations`, one row an event, never
 //! changed. Its last row is the database's version.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{DatabaseError, is_about_sql};
@@ -254,8 +255,30 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(CREATE, []).map(drop)
 }
 
-/// Appends a row.
+/// Appends a row, which is the record's last then, or fails.
 pub(crate) fn append(
+    connection: &Connection,
+    scope: Scope,
+    entry: &Entry,
+    how: (std::time::Duration, Option<&str>),
+) -> Result<(), DatabaseError> {
+    // A trigger that somebody put on the record could keep the row out, or change it.
+    let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let inserted = insert(connection, scope, entry, how);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
+    inserted?;
+    // Behind the highest number that there is, SQLite takes any that is free.
+    let last: i64 =
+        connection.query_row("SELECT max(rowid) FROM _tatmig_migrations", [], |row| row.get(0))?;
+    if last == connection.last_insert_rowid() {
+        return Ok(());
+    }
+    let reason = format!("holds row {last}, which tatmig did not write");
+    Err(DatabaseError::ForeignHistory { reason })
+}
+
+fn insert(
     connection: &Connection,
     scope: Scope,
     entry: &Entry,

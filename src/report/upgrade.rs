@@ -11,7 +11,7 @@ use tatmig::{
     Status, StepId, Verdict,
 };
 
-use super::{DONE, FAILED, Report, plural, some};
+use super::{DONE, FAILED, Report, plural, printable, some};
 use crate::cli::{Format, Volume};
 
 /// What ran, where the system database kept it, by checksum: shown beside an edited migration.
@@ -177,7 +177,7 @@ impl Report {
                 some(names).replace('`', "")
             ));
             match part {
-                Some(part) => self.line(part.sql().text().trim_end_matches(['\n', '\r'])),
+                Some(part) => self.verbatim(part.sql().text().trim_end_matches(['\n', '\r'])),
                 None => self.line("-- nothing for this scope: recorded only"),
             }
             self.line("");
@@ -260,7 +260,7 @@ impl Report {
             self.error(format!("{who}: {message}"));
             return;
         };
-        let mut problem = Problem::at(rule(failure), span, format!("{who}: {message}"));
+        let mut problem = Problem::at(rule(failure), span, printable(&format!("{who}: {message}")));
         if let Failure::Refused(Refusal::Edited { edits }) = failure {
             let mut help = String::new();
             for edit in edits {
@@ -276,7 +276,7 @@ impl Report {
             help.push_str(
                 "put the statements back as they were and write the change as a new migration; or, where the databases have what it makes now, `tatmig adopt` accepts it",
             );
-            problem.help = Some(help);
+            problem.help = Some(printable(&help));
         }
         self.problems(source, &[problem]);
     }

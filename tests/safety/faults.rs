@@ -175,7 +175,7 @@ fn a_read_only_mount_changes_nothing_and_is_told() {
 }
 
 /// The program, for which permission bits count: root is above them until it gives that up.
-fn bound(fleet: &Fleet, arguments: &[&str]) -> Option<Command> {
+pub(crate) fn bound(fleet: &Fleet, arguments: &[&str]) -> Option<Command> {
     let plain = fleet.command(arguments);
     if !rustix::process::geteuid().is_root() {
         return Some(plain);

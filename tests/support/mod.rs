@@ -287,6 +287,11 @@ impl Run<'_> {
         self.output.status.success()
     }
 
+    /// Whether the exit status is one of these.
+    pub(crate) fn has_status(&self, statuses: &[i32]) -> bool {
+        self.output.status.code().is_some_and(|status| statuses.contains(&status))
+    }
+
     /// Status and output.
     pub(crate) fn told(&self) -> String {
         format!(
