@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::faults::tells_the_truth;
 use crate::fire::{CHANGING, Known, Stand, calls, injected, points, strace_is_here, sweep, tell};
 use crate::support::Fleet;
 
@@ -151,4 +152,31 @@ fn one_of_two_runs_is_killed_and_the_other_finishes() {
         assert!(stands.iter().all(|stand| *stand == Stand::After), "{what}: {stands:?}");
     });
     tell(rounds, "kills of one of two runs");
+}
+
+#[test]
+fn a_signal_at_random_moments_is_told_as_it_was() {
+    let known = Known::new(DATABASES);
+    let times = if crate::fire::all() { 300 } else { 12 };
+    let signals = [Signal::TERM, Signal::INT, Signal::HUP];
+    let tries: Vec<_> = (0..times).map(|at| (signals[at % 3], at % 4 == 3, any())).collect();
+    let whole = Midway::default();
+    sweep(&tries, |(signal, twice, random)| {
+        let fleet = known.fleet.twin();
+        let child = fleet.start(["upgrade", "--all-users", "--json", "--jobs", "4"]);
+        let delay = Duration::from_micros(15_000 + random % 200_000);
+        std::thread::sleep(delay);
+        for _ in 0..=usize::from(*twice) {
+            kill_process(Pid::from_child(&child), *signal).unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        let what = format!("{signal:?} after {delay:?}, twice: {twice}");
+        // Before the program has asked to be told, a signal ends it as it ends any program.
+        if output.status.code().is_some() {
+            tells_the_truth(&known, &fleet, (&output, &what));
+        }
+        whole.note(&known.finishes(&fleet, &what));
+    });
+    tell(times, "signals at random moments");
+    whole.tell();
 }

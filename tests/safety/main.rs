@@ -13,10 +13,13 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod fire;
 mod guard;
+mod hostile;
 mod keys;
 #[cfg(target_os = "linux")]
 mod kills;
 mod locks;
+#[cfg(target_os = "linux")]
+mod names;
 #[cfg(unix)]
 mod output;
 mod reading;
