@@ -34,7 +34,7 @@ pub(crate) fn apply(
             return Err(DatabaseError::Interrupted);
         }
         match order.ending {
-            Ending::Commit => connection.execute_batch("COMMIT")?,
+            Ending::Commit => commit(connection, (order, expected))?,
             Ending::Rollback => connection.execute_batch("ROLLBACK")?,
         }
         Ok(Done { notes, duration: started.elapsed() })
@@ -44,6 +44,25 @@ pub(crate) fn apply(
         let _ = connection.execute_batch("ROLLBACK");
     }
     result
+}
+
+/// Commits. What fails behind the point of no return, giving back a lock for instance, takes
+/// nothing back: then the record tells that it is done.
+fn commit(
+    connection: &Connection,
+    (order, expected): (&Order<'_>, &State),
+) -> Result<(), DatabaseError> {
+    let written = connection.last_insert_rowid();
+    let Err(error) = connection.execute_batch("COMMIT") else { return Ok(()) };
+    if !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    let is_recorded = order.steps.iter().any(|step| step.entry.is_some())
+        && history::state(connection).is_ok_and(|state| {
+            !state.same_as(expected)
+                && matches!(state, State::Recorded(last) if last.id == written)
+        });
+    if is_recorded { Ok(()) } else { Err(error.into()) }
 }
 
 struct Run<'r> {

@@ -113,7 +113,7 @@ impl State {
     }
 
     /// Whether two looks saw the same last row.
-    fn same_as(&self, other: &Self) -> bool {
+    pub(super) fn same_as(&self, other: &Self) -> bool {
         self.id() == other.id()
             && matches!(self, Self::Unversioned) == matches!(other, Self::Unversioned)
     }

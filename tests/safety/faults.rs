@@ -95,6 +95,26 @@ fn a_file_that_cannot_be_opened_or_locked_leaves_each_before_or_after_and_is_tol
     failing_at(&[("openat", "EMFILE"), ("openat", "EACCES"), ("fcntl", "ENOLCK"), ("fcntl", "EIO")], 6);
 }
 
+#[test]
+fn a_lock_that_cannot_be_given_back_after_the_commit_is_no_failure() {
+    if !strace_is_here() {
+        return;
+    }
+    // Some of the calls give back the lock of a database whose journal is gone already.
+    let known = Known::new(1);
+    let tries: Vec<_> = (1..=calls(&known.fleet.twin(), "fcntl", ALONE)).collect();
+    sweep(&tries, |point| {
+        for error in ["ENOLCK", "EIO"] {
+            let injection = format!("fcntl:error={error}:when={point}");
+            let fleet = known.fleet.twin();
+            let output = injected(&fleet, &[injection.clone()], ALONE);
+            tells_the_truth(&known, &fleet, (&output, &injection));
+            known.finishes(&fleet, &injection);
+        }
+    });
+    tell(2 * tries.len(), "failures of a lock");
+}
+
 /// Runs a script in a mount namespace of its own; what it writes into the fleet's directory stays.
 fn in_a_namespace(fleet: &Fleet, script: &str) -> Option<Output> {
     let enter = |script: &str, options: &[&str]| {
