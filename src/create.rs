@@ -4,6 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 
+use crate::database::DatabaseError;
 use crate::database::file::Patience;
 use crate::executor::{Failure, Ready, Verdict};
 use crate::member::{Home, Member};
@@ -27,8 +28,11 @@ impl Ready<'_, '_> {
             Err(failure) => return Created::Tried(Verdict::Failed { at: None, failure }),
         }
         let verdict = self.upgrade_member(member, patience);
-        if !matches!(verdict, Verdict::Upgraded(_)) {
-            member.home.remove_empty();
+        match verdict {
+            Verdict::Upgraded(_) => {}
+            // Somebody else uses it already, and would write into a file without a name.
+            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {}
+            _ => member.home.remove_empty(),
         }
         Created::Tried(verdict)
     }

@@ -85,8 +85,7 @@ impl Report {
             Style::Coloured => ("\u{1b}[1;31m", "\u{1b}[0m"),
             Style::Plain => ("", ""),
         };
-        let _ =
-            writeln!(anstream::stderr(), "{on}error{off}: {}", printable(&text.to_string()));
+        let _ = writeln!(anstream::stderr(), "{on}error{off}: {}", printable(&text.to_string()));
     }
 
     fn json(value: &impl Serialize) {

@@ -69,7 +69,11 @@ impl Dice {
 }
 
 fn rounds(some: usize) -> usize {
-    if std::env::var_os("TATMIG_FIRE").is_some_and(|value| value == "all") { some * 50 } else { some }
+    if std::env::var_os("TATMIG_FIRE").is_some_and(|value| value == "all") {
+        some * 50
+    } else {
+        some
+    }
 }
 
 #[test]
@@ -273,14 +277,21 @@ fn a_wal_that_is_torn_stale_or_of_another_database_loses_no_committed_row() {
         fleet.run(["upgrade", "--all-users"]).status(0);
         let bad = fleet.database("bad");
         // What was in the WAL is gone with the WAL; what the main file holds is all there.
-        assert_eq!(bad.rows("SELECT count(*) FROM notes WHERE body LIKE '% é %'"), ["150"], "{what}");
+        assert_eq!(
+            bad.rows("SELECT count(*) FROM notes WHERE body LIKE '% é %'"),
+            ["150"],
+            "{what}"
+        );
         assert_eq!(bad.version().as_deref(), Some("1.2.0"), "{what}");
         assert_eq!(bad.rows("PRAGMA integrity_check"), ["ok"], "{what}");
     }
     // Where the WAL went into the main file long ago, it brings nothing old back.
     let fleet = template.twin();
     let path = fleet.path("bad_longterm.db");
-    Connection::open(&path).unwrap().execute_batch("UPDATE notes SET body = body || ' new'").unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("UPDATE notes SET body = body || ' new'")
+        .unwrap();
     fs::write(fleet.path("bad_longterm.db-wal"), &wal[..32]).unwrap();
     fleet.run(["upgrade", "--all-users"]).status(0);
     let bad = fleet.database("bad");
@@ -337,12 +348,16 @@ fn every_page_size_encoding_and_vacuum_mode_is_migrated_with_its_rows() {
         let user = fleet.database(&name(at));
         let tell = |what: &str| user.rows(&format!("PRAGMA {what}")).concat();
         let what = format!("{size} {encoding} {vacuum} {journal}");
-        let vacuum = ["NONE", "FULL", "INCREMENTAL"].iter().position(|kind| kind == vacuum).unwrap();
+        let vacuum =
+            ["NONE", "FULL", "INCREMENTAL"].iter().position(|kind| kind == vacuum).unwrap();
         let expected = [&size.to_string(), *encoding, &vacuum.to_string(), &journal.to_lowercase()];
         assert_eq!(["page_size", "encoding", "auto_vacuum", "journal_mode"].map(tell), expected);
         assert_eq!(user.version().as_deref(), Some("1.2.0"), "{what}");
         assert_eq!(user.rows("SELECT count(*), sum(pinned) FROM notes"), ["150|0"], "{what}");
-        assert_eq!(user.rows("SELECT body FROM notes WHERE id = 7").concat(), format!("7 é {}", "0".repeat(60)));
+        assert_eq!(
+            user.rows("SELECT body FROM notes WHERE id = 7").concat(),
+            format!("7 é {}", "0".repeat(60))
+        );
         assert_eq!(user.rows("PRAGMA integrity_check"), ["ok"], "{what}");
     }
 }
@@ -350,17 +365,32 @@ fn every_page_size_encoding_and_vacuum_mode_is_migrated_with_its_rows() {
 #[test]
 fn a_record_that_tatmig_did_not_write_is_refused_and_nothing_of_it_changes() {
     for (sql, words) in [
-        ("DROP TABLE _tatmig_migrations; CREATE VIEW _tatmig_migrations AS SELECT 1 AS id", "is a view"),
+        (
+            "DROP TABLE _tatmig_migrations; CREATE VIEW _tatmig_migrations AS SELECT 1 AS id",
+            "is a view",
+        ),
         ("DROP TABLE _tatmig_migrations; CREATE TABLE _tatmig_migrations (x)", "is another table"),
-        ("DROP TABLE _tatmig_migrations; CREATE VIRTUAL TABLE _tatmig_migrations USING fts5 (x)", "is another table"),
+        (
+            "DROP TABLE _tatmig_migrations; CREATE VIRTUAL TABLE _tatmig_migrations USING fts5 (x)",
+            "is another table",
+        ),
         ("UPDATE _tatmig_migrations SET event = 'other'", "holds a row that tatmig did not write"),
-        ("UPDATE _tatmig_migrations SET to_version = x'ff'", "holds a row that tatmig did not write"),
+        (
+            "UPDATE _tatmig_migrations SET to_version = x'ff'",
+            "holds a row that tatmig did not write",
+        ),
         ("UPDATE _tatmig_migrations SET to_version = '9.9.9'", "its version is `9.9.9`"),
         ("UPDATE _tatmig_migrations SET to_version = '1.1.0-rc.1'", "its version is `1.1.0-rc.1`"),
         ("UPDATE _tatmig_migrations SET to_version = '1.1'", "its version is `1.1`"),
         ("UPDATE _tatmig_migrations SET to_version = ''", "its version is ``"),
-        ("UPDATE _tatmig_migrations SET to_version = 'x' || char(27) || '[2J'", "its version is `x"),
-        ("UPDATE _tatmig_migrations SET id = 9223372036854775807 WHERE to_version = '1.1.0'", "holds row 9223372036854775807, which tatmig did not write"),
+        (
+            "UPDATE _tatmig_migrations SET to_version = 'x' || char(27) || '[2J'",
+            "its version is `x",
+        ),
+        (
+            "UPDATE _tatmig_migrations SET id = 9223372036854775807 WHERE to_version = '1.1.0'",
+            "holds row 9223372036854775807, which tatmig did not write",
+        ),
     ] {
         let fleet = fleet().user("bad", sql);
         let before = fleet.database("bad").dump();
@@ -401,7 +431,9 @@ fn a_wal_that_may_not_be_written_is_told_and_its_rows_are_kept() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
     chmod(&wal, 0o444);
-    let Some(mut upgrade) = crate::faults::bound(&fleet, &["upgrade", "--all-users"]) else { return };
+    let Some(mut upgrade) = crate::faults::bound(&fleet, &["upgrade", "--all-users"]) else {
+        return;
+    };
     let output = upgrade.output().unwrap();
     chmod(&wal, 0o644);
     let err = String::from_utf8_lossy(&output.stderr);

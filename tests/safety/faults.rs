@@ -34,7 +34,8 @@ pub(crate) fn tells_the_truth(known: &Known, fleet: &Fleet, (output, what): (&Ou
         let expected = if told["outcome"] == "upgraded" { Stand::After } else { Stand::Before };
         assert_eq!(*stand, expected, "{what}: {told}");
     }
-    let failed = |told: &serde_json::Value| told["outcome"] == "failed" || told["outcome"] == "busy";
+    let failed =
+        |told: &serde_json::Value| told["outcome"] == "failed" || told["outcome"] == "busy";
     let failed = databases.iter().any(failed);
     assert_eq!(output.status.code() == Some(1), failed, "{what}: {}, and {json}", output.status);
 }
@@ -92,7 +93,10 @@ fn an_io_error_at_any_read_leaves_each_before_or_after_and_is_told() {
 
 #[test]
 fn a_file_that_cannot_be_opened_or_locked_leaves_each_before_or_after_and_is_told() {
-    failing_at(&[("openat", "EMFILE"), ("openat", "EACCES"), ("fcntl", "ENOLCK"), ("fcntl", "EIO")], 6);
+    failing_at(
+        &[("openat", "EMFILE"), ("openat", "EACCES"), ("fcntl", "ENOLCK"), ("fcntl", "EIO")],
+        6,
+    );
 }
 
 #[test]
@@ -163,7 +167,11 @@ fn a_file_system_that_fills_up_leaves_each_before_or_after() {
         let code: i32 = String::from_utf8(read("code")).unwrap().trim().parse().unwrap();
         let status = std::os::unix::process::ExitStatusExt::from_raw(code << 8);
         let output = Output { status, stdout: read("out.json"), stderr: read("err") };
-        assert!(*room > 500 || code == 1, "{what}: {code} {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            *room > 500 || code == 1,
+            "{what}: {code} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         tells_the_truth(&known, &left, (&output, &what));
         let stands = known.stands(&fleet, &what);
         assert!(stands.iter().all(|stand| *stand == Stand::After), "{what}: {stands:?}");
@@ -207,9 +215,8 @@ pub(crate) fn bound(fleet: &Fleet, arguments: &[&str]) -> Option<Command> {
     chmod(&probe, 0);
     let tried = Command::new("setpriv").args(give_up).arg("cat").arg(&probe).output();
     std::fs::remove_file(&probe).unwrap();
-    let bound = tried.is_ok_and(|output| {
-        String::from_utf8_lossy(&output.stderr).contains("Permission denied")
-    });
+    let bound = tried
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("Permission denied"));
     if !bound {
         skipped("it runs as root, who is above permission bits and may not give that up here");
         return None;
@@ -244,7 +251,8 @@ fn a_file_without_permission_is_told_and_the_others_go_on() {
         assert!(err.contains("the file cannot be written: Permission denied"), "{what}: {err}");
         let status = bound(&fleet, &["status"]).unwrap().output().unwrap();
         let out = String::from_utf8_lossy(&status.stdout);
-        let line = if readable { "u001  1.0.0     behind" } else { "error: the file cannot be read" };
+        let line =
+            if readable { "u001  1.0.0     behind" } else { "error: the file cannot be read" };
         assert!(out.contains(line), "{what}: {out}");
         for name in ["u001_longterm.db", "u003_longterm.db"] {
             chmod(&fleet.path(name), 0o644);
@@ -322,7 +330,10 @@ fn twenty_descriptors_are_enough_for_five_hundred_databases() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
     let output = limited(&fleet, "-n 20", &["status"]);
-    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().last(), Some("500 databases: 1.2.0 current"));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).lines().last(),
+        Some("500 databases: 1.2.0 current")
+    );
     for at in 0..USERS {
         let user = fleet.database(&format!("u{at:03}"));
         assert_eq!(user.version().as_deref(), Some("1.2.0"), "u{at:03}");

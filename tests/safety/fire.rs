@@ -227,7 +227,8 @@ impl Known {
     pub(crate) fn new(count: usize) -> Self {
         let fleet = pending(count);
         let names: Vec<_> = (0..count).map(|at| format!("u{at:03}_longterm.db")).collect();
-        let contents = |fleet: &Fleet| names.iter().map(|name| content(&fleet.path(name))).collect();
+        let contents =
+            |fleet: &Fleet| names.iter().map(|name| content(&fleet.path(name))).collect();
         let done = fleet.twin();
         done.run(["upgrade", "--all-users"]).status(0);
         let (before, after) = (contents(&fleet), contents(&done));

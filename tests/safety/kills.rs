@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::faults::tells_the_truth;
 use crate::fire::{CHANGING, Known, Stand, calls, injected, points, strace_is_here, sweep, tell};
-use crate::support::Fleet;
+use crate::support::{Fleet, until};
 
 const DATABASES: usize = 50;
 
@@ -179,4 +179,30 @@ fn a_signal_at_random_moments_is_told_as_it_was() {
     });
     tell(times, "signals at random moments");
     whole.tell();
+}
+
+#[test]
+fn a_database_that_somebody_uses_while_init_makes_it_is_not_removed() {
+    if !strace_is_here() {
+        return;
+    }
+    let fleet = Fleet::of(&[("user:baseline→1.0.0", "CREATE TABLE notes (body);")]);
+    let path = fleet.path("ann_longterm.db");
+    // Each lock is taken late, so that the application is there between the making of the file
+    // and the first lock.
+    std::thread::scope(|scope| {
+        let init = scope.spawn(|| {
+            let late = "fcntl:delay_enter=200000".to_owned();
+            injected(&fleet, &[late], &["init", "--user", "ann", "--busy-timeout", "0.2"])
+        });
+        until("the file is there", || path.exists());
+        let application = rusqlite::Connection::open(&path).unwrap();
+        application.execute_batch("BEGIN IMMEDIATE; CREATE TABLE own (x)").unwrap();
+        let ended = init.join().unwrap();
+        let err = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{err}");
+        assert!(err.contains("the database is busy"), "{err}");
+        application.execute_batch("INSERT INTO own VALUES ('kept'); COMMIT").unwrap();
+    });
+    assert_eq!(fleet.database("ann").rows("SELECT x FROM own"), ["kept"]);
 }

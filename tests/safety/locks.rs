@@ -224,7 +224,11 @@ fn adds_rows(fleet: &Fleet, mode: &str, done: &AtomicBool) -> Vec<String> {
     let mut added = Vec::new();
     while !done.load(Ordering::Relaxed) {
         let body = format!("row {}", added.len());
-        writer.prepare_cached("INSERT INTO notes (body) VALUES (?1)").unwrap().execute([&body]).unwrap();
+        writer
+            .prepare_cached("INSERT INTO notes (body) VALUES (?1)")
+            .unwrap()
+            .execute([&body])
+            .unwrap();
         added.push(body);
         std::thread::sleep(Duration::from_micros(300));
     }
@@ -234,7 +238,8 @@ fn adds_rows(fleet: &Fleet, mode: &str, done: &AtomicBool) -> Vec<String> {
 #[test]
 fn a_live_writer_loses_no_row_while_its_tables_are_changed_and_built_anew() {
     let mut blocks = NOTES[1..3].to_vec();
-    let rebuild = "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT NOT NULL, pinned INTEGER, v);
+    let rebuild =
+        "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT NOT NULL, pinned INTEGER, v);
 INSERT INTO fresh SELECT *, VERSION FROM notes;
 DROP TABLE notes;
 ALTER TABLE fresh RENAME TO notes;";
@@ -254,7 +259,8 @@ ALTER TABLE fresh RENAME TO notes;";
             let writer = scope.spawn(|| adds_rows(&fleet, mode, &done));
             for minor in 1..10 {
                 let target = format!("1.{minor}.0");
-                let run = fleet.run(["upgrade", "--all-users", "--to", &target, "--busy-timeout", "60"]);
+                let run =
+                    fleet.run(["upgrade", "--all-users", "--to", &target, "--busy-timeout", "60"]);
                 fleet.run(["status"]);
                 if !run.succeeded() {
                     done.store(true, Ordering::Relaxed);

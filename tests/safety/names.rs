@@ -97,8 +97,12 @@ fn all_work(names: &[Vec<u8>], mode: &str) {
     assert_eq!(run.out().lines().count(), names.len() + 1, "{}", run.out());
     let json = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(json["summary"]["behind"], names.len());
-    let shown: BTreeSet<_> =
-        json["databases"].as_array().unwrap().iter().map(|found| found["name"].to_string()).collect();
+    let shown: BTreeSet<_> = json["databases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| found["name"].to_string())
+        .collect();
     assert_eq!(shown.len(), names.len(), "no two are shown alike");
     let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
     drives_no_terminal(&run.status(0).out());
@@ -177,7 +181,10 @@ fn a_failure_under_a_nasty_name_drives_no_terminal() {
 fn what_a_database_holds_drives_no_terminal() {
     let escape = "' || char(27) || '[2J' || char(7) || char(10) || '";
     let fleet = Fleet::of(&[
-        ("user:baseline→1.0.0", "CREATE TABLE a (k TEXT PRIMARY KEY);\nCREATE TABLE b (a REFERENCES a (k));"),
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE a (k TEXT PRIMARY KEY);\nCREATE TABLE b (a REFERENCES a (k));",
+        ),
         ("user:1.0.0→1.1.0", "DELETE FROM a;"),
     ]);
     let fleet = fleet.user("ann", "").user("own", "").user("odd", "").at("1.0.0");

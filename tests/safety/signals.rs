@@ -215,11 +215,9 @@ fn a_second_signal_ends_a_statement_that_hears_none() {
 INSERT INTO log SELECT instr(printf('%.*c', body * 8000000, 'a'), printf('%.*c', 4000000, 'a') || 'b')
 FROM notes;";
     let blocks = [ENDLESS[0], ("user:1.0.0→1.1.0", deaf)];
-    for [first, second] in [
-        [Signal::INT, Signal::INT],
-        [Signal::TERM, Signal::TERM],
-        [Signal::HUP, Signal::INT],
-    ] {
+    for [first, second] in
+        [[Signal::INT, Signal::INT], [Signal::TERM, Signal::TERM], [Signal::HUP, Signal::INT]]
+    {
         let fleet = Fleet::of(&blocks).user("ann", "").user("bob", "").at("1.0.0");
         let fleet = fleet.user("ann", "INSERT INTO notes VALUES (1)");
         let before = fleet.database("ann").dump();
