@@ -215,7 +215,8 @@ enum Subject<'t> {
 
 /// The parts of a line that has every mark of a tag in its place, its versions not yet read.
 fn strict(line: &str) -> Option<(Scope, Subject<'_>, Edge)> {
-    let inner = line.trim().strip_prefix("--")?.trim_start().strip_prefix('[')?.strip_suffix(']')?;
+    let inner =
+        line.trim().strip_prefix("--")?.trim_start().strip_prefix('[')?.strip_suffix(']')?;
     let (scope, rest) = inner.split_once(':')?;
     let (subject, edge) = rest.rsplit_once(':')?;
     let scope = match scope.trim() {
