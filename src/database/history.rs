@@ -93,6 +93,13 @@ pub struct Record {
     pub note: Option<String>,
 }
 
+/// The end of a database's record: its version, and the running checksum there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standpoint {
+    pub(crate) to: String,
+    pub(crate) chain: String,
+}
+
 /// What a database says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {

@@ -1,6 +1,7 @@
 //! Which databases there are, and how they are worked through: the system database first, then
 //! the users' in parallel, each on its own. Outcomes are values in name order.
 
+mod index;
 mod listing;
 mod pool;
 
@@ -8,9 +9,11 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use crate::adopt::At;
 use crate::database::file::Patience;
+use crate::database::order::Ending;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::executor::{Failure, Ready, Status, Verdict};
@@ -18,9 +21,9 @@ use crate::layout::{Layout, Pattern};
 use crate::member::Member;
 use crate::replay::Replay;
 use crate::verify::Verification;
+use index::Index;
 use listing::Listing;
-use pool::Work;
-pub(crate) use pool::each;
+use pool::each;
 pub use pool::{DEFAULT_JOBS, workers};
 
 /// The databases that were found.
@@ -153,6 +156,17 @@ pub enum OnFailure {
     Stop,
 }
 
+/// The directory in which a file stands.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What is done to a database, on any thread.
+type Work<'w, T> = dyn Fn(&Member) -> T + Sync + 'w;
+
 /// What became of a fleet, in the fleet's order.
 #[derive(Debug)]
 pub struct Outcome {
@@ -172,8 +186,30 @@ impl Fleet {
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let patience = &options.patience;
-        let work = |member: &Member| ready.upgrade_member(member, patience);
-        self.run((&work, options), done)
+        let directory = self.users.iter().find_map(|member| Some(directory(member.home.file()?)));
+        let index = match (directory, ready.ending()) {
+            (Some(directory), Ending::Commit) => Index::open(directory),
+            _ => None,
+        };
+        let work = |member: &Member| {
+            let Some(index) = index.as_ref().filter(|_| member.scope == Scope::User) else {
+                return ready.upgrade_member(member, patience);
+            };
+            if let Some(verdict) = index.recall(member).and_then(|at| ready.recalled(at)) {
+                return verdict;
+            }
+            let opened = SystemTime::now();
+            let (verdict, standpoint) = ready.upgrade_and_tell(member, patience);
+            if let (Verdict::Current { .. }, Some(standpoint)) = (&verdict, standpoint) {
+                index.note(member, standpoint, opened);
+            }
+            verdict
+        };
+        let outcome = self.run((&work, options), done);
+        if let Some(index) = index {
+            index.save();
+        }
+        outcome
     }
 
     /// Checks every database. `done` is called as each one is checked.
@@ -183,10 +219,7 @@ impl Fleet {
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Result<Verification, Failure>>> {
-        let members: Vec<Member> = self.members().cloned().collect();
-        let patience = &options.patience;
-        let work = |member: &Member| member.verify(document, patience);
-        each(&members, options.jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
+        self.look((&|member| member.verify(document, &options.patience), options), done)
     }
 
     /// Runs seeds on the system database, then on the users.
@@ -225,21 +258,21 @@ impl Fleet {
         });
         let halted = AtomicBool::new(system.as_ref().is_some_and(Verdict::is_failure));
         let stop = || halted.load(Ordering::Relaxed) || options.patience.stopped();
-        let work = |member: &Member| {
-            let verdict = work(member);
+        let work = |at: usize| {
+            let verdict = work(&self.users[at]);
             if verdict.is_failure() && options.on_failure == OnFailure::Stop {
                 halted.store(true, Ordering::Relaxed);
             }
             verdict
         };
         let canaries = options.canary.map_or(0, NonZeroUsize::get).min(self.users.len());
-        let (first, rest) = self.users.split_at(canaries);
-        let mut users = Vec::with_capacity(self.users.len());
-        for members in [first, rest] {
-            let mut tell = |at: usize, verdict: &Verdict| done(&members[at], verdict);
-            let verdicts = each(members, options.jobs, (&work, &stop), &mut tell);
-            users.extend(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Skipped)));
-            if users.iter().any(Verdict::is_failure) && users.len() == canaries {
+        let mut users: Vec<Verdict> = self.users.iter().map(|_| Verdict::Skipped).collect();
+        for places in [0..canaries, canaries..self.users.len()] {
+            each(places, options.jobs, (&work, &stop), &mut |at, verdict| {
+                done(&self.users[at], &verdict);
+                users[at] = verdict;
+            });
+            if users[..canaries].iter().any(Verdict::is_failure) {
                 halted.store(true, Ordering::Relaxed);
             }
         }
@@ -255,10 +288,25 @@ impl Fleet {
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Status>> {
-        let members: Vec<Member> = self.members().cloned().collect();
-        let patience = &options.patience;
-        let work = |member: &Member| member.status(at, patience);
-        each(&members, options.jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
+        self.look((&|member| member.status(at, &options.patience), options), done)
+    }
+
+    /// Looks at every database, in no order. One that was not begun before an interrupt has no
+    /// value.
+    fn look<T: Send>(
+        &self,
+        (work, options): (&Work<'_, T>, &Options),
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<T>> {
+        let members: Vec<&Member> = self.members().collect();
+        let mut found: Vec<Option<T>> = members.iter().map(|_| None).collect();
+        let work = |at: usize| work(members[at]);
+        let stop = || options.patience.stopped();
+        each(0..members.len(), options.jobs, (&work, &stop), &mut |at, value| {
+            done();
+            found[at] = Some(value);
+        });
+        found
     }
 }
 
@@ -295,12 +343,8 @@ impl Outcome {
             fleet.users.first().filter(|_| self.users.iter().any(committed)),
         ];
         for path in directories.into_iter().flatten().filter_map(|member| member.home.file()) {
-            let directory = match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                _ => Path::new("."),
-            };
             // Where a directory cannot be synced, SQLite could not sync it either.
-            let _ = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+            let _ = std::fs::File::open(directory(path)).and_then(|directory| directory.sync_all());
         }
     }
 }

@@ -16,6 +16,8 @@ mod demo;
 mod dry_run;
 mod edited;
 mod history;
+#[cfg(target_os = "linux")]
+mod index;
 mod init;
 mod json;
 mod lint;
