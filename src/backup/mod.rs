@@ -5,7 +5,7 @@
 mod manifest;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -539,7 +539,14 @@ impl Backup {
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Result<Saved, Failure>>> {
+        let files: Vec<&Path> = members.iter().filter_map(|member| member.home.file()).collect();
+        let users = locks::users(&files);
+        let users: HashMap<&Path, String> =
+            files.iter().zip(users).filter_map(|(file, user)| Some((*file, user?))).collect();
         let work = |member: &Member| {
+            if let Some(by) = member.home.file().and_then(|file| users.get(file)) {
+                return Err(DatabaseError::InUse { by: by.clone() }.into());
+            }
             let none =
                 || Failure::NotOpened(format!("the backup `{}` holds no copy of it", self.id));
             let copy = self.copy_of(member).ok_or_else(none)?;

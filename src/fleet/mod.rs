@@ -200,16 +200,22 @@ impl Fleet {
         self.run((&work, options), done)
     }
 
-    /// Brings the users down to the target, and then the system database; it stays where it is
-    /// unless every user got there, so that it is never below one of them.
+    /// Brings the users down to the target, and then the system database. It stays where it is
+    /// unless every user got there, so that it is never below one of them; and no user is touched
+    /// where its own way down fails in a `trial`, which is `ready` rolled back.
     pub fn downgrade(
         &self,
-        ready: &Ready<'_, '_>,
+        (ready, trial): (&Ready<'_, '_>, &Ready<'_, '_>),
         options: &Options,
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let patience = &options.patience;
         let work = |member: &Member| ready.upgrade_member(member, patience);
+        let tried = self.system.as_ref().map(|member| trial.upgrade_member(member, patience));
+        if let Some(verdict) = tried.filter(Verdict::is_failure) {
+            let users = self.users.iter().map(|_| Verdict::Skipped).collect();
+            return Outcome { system: Some(verdict), users };
+        }
         let users = self.work_users((&work, options), &AtomicBool::new(false), done);
         let stays = |verdict: &Verdict| verdict.is_failure() || matches!(verdict, Verdict::Skipped);
         let held = users.iter().any(stays) || patience.stopped();

@@ -220,6 +220,19 @@ impl Fleet {
         Files(files)
     }
 
+    /// Asserts that a run changes no byte of one file.
+    #[track_caller]
+    pub(crate) fn run_without_a_change_of<A: AsRef<OsStr>>(
+        &self,
+        path: &Path,
+        arguments: impl AsRef<[A]>,
+    ) -> Run<'_> {
+        let before = fs::read(path).unwrap();
+        let run = self.run(arguments);
+        assert!(fs::read(path).unwrap() == before, "{} changed", path.display());
+        run
+    }
+
     /// Asserts that a run ends with a status and that no byte of any file changed.
     #[track_caller]
     pub(crate) fn run_without_a_trace<A: AsRef<OsStr>>(
