@@ -4,7 +4,8 @@
 mod listing;
 mod pool;
 
-use std::ffi::OsString;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,10 +140,12 @@ impl Fleet {
     ) -> Result<Vec<Member>, FleetError> {
         let has_users = wanted.iter().any(|(scope, _)| *scope == Scope::User);
         let found = if has_users { Listing::read(layout)?.members } else { Vec::new() };
+        let found: HashMap<&OsStr, &Member> =
+            found.iter().map(|member| (member.name.as_os_str(), member)).collect();
         let place = |(scope, name): &(Scope, OsString)| match scope {
             Scope::System => Ok(layout.system()),
-            Scope::User => match found.iter().find(|member| member.name == *name) {
-                Some(member) => Ok(member.clone()),
+            Scope::User => match found.get(name.as_os_str()) {
+                Some(member) => Ok(Member::clone(member)),
                 None => Ok(layout.user(name)?),
             },
         };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Fleet, NOTES, TWICE};
+use crate::support::{Fleet, NOTES, TWICE, sha256};
 
 pub(crate) fn fleet() -> Fleet {
     let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
@@ -56,8 +56,6 @@ fn it_copies_the_databases_named_and_says_how_to_put_them_back() {
 
 #[test]
 fn a_copy_is_one_file_with_the_checksum_in_the_manifest() {
-    use sha2::{Digest, Sha256};
-
     let fleet =
         fleet().user("bob", "PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES (1)");
     let id = backup(&fleet, &["--all-users"]);
@@ -71,8 +69,7 @@ fn a_copy_is_one_file_with_the_checksum_in_the_manifest() {
     for copy in manifest["databases"].as_array().unwrap() {
         let bytes = fs::read(dir.join(copy["file"].as_str().unwrap())).unwrap();
         assert_eq!(copy["size"], bytes.len());
-        let sum: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(copy["sha256"], sum);
+        assert_eq!(copy["sha256"], sha256(&bytes));
         assert_eq!(copy["version"], "1.1.0");
     }
     assert_eq!(manifest["databases"][0]["user"], "system");

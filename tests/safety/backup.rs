@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
-use sha2::{Digest, Sha256};
 
-use crate::support::{Fleet, NOTES, until};
+use crate::support::{Fleet, NOTES, sha256, until};
 
 /// Rows of some ten thousand bytes each.
 fn rows(count: usize) -> String {
@@ -47,8 +46,7 @@ fn assert_whole(fleet: &Fleet) -> usize {
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
         for copy in manifest["databases"].as_array().unwrap() {
             let bytes = fs::read(dir.join(copy["file"].as_str().unwrap())).unwrap();
-            let sum: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-            assert_eq!(copy["sha256"], sum);
+            assert_eq!(copy["sha256"], sha256(&bytes));
         }
     }
     whole.len()

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use sha2::Digest;
 use snapbox::IntoData;
 use tempfile::TempDir;
 
@@ -430,6 +431,16 @@ impl Database {
         all.extend(self.rows("PRAGMA user_version"));
         all
     }
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    sha2::Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// Waits until something is so.
