@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::path::Path;
 
-use super::{FleetError, index};
+use super::FleetError;
 use crate::database::file::side_file;
 use crate::document::tag::Scope;
 use crate::layout::{Layout, Links, from_bytes, shown};
@@ -39,7 +39,7 @@ impl Listing {
             let file = entry.file_name();
             let Some(user) = layout.pattern.user(&file) else { continue };
             let path = layout.beside_users(&file);
-            if path == layout.system_db || is_side_file(&path) || is_index(&file) {
+            if path == layout.system_db || is_side_file(&path) || is_own(&file) {
                 continue;
             }
             if user.is_empty() {
@@ -165,9 +165,9 @@ fn file_name(member: &Member) -> &OsStr {
     member.home.file().and_then(Path::file_name).unwrap_or_default()
 }
 
-/// Whether a file is the index, or one that a killed run had begun.
-fn is_index(file: &OsStr) -> bool {
-    file.as_encoded_bytes().starts_with(index::NAME.as_bytes())
+/// Whether a file is tatmig's own: the index, or a database that a restore is about to put there.
+fn is_own(file: &OsStr) -> bool {
+    file.as_encoded_bytes().starts_with(b".tatmig-")
 }
 
 fn has_journal(path: &Path) -> bool {

@@ -5,7 +5,8 @@ mod index;
 mod listing;
 mod pool;
 
-use std::ffi::OsString;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +18,14 @@ use crate::database::order::Ending;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::executor::{Failure, Ready, Status, Verdict};
-use crate::layout::{Layout, Pattern};
+use crate::layout::{Layout, Pattern, PatternError};
 use crate::member::Member;
 use crate::replay::Replay;
 use crate::verify::Verification;
 use index::Index;
 use listing::Listing;
 use pool::each;
+pub(crate) use pool::map;
 pub use pool::{DEFAULT_JOBS, workers};
 
 /// The databases that were found.
@@ -72,6 +74,9 @@ pub enum FleetError {
         /// A hint at who is there.
         near: String,
     },
+    /// A user's name that no file can have.
+    #[error(transparent)]
+    Name(#[from] PatternError),
     /// Users were named, and the document has nothing for them.
     #[error("the document has no user block, so there are no user databases to name")]
     NoUserBlocks,
@@ -128,6 +133,29 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// Where the databases of the system and of some users are, or would be if they were there.
+    ///
+    /// # Errors
+    ///
+    /// A missing users directory, or a name that no file can have.
+    pub fn places(
+        layout: &Layout,
+        wanted: &[(Scope, OsString)],
+    ) -> Result<Vec<Member>, FleetError> {
+        let has_users = wanted.iter().any(|(scope, _)| *scope == Scope::User);
+        let found = if has_users { Listing::read(layout)?.members } else { Vec::new() };
+        let found: HashMap<&OsStr, &Member> =
+            found.iter().map(|member| (member.name.as_os_str(), member)).collect();
+        let place = |(scope, name): &(Scope, OsString)| match scope {
+            Scope::System => Ok(layout.system()),
+            Scope::User => match found.get(name.as_os_str()) {
+                Some(member) => Ok(Member::clone(member)),
+                None => Ok(layout.user(name)?),
+            },
+        };
+        wanted.iter().map(place).collect()
+    }
+
     /// Every database, the system database first.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.system.iter().chain(&self.users)
@@ -165,7 +193,7 @@ fn directory(path: &Path) -> &Path {
 }
 
 /// What is done to a database, on any thread.
-type Work<'w, T> = dyn Fn(&Member) -> T + Sync + 'w;
+type Work<'w, T> = pool::Work<'w, Member, T>;
 
 /// What became of a fleet, in the fleet's order.
 #[derive(Debug)]
@@ -212,6 +240,35 @@ impl Fleet {
         outcome
     }
 
+    /// Brings the users down to the target, and then the system database. It stays where it is
+    /// unless every user got there, so that it is never below one of them; and no user is touched
+    /// where its own way down fails in a `trial`, which is `ready` rolled back.
+    pub fn downgrade(
+        &self,
+        (ready, trial): (&Ready<'_, '_>, &Ready<'_, '_>),
+        options: &Options,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Outcome {
+        let patience = &options.patience;
+        let work = |member: &Member| ready.upgrade_member(member, patience);
+        let tried = self.system.as_ref().map(|member| trial.upgrade_member(member, patience));
+        if let Some(verdict) = tried.filter(Verdict::is_failure) {
+            let users = self.users.iter().map(|_| Verdict::Skipped).collect();
+            return Outcome { system: Some(verdict), users };
+        }
+        let users = self.work_users((&work, options), &AtomicBool::new(false), done);
+        let stays = |verdict: &Verdict| verdict.is_failure() || matches!(verdict, Verdict::Skipped);
+        let held = users.iter().any(stays) || patience.stopped();
+        let system = self.system.as_ref().map(|member| {
+            let verdict = if held { Verdict::Skipped } else { work(member) };
+            done(member, &verdict);
+            verdict
+        });
+        let outcome = Outcome { system, users };
+        outcome.settle(self);
+        outcome
+    }
+
     /// Checks every database. `done` is called as each one is checked.
     pub fn verify(
         &self,
@@ -230,6 +287,17 @@ impl Fleet {
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let work = |member: &Member| ready.seed_member(member, names, &options.patience);
+        self.run((&work, options), done)
+    }
+
+    /// Puts new databases in the place of the system database, then of the users.
+    pub fn reset(
+        &self,
+        ready: &Ready<'_, '_>,
+        options: &Options,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Outcome {
+        let work = |member: &Member| ready.reset_member(member, &options.patience);
         self.run((&work, options), done)
     }
 
@@ -257,6 +325,19 @@ impl Fleet {
             verdict
         });
         let halted = AtomicBool::new(system.as_ref().is_some_and(Verdict::is_failure));
+        let users = self.work_users((work, options), &halted, done);
+        let outcome = Outcome { system, users };
+        outcome.settle(self);
+        outcome
+    }
+
+    /// Works through the users: the canaries, then the others, until it is halted.
+    fn work_users(
+        &self,
+        (work, options): (&Work<'_, Verdict>, &Options),
+        halted: &AtomicBool,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Vec<Verdict> {
         let stop = || halted.load(Ordering::Relaxed) || options.patience.stopped();
         let work = |at: usize| {
             let verdict = work(&self.users[at]);
@@ -276,9 +357,18 @@ impl Fleet {
                 halted.store(true, Ordering::Relaxed);
             }
         }
-        let outcome = Outcome { system, users };
-        outcome.settle(self);
-        outcome
+        users
+    }
+
+    /// Reads where every database stands on the way that a document is ready for. `done` is
+    /// called as each one is read.
+    pub fn standings(
+        &self,
+        ready: &Ready<'_, '_>,
+        options: &Options,
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<Status>> {
+        self.look((&|member| ready.status_of(member, &options.patience), options), done)
     }
 
     /// Reads where every database stands. `done` is called as each one is read.
@@ -299,14 +389,8 @@ impl Fleet {
         done: &mut dyn FnMut(),
     ) -> Vec<Option<T>> {
         let members: Vec<&Member> = self.members().collect();
-        let mut found: Vec<Option<T>> = members.iter().map(|_| None).collect();
-        let work = |at: usize| work(members[at]);
-        let stop = || options.patience.stopped();
-        each(0..members.len(), options.jobs, (&work, &stop), &mut |at, value| {
-            done();
-            found[at] = Some(value);
-        });
-        found
+        let work = |member: &&Member| work(member);
+        map(&members, options.jobs, (&work, &|| options.patience.stopped()), done)
     }
 }
 
@@ -335,7 +419,11 @@ impl Outcome {
         let committed = |verdict: &Verdict| {
             matches!(
                 verdict,
-                Verdict::Upgraded(_) | Verdict::Seeded { .. } | Verdict::Recorded { .. }
+                Verdict::Upgraded(_)
+                    | Verdict::Downgraded(_)
+                    | Verdict::Renewed { .. }
+                    | Verdict::Seeded { .. }
+                    | Verdict::Recorded { .. }
             )
         };
         let directories = [

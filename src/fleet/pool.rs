@@ -23,6 +23,26 @@ pub fn workers(jobs: usize) -> usize {
     jobs.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
 }
 
+/// What is done to one of many, on any thread.
+pub(crate) type Work<'w, M, T> = dyn Fn(&M) -> T + Sync + 'w;
+
+/// Works through items on some threads. `done` is called on the calling thread as each one ends;
+/// one that was not begun, because `stop` said so before, has no value.
+pub(crate) fn map<M: Sync, T: Send>(
+    items: &[M],
+    jobs: usize,
+    (work, stop): (&Work<'_, M, T>, &(dyn Fn() -> bool + Sync)),
+    done: &mut dyn FnMut(),
+) -> Vec<Option<T>> {
+    let mut found: Vec<Option<T>> = items.iter().map(|_| None).collect();
+    let work = |at: usize| work(&items[at]);
+    each(0..items.len(), jobs, (&work, stop), &mut |at, value| {
+        done();
+        found[at] = Some(value);
+    });
+    found
+}
+
 /// Works through some members on some threads. `done` is called on the calling thread as each one
 /// ends, and puts its value where it belongs; a member that was not begun, because `stop` said so
 /// before, has none.

@@ -1,6 +1,7 @@
 //! The only place that prints: results to standard output, progress and diagnostics to standard
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
+mod backup;
 mod lint;
 mod selftest;
 mod status;
@@ -8,7 +9,7 @@ mod upgrade;
 mod verify;
 
 pub(crate) use status::ExitCodeAsked;
-pub(crate) use upgrade::Kept;
+pub(crate) use upgrade::{Aside, Deed, Kept};
 
 use std::ffi::OsStr;
 use std::fmt::Display;

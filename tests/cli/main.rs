@@ -10,9 +10,11 @@
 )]
 
 mod adopt;
+mod backup;
 mod bad_input;
 mod config;
 mod demo;
+mod downgrade;
 mod dry_run;
 mod edited;
 mod history;
@@ -24,6 +26,8 @@ mod lint;
 #[cfg(unix)]
 mod names;
 mod rehearse;
+mod reset;
+mod restore;
 mod satisfied;
 mod seed;
 mod sql;

@@ -6,6 +6,8 @@
 )]
 
 mod atomic;
+#[cfg(unix)]
+mod backup;
 #[cfg(target_os = "linux")]
 mod damage;
 #[cfg(target_os = "linux")]
