@@ -34,6 +34,7 @@ mod adopt;
 mod create;
 mod database;
 mod document;
+pub mod edit;
 mod embed;
 mod evidence;
 mod executor;
@@ -45,6 +46,7 @@ mod plan;
 mod planned;
 mod replay;
 mod selftest;
+mod shape;
 mod verify;
 
 pub use adopt::At;
@@ -65,6 +67,7 @@ pub use member::{Home, Member};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+pub use shape::{Shape, Way, WayError};
 pub use verify::Verification;
 
 /// The README's Rust runs as a test.

@@ -1,12 +1,14 @@
 //! The only place that prints: results to standard output, progress and diagnostics to standard
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
+mod document;
 mod lint;
 mod selftest;
 mod status;
 mod upgrade;
 mod verify;
 
+pub(crate) use document::Written;
 pub(crate) use status::ExitCodeAsked;
 pub(crate) use upgrade::Kept;
 
