@@ -15,6 +15,7 @@ mod config;
 mod demo;
 mod dry_run;
 mod edited;
+mod from_db;
 mod history;
 mod init;
 mod json;
