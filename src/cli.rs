@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tatmig::fleet::{DEFAULT_JOBS, Selection};
 use tatmig::edit::{Bump, Planned};
+use tatmig::fleet::{DEFAULT_JOBS, Selection};
 use tatmig::{Layout, Links, Pattern, Scope, SqliteVersion};
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.

@@ -23,7 +23,9 @@ pub(super) fn replace(path: &Path, read: &Text, text: &str) -> anyhow::Result<()
     }
     let unchanged = || -> anyhow::Result<()> {
         if std::fs::read(&target).with_context(cannot)? != read.text.as_bytes() {
-            bail!("the document `{name}` was changed by somebody else meanwhile and is left as it is; run this again");
+            bail!(
+                "the document `{name}` was changed by somebody else meanwhile and is left as it is; run this again"
+            );
         }
         Ok(())
     };

@@ -58,7 +58,9 @@ pub(super) fn run(tools: Tools<'_>, arguments: &New) -> anyhow::Result<u8> {
         document::create(path, &edited)?;
     }
     let migration = read.history().find(|migration| migration.to.version() == Some(&new.to));
-    let Some(migration) = migration else { bail!("the document was written, and has no `{}`", new.to) };
+    let Some(migration) = migration else {
+        bail!("the document was written, and has no `{}`", new.to)
+    };
     let remarks = [remarks, relinked(changelog.as_ref(), &read)].concat();
     tools.report.written(&read, &Written { migration, remarks: &remarks, what: "added" });
     Ok(DONE)
@@ -124,7 +126,9 @@ fn parts_of(
     let reverse = match arguments.reverse() {
         Wanted::Yes => {
             let back = shape.way_to(&head).with_context(|| shown(file))?;
-            remarks.extend(back.remarks.into_iter().map(|remark| format!("on the way back: {remark}")));
+            remarks.extend(
+                back.remarks.into_iter().map(|remark| format!("on the way back: {remark}")),
+            );
             Some(back.sql)
         }
         Wanted::No => None,
@@ -186,10 +190,8 @@ fn prove(
 ) -> anyhow::Result<()> {
     let replay = Replay::run(read, &tools.signals.stop()).context("the new document in memory")?;
     let position = read.head_position();
-    let problems: Vec<_> = replay
-        .problems(position)
-        .filter(|problem| problem.severity == Severity::Error)
-        .collect();
+    let problems: Vec<_> =
+        replay.problems(position).filter(|problem| problem.severity == Severity::Error).collect();
     if !problems.is_empty() {
         tools.report.problems(read.source(), &problems);
         bail!(

@@ -22,7 +22,11 @@ pub(super) fn run(tools: Tools<'_>, arguments: &Schema) -> anyhow::Result<u8> {
             let scope = arguments.scope.map(Scope::from);
             let shapes = shapes(tools, &changelog, (scope, at.as_ref()))?;
             let version = at.as_ref().unwrap_or(changelog.head());
-            tools.report.schemas((&text.name, version), &shapes, arguments.format.unwrap_or_default());
+            tools.report.schemas(
+                (&text.name, version),
+                &shapes,
+                arguments.format.unwrap_or_default(),
+            );
             Ok(DONE)
         }
         act => between_markers(tools, (&text, &changelog), act),
@@ -95,13 +99,15 @@ fn between_markers(
     if !stale.is_empty() {
         let edited = edit::written(changelog.source(), &sections);
         // The schema is for readers: every migration is what it was.
-        let read = tools.changelog(&Text { name: text.name.clone(), text: edited.clone() }).map(|read| {
-            let sums = |changelog: &Changelog<'_>| {
-                let position = changelog.versions().len() - 1;
-                Scope::BOTH.map(|scope| changelog.chain_checksum(scope, position))
-            };
-            read.versions() == changelog.versions() && sums(&read) == sums(changelog)
-        })?;
+        let read = tools.changelog(&Text { name: text.name.clone(), text: edited.clone() }).map(
+            |read| {
+                let sums = |changelog: &Changelog<'_>| {
+                    let position = changelog.versions().len() - 1;
+                    Scope::BOTH.map(|scope| changelog.chain_checksum(scope, position))
+                };
+                read.versions() == changelog.versions() && sums(&read) == sums(changelog)
+            },
+        )?;
         if !read {
             bail!("with its schema the document would say something else, so it is left as it is");
         }

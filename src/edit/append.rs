@@ -81,20 +81,23 @@ pub fn append(
         found.description.as_deref() == Some(&description)
             && found.date.as_deref() == Some(new.date)
             && new.parts.iter().all(|part| {
-                found.part(part.scope).is_some_and(|written| {
-                    sql::fold(written.sql().text()) == sql::fold(&part.sql)
-                })
+                found
+                    .part(part.scope)
+                    .is_some_and(|written| sql::fold(written.sql().text()) == sql::fold(&part.sql))
             })
     });
     if !says || *read.head() != new.to {
-        return Err(EditError::Differs(format!("`{from} → {to}` would not be read as it was written")));
+        return Err(EditError::Differs(format!(
+            "`{from} → {to}` would not be read as it was written"
+        )));
     }
     Ok(edited)
 }
 
 fn not_above(changelog: &Changelog<'_>, to: &Version) -> EditError {
     let head = changelog.head().clone();
-    let next = [Bump::Patch, Bump::Minor, Bump::Major].map(|bump| format!("`{}`", bump.after(&head)));
+    let next =
+        [Bump::Patch, Bump::Minor, Bump::Major].map(|bump| format!("`{}`", bump.after(&head)));
     EditError::NotAboveHead { to: to.clone(), head, next: next.join(", ") }
 }
 
@@ -124,12 +127,19 @@ fn in_the_way(
         )
     } else if let Some(last) = last {
         (
-            format!("`{to}` is above `{last}`, which is planned and comes first ({name}:{line} and below)"),
-            format!("`--relink` puts the new migration before the plans: {}", renumbered.join(", ")),
+            format!(
+                "`{to}` is above `{last}`, which is planned and comes first ({name}:{line} and below)"
+            ),
+            format!(
+                "`--relink` puts the new migration before the plans: {}",
+                renumbered.join(", ")
+            ),
         )
     } else {
         (
-            format!("the planned migration `{first}` ({name}:{line}) starts at head as well, which is {head}"),
+            format!(
+                "the planned migration `{first}` ({name}:{line}) starts at head as well, which is {head}"
+            ),
             format!("`--relink` makes it start at `{to}`, in its heading and its tags"),
         )
     };
@@ -176,10 +186,13 @@ fn block(
 ) {
     let fence = fence_around(sql);
     let text = if sql.trim().is_empty() {
-        format!("-- the statements for {}", match scope {
-            Scope::System => "the system database",
-            Scope::User => "every user's database",
-        })
+        format!(
+            "-- the statements for {}",
+            match scope {
+                Scope::System => "the system database",
+                Scope::User => "every user's database",
+            }
+        )
     } else {
         with_line_ends(sql.trim_end(), eol)
     };

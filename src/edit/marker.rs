@@ -35,7 +35,9 @@ impl FromStr for SchemaFormat {
         match text {
             "sql" => Ok(Self::Sql),
             "mermaid" => Ok(Self::Mermaid),
-            _ => Err(format!("there is no format `{text}`; a schema is told as `sql` or `mermaid`")),
+            _ => {
+                Err(format!("there is no format `{text}`; a schema is told as `sql` or `mermaid`"))
+            }
         }
     }
 }
@@ -154,7 +156,9 @@ fn option(marker: &mut Marker, word: &str) -> Result<(), String> {
         Some(("scope", "system")) => marker.scope = Some(Scope::System),
         Some(("scope", "user")) => marker.scope = Some(Scope::User),
         Some(("scope", other)) => {
-            return Err(format!("there is no scope `{other}`; write `scope=system` or `scope=user`"));
+            return Err(format!(
+                "there is no scope `{other}`; write `scope=system` or `scope=user`"
+            ));
         }
         Some(("at", value)) => {
             let version = Version::parse(value);

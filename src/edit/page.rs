@@ -38,9 +38,7 @@ impl<'t> Page<'t> {
         (from, to): (&'p Point, &'p Point),
     ) -> impl Iterator<Item = &'p Block<'t>> {
         self.blocks.list.iter().filter(move |block| match &block.tag {
-            Tag::Migration { from: x, to: y, .. } => {
-                (x, y) == (from, to) || (x, y) == (to, from)
-            }
+            Tag::Migration { from: x, to: y, .. } => (x, y) == (from, to) || (x, y) == (to, from),
             _ => false,
         })
     }

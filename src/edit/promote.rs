@@ -40,9 +40,10 @@ pub fn promote(
         changes.push(released(&page, *heading, (source.name(), &pair))?);
     }
     let connection = Connection::open_in_memory()?;
-    let reverse = changelog.position(version).filter(|at| *at > 0).and_then(|at| {
-        changelog.step(StepId::Reverse(at - 1))
-    });
+    let reverse = changelog
+        .position(version)
+        .filter(|at| *at > 0)
+        .and_then(|at| changelog.step(StepId::Reverse(at - 1)));
     for migration in std::iter::once(migration).chain(reverse) {
         for part in Scope::BOTH.into_iter().filter_map(|scope| migration.part(scope)) {
             for mark in marks(&connection, part) {

@@ -18,8 +18,7 @@ pub(super) fn names(changelog: &Changelog<'_>, to: &Version) -> Names {
     let (mut from, mut last) = (changelog.head().clone(), to.clone());
     for planned in changelog.planned() {
         let new = if *planned > last { planned.clone() } else { Bump::Patch.after(&last) };
-        let (old_pair, new_pair) =
-            ((point(&from), point(planned)), (point(&last), point(&new)));
+        let (old_pair, new_pair) = ((point(&from), point(planned)), (point(&last), point(&new)));
         names.pairs.insert(
             (old_pair.1.clone(), old_pair.0.clone()),
             (new_pair.1.clone(), new_pair.0.clone()),

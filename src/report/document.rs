@@ -74,7 +74,8 @@ impl Report {
             SchemaForm::Mermaid => shape.mermaid(),
         };
         if self.format == Format::Json {
-            let schemas = shapes.iter().map(|(scope, shape)| json!({ "scope": scope, "text": text(shape) }));
+            let schemas =
+                shapes.iter().map(|(scope, shape)| json!({ "scope": scope, "text": text(shape) }));
             Self::json(&json!({
                 "file": name,
                 "version": version.to_string(),

@@ -14,7 +14,10 @@ pub(super) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
         let Some(object) = is.get(key).filter(|object| object.kind == expected.kind) else {
             continue;
         };
-        if expected.kind == Kind::Table && expected.sql != object.sql && !same_table(expected, object) {
+        if expected.kind == Kind::Table
+            && expected.sql != object.sql
+            && !same_table(expected, object)
+        {
             let clauses = reasons(object, expected);
             let already = |name: &str| found.iter().any(|known| known.contains(name));
             let told = already(&format!("`{}.", expected.name));
@@ -38,9 +41,7 @@ fn same_table(left: &Object, right: &Object) -> bool {
 
 /// Whether an object of one schema need not be touched to be that of the other.
 pub(super) fn same(left: &Object, right: &Object) -> bool {
-    let one = |object: &Object| {
-        Schema::from([(object.key(), std::sync::Arc::new(object.clone()))])
-    };
+    let one = |object: &Object| Schema::from([(object.key(), std::sync::Arc::new(object.clone()))]);
     left.kind == right.kind
         && (left.kind != Kind::Table || same_table(left, right))
         && effects::differences(&one(left), &one(right)).is_empty()
@@ -74,7 +75,8 @@ pub(super) fn reasons(old: &Object, new: &Object) -> Vec<String> {
     let (old, new) = (&before.constraints, &after.constraints);
     for (differs, what) in [
         (
-            (&old.primary_key, &old.primary_key_words) != (&new.primary_key, &new.primary_key_words),
+            (&old.primary_key, &old.primary_key_words)
+                != (&new.primary_key, &new.primary_key_words),
             "its primary key",
         ),
         (old.unique != new.unique, "its unique keys"),

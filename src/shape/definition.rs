@@ -59,10 +59,11 @@ pub(super) struct Constraints {
 impl PartialEq for Definition {
     fn eq(&self, other: &Self) -> bool {
         self.constraints == other.constraints
-            && self.columns.iter().map(|column| &column.rules).eq(other
+            && self
                 .columns
                 .iter()
-                .map(|column| &column.rules))
+                .map(|column| &column.rules)
+                .eq(other.columns.iter().map(|column| &column.rules))
     }
 }
 
@@ -134,8 +135,17 @@ fn items(words: &Words<'_>, inside: Range<usize>) -> Vec<Range<usize>> {
 
 /// Words at which a column's type ends.
 const BEHIND_TYPE: &[&str] = &[
-    "CONSTRAINT", "PRIMARY", "NOT", "NULL", "UNIQUE", "CHECK", "DEFAULT", "COLLATE", "REFERENCES",
-    "GENERATED", "AS",
+    "CONSTRAINT",
+    "PRIMARY",
+    "NOT",
+    "NULL",
+    "UNIQUE",
+    "CHECK",
+    "DEFAULT",
+    "COLLATE",
+    "REFERENCES",
+    "GENERATED",
+    "AS",
 ];
 
 /// One column or table constraint that is being read.
@@ -331,7 +341,8 @@ impl Item<'_, '_> {
             } else if self.is("MATCH") {
                 // SQLite reads it and does nothing about it.
                 self.next(2);
-            } else if self.is("DEFERRABLE") || self.is("NOT") && self.words.is(self.at + 1, "DEFERRABLE")
+            } else if self.is("DEFERRABLE")
+                || self.is("NOT") && self.words.is(self.at + 1, "DEFERRABLE")
             {
                 let never = self.take(&["NOT"]);
                 self.take(&["DEFERRABLE"]);
@@ -368,7 +379,10 @@ mod tests {
 
     #[test]
     fn spelling_makes_no_difference() {
-        same("CREATE TABLE t (a TEXT PRIMARY KEY)", "create table \"t\" ( A text, primary key(a asc) )");
+        same(
+            "CREATE TABLE t (a TEXT PRIMARY KEY)",
+            "create table \"t\" ( A text, primary key(a asc) )",
+        );
         same(
             "CREATE TABLE t (a INT REFERENCES p ON DELETE CASCADE ON UPDATE NO ACTION, b UNIQUE)",
             "CREATE TABLE t (a INT, b, UNIQUE (b), CONSTRAINT k FOREIGN KEY (a) REFERENCES p ON DELETE CASCADE)",
@@ -400,12 +414,17 @@ mod tests {
             different(&format!("CREATE TABLE t ({left})"), &format!("CREATE TABLE t ({right})"));
         }
         different("CREATE TABLE t (a INT) STRICT", "CREATE TABLE t (a INT)");
-        same("CREATE TABLE t (a INT) STRICT, WITHOUT ROWID", "CREATE TABLE t(a INT) without rowid,strict");
+        same(
+            "CREATE TABLE t (a INT) STRICT, WITHOUT ROWID",
+            "CREATE TABLE t(a INT) without rowid,strict",
+        );
     }
 
     #[test]
     fn a_column_keeps_its_text() {
-        let found = Definition::read("CREATE TABLE t (\n  a INT, -- one\n  \"b c\" DECIMAL(10, 2) DEFAULT (1 + 2) -- two\n)");
+        let found = Definition::read(
+            "CREATE TABLE t (\n  a INT, -- one\n  \"b c\" DECIMAL(10, 2) DEFAULT (1 + 2) -- two\n)",
+        );
         assert_eq!(found.columns[1].text, "\"b c\" DECIMAL(10, 2) DEFAULT (1 + 2)");
         assert_eq!(found.columns[1].rules.name, "b c");
         assert_eq!(found.columns[1].rules.default.as_deref(), Some("( 1 + 2 )"));

@@ -54,6 +54,8 @@ struct Generator<'s> {
     remarks: Vec<String>,
     /// What is destroyed, each in words.
     destroyed: Vec<String>,
+    /// Virtual tables that are dropped once their rows are elsewhere.
+    copied: Vec<String>,
     adds_columns: bool,
     /// Whether rows may be there that the new schema refuses.
     narrows: bool,
@@ -67,6 +69,7 @@ pub(super) fn way(before: &Schema, after: &Schema) -> Result<Way, WayError> {
         paragraphs: Vec::new(),
         remarks: Vec::new(),
         destroyed: Vec::new(),
+        copied: Vec::new(),
         adds_columns: false,
         narrows: false,
     };
@@ -102,7 +105,8 @@ impl<'s> Generator<'s> {
         let stays = |object: &Object, other: &Schema| {
             other.get(&object.key()).is_some_and(|known| known.kind == object.kind)
         };
-        let tables = |schema: &'s Schema| schema.values().filter(|object| object.kind == Kind::Table);
+        let tables =
+            |schema: &'s Schema| schema.values().filter(|object| object.kind == Kind::Table);
         let dropped: Vec<_> = tables(before).filter(|table| !stays(table, after)).collect();
         let created = in_order(tables(after).filter(|table| !stays(table, before)));
         let kept = tables(after).filter(|table| stays(table, before));
@@ -151,7 +155,8 @@ impl<'s> Generator<'s> {
                 }
                 let stays = self.after.get(key).is_some_and(|now| compare::same(object, now));
                 let on_view = views.contains(&object.table.to_ascii_lowercase());
-                if !stays || mentions(object, &disturbed) || object.kind == Kind::Trigger && on_view {
+                if !stays || mentions(object, &disturbed) || object.kind == Kind::Trigger && on_view
+                {
                     lifted.insert(key.clone());
                     if object.kind == Kind::View {
                         views.insert(object.name.to_ascii_lowercase());
@@ -226,13 +231,16 @@ impl<'s> Generator<'s> {
         let gone = before.columns.iter().filter(|c| after.column(&c.rules.name).is_none());
         let drops: Vec<String> =
             gone.map(|column| statement::first_word(&column.text).to_owned()).collect();
-        let mut statements: Vec<String> =
-            drops.iter().map(|column| format!("ALTER TABLE {table} DROP COLUMN {column};")).collect();
+        let mut statements: Vec<String> = drops
+            .iter()
+            .map(|column| format!("ALTER TABLE {table} DROP COLUMN {column};"))
+            .collect();
         for column in after.columns.iter().filter(|c| before.column(&c.rules.name).is_none()) {
             if !can_be_added(&after, &column.rules) {
                 return Ok(Change::Rebuild { old, new });
             }
-            statements.push(statement::whole(&format!("ALTER TABLE {table} ADD COLUMN {}", column.text)));
+            statements
+                .push(statement::whole(&format!("ALTER TABLE {table} ADD COLUMN {}", column.text)));
         }
         if !statements.is_empty() && self.leads(&statements, new)? {
             return Ok(Change::Alter { table: old, statements, drops });
@@ -310,7 +318,13 @@ impl<'s> Generator<'s> {
             self.before.contains_key(&key) || self.after.contains_key(&key)
         };
         let name = (1..)
-            .map(|n| if n == 1 { format!("{}_new", table.name) } else { format!("{}_new{n}", table.name) })
+            .map(|n| {
+                if n == 1 {
+                    format!("{}_new", table.name)
+                } else {
+                    format!("{}_new{n}", table.name)
+                }
+            })
             .find(|name| !taken(name))
             .unwrap_or_default();
         if written_name(table) == table.name { name } else { crate::document::sql::quote(&name) }
@@ -319,7 +333,9 @@ impl<'s> Generator<'s> {
     /// A virtual table made anew: dropped, made, and filled from a copy or from its content table.
     fn write_module(&mut self, old: &Object, new: &Object) {
         let name = written_name(old);
-        let mut lines = vec![comment(&format!("`{}` is a virtual table: it is made anew", new.name))];
+        self.copied.push(format!("`{}`", old.name));
+        let mut lines =
+            vec![comment(&format!("`{}` is a virtual table: it is made anew", new.name))];
         if content_table(new).is_some() {
             lines.push(format!("DROP TABLE IF EXISTS {name};"));
             lines.push(guarded(&new.sql));
@@ -353,7 +369,8 @@ impl<'s> Generator<'s> {
     /// A full-text index over a table that holds rows already begins empty.
     fn fill_module(&mut self, table: &Object) {
         let (module, _) = statement::module(table);
-        if is_virtual(table) && module == "fts5" && content_table(table).is_some() {
+        let has_content = content_table(table).is_some_and(|content| !content.is_empty());
+        if is_virtual(table) && module == "fts5" && has_content {
             let name = written_name(table);
             self.paragraphs.push(format!("INSERT INTO {name} ({name}) VALUES ('rebuild');"));
         }
@@ -388,12 +405,17 @@ impl<'s> Generator<'s> {
 
     fn finish(mut self) -> Way {
         let mut allows = Vec::new();
+        let mut reasons = Vec::new();
         if !self.destroyed.is_empty() {
             let what = self.destroyed.join(", ");
-            allows.push(comment(&format!(
-                "tatmig:allow destructive the new schema does without: {what}"
-            )));
+            reasons.push(format!("the new schema does without: {what}"));
             self.remarks.push(format!("this deletes {what}"));
+        }
+        if !self.copied.is_empty() {
+            reasons.push(format!("nothing is lost with the old {}", self.copied.join(", ")));
+        }
+        if !reasons.is_empty() {
+            allows.push(comment(&format!("tatmig:allow destructive {}", reasons.join("; "))));
         }
         if self.adds_columns {
             allows.push(comment(
@@ -417,7 +439,15 @@ impl<'s> Generator<'s> {
 
 /// A line of comment: whatever a name holds, it stays one.
 fn comment(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // A bracket could begin a tag.
+    let plain = |c: char| match c {
+        '[' => '(',
+        ']' => ')',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    let text: String = text.chars().map(plain).collect();
+    let text = text.replace('→', " to ").replace("->", " to ").replace("=>", " to ");
     format!("-- {}", text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 

@@ -38,7 +38,8 @@ fn entity(schema: &Schema, table: &Object, out: &mut String) {
         if column.primary_key > 0 {
             marks.push("PK");
         }
-        let refers = |key: &ForeignKey| key.columns.iter().any(|c| c.eq_ignore_ascii_case(&column.name));
+        let refers =
+            |key: &ForeignKey| key.columns.iter().any(|c| c.eq_ignore_ascii_case(&column.name));
         if table.structure.foreign_keys.iter().any(refers) {
             marks.push("FK");
         }
@@ -72,13 +73,16 @@ fn relation(schema: &Schema, (table, key): (&Object, &ForeignKey), out: &mut Str
             column.not_null || column.primary_key > 0 && definition.row_id().is_some()
         })
     });
-    let columns: BTreeSet<String> = key.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let columns: BTreeSet<String> =
+        key.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let primary: BTreeSet<String> =
         table.structure.primary_key().iter().map(|name| name.to_ascii_lowercase()).collect();
     let at_most_one = primary == columns
-        || definition.constraints.unique.iter().any(|(unique, _)| {
-            unique.iter().cloned().collect::<BTreeSet<_>>() == columns
-        })
+        || definition
+            .constraints
+            .unique
+            .iter()
+            .any(|(unique, _)| unique.iter().cloned().collect::<BTreeSet<_>>() == columns)
         || columns.len() == 1
             && unique_columns(schema, table).iter().any(|unique| columns.contains(unique));
     let parent_end = if required { "||" } else { "|o" };
@@ -99,9 +103,11 @@ fn relation(schema: &Schema, (table, key): (&Object, &ForeignKey), out: &mut Str
 /// The columns, in lower case, in which no two rows are alike, the primary key aside.
 fn unique_columns(schema: &Schema, table: &Object) -> BTreeSet<String> {
     let definition = Definition::read(&table.sql);
-    let declared = definition.constraints.unique.into_iter().filter_map(|(mut columns, _)| {
-        if columns.len() == 1 { columns.pop() } else { None }
-    });
+    let declared = definition
+        .constraints
+        .unique
+        .into_iter()
+        .filter_map(|(mut columns, _)| if columns.len() == 1 { columns.pop() } else { None });
     let indexes = schema.values().filter(|object| object.table.eq_ignore_ascii_case(&table.name));
     declared.chain(indexes.filter_map(|index| index.unique_column().map(str::to_owned))).collect()
 }
@@ -109,8 +115,23 @@ fn unique_columns(schema: &Schema, table: &Object) -> BTreeSet<String> {
 /// A table's name; in quotes where Mermaid would stumble over it.
 fn name(name: &str) -> String {
     const TAKEN: &[&str] = &[
-        "accdescr", "acctitle", "class", "classdef", "direction", "end", "erdiagram", "many", "one",
-        "only", "optionally", "style", "subgraph", "title", "to", "u", "zero",
+        "accdescr",
+        "acctitle",
+        "class",
+        "classdef",
+        "direction",
+        "end",
+        "erdiagram",
+        "many",
+        "one",
+        "only",
+        "optionally",
+        "style",
+        "subgraph",
+        "title",
+        "to",
+        "u",
+        "zero",
     ];
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

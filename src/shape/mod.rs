@@ -82,9 +82,7 @@ impl Shape {
     fn new(mut schema: Schema) -> Self {
         let shadows: BTreeSet<String> =
             schema.values().flat_map(|object| statement::shadows(object)).collect();
-        schema.retain(|key, object| {
-            object.kind == Kind::Trigger || !shadows.contains(key.name())
-        });
+        schema.retain(|key, object| object.kind == Kind::Trigger || !shadows.contains(key.name()));
         Self(schema)
     }
 

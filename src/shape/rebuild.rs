@@ -112,7 +112,8 @@ impl Rebuild<'_> {
             ));
         }
         text.statements.push(format!("DROP TABLE {name};"));
-        text.statements.push(format!("ALTER TABLE {new} RENAME TO {};", statement::written_name(self.new)));
+        text.statements
+            .push(format!("ALTER TABLE {new} RENAME TO {};", statement::written_name(self.new)));
         text
     }
 
@@ -128,14 +129,19 @@ impl Rebuild<'_> {
             return Filler { expression, is_default: true };
         }
         let of_text = is_text(&column.declared_type);
-        let expression = if after.is_unique(&column.name) && has_row_ids(self.old) {
+        let numbered = has_row_ids(self.old) && has_row_ids(self.new);
+        let expression = if after.is_unique(&column.name) && numbered {
             if of_text { "CAST(rowid AS TEXT)" } else { "rowid" }.to_owned()
         } else {
             let neutral = neutral(&column.declared_type);
             let mut candidates = vec![neutral.to_owned()];
             candidates.extend(after.constraints.checks.iter().flat_map(|check| literals(check)));
             let passes = |value: &&String| {
-                after.constraints.checks.iter().all(|check| permits(scratch, (column, check), value))
+                after
+                    .constraints
+                    .checks
+                    .iter()
+                    .all(|check| permits(scratch, (column, check), value))
             };
             candidates.iter().find(passes).cloned().unwrap_or_else(|| neutral.to_owned())
         };
@@ -199,7 +205,8 @@ fn unquoted(name: &str) -> String {
 pub(super) fn can_be_added(after: &Definition, column: &Rules) -> bool {
     let default = column.default.as_deref().filter(|default| *default != "null");
     // Brackets and CURRENT_TIMESTAMP are worked out row by row, which ADD COLUMN does not.
-    let constant = default.is_none_or(|text| !text.starts_with('(') && !text.starts_with("current_"));
+    let constant =
+        default.is_none_or(|text| !text.starts_with('(') && !text.starts_with("current_"));
     let generated = column.generated.as_ref();
     let stored = generated.is_some_and(|(_, storage)| *storage == Storage::Stored);
     let has_value = default.is_some() || !after.refuses_null(column);

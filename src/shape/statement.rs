@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::database::schema::{Kind, Object};
-use crate::document::sql;
+use crate::document::{sql, tag};
 use crate::lint::words::Words;
 
 /// Where in a `CREATE` statement the name of what it makes stands.
@@ -33,7 +33,10 @@ pub(super) fn whole(text: &str) -> String {
     let words = Words::of(text);
     let last = (0..words.len()).rev().find(|at| !words.is(*at, ";")).unwrap_or(0);
     let text = text[..words.range(last).end].trim_start();
-    let speaks = |comment: &str| comment.contains("tatmig") || comment.contains('[');
+    let speaks = |comment: &str| {
+        let is_tag = |line: &str| tag::read(line).is_some() || tag::mention(line).is_some();
+        comment.contains("tatmig") || comment.contains('[') || comment.lines().any(is_tag)
+    };
     let comments = sql::tokens(text, 0).filter(|token| token.kind == sql::Kind::Comment);
     let spoken: Vec<_> =
         comments.filter(|token| speaks(&text[token.range.clone()])).map(|t| t.range).collect();
@@ -65,7 +68,8 @@ pub(super) fn renamed(object: &Object, name: &str) -> String {
     // A column may be called by its table's name too: `CHECK (t.a > 0)`.
     let qualified = (at + 1..words.len())
         .filter(|word| words.is_name(*word, &object.name) && words.is(word + 1, "."));
-    let mut places: Vec<_> = std::iter::once(at).chain(qualified).map(|at| words.range(at)).collect();
+    let mut places: Vec<_> =
+        std::iter::once(at).chain(qualified).map(|at| words.range(at)).collect();
     places.reverse();
     for place in places {
         out.replace_range(place, name);
@@ -149,14 +153,22 @@ mod tests {
     #[test]
     fn a_statement_is_guarded_once() {
         assert_eq!(guarded("CREATE TABLE t(a)"), "CREATE TABLE IF NOT EXISTS t(a);");
-        assert_eq!(guarded("CREATE UNIQUE INDEX i ON t (a) ;"), "CREATE UNIQUE INDEX IF NOT EXISTS i ON t (a);");
-        assert_eq!(guarded("CREATE VIEW IF NOT EXISTS v AS SELECT 1"), "CREATE VIEW IF NOT EXISTS v AS SELECT 1;");
+        assert_eq!(
+            guarded("CREATE UNIQUE INDEX i ON t (a) ;"),
+            "CREATE UNIQUE INDEX IF NOT EXISTS i ON t (a);"
+        );
+        assert_eq!(
+            guarded("CREATE VIEW IF NOT EXISTS v AS SELECT 1"),
+            "CREATE VIEW IF NOT EXISTS v AS SELECT 1;"
+        );
     }
 
     #[test]
     fn what_a_comment_says_to_tatmig_is_not_taken_over() {
         assert_eq!(
-            whole("CREATE TABLE t (a, -- tatmig:allow row-loss mine\n  b, -- the second\n c) -- end"),
+            whole(
+                "CREATE TABLE t (a, -- tatmig:allow row-loss mine\n  b, -- the second\n c) -- end"
+            ),
             "CREATE TABLE t (a,  \n  b, -- the second\n c);"
         );
     }
