@@ -22,8 +22,11 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod new;
+mod promote;
 mod rehearse;
 mod satisfied;
+mod schema;
 mod seed;
 mod sql;
 mod status;
