@@ -35,6 +35,7 @@ pub mod backup;
 mod create;
 mod database;
 mod document;
+pub mod edit;
 mod embed;
 mod evidence;
 mod executor;
@@ -47,6 +48,7 @@ mod planned;
 mod replay;
 mod reset;
 mod selftest;
+mod shape;
 mod verify;
 
 pub use adopt::At;
@@ -67,6 +69,7 @@ pub use member::{Home, Member};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+pub use shape::{Shape, Way, WayError};
 pub use verify::Verification;
 
 /// The README's Rust runs as a test.

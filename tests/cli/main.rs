@@ -17,6 +17,7 @@ mod demo;
 mod downgrade;
 mod dry_run;
 mod edited;
+mod from_db;
 mod history;
 #[cfg(target_os = "linux")]
 mod index;
@@ -25,10 +26,13 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod new;
+mod promote;
 mod rehearse;
 mod reset;
 mod restore;
 mod satisfied;
+mod schema;
 mod seed;
 mod sql;
 mod status;
