@@ -12,6 +12,7 @@ use crate::database::effects::Effects;
 use crate::database::file::Patience;
 use crate::database::history::{Applied, Entry, Event, Record, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
+use crate::database::practice::Practice;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::sql;
@@ -169,6 +170,7 @@ pub struct Ready<'c, 'a> {
     replay: &'c Replay<'a>,
     target: usize,
     ending: Ending,
+    practice: Practice,
     /// Orders are made once a run for each place that databases start from.
     orders: Mutex<HashMap<(Scope, Standing), Arc<Order<'c>>>>,
 }
@@ -177,7 +179,14 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Makes a document ready up to the version at a position of the changelog.
     #[must_use]
     pub fn new(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
-        Self { changelog, replay, target, ending: Ending::Commit, orders: Mutex::default() }
+        let (ending, practice) = (Ending::Commit, Practice::default());
+        Self { changelog, replay, target, ending, practice, orders: Mutex::default() }
+    }
+
+    /// The same for an application with a practice of its own.
+    #[must_use]
+    pub fn with_practice(self, practice: Practice) -> Self {
+        Self { practice, ..self }
     }
 
     /// The same, to be rolled back after every check has passed.
@@ -244,7 +253,8 @@ impl<'c, 'a> Ready<'c, 'a> {
             steps.push(Step { script, label, entry, applied });
         }
         let effects = replay.effects(scope, standing, ids);
-        Order { scope, steps, effects, touched, renames, ending: self.ending }
+        let (ending, foreign_keys) = (self.ending, self.practice.foreign_keys);
+        Order { scope, steps, effects, touched, renames, ending, foreign_keys }
     }
 
     /// A step that only writes down where a database stands: at a position, or below the lowest
@@ -279,6 +289,11 @@ impl<'c, 'a> Ready<'c, 'a> {
     #[must_use]
     pub fn changelog(&self) -> &'c Changelog<'a> {
         self.changelog
+    }
+
+    /// The application's practice.
+    pub(crate) fn practice(&self) -> Practice {
+        self.practice
     }
 
     pub(crate) fn replay(&self) -> &'c Replay<'a> {
@@ -339,7 +354,9 @@ impl<'c, 'a> Ready<'c, 'a> {
         }
         let touched = steps.iter().flat_map(|step| step.script.touched.iter().cloned()).collect();
         let effects = Effects::default();
-        Order { scope, steps, effects, touched, renames: Vec::new(), ending: Ending::Commit }
+        let (renames, ending) = (Vec::new(), Ending::Commit);
+        let foreign_keys = self.practice.foreign_keys;
+        Order { scope, steps, effects, touched, renames, ending, foreign_keys }
     }
 
     /// Brings the database of a member to the target.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::database::file::{Patience, SqliteFile};
+use crate::database::stats::Stats;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::tag::Scope;
 use crate::executor::Failure;
@@ -66,6 +67,15 @@ impl Member {
         match &self.home {
             Home::File(path) => Ok(Box::new(SqliteFile::open(path, patience)?)),
         }
+    }
+
+    /// Counts what it holds; no byte on the disk changes.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read.
+    pub fn stats(&self, patience: &Patience) -> Result<Stats, Failure> {
+        self.read(patience, |database| database.stats())
     }
 
     /// Opens it to be read, which leaves no trace. `read` may be called twice.

@@ -2,6 +2,7 @@
 //! error means that nothing was touched.
 
 mod demo;
+mod describe;
 mod init;
 mod lint;
 mod read;
@@ -9,11 +10,13 @@ mod record;
 mod test;
 mod upgrade;
 
+pub(crate) use describe::describe;
+
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, DatabaseError, Patience, Problem, Replay, Severity};
+use tatmig::{Changelog, DatabaseError, Patience, Problem, Ready, Replay, Severity};
 
 use crate::cli::{Command, Settings};
 use crate::report::{REFUSED, Report};
@@ -80,12 +83,12 @@ impl Tools<'_> {
     fn run(self, command: Command) -> anyhow::Result<u8> {
         match command {
             Command::Upgrade(arguments) => upgrade::run(self, &arguments),
-            Command::Status { exit_code } => read::status(self, exit_code),
+            Command::Status(arguments) => read::status(self, &arguments),
             Command::History { user, system } => read::history(self, (user, system)),
             Command::Lint(arguments) => lint::run(self, &arguments),
             Command::Verify => read::verify(self),
             Command::Test => test::run(self),
-            Command::Init { users } => init::run(self, &users),
+            Command::Init { users, making } => init::run(self, &users, &making),
             Command::Stamp { version, users } => record::stamp(self, &version, &users),
             Command::Adopt { at, users } => record::adopt(self, at.as_deref(), &users),
             Command::Seed { names, users } => upgrade::seed(self, &names, &users),
@@ -146,6 +149,15 @@ impl Tools<'_> {
             .problems(changelog.head_position())
             .any(|problem| problem.severity == Severity::Error);
         (!fails).then_some(replay)
+    }
+
+    /// The document ready to be run up to a target, in the practice of the settings.
+    fn ready<'c, 'a>(
+        &self,
+        (changelog, replay): (&'c Changelog<'a>, &'c Replay<'a>),
+        target: usize,
+    ) -> Ready<'c, 'a> {
+        Ready::new(changelog, replay, target).with_practice(self.settings.practice(None))
     }
 
     fn patience(&self) -> Patience {

@@ -46,11 +46,12 @@ fn migrate(
         let statuses =
             fleet.status((changelog, Some(&replay), target), &options, &mut || bar.inc(1));
         bar.finish_and_clear();
-        let ready = Ready::new(changelog, &replay, target);
+        let ready = tools.ready((changelog, &replay), target);
         return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));
     }
-    let ready = Ready::new(changelog, &replay, target);
-    let rehearsal = Ready::rehearsal(changelog, &replay, target);
+    let ready = tools.ready((changelog, &replay), target);
+    let rehearsal =
+        Ready::rehearsal(changelog, &replay, target).with_practice(tools.settings.practice(None));
     let mut outcome = None;
     if arguments.rehearse || arguments.all_or_nothing {
         outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
@@ -122,7 +123,7 @@ pub(super) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow:
     let fleet = Fleet::discover(&tools.settings.layout, wanted, &users.selection())?;
     let target = changelog.head_position();
     let replay = tools.replay(&changelog, target)?;
-    let ready = Ready::new(&changelog, &replay, target);
+    let ready = tools.ready((&changelog, &replay), target);
     let outcome = fleet.seed(&ready, (names, &tools.options()), &mut |_, _| {});
     Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::adopt::At;
 use crate::database::file::Patience;
+use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::executor::{Failure, Ready, Status, Verdict};
@@ -179,13 +180,13 @@ impl Fleet {
     /// Checks every database. `done` is called as each one is checked.
     pub fn verify(
         &self,
-        document: (&Changelog<'_>, &Replay<'_>),
+        ready: &Ready<'_, '_>,
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Result<Verification, Failure>>> {
         let members: Vec<Member> = self.members().cloned().collect();
         let patience = &options.patience;
-        let work = |member: &Member| member.verify(document, patience);
+        let work = |member: &Member| member.verify(ready, patience);
         each(&members, options.jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
     }
 
@@ -246,6 +247,18 @@ impl Fleet {
         let outcome = Outcome { system, users };
         outcome.settle(self);
         outcome
+    }
+
+    /// Counts what every database holds. `done` is called as each one is counted.
+    pub fn stats(
+        &self,
+        options: &Options,
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<Result<Stats, Failure>>> {
+        let members: Vec<Member> = self.members().cloned().collect();
+        let patience = &options.patience;
+        let work = |member: &Member| member.stats(patience);
+        each(&members, options.jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
     }
 
     /// Reads where every database stands. `done` is called as each one is read.

@@ -13,6 +13,7 @@ mod adopt;
 mod bad_input;
 mod config;
 mod demo;
+mod describe;
 mod dry_run;
 mod edited;
 mod history;
@@ -21,10 +22,12 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod practice;
 mod rehearse;
 mod satisfied;
 mod seed;
 mod sql;
+mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]
