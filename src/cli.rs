@@ -189,9 +189,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   tatmig stamp 0.3.19 --all-users    every database is at 0.3.19 from now on
+  tatmig stamp head                  the system database has all that the document makes
   tatmig stamp baseline --user ann   the next upgrade runs the baseline for ann")]
     Stamp {
-        /// The version, or `baseline`
+        /// The version, `head` or `baseline`
         version: String,
         #[command(flatten)]
         users: Users,
@@ -358,7 +359,7 @@ impl Users {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
 pub(crate) struct Upgrade {
-    /// Go no further than this version
+    /// Go no further than this version, or `head`
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
     #[command(flatten)]

@@ -326,8 +326,8 @@ impl<'c, 'a> Ready<'c, 'a> {
     #[must_use]
     pub fn seed_member(&self, member: &Member, names: &[String], patience: &Patience) -> Verdict {
         let result = member.open(patience).and_then(|mut database| {
-            let order = self.seeds(member.scope, names);
             let state = database.state()?;
+            let order = self.seeds(member.scope, names, &state);
             if state == State::New {
                 return Err(Refusal::Empty.into());
             }
@@ -339,7 +339,20 @@ impl<'c, 'a> Ready<'c, 'a> {
         }
     }
 
-    fn seeds(&self, scope: Scope, names: &[String]) -> Order<'c> {
+    fn seeds(&self, scope: Scope, names: &[String], state: &State) -> Order<'c> {
+        let target = self.target();
+        let elsewhere = match state {
+            State::Recorded(record) if record.to == target.to_string() => String::new(),
+            State::Recorded(record) => {
+                format!(
+                    ", written for {target}, where this database is at {}; `tatmig upgrade` comes first",
+                    record.to
+                )
+            }
+            State::New | State::Unversioned => {
+                format!(", written for {target}, where this database has no version")
+            }
+        };
         let seeds = self.changelog.seeds().iter().enumerate();
         let mut steps = Vec::new();
         for name in names {
@@ -347,7 +360,7 @@ impl<'c, 'a> Ready<'c, 'a> {
                 seeds.clone().filter(|(_, seed)| seed.scope == scope && seed.name == *name);
             for (at, _) in wanted {
                 if let Some(script) = self.replay.script(scope, StepId::Seed(at)) {
-                    let label = format!("the seed `{name}`");
+                    let label = format!("the seed `{name}`{elsewhere}");
                     steps.push(Step { script, label, entry: None, applied: Vec::new() });
                 }
             }

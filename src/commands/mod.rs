@@ -126,6 +126,15 @@ impl Tools<'_> {
 
     /// The document run in memory; or [`Told`] why it cannot be run up to the target.
     fn replay<'a>(&self, changelog: &Changelog<'a>, target: usize) -> anyhow::Result<Replay<'a>> {
+        self.replay_judged(changelog, |replay| replay.problems(target).collect())
+    }
+
+    /// The document run in memory; or [`Told`] why what is asked of it cannot be done.
+    fn replay_judged<'a>(
+        &self,
+        changelog: &Changelog<'a>,
+        judge: impl FnOnce(&Replay<'a>) -> Vec<Problem>,
+    ) -> anyhow::Result<Replay<'a>> {
         let replay = match Replay::run(changelog, &self.signals.stop()) {
             Ok(replay) => replay,
             // The signal decides the exit status.
@@ -133,7 +142,7 @@ impl Tools<'_> {
             Err(error) => return Err(DatabaseError::from(error)).context("the replay in memory"),
         };
         let mut problems: Vec<Problem> = changelog.warnings().to_vec();
-        problems.extend(replay.problems(target));
+        problems.extend(judge(&replay));
         problems.sort_by_key(|problem| problem.span.start);
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             bail!(Told(self.report.refuse_document(changelog.source(), &problems)));

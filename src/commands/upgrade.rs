@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 use semver::Version;
-use tatmig::fleet::{Fleet, OnFailure, Options, Outcome};
-use tatmig::{Changelog, Failure, Ready, Refusal, Scope, Verdict};
+use tatmig::fleet::{Fleet, OnFailure, Options, Outcome, Selection};
+use tatmig::{Changelog, Failure, Problem, Ready, Refusal, Scope, Verdict};
 
 use super::{Text, Tools};
 use crate::cli::{Upgrade, Users};
@@ -120,9 +120,23 @@ pub(super) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow:
     let wanted = |scope: Scope| {
         changelog.seeds().iter().any(|seed| seed.scope == scope && names.contains(&seed.name))
     };
+    if matches!(users.selection(), Selection::Named(_)) && !wanted(Scope::User) {
+        let (noun, puts) = if names.len() == 1 { ("seed", "puts") } else { ("seeds", "put") };
+        let names = names.join("`, `");
+        bail!("the {noun} `{names}` {puts} nothing into user databases; leave `--user` out");
+    }
     let fleet = Fleet::discover(&tools.settings.layout, wanted, &users.selection())?;
     let target = changelog.head_position();
-    let replay = tools.replay(&changelog, target)?;
+    // What fails in a seed stands in the way of that seed alone.
+    let named = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
+    let named: Vec<_> =
+        named.map(|seed| seed.part.sql().span(0..seed.part.sql().text().len())).collect();
+    let is_named =
+        |problem: &Problem| named.iter().any(|block| block.contains(&problem.span.start));
+    let replay = tools.replay_judged(&changelog, |replay| {
+        let problems = replay.problems(target).zip(replay.all_problems());
+        problems.map(|(told, whole)| if is_named(&whole) { whole } else { told }).collect()
+    })?;
     let ready = tools.ready((&changelog, &replay), target);
     let outcome = fleet.seed(&ready, (names, &tools.options()), &mut |_, _| {});
     Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))
