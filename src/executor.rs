@@ -14,12 +14,12 @@ use crate::database::history::{Applied, Entry, Event, Record, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
 use crate::database::practice::Practice;
 use crate::database::{Database, DatabaseError, Look};
-use crate::document::changelog::{Changelog, StepId};
+use crate::document::changelog::{Changelog, Checksum, Migration, StepId};
 use crate::document::sql;
 use crate::document::tag::{Point, Scope};
 use crate::evidence::{self, Finding};
 use crate::member::Member;
-use crate::plan::{self, Edit, Refusal, Standing};
+use crate::plan::{self, Edit, Goal, Refusal, Standing};
 use crate::replay::Replay;
 
 /// How often a database that moved on between reading and locking is looked at again.
@@ -72,8 +72,15 @@ pub struct Passage {
 pub enum Verdict {
     /// Steps were run and committed.
     Upgraded(Passage),
+    /// Reverse blocks were run and committed.
+    Downgraded(Passage),
     /// Steps were run and checked, and then rolled back, as a rehearsal is.
     Rehearsed(Passage),
+    /// A new database was put in its place.
+    Renewed {
+        /// Where that stands.
+        at: Point,
+    },
     /// It was there already.
     Current {
         /// Where it stands.
@@ -95,6 +102,11 @@ pub enum Verdict {
     },
     /// It is above the target, and was left alone.
     Above {
+        /// Where it stands.
+        at: Point,
+    },
+    /// It is below the target of a downgrade, and was left alone.
+    Below {
         /// Where it stands.
         at: Point,
     },
@@ -124,6 +136,15 @@ impl Verdict {
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed { .. })
     }
+}
+
+/// Which way a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// By migrations.
+    Up,
+    /// By reverse blocks.
+    Down,
 }
 
 /// Where a database stands in words that programs can read.
@@ -157,6 +178,8 @@ pub struct Status {
     pub pending: Vec<Version>,
     /// The steps that lead there.
     pub steps: Vec<StepId>,
+    /// The position of the version where it stands, if it stands at one.
+    pub position: Option<usize>,
     /// What its schema tells, where it has no record.
     pub finding: Option<Finding>,
     /// Why it is in that condition, where that is a failure.
@@ -168,7 +191,7 @@ pub struct Status {
 pub struct Ready<'c, 'a> {
     changelog: &'c Changelog<'a>,
     replay: &'c Replay<'a>,
-    target: usize,
+    goal: Goal,
     ending: Ending,
     practice: Practice,
     /// Orders are made once a run for each place that databases start from.
@@ -179,8 +202,23 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Makes a document ready up to the version at a position of the changelog.
     #[must_use]
     pub fn new(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
+        Self::bound(changelog, replay, Goal::Up(target))
+    }
+
+    /// Makes a document ready to go down by its reverse blocks, to the version at a position;
+    /// without one, to nothing.
+    #[must_use]
+    pub fn down(
+        changelog: &'c Changelog<'a>,
+        replay: &'c Replay<'a>,
+        target: Option<usize>,
+    ) -> Self {
+        Self::bound(changelog, replay, Goal::Down(target))
+    }
+
+    fn bound(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, goal: Goal) -> Self {
         let (ending, practice) = (Ending::Commit, Practice::default());
-        Self { changelog, replay, target, ending, practice, orders: Mutex::default() }
+        Self { changelog, replay, goal, ending, practice, orders: Mutex::default() }
     }
 
     /// The same for an application with a practice of its own.
@@ -192,22 +230,31 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// The same, to be rolled back after every check has passed.
     #[must_use]
     pub fn rehearsal(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
-        Self { ending: Ending::Rollback, ..Self::new(changelog, replay, target) }
+        Self::new(changelog, replay, target).rolled_back()
+    }
+
+    /// The same, to be rolled back after every check has passed.
+    #[must_use]
+    pub fn rolled_back(self) -> Self {
+        Self { ending: Ending::Rollback, ..self }
     }
 
     /// What a database of a scope is asked to do from where it stands; none if nothing.
-    fn order(&self, scope: Scope, standing: Standing) -> Option<Arc<Order<'c>>> {
-        let ids = plan::steps(self.changelog, scope, (standing, self.target));
-        // A match is written down even where nothing is pending behind it.
-        let matched = matches!(standing, Standing::Matched(position) if position <= self.target);
+    fn order(&self, scope: Scope, standing: Standing) -> Result<Option<Arc<Order<'c>>>, Refusal> {
+        let ids = plan::route(self.changelog, scope, (standing, self.goal))?;
+        // A match is written down on the way up even where nothing is pending behind it.
+        let matched = matches!(
+            (standing, self.goal),
+            (Standing::Matched(position), Goal::Up(target)) if position <= target
+        );
         if ids.is_empty() && !matched {
-            return None;
+            return Ok(None);
         }
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let order = orders
             .entry((scope, standing))
             .or_insert_with(|| Arc::new(self.make_order(scope, standing, &ids)));
-        Some(order.clone())
+        Ok(Some(order.clone()))
     }
 
     fn make_order(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Order<'c> {
@@ -219,37 +266,39 @@ impl<'c, 'a> Ready<'c, 'a> {
         let mut touched = BTreeSet::new();
         let mut renames = Vec::new();
         for id in ids {
-            let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))
-            else {
-                continue;
-            };
+            let Some((from, to)) = changelog.ends(*id) else { continue };
+            // A migration without a part for the scope is taken back without a block.
+            let migration = changelog.step(*id);
+            let script = replay.script(scope, *id).unwrap_or(&NOTHING);
             touched.extend(script.touched.iter().cloned());
             renames.extend(script.deeds.renames.iter().cloned());
-            let chain = migration
-                .to
+            let chain = to
                 .version()
                 .and_then(|to| changelog.position(to))
                 .map(|position| changelog.chain_checksum(scope, position));
-            let points = || (migration.from.to_string(), migration.to.to_string());
-            let (from, to) = points();
-            let checksum = migration.checksum(scope);
-            let label = format!("the migration {migration}");
-            let checksum = Some(checksum);
-            let event = Event::Upgrade;
-            let entry = Some(Entry { event, from, to, checksum, chain, note: None });
-            let applied = if scope == Scope::System {
-                Scope::BOTH
-                    .into_iter()
-                    .filter_map(|scope| {
-                        let part = migration.part(scope).filter(|part| !part.is_empty())?;
-                        let (from, to) = points();
-                        let sql = part.sql.text().to_owned();
-                        Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
-                    })
-                    .collect()
-            } else {
-                Vec::new()
+            let points = || (from.to_string(), to.to_string());
+            let label = format!("the migration {from} → {to}");
+            let checksum =
+                Some(migration.map_or_else(|| Checksum::of(""), |step| step.checksum(scope)));
+            let event = match id {
+                StepId::Reverse(_) | StepId::Unbaseline(_) => Event::Downgrade,
+                StepId::Baseline(_) | StepId::Forward(_) | StepId::Seed(_) => Event::Upgrade,
             };
+            let applied_parts = |migration: &Migration<'_>| {
+                let kept = Scope::BOTH.into_iter().filter_map(|scope| {
+                    let part = migration.part(scope).filter(|part| !part.is_empty())?;
+                    let (from, to) = points();
+                    let sql = part.sql.text().to_owned();
+                    Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
+                });
+                kept.collect::<Vec<_>>()
+            };
+            let applied = match migration.filter(|_| scope == Scope::System) {
+                Some(migration) => applied_parts(migration),
+                None => Vec::new(),
+            };
+            let (from, to) = points();
+            let entry = Some(Entry { event, from, to, checksum, chain, note: None });
             steps.push(Step { script, label, entry, applied });
         }
         let effects = replay.effects(scope, standing, ids);
@@ -300,10 +349,32 @@ impl<'c, 'a> Ready<'c, 'a> {
         self.replay
     }
 
-    /// The version that databases are brought to.
+    /// Whether databases go up or down.
     #[must_use]
-    pub fn target(&self) -> &'c Version {
-        &self.changelog.versions()[self.target]
+    pub fn direction(&self) -> Direction {
+        match self.goal {
+            Goal::Up(_) => Direction::Up,
+            Goal::Down(_) => Direction::Down,
+        }
+    }
+
+    /// Where databases are brought.
+    #[must_use]
+    pub fn target(&self) -> Point {
+        match self.goal {
+            Goal::Up(position) | Goal::Down(Some(position)) => {
+                Point::Version(self.changelog.versions()[position].clone())
+            }
+            Goal::Down(None) => Point::Baseline,
+        }
+    }
+
+    /// Reads where the database of a member stands on the way; no byte on the disk changes.
+    #[must_use]
+    pub fn status_of(&self, member: &Member, patience: &Patience) -> Status {
+        let at = (self.changelog, Some(self.replay), self.goal);
+        let read = member.read(patience, |database| status_towards(at, member.scope, database));
+        read.unwrap_or_else(|failure| Status::failed(None, failure))
     }
 
     /// The statements of an edited migration that ran and stand in the document no more, and
@@ -406,14 +477,11 @@ impl<'c, 'a> Ready<'c, 'a> {
             let standing = standing(document, scope, (&state, &*database))?;
             let from = self.point(standing);
             *at = Some(from.clone());
-            let Some(order) = self.order(scope, standing) else {
-                return Ok(match standing {
-                    Standing::At(position) | Standing::Matched(position)
-                        if position > self.target =>
-                    {
-                        Verdict::Above { at: from }
-                    }
-                    _ => Verdict::Current { at: from },
+            let Some(order) = self.order(scope, standing)? else {
+                return Ok(match self.goal {
+                    Goal::Up(_) if from > self.target() => Verdict::Above { at: from },
+                    Goal::Down(_) if from < self.target() => Verdict::Below { at: from },
+                    Goal::Up(_) | Goal::Down(_) => Verdict::Current { at: from },
                 });
             };
             match database.apply(&order, &state) {
@@ -423,7 +491,7 @@ impl<'c, 'a> Ready<'c, 'a> {
                         .steps
                         .iter()
                         .filter_map(|step| step.entry.as_ref())
-                        .filter(|entry| entry.event == Event::Upgrade);
+                        .filter(|entry| entry.event != Event::Adopt);
                     let steps: Vec<_> =
                         entries.map(|entry| (point(&entry.from), point(&entry.to))).collect();
                     let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
@@ -432,9 +500,10 @@ impl<'c, 'a> Ready<'c, 'a> {
                         notes.insert(0, format!("adopted at {from}, whose schema it had"));
                     }
                     let passage = Passage { from, to, steps, notes, duration };
-                    return Ok(match self.ending {
-                        Ending::Commit => Verdict::Upgraded(passage),
-                        Ending::Rollback => Verdict::Rehearsed(passage),
+                    return Ok(match (self.ending, self.goal) {
+                        (Ending::Commit, Goal::Up(_)) => Verdict::Upgraded(passage),
+                        (Ending::Commit, Goal::Down(_)) => Verdict::Downgraded(passage),
+                        (Ending::Rollback, _) => Verdict::Rehearsed(passage),
                     });
                 }
                 Err(DatabaseError::Moved) if looks < LOOKS => looks += 1,
@@ -493,12 +562,24 @@ pub(crate) fn standing(
     Ok(standing)
 }
 
-/// The status of a database on the way to the version at a position.
+/// The status of a database on the way up to the version at a position.
 pub(crate) fn status(
     (changelog, replay, target): (&Changelog<'_>, Option<&Replay<'_>>, usize),
     scope: Scope,
     database: &dyn Look,
 ) -> Result<Status, DatabaseError> {
+    status_towards((changelog, replay, Goal::Up(target)), scope, database)
+}
+
+fn status_towards(
+    (changelog, replay, goal): (&Changelog<'_>, Option<&Replay<'_>>, Goal),
+    scope: Scope,
+    database: &dyn Look,
+) -> Result<Status, DatabaseError> {
+    let route = |standing| match plan::route(changelog, scope, (standing, goal)) {
+        Ok(steps) => (steps, None),
+        Err(refusal) => (Vec::new(), Some(Failure::from(refusal))),
+    };
     let state = database.state()?;
     let version = match &state {
         State::Recorded(record) => Some(record.to.clone()),
@@ -506,15 +587,16 @@ pub(crate) fn status(
     };
     if let (State::Unversioned, Some(replay)) = (&state, replay) {
         let finding = evidence::find((changelog, replay), scope, &database.schema()?);
-        let (steps, failure) = match finding.settled() {
-            Ok(position) => {
-                (plan::steps(changelog, scope, (Standing::Matched(position), target)), None)
-            }
+        let settled = finding.settled();
+        let position = settled.as_ref().ok().copied();
+        let (steps, failure) = match settled {
+            Ok(position) => route(Standing::Matched(position)),
             Err(refusal) => (Vec::new(), Some(refusal.into())),
         };
         let condition = Condition::Unversioned;
         let pending = ends(changelog, &steps);
-        return Ok(Status { condition, version, pending, steps, finding: Some(finding), failure });
+        let finding = Some(finding);
+        return Ok(Status { condition, version, pending, steps, position, finding, failure });
     }
     let standing = match standing((changelog, replay), scope, (&state, database)) {
         Ok(standing) => standing,
@@ -526,7 +608,11 @@ pub(crate) fn status(
         }
         Err(failure) => return Ok(Status::failed(version, failure)),
     };
-    let steps = plan::steps(changelog, scope, (standing, target));
+    let (steps, failure) = route(standing);
+    let position = match standing {
+        Standing::At(position) | Standing::Matched(position) => Some(position),
+        Standing::New | Standing::BelowBaseline => None,
+    };
     let condition = match standing {
         Standing::New => Condition::New,
         Standing::Matched(_) => Condition::Unversioned,
@@ -534,11 +620,11 @@ pub(crate) fn status(
         _ => Condition::Behind,
     };
     let pending = ends(changelog, &steps);
-    Ok(Status { condition, version, pending, steps, finding: None, failure: None })
+    Ok(Status { condition, version, pending, steps, position, finding: None, failure })
 }
 
 fn ends(changelog: &Changelog<'_>, steps: &[StepId]) -> Vec<Version> {
-    steps.iter().filter_map(|id| changelog.step(*id)?.to.version().cloned()).collect()
+    steps.iter().filter_map(|id| changelog.ends(*id)?.1.version().cloned()).collect()
 }
 
 impl Status {
@@ -548,8 +634,8 @@ impl Status {
             Failure::Refused(_) => Condition::Ahead,
             Failure::Database(_) | Failure::NotOpened(_) => Condition::Error,
         };
-        let (pending, steps) = (Vec::new(), Vec::new());
-        Self { condition, version, pending, steps, finding: None, failure: Some(failure) }
+        let (pending, steps, failure) = (Vec::new(), Vec::new(), Some(failure));
+        Self { condition, version, pending, steps, position: None, finding: None, failure }
     }
 }
 

@@ -31,6 +31,8 @@
 //! dependencies.
 
 mod adopt;
+#[cfg(feature = "cli")]
+pub mod backup;
 mod create;
 mod database;
 mod document;
@@ -44,6 +46,7 @@ mod member;
 mod plan;
 mod planned;
 mod replay;
+mod reset;
 mod selftest;
 mod verify;
 
@@ -60,7 +63,7 @@ pub use document::source::{Piece, Place, Source};
 pub use document::tag::{Point, Scope};
 pub use embed::UpgradeError;
 pub use evidence::Finding;
-pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
+pub use executor::{Condition, Direction, Failure, Passage, Ready, Status, Verdict};
 pub use layout::{Layout, Links, Pattern, PatternError, shown};
 pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use member::{Home, Member};

@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::database::file::{Patience, SqliteFile};
+use crate::database::copy::{self, Copied};
+use crate::database::file::{Patience, SqliteFile, side_file};
 use crate::database::stats::Stats;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::tag::Scope;
@@ -38,6 +39,29 @@ impl Home {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
+        }
+    }
+
+    /// Whether a database is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::File(path) => path.symlink_metadata().is_ok(),
+        }
+    }
+
+    /// The bytes that a copy may take.
+    pub(crate) fn size(&self) -> u64 {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        match self {
+            Self::File(path) => length(path) + length(&side_file(path, "-wal")),
+        }
+    }
+
+    /// What a copy of it is called.
+    pub(crate) fn copy_name(&self) -> OsString {
+        match self {
+            Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_owned(),
         }
     }
 
@@ -76,6 +100,41 @@ impl Member {
     /// A file that cannot be read.
     pub fn stats(&self, patience: &Patience) -> Result<Stats, Failure> {
         self.read(patience, |database| database.stats())
+    }
+
+    /// Writes a consistent copy of it to a new file, whatever other programs write meanwhile.
+    pub(crate) fn copy_to(&self, file: &Path, patience: &Patience) -> Result<Copied, Failure> {
+        self.openable()?;
+        match &self.home {
+            Home::File(path) => Ok(copy::copy(path, file, patience)?),
+        }
+    }
+
+    /// Puts what a file holds in the place of it, at once or not at all; makes it where it is
+    /// missing.
+    pub(crate) fn restore_from(&self, file: &Path, patience: &Patience) -> Result<(), Failure> {
+        self.openable()?;
+        match &self.home {
+            Home::File(path) => Ok(copy::restore(file, path, patience)?),
+        }
+    }
+
+    /// Puts a new database in the place of it, at once or not at all: `fill` is given an empty one.
+    pub(crate) fn renew<T>(
+        &self,
+        patience: &Patience,
+        fill: impl FnOnce(&mut rusqlite::Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.openable()?;
+        match &self.home {
+            Home::File(path) => {
+                let mut place = copy::Place::take(path, patience)?;
+                let mut made = place.like_it()?;
+                let value = fill(&mut made)?;
+                place.put(&made)?;
+                Ok(value)
+            }
+        }
     }
 
     /// Opens it to be read, which leaves no trace. `read` may be called twice.

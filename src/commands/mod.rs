@@ -1,8 +1,10 @@
 //! One file a verb, or a family of verbs with one permission. Each returns its exit status; an
 //! error means that nothing was touched.
 
+mod backup;
 mod demo;
 mod describe;
+mod downgrade;
 mod init;
 mod lint;
 mod read;
@@ -18,7 +20,7 @@ use anyhow::{Context, bail};
 use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
 use tatmig::{Changelog, DatabaseError, Patience, Problem, Ready, Replay, Severity};
 
-use crate::cli::{Command, Settings};
+use crate::cli::{BackupAction, Command, Settings};
 use crate::report::{REFUSED, Report};
 use crate::signals::Signals;
 
@@ -84,6 +86,14 @@ impl Tools<'_> {
         match command {
             Command::Upgrade(arguments) => upgrade::run(self, &arguments),
             Command::Status(arguments) => read::status(self, &arguments),
+            Command::Downgrade(arguments) => downgrade::run(self, &arguments),
+            Command::Backup { users, action: None } => backup::make(self, &users),
+            Command::Backup { action: Some(BackupAction::List), .. } => backup::list(self),
+            Command::Backup { action: Some(BackupAction::Prune { keep }), .. } => {
+                backup::prune(self, keep)
+            }
+            Command::Restore(arguments) => backup::restore(self, &arguments),
+            Command::Reset(arguments) => backup::reset(self, &arguments),
             Command::History { user, system } => read::history(self, (user, system)),
             Command::Lint(arguments) => lint::run(self, &arguments),
             Command::Verify => read::verify(self),
@@ -126,29 +136,35 @@ impl Tools<'_> {
 
     /// The document run in memory; or [`Told`] why it cannot be run up to the target.
     fn replay<'a>(&self, changelog: &Changelog<'a>, target: usize) -> anyhow::Result<Replay<'a>> {
-        self.replay_judged(changelog, |replay| replay.problems(target).collect())
+        let replay = self.unjudged_replay(changelog)?;
+        self.judge(changelog, replay.problems(target))?;
+        Ok(replay)
     }
 
-    /// The document run in memory; or [`Told`] why what is asked of it cannot be done.
-    fn replay_judged<'a>(
-        &self,
-        changelog: &Changelog<'a>,
-        judge: impl FnOnce(&Replay<'a>) -> Vec<Problem>,
-    ) -> anyhow::Result<Replay<'a>> {
-        let replay = match Replay::run(changelog, &self.signals.stop()) {
-            Ok(replay) => replay,
+    /// The document run in memory, whatever came of it.
+    fn unjudged_replay<'a>(&self, changelog: &Changelog<'a>) -> anyhow::Result<Replay<'a>> {
+        match Replay::run(changelog, &self.signals.stop()) {
+            Ok(replay) => Ok(replay),
             // The signal decides the exit status.
             Err(_) if self.signals.caught().is_some() => bail!(Told(REFUSED)),
-            Err(error) => return Err(DatabaseError::from(error)).context("the replay in memory"),
-        };
+            Err(error) => Err(DatabaseError::from(error)).context("the replay in memory"),
+        }
+    }
+
+    /// Tells the problems of the document; [`Told`] if one of them makes it unusable.
+    fn judge(
+        &self,
+        changelog: &Changelog<'_>,
+        found: impl Iterator<Item = Problem>,
+    ) -> anyhow::Result<()> {
         let mut problems: Vec<Problem> = changelog.warnings().to_vec();
-        problems.extend(judge(&replay));
+        problems.extend(found);
         problems.sort_by_key(|problem| problem.span.start);
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             bail!(Told(self.report.refuse_document(changelog.source(), &problems)));
         }
         self.report.problems(changelog.source(), &problems);
-        Ok(replay)
+        Ok(())
     }
 
     /// The document run in memory, for commands that can do without.

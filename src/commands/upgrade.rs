@@ -7,9 +7,9 @@ use semver::Version;
 use tatmig::fleet::{Fleet, OnFailure, Options, Outcome, Selection};
 use tatmig::{Changelog, Failure, Problem, Ready, Refusal, Scope, Verdict};
 
-use super::{Text, Tools};
+use super::{Text, Tools, backup};
 use crate::cli::{Upgrade, Users};
-use crate::report::{DONE, Kept};
+use crate::report::{Aside, DONE, Deed, Kept};
 
 pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
     let text = tools.text()?;
@@ -34,7 +34,7 @@ fn migrate(
     arguments: &Upgrade,
     (changelog, target): (&Changelog<'_>, usize),
 ) -> anyhow::Result<u8> {
-    let fleet = tools.fleet(changelog, &arguments.users.selection())?;
+    let mut fleet = tools.fleet(changelog, &arguments.users.selection())?;
     let replay = tools.replay(changelog, target)?;
     let options = Options {
         on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
@@ -56,7 +56,21 @@ fn migrate(
     if arguments.rehearse || arguments.all_or_nothing {
         outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
     }
-    let passed = outcome.as_ref().is_none_or(Outcome::is_clean);
+    let mut passed = outcome.as_ref().is_none_or(Outcome::is_clean);
+    let mut copies = None;
+    if arguments.backup && passed {
+        let statuses = fleet.standings(&ready, &options, &mut || {});
+        let concerned =
+            statuses.iter().map(|status| backup::is_concerned(status.as_ref())).collect::<Vec<_>>();
+        bar.suspend(|| {
+            copies = backup::before(tools, (&mut fleet, &concerned), ("upgrade", &options))?;
+            anyhow::Ok(())
+        })?;
+        if arguments.all_or_nothing && fleet.members().any(|member| member.refused.is_some()) {
+            outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| {}));
+            passed = false;
+        }
+    }
     if !arguments.rehearse && passed {
         bar.reset();
         outcome = Some(fleet.upgrade(&ready, &options, &mut |_, _| bar.inc(1)));
@@ -66,7 +80,8 @@ fn migrate(
     let Some(outcome) = outcome else { return Ok(DONE) };
     let kept = kept((&fleet, &outcome), (&ready, &options));
     let to = ready.target().to_string();
-    let status = tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &kept);
+    let aside = Aside { kept, copies, held: None, deed: Deed::Upgrade };
+    let status = tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &aside);
     if arguments.all_or_nothing && !passed {
         tools.report.line("nothing was committed: not every database passed the rehearsal");
     }
@@ -74,7 +89,7 @@ fn migrate(
 }
 
 /// What the system database kept of migrations that were edited since, beside what they are now.
-fn kept(
+pub(super) fn kept(
     (fleet, outcome): (&Fleet, &Outcome),
     (ready, options): (&Ready<'_, '_>, &Options),
 ) -> Kept {
@@ -128,15 +143,15 @@ pub(super) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow:
     let fleet = Fleet::discover(&tools.settings.layout, wanted, &users.selection())?;
     let target = changelog.head_position();
     // What fails in a seed stands in the way of that seed alone.
-    let named = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
-    let named: Vec<_> =
-        named.map(|seed| seed.part.sql().span(0..seed.part.sql().text().len())).collect();
-    let is_named =
-        |problem: &Problem| named.iter().any(|block| block.contains(&problem.span.start));
-    let replay = tools.replay_judged(&changelog, |replay| {
-        let problems = replay.problems(target).zip(replay.all_problems());
-        problems.map(|(told, whole)| if is_named(&whole) { whole } else { told }).collect()
-    })?;
+    let asked = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
+    let blocks: Vec<_> =
+        asked.map(|seed| seed.part.sql().span(0..seed.part.sql().text().len())).collect();
+    let is_asked =
+        |problem: &Problem| blocks.iter().any(|block| block.contains(&problem.span.start));
+    let replay = tools.unjudged_replay(&changelog)?;
+    let problems = replay.problems(target).zip(replay.all_problems());
+    let weighed = problems.map(|(told, whole)| if is_asked(&whole) { whole } else { told });
+    tools.judge(&changelog, weighed)?;
     let ready = tools.ready((&changelog, &replay), target);
     let outcome = fleet.seed(&ready, (names, &tools.options()), &mut |_, _| {});
     Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))

@@ -48,25 +48,27 @@ impl Patience {
 
 /// An open database file.
 pub(crate) struct SqliteFile {
-    connection: Connection,
+    pub(super) connection: Connection,
     guard: Guard,
     path: PathBuf,
-    patience: Patience,
+    pub(super) patience: Patience,
     /// Whether a WAL stood beside the file before it was opened.
     found_wal: bool,
 }
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     Read,
     Write,
+    /// To be overwritten as a whole: what is cut off may go.
+    Replace,
 }
 
 /// What the first bytes of a file tell.
-struct Header {
-    size: u64,
-    wal: bool,
+pub(super) struct Header {
+    pub(super) size: u64,
+    pub(super) wal: bool,
 }
 
 impl SqliteFile {
@@ -164,18 +166,23 @@ impl SqliteFile {
         Ok(Self { connection, guard, path: path.to_owned(), patience: patience.clone(), found_wal })
     }
 
-    /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
-    /// another program left is not moved into the main file when this connection closes.
-    fn keep_main_file(&self) -> Result<(), DatabaseError> {
-        self.connection.execute_batch("PRAGMA cache_spill = OFF")?;
+    /// Leaves a WAL that was found as it is when this connection closes.
+    pub(super) fn keep_wal(&self) -> Result<(), DatabaseError> {
         if self.found_wal {
             self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         Ok(())
     }
 
+    /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
+    /// another program left is not moved into the main file when this connection closes.
+    fn keep_main_file(&self) -> Result<(), DatabaseError> {
+        self.connection.execute_batch("PRAGMA cache_spill = OFF")?;
+        self.keep_wal()
+    }
+
     /// Adds to a busy error who is in the way.
-    fn named(&self, error: DatabaseError) -> DatabaseError {
+    pub(super) fn named(&self, error: DatabaseError) -> DatabaseError {
         match error {
             DatabaseError::Busy { .. } if self.patience.stopped() => DatabaseError::Interrupted,
             DatabaseError::Busy { holder: None } => {
@@ -247,7 +254,10 @@ pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Waits for a lock in small steps, so that an interrupt ends the waiting.
-fn wait_when_busy(connection: &mut Connection, patience: Patience) -> rusqlite::Result<()> {
+pub(super) fn wait_when_busy(
+    connection: &mut Connection,
+    patience: Patience,
+) -> rusqlite::Result<()> {
     let mut since = Instant::now();
     connection.busy_handler(Some(move |tries: i32| {
         if tries == 0 {
@@ -266,11 +276,11 @@ fn wait_when_busy(connection: &mut Connection, patience: Patience) -> rusqlite::
 
 /// Looks at a file before SQLite does. The file is closed again before SQLite opens it: closing
 /// it later would drop SQLite's locks.
-fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
+pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     const SIZE: usize = 100;
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
-        _ if access == Access::Write => {
+        _ if access != Access::Read => {
             DatabaseError::Io { what: "the file cannot be written".to_owned(), source }
         }
         _ => DatabaseError::Io { what: "the file cannot be read".to_owned(), source },
@@ -283,7 +293,8 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     let size = metadata.len();
     if size == 0 {
         // A WAL is only ever written beside a database that has pages; SQLite would delete it.
-        if std::fs::metadata(side_file(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        let replaced = access == Access::Replace;
+        if !replaced && std::fs::metadata(side_file(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
             return not(
                 "the file is empty, and a WAL with data stands beside it; restore it from a backup",
             );
@@ -293,7 +304,7 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     let mut header = [0; SIZE];
     let mut read = 0;
     let mut file =
-        OpenOptions::new().read(true).write(access == Access::Write).open(path).map_err(io)?;
+        OpenOptions::new().read(true).write(access != Access::Read).open(path).map_err(io)?;
     while read < SIZE {
         match file.read(&mut header[read..]).map_err(io)? {
             0 => break,
@@ -323,7 +334,7 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     // In this order: another program may be committing, and the file has its whole length by the
     // time the journal is gone.
     let length = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());
-    if counts && size < told && !journalled() && length() < told {
+    if access != Access::Replace && counts && size < told && !journalled() && length() < told {
         return Err(DatabaseError::NotADatabase {
             reason: format!(
                 "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"
@@ -341,7 +352,7 @@ pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// A path that SQLite cannot take for a URI or a special name: `file:x` is a file's name here.
-fn plain_name(path: &Path) -> PathBuf {
+pub(super) fn plain_name(path: &Path) -> PathBuf {
     if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
 }
 

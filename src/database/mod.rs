@@ -3,12 +3,13 @@
 //! database reached in one request over a network fits the same boundary.
 
 pub(crate) mod apply;
+pub(crate) mod copy;
 pub(crate) mod effects;
 pub(crate) mod file;
 pub(crate) mod foreign_keys;
 pub(crate) mod guard;
 pub(crate) mod history;
-mod locks;
+pub(crate) mod locks;
 pub(crate) mod order;
 pub(crate) mod practice;
 pub(crate) mod schema;
@@ -131,6 +132,20 @@ pub enum DatabaseError {
     Busy {
         /// The process that held the lock, where the system tells.
         holder: Option<String>,
+    },
+    /// Another process has the file open, whether or not it holds a lock.
+    #[error("{by} has it open; end that first")]
+    InUse {
+        /// The process.
+        by: String,
+    },
+    /// The pages of a copy do not hang together.
+    #[error(
+        "the copy is not whole, because the database is not: {found}; restore it from an older backup"
+    )]
+    Damaged {
+        /// What SQLite's check found.
+        found: String,
     },
     /// tatmig was told to stop.
     #[error("interrupted")]

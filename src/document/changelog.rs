@@ -29,6 +29,12 @@ impl Checksum {
     }
 }
 
+impl From<[u8; 32]> for Checksum {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -299,6 +305,26 @@ impl<'a> Changelog<'a> {
             StepId::Unbaseline(at) => self.unbaselines.get(&at),
             StepId::Seed(_) => None,
         }
+    }
+
+    /// Where a step starts and ends, which a step down does whether or not its block is there;
+    /// none of a seed, which is no migration.
+    #[must_use]
+    pub fn ends(&self, id: StepId) -> Option<(Point, Point)> {
+        let up = |migration: &Migration<'_>| (migration.from.clone(), migration.to.clone());
+        let down = |migration: &Migration<'_>| (migration.to.clone(), migration.from.clone());
+        match id {
+            StepId::Baseline(at) => self.baselines.get(at).map(up),
+            StepId::Forward(at) => self.chain.get(at).map(up),
+            StepId::Reverse(at) => self.chain.get(at).map(down),
+            StepId::Unbaseline(at) => self.baselines.get(at).map(down),
+            StepId::Seed(_) => None,
+        }
+    }
+
+    /// The position of the version at which the n-th baseline stands.
+    pub(crate) fn baseline_position(&self, at: usize) -> Option<usize> {
+        self.baselines.get(at)?.to.version().and_then(|version| self.position(version))
     }
 
     /// The migration from one point to another, in either direction.

@@ -2,7 +2,7 @@
 //! and one name for each.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::path::Path;
 
@@ -39,7 +39,7 @@ impl Listing {
             let file = entry.file_name();
             let Some(user) = layout.pattern.user(&file) else { continue };
             let path = layout.beside_users(&file);
-            if path == layout.system_db || is_side_file(&path) || file == ".tatmig-index" {
+            if path == layout.system_db || is_side_file(&path) || is_own(&file) {
                 continue;
             }
             if user.is_empty() {
@@ -162,6 +162,11 @@ fn identity(metadata: &Metadata) -> Option<Identity> {
 #[cfg(not(unix))]
 fn identity(_metadata: &Metadata) -> Option<Identity> {
     None
+}
+
+/// Whether a file is tatmig's own: the index, or a database that a restore is about to put there.
+fn is_own(file: &OsStr) -> bool {
+    file.as_encoded_bytes().starts_with(b".tatmig-")
 }
 
 fn has_journal(path: &Path) -> bool {

@@ -15,7 +15,7 @@ use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::executor::{Failure, Ready, Status, Verdict};
-use crate::layout::{Layout, Pattern};
+use crate::layout::{Layout, Pattern, PatternError};
 use crate::member::Member;
 use crate::replay::Replay;
 use crate::verify::Verification;
@@ -70,6 +70,9 @@ pub enum FleetError {
         /// A hint at who is there.
         near: String,
     },
+    /// A user's name that no file can have.
+    #[error(transparent)]
+    Name(#[from] PatternError),
     /// Users were named, and the document has nothing for them.
     #[error("the document has no user block, so there are no user databases to name")]
     NoUserBlocks,
@@ -126,6 +129,27 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// Where the databases of the system and of some users are, or would be if they were there.
+    ///
+    /// # Errors
+    ///
+    /// A missing users directory, or a name that no file can have.
+    pub fn places(
+        layout: &Layout,
+        wanted: &[(Scope, OsString)],
+    ) -> Result<Vec<Member>, FleetError> {
+        let has_users = wanted.iter().any(|(scope, _)| *scope == Scope::User);
+        let found = if has_users { Listing::read(layout)?.members } else { Vec::new() };
+        let place = |(scope, name): &(Scope, OsString)| match scope {
+            Scope::System => Ok(layout.system()),
+            Scope::User => match found.iter().find(|member| member.name == *name) {
+                Some(member) => Ok(member.clone()),
+                None => Ok(layout.user(name)?),
+            },
+        };
+        wanted.iter().map(place).collect()
+    }
+
     /// Every database, the system database first.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.system.iter().chain(&self.users)
@@ -177,6 +201,29 @@ impl Fleet {
         self.run((&work, options), done)
     }
 
+    /// Brings the users down to the target, and then the system database; it stays where it is
+    /// unless every user got there, so that it is never below one of them.
+    pub fn downgrade(
+        &self,
+        ready: &Ready<'_, '_>,
+        options: &Options,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Outcome {
+        let patience = &options.patience;
+        let work = |member: &Member| ready.upgrade_member(member, patience);
+        let users = self.work_users((&work, options), &AtomicBool::new(false), done);
+        let stays = |verdict: &Verdict| verdict.is_failure() || matches!(verdict, Verdict::Skipped);
+        let held = users.iter().any(stays) || patience.stopped();
+        let system = self.system.as_ref().map(|member| {
+            let verdict = if held { Verdict::Skipped } else { work(member) };
+            done(member, &verdict);
+            verdict
+        });
+        let outcome = Outcome { system, users };
+        outcome.settle(self);
+        outcome
+    }
+
     /// Checks every database. `done` is called as each one is checked.
     pub fn verify(
         &self,
@@ -198,6 +245,17 @@ impl Fleet {
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let work = |member: &Member| ready.seed_member(member, names, &options.patience);
+        self.run((&work, options), done)
+    }
+
+    /// Puts new databases in the place of the system database, then of the users.
+    pub fn reset(
+        &self,
+        ready: &Ready<'_, '_>,
+        options: &Options,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Outcome {
+        let work = |member: &Member| ready.reset_member(member, &options.patience);
         self.run((&work, options), done)
     }
 
@@ -225,6 +283,19 @@ impl Fleet {
             verdict
         });
         let halted = AtomicBool::new(system.as_ref().is_some_and(Verdict::is_failure));
+        let users = self.work_users((work, options), &halted, done);
+        let outcome = Outcome { system, users };
+        outcome.settle(self);
+        outcome
+    }
+
+    /// Works through the users: the canaries, then the others, until it is halted.
+    fn work_users(
+        &self,
+        (work, options): (&Work<'_, Verdict>, &Options),
+        halted: &AtomicBool,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Vec<Verdict> {
         let stop = || halted.load(Ordering::Relaxed) || options.patience.stopped();
         let work = |member: &Member| {
             let verdict = work(member);
@@ -244,9 +315,21 @@ impl Fleet {
                 halted.store(true, Ordering::Relaxed);
             }
         }
-        let outcome = Outcome { system, users };
-        outcome.settle(self);
-        outcome
+        users
+    }
+
+    /// Reads where every database stands on the way that a document is ready for. `done` is
+    /// called as each one is read.
+    pub fn standings(
+        &self,
+        ready: &Ready<'_, '_>,
+        options: &Options,
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<Status>> {
+        let members: Vec<Member> = self.members().cloned().collect();
+        let patience = &options.patience;
+        let work = |member: &Member| ready.status_of(member, patience);
+        each(&members, options.jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
     }
 
     /// Counts what every database holds. `done` is called as each one is counted.
@@ -300,7 +383,11 @@ impl Outcome {
         let committed = |verdict: &Verdict| {
             matches!(
                 verdict,
-                Verdict::Upgraded(_) | Verdict::Seeded { .. } | Verdict::Recorded { .. }
+                Verdict::Upgraded(_)
+                    | Verdict::Downgraded(_)
+                    | Verdict::Renewed { .. }
+                    | Verdict::Seeded { .. }
+                    | Verdict::Recorded { .. }
             )
         };
         let directories = [

@@ -25,14 +25,17 @@ pub fn workers(jobs: usize) -> usize {
 }
 
 /// What is done to a member, on any thread.
-pub(super) type Work<'w, T> = dyn Fn(&Member) -> T + Sync + 'w;
+pub(super) type Work<'w, T> = WorkOn<'w, Member, T>;
+
+/// What is done to anything else.
+pub(crate) type WorkOn<'w, M, T> = dyn Fn(&M) -> T + Sync + 'w;
 
 /// Works through members on some threads. `done` is called on the calling thread as each one
 /// ends; a member that was not begun, because `stop` said so before, has no value.
-pub(crate) fn each<T: Send>(
-    members: &[Member],
+pub(crate) fn each<M: Sync, T: Send>(
+    members: &[M],
     jobs: usize,
-    (work, stop): (&Work<'_, T>, &(dyn Fn() -> bool + Sync)),
+    (work, stop): (&WorkOn<'_, M, T>, &(dyn Fn() -> bool + Sync)),
     done: &mut dyn FnMut(usize, &T),
 ) -> Vec<Option<T>> {
     let mut results: Vec<Option<T>> = members.iter().map(|_| None).collect();

@@ -1,6 +1,7 @@
 //! The only place that prints: results to standard output, progress and diagnostics to standard
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
+mod backup;
 mod lint;
 mod selftest;
 mod stats;
@@ -10,7 +11,7 @@ mod verify;
 
 pub(crate) use stats::Holdings;
 pub(crate) use status::ExitCodeAsked;
-pub(crate) use upgrade::Kept;
+pub(crate) use upgrade::{Aside, Deed, Kept};
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
