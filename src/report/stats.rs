@@ -2,6 +2,7 @@
 //! all users together.
 
 use serde_json::{Value, json};
+use tatmig::backup::bytes;
 use tatmig::fleet::Fleet;
 use tatmig::{Failure, Scope, Stats, shown};
 
@@ -102,7 +103,7 @@ fn rows(count: u64) -> String {
     format!("{count} {}", if count == 1 { "row" } else { "rows" })
 }
 
-/// `36.0 KiB in 9 pages, 2 of them free (8.0 KiB), and a WAL of 4.0 KiB`.
+/// `36.8 kB in 9 pages, 2 of them free (8.1 kB), and a WAL of 4.1 kB`.
 fn sizes(stats: &Stats) -> String {
     let plural = if stats.pages == 1 { "" } else { "s" };
     let free = match stats.free_pages {
@@ -114,36 +115,4 @@ fn sizes(stats: &Stats) -> String {
         wal => format!(", and a WAL of {}", bytes(wal)),
     };
     format!("{} in {} page{plural}{free}{wal}", bytes(stats.file_bytes), stats.pages)
-}
-
-/// A length as people read it.
-#[allow(clippy::cast_precision_loss)] // one decimal is shown
-fn bytes(length: u64) -> String {
-    const UNITS: &[&str] = &["KiB", "MiB", "GiB", "TiB"];
-    if length < 1024 {
-        return format!("{length} B");
-    }
-    let mut value = length as f64 / 1024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().unwrap_or(&"");
-    for larger in units {
-        if value < 1024.0 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, larger);
-    }
-    format!("{value:.1} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn lengths_are_told_in_the_largest_unit_that_fits() {
-        let told = [0, 1023, 1024, 1536, 1 << 20, 5 << 30, 3 << 40, 2048 << 40].map(bytes);
-        let expected =
-            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB", "3.0 TiB", "2048.0 TiB"];
-        assert_eq!(told, expected);
-    }
 }

@@ -20,10 +20,10 @@ system  1.2.0     current
 ann     1.2.0     current
 bob     1.2.0     current
 
-system: 20.0 KiB in 5 pages
+system: 20.4 kB in 5 pages
   accounts  0 rows
 
-2 users: 32.0 KiB in 8 pages
+2 users: 32.7 kB in 8 pages
   notes  3 rows
 
 "#]]);
@@ -35,7 +35,7 @@ fn each_is_listed_where_more_is_asked_for() {
     fleet
         .run_without_a_trace(["status", "--stats", "-v"])
         .status(0)
-        .stdout_contains("  ann: 2 rows, 16.0 KiB in 4 pages\n  bob: 1 row, 16.0 KiB in 4 pages\n");
+        .stdout_contains("  ann: 2 rows, 16.3 kB in 4 pages\n  bob: 1 row, 16.3 kB in 4 pages\n");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn one_database_can_be_asked_for() {
 MIGRATIONS.md: head is 1.2.0
 ann  1.2.0     current
 
-ann: 16.0 KiB in 4 pages
+ann: 16.3 kB in 4 pages
   notes  2 rows
 
 "#]]);
@@ -54,7 +54,7 @@ ann: 16.0 KiB in 4 pages
 MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 
-system: 20.0 KiB in 5 pages
+system: 20.4 kB in 5 pages
   accounts  0 rows
 
 "#]]);
@@ -108,7 +108,7 @@ fn one_that_cannot_be_counted_is_named_and_hides_no_other() {
     fleet
         .run_without_a_trace(["status", "--stats"])
         .status(1)
-        .stdout_contains("\n2 of 3 users: 32.0 KiB in 8 pages\n  notes  3 rows\n")
+        .stdout_contains("\n2 of 3 users: 32.7 kB in 8 pages\n  notes  3 rows\n")
         .stderr_contains("`bad` could not be counted: this is not a SQLite database");
     let json = fleet.run_without_a_trace(["status", "--stats", "--json"]).status(1).json();
     let bad = &json["stats"]["databases"][2];
