@@ -10,8 +10,9 @@ use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tatmig::edit::{Bump, Planned};
 use tatmig::fleet::{DEFAULT_JOBS, Selection};
-use tatmig::{ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, SqliteVersion};
+use tatmig::{ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, Scope, SqliteVersion};
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.
 #[derive(Debug, Parser)]
@@ -277,6 +278,36 @@ Examples:
 
 Every row of them goes. What is there now is copied first unless `--no-backup`; see `restore`.")]
     Reset(Reset),
+    /// Put the next migration into the document: its section, its tags, today's date
+    #[command(after_help = "\
+Examples:
+  tatmig new --minor -m \"Notes can be pinned\"
+  tatmig new 1.2.0 -m \"Accounts know their language\" --scope system
+  tatmig new --patch -m \"What the application does by now\" --from-db ann_longterm.db --reverse
+  tatmig new 0.3.21 -m \"A fix\" --relink       in front of the planned migrations
+
+With --from-db the SQL is the difference between the document's schema at head and that database's,
+which is only read. It is run in memory first: what is written leads to exactly that schema.")]
+    New(New),
+    /// Release the next planned migration: its `(Planned)` goes, its SQL is uncommented
+    #[command(after_help = "\
+Examples:
+  tatmig promote 0.3.21          the planned migration to 0.3.21 is released")]
+    Promote {
+        /// The version that it leads to
+        version: String,
+    },
+    /// Print the schema that the document describes, as SQL or as a Mermaid diagram
+    #[command(after_help = "\
+Examples:
+  tatmig schema --scope user                   as SQL, at head
+  tatmig schema --at 0.3.19 --format mermaid   a diagram of each scope
+  tatmig schema --write                        between the markers of the document
+  tatmig schema --check                        exit status 1 if what stands there is stale
+
+The markers are `<!-- tatmig:schema:start -->` and `<!-- tatmig:schema:end -->`, each on a line of
+its own; the first may say `format=sql` or `format=mermaid`, `scope=user`, `at=1.2.0`.")]
+    Schema(Schema),
     /// Make a small fleet with data in it, upgrade it, and leave it there to be played with
     #[command(after_help = "\
 Examples:
@@ -357,6 +388,138 @@ pub(crate) enum Journal {
     Delete,
     /// A write-ahead log
     Wal,
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // flags, as typed
+pub(crate) struct New {
+    /// The version that it leads to [default: the next patch]
+    #[arg(value_name = "VERSION")]
+    version: Option<String>,
+    /// What it is for
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) message: String,
+    /// The next patch version
+    #[arg(long, group = "bump", conflicts_with = "version")]
+    patch: bool,
+    /// The next minor version
+    #[arg(long, group = "bump", conflicts_with = "version")]
+    minor: bool,
+    /// The next major version
+    #[arg(long, group = "bump", conflicts_with = "version")]
+    major: bool,
+    /// The databases that it is for [default: those that the document has]
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<ScopeName>,
+    /// Write the SQL that leads to this database's schema
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_db: Option<PathBuf>,
+    /// Write the reverse block too
+    #[arg(long)]
+    reverse: bool,
+    /// Put it before the planned migrations, and give these other versions where need be
+    #[arg(long)]
+    relink: bool,
+}
+
+/// What version was asked for.
+pub(crate) enum Asked<'v> {
+    Named(&'v str),
+    Next(Bump),
+    /// Nothing was said.
+    Any,
+}
+
+/// Whether something is to be written that need not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Yes,
+    No,
+}
+
+impl New {
+    pub(crate) fn version(&self) -> Asked<'_> {
+        match (&self.version, self.patch, self.minor, self.major) {
+            (Some(version), ..) => Asked::Named(version),
+            (None, true, ..) => Asked::Next(Bump::Patch),
+            (None, _, true, _) => Asked::Next(Bump::Minor),
+            (None, _, _, true) => Asked::Next(Bump::Major),
+            (None, ..) => Asked::Any,
+        }
+    }
+
+    pub(crate) fn reverse(&self) -> Wanted {
+        if self.reverse { Wanted::Yes } else { Wanted::No }
+    }
+
+    pub(crate) fn planned(&self) -> Planned {
+        if self.relink { Planned::Relink } else { Planned::Keep }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// At this version [default: head]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) at: Option<String>,
+    /// Of these databases [default: those that the document has]
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<ScopeName>,
+    /// How it is told [default: sql]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SchemaForm>,
+    /// Bring what stands between the markers of the document up to date
+    #[arg(long, conflicts_with_all = ["at", "scope", "format"])]
+    write: bool,
+    /// Exit with 1 if what stands between the markers is stale
+    #[arg(long, conflicts_with_all = ["at", "scope", "format", "write"])]
+    check: bool,
+}
+
+/// What becomes of a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SchemaAct {
+    Print,
+    Write,
+    Check,
+}
+
+impl Schema {
+    pub(crate) fn act(&self) -> SchemaAct {
+        match (self.write, self.check) {
+            (true, _) => SchemaAct::Write,
+            (_, true) => SchemaAct::Check,
+            _ => SchemaAct::Print,
+        }
+    }
+}
+
+/// How a schema is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaForm {
+    /// The statements that make it
+    #[default]
+    Sql,
+    /// An entity relationship diagram; of two scopes, markdown with one diagram each
+    Mermaid,
+}
+
+/// A scope, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScopeName {
+    /// The system database
+    System,
+    /// Every user's database
+    User,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::System => Self::System,
+            ScopeName::User => Self::User,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -36,6 +36,7 @@ pub mod backup;
 mod create;
 mod database;
 mod document;
+pub mod edit;
 mod embed;
 mod evidence;
 mod executor;
@@ -48,6 +49,7 @@ mod planned;
 mod replay;
 mod reset;
 mod selftest;
+mod shape;
 mod verify;
 
 pub use adopt::At;
@@ -70,6 +72,7 @@ pub use member::{Home, Member};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+pub use shape::{Shape, Way, WayError};
 pub use verify::Verification;
 
 /// The README's Rust runs as a test.

@@ -4,11 +4,15 @@
 mod backup;
 mod demo;
 mod describe;
+mod document;
 mod downgrade;
 mod init;
 mod lint;
+mod new;
+mod promote;
 mod read;
 mod record;
+mod schema;
 mod test;
 mod upgrade;
 
@@ -102,6 +106,9 @@ impl Tools<'_> {
             Command::Stamp { version, users } => record::stamp(self, &version, &users),
             Command::Adopt { at, users } => record::adopt(self, at.as_deref(), &users),
             Command::Seed { names, users } => upgrade::seed(self, &names, &users),
+            Command::New(arguments) => new::run(self, &arguments),
+            Command::Promote { version } => promote::run(self, &version),
+            Command::Schema(arguments) => schema::run(self, &arguments),
             Command::Demo { dir } => demo::run(self, dir.as_deref()),
         }
     }

@@ -2,6 +2,7 @@
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
 mod backup;
+mod document;
 mod lint;
 mod selftest;
 mod stats;
@@ -9,6 +10,7 @@ mod status;
 mod upgrade;
 mod verify;
 
+pub(crate) use document::Written;
 pub(crate) use stats::Holdings;
 pub(crate) use status::ExitCodeAsked;
 pub(crate) use upgrade::{Aside, Deed, Kept};

@@ -16,6 +16,7 @@ mod demo;
 mod describe;
 mod dry_run;
 mod edited;
+mod from_db;
 mod history;
 mod init;
 mod json;
