@@ -1,6 +1,7 @@
 //! EdgeSoul, whose own script knew three words: make the database, back it up, reset it. Here they
 //! are, with what it promised of its database: WAL, foreign keys, and rows that outlive a restart.
 
+use crate::life::Application;
 use crate::support::{Database, Fleet};
 use crate::{application, application_of, current, newest_backup, refuses};
 
@@ -205,4 +206,20 @@ fn a_place_that_is_not_there_is_told_before_anything_is_made() {
         .status(2)
         .stderr_contains("there is no directory `data` to make `data/edgesoul.db` in");
     fleet.run_without_a_trace(["upgrade"]).status(2).stderr_contains("`tatmig init` makes one");
+}
+
+#[test]
+fn its_whole_life() {
+    Application {
+        name: "edgesoul",
+        directory: "data",
+        users: &[],
+        databases: &["data/edgesoul.db"],
+        seeds: &["persistence"],
+        versions: &["1.0.0", "1.1.0", "1.2.0"],
+        counted: ("emotional_patterns", 2),
+        extended: "memories",
+        revision: &[],
+    }
+    .live();
 }

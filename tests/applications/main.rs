@@ -7,6 +7,7 @@
 )]
 
 mod edgesoul;
+mod life;
 mod reddit_agent;
 #[allow(dead_code, reason = "each of the binaries uses its own part")]
 #[path = "../support/mod.rs"]

@@ -1,6 +1,7 @@
 //! The Reddit agent: its page's whole procedure for testing migrations, its three scripts of rows,
 //! and the constraints and cascades that it tells of each table.
 
+use crate::life::Application;
 use crate::support::{Database, Fleet};
 use crate::{application, application_of, current, refuses};
 
@@ -252,4 +253,20 @@ fn a_migration_that_was_released_is_not_edited() {
     fleet.run(["upgrade"]).status(1).stderr_contains("0.2.0 → 0.3.0");
     let fleet = fleet.document(text);
     fleet.run_without_a_trace(["status"]).status(0);
+}
+
+#[test]
+fn its_whole_life() {
+    Application {
+        name: "reddit-agent",
+        directory: "data",
+        users: &[],
+        databases: &["data/reddit_agent.db"],
+        seeds: &["admin", "default-config", "demo"],
+        versions: &["0.1.0", "0.2.0", "0.3.0"],
+        counted: ("belief_nodes", 8),
+        extended: "personas",
+        revision: &[],
+    }
+    .live();
 }

@@ -1,6 +1,7 @@
 //! Synth Mind, which was migrated with Alembic: every command that its page shows, by the words
 //! that tatmig has for it.
 
+use crate::life::Application;
 use crate::support::{Database, Fleet};
 use crate::{application, application_of, current};
 
@@ -166,4 +167,20 @@ fn a_migration_that_meets_bad_rows_leaves_the_memory_as_it_was() {
     fleet.run(["upgrade"]).status(1).stderr_contains("UNIQUE constraint failed");
     assert_eq!(database(&fleet).dump(), before);
     assert_remembers(&fleet);
+}
+
+#[test]
+fn its_whole_life() {
+    Application {
+        name: "synth-mind",
+        directory: "state",
+        users: &[],
+        databases: &["state/memory.db"],
+        seeds: &["first-day"],
+        versions: &["1.0.0", "1.1.0", "1.2.0"],
+        counted: ("turns", 2),
+        extended: "turns",
+        revision: &[],
+    }
+    .live();
 }

@@ -2,6 +2,7 @@
 //! the house, all of them brought along together.
 
 use crate::application;
+use crate::life::Application;
 use crate::support::{Database, Fleet};
 
 const PEOPLE: [&str; 3] = ["ada", "grace", "the children"];
@@ -275,4 +276,20 @@ fn the_system_comes_first_and_one_persons_trouble_is_nobody_elses() {
         .status(0)
         .stdout("system: already at 0.3.20\n3 users: 1 upgraded to 0.3.20, 2 already there\n");
     assert_remembers(&fleet, "grace");
+}
+
+#[test]
+fn its_whole_life() {
+    Application {
+        name: "tatlock",
+        directory: "longterm",
+        users: &["ada", "grace"],
+        databases: &["system.db", "longterm/ada_longterm.db", "longterm/grace_longterm.db"],
+        seeds: &["installation", "first-talk"],
+        versions: &["0.3.19", "0.3.20"],
+        counted: ("topics", 1),
+        extended: "topics",
+        revision: &["--scope", "user", "--relink"],
+    }
+    .live();
 }
