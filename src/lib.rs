@@ -31,7 +31,6 @@
 //! dependencies.
 
 mod adopt;
-#[cfg(feature = "cli")]
 pub mod backup;
 mod create;
 mod database;

@@ -5,14 +5,16 @@
 mod manifest;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::database::copy::digest;
 use crate::database::{DatabaseError, locks};
+use crate::document::tag::Scope;
 use crate::executor::Failure;
 use crate::fleet::{Options, each};
 use crate::layout::shown;
@@ -34,6 +36,8 @@ pub struct Backup {
     pub dir: PathBuf,
     /// What it holds.
     pub manifest: Manifest,
+    /// Where in the manifest whose copy is.
+    index: OnceLock<HashMap<(Scope, OsString), usize>>,
 }
 
 /// What came of making a backup.
@@ -281,7 +285,7 @@ impl Store {
         if let Some(copy) = manifest.databases.iter().find(|copy| !plain(&copy.file)) {
             return Err(wrong(format!("`{}` is no name of a file in it", shown(&copy.file))));
         }
-        Ok(Backup { id, dir, manifest })
+        Ok(Backup { id, dir, manifest, index: OnceLock::new() })
     }
 
     /// The backup of a name; `latest` is the last one.
@@ -414,7 +418,13 @@ impl Partial {
             let path = dir.join(format!("{PARTIAL}{time}-{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => {
-                    let lock = File::open(&path).ok().filter(|lock| lock.try_lock().is_ok());
+                    let lock = File::open(&path).ok();
+                    let locked = lock.as_ref().map(File::try_lock);
+                    // Whoever clears up may have come in between.
+                    let taken = matches!(locked, Some(Err(TryLockError::WouldBlock)));
+                    if (taken || !path.exists()) && number < 1000 {
+                        continue;
+                    }
                     return Ok(Self { path, lock });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 1000 => {}
@@ -450,7 +460,7 @@ impl Partial {
                     self.lock = None;
                     self.path = PathBuf::new();
                     sync(dir).map_err(BackupError::io("cannot be synced", dir))?;
-                    return Ok(Backup { id, dir: named, manifest });
+                    return Ok(Backup { id, dir: named, manifest, index: OnceLock::new() });
                 }
             }
         }
@@ -479,8 +489,12 @@ impl Backup {
     /// The copy of a member's database.
     #[must_use]
     pub fn copy_of(&self, member: &Member) -> Option<&Saved> {
-        let fits = |copy: &&Saved| copy.scope == member.scope && copy.user == member.name;
-        self.manifest.databases.iter().find(fits)
+        let copies = &self.manifest.databases;
+        let index = self.index.get_or_init(|| {
+            let all = copies.iter().enumerate();
+            all.map(|(at, copy)| ((copy.scope, copy.user.clone()), at)).collect()
+        });
+        copies.get(*index.get(&(member.scope, member.name.clone()))?)
     }
 
     /// Checks that copies are what the manifest says, byte for byte.
@@ -539,7 +553,14 @@ impl Backup {
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Result<Saved, Failure>>> {
+        let files: Vec<&Path> = members.iter().filter_map(|member| member.home.file()).collect();
+        let users = locks::users(&files);
+        let users: HashMap<&Path, String> =
+            files.iter().zip(users).filter_map(|(file, user)| Some((*file, user?))).collect();
         let work = |member: &Member| {
+            if let Some(by) = member.home.file().and_then(|file| users.get(file)) {
+                return Err(DatabaseError::InUse { by: by.clone() }.into());
+            }
             let none =
                 || Failure::NotOpened(format!("the backup `{}` holds no copy of it", self.id));
             let copy = self.copy_of(member).ok_or_else(none)?;

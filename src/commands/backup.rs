@@ -10,7 +10,7 @@ use tatmig::{Changelog, Failure, Member, Scope, Status};
 
 use super::{Text, Tools};
 use crate::cli::{self, Users};
-use crate::report::{Aside, Deed, Report};
+use crate::report::{Aside, Deed, FAILED, Report};
 
 fn store(tools: Tools<'_>) -> Store {
     Store::new(tools.settings.backups_dir.clone())
@@ -23,15 +23,20 @@ pub(super) fn make(tools: Tools<'_>, users: &Users) -> anyhow::Result<u8> {
     let changelog =
         text.as_ref().and_then(|text| Changelog::parse_named(&text.name, &text.text).ok());
     let layout = &tools.settings.layout;
+    let selection = users.selection();
+    let system_is_there = layout.system().home.is_there();
     let has = |scope| match (&changelog, scope) {
-        (Some(changelog), scope) => changelog.has(scope),
-        (None, Scope::System) => layout.system().home.is_there(),
+        (changelog, Scope::System) => {
+            changelog.as_ref().is_none_or(|changelog| changelog.has(Scope::System))
+                && (system_is_there || selection == Selection::None)
+        }
+        (Some(changelog), Scope::User) => changelog.has(Scope::User),
         (None, Scope::User) => true,
     };
     if changelog.is_none() {
         tools.report.remark("the document cannot be used; the databases that are there are copied");
     }
-    let fleet = Fleet::discover(layout, has, &users.selection())?;
+    let fleet = Fleet::discover(layout, has, &selection)?;
     let members: Vec<&Member> = fleet.members().collect();
     if members.is_empty() {
         bail!("there is nothing to copy; `--all-users` or `--user NAME` names user databases");
@@ -40,7 +45,16 @@ pub(super) fn make(tools: Tools<'_>, users: &Users) -> anyhow::Result<u8> {
     let options = tools.options();
     let made = store(tools).make((&members, "backup"), &options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
-    Ok(tools.report.backed_up(&fleet, &made))
+    let status = tools.report.backed_up(&fleet, &made);
+    let misses_system = changelog.as_ref().is_some_and(|changelog| changelog.has(Scope::System));
+    if misses_system && !system_is_there {
+        let path = layout.system().home.shown();
+        tools
+            .report
+            .error(format!("there is no system database at `{path}`, so it was not copied"));
+        return Ok(FAILED);
+    }
+    Ok(status)
 }
 
 pub(super) fn list(tools: Tools<'_>) -> anyhow::Result<u8> {

@@ -87,11 +87,12 @@ pub(super) fn run(tools: Tools<'_>, arguments: &cli::Downgrade) -> anyhow::Resul
             statuses.iter().map(|status| backup::is_concerned(status.as_ref())).collect::<Vec<_>>();
         copies = backup::before(tools, (&mut fleet, &concerned), ("downgrade", &options))?;
     }
-    let ready = if arguments.rehearse { ready.rolled_back() } else { ready };
+    let trial = Ready::down(&changelog, &replay, target).rolled_back();
+    let ready = if arguments.rehearse { &trial } else { &ready };
     let bar = tools.report.progress(fleet.members().count());
-    let outcome = fleet.downgrade(&ready, &options, &mut |_, _| bar.inc(1));
+    let outcome = fleet.downgrade((ready, &trial), &options, &mut |_, _| bar.inc(1));
     bar.finish_and_clear();
-    let kept = kept((&fleet, &outcome), (&ready, &options));
+    let kept = kept((&fleet, &outcome), (ready, &options));
     let aside = Aside { kept, copies, held: left_out, deed: Deed::Downgrade };
     let to = ready.target().to_string();
     Ok(tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &aside))

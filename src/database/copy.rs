@@ -2,7 +2,7 @@
 //! file, and a file's content into the place of a live one, in one transaction of that one.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,9 +69,8 @@ fn pages_of(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
         .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
         .map_err(|error| unwritable(to, error))?;
     // Nobody else knows the new file, and it counts for nothing until it is whole and synced.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_like(source.path(), to).map_err(|error| unwritable(to, error))?;
     let mut target = Connection::open_with_flags(plain_name(to), flags)?;
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     // One reader's transaction around all of it: else every commit of a writer would begin the
@@ -85,6 +84,24 @@ fn pages_of(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
         .and_then(|()| pages(&source.connection, &mut target, &source.patience).map_err(named));
     let _ = source.connection.execute_batch("ROLLBACK");
     result
+}
+
+/// Makes an empty file that is open to nobody to whom another one is not.
+#[cfg(unix)]
+fn make_like(like: &Path, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+
+    let metadata = std::fs::metadata(like)?;
+    let permissions = std::fs::Permissions::from_mode(metadata.mode() & 0o777);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Only the administrator may give files away, and only he would need to.
+    let _ = fchown(&file, Some(metadata.uid()), Some(metadata.gid()));
+    file.set_permissions(permissions)
+}
+
+#[cfg(not(unix))]
+fn make_like(_like: &Path, path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(path).map(drop)
 }
 
 /// Moves pages until all are there.
@@ -173,9 +190,6 @@ pub(crate) struct Place {
 impl Place {
     /// Takes a database for itself, or tells who uses it.
     pub(crate) fn take(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        if let Some(by) = locks::users(&[path]).into_iter().flatten().next() {
-            return Err(DatabaseError::InUse { by });
-        }
         let header = inspect(path, Access::Replace).map_err(|error| match error {
             DatabaseError::NotADatabase { reason } => DatabaseError::NotADatabase {
                 reason: format!(
@@ -184,10 +198,7 @@ impl Place {
             },
             error => error,
         })?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(plain_name(path), flags)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
-        wait_when_busy(&mut connection, patience.clone())?;
+        let connection = connect(path, patience)?;
         // In this order. Exclusive before the first look: in WAL mode that fails where anybody
         // else is connected, even idly. `writable_schema` makes SQLite open what is damaged, which
         // is what most needs to be replaced.
@@ -228,9 +239,12 @@ impl Place {
             self.journal_mode("DELETE")?;
         }
         let result = pages(source, &mut self.connection, &self.patience);
-        if leaves_wal {
-            let back = self.journal_mode("WAL");
-            return result.and(back).map_err(|error| self.named(error));
+        if leaves_wal && result.is_err() {
+            let _ = self.journal_mode("WAL");
+        } else if leaves_wal {
+            // A connection keeps the encoding that it first saw, and this one saw another.
+            self.connection = connect(&self.path, &self.patience)?;
+            self.journal_mode("WAL")?;
         }
         result.map_err(|error| self.named(error))
     }
@@ -249,6 +263,14 @@ impl Place {
             error => error,
         }
     }
+}
+
+fn connect(path: &Path, patience: &Patience) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(plain_name(path), flags)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+    wait_when_busy(&mut connection, patience.clone())?;
+    Ok(connection)
 }
 
 fn page_size(connection: &Connection) -> rusqlite::Result<i64> {

@@ -166,6 +166,10 @@ impl SqliteFile {
         Ok(Self { connection, guard, path: path.to_owned(), patience: patience.clone(), found_wal })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Leaves a WAL that was found as it is when this connection closes.
     pub(super) fn keep_wal(&self) -> Result<(), DatabaseError> {
         if self.found_wal {

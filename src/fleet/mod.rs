@@ -4,7 +4,8 @@
 mod listing;
 mod pool;
 
-use std::ffi::OsString;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,10 +141,12 @@ impl Fleet {
     ) -> Result<Vec<Member>, FleetError> {
         let has_users = wanted.iter().any(|(scope, _)| *scope == Scope::User);
         let found = if has_users { Listing::read(layout)?.members } else { Vec::new() };
+        let found: HashMap<&OsStr, &Member> =
+            found.iter().map(|member| (member.name.as_os_str(), member)).collect();
         let place = |(scope, name): &(Scope, OsString)| match scope {
             Scope::System => Ok(layout.system()),
-            Scope::User => match found.iter().find(|member| member.name == *name) {
-                Some(member) => Ok(member.clone()),
+            Scope::User => match found.get(name.as_os_str()) {
+                Some(member) => Ok(Member::clone(member)),
                 None => Ok(layout.user(name)?),
             },
         };
@@ -201,16 +204,22 @@ impl Fleet {
         self.run((&work, options), done)
     }
 
-    /// Brings the users down to the target, and then the system database; it stays where it is
-    /// unless every user got there, so that it is never below one of them.
+    /// Brings the users down to the target, and then the system database. It stays where it is
+    /// unless every user got there, so that it is never below one of them; and no user is touched
+    /// where its own way down fails in a `trial`, which is `ready` rolled back.
     pub fn downgrade(
         &self,
-        ready: &Ready<'_, '_>,
+        (ready, trial): (&Ready<'_, '_>, &Ready<'_, '_>),
         options: &Options,
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let patience = &options.patience;
         let work = |member: &Member| ready.upgrade_member(member, patience);
+        let tried = self.system.as_ref().map(|member| trial.upgrade_member(member, patience));
+        if let Some(verdict) = tried.filter(Verdict::is_failure) {
+            let users = self.users.iter().map(|_| Verdict::Skipped).collect();
+            return Outcome { system: Some(verdict), users };
+        }
         let users = self.work_users((&work, options), &AtomicBool::new(false), done);
         let stays = |verdict: &Verdict| verdict.is_failure() || matches!(verdict, Verdict::Skipped);
         let held = users.iter().any(stays) || patience.stopped();

@@ -42,7 +42,7 @@ impl Report {
         match &made.backup {
             Some(backup) => {
                 self.line(copied(backup));
-                self.line(format!("`tatmig restore {}` puts them back", backup.id));
+                self.line(format!("`tatmig restore {}` puts back what it holds", backup.id));
             }
             None => self.line("no backup was made"),
         }
@@ -157,6 +157,7 @@ impl Report {
                 versions(copies),
                 match backup.manifest.reason.as_str() {
                     "backup" => "asked for".to_owned(),
+                    "upgrade" => "before an upgrade".to_owned(),
                     reason => format!("before a {reason}"),
                 }
             ));

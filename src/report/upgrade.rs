@@ -271,12 +271,12 @@ impl Report {
         match (fleet.users.is_empty(), fleet.users_found) {
             (true, Some(0)) => self.line("no user databases found"),
             (true, Some(count)) => self.line(format!(
-                "{} left alone; `--all-users` or `--user NAME` {} them",
+                "{} left alone; `--all-users` or `--user NAME` {}",
                 plural(count, "user database"),
                 match aside.deed {
-                    Deed::Upgrade => "migrates",
-                    Deed::Downgrade => "takes down",
-                    Deed::Reset => "resets",
+                    Deed::Upgrade => "migrates them",
+                    Deed::Downgrade => "takes them down",
+                    Deed::Reset => "resets them",
                 }
             )),
             _ => {}
@@ -518,10 +518,19 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
     json!({ "file": source.name(), "target": target, "databases": databases, "summary": summary })
 }
 
-/// Adds where the copies are that were made first, and why the system database was left out.
+/// Adds what only some runs have: where the copies are that were made first, and why the system
+/// database was left out.
 fn add_copies(told: &mut Value, pairs: &[(&Member, &Verdict)], aside: &Aside) {
     if let Some(held) = &aside.held {
         told["held"] = json!(held);
+    }
+    let done = match aside.deed {
+        Deed::Upgrade => "upgraded",
+        Deed::Downgrade => "downgraded",
+        Deed::Reset => "reset",
+    };
+    if told["summary"][done].is_null() {
+        told["summary"][done] = json!(0);
     }
     let Some(backup) = &aside.copies else { return };
     told["backup"] = json!({

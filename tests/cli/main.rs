@@ -10,10 +10,12 @@
 )]
 
 mod adopt;
+mod backup;
 mod bad_input;
 mod config;
 mod demo;
 mod describe;
+mod downgrade;
 mod dry_run;
 mod edited;
 mod from_db;
@@ -25,6 +27,8 @@ mod lint;
 mod names;
 mod practice;
 mod rehearse;
+mod reset;
+mod restore;
 mod satisfied;
 mod seed;
 mod sql;

@@ -6,6 +6,8 @@
 )]
 
 mod atomic;
+#[cfg(unix)]
+mod backup;
 mod guard;
 mod keys;
 mod locks;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use sha2::Digest;
 use snapbox::IntoData;
 use tempfile::TempDir;
 
@@ -220,6 +221,19 @@ impl Fleet {
         Files(files)
     }
 
+    /// Asserts that a run changes no byte of one file.
+    #[track_caller]
+    pub(crate) fn run_without_a_change_of<A: AsRef<OsStr>>(
+        &self,
+        path: &Path,
+        arguments: impl AsRef<[A]>,
+    ) -> Run<'_> {
+        let before = fs::read(path).unwrap();
+        let run = self.run(arguments);
+        assert!(fs::read(path).unwrap() == before, "{} changed", path.display());
+        run
+    }
+
     /// Asserts that a run ends with a status and that no byte of any file changed.
     #[track_caller]
     pub(crate) fn run_without_a_trace<A: AsRef<OsStr>>(
@@ -417,6 +431,16 @@ impl Database {
         all.extend(self.rows("PRAGMA user_version"));
         all
     }
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    sha2::Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// Waits until something is so.
