@@ -397,7 +397,7 @@ pub(crate) struct New {
     #[arg(value_name = "VERSION")]
     version: Option<String>,
     /// What it is for
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) message: String,
     /// The next patch version
     #[arg(long, group = "bump", conflicts_with = "version")]

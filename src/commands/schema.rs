@@ -1,7 +1,7 @@
 //! `schema`: what the document describes at a version, printed, or kept between two markers of the
 //! document.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use semver::Version;
 use tatmig::edit::{self, Marker};
 use tatmig::{Changelog, Scope, Shape};
@@ -16,7 +16,9 @@ pub(super) fn run(tools: Tools<'_>, arguments: &Schema) -> anyhow::Result<u8> {
     match arguments.act() {
         SchemaAct::Print => {
             let at = match &arguments.at {
-                Some(version) => Some(Version::parse(version)?),
+                Some(version) => Some(Version::parse(version).with_context(|| {
+                    format!("`{version}` is not a version; write three numbers")
+                })?),
                 None => None,
             };
             let scope = arguments.scope.map(Scope::from);

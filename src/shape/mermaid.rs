@@ -12,6 +12,17 @@ use crate::database::schema::{ForeignKey, Key, Kind, Object, Schema};
 pub(super) fn draw(schema: &Schema) -> String {
     let mut out = "erDiagram\n".to_owned();
     let tables = statement::in_order(schema.values().filter(|object| object.kind == Kind::Table));
+    // What stands alone is drawn aside, where no line has to lead around it.
+    let is_alone = |table: &Object| {
+        let refers = |one: &Object, other: &str| {
+            one.structure.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(other))
+        };
+        table.structure.foreign_keys.is_empty()
+            && !tables.iter().any(|other| refers(other, &table.name))
+    };
+    let (alone, mut tables): (Vec<_>, Vec<_>) =
+        tables.iter().copied().partition(|table| is_alone(table));
+    tables.extend(alone);
     for table in &tables {
         entity(schema, table, &mut out);
     }
@@ -46,13 +57,11 @@ fn entity(schema: &Schema, table: &Object, out: &mut String) {
         if unique.contains(&lower) {
             marks.push("UK");
         }
-        let word = word(&column.name);
-        let declared = match self::word(&column.declared_type) {
-            empty if column.declared_type.is_empty() => {
-                drop(empty);
-                "any".to_owned()
-            }
-            declared => declared,
+        let word = self::word(&column.name);
+        let declared = if column.declared_type.is_empty() {
+            "any".to_owned()
+        } else {
+            self::word(&column.declared_type)
         };
         let _ = write!(out, "        {declared} {word}");
         if !marks.is_empty() {
@@ -150,7 +159,9 @@ fn word(text: &str) -> String {
             _ => out.push('_'),
         }
     }
-    if out.starts_with(|c: char| c.is_ascii_alphabetic()) { out } else { format!("c_{out}") }
+    let marks = ["pk", "fk", "uk"].contains(&out.to_ascii_lowercase().as_str());
+    let plain = out.starts_with(|c: char| c.is_ascii_alphabetic()) && !marks;
+    if plain { out } else { format!("c_{out}") }
 }
 
 /// Text between double quotes.

@@ -25,11 +25,14 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod new;
 mod practice;
+mod promote;
 mod rehearse;
 mod reset;
 mod restore;
 mod satisfied;
+mod schema;
 mod seed;
 mod sql;
 mod stats;
