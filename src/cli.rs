@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use tatmig::edit::{Bump, Planned};
 use tatmig::fleet::{DEFAULT_JOBS, Selection};
-use tatmig::{Layout, Links, Pattern, Scope, SqliteVersion};
+use tatmig::{ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, Scope, SqliteVersion};
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.
 #[derive(Debug, Parser)]
@@ -33,7 +34,15 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    #[command(flatten)]
+    Work(Command),
+    #[command(flatten)]
+    Describe(Describe),
 }
 
 #[derive(Debug, Args)]
@@ -137,12 +146,10 @@ that is missing is named before anything is touched. What is changed is copied f
 Examples:
   tatmig status                  past 30 databases: counts, and those that differ from the most
   tatmig status -v               every database
-  tatmig status --exit-code      exit status 3 if anything is pending")]
-    Status {
-        /// Exit with 3 if anything is pending
-        #[arg(long)]
-        exit_code: bool,
-    },
+  tatmig status --exit-code      exit status 3 if anything is pending
+  tatmig status --stats          rows of every table and sizes, summed over the users
+  tatmig status --stats --user ann")]
+    Status(Status),
     /// List the document's migrations, or what one database went through
     #[command(after_help = "\
 Examples:
@@ -191,14 +198,17 @@ Examples:
         /// Make this user's database
         #[arg(long = "user", value_name = "NAME")]
         users: Vec<OsString>,
+        #[command(flatten)]
+        making: Making,
     },
     /// Record a version without running or looking at anything
     #[command(after_help = "\
 Examples:
   tatmig stamp 0.3.19 --all-users    every database is at 0.3.19 from now on
+  tatmig stamp head                  the system database has all that the document makes
   tatmig stamp baseline --user ann   the next upgrade runs the baseline for ann")]
     Stamp {
-        /// The version, or `baseline`
+        /// The version, `head` or `baseline`
         version: String,
         #[command(flatten)]
         users: Users,
@@ -307,6 +317,77 @@ Examples:
         /// The directory to make
         dir: Option<PathBuf>,
     },
+}
+
+/// The command line told to shells and readers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Describe {
+    /// Print a script that completes what is typed, for a shell
+    #[command(after_help = "\
+Examples:
+  tatmig completions bash > ~/.local/share/bash-completion/completions/tatmig
+  tatmig completions zsh > ~/.zfunc/_tatmig       ~/.zfunc being in fpath
+  tatmig completions fish > ~/.config/fish/completions/tatmig.fish
+  tatmig completions powershell >> $PROFILE")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page of tatmig, or of one of its commands
+    #[command(after_help = "\
+Examples:
+  tatmig man | man -l -                        read it
+  tatmig man upgrade | man -l -                read that of a command
+  tatmig man --dir ~/.local/share/man/man1     write every page there")]
+    Man {
+        /// The command [default: tatmig itself]
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
+        /// Write every page into this directory, as `tatmig.1`, `tatmig-upgrade.1` …
+        #[arg(long, value_name = "DIR", conflicts_with = "of")]
+        dir: Option<PathBuf>,
+    },
+}
+
+impl Arguments {
+    /// The definitions that all of this is made from.
+    pub(crate) fn definitions() -> clap::Command {
+        Self::command()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Exit with 3 if anything is pending
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Tell the rows of every table and the sizes, summed over the users
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// Only this user's database; may be given several times
+    #[arg(long = "user", value_name = "NAME")]
+    pub(crate) users: Vec<OsString>,
+    /// Only the system database
+    #[arg(long, conflicts_with = "users")]
+    pub(crate) system: bool,
+}
+
+/// How databases are made.
+#[derive(Debug, Args)]
+pub(crate) struct Making {
+    /// The journal mode of databases that are made [default: delete]
+    #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
+    journal_mode: Option<Journal>,
+}
+
+/// The journal modes that SQLite writes into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Journal {
+    /// A rollback journal, deleted after each commit
+    Delete,
+    /// A write-ahead log
+    Wal,
 }
 
 #[derive(Debug, Args)]
@@ -493,7 +574,7 @@ impl Users {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
 pub(crate) struct Upgrade {
-    /// Go no further than this version
+    /// Go no further than this version, or `head`
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
@@ -627,6 +708,9 @@ struct Keys {
     jobs: Option<NonZeroUsize>,
     busy_timeout: Option<f64>,
     min_sqlite: Option<String>,
+    journal_mode: Option<Journal>,
+    #[allow(clippy::struct_field_names)] // the key's own name
+    foreign_keys: Option<bool>,
     #[serde(default)]
     lint: LintKeys,
 }
@@ -667,6 +751,8 @@ pub(crate) struct Settings {
     pub(crate) jobs: usize,
     pub(crate) busy_timeout: Duration,
     min_sqlite: Option<SqliteVersion>,
+    /// As the file says; [`Settings::practice`] puts a flag over it.
+    practice: Practice,
     pub(crate) lint: LintKeys,
 }
 
@@ -711,8 +797,22 @@ impl Settings {
                 .min_sqlite
                 .map(|text| text.parse().context("`min_sqlite` in tatmig.toml"))
                 .transpose()?,
+            practice: Practice {
+                journal_mode: keys.journal_mode.map_or_else(JournalMode::default, Journal::mode),
+                foreign_keys: match keys.foreign_keys {
+                    Some(false) => ForeignKeys::Told,
+                    Some(true) | None => ForeignKeys::Held,
+                },
+            },
             lint: keys.lint,
         })
+    }
+
+    /// The practice of the fleet's application; of a command that makes databases, with its flag.
+    pub(crate) fn practice(&self, making: Option<&Making>) -> Practice {
+        let flag = making.and_then(|making| making.journal_mode);
+        let journal_mode = flag.map_or(self.practice.journal_mode, Journal::mode);
+        Practice { journal_mode, ..self.practice }
     }
 
     pub(crate) fn min_sqlite(&self, lint: &Lint) -> Option<SqliteVersion> {
@@ -725,6 +825,15 @@ impl Settings {
             Format::Text => LintFormat::Human,
             Format::Json => LintFormat::Json,
         })
+    }
+}
+
+impl Journal {
+    fn mode(self) -> JournalMode {
+        match self {
+            Self::Delete => JournalMode::Delete,
+            Self::Wal => JournalMode::Wal,
+        }
     }
 }
 

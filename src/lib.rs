@@ -56,6 +56,8 @@ pub use create::Created;
 pub use database::DatabaseError;
 pub use database::file::Patience;
 pub use database::history::{Event, Record};
+pub use database::practice::{ForeignKeys, JournalMode, Practice};
+pub use database::stats::Stats;
 pub use document::changelog::{Allowance, Changelog, Checksum, Migration, Part, Seed, StepId};
 pub use document::problem::{DocumentError, Problem, Rule, Severity, Style};
 pub use document::source::{Piece, Place, Source};

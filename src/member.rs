@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::database::copy::{self, Copied};
 use crate::database::file::{Patience, SqliteFile, side_file};
+use crate::database::stats::Stats;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::tag::Scope;
 use crate::executor::Failure;
@@ -90,6 +91,15 @@ impl Member {
         match &self.home {
             Home::File(path) => Ok(Box::new(SqliteFile::open(path, patience)?)),
         }
+    }
+
+    /// Counts what it holds; no byte on the disk changes.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read.
+    pub fn stats(&self, patience: &Patience) -> Result<Stats, Failure> {
+        self.read(patience, |database| database.stats())
     }
 
     /// Writes a consistent copy of it to a new file, whatever other programs write meanwhile.

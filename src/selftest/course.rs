@@ -13,6 +13,7 @@ use super::fill::{self, Filled, Manner};
 use crate::database::file::{STOP_CHECK_INTERVAL, harden};
 use crate::database::history::{Entry, Event};
 use crate::database::order::{Ending, Order, Step};
+use crate::database::practice::ForeignKeys;
 use crate::database::schema::Schema;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::{Changelog, StepId};
@@ -130,6 +131,7 @@ impl Document<'_, '_> {
             touched: std::collections::BTreeSet::new(),
             renames: Vec::new(),
             ending: Ending::Commit,
+            foreign_keys: ForeignKeys::Held,
         };
         for id in ids {
             let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))

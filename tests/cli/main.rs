@@ -14,6 +14,7 @@ mod backup;
 mod bad_input;
 mod config;
 mod demo;
+mod describe;
 mod downgrade;
 mod dry_run;
 mod edited;
@@ -27,6 +28,7 @@ mod lint;
 #[cfg(unix)]
 mod names;
 mod new;
+mod practice;
 mod promote;
 mod rehearse;
 mod reset;
@@ -35,6 +37,7 @@ mod satisfied;
 mod schema;
 mod seed;
 mod sql;
+mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]
