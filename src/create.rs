@@ -28,11 +28,15 @@ impl Ready<'_, '_> {
             Err(failure) => return Created::Tried(Verdict::Failed { at: None, failure }),
         }
         let verdict = self.upgrade_member(member, patience);
-        match verdict {
-            Verdict::Upgraded(_) => {}
-            // Somebody else uses it already, and would write into a file without a name.
-            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {}
-            _ => member.home.remove_empty(),
+        // Where somebody else uses it already, they would write into a file without a name.
+        let is_used = |verdict: &Verdict| {
+            matches!(
+                verdict,
+                Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
+            )
+        };
+        if !matches!(verdict, Verdict::Upgraded(_)) && !is_used(&verdict) {
+            member.home.remove_empty();
         }
         Created::Tried(verdict)
     }
