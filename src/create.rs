@@ -34,11 +34,15 @@ impl Ready<'_, '_> {
             Ok(()) => self.upgrade_member(member, patience),
             Err(error) => Verdict::from_failure(None, error.into()),
         };
-        match verdict {
-            Verdict::Upgraded(_) => {}
-            // Somebody else uses it already, and would write into a file without a name.
-            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {}
-            _ => member.home.remove_new(patience),
+        // Where somebody else uses it already, they would write into a file without a name.
+        let is_used = |verdict: &Verdict| {
+            matches!(
+                verdict,
+                Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
+            )
+        };
+        if !matches!(verdict, Verdict::Upgraded(_)) && !is_used(&verdict) {
+            member.home.remove_new(patience);
         }
         Created::Tried(verdict)
     }
