@@ -140,12 +140,10 @@ fn sql(schema: &[Option<Table>]) -> String {
 }
 
 fn document(blocks: &[(&str, &str)]) -> String {
-    blocks
-        .iter()
-        .map(|(tag, sql)| {
-            format!("```sql\n-- [user:{tag}:start]\n{sql}\n-- [user:{tag}:end]\n```\n\n")
-        })
-        .collect()
+    let fence = |(tag, sql): &(&str, &str)| {
+        format!("```sql\n-- [user:{tag}:start]\n{sql}\n-- [user:{tag}:end]\n```\n")
+    };
+    blocks.iter().map(fence).collect::<Vec<_>>().join("\n")
 }
 
 fn shape(sql: &str) -> Shape {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use semver::Version;
-use tatmig::edit::{self, Bump, EditError, NewMigration, NewPart};
+use tatmig::edit::{self, Bump, NewMigration, NewPart};
 use tatmig::{Changelog, Replay, Rule, Scope, Severity, Shape, Source, Way};
 
 use super::{Text, Told, Tools, document};
@@ -44,10 +44,7 @@ pub(super) fn run(tools: Tools<'_>, arguments: &New) -> anyhow::Result<u8> {
     };
     let today = today();
     let new = NewMigration { to, description: &arguments.message, date: &today, parts };
-    let edited = match edit::append((&source, changelog.as_ref()), &new, arguments.planned()) {
-        Ok(edited) => edited,
-        Err(error) => return Err(refused(error)),
-    };
+    let edited = edit::append((&source, changelog.as_ref()), &new, arguments.planned())?;
     let read = Changelog::parse_named(&text.name, &edited)?;
     if let Some(file) = &arguments.from_db {
         prove(tools, (&read, file), &new.parts[0])?;
@@ -68,11 +65,6 @@ pub(super) fn run(tools: Tools<'_>, arguments: &New) -> anyhow::Result<u8> {
 
 pub(super) fn today() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
-}
-
-/// An edit that the document is spared.
-pub(super) fn refused(error: EditError) -> anyhow::Error {
-    error.into()
 }
 
 fn version(asked: Asked<'_>, changelog: Option<&Changelog<'_>>) -> anyhow::Result<Version> {
@@ -229,7 +221,7 @@ fn prove(
 fn relinked(old: Option<&Changelog<'_>>, new: &Changelog<'_>) -> Vec<String> {
     let planned = |changelog: &Changelog<'_>| -> Vec<String> {
         let chain = changelog.chain()[changelog.head_position()..].iter();
-        chain.map(|migration| migration.to_string()).collect()
+        chain.map(ToString::to_string).collect()
     };
     let old = old.map(planned).unwrap_or_default();
     let pairs = old.into_iter().zip(planned(new));

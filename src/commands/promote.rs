@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use semver::Version;
 use tatmig::{Changelog, edit};
 
-use super::new::{refused, today};
+use super::new::today;
 use super::{Tools, document};
 use crate::report::{DONE, Written};
 
@@ -13,7 +13,7 @@ pub(super) fn run(tools: Tools<'_>, version: &str) -> anyhow::Result<u8> {
         .with_context(|| format!("`{version}` is not a version; write three numbers"))?;
     let text = tools.text()?;
     let changelog = tools.changelog(&text)?;
-    let edited = edit::promote(&changelog, &version, &today()).map_err(refused)?;
+    let edited = edit::promote(&changelog, &version, &today())?;
     let read = Changelog::parse_named(&text.name, &edited)?;
     tools.replay(&read, read.head_position())?;
     let migration = read.history().find(|migration| migration.to.version() == Some(&version));

@@ -1,5 +1,7 @@
 //! The next migration's section: where it stands, and what it says.
 
+use std::fmt::Write as _;
+
 use semver::Version;
 
 use super::page::Page;
@@ -167,7 +169,7 @@ fn section(
     );
     for part in &new.parts {
         if let Some(heading) = style.scope(part.scope) {
-            out.push_str(&format!("{eol}{heading}{eol}"));
+            let _ = write!(out, "{eol}{heading}{eol}");
         }
         let NewPart { scope, sql, reverse } = part;
         block(&mut out, (*scope, from, to), (sql, style.tag_arrow, eol));
@@ -196,9 +198,10 @@ fn block(
     } else {
         with_line_ends(sql.trim_end(), eol)
     };
-    out.push_str(&format!(
+    let _ = write!(
+        out,
         "{eol}{fence}sql{eol}-- [{scope}:{from}{arrow}{to}:start]{eol}{text}{eol}-- [{scope}:{from}{arrow}{to}:end]{eol}{fence}{eol}"
-    ));
+    );
 }
 
 /// A fence that no line of a text ends.
@@ -245,7 +248,7 @@ fn placed(
     }
     let rule = is_rule(before.trim_end().lines().next_back().unwrap_or(""));
     if style.rules && !rule {
-        out.push_str(&format!("---{eol}{eol}"));
+        let _ = write!(out, "---{eol}{eol}");
     }
     out.push_str(section);
     let after = &text[at..];
@@ -254,7 +257,7 @@ fn placed(
             out.push_str(eol);
         }
         if rule {
-            out.push_str(&format!("---{eol}{eol}"));
+            let _ = write!(out, "---{eol}{eol}");
         }
     }
     Change::new(at..at, out)

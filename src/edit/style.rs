@@ -93,7 +93,9 @@ impl Style {
         let marks = "#".repeat(usize::from(self.level));
         match from {
             Point::Baseline => format!("{marks} Baseline: {to}"),
-            from => format!("{marks} {}{from}{}{to}", self.prefix, self.heading_arrow),
+            Point::Version(from) => {
+                format!("{marks} {}{from}{}{to}", self.prefix, self.heading_arrow)
+            }
         }
     }
 

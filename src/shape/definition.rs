@@ -288,11 +288,11 @@ impl Item<'_, '_> {
                 }
             } else if self.is("REFERENCES") {
                 let names = column.as_ref().map(|column| vec![column.name.clone()]);
-                let key = self.foreign_key(names.unwrap_or_default());
+                let key = self.foreign_key(&names.unwrap_or_default());
                 table.foreign_keys.push(key);
             } else if self.take(&["FOREIGN", "KEY"]) {
                 let names = self.names();
-                let key = self.foreign_key(names);
+                let key = self.foreign_key(&names);
                 table.foreign_keys.push(key);
             } else if self.take(&["GENERATED", "ALWAYS"]) {
             } else if self.take(&["AS"]) {
@@ -324,7 +324,7 @@ impl Item<'_, '_> {
         self.words.folded(from..self.at)
     }
 
-    fn foreign_key(&mut self, columns: Vec<String>) -> String {
+    fn foreign_key(&mut self, columns: &[String]) -> String {
         let mut key = format!("( {} ) ", columns.join(" , "));
         self.take(&["REFERENCES"]);
         key.push_str(&self.next(1));

@@ -317,16 +317,10 @@ impl<'s> Generator<'s> {
             let key = schema::Key::new(Kind::Table, name);
             self.before.contains_key(&key) || self.after.contains_key(&key)
         };
-        let name = (1..)
-            .map(|n| {
-                if n == 1 {
-                    format!("{}_new", table.name)
-                } else {
-                    format!("{}_new{n}", table.name)
-                }
-            })
-            .find(|name| !taken(name))
-            .unwrap_or_default();
+        let mut name = format!("{}_new", table.name);
+        while taken(&name) {
+            name.push('_');
+        }
         if written_name(table) == table.name { name } else { crate::document::sql::quote(&name) }
     }
 

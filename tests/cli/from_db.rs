@@ -67,13 +67,13 @@ fn goes(before: &str, rows: &str, after: &str) -> (Fleet, String) {
         "the database was written to"
     );
     let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
-    let added = text.strip_prefix(&old).expect("all that was there stays").to_owned();
+    let added = text.strip_prefix(&old).unwrap().to_owned();
     let lint = fleet.run(["lint", "--deny", "warnings", "--allow", "broken-foreign-key"]);
     assert_eq!(lint.err(), "", "{added}");
     lint.status(0);
-    let test = fleet.run(["test"]);
-    assert_eq!(test.err(), "", "{added}");
-    test.status(0).stdout_contains("nothing lost").stdout_contains("down to 1.0.0 and up again");
+    let tested = fleet.run(["test"]);
+    assert_eq!(tested.err(), "", "{added}");
+    tested.status(0).stdout_contains("nothing lost").stdout_contains("down to 1.0.0 and up again");
     let run = fleet.run(["upgrade", "--all-users"]);
     assert_eq!(run.err(), "", "{added}");
     run.status(0);
