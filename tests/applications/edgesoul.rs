@@ -1,4 +1,4 @@
-//! EdgeSoul, whose own script knew three words: make the database, back it up, reset it. Here they
+//! `EdgeSoul`, whose own script knew three words: make the database, back it up, reset it. Here they
 //! are, with what it promised of its database: WAL, foreign keys, and rows that outlive a restart.
 
 use crate::life::Application;
