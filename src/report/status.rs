@@ -209,7 +209,7 @@ impl Report {
         let path = member.home.shown();
         match verdict {
             Some(Verdict::Upgraded(passage)) => {
-                self.line(format!("{path}: made at {}", passage.to));
+                self.line(format!("{path}: made at {}", passage.route.to));
             }
             None => self.line(format!("{path}: there already, left alone")),
             Some(_) => {}
@@ -240,7 +240,7 @@ fn condition_words(changelog: &Changelog<'_>, status: &Status) -> String {
         Condition::New => format!("new, {}", pending()),
         Condition::Current => "current".to_owned(),
         Condition::Behind => format!("behind, {}", pending()),
-        Condition::Unversioned => match &status.finding {
+        Condition::Unversioned => match status.finding.as_deref() {
             Some(Finding::Match(at)) if status.pending.is_empty() => {
                 format!("unversioned, its schema is that of {}", changelog.versions()[*at])
             }

@@ -401,9 +401,7 @@ fn words(verdict: &Verdict) -> String {
         Verdict::Current { at } => format!("already at {at}"),
         Verdict::Above { at } => format!("at {at}, above the target, left alone"),
         Verdict::Below { at } => format!("at {at}, below the target, left alone"),
-        Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {
-            "busy".to_owned()
-        }
+        verdict @ Verdict::Failed { .. } if verdict.is_busy() => "busy".to_owned(),
         Verdict::Failed { .. } => "failed".to_owned(),
         Verdict::Recorded { at, drift } if drift.is_empty() => format!("recorded at {at}"),
         Verdict::Recorded { at, drift } => {
@@ -415,10 +413,10 @@ fn words(verdict: &Verdict) -> String {
 }
 
 fn passed(passage: &Passage) -> String {
-    match &passage.from {
-        Point::Baseline => format!("made at {}", passage.to),
-        from @ Point::Version(_) if *from == passage.to => format!("at {from}"),
-        from @ Point::Version(_) => format!("{from} → {}", passage.to),
+    match &passage.route.from {
+        Point::Baseline => format!("made at {}", passage.route.to),
+        from @ Point::Version(_) if *from == passage.route.to => format!("at {from}"),
+        from @ Point::Version(_) => format!("{from} → {}", passage.route.to),
     }
 }
 
@@ -429,12 +427,6 @@ fn with_notes(text: String, notes: &[String]) -> String {
 /// `98 upgraded to 0.3.20, 1 already there, 1 failed`.
 fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String {
     let count = |test: fn(&Verdict) -> bool| users.iter().filter(|(_, v)| test(v)).count();
-    let busy = |verdict: &Verdict| {
-        matches!(
-            verdict,
-            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
-        )
-    };
     let upgraded = count(|verdict| matches!(verdict, Verdict::Upgraded(_)));
     let downgraded = count(|verdict| matches!(verdict, Verdict::Downgraded(_)));
     let renewed = count(|verdict| matches!(verdict, Verdict::Renewed { .. }));
@@ -452,8 +444,8 @@ fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String 
         (count(|verdict| matches!(verdict, Verdict::Current { .. })), "already there".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Above { .. })), "above it".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Below { .. })), "below it".to_owned()),
-        (count(tatmig::Verdict::is_failure) - count(busy), "failed".to_owned()),
-        (count(busy), "busy".to_owned()),
+        (count(tatmig::Verdict::is_failure) - count(Verdict::is_busy), "failed".to_owned()),
+        (count(Verdict::is_busy), "busy".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Skipped)), "not begun".to_owned()),
     ];
     let told: Vec<String> = words
@@ -485,9 +477,9 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
             Verdict::Upgraded(passage)
             | Verdict::Downgraded(passage)
             | Verdict::Rehearsed(passage) => {
-                entry["from"] = json!(passage.from);
-                entry["to"] = json!(passage.to);
-                entry["steps"] = passage.steps.iter().map(|(_, to)| json!(to)).collect();
+                entry["from"] = json!(passage.route.from);
+                entry["to"] = json!(passage.route.to);
+                entry["steps"] = passage.route.steps.iter().map(|(_, to)| json!(to)).collect();
                 entry["notes"] = json!(passage.notes);
                 entry["duration_ms"] = json!(passage.duration.as_millis());
             }
@@ -574,7 +566,7 @@ fn outcome(verdict: &Verdict) -> &'static str {
         Verdict::Seeded { .. } => "seeded",
         Verdict::Recorded { .. } => "recorded",
         Verdict::Current { .. } | Verdict::Above { .. } | Verdict::Below { .. } => "current",
-        Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => "busy",
+        verdict @ Verdict::Failed { .. } if verdict.is_busy() => "busy",
         Verdict::Failed { .. } => "failed",
         Verdict::Skipped => "skipped",
     }
