@@ -10,9 +10,31 @@ fn main() {
     divan::main();
 }
 
-/// A document of some migrations that add columns to a hundred tables, with the prose around
-/// them that people write.
+/// A document of some migrations that add columns to a hundred tables, which grow with it.
 fn document(migrations: usize) -> String {
+    written(migrations, |n| {
+        format!("ALTER TABLE t{} ADD COLUMN c{n} TEXT NOT NULL DEFAULT 'nothing yet';", n % 100)
+    })
+}
+
+/// A document whose migrations add and fill columns and take them away again, so that the schema
+/// stays as large as it was.
+fn turnover(migrations: usize) -> String {
+    written(migrations, |n| {
+        let (table, column) = (n / 4 % 100, n / 4);
+        match n % 4 {
+            0 => format!("ALTER TABLE t{table} ADD COLUMN c{column} TEXT;"),
+            1 => format!("UPDATE t{table} SET c{column} = 'x' WHERE c{column} IS NULL;"),
+            2 => format!("CREATE INDEX IF NOT EXISTS i{column} ON t{table} (id, c{column});"),
+            _ => format!(
+                "DROP INDEX IF EXISTS i{column};\nALTER TABLE t{table} DROP COLUMN c{column};"
+            ),
+        }
+    })
+}
+
+/// Some migrations, each with the prose around it that people write.
+fn written(migrations: usize, sql: impl Fn(usize) -> String) -> String {
     let mut text =
         "# Migrations\n\n## Baseline: 1.0.0\n\n```sql\n-- [user:baseline→1.0.0:start]\n".to_owned();
     for table in 0..100 {
@@ -21,14 +43,13 @@ fn document(migrations: usize) -> String {
     text.push_str("-- [user:baseline→1.0.0:end]\n```\n\n");
     for n in 0..migrations {
         let (from, to) = (format!("1.0.{n}"), format!("1.0.{}", n + 1));
-        let table = n % 100;
+        let sql = sql(n);
         let _ = writeln!(
             text,
             "## {from} → {to}\n\n**Date**: 2026-01-01\n**Description**: Column number {n}, for a \
              reason that somebody wrote down here so that the next one understands it\n\n\
              ```sql\n-- [user:{from}→{to}:start]\n-- One more thing to know of every row\n\
-             ALTER TABLE t{table} ADD COLUMN c{n} TEXT NOT NULL DEFAULT 'nothing yet';\n\
-             -- [user:{from}→{to}:end]\n```\n"
+             {sql}\n-- [user:{from}→{to}:end]\n```\n"
         );
     }
     text
@@ -47,6 +68,13 @@ fn parse(bencher: Bencher<'_, '_>, migrations: usize) {
 #[divan::bench(args = [10, 100, 1_000], sample_count = 10)]
 fn lint(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = document(migrations);
+    bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
+}
+
+/// The same over a schema that does not grow.
+#[divan::bench(args = [1_000, 10_000], sample_count = 5, sample_size = 1)]
+fn lint_turnover(bencher: Bencher<'_, '_>, migrations: usize) {
+    let text = turnover(migrations);
     bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
 }
 
