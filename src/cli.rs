@@ -1,16 +1,23 @@
 //! What was typed, and what it means: flags come before variables, variables before the file
 //! `tatmig.toml`, the file before the defaults. The only place that knows clap and toml.
 
+#[cfg(feature = "server")]
+mod server;
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+#[cfg(feature = "server")]
+use tatmig::Patience;
 use tatmig::fleet::{DEFAULT_JOBS, Selection};
-use tatmig::{Layout, Links, Pattern, SqliteVersion};
+use tatmig::{Layout, Links, Pattern, Shard, SqliteVersion};
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.
 #[derive(Debug, Parser)]
@@ -78,9 +85,15 @@ pub(crate) struct Global {
     /// When to use colours [default: auto]
     #[arg(long, global = true, env = "TATMIG_COLOR", value_name = "WHEN", hide_env = true)]
     color: Option<When>,
+    /// Only the users of this part of the fleet: `2/8` is the second of eight
+    #[arg(long, global = true, env = "TATMIG_SHARD", value_name = "I/N", hide_env = true)]
+    shard: Option<Shard>,
     /// Print one JSON document
     #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
     json: Option<bool>,
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    servers: server::Flags,
 }
 
 impl Global {
@@ -325,6 +338,21 @@ struct Keys {
     jobs: Option<NonZeroUsize>,
     busy_timeout: Option<f64>,
     min_sqlite: Option<String>,
+    shard: Option<String>,
+    #[cfg(feature = "server")]
+    server: Option<server::OneOrMore>,
+    #[cfg(feature = "server")]
+    admin: Option<server::OneOrMore>,
+    #[cfg(feature = "server")]
+    namespace_pattern: Option<String>,
+    #[cfg(feature = "server")]
+    system_namespace: Option<String>,
+    #[cfg(feature = "server")]
+    users_from: Option<String>,
+    #[cfg(feature = "server")]
+    users_on: Option<PathBuf>,
+    #[cfg(feature = "server")]
+    server_timeout: Option<f64>,
     #[serde(default)]
     lint: LintKeys,
 }
@@ -369,8 +397,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Puts flags and variables over the settings file and the defaults.
-    pub(crate) fn resolve(global: &Global) -> anyhow::Result<Self> {
-        let keys = Keys::load(global.config.as_deref())?;
+    #[cfg_attr(not(feature = "server"), allow(unused_mut, unused_variables))]
+    pub(crate) fn resolve(global: &Global, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
+        let (mut keys, base) = Keys::load(global.config.as_deref())?;
+        #[cfg(feature = "server")]
+        let server_keys = keys.take_servers();
         let pattern = global
             .user_pattern
             .clone()
@@ -385,7 +416,19 @@ impl Settings {
         };
         let volume = volume((global.quiet, global.verbose), (keys.quiet, keys.verbose))?;
         let json = global.json.or(keys.json).unwrap_or_default();
-        let busy_timeout = keys.busy_timeout.unwrap_or(10.0);
+        let busy_timeout = match global.busy_timeout {
+            Some(timeout) => timeout,
+            None => {
+                let seconds = keys.busy_timeout.unwrap_or(10.0);
+                Duration::try_from_secs_f64(seconds)
+                    .with_context(|| format!("`busy_timeout = {seconds}` in tatmig.toml"))?
+            }
+        };
+        #[cfg(feature = "server")]
+        let servers = {
+            let patience = Patience { busy_timeout, stop };
+            server::resolve(&global.servers, (server_keys, &base), patience)?
+        };
         Ok(Self {
             file: path(&global.file, keys.file, "MIGRATIONS.md"),
             layout: Layout {
@@ -393,16 +436,19 @@ impl Settings {
                 users_dir: path(&global.users_dir, keys.users_dir, "."),
                 pattern: pattern.parse::<Pattern>()?,
                 links,
+                shard: match (global.shard, keys.shard) {
+                    (Some(shard), _) => Some(shard),
+                    (None, Some(text)) => Some(text.parse().context("`shard` in tatmig.toml")?),
+                    (None, None) => None,
+                },
+                #[cfg(feature = "server")]
+                servers,
             },
             volume,
             color: global.color.or(keys.color).unwrap_or_default(),
             format: if json { Format::Json } else { Format::Text },
             jobs: global.jobs.or(keys.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get),
-            busy_timeout: match global.busy_timeout {
-                Some(timeout) => timeout,
-                None => Duration::try_from_secs_f64(busy_timeout)
-                    .with_context(|| format!("`busy_timeout = {busy_timeout}` in tatmig.toml"))?,
-            },
+            busy_timeout,
             min_sqlite: keys
                 .min_sqlite
                 .map(|text| text.parse().context("`min_sqlite` in tatmig.toml"))
@@ -445,12 +491,27 @@ fn volume(
 }
 
 impl Keys {
-    fn load(named: Option<&Path>) -> anyhow::Result<Self> {
+    /// What is about servers, to be resolved apart.
+    #[cfg(feature = "server")]
+    fn take_servers(&mut self) -> server::Keys {
+        server::Keys {
+            server: self.server.take(),
+            admin: self.admin.take(),
+            namespace_pattern: self.namespace_pattern.take(),
+            system_namespace: self.system_namespace.take(),
+            users_from: self.users_from.take(),
+            users_on: self.users_on.take(),
+            server_timeout: self.server_timeout.take(),
+        }
+    }
+
+    /// The keys, and the directory that their paths are relative to.
+    fn load(named: Option<&Path>) -> anyhow::Result<(Self, PathBuf)> {
         let path = named.unwrap_or(Path::new("tatmig.toml"));
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-                return Ok(Self::default());
+                return Ok(Default::default());
             }
             Err(error) => bail!("the settings file `{}` cannot be read: {error}", path.display()),
         };
@@ -464,6 +525,6 @@ impl Keys {
                 *path = PathBuf::from(".");
             }
         }
-        Ok(keys)
+        Ok((keys, base.to_owned()))
     }
 }

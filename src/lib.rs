@@ -45,6 +45,11 @@ mod plan;
 mod planned;
 mod replay;
 mod selftest;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+mod servers;
+mod shard;
 mod verify;
 
 pub use adopt::At;
@@ -52,6 +57,8 @@ pub use create::Created;
 pub use database::DatabaseError;
 pub use database::file::Patience;
 pub use database::history::{Event, Record};
+#[cfg(feature = "server")]
+pub use database::namespace::Host;
 pub use document::changelog::{Allowance, Changelog, Checksum, Migration, Part, Seed, StepId};
 pub use document::problem::{DocumentError, Problem, Rule, Severity, Style};
 pub use document::source::{Piece, Place, Source};
@@ -65,6 +72,11 @@ pub use member::{Home, Member};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+#[cfg(feature = "server")]
+pub use server::names::NameError;
+#[cfg(feature = "server")]
+pub use servers::{DEFAULT_USERS, Servers, ServersError, Spread, UsersFrom, UsersFromError};
+pub use shard::{Shard, ShardError};
 pub use verify::Verification;
 
 /// The README's Rust runs as a test.

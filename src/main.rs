@@ -16,7 +16,7 @@ use signals::Signals;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let signals = Signals::catch();
-    let settings = match Settings::resolve(&arguments.global) {
+    let settings = match Settings::resolve(&arguments.global, signals.stop()) {
         Ok(settings) => settings,
         Err(error) => return Report::unconfigured(&error, arguments.global.json()),
     };

@@ -3,8 +3,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "server")]
+use std::sync::Arc;
 
 use crate::database::file::{Patience, SqliteFile};
+#[cfg(feature = "server")]
+use crate::database::namespace::{Host, Namespace};
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::tag::Scope;
 use crate::executor::Failure;
@@ -29,6 +33,9 @@ pub struct Member {
 pub enum Home {
     /// In a file of this machine.
     File(PathBuf),
+    /// In a namespace of a libSQL server.
+    #[cfg(feature = "server")]
+    Namespace(Arc<Host>, String),
 }
 
 impl Home {
@@ -37,6 +44,8 @@ impl Home {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
+            #[cfg(feature = "server")]
+            Self::Namespace(..) => None,
         }
     }
 
@@ -45,6 +54,8 @@ impl Home {
     pub fn shown(&self) -> String {
         match self {
             Self::File(path) => shown(path.as_os_str()),
+            #[cfg(feature = "server")]
+            Self::Namespace(host, name) => format!("{name} @ {}", host.server().url()),
         }
     }
 }
@@ -65,6 +76,8 @@ impl Member {
         self.openable()?;
         match &self.home {
             Home::File(path) => Ok(Box::new(SqliteFile::open(path, patience)?)),
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => Ok(Box::new(Namespace::new(host, name, patience))),
         }
     }
 
@@ -77,6 +90,8 @@ impl Member {
         self.openable()?;
         match &self.home {
             Home::File(path) => Ok(SqliteFile::read(path, patience, |file| read(file))?),
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => Ok(read(&Namespace::new(host, name, patience))?),
         }
     }
 }

@@ -40,6 +40,10 @@ pub(super) fn run(tools: Tools<'_>, users: &[OsString]) -> anyhow::Result<u8> {
             );
         }
     }
+    #[cfg(feature = "server")]
+    if layout.servers.as_ref().is_some_and(|servers| !servers.has_admin()) {
+        bail!(tatmig::server::ServerError::NoAdmin);
+    }
     if members.is_empty() {
         tools
             .report

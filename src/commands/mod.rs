@@ -39,7 +39,10 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let tools = Tools { settings, report, signals };
-    match tools.run(command) {
+    let result = tools.run(command);
+    #[cfg(feature = "server")]
+    tools.tell_of_servers();
+    match result {
         Err(error) => error.downcast().map(|Told(status)| status),
         done => done,
     }
@@ -146,6 +149,19 @@ impl Tools<'_> {
             .problems(changelog.head_position())
             .any(|problem| problem.severity == Severity::Error);
         (!fails).then_some(replay)
+    }
+
+    /// What the servers could do better.
+    #[cfg(feature = "server")]
+    fn tell_of_servers(&self) {
+        let servers = self.settings.layout.servers.iter().flat_map(|servers| servers.servers());
+        for server in servers.filter(|server| server.evictions() > 0) {
+            self.report.remark(format!(
+                "warning: {} closed namespaces of this fleet to make room for others ({} had to be asked for again); start it with a `--max-active-namespaces` of more than there are databases",
+                server.url(),
+                server.evictions()
+            ));
+        }
     }
 
     fn patience(&self) -> Patience {

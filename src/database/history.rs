@@ -10,7 +10,7 @@ use crate::document::tag::Scope;
 /// The name of the table.
 pub(crate) const TABLE: &str = "_tatmig_migrations";
 
-const CREATE: &str = "\
+pub(super) const CREATE: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_migrations (
     id INTEGER PRIMARY KEY,
     event TEXT NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS _tatmig_migrations (
 
 /// In the system database alone: the SQL that was applied, once for each checksum, so that an
 /// edited migration can be shown beside what ran.
-const CREATE_SOURCES: &str = "\
+pub(super) const CREATE_SOURCES: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_sources (
     checksum TEXT PRIMARY KEY,
     scope TEXT NOT NULL,
@@ -51,7 +51,7 @@ pub enum Event {
 }
 
 impl Event {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Upgrade => "upgrade",
             Self::Downgrade => "downgrade",
@@ -60,7 +60,7 @@ impl Event {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Upgrade, Self::Downgrade, Self::Stamp, Self::Adopt]
             .into_iter()
             .find(|event| event.name() == text)
@@ -118,7 +118,7 @@ impl State {
     }
 }
 
-const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
+pub(super) const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
                        duration_ms, tool_version, note";
 
 /// Reads the last row.

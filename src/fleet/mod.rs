@@ -2,6 +2,8 @@
 //! the users' in parallel, each on its own. Outcomes are values in name order.
 
 mod listing;
+#[cfg(feature = "server")]
+mod namespaces;
 mod pool;
 
 use std::ffi::OsString;
@@ -72,6 +74,10 @@ pub enum FleetError {
     /// Users were named, and the document has nothing for them.
     #[error("the document has no user block, so there are no user databases to name")]
     NoUserBlocks,
+    /// A fleet on servers that cannot be made out.
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Servers(#[from] crate::servers::ServersError),
     /// The users directory cannot be read.
     #[error("the users directory `{}` cannot be read: {source}", .dir.display())]
     Unreadable {
@@ -99,6 +105,10 @@ impl Fleet {
         has: impl Fn(Scope) -> bool,
         selection: &Selection,
     ) -> Result<Self, FleetError> {
+        #[cfg(feature = "server")]
+        if let Some(servers) = &layout.servers {
+            return namespaces::discover((layout, servers), has, selection);
+        }
         let mut fleet = Self::default();
         if has(Scope::System) {
             if std::fs::symlink_metadata(&layout.system_db).is_err() {

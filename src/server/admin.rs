@@ -1,0 +1,108 @@
+//! The server's admin interface: namespaces are made, forked and removed through it. It lists
+//! none, so that nothing here finds out which there are.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use ureq::http::Method;
+
+use super::{Answer, KEY_VARIABLE, Kind, Server, ServerError, pause};
+
+/// How often a namespace is looked for that the server says is missing.
+const TRIES: u32 = 3;
+
+/// What came of making a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// It was made.
+    New,
+    /// It was there already.
+    There,
+}
+
+impl Server {
+    /// Whether an admin address was named.
+    pub(crate) fn has_admin(&self) -> bool {
+        self.access.admin.is_some()
+    }
+
+    /// Makes a namespace, which holds nothing.
+    pub(crate) fn create(&self, name: &str, stop: &AtomicBool) -> Result<Made, ServerError> {
+        let path = format!("/{name}/create");
+        let answer = self.administer((Method::POST, &path), b"{}".to_vec(), stop)?;
+        match answer.status {
+            200 => Ok(Made::New),
+            400 if answer.text().contains("already exist") => Ok(Made::There),
+            _ => Err(refused(&answer)),
+        }
+    }
+
+    /// Makes a copy of a namespace under another name, which must be free.
+    pub(crate) fn fork(
+        &self,
+        from: &str,
+        to: &str,
+        stop: &AtomicBool,
+    ) -> Result<Made, ServerError> {
+        let path = format!("/{from}/fork/{to}");
+        let answer = self.administer((Method::POST, &path), Vec::new(), stop)?;
+        match answer.status {
+            200 => Ok(Made::New),
+            400 if answer.text().contains("already exist") => Ok(Made::There),
+            404 => Err(ServerError::NoNamespace { name: from.to_owned() }),
+            _ => Err(refused(&answer)),
+        }
+    }
+
+    /// Removes a namespace and all that is in it.
+    pub(crate) fn delete(&self, name: &str, stop: &AtomicBool) -> Result<(), ServerError> {
+        let path = format!("/{name}");
+        let answer = self.administer((Method::DELETE, &path), Vec::new(), stop)?;
+        match answer.status {
+            200 => Ok(()),
+            404 => Err(ServerError::NoNamespace { name: name.to_owned() }),
+            _ => Err(refused(&answer)),
+        }
+    }
+
+    /// Whether there is such a namespace.
+    pub(crate) fn exists(&self, name: &str, stop: &AtomicBool) -> Result<bool, ServerError> {
+        let path = format!("/{name}/config");
+        for again in 0..TRIES {
+            let answer = self.administer((Method::GET, &path), Vec::new(), stop)?;
+            match answer.status {
+                200 => return Ok(true),
+                404 => pause(Duration::from_millis(20 << again), stop),
+                _ => return Err(refused(&answer)),
+            }
+        }
+        Ok(false)
+    }
+
+    fn administer(
+        &self,
+        (method, path): (Method, &str),
+        body: Vec<u8>,
+        stop: &AtomicBool,
+    ) -> Result<Answer, ServerError> {
+        let admin = self.access.admin.as_deref().ok_or(ServerError::NoAdmin)?;
+        let url = format!("{}/v1/namespaces{path}", admin.trim_end_matches('/'));
+        let key = self.access.key.as_ref().map(|key| format!("basic {key}"));
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(key.as_deref().map(|key| ("authorization", key)));
+        let kind = if method == Method::GET { Kind::Reads } else { Kind::Writes };
+        let request = Self::request(method, &url, (&headers, body))?;
+        let answer = self.exchange(request, (kind, stop))?;
+        match answer.status {
+            401 | 403 => {
+                let (what, variable) = ("the admin key", KEY_VARIABLE);
+                Err(ServerError::Denied { what, status: answer.status, variable })
+            }
+            _ => Ok(answer),
+        }
+    }
+}
+
+fn refused(answer: &Answer) -> ServerError {
+    ServerError::Refused { status: answer.status, message: answer.text() }
+}
