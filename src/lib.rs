@@ -67,7 +67,7 @@ pub use embed::UpgradeError;
 pub use evidence::Finding;
 pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
 pub use layout::{Layout, Links, Pattern, PatternError, shown};
-pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
+pub use lint::{Engine, Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use member::{Home, Member};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;

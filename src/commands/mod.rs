@@ -13,7 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, DatabaseError, Patience, Problem, Replay, Severity};
+use tatmig::{Changelog, DatabaseError, Engine, Patience, Problem, Replay, Severity};
 
 use crate::cli::{Command, Settings};
 use crate::report::{REFUSED, Report};
@@ -94,6 +94,15 @@ impl Tools<'_> {
             Command::Seed { names, users } => upgrade::seed(self, &names, &users),
             Command::Demo { dir } => demo::run(self, dir.as_deref()),
         }
+    }
+
+    /// What the settings say that keeps the fleet.
+    fn engine(&self) -> Engine {
+        #[cfg(feature = "server")]
+        if self.settings.layout.servers.is_some() {
+            return Engine::LibsqlServer;
+        }
+        Engine::SqliteFiles
     }
 
     fn text(&self) -> anyhow::Result<Text> {
