@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 #[cfg(feature = "server")]
 use tatmig::Patience;
 use tatmig::fleet::{DEFAULT_JOBS, Selection};
@@ -64,6 +64,9 @@ pub(crate) struct Global {
         hide_env = true
     )]
     user_pattern: Option<String>,
+    /// The directory of the backups [default: backups]
+    #[arg(long, global = true, env = "TATMIG_BACKUPS_DIR", value_name = "DIR", hide_env = true)]
+    backups_dir: Option<PathBuf>,
     /// Settings in TOML [default: tatmig.toml, if it is there]
     #[arg(long, global = true, env = "TATMIG_CONFIG", value_name = "PATH", hide_env = true)]
     config: Option<PathBuf>,
@@ -126,9 +129,21 @@ Examples:
   tatmig upgrade --to 0.3.20 --all-users     not further than that version
   tatmig upgrade --all-users --rehearse      everything, on the real rows, rolled back
   tatmig upgrade --all-users --all-or-nothing
+  tatmig upgrade --all-users --backup        copies of what it changes first
 
 Each database is migrated in one transaction, or not touched. Run it again to finish what failed.")]
     Upgrade(Upgrade),
+    /// Bring databases down by reverse blocks: the users named first, then the system database
+    #[command(visible_aliases = ["down", "rollback"], after_help = "\
+Examples:
+  tatmig downgrade --to 0.3.19 --all-users   everything down to 0.3.19
+  tatmig downgrade -1 --all-users            one migration down from the highest version found
+  tatmig downgrade --to 0.3.19 --user ann    one user; the system database stays above the others
+  tatmig downgrade --to baseline --all-users --dry-run
+
+A reverse block is tagged with the higher version first: `-- [user:0.3.20→0.3.19:start]`. Every one
+that is missing is named before anything is touched. What is changed is copied first; see `backup`.")]
+    Downgrade(Downgrade),
     /// Tell the version of every database and what is pending
     #[command(visible_aliases = ["info", "current"], after_help = "\
 Examples:
@@ -228,6 +243,67 @@ Examples:
         #[command(flatten)]
         users: Users,
     },
+    /// Copy databases while they are in use, into a directory named for the time
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "\
+Examples:
+  tatmig backup --all-users      the system database and every user's, into backups/20261121T114500Z
+  tatmig backup                  the system database alone
+  tatmig backup list             the backups there are
+  tatmig backup prune --keep 5   remove all but the newest five
+
+A backup is whole or not there: its copies are checked and on the disk before it has its name."
+    )]
+    Backup {
+        #[command(flatten)]
+        users: Users,
+        #[command(subcommand)]
+        action: Option<BackupAction>,
+    },
+    /// Put databases back as a backup holds them, with their record
+    #[command(after_help = "\
+Examples:
+  tatmig restore 20261121T114500Z                all that the backup holds
+  tatmig restore 20261121T114500Z --user ann     one user's database; no other is touched
+  tatmig restore latest --system                 the system database from the last backup
+
+Each is put back in one transaction, once its copy is proved to be the one that was written. What is
+there now is copied first unless `--no-backup`. A database that another program has open is refused.")]
+    Restore(Restore),
+    /// Put new, empty databases at head in the place of those named; asks first
+    #[command(after_help = "\
+Examples:
+  tatmig reset                   the system database, after a question
+  tatmig reset --user ann --yes  ann's database alone, without one
+  tatmig reset --all-users       the system database and every user's
+
+Every row of them goes. What is there now is copied first unless `--no-backup`; see `restore`.")]
+    Reset(Reset),
+    /// Copy the databases of files into the namespaces of a libSQL server, and compare them
+    #[cfg(feature = "server")]
+    #[command(after_help = "\
+Examples:
+  tatmig push --all-users --server http://db.example:8080 --admin http://db.example:9090
+
+The files stay as they are. A namespace that holds something else is left alone; run it again to
+finish what failed. Nobody should write meanwhile.")]
+    Push {
+        #[command(flatten)]
+        users: Users,
+    },
+    /// Copy the namespaces of a libSQL server into files, and compare them
+    #[cfg(feature = "server")]
+    #[command(after_help = "\
+Examples:
+  tatmig pull --all-users --server http://db.example:8080 --users-dir users
+
+The namespaces stay as they are. A file that holds something else is left alone; run it again to
+finish what failed.")]
+    Pull {
+        #[command(flatten)]
+        users: Users,
+    },
     /// Make a small fleet with data in it, upgrade it, and leave it there to be played with
     #[command(after_help = "\
 Examples:
@@ -308,12 +384,98 @@ pub(crate) struct Upgrade {
     /// Rehearse the whole fleet, and commit only if every database passed
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) all_or_nothing: bool,
+    /// Copy the databases that have something pending first, into the backups directory
+    #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
+    pub(crate) backup: bool,
     /// Start no further database after one has failed
     #[arg(long)]
     pub(crate) fail_fast: bool,
     /// Migrate this many users first, and go on only if all of them succeed
     #[arg(long, value_name = "N")]
     pub(crate) canary: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("target").required(true).args(["to", "back", "steps"])))]
+#[allow(clippy::struct_excessive_bools)] // flags, as typed
+pub(crate) struct Downgrade {
+    /// So many migrations down from the highest version found: `-1`
+    #[arg(value_name = "-N", allow_negative_numbers = true, value_parser = back)]
+    back: Option<usize>,
+    /// Down to this version, or to nothing with `baseline`
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<String>,
+    /// The same as `-N`
+    #[arg(long, value_name = "N")]
+    steps: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) users: Users,
+    /// Print the SQL that would run, and touch nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Run and check everything on the real databases, and roll it back
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) rehearse: bool,
+    /// Change databases without copying them first
+    #[arg(long)]
+    pub(crate) no_backup: bool,
+    /// Start no further database after one has failed
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+}
+
+impl Downgrade {
+    /// How many migrations down, where that was asked for.
+    pub(crate) fn steps(&self) -> Option<usize> {
+        self.back.or(self.steps.map(NonZeroUsize::get))
+    }
+}
+
+fn back(text: &str) -> Result<usize, String> {
+    let number = text.strip_prefix('-').and_then(|number| number.parse().ok());
+    number.filter(|number| *number > 0).ok_or_else(|| {
+        "a number of migrations with a minus, such as -1; `--to` takes a version".to_owned()
+    })
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupAction {
+    /// The backups there are, oldest first
+    List,
+    /// Remove old backups, but never the only copy of a database at some version
+    Prune {
+        /// How many of the newest stay
+        #[arg(long, value_name = "N")]
+        keep: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup, as `backup list` names it, or `latest`
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// This user's database alone; may be given several times
+    #[arg(long = "user", value_name = "NAME")]
+    pub(crate) users: Vec<OsString>,
+    /// The system database alone, or beside the users named
+    #[arg(long)]
+    pub(crate) system: bool,
+    /// Replace databases without copying them first
+    #[arg(long)]
+    pub(crate) no_backup: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    #[command(flatten)]
+    pub(crate) users: Users,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Replace databases without copying them first
+    #[arg(long)]
+    pub(crate) no_backup: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -330,6 +492,7 @@ struct Keys {
     system_db: Option<PathBuf>,
     users_dir: Option<PathBuf>,
     user_pattern: Option<String>,
+    backups_dir: Option<PathBuf>,
     follow_symlinks: Option<bool>,
     quiet: Option<bool>,
     verbose: Option<bool>,
@@ -385,6 +548,7 @@ pub(crate) enum Format {
 pub(crate) struct Settings {
     pub(crate) file: PathBuf,
     pub(crate) layout: Layout,
+    pub(crate) backups_dir: PathBuf,
     pub(crate) volume: Volume,
     pub(crate) color: When,
     pub(crate) format: Format,
@@ -444,6 +608,7 @@ impl Settings {
                 #[cfg(feature = "server")]
                 servers,
             },
+            backups_dir: path(&global.backups_dir, keys.backups_dir, "backups"),
             volume,
             color: global.color.or(keys.color).unwrap_or_default(),
             format: if json { Format::Json } else { Format::Text },
@@ -518,8 +683,9 @@ impl Keys {
         let mut keys: Self = toml::from_str(&text)
             .with_context(|| format!("in the settings file `{}`", path.display()))?;
         let base = path.parent().unwrap_or(Path::new(""));
-        for path in [&mut keys.file, &mut keys.system_db, &mut keys.users_dir].into_iter().flatten()
-        {
+        let paths =
+            [&mut keys.file, &mut keys.system_db, &mut keys.users_dir, &mut keys.backups_dir];
+        for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
             if path.as_os_str().is_empty() {
                 *path = PathBuf::from(".");

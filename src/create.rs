@@ -4,9 +4,10 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 
+use crate::database::DatabaseError;
 use crate::database::file::Patience;
 #[cfg(feature = "server")]
-use crate::database::{DatabaseError, Look, history::State, namespace::Namespace};
+use crate::database::{Look, history::State, namespace::Namespace};
 use crate::executor::{Failure, Ready, Verdict};
 use crate::member::{Home, Member};
 #[cfg(feature = "server")]
@@ -31,8 +32,11 @@ impl Ready<'_, '_> {
             Err(failure) => return Created::Tried(Verdict::Failed { at: None, failure }),
         }
         let verdict = self.upgrade_member(member, patience);
-        if !matches!(verdict, Verdict::Upgraded(_)) {
-            member.home.remove_empty(patience);
+        match verdict {
+            Verdict::Upgraded(_) => {}
+            // Somebody else uses it already, and would write into a file without a name.
+            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {}
+            _ => member.home.remove_empty(patience),
         }
         Created::Tried(verdict)
     }

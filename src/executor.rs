@@ -10,15 +10,15 @@ use semver::Version;
 
 use crate::database::effects::Effects;
 use crate::database::file::Patience;
-use crate::database::history::{Applied, Entry, Event, Record, State};
+use crate::database::history::{Applied, Entry, Event, Record, Standpoint, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
 use crate::database::{Database, DatabaseError, Look};
-use crate::document::changelog::{Changelog, StepId};
+use crate::document::changelog::{Changelog, Checksum, Migration, StepId};
 use crate::document::sql;
 use crate::document::tag::{Point, Scope};
 use crate::evidence::{self, Finding};
 use crate::member::Member;
-use crate::plan::{self, Edit, Refusal, Standing};
+use crate::plan::{self, Edit, Goal, Refusal, Standing};
 use crate::replay::Replay;
 
 /// How often a database that moved on between reading and locking is looked at again.
@@ -71,8 +71,15 @@ pub struct Passage {
 pub enum Verdict {
     /// Steps were run and committed.
     Upgraded(Passage),
+    /// Reverse blocks were run and committed.
+    Downgraded(Passage),
     /// Steps were run and checked, and then rolled back, as a rehearsal is.
     Rehearsed(Passage),
+    /// A new database was put in its place.
+    Renewed {
+        /// Where that stands.
+        at: Point,
+    },
     /// It was there already.
     Current {
         /// Where it stands.
@@ -94,6 +101,11 @@ pub enum Verdict {
     },
     /// It is above the target, and was left alone.
     Above {
+        /// Where it stands.
+        at: Point,
+    },
+    /// It is below the target of a downgrade, and was left alone.
+    Below {
         /// Where it stands.
         at: Point,
     },
@@ -123,6 +135,15 @@ impl Verdict {
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed { .. })
     }
+}
+
+/// Which way a run goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// By migrations.
+    Up,
+    /// By reverse blocks.
+    Down,
 }
 
 /// Where a database stands in words that programs can read.
@@ -156,10 +177,21 @@ pub struct Status {
     pub pending: Vec<Version>,
     /// The steps that lead there.
     pub steps: Vec<StepId>,
+    /// The position of the version where it stands, if it stands at one.
+    pub position: Option<usize>,
     /// What its schema tells, where it has no record.
     pub finding: Option<Finding>,
     /// Why it is in that condition, where that is a failure.
     pub failure: Option<Failure>,
+}
+
+/// What was seen of a database while it was brought to a target.
+#[derive(Default)]
+struct Seen {
+    /// Where it stood.
+    at: Option<Point>,
+    /// The last row of its record, if nothing was pending.
+    current: Option<Record>,
 }
 
 /// A document that is ready to be run: read, ordered and replayed, up to a target.
@@ -167,7 +199,7 @@ pub struct Status {
 pub struct Ready<'c, 'a> {
     changelog: &'c Changelog<'a>,
     replay: &'c Replay<'a>,
-    target: usize,
+    goal: Goal,
     ending: Ending,
     /// Orders are made once a run for each place that databases start from.
     orders: Mutex<HashMap<(Scope, Standing), Arc<Order<'c>>>>,
@@ -177,28 +209,52 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Makes a document ready up to the version at a position of the changelog.
     #[must_use]
     pub fn new(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
-        Self { changelog, replay, target, ending: Ending::Commit, orders: Mutex::default() }
+        Self::bound(changelog, replay, Goal::Up(target))
+    }
+
+    /// Makes a document ready to go down by its reverse blocks, to the version at a position;
+    /// without one, to nothing.
+    #[must_use]
+    pub fn down(
+        changelog: &'c Changelog<'a>,
+        replay: &'c Replay<'a>,
+        target: Option<usize>,
+    ) -> Self {
+        Self::bound(changelog, replay, Goal::Down(target))
+    }
+
+    fn bound(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, goal: Goal) -> Self {
+        Self { changelog, replay, goal, ending: Ending::Commit, orders: Mutex::default() }
     }
 
     /// The same, to be rolled back after every check has passed.
     #[must_use]
     pub fn rehearsal(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
-        Self { ending: Ending::Rollback, ..Self::new(changelog, replay, target) }
+        Self::new(changelog, replay, target).rolled_back()
+    }
+
+    /// The same, to be rolled back after every check has passed.
+    #[must_use]
+    pub fn rolled_back(self) -> Self {
+        Self { ending: Ending::Rollback, ..self }
     }
 
     /// What a database of a scope is asked to do from where it stands; none if nothing.
-    fn order(&self, scope: Scope, standing: Standing) -> Option<Arc<Order<'c>>> {
-        let ids = plan::steps(self.changelog, scope, (standing, self.target));
-        // A match is written down even where nothing is pending behind it.
-        let matched = matches!(standing, Standing::Matched(position) if position <= self.target);
+    fn order(&self, scope: Scope, standing: Standing) -> Result<Option<Arc<Order<'c>>>, Refusal> {
+        let ids = plan::route(self.changelog, scope, (standing, self.goal))?;
+        // A match is written down on the way up even where nothing is pending behind it.
+        let matched = matches!(
+            (standing, self.goal),
+            (Standing::Matched(position), Goal::Up(target)) if position <= target
+        );
         if ids.is_empty() && !matched {
-            return None;
+            return Ok(None);
         }
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let order = orders
             .entry((scope, standing))
             .or_insert_with(|| Arc::new(self.make_order(scope, standing, &ids)));
-        Some(order.clone())
+        Ok(Some(order.clone()))
     }
 
     fn make_order(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Order<'c> {
@@ -210,37 +266,39 @@ impl<'c, 'a> Ready<'c, 'a> {
         let mut touched = BTreeSet::new();
         let mut renames = Vec::new();
         for id in ids {
-            let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))
-            else {
-                continue;
-            };
+            let Some((from, to)) = changelog.ends(*id) else { continue };
+            // A migration without a part for the scope is taken back without a block.
+            let migration = changelog.step(*id);
+            let script = replay.script(scope, *id).unwrap_or(&NOTHING);
             touched.extend(script.touched.iter().cloned());
             renames.extend(script.deeds.renames.iter().cloned());
-            let chain = migration
-                .to
+            let chain = to
                 .version()
                 .and_then(|to| changelog.position(to))
                 .map(|position| changelog.chain_checksum(scope, position));
-            let points = || (migration.from.to_string(), migration.to.to_string());
-            let (from, to) = points();
-            let checksum = migration.checksum(scope);
-            let label = format!("the migration {migration}");
-            let checksum = Some(checksum);
-            let event = Event::Upgrade;
-            let entry = Some(Entry { event, from, to, checksum, chain, note: None });
-            let applied = if scope == Scope::System {
-                Scope::BOTH
-                    .into_iter()
-                    .filter_map(|scope| {
-                        let part = migration.part(scope).filter(|part| !part.is_empty())?;
-                        let (from, to) = points();
-                        let sql = part.sql.text().to_owned();
-                        Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
-                    })
-                    .collect()
-            } else {
-                Vec::new()
+            let points = || (from.to_string(), to.to_string());
+            let label = format!("the migration {from} → {to}");
+            let checksum =
+                Some(migration.map_or_else(|| Checksum::of(""), |step| step.checksum(scope)));
+            let event = match id {
+                StepId::Reverse(_) | StepId::Unbaseline(_) => Event::Downgrade,
+                StepId::Baseline(_) | StepId::Forward(_) | StepId::Seed(_) => Event::Upgrade,
             };
+            let applied_parts = |migration: &Migration<'_>| {
+                let kept = Scope::BOTH.into_iter().filter_map(|scope| {
+                    let part = migration.part(scope).filter(|part| !part.is_empty())?;
+                    let (from, to) = points();
+                    let sql = part.sql.text().to_owned();
+                    Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
+                });
+                kept.collect::<Vec<_>>()
+            };
+            let applied = match migration.filter(|_| scope == Scope::System) {
+                Some(migration) => applied_parts(migration),
+                None => Vec::new(),
+            };
+            let (from, to) = points();
+            let entry = Some(Entry { event, from, to, checksum, chain, note: None });
             steps.push(Step { script, label, entry, applied });
         }
         let effects = replay.effects(scope, standing, ids);
@@ -285,10 +343,32 @@ impl<'c, 'a> Ready<'c, 'a> {
         self.replay
     }
 
-    /// The version that databases are brought to.
+    /// Whether databases go up or down.
     #[must_use]
-    pub fn target(&self) -> &'c Version {
-        &self.changelog.versions()[self.target]
+    pub fn direction(&self) -> Direction {
+        match self.goal {
+            Goal::Up(_) => Direction::Up,
+            Goal::Down(_) => Direction::Down,
+        }
+    }
+
+    /// Where databases are brought.
+    #[must_use]
+    pub fn target(&self) -> Point {
+        match self.goal {
+            Goal::Up(position) | Goal::Down(Some(position)) => {
+                Point::Version(self.changelog.versions()[position].clone())
+            }
+            Goal::Down(None) => Point::Baseline,
+        }
+    }
+
+    /// Reads where the database of a member stands on the way; no byte on the disk changes.
+    #[must_use]
+    pub fn status_of(&self, member: &Member, patience: &Patience) -> Status {
+        let at = (self.changelog, Some(self.replay), self.goal);
+        let read = member.read(patience, |database| status_towards(at, member.scope, database));
+        read.unwrap_or_else(|failure| Status::failed(None, failure))
     }
 
     /// The statements of an edited migration that ran and stand in the document no more, and
@@ -345,45 +425,77 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Brings the database of a member to the target.
     #[must_use]
     pub fn upgrade_member(&self, member: &Member, patience: &Patience) -> Verdict {
-        match member.open(patience) {
-            Ok(mut database) => self.upgrade(member.scope, &mut *database),
-            Err(failure) => Verdict::Failed { at: None, failure },
-        }
+        self.upgrade_and_tell(member, patience).0
+    }
+
+    /// Brings the database of a member to the target, and tells the end of its record where it was
+    /// there already.
+    pub(crate) fn upgrade_and_tell(
+        &self,
+        member: &Member,
+        patience: &Patience,
+    ) -> (Verdict, Option<Standpoint>) {
+        let mut database = match member.open(patience) {
+            Ok(database) => database,
+            Err(failure) => return (Verdict::Failed { at: None, failure }, None),
+        };
+        let mut seen = Seen::default();
+        let verdict = match self.try_upgrade(member.scope, &mut *database, &mut seen) {
+            Ok(verdict) => verdict,
+            Err(failure) => Verdict::from_failure(seen.at, failure),
+        };
+        let standpoint = seen
+            .current
+            .and_then(|record| Some(Standpoint { to: record.to, chain: record.chain? }));
+        (verdict, standpoint)
     }
 
     /// Brings a database to the target.
     pub(crate) fn upgrade(&self, scope: Scope, database: &mut dyn Database) -> Verdict {
-        let mut at = None;
-        match self.try_upgrade(scope, database, &mut at) {
+        let mut seen = Seen::default();
+        match self.try_upgrade(scope, database, &mut seen) {
             Ok(verdict) => verdict,
-            Err(failure) => Verdict::from_failure(at, failure),
+            Err(failure) => Verdict::from_failure(seen.at, failure),
         }
+    }
+
+    /// The verdict on a database of a user whose record is known to end at the target, and to have
+    /// gone through what the document holds.
+    pub(crate) fn recalled(&self, at: &Standpoint) -> Option<Verdict> {
+        let Goal::Up(target) = self.goal else { return None };
+        let there = at.to == self.changelog.versions()[target].to_string()
+            && at.chain == self.changelog.chain_checksum(Scope::User, target).to_string();
+        there.then(|| Verdict::Current { at: self.target() })
+    }
+
+    pub(crate) fn ending(&self) -> Ending {
+        self.ending
     }
 
     fn try_upgrade(
         &self,
         scope: Scope,
         database: &mut dyn Database,
-        at: &mut Option<Point>,
+        seen: &mut Seen,
     ) -> Result<Verdict, Failure> {
         let mut looks = 0;
         loop {
             let state = database.state()?;
             if let State::Recorded(record) = &state {
-                *at = Point::parse(&record.to);
+                seen.at = Point::parse(&record.to);
             }
             let document = (self.changelog, Some(self.replay));
             let standing = standing(document, scope, (&state, &*database))?;
             let from = self.point(standing);
-            *at = Some(from.clone());
-            let Some(order) = self.order(scope, standing) else {
-                return Ok(match standing {
-                    Standing::At(position) | Standing::Matched(position)
-                        if position > self.target =>
-                    {
-                        Verdict::Above { at: from }
-                    }
-                    _ => Verdict::Current { at: from },
+            seen.at = Some(from.clone());
+            let Some(order) = self.order(scope, standing)? else {
+                if let State::Recorded(record) = state {
+                    seen.current = Some(record);
+                }
+                return Ok(match self.goal {
+                    Goal::Up(_) if from > self.target() => Verdict::Above { at: from },
+                    Goal::Down(_) if from < self.target() => Verdict::Below { at: from },
+                    Goal::Up(_) | Goal::Down(_) => Verdict::Current { at: from },
                 });
             };
             match database.apply(&order, &state) {
@@ -393,7 +505,7 @@ impl<'c, 'a> Ready<'c, 'a> {
                         .steps
                         .iter()
                         .filter_map(|step| step.entry.as_ref())
-                        .filter(|entry| entry.event == Event::Upgrade);
+                        .filter(|entry| entry.event != Event::Adopt);
                     let steps: Vec<_> =
                         entries.map(|entry| (point(&entry.from), point(&entry.to))).collect();
                     let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
@@ -402,9 +514,10 @@ impl<'c, 'a> Ready<'c, 'a> {
                         notes.insert(0, format!("adopted at {from}, whose schema it had"));
                     }
                     let passage = Passage { from, to, steps, notes, duration };
-                    return Ok(match self.ending {
-                        Ending::Commit => Verdict::Upgraded(passage),
-                        Ending::Rollback => Verdict::Rehearsed(passage),
+                    return Ok(match (self.ending, self.goal) {
+                        (Ending::Commit, Goal::Up(_)) => Verdict::Upgraded(passage),
+                        (Ending::Commit, Goal::Down(_)) => Verdict::Downgraded(passage),
+                        (Ending::Rollback, _) => Verdict::Rehearsed(passage),
                     });
                 }
                 Err(DatabaseError::Moved) if looks < LOOKS => looks += 1,
@@ -463,12 +576,24 @@ pub(crate) fn standing(
     Ok(standing)
 }
 
-/// The status of a database on the way to the version at a position.
+/// The status of a database on the way up to the version at a position.
 pub(crate) fn status(
     (changelog, replay, target): (&Changelog<'_>, Option<&Replay<'_>>, usize),
     scope: Scope,
     database: &dyn Look,
 ) -> Result<Status, DatabaseError> {
+    status_towards((changelog, replay, Goal::Up(target)), scope, database)
+}
+
+fn status_towards(
+    (changelog, replay, goal): (&Changelog<'_>, Option<&Replay<'_>>, Goal),
+    scope: Scope,
+    database: &dyn Look,
+) -> Result<Status, DatabaseError> {
+    let route = |standing| match plan::route(changelog, scope, (standing, goal)) {
+        Ok(steps) => (steps, None),
+        Err(refusal) => (Vec::new(), Some(Failure::from(refusal))),
+    };
     let state = database.state()?;
     let version = match &state {
         State::Recorded(record) => Some(record.to.clone()),
@@ -476,15 +601,16 @@ pub(crate) fn status(
     };
     if let (State::Unversioned, Some(replay)) = (&state, replay) {
         let finding = evidence::find((changelog, replay), scope, &database.schema()?);
-        let (steps, failure) = match finding.settled() {
-            Ok(position) => {
-                (plan::steps(changelog, scope, (Standing::Matched(position), target)), None)
-            }
+        let settled = finding.settled();
+        let position = settled.as_ref().ok().copied();
+        let (steps, failure) = match settled {
+            Ok(position) => route(Standing::Matched(position)),
             Err(refusal) => (Vec::new(), Some(refusal.into())),
         };
         let condition = Condition::Unversioned;
         let pending = ends(changelog, &steps);
-        return Ok(Status { condition, version, pending, steps, finding: Some(finding), failure });
+        let finding = Some(finding);
+        return Ok(Status { condition, version, pending, steps, position, finding, failure });
     }
     let standing = match standing((changelog, replay), scope, (&state, database)) {
         Ok(standing) => standing,
@@ -496,7 +622,11 @@ pub(crate) fn status(
         }
         Err(failure) => return Ok(Status::failed(version, failure)),
     };
-    let steps = plan::steps(changelog, scope, (standing, target));
+    let (steps, failure) = route(standing);
+    let position = match standing {
+        Standing::At(position) | Standing::Matched(position) => Some(position),
+        Standing::New | Standing::BelowBaseline => None,
+    };
     let condition = match standing {
         Standing::New => Condition::New,
         Standing::Matched(_) => Condition::Unversioned,
@@ -504,11 +634,11 @@ pub(crate) fn status(
         _ => Condition::Behind,
     };
     let pending = ends(changelog, &steps);
-    Ok(Status { condition, version, pending, steps, finding: None, failure: None })
+    Ok(Status { condition, version, pending, steps, position, finding: None, failure })
 }
 
 fn ends(changelog: &Changelog<'_>, steps: &[StepId]) -> Vec<Version> {
-    steps.iter().filter_map(|id| changelog.step(*id)?.to.version().cloned()).collect()
+    steps.iter().filter_map(|id| changelog.ends(*id)?.1.version().cloned()).collect()
 }
 
 impl Status {
@@ -518,8 +648,8 @@ impl Status {
             Failure::Refused(_) => Condition::Ahead,
             Failure::Database(_) | Failure::NotOpened(_) => Condition::Error,
         };
-        let (pending, steps) = (Vec::new(), Vec::new());
-        Self { condition, version, pending, steps, finding: None, failure: Some(failure) }
+        let (pending, steps, failure) = (Vec::new(), Vec::new(), Some(failure));
+        Self { condition, version, pending, steps, position: None, finding: None, failure }
     }
 }
 

@@ -31,6 +31,7 @@
 //! dependencies.
 
 mod adopt;
+pub mod backup;
 mod create;
 mod database;
 mod document;
@@ -41,9 +42,12 @@ pub mod fleet;
 mod layout;
 mod lint;
 mod member;
+#[cfg(feature = "server")]
+mod moving;
 mod plan;
 mod planned;
 mod replay;
+mod reset;
 mod selftest;
 #[cfg(feature = "server")]
 pub mod server;
@@ -65,10 +69,12 @@ pub use document::source::{Piece, Place, Source};
 pub use document::tag::{Point, Scope};
 pub use embed::UpgradeError;
 pub use evidence::Finding;
-pub use executor::{Condition, Failure, Passage, Ready, Status, Verdict};
+pub use executor::{Condition, Direction, Failure, Passage, Ready, Status, Verdict};
 pub use layout::{Layout, Links, Pattern, PatternError, shown};
 pub use lint::{Engine, Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use member::{Home, Member};
+#[cfg(feature = "server")]
+pub use moving::Moved;
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};

@@ -4,9 +4,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "server")]
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
-use crate::database::file::{Patience, SqliteFile};
+use crate::database::copy::{self, Copied};
+use crate::database::file::{Patience, SqliteFile, side_file};
 #[cfg(feature = "server")]
 use crate::database::namespace::{Host, Namespace};
 use crate::database::{Database, DatabaseError, Look};
@@ -49,6 +50,40 @@ impl Home {
         }
     }
 
+    /// Whether a database is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::File(path) => path.symlink_metadata().is_ok(),
+            // Without an admin address it is known once it is read.
+            #[cfg(feature = "server")]
+            Self::Namespace(host, name) => {
+                !host.server().has_admin()
+                    || host.server().exists(name, &AtomicBool::new(false)).unwrap_or(true)
+            }
+        }
+    }
+
+    /// The bytes that a copy may take.
+    pub(crate) fn size(&self) -> u64 {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        match self {
+            Self::File(path) => length(path) + length(&side_file(path, "-wal")),
+            // The server does not tell.
+            #[cfg(feature = "server")]
+            Self::Namespace(..) => 0,
+        }
+    }
+
+    /// What a copy of it is called.
+    pub(crate) fn copy_name(&self) -> OsString {
+        match self {
+            Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_owned(),
+            #[cfg(feature = "server")]
+            Self::Namespace(_, name) => format!("{name}.db").into(),
+        }
+    }
+
     /// The place as it is shown.
     #[must_use]
     pub fn shown(&self) -> String {
@@ -78,6 +113,64 @@ impl Member {
             Home::File(path) => Ok(Box::new(SqliteFile::open(path, patience)?)),
             #[cfg(feature = "server")]
             Home::Namespace(host, name) => Ok(Box::new(Namespace::new(host, name, patience))),
+        }
+    }
+
+    /// Writes a consistent copy of it to a new file, whatever other programs write meanwhile.
+    pub(crate) fn copy_to(&self, file: &Path, patience: &Patience) -> Result<Copied, Failure> {
+        self.openable()?;
+        match &self.home {
+            Home::File(path) => Ok(copy::copy(path, file, patience)?),
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => {
+                Namespace::new(host, name, patience).copy_to(file)?;
+                Ok(copy::checked(file, patience)?)
+            }
+        }
+    }
+
+    /// Puts what a file holds in the place of it, at once or not at all; makes it where it is
+    /// missing.
+    pub(crate) fn restore_from(&self, file: &Path, patience: &Patience) -> Result<(), Failure> {
+        self.openable()?;
+        match &self.home {
+            Home::File(path) => Ok(copy::restore(file, path, patience)?),
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => {
+                let source = rusqlite::Connection::open_with_flags(
+                    file,
+                    rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+                )?;
+                if host.server().has_admin() {
+                    host.server().create(name, &patience.stop).map_err(DatabaseError::from)?;
+                }
+                Ok(Namespace::new(host, name, patience).replace_by(&source)?)
+            }
+        }
+    }
+
+    /// Puts a new database in the place of it, at once or not at all: `fill` is given an empty one.
+    pub(crate) fn renew<T>(
+        &self,
+        patience: &Patience,
+        fill: impl FnOnce(&mut rusqlite::Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.openable()?;
+        match &self.home {
+            Home::File(path) => {
+                let mut place = copy::Place::take(path, patience)?;
+                let mut made = place.like_it()?;
+                let value = fill(&mut made)?;
+                place.put(&made)?;
+                Ok(value)
+            }
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => {
+                let mut made = rusqlite::Connection::open_in_memory()?;
+                let value = fill(&mut made)?;
+                Namespace::new(host, name, patience).replace_by(&made)?;
+                Ok(value)
+            }
         }
     }
 

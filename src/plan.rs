@@ -22,6 +22,15 @@ pub(crate) enum Standing {
     At(usize),
 }
 
+/// Where a run is to bring databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Up to the n-th version of the chain.
+    Up(usize),
+    /// Down to the n-th version by reverse blocks; without one, to nothing.
+    Down(Option<usize>),
+}
+
 /// Why a database is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -63,6 +72,12 @@ pub enum Refusal {
         /// What is missing.
         missing: Vec<String>,
     },
+    /// No reverse block leads down from where it stands.
+    #[error("no reverse block leads down from where it stands: the document has no {}", tags(.missing))]
+    NoReverse {
+        /// The tags of the blocks that are missing, the first to be run first.
+        missing: Vec<String>,
+    },
     /// It holds nothing yet.
     #[error("it holds nothing yet; `tatmig upgrade` makes its tables")]
     Empty,
@@ -72,6 +87,12 @@ pub enum Refusal {
         /// Each of them.
         edits: Vec<Edit>,
     },
+}
+
+/// Tags as they stand in the document.
+fn tags(missing: &[String]) -> String {
+    let quoted: Vec<String> = missing.iter().map(|tag| format!("`-- {tag}`")).collect();
+    quoted.join(", ")
 }
 
 /// What is missing; where nothing is, too much is there.
@@ -218,6 +239,7 @@ pub(crate) fn edits(
             Event::Upgrade => {
                 latest.insert((from, to), record);
             }
+            Event::Downgrade if to == Point::Baseline => latest.clear(),
             // What was taken back is in effect no more.
             Event::Downgrade => {
                 latest.remove(&(to, from));
@@ -241,6 +263,69 @@ pub(crate) fn edits(
             })
         })
         .collect()
+}
+
+/// The steps from where a database stands to a goal; none if it is there or beyond.
+pub(crate) fn route(
+    changelog: &Changelog<'_>,
+    scope: Scope,
+    (standing, goal): (Standing, Goal),
+) -> Result<Vec<StepId>, Refusal> {
+    match goal {
+        Goal::Up(target) => Ok(steps(changelog, scope, (standing, target))),
+        Goal::Down(target) => descent(changelog, scope, (standing, target)),
+    }
+}
+
+/// The steps down. All that are missing are named, not the first alone.
+fn descent(
+    changelog: &Changelog<'_>,
+    scope: Scope,
+    (standing, target): (Standing, Option<usize>),
+) -> Result<Vec<StepId>, Refusal> {
+    let (Standing::At(mut at) | Standing::Matched(mut at)) = standing else {
+        return Ok(Vec::new());
+    };
+    let mut ids = Vec::new();
+    let mut missing = Vec::new();
+    let mut take = |id: StepId| {
+        if leads_down(changelog, scope, id) {
+            ids.push(id);
+        } else if let Some((from, to)) = changelog.ends(id) {
+            missing.push(format!("[{scope}:{from}→{to}:start]"));
+        }
+    };
+    loop {
+        if target.is_some_and(|target| at <= target) {
+            break;
+        }
+        // A baseline's own reverse is the whole way down, from wherever it stands.
+        if target.is_none() {
+            let shortcut = (1..changelog.baselines().len())
+                .filter(|baseline| changelog.baseline_position(*baseline) == Some(at))
+                .map(StepId::Unbaseline)
+                .find(|id| changelog.step(*id).is_some_and(|step| step.part(scope).is_some()));
+            if let Some(id) = shortcut.or((at == 0).then_some(StepId::Unbaseline(0))) {
+                take(id);
+                break;
+            }
+        }
+        at -= 1;
+        take(StepId::Reverse(at));
+    }
+    if missing.is_empty() { Ok(ids) } else { Err(Refusal::NoReverse { missing }) }
+}
+
+/// Whether a step down can be made: its block is there, or there is nothing to take back.
+fn leads_down(changelog: &Changelog<'_>, scope: Scope, id: StepId) -> bool {
+    let reverse = changelog.step(id).filter(|reverse| !reverse.planned);
+    let forward = match id {
+        StepId::Reverse(at) => changelog.chain().get(at),
+        StepId::Unbaseline(at) => changelog.baselines().get(at),
+        StepId::Baseline(_) | StepId::Forward(_) | StepId::Seed(_) => None,
+    };
+    let nothing = forward.is_some_and(|up| up.part(scope).is_none_or(Part::is_empty));
+    nothing || reverse.is_some_and(|reverse| reverse.part(scope).is_some())
 }
 
 /// The steps from where a database stands up to a target; none if it is there or above.

@@ -145,6 +145,29 @@ impl<'a> Replay<'a> {
         })
     }
 
+    /// The problems for a run of some steps down from head: what fails in another reverse block or
+    /// in a seed is a warning.
+    pub fn problems_down<'r>(
+        &'r self,
+        changelog: &'r Changelog<'_>,
+        ids: &'r BTreeSet<StepId>,
+    ) -> impl Iterator<Item = Problem> + 'r {
+        let concerned = move |problem: &Problem| {
+            let mut steps = ids.iter().filter_map(|id| changelog.step(*id));
+            steps.any(|step| {
+                let parts = Scope::BOTH.into_iter().filter_map(|scope| step.part(scope));
+                parts
+                    .map(|part| part.sql.span(0..part.sql.text().len()))
+                    .any(|span| span.start <= problem.span.start && problem.span.start <= span.end)
+            })
+        };
+        let head = changelog.head_position();
+        self.problems
+            .iter()
+            .zip(self.problems(head))
+            .map(move |((_, full), problem)| if concerned(full) { full.clone() } else { problem })
+    }
+
     /// Every problem with its full weight.
     pub fn all_problems(&self) -> impl Iterator<Item = Problem> + '_ {
         self.problems.iter().map(|(_, problem)| problem.clone())

@@ -27,7 +27,7 @@ pub(crate) struct Flags {
         hide_env = true
     )]
     server: Vec<String>,
-    /// Its admin address, where namespaces are made, forked and removed; one for each server
+    /// Its admin address, where namespaces are made and removed; one for each server
     #[arg(
         long,
         global = true,

@@ -11,7 +11,7 @@ use tatmig::fleet::{Fleet, Selection};
 use tatmig::{Changelog, Created, Layout, Member, Ready, Replay, Verdict};
 
 use super::Tools;
-use crate::report::{DONE, FAILED, Kept};
+use crate::report::{Aside, DONE, FAILED};
 
 const DOCUMENT: &str = include_str!("demo.md");
 
@@ -92,7 +92,8 @@ pub(super) fn run(tools: Tools<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
     report.line(format!("\n$ tatmig upgrade --all-users      (head is {head})\n"));
     let fleet = Fleet::discover(&layout, |scope| changelog.has(scope), &Selection::All)?;
     let outcome = fleet.upgrade(&ready, &tools.options(), &mut |_, _| {});
-    let status = report.upgraded((&fleet, &outcome), (changelog.source(), &head), &Kept::new());
+    let status =
+        report.upgraded((&fleet, &outcome), (changelog.source(), &head), &Aside::default());
     // One failure is what the demo shows; anything else is one.
     let failures = outcome.users.iter().filter(|verdict| verdict.is_failure()).count();
     if failures != 1 || outcome.system.as_ref().is_none_or(Verdict::is_failure) {

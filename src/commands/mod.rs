@@ -1,9 +1,13 @@
 //! One file a verb, or a family of verbs with one permission. Each returns its exit status; an
 //! error means that nothing was touched.
 
+mod backup;
 mod demo;
+mod downgrade;
 mod init;
 mod lint;
+#[cfg(feature = "server")]
+mod moving;
 mod read;
 mod record;
 mod test;
@@ -15,7 +19,7 @@ use anyhow::{Context, bail};
 use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
 use tatmig::{Changelog, DatabaseError, Engine, Patience, Problem, Replay, Severity};
 
-use crate::cli::{Command, Settings};
+use crate::cli::{BackupAction, Command, Settings};
 use crate::report::{REFUSED, Report};
 use crate::signals::Signals;
 
@@ -83,6 +87,14 @@ impl Tools<'_> {
     fn run(self, command: Command) -> anyhow::Result<u8> {
         match command {
             Command::Upgrade(arguments) => upgrade::run(self, &arguments),
+            Command::Downgrade(arguments) => downgrade::run(self, &arguments),
+            Command::Backup { users, action: None } => backup::make(self, &users),
+            Command::Backup { action: Some(BackupAction::List), .. } => backup::list(self),
+            Command::Backup { action: Some(BackupAction::Prune { keep }), .. } => {
+                backup::prune(self, keep)
+            }
+            Command::Restore(arguments) => backup::restore(self, &arguments),
+            Command::Reset(arguments) => backup::reset(self, &arguments),
             Command::Status { exit_code } => read::status(self, exit_code),
             Command::History { user, system } => read::history(self, (user, system)),
             Command::Lint(arguments) => lint::run(self, &arguments),
@@ -92,6 +104,10 @@ impl Tools<'_> {
             Command::Stamp { version, users } => record::stamp(self, &version, &users),
             Command::Adopt { at, users } => record::adopt(self, at.as_deref(), &users),
             Command::Seed { names, users } => upgrade::seed(self, &names, &users),
+            #[cfg(feature = "server")]
+            Command::Push { users } => moving::push(self, &users),
+            #[cfg(feature = "server")]
+            Command::Pull { users } => moving::pull(self, &users),
             Command::Demo { dir } => demo::run(self, dir.as_deref()),
         }
     }
@@ -135,20 +151,35 @@ impl Tools<'_> {
 
     /// The document run in memory; or [`Told`] why it cannot be run up to the target.
     fn replay<'a>(&self, changelog: &Changelog<'a>, target: usize) -> anyhow::Result<Replay<'a>> {
-        let replay = match Replay::run(changelog, &self.signals.stop()) {
-            Ok(replay) => replay,
+        let replay = self.unjudged_replay(changelog)?;
+        self.judge(changelog, replay.problems(target))?;
+        Ok(replay)
+    }
+
+    /// The document run in memory, whatever came of it.
+    fn unjudged_replay<'a>(&self, changelog: &Changelog<'a>) -> anyhow::Result<Replay<'a>> {
+        match Replay::run(changelog, &self.signals.stop()) {
+            Ok(replay) => Ok(replay),
             // The signal decides the exit status.
             Err(_) if self.signals.caught().is_some() => bail!(Told(REFUSED)),
-            Err(error) => return Err(DatabaseError::from(error)).context("the replay in memory"),
-        };
+            Err(error) => Err(DatabaseError::from(error)).context("the replay in memory"),
+        }
+    }
+
+    /// Tells the problems of the document; [`Told`] if one of them makes it unusable.
+    fn judge(
+        &self,
+        changelog: &Changelog<'_>,
+        found: impl Iterator<Item = Problem>,
+    ) -> anyhow::Result<()> {
         let mut problems: Vec<Problem> = changelog.warnings().to_vec();
-        problems.extend(replay.problems(target));
+        problems.extend(found);
         problems.sort_by_key(|problem| problem.span.start);
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             bail!(Told(self.report.refuse_document(changelog.source(), &problems)));
         }
         self.report.problems(changelog.source(), &problems);
-        Ok(replay)
+        Ok(())
     }
 
     /// The document run in memory, for commands that can do without.

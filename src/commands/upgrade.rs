@@ -7,9 +7,9 @@ use semver::Version;
 use tatmig::fleet::{Fleet, OnFailure, Options, Outcome};
 use tatmig::{Changelog, Failure, Ready, Refusal, Scope, Verdict};
 
-use super::{Text, Tools};
+use super::{Text, Tools, backup};
 use crate::cli::{Upgrade, Users};
-use crate::report::{DONE, Kept};
+use crate::report::{Aside, DONE, Deed, Kept};
 
 pub(super) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
     let text = tools.text()?;
@@ -34,7 +34,7 @@ fn migrate(
     arguments: &Upgrade,
     (changelog, target): (&Changelog<'_>, usize),
 ) -> anyhow::Result<u8> {
-    let fleet = tools.fleet(changelog, &arguments.users.selection())?;
+    let mut fleet = tools.fleet(changelog, &arguments.users.selection())?;
     let replay = tools.replay(changelog, target)?;
     let options = Options {
         on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
@@ -55,7 +55,21 @@ fn migrate(
     if arguments.rehearse || arguments.all_or_nothing {
         outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
     }
-    let passed = outcome.as_ref().is_none_or(Outcome::is_clean);
+    let mut passed = outcome.as_ref().is_none_or(Outcome::is_clean);
+    let mut copies = None;
+    if arguments.backup && passed {
+        let statuses = fleet.standings(&ready, &options, &mut || {});
+        let concerned =
+            statuses.iter().map(|status| backup::is_concerned(status.as_ref())).collect::<Vec<_>>();
+        bar.suspend(|| {
+            copies = backup::before(tools, (&mut fleet, &concerned), ("upgrade", &options))?;
+            anyhow::Ok(())
+        })?;
+        if arguments.all_or_nothing && fleet.members().any(|member| member.refused.is_some()) {
+            outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| {}));
+            passed = false;
+        }
+    }
     if !arguments.rehearse && passed {
         bar.reset();
         outcome = Some(fleet.upgrade(&ready, &options, &mut |_, _| bar.inc(1)));
@@ -65,7 +79,8 @@ fn migrate(
     let Some(outcome) = outcome else { return Ok(DONE) };
     let kept = kept((&fleet, &outcome), (&ready, &options));
     let to = ready.target().to_string();
-    let status = tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &kept);
+    let aside = Aside { kept, copies, held: None, deed: Deed::Upgrade };
+    let status = tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &aside);
     if arguments.all_or_nothing && !passed {
         tools.report.line("nothing was committed: not every database passed the rehearsal");
     }
@@ -73,7 +88,7 @@ fn migrate(
 }
 
 /// What the system database kept of migrations that were edited since, beside what they are now.
-fn kept(
+pub(super) fn kept(
     (fleet, outcome): (&Fleet, &Outcome),
     (ready, options): (&Ready<'_, '_>, &Options),
 ) -> Kept {

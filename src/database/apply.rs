@@ -34,7 +34,7 @@ pub(crate) fn apply(
             return Err(DatabaseError::Interrupted);
         }
         match order.ending {
-            Ending::Commit => connection.execute_batch("COMMIT")?,
+            Ending::Commit => commit(connection, (order, expected))?,
             Ending::Rollback => connection.execute_batch("ROLLBACK")?,
         }
         Ok(Done { notes, duration: started.elapsed() })
@@ -44,6 +44,24 @@ pub(crate) fn apply(
         let _ = connection.execute_batch("ROLLBACK");
     }
     result
+}
+
+/// Commits. What fails behind the point of no return, giving back a lock for instance, takes
+/// nothing back: then the record tells that it is done.
+fn commit(
+    connection: &Connection,
+    (order, expected): (&Order<'_>, &State),
+) -> Result<(), DatabaseError> {
+    let written = connection.last_insert_rowid();
+    let Err(error) = connection.execute_batch("COMMIT") else { return Ok(()) };
+    if !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    let is_recorded = order.steps.iter().any(|step| step.entry.is_some())
+        && history::state(connection).is_ok_and(|state| {
+            !state.same_as(expected) && matches!(state, State::Recorded(last) if last.id == written)
+        });
+    if is_recorded { Ok(()) } else { Err(error.into()) }
 }
 
 struct Run<'r> {
@@ -137,7 +155,8 @@ impl Run<'_> {
             if !exists {
                 return Ok(None);
             }
-            let sql = format!("SELECT count(*) FROM {}", sql::quote(table));
+            // The table itself: a damaged index may hold fewer rows, and a copy made through it.
+            let sql = format!("SELECT count(*) FROM {} NOT INDEXED", sql::quote(table));
             Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
         };
         script.rebuilt.iter().map(count).collect()
@@ -291,6 +310,7 @@ fn is_outside(error: &rusqlite::Error) -> bool {
                 | ErrorCode::CannotOpen
                 | ErrorCode::DatabaseCorrupt
                 | ErrorCode::NotADatabase
+                | ErrorCode::ReadOnly
         )
     )
 }

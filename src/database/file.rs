@@ -46,25 +46,27 @@ impl Patience {
 
 /// An open database file.
 pub(crate) struct SqliteFile {
-    connection: Connection,
+    pub(super) connection: Connection,
     guard: Guard,
     path: PathBuf,
-    patience: Patience,
+    pub(super) patience: Patience,
     /// Whether a WAL stood beside the file before it was opened.
     found_wal: bool,
 }
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     Read,
     Write,
+    /// To be overwritten as a whole: what is cut off may go.
+    Replace,
 }
 
 /// What the first bytes of a file tell.
-struct Header {
-    size: u64,
-    wal: bool,
+pub(super) struct Header {
+    pub(super) size: u64,
+    pub(super) wal: bool,
 }
 
 impl SqliteFile {
@@ -128,6 +130,12 @@ impl SqliteFile {
         Ok(file)
     }
 
+    /// The connection, for whoever copies what is in the file.
+    #[cfg(feature = "server")]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn connect(
         path: &Path,
         name: &Path,
@@ -145,18 +153,27 @@ impl SqliteFile {
         Ok(Self { connection, guard, path: path.to_owned(), patience: patience.clone(), found_wal })
     }
 
-    /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
-    /// another program left is not moved into the main file when this connection closes.
-    fn keep_main_file(&self) -> Result<(), DatabaseError> {
-        self.connection.execute_batch("PRAGMA cache_spill = OFF")?;
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves a WAL that was found as it is when this connection closes.
+    pub(super) fn keep_wal(&self) -> Result<(), DatabaseError> {
         if self.found_wal {
             self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         Ok(())
     }
 
+    /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
+    /// another program left is not moved into the main file when this connection closes.
+    fn keep_main_file(&self) -> Result<(), DatabaseError> {
+        self.connection.execute_batch("PRAGMA cache_spill = OFF")?;
+        self.keep_wal()
+    }
+
     /// Adds to a busy error who is in the way.
-    fn named(&self, error: DatabaseError) -> DatabaseError {
+    pub(super) fn named(&self, error: DatabaseError) -> DatabaseError {
         match error {
             DatabaseError::Busy { .. } if self.patience.stopped() => DatabaseError::Interrupted,
             DatabaseError::Busy { holder: None } => {
@@ -218,7 +235,10 @@ pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Waits for a lock in small steps, so that an interrupt ends the waiting.
-fn wait_when_busy(connection: &mut Connection, patience: Patience) -> rusqlite::Result<()> {
+pub(super) fn wait_when_busy(
+    connection: &mut Connection,
+    patience: Patience,
+) -> rusqlite::Result<()> {
     let mut since = Instant::now();
     connection.busy_handler(Some(move |tries: i32| {
         if tries == 0 {
@@ -237,11 +257,11 @@ fn wait_when_busy(connection: &mut Connection, patience: Patience) -> rusqlite::
 
 /// Looks at a file before SQLite does. The file is closed again before SQLite opens it: closing
 /// it later would drop SQLite's locks.
-fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
+pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     const SIZE: usize = 100;
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
-        _ if access == Access::Write => {
+        _ if access != Access::Read => {
             DatabaseError::Io { what: "the file cannot be written".to_owned(), source }
         }
         _ => DatabaseError::Io { what: "the file cannot be read".to_owned(), source },
@@ -251,10 +271,18 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     if !metadata.is_file() {
         return not("not a regular file");
     }
+    // SQLite would open a FIFO under such a name, and wait for ever.
+    for suffix in ["-journal", "-wal", "-shm"] {
+        if std::fs::symlink_metadata(side_file(path, suffix)).is_ok_and(|side| !side.is_file()) {
+            let reason = format!("what stands beside it as its `{suffix}` file is no regular file");
+            return Err(DatabaseError::NotADatabase { reason });
+        }
+    }
     let size = metadata.len();
     if size == 0 {
         // A WAL is only ever written beside a database that has pages; SQLite would delete it.
-        if std::fs::metadata(side_file(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        let replaced = access == Access::Replace;
+        if !replaced && std::fs::metadata(side_file(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
             return not(
                 "the file is empty, and a WAL with data stands beside it; restore it from a backup",
             );
@@ -264,7 +292,7 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     let mut header = [0; SIZE];
     let mut read = 0;
     let mut file =
-        OpenOptions::new().read(true).write(access == Access::Write).open(path).map_err(io)?;
+        OpenOptions::new().read(true).write(access != Access::Read).open(path).map_err(io)?;
     while read < SIZE {
         match file.read(&mut header[read..]).map_err(io)? {
             0 => break,
@@ -294,7 +322,7 @@ fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
     // In this order: another program may be committing, and the file has its whole length by the
     // time the journal is gone.
     let length = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());
-    if counts && size < told && !journalled() && length() < told {
+    if access != Access::Replace && counts && size < told && !journalled() && length() < told {
         return Err(DatabaseError::NotADatabase {
             reason: format!(
                 "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"
@@ -312,7 +340,7 @@ pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// A path that SQLite cannot take for a URI or a special name: `file:x` is a file's name here.
-fn plain_name(path: &Path) -> PathBuf {
+pub(super) fn plain_name(path: &Path) -> PathBuf {
     if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
 }
 

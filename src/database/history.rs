@@ -1,6 +1,7 @@
 //! The record that each database carries: table `_tatmig_migrations`, one row an event, never
 //! changed. Its last row is the database's version.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{DatabaseError, is_about_sql};
@@ -92,6 +93,13 @@ pub struct Record {
     pub note: Option<String>,
 }
 
+/// The end of a database's record: its version, and the running checksum there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Standpoint {
+    pub(crate) to: String,
+    pub(crate) chain: String,
+}
+
 /// What a database says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -112,7 +120,7 @@ impl State {
     }
 
     /// Whether two looks saw the same last row.
-    fn same_as(&self, other: &Self) -> bool {
+    pub(super) fn same_as(&self, other: &Self) -> bool {
         self.id() == other.id()
             && matches!(self, Self::Unversioned) == matches!(other, Self::Unversioned)
     }
@@ -254,8 +262,30 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(CREATE, []).map(drop)
 }
 
-/// Appends a row.
+/// Appends a row, which is the record's last then, or fails.
 pub(crate) fn append(
+    connection: &Connection,
+    scope: Scope,
+    entry: &Entry,
+    how: (std::time::Duration, Option<&str>),
+) -> Result<(), DatabaseError> {
+    // A trigger that somebody put on the record could keep the row out, or change it.
+    let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let inserted = insert(connection, scope, entry, how);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
+    inserted?;
+    // Behind the highest number that there is, SQLite takes any that is free.
+    let last: i64 =
+        connection.query_row("SELECT max(rowid) FROM _tatmig_migrations", [], |row| row.get(0))?;
+    if last == connection.last_insert_rowid() {
+        return Ok(());
+    }
+    let reason = format!("holds row {last}, which tatmig did not write");
+    Err(DatabaseError::ForeignHistory { reason })
+}
+
+fn insert(
     connection: &Connection,
     scope: Scope,
     entry: &Entry,

@@ -31,12 +31,50 @@ pub(super) fn holder(path: &Path) -> Option<String> {
         })
         .collect();
     holders.dedup();
-    let named =
-        holders.into_iter().map(|pid| match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-            Ok(name) => format!("`{}` (process {pid})", name.trim().escape_debug()),
-            Err(_) => format!("process {pid}"),
-        });
-    named.reduce(|all, next| format!("{all} and {next}"))
+    holders.into_iter().map(process).reduce(|all, next| format!("{all} and {next}"))
+}
+
+#[cfg(target_os = "linux")]
+fn process(pid: u32) -> String {
+    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => format!("`{}` (process {pid})", name.trim().escape_debug()),
+        Err(_) => format!("process {pid}"),
+    }
+}
+
+/// Another process that has one of some files open, locked or not, for each of them; of
+/// processes of other users only the administrator is told.
+#[cfg(target_os = "linux")]
+pub(crate) fn users(paths: &[&Path]) -> Vec<Option<String>> {
+    use std::collections::HashMap;
+    use std::os::unix::fs::MetadataExt;
+
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let mut wanted: HashMap<(u64, u64), Option<u32>> =
+        paths.iter().filter_map(|path| identity(path)).map(|file| (file, None)).collect();
+    let own = std::process::id();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for pid in pids.filter(|pid| *pid != own) {
+        let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for descriptor in descriptors.flatten() {
+            let found = identity(&descriptor.path()).and_then(|file| wanted.get_mut(&file));
+            if let Some(user) = found {
+                user.get_or_insert(pid);
+            }
+        }
+    }
+    let user = |path: &&Path| identity(path).and_then(|file| wanted[&file]).map(process);
+    paths.iter().map(user).collect()
+}
+
+/// Other systems do not tell.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn users(paths: &[&Path]) -> Vec<Option<String>> {
+    paths.iter().map(|_| None).collect()
 }
 
 /// Other systems do not tell.

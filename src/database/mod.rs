@@ -3,13 +3,14 @@
 //! database reached in one request over a network fits the same boundary.
 
 pub(crate) mod apply;
+pub(crate) mod copy;
 pub(crate) mod dialect;
 pub(crate) mod effects;
 pub(crate) mod file;
 pub(crate) mod foreign_keys;
 pub(crate) mod guard;
 pub(crate) mod history;
-mod locks;
+pub(crate) mod locks;
 #[cfg(feature = "server")]
 pub(crate) mod namespace;
 pub(crate) mod order;
@@ -128,6 +129,20 @@ pub enum DatabaseError {
         /// The process that held the lock, where the system tells.
         holder: Option<String>,
     },
+    /// Another process has the file open, whether or not it holds a lock.
+    #[error("{by} has it open; end that first")]
+    InUse {
+        /// The process.
+        by: String,
+    },
+    /// The pages of a copy do not hang together.
+    #[error(
+        "the copy is not whole, because the database is not: {found}; restore it from an older backup"
+    )]
+    Damaged {
+        /// What SQLite's check found.
+        found: String,
+    },
     /// tatmig was told to stop.
     #[error("interrupted")]
     Interrupted,
@@ -235,6 +250,13 @@ pub enum DatabaseError {
     NotApplied {
         /// How the answer was lost.
         lost: ServerError,
+    },
+    /// What arrived elsewhere is not what was sent; it was rolled back.
+    #[cfg(feature = "server")]
+    #[error("what arrived is not what was sent, so it was rolled back: {difference}")]
+    NotTheSame {
+        /// The first difference, in words.
+        difference: String,
     },
     /// Another program waited for the lock, and the server took it away.
     #[cfg(feature = "server")]

@@ -1,7 +1,7 @@
 //! From the parts of the markdown to its blocks: pairs the tags, keeps the sections that headings
 //! make, and reports every line that is neither prose, nor SQL, nor a tag.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::changelog::Allowance;
@@ -72,7 +72,6 @@ struct Reader<'a> {
     found: Blocks<'a>,
     /// The section that the reader stands in.
     section: Option<usize>,
-    first_use: HashMap<Tag, Range<usize>>,
     /// Whether the last tag outside any code block was a start.
     open_outside: bool,
     /// Whether the last prose line was part of a description, which may run on.
@@ -90,7 +89,7 @@ struct Open {
 struct Code {
     open: Option<Open>,
     /// Blocks that another one started inside of, each with the problem that says so.
-    outer: HashMap<Tag, usize>,
+    outer: BTreeMap<Tag, usize>,
     /// After a malformed tag its partner is not a second mistake.
     broken: bool,
     /// Lines of SQL outside any block, and how many of them stand above the last tag.
@@ -132,9 +131,11 @@ impl<'a> Reader<'a> {
         while let Some(at) = parent.filter(|at| self.found.sections[*at].level >= level) {
             parent = self.found.sections[at].parent;
         }
-        let lower = title.to_lowercase();
-        let almost = lower.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"));
-        if almost && !is_planned(title) && tag::heading_pair(title).is_some() {
+        let (binding, planned) = (tag::heading_pair(title), is_planned(title));
+        let almost = |title: &str| {
+            title.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"))
+        };
+        if binding.is_some() && !planned && almost(&title.to_lowercase()) {
             self.found.problems.push(
                 Problem::new(
                     Rule::MalformedPlanned,
@@ -150,8 +151,8 @@ impl<'a> Reader<'a> {
             parent,
             title: title.trim().to_owned(),
             span,
-            binding: tag::heading_pair(title),
-            planned: is_planned(title),
+            binding,
+            planned,
             date: None,
             description: None,
             used: false,
@@ -552,33 +553,18 @@ impl<'a> Reader<'a> {
                 );
             }
         }
-        match self.first_use.get(&open.tag) {
-            Some(first) => self.found.problems.push(
-                Problem::new(
-                    Rule::DuplicateTag,
-                    span,
-                    format!("the block `{}` stands in the document twice", open.tag),
-                )
-                .label("again here")
-                .related(first.clone(), "first here")
-                .help(match open.tag {
-                    Tag::Seed { .. } => "give the second one another name, or remove it",
-                    _ => "give the second one the versions that it is meant for, or remove it",
-                }),
-            ),
-            None => {
-                self.first_use.insert(open.tag.clone(), span.clone());
-                let section = self.section;
-                let allows = self.allowances(&sql);
-                self.found.list.push(Block { tag: open.tag, span, sql, section, allows });
-            }
-        }
+        let section = self.section;
+        let allows = self.allowances(&sql);
+        self.found.list.push(Block { tag: open.tag, span, sql, section, allows });
     }
 
     /// The rules that a block lifts for itself.
     fn allowances(&mut self, block: &Piece<'a>) -> Vec<Allowance> {
         let text = block.text();
         let mut found = Vec::new();
+        if !text.contains("tatmig:") {
+            return found;
+        }
         for comment in sql::tokens(text, 0).filter(|token| token.kind == sql::Kind::Comment) {
             let Some((name, reason)) = tag::allowance(&text[comment.range.clone()]) else {
                 continue;

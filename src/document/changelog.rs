@@ -1,7 +1,8 @@
 //! The order of migrations: one chain of versions, with baselines that lead onto it and reverse
 //! blocks beside it. Whatever does not fit on the chain is a problem that names its lines.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -29,9 +30,21 @@ impl Checksum {
     }
 }
 
+impl From<[u8; 32]> for Checksum {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -301,6 +314,26 @@ impl<'a> Changelog<'a> {
         }
     }
 
+    /// Where a step starts and ends, which a step down does whether or not its block is there;
+    /// none of a seed, which is no migration.
+    #[must_use]
+    pub fn ends(&self, id: StepId) -> Option<(Point, Point)> {
+        let up = |migration: &Migration<'_>| (migration.from.clone(), migration.to.clone());
+        let down = |migration: &Migration<'_>| (migration.to.clone(), migration.from.clone());
+        match id {
+            StepId::Baseline(at) => self.baselines.get(at).map(up),
+            StepId::Forward(at) => self.chain.get(at).map(up),
+            StepId::Reverse(at) => self.chain.get(at).map(down),
+            StepId::Unbaseline(at) => self.baselines.get(at).map(down),
+            StepId::Seed(_) => None,
+        }
+    }
+
+    /// The position of the version at which the n-th baseline stands.
+    pub(crate) fn baseline_position(&self, at: usize) -> Option<usize> {
+        self.baselines.get(at)?.to.version().and_then(|version| self.position(version))
+    }
+
     /// The migration from one point to another, in either direction.
     #[must_use]
     pub fn find(&self, from: &Point, to: &Point) -> Option<&Migration<'a>> {
@@ -373,21 +406,35 @@ impl<'a> Draft<'a> {
     fn new(mut blocks: Blocks<'a>, problems: &mut Vec<Problem>) -> Self {
         let mut draft = Self::default();
         let mut migrations: Vec<Migration<'a>> = Vec::new();
-        let mut by_points: HashMap<(Point, Point), usize> = HashMap::new();
-        for block in std::mem::take(&mut blocks.list) {
-            match block.tag.clone() {
+        let mut list = std::mem::take(&mut blocks.list);
+        // What is about the same comes together, in the document's order; a document is nearly
+        // in this order already, which sorting makes use of.
+        list.sort_by(|left, right| by_subject(&left.tag, &right.tag));
+        for block in list {
+            match &block.tag {
                 Tag::Placeholder { .. } => {}
                 Tag::Seed { scope, name } => {
+                    let same = draft.seeds.iter().rev().take_while(|seed| seed.name == *name);
+                    if let Some(first) = same.into_iter().find(|seed| seed.scope == *scope) {
+                        problems.push(duplicate(&block, &first.part));
+                        continue;
+                    }
+                    let (scope, name) = (*scope, name.clone());
                     let part = Part { sql: block.sql, span: block.span, allows: block.allows };
                     draft.seeds.push(Seed { scope, name, part });
                 }
                 Tag::Migration { from, to, .. } if from == to => {}
                 Tag::Migration { scope, from, to } => {
-                    let at = *by_points.entry((from.clone(), to.clone())).or_insert_with(|| {
+                    let known = |last: &Migration<'_>| last.from == *from && last.to == *to;
+                    if !migrations.last().is_some_and(known) {
+                        let (from, to) = (from.clone(), to.clone());
                         migrations.push(described(&blocks, &block, from, to));
-                        migrations.len() - 1
-                    });
-                    let migration = &mut migrations[at];
+                    }
+                    let Some(migration) = migrations.last_mut() else { continue };
+                    if let Some(first) = migration.part(*scope) {
+                        problems.push(duplicate(&block, first));
+                        continue;
+                    }
                     let planned = blocks.planned(block.section);
                     if planned.is_some() != migration.planned {
                         problems.push(half_planned(migration, &block, planned.is_some()));
@@ -400,6 +447,7 @@ impl<'a> Draft<'a> {
                 }
             }
         }
+        draft.seeds.sort_by_key(|seed| seed.part.span.start);
         for migration in migrations {
             match (&migration.from, &migration.to) {
                 (Point::Baseline, _) => draft.baselines.push(migration),
@@ -408,7 +456,9 @@ impl<'a> Draft<'a> {
             }
         }
         draft.baselines.sort_by(|left, right| left.to.cmp(&right.to));
-        draft.forwards.sort_by(|left, right| left.from.cmp(&right.from));
+        draft.forwards.sort_by(|left, right| {
+            left.from.cmp(&right.from).then(left.span.start.cmp(&right.span.start))
+        });
         for migration in draft.baselines.iter().chain(&draft.forwards) {
             problems.extend(liveness(migration));
         }
@@ -430,15 +480,24 @@ impl<'a> Draft<'a> {
             }
             return Err(source);
         };
-        let mut remaining: BTreeMap<Point, Migration<'a>> = BTreeMap::new();
-        for migration in self.forwards {
-            remaining.entry(migration.from.clone()).or_insert(migration);
-        }
-        let mut at = lowest.to.clone();
-        let mut chain = Vec::new();
-        while let Some(migration) = remaining.remove(&at) {
-            at = migration.to.clone();
-            chain.push(migration);
+        let mut forwards = self.forwards;
+        forwards.dedup_by(|next, first| next.from == first.from);
+        // What the chain reaches lies in its order: a migration leads up.
+        let mut chain = Vec::with_capacity(forwards.len());
+        let mut remaining = Vec::new();
+        let mut at = &lowest.to;
+        let reached: Vec<bool> = forwards
+            .iter()
+            .map(|migration| {
+                let reached = migration.from == *at;
+                if reached {
+                    at = &migration.to;
+                }
+                reached
+            })
+            .collect();
+        for (migration, reached) in forwards.into_iter().zip(reached) {
+            if reached { chain.push(migration) } else { remaining.push(migration) }
         }
         if !torn {
             gaps(&remaining, lowest, &chain, problems);
@@ -502,6 +561,36 @@ impl<'a> Changelog<'a> {
     }
 }
 
+/// Migrations by their versions, then seeds by their names.
+fn by_subject(left: &Tag, right: &Tag) -> Ordering {
+    match (left, right) {
+        (
+            Tag::Migration { from, to, .. },
+            Tag::Migration { from: other_from, to: other_to, .. },
+        ) => from.cmp(other_from).then_with(|| to.cmp(other_to)),
+        (Tag::Seed { name, .. }, Tag::Seed { name: other, .. }) => name.cmp(other),
+        (Tag::Migration { .. }, _) | (Tag::Seed { .. }, Tag::Placeholder { .. }) => Ordering::Less,
+        (_, Tag::Migration { .. }) | (Tag::Placeholder { .. }, Tag::Seed { .. }) => {
+            Ordering::Greater
+        }
+        (Tag::Placeholder { .. }, Tag::Placeholder { .. }) => Ordering::Equal,
+    }
+}
+
+fn duplicate(block: &Block<'_>, first: &Part<'_>) -> Problem {
+    Problem::new(
+        Rule::DuplicateTag,
+        block.span.clone(),
+        format!("the block `{}` stands in the document twice", block.tag),
+    )
+    .label("again here")
+    .related(first.span.clone(), "first here")
+    .help(match block.tag {
+        Tag::Seed { .. } => "give the second one another name, or remove it",
+        _ => "give the second one the versions that it is meant for, or remove it",
+    })
+}
+
 fn described<'a>(blocks: &Blocks<'a>, block: &Block<'a>, from: Point, to: Point) -> Migration<'a> {
     Migration {
         from,
@@ -552,37 +641,39 @@ fn liveness(migration: &Migration<'_>) -> Option<Problem> {
 }
 
 fn forks(forwards: &[Migration<'_>], problems: &mut Vec<Problem>) {
-    let mut starts: HashMap<&Point, &Migration<'_>> = HashMap::new();
-    let mut ends: HashMap<&Point, &Migration<'_>> = HashMap::new();
-    for migration in forwards {
-        let forked = match starts.insert(&migration.from, migration) {
-            Some(first) => Some((first, "start at", &migration.from)),
-            None => ends.get(&migration.to).map(|first| (*first, "end at", &migration.to)),
-        };
-        ends.entry(&migration.to).or_insert(migration);
-        if let Some((first, verb, point)) = forked {
-            problems.push(
-                Problem::new(
-                    Rule::Fork,
-                    migration.span.clone(),
-                    format!("two migrations {verb} `{point}`: `{first}` and `{migration}`"),
-                )
-                .related(first.span.clone(), "the other one")
-                .help("versions form one chain; renumber one of the two"),
-            );
+    let mut tell = |verb: &str, point: &Point, [first, second]: [&Migration<'_>; 2]| {
+        problems.push(
+            Problem::new(
+                Rule::Fork,
+                second.span.clone(),
+                format!("two migrations {verb} `{point}`: `{first}` and `{second}`"),
+            )
+            .related(first.span.clone(), "the other one")
+            .help("versions form one chain; renumber one of the two"),
+        );
+    };
+    for pair in forwards.windows(2).filter(|pair| pair[0].from == pair[1].from) {
+        tell("start at", &pair[0].from, [&pair[0], &pair[1]]);
+    }
+    let mut by_end: Vec<&Migration<'_>> = forwards.iter().collect();
+    by_end.sort_by(|left, right| left.to.cmp(&right.to));
+    for pair in by_end.windows(2).filter(|pair| pair[0].to == pair[1].to) {
+        // Where they start at one version as well, that is told.
+        if pair[0].from != pair[1].from {
+            tell("end at", &pair[0].to, [pair[0], pair[1]]);
         }
     }
 }
 
 fn gaps(
-    remaining: &BTreeMap<Point, Migration<'_>>,
+    remaining: &[Migration<'_>],
     lowest: &Migration<'_>,
     chain: &[Migration<'_>],
     problems: &mut Vec<Problem>,
 ) {
     // Of a run of unreachable migrations only the first lacks something.
-    let ends: HashSet<&Point> = remaining.values().map(|migration| &migration.to).collect();
-    for migration in remaining.values().filter(|migration| !ends.contains(&migration.from)) {
+    let ends: BTreeSet<&Point> = remaining.iter().map(|migration| &migration.to).collect();
+    for migration in remaining.iter().filter(|migration| !ends.contains(&migration.from)) {
         let problem = Problem::new(
             Rule::Gap,
             migration.span.clone(),

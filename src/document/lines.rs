@@ -56,6 +56,9 @@ pub(super) fn is_template(content: &Piece<'_>, fence: &Range<usize>) -> bool {
 
 /// Whether a heading makes what stands under it a plan.
 pub(super) fn is_planned(title: &str) -> bool {
+    if !title.contains('(') {
+        return false;
+    }
     let lower = title.to_lowercase();
     lower
         .split('(')

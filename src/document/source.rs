@@ -31,11 +31,8 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// A text under the name that messages show.
     pub fn new(name: impl Into<String>, text: &'a str) -> Self {
-        let line_starts = std::iter::once(0)
-            .chain(
-                text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1),
-            )
-            .collect();
+        let line_starts =
+            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { name: name.into(), text, line_starts }
     }
 

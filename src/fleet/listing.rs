@@ -2,7 +2,7 @@
 //! and one name for each.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::path::Path;
 
@@ -33,13 +33,13 @@ impl Listing {
         let system = std::fs::metadata(&layout.system_db).ok().as_ref().and_then(identity);
         let mut listing =
             Self { members: Vec::new(), remarks: Vec::new(), aliases: HashMap::new() };
-        let mut found: Vec<(OsString, Option<Identity>)> = Vec::new();
+        let mut found: Vec<(Member, Option<Identity>)> = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let file = entry.file_name();
             let Some(user) = layout.pattern.user(&file) else { continue };
             let path = layout.beside_users(&file);
-            if path == layout.system_db || is_side_file(&path) || file == ".tatmig-index" {
+            if path == layout.system_db || is_side_file(&path) || is_own(&file) {
                 continue;
             }
             if user.is_empty() {
@@ -60,23 +60,19 @@ impl Listing {
                 continue;
             }
             let (scope, home) = (Scope::User, Home::File(path));
-            listing.members.push(Member { scope, name: user, home, refused });
-            found.push((file, identity));
+            found.push((Member { scope, name: user, home, refused }, identity));
         }
-        let mut order: Vec<usize> = (0..found.len()).collect();
-        order.sort_by(|left, right| found[*left].0.cmp(&found[*right].0));
-        listing.keep(&order, &found);
+        found.sort_by(|left, right| file_name(&left.0).cmp(file_name(&right.0)));
+        listing.keep(found);
         Ok(listing)
     }
 
-    /// Sorts, and leaves one name for each file.
-    fn keep(&mut self, order: &[usize], found: &[(OsString, Option<Identity>)]) {
-        let mut members: Vec<Option<Member>> =
-            std::mem::take(&mut self.members).into_iter().map(Some).collect();
-        let mut first: HashMap<Identity, usize> = HashMap::with_capacity(order.len());
-        for at in order {
-            let Some(member) = members[*at].take() else { continue };
-            let Some(identity) = found[*at].1 else {
+    /// Leaves one name for each file.
+    fn keep(&mut self, found: Vec<(Member, Option<Identity>)>) {
+        let mut first: HashMap<Identity, usize> = HashMap::with_capacity(found.len());
+        self.members.reserve_exact(found.len());
+        for (member, identity) in found {
+            let Some(identity) = identity else {
                 self.members.push(member);
                 continue;
             };
@@ -89,12 +85,12 @@ impl Listing {
             if member.home.file().is_some_and(has_journal) {
                 original.refused = Some(format!(
                     "the same file is named `{}` too, and a journal stands beside that name; end the program that uses it, then remove one of the names",
-                    shown(found[*at].0.as_os_str())
+                    shown(file_name(&member))
                 ));
             }
             self.remarks.push(format!(
                 "`{}` is another name of the file of user `{}`: one database, told once",
-                shown(&found[*at].0),
+                shown(file_name(&member)),
                 original.shown()
             ));
             self.aliases.insert(member.name, original.name.clone());
@@ -130,7 +126,8 @@ impl Listing {
                 near,
             });
         }
-        Ok(self.members.into_iter().filter(|member| wanted.contains(&&member.name)).collect())
+        let is_wanted = |member: &Member| wanted.binary_search(&&member.name).is_ok();
+        Ok(self.members.into_iter().filter(is_wanted).collect())
     }
 }
 
@@ -165,6 +162,15 @@ fn identity(metadata: &Metadata) -> Option<Identity> {
 #[cfg(not(unix))]
 fn identity(_metadata: &Metadata) -> Option<Identity> {
     None
+}
+
+fn file_name(member: &Member) -> &OsStr {
+    member.home.file().and_then(Path::file_name).unwrap_or_default()
+}
+
+/// Whether a file is tatmig's own: the index, or a database that a restore is about to put there.
+fn is_own(file: &OsStr) -> bool {
+    file.as_encoded_bytes().starts_with(b".tatmig-")
 }
 
 fn has_journal(path: &Path) -> bool {

@@ -1,28 +1,33 @@
 //! Which databases there are, and how they are worked through: the system database first, then
 //! the users' in parallel, each on its own. Outcomes are values in name order.
 
+mod index;
 mod listing;
 #[cfg(feature = "server")]
 mod namespaces;
 mod pool;
 
-use std::ffi::OsString;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use crate::adopt::At;
 use crate::database::file::Patience;
+use crate::database::order::Ending;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::executor::{Failure, Ready, Status, Verdict};
-use crate::layout::{Layout, Pattern};
+use crate::layout::{Layout, Pattern, PatternError};
 use crate::member::Member;
 use crate::replay::Replay;
 use crate::verify::Verification;
+use index::Index;
 use listing::Listing;
-use pool::Work;
-pub(crate) use pool::each;
+use pool::each;
+pub(crate) use pool::map;
 pub use pool::{DEFAULT_JOBS, workers};
 
 /// The databases that were found.
@@ -71,6 +76,9 @@ pub enum FleetError {
         /// A hint at who is there.
         near: String,
     },
+    /// A user's name that no file can have.
+    #[error(transparent)]
+    Name(#[from] PatternError),
     /// Users were named, and the document has nothing for them.
     #[error("the document has no user block, so there are no user databases to name")]
     NoUserBlocks,
@@ -135,6 +143,37 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// Where the databases of the system and of some users are, or would be if they were there.
+    ///
+    /// # Errors
+    ///
+    /// A missing users directory, or a name that no file can have.
+    pub fn places(
+        layout: &Layout,
+        wanted: &[(Scope, OsString)],
+    ) -> Result<Vec<Member>, FleetError> {
+        #[cfg(feature = "server")]
+        if let Some(servers) = &layout.servers {
+            let place = |(scope, name): &(Scope, OsString)| match scope {
+                Scope::System => Ok(servers.system()),
+                Scope::User => Ok(layout.user(name)?),
+            };
+            return wanted.iter().map(place).collect();
+        }
+        let has_users = wanted.iter().any(|(scope, _)| *scope == Scope::User);
+        let found = if has_users { Listing::read(layout)?.members } else { Vec::new() };
+        let found: HashMap<&OsStr, &Member> =
+            found.iter().map(|member| (member.name.as_os_str(), member)).collect();
+        let place = |(scope, name): &(Scope, OsString)| match scope {
+            Scope::System => Ok(layout.system()),
+            Scope::User => match found.get(name.as_os_str()) {
+                Some(member) => Ok(Member::clone(member)),
+                None => Ok(layout.user(name)?),
+            },
+        };
+        wanted.iter().map(place).collect()
+    }
+
     /// Every database, the system database first.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.system.iter().chain(&self.users)
@@ -163,6 +202,17 @@ pub enum OnFailure {
     Stop,
 }
 
+/// The directory in which a file stands.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What is done to a database, on any thread.
+type Work<'w, T> = pool::Work<'w, Member, T>;
+
 /// What became of a fleet, in the fleet's order.
 #[derive(Debug)]
 pub struct Outcome {
@@ -182,8 +232,59 @@ impl Fleet {
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let patience = &options.patience;
+        let directory = self.users.iter().find_map(|member| Some(directory(member.home.file()?)));
+        let index = match (directory, ready.ending()) {
+            (Some(directory), Ending::Commit) => Index::open(directory),
+            _ => None,
+        };
+        let work = |member: &Member| {
+            let Some(index) = index.as_ref().filter(|_| member.scope == Scope::User) else {
+                return ready.upgrade_member(member, patience);
+            };
+            if let Some(verdict) = index.recall(member).and_then(|at| ready.recalled(at)) {
+                return verdict;
+            }
+            let opened = SystemTime::now();
+            let (verdict, standpoint) = ready.upgrade_and_tell(member, patience);
+            if let (Verdict::Current { .. }, Some(standpoint)) = (&verdict, standpoint) {
+                index.note(member, standpoint, opened);
+            }
+            verdict
+        };
+        let outcome = self.run((&work, options), done);
+        if let Some(index) = index {
+            index.save();
+        }
+        outcome
+    }
+
+    /// Brings the users down to the target, and then the system database. It stays where it is
+    /// unless every user got there, so that it is never below one of them; and no user is touched
+    /// where its own way down fails in a `trial`, which is `ready` rolled back.
+    pub fn downgrade(
+        &self,
+        (ready, trial): (&Ready<'_, '_>, &Ready<'_, '_>),
+        options: &Options,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Outcome {
+        let patience = &options.patience;
         let work = |member: &Member| ready.upgrade_member(member, patience);
-        self.run((&work, options), done)
+        let tried = self.system.as_ref().map(|member| trial.upgrade_member(member, patience));
+        if let Some(verdict) = tried.filter(Verdict::is_failure) {
+            let users = self.users.iter().map(|_| Verdict::Skipped).collect();
+            return Outcome { system: Some(verdict), users };
+        }
+        let users = self.work_users((&work, options), &AtomicBool::new(false), done);
+        let stays = |verdict: &Verdict| verdict.is_failure() || matches!(verdict, Verdict::Skipped);
+        let held = users.iter().any(stays) || patience.stopped();
+        let system = self.system.as_ref().map(|member| {
+            let verdict = if held { Verdict::Skipped } else { work(member) };
+            done(member, &verdict);
+            verdict
+        });
+        let outcome = Outcome { system, users };
+        outcome.settle(self);
+        outcome
     }
 
     /// Checks every database. `done` is called as each one is checked.
@@ -193,10 +294,7 @@ impl Fleet {
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Result<Verification, Failure>>> {
-        let members: Vec<Member> = self.members().cloned().collect();
-        let patience = &options.patience;
-        let work = |member: &Member| member.verify(document, patience);
-        each(&members, options.jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
+        self.look((&|member| member.verify(document, &options.patience), options), done)
     }
 
     /// Runs seeds on the system database, then on the users.
@@ -207,6 +305,17 @@ impl Fleet {
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
         let work = |member: &Member| ready.seed_member(member, names, &options.patience);
+        self.run((&work, options), done)
+    }
+
+    /// Puts new databases in the place of the system database, then of the users.
+    pub fn reset(
+        &self,
+        ready: &Ready<'_, '_>,
+        options: &Options,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Outcome {
+        let work = |member: &Member| ready.reset_member(member, &options.patience);
         self.run((&work, options), done)
     }
 
@@ -234,28 +343,50 @@ impl Fleet {
             verdict
         });
         let halted = AtomicBool::new(system.as_ref().is_some_and(Verdict::is_failure));
+        let users = self.work_users((work, options), &halted, done);
+        let outcome = Outcome { system, users };
+        outcome.settle(self);
+        outcome
+    }
+
+    /// Works through the users: the canaries, then the others, until it is halted.
+    fn work_users(
+        &self,
+        (work, options): (&Work<'_, Verdict>, &Options),
+        halted: &AtomicBool,
+        done: &mut dyn FnMut(&Member, &Verdict),
+    ) -> Vec<Verdict> {
         let stop = || halted.load(Ordering::Relaxed) || options.patience.stopped();
-        let work = |member: &Member| {
-            let verdict = work(member);
+        let work = |at: usize| {
+            let verdict = work(&self.users[at]);
             if verdict.is_failure() && options.on_failure == OnFailure::Stop {
                 halted.store(true, Ordering::Relaxed);
             }
             verdict
         };
         let canaries = options.canary.map_or(0, NonZeroUsize::get).min(self.users.len());
-        let (first, rest) = self.users.split_at(canaries);
-        let mut users = Vec::with_capacity(self.users.len());
-        for members in [first, rest] {
-            let mut tell = |at: usize, verdict: &Verdict| done(&members[at], verdict);
-            let verdicts = each(members, options.jobs, (&work, &stop), &mut tell);
-            users.extend(verdicts.into_iter().map(|verdict| verdict.unwrap_or(Verdict::Skipped)));
-            if users.iter().any(Verdict::is_failure) && users.len() == canaries {
+        let mut users: Vec<Verdict> = self.users.iter().map(|_| Verdict::Skipped).collect();
+        for places in [0..canaries, canaries..self.users.len()] {
+            each(places, options.jobs, (&work, &stop), &mut |at, verdict| {
+                done(&self.users[at], &verdict);
+                users[at] = verdict;
+            });
+            if users[..canaries].iter().any(Verdict::is_failure) {
                 halted.store(true, Ordering::Relaxed);
             }
         }
-        let outcome = Outcome { system, users };
-        outcome.settle(self);
-        outcome
+        users
+    }
+
+    /// Reads where every database stands on the way that a document is ready for. `done` is
+    /// called as each one is read.
+    pub fn standings(
+        &self,
+        ready: &Ready<'_, '_>,
+        options: &Options,
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<Status>> {
+        self.look((&|member| ready.status_of(member, &options.patience), options), done)
     }
 
     /// Reads where every database stands. `done` is called as each one is read.
@@ -265,10 +396,19 @@ impl Fleet {
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Status>> {
-        let members: Vec<Member> = self.members().cloned().collect();
-        let patience = &options.patience;
-        let work = |member: &Member| member.status(at, patience);
-        each(&members, options.jobs, (&work, &|| patience.stopped()), &mut |_, _| done())
+        self.look((&|member| member.status(at, &options.patience), options), done)
+    }
+
+    /// Looks at every database, in no order. One that was not begun before an interrupt has no
+    /// value.
+    fn look<T: Send>(
+        &self,
+        (work, options): (&Work<'_, T>, &Options),
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<T>> {
+        let members: Vec<&Member> = self.members().collect();
+        let work = |member: &&Member| work(member);
+        map(&members, options.jobs, (&work, &|| options.patience.stopped()), done)
     }
 }
 
@@ -297,7 +437,11 @@ impl Outcome {
         let committed = |verdict: &Verdict| {
             matches!(
                 verdict,
-                Verdict::Upgraded(_) | Verdict::Seeded { .. } | Verdict::Recorded { .. }
+                Verdict::Upgraded(_)
+                    | Verdict::Downgraded(_)
+                    | Verdict::Renewed { .. }
+                    | Verdict::Seeded { .. }
+                    | Verdict::Recorded { .. }
             )
         };
         let directories = [
@@ -305,12 +449,8 @@ impl Outcome {
             fleet.users.first().filter(|_| self.users.iter().any(committed)),
         ];
         for path in directories.into_iter().flatten().filter_map(|member| member.home.file()) {
-            let directory = match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                _ => Path::new("."),
-            };
             // Where a directory cannot be synced, SQLite could not sync it either.
-            let _ = std::fs::File::open(directory).and_then(|directory| directory.sync_all());
+            let _ = std::fs::File::open(directory(path)).and_then(|directory| directory.sync_all());
         }
     }
 }

@@ -1,10 +1,41 @@
 //! The databases of a fleet on servers: the system namespace, and those of the users that a query
 //! or a file names. A server lists none.
 
-use super::{Fleet, FleetError, Selection};
+use super::{Fleet, FleetError, Options, Selection, map};
 use crate::document::tag::Scope;
 use crate::layout::Layout;
+use crate::member::Member;
+use crate::moving::Moved;
 use crate::servers::Servers;
+
+impl Fleet {
+    /// Carries every database to its place in another layout, the system database first; `done`
+    /// is told of each. Returns the places beside what became of each; none where it was not begun.
+    pub fn move_to(
+        &self,
+        to: &Layout,
+        options: &Options,
+        done: &mut dyn FnMut(),
+    ) -> Vec<(Member, Option<Moved>)> {
+        let members: Vec<Member> = self.members().cloned().collect();
+        let places: Vec<Member> = members.iter().map(|member| place(to, member)).collect();
+        let patience = &options.patience;
+        let pairs: Vec<(Member, Member)> = members.into_iter().zip(places).collect();
+        let work = |(from, to): &(Member, Member)| from.move_to(to, patience);
+        let stop = || patience.stopped();
+        let moved = map(&pairs, options.jobs, (&work, &stop), done);
+        pairs.into_iter().map(|(_, place)| place).zip(moved).collect()
+    }
+}
+
+/// Where a member's database is in a layout.
+fn place(layout: &Layout, member: &Member) -> Member {
+    let place = match member.scope {
+        Scope::System => Ok(layout.system()),
+        Scope::User => layout.user(&member.name),
+    };
+    place.unwrap_or_else(|error| Member { refused: Some(error.to_string()), ..member.clone() })
+}
 
 /// Finds the namespaces for which a document has blocks.
 pub(super) fn discover(

@@ -1,9 +1,8 @@
 //! Threads that work through members: as many as asked for and as the descriptor limit allows.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-
-use crate::member::Member;
 
 /// The number of databases worked on at once where nobody says: the work waits on the disk, not
 /// on processors, and what waits overlaps.
@@ -24,30 +23,49 @@ pub fn workers(jobs: usize) -> usize {
     jobs.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
 }
 
-/// What is done to a member, on any thread.
-pub(super) type Work<'w, T> = dyn Fn(&Member) -> T + Sync + 'w;
+/// What is done to one of many, on any thread.
+pub(crate) type Work<'w, M, T> = dyn Fn(&M) -> T + Sync + 'w;
 
-/// Works through members on some threads. `done` is called on the calling thread as each one
-/// ends; a member that was not begun, because `stop` said so before, has no value.
-pub(crate) fn each<T: Send>(
-    members: &[Member],
+/// Works through items on some threads. `done` is called on the calling thread as each one ends;
+/// one that was not begun, because `stop` said so before, has no value.
+pub(crate) fn map<M: Sync, T: Send>(
+    items: &[M],
     jobs: usize,
-    (work, stop): (&Work<'_, T>, &(dyn Fn() -> bool + Sync)),
-    done: &mut dyn FnMut(usize, &T),
+    (work, stop): (&Work<'_, M, T>, &(dyn Fn() -> bool + Sync)),
+    done: &mut dyn FnMut(),
 ) -> Vec<Option<T>> {
-    let mut results: Vec<Option<T>> = members.iter().map(|_| None).collect();
-    let next = AtomicUsize::new(0);
+    let mut found: Vec<Option<T>> = items.iter().map(|_| None).collect();
+    let work = |at: usize| work(&items[at]);
+    each(0..items.len(), jobs, (&work, stop), &mut |at, value| {
+        done();
+        found[at] = Some(value);
+    });
+    found
+}
+
+/// Works through some members on some threads. `done` is called on the calling thread as each one
+/// ends, and puts its value where it belongs; a member that was not begun, because `stop` said so
+/// before, has none.
+pub(super) fn each<T: Send>(
+    places: Range<usize>,
+    jobs: usize,
+    (work, stop): (&(dyn Fn(usize) -> T + Sync), &(dyn Fn() -> bool + Sync)),
+    done: &mut dyn FnMut(usize, T),
+) {
+    let next = AtomicUsize::new(places.start);
     let (sender, receiver) = mpsc::channel();
     let take = |send: &mut dyn FnMut(usize, T)| {
         while !stop() {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(member) = members.get(at) else { break };
-            send(at, work(member));
+            if at >= places.end {
+                break;
+            }
+            send(at, work(at));
         }
     };
     std::thread::scope(|scope| {
         let mut started = 0;
-        for _ in 0..jobs.min(members.len()) {
+        for _ in 0..jobs.min(places.len()) {
             let (sender, take) = (sender.clone(), &take);
             let worker = std::thread::Builder::new().name("tatmig-worker".to_owned());
             // Where the system gives no more threads, those that run do the work.
@@ -60,15 +78,10 @@ pub(crate) fn each<T: Send>(
         }
         drop(sender);
         if started == 0 {
-            take(&mut |at, value| {
-                done(at, &value);
-                results[at] = Some(value);
-            });
+            take(done);
         }
         for (at, value) in receiver {
-            done(at, &value);
-            results[at] = Some(value);
+            done(at, value);
         }
     });
-    results
 }

@@ -1,15 +1,19 @@
 //! The only place that prints: results to standard output, progress and diagnostics to standard
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
+mod backup;
 mod lint;
+#[cfg(feature = "server")]
+mod moving;
 mod selftest;
 mod status;
 mod upgrade;
 mod verify;
 
 pub(crate) use status::ExitCodeAsked;
-pub(crate) use upgrade::Kept;
+pub(crate) use upgrade::{Aside, Deed, Kept};
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -17,7 +21,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
-use tatmig::{Problem, Severity, Source, Style};
+use tatmig::{Problem, Severity, Source, Style, shown};
 
 use crate::cli::{Format, Settings, Volume, When};
 
@@ -61,6 +65,11 @@ impl Report {
 
     /// A line of results.
     pub(crate) fn line(&self, text: impl Display) {
+        self.verbatim(printable(&text.to_string()));
+    }
+
+    /// Lines of the document, as it has them.
+    pub(crate) fn verbatim(&self, text: impl Display) {
         if self.format == Format::Text && self.volume != Volume::Quiet {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
@@ -69,7 +78,7 @@ impl Report {
     /// A line beside the results.
     pub(crate) fn remark(&self, text: impl Display) {
         if self.volume != Volume::Quiet {
-            let _ = writeln!(anstream::stderr(), "{text}");
+            let _ = writeln!(anstream::stderr(), "{}", printable(&text.to_string()));
         }
     }
 
@@ -79,7 +88,7 @@ impl Report {
             Style::Coloured => ("\u{1b}[1;31m", "\u{1b}[0m"),
             Style::Plain => ("", ""),
         };
-        let _ = writeln!(anstream::stderr(), "{on}error{off}: {text}");
+        let _ = writeln!(anstream::stderr(), "{on}error{off}: {}", printable(&text.to_string()));
     }
 
     fn json(value: &impl Serialize) {
@@ -169,6 +178,16 @@ fn counts(problems: &[Problem]) -> String {
         words.push(plural(count(Severity::Note), "note"));
     }
     words.join(", ")
+}
+
+/// Text in which a database, an argument or SQLite may have a say: whatever it holds, it drives no
+/// terminal.
+fn printable(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let words = line.split('\t').map(|word| shown(OsStr::new(word)));
+        words.collect::<Vec<_>>().join("\t")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `1 database`, `2 databases`.

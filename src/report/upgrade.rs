@@ -1,21 +1,43 @@
 //! What an upgrade tells: a line for each scope, every failure with its place in the document,
 //! and what to do next.
 
+use std::cmp::Reverse as Other;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use tatmig::backup::{Backup, bytes};
 use tatmig::fleet::{Fleet, Outcome};
 use tatmig::{
-    DatabaseError, Failure, Member, Passage, Point, Problem, Ready, Refusal, Rule, Scope, Source,
-    Status, StepId, Verdict,
+    DatabaseError, Direction, Failure, Member, Passage, Point, Problem, Ready, Refusal, Rule,
+    Scope, Source, Status, StepId, Verdict,
 };
 
-use super::{DONE, FAILED, Report, plural, some};
+use super::{DONE, FAILED, Report, plural, printable, some};
 use crate::cli::{Format, Volume};
 
 /// What ran, where the system database kept it, by checksum: shown beside an edited migration.
 pub(crate) type Kept = BTreeMap<String, (Vec<String>, Vec<String>)>;
+
+/// What a run was asked to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Deed {
+    #[default]
+    Upgrade,
+    Downgrade,
+    Reset,
+}
+
+/// What is told beside the outcome of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    pub(crate) kept: Kept,
+    /// The copies that were made first.
+    pub(crate) copies: Option<Backup>,
+    /// Why the system database was left out.
+    pub(crate) held: Option<String>,
+    pub(crate) deed: Deed,
+}
 
 impl Report {
     /// Tells what became of a fleet and returns the exit status.
@@ -23,18 +45,20 @@ impl Report {
         &self,
         (fleet, outcome): (&Fleet, &Outcome),
         (source, target): (&Source<'_>, &str),
-        kept: &Kept,
+        aside: &Aside,
     ) -> u8 {
         let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
         let failed = pairs.iter().any(|(_, verdict)| verdict.is_failure());
         if self.format == Format::Json {
-            Self::json(&upgrade_json(&pairs, source, target));
+            let mut told = upgrade_json(&pairs, source, target);
+            add_copies(&mut told, &pairs, aside);
+            Self::json(&told);
         } else {
-            self.told(fleet, &pairs, target);
+            self.told(fleet, &pairs, (target, aside));
         }
-        self.failures(&pairs, source, kept);
+        self.failures(&pairs, source, &aside.kept);
         if self.format == Format::Text {
-            self.next(&pairs, target);
+            self.next(&pairs, (target, aside));
         }
         if failed { FAILED } else { DONE }
     }
@@ -133,17 +157,27 @@ impl Report {
             }
             failures.extend(status.failure.as_ref().map(|failure| (*member, failure)));
         }
+        let mut runs: Vec<_> = runs.into_iter().collect();
+        if ready.direction() == Direction::Down {
+            runs.sort_by_key(|((scope, id), _)| match id {
+                StepId::Reverse(at) => (Other(*scope), 0, Other(*at)),
+                _ => (Other(*scope), 1, Other(0)),
+            });
+        }
         if self.format == Format::Json {
             let migrations: Vec<_> = runs
                 .iter()
                 .filter_map(|((scope, id), names)| {
-                    let migration = changelog.step(*id)?;
-                    let part = migration.part(*scope);
+                    let (from, to) = changelog.ends(*id)?;
+                    let migration = changelog.step(*id);
+                    let part = migration.and_then(|migration| migration.part(*scope));
+                    let start =
+                        migration.map(|m| part.map_or(m.span.start, |part| part.span().start));
                     Some(json!({
                         "scope": scope,
-                        "from": migration.from,
-                        "to": migration.to,
-                        "line": source.line(part.map_or(migration.span.start, |part| part.span().start)),
+                        "from": from,
+                        "to": to,
+                        "line": start.map(|start| source.line(start)),
                         "databases": names,
                         "sql": part.map(|part| part.sql().text().to_owned()),
                     }))
@@ -167,23 +201,29 @@ impl Report {
             self.remark(remark);
         }
         for ((scope, id), names) in &runs {
-            let Some(migration) = changelog.step(*id) else { continue };
-            let part = migration.part(*scope);
-            let line = source.line(part.map_or(migration.span.start, |part| part.span().start));
+            let Some((from, to)) = changelog.ends(*id) else { continue };
+            let migration = changelog.step(*id);
+            let part = migration.and_then(|migration| migration.part(*scope));
+            let start = migration.map(|m| part.map_or(m.span.start, |part| part.span().start));
+            let place = start.map(|start| format!(" ({}:{})", source.name(), source.line(start)));
             self.line(format!(
-                "-- {scope} {migration} ({}:{line}): {}, {}",
-                source.name(),
+                "-- {scope} {from} → {to}{}: {}, {}",
+                place.unwrap_or_default(),
                 plural(names.len(), "database"),
                 some(names).replace('`', "")
             ));
             match part {
-                Some(part) => self.line(part.sql().text().trim_end_matches(['\n', '\r'])),
+                Some(part) => self.verbatim(part.sql().text().trim_end_matches(['\n', '\r'])),
                 None => self.line("-- nothing for this scope: recorded only"),
             }
             self.line("");
         }
         if runs.is_empty() && failures.is_empty() {
-            self.line(format!("-- nothing is pending up to {}", ready.target()));
+            let words = match ready.direction() {
+                Direction::Up => "nothing is pending up to",
+                Direction::Down => "nothing stands above",
+            };
+            self.line(format!("-- {words} {}", ready.target()));
         }
         for (member, failure) in &failures {
             self.failed(member, failure, source);
@@ -191,9 +231,15 @@ impl Report {
         if failures.is_empty() { DONE } else { FAILED }
     }
 
-    fn told(&self, fleet: &Fleet, pairs: &[(&Member, &Verdict)], target: &str) {
+    fn told(&self, fleet: &Fleet, pairs: &[(&Member, &Verdict)], (target, aside): (&str, &Aside)) {
         for remark in &fleet.remarks {
             self.remark(remark);
+        }
+        if let Some(copies) = &aside.copies {
+            self.line(copied(copies));
+        }
+        if let Some(held) = &aside.held {
+            self.line(format!("system: {held}"));
         }
         if let Some((_, verdict)) = pairs.iter().find(|(member, _)| member.scope == Scope::System) {
             self.line(format!("system: {}", words(verdict)));
@@ -206,21 +252,32 @@ impl Report {
             }
         }
         if users.len() > 1 {
-            self.line(format!("{}: {}", plural(users.len(), "user"), tally(&users, target)));
+            self.line(format!(
+                "{}: {}",
+                plural(users.len(), "user"),
+                tally(&users, (target, aside.deed))
+            ));
         }
-        let above: Vec<String> = users
-            .iter()
-            .filter(|(_, verdict)| matches!(verdict, Verdict::Above { .. }))
-            .map(|(member, _)| member.shown())
-            .collect();
-        if !above.is_empty() && users.len() > 1 {
-            self.line(format!("above {target} already, left alone: {}", some(&above)));
+        for (word, is_so) in [
+            ("above", (|verdict| matches!(verdict, Verdict::Above { .. })) as fn(&Verdict) -> bool),
+            ("below", |verdict| matches!(verdict, Verdict::Below { .. })),
+        ] {
+            let beyond = users.iter().filter(|(_, verdict)| is_so(verdict));
+            let names: Vec<String> = beyond.map(|(member, _)| member.shown()).collect();
+            if !names.is_empty() && users.len() > 1 {
+                self.line(format!("{word} {target} already, left alone: {}", some(&names)));
+            }
         }
         match (fleet.users.is_empty(), fleet.users_found) {
             (true, Some(0)) => self.line("no user databases found"),
             (true, Some(count)) => self.line(format!(
-                "{} left alone; `--all-users` or `--user NAME` migrates them",
-                plural(count, "user database")
+                "{} left alone; `--all-users` or `--user NAME` {}",
+                plural(count, "user database"),
+                match aside.deed {
+                    Deed::Upgrade => "migrates them",
+                    Deed::Downgrade => "takes them down",
+                    Deed::Reset => "resets them",
+                }
             )),
             _ => {}
         }
@@ -260,7 +317,7 @@ impl Report {
             self.error(format!("{who}: {message}"));
             return;
         };
-        let mut problem = Problem::at(rule(failure), span, format!("{who}: {message}"));
+        let mut problem = Problem::at(rule(failure), span, printable(&format!("{who}: {message}")));
         if let Failure::Refused(Refusal::Edited { edits }) = failure {
             let mut help = String::new();
             for edit in edits {
@@ -276,22 +333,42 @@ impl Report {
             help.push_str(
                 "put the statements back as they were and write the change as a new migration; or, where the databases have what it makes now, `tatmig adopt` accepts it",
             );
-            problem.help = Some(help);
+            problem.help = Some(printable(&help));
         }
         self.problems(source, &[problem]);
     }
 
     /// What to do after a failure.
-    fn next(&self, pairs: &[(&Member, &Verdict)], target: &str) {
+    fn next(&self, pairs: &[(&Member, &Verdict)], (target, aside): (&str, &Aside)) {
+        const SHOWN: usize = 5;
+        let lost = pairs.iter().filter(|(_, verdict)| verdict.is_failure());
+        let copies: Vec<_> = lost
+            .filter_map(|(member, _)| Some((member, copy_of(aside.copies.as_ref()?, member)?)))
+            .collect();
+        for (member, (path, restore)) in copies.iter().take(SHOWN) {
+            self.line(format!(
+                "`{}` was copied to {path} before; `{restore}` puts that back",
+                member.shown()
+            ));
+        }
+        if copies.len() > SHOWN {
+            self.line(format!("and so were {} more", copies.len() - SHOWN));
+        }
         let failed = pairs.iter().filter(|(_, verdict)| verdict.is_failure()).count();
         let skipped =
             pairs.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped)).count();
         if failed > 0 {
             self.line(format!(
-                "{} failed and {} left as {}; mend the cause and run the same command again: what is at {target} already is left alone",
+                "{} failed and {} left as {}; mend the cause and run the same command again{}",
                 plural(failed, "database"),
                 if failed == 1 { "was" } else { "were" },
                 if failed == 1 { "it was" } else { "they were" },
+                match aside.deed {
+                    Deed::Upgrade | Deed::Downgrade => {
+                        format!(": what is at {target} already is left alone")
+                    }
+                    Deed::Reset => " for what is left".to_owned(),
+                }
             ));
         }
         if skipped > 0 {
@@ -314,12 +391,16 @@ fn rule(failure: &Failure) -> Rule {
 /// What became of one database, in words.
 fn words(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Upgraded(passage) => with_notes(passed(passage), &passage.notes),
+        Verdict::Upgraded(passage) | Verdict::Downgraded(passage) => {
+            with_notes(passed(passage), &passage.notes)
+        }
+        Verdict::Renewed { at } => format!("made anew at {at}"),
         Verdict::Rehearsed(passage) => {
             with_notes(format!("{}, rehearsed and rolled back", passed(passage)), &passage.notes)
         }
         Verdict::Current { at } => format!("already at {at}"),
         Verdict::Above { at } => format!("at {at}, above the target, left alone"),
+        Verdict::Below { at } => format!("at {at}, below the target, left alone"),
         Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {
             "busy".to_owned()
         }
@@ -346,7 +427,7 @@ fn with_notes(text: String, notes: &[String]) -> String {
 }
 
 /// `98 upgraded to 0.3.20, 1 already there, 1 failed`.
-fn tally(users: &[(&Member, &Verdict)], target: &str) -> String {
+fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String {
     let count = |test: fn(&Verdict) -> bool| users.iter().filter(|(_, v)| test(v)).count();
     let busy = |verdict: &Verdict| {
         matches!(
@@ -355,16 +436,22 @@ fn tally(users: &[(&Member, &Verdict)], target: &str) -> String {
         )
     };
     let upgraded = count(|verdict| matches!(verdict, Verdict::Upgraded(_)));
+    let downgraded = count(|verdict| matches!(verdict, Verdict::Downgraded(_)));
+    let renewed = count(|verdict| matches!(verdict, Verdict::Renewed { .. }));
     let rehearsed = count(|verdict| matches!(verdict, Verdict::Rehearsed(_)));
     let noted = count(
-        |verdict| matches!(verdict, Verdict::Upgraded(passage) | Verdict::Rehearsed(passage) if !passage.notes.is_empty()),
+        |verdict| matches!(verdict, Verdict::Upgraded(passage) | Verdict::Downgraded(passage) | Verdict::Rehearsed(passage) if !passage.notes.is_empty()),
     );
+    let way = if deed == Deed::Downgrade { "down" } else { "up" };
     let words = [
         (upgraded, format!("upgraded to {target}")),
-        (rehearsed, format!("rehearsed up to {target} and rolled back")),
+        (downgraded, format!("downgraded to {target}")),
+        (renewed, format!("made anew at {target}")),
+        (rehearsed, format!("rehearsed {way} to {target} and rolled back")),
         (noted, "of them with notes (`-v` shows them)".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Current { .. })), "already there".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Above { .. })), "above it".to_owned()),
+        (count(|verdict| matches!(verdict, Verdict::Below { .. })), "below it".to_owned()),
         (count(tatmig::Verdict::is_failure) - count(busy), "failed".to_owned()),
         (count(busy), "busy".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Skipped)), "not begun".to_owned()),
@@ -395,14 +482,17 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
             "notes": [], "duration_ms": 0,
         });
         match verdict {
-            Verdict::Upgraded(passage) | Verdict::Rehearsed(passage) => {
+            Verdict::Upgraded(passage)
+            | Verdict::Downgraded(passage)
+            | Verdict::Rehearsed(passage) => {
                 entry["from"] = json!(passage.from);
                 entry["to"] = json!(passage.to);
                 entry["steps"] = passage.steps.iter().map(|(_, to)| json!(to)).collect();
                 entry["notes"] = json!(passage.notes);
                 entry["duration_ms"] = json!(passage.duration.as_millis());
             }
-            Verdict::Current { at } | Verdict::Above { at } => {
+            Verdict::Renewed { at } => entry["to"] = json!(at),
+            Verdict::Current { at } | Verdict::Above { at } | Verdict::Below { at } => {
                 entry["from"] = json!(at);
                 entry["to"] = json!(at);
             }
@@ -428,13 +518,62 @@ fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str
     json!({ "file": source.name(), "target": target, "databases": databases, "summary": summary })
 }
 
+/// Adds what only some runs have: where the copies are that were made first, and why the system
+/// database was left out.
+fn add_copies(told: &mut Value, pairs: &[(&Member, &Verdict)], aside: &Aside) {
+    if let Some(held) = &aside.held {
+        told["held"] = json!(held);
+    }
+    let done = match aside.deed {
+        Deed::Upgrade => "upgraded",
+        Deed::Downgrade => "downgraded",
+        Deed::Reset => "reset",
+    };
+    if told["summary"][done].is_null() {
+        told["summary"][done] = json!(0);
+    }
+    let Some(backup) = &aside.copies else { return };
+    told["backup"] = json!({
+        "id": backup.id,
+        "dir": tatmig::shown(backup.dir.as_os_str()),
+        "databases": backup.manifest.databases.len(),
+        "size": backup.size(),
+    });
+    for (at, (member, _)) in pairs.iter().enumerate() {
+        told["databases"][at]["copy"] = json!(copy_of(backup, member).map(|(path, _)| path));
+    }
+}
+
+/// Where the copy of a database is, and the command that puts it back.
+fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
+    let copy = backup.copy_of(member)?;
+    let path = tatmig::shown(backup.dir.join(&copy.file).as_os_str());
+    let whose = match member.scope {
+        Scope::System => "--system".to_owned(),
+        Scope::User => format!("--user {}", member.shown()),
+    };
+    Some((path, format!("tatmig restore {} {whose}", backup.id)))
+}
+
+/// That copies were made, in a line.
+pub(super) fn copied(backup: &Backup) -> String {
+    format!(
+        "{} copied to {} ({})",
+        plural(backup.manifest.databases.len(), "database"),
+        tatmig::shown(backup.dir.as_os_str()),
+        bytes(backup.size())
+    )
+}
+
 fn outcome(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Upgraded(_) => "upgraded",
+        Verdict::Downgraded(_) => "downgraded",
+        Verdict::Renewed { .. } => "reset",
         Verdict::Rehearsed(_) => "rehearsed",
         Verdict::Seeded { .. } => "seeded",
         Verdict::Recorded { .. } => "recorded",
-        Verdict::Current { .. } | Verdict::Above { .. } => "current",
+        Verdict::Current { .. } | Verdict::Above { .. } | Verdict::Below { .. } => "current",
         Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => "busy",
         Verdict::Failed { .. } => "failed",
         Verdict::Skipped => "skipped",

@@ -1,4 +1,4 @@
-//! The server's admin interface: namespaces are made, forked and removed through it. It lists
+//! The server's admin interface: namespaces are made and removed through it. It lists
 //! none, so that nothing here finds out which there are.
 
 use std::sync::atomic::AtomicBool;
@@ -33,23 +33,6 @@ impl Server {
         match answer.status {
             200 => Ok(Made::New),
             400 if answer.text().contains("already exist") => Ok(Made::There),
-            _ => Err(refused(&answer)),
-        }
-    }
-
-    /// Makes a copy of a namespace under another name, which must be free.
-    pub(crate) fn fork(
-        &self,
-        from: &str,
-        to: &str,
-        stop: &AtomicBool,
-    ) -> Result<Made, ServerError> {
-        let path = format!("/{from}/fork/{to}");
-        let answer = self.administer((Method::POST, &path), Vec::new(), stop)?;
-        match answer.status {
-            200 => Ok(Made::New),
-            400 if answer.text().contains("already exist") => Ok(Made::There),
-            404 => Err(ServerError::NoNamespace { name: from.to_owned() }),
             _ => Err(refused(&answer)),
         }
     }

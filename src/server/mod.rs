@@ -30,7 +30,7 @@ const LONGEST_ANSWER: u64 = 64 << 20;
 pub struct Access {
     /// The address that databases are used through: `http://db.example:8080`.
     pub url: String,
-    /// The address that namespaces are made and forked through.
+    /// The address that namespaces are made and removed through.
     pub admin: Option<String>,
     /// What the server was told to demand, as `Authorization: Bearer`.
     pub token: Option<String>,

@@ -10,18 +10,24 @@
 )]
 
 mod adopt;
+mod backup;
 mod bad_input;
 mod config;
 mod demo;
+mod downgrade;
 mod dry_run;
 mod edited;
 mod history;
+#[cfg(target_os = "linux")]
+mod index;
 mod init;
 mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
 mod rehearse;
+mod reset;
+mod restore;
 mod satisfied;
 mod seed;
 mod sql;

@@ -161,3 +161,119 @@ fn a_file_that_grows_while_it_is_looked_at_is_not_taken_for_cut_off() {
         }
     });
 }
+
+#[test]
+fn a_lock_held_for_two_seconds_is_waited_for() {
+    for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
+        let fleet = fleet().user("ann", "INSERT INTO notes (body) VALUES ('kept')");
+        let held = hold(&fleet, "ann_longterm.db", lock);
+        held.execute_batch("INSERT INTO notes (body) VALUES ('late')").unwrap();
+        let run = fleet.start(["upgrade", "--all-users"]);
+        std::thread::sleep(Duration::from_secs(2));
+        held.execute_batch("COMMIT").unwrap();
+        fleet.ended(run).status(0).stderr("");
+        drop(held);
+        let ann = fleet.database("ann");
+        assert_eq!(ann.version().as_deref(), Some("1.2.0"), "{lock}");
+        assert_eq!(ann.rows("SELECT body, pinned FROM notes"), ["kept|0", "late|0"], "{lock}");
+    }
+}
+
+#[test]
+fn a_long_reader_delays_the_commit_alone() {
+    let fleet = fleet().user("ann", "INSERT INTO notes (body) VALUES ('kept')");
+    let reader = hold(&fleet, "ann_longterm.db", "BEGIN");
+    let count = || reader.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0));
+    assert_eq!(count().unwrap(), 1);
+    let run = fleet.start(["upgrade", "--all-users"]);
+    until("bob is at head", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(count().unwrap(), 1, "the reader reads on");
+    reader.execute_batch("COMMIT").unwrap();
+    fleet.ended(run).status(0);
+    drop(reader);
+    assert_eq!(fleet.database("ann").rows("SELECT body, pinned FROM notes"), ["kept|0"]);
+}
+
+#[test]
+fn eight_runs_at_once_apply_each_migration_once() {
+    const USERS: usize = 60;
+    let fleet = (0..USERS).fold(Fleet::of(NOTES).system(""), |fleet, at| {
+        fleet.user(&format!("u{at:03}"), if at % 2 == 0 { "" } else { "PRAGMA journal_mode = WAL" })
+    });
+    let fleet = fleet.at("1.0.0");
+    let fleet = (0..USERS).fold(fleet, |fleet, at| {
+        fleet.user(&format!("u{at:03}"), "INSERT INTO notes (body) VALUES ('tea'), ('rain')")
+    });
+    let runs = [(); 8].map(|()| fleet.start(["upgrade", "--all-users"]));
+    for run in runs {
+        fleet.ended(run).status(0).stderr("");
+    }
+    let all = ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"];
+    for at in 0..USERS {
+        let user = fleet.database(&format!("u{at:03}"));
+        assert_eq!(user.record(), all, "u{at:03}");
+        assert_eq!(user.rows("SELECT body, pinned FROM notes"), ["tea|0", "rain|0"], "u{at:03}");
+    }
+}
+
+/// A program that adds rows all the while; returns those of which it was told that they are there.
+fn adds_rows(fleet: &Fleet, mode: &str, done: &AtomicBool) -> Vec<String> {
+    let writer = hold(fleet, "ann_longterm.db", &format!("PRAGMA journal_mode = {mode}"));
+    writer.busy_timeout(Duration::from_mins(1)).unwrap();
+    let mut added = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let body = format!("row {}", added.len());
+        writer
+            .prepare_cached("INSERT INTO notes (body) VALUES (?1)")
+            .unwrap()
+            .execute([&body])
+            .unwrap();
+        added.push(body);
+        std::thread::sleep(Duration::from_micros(300));
+    }
+    added
+}
+
+#[test]
+fn a_live_writer_loses_no_row_while_its_tables_are_changed_and_built_anew() {
+    let mut blocks = NOTES[1..3].to_vec();
+    let rebuild =
+        "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT NOT NULL, pinned INTEGER, v);
+INSERT INTO fresh SELECT *, VERSION FROM notes;
+DROP TABLE notes;
+ALTER TABLE fresh RENAME TO notes;";
+    let versions: Vec<_> = (2..10)
+        .map(|minor| {
+            let tag = format!("user:1.{}.0→1.{minor}.0", minor - 1);
+            let columns = if minor == 2 { "*" } else { "id, body, pinned" };
+            let sql = rebuild.replace("VERSION", &minor.to_string()).replace('*', columns);
+            (tag, sql)
+        })
+        .collect();
+    blocks.extend(versions.iter().map(|(tag, sql)| (&**tag, &**sql)));
+    for mode in ["WAL", "DELETE"] {
+        let fleet = Fleet::of(&blocks).user("ann", "").at("1.0.0");
+        let done = AtomicBool::new(false);
+        let added = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| adds_rows(&fleet, mode, &done));
+            for minor in 1..10 {
+                let target = format!("1.{minor}.0");
+                let run =
+                    fleet.run(["upgrade", "--all-users", "--to", &target, "--busy-timeout", "60"]);
+                fleet.run(["status"]);
+                if !run.succeeded() {
+                    done.store(true, Ordering::Relaxed);
+                }
+                run.status(0);
+            }
+            done.store(true, Ordering::Relaxed);
+            writer.join().unwrap()
+        });
+        assert!(added.len() > 20, "{mode}: it added {} rows", added.len());
+        let ann = fleet.database("ann");
+        assert_eq!(ann.version().as_deref(), Some("1.9.0"), "{mode}");
+        assert_eq!(ann.rows("SELECT body FROM notes ORDER BY id"), added, "{mode}");
+        assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"], "{mode}");
+    }
+}

@@ -6,9 +6,22 @@
 )]
 
 mod atomic;
+#[cfg(unix)]
+mod backup;
+#[cfg(target_os = "linux")]
+mod damage;
+#[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
+mod fire;
 mod guard;
+mod hostile;
 mod keys;
+#[cfg(target_os = "linux")]
+mod kills;
 mod locks;
+#[cfg(target_os = "linux")]
+mod names;
 #[cfg(unix)]
 mod output;
 mod reading;

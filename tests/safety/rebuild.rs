@@ -116,3 +116,34 @@ fn a_block_that_says_why_may_break_foreign_keys() {
         .stdout_contains("1 row refers to parents");
     assert!(fleet.database("ann").rows("SELECT * FROM a").is_empty());
 }
+
+#[test]
+fn a_rebuild_through_an_index_that_lacks_rows_is_rolled_back() {
+    // So wide a table that SQLite would rather count, and copy, through the index.
+    let wide = (
+        "user:baseline→1.0.0",
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, a TEXT, b TEXT, c TEXT);\nCREATE INDEX by_body ON notes (body);",
+    );
+    let rebuild = "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT);
+INSERT INTO fresh SELECT id, body FROM notes;
+DROP TABLE notes;
+ALTER TABLE fresh RENAME TO notes;
+CREATE INDEX by_body ON notes (body);";
+    let rows = "INSERT INTO notes (body) VALUES ('tea'), ('rain'), ('snow');";
+    let fleet = Fleet::of(&[wide]).user("ann", "").user("bob", "").at("1.0.0");
+    let fleet = fleet.user("ann", rows).user("bob", rows);
+    let fleet = fleet.blocks(&[wide, ("user:1.0.0→1.1.0", rebuild)]);
+    // The index of a damaged database: it was filled as a partial one, and is one no more.
+    let fleet = fleet.user(
+        "ann",
+        "DROP INDEX by_body; CREATE INDEX by_body ON notes (body) WHERE id = 1;
+         PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET sql = 'CREATE INDEX by_body ON notes (body)' WHERE name = 'by_body';",
+    );
+    let through = "SELECT id FROM notes INDEXED BY by_body ORDER BY body";
+    assert_eq!(fleet.database("ann").rows(through), ["1"], "the index lacks rows");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("held 3 rows before");
+    let rows = fleet.database("ann").rows("SELECT id FROM notes NOT INDEXED");
+    assert_eq!(rows, ["1", "2", "3"]);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+}

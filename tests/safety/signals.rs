@@ -207,3 +207,31 @@ fn killed_in_the_middle_is_before_or_after() {
         }
     }
 }
+
+#[test]
+fn a_second_signal_ends_a_statement_that_hears_none() {
+    // One function call of SQLite's that takes minutes, in a database that holds a note.
+    let deaf = "INSERT INTO log VALUES (1);
+INSERT INTO log SELECT instr(printf('%.*c', body * 8000000, 'a'), printf('%.*c', 4000000, 'a') || 'b')
+FROM notes;";
+    let blocks = [ENDLESS[0], ("user:1.0.0→1.1.0", deaf)];
+    for [first, second] in
+        [[Signal::INT, Signal::INT], [Signal::TERM, Signal::TERM], [Signal::HUP, Signal::INT]]
+    {
+        let fleet = Fleet::of(&blocks).user("ann", "").user("bob", "").at("1.0.0");
+        let fleet = fleet.user("ann", "INSERT INTO notes VALUES (1)");
+        let before = fleet.database("ann").dump();
+        let mut run = fleet.start(["upgrade", "--all-users"]);
+        is_running(&fleet);
+        send(&run, first);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(run.try_wait().unwrap().is_none(), "the statement hears no signal");
+        send(&run, second);
+        let run = fleet.ended(run);
+        assert!(run.has_status(&[129, 130, 143]), "{}", run.told());
+        assert_eq!(fleet.database("ann").dump(), before);
+        assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+        let fleet = fleet.user("ann", "DELETE FROM notes");
+        fleet.run(["upgrade", "--all-users"]).status(0);
+    }
+}

@@ -5,6 +5,7 @@
 mod atomic;
 mod commands;
 mod faults;
+mod moving;
 mod names;
 mod sqld;
 #[allow(dead_code, reason = "each of the binaries uses its own part")]
@@ -73,6 +74,13 @@ fn main() -> ExitCode {
             a_server_that_is_not_there_is_said,
             a_bad_token_is_refused,
             an_interrupt_ends_a_long_statement;
+        moving:
+            a_hundred_users_go_there_and_back,
+            every_value_and_every_kind_of_table_arrives,
+            a_namespace_that_holds_something_else_is_left_alone,
+            a_push_that_was_killed_is_finished_by_the_second,
+            a_backup_of_namespaces_is_put_back,
+            a_namespace_is_reset_and_goes_down;
         names:
             names_that_are_paths_are_refused,
             names_that_differ_by_case_are_refused,

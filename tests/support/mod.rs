@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use sha2::Digest;
 use snapbox::IntoData;
 use tempfile::TempDir;
 
@@ -130,6 +131,19 @@ impl Fleet {
         self.dir.path().join(path)
     }
 
+    /// Another fleet with the same files. No database may be open in this process: a copy opens
+    /// and closes the file, which drops its locks.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = Self { dir: TempDir::new().unwrap(), env: self.env.clone() };
+        for entry in fs::read_dir(self.dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), twin.path(entry.file_name())).unwrap();
+            }
+        }
+        twin
+    }
+
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tatmig"));
         command
@@ -195,13 +209,17 @@ impl Fleet {
         Database::open(&path)
     }
 
-    /// Every file under the directory, with all that is in it.
+    /// Every file under the directory, with all that is in it, but for the index: whether an
+    /// upgrade writes that hangs on how long ago the databases were changed.
     pub(crate) fn files(&self) -> Files {
         let mut files = BTreeMap::new();
         let mut directories = vec![self.dir.path().to_owned()];
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
+                if path.ends_with(".tatmig-index") {
+                    continue;
+                }
                 let kind = fs::symlink_metadata(&path).unwrap().file_type();
                 let name = path.strip_prefix(self.dir.path()).unwrap().to_owned();
                 let content = if kind.is_dir() {
@@ -218,6 +236,19 @@ impl Fleet {
             }
         }
         Files(files)
+    }
+
+    /// Asserts that a run changes no byte of one file.
+    #[track_caller]
+    pub(crate) fn run_without_a_change_of<A: AsRef<OsStr>>(
+        &self,
+        path: &Path,
+        arguments: impl AsRef<[A]>,
+    ) -> Run<'_> {
+        let before = fs::read(path).unwrap();
+        let run = self.run(arguments);
+        assert!(fs::read(path).unwrap() == before, "{} changed", path.display());
+        run
     }
 
     /// Asserts that a run ends with a status and that no byte of any file changed.
@@ -237,6 +268,13 @@ impl Fleet {
 pub(crate) struct Files(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Files {
+    /// The same without SQLite's shared memory, which every reader writes its marks into and which
+    /// nobody reads once the last program is gone.
+    pub(crate) fn without_shared_memory(mut self) -> Self {
+        self.0.retain(|name, _| !name.as_os_str().as_encoded_bytes().ends_with(b"-shm"));
+        self
+    }
+
     #[track_caller]
     pub(crate) fn assert_same(&self, after: &Self) {
         let names = |files: &Self| files.0.keys().cloned().collect::<Vec<_>>();
@@ -262,7 +300,18 @@ impl Run<'_> {
         String::from_utf8(self.output.stderr.clone()).unwrap()
     }
 
-    fn told(&self) -> String {
+    /// Whether the exit status is 0.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.output.status.success()
+    }
+
+    /// Whether the exit status is one of these.
+    pub(crate) fn has_status(&self, statuses: &[i32]) -> bool {
+        self.output.status.code().is_some_and(|status| statuses.contains(&status))
+    }
+
+    /// Status and output.
+    pub(crate) fn told(&self) -> String {
         format!(
             "{}\n--- standard output\n{}--- standard error\n{}",
             self.output.status,
@@ -417,6 +466,16 @@ impl Database {
         all.extend(self.rows("PRAGMA user_version"));
         all
     }
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    sha2::Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// Waits until something is so.

@@ -25,6 +25,7 @@
 //! Statements are sent as SQLite split them in the replay, and the guard of the replay refused
 //! what no block may do before any database was looked for; no splitter is needed here.
 
+mod carry;
 mod keys;
 mod lesson;
 mod program;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::carry::Carried;
 use self::keys::Keys;
 use self::lesson::{Lesson, as_sqlite};
 use self::program::{FAIL, Mark, Program, Stopped};

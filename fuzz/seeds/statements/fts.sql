@@ -1,0 +1,11 @@
+CREATE VIRTUAL TABLE s USING fts5 (body);
+CREATE TABLE t (x);
+~
+INSERT INTO s VALUES ('one');
+INSERT INTO t VALUES (1);
+~
+INSERT INTO s (s) VALUES ('rebuild');
+CREATE VIRTUAL TABLE r USING rtree (id, a, b);
+INSERT INTO r VALUES (1, 2, 3);
+~
+DROP TABLE r;

@@ -1,0 +1,120 @@
+//! What a backup holds, as its `manifest.json` tells it: whose copies, at which versions, and the
+//! checksum that each must have.
+
+use std::ffi::OsString;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::tag::Scope;
+
+/// The name of the file.
+pub(super) const FILE: &str = "manifest.json";
+
+/// The form that this tatmig writes; a higher one is another program's.
+pub(super) const FORMAT: u32 = 1;
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The form of this file.
+    pub format: u32,
+    /// When it was begun, UTC, RFC 3339.
+    pub created_at: String,
+    /// The tatmig that wrote it.
+    pub tool_version: String,
+    /// What it was made for: `backup`, `upgrade`, `downgrade`, `restore` or `reset`.
+    pub reason: String,
+    /// The copies.
+    pub databases: Vec<Saved>,
+}
+
+/// The copy of one database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// System or user.
+    pub scope: Scope,
+    /// The user, or `system`.
+    #[serde(with = "spelling")]
+    pub user: OsString,
+    /// The copy's name in the backup's directory.
+    #[serde(with = "spelling")]
+    pub file: OsString,
+    /// Where the database lived.
+    pub path: String,
+    /// The version in its record; none without one.
+    pub version: Option<String>,
+    /// In bytes.
+    pub size: u64,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Names of files as JSON holds them: as text, or in hexadecimal where they are not UTF-8.
+mod spelling {
+    use std::ffi::OsString;
+    use std::fmt::Write as _;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::layout::from_bytes;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Spelling {
+        Text(String),
+        Bytes { hex: String },
+    }
+
+    pub(super) fn serialize<S: Serializer>(name: &OsString, to: S) -> Result<S::Ok, S::Error> {
+        let spelling = match name.to_str() {
+            Some(text) => Spelling::Text(text.to_owned()),
+            None => Spelling::Bytes { hex: hexadecimal(name.as_encoded_bytes()) },
+        };
+        spelling.serialize(to)
+    }
+
+    fn hexadecimal(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<OsString, D::Error> {
+        let hex = match Spelling::deserialize(from)? {
+            Spelling::Text(text) => return Ok(text.into()),
+            Spelling::Bytes { hex } => hex,
+        };
+        let digits: Option<Vec<u8>> =
+            hex.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+        let digits = digits.filter(|digits| digits.len() % 2 == 0);
+        let digits = digits.ok_or_else(|| D::Error::custom(format!("`{hex}` is no name")))?;
+        Ok(from_bytes(&digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>()))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::layout::from_bytes;
+
+    #[test]
+    fn a_name_of_any_bytes_comes_back_as_it_was() {
+        for bytes in [b"ann".as_slice(), b"\xff\x00a", "é\n\"".as_bytes(), b"{}"] {
+            let name = from_bytes(bytes);
+            let saved = Saved {
+                scope: Scope::User,
+                user: name.clone(),
+                file: name.clone(),
+                path: String::new(),
+                version: None,
+                size: 0,
+                sha256: String::new(),
+            };
+            let text = serde_json::to_string(&saved).unwrap();
+            let back: Saved = serde_json::from_str(&text).unwrap();
+            assert_eq!((back.user, back.file), (name.clone(), name));
+        }
+    }
+}

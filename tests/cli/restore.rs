@@ -1,0 +1,255 @@
+//! `restore`: databases as a backup holds them, whole and with their record, or as they were.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::backup::{backup, fleet};
+use crate::support::{Fleet, NOTES};
+
+#[test]
+fn one_user_comes_back_and_the_others_are_not_touched() {
+    let fleet = Fleet::of(&NOTES[1..]).users(50, "").at("1.1.0");
+    let fleet = fleet.user("u007", "INSERT INTO notes (body) VALUES ('kept')");
+    let id = backup(&fleet, &["--all-users"]);
+    let fleet = fleet.at("1.2.0").user("u007", "DELETE FROM notes");
+    let bytes = || -> Vec<_> {
+        let others = (0..50).filter(|at| *at != 7);
+        others.map(|at| fs::read(fleet.path(format!("u{at:03}_longterm.db"))).unwrap()).collect()
+    };
+    let before = bytes();
+    fleet
+        .run(["restore", &id, "--user", "u007"])
+        .status(0)
+        .stderr("")
+        .stdout("1 database copied to backups/[..] (16.3 kB), as they were before\nu007: restored from [..], at 1.1.0\n`tatmig restore [..]` takes that back\n");
+    assert!(before == bytes(), "the other 49 are as they were");
+    let user = fleet.database("u007");
+    assert_eq!(user.rows("SELECT body FROM notes"), ["kept"]);
+    assert_eq!(user.record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+    drop(user);
+    let json = fleet.run(["status", "--json"]).status(0).json();
+    assert_eq!(json["summary"]["current"], 49);
+    assert_eq!(json["databases"][7]["version"], "1.1.0");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("1 upgraded to 1.2.0");
+    fleet.run(["verify"]).status(0);
+}
+
+#[test]
+fn everything_comes_back_and_a_restore_can_be_taken_back() {
+    let fleet = fleet();
+    let id = backup(&fleet, &["--all-users"]);
+    let fleet = fleet.at("1.2.0").user("ann", "INSERT INTO notes (body) VALUES ('newer')");
+    let run = fleet.run(["restore", &id]);
+    run.status(0).stdout_contains("3 databases restored from ");
+    assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["kept"]);
+    assert_eq!(fleet.database("system").version().as_deref(), Some("1.1.0"));
+    fleet.run(["restore", "latest"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["kept", "newer"]);
+    assert_eq!(fleet.database("system").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
+fn a_database_that_is_gone_is_made_again() {
+    let fleet = fleet();
+    let id = backup(&fleet, &["--all-users"]);
+    for name in ["system.db", "ann_longterm.db"] {
+        fs::remove_file(fleet.path(name)).unwrap();
+    }
+    let json = fleet.run(["restore", &id, "--json"]).status(0).json();
+    assert_eq!(json["replaced"]["databases"], 1, "bob alone was there to be copied");
+    assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["kept"]);
+    assert_eq!(fleet.database("system").version().as_deref(), Some("1.1.0"));
+    let hidden = fs::read_dir(fleet.path("")).unwrap().flatten();
+    assert!(!hidden.into_iter().any(|e| e.file_name().to_string_lossy().starts_with('.')));
+}
+
+#[test]
+fn a_journal_beside_a_gone_database_is_not_applied_to_another_one() {
+    for suffix in ["journal", "wal"] {
+        let fleet = fleet();
+        let id = backup(&fleet, &["--all-users"]);
+        fs::remove_file(fleet.path("ann_longterm.db")).unwrap();
+        let fleet = fleet.file(format!("ann_longterm.db-{suffix}"), "left behind");
+        fleet
+            .run(["restore", &id, "--user", "ann"])
+            .status(1)
+            .stderr_contains(&format!("`ann_longterm.db-{suffix}` still stands beside its place"));
+        assert!(!fleet.path("ann_longterm.db").exists());
+        assert!(fleet.path(format!("ann_longterm.db-{suffix}")).exists());
+    }
+}
+
+#[test]
+fn the_manifest_is_checked_before_anything_is_touched() {
+    let fleet = fleet();
+    let id = backup(&fleet, &["--all-users"]);
+    let copy = fleet.path("backups").join(&id).join("ann_longterm.db");
+    let whole = fs::read(&copy).unwrap();
+    let mut changed = whole.clone();
+    changed[5000] ^= 1;
+    for (bytes, words) in [
+        (changed.as_slice(), "`ann_longterm.db` does not have the checksum"),
+        (&whole[..whole.len() - 1], "`ann_longterm.db` is 12287 bytes long instead of 12288"),
+    ] {
+        fs::write(&copy, bytes).unwrap();
+        fleet.run_without_a_trace(["restore", &id]).status(2).stderr_contains(words);
+    }
+    fs::remove_file(&copy).unwrap();
+    let missing = fleet.run_without_a_trace(["restore", &id]);
+    missing.status(2).stderr_contains("`ann_longterm.db` is missing");
+    fleet.run(["restore", &id, "--user", "bob"]).status(0);
+    let fleet = fleet.file(format!("backups/{id}/manifest.json"), "{}");
+    fleet.run_without_a_trace(["restore", &id]).status(2).stderr_contains("cannot be used");
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    let fleet = fleet();
+    let none = fleet.run_without_a_trace(["restore", "latest"]);
+    none.status(2).stderr_contains("there is none at all; `tatmig backup` makes one");
+    let id = backup(&fleet, &["--user", "ann"]);
+    let bob = fleet.run_without_a_trace(["restore", &id, "--user", "bob"]);
+    bob.status(2).stderr_contains("holds no copy of `bob`");
+    for wrong in ["20200101T000000Z", "../x", "", "/"] {
+        fleet
+            .run_without_a_trace(["restore", wrong])
+            .status(2)
+            .stderr_contains(&format!("there is no backup `{wrong}`"))
+            .stderr_contains(&id);
+    }
+}
+
+#[test]
+fn a_hostile_manifest_reaches_no_other_file() {
+    let fleet = fleet();
+    let id = backup(&fleet, &["--all-users"]);
+    let path = fleet.path("backups").join(&id).join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"file\": \"ann_longterm.db\"", "\"file\": \"../../x\""))
+        .unwrap();
+    fleet.run_without_a_trace(["restore", &id]).status(2).stderr_contains("is no name of a file");
+    fs::write(&path, text.replace("\"user\": \"ann\"", "\"user\": \"../ann\"")).unwrap();
+    fleet
+        .run_without_a_trace(["restore", &id])
+        .status(2)
+        .stderr_contains("cannot be a user's name");
+}
+
+#[test]
+fn a_database_that_another_program_uses_is_refused() {
+    for (mode, use_it) in [
+        ("WAL", "SELECT 1"),
+        ("WAL", "BEGIN IMMEDIATE"),
+        ("DELETE", "SELECT 1"),
+        ("DELETE", "BEGIN; SELECT count(*) FROM notes"),
+    ] {
+        let fleet = fleet().user("ann", &format!("PRAGMA journal_mode = {mode}"));
+        let id = backup(&fleet, &["--all-users"]);
+        let fleet = fleet.user("ann", "INSERT INTO notes (body) VALUES ('newer')");
+        let program = Connection::open(fleet.path("ann_longterm.db")).unwrap();
+        program.execute_batch(&format!("PRAGMA user_version; {use_it}")).unwrap();
+        let run = fleet.run(["restore", &id, "--busy-timeout", "0.1"]);
+        run.status(1).stdout_contains("2 databases restored from");
+        if cfg!(target_os = "linux") {
+            let process = format!("(process {}) has it open; end that first", std::process::id());
+            run.stderr_contains(&process);
+        }
+        drop(program);
+        assert_eq!(
+            fleet.database("ann").rows("SELECT body FROM notes"),
+            ["kept", "newer"],
+            "{mode}"
+        );
+    }
+}
+
+#[test]
+fn page_size_encoding_and_journal_mode_may_all_differ() {
+    let shapes = [
+        "PRAGMA page_size = 1024; PRAGMA encoding = 'UTF-16le'; PRAGMA auto_vacuum = FULL;",
+        "PRAGMA page_size = 65536;",
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;",
+        "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; PRAGMA encoding = 'UTF-16be';",
+    ];
+    for (from, to) in shapes.iter().flat_map(|from| shapes.map(|to| (*from, to))) {
+        let made = |shape: &str, fleet: Fleet| {
+            let path = fleet.path("ann_longterm.db");
+            let _ = fs::remove_file(&path);
+            let rows = "CREATE TABLE x (a); INSERT INTO x VALUES ('é')";
+            fleet.user("ann", &format!("{shape} {rows}; DROP TABLE x")).at("1.2.0")
+        };
+        let fleet = made(from, Fleet::of(&NOTES[1..]));
+        let fleet = fleet.user("ann", "INSERT INTO notes (body) VALUES ('größer')");
+        let id = backup(&fleet, &["--all-users"]);
+        let before = fleet.database("ann").dump();
+        let shape = ["page_size", "encoding", "auto_vacuum"];
+        let told =
+            |fleet: &Fleet| shape.map(|key| fleet.database("ann").rows(&format!("PRAGMA {key}")));
+        let should = told(&fleet);
+        let fleet = made(to, fleet);
+        fleet.run(["restore", &id]).status(0).stderr("");
+        assert_eq!(fleet.database("ann").dump(), before, "{from} → {to}");
+        assert_eq!(fleet.database("ann").rows("PRAGMA integrity_check"), ["ok"]);
+        assert_eq!(told(&fleet), should, "{from} → {to}");
+        let wal = [from, to].iter().any(|shape| shape.contains("WAL"));
+        let journal = fleet.database("ann").rows("PRAGMA journal_mode");
+        assert_eq!(journal, [if wal { "wal" } else { "delete" }], "{from} → {to}");
+        // It is as usable as before.
+        fleet.run(["verify"]).status(0);
+        let fleet = fleet.user("ann", "INSERT INTO notes (body) VALUES ('more')");
+        assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM notes"), ["2"]);
+    }
+}
+
+#[test]
+fn what_is_damaged_is_replaced() {
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+                INSERT INTO notes (body) SELECT hex(zeroblob(100)) FROM n";
+    let fleet = fleet().user("ann", rows);
+    let id = backup(&fleet, &["--all-users"]);
+    let good = fleet.database("ann").dump();
+    let path = fleet.path("ann_longterm.db");
+    let whole = fs::read(&path).unwrap();
+    let mut torn = whole.clone();
+    torn[4096 * 30..4096 * 35].fill(0x55);
+    let mut schema = whole.clone();
+    schema[100..4000].fill(0x55);
+    let damaged = [torn.as_slice(), &whole[..whole.len() - 4096 * 9 - 100], &schema, b""];
+    for bytes in damaged {
+        fs::write(&path, bytes).unwrap();
+        if !bytes.is_empty() {
+            // It cannot be copied, and nothing is replaced in silence.
+            fleet
+                .run_without_a_change_of(&path, ["restore", &id, "--user", "ann"])
+                .status(1)
+                .stderr_contains("no backup of it could be made, so it was left alone");
+        }
+        fleet.run(["restore", &id, "--user", "ann", "--no-backup"]).status(0);
+        assert_eq!(fleet.database("ann").dump(), good);
+        assert_eq!(fleet.database("ann").rows("PRAGMA integrity_check"), ["ok"]);
+    }
+    fs::write(&path, "no database at all").unwrap();
+    fleet
+        .run_without_a_change_of(&path, ["restore", &id, "--user", "ann", "--no-backup"])
+        .status(1)
+        .stderr_contains("move it away, and it is made anew");
+    fs::remove_file(&path).unwrap();
+    fleet.run(["restore", &id, "--user", "ann"]).status(0);
+    assert_eq!(fleet.database("ann").dump(), good);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_is_not_followed_unasked() {
+    let fleet = fleet();
+    let id = backup(&fleet, &["--all-users"]);
+    fs::rename(fleet.path("ann_longterm.db"), fleet.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", fleet.path("ann_longterm.db")).unwrap();
+    fleet
+        .run_without_a_change_of(&fleet.path("elsewhere"), ["restore", &id, "--user", "ann"])
+        .status(1)
+        .stderr_contains("it is a symbolic link; `--follow-symlinks` permits it");
+    fleet.run(["restore", &id, "--user", "ann", "--follow-symlinks"]).status(0);
+    assert!(fleet.path("ann_longterm.db").is_symlink());
+}

@@ -1,0 +1,332 @@
+//! Backups and restores under everything that happens to them: writers that do not stop, kills,
+//! interrupts, a full disk. What has a backup's name is whole; a database is before or after.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Fleet, NOTES, sha256, until};
+
+/// Rows of some ten thousand bytes each.
+fn rows(count: usize) -> String {
+    format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+         INSERT INTO notes (body) SELECT i || hex(zeroblob(5000)) FROM n"
+    )
+}
+
+fn big() -> Fleet {
+    Fleet::of(&NOTES[1..]).user("ann", "").user("bob", "").at("1.1.0").user("ann", &rows(1500))
+}
+
+/// The names in the backups directory: of whole backups, and of what is being written.
+fn names(fleet: &Fleet) -> (Vec<String>, Vec<PathBuf>) {
+    let entries = fs::read_dir(fleet.path("backups")).into_iter().flatten().flatten();
+    let (mut whole, mut partial) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let name = entry.file_name().into_string().unwrap();
+        if name.starts_with('.') { partial.push(entry.path()) } else { whole.push(name) }
+    }
+    whole.sort();
+    (whole, partial)
+}
+
+/// Asserts that everything under a backup's name is what its manifest says.
+#[track_caller]
+fn assert_whole(fleet: &Fleet) -> usize {
+    let whole = names(fleet).0;
+    for name in &whole {
+        let dir = fleet.path("backups").join(name);
+        let manifest = fs::read(dir.join("manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        for copy in manifest["databases"].as_array().unwrap() {
+            let bytes = fs::read(dir.join(copy["file"].as_str().unwrap())).unwrap();
+            assert_eq!(copy["sha256"], sha256(&bytes));
+        }
+    }
+    whole.len()
+}
+
+fn is_copying(fleet: &Fleet) {
+    until("a copy is being written", || {
+        names(fleet).1.iter().any(|partial| {
+            let copy = partial.join("ann_longterm.db");
+            fs::metadata(copy).is_ok_and(|metadata| metadata.len() > 1 << 20)
+        })
+    });
+}
+
+#[test]
+fn a_backup_under_a_writer_holds_a_consistent_prefix() {
+    for mode in ["WAL", "DELETE"] {
+        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0").user("ann", &rows(500));
+        let fleet = fleet.user("ann", &format!("PRAGMA journal_mode = {mode}"));
+        let done = AtomicBool::new(false);
+        let last = AtomicI64::new(500);
+        let backups = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
+                writer.busy_timeout(Duration::from_mins(1)).unwrap();
+                while !done.load(Ordering::SeqCst) {
+                    let next = last.load(Ordering::SeqCst) + 1;
+                    let body = format!("{next}{}", "0".repeat(10_000));
+                    let insert = "INSERT INTO notes (id, body) VALUES (?1, ?2)";
+                    writer.execute(insert, rusqlite::params![next, body]).unwrap();
+                    last.store(next, Ordering::SeqCst);
+                    // Two hundred rows a second.
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            let backups: Vec<(String, i64, i64)> = (0..4)
+                .map(|_| {
+                    let before = last.load(Ordering::SeqCst);
+                    let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
+                    // A row is there before the writer knows it.
+                    let after = last.load(Ordering::SeqCst) + 1;
+                    (json["backup"]["id"].as_str().unwrap().to_owned(), before, after)
+                })
+                .collect();
+            done.store(true, Ordering::SeqCst);
+            backups
+        });
+        assert!(last.load(Ordering::SeqCst) > 500, "the writer wrote meanwhile");
+        for (id, before, after) in backups {
+            fleet.run(["restore", &id, "--no-backup"]).status(0).stderr("");
+            let ann = fleet.database("ann");
+            assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"]);
+            let count = ann.rows("SELECT count(*) FROM notes")[0].parse::<i64>().unwrap();
+            assert!((before..=after).contains(&count), "{mode}: {before} ≤ {count} ≤ {after}");
+            let prefix = ann.rows("SELECT min(id), max(id), count(DISTINCT id) FROM notes");
+            assert_eq!(prefix, [format!("1|{count}|{count}")]);
+            let wrong =
+                "SELECT count(*) FROM notes WHERE body NOT LIKE id || '0%' OR length(body) < 10000";
+            assert_eq!(ann.rows(wrong), ["0"]);
+        }
+    }
+}
+
+#[test]
+fn rows_that_only_the_wal_holds_are_copied() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL").at("1.1.0");
+    let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
+    writer
+        .execute_batch(
+            "PRAGMA wal_autocheckpoint = 0; INSERT INTO notes (body) VALUES ('in the WAL')",
+        )
+        .unwrap();
+    let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
+    let id = json["backup"]["id"].as_str().unwrap();
+    writer.execute_batch("DELETE FROM notes").unwrap();
+    drop(writer);
+    fleet.run(["restore", id]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["in the WAL"]);
+}
+
+#[test]
+fn a_killed_backup_leaves_no_half_one_and_the_next_clears_up() {
+    let fleet = big();
+    let before = fleet.database("ann").dump();
+    let mut killed = 0;
+    for delay in [0, 3, 30, 100, 200] {
+        let run = fleet.start(["backup", "--all-users"]);
+        if delay == 0 {
+            is_copying(&fleet);
+        } else {
+            std::thread::sleep(Duration::from_millis(delay));
+        }
+        kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
+        let ended = { run }.wait_with_output().unwrap();
+        killed += usize::from(!ended.status.success());
+        assert_whole(&fleet);
+    }
+    assert!(killed > 0, "the first was killed while it copied");
+    let (whole, _) = names(&fleet);
+    fleet.run(["backup", "--all-users"]).status(0);
+    let (after, partial) = names(&fleet);
+    assert_eq!(after.len(), whole.len() + 1);
+    assert!(partial.is_empty(), "what the killed ones left is gone");
+    assert_eq!(assert_whole(&fleet), after.len());
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
+fn an_interrupted_backup_leaves_nothing() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let fleet = big().user("ann", &rows(2500));
+        let run = fleet.start(["backup", "--all-users"]);
+        is_copying(&fleet);
+        kill_process(Pid::from_child(&run), signal).unwrap();
+        fleet.ended(run).status(status).stdout_contains("no backup was made\n");
+        assert_eq!(names(&fleet), (Vec::new(), Vec::new()));
+
+        let run = fleet.start(["upgrade", "--all-users", "--backup"]);
+        is_copying(&fleet);
+        kill_process(Pid::from_child(&run), signal).unwrap();
+        fleet.ended(run).status(status).stdout_contains("2 users: 2 not begun\n");
+        assert_eq!(names(&fleet), (Vec::new(), Vec::new()));
+        assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+    }
+}
+
+#[test]
+fn two_backups_at_once_do_not_clear_each_other_away() {
+    let fleet = big();
+    let runs = [(); 3].map(|()| fleet.start(["backup", "--all-users"]));
+    for run in runs {
+        fleet.ended(run).status(0).stderr("");
+    }
+    assert_eq!(assert_whole(&fleet), 3);
+    assert!(names(&fleet).1.is_empty());
+}
+
+#[test]
+fn a_killed_restore_leaves_the_database_before_or_after() {
+    for (mode, page_size) in [("DELETE", 4096), ("WAL", 4096), ("DELETE", 1024), ("WAL", 1024)] {
+        let fleet = big();
+        let json = fleet.run(["backup", "--user", "ann", "--json"]).status(0).json();
+        let id = json["backup"]["id"].as_str().unwrap();
+        let after = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
+        let shape = format!(
+            "DELETE FROM notes; {}; PRAGMA page_size = {page_size}; VACUUM; PRAGMA journal_mode = {mode}",
+            rows(1000)
+        );
+        let fleet = fleet.user("ann", &shape);
+        let before = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
+        assert_ne!(before, after);
+        let (mut befores, mut afters) = (0, 0);
+        for delay in [0, 0, 40, 120] {
+            let run = fleet.start(["restore", id, "--no-backup"]);
+            if delay == 0 {
+                until("it writes, or is done", || {
+                    let beside = ["ann_longterm.db-journal", "ann_longterm.db-wal"];
+                    let mut lengths = beside.iter().map(|name| fs::metadata(fleet.path(name)));
+                    lengths.any(|found| found.is_ok_and(|found| found.len() > 1 << 20))
+                        || afters > 0
+                });
+            } else {
+                std::thread::sleep(Duration::from_millis(delay));
+            }
+            kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
+            let _ = { run }.wait_with_output().unwrap();
+            let ann = fleet.database("ann");
+            assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"], "{mode} {page_size}");
+            let found = ann.rows("SELECT count(*), total(length(body)) FROM notes");
+            befores += usize::from(found == before);
+            afters += usize::from(found == after);
+            assert!(found == before || found == after, "{mode} {page_size}: {found:?}");
+        }
+        assert!(befores > 0, "the first was killed in the middle");
+        fleet.run(["restore", id, "--no-backup"]).status(0).stderr("");
+        let found = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
+        assert_eq!(found, after);
+        // For another page size SQLite must leave WAL mode first, and a kill may find it there.
+        let journal = fleet.database("ann").rows("PRAGMA journal_mode");
+        assert!(page_size != 4096 || journal == [mode.to_lowercase()], "it stays as it was");
+    }
+}
+
+#[test]
+fn a_killed_restore_of_a_missing_database_leaves_no_half_one() {
+    let fleet = big();
+    let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
+    let id = json["backup"]["id"].as_str().unwrap();
+    let good = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
+    let path = fleet.path("ann_longterm.db");
+    let parts = || {
+        let entries = fs::read_dir(fleet.path("")).unwrap().flatten();
+        let hidden = entries.filter(|e| e.file_name().to_string_lossy().starts_with(".tatmig-"));
+        hidden.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    fs::remove_file(&path).unwrap();
+    let run = fleet.start(["restore", id, "--user", "ann"]);
+    until("the part is being written", || {
+        parts().iter().any(|part| fs::metadata(part).is_ok_and(|found| found.len() > 1 << 20))
+    });
+    kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
+    { run }.wait_with_output().unwrap();
+    assert!(!path.exists(), "no half file has the database's name");
+    let told = fleet.run(["status"]);
+    told.status(0).stdout_lacks("tatmig-").stderr("");
+    fleet.run(["restore", id, "--user", "ann"]).status(0);
+    assert!(parts().is_empty(), "what the killed one left is gone");
+    assert_eq!(fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes"), good);
+}
+
+#[test]
+fn a_killed_reset_leaves_the_database_before_or_after() {
+    let fleet = big();
+    let before = fleet.database("ann").dump().len();
+    for delay in [5, 15, 30, 60, 120] {
+        let run = fleet.start(["reset", "--user", "ann", "--yes", "--no-backup"]);
+        std::thread::sleep(Duration::from_millis(delay));
+        kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
+        { run }.wait_with_output().unwrap();
+        let ann = fleet.database("ann");
+        assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"]);
+        let count = ann.rows("SELECT count(*) FROM notes").concat();
+        let head = (count == "0").then_some("1.2.0").or(Some("1.1.0"));
+        assert!(count == "0" || ann.dump().len() == before);
+        assert_eq!(ann.version().as_deref(), head);
+    }
+}
+
+/// Runs the program with no file allowed to grow beyond some hundred kilobytes.
+fn run_with_little_room(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let plain = fleet.command(arguments);
+    let ended = Command::new("sh")
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -f 500; exec \"$0\" \"$@\"")
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(fleet.path(""))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (ended.status.code(), text(ended.stdout), text(ended.stderr))
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_what_is_not_copied_as_it_was() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").user("bob", "").at("1.1.0");
+    let fleet = fleet.user("ann", &rows(100));
+    let before = fleet.database("ann").dump();
+    let (status, out, err) = run_with_little_room(&fleet, &["upgrade", "--all-users", "--backup"]);
+    assert_eq!(status, Some(1), "{err}");
+    assert!(out.contains("1 database copied to "), "{out}");
+    assert!(out.contains("2 users: 1 upgraded to 1.2.0, 1 failed\n"), "{out}");
+    assert!(err.contains("`ann` (ann_longterm.db): no backup of it could be made"), "{err}");
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(assert_whole(&fleet), 1);
+    let (whole, partial) = names(&fleet);
+    assert!(partial.is_empty());
+    assert!(!fleet.path("backups").join(&whole[0]).join("ann_longterm.db").exists());
+
+    let arguments = ["upgrade", "--all-users", "--all-or-nothing", "--backup"];
+    let (status, out, _) = run_with_little_room(&fleet, &arguments);
+    assert_eq!(status, Some(1));
+    assert!(out.contains("nothing was committed: not every database "), "{out}");
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
+fn a_disk_that_fills_up_during_a_restore_leaves_the_database_as_it_was() {
+    for mode in ["DELETE", "WAL"] {
+        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0").user("ann", &rows(100));
+        let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
+        let id = json["backup"]["id"].as_str().unwrap();
+        let shape = format!("DELETE FROM notes WHERE id > 3; VACUUM; PRAGMA journal_mode = {mode}");
+        let fleet = fleet.user("ann", &shape);
+        let before = fleet.database("ann").dump();
+        let (status, out, err) = run_with_little_room(&fleet, &["restore", id]);
+        assert_eq!(status, Some(1), "{out}{err}");
+        assert_eq!(fleet.database("ann").dump(), before, "{mode}");
+        fleet.run(["restore", id]).status(0);
+        assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM notes"), ["100"]);
+    }
+}

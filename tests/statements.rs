@@ -1,0 +1,110 @@
+//! What holds of every upgrade, whatever its statements: it is done, recorded and repeated without
+//! effect, or it is refused and not a row has changed.
+
+#[path = "support/judge.rs"]
+mod judge;
+
+use judge::{End, Story};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// What makes a database.
+const BASELINES: &[&str] = &[
+    "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT);\nCREATE TABLE b (a REFERENCES a (id) ON DELETE CASCADE, y UNIQUE);",
+    "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, x NOT NULL);\nCREATE INDEX ax ON a (x);\nCREATE TABLE b (a, y);",
+    "CREATE TABLE a (id TEXT PRIMARY KEY, x) WITHOUT ROWID;\nCREATE TABLE b (a INTEGER, y TEXT) STRICT;",
+    "CREATE TABLE a (id, x);\nCREATE VIRTUAL TABLE b USING fts5 (a, y);\nCREATE VIEW v AS SELECT * FROM a;",
+    "CREATE TABLE a (id, x);\nCREATE TABLE b (a, y);\nCREATE TRIGGER t AFTER INSERT ON a BEGIN INSERT INTO b VALUES (new.id, ';'); END;",
+];
+
+/// What an application does, and what a block may hold: much of it does not fit.
+const STATEMENTS: &[&str] = &[
+    "INSERT INTO a (id, x) VALUES (1, 'one');",
+    "INSERT INTO a (id, x) VALUES (2, 'two'), (3, NULL);",
+    "INSERT INTO b (a, y) VALUES (1, 'p'), (9, 'orphan');",
+    "INSERT OR ROLLBACK INTO a (id, x) VALUES (1, 'again');",
+    "INSERT OR REPLACE INTO b (a, y) VALUES (1, 'p');",
+    "INSERT INTO a (id, x) VALUES (1, 'up') ON CONFLICT DO UPDATE SET x = 'up' RETURNING id;",
+    "UPDATE a SET x = x || '!', id = id + 10;",
+    "UPDATE OR ROLLBACK a SET id = 1;",
+    "DELETE FROM a;",
+    "DELETE FROM b WHERE y = 'p';",
+    "ALTER TABLE a ADD COLUMN more INTEGER NOT NULL DEFAULT 7;",
+    "ALTER TABLE a ADD COLUMN more TEXT;",
+    "ALTER TABLE a DROP COLUMN more;",
+    "ALTER TABLE a DROP COLUMN x;",
+    "ALTER TABLE a RENAME COLUMN x TO z;",
+    "ALTER TABLE a RENAME TO c;",
+    "ALTER TABLE c RENAME TO a;",
+    "CREATE TABLE c (x, y);",
+    "CREATE TABLE IF NOT EXISTS c (x, y);",
+    "CREATE TABLE c AS SELECT * FROM a;",
+    "CREATE TABLE fresh (id, x);\nINSERT INTO fresh SELECT id, x FROM a;\nDROP TABLE a;\nALTER TABLE fresh RENAME TO a;",
+    "CREATE TABLE fresh (id, x);\nINSERT INTO fresh SELECT id, x FROM a LIMIT 1;\nDROP TABLE a;\nALTER TABLE fresh RENAME TO a;",
+    "CREATE TEMP TABLE aside AS SELECT * FROM a;",
+    "DROP TABLE a;",
+    "DROP TABLE IF EXISTS c;",
+    "DROP VIEW IF EXISTS v;",
+    "CREATE INDEX i ON a (x);",
+    "CREATE UNIQUE INDEX u ON a (x);",
+    "CREATE UNIQUE INDEX IF NOT EXISTS u ON b (y) WHERE y IS NOT NULL;",
+    "DROP INDEX i;",
+    "CREATE VIEW v AS SELECT * FROM a;",
+    "CREATE TRIGGER g BEFORE DELETE ON a BEGIN SELECT RAISE(ABORT, 'no'); END;",
+    "CREATE TRIGGER r BEFORE DELETE ON b BEGIN SELECT RAISE(ROLLBACK, 'no'); END;",
+    "CREATE VIRTUAL TABLE f USING rtree (id, lo, hi);",
+    "PRAGMA foreign_keys = ON;",
+    "PRAGMA legacy_alter_table = ON;",
+    "PRAGMA user_version = 5;",
+    "ANALYZE;",
+    "REINDEX;",
+    "COMMIT;",
+    "ROLLBACK;",
+    "SELECT * FROM a;",
+    "WITH w (i) AS (VALUES (5), (6)) INSERT INTO a (id, x) SELECT i, 'w' FROM w;",
+    "DELETE FROM _tatmig_migrations;",
+    "-- tatmig:allow row-loss the test says so",
+    "-- tatmig:allow foreign-keys the test says so",
+    "nonsense;",
+];
+
+fn statements(most: usize) -> impl Strategy<Value = String> {
+    prop::collection::vec(select(STATEMENTS), 0..most).prop_map(|all| all.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_upgrade_is_done_and_recorded_or_changes_nothing(
+        baseline in select(BASELINES),
+        application in statements(5),
+        blocks in prop::collection::vec(statements(4), 0..4),
+    ) {
+        let blocks = blocks.iter().map(String::as_str).collect();
+        Story { baseline, application: &application, blocks }.end();
+    }
+
+    #[test]
+    fn any_text_as_a_block_is_done_or_changes_nothing(text in "\\PC{0,80}|[A-Za-z0-9_ ,;()'\"*=\n-]{0,80}") {
+        if judge::ends(&text) {
+            let application = "INSERT INTO a (id, x) VALUES (1, 'one');";
+            Story { baseline: BASELINES[0], application, blocks: vec![&text] }.end();
+        }
+    }
+}
+
+#[test]
+fn stories_end_in_every_way() {
+    let end = |application, blocks: &[&'static str]| {
+        Story { baseline: BASELINES[0], application, blocks: blocks.to_vec() }.end()
+    };
+    assert_eq!(end("INSERT INTO a VALUES (1, 'x');", &["ALTER TABLE a ADD COLUMN y;"]), End::Done);
+    assert_eq!(end("INSERT INTO a VALUES (1, 'x');", &[]), End::Done);
+    let twice = "INSERT INTO a VALUES (1, 'x'), (2, 'x');";
+    assert_eq!(end(twice, &["DELETE FROM b;", "CREATE UNIQUE INDEX u ON a (x);"]), End::Refused);
+    assert_eq!(end("nonsense", &[]), End::Unusable);
+    judge::document(
+        "```sql\n-- [user:baseline→1.0.0:start]\nSELEC\n-- [user:baseline→1.0.0:end]\n```\n",
+    );
+}
