@@ -6,6 +6,7 @@ use crate::database::effects::Effects;
 use crate::database::file::Patience;
 use crate::database::history::{Event, State};
 use crate::database::order::{Ending, Order, Step};
+use crate::database::practice::ForeignKeys;
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
 use crate::executor::{Failure, Ready, Verdict, standing};
@@ -131,6 +132,7 @@ fn order<'s>(scope: Scope, step: Step<'s, 's>) -> Order<'s> {
         touched: std::collections::BTreeSet::new(),
         renames: Vec::new(),
         ending: Ending::Commit,
+        foreign_keys: ForeignKeys::Held,
     }
 }
 

@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 #[cfg(feature = "server")]
 use tatmig::Patience;
+use tatmig::edit::{Bump, Planned};
 use tatmig::fleet::{DEFAULT_JOBS, Selection};
-use tatmig::{Layout, Links, Pattern, Shard, SqliteVersion};
+use tatmig::{
+    ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, Scope, Shard, SqliteVersion,
+};
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.
 #[derive(Debug, Parser)]
@@ -39,7 +43,15 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    #[command(flatten)]
+    Work(Command),
+    #[command(flatten)]
+    Describe(Describe),
 }
 
 #[derive(Debug, Args)]
@@ -149,12 +161,10 @@ that is missing is named before anything is touched. What is changed is copied f
 Examples:
   tatmig status                  past 30 databases: counts, and those that differ from the most
   tatmig status -v               every database
-  tatmig status --exit-code      exit status 3 if anything is pending")]
-    Status {
-        /// Exit with 3 if anything is pending
-        #[arg(long)]
-        exit_code: bool,
-    },
+  tatmig status --exit-code      exit status 3 if anything is pending
+  tatmig status --stats          rows of every table and sizes, summed over the users
+  tatmig status --stats --user ann")]
+    Status(Status),
     /// List the document's migrations, or what one database went through
     #[command(after_help = "\
 Examples:
@@ -203,14 +213,17 @@ Examples:
         /// Make this user's database
         #[arg(long = "user", value_name = "NAME")]
         users: Vec<OsString>,
+        #[command(flatten)]
+        making: Making,
     },
     /// Record a version without running or looking at anything
     #[command(after_help = "\
 Examples:
   tatmig stamp 0.3.19 --all-users    every database is at 0.3.19 from now on
+  tatmig stamp head                  the system database has all that the document makes
   tatmig stamp baseline --user ann   the next upgrade runs the baseline for ann")]
     Stamp {
-        /// The version, or `baseline`
+        /// The version, `head` or `baseline`
         version: String,
         #[command(flatten)]
         users: Users,
@@ -304,6 +317,36 @@ finish what failed.")]
         #[command(flatten)]
         users: Users,
     },
+    /// Put the next migration into the document: its section, its tags, today's date
+    #[command(after_help = "\
+Examples:
+  tatmig new --minor -m \"Notes can be pinned\"
+  tatmig new 1.2.0 -m \"Accounts know their language\" --scope system
+  tatmig new --patch -m \"What the application does by now\" --from-db ann_longterm.db --reverse
+  tatmig new 0.3.21 -m \"A fix\" --relink       in front of the planned migrations
+
+With --from-db the SQL is the difference between the document's schema at head and that database's,
+which is only read. It is run in memory first: what is written leads to exactly that schema.")]
+    New(New),
+    /// Release the next planned migration: its `(Planned)` goes, its SQL is uncommented
+    #[command(after_help = "\
+Examples:
+  tatmig promote 0.3.21          the planned migration to 0.3.21 is released")]
+    Promote {
+        /// The version that it leads to
+        version: String,
+    },
+    /// Print the schema that the document describes, as SQL or as a Mermaid diagram
+    #[command(after_help = "\
+Examples:
+  tatmig schema --scope user                   as SQL, at head
+  tatmig schema --at 0.3.19 --format mermaid   a diagram of each scope
+  tatmig schema --write                        between the markers of the document
+  tatmig schema --check                        exit status 1 if what stands there is stale
+
+The markers are `<!-- tatmig:schema:start -->` and `<!-- tatmig:schema:end -->`, each on a line of
+its own; the first may say `format=sql` or `format=mermaid`, `scope=user`, `at=1.2.0`.")]
+    Schema(Schema),
     /// Make a small fleet with data in it, upgrade it, and leave it there to be played with
     #[command(after_help = "\
 Examples:
@@ -313,6 +356,209 @@ Examples:
         /// The directory to make
         dir: Option<PathBuf>,
     },
+}
+
+/// The command line told to shells and readers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Describe {
+    /// Print a script that completes what is typed, for a shell
+    #[command(after_help = "\
+Examples:
+  tatmig completions bash > ~/.local/share/bash-completion/completions/tatmig
+  tatmig completions zsh > ~/.zfunc/_tatmig       ~/.zfunc being in fpath
+  tatmig completions fish > ~/.config/fish/completions/tatmig.fish
+  tatmig completions powershell >> $PROFILE")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page of tatmig, or of one of its commands
+    #[command(after_help = "\
+Examples:
+  tatmig man | man -l -                        read it
+  tatmig man upgrade | man -l -                read that of a command
+  tatmig man --dir ~/.local/share/man/man1     write every page there")]
+    Man {
+        /// The command [default: tatmig itself]
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
+        /// Write every page into this directory, as `tatmig.1`, `tatmig-upgrade.1` …
+        #[arg(long, value_name = "DIR", conflicts_with = "of")]
+        dir: Option<PathBuf>,
+    },
+}
+
+impl Arguments {
+    /// The definitions that all of this is made from.
+    pub(crate) fn definitions() -> clap::Command {
+        Self::command()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Exit with 3 if anything is pending
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Tell the rows of every table and the sizes, summed over the users
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// Only this user's database; may be given several times
+    #[arg(long = "user", value_name = "NAME")]
+    pub(crate) users: Vec<OsString>,
+    /// Only the system database
+    #[arg(long, conflicts_with = "users")]
+    pub(crate) system: bool,
+}
+
+/// How databases are made.
+#[derive(Debug, Args)]
+pub(crate) struct Making {
+    /// The journal mode of databases that are made [default: delete]
+    #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
+    journal_mode: Option<Journal>,
+}
+
+/// The journal modes that SQLite writes into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Journal {
+    /// A rollback journal, deleted after each commit
+    Delete,
+    /// A write-ahead log
+    Wal,
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // flags, as typed
+pub(crate) struct New {
+    /// The version that it leads to [default: the next patch]
+    #[arg(value_name = "VERSION")]
+    version: Option<String>,
+    /// What it is for
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) message: String,
+    /// The next patch version
+    #[arg(long, group = "bump", conflicts_with = "version")]
+    patch: bool,
+    /// The next minor version
+    #[arg(long, group = "bump", conflicts_with = "version")]
+    minor: bool,
+    /// The next major version
+    #[arg(long, group = "bump", conflicts_with = "version")]
+    major: bool,
+    /// The databases that it is for [default: those that the document has]
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<ScopeName>,
+    /// Write the SQL that leads to this database's schema
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_db: Option<PathBuf>,
+    /// Write the reverse block too
+    #[arg(long)]
+    reverse: bool,
+    /// Put it before the planned migrations, and give these other versions where need be
+    #[arg(long)]
+    relink: bool,
+}
+
+/// What version was asked for.
+pub(crate) enum Asked<'v> {
+    Named(&'v str),
+    Next(Bump),
+    /// Nothing was said.
+    Any,
+}
+
+/// Whether something is to be written that need not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Yes,
+    No,
+}
+
+impl New {
+    pub(crate) fn version(&self) -> Asked<'_> {
+        match (&self.version, self.patch, self.minor, self.major) {
+            (Some(version), ..) => Asked::Named(version),
+            (None, true, ..) => Asked::Next(Bump::Patch),
+            (None, _, true, _) => Asked::Next(Bump::Minor),
+            (None, _, _, true) => Asked::Next(Bump::Major),
+            (None, ..) => Asked::Any,
+        }
+    }
+
+    pub(crate) fn reverse(&self) -> Wanted {
+        if self.reverse { Wanted::Yes } else { Wanted::No }
+    }
+
+    pub(crate) fn planned(&self) -> Planned {
+        if self.relink { Planned::Relink } else { Planned::Keep }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// At this version [default: head]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) at: Option<String>,
+    /// Of these databases [default: those that the document has]
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<ScopeName>,
+    /// How it is told [default: sql]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<SchemaForm>,
+    /// Bring what stands between the markers of the document up to date
+    #[arg(long, conflicts_with_all = ["at", "scope", "format"])]
+    write: bool,
+    /// Exit with 1 if what stands between the markers is stale
+    #[arg(long, conflicts_with_all = ["at", "scope", "format", "write"])]
+    check: bool,
+}
+
+/// What becomes of a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SchemaAct {
+    Print,
+    Write,
+    Check,
+}
+
+impl Schema {
+    pub(crate) fn act(&self) -> SchemaAct {
+        match (self.write, self.check) {
+            (true, _) => SchemaAct::Write,
+            (_, true) => SchemaAct::Check,
+            _ => SchemaAct::Print,
+        }
+    }
+}
+
+/// How a schema is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaForm {
+    /// The statements that make it
+    #[default]
+    Sql,
+    /// An entity relationship diagram; of two scopes, markdown with one diagram each
+    Mermaid,
+}
+
+/// A scope, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScopeName {
+    /// The system database
+    System,
+    /// Every user's database
+    User,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::System => Self::System,
+            ScopeName::User => Self::User,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -367,7 +613,7 @@ impl Users {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
 pub(crate) struct Upgrade {
-    /// Go no further than this version
+    /// Go no further than this version, or `head`
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
@@ -516,6 +762,9 @@ struct Keys {
     users_on: Option<PathBuf>,
     #[cfg(feature = "server")]
     server_timeout: Option<f64>,
+    journal_mode: Option<Journal>,
+    #[allow(clippy::struct_field_names)] // the key's own name
+    foreign_keys: Option<bool>,
     #[serde(default)]
     lint: LintKeys,
 }
@@ -556,6 +805,8 @@ pub(crate) struct Settings {
     pub(crate) jobs: usize,
     pub(crate) busy_timeout: Duration,
     min_sqlite: Option<SqliteVersion>,
+    /// As the file says; [`Settings::practice`] puts a flag over it.
+    practice: Practice,
     pub(crate) lint: LintKeys,
 }
 
@@ -618,8 +869,22 @@ impl Settings {
                 .min_sqlite
                 .map(|text| text.parse().context("`min_sqlite` in tatmig.toml"))
                 .transpose()?,
+            practice: Practice {
+                journal_mode: keys.journal_mode.map_or_else(JournalMode::default, Journal::mode),
+                foreign_keys: match keys.foreign_keys {
+                    Some(false) => ForeignKeys::Told,
+                    Some(true) | None => ForeignKeys::Held,
+                },
+            },
             lint: keys.lint,
         })
+    }
+
+    /// The practice of the fleet's application; of a command that makes databases, with its flag.
+    pub(crate) fn practice(&self, making: Option<&Making>) -> Practice {
+        let flag = making.and_then(|making| making.journal_mode);
+        let journal_mode = flag.map_or(self.practice.journal_mode, Journal::mode);
+        Practice { journal_mode, ..self.practice }
     }
 
     pub(crate) fn min_sqlite(&self, lint: &Lint) -> Option<SqliteVersion> {
@@ -632,6 +897,15 @@ impl Settings {
             Format::Text => LintFormat::Human,
             Format::Json => LintFormat::Json,
         })
+    }
+}
+
+impl Journal {
+    fn mode(self) -> JournalMode {
+        match self {
+            Self::Delete => JournalMode::Delete,
+            Self::Wal => JournalMode::Wal,
+        }
     }
 }
 

@@ -4,10 +4,12 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 
-use crate::database::DatabaseError;
-use crate::database::file::Patience;
+use crate::database::file::{Patience, SqliteFile, side_file};
+use crate::database::history::State;
 #[cfg(feature = "server")]
-use crate::database::{Look, history::State, namespace::Namespace};
+use crate::database::namespace::Namespace;
+use crate::database::practice::JournalMode;
+use crate::database::{DatabaseError, Look};
 use crate::executor::{Failure, Ready, Verdict};
 use crate::member::{Home, Member};
 #[cfg(feature = "server")]
@@ -23,7 +25,8 @@ pub enum Created {
 }
 
 impl Ready<'_, '_> {
-    /// Makes the database of a member, if it is not there, and brings it to the target.
+    /// Makes the database of a member, if it is not there, in the journal mode of the practice, and
+    /// brings it to the target.
     #[must_use]
     pub fn create_member(&self, member: &Member, patience: &Patience) -> Created {
         match member.home.create(patience) {
@@ -31,12 +34,19 @@ impl Ready<'_, '_> {
             Ok(Making::Made) => {}
             Err(failure) => return Created::Tried(Verdict::Failed { at: None, failure }),
         }
-        let verdict = self.upgrade_member(member, patience);
-        match verdict {
-            Verdict::Upgraded(_) => {}
-            // Somebody else uses it already, and would write into a file without a name.
-            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {}
-            _ => member.home.remove_empty(patience),
+        let verdict = match member.home.keep(self.practice().journal_mode, patience) {
+            Ok(()) => self.upgrade_member(member, patience),
+            Err(error) => Verdict::from_failure(None, error.into()),
+        };
+        // Where somebody else uses it already, they would write into a file without a name.
+        let is_used = |verdict: &Verdict| {
+            matches!(
+                verdict,
+                Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
+            )
+        };
+        if !matches!(verdict, Verdict::Upgraded(_)) && !is_used(&verdict) {
+            member.home.remove_new(patience);
         }
         Created::Tried(verdict)
     }
@@ -66,12 +76,26 @@ impl Home {
         }
     }
 
-    /// Removes a database that was just made and to which nothing was written.
-    #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    fn remove_empty(&self, patience: &Patience) {
+    /// Gives a database that was just made its journal mode: before the first transaction, so
+    /// that one that is cut short leaves nothing in another.
+    fn keep(&self, mode: JournalMode, patience: &Patience) -> Result<(), DatabaseError> {
+        match self {
+            Self::File(path) => SqliteFile::set_journal_mode(path, mode, patience),
+            // The server keeps every namespace in its own.
+            #[cfg(feature = "server")]
+            Self::Namespace(..) => Ok(()),
+        }
+    }
+
+    /// Removes a database that was just made and to which nothing was written, beside its journal
+    /// mode.
+    fn remove_new(&self, patience: &Patience) {
         match self {
             Self::File(path) => {
-                if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+                let state = SqliteFile::read(path, patience, |file| file.state());
+                let alone =
+                    ["-wal", "-journal"].iter().all(|suffix| !side_file(path, suffix).exists());
+                if alone && matches!(state, Ok(State::New)) {
                     let _ = std::fs::remove_file(path);
                 }
             }

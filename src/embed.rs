@@ -14,6 +14,7 @@ use crate::database::guard::Guard;
 use crate::database::history::{Record, State};
 use crate::database::order::{Done, Order};
 use crate::database::schema::Schema;
+use crate::database::stats::Stats;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::Changelog;
 use crate::document::problem::{DocumentError, Severity};
@@ -202,6 +203,10 @@ impl Look for Lent<'_> {
 
     fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
         self.connection.foreign_keys()
+    }
+
+    fn stats(&self) -> Result<Stats, DatabaseError> {
+        self.connection.stats()
     }
 }
 

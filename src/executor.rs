@@ -12,6 +12,7 @@ use crate::database::effects::Effects;
 use crate::database::file::Patience;
 use crate::database::history::{Applied, Entry, Event, Record, Standpoint, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
+use crate::database::practice::Practice;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::{Changelog, Checksum, Migration, StepId};
 use crate::document::sql;
@@ -201,6 +202,7 @@ pub struct Ready<'c, 'a> {
     replay: &'c Replay<'a>,
     goal: Goal,
     ending: Ending,
+    practice: Practice,
     /// Orders are made once a run for each place that databases start from.
     orders: Mutex<HashMap<(Scope, Standing), Arc<Order<'c>>>>,
 }
@@ -224,7 +226,14 @@ impl<'c, 'a> Ready<'c, 'a> {
     }
 
     fn bound(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, goal: Goal) -> Self {
-        Self { changelog, replay, goal, ending: Ending::Commit, orders: Mutex::default() }
+        let (ending, practice) = (Ending::Commit, Practice::default());
+        Self { changelog, replay, goal, ending, practice, orders: Mutex::default() }
+    }
+
+    /// The same for an application with a practice of its own.
+    #[must_use]
+    pub fn with_practice(self, practice: Practice) -> Self {
+        Self { practice, ..self }
     }
 
     /// The same, to be rolled back after every check has passed.
@@ -302,7 +311,8 @@ impl<'c, 'a> Ready<'c, 'a> {
             steps.push(Step { script, label, entry, applied });
         }
         let effects = replay.effects(scope, standing, ids);
-        Order { scope, steps, effects, touched, renames, ending: self.ending }
+        let (ending, foreign_keys) = (self.ending, self.practice.foreign_keys);
+        Order { scope, steps, effects, touched, renames, ending, foreign_keys }
     }
 
     /// A step that only writes down where a database stands: at a position, or below the lowest
@@ -337,6 +347,11 @@ impl<'c, 'a> Ready<'c, 'a> {
     #[must_use]
     pub fn changelog(&self) -> &'c Changelog<'a> {
         self.changelog
+    }
+
+    /// The application's practice.
+    pub(crate) fn practice(&self) -> Practice {
+        self.practice
     }
 
     pub(crate) fn replay(&self) -> &'c Replay<'a> {
@@ -391,8 +406,8 @@ impl<'c, 'a> Ready<'c, 'a> {
     #[must_use]
     pub fn seed_member(&self, member: &Member, names: &[String], patience: &Patience) -> Verdict {
         let result = member.open(patience).and_then(|mut database| {
-            let order = self.seeds(member.scope, names);
             let state = database.state()?;
+            let order = self.seeds(member.scope, names, &state);
             if state == State::New {
                 return Err(Refusal::Empty.into());
             }
@@ -404,7 +419,20 @@ impl<'c, 'a> Ready<'c, 'a> {
         }
     }
 
-    fn seeds(&self, scope: Scope, names: &[String]) -> Order<'c> {
+    fn seeds(&self, scope: Scope, names: &[String], state: &State) -> Order<'c> {
+        let target = self.target();
+        let elsewhere = match state {
+            State::Recorded(record) if record.to == target.to_string() => String::new(),
+            State::Recorded(record) => {
+                format!(
+                    ", written for {target}, where this database is at {}; `tatmig upgrade` comes first",
+                    record.to
+                )
+            }
+            State::New | State::Unversioned => {
+                format!(", written for {target}, where this database has no version")
+            }
+        };
         let seeds = self.changelog.seeds().iter().enumerate();
         let mut steps = Vec::new();
         for name in names {
@@ -412,14 +440,16 @@ impl<'c, 'a> Ready<'c, 'a> {
                 seeds.clone().filter(|(_, seed)| seed.scope == scope && seed.name == *name);
             for (at, _) in wanted {
                 if let Some(script) = self.replay.script(scope, StepId::Seed(at)) {
-                    let label = format!("the seed `{name}`");
+                    let label = format!("the seed `{name}`{elsewhere}");
                     steps.push(Step { script, label, entry: None, applied: Vec::new() });
                 }
             }
         }
         let touched = steps.iter().flat_map(|step| step.script.touched.iter().cloned()).collect();
         let effects = Effects::default();
-        Order { scope, steps, effects, touched, renames: Vec::new(), ending: Ending::Commit }
+        let (renames, ending) = (Vec::new(), Ending::Commit);
+        let foreign_keys = self.practice.foreign_keys;
+        Order { scope, steps, effects, touched, renames, ending, foreign_keys }
     }
 
     /// Brings the database of a member to the target.

@@ -35,6 +35,7 @@ pub mod backup;
 mod create;
 mod database;
 mod document;
+pub mod edit;
 mod embed;
 mod evidence;
 mod executor;
@@ -53,6 +54,7 @@ mod selftest;
 pub mod server;
 #[cfg(feature = "server")]
 mod servers;
+mod shape;
 mod shard;
 mod verify;
 
@@ -63,6 +65,8 @@ pub use database::file::Patience;
 pub use database::history::{Event, Record};
 #[cfg(feature = "server")]
 pub use database::namespace::Host;
+pub use database::practice::{ForeignKeys, JournalMode, Practice};
+pub use database::stats::Stats;
 pub use document::changelog::{Allowance, Changelog, Checksum, Migration, Part, Seed, StepId};
 pub use document::problem::{DocumentError, Problem, Rule, Severity, Style};
 pub use document::source::{Piece, Place, Source};
@@ -82,6 +86,7 @@ pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
 pub use server::names::NameError;
 #[cfg(feature = "server")]
 pub use servers::{DEFAULT_USERS, Servers, ServersError, Spread, UsersFrom, UsersFromError};
+pub use shape::{Shape, Way, WayError};
 pub use shard::{Shard, ShardError};
 pub use verify::Verification;
 

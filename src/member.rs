@@ -10,6 +10,7 @@ use crate::database::copy::{self, Copied};
 use crate::database::file::{Patience, SqliteFile, side_file};
 #[cfg(feature = "server")]
 use crate::database::namespace::{Host, Namespace};
+use crate::database::stats::Stats;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::tag::Scope;
 use crate::executor::Failure;
@@ -114,6 +115,15 @@ impl Member {
             #[cfg(feature = "server")]
             Home::Namespace(host, name) => Ok(Box::new(Namespace::new(host, name, patience))),
         }
+    }
+
+    /// Counts what it holds; no byte on the disk changes.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read.
+    pub fn stats(&self, patience: &Patience) -> Result<Stats, Failure> {
+        self.read(patience, |database| database.stats())
     }
 
     /// Writes a consistent copy of it to a new file, whatever other programs write meanwhile.

@@ -147,9 +147,11 @@ pub enum TargetError {
     },
 }
 
-/// The position of a target among the changelog's versions; head without one.
+/// The position of a target among the changelog's versions; head without one, or by that name.
 fn target(changelog: &Changelog<'_>, to: Option<&str>) -> Result<usize, TargetError> {
-    let Some(text) = to else { return Ok(changelog.head_position()) };
+    let Some(text) = to.filter(|text| *text != "head") else {
+        return Ok(changelog.head_position());
+    };
     let head = changelog.head().clone();
     let document = changelog.source().name().to_owned();
     let Ok(version) = Version::parse(text) else {
@@ -166,7 +168,7 @@ fn target(changelog: &Changelog<'_>, to: Option<&str>) -> Result<usize, TargetEr
 }
 
 impl Changelog<'_> {
-    /// The position of the version that a run is to reach; head where none is named.
+    /// The position of the version that a run is to reach; head where none is named, or `head` is.
     ///
     /// # Errors
     ///

@@ -42,7 +42,7 @@ impl Changelog<'_> {
 }
 
 /// Where in the document the comment marks before a part's statements stand.
-fn marks(connection: &Connection, part: &Part<'_>) -> Vec<usize> {
+pub(crate) fn marks(connection: &Connection, part: &Part<'_>) -> Vec<usize> {
     let text = part.sql().text();
     let comments: Vec<_> = sql::tokens(text, 0)
         .filter(|token| {

@@ -3,14 +3,13 @@
 
 use crate::database::file::Patience;
 use crate::database::history::State;
+use crate::database::practice::ForeignKeys;
 use crate::database::{DatabaseError, Look};
-use crate::document::changelog::Changelog;
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
-use crate::executor::{Failure, standing};
+use crate::executor::{Failure, Ready, standing};
 use crate::member::Member;
 use crate::plan::Standing;
-use crate::replay::Replay;
 
 /// What was found in one database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,18 +31,19 @@ impl Member {
     /// A file that cannot be read at all.
     pub fn verify(
         &self,
-        document: (&Changelog<'_>, &Replay<'_>),
+        ready: &Ready<'_, '_>,
         patience: &Patience,
     ) -> Result<Verification, Failure> {
-        self.read(patience, |database| verify(document, self.scope, database))
+        self.read(patience, |database| verify(ready, self.scope, database))
     }
 }
 
 fn verify(
-    (changelog, replay): (&Changelog<'_>, &Replay<'_>),
+    ready: &Ready<'_, '_>,
     scope: Scope,
     database: &dyn Look,
 ) -> Result<Verification, DatabaseError> {
+    let (changelog, replay) = (ready.changelog(), ready.replay());
     let mut found = Verification::default();
     // What damage makes unreadable cannot be compared.
     found.findings.extend(database.integrity()?);
@@ -51,7 +51,10 @@ fn verify(
         return Ok(found);
     }
     let (broken, unusable) = database.foreign_keys()?;
-    found.findings.extend(broken);
+    match ready.practice().foreign_keys {
+        ForeignKeys::Held => found.findings.extend(broken),
+        ForeignKeys::Told => found.remarks.extend(broken),
+    }
     found
         .remarks
         .extend(unusable.into_iter().map(|key| format!("SQLite cannot use the foreign key {key}")));

@@ -3,11 +3,12 @@
 //! a backup's name is a backup.
 
 mod manifest;
+mod partial;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ use crate::fleet::{Options, map};
 use crate::layout::shown;
 use crate::member::Member;
 pub use manifest::{Manifest, Saved};
+use partial::{PARTIAL, Partial};
 
 /// The directory that backups are kept in.
 #[derive(Clone, Debug)]
@@ -162,8 +164,6 @@ fn parse_id(name: &str) -> Option<(&str, u32)> {
         });
     fits.then_some((time, number))
 }
-
-const PARTIAL: &str = ".partial-";
 
 impl Store {
     /// Backups are kept in this directory, which need not be there yet.
@@ -401,82 +401,6 @@ fn file_names<'m>(members: &[&'m Member]) -> Vec<(&'m Member, OsString)> {
         (*member, file)
     });
     named.collect()
-}
-
-/// A backup that is being written; unless it is finished it goes again.
-struct Partial {
-    path: PathBuf,
-    /// Locked for as long as somebody writes there.
-    lock: Option<File>,
-}
-
-impl Partial {
-    fn new(dir: &Path, time: &str) -> Result<Self, BackupError> {
-        let mut number = 0;
-        loop {
-            number += 1;
-            let path = dir.join(format!("{PARTIAL}{time}-{}-{number}", std::process::id()));
-            match fs::create_dir(&path) {
-                Ok(()) => {
-                    let lock = File::open(&path).ok();
-                    let locked = lock.as_ref().map(File::try_lock);
-                    // Whoever clears up may have come in between.
-                    let taken = matches!(locked, Some(Err(TryLockError::WouldBlock)));
-                    if (taken || !path.exists()) && number < 1000 {
-                        continue;
-                    }
-                    return Ok(Self { path, lock });
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 1000 => {}
-                Err(error) => return Err(BackupError::io("cannot be made", &path)(error)),
-            }
-        }
-    }
-
-    /// Writes the manifest and gives the backup its name.
-    fn finish(mut self, dir: &Path, time: &str, manifest: Manifest) -> Result<Backup, BackupError> {
-        let file = self.path.join(manifest::FILE);
-        let write = || -> io::Result<()> {
-            let mut text = serde_json::to_vec_pretty(&manifest)?;
-            text.push(b'\n');
-            fs::write(&file, text)?;
-            File::open(&file)?.sync_all()?;
-            sync(&self.path)
-        };
-        write().map_err(BackupError::io("cannot be written", &file))?;
-        let mut number = 1;
-        loop {
-            let id = if number == 1 { time.to_owned() } else { format!("{time}-{number}") };
-            number += 1;
-            let named = dir.join(&id);
-            // A directory that holds something is never replaced by a rename.
-            if named.symlink_metadata().is_ok() {
-                continue;
-            }
-            match fs::rename(&self.path, &named) {
-                Err(_) if named.symlink_metadata().is_ok() => {}
-                Err(error) => return Err(BackupError::io("cannot be made", &named)(error)),
-                Ok(()) => {
-                    self.lock = None;
-                    self.path = PathBuf::new();
-                    sync(dir).map_err(BackupError::io("cannot be synced", dir))?;
-                    return Ok(Backup { id, dir: named, manifest, index: OnceLock::new() });
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.path.as_os_str().is_empty() {
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 impl Backup {

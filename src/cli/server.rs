@@ -119,8 +119,8 @@ pub(super) fn resolve(
     }
     let mut seen: Vec<&str> = urls.iter().map(|url| url.trim_end_matches('/')).collect();
     seen.sort_unstable();
-    if let Some(twice) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
-        bail!("the server `{}` is named twice", twice[0]);
+    if let Some([twice, ..]) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("the server `{twice}` is named twice");
     }
     let secret = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
     let timeout = match (flags.server_timeout, keys.server_timeout) {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use anyhow::bail;
 use tatmig::backup::{Backup, Store, refuse_those_in_use};
 use tatmig::fleet::{Fleet, Options, Selection};
-use tatmig::{Changelog, Failure, Member, Ready, Scope, Status};
+use tatmig::{Changelog, Failure, Member, Scope, Status};
 
 use super::{Text, Tools};
 use crate::cli::{self, Users};
@@ -167,7 +167,7 @@ pub(super) fn reset(tools: Tools<'_>, arguments: &cli::Reset) -> anyhow::Result<
         bail!("there is nothing to reset; `--all-users` or `--user NAME` names user databases");
     }
     let replay = tools.replay(&changelog, changelog.head_position())?;
-    let ready = Ready::new(&changelog, &replay, changelog.head_position());
+    let ready = tools.ready((&changelog, &replay), changelog.head_position());
     if !arguments.yes {
         Report::confirm_reset(&fleet)?;
     }

@@ -44,7 +44,8 @@ pub(super) fn run(tools: Tools<'_>, arguments: &cli::Downgrade) -> anyhow::Resul
             steps_down(&changelog, highest, steps.unwrap_or(1))?
         }
     };
-    let ready = Ready::down(&changelog, &replay, target);
+    let ready =
+        Ready::down(&changelog, &replay, target).with_practice(tools.settings.practice(None));
     let statuses = fleet.standings(&ready, &options, &mut || {});
     refuse_gaps(&statuses, &ready)?;
     let steps: BTreeSet<StepId> =

@@ -7,9 +7,10 @@ use anyhow::bail;
 use tatmig::{Created, Member, Ready, Scope, Verdict};
 
 use super::Tools;
+use crate::cli::Making;
 use crate::report::{DONE, FAILED};
 
-pub(super) fn run(tools: Tools<'_>, users: &[OsString]) -> anyhow::Result<u8> {
+pub(super) fn run(tools: Tools<'_>, users: &[OsString], making: &Making) -> anyhow::Result<u8> {
     let text = tools.text()?;
     let changelog = tools.changelog(&text)?;
     let layout = &tools.settings.layout;
@@ -52,7 +53,8 @@ pub(super) fn run(tools: Tools<'_>, users: &[OsString]) -> anyhow::Result<u8> {
     }
     let target = changelog.head_position();
     let replay = tools.replay(&changelog, target)?;
-    let ready = Ready::new(&changelog, &replay, target);
+    let ready = Ready::new(&changelog, &replay, target)
+        .with_practice(tools.settings.practice(Some(making)));
     let patience = tools.patience();
     let mut status = DONE;
     let mut told = Vec::new();

@@ -3,21 +3,28 @@
 
 mod backup;
 mod demo;
+mod describe;
+mod document;
 mod downgrade;
 mod init;
 mod lint;
 #[cfg(feature = "server")]
 mod moving;
+mod new;
+mod promote;
 mod read;
 mod record;
+mod schema;
 mod test;
 mod upgrade;
+
+pub(crate) use describe::describe;
 
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, DatabaseError, Engine, Patience, Problem, Replay, Severity};
+use tatmig::{Changelog, DatabaseError, Engine, Patience, Problem, Ready, Replay, Severity};
 
 use crate::cli::{BackupAction, Command, Settings};
 use crate::report::{REFUSED, Report};
@@ -87,6 +94,7 @@ impl Tools<'_> {
     fn run(self, command: Command) -> anyhow::Result<u8> {
         match command {
             Command::Upgrade(arguments) => upgrade::run(self, &arguments),
+            Command::Status(arguments) => read::status(self, &arguments),
             Command::Downgrade(arguments) => downgrade::run(self, &arguments),
             Command::Backup { users, action: None } => backup::make(self, &users),
             Command::Backup { action: Some(BackupAction::List), .. } => backup::list(self),
@@ -95,12 +103,11 @@ impl Tools<'_> {
             }
             Command::Restore(arguments) => backup::restore(self, &arguments),
             Command::Reset(arguments) => backup::reset(self, &arguments),
-            Command::Status { exit_code } => read::status(self, exit_code),
             Command::History { user, system } => read::history(self, (user, system)),
             Command::Lint(arguments) => lint::run(self, &arguments),
             Command::Verify => read::verify(self),
             Command::Test => test::run(self),
-            Command::Init { users } => init::run(self, &users),
+            Command::Init { users, making } => init::run(self, &users, &making),
             Command::Stamp { version, users } => record::stamp(self, &version, &users),
             Command::Adopt { at, users } => record::adopt(self, at.as_deref(), &users),
             Command::Seed { names, users } => upgrade::seed(self, &names, &users),
@@ -108,6 +115,9 @@ impl Tools<'_> {
             Command::Push { users } => moving::push(self, &users),
             #[cfg(feature = "server")]
             Command::Pull { users } => moving::pull(self, &users),
+            Command::New(arguments) => new::run(self, &arguments),
+            Command::Promote { version } => promote::run(self, &version),
+            Command::Schema(arguments) => schema::run(self, &arguments),
             Command::Demo { dir } => demo::run(self, dir.as_deref()),
         }
     }
@@ -202,6 +212,15 @@ impl Tools<'_> {
                 server.evictions()
             ));
         }
+    }
+
+    /// The document ready to be run up to a target, in the practice of the settings.
+    fn ready<'c, 'a>(
+        &self,
+        (changelog, replay): (&'c Changelog<'a>, &'c Replay<'a>),
+        target: usize,
+    ) -> Ready<'c, 'a> {
+        Ready::new(changelog, replay, target).with_practice(self.settings.practice(None))
     }
 
     fn patience(&self) -> Patience {

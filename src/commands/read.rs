@@ -2,17 +2,19 @@
 
 use std::ffi::OsString;
 
-use tatmig::Scope;
-use tatmig::fleet::{Fleet, Selection};
+use anyhow::bail;
+use tatmig::fleet::{Fleet, FleetError, Selection};
+use tatmig::{Changelog, Scope};
 
 use super::Tools;
-use crate::report::ExitCodeAsked;
+use crate::cli::Status;
+use crate::report::{ExitCodeAsked, Holdings};
 
 /// Where every database stands.
-pub(super) fn status(tools: Tools<'_>, exit_code: bool) -> anyhow::Result<u8> {
+pub(super) fn status(tools: Tools<'_>, arguments: &Status) -> anyhow::Result<u8> {
     let text = tools.text()?;
     let changelog = tools.changelog(&text)?;
-    let fleet = tools.fleet(&changelog, &Selection::All)?;
+    let fleet = chosen(tools, &changelog, arguments)?;
     let members: Vec<_> = fleet.members().collect();
     let bar = tools.report.progress(members.len());
     // What a schema without a record tells is only asked of a document that holds together.
@@ -28,8 +30,38 @@ pub(super) fn status(tools: Tools<'_>, exit_code: bool) -> anyhow::Result<u8> {
         .zip(&statuses)
         .filter_map(|(member, status)| Some((member, status.as_ref()?)))
         .collect();
-    let asked = if exit_code { ExitCodeAsked::Yes } else { ExitCodeAsked::No };
-    Ok(tools.report.statuses(&changelog, &told, asked))
+    let asked = if arguments.exit_code { ExitCodeAsked::Yes } else { ExitCodeAsked::No };
+    let stats = arguments.stats.then(|| {
+        let bar = tools.report.progress(fleet.members().count());
+        let stats = fleet.stats(&tools.options(), &mut || bar.inc(1));
+        bar.finish_and_clear();
+        Holdings::of(&fleet, stats)
+    });
+    Ok(tools.report.statuses((&changelog, &told), stats.as_ref(), asked))
+}
+
+/// The databases that were asked for; all where none is named.
+fn chosen(
+    tools: Tools<'_>,
+    changelog: &Changelog<'_>,
+    arguments: &Status,
+) -> anyhow::Result<Fleet> {
+    if arguments.system {
+        if !changelog.has(Scope::System) {
+            bail!("the document has no system block, so there is no system database");
+        }
+        let only_system = |scope| scope == Scope::System;
+        return Ok(Fleet::discover(&tools.settings.layout, only_system, &Selection::None)?);
+    }
+    if arguments.users.is_empty() {
+        return Ok(tools.fleet(changelog, &Selection::All)?);
+    }
+    if !changelog.has(Scope::User) {
+        bail!(FleetError::NoUserBlocks);
+    }
+    let only_users = |scope| scope == Scope::User;
+    let named = Selection::Named(arguments.users.clone());
+    Ok(Fleet::discover(&tools.settings.layout, only_users, &named)?)
 }
 
 /// The document's migrations, or those of one database.
@@ -66,10 +98,12 @@ pub(super) fn verify(tools: Tools<'_>) -> anyhow::Result<u8> {
     let text = tools.text()?;
     let changelog = tools.changelog(&text)?;
     let fleet = tools.fleet(&changelog, &Selection::All)?;
-    let replay = tools.replay(&changelog, changelog.head_position())?;
+    let target = changelog.head_position();
+    let replay = tools.replay(&changelog, target)?;
+    let ready = tools.ready((&changelog, &replay), target);
     let members: Vec<_> = fleet.members().collect();
     let bar = tools.report.progress(members.len());
-    let results = fleet.verify((&changelog, &replay), &tools.options(), &mut || bar.inc(1));
+    let results = fleet.verify(&ready, &tools.options(), &mut || bar.inc(1));
     bar.finish_and_clear();
     for remark in &fleet.remarks {
         tools.report.remark(remark);

@@ -35,7 +35,7 @@ fn run(
     let fleet = tools.fleet(&changelog, &users.selection())?;
     let target = changelog.head_position();
     let replay = tools.replay(&changelog, target)?;
-    let ready = Ready::new(&changelog, &replay, target);
+    let ready = tools.ready((&changelog, &replay), target);
     let outcome = work(&fleet, &ready, (at, &tools.options()));
     Ok(tools.report.recorded((&fleet, &outcome), changelog.source()))
 }

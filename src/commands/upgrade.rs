@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 use semver::Version;
-use tatmig::fleet::{Fleet, OnFailure, Options, Outcome};
-use tatmig::{Changelog, Failure, Ready, Refusal, Scope, Verdict};
+use tatmig::fleet::{Fleet, OnFailure, Options, Outcome, Selection};
+use tatmig::{Changelog, Failure, Problem, Ready, Refusal, Scope, Verdict};
 
 use super::{Text, Tools, backup};
 use crate::cli::{Upgrade, Users};
@@ -46,11 +46,12 @@ fn migrate(
         let statuses =
             fleet.status((changelog, Some(&replay), target), &options, &mut || bar.inc(1));
         bar.finish_and_clear();
-        let ready = Ready::new(changelog, &replay, target);
+        let ready = tools.ready((changelog, &replay), target);
         return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));
     }
-    let ready = Ready::new(changelog, &replay, target);
-    let rehearsal = Ready::rehearsal(changelog, &replay, target);
+    let ready = tools.ready((changelog, &replay), target);
+    let rehearsal =
+        Ready::rehearsal(changelog, &replay, target).with_practice(tools.settings.practice(None));
     let mut outcome = None;
     if arguments.rehearse || arguments.all_or_nothing {
         outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
@@ -134,10 +135,24 @@ pub(super) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow:
     let wanted = |scope: Scope| {
         changelog.seeds().iter().any(|seed| seed.scope == scope && names.contains(&seed.name))
     };
+    if matches!(users.selection(), Selection::Named(_)) && !wanted(Scope::User) {
+        let (noun, puts) = if names.len() == 1 { ("seed", "puts") } else { ("seeds", "put") };
+        let names = names.join("`, `");
+        bail!("the {noun} `{names}` {puts} nothing into user databases; leave `--user` out");
+    }
     let fleet = Fleet::discover(&tools.settings.layout, wanted, &users.selection())?;
     let target = changelog.head_position();
-    let replay = tools.replay(&changelog, target)?;
-    let ready = Ready::new(&changelog, &replay, target);
+    // What fails in a seed stands in the way of that seed alone.
+    let asked = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
+    let blocks: Vec<_> =
+        asked.map(|seed| seed.part.sql().span(0..seed.part.sql().text().len())).collect();
+    let is_asked =
+        |problem: &Problem| blocks.iter().any(|block| block.contains(&problem.span.start));
+    let replay = tools.unjudged_replay(&changelog)?;
+    let problems = replay.problems(target).zip(replay.all_problems());
+    let weighed = problems.map(|(told, whole)| if is_asked(&whole) { whole } else { told });
+    tools.judge(&changelog, weighed)?;
+    let ready = tools.ready((&changelog, &replay), target);
     let outcome = fleet.seed(&ready, (names, &tools.options()), &mut |_, _| {});
     Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))
 }

@@ -12,6 +12,7 @@ use super::foreign_keys::Census;
 use super::guard::Guard;
 use super::history::{self, State};
 use super::order::{ColumnChange, Done, Ending, Order, Script, Statement, Step};
+use super::practice::ForeignKeys;
 use super::schema::Table;
 use super::{DatabaseError, message};
 use crate::document::problem::Rule;
@@ -274,7 +275,8 @@ impl Run<'_> {
         touched.extend(order.renames.iter().map(|(_, to)| to.clone()));
         let after = Census::take(self.connection, &touched)?;
         let (mut broken, rows) = after.new_since(before, &order.renames);
-        let allowed = order.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
+        let allowed = order.foreign_keys == ForeignKeys::Told
+            || order.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
         if rows > 0 && !allowed {
             if broken.len() > Census::SHOWN {
                 let more = broken.len() - Census::SHOWN;

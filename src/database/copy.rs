@@ -86,13 +86,13 @@ fn pages_of(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
     result
 }
 
-/// Makes an empty file that is open to nobody to whom another one is not.
+/// Makes an empty file that is open to nobody to whom another one is not, its owner aside.
 #[cfg(unix)]
 fn make_like(like: &Path, path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 
     let metadata = std::fs::metadata(like)?;
-    let permissions = std::fs::Permissions::from_mode(metadata.mode() & 0o777);
+    let permissions = std::fs::Permissions::from_mode(metadata.mode() & 0o777 | 0o600);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // Only the administrator may give files away, and only he would need to.
     let _ = fchown(&file, Some(metadata.uid()), Some(metadata.gid()));

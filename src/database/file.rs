@@ -16,7 +16,9 @@ use super::apply::apply;
 use super::guard::Guard;
 use super::history::{Record, State};
 use super::order::{Done, Ending, Order};
+use super::practice::JournalMode;
 use super::schema::Schema;
+use super::stats::Stats;
 use super::{Database, DatabaseError, Look, locks};
 
 /// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
@@ -87,6 +89,23 @@ impl SqliteFile {
             });
         }
         Ok(file)
+    }
+
+    /// Gives a database that was just made the journal mode that it is to keep.
+    pub(crate) fn set_journal_mode(
+        path: &Path,
+        mode: JournalMode,
+        patience: &Patience,
+    ) -> Result<(), DatabaseError> {
+        if mode == JournalMode::Delete {
+            return Ok(());
+        }
+        let file = Self::open(path, patience)?;
+        let set = file.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+        match set.map_err(|error| file.named(error.into()))? {
+            found if found == "wal" => Ok(()),
+            found => Err(DatabaseError::JournalMode { found }),
+        }
     }
 
     /// Reads from a file and leaves no trace beside it. `read` may be called twice.
@@ -211,6 +230,16 @@ impl Look for SqliteFile {
 
     fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
         self.connection.foreign_keys().map_err(|error| self.named(error))
+    }
+
+    fn stats(&self) -> Result<Stats, DatabaseError> {
+        let stats = self.connection.stats().map_err(|error| self.named(error))?;
+        let length = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.len());
+        Ok(Stats {
+            file_bytes: length(&self.path).unwrap_or(stats.file_bytes),
+            wal_bytes: length(&side_file(&self.path, "-wal")).unwrap_or(0),
+            ..stats
+        })
     }
 }
 

@@ -14,12 +14,15 @@ pub(crate) mod locks;
 #[cfg(feature = "server")]
 pub(crate) mod namespace;
 pub(crate) mod order;
+pub(crate) mod practice;
 pub(crate) mod schema;
+pub(crate) mod stats;
 
 use foreign_keys::Census;
 use history::{Record, State};
 use order::{Done, Order};
 use schema::Schema;
+use stats::Stats;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -51,6 +54,9 @@ pub(crate) trait Look {
 
     /// The rows whose parents are missing, in words, and the keys that SQLite cannot use.
     fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError>;
+
+    /// How much it holds.
+    fn stats(&self) -> Result<Stats, DatabaseError>;
 }
 
 /// A database that may be changed.
@@ -105,6 +111,10 @@ impl Look for Connection {
         }
         Ok((broken, census.unusable.into_iter().collect()))
     }
+
+    fn stats(&self) -> Result<Stats, DatabaseError> {
+        stats::of(self)
+    }
 }
 
 /// Why a database could not be read, or was left as it was.
@@ -151,6 +161,14 @@ pub enum DatabaseError {
         "an interrupted write of another program stands beside it (a hot journal); the next `upgrade` lets SQLite undo it"
     )]
     HotJournal,
+    /// A journal mode that the file could not be given.
+    #[error(
+        "SQLite keeps it in the journal mode `{found}` and not in `wal`; a file system without shared memory, such as a network's, cannot have that"
+    )]
+    JournalMode {
+        /// The mode that it has.
+        found: String,
+    },
     /// The record's table is not tatmig's.
     #[error("`_tatmig_migrations` {reason}; tatmig keeps its record under that name")]
     ForeignHistory {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::effects::{Deeds, Effects};
 use super::history::{Applied, Entry};
+use super::practice::ForeignKeys;
 use super::schema::{Change, ColumnDefinition};
 use crate::document::problem::Rule;
 use crate::document::source::Piece;
@@ -104,6 +105,8 @@ pub(crate) struct Order<'r> {
     pub(crate) touched: BTreeSet<String>,
     pub(crate) renames: Vec<(String, String)>,
     pub(crate) ending: Ending,
+    /// What broken foreign keys mean.
+    pub(crate) foreign_keys: ForeignKeys,
 }
 
 /// What came of an order.

@@ -283,6 +283,11 @@ impl Key {
     pub(crate) fn new(kind: Kind, name: &str) -> Self {
         Self { trigger: kind == Kind::Trigger, name: name.to_ascii_lowercase() }
     }
+
+    /// In lower case.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// One row of `sqlite_schema`, and what pragmas tell of it.
@@ -309,6 +314,18 @@ impl Object {
 
     pub(crate) fn has_column(&self, name: &str) -> bool {
         self.structure.column(name).is_some()
+    }
+
+    /// Whether it is an index in which every entry is there once, whatever rows it covers.
+    pub(crate) fn is_unique_index(&self) -> bool {
+        self.index.as_ref().is_some_and(|index| index.unique)
+    }
+
+    /// The column of a unique index over all rows of one column, in lower case.
+    pub(crate) fn unique_column(&self) -> Option<&str> {
+        let index = self.index.as_ref().filter(|index| index.unique && !index.partial)?;
+        let [(Some(column), ..)] = index.columns.as_slice() else { return None };
+        Some(column)
     }
 
     pub(super) fn complete(mut self, connection: &Connection) -> rusqlite::Result<Self> {

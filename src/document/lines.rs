@@ -6,7 +6,7 @@ use super::source::Piece;
 use super::tag::{self, Tag, TagLine};
 
 /// `**Date**: 2025-10-03` and `**Date:** 2025-10-03`, the name in lower case.
-pub(super) fn field(line: &str) -> Option<(String, &str)> {
+pub(crate) fn field(line: &str) -> Option<(String, &str)> {
     let line = line.trim_start_matches(['-', '*', '+', ' ']);
     let (name, rest) = line.split_once("**")?;
     let value = match name.strip_suffix(':') {
@@ -74,7 +74,7 @@ pub(super) fn atx_heading(line: &str) -> Option<(u8, &str)> {
     rest.starts_with([' ', '\t']).then(|| (level, rest.trim().trim_end_matches('#').trim_end()))
 }
 
-pub(super) fn line_end(text: &str, at: usize) -> usize {
+pub(crate) fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
 }
 
@@ -82,7 +82,7 @@ pub(super) fn first_line(text: &str, range: Range<usize>) -> Range<usize> {
     trimmed(text, range.start..line_end(text, range.start).min(range.end))
 }
 
-pub(super) fn lines(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+pub(crate) fn lines(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = range.start;
     std::iter::from_fn(move || {
         if at >= range.end {

@@ -8,8 +8,8 @@ use super::tag::Point;
 /// A heading and what it says about the blocks under it.
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
-    pub(super) level: u8,
-    pub(super) parent: Option<usize>,
+    pub(crate) level: u8,
+    pub(crate) parent: Option<usize>,
     pub(crate) title: String,
     pub(crate) span: Range<usize>,
     pub(crate) binding: Option<(Point, Point)>,
@@ -21,7 +21,7 @@ pub(crate) struct Section {
 }
 
 impl Blocks<'_> {
-    pub(super) fn ancestors(&self, section: Option<usize>) -> impl Iterator<Item = &Section> {
+    pub(crate) fn ancestors(&self, section: Option<usize>) -> impl Iterator<Item = &Section> {
         let mut next = section;
         std::iter::from_fn(move || {
             let section = &self.sections[next?];

@@ -17,6 +17,7 @@ use std::time::SystemTime;
 use crate::adopt::At;
 use crate::database::file::Patience;
 use crate::database::order::Ending;
+use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::executor::{Failure, Ready, Status, Verdict};
@@ -290,11 +291,11 @@ impl Fleet {
     /// Checks every database. `done` is called as each one is checked.
     pub fn verify(
         &self,
-        document: (&Changelog<'_>, &Replay<'_>),
+        ready: &Ready<'_, '_>,
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Result<Verification, Failure>>> {
-        self.look((&|member| member.verify(document, &options.patience), options), done)
+        self.look((&|member| member.verify(ready, &options.patience), options), done)
     }
 
     /// Runs seeds on the system database, then on the users.
@@ -387,6 +388,15 @@ impl Fleet {
         done: &mut dyn FnMut(),
     ) -> Vec<Option<Status>> {
         self.look((&|member| ready.status_of(member, &options.patience), options), done)
+    }
+
+    /// Counts what every database holds. `done` is called as each one is counted.
+    pub fn stats(
+        &self,
+        options: &Options,
+        done: &mut dyn FnMut(),
+    ) -> Vec<Option<Result<Stats, Failure>>> {
+        self.look((&|member| member.stats(&options.patience), options), done)
     }
 
     /// Reads where every database stands. `done` is called as each one is read.

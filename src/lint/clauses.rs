@@ -76,7 +76,7 @@ fn clauses(sql: &str) -> BTreeMap<String, usize> {
 }
 
 /// The parts of a bracket's content between the commas that belong to it.
-pub(super) fn items(words: &Words<'_>, inside: Range<usize>) -> Vec<Range<usize>> {
+pub(crate) fn items(words: &Words<'_>, inside: Range<usize>) -> Vec<Range<usize>> {
     let depth = words.depth(inside.start);
     let mut found = Vec::new();
     let mut start = inside.start;

@@ -3,7 +3,7 @@
 //! with its planned migrations uncommented.
 
 mod age;
-mod clauses;
+pub(crate) mod clauses;
 mod destructive;
 mod fields;
 mod foreign_keys;
@@ -15,7 +15,7 @@ mod reverse;
 mod server;
 mod stage;
 mod walk;
-mod words;
+pub(crate) mod words;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -8,14 +8,14 @@ use crate::document::sql::{self, Kind, Token};
 
 /// The tokens of a statement that mean something to SQLite.
 #[derive(Debug)]
-pub(super) struct Words<'t> {
+pub(crate) struct Words<'t> {
     text: &'t str,
     tokens: Vec<Token>,
     depths: Vec<usize>,
 }
 
 impl<'t> Words<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
+    pub(crate) fn of(text: &'t str) -> Self {
         let tokens: Vec<Token> = sql::tokens(text, 0)
             .filter(|token| !matches!(token.kind, Kind::Blank | Kind::Comment))
             .collect();
@@ -37,41 +37,41 @@ impl<'t> Words<'t> {
         Self { text, tokens, depths }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
 
     /// The token as it is written; empty behind the last one.
-    pub(super) fn text(&self, at: usize) -> &'t str {
+    pub(crate) fn text(&self, at: usize) -> &'t str {
         self.tokens.get(at).map_or("", |token| &self.text[token.range.clone()])
     }
 
     /// How many brackets stand open around a token; brackets count as outside.
-    pub(super) fn depth(&self, at: usize) -> usize {
+    pub(crate) fn depth(&self, at: usize) -> usize {
         self.depths.get(at).copied().unwrap_or(0)
     }
 
     /// Whether a token is this keyword, in any case of letters, or this symbol.
-    pub(super) fn is(&self, at: usize, word: &str) -> bool {
+    pub(crate) fn is(&self, at: usize, word: &str) -> bool {
         self.text(at).eq_ignore_ascii_case(word)
     }
 
     /// Whether the token before is this keyword or symbol.
-    pub(super) fn follows(&self, at: usize, word: &str) -> bool {
+    pub(crate) fn follows(&self, at: usize, word: &str) -> bool {
         at > 0 && self.is(at - 1, word)
     }
 
     /// Whether these words stand one behind the other from a token on.
-    pub(super) fn are(&self, at: usize, words: &[&str]) -> bool {
+    pub(crate) fn are(&self, at: usize, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(offset, word)| self.is(at + offset, word))
     }
 
-    pub(super) fn is_quoted(&self, at: usize) -> bool {
+    pub(crate) fn is_quoted(&self, at: usize) -> bool {
         self.tokens.get(at).is_some_and(|token| token.kind == Kind::Quoted)
     }
 
     /// A name without its quotes.
-    pub(super) fn name(&self, at: usize) -> String {
+    pub(crate) fn name(&self, at: usize) -> String {
         let text = self.text(at);
         let inner = || text.get(1..text.len().saturating_sub(1)).unwrap_or("");
         match text.as_bytes().first() {
@@ -84,16 +84,16 @@ impl<'t> Words<'t> {
     }
 
     /// The position of a name, its schema skipped: `main.t`.
-    pub(super) fn qualified(&self, at: usize) -> usize {
+    pub(crate) fn qualified(&self, at: usize) -> usize {
         if self.is(at + 1, ".") { at + 2 } else { at }
     }
 
-    pub(super) fn is_name(&self, at: usize, name: &str) -> bool {
+    pub(crate) fn is_name(&self, at: usize, name: &str) -> bool {
         self.name(at).eq_ignore_ascii_case(name)
     }
 
     /// The token behind the bracket that closes the one at `open`.
-    pub(super) fn behind(&self, open: usize) -> usize {
+    pub(crate) fn behind(&self, open: usize) -> usize {
         let depth = self.depth(open);
         (open + 1..self.len())
             .find(|at| self.is(*at, ")") && self.depth(*at) == depth)
@@ -101,7 +101,7 @@ impl<'t> Words<'t> {
     }
 
     /// The document's range from one token to another, both included.
-    pub(super) fn span(&self, piece: &Piece<'_>, first: usize, last: usize) -> Range<usize> {
+    pub(crate) fn span(&self, piece: &Piece<'_>, first: usize, last: usize) -> Range<usize> {
         match (self.tokens.get(first), self.tokens.get(last)) {
             (Some(first), Some(last)) => piece.span(first.range.start..last.range.end),
             (Some(first), None) => piece.span(first.range.clone()),
@@ -110,12 +110,12 @@ impl<'t> Words<'t> {
     }
 
     /// The bytes of a token in the statement.
-    pub(super) fn range(&self, at: usize) -> Range<usize> {
+    pub(crate) fn range(&self, at: usize) -> Range<usize> {
         self.tokens.get(at).map_or(0..0, |token| token.range.clone())
     }
 
     /// What the statement does: its first keyword behind any `WITH`.
-    pub(super) fn verb(&self) -> usize {
+    pub(crate) fn verb(&self) -> usize {
         const VERBS: [&str; 6] = ["SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"];
         if !self.is(0, "WITH") {
             return 0;
@@ -126,12 +126,12 @@ impl<'t> Words<'t> {
     }
 
     /// The first position of a keyword outside all brackets, from a token on.
-    pub(super) fn outer(&self, from: usize, word: &str) -> Option<usize> {
+    pub(crate) fn outer(&self, from: usize, word: &str) -> Option<usize> {
         (from..self.len()).find(|at| self.depth(*at) == 0 && self.is(*at, word))
     }
 
     /// Tokens with one blank between them, names bare, in lower case.
-    pub(super) fn folded(&self, range: Range<usize>) -> String {
+    pub(crate) fn folded(&self, range: Range<usize>) -> String {
         range
             .map(|at| match self.text(at).as_bytes().first() {
                 Some(b'\'') => self.text(at).to_owned(),
@@ -143,7 +143,7 @@ impl<'t> Words<'t> {
 }
 
 /// Where a name stands in a statement, else the statement's first line.
-pub(super) fn span_of_name(piece: &Piece<'_>, name: &str) -> Range<usize> {
+pub(crate) fn span_of_name(piece: &Piece<'_>, name: &str) -> Range<usize> {
     let words = Words::of(piece.text());
     (0..words.len())
         .find(|at| words.is_name(*at, name))

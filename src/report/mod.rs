@@ -2,14 +2,18 @@
 //! error, one JSON document where asked for. A closed or full output never decides anything.
 
 mod backup;
+mod document;
 mod lint;
 #[cfg(feature = "server")]
 mod moving;
 mod selftest;
+mod stats;
 mod status;
 mod upgrade;
 mod verify;
 
+pub(crate) use document::Written;
+pub(crate) use stats::Holdings;
 pub(crate) use status::ExitCodeAsked;
 pub(crate) use upgrade::{Aside, Deed, Kept};
 
@@ -73,6 +77,11 @@ impl Report {
         if self.format == Format::Text && self.volume != Volume::Quiet {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
+    }
+
+    /// A text that is itself the result, whatever the form and volume.
+    pub(crate) fn text(text: &[u8]) {
+        let _ = std::io::stdout().lock().write_all(text);
     }
 
     /// A line beside the results.

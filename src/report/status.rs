@@ -6,7 +6,7 @@ use serde_json::json;
 use tatmig::{Changelog, Condition, Finding, Member, Record, Source, Status, Verdict};
 
 use super::upgrade::failure_json;
-use super::{DONE, FAILED, PENDING, Report, plural};
+use super::{DONE, FAILED, Holdings, PENDING, Report, plural};
 use crate::cli::{Format, Volume};
 
 /// Up to this many databases are all listed.
@@ -16,8 +16,8 @@ impl Report {
     /// Tells where databases stand; `exit_code`: what is pending is worth an exit status.
     pub(crate) fn statuses(
         &self,
-        changelog: &Changelog<'_>,
-        statuses: &[(&Member, &Status)],
+        (changelog, statuses): (&Changelog<'_>, &[(&Member, &Status)]),
+        holdings: Option<&Holdings>,
         asked: ExitCodeAsked,
     ) -> u8 {
         let count =
@@ -46,7 +46,7 @@ impl Report {
                     })
                 })
                 .collect();
-            Self::json(&json!({
+            let mut all = json!({
                 "file": changelog.source().name(),
                 "head": changelog.head().to_string(),
                 "planned": changelog.planned().iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -61,9 +61,16 @@ impl Report {
                     "edited": count(Condition::Edited),
                     "error": count(Condition::Error),
                 },
-            }));
+            });
+            if let Some(holdings) = holdings {
+                all["stats"] = holdings.json();
+            }
+            Self::json(&all);
         } else {
             self.status_lines(changelog, statuses);
+            if let Some(holdings) = holdings {
+                self.holdings(holdings);
+            }
         }
         let wrong = [Condition::Ahead, Condition::Edited, Condition::Error];
         if wrong.into_iter().any(|condition| count(condition) > 0) {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 use super::values::{self, Check, ROWS, unquoted};
 use crate::database::message;
-use crate::database::schema::{ForeignKey, Key, Kind, Schema, Table, is_internal, is_own};
+use crate::database::schema::{Column, ForeignKey, Key, Kind, Schema, Table, is_internal, is_own};
 use crate::document::sql::quote;
 
 /// How many values are tried for one row.
@@ -319,7 +319,15 @@ impl Filling<'_> {
     /// default, by turns from column to column.
     fn choices(&self, plan: &Plan, (at, row): (usize, usize)) -> Vec<Vec<Choice>> {
         let column = &plan.table.columns[at];
-        let values = values::candidates(column, &plan.checks, (at, row), self.manner);
+        let mut values = values::candidates(column, &plan.checks, (at, row), self.manner);
+        if self.manner == Manner::Tame {
+            // SQLite knows nothing of the checks that a later version has.
+            let heeding: Vec<Value> =
+                values.iter().filter(|value| self.permit(plan, column, value)).cloned().collect();
+            if !heeding.is_empty() {
+                values = heeding;
+            }
+        }
         let mut choices: Vec<Choice> = values.into_iter().map(Choice::Value).collect();
         let rich = self.manner == Manner::Rich;
         if !column.not_null && !is_key(plan, at) {
@@ -332,6 +340,18 @@ impl Filling<'_> {
             choices.insert(if first { 0 } else { choices.len() }, Choice::Default);
         }
         choices.into_iter().map(|choice| vec![choice]).collect()
+    }
+
+    /// Whether no check refuses a value of a column, as far as that column alone decides it.
+    fn permit(&self, plan: &Plan, column: &Column, value: &Value) -> bool {
+        plan.checks.iter().filter(|check| check.mentions(&column.name)).all(|check| {
+            let select =
+                format!("SELECT {} FROM (SELECT ?1 AS {})", check.expression, quote(&column.name));
+            let verdict = self.connection.prepare_cached(&select).and_then(|mut statement| {
+                statement.query_row([value], |row| row.get::<_, Option<f64>>(0))
+            });
+            !matches!(verdict, Ok(Some(0.0)))
+        })
     }
 
     /// The rows of its parent that a row may refer to.

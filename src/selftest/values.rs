@@ -18,6 +18,7 @@ pub(super) const ROWS: usize = 6;
 pub(super) struct Check {
     /// What SQLite calls it: its name, else its expression.
     pub(super) name: String,
+    pub(super) expression: String,
     /// Its words and quoted names, in lower case; the columns are among them.
     words: Vec<String>,
     texts: Vec<String>,
@@ -39,13 +40,13 @@ impl Check {
             }
             let inner = inside(&tokens, at + 1, sql);
             let named = at >= 2 && text(&tokens[at - 2]).eq_ignore_ascii_case("constraint");
-            let name = match (named, &tokens[inner.clone()]) {
-                (true, _) => unquoted(text(&tokens[at - 1])),
-                (false, [first, .., last]) => sql[first.range.start..last.range.end].to_owned(),
-                (false, [only]) => text(only).to_owned(),
-                (false, []) => String::new(),
+            let expression = match &tokens[inner.clone()] {
+                [first, .., last] => sql[first.range.start..last.range.end].to_owned(),
+                [only] => text(only).to_owned(),
+                [] => String::new(),
             };
-            let mut check = Self { name, ..Self::default() };
+            let name = if named { unquoted(text(&tokens[at - 1])) } else { expression.clone() };
+            let mut check = Self { name, expression, ..Self::default() };
             check.take(&tokens[inner], sql);
             found.push(check);
         }

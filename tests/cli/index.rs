@@ -92,7 +92,7 @@ fn another_boot_a_damaged_index_or_another_file_is_not_believed() {
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(0).stdout_contains("2 users: 1 upgraded to 1.2.0, 1 already there");
 
-    for damage in [&b"junk"[..], b"", &[0xff; 5000], text[..text.len() / 2].as_bytes()] {
+    for damage in [&b"junk"[..], b"", &[0xff; 5000], &text.as_bytes()[..text.len() / 2]] {
         fs::write(fleet.path(INDEX), damage).unwrap();
         let run = fleet.run(["upgrade", "--all-users"]);
         run.status(0).stdout_contains("2 users: 2 already there");

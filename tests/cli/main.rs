@@ -14,9 +14,11 @@ mod backup;
 mod bad_input;
 mod config;
 mod demo;
+mod describe;
 mod downgrade;
 mod dry_run;
 mod edited;
+mod from_db;
 mod history;
 #[cfg(target_os = "linux")]
 mod index;
@@ -25,12 +27,17 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod new;
+mod practice;
+mod promote;
 mod rehearse;
 mod reset;
 mod restore;
 mod satisfied;
+mod schema;
 mod seed;
 mod sql;
+mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]

@@ -50,6 +50,103 @@ fn one_that_fails_leaves_no_row() {
 }
 
 #[test]
+fn several_are_one_transaction_in_their_order() {
+    let fleet = fleet();
+    let before = fleet.database("ann").dump();
+    fleet.run(["seed", "sample", "twice", "--user", "ann"]).status(1);
+    assert_eq!(fleet.database("ann").dump(), before, "`sample` was kept without `twice`");
+    // Each database is on its own: the system's part was done.
+    assert_eq!(fleet.database("system").rows("SELECT * FROM accounts"), ["ann"]);
+}
+
+#[test]
+fn one_that_may_be_run_again_changes_nothing_the_second_time() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT UNIQUE);"),
+        ("user:seed:sample", "INSERT OR IGNORE INTO notes VALUES ('tea');"),
+    ])
+    .user("ann", "")
+    .at("1.0.0");
+    fleet.run(["seed", "sample", "--all-users"]).status(0);
+    let once = fleet.database("ann").dump();
+    fleet.run(["seed", "sample", "--all-users"]).status(0).stdout("ann: seeded\n");
+    assert_eq!(fleet.database("ann").dump(), once);
+}
+
+#[test]
+fn the_guard_is_up_while_one_runs() {
+    let escapes = [
+        "INSERT INTO notes VALUES ('x'); COMMIT;",
+        "ATTACH 'other.db' AS other;",
+        "PRAGMA journal_mode = WAL;",
+        "DELETE FROM _tatmig_migrations;",
+        "INSERT OR ROLLBACK INTO notes VALUES ('a'), ('a');",
+    ];
+    for sql in escapes {
+        let fleet = Fleet::of(&[
+            ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT UNIQUE);"),
+            ("user:seed:escape", sql),
+        ])
+        .user("ann", "");
+        fleet.run_without_a_trace(["seed", "escape", "--all-users"]).status(2);
+    }
+}
+
+#[test]
+fn rows_without_their_parents_are_rolled_back() {
+    let fleet = Fleet::of(&[
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE people (id INTEGER PRIMARY KEY);\nCREATE TABLE notes (person INTEGER REFERENCES people (id));",
+        ),
+        ("user:seed:orphan", "INSERT INTO notes SELECT 7 WHERE EXISTS (SELECT 1 FROM people);"),
+    ])
+    .user("ann", "")
+    .at("1.0.0")
+    .user("ann", "INSERT INTO people VALUES (1);");
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["seed", "orphan", "--all-users"])
+        .status(1)
+        .stderr_contains("1 foreign key was broken");
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
+fn one_that_a_database_is_too_old_for_says_so() {
+    let fleet = Fleet::of(&[
+        ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);"),
+        ("user:1.0.0→1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER;"),
+        ("user:seed:pins", "INSERT INTO notes (body, pinned) VALUES ('tea', 1);"),
+    ])
+    .user("ann", "")
+    .at("1.0.0");
+    fleet.run(["seed", "pins", "--user", "ann"]).status(1).stderr_contains(
+        "the seed `pins`, written for 1.1.0, where this database is at 1.0.0; `tatmig upgrade` comes first",
+    );
+    assert!(fleet.database("ann").rows("SELECT * FROM notes").is_empty());
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    fleet.run(["seed", "pins", "--user", "ann"]).status(0);
+}
+
+#[test]
+fn a_user_named_for_one_that_is_not_about_users_is_wrong_usage() {
+    let fleet = Fleet::of(&[
+        ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT);"),
+        ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);"),
+        ("system:seed:admin", "INSERT INTO accounts VALUES ('admin');"),
+    ])
+    .system("")
+    .user("ann", "")
+    .at("1.0.0");
+    fleet
+        .run_without_a_trace(["seed", "admin", "--user", "ann"])
+        .status(2)
+        .stderr_contains("the seed `admin` puts nothing into user databases; leave `--user` out");
+    fleet.run(["seed", "admin", "--all-users"]).status(0).stdout("system: seeded\n");
+}
+
+#[test]
 fn one_that_is_not_there_is_told_with_those_that_are() {
     let fleet = fleet();
     fleet

@@ -9,6 +9,16 @@ fn fleet() -> Fleet {
 }
 
 #[test]
+fn head_is_a_name_of_the_last_released_version() {
+    let fleet = Fleet::of(NOTES).system("").user("ann", "");
+    fleet.run(["upgrade", "--all-users", "--to", "head"]).status(0);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+    fleet.run(["stamp", "1.0.0", "--all-users"]).status(0);
+    fleet.run(["stamp", "head", "--all-users"]).status(0);
+    fleet.run(["status", "--exit-code"]).status(0);
+}
+
+#[test]
 fn the_system_and_every_user_go_to_head() {
     let fleet = fleet();
     let run = fleet.run(["upgrade", "--all-users"]);

@@ -395,7 +395,7 @@ fn a_record_that_tatmig_did_not_write_is_refused_and_nothing_of_it_changes() {
         let fleet = fleet().user("bad", sql);
         let before = fleet.database("bad").dump();
         let run = fleet.run(["upgrade", "--all-users"]);
-        run.status(1).stderr_contains(&format!("`bad` (bad_longterm.db): ")).stderr_contains(words);
+        run.status(1).stderr_contains("`bad` (bad_longterm.db): ").stderr_contains(words);
         assert_eq!(fleet.database("bad").dump(), before, "{sql}");
         assert!(!run.err().contains('\u{1b}'), "{sql}");
         ann_is_done(&fleet, sql);

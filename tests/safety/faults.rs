@@ -59,7 +59,7 @@ fn failing_at(kinds: &[(&str, &str)], some: usize) {
     assert!(!tries.is_empty(), "no call of {kinds:?}");
     sweep(&tries, |(injection, _)| {
         let fleet = known.fleet.twin();
-        let output = injected(&fleet, &[injection.clone()], ALONE);
+        let output = injected(&fleet, std::slice::from_ref(injection), ALONE);
         tells_the_truth(&known, &fleet, (&output, injection));
         known.finishes(&fleet, injection);
     });
@@ -111,7 +111,7 @@ fn a_lock_that_cannot_be_given_back_after_the_commit_is_no_failure() {
         for error in ["ENOLCK", "EIO"] {
             let injection = format!("fcntl:error={error}:when={point}");
             let fleet = known.fleet.twin();
-            let output = injected(&fleet, &[injection.clone()], ALONE);
+            let output = injected(&fleet, std::slice::from_ref(&injection), ALONE);
             tells_the_truth(&known, &fleet, (&output, &injection));
             known.finishes(&fleet, &injection);
         }

@@ -87,8 +87,7 @@ fn what_is_forbidden_is_found_behind_comments_in_other_case_and_after_others() {
 
 #[test]
 fn what_is_forbidden_is_found_after_ten_thousand_statements() {
-    let many: String =
-        (0..10_000).map(|at| format!("INSERT INTO notes (body) VALUES ('{at}');\n")).collect();
+    let many = "INSERT INTO notes (body) VALUES ('x');\n".repeat(10_000);
     let mut fleet = fleet();
     for statement in ["COMMIT;", "ATTACH 'other.db' AS other;", "DELETE FROM _tatmig_migrations;"] {
         fleet = refused(fleet, &format!("{many}{statement}"), 10_001);

@@ -32,7 +32,7 @@ fn killed_at_random_moments_each_is_before_or_after() {
         }
         child.wait().unwrap();
     };
-    let times = if crate::fire::all() { 300 } else { 15 };
+    let times = if crate::fire::all() { 300 } else { 10 };
     let tries: Vec<_> = (0..times).map(|at| (["1", "4", "32"][at % 3], any())).collect();
     let whole = Midway::default();
     sweep(&tries, |(jobs, random)| {
@@ -97,17 +97,17 @@ fn killed_at(kinds: &[&str], some: usize) {
 
 #[test]
 fn killed_at_each_write_each_is_before_or_after() {
-    killed_at(&["write", "pwrite64", "ftruncate"], 14);
+    killed_at(&["write", "pwrite64", "ftruncate"], 10);
 }
 
 #[test]
 fn killed_at_each_sync_each_is_before_or_after() {
-    killed_at(&["fsync", "fdatasync"], 10);
+    killed_at(&["fsync", "fdatasync"], 8);
 }
 
 #[test]
 fn killed_at_each_unlink_or_rename_each_is_before_or_after() {
-    killed_at(&["unlink", "unlinkat", "rename", "renameat", "renameat2"], 8);
+    killed_at(&["unlink", "unlinkat", "rename", "renameat", "renameat2"], 6);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn killed_again_while_it_mends_each_is_before_or_after() {
     }
     let known = Known::new(6);
     let count = calls(&known.fleet.twin(), "pwrite64", ALONE);
-    let tries = points(count, 5);
+    let tries = points(count, 4);
     sweep(&tries, |first| {
         let fleet = known.fleet.twin();
         injected(&fleet, &[format!("pwrite64:signal=KILL:when={first}")], ALONE);

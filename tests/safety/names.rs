@@ -106,7 +106,8 @@ fn all_work(names: &[Vec<u8>], mode: &str) {
     assert_eq!(shown.len(), names.len(), "no two are shown alike");
     let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
     drives_no_terminal(&run.status(0).out());
-    for name in names {
+    // Each of them by its flag, where they are not hundreds.
+    for name in names.iter().step_by(1 + names.len() / 100) {
         let flag = [b"--user=", &name[..]].concat();
         let run = fleet.run([OsStr::new("history"), OsStr::from_bytes(&flag)]);
         run.status(0).stdout_contains("baseline → 1.0.0");

@@ -11,6 +11,7 @@ const READERS: &[&[&str]] = &[
     &["status"],
     &["status", "-v", "--json"],
     &["status", "--exit-code"],
+    &["status", "--stats"],
     &["history"],
     &["history", "--system"],
     &["history", "--user", "wal"],

@@ -199,7 +199,7 @@ pub(crate) fn a_server_that_never_answers_is_given_up() {
         .run(["upgrade", "--all-users", "--server", &url, "--server-timeout", "0.5"])
         .status(2)
         .stderr_contains("no answer within 0.5 seconds");
-    assert!(started.elapsed() < Duration::from_secs(60));
+    assert!(started.elapsed() < Duration::from_mins(1));
     drop(listener);
 }
 

@@ -1,6 +1,7 @@
 //! What is promised of files, kept on a real libSQL server. Without one these tests are listed as
 //! ignored; with `TATMIG_REQUIRE_SQLD` set, as in CI, its absence is a failure.
 #![allow(clippy::unwrap_used, reason = "here all of it is test")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is its own harness")]
 
 mod atomic;
 mod commands;

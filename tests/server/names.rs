@@ -116,10 +116,11 @@ pub(crate) fn users_are_spread_over_servers_by_a_hash_or_a_file() {
     // Who says otherwise finds nobody there, and makes nobody there.
     let run = hashed.run(["status", "--users-on", "on.txt"]);
     run.status(1).stdout_contains("has no namespace");
-    let lines: String = users
+    let lines: Vec<String> = users
         .iter()
-        .map(|user| format!("{user}\t{}/\n", if there(&one, user) { one.url() } else { two.url() }))
+        .map(|user| format!("{user}\t{}/", if there(&one, user) { one.url() } else { two.url() }))
         .collect();
+    let lines = lines.join("\n");
     let named = hashed.file("on.txt", lines);
     named.run(["status", "--users-on", "on.txt", "--exit-code"]).status(0);
     let named = named.file("on.txt", "u00 http://127.0.0.1:1\n");

@@ -199,7 +199,7 @@ impl Sqld {
                     return Err(result["error"]["message"].as_str().unwrap_or_default().to_owned());
                 }
                 let rows = result["response"]["result"]["rows"].as_array().unwrap();
-                found.push(rows.iter().map(|row| cells(row)).collect());
+                found.push(rows.iter().map(cells).collect());
             }
             return Ok(found);
         }

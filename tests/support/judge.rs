@@ -1,6 +1,12 @@
 //! What holds of every document and of every statement that an upgrade is given, for the property
 //! tests and the fuzz targets alike: whatever it is, it panics here or it holds.
 
+#![allow(
+    clippy::expect_used,
+    reason = "clippy exempts test functions only, and here all of it is test"
+)]
+
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rusqlite::fallible_iterator::FallibleIterator;
@@ -87,7 +93,8 @@ impl Story<'_> {
         for (at, sql) in std::iter::once(&self.baseline).chain(&self.blocks).enumerate() {
             let to = format!("1.{at}.0");
             let edge = |edge| format!("-- [user:{from}→{to}:{edge}]");
-            text.push_str(&format!("```sql\n{}\n{sql}\n{}\n```\n\n", edge("start"), edge("end")));
+            let (start, end) = (edge("start"), edge("end"));
+            let _ = write!(text, "```sql\n{start}\n{sql}\n{end}\n```\n\n");
             from = to;
         }
         text

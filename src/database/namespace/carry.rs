@@ -541,7 +541,9 @@ fn digest(end: &mut dyn End, sheet: &Sheet) -> Result<(u64, [u8; 32]), DatabaseE
     read(end, sheet, &mut |rows| {
         for row in rows {
             count += 1;
-            row.iter().for_each(|cell| cell.digest(&mut hash));
+            for cell in &row {
+                cell.digest(&mut hash);
+            }
         }
         Ok(())
     })?;

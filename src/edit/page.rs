@@ -1,0 +1,121 @@
+//! The document as an editor sees it: its sections and how far they reach, its blocks and the code
+//! blocks that they stand in, its line ends.
+
+use std::ops::Range;
+
+use crate::document::block::{self, Block, Blocks};
+use crate::document::lines::line_end;
+use crate::document::markdown::{self, Part};
+use crate::document::source::Piece;
+use crate::document::tag::{self, Edge, Point, Scope, Tag, TagLine};
+
+pub(super) struct Page<'t> {
+    pub(super) text: &'t str,
+    pub(super) blocks: Blocks<'t>,
+    /// The code blocks outside of stray fences' content, in document order.
+    pub(super) code: Vec<Range<usize>>,
+    pub(super) line_end: &'static str,
+}
+
+impl<'t> Page<'t> {
+    pub(super) fn read(text: &'t str) -> Self {
+        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mark = text.len() - body.len();
+        let blocks = block::read(&Piece::whole(body, mark));
+        let code = markdown::parts(body)
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::Code { range, .. } => Some(range.start + mark..range.end + mark),
+                _ => None,
+            })
+            .collect();
+        Self { text, blocks, code, line_end: line_end_of(text) }
+    }
+
+    /// The blocks of a migration and of its reverse.
+    pub(super) fn of<'p>(
+        &'p self,
+        (from, to): (&'p Point, &'p Point),
+    ) -> impl Iterator<Item = &'p Block<'t>> {
+        self.blocks.list.iter().filter(move |block| match &block.tag {
+            Tag::Migration { from: x, to: y, .. } => (x, y) == (from, to) || (x, y) == (to, from),
+            _ => false,
+        })
+    }
+
+    /// The block of a migration for one scope.
+    pub(super) fn part<'p>(
+        &'p self,
+        pair: (&'p Point, &'p Point),
+        wanted: Scope,
+    ) -> Option<&'p Block<'t>> {
+        self.of(pair).find(|block| match &block.tag {
+            Tag::Migration { scope, from, to } => *scope == wanted && (from, to) == pair,
+            _ => false,
+        })
+    }
+
+    /// The section whose heading binds what stands in another one.
+    pub(super) fn home(&self, section: Option<usize>) -> Option<usize> {
+        self.chain(section).find(|at| self.blocks.sections[*at].binding.is_some())
+    }
+
+    /// A section and those that it stands in, innermost first.
+    pub(super) fn chain(&self, section: Option<usize>) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(section, |at| self.blocks.sections[*at].parent)
+    }
+
+    /// From the heading of a section to the next one of its rank.
+    pub(super) fn extent(&self, section: usize) -> Range<usize> {
+        let sections = &self.blocks.sections;
+        let level = sections[section].level;
+        let next = sections[section + 1..].iter().find(|other| other.level <= level);
+        let end = next.map_or(self.text.len(), |next| self.line_start(next.span.start));
+        self.line_start(sections[section].span.start)..end
+    }
+
+    /// The code block that a place stands in; else its line.
+    pub(super) fn fence(&self, at: usize) -> Range<usize> {
+        let found = self.code.iter().find(|range| range.contains(&at)).cloned();
+        let line = self.line_start(at)..line_end(self.text, at);
+        let Some(found) = found else { return line };
+        // The range ends with the closing fence, without its line end.
+        let end = if self.text[..found.end].ends_with('\n') {
+            found.end
+        } else {
+            line_end(self.text, found.end)
+        };
+        self.line_start(found.start)..end
+    }
+
+    pub(super) fn line_start(&self, at: usize) -> usize {
+        self.text[..at].rfind('\n').map_or(
+            // A mark at the very beginning stays there.
+            self.text.len() - self.text.strip_prefix('\u{feff}').unwrap_or(self.text).len(),
+            |end| end + 1,
+        )
+    }
+
+    /// The line of the end tag that belongs to a block.
+    pub(super) fn end_tag(&self, block: &Block<'_>) -> Option<Range<usize>> {
+        let mut at = line_end(self.text, block.span.end);
+        while at < self.text.len() {
+            let line = at..line_end(self.text, at);
+            let bare = self.text[line.clone()].trim_start_matches([' ', '\t', '>']);
+            if let Some(TagLine::Tag(tag, Edge::End)) = tag::read(bare)
+                && tag == block.tag
+            {
+                return Some(line);
+            }
+            at = line.end;
+        }
+        None
+    }
+}
+
+/// The line end that most lines have.
+fn line_end_of(text: &str) -> &'static str {
+    let all = text.matches('\n').count();
+    let with_return = text.matches("\r\n").count();
+    if with_return * 2 > all { "\r\n" } else { "\n" }
+}

@@ -1,0 +1,295 @@
+//! Tatlock, for which the format was made: one database for the system and one for each person of
+//! the house, all of them brought along together.
+
+use crate::application;
+use crate::life::Application;
+use crate::support::{Database, Fleet};
+
+const PEOPLE: [&str; 3] = ["ada", "grace", "the children"];
+
+fn household() -> Fleet {
+    let fleet = application("tatlock", "longterm");
+    let users = PEOPLE.iter().flat_map(|name| ["--user", name]);
+    fleet.run(std::iter::once("init").chain(users).collect::<Vec<_>>()).status(0).stdout(
+        "system.db: made at 0.3.20\n\
+         longterm/ada_longterm.db: made at 0.3.20\n\
+         longterm/grace_longterm.db: made at 0.3.20\n\
+         longterm/the children_longterm.db: made at 0.3.20\n",
+    );
+    fleet
+}
+
+#[track_caller]
+fn person(fleet: &Fleet, name: &str) -> Database {
+    Database::open(&fleet.path(format!("longterm/{name}_longterm.db")))
+}
+
+/// What was said in the old layout and in the new one.
+const TALK: &str = "
+INSERT INTO memories VALUES ('m1', 'c1', '2025-10-04T08:00:00Z', 'Tea?', 'Naturally.', NULL);
+INSERT INTO conversations (conversation_id, title) VALUES ('c1', 'Tea');
+INSERT INTO topics (topic_name) VALUES ('tea');
+INSERT INTO memory_topics VALUES ('m1', 1);
+";
+
+#[track_caller]
+fn assert_remembers(fleet: &Fleet, name: &str) {
+    let database = person(fleet, name);
+    assert_eq!(database.rows("SELECT user_prompt, llm_reply FROM memories"), ["Tea?|Naturally."]);
+    assert_eq!(
+        database.rows("SELECT title FROM conversations WHERE conversation_id = 'c1'"),
+        ["Tea"]
+    );
+    assert_eq!(database.rows("SELECT count(*) FROM memory_topics"), ["1"]);
+}
+
+fn with_talk(fleet: &Fleet) {
+    for name in PEOPLE {
+        person(fleet, name).connection().execute_batch(TALK).unwrap();
+    }
+}
+
+#[test]
+fn a_house_is_made_with_every_table_of_both_scopes() {
+    let fleet = household();
+    let system = fleet.database("system");
+    assert_eq!(
+        system.tables(),
+        [
+            "groups",
+            "passwords",
+            "rise_and_shine",
+            "roles",
+            "setting_options",
+            "system_settings",
+            "tool_parameters",
+            "tools",
+            "user_groups",
+            "user_roles",
+            "users",
+        ]
+    );
+    let user = person(&fleet, "ada");
+    assert_eq!(
+        user.tables(),
+        [
+            "conversation_compacts",
+            "conversation_messages",
+            "conversation_topics",
+            "conversations",
+            "memories",
+            "memory_topics",
+            "personal_variables",
+            "personal_variables_keys",
+            "short_term_storage",
+            "topics",
+        ]
+    );
+    assert_eq!(
+        user.rows("SELECT name FROM sqlite_schema WHERE name LIKE 'idx%' ORDER BY name"),
+        [
+            "idx_compacts_conversation",
+            "idx_compacts_timestamp",
+            "idx_messages_conversation_number",
+            "idx_messages_timestamp",
+        ]
+    );
+    for database in [&system, &user] {
+        assert_eq!(database.rows("PRAGMA journal_mode"), ["wal"]);
+    }
+    drop((system, user));
+    fleet
+        .run_without_a_trace(["status"])
+        .status(0)
+        .stdout_contains("head is 0.3.20, 0.3.21 planned, 0.3.22 planned, 0.3.23 planned\n")
+        .stdout_contains("the children  0.3.20    current\n");
+}
+
+#[test]
+fn the_house_goes_down_and_up_together_and_forgets_nothing_older() {
+    let fleet = household();
+    with_talk(&fleet);
+    fleet.run(["seed", "first-talk", "installation", "--all-users"]).status(0);
+    fleet.run(["downgrade", "-1", "--all-users"]).status(0);
+    fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
+    for name in PEOPLE {
+        assert_remembers(&fleet, name);
+        let database = person(&fleet, name);
+        assert_eq!(database.version().as_deref(), Some("0.3.19"));
+        assert!(!database.tables().contains(&"conversation_messages".to_owned()));
+        assert!(!database.columns("conversations").contains(&"schema_version".to_owned()));
+    }
+    // What would run, then a trial on the real rows, one person, and the others.
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users", "--dry-run"])
+        .status(0)
+        .stdout_contains("3 databases, ada, grace, the children");
+    fleet.run(["upgrade", "--all-users", "--rehearse"]).status(0);
+    assert_eq!(person(&fleet, "ada").version().as_deref(), Some("0.3.19"));
+    fleet.run(["upgrade", "--user", "the children"]).status(0);
+    fleet.run_without_a_trace(["status", "--exit-code"]).status(3);
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(0)
+        .stdout("system: already at 0.3.20\n3 users: 2 upgraded to 0.3.20, 1 already there\n");
+    for name in PEOPLE {
+        assert_remembers(&fleet, name);
+        assert_eq!(
+            person(&fleet, name)
+                .rows("SELECT schema_version FROM conversations WHERE conversation_id = 'c1'"),
+            ["1"]
+        );
+    }
+    fleet.run_without_a_trace(["verify"]).status(0);
+    let record = fleet.run_without_a_trace(["history", "--user", "grace"]).status(0).out();
+    assert!(record.contains("downgrade  0.3.20 → 0.3.19"), "{record}");
+}
+
+#[test]
+fn everything_goes_down_to_nothing_and_comes_back_from_a_backup() {
+    let fleet = household();
+    with_talk(&fleet);
+    fleet.run(["seed", "installation", "first-talk", "--all-users"]).status(0);
+    fleet
+        .run(["backup", "--all-users"])
+        .status(0)
+        .stdout_contains("4 databases copied to backups/");
+    let backup = crate::newest_backup(&fleet);
+    fleet.run(["downgrade", "--to", "baseline", "--all-users"]).status(0);
+    assert!(fleet.database("system").tables().is_empty());
+    for name in PEOPLE {
+        assert!(person(&fleet, name).tables().is_empty());
+    }
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    fleet.run(["seed", "installation", "first-talk", "--all-users"]).status(0);
+    assert_eq!(fleet.database("system").rows("SELECT count(*) FROM roles"), ["3"]);
+    fleet.run(["restore", &backup]).status(0);
+    for name in PEOPLE {
+        assert_remembers(&fleet, name);
+    }
+    fleet.run(["reset", "--user", "ada", "--yes"]).status(0);
+    assert_eq!(person(&fleet, "ada").rows("SELECT count(*) FROM memories"), ["0"]);
+    assert_remembers(&fleet, "grace");
+    fleet.run(["restore", &backup, "--user", "ada"]).status(0);
+    assert_remembers(&fleet, "ada");
+    fleet.run_without_a_trace(["verify"]).status(0);
+}
+
+#[test]
+fn an_installation_and_a_first_talk_are_seeded_and_may_be_run_again() {
+    let fleet = household();
+    for _ in 0..2 {
+        fleet.run(["seed", "installation"]).status(0).stdout("system: seeded\n");
+        fleet.run(["seed", "first-talk", "--all-users"]).status(0).stderr("");
+        let system = fleet.database("system");
+        for (table, rows) in [
+            ("roles", "3"),
+            ("groups", "2"),
+            ("system_settings", "3"),
+            ("setting_options", "4"),
+            ("tools", "2"),
+            ("tool_parameters", "3"),
+            ("rise_and_shine", "1"),
+        ] {
+            assert_eq!(system.rows(&format!("SELECT count(*) FROM {table}")), [rows], "{table}");
+        }
+        for name in PEOPLE {
+            let database = person(&fleet, name);
+            assert_eq!(database.rows("SELECT count(*) FROM conversation_messages"), ["2"]);
+        }
+    }
+    let json = fleet.run_without_a_trace(["status", "--stats", "--json"]).status(0).json();
+    assert_eq!(json["stats"]["users"]["databases"], 3);
+    assert_eq!(json["stats"]["users"]["tables"]["conversation_messages"], 6);
+    assert_eq!(json["stats"]["system"]["tables"]["roles"], 3);
+    let ada = ["status", "--stats", "--user", "ada"];
+    fleet.run_without_a_trace(ada).status(0).stdout_contains("  conversation_messages    2 rows\n");
+}
+
+#[test]
+fn people_from_before_the_record_are_brought_along() {
+    let fleet = household();
+    with_talk(&fleet);
+    fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
+    // As the application left them: no record. One has a column of the future already.
+    for name in PEOPLE {
+        let database = person(&fleet, name);
+        database.connection().execute_batch("DROP TABLE _tatmig_migrations").unwrap();
+    }
+    person(&fleet, "grace")
+        .connection()
+        .execute_batch("ALTER TABLE conversations ADD COLUMN schema_version INTEGER DEFAULT 1")
+        .unwrap();
+    let run = fleet.run_without_a_trace(["status"]);
+    run.stdout_contains(
+        "ada           -         unversioned, its schema is that of 0.3.19, pending 0.3.20",
+    );
+    run.stdout_contains("unversioned, torn");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("grace");
+    fleet.run(["adopt", "--user", "grace"]).status(0);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    fleet.run_without_a_trace(["status", "--exit-code"]).status(0);
+    for name in PEOPLE {
+        assert_remembers(&fleet, name);
+    }
+}
+
+#[test]
+fn what_is_planned_is_shown_and_tried_and_never_run() {
+    let fleet = household();
+    with_talk(&fleet);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let before = person(&fleet, "ada").dump();
+    fleet.run_without_a_trace(["history"]).status(0).stdout_contains("(planned)");
+    fleet.run(["upgrade", "--all-users", "--rehearse", "--planned", "0.3.22"]).status(0);
+    fleet
+        .run_without_a_trace(["upgrade", "--all-users", "--to", "0.3.21"])
+        .status(2)
+        .stderr_contains("only planned");
+    assert_eq!(person(&fleet, "ada").dump(), before);
+}
+
+#[test]
+fn the_system_comes_first_and_one_persons_trouble_is_nobody_elses() {
+    let fleet = household();
+    with_talk(&fleet);
+    fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
+    // Something else stands where the migration puts its table.
+    let database = person(&fleet, "grace");
+    database.connection().execute_batch("CREATE TABLE conversation_messages (own TEXT)").unwrap();
+    let before = database.dump();
+    drop(database);
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stdout_contains("system: 0.3.19 → 0.3.20\n")
+        .stderr_contains("grace");
+    assert_eq!(person(&fleet, "grace").dump(), before);
+    for name in ["ada", "the children"] {
+        assert_eq!(person(&fleet, name).version().as_deref(), Some("0.3.20"));
+        assert_remembers(&fleet, name);
+    }
+    // Mended, the same command finishes what is left.
+    person(&fleet, "grace").connection().execute_batch("DROP TABLE conversation_messages").unwrap();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(0)
+        .stdout("system: already at 0.3.20\n3 users: 1 upgraded to 0.3.20, 2 already there\n");
+    assert_remembers(&fleet, "grace");
+}
+
+#[test]
+fn its_whole_life() {
+    Application {
+        name: "tatlock",
+        directory: "longterm",
+        users: &["ada", "grace"],
+        databases: &["system.db", "longterm/ada_longterm.db", "longterm/grace_longterm.db"],
+        seeds: &["installation", "first-talk"],
+        versions: &["0.3.19", "0.3.20"],
+        counted: ("topics", 1),
+        extended: "topics",
+        revision: &["--scope", "user", "--relink"],
+    }
+    .live();
+}

@@ -1,0 +1,96 @@
+//! `promote`: the next planned migration is released in the document, and nothing else changes.
+
+use std::fs;
+
+use crate::support::Fleet;
+
+const PLANNED: &str = "\
+## Baseline: 1.0.0
+
+**Date**: 2026-01-01
+**Description**: The first one
+
+```sql
+-- [user:baseline→1.0.0:start]
+CREATE TABLE IF NOT EXISTS a (x TEXT);
+-- [user:baseline→1.0.0:end]
+```
+
+## 1.0.0 → 1.1.0 (Planned)
+
+**Description**: More
+
+```sql
+-- [user:1.0.0→1.1.0:start]
+-- Once everybody has it:
+-- CREATE TABLE IF NOT EXISTS b (
+--     x TEXT
+-- );
+--CREATE TABLE IF NOT EXISTS c (x TEXT);
+-- [user:1.0.0→1.1.0:end]
+-- [user:1.1.0→1.0.0:start]
+-- DROP TABLE IF EXISTS b;
+-- DROP TABLE IF EXISTS c;
+-- [user:1.1.0→1.0.0:end]
+```
+
+## 1.1.0 → 1.2.0 ( planned ) for later
+
+```sql
+-- [user:1.1.0→1.2.0:start]
+-- DROP TABLE nowhere;
+-- [user:1.1.0→1.2.0:end]
+```
+";
+
+fn text(fleet: &Fleet) -> String {
+    fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap()
+}
+
+#[test]
+fn a_plan_becomes_a_release() {
+    let fleet = Fleet::new().document(PLANNED).user("ann", "");
+    fleet.run(["promote", "1.1.0"]).status(0).stdout("MIGRATIONS.md:18: 1.0.0 → 1.1.0 released\n");
+    let text = text(&fleet);
+    let date = text.lines().filter_map(|line| line.strip_prefix("**Date**: ")).nth(1).unwrap();
+    let expected = PLANNED
+        .replace("1.1.0 (Planned)", "1.1.0")
+        .replace("**Description**: More", &format!("**Date**: {date}\n**Description**: More"))
+        .replace("-- CREATE TABLE IF NOT EXISTS b", "CREATE TABLE IF NOT EXISTS b")
+        .replace("--     x TEXT\n-- );\n--CREATE", "    x TEXT\n);\nCREATE")
+        .replace("-- DROP TABLE IF EXISTS", "DROP TABLE IF EXISTS");
+    assert_eq!(text, expected);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").tables(), ["a", "b", "c"]);
+    let run = fleet.run_without_a_trace(["promote", "1.1.0"]);
+    run.status(2).stderr_contains("`1.1.0` is released already; planned are `1.2.0`");
+}
+
+#[test]
+fn plans_are_released_in_their_order() {
+    let fleet = Fleet::new().document(PLANNED);
+    let run = fleet.run_without_a_trace(["promote", "1.2.0"]);
+    run.status(2)
+        .stderr("error: `1.1.0` is planned before `1.2.0`; `tatmig promote 1.1.0` comes first\n");
+    let run = fleet.run_without_a_trace(["promote", "7.0.0"]);
+    run.status(2).stderr_contains("`7.0.0` is not in the document; planned are `1.1.0`, `1.2.0`");
+    fleet.run_without_a_trace(["promote", "next"]).status(2).stderr_contains("is not a version");
+}
+
+#[test]
+fn a_plan_that_cannot_run_stays_a_plan() {
+    let fleet = Fleet::new().document(PLANNED);
+    fleet.run(["promote", "1.1.0"]).status(0);
+    let run = fleet.run_without_a_trace(["promote", "1.2.0"]);
+    run.status(2).stderr_contains("no such table: nowhere");
+}
+
+#[test]
+fn a_heading_that_plans_several_is_not_guessed_at() {
+    let both = PLANNED
+        .replace("## 1.0.0 → 1.1.0 (Planned)", "## Ideas (Planned)\n\n### 1.0.0 → 1.1.0")
+        .replace("## 1.1.0 → 1.2.0 ( planned )", "### 1.1.0 → 1.2.0");
+    let fleet = Fleet::new().document(both);
+    let run = fleet.run_without_a_trace(["promote", "1.1.0"]);
+    run.status(2).stderr("error: the heading `Ideas (Planned)` (MIGRATIONS.md:12) plans `user:1.1.0→1.2.0` too; give each planned migration a heading with `(Planned)` of its own\n");
+}

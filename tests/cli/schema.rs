@@ -1,0 +1,193 @@
+//! `schema`: what the document describes, as SQL and as a diagram, printed and between markers.
+
+use std::fs;
+
+use snapbox::str;
+
+use crate::support::{Fleet, NOTES, document};
+
+const KEYS: &[(&str, &str)] = &[
+    ("user:baseline→1.0.0", "CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE);
+CREATE TABLE \"a desk\" (owner INTEGER PRIMARY KEY REFERENCES people (id), size DECIMAL(10, 2));
+CREATE TABLE calls (id INTEGER PRIMARY KEY, \"from\" INTEGER NOT NULL REFERENCES people, \"to whom\" REFERENCES people);"),
+    ("user:1.0.0→1.1.0", "CREATE UNIQUE INDEX one_call ON calls (\"to whom\"); CREATE VIEW v AS SELECT 1;"),
+];
+
+#[test]
+fn a_schema_is_told_in_sql_at_any_version() {
+    let fleet = Fleet::of(NOTES);
+    fleet.run_without_a_trace(["schema"]).status(0).stderr("").stdout(str![[r#"
+-- system 1.2.0
+
+CREATE TABLE accounts (name TEXT PRIMARY KEY);
+
+-- user 1.2.0
+
+CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL, pinned INTEGER NOT NULL DEFAULT 0);
+
+CREATE UNIQUE INDEX one_body ON notes (body);
+
+"#]]);
+    fleet
+        .run_without_a_trace(["schema", "--at", "1.0.0", "--scope", "user"])
+        .status(0)
+        .stdout("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);\n");
+    let run = fleet.run_without_a_trace(["schema", "--at", "1.5.0"]);
+    run.status(2)
+        .stderr("error: the document has no version `1.5.0`; it has `1.0.0`, `1.1.0`, `1.2.0`\n");
+    fleet
+        .run_without_a_trace(["schema", "--at", "head"])
+        .status(2)
+        .stderr_contains("`head` is not a version");
+}
+
+#[test]
+fn the_sql_makes_the_schema() {
+    let fleet = Fleet::of(KEYS).user("ann", "");
+    let sql = fleet.run(["schema"]).status(0).out();
+    let fleet = fleet.make("made.db", &sql);
+    fleet
+        .run(["new", "-m", "x", "--from-db", "made.db"])
+        .status(0)
+        .stdout_contains("has the schema of 1.1.0 already");
+}
+
+#[test]
+fn a_planned_version_has_a_schema_too() {
+    let planned = document(&[("user:1.2.0→1.3.0", "-- CREATE TABLE later (x);")]);
+    let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(&NOTES[1..]));
+    let fleet = Fleet::new().document(markdown);
+    fleet.run_without_a_trace(["schema"]).status(0).stdout_lacks("later");
+    let run = fleet.run_without_a_trace(["schema", "--at", "1.3.0"]);
+    run.status(0).stdout_contains("CREATE TABLE later (x);\n");
+}
+
+#[test]
+fn a_diagram_shows_columns_keys_and_what_refers_to_what() {
+    let fleet = Fleet::of(KEYS);
+    fleet.run_without_a_trace(["schema", "--format", "mermaid"]).status(0).stdout(str![[r#"
+erDiagram
+    people {
+        INTEGER id PK
+        VARCHAR(20) name UK
+    }
+    "a desk" {
+        INTEGER owner PK, FK
+        DECIMAL(10_2) size
+    }
+    calls {
+        INTEGER id PK
+        INTEGER from FK
+        any to_whom FK, UK "to whom"
+    }
+    people ||--o| "a desk" : "owner"
+    people ||--o{ calls : "from"
+    people |o--o| calls : "to whom"
+
+"#]]);
+}
+
+fn marked(options: &str) -> String {
+    format!(
+        "# Notes\n\n<!-- tatmig:schema:start{options} -->\nwhat was there\n<!-- tatmig:schema:end -->\n\n\
+         ````markdown\n<!-- tatmig:schema:start -->\n<!-- tatmig:schema:end -->\n````\n\n{}The end.\n",
+        document(NOTES)
+    )
+}
+
+#[test]
+fn the_schema_between_markers_is_kept_up_to_date() {
+    for (options, holds) in [
+        ("", "\nThe system database:\n\n```mermaid\nerDiagram\n    accounts {\n"),
+        (" format=sql scope=user", "\n```sql\nCREATE TABLE notes (id"),
+        (
+            " scope=user at=1.0.0",
+            "\n```mermaid\nerDiagram\n    notes {\n        INTEGER id PK\n        TEXT body\n    }\n```\n\n<!--",
+        ),
+    ] {
+        let markdown = marked(options);
+        let fleet = Fleet::new().document(&markdown);
+        fleet.run_without_a_trace(["schema", "--check"]).status(1).stdout("").stderr(
+            "error: MIGRATIONS.md:3: the schema here is stale; `tatmig schema --write` brings it up to date\n",
+        );
+        fleet
+            .run(["schema", "--write"])
+            .status(0)
+            .stdout("MIGRATIONS.md: 1 schema section brought up to date\n");
+        let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+        let (before, after) = markdown.split_once("what was there\n").unwrap();
+        let inside = text.strip_prefix(before).unwrap().strip_suffix(after).unwrap();
+        assert!(format!("{inside}<!--").contains(holds), "{inside}");
+        fleet
+            .run_without_a_trace(["schema", "--check"])
+            .status(0)
+            .stdout("MIGRATIONS.md: its schema is up to date\n");
+        fleet.run_without_a_trace(["schema", "--write"]).status(0);
+        let rules = ["not-rerunnable", "missing-date", "missing-description"];
+        let allowed = rules.into_iter().flat_map(|rule| ["--allow", rule]);
+        let lint: Vec<&str> = ["lint", "--deny", "warnings"].into_iter().chain(allowed).collect();
+        fleet.run(lint).status(0).stderr("");
+    }
+}
+
+#[test]
+fn a_release_makes_the_schema_stale_and_stands_before_it() {
+    let body = format!(
+        "## 1.0.0 → 1.1.0\n\n{}",
+        document(&[("user:1.0.0→1.1.0", "ALTER TABLE a ADD COLUMN y")])
+    );
+    let markdown = format!(
+        "{}{body}<!-- tatmig:schema:start -->\r\n<!-- tatmig:schema:end -->\n",
+        document(&[("user:baseline→1.0.0", "CREATE TABLE a (x);")])
+    );
+    let fleet = Fleet::new().document(markdown).make("a.db", "CREATE TABLE a (x, y, z TEXT)");
+    fleet.run(["schema", "--write"]).status(0);
+    fleet.run(["schema", "--check"]).status(0);
+    fleet.run(["new", "-m", "More", "--from-db", "a.db"]).status(0);
+    let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    assert!(
+        text.find("1.1.0 → 1.1.1").unwrap() < text.find("tatmig:schema:start").unwrap(),
+        "{text}"
+    );
+    fleet.run(["schema", "--check"]).status(1);
+    fleet.run(["schema", "--write"]).status(0);
+    fleet.run(["schema", "--check"]).status(0);
+}
+
+#[test]
+fn line_ends_are_those_of_the_document() {
+    let fleet = Fleet::new().document(marked("").replace('\n', "\r\n"));
+    fleet.run(["schema", "--write"]).status(0);
+    let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+    fleet.run_without_a_trace(["schema", "--check"]).status(0);
+}
+
+#[test]
+fn markers_that_make_no_pair_or_no_sense_are_named() {
+    for (markers, message) in [
+        ("", "`MIGRATIONS.md` has no place for a schema; put `<!-- tatmig:schema:start -->` and"),
+        (
+            "<!-- tatmig:schema:start -->",
+            "MIGRATIONS.md:1: no `<!-- tatmig:schema:end -->` ends this",
+        ),
+        (
+            "<!-- tatmig:schema:end -->",
+            "MIGRATIONS.md:1: no `<!-- tatmig:schema:start -->` stands before this",
+        ),
+        (
+            "<!-- tatmig:schema:start colour=red -->",
+            "MIGRATIONS.md:1: `colour=red` means nothing here",
+        ),
+        ("<!-- tatmig:schema:start format=pdf -->", "MIGRATIONS.md:1: there is no format `pdf`"),
+        (
+            "<!-- tatmig:schema:start at=1.9.0 -->\n<!-- tatmig:schema:end -->",
+            "the document has no version `1.9.0`",
+        ),
+    ] {
+        let fleet = Fleet::new().document(format!("{markers}\n\n{}", document(NOTES)));
+        for flag in ["--write", "--check"] {
+            fleet.run_without_a_trace(["schema", flag]).status(2).stderr_contains(message);
+        }
+    }
+}
