@@ -228,11 +228,11 @@ impl Servers {
             Err(DatabaseError::Server(ServerError::NoNamespace { name })) => {
                 Err(ServersError::NoSystem { name, url: host.server().url().to_owned() })
             }
-            Err(source) => Err(self.unusable(host, source)),
+            Err(source) => Err(Self::unusable(host, source)),
         }
     }
 
-    fn unusable(&self, host: &Host, source: DatabaseError) -> ServersError {
+    fn unusable(host: &Host, source: DatabaseError) -> ServersError {
         ServersError::Unusable { url: host.server().url().to_owned(), source }
     }
 
@@ -255,12 +255,12 @@ impl Servers {
             };
             return Err(ServersError::NoUsers { from });
         }
-        Ok(self.members(names))
+        Ok(self.members(&names))
     }
 
-    fn members(&self, names: BTreeSet<String>) -> Vec<Member> {
+    fn members(&self, names: &BTreeSet<String>) -> Vec<Member> {
         let mut folded: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for name in &names {
+        for name in names {
             folded.entry(name.to_lowercase()).or_default().push(name.clone());
         }
         let twins = |name: &String| folded.get(&name.to_lowercase()).filter(|all| all.len() > 1);
@@ -296,7 +296,7 @@ impl Servers {
                 Err(DatabaseError::Server(ServerError::NoNamespace { name })) => {
                     unknown.push((shown(user), name));
                 }
-                Err(source) => return Err(self.unusable(host, source)),
+                Err(source) => return Err(Self::unusable(host, source)),
             }
         }
         if unknown.is_empty() { Ok(members) } else { Err(ServersError::Unknown(unknown)) }

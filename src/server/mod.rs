@@ -42,7 +42,10 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("url", &self.url).field("admin", &self.admin).finish()
+        f.debug_struct("Access")
+            .field("url", &self.url)
+            .field("admin", &self.admin)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::ffi;
 
+use super::batch::guard;
+use super::failed::{span, statement_error, stopped};
 use super::keys::Keys;
 use super::program::{Mark, Program};
-use super::{Namespace, Seen, statement_error, stopped};
+use super::{Namespace, Seen};
 use crate::database::DatabaseError;
 use crate::database::history::State;
 use crate::database::order::{ColumnChange, Order};
@@ -68,7 +70,7 @@ impl Namespace {
         seen: &Seen,
     ) -> Result<Lesson, DatabaseError> {
         let mut program = Program::begin();
-        program.then(super::guard(expected, seen), Mark::Guard);
+        program.then(guard(expected, seen), Mark::Guard);
         let ask = |program: &mut Program| {
             let first = program.steps.len();
             for question in QUESTIONS {
@@ -100,11 +102,10 @@ impl Namespace {
         program.end("ROLLBACK");
         let trial = Trial { before, columns, after, fingerprint };
         let results = self.run(&program)?;
-        self.judge((order, &program), &trial, &results)
+        Self::judge((order, &program), &trial, &results)
     }
 
     fn judge(
-        &self,
         (order, program): (&Order<'_>, &Program),
         trial: &Trial,
         results: &Results,
@@ -184,7 +185,7 @@ fn satisfied(
                 column: column.clone(),
                 found: found.to_string(),
                 expected: definition.to_string(),
-                span: super::span(statement, (&words, None)),
+                span: span(statement, (&words, None)),
             })
         }
         ColumnChange::Dropped { table, column }
