@@ -416,7 +416,7 @@ pub(crate) struct Status {
 pub(crate) struct Making {
     /// The journal mode of databases that are made [default: delete]
     #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
-    journal_mode: Option<Journal>,
+    pub(crate) journal_mode: Option<Journal>,
 }
 
 /// The journal modes that SQLite writes into a file.

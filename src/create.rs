@@ -29,7 +29,7 @@ impl Ready<'_, '_> {
     /// brings it to the target.
     #[must_use]
     pub fn create_member(&self, member: &Member, patience: &Patience) -> Created {
-        match member.home.create(patience) {
+        match member.openable().and_then(|()| member.home.create(patience)) {
             Ok(Making::There) => return Created::There,
             Ok(Making::Made) => {}
             Err(failure) => return Created::Tried(Verdict::Failed { at: None, failure }),

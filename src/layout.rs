@@ -206,6 +206,15 @@ impl Layout {
         }
     }
 
+    /// The server at an address, if it is one of those named.
+    #[cfg(feature = "server")]
+    pub(crate) fn host(
+        &self,
+        url: &str,
+    ) -> Option<&std::sync::Arc<crate::database::namespace::Host>> {
+        self.servers.as_ref()?.host(url)
+    }
+
     /// A file in the users directory, by the shortest path.
     pub(crate) fn beside_users(&self, file: &OsStr) -> PathBuf {
         if self.users_dir == Path::new(".") {

@@ -32,6 +32,7 @@
 
 mod adopt;
 pub mod backup;
+mod copies;
 mod create;
 mod database;
 mod document;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "server")]
 use std::sync::{Arc, atomic::AtomicBool};
 
-use crate::database::copy::{self, Copied};
+use crate::database::copy;
 use crate::database::file::{Patience, SqliteFile, side_file};
 #[cfg(feature = "server")]
 use crate::database::namespace::{Host, Namespace};
@@ -103,7 +103,7 @@ impl Member {
         shown(&self.name)
     }
 
-    fn openable(&self) -> Result<(), Failure> {
+    pub(crate) fn openable(&self) -> Result<(), Failure> {
         self.refused.clone().map_or(Ok(()), |reason| Err(Failure::NotOpened(reason)))
     }
 
@@ -124,39 +124,6 @@ impl Member {
     /// A file that cannot be read.
     pub fn stats(&self, patience: &Patience) -> Result<Stats, Failure> {
         self.read(patience, |database| database.stats())
-    }
-
-    /// Writes a consistent copy of it to a new file, whatever other programs write meanwhile.
-    pub(crate) fn copy_to(&self, file: &Path, patience: &Patience) -> Result<Copied, Failure> {
-        self.openable()?;
-        match &self.home {
-            Home::File(path) => Ok(copy::copy(path, file, patience)?),
-            #[cfg(feature = "server")]
-            Home::Namespace(host, name) => {
-                Namespace::new(host, name, patience).copy_to(file)?;
-                Ok(copy::checked(file, patience)?)
-            }
-        }
-    }
-
-    /// Puts what a file holds in the place of it, at once or not at all; makes it where it is
-    /// missing.
-    pub(crate) fn restore_from(&self, file: &Path, patience: &Patience) -> Result<(), Failure> {
-        self.openable()?;
-        match &self.home {
-            Home::File(path) => Ok(copy::restore(file, path, patience)?),
-            #[cfg(feature = "server")]
-            Home::Namespace(host, name) => {
-                let source = rusqlite::Connection::open_with_flags(
-                    file,
-                    rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
-                )?;
-                if host.server().has_admin() {
-                    host.server().create(name, &patience.stop).map_err(DatabaseError::from)?;
-                }
-                Ok(Namespace::new(host, name, patience).replace_by(&source)?)
-            }
-        }
     }
 
     /// Puts a new database in the place of it, at once or not at all: `fill` is given an empty one.

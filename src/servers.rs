@@ -118,7 +118,7 @@ pub enum ServersError {
     },
     /// Nobody was listed.
     #[error(
-        "{from} names no user: a list that is empty by mistake must not pass for a fleet that is done"
+        "{from} names no user, and a list that is empty by mistake must not pass for a fleet that is done; `--users-from` names another query, or a file"
     )]
     NoUsers {
         /// What was asked.
@@ -178,6 +178,11 @@ impl Servers {
     /// The servers.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.hosts.iter().map(|host| host.server())
+    }
+
+    /// The server at an address, if it is one of these.
+    pub(crate) fn host(&self, url: &str) -> Option<&Arc<Host>> {
+        self.hosts.iter().find(|host| host.server().url() == url)
     }
 
     /// Whether every server's admin address is known.
@@ -259,29 +264,27 @@ impl Servers {
     }
 
     fn members(&self, names: &BTreeSet<String>) -> Vec<Member> {
-        let mut folded: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for name in names {
-            folded.entry(name.to_lowercase()).or_default().push(name.clone());
-        }
-        let twins = |name: &String| folded.get(&name.to_lowercase()).filter(|all| all.len() > 1);
         let member = |name: &String| {
             let user = OsStr::new(name);
-            let mut member = self.user(user).unwrap_or_else(|error| Member {
+            self.user(user).unwrap_or_else(|error| Member {
                 scope: Scope::User,
                 name: user.to_owned(),
                 home: Home::Namespace(self.hosts[0].clone(), shown(user)),
                 refused: Some(error.to_string()),
-            });
-            if let Some(twins) = twins(name) {
-                let twins: Vec<String> = twins.iter().map(|twin| format!("`{twin}`")).collect();
-                member.refused = Some(format!(
-                    "the names {} differ by the case of letters alone, which not every file system under a server keeps apart",
-                    twins.join(" and ")
-                ));
-            }
-            member
+            })
         };
-        names.iter().map(member).collect()
+        let mut members: Vec<Member> = names.iter().map(member).collect();
+        refuse_twins(&mut members, names);
+        members
+    }
+
+    /// Refuses those of the users named whose names differ from another's by case alone: from one
+    /// another's, and from all others' as far as they can be listed.
+    pub fn refuse_twins(&self, members: &mut [Member]) {
+        let mut names = self.names().unwrap_or_default();
+        let users = members.iter().filter(|member| member.scope == Scope::User);
+        names.extend(users.filter_map(|user| user.name.to_str()).map(str::to_owned));
+        refuse_twins(members, &names);
     }
 
     /// The users named, each of which must have its namespace.
@@ -299,6 +302,7 @@ impl Servers {
                 Err(source) => return Err(Self::unusable(host, source)),
             }
         }
+        self.refuse_twins(&mut members);
         if unknown.is_empty() { Ok(members) } else { Err(ServersError::Unknown(unknown)) }
     }
 
@@ -317,6 +321,25 @@ impl Servers {
                 };
                 namespace.texts(query).map_err(|error| failed(error.to_string()))
             }
+        }
+    }
+}
+
+/// Refuses users whose names differ from another's by case alone.
+fn refuse_twins(members: &mut [Member], names: &BTreeSet<String>) {
+    let mut folded: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    for name in names {
+        folded.entry(name.to_lowercase()).or_default().push(name);
+    }
+    let users = members.iter_mut().filter(|member| member.scope == Scope::User);
+    for member in users.filter(|member| member.refused.is_none()) {
+        let twins = member.name.to_str().and_then(|name| folded.get(&name.to_lowercase()));
+        if let Some(twins) = twins.filter(|twins| twins.len() > 1) {
+            let twins: Vec<String> = twins.iter().map(|twin| format!("`{twin}`")).collect();
+            member.refused = Some(format!(
+                "the names {} differ by the case of letters alone, which not every file system under a server keeps apart",
+                twins.join(" and ")
+            ));
         }
     }
 }

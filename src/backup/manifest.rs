@@ -2,9 +2,11 @@
 //! checksum that each must have.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::copies::Copy;
 use crate::document::tag::Scope;
 
 /// The name of the file.
@@ -36,17 +38,34 @@ pub struct Saved {
     /// The user, or `system`.
     #[serde(with = "spelling")]
     pub user: OsString,
-    /// The copy's name in the backup's directory.
+    /// The copy's name in the backup's directory; of a fork its namespace.
     #[serde(with = "spelling")]
     pub file: OsString,
+    /// The server that a fork is on; none where the copy is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// Where the database lived.
     pub path: String,
     /// The version in its record; none without one.
     pub version: Option<String>,
     /// In bytes.
     pub size: u64,
-    /// SHA-256 of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal; of a fork that of its schema, its record's end and the
+    /// numbers of its rows.
     pub sha256: String,
+}
+
+impl Saved {
+    /// Where the copy is, in a backup's directory.
+    pub(super) fn place(&self, dir: &Path) -> Copy {
+        match &self.server {
+            None => Copy::File(dir.join(&self.file)),
+            Some(server) => Copy::Fork {
+                server: server.clone(),
+                name: self.file.to_string_lossy().into_owned(),
+            },
+        }
+    }
 }
 
 /// Names of files as JSON holds them: as text, or in hexadecimal where they are not UTF-8.
@@ -107,6 +126,7 @@ mod tests {
                 scope: Scope::User,
                 user: name.clone(),
                 file: name.clone(),
+                server: None,
                 path: String::new(),
                 version: None,
                 size: 0,

@@ -103,7 +103,9 @@ pub(super) fn resolve(
     patience: Patience,
 ) -> anyhow::Result<Option<Arc<Servers>>> {
     let list = |flags: &[String], key: Option<OneOrMore>| {
-        if flags.is_empty() { key.map(OneOrMore::list).unwrap_or_default() } else { flags.to_vec() }
+        // A variable that is set to nothing names none.
+        let flags: Vec<String> = flags.iter().filter(|text| !text.is_empty()).cloned().collect();
+        if flags.is_empty() { key.map(OneOrMore::list).unwrap_or_default() } else { flags }
     };
     let urls = list(&flags.server, keys.server);
     if urls.is_empty() {

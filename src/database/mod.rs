@@ -306,6 +306,16 @@ impl DatabaseError {
             _ => None,
         }
     }
+
+    /// Whether there is no database where it was looked for.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            #[cfg(feature = "server")]
+            Self::Server(ServerError::NoNamespace { .. }) => true,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(feature = "server")]

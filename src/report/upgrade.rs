@@ -557,12 +557,14 @@ fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
 
 /// That copies were made, in a line.
 pub(super) fn copied(backup: &Backup) -> String {
-    format!(
-        "{} copied to {} ({})",
-        plural(backup.manifest.databases.len(), "database"),
-        tatmig::shown(backup.dir.as_os_str()),
-        bytes(backup.size())
-    )
+    let copies = &backup.manifest.databases;
+    let count = plural(copies.len(), "database");
+    let (dir, size) = (tatmig::shown(backup.dir.as_os_str()), bytes(backup.size()));
+    if copies.iter().all(|copy| copy.server.is_some()) {
+        format!("{count} forked on the server, as {dir} tells ({size})")
+    } else {
+        format!("{count} copied to {dir} ({size})")
+    }
 }
 
 fn outcome(verdict: &Verdict) -> &'static str {

@@ -48,6 +48,40 @@ impl Server {
         }
     }
 
+    /// Copies a namespace to a new one.
+    pub(crate) fn fork(
+        &self,
+        name: &str,
+        to: &str,
+        stop: &AtomicBool,
+    ) -> Result<Made, ServerError> {
+        let path = format!("/{name}/fork/{to}");
+        let answer = self.administer((Method::POST, &path), Vec::new(), stop)?;
+        match answer.status {
+            200 => Ok(Made::New),
+            400 if answer.text().contains("already exist") => Ok(Made::There),
+            404 => Err(ServerError::NoNamespace { name: name.to_owned() }),
+            _ => Err(refused(&answer)),
+        }
+    }
+
+    /// Lets nobody write to a namespace from now on.
+    pub(crate) fn close_to_writes(&self, name: &str, stop: &AtomicBool) -> Result<(), ServerError> {
+        let path = format!("/{name}/config");
+        let answer = self.administer((Method::GET, &path), Vec::new(), stop)?;
+        let found: Option<serde_json::Value> = serde_json::from_slice(&answer.body).ok();
+        // What is not sent back is reset, and a key among it would open the copy to everybody.
+        let Some(mut config) = found.filter(|config| answer.status == 200 && config.is_object())
+        else {
+            return Err(refused(&answer));
+        };
+        config["block_writes"] = true.into();
+        config["block_reason"] = "it is a backup that tatmig made".into();
+        let config = config.to_string().into_bytes();
+        let answer = self.administer((Method::POST, &path), config, stop)?;
+        if answer.status == 200 { Ok(()) } else { Err(refused(&answer)) }
+    }
+
     /// Whether there is such a namespace.
     pub(crate) fn exists(&self, name: &str, stop: &AtomicBool) -> Result<bool, ServerError> {
         let path = format!("/{name}/config");

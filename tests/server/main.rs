@@ -80,7 +80,10 @@ fn main() -> ExitCode {
             every_value_and_every_kind_of_table_arrives,
             a_namespace_that_holds_something_else_is_left_alone,
             a_push_that_was_killed_is_finished_by_the_second,
-            a_backup_of_namespaces_is_put_back,
+            a_backup_is_forks_whose_names_sort_by_time,
+            old_backups_go_with_their_forks_and_a_missing_fork_is_told,
+            copies_without_an_admin_address_are_refused_before_anything_is_touched,
+            copies_in_files_are_put_into_namespaces,
             a_namespace_is_reset_and_goes_down;
         names:
             names_that_are_paths_are_refused,

@@ -210,20 +210,94 @@ pub(crate) fn a_push_that_was_killed_is_finished_by_the_second() {
     }
 }
 
-pub(crate) fn a_backup_of_namespaces_is_put_back() {
+/// The namespaces that a backup holds, by the backup's name.
+fn forks(town: &Town) -> Vec<(String, Vec<String>)> {
+    let listed = town.run(["backup", "list", "--json"]).status(0).json();
+    let texts = |copies: &serde_json::Value| {
+        let copies = copies.as_array().unwrap().iter();
+        copies.map(|copy| copy["file"].as_str().unwrap().to_owned()).collect()
+    };
+    let backups = listed["backups"].as_array().unwrap().iter();
+    backups
+        .map(|backup| (backup["id"].as_str().unwrap().to_owned(), texts(&backup["copies"])))
+        .collect()
+}
+
+pub(crate) fn a_backup_is_forks_whose_names_sort_by_time() {
     let town = Town::of(&["ann", "bob"]).put("ann", &["INSERT INTO notes (body) VALUES ('tea')"]);
     let before = town.dump("ann");
-    town.run(["backup", "--all-users"]).status(0);
-    let copies = std::fs::read_dir(town.fleet.path("backups")).unwrap().count();
-    assert_eq!(copies, 1);
+    town.run(["backup", "--all-users"]).status(0).stdout_contains("3 databases forked");
+    let [(id, copies)] = &forks(&town)[..] else { panic!("one backup") };
+    let wanted: Vec<String> = ["system", "ann_longterm", "bob_longterm"]
+        .iter()
+        .map(|name| format!("{name}--{id}"))
+        .collect();
+    assert_eq!(*copies, wanted);
+    assert_eq!(town.sqld.dump(&copies[1]), before);
+    // Whoever has the name cannot change what it holds.
+    let refused = town.sqld.try_run(&copies[1], &["DELETE FROM notes"]).unwrap_err();
+    assert!(refused.contains("backup"), "{refused}");
+
     let town = town.document(4, &[]);
     town.run(["upgrade", "--all-users"]).status(0);
     town.sqld.run_in("ann_longterm", &["DROP TABLE notes", "CREATE TABLE wrong (x)"]);
-    let listed = town.run(["backup", "list", "--json"]).status(0).json();
-    let id = listed["backups"][0]["id"].as_str().unwrap().to_owned();
-    town.run(["restore", &id, "--user", "ann"]).status(0);
+    town.run(["restore", id, "--user", "ann"]).status(0);
     assert_eq!(town.dump("ann"), before);
     assert_eq!(town.version("bob").as_deref(), Some("1.2.0"));
+    // One that is gone is made again.
+    town.sqld.remove("ann_longterm");
+    town.run(["restore", id, "--user", "ann"]).status(0);
+    assert_eq!(town.dump("ann"), before);
+}
+
+pub(crate) fn old_backups_go_with_their_forks_and_a_missing_fork_is_told() {
+    let town = Town::of(&["ann"]);
+    for _ in 0..3 {
+        town.run(["backup", "--all-users"]).status(0);
+    }
+    let all = forks(&town);
+    assert_eq!(all.len(), 3);
+    let last = &all[2].1[1];
+    town.run(["backup", "prune", "--keep", "1"]).status(0).stdout_contains("2 backups removed");
+    for (_, copies) in &all[..2] {
+        for copy in copies {
+            assert!(town.sqld.try_run(copy, &["SELECT 1"]).is_err(), "{copy} is still there");
+        }
+    }
+    assert_eq!(town.sqld.version(last).as_deref(), Some("1.0.0"));
+    let before = town.dump("ann");
+    town.sqld.remove(last);
+    town.run(["restore", "latest"]).status(2).stderr_contains("is missing");
+    assert_eq!(town.dump("ann"), before);
+}
+
+pub(crate) fn copies_without_an_admin_address_are_refused_before_anything_is_touched() {
+    let mut town = Town::of(&["ann"]);
+    town.run(["backup"]).status(0);
+    town.fleet = town.fleet.env("TATMIG_ADMIN", "");
+    let town = town.document(3, &[("user:1.1.0→1.0.0", "ALTER TABLE notes DROP COLUMN pinned;")]);
+    town.run(["upgrade", "--all-users", "--backup"]).status(2).stderr_contains("`--admin URL`");
+    assert_eq!(town.version("ann").as_deref(), Some("1.0.0"));
+    town.run(["upgrade", "--all-users"]).status(0);
+    town.run(["downgrade", "--to", "1.0.0", "--all-users"])
+        .status(2)
+        .stderr_contains("`--no-backup`");
+    town.run(["reset", "--user", "ann", "--yes"]).status(2);
+    town.run(["backup", "prune", "--keep", "0"]).status(0);
+    assert_eq!(town.version("ann").as_deref(), Some("1.1.0"));
+    town.run(["downgrade", "--to", "1.0.0", "--all-users", "--no-backup"]).status(0);
+    assert_eq!(town.version("ann").as_deref(), Some("1.0.0"));
+}
+
+pub(crate) fn copies_in_files_are_put_into_namespaces() {
+    let town = Town::of(&["ann"]).put("ann", &["INSERT INTO notes (body) VALUES ('tea')"]);
+    let before = town.dump("ann");
+    town.run(["pull", "--all-users"]).status(0);
+    let files = over_files(&town.fleet, &["backup", "--all-users"]);
+    assert!(files.contains("2 databases copied"), "{files}");
+    town.sqld.run_in("ann_longterm", &["DELETE FROM notes"]);
+    town.run(["restore", "latest", "--user", "ann"]).status(0);
+    assert_eq!(town.dump("ann"), before);
 }
 
 pub(crate) fn a_namespace_is_reset_and_goes_down() {

@@ -27,7 +27,17 @@ pub(crate) fn names_that_are_paths_are_refused() {
 }
 
 pub(crate) fn names_that_differ_by_case_are_refused() {
-    let town = Town::of(&["ann", "Ann", "bob"]).document(4, &[]);
+    let town = Town::of(&["ann", "bob"]).document(4, &[]);
+    town.run(["init", "--user", "Ann"])
+        .status(1)
+        .stderr_contains("`Ann` and `ann` differ by the case of letters alone");
+    assert!(town.sqld.try_run("Ann_longterm", &["SELECT 1"]).is_err(), "it was made");
+    // Another program made it.
+    town.sqld.create("Ann_longterm");
+    town.sqld.run_in("system", &["INSERT INTO users VALUES ('Ann')"]);
+    town.run(["upgrade", "--user", "ann"])
+        .status(1)
+        .stderr_contains("differ by the case of letters alone");
     town.run(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("differ by the case of letters alone");

@@ -158,6 +158,14 @@ impl Sqld {
         agent.post(url).content_type("application/json").send("{}").unwrap();
     }
 
+    /// Removes a namespace.
+    #[track_caller]
+    pub(crate) fn remove(&self, name: &str) {
+        let url = format!("{}/v1/namespaces/{name}", self.admin_url());
+        let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+        agent.delete(url).call().unwrap();
+    }
+
     /// The rows of each statement, in a stream of their own, each with `|` between its values; or
     /// what the server says.
     pub(crate) fn try_run(

@@ -41,7 +41,25 @@ impl Namespace {
     }
 
     /// Puts what a database holds in the place of what is there, in one transaction.
-    pub(crate) fn replace_by(&self, source: &Connection) -> Result<(), DatabaseError> {
+    pub(crate) fn replace_by(&self, mut source: &Connection) -> Result<(), DatabaseError> {
+        self.replace(&mut source)
+    }
+
+    /// The same with what a file holds.
+    pub(crate) fn replace_by_file(&self, file: &Path) -> Result<(), DatabaseError> {
+        let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        self.replace_by(&source)
+    }
+
+    /// The same with what another namespace holds.
+    pub(crate) fn replace_by_fork(&self, fork: &Self) -> Result<(), DatabaseError> {
+        let mut source = Stream::begin(fork, Kind::Reads)?;
+        let result = self.replace(&mut source);
+        let _ = source.end("ROLLBACK");
+        result
+    }
+
+    fn replace(&self, source: &mut dyn End) -> Result<(), DatabaseError> {
         let mut stream = Stream::begin(self, Kind::Writes)?;
         let result = (|| {
             let there = content(&mut stream)?;
@@ -65,8 +83,8 @@ impl Namespace {
                 (format!("DROP {} {}", made.kind, sql::quote(&made.name)), Cells::new())
             });
             stream.run(drops.collect())?;
-            carry(&mut &*source, &mut stream)?;
-            compared(difference(&mut &*source, &mut stream)?)
+            carry(source, &mut stream)?;
+            compared(difference(source, &mut stream)?)
         })();
         settle(stream, result).map(drop)
     }

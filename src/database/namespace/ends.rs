@@ -123,11 +123,15 @@ pub(super) struct Stream<'n> {
 
 impl<'n> Stream<'n> {
     pub(super) fn begin(namespace: &'n Namespace, kind: Kind) -> Result<Self, DatabaseError> {
-        let begin = if kind == Kind::Writes { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        let steps = vec![
-            Step::does("PRAGMA foreign_keys = OFF", Vec::new()),
-            Step::does(begin, Vec::new()).when(Condition::Ok { step: 0 }),
-        ];
+        let does = |sql: &str| Step::does(sql, Vec::new());
+        let steps = match kind {
+            // The server takes the pragma for a write, and a copy may be closed to writes.
+            Kind::Reads => vec![does("BEGIN")],
+            Kind::Writes => vec![
+                does("PRAGMA foreign_keys = OFF"),
+                does("BEGIN IMMEDIATE").when(Condition::Ok { step: 0 }),
+            ],
+        };
         let mut stream = Self { namespace, baton: None, kind };
         stream.send(&steps, After::Keep)?;
         Ok(stream)

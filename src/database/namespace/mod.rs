@@ -32,6 +32,7 @@ mod content;
 mod counts;
 mod ends;
 mod failed;
+mod fork;
 mod keys;
 mod lesson;
 mod look;
