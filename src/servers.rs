@@ -79,7 +79,7 @@ pub enum ServersError {
         url: String,
     },
     /// A server that cannot be used at all.
-    #[error("{url}: {source}")]
+    #[error("{}{source}", place(.url, .source))]
     Unusable {
         /// The server.
         url: String,
@@ -125,7 +125,7 @@ pub enum ServersError {
         from: String,
     },
     /// Users that have no namespace.
-    #[error("there is no namespace for {}: {}", users(.0), .0.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", "))]
+    #[error("there is no namespace for {}: {}; `tatmig init --user NAME` makes one", users(.0), .0.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", "))]
     Unknown(
         /// Each with the name that was looked for.
         Vec<(String, String)>,
@@ -133,6 +133,11 @@ pub enum ServersError {
     /// A user whose namespace may not be.
     #[error(transparent)]
     Name(#[from] NameError),
+}
+
+/// The server, where the error does not name it.
+fn place(url: &str, error: &DatabaseError) -> String {
+    if error.to_string().contains(url) { String::new() } else { format!("{url}: ") }
 }
 
 fn users(unknown: &[(String, String)]) -> String {

@@ -502,6 +502,15 @@ impl Backup {
         copies.get(*index.get(&(member.scope, member.name.clone()))?)
     }
 
+    /// Where a copy of it is: the path of a file, or a namespace and its server.
+    #[must_use]
+    pub fn place_of(&self, copy: &Saved) -> String {
+        match copy.place(&self.dir) {
+            Copy::File(path) => shown(path.as_os_str()),
+            fork @ Copy::Fork { .. } => fork.shown(),
+        }
+    }
+
     /// Where its copies are.
     fn copies(&self) -> impl Iterator<Item = Copy> {
         self.manifest.databases.iter().map(|copy| copy.place(&self.dir))

@@ -111,18 +111,18 @@ pub(super) fn resolve(
     if urls.is_empty() {
         return Ok(None);
     }
-    let admins = list(&flags.admin, keys.admin);
-    if !admins.is_empty() && admins.len() != urls.len() {
-        bail!(
-            "there are {} servers and {} admin addresses; `--admin` names one for each `--server`, in the same order",
-            urls.len(),
-            admins.len()
-        );
-    }
     let mut seen: Vec<&str> = urls.iter().map(|url| url.trim_end_matches('/')).collect();
     seen.sort_unstable();
     if let Some([twice, ..]) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
         bail!("the server `{twice}` is named twice");
+    }
+    let admins = list(&flags.admin, keys.admin);
+    if !admins.is_empty() && admins.len() != urls.len() {
+        bail!(
+            "`--server` names {} and `--admin` {}; it names one for each server, in the same order",
+            urls.len(),
+            admins.len()
+        );
     }
     let secret = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
     let timeout = match (flags.server_timeout, keys.server_timeout) {
@@ -149,7 +149,12 @@ pub(super) fn resolve(
         servers.push(Server::new(access));
     }
     let pattern = flags.namespace_pattern.clone().or(keys.namespace_pattern);
-    let pattern: Pattern = pattern.as_deref().unwrap_or("{username}_longterm").parse()?;
+    let pattern = pattern.as_deref().unwrap_or("{username}_longterm");
+    let Ok(pattern) = pattern.parse::<Pattern>() else {
+        bail!(
+            "the namespace pattern `{pattern}` must hold `{{username}}` exactly once, as in `{{username}}_longterm`, and no `/`"
+        );
+    };
     let system = flags.system_namespace.clone().or(keys.system_namespace);
     let users_from = match (&flags.users_from, keys.users_from) {
         (Some(text), _) => text.parse()?,

@@ -358,11 +358,19 @@ impl Report {
         let skipped =
             pairs.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped)).count();
         if failed > 0 {
+            let unsettled = pairs.iter().filter(|(_, verdict)| {
+                matches!(verdict, Verdict::Failed { failure, .. } if failure.is_unsettled())
+            });
+            let how = match (failed, unsettled.count()) {
+                (1, 0) => "failed and was left as it was".to_owned(),
+                (_, 0) => "failed and were left as they were".to_owned(),
+                (_, open) => format!(
+                    "failed; whether {open} of them changed is not known, and any other was left as it was"
+                ),
+            };
             self.line(format!(
-                "{} failed and {} left as {}; mend the cause and run the same command again{}",
+                "{} {how}; mend the cause and run the same command again{}",
                 plural(failed, "database"),
-                if failed == 1 { "was" } else { "were" },
-                if failed == 1 { "it was" } else { "they were" },
                 match aside.deed {
                     Deed::Upgrade | Deed::Downgrade => {
                         format!(": what is at {target} already is left alone")
@@ -547,7 +555,7 @@ fn add_copies(told: &mut Value, pairs: &[(&Member, &Verdict)], aside: &Aside) {
 /// Where the copy of a database is, and the command that puts it back.
 fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
     let copy = backup.copy_of(member)?;
-    let path = tatmig::shown(backup.dir.join(&copy.file).as_os_str());
+    let path = backup.place_of(copy);
     let whose = match member.scope {
         Scope::System => "--system".to_owned(),
         Scope::User => format!("--user {}", member.shown()),

@@ -108,9 +108,13 @@ impl Server {
         let mut headers = vec![("content-type", "application/json")];
         headers.extend(key.as_deref().map(|key| ("authorization", key)));
         let kind = if method == Method::GET { Kind::Reads } else { Kind::Writes };
-        let request = Self::request(method, &url, (&headers, body))?;
+        let request = Self::request(method.clone(), &url, (&headers, body))?;
         let answer = self.exchange(request, (kind, stop))?;
         match answer.status {
+            404 if !answer.text().starts_with("Namespace ") && method == Method::POST => {
+                let reason = "404 where namespaces are made".to_owned();
+                Err(ServerError::Strange { url: admin.to_owned(), reason })
+            }
             401 | 403 => {
                 let (what, variable) = ("the admin key", KEY_VARIABLE);
                 Err(ServerError::Denied { what, status: answer.status, variable })

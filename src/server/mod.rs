@@ -112,7 +112,7 @@ pub enum ServerError {
     },
     /// The answer is not what this protocol has.
     #[error(
-        "the answer of the server at `{url}` is not understood ({reason}); is it a libSQL server, 0.24 or newer?"
+        "the answer of the server at `{url}` is not understood ({reason}); is that the right address of a libSQL server, 0.24 or newer?"
     )]
     Strange {
         /// Where it came from.
@@ -191,6 +191,10 @@ struct Answer {
 impl Answer {
     fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
+        // A page for people, of a proxy or of another program.
+        if text.trim_start().starts_with('<') {
+            return "a page that is none of a libSQL server's".to_owned();
+        }
         let json: Option<serde_json::Value> = serde_json::from_str(&text).ok();
         let said = json
             .as_ref()
@@ -237,7 +241,7 @@ impl Server {
         if stop.load(Ordering::Relaxed) {
             return Err(ServerError::Interrupted);
         }
-        let url = request.uri().to_string();
+        let url = origin(request.uri());
         let agent = self.agent.clone();
         let (sender, receiver) = mpsc::channel();
         let spawned =
@@ -284,6 +288,8 @@ impl Server {
             error => error.to_string(),
         };
         let unsent = match error {
+            // The standard library's words, for which it has no kind.
+            E::Io(error) if error.to_string().starts_with("failed to lookup address") => true,
             E::Io(error) => matches!(
                 error.kind(),
                 K::ConnectionRefused
@@ -312,6 +318,13 @@ impl Server {
             reason: error.to_string(),
         })
     }
+}
+
+/// The address that was typed, without what tatmig asks for there.
+fn origin(uri: &ureq::http::Uri) -> String {
+    let part = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let authority = uri.authority().map(ureq::http::uri::Authority::as_str);
+    format!("{}://{}", part(uri.scheme_str()), part(authority))
 }
 
 fn run(agent: &ureq::Agent, request: Request<Vec<u8>>) -> Result<Answer, ureq::Error> {
