@@ -122,14 +122,86 @@ fn story(ground: &mut dyn Ground) {
     ground.run(&["status"]).status(0).stdout_contains("cid     1.1.0     behind");
 }
 
+/// Up in one piece, down again, and back by copies.
+fn way_back(ground: &mut dyn Ground) {
+    ground.document(&town_and(2, &[]));
+    ground.run(&["init", "--user", "ann", "--user", "bob"]).status(0);
+    ground.put("system", "INSERT INTO users VALUES ('ann'), ('bob')");
+    ground.put("ann", "INSERT INTO notes (body) VALUES ('tea')");
+    ground.put("bob", "INSERT INTO notes (body) VALUES ('tea'), ('tea')");
+    ground.document(&town_and(
+        4,
+        &[
+            ("user:1.2.0→1.1.0", "DROP INDEX one_body;"),
+            ("user:1.1.0→1.0.0", "ALTER TABLE notes DROP COLUMN pinned;"),
+        ],
+    ));
+    ground.run(&["upgrade", "--all-users", "--all-or-nothing"]).status(1);
+    for (user, rows) in [("ann", "1"), ("bob", "2")] {
+        assert_eq!(ground.rows(user, "SELECT count(*) FROM notes"), [rows]);
+        assert_eq!(ground.rows(user, "SELECT to_version FROM _tatmig_migrations"), ["1.0.0"]);
+    }
+    ground.put("bob", "DELETE FROM notes WHERE id = 2");
+    ground
+        .run(&["upgrade", "--all-users", "--rehearse"])
+        .status(0)
+        .stdout_contains("2 users: 2 rehearsed up to 1.2.0 and rolled back");
+    assert_eq!(ground.rows("ann", "SELECT * FROM notes"), ["1|tea"]);
+    ground
+        .run(&["upgrade", "--all-users", "--all-or-nothing"])
+        .status(0)
+        .stdout("system: 1.0.0 → 1.2.0\n2 users: 2 upgraded to 1.2.0\n");
+    let stats = ground.run(&["status", "--stats", "--json"]).status(0).json();
+    assert_eq!(stats["stats"]["users"]["tables"]["notes"], 2, "{stats}");
+    assert_eq!(stats["stats"]["system"]["tables"]["users"], 2, "{stats}");
+
+    ground.put("ann", "INSERT INTO notes (body, pinned) VALUES ('cup', 1)");
+    ground
+        .run(&["downgrade", "--to", "1.0.0", "--all-users", "--dry-run"])
+        .status(0)
+        .stdout_contains("DROP INDEX one_body;");
+    ground
+        .run(&["downgrade", "--to", "1.0.0", "--all-users"])
+        .status(0)
+        .stdout_contains("2 users: 2 downgraded to 1.0.0");
+    assert_eq!(ground.rows("ann", "SELECT * FROM notes"), ["1|tea", "2|cup"]);
+    ground.run(&["verify"]).status(0);
+    ground.run(&["restore", "latest"]).status(0);
+    assert_eq!(ground.rows("ann", "SELECT * FROM notes"), ["1|tea|0", "2|cup|1"]);
+    ground.run(&["status", "--exit-code"]).status(0);
+    ground
+        .run(&["reset", "--user", "ann", "--yes"])
+        .status(0)
+        .stdout_contains("made anew at 1.2.0");
+    assert_eq!(ground.rows("ann", "SELECT * FROM notes"), [""; 0]);
+    assert_eq!(ground.rows("bob", "SELECT * FROM notes"), ["1|tea|0"]);
+    ground.run(&["restore", "latest", "--user", "ann", "--no-backup"]).status(0);
+    assert_eq!(ground.rows("ann", "SELECT * FROM notes"), ["1|tea|0", "2|cup|1"]);
+    ground.run(&["backup", "prune", "--keep", "1"]).status(0);
+    ground.run(&["verify"]).status(0);
+}
+
 pub(crate) fn the_same_story_over_files() {
     story(&mut OverFiles(Some(Fleet::new())));
 }
 
 pub(crate) fn the_same_story_over_namespaces() {
+    story(&mut OverNamespaces(Some(nobody_yet())));
+}
+
+pub(crate) fn the_same_way_back_over_files() {
+    way_back(&mut OverFiles(Some(Fleet::new())));
+}
+
+pub(crate) fn the_same_way_back_over_namespaces() {
+    way_back(&mut OverNamespaces(Some(nobody_yet())));
+}
+
+/// A server without namespaces.
+fn nobody_yet() -> Town {
     let sqld = Sqld::start();
     let fleet = Fleet::new().env("TATMIG_SERVER", sqld.url()).env("TATMIG_ADMIN", sqld.admin_url());
-    story(&mut OverNamespaces(Some(Town { fleet, sqld })));
+    Town { fleet, sqld }
 }
 
 pub(crate) fn the_json_is_that_of_files() {
@@ -160,6 +232,26 @@ pub(crate) fn a_namespace_without_a_record_is_adopted() {
     town.run(["upgrade", "--all-users", "-v"]).status(0).stdout_contains("adopted at 1.0.0");
     assert_eq!(town.record("old"), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
     assert_eq!(town.rows("old", "SELECT * FROM notes"), ["1|tea|0"]);
+}
+
+pub(crate) fn a_journal_mode_is_refused_where_the_server_has_its_own() {
+    let town = Town::of(&[]);
+    town.run(["init", "--user", "ann", "--journal-mode", "wal"])
+        .status(2)
+        .stderr_contains("`--journal-mode` is for files");
+    assert!(town.sqld.try_run("ann_longterm", &["SELECT 1"]).is_err(), "it was made");
+}
+
+pub(crate) fn keys_that_the_application_never_holds_are_told() {
+    let broken = "INSERT INTO tags (note) VALUES (99);";
+    let town = Town::of(&["ann"]).document(2, &[("user:1.0.0→1.1.0", broken)]);
+    town.run(["upgrade", "--all-users"]).status(1);
+    assert_eq!(town.rows("ann", "SELECT * FROM tags"), [""; 0]);
+    let town = Town { fleet: town.fleet.file("tatmig.toml", "foreign_keys = false\n"), ..town };
+    town.run(["upgrade", "--all-users"])
+        .status(0)
+        .stdout_contains("1 row refers to parents that are missing");
+    assert_eq!(town.rows("ann", "SELECT note FROM tags"), ["99"]);
 }
 
 pub(crate) fn init_without_an_admin_address_says_so() {

@@ -59,6 +59,10 @@ fn main() -> ExitCode {
         commands:
             the_same_story_over_files,
             the_same_story_over_namespaces,
+            the_same_way_back_over_files,
+            the_same_way_back_over_namespaces,
+            a_journal_mode_is_refused_where_the_server_has_its_own,
+            keys_that_the_application_never_holds_are_told,
             the_json_is_that_of_files,
             a_namespace_without_a_record_is_adopted,
             init_without_an_admin_address_says_so,
