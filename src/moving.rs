@@ -4,6 +4,7 @@
 use crate::database::DatabaseError;
 use crate::database::file::{Patience, SqliteFile};
 use crate::database::namespace::{Carried, Namespace};
+use crate::database::practice::JournalMode;
 use crate::executor::Failure;
 use crate::member::{Home, Member};
 
@@ -33,13 +34,18 @@ impl From<Result<Carried, Failure>> for Moved {
 
 impl Member {
     /// Carries its database to another place, which holds nothing or the same. The one is a file
-    /// and the other a namespace, which is made where an admin address is known.
+    /// and the other a namespace, which is made where an admin address is known; a file that is
+    /// made is in the journal mode.
     #[must_use]
-    pub fn move_to(&self, to: &Self, patience: &Patience) -> Moved {
-        self.try_move(to, patience).into()
+    pub fn move_to(&self, to: &Self, how: (JournalMode, &Patience)) -> Moved {
+        self.try_move(to, how).into()
     }
 
-    fn try_move(&self, to: &Self, patience: &Patience) -> Result<Carried, Failure> {
+    fn try_move(
+        &self,
+        to: &Self,
+        (made_in, patience): (JournalMode, &Patience),
+    ) -> Result<Carried, Failure> {
         for member in [self, to] {
             if let Some(reason) = &member.refused {
                 return Err(Failure::NotOpened(reason.clone()));
@@ -56,7 +62,7 @@ impl Member {
                 Ok(SqliteFile::read(path, patience, |file| namespace.fill_from(file.connection()))?)
             }
             (Home::Namespace(host, name), Home::File(path)) => {
-                Ok(Namespace::new(host, name, patience).copy_to(path)?)
+                Ok(Namespace::new(host, name, patience).copy_to(path, made_in)?)
             }
             _ => Err(Failure::NotOpened("both places are of one kind".to_owned())),
         }

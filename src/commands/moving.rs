@@ -42,7 +42,8 @@ fn carry(tools: Tools<'_>, users: &Users, (from, to): (&Layout, &Layout)) -> any
     let fleet = Fleet::discover(from, |scope: Scope| changelog.has(scope), &users.selection())?;
     let members: Vec<_> = fleet.members().collect();
     let bar = tools.report.progress(members.len());
-    let places = fleet.move_to(to, &tools.options(), &mut || bar.inc(1));
+    let made_in = tools.settings.practice(None).journal_mode;
+    let places = fleet.move_to((to, made_in), &tools.options(), &mut || bar.inc(1));
     bar.finish_and_clear();
     Ok(tools.report.moved((&fleet, &members), &places))
 }

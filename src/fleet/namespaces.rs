@@ -2,6 +2,7 @@
 //! or a file names. A server lists none.
 
 use super::{Fleet, FleetError, Options, Selection, map};
+use crate::database::practice::JournalMode;
 use crate::document::tag::Scope;
 use crate::layout::Layout;
 use crate::member::Member;
@@ -9,11 +10,11 @@ use crate::moving::Moved;
 use crate::servers::Servers;
 
 impl Fleet {
-    /// Carries every database to its place in another layout, the system database first; `done`
-    /// is told of each. Returns the places beside what became of each; none where it was not begun.
+    /// Carries every database to its place in another layout, where files are made in that journal
+    /// mode; `done` is told of each. Returns the places beside what became of each; none where it was not begun.
     pub fn move_to(
         &self,
-        to: &Layout,
+        (to, made_in): (&Layout, JournalMode),
         options: &Options,
         done: &mut dyn FnMut(),
     ) -> Vec<(Member, Option<Moved>)> {
@@ -21,7 +22,7 @@ impl Fleet {
         let places: Vec<Member> = members.iter().map(|member| place(to, member)).collect();
         let patience = &options.patience;
         let pairs: Vec<(Member, Member)> = members.into_iter().zip(places).collect();
-        let work = |(from, to): &(Member, Member)| from.move_to(to, patience);
+        let work = |(from, to): &(Member, Member)| from.move_to(to, (made_in, patience));
         let stop = || patience.stopped();
         let moved = map(&pairs, options.jobs, (&work, &stop), done);
         pairs.into_iter().map(|(_, place)| place).zip(moved).collect()

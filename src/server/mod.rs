@@ -120,6 +120,11 @@ pub enum ServerError {
         /// What is strange about it.
         reason: String,
     },
+    /// What is read there is not what is written to.
+    #[error(
+        "what is read there is not what would be written to, as on a replica; `--server` has to name the primary"
+    )]
+    NotThePrimary,
     /// tatmig was told to stop.
     #[error("interrupted")]
     Interrupted,

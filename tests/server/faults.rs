@@ -72,6 +72,28 @@ pub(crate) fn the_schema_arrives_on_a_replica() {
     assert_eq!(replica.version("ann_longterm").as_deref(), Some("1.2.0"));
 }
 
+pub(crate) fn a_replica_is_read_and_not_written_through() {
+    let grpc = free().to_string();
+    let primary = Sqld::with(&["--disable-default-namespace", "--grpc-listen-addr", &grpc]);
+    let town = Town::on(primary, &["ann"]);
+    let replica = Sqld::with(&[
+        "--disable-default-namespace",
+        "--primary-grpc-url",
+        &format!("http://{grpc}"),
+    ]);
+    until("the users are on the replica", || {
+        replica.try_run("system", &["SELECT * FROM users"]).is_ok_and(|rows| rows[0].len() == 1)
+    });
+    let url = replica.url();
+    town.run(["status", "--server", &url]).status(0).stdout_contains("ann     1.0.0     current");
+    let town = town.document(4, &[]);
+    town.run(["upgrade", "--all-users", "--server", &url])
+        .status(1)
+        .stderr_contains("`--server` has to name the primary");
+    assert_eq!(town.version("ann").as_deref(), Some("1.0.0"));
+    assert_eq!(town.sqld.version("system").as_deref(), Some("1.0.0"));
+}
+
 /// What stands between tatmig and a server.
 struct Proxy {
     address: SocketAddr,

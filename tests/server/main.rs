@@ -73,6 +73,7 @@ fn main() -> ExitCode {
             eighty_users_on_twenty_active_namespaces,
             a_server_that_is_killed_is_finished_by_the_second_run,
             the_schema_arrives_on_a_replica,
+            a_replica_is_read_and_not_written_through,
             a_lost_answer_is_settled_by_the_record,
             a_proxy_that_drops_the_namespace_is_noticed,
             a_server_that_never_answers_is_given_up,
@@ -81,6 +82,7 @@ fn main() -> ExitCode {
             an_interrupt_ends_a_long_statement;
         moving:
             a_hundred_users_go_there_and_back,
+            files_that_come_back_are_in_the_journal_mode_of_the_application,
             every_value_and_every_kind_of_table_arrives,
             a_namespace_that_holds_something_else_is_left_alone,
             a_push_that_was_killed_is_finished_by_the_second,

@@ -150,6 +150,18 @@ pub(crate) fn every_value_and_every_kind_of_table_arrives() {
     assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"]);
 }
 
+pub(crate) fn files_that_come_back_are_in_the_journal_mode_of_the_application() {
+    let town = Town::of(&["ann"]);
+    let town = Town { fleet: town.fleet.file("tatmig.toml", "journal_mode = \"wal\"\n"), ..town };
+    town.run(["pull", "--all-users"]).status(0);
+    for file in ["system.db", "ann_longterm.db"] {
+        let database = rusqlite::Connection::open(town.fleet.path(file)).unwrap();
+        let mode = database.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        assert_eq!(mode.unwrap(), "wal", "{file}");
+    }
+    over_files(&town.fleet, &["verify"]);
+}
+
 pub(crate) fn a_namespace_that_holds_something_else_is_left_alone() {
     let town =
         Town::of(&["ann", "bob"]).put("ann", &["INSERT INTO notes (body) VALUES ('theirs')"]);

@@ -18,7 +18,7 @@ pub(super) fn program(
     check: KeyCheck,
 ) -> (Program, Option<Counts>) {
     let mut program = Program::begin();
-    program.then(guard(expected, seen), Mark::Guard);
+    guard(&mut program, expected, seen);
     let own = |program: &mut Program, sql: String, args: Vec<Value>| {
         program.then(Step::does(sql, args), Mark::Own);
     };
@@ -106,7 +106,7 @@ pub(super) fn program(
 }
 
 /// Fails unless the record ends as it did, and the schema is the one that was looked at.
-pub(super) fn guard(expected: &State, seen: &Seen) -> Step {
+pub(super) fn guard(program: &mut Program, expected: &State, seen: &Seen) {
     const TABLE: &str = history::TABLE;
     let schema = "(SELECT schema_version FROM pragma_schema_version)";
     let (record, mut args) = match expected {
@@ -131,11 +131,11 @@ pub(super) fn guard(expected: &State, seen: &Seen) -> Step {
         ),
     };
     args.insert(0, Value::Integer(seen.schema_version));
-    args.push(Value::text(seen.file.clone()));
-    let file = format!("({FILE}) IS ?{}", args.len());
-    let sql =
-        format!("SELECT CASE WHEN {schema} IS ?1 AND {file} AND {record} THEN 1 ELSE {FAIL} END");
-    Step::does(sql, args)
+    // A replica answers questions itself, and has its primary answer a transaction that writes.
+    let place = format!("SELECT CASE WHEN ({FILE}) IS ?1 THEN 1 ELSE {FAIL} END");
+    program.then(Step::does(place, vec![Value::text(seen.file.clone())]), Mark::Place);
+    let sql = format!("SELECT CASE WHEN {schema} IS ?1 AND {record} THEN 1 ELSE {FAIL} END");
+    program.then(Step::does(sql, args), Mark::Guard);
 }
 
 /// A row of the record. It takes the server's clock, and the statements' time afterwards.

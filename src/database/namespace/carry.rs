@@ -11,6 +11,7 @@ use super::Namespace;
 use super::content::{carry, content, difference};
 use super::ends::{Cells, End, Stream};
 use crate::database::DatabaseError;
+use crate::database::practice::JournalMode;
 use crate::document::sql;
 use crate::server::Kind;
 
@@ -90,10 +91,15 @@ impl Namespace {
     }
 
     /// Writes what one moment's reader sees to a new file; one that is there holds nothing.
-    pub(crate) fn copy_to(&self, file: &Path) -> Result<Carried, DatabaseError> {
+    pub(crate) fn copy_to(
+        &self,
+        file: &Path,
+        made_in: JournalMode,
+    ) -> Result<Carried, DatabaseError> {
         let mut stream = Stream::begin(self, Kind::Reads)?;
         let there = file.symlink_metadata().is_ok();
-        let result = fill_file(&mut stream, file);
+        let mode = (!there).then_some(made_in);
+        let result = fill_file(&mut stream, (file, mode));
         if !there && !matches!(result, Ok(Carried::Done)) {
             // Nothing was committed, and nobody else knew of it.
             let _ = std::fs::remove_file(file);
@@ -103,11 +109,21 @@ impl Namespace {
     }
 }
 
-fn fill_file(stream: &mut Stream<'_>, file: &Path) -> Result<Carried, DatabaseError> {
+fn fill_file(
+    stream: &mut Stream<'_>,
+    (file, made_in): (&Path, Option<JournalMode>),
+) -> Result<Carried, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    if made_in == Some(JournalMode::Wal) {
+        let found: String =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if found != "wal" {
+            return Err(DatabaseError::JournalMode { found });
+        }
+    }
     connection
         .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
     let mut end = &connection;

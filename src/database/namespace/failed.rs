@@ -8,6 +8,7 @@ use super::program::{Mark, Stopped};
 use crate::database::DatabaseError;
 use crate::database::apply::error_span;
 use crate::database::order::{Order, Statement};
+use crate::server::ServerError;
 use crate::server::hrana::{SqlError, Value};
 
 /// The bytes of the document that an error is about.
@@ -56,6 +57,7 @@ pub(super) fn stopped(order: &Order<'_>, why: Stopped, rows: &[Vec<Value>]) -> D
     }
     match mark {
         Mark::Begin if is_busy(&error) => DatabaseError::Busy { holder: None },
+        Mark::Place if is_raised(&error) => ServerError::NotThePrimary.into(),
         Mark::Guard if is_raised(&error) || error.message.contains("no such table") => {
             DatabaseError::Moved
         }

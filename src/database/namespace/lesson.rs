@@ -70,7 +70,7 @@ impl Namespace {
         seen: &Seen,
     ) -> Result<Lesson, DatabaseError> {
         let mut program = Program::begin();
-        program.then(guard(expected, seen), Mark::Guard);
+        guard(&mut program, expected, seen);
         let ask = |program: &mut Program| {
             let first = program.steps.len();
             for question in QUESTIONS {

@@ -9,6 +9,8 @@ pub(super) enum Mark {
     /// Before the transaction.
     Prologue,
     Begin,
+    /// What is written to is what was read.
+    Place,
     /// The database is still what the order was made for.
     Guard,
     /// A statement of the document's: which step, which statement.
