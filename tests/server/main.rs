@@ -6,6 +6,7 @@
 mod atomic;
 mod commands;
 mod faults;
+mod guide;
 mod moving;
 mod names;
 mod sqld;
@@ -80,6 +81,8 @@ fn main() -> ExitCode {
             a_server_that_is_not_there_is_said,
             a_bad_token_is_refused,
             an_interrupt_ends_a_long_statement;
+        guide:
+            the_guide_goes_there_and_back;
         moving:
             a_hundred_users_go_there_and_back,
             files_that_come_back_are_in_the_journal_mode_of_the_application,
