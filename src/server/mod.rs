@@ -219,8 +219,14 @@ impl Server {
             .timeout_global(Some(access.timeout))
             .max_idle_connections(256)
             .max_idle_connections_per_host(256)
-            .user_agent(concat!("tatmig/", env!("CARGO_PKG_VERSION")))
-            .build();
+            .user_agent(concat!("tatmig/", env!("CARGO_PKG_VERSION")));
+        #[cfg(feature = "server-tls")]
+        let config = config.tls_config(
+            ureq::tls::TlsConfig::builder()
+                .root_certs(ureq::tls::RootCerts::PlatformVerifier)
+                .build(),
+        );
+        let config = config.build();
         Self { access, agent: config.new_agent(), evicted: AtomicUsize::new(0) }
     }
 
