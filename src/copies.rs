@@ -2,117 +2,96 @@
 //! namespace a fork on the same server, closed to writers and named for the time.
 
 use std::path::{Path, PathBuf};
-#[cfg(feature = "server")]
-use std::sync::Arc;
 
 use crate::database::DatabaseError;
 use crate::database::copy::{self, Copied, digest};
 use crate::database::file::Patience;
 #[cfg(feature = "server")]
-use crate::database::namespace::{Host, Namespace};
+use crate::database::namespace::Namespace;
 use crate::executor::Failure;
 use crate::layout::{Layout, shown};
 use crate::member::{Home, Member};
 
-/// Where a copy is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A copy, where it is kept.
 pub(crate) enum Copy {
     File(PathBuf),
-    Fork { server: String, name: String },
+    #[cfg(feature = "server")]
+    Fork(Namespace),
+    /// On a server that nobody named.
+    Elsewhere {
+        server: String,
+        name: String,
+    },
 }
 
+/// What a manifest tells of a copy's place: its name, and the server that it is on, if any.
+pub(crate) type Kept<'k> = (&'k Path, Option<&'k str>);
+
 impl Copy {
-    /// Its name, as the manifest has it.
-    pub(crate) fn shown(&self) -> String {
-        match self {
-            Self::File(path) => shown(path.file_name().unwrap_or(path.as_os_str())),
-            Self::Fork { server, name } => format!("{name} @ {server}"),
+    /// That of a member, beside its database.
+    #[cfg_attr(not(feature = "server"), allow(unused_variables))]
+    pub(crate) fn of(member: &Member, (file, server): Kept<'_>, patience: &Patience) -> Self {
+        match (server, &member.home) {
+            (None, _) => Self::File(file.to_owned()),
+            #[cfg(feature = "server")]
+            (Some(server), Home::Namespace(host, _)) if host.server().url() == server => {
+                Self::Fork(Namespace::new(host, &name(file), patience))
+            }
+            (Some(server), _) => Self::Elsewhere { server: server.to_owned(), name: name(file) },
         }
     }
 
-    /// Whether what it holds can be put in the place of a member's database.
+    /// One on any of the servers that are named, where it could be removed.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    pub(crate) fn can_be_put_at(&self, member: &Member) -> bool {
+    pub(crate) fn within(layout: &Layout, (file, server): Kept<'_>, patience: &Patience) -> Self {
+        let Some(server) = server else { return Self::File(file.to_owned()) };
+        #[cfg(feature = "server")]
+        if let Some(host) = layout.host(server).filter(|host| host.server().has_admin()) {
+            return Self::Fork(Namespace::new(host, &name(file), patience));
+        }
+        Self::Elsewhere { server: server.to_owned(), name: name(file) }
+    }
+
+    /// Its name, as it is told.
+    pub(crate) fn shown(&self) -> String {
         match self {
-            Self::File(_) => true,
+            Self::File(path) => shown(path.file_name().unwrap_or(path.as_os_str())),
             #[cfg(feature = "server")]
-            Self::Fork { server, .. } => host_of(member, server).is_ok(),
-            #[cfg(not(feature = "server"))]
-            Self::Fork { .. } => false,
+            Self::Fork(fork) => fork.shown(),
+            Self::Elsewhere { server, name } => format!("{name} @ {server}"),
         }
     }
 
     /// Its size and its checksum as it is now.
-    #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    pub(crate) fn digest(
-        &self,
-        (member, patience): (&Member, &Patience),
-    ) -> Result<(u64, String), Failure> {
+    pub(crate) fn digest(&self, patience: &Patience) -> Result<(u64, String), Failure> {
         match self {
             Self::File(path) => Ok(digest(path, patience)?),
             #[cfg(feature = "server")]
-            Self::Fork { server, name } => {
-                let fork = Namespace::new(host_of(member, server)?, name, patience);
+            Self::Fork(fork) => {
                 let Copied { size, sha256, .. } = fork.summed()?;
                 Ok((size, sha256))
             }
-            #[cfg(not(feature = "server"))]
-            Self::Fork { server, .. } => Err(elsewhere(server)),
-        }
-    }
-
-    /// Whether it can be removed by whoever has these settings.
-    #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    pub(crate) fn is_in_reach(&self, layout: &Layout) -> bool {
-        match self {
-            Self::File(_) => true,
-            #[cfg(feature = "server")]
-            Self::Fork { server, .. } => {
-                layout.host(server).is_some_and(|host| host.server().has_admin())
-            }
-            #[cfg(not(feature = "server"))]
-            Self::Fork { .. } => false,
-        }
-    }
-
-    /// Takes it back where it was made for nothing.
-    #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    pub(crate) fn withdraw(&self, (member, patience): (&Member, &Patience)) -> Result<(), Failure> {
-        match self {
-            #[cfg(feature = "server")]
-            Self::Fork { server, name } => {
-                let fork = Namespace::new(host_of(member, server)?, name, patience);
-                Ok(fork.remove().map_err(DatabaseError::from)?)
-            }
-            _ => Ok(()),
+            Self::Elsewhere { .. } => Err(self.out_of_reach()),
         }
     }
 
     /// Removes it, where it is not a file in the backup's own directory, which goes as a whole.
-    #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    pub(crate) fn remove(&self, layout: &Layout, patience: &Patience) -> Result<(), DatabaseError> {
+    pub(crate) fn remove(&self) -> Result<(), DatabaseError> {
         match self {
             #[cfg(feature = "server")]
-            Self::Fork { server, name } => match layout.host(server) {
-                Some(host) => Ok(Namespace::new(host, name, patience).remove()?),
-                None => Ok(()),
-            },
+            Self::Fork(fork) => Ok(fork.remove()?),
             _ => Ok(()),
         }
     }
-}
 
-/// The server of a fork, which is that of the database that it is a copy of.
-#[cfg(feature = "server")]
-fn host_of<'m>(member: &'m Member, server: &str) -> Result<&'m Arc<Host>, Failure> {
-    match &member.home {
-        Home::Namespace(host, _) if host.server().url() == server => Ok(host),
-        _ => Err(elsewhere(server)),
+    fn out_of_reach(&self) -> Failure {
+        Failure::NotOpened(format!("its copy is {}", self.shown()))
     }
 }
 
-fn elsewhere(server: &str) -> Failure {
-    Failure::NotOpened(format!("its copy is on {server}"))
+/// A fork's name stands where a file's would.
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Member {
@@ -126,22 +105,20 @@ impl Member {
     }
 
     /// Makes a consistent copy of it, whatever other programs write meanwhile: in the file, or in
-    /// a fork that is named for the time.
+    /// a fork that is named for the time, whose name and server are returned.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
     pub(crate) fn copy_to(
         &self,
         (file, time): (&Path, &str),
         patience: &Patience,
-    ) -> Result<(Copied, Copy), Failure> {
+    ) -> Result<(Copied, Option<(String, String)>), Failure> {
         self.openable()?;
         match &self.home {
-            Home::File(path) => {
-                Ok((copy::copy(path, file, patience)?, Copy::File(file.to_owned())))
-            }
+            Home::File(path) => Ok((copy::copy(path, file, patience)?, None)),
             #[cfg(feature = "server")]
             Home::Namespace(host, name) => {
                 let (name, copied) = Namespace::new(host, name, patience).fork(time)?;
-                Ok((copied, Copy::Fork { server: host.server().url().to_owned(), name }))
+                Ok((copied, Some((name, host.server().url().to_owned()))))
             }
         }
     }
@@ -158,12 +135,11 @@ impl Member {
                 Ok(target.restore(|| target.replace_by_file(file))?)
             }
             #[cfg(feature = "server")]
-            (Home::Namespace(host, name), Copy::Fork { server, name: fork }) => {
-                let source = Namespace::new(host_of(self, server)?, fork, patience);
+            (Home::Namespace(host, name), Copy::Fork(fork)) => {
                 let target = Namespace::new(host, name, patience);
-                Ok(target.restore(|| target.replace_by_fork(&source))?)
+                Ok(target.restore(|| target.replace_by_fork(fork))?)
             }
-            (Home::File(_), Copy::Fork { server, .. }) => Err(elsewhere(server)),
+            (_, copy) => Err(copy.out_of_reach()),
         }
     }
 }

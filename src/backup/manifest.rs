@@ -2,11 +2,9 @@
 //! checksum that each must have.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::copies::Copy;
 use crate::document::tag::Scope;
 
 /// The name of the file.
@@ -53,19 +51,6 @@ pub struct Saved {
     /// SHA-256 of the file, in hexadecimal; of a fork that of its schema, its record's end and the
     /// numbers of its rows.
     pub sha256: String,
-}
-
-impl Saved {
-    /// Where the copy is, in a backup's directory.
-    pub(super) fn place(&self, dir: &Path) -> Copy {
-        match &self.server {
-            None => Copy::File(dir.join(&self.file)),
-            Some(server) => Copy::Fork {
-                server: server.clone(),
-                name: self.file.to_string_lossy().into_owned(),
-            },
-        }
-    }
 }
 
 /// Names of files as JSON holds them: as text, or in hexadecimal where they are not UTF-8.

@@ -238,11 +238,11 @@ impl Store {
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let partial = Partial::new(&self.dir, &time)?;
         let work = |(member, file): &(&Member, OsString)| {
-            let place = (partial.path.join(file), time.as_str());
-            let (copied, copy) = member.copy_to((&place.0, place.1), &options.patience)?;
-            let (file, server) = match copy {
-                Copy::File(_) => (file.clone(), None),
-                Copy::Fork { server, name } => (name.into(), Some(server)),
+            let place = partial.path.join(file);
+            let (copied, fork) = member.copy_to((&place, &time), &options.patience)?;
+            let (file, server) = match fork {
+                None => (file.clone(), None),
+                Some((name, server)) => (name.into(), Some(server)),
             };
             Ok(Saved {
                 scope: member.scope,
@@ -270,7 +270,8 @@ impl Store {
                 let Some(Ok(saved)) = verdict else { continue };
                 // An interrupt ends every request; what is to be cleared up is not interrupted.
                 let patience = Patience { stop: Arc::default(), ..options.patience.clone() };
-                let _ = saved.place(&partial.path).withdraw((member, &patience));
+                let file = partial.path.join(&saved.file);
+                let _ = Copy::of(member, (&file, saved.server.as_deref()), &patience).remove();
             }
             return Ok(Made { backup: None, verdicts: members.iter().map(|_| None).collect() });
         }
@@ -409,14 +410,28 @@ impl Store {
             }
             pruned.kept.push(backup);
         }
+        let mut forks: Vec<(&Backup, Copy)> = Vec::new();
         for backup in &pruned.removed {
-            if let Some(copy) = backup.copies().find(|copy| !copy.is_in_reach(layout)) {
-                let (id, place) = (backup.id.clone(), copy.shown());
-                return Err(BackupError::OutOfReach { id, place });
+            for saved in backup.manifest.databases.iter().filter(|saved| saved.server.is_some()) {
+                let file = backup.dir.join(&saved.file);
+                let copy = Copy::within(layout, (&file, saved.server.as_deref()), patience);
+                if let Copy::Elsewhere { .. } = copy {
+                    let (id, place) = (backup.id.clone(), copy.shown());
+                    return Err(BackupError::OutOfReach { id, place });
+                }
+                forks.push((backup, copy));
             }
         }
+        // As long as a fork is left, its list is.
+        for (backup, copy) in forks {
+            copy.remove().map_err(|source| BackupError::NotRemoved {
+                id: backup.id.clone(),
+                place: copy.shown(),
+                source,
+            })?;
+        }
         for backup in &pruned.removed {
-            self.remove(backup, (layout, patience))?;
+            self.remove(backup)?;
         }
         for list in [&mut pruned.removed, &mut pruned.kept] {
             list.reverse();
@@ -425,20 +440,8 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Under its own name a backup is whole until it is none; but as long as a fork of it is left,
-    /// its list is.
-    fn remove(
-        &self,
-        backup: &Backup,
-        (layout, patience): (&Layout, &Patience),
-    ) -> Result<(), BackupError> {
-        for copy in backup.copies() {
-            copy.remove(layout, patience).map_err(|source| BackupError::NotRemoved {
-                id: backup.id.clone(),
-                place: copy.shown(),
-                source,
-            })?;
-        }
+    /// Under its own name a backup is whole until it is none.
+    fn remove(&self, backup: &Backup) -> Result<(), BackupError> {
         let aside = self.dir.join(format!("{PARTIAL}{}-{}", backup.id, std::process::id()));
         fs::rename(&backup.dir, &aside)
             .and_then(|()| fs::remove_dir_all(&aside))
@@ -505,15 +508,15 @@ impl Backup {
     /// Where a copy of it is: the path of a file, or a namespace and its server.
     #[must_use]
     pub fn place_of(&self, copy: &Saved) -> String {
-        match copy.place(&self.dir) {
-            Copy::File(path) => shown(path.as_os_str()),
-            fork @ Copy::Fork { .. } => fork.shown(),
+        match &copy.server {
+            None => shown(self.dir.join(&copy.file).as_os_str()),
+            Some(server) => format!("{} @ {server}", shown(&copy.file)),
         }
     }
 
-    /// Where its copies are.
-    fn copies(&self) -> impl Iterator<Item = Copy> {
-        self.manifest.databases.iter().map(|copy| copy.place(&self.dir))
+    /// The copy of a member, where it is kept.
+    fn at(&self, (member, saved): (&Member, &Saved), patience: &Patience) -> Copy {
+        Copy::of(member, (&self.dir.join(&saved.file), saved.server.as_deref()), patience)
     }
 
     /// Checks that the copies of members are what the manifest says: files byte for byte, forks by
@@ -524,8 +527,8 @@ impl Backup {
     /// Every copy that is not.
     pub fn check(&self, members: &[Member], options: &Options) -> Result<(), BackupError> {
         let work = |(member, copy): &(&Member, &Saved)| {
-            let place = copy.place(&self.dir);
-            let found = match place.digest((member, &options.patience)) {
+            let place = self.at((member, copy), &options.patience);
+            let found = match place.digest(&options.patience) {
                 Ok((size, sum)) if size == copy.size && sum == copy.sha256 => return None,
                 Ok((size, _)) if size != copy.size => {
                     format!("is {size} bytes long instead of {}", copy.size)
@@ -540,8 +543,8 @@ impl Backup {
         let copies: Vec<(&Member, &Saved)> =
             members.iter().filter_map(|member| Some((member, self.copy_of(member)?))).collect();
         for (member, copy) in &copies {
-            let place = copy.place(&self.dir);
-            if !place.can_be_put_at(member) {
+            let place = self.at((member, copy), &options.patience);
+            if let Copy::Elsewhere { .. } = place {
                 let (place, home) = (place.shown(), member.home.shown());
                 return Err(BackupError::Elsewhere { id: self.id.clone(), place, home });
             }
@@ -594,7 +597,7 @@ impl Backup {
             let none =
                 || Failure::NotOpened(format!("the backup `{}` holds no copy of it", self.id));
             let copy = self.copy_of(member).ok_or_else(none)?;
-            member.restore_from(&copy.place(&self.dir), &options.patience)?;
+            member.restore_from(&self.at((member, copy), &options.patience), &options.patience)?;
             Ok(copy.clone())
         };
         let stop = || options.patience.stopped();

@@ -122,6 +122,11 @@ impl Namespace {
         }
     }
 
+    /// Its name and its server.
+    pub(crate) fn shown(&self) -> String {
+        format!("{} @ {}", self.name, self.host.server.url())
+    }
+
     /// Sends statements that read, in a transaction of their own so that they see one moment; the
     /// answers stand at their places from 1. Each may fail alone.
     fn ask(&self, questions: Vec<Step>) -> Result<Results, DatabaseError> {
