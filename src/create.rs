@@ -32,20 +32,14 @@ impl Ready<'_, '_> {
         match member.openable().and_then(|()| member.home.create(patience)) {
             Ok(Making::There) => return Created::There,
             Ok(Making::Made) => {}
-            Err(failure) => return Created::Tried(Verdict::Failed { at: None, failure }),
+            Err(failure) => return Created::Tried(Verdict::from_failure(None, failure)),
         }
         let verdict = match member.home.keep(self.practice().journal_mode, patience) {
             Ok(()) => self.upgrade_member(member, patience),
             Err(error) => Verdict::from_failure(None, error.into()),
         };
         // Where somebody else uses it already, they would write into a file without a name.
-        let is_used = |verdict: &Verdict| {
-            matches!(
-                verdict,
-                Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
-            )
-        };
-        if !matches!(verdict, Verdict::Upgraded(_)) && !is_used(&verdict) {
+        if !matches!(verdict, Verdict::Upgraded(_)) && !verdict.is_busy() {
             member.home.remove_new(patience);
         }
         Created::Tried(verdict)

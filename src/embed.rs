@@ -102,7 +102,7 @@ impl Changelog<'_> {
         let verdict = ready.upgrade(scope, &mut lent);
         lent.give_back().map_err(|error| failed(error.into()))?;
         match verdict {
-            Verdict::Failed { failure, .. } => Err(failed(failure)),
+            Verdict::Failed { failure, .. } => Err(failed(*failure)),
             verdict => Ok(verdict),
         }
     }

@@ -63,15 +63,22 @@ impl Failure {
     }
 }
 
-/// What a database went through.
+/// The way that all databases go that start from the same place.
 #[derive(Clone, Debug)]
-pub struct Passage {
-    /// Where it stood.
+pub struct Route {
+    /// Where they stood.
     pub from: Point,
-    /// Where that leads.
+    /// Where it leads.
     pub to: Point,
     /// The migrations that ran, in order.
     pub steps: Vec<(Point, Point)>,
+}
+
+/// What a database went through.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// The way that it went.
+    pub route: Arc<Route>,
     /// What was noticed on the way.
     pub notes: Vec<String>,
     /// From lock to commit.
@@ -126,7 +133,7 @@ pub enum Verdict {
         /// Where it stands, as far as that is known.
         at: Option<Point>,
         /// Why.
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// It was not begun: the run ended before.
     Skipped,
@@ -137,7 +144,7 @@ impl Verdict {
     pub(crate) fn from_failure(at: Option<Point>, failure: Failure) -> Self {
         match failure {
             Failure::Database(DatabaseError::Interrupted) => Self::Skipped,
-            failure => Self::Failed { at, failure },
+            failure => Self::Failed { at, failure: Box::new(failure) },
         }
     }
 
@@ -146,6 +153,13 @@ impl Verdict {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed { .. })
+    }
+
+    /// Whether that was because another program uses the database.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let Self::Failed { failure, .. } = self else { return false };
+        matches!(**failure, Failure::Database(DatabaseError::Busy { .. }))
     }
 }
 
@@ -192,9 +206,9 @@ pub struct Status {
     /// The position of the version where it stands, if it stands at one.
     pub position: Option<usize>,
     /// What its schema tells, where it has no record.
-    pub finding: Option<Finding>,
+    pub finding: Option<Box<Finding>>,
     /// Why it is in that condition, where that is a failure.
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
 }
 
 /// What was seen of a database while it was brought to a target.
@@ -206,6 +220,13 @@ struct Seen {
     current: Option<Record>,
 }
 
+/// What databases that start from the same place are asked to do, and where it leads them.
+#[derive(Debug)]
+struct Errand<'c> {
+    order: Order<'c>,
+    route: Arc<Route>,
+}
+
 /// A document that is ready to be run: read, ordered and replayed, up to a target.
 #[derive(Debug)]
 pub struct Ready<'c, 'a> {
@@ -215,7 +236,7 @@ pub struct Ready<'c, 'a> {
     ending: Ending,
     practice: Practice,
     /// Orders are made once a run for each place that databases start from.
-    orders: Mutex<HashMap<(Scope, Standing), Arc<Order<'c>>>>,
+    orders: Mutex<HashMap<(Scope, Standing), Arc<Errand<'c>>>>,
 }
 
 impl<'c, 'a> Ready<'c, 'a> {
@@ -260,7 +281,7 @@ impl<'c, 'a> Ready<'c, 'a> {
     }
 
     /// What a database of a scope is asked to do from where it stands; none if nothing.
-    fn order(&self, scope: Scope, standing: Standing) -> Result<Option<Arc<Order<'c>>>, Refusal> {
+    fn errand(&self, scope: Scope, standing: Standing) -> Result<Option<Arc<Errand<'c>>>, Refusal> {
         let ids = plan::route(self.changelog, scope, (standing, self.goal))?;
         // A match is written down on the way up even where nothing is pending behind it.
         let matched = matches!(
@@ -273,8 +294,16 @@ impl<'c, 'a> Ready<'c, 'a> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let order = orders
             .entry((scope, standing))
-            .or_insert_with(|| Arc::new(self.make_order(scope, standing, &ids)));
+            .or_insert_with(|| Arc::new(self.make_errand(scope, standing, &ids)));
         Ok(Some(order.clone()))
+    }
+
+    fn make_errand(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Errand<'c> {
+        let from = self.point(standing);
+        let steps: Vec<_> = ids.iter().filter_map(|id| self.changelog.ends(*id)).collect();
+        let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
+        let route = Arc::new(Route { from, to, steps });
+        Errand { order: self.make_order(scope, standing, ids), route }
     }
 
     fn make_order(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Order<'c> {
@@ -478,7 +507,9 @@ impl<'c, 'a> Ready<'c, 'a> {
     ) -> (Verdict, Option<Standpoint>) {
         let mut database = match member.open(patience) {
             Ok(database) => database,
-            Err(failure) => return (Verdict::Failed { at: None, failure }, None),
+            Err(failure) => {
+                return (Verdict::Failed { at: None, failure: Box::new(failure) }, None);
+            }
         };
         let mut seen = Seen::default();
         let verdict = match self.try_upgrade(member.scope, &mut *database, &mut seen) {
@@ -529,7 +560,7 @@ impl<'c, 'a> Ready<'c, 'a> {
             let standing = standing(document, scope, (&state, &*database))?;
             let from = self.point(standing);
             seen.at = Some(from.clone());
-            let Some(order) = self.order(scope, standing)? else {
+            let Some(errand) = self.errand(scope, standing)? else {
                 if let State::Recorded(record) = state {
                     seen.current = Some(record);
                 }
@@ -539,22 +570,13 @@ impl<'c, 'a> Ready<'c, 'a> {
                     Goal::Up(_) | Goal::Down(_) => Verdict::Current { at: from },
                 });
             };
-            match database.apply(&order, &state) {
+            match database.apply(&errand.order, &state) {
                 Ok(done) => {
-                    let point = |text: &str| Point::parse(text).unwrap_or(Point::Baseline);
-                    let entries = order
-                        .steps
-                        .iter()
-                        .filter_map(|step| step.entry.as_ref())
-                        .filter(|entry| entry.event != Event::Adopt);
-                    let steps: Vec<_> =
-                        entries.map(|entry| (point(&entry.from), point(&entry.to))).collect();
-                    let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
                     let (mut notes, duration) = (done.notes, done.duration);
                     if matches!(standing, Standing::Matched(_)) {
                         notes.insert(0, format!("adopted at {from}, whose schema it had"));
                     }
-                    let passage = Passage { from, to, steps, notes, duration };
+                    let passage = Passage { route: errand.route.clone(), notes, duration };
                     return Ok(match (self.ending, self.goal) {
                         (Ending::Commit, Goal::Up(_)) => Verdict::Upgraded(passage),
                         (Ending::Commit, Goal::Down(_)) => Verdict::Downgraded(passage),
@@ -633,7 +655,7 @@ fn status_towards(
 ) -> Result<Status, DatabaseError> {
     let route = |standing| match plan::route(changelog, scope, (standing, goal)) {
         Ok(steps) => (steps, None),
-        Err(refusal) => (Vec::new(), Some(Failure::from(refusal))),
+        Err(refusal) => (Vec::new(), Some(Box::new(Failure::from(refusal)))),
     };
     let state = database.state()?;
     let version = match &state {
@@ -646,11 +668,11 @@ fn status_towards(
         let position = settled.as_ref().ok().copied();
         let (steps, failure) = match settled {
             Ok(position) => route(Standing::Matched(position)),
-            Err(refusal) => (Vec::new(), Some(refusal.into())),
+            Err(refusal) => (Vec::new(), Some(Box::new(refusal.into()))),
         };
         let condition = Condition::Unversioned;
         let pending = ends(changelog, &steps);
-        let finding = Some(finding);
+        let finding = Some(Box::new(finding));
         return Ok(Status { condition, version, pending, steps, position, finding, failure });
     }
     let standing = match standing((changelog, replay), scope, (&state, database)) {
@@ -689,7 +711,7 @@ impl Status {
             Failure::Refused(_) => Condition::Ahead,
             Failure::Database(_) | Failure::NotOpened(_) => Condition::Error,
         };
-        let (pending, steps, failure) = (Vec::new(), Vec::new(), Some(failure));
+        let (pending, steps, failure) = (Vec::new(), Vec::new(), Some(Box::new(failure)));
         Self { condition, version, pending, steps, position: None, finding: None, failure }
     }
 }

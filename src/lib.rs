@@ -74,7 +74,7 @@ pub use document::source::{Piece, Place, Source};
 pub use document::tag::{Point, Scope};
 pub use embed::UpgradeError;
 pub use evidence::Finding;
-pub use executor::{Condition, Direction, Failure, Passage, Ready, Status, Verdict};
+pub use executor::{Condition, Direction, Failure, Passage, Ready, Route, Status, Verdict};
 pub use layout::{Layout, Links, Pattern, PatternError, shown};
 pub use lint::{Engine, Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use member::{Home, Member};

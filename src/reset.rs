@@ -15,8 +15,8 @@ impl Ready<'_, '_> {
             let verdict = self.upgrade(member.scope, &mut lent);
             lent.give_back()?;
             match verdict {
-                Verdict::Failed { failure, .. } => Err(failure),
-                Verdict::Upgraded(passage) => Ok(Verdict::Renewed { at: passage.to }),
+                Verdict::Failed { failure, .. } => Err(*failure),
+                Verdict::Upgraded(passage) => Ok(Verdict::Renewed { at: passage.route.to.clone() }),
                 verdict => Ok(verdict),
             }
         });

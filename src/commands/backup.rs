@@ -70,7 +70,7 @@ pub(super) fn prune(tools: Tools<'_>, keep: usize) -> anyhow::Result<u8> {
 /// Whether a database is about to be changed, or may be.
 pub(super) fn is_concerned(status: Option<&Status>) -> bool {
     status.is_none_or(|status| {
-        !status.steps.is_empty() || matches!(status.failure, Some(Failure::Database(_)))
+        !status.steps.is_empty() || matches!(status.failure.as_deref(), Some(Failure::Database(_)))
     })
 }
 

@@ -123,7 +123,7 @@ fn steps_down(
 fn refuse_gaps(statuses: &[Option<Status>], ready: &Ready<'_, '_>) -> anyhow::Result<()> {
     let mut tags: Vec<&str> = Vec::new();
     for status in statuses.iter().flatten() {
-        if let Some(Failure::Refused(Refusal::NoReverse { missing })) = &status.failure {
+        if let Some(Failure::Refused(Refusal::NoReverse { missing })) = status.failure.as_deref() {
             for tag in missing {
                 if !tags.contains(&tag.as_str()) {
                     tags.push(tag);
@@ -149,7 +149,7 @@ fn stays_above(status: &Status, target: Option<usize>) -> bool {
     match (status.position, &status.failure) {
         (Some(position), _) => target.is_none_or(|target| position > target),
         // Another program's database has no version to be below.
-        (None, Some(_)) => !matches!(status.finding, Some(Finding::Foreign)),
+        (None, Some(_)) => !matches!(status.finding.as_deref(), Some(Finding::Foreign)),
         (None, None) => false,
     }
 }

@@ -97,10 +97,8 @@ pub(super) fn kept(
     let Some(system) = &fleet.system else { return kept };
     let mut seen = BTreeSet::new();
     for (member, verdict) in outcome.by_member(fleet) {
-        let Verdict::Failed { failure: Failure::Refused(Refusal::Edited { edits }), .. } = verdict
-        else {
-            continue;
-        };
+        let Verdict::Failed { failure, .. } = verdict else { continue };
+        let Failure::Refused(Refusal::Edited { edits }) = &**failure else { continue };
         for edit in edits {
             if seen.insert(edit.recorded.clone())
                 && let Some(changes) =

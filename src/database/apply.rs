@@ -2,7 +2,6 @@
 //! error rolls all of it back.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -65,6 +64,9 @@ fn commit(
     if is_recorded { Ok(()) } else { Err(error.into()) }
 }
 
+/// Whether columns were there, each by its table and its name.
+type ColumnsBefore<'o> = BTreeMap<(&'o str, &'o str), bool>;
+
 struct Run<'r> {
     connection: &'r Connection,
     guard: &'r Guard,
@@ -79,10 +81,15 @@ impl Run<'_> {
         if !history::is_unmoved(connection, expected)? {
             return Err(DatabaseError::Moved);
         }
-        let recorded = matches!(expected, State::Recorded(_));
-        if !recorded && order.steps.iter().any(|step| step.entry.is_some()) {
-            history::create(connection)?;
-        }
+        let mut last = match expected {
+            State::Recorded(record) => record.id,
+            State::New | State::Unversioned => {
+                if order.steps.iter().any(|step| step.entry.is_some()) {
+                    history::create(connection)?;
+                }
+                0
+            }
+        };
         let columns = self.columns_before()?;
         let before = Census::take(connection, &order.touched)?;
         let mut notes = Vec::new();
@@ -103,7 +110,7 @@ impl Run<'_> {
             let note = (!satisfied.is_empty()).then(|| satisfied.join("; "));
             if let Some(entry) = &step.entry {
                 let how = (started.elapsed(), note.as_deref());
-                history::append(connection, order.scope, entry, how)?;
+                last = history::append(connection, (order.scope, last), entry, how)?;
             }
             history::keep(connection, &step.applied)?;
             notes.extend(note);
@@ -120,26 +127,30 @@ impl Run<'_> {
         Ok(notes)
     }
 
-    /// The tables that steps add columns to or drop them from, as they were before the run.
-    fn columns_before(&self) -> Result<BTreeMap<String, Table>, DatabaseError> {
-        let mut tables = BTreeMap::new();
+    /// The columns that steps add or drop, each with its table, and whether it was there before
+    /// the run; without those of tables that were not there.
+    fn columns_before(&self) -> Result<ColumnsBefore<'_>, DatabaseError> {
+        let (connection, main) = (self.connection, Some("main"));
+        let mut columns = ColumnsBefore::new();
         let statements = self.order.steps.iter().flat_map(|step| &step.script.statements);
         for change in statements.filter_map(|statement| statement.column.as_ref()) {
-            let name = change.table().to_ascii_lowercase();
-            if let Entry::Vacant(entry) = tables.entry(name) {
-                let mut table = Table::read(self.connection, entry.key())?;
-                if table.columns.is_empty() {
-                    // It may stand under the name that a step of this run takes from it.
-                    let back = self.order.renames.iter().rev();
-                    let first = back.fold(entry.key().clone(), |name, (from, to)| {
-                        if *to == name { from.clone() } else { name }
-                    });
-                    table = Table::read(self.connection, &first)?;
-                }
-                entry.insert(table);
+            let (table, column) = (change.table(), change.column());
+            if connection.table_exists(main, table)? {
+                let there = connection.column_exists(main, table, column)?;
+                columns.insert((table, column), there);
+                continue;
+            }
+            // It may stand under the name that a step of this run takes from it.
+            let back = self.order.renames.iter().rev();
+            let first = back.fold(table.to_ascii_lowercase(), |name, (from, to)| {
+                if *to == name { from.clone() } else { name }
+            });
+            if connection.table_exists(main, first.as_str())? {
+                let there = connection.column_exists(main, first.as_str(), column)?;
+                columns.insert((table, column), there);
             }
         }
-        Ok(tables)
+        Ok(columns)
     }
 
     /// How many rows the tables hold that a step makes anew; none of a table that is not there.
@@ -184,7 +195,7 @@ impl Run<'_> {
         &self,
         statement: &Statement<'_>,
         migration: &str,
-        before: &BTreeMap<String, Table>,
+        before: &ColumnsBefore<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         self.guard.raise();
         let result = step(self.connection, statement.sql.text());
@@ -209,8 +220,8 @@ impl Run<'_> {
             return Err(DatabaseError::Statement { migration, message, span });
         }
         if let Some(change) = &statement.column {
-            let table = before.get(&change.table().to_ascii_lowercase());
-            if let Some(note) = self.satisfied(change, table, &error, (&migration, &span))? {
+            let was_there = before.get(&(change.table(), change.column())).copied();
+            if let Some(note) = self.satisfied((change, was_there), &error, (&migration, &span))? {
                 return Ok(Some(note));
             }
         }
@@ -225,23 +236,16 @@ impl Run<'_> {
     /// Whether a failed ADD or DROP COLUMN had been done before this run, to the same end.
     fn satisfied(
         &self,
-        change: &ColumnChange,
-        before: Option<&Table>,
+        (change, was_there): (&ColumnChange, Option<bool>),
         error: &rusqlite::Error,
         (migration, span): (&str, &Range<usize>),
     ) -> Result<Option<String>, DatabaseError> {
-        let Some(before) = before.filter(|table| !table.columns.is_empty()) else {
-            return Ok(None);
-        };
         let message = message(error);
         match change {
             ColumnChange::Added { table, definition }
-                if message.starts_with("duplicate column name") =>
+                if message.starts_with("duplicate column name") && was_there == Some(true) =>
             {
                 let column = &definition.column.name;
-                if before.column(column).is_none() {
-                    return Ok(None);
-                }
                 let Some(found) = Table::read(self.connection, table)?.definition(column) else {
                     return Ok(None);
                 };
@@ -258,7 +262,7 @@ impl Run<'_> {
                 })
             }
             ColumnChange::Dropped { table, column }
-                if message.starts_with("no such column") && before.column(column).is_none() =>
+                if message.starts_with("no such column") && was_there == Some(false) =>
             {
                 Ok(Some(format!("column `{table}.{column}` was already gone")))
             }

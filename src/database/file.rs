@@ -54,6 +54,8 @@ pub(crate) struct SqliteFile {
     pub(super) patience: Patience,
     /// Whether a WAL stood beside the file before it was opened.
     found_wal: bool,
+    /// Whether what a run needs for a while fits in memory.
+    is_small: bool,
 }
 
 /// What a file is opened for.
@@ -68,7 +70,10 @@ pub(super) enum Access {
 /// What the first bytes of a file tell.
 pub(super) struct Header {
     pub(super) size: u64,
+    /// Whether the database is in WAL mode.
     pub(super) wal: bool,
+    /// Whether a WAL stands beside the file.
+    found_wal: bool,
 }
 
 impl SqliteFile {
@@ -76,12 +81,7 @@ impl SqliteFile {
     pub(crate) fn open(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
         let header = inspect(path, Access::Write)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let file = Self::connect(path, &plain_name(path), flags, patience)?;
-        let scratch =
-            if header.size < SCRATCH_IN_MEMORY_BELOW { "PRAGMA temp_store = MEMORY;" } else { "" };
-        file.connection
-            .execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))
-            .map_err(|error| file.named(error.into()))?;
+        let file = Self::connect((path, &header), &plain_name(path), flags, patience)?;
         if file.connection.is_readonly("main")? {
             return Err(DatabaseError::Io {
                 what: "the file cannot be written".to_owned(),
@@ -122,7 +122,7 @@ impl SqliteFile {
         if header.wal && wal() == 0 {
             let uri = immutable_uri(path)?;
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-            let result = Self::connect(path, Path::new(&uri), flags, patience)
+            let result = Self::connect((path, &header), Path::new(&uri), flags, patience)
                 .and_then(|mut file| read(&mut file));
             match result {
                 Ok(value) if wal() == 0 => return Ok(value),
@@ -131,19 +131,22 @@ impl SqliteFile {
             }
         } else if header.wal && !side_file(path, "-shm").exists() {
             // A WAL that its program left or that was copied here: nobody has it open.
-            if let Ok(mut file) = Self::connect_alone(path, patience) {
+            if let Ok(mut file) = Self::connect_alone((path, &header), patience) {
                 return read(&mut file).map_err(|error| file.named(error));
             }
         }
-        let mut file = Self::connect(path, &plain_name(path), flags, patience)?;
+        let mut file = Self::connect((path, &header), &plain_name(path), flags, patience)?;
         read(&mut file).map_err(|error| file.named(error))
     }
 
     /// Opens a file with a WAL that nobody else has open, to be read with the WAL's index in this
     /// process's memory instead of a file, and the WAL left as it is.
-    fn connect_alone(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
+    fn connect_alone(
+        (path, header): (&Path, &Header),
+        patience: &Patience,
+    ) -> Result<Self, DatabaseError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let file = Self::connect(path, &plain_name(path), flags, patience)?;
+        let file = Self::connect((path, header), &plain_name(path), flags, patience)?;
         file.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         file.connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
         Ok(file)
@@ -156,12 +159,11 @@ impl SqliteFile {
     }
 
     fn connect(
-        path: &Path,
+        (path, header): (&Path, &Header),
         name: &Path,
         flags: OpenFlags,
         patience: &Patience,
     ) -> Result<Self, DatabaseError> {
-        let found_wal = side_file(path, "-wal").exists();
         let mut connection = Connection::open_with_flags(name, flags)?;
         harden(&connection)?;
         let stop = patience.stop.clone();
@@ -169,7 +171,14 @@ impl SqliteFile {
             .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
         wait_when_busy(&mut connection, patience.clone())?;
         let guard = Guard::install(&mut connection)?;
-        Ok(Self { connection, guard, path: path.to_owned(), patience: patience.clone(), found_wal })
+        Ok(Self {
+            connection,
+            guard,
+            path: path.to_owned(),
+            patience: patience.clone(),
+            found_wal: header.found_wal,
+            is_small: header.size < SCRATCH_IN_MEMORY_BELOW,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -245,6 +254,10 @@ impl Look for SqliteFile {
 
 impl Database for SqliteFile {
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
+        let scratch = if self.is_small { "PRAGMA temp_store = MEMORY;" } else { "" };
+        self.connection
+            .execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))
+            .map_err(|error| self.named(error.into()))?;
         if order.ending == Ending::Rollback {
             self.keep_main_file()?;
         }
@@ -301,22 +314,26 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
         return not("not a regular file");
     }
     // SQLite would open a FIFO under such a name, and wait for ever.
-    for suffix in ["-journal", "-wal", "-shm"] {
-        if std::fs::symlink_metadata(side_file(path, suffix)).is_ok_and(|side| !side.is_file()) {
-            let reason = format!("what stands beside it as its `{suffix}` file is no regular file");
-            return Err(DatabaseError::NotADatabase { reason });
-        }
-    }
+    let beside = |suffix: &str| match std::fs::symlink_metadata(side_file(path, suffix)) {
+        Ok(side) if !side.is_file() => Err(DatabaseError::NotADatabase {
+            reason: format!("what stands beside it as its `{suffix}` file is no regular file"),
+        }),
+        Ok(side) => Ok(Some(side.len())),
+        Err(_) => Ok(None),
+    };
+    beside("-journal")?;
+    beside("-shm")?;
+    let wal_length = beside("-wal")?;
+    let found_wal = wal_length.is_some();
     let size = metadata.len();
     if size == 0 {
         // A WAL is only ever written beside a database that has pages; SQLite would delete it.
-        let replaced = access == Access::Replace;
-        if !replaced && std::fs::metadata(side_file(path, "-wal")).is_ok_and(|wal| wal.len() > 0) {
+        if access != Access::Replace && wal_length.is_some_and(|length| length > 0) {
             return not(
                 "the file is empty, and a WAL with data stands beside it; restore it from a backup",
             );
         }
-        return Ok(Header { size, wal: false });
+        return Ok(Header { size, wal: false, found_wal });
     }
     let mut header = [0; SIZE];
     let mut read = 0;
@@ -358,7 +375,7 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
             ),
         });
     }
-    Ok(Header { size, wal })
+    Ok(Header { size, wal, found_wal })
 }
 
 /// The journal, WAL or shared memory file beside a database.

@@ -134,29 +134,17 @@ pub(crate) fn state(connection: &Connection) -> Result<State, DatabaseError> {
     // One statement answers for a database with a record, which is nearly every one.
     match last(connection) {
         Ok(Some(record)) => Ok(State::Recorded(record)),
-        Ok(None) => without_record(connection),
-        Err(error) if is_about_sql(&error) => {
-            let state = without_record(connection)?;
-            let kind: Option<String> = connection
-                .query_row(
-                    "SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE",
-                    [],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            match kind.as_deref() {
-                None => Ok(state),
-                // Another run may have made it since the first look.
-                Some("table") => {
-                    let record = last(connection).map_err(foreign)?;
-                    record.map_or_else(
-                        || without_record(connection),
-                        |last| Ok(State::Recorded(last)),
-                    )
-                }
-                Some(kind) => Err(DatabaseError::ForeignHistory { reason: format!("is a {kind}") }),
+        Ok(None) => Ok(without_record(connection)?.0),
+        Err(error) if is_about_sql(&error) => match without_record(connection)? {
+            (state, None) => Ok(state),
+            // Another run may have made it since the first look.
+            (state, Some(kind)) if kind == "table" => {
+                Ok(last(connection).map_err(foreign)?.map_or(state, State::Recorded))
             }
-        }
+            (_, Some(kind)) => {
+                Err(DatabaseError::ForeignHistory { reason: format!("is a {kind}") })
+            }
+        },
         Err(error) => Err(foreign(error)),
     }
 }
@@ -166,20 +154,25 @@ fn last(connection: &Connection) -> rusqlite::Result<Option<Record>> {
     connection.prepare(&sql)?.query_row([], record).optional()
 }
 
-/// What a database is that no row of a record speaks of.
-fn without_record(connection: &Connection) -> Result<State, DatabaseError> {
-    let empty: bool = connection.query_row(
-        "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema \
-         WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$')",
+/// What a database is that no row of a record speaks of, and what bears the record's name there.
+fn without_record(connection: &Connection) -> rusqlite::Result<(State, Option<String>)> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema \
+         WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'), \
+         (SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE)",
         [],
-        |row| row.get(0),
-    )?;
-    Ok(if empty { State::New } else { State::Unversioned })
+        |row| Ok((if row.get(0)? { State::Unversioned } else { State::New }, row.get(1)?)),
+    )
 }
 
 /// Whether the record still ends where it did.
 pub(crate) fn is_unmoved(connection: &Connection, expected: &State) -> Result<bool, DatabaseError> {
-    let State::Recorded(record) = expected else { return Ok(state(connection)?.same_as(expected)) };
+    let State::Recorded(record) = expected else {
+        return Ok(match without_record(connection)? {
+            (now, None) => now.same_as(expected),
+            (_, Some(_)) => state(connection)?.same_as(expected),
+        });
+    };
     let mut last = connection.prepare("SELECT max(rowid) FROM _tatmig_migrations")?;
     let id: Option<i64> = last.query_row([], |row| row.get(0))?;
     Ok(id == Some(record.id))
@@ -262,13 +255,13 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(CREATE, []).map(drop)
 }
 
-/// Appends a row, which is the record's last then, or fails.
+/// Appends a row behind the `last` one, or fails; returns its number.
 pub(crate) fn append(
     connection: &Connection,
-    scope: Scope,
+    (scope, last): (Scope, i64),
     entry: &Entry,
     how: (std::time::Duration, Option<&str>),
-) -> Result<(), DatabaseError> {
+) -> Result<i64, DatabaseError> {
     // A trigger that somebody put on the record could keep the row out, or change it.
     let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
@@ -276,10 +269,9 @@ pub(crate) fn append(
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
     inserted?;
     // Behind the highest number that there is, SQLite takes any that is free.
-    let last: i64 =
-        connection.query_row("SELECT max(rowid) FROM _tatmig_migrations", [], |row| row.get(0))?;
-    if last == connection.last_insert_rowid() {
-        return Ok(());
+    let written = connection.last_insert_rowid();
+    if written > last {
+        return Ok(written);
     }
     let reason = format!("holds row {last}, which tatmig did not write");
     Err(DatabaseError::ForeignHistory { reason })
@@ -292,7 +284,7 @@ fn insert(
     (duration, note): (std::time::Duration, Option<&str>),
 ) -> rusqlite::Result<()> {
     let now = jiff::Timestamp::now();
-    let mut insert = connection.prepare(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
          applied_at, duration_ms, tool_version, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;

@@ -33,6 +33,13 @@ impl ColumnChange {
             Self::Added { table, .. } | Self::Dropped { table, .. } => table,
         }
     }
+
+    pub(crate) fn column(&self) -> &str {
+        match self {
+            Self::Added { definition, .. } => &definition.column.name,
+            Self::Dropped { column, .. } => column,
+        }
+    }
 }
 
 /// A migration's part for one scope, as the replay saw it run.

@@ -4,6 +4,7 @@
 #[cfg(feature = "server")]
 pub(crate) mod told;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -354,13 +355,12 @@ pub(crate) fn is_internal(name: &str) -> bool {
 }
 
 fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    Ok(row
-        .get_ref(column)?
-        .as_bytes_or_null()
-        .ok()
-        .flatten()
-        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-        .unwrap_or_default())
+    Ok(lossy(row, column)?.into_owned())
+}
+
+fn lossy<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null().ok().flatten();
+    Ok(String::from_utf8_lossy(bytes.unwrap_or_default()))
 }
 
 /// One row of `SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema`.
@@ -489,13 +489,16 @@ pub(super) fn read_rows(
         connection.prepare("SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema")?;
     let mut rows = statement.query([])?;
     let mut found = BTreeMap::new();
+    let mut key = Key { trigger: false, name: String::new() };
     while let Some(row) = rows.next()? {
-        let trigger = row.get_ref(0)?.as_str() == Ok("trigger");
-        let key = Key { trigger, name: text(row, 1)?.to_ascii_lowercase() };
+        key.trigger = row.get_ref(0)?.as_str() == Ok("trigger");
+        key.name.clear();
+        key.name.push_str(&lossy(row, 1)?);
+        key.name.make_ascii_lowercase();
         if wanted(&key)
             && let Some((_, object)) = object(row)?
         {
-            found.insert(key, object);
+            found.insert(key.clone(), object);
         }
     }
     Ok(found)

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::source::Piece;
 use super::tag::{self, Tag, TagLine};
 
@@ -75,7 +77,7 @@ pub(super) fn atx_heading(line: &str) -> Option<(u8, &str)> {
 }
 
 pub(crate) fn line_end(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |end| at + end + 1)
+    memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end + 1)
 }
 
 pub(super) fn first_line(text: &str, range: Range<usize>) -> Range<usize> {

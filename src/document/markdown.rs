@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 /// A part of the document, with byte ranges into the text that was parsed.
@@ -101,7 +102,7 @@ fn add_lines(lines: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, lim
         start -= 1;
     }
     while start < range.end {
-        let end = text[start..limit].find('\n').map_or(limit, |at| start + at + 1);
+        let end = memchr(b'\n', &text.as_bytes()[start..limit]).map_or(limit, |at| start + at + 1);
         match lines.last_mut() {
             Some(last) if last.end >= end => {}
             Some(last) if last.end > start => last.end = end,

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use memchr::memchr_iter;
+
 /// A place in the document, both counted from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -31,8 +33,9 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// A text under the name that messages show.
     pub fn new(name: impl Into<String>, text: &'a str) -> Self {
-        let line_starts =
-            std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let line_starts = std::iter::once(0)
+            .chain(memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
+            .collect();
         Self { name: name.into(), text, line_starts }
     }
 

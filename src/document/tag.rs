@@ -184,8 +184,13 @@ pattern!(
 /// Reads a line, its line end included or not.
 pub(crate) fn read(line: &str) -> Option<TagLine> {
     // Nearly every line ends here: the patterns see candidates only.
-    let body = line.trim_start_matches(is_mark);
-    let marked = MARKS.iter().any(|mark| line.trim_start_matches(is_blank).starts_with(mark));
+    let start = line.trim_ascii_start();
+    if start.is_empty() || start.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let body = start.trim_start_matches(is_mark);
+    let start = start.trim_start_matches(is_blank);
+    let marked = MARKS.iter().any(|mark| start.starts_with(mark));
     if !(body.starts_with(OPENING) || marked) {
         return None;
     }

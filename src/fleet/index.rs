@@ -13,8 +13,8 @@
 
 use std::ffi::OsStr;
 use std::ffi::OsString;
-use std::fmt::Write as _;
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -74,7 +74,7 @@ impl Contents {
         Some(&self.entries[at])
     }
 
-    /// Adds what stands behind all others in the order of names; nothing of what does not fit.
+    /// Adds what stands behind all others; nothing of what does not fit.
     fn push(&mut self, name: &[u8], stamp: Stamp, standpoint: &Standpoint) {
         let known = self.standpoints.iter().position(|known| known == standpoint);
         let at = known.unwrap_or_else(|| {
@@ -82,6 +82,13 @@ impl Contents {
             self.standpoints.len() - 1
         });
         self.push_at(name, stamp, at);
+    }
+
+    /// Adds what other contents hold.
+    fn take(&mut self, other: &Self, entry: &Entry) {
+        if let Some(standpoint) = other.standpoints.get(entry.at as usize) {
+            self.push(other.name(entry), entry.stamp, standpoint);
+        }
     }
 
     fn push_at(&mut self, name: &[u8], stamp: Stamp, at: usize) -> Option<()> {
@@ -102,12 +109,10 @@ pub(super) struct Index {
     news: Mutex<News>,
 }
 
-/// A file that was opened and found where it stands.
-type Noted = (OsString, Stamp, Standpoint);
-
 #[derive(Debug, Default)]
 struct News {
-    noted: Vec<Noted>,
+    /// Files that were opened and found where they stand, in no order.
+    noted: Contents,
     stale: Vec<OsString>,
 }
 
@@ -143,14 +148,14 @@ impl Index {
     }
 
     /// Notes where a database stands that was opened at a time and not changed.
-    pub(super) fn note(&self, member: &Member, standpoint: Standpoint, opened: SystemTime) {
+    pub(super) fn note(&self, member: &Member, standpoint: &Standpoint, opened: SystemTime) {
         let Some(path) = member.home.file() else { return };
         let Some((name, stamp)) = path.file_name().zip(Stamp::of(path)) else { return };
         let settled = opened.checked_sub(SETTLED).and_then(nanoseconds);
         if settled.is_some_and(|settled| stamp.changed < settled && stamp.modified < settled)
             && !side_file(path, "-wal").exists()
         {
-            self.news().noted.push((name.to_owned(), stamp, standpoint));
+            self.news().noted.push(name.as_encoded_bytes(), stamp, standpoint);
         }
     }
 
@@ -161,58 +166,79 @@ impl Index {
     /// Writes the index anew, if a run saw anything else than what stands in it.
     pub(super) fn save(mut self) {
         let news = std::mem::take(&mut *self.news());
-        if news.noted.is_empty() && news.stale.is_empty() {
+        if news.noted.entries.is_empty() && news.stale.is_empty() {
             return;
         }
         let News { mut noted, mut stale } = news;
-        noted.sort_by(|left, right| left.0.cmp(&right.0));
+        let by_name = |left: &Entry, right: &Entry| {
+            let name = |entry: &Entry| entry.name.0 as usize..entry.name.1 as usize;
+            noted.names[name(left)].cmp(&noted.names[name(right)])
+        };
+        noted.entries.sort_unstable_by(by_name);
         stale.sort();
         let mut merged = Contents::default();
-        let mut noted = noted.iter().peekable();
+        let mut newer = noted.entries.iter().peekable();
         for entry in &self.contents.entries {
             let name = self.contents.name(entry);
-            let before = |noted: &&Noted| noted.0.as_encoded_bytes() <= name;
             let mut replaced = false;
-            while let Some((newer, stamp, standpoint)) = noted.next_if(before) {
-                replaced = newer.as_encoded_bytes() == name;
-                merged.push(newer.as_encoded_bytes(), *stamp, standpoint);
+            while let Some(entry) = newer.next_if(|newer| noted.name(newer) <= name) {
+                replaced = noted.name(entry) == name;
+                merged.take(&noted, entry);
             }
             let is_stale =
                 || stale.binary_search_by(|stale| stale.as_encoded_bytes().cmp(name)).is_ok();
-            if let Some(standpoint) = self.contents.standpoints.get(entry.at as usize)
-                && !replaced
-                && !is_stale()
-            {
-                merged.push(name, entry.stamp, standpoint);
+            if !replaced && !is_stale() {
+                merged.take(&self.contents, entry);
             }
         }
-        for (name, stamp, standpoint) in noted {
-            merged.push(name.as_encoded_bytes(), *stamp, standpoint);
+        for entry in newer {
+            merged.take(&noted, entry);
         }
+        drop(noted);
         self.contents = merged;
         let mut beside = self.path.clone().into_os_string();
         beside.push(".new");
         // Whatever fails here only costs the next run time.
-        let written = std::fs::write(&beside, self.text());
+        let written = std::fs::File::create(&beside).and_then(|file| self.write(file));
         if written.and_then(|()| std::fs::rename(&beside, &self.path)).is_err() {
             let _ = std::fs::remove_file(&beside);
         }
     }
 
-    fn text(&self) -> String {
-        let mut text = format!("{FORMAT}\nboot {}\n", self.boot);
+    fn write(&self, out: impl Write) -> io::Result<()> {
+        let mut out = Summed { out: BufWriter::new(out), sum: DefaultHasher::new() };
+        writeln!(out, "{FORMAT}\nboot {}", self.boot)?;
         for Standpoint { to, chain } in &self.contents.standpoints {
-            let _ = writeln!(text, "at {to} {chain}");
+            writeln!(out, "at {to} {chain}")?;
         }
         for entry in &self.contents.entries {
             let Stamp { device, inode, size, modified, changed } = entry.stamp;
-            let _ = write!(text, "{} {device} {inode} {size} {modified} {changed} ", entry.at);
-            escape(self.contents.name(entry), &mut text);
-            text.push('\n');
+            write!(out, "{} {device} {inode} {size} {modified} {changed} ", entry.at)?;
+            escape(self.contents.name(entry), &mut out)?;
+            out.write_all(b"\n")?;
         }
-        let sum = checksum(text.as_bytes());
-        let _ = writeln!(text, "sum {sum:016x}");
-        text
+        let sum = out.sum.finish();
+        writeln!(out, "sum {sum:016x}")?;
+        out.flush()
+    }
+}
+
+/// Sums up what it passes on. The sum tells damage, and that another release of Rust hashes
+/// otherwise, which only costs time.
+struct Summed<W> {
+    out: W,
+    sum: DefaultHasher,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.sum.write(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -249,24 +275,19 @@ fn read(bytes: &[u8], boot: &str) -> Option<Contents> {
     Some(contents)
 }
 
-/// Tells damage, and that another release of Rust hashes otherwise, which only costs time.
 fn checksum(bytes: &[u8]) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
+    let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     hasher.finish()
 }
 
 /// A name in which everything that might end it, and `%`, is written `%0A`.
-fn escape(name: &[u8], text: &mut String) {
-    for byte in name {
-        match byte {
-            b'%' => text.push_str("%25"),
-            0x21..=0x7e => text.push(char::from(*byte)),
-            byte => {
-                let _ = write!(text, "%{byte:02X}");
-            }
-        }
-    }
+fn escape(name: &[u8], out: &mut impl Write) -> io::Result<()> {
+    name.iter().try_for_each(|byte| match byte {
+        b'%' => out.write_all(b"%25"),
+        0x21..=0x7e => out.write_all(&[*byte]),
+        byte => write!(out, "%{byte:02X}"),
+    })
 }
 
 fn unescape(text: &str) -> Option<Vec<u8>> {
@@ -350,10 +371,16 @@ mod tests {
         Index { path: PathBuf::from(NAME), boot: "b".to_owned(), contents, news: Mutex::default() }
     }
 
+    fn written(index: &Index) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        index.write(&mut bytes).unwrap();
+        bytes
+    }
+
     #[test]
     fn what_is_written_is_read_again() {
         let index = index();
-        let read = read(index.text().as_bytes(), "b").unwrap();
+        let read = read(&written(&index), "b").unwrap();
         assert_eq!(read.standpoints, index.contents.standpoints);
         assert_eq!(read.names, index.contents.names);
         let stamps = |contents: &Contents| -> Vec<_> {
@@ -364,13 +391,13 @@ mod tests {
 
     #[test]
     fn nothing_is_believed_of_a_damaged_index_or_one_of_an_earlier_boot() {
-        let text = index().text();
-        assert!(read(text.as_bytes(), "another").is_none());
+        let text = written(&index());
+        assert!(read(&text, "another").is_none());
         for at in 0..text.len() {
-            let mut damaged = text.clone().into_bytes();
+            let mut damaged = text.clone();
             damaged[at] ^= 1;
             assert!(read(&damaged, "b").is_none(), "byte {at}");
-            assert!(read(&text.as_bytes()[..at], "b").is_none(), "cut at {at}");
+            assert!(read(&text[..at], "b").is_none(), "cut at {at}");
         }
     }
 }

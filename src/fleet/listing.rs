@@ -67,34 +67,40 @@ impl Listing {
         Ok(listing)
     }
 
-    /// Leaves one name for each file.
-    fn keep(&mut self, found: Vec<(Member, Option<Identity>)>) {
+    /// Leaves one name for each file: the first.
+    fn keep(&mut self, mut found: Vec<(Member, Option<Identity>)>) {
         let mut first: HashMap<Identity, usize> = HashMap::with_capacity(found.len());
-        self.members.reserve_exact(found.len());
-        for (member, identity) in found {
-            let Some(identity) = identity else {
-                self.members.push(member);
-                continue;
-            };
-            let Some(known) = first.get(&identity).copied() else {
-                first.insert(identity, self.members.len());
-                self.members.push(member);
-                continue;
-            };
-            let original = &mut self.members[known];
-            if member.home.file().is_some_and(has_journal) {
+        let mut seconds = Vec::new();
+        for (at, (_, identity)) in found.iter().enumerate() {
+            let Some(identity) = *identity else { continue };
+            let known = *first.entry(identity).or_insert(at);
+            if known != at {
+                seconds.push((known, at));
+            }
+        }
+        drop(first);
+        for (known, at) in &seconds {
+            let second = found[*at].0.clone();
+            let original = &mut found[*known].0;
+            if second.home.file().is_some_and(has_journal) {
                 original.refused = Some(format!(
                     "the same file is named `{}` too, and a journal stands beside that name; end the program that uses it, then remove one of the names",
-                    shown(file_name(&member))
+                    shown(file_name(&second))
                 ));
             }
             self.remarks.push(format!(
                 "`{}` is another name of the file of user `{}`: one database, told once",
-                shown(file_name(&member)),
+                shown(file_name(&second)),
                 original.shown()
             ));
-            self.aliases.insert(member.name, original.name.clone());
+            self.aliases.insert(second.name, original.name.clone());
         }
+        let mut seconds = seconds.into_iter().map(|(_, at)| at).peekable();
+        // In place: of a large fleet there is not room for two such lists.
+        let members = found.into_iter().enumerate();
+        let kept = members.filter(|(at, _)| seconds.next_if_eq(at).is_none());
+        self.members = kept.map(|(_, (member, _))| member).collect();
+        self.members.shrink_to_fit();
     }
 
     pub(super) fn named(

@@ -248,7 +248,7 @@ impl Fleet {
             let opened = SystemTime::now();
             let (verdict, standpoint) = ready.upgrade_and_tell(member, patience);
             if let (Verdict::Current { .. }, Some(standpoint)) = (&verdict, standpoint) {
-                index.note(member, standpoint, opened);
+                index.note(member, &standpoint, opened);
             }
             verdict
         };

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
+use std::time::Duration;
 
 /// The number of databases worked on at once where nobody says: the work waits on the disk, not
 /// on processors, and what waits overlaps.
@@ -52,6 +54,8 @@ pub(super) fn each<T: Send>(
     (work, stop): (&(dyn Fn(usize) -> T + Sync), &(dyn Fn() -> bool + Sync)),
     done: &mut dyn FnMut(usize, T),
 ) {
+    // Waking for each one would take more from the workers than the work of some of them.
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
     let next = AtomicUsize::new(places.start);
     let (sender, receiver) = mpsc::channel();
     let take = |send: &mut dyn FnMut(usize, T)| {
@@ -63,16 +67,18 @@ pub(super) fn each<T: Send>(
             send(at, work(at));
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let mut started = 0;
         for _ in 0..jobs.min(places.len()) {
-            let (sender, take) = (sender.clone(), &take);
-            let worker = std::thread::Builder::new().name("tatmig-worker".to_owned());
+            let (sender, take, caller) = (sender.clone(), &take, thread::current());
+            let worker = thread::Builder::new().name("tatmig-worker".to_owned());
             // Where the system gives no more threads, those that run do the work.
             let spawned = worker.spawn_scoped(scope, move || {
                 take(&mut |at, value| {
                     let _ = sender.send((at, value));
                 });
+                drop(sender);
+                caller.unpark();
             });
             started += usize::from(spawned.is_ok());
         }
@@ -80,8 +86,12 @@ pub(super) fn each<T: Send>(
         if started == 0 {
             take(done);
         }
-        for (at, value) in receiver {
-            done(at, value);
+        loop {
+            match receiver.try_recv() {
+                Ok((at, value)) => done(at, value),
+                Err(TryRecvError::Empty) => thread::park_timeout(LOOK_EVERY),
+                Err(TryRecvError::Disconnected) => break,
+            }
         }
     });
 }

@@ -100,10 +100,12 @@ impl<'w, 'a> Walk<'w, 'a> {
         let mut place = self.place()?;
         self.block(&mut place, scope, StepId::Baseline(0))?;
         for at in 0..self.changelog.chain().len() {
-            let before = place.stage.schema().clone();
-            let known = place.keys.clone();
+            let returns = self.changelog.step(StepId::Reverse(at)).is_some();
+            let before = returns.then(|| (place.stage.schema().clone(), place.keys.clone()));
             self.block(&mut place, scope, StepId::Forward(at))?;
-            self.down(&mut place, scope, (StepId::Reverse(at), &before, known))?;
+            if let Some((before, known)) = before {
+                self.down(&mut place, scope, (StepId::Reverse(at), &before, known))?;
+            }
         }
         for at in 0..self.changelog.baselines().len() {
             let mut own = self.place()?;

@@ -19,12 +19,12 @@ pub(crate) use upgrade::{Aside, Deed, Kept};
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
-use serde_json::json;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 use tatmig::{Problem, Severity, Source, Style, shown};
 
 use crate::cli::{Format, Settings, Volume, When};
@@ -101,10 +101,18 @@ impl Report {
     }
 
     fn json(value: &impl Serialize) {
-        let mut out = std::io::stdout().lock();
+        // Standard output itself passes on every line.
+        let mut out = BufWriter::new(std::io::stdout().lock());
         if serde_json::to_writer_pretty(&mut out, value).is_ok() {
             let _ = writeln!(out);
         }
+        let _ = out.flush();
+    }
+
+    /// Writes an object and, under one more key of it, a list whose entries are made as they are
+    /// written: of a large fleet there is not room for all of them at once.
+    fn json_list<I: Iterator<Item = Value>>(around: Value, key: &str, list: impl Fn() -> I) {
+        Self::json(&WithList { around, key, list });
     }
 
     /// Wrong usage, or something that is not there: nothing was touched.
@@ -163,6 +171,35 @@ impl Report {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} databases, {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar
+    }
+}
+
+/// An object with a list that is made as it is written.
+struct WithList<'k, F> {
+    around: Value,
+    key: &'k str,
+    list: F,
+}
+
+impl<I: Iterator<Item = Value>, F: Fn() -> I> Serialize for WithList<'_, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct List<'f, F>(&'f F);
+        impl<I: Iterator<Item = Value>, F: Fn() -> I> Serialize for List<'_, F> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq((self.0)())
+            }
+        }
+        // Keys stand in their order, as in any other object.
+        let entries = || self.around.as_object().into_iter().flatten();
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in entries().filter(|(key, _)| key.as_str() < self.key) {
+            map.serialize_entry(key, value)?;
+        }
+        map.serialize_entry(self.key, &List(&self.list))?;
+        for (key, value) in entries().filter(|(key, _)| key.as_str() > self.key) {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
     }
 }
 

@@ -23,10 +23,8 @@ impl Report {
         let count =
             |condition| statuses.iter().filter(|(_, status)| status.condition == condition).count();
         if self.format == Format::Json {
-            let databases: Vec<_> = statuses
-                .iter()
-                .map(|(member, status)| {
-                    json!({
+            let entry = |(member, status): &(&Member, &Status)| {
+                json!({
                         "name": member.shown(),
                         "scope": member.scope,
                         "path": member.home.shown(),
@@ -43,14 +41,12 @@ impl Report {
                             })
                         }),
                         "error": status.failure.as_ref().filter(|_| status.condition != Condition::Unversioned).map(|failure| failure_json(failure, changelog.source())),
-                    })
                 })
-                .collect();
+            };
             let mut all = json!({
                 "file": changelog.source().name(),
                 "head": changelog.head().to_string(),
                 "planned": changelog.planned().iter().map(ToString::to_string).collect::<Vec<_>>(),
-                "databases": databases,
                 "summary": {
                     "total": statuses.len(),
                     "new": count(Condition::New),
@@ -65,7 +61,7 @@ impl Report {
             if let Some(holdings) = holdings {
                 all["stats"] = holdings.json();
             }
-            Self::json(&all);
+            Self::json_list(all, "databases", || statuses.iter().map(entry));
         } else {
             self.status_lines(changelog, statuses);
             if let Some(holdings) = holdings {
@@ -209,7 +205,7 @@ impl Report {
         let path = member.home.shown();
         match verdict {
             Some(Verdict::Upgraded(passage)) => {
-                self.line(format!("{path}: made at {}", passage.to));
+                self.line(format!("{path}: made at {}", passage.route.to));
             }
             None => self.line(format!("{path}: there already, left alone")),
             Some(_) => {}
@@ -240,7 +236,7 @@ fn condition_words(changelog: &Changelog<'_>, status: &Status) -> String {
         Condition::New => format!("new, {}", pending()),
         Condition::Current => "current".to_owned(),
         Condition::Behind => format!("behind, {}", pending()),
-        Condition::Unversioned => match &status.finding {
+        Condition::Unversioned => match status.finding.as_deref() {
             Some(Finding::Match(at)) if status.pending.is_empty() => {
                 format!("unversioned, its schema is that of {}", changelog.versions()[*at])
             }

@@ -28,6 +28,17 @@ pub(crate) enum Deed {
     Reset,
 }
 
+impl Deed {
+    /// What a database is then for which it was done.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgraded",
+            Self::Downgrade => "downgraded",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 /// What is told beside the outcome of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
@@ -50,9 +61,7 @@ impl Report {
         let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
         let failed = pairs.iter().any(|(_, verdict)| verdict.is_failure());
         if self.format == Format::Json {
-            let mut told = upgrade_json(&pairs, source, target);
-            add_copies(&mut told, &pairs, aside);
-            Self::json(&told);
+            Self::outcome_json(&pairs, (source, target), aside);
         } else {
             self.told(fleet, &pairs, (target, aside));
         }
@@ -67,7 +76,7 @@ impl Report {
     pub(crate) fn seeded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
         let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
         if self.format == Format::Json {
-            Self::json(&upgrade_json(&pairs, source, ""));
+            Self::outcome_json(&pairs, (source, ""), &Aside::default());
         }
         for (member, verdict) in &pairs {
             self.line(format!("{}: {}", member.shown(), words(verdict)));
@@ -86,7 +95,7 @@ impl Report {
     pub(crate) fn recorded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
         let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
         if self.format == Format::Json {
-            Self::json(&upgrade_json(&pairs, source, ""));
+            Self::outcome_json(&pairs, (source, ""), &Aside::default());
         }
         let mut shapes: BTreeMap<(Scope, String, &[String]), Vec<String>> = BTreeMap::new();
         for (member, verdict) in &pairs {
@@ -409,9 +418,7 @@ fn words(verdict: &Verdict) -> String {
         Verdict::Current { at } => format!("already at {at}"),
         Verdict::Above { at } => format!("at {at}, above the target, left alone"),
         Verdict::Below { at } => format!("at {at}, below the target, left alone"),
-        Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => {
-            "busy".to_owned()
-        }
+        verdict @ Verdict::Failed { .. } if verdict.is_busy() => "busy".to_owned(),
         Verdict::Failed { .. } => "failed".to_owned(),
         Verdict::Recorded { at, drift } if drift.is_empty() => format!("recorded at {at}"),
         Verdict::Recorded { at, drift } => {
@@ -423,10 +430,10 @@ fn words(verdict: &Verdict) -> String {
 }
 
 fn passed(passage: &Passage) -> String {
-    match &passage.from {
-        Point::Baseline => format!("made at {}", passage.to),
-        from @ Point::Version(_) if *from == passage.to => format!("at {from}"),
-        from @ Point::Version(_) => format!("{from} → {}", passage.to),
+    match &passage.route.from {
+        Point::Baseline => format!("made at {}", passage.route.to),
+        from @ Point::Version(_) if *from == passage.route.to => format!("at {from}"),
+        from @ Point::Version(_) => format!("{from} → {}", passage.route.to),
     }
 }
 
@@ -437,12 +444,6 @@ fn with_notes(text: String, notes: &[String]) -> String {
 /// `98 upgraded to 0.3.20, 1 already there, 1 failed`.
 fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String {
     let count = |test: fn(&Verdict) -> bool| users.iter().filter(|(_, v)| test(v)).count();
-    let busy = |verdict: &Verdict| {
-        matches!(
-            verdict,
-            Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. }
-        )
-    };
     let upgraded = count(|verdict| matches!(verdict, Verdict::Upgraded(_)));
     let downgraded = count(|verdict| matches!(verdict, Verdict::Downgraded(_)));
     let renewed = count(|verdict| matches!(verdict, Verdict::Renewed { .. }));
@@ -460,8 +461,8 @@ fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String 
         (count(|verdict| matches!(verdict, Verdict::Current { .. })), "already there".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Above { .. })), "above it".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Below { .. })), "below it".to_owned()),
-        (count(tatmig::Verdict::is_failure) - count(busy), "failed".to_owned()),
-        (count(busy), "busy".to_owned()),
+        (count(tatmig::Verdict::is_failure) - count(Verdict::is_busy), "failed".to_owned()),
+        (count(Verdict::is_busy), "busy".to_owned()),
         (count(|verdict| matches!(verdict, Verdict::Skipped)), "not begun".to_owned()),
     ];
     let told: Vec<String> = words
@@ -472,84 +473,85 @@ fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String 
     told.join(", ")
 }
 
-fn upgrade_json(pairs: &[(&Member, &Verdict)], source: &Source<'_>, target: &str) -> Value {
-    let mut counts: BTreeMap<&str, usize> =
-        ["upgraded", "current", "failed", "busy", "skipped", "rehearsed"]
-            .into_iter()
-            .map(|outcome| (outcome, 0))
-            .collect();
-    let mut databases = Vec::with_capacity(pairs.len());
-    for (member, verdict) in pairs {
-        let outcome = outcome(verdict);
-        *counts.entry(outcome).or_default() += 1;
-        let mut entry = json!({
-            "name": member.shown(),
-            "scope": member.scope,
-            "path": member.home.shown(),
-            "from": null, "to": null, "steps": [], "outcome": outcome, "error": null,
-            "notes": [], "duration_ms": 0,
-        });
-        match verdict {
-            Verdict::Upgraded(passage)
-            | Verdict::Downgraded(passage)
-            | Verdict::Rehearsed(passage) => {
-                entry["from"] = json!(passage.from);
-                entry["to"] = json!(passage.to);
-                entry["steps"] = passage.steps.iter().map(|(_, to)| json!(to)).collect();
-                entry["notes"] = json!(passage.notes);
-                entry["duration_ms"] = json!(passage.duration.as_millis());
-            }
-            Verdict::Renewed { at } => entry["to"] = json!(at),
-            Verdict::Current { at } | Verdict::Above { at } | Verdict::Below { at } => {
-                entry["from"] = json!(at);
-                entry["to"] = json!(at);
-            }
-            Verdict::Failed { at, failure } => {
-                entry["from"] = json!(at);
-                entry["to"] = json!(at);
-                entry["error"] = failure_json(failure, source);
-            }
-            Verdict::Recorded { at, drift } => {
-                entry["to"] = json!(at);
-                entry["drift"] = json!(drift);
-            }
-            Verdict::Seeded { notes, duration } => {
-                entry["notes"] = json!(notes);
-                entry["duration_ms"] = json!(duration.as_millis());
-            }
-            Verdict::Skipped => {}
+impl Report {
+    /// The outcome of a run for programs.
+    fn outcome_json(
+        pairs: &[(&Member, &Verdict)],
+        (source, target): (&Source<'_>, &str),
+        aside: &Aside,
+    ) {
+        let mut counts: BTreeMap<&str, usize> =
+            ["upgraded", "current", "failed", "busy", "skipped", "rehearsed"]
+                .into_iter()
+                .map(|outcome| (outcome, 0))
+                .collect();
+        counts.entry(aside.deed.done()).or_default();
+        for (_, verdict) in pairs {
+            *counts.entry(outcome(verdict)).or_default() += 1;
         }
-        databases.push(entry);
+        let mut summary = json!(counts);
+        summary["total"] = json!(pairs.len());
+        let mut told = json!({ "file": source.name(), "target": target, "summary": summary });
+        if let Some(held) = &aside.held {
+            told["held"] = json!(held);
+        }
+        if let Some(backup) = &aside.copies {
+            told["backup"] = json!({
+                "id": backup.id,
+                "dir": tatmig::shown(backup.dir.as_os_str()),
+                "databases": backup.manifest.databases.len(),
+                "size": backup.size(),
+            });
+        }
+        let entry = |(member, verdict): &(&Member, &Verdict)| {
+            let mut entry = entry_json((member, verdict), source);
+            if let Some(backup) = &aside.copies {
+                entry["copy"] = json!(copy_of(backup, member).map(|(path, _)| path));
+            }
+            entry
+        };
+        Self::json_list(told, "databases", || pairs.iter().map(entry));
     }
-    let mut summary = json!(counts);
-    summary["total"] = json!(pairs.len());
-    json!({ "file": source.name(), "target": target, "databases": databases, "summary": summary })
 }
 
-/// Adds what only some runs have: where the copies are that were made first, and why the system
-/// database was left out.
-fn add_copies(told: &mut Value, pairs: &[(&Member, &Verdict)], aside: &Aside) {
-    if let Some(held) = &aside.held {
-        told["held"] = json!(held);
-    }
-    let done = match aside.deed {
-        Deed::Upgrade => "upgraded",
-        Deed::Downgrade => "downgraded",
-        Deed::Reset => "reset",
-    };
-    if told["summary"][done].is_null() {
-        told["summary"][done] = json!(0);
-    }
-    let Some(backup) = &aside.copies else { return };
-    told["backup"] = json!({
-        "id": backup.id,
-        "dir": tatmig::shown(backup.dir.as_os_str()),
-        "databases": backup.manifest.databases.len(),
-        "size": backup.size(),
+/// What became of one database.
+fn entry_json((member, verdict): (&Member, &Verdict), source: &Source<'_>) -> Value {
+    let mut entry = json!({
+        "name": member.shown(),
+        "scope": member.scope,
+        "path": member.home.shown(),
+        "from": null, "to": null, "steps": [], "outcome": outcome(verdict), "error": null,
+        "notes": [], "duration_ms": 0,
     });
-    for (at, (member, _)) in pairs.iter().enumerate() {
-        told["databases"][at]["copy"] = json!(copy_of(backup, member).map(|(path, _)| path));
+    match verdict {
+        Verdict::Upgraded(passage) | Verdict::Downgraded(passage) | Verdict::Rehearsed(passage) => {
+            entry["from"] = json!(passage.route.from);
+            entry["to"] = json!(passage.route.to);
+            entry["steps"] = passage.route.steps.iter().map(|(_, to)| json!(to)).collect();
+            entry["notes"] = json!(passage.notes);
+            entry["duration_ms"] = json!(passage.duration.as_millis());
+        }
+        Verdict::Renewed { at } => entry["to"] = json!(at),
+        Verdict::Current { at } | Verdict::Above { at } | Verdict::Below { at } => {
+            entry["from"] = json!(at);
+            entry["to"] = json!(at);
+        }
+        Verdict::Failed { at, failure } => {
+            entry["from"] = json!(at);
+            entry["to"] = json!(at);
+            entry["error"] = failure_json(failure, source);
+        }
+        Verdict::Recorded { at, drift } => {
+            entry["to"] = json!(at);
+            entry["drift"] = json!(drift);
+        }
+        Verdict::Seeded { notes, duration } => {
+            entry["notes"] = json!(notes);
+            entry["duration_ms"] = json!(duration.as_millis());
+        }
+        Verdict::Skipped => {}
     }
+    entry
 }
 
 /// Where the copy of a database is, and the command that puts it back.
@@ -584,7 +586,7 @@ fn outcome(verdict: &Verdict) -> &'static str {
         Verdict::Seeded { .. } => "seeded",
         Verdict::Recorded { .. } => "recorded",
         Verdict::Current { .. } | Verdict::Above { .. } | Verdict::Below { .. } => "current",
-        Verdict::Failed { failure: Failure::Database(DatabaseError::Busy { .. }), .. } => "busy",
+        verdict @ Verdict::Failed { .. } if verdict.is_busy() => "busy",
         Verdict::Failed { .. } => "failed",
         Verdict::Skipped => "skipped",
     }

@@ -98,7 +98,7 @@ impl Document<'_, '_> {
         lent.give_back()?;
         match verdict {
             Verdict::Skipped => Err(DatabaseError::Interrupted),
-            Verdict::Failed { failure, .. } => Ok(Err(failure)),
+            Verdict::Failed { failure, .. } => Ok(Err(*failure)),
             _ => Ok(Ok(())),
         }
     }
