@@ -13,7 +13,7 @@ use std::time::Duration;
 use divan::Bencher;
 use rusqlite::{Connection, OpenFlags};
 use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, Layout, Links, Patience, Ready, Replay, Scope};
+use tatmig::{Changelog, Layout, Patience, Ready, Replay, Scope};
 
 const DOCUMENT: &str = include_str!("../MIGRATIONS.md");
 const DATABASES: usize = 1_000;
@@ -69,12 +69,9 @@ impl Place {
         let stop = Arc::default();
         let replay = Replay::run(&changelog, &stop).unwrap();
         let ready = Ready::new(&changelog, &replay, position);
-        let layout = Layout {
-            system_db: self.system(),
-            users_dir: self.directory.path().to_owned(),
-            pattern: "{username}_longterm.db".parse().unwrap(),
-            links: Links::Refuse,
-        };
+        let pattern = "{username}_longterm.db".parse().unwrap();
+        let users_dir = self.directory.path().to_owned();
+        let layout = Layout::of_files(self.system(), users_dir, pattern);
         let fleet = Fleet::discover(&layout, |_| true, selection).unwrap();
         let options = Options {
             jobs: workers(DEFAULT_JOBS),

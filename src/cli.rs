@@ -1,18 +1,27 @@
 //! What was typed, and what it means: flags come before variables, variables before the file
 //! `tatmig.toml`, the file before the defaults. The only place that knows clap and toml.
 
+#[cfg(feature = "server")]
+mod server;
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+#[cfg(feature = "server")]
+use tatmig::Patience;
 use tatmig::edit::{Bump, Planned};
 use tatmig::fleet::{DEFAULT_JOBS, Selection};
-use tatmig::{ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, Scope, SqliteVersion};
+use tatmig::{
+    ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, Scope, Shard, SqliteVersion,
+};
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.
 #[derive(Debug, Parser)]
@@ -91,9 +100,15 @@ pub(crate) struct Global {
     /// When to use colours [default: auto]
     #[arg(long, global = true, env = "TATMIG_COLOR", value_name = "WHEN", hide_env = true)]
     color: Option<When>,
+    /// Only the users of this part of the fleet: `2/8` is the second of eight
+    #[arg(long, global = true, env = "TATMIG_SHARD", value_name = "I/N", hide_env = true)]
+    shard: Option<Shard>,
     /// Print one JSON document
     #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
     json: Option<bool>,
+    #[cfg(feature = "server")]
+    #[command(flatten)]
+    servers: server::Flags,
 }
 
 impl Global {
@@ -278,6 +293,30 @@ Examples:
 
 Every row of them goes. What is there now is copied first unless `--no-backup`; see `restore`.")]
     Reset(Reset),
+    /// Copy the databases of files into the namespaces of a libSQL server, and compare them
+    #[cfg(feature = "server")]
+    #[command(after_help = "\
+Examples:
+  tatmig push --all-users --server http://db.example:8080 --admin http://db.example:9090
+
+The files stay as they are. A namespace that holds something else is left alone; run it again to
+finish what failed. Nobody should write meanwhile.")]
+    Push {
+        #[command(flatten)]
+        users: Users,
+    },
+    /// Copy the namespaces of a libSQL server into files, and compare them
+    #[cfg(feature = "server")]
+    #[command(after_help = "\
+Examples:
+  tatmig pull --all-users --server http://db.example:8080 --users-dir users
+
+The namespaces stay as they are. A file that holds something else is left alone; run it again to
+finish what failed.")]
+    Pull {
+        #[command(flatten)]
+        users: Users,
+    },
     /// Put the next migration into the document: its section, its tags, today's date
     #[command(after_help = "\
 Examples:
@@ -377,7 +416,7 @@ pub(crate) struct Status {
 pub(crate) struct Making {
     /// The journal mode of databases that are made [default: delete]
     #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
-    journal_mode: Option<Journal>,
+    pub(crate) journal_mode: Option<Journal>,
 }
 
 /// The journal modes that SQLite writes into a file.
@@ -708,6 +747,21 @@ struct Keys {
     jobs: Option<NonZeroUsize>,
     busy_timeout: Option<f64>,
     min_sqlite: Option<String>,
+    shard: Option<String>,
+    #[cfg(feature = "server")]
+    server: Option<server::OneOrMore>,
+    #[cfg(feature = "server")]
+    admin: Option<server::OneOrMore>,
+    #[cfg(feature = "server")]
+    namespace_pattern: Option<String>,
+    #[cfg(feature = "server")]
+    system_namespace: Option<String>,
+    #[cfg(feature = "server")]
+    users_from: Option<String>,
+    #[cfg(feature = "server")]
+    users_on: Option<PathBuf>,
+    #[cfg(feature = "server")]
+    server_timeout: Option<f64>,
     journal_mode: Option<Journal>,
     #[allow(clippy::struct_field_names)] // the key's own name
     foreign_keys: Option<bool>,
@@ -758,8 +812,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Puts flags and variables over the settings file and the defaults.
-    pub(crate) fn resolve(global: &Global) -> anyhow::Result<Self> {
-        let keys = Keys::load(global.config.as_deref())?;
+    #[cfg_attr(not(feature = "server"), allow(unused_mut, unused_variables))]
+    pub(crate) fn resolve(global: &Global, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
+        let (mut keys, base) = Keys::load(global.config.as_deref())?;
+        #[cfg(feature = "server")]
+        let server_keys = keys.take_servers();
         let pattern = global
             .user_pattern
             .clone()
@@ -774,7 +831,19 @@ impl Settings {
         };
         let volume = volume((global.quiet, global.verbose), (keys.quiet, keys.verbose))?;
         let json = global.json.or(keys.json).unwrap_or_default();
-        let busy_timeout = keys.busy_timeout.unwrap_or(10.0);
+        let busy_timeout = match global.busy_timeout {
+            Some(timeout) => timeout,
+            None => {
+                let seconds = keys.busy_timeout.unwrap_or(10.0);
+                Duration::try_from_secs_f64(seconds)
+                    .with_context(|| format!("`busy_timeout = {seconds}` in tatmig.toml"))?
+            }
+        };
+        #[cfg(feature = "server")]
+        let servers = {
+            let patience = Patience { busy_timeout, stop };
+            server::resolve(&global.servers, (server_keys, &base), patience)?
+        };
         Ok(Self {
             file: path(&global.file, keys.file, "MIGRATIONS.md"),
             layout: Layout {
@@ -782,17 +851,20 @@ impl Settings {
                 users_dir: path(&global.users_dir, keys.users_dir, "."),
                 pattern: pattern.parse::<Pattern>()?,
                 links,
+                shard: match (global.shard, keys.shard) {
+                    (Some(shard), _) => Some(shard),
+                    (None, Some(text)) => Some(text.parse().context("`shard` in tatmig.toml")?),
+                    (None, None) => None,
+                },
+                #[cfg(feature = "server")]
+                servers,
             },
             backups_dir: path(&global.backups_dir, keys.backups_dir, "backups"),
             volume,
             color: global.color.or(keys.color).unwrap_or_default(),
             format: if json { Format::Json } else { Format::Text },
             jobs: global.jobs.or(keys.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get),
-            busy_timeout: match global.busy_timeout {
-                Some(timeout) => timeout,
-                None => Duration::try_from_secs_f64(busy_timeout)
-                    .with_context(|| format!("`busy_timeout = {busy_timeout}` in tatmig.toml"))?,
-            },
+            busy_timeout,
             min_sqlite: keys
                 .min_sqlite
                 .map(|text| text.parse().context("`min_sqlite` in tatmig.toml"))
@@ -858,12 +930,27 @@ fn volume(
 }
 
 impl Keys {
-    fn load(named: Option<&Path>) -> anyhow::Result<Self> {
+    /// What is about servers, to be resolved apart.
+    #[cfg(feature = "server")]
+    fn take_servers(&mut self) -> server::Keys {
+        server::Keys {
+            server: self.server.take(),
+            admin: self.admin.take(),
+            namespace_pattern: self.namespace_pattern.take(),
+            system_namespace: self.system_namespace.take(),
+            users_from: self.users_from.take(),
+            users_on: self.users_on.take(),
+            server_timeout: self.server_timeout.take(),
+        }
+    }
+
+    /// The keys, and the directory that their paths are relative to.
+    fn load(named: Option<&Path>) -> anyhow::Result<(Self, PathBuf)> {
         let path = named.unwrap_or(Path::new("tatmig.toml"));
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
-                return Ok(Self::default());
+                return Ok(Default::default());
             }
             Err(error) => bail!("the settings file `{}` cannot be read: {error}", path.display()),
         };
@@ -878,6 +965,6 @@ impl Keys {
                 *path = PathBuf::from(".");
             }
         }
-        Ok(keys)
+        Ok((keys, base.to_owned()))
     }
 }

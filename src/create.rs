@@ -6,10 +6,14 @@ use std::io::ErrorKind;
 
 use crate::database::file::{Patience, SqliteFile, side_file};
 use crate::database::history::State;
+#[cfg(feature = "server")]
+use crate::database::namespace::Namespace;
 use crate::database::practice::JournalMode;
 use crate::database::{DatabaseError, Look};
 use crate::executor::{Failure, Ready, Verdict};
 use crate::member::{Home, Member};
+#[cfg(feature = "server")]
+use crate::server::admin::Made;
 
 /// What came of making a database.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ impl Ready<'_, '_> {
     /// brings it to the target.
     #[must_use]
     pub fn create_member(&self, member: &Member, patience: &Patience) -> Created {
-        match member.home.create() {
+        match member.openable().and_then(|()| member.home.create(patience)) {
             Ok(Making::There) => return Created::There,
             Ok(Making::Made) => {}
             Err(failure) => return Created::Tried(Verdict::from_failure(None, failure)),
@@ -49,12 +53,19 @@ enum Making {
 
 impl Home {
     /// Makes an empty database.
-    fn create(&self) -> Result<Making, Failure> {
+    #[cfg_attr(not(feature = "server"), allow(unused_variables))]
+    fn create(&self, patience: &Patience) -> Result<Making, Failure> {
         match self {
             Self::File(path) => match OpenOptions::new().write(true).create_new(true).open(path) {
                 Ok(_) => Ok(Making::Made),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Making::There),
                 Err(error) => Err(Failure::NotOpened(format!("it cannot be made: {error}"))),
+            },
+            #[cfg(feature = "server")]
+            Self::Namespace(host, name) => match host.server().create(name, &patience.stop) {
+                Ok(Made::New) => Ok(Making::Made),
+                Ok(Made::There) => Ok(Making::There),
+                Err(error) => Err(DatabaseError::from(error).into()),
             },
         }
     }
@@ -64,6 +75,9 @@ impl Home {
     fn keep(&self, mode: JournalMode, patience: &Patience) -> Result<(), DatabaseError> {
         match self {
             Self::File(path) => SqliteFile::set_journal_mode(path, mode, patience),
+            // The server keeps every namespace in its own.
+            #[cfg(feature = "server")]
+            Self::Namespace(..) => Ok(()),
         }
     }
 
@@ -77,6 +91,13 @@ impl Home {
                     ["-wal", "-journal"].iter().all(|suffix| !side_file(path, suffix).exists());
                 if alone && matches!(state, Ok(State::New)) {
                     let _ = std::fs::remove_file(path);
+                }
+            }
+            #[cfg(feature = "server")]
+            Self::Namespace(host, name) => {
+                let namespace = Namespace::new(host, name, patience);
+                if matches!(namespace.state(), Ok(State::New)) {
+                    let _ = host.server().delete(name, &patience.stop);
                 }
             }
         }

@@ -41,6 +41,17 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether nobody can tell if the database was changed, which a server alone can leave open:
+    /// its answer was lost, and it does not answer any more.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        match self {
+            #[cfg(feature = "server")]
+            Self::Database(DatabaseError::Unknown { .. }) => true,
+            _ => false,
+        }
+    }
+
     /// The bytes of the document that the failure is about.
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {

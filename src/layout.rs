@@ -4,9 +4,16 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "server")]
+use std::sync::Arc;
 
 use crate::document::tag::Scope;
 use crate::member::{Home, Member};
+#[cfg(feature = "server")]
+use crate::server::names::NameError;
+#[cfg(feature = "server")]
+use crate::servers::Servers;
+use crate::shard::Shard;
 
 /// How the files of user databases are named: a text around `{username}`.
 ///
@@ -41,6 +48,10 @@ pub enum PatternError {
     /// A user whose file would stand elsewhere.
     #[error("`{0}` cannot be a user's name: its file name would be `{1}`")]
     Name(String, String),
+    /// A user whose namespace may not be.
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Namespace(#[from] NameError),
 }
 
 const PLACE: &str = "{username}";
@@ -143,6 +154,11 @@ pub struct Layout {
     pub pattern: Pattern,
     /// What to do with symbolic links among them.
     pub links: Links,
+    /// The part of the users that is meant, if not all.
+    pub shard: Option<Shard>,
+    /// Servers that keep the fleet in place of the files.
+    #[cfg(feature = "server")]
+    pub servers: Option<Arc<Servers>>,
 }
 
 /// What to do with a user database that is a symbolic link.
@@ -156,15 +172,47 @@ pub enum Links {
 }
 
 impl Layout {
+    /// A fleet of files, all of it, whose links are refused.
+    #[must_use]
+    pub fn of_files(system_db: PathBuf, users_dir: PathBuf, pattern: Pattern) -> Self {
+        Self {
+            system_db,
+            users_dir,
+            pattern,
+            links: Links::Refuse,
+            shard: None,
+            #[cfg(feature = "server")]
+            servers: None,
+        }
+    }
+
+    /// Whether a user belongs to the part that is meant.
+    pub(crate) fn holds(&self, user: &OsStr) -> bool {
+        self.shard.is_none_or(|shard| shard.holds(user))
+    }
+
     /// The system database, whether it is there or not.
     #[must_use]
     pub fn system(&self) -> Member {
+        #[cfg(feature = "server")]
+        if let Some(servers) = &self.servers {
+            return servers.system();
+        }
         Member {
             scope: Scope::System,
             name: "system".into(),
             home: Home::File(self.system_db.clone()),
             refused: None,
         }
+    }
+
+    /// The server at an address, if it is one of those named.
+    #[cfg(feature = "server")]
+    pub(crate) fn host(
+        &self,
+        url: &str,
+    ) -> Option<&std::sync::Arc<crate::database::namespace::Host>> {
+        self.servers.as_ref()?.host(url)
     }
 
     /// A file in the users directory, by the shortest path.
@@ -182,6 +230,10 @@ impl Layout {
     ///
     /// A name that cannot be a file's.
     pub fn user(&self, name: &OsStr) -> Result<Member, PatternError> {
+        #[cfg(feature = "server")]
+        if let Some(servers) = &self.servers {
+            return Ok(servers.user(name)?);
+        }
         let home = Home::File(self.beside_users(&self.pattern.file_name(name)?));
         Ok(Member { scope: Scope::User, name: name.to_owned(), home, refused: None })
     }

@@ -32,6 +32,7 @@
 
 mod adopt;
 pub mod backup;
+mod copies;
 mod create;
 mod database;
 mod document;
@@ -43,12 +44,19 @@ pub mod fleet;
 mod layout;
 mod lint;
 mod member;
+#[cfg(feature = "server")]
+mod moving;
 mod plan;
 mod planned;
 mod replay;
 mod reset;
 mod selftest;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+mod servers;
 mod shape;
+mod shard;
 mod verify;
 
 pub use adopt::At;
@@ -56,6 +64,8 @@ pub use create::Created;
 pub use database::DatabaseError;
 pub use database::file::Patience;
 pub use database::history::{Event, Record};
+#[cfg(feature = "server")]
+pub use database::namespace::Host;
 pub use database::practice::{ForeignKeys, JournalMode, Practice};
 pub use database::stats::Stats;
 pub use document::changelog::{Allowance, Changelog, Checksum, Migration, Part, Seed, StepId};
@@ -66,12 +76,19 @@ pub use embed::UpgradeError;
 pub use evidence::Finding;
 pub use executor::{Condition, Direction, Failure, Passage, Ready, Route, Status, Verdict};
 pub use layout::{Layout, Links, Pattern, PatternError, shown};
-pub use lint::{Judgement, SqliteVersion, SqliteVersionError, judge, lint};
+pub use lint::{Engine, Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use member::{Home, Member};
+#[cfg(feature = "server")]
+pub use moving::Moved;
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+#[cfg(feature = "server")]
+pub use server::names::NameError;
+#[cfg(feature = "server")]
+pub use servers::{DEFAULT_USERS, Servers, ServersError, Spread, UsersFrom, UsersFromError};
 pub use shape::{Shape, Way, WayError};
+pub use shard::{Shard, ShardError};
 pub use verify::Verification;
 
 /// The README's Rust runs as a test.

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         }
     };
     let signals = Signals::catch();
-    let settings = match Settings::resolve(&arguments.global) {
+    let settings = match Settings::resolve(&arguments.global, signals.stop()) {
         Ok(settings) => settings,
         Err(error) => return Report::unconfigured(&error, arguments.global.json()),
     };

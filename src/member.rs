@@ -3,9 +3,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "server")]
+use std::sync::{Arc, atomic::AtomicBool};
 
-use crate::database::copy::{self, Copied};
+use crate::database::copy;
 use crate::database::file::{Patience, SqliteFile, side_file};
+#[cfg(feature = "server")]
+use crate::database::namespace::{Host, Namespace};
 use crate::database::stats::Stats;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::tag::Scope;
@@ -31,6 +35,9 @@ pub struct Member {
 pub enum Home {
     /// In a file of this machine.
     File(PathBuf),
+    /// In a namespace of a libSQL server.
+    #[cfg(feature = "server")]
+    Namespace(Arc<Host>, String),
 }
 
 impl Home {
@@ -39,6 +46,8 @@ impl Home {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
+            #[cfg(feature = "server")]
+            Self::Namespace(..) => None,
         }
     }
 
@@ -47,6 +56,12 @@ impl Home {
     pub fn is_there(&self) -> bool {
         match self {
             Self::File(path) => path.symlink_metadata().is_ok(),
+            // Without an admin address it is known once it is read.
+            #[cfg(feature = "server")]
+            Self::Namespace(host, name) => {
+                !host.server().has_admin()
+                    || host.server().exists(name, &AtomicBool::new(false)).unwrap_or(true)
+            }
         }
     }
 
@@ -55,6 +70,9 @@ impl Home {
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         match self {
             Self::File(path) => length(path) + length(&side_file(path, "-wal")),
+            // The server does not tell.
+            #[cfg(feature = "server")]
+            Self::Namespace(..) => 0,
         }
     }
 
@@ -62,6 +80,8 @@ impl Home {
     pub(crate) fn copy_name(&self) -> OsString {
         match self {
             Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_owned(),
+            #[cfg(feature = "server")]
+            Self::Namespace(_, name) => format!("{name}.db").into(),
         }
     }
 
@@ -70,6 +90,8 @@ impl Home {
     pub fn shown(&self) -> String {
         match self {
             Self::File(path) => shown(path.as_os_str()),
+            #[cfg(feature = "server")]
+            Self::Namespace(host, name) => format!("{name} @ {}", host.server().url()),
         }
     }
 }
@@ -81,7 +103,7 @@ impl Member {
         shown(&self.name)
     }
 
-    fn openable(&self) -> Result<(), Failure> {
+    pub(crate) fn openable(&self) -> Result<(), Failure> {
         self.refused.clone().map_or(Ok(()), |reason| Err(Failure::NotOpened(reason)))
     }
 
@@ -90,6 +112,8 @@ impl Member {
         self.openable()?;
         match &self.home {
             Home::File(path) => Ok(Box::new(SqliteFile::open(path, patience)?)),
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => Ok(Box::new(Namespace::new(host, name, patience))),
         }
     }
 
@@ -100,23 +124,6 @@ impl Member {
     /// A file that cannot be read.
     pub fn stats(&self, patience: &Patience) -> Result<Stats, Failure> {
         self.read(patience, |database| database.stats())
-    }
-
-    /// Writes a consistent copy of it to a new file, whatever other programs write meanwhile.
-    pub(crate) fn copy_to(&self, file: &Path, patience: &Patience) -> Result<Copied, Failure> {
-        self.openable()?;
-        match &self.home {
-            Home::File(path) => Ok(copy::copy(path, file, patience)?),
-        }
-    }
-
-    /// Puts what a file holds in the place of it, at once or not at all; makes it where it is
-    /// missing.
-    pub(crate) fn restore_from(&self, file: &Path, patience: &Patience) -> Result<(), Failure> {
-        self.openable()?;
-        match &self.home {
-            Home::File(path) => Ok(copy::restore(file, path, patience)?),
-        }
     }
 
     /// Puts a new database in the place of it, at once or not at all: `fill` is given an empty one.
@@ -134,6 +141,13 @@ impl Member {
                 place.put(&made)?;
                 Ok(value)
             }
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => {
+                let mut made = rusqlite::Connection::open_in_memory()?;
+                let value = fill(&mut made)?;
+                Namespace::new(host, name, patience).replace_by(&made)?;
+                Ok(value)
+            }
         }
     }
 
@@ -146,6 +160,8 @@ impl Member {
         self.openable()?;
         match &self.home {
             Home::File(path) => Ok(SqliteFile::read(path, patience, |file| read(file))?),
+            #[cfg(feature = "server")]
+            Home::Namespace(host, name) => Ok(read(&Namespace::new(host, name, patience))?),
         }
     }
 }

@@ -33,6 +33,7 @@ const JUDGEMENTS: &[Rule] = &[
     Rule::DatesOutOfOrder,
     Rule::ReverseDiffers,
     Rule::NeedsNewerSqlite,
+    Rule::ServerRefuses,
 ];
 
 fn folder() -> PathBuf {

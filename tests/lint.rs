@@ -589,6 +589,37 @@ fn the_projects_own_documents_have_these_risks() {
     }
 }
 
+#[cfg(feature = "server")]
+/// Nobody is connected to: nothing listens there.
+const SERVER: &[&str] = &["--server", "http://127.0.0.1:9"];
+
+#[cfg(feature = "server")]
+#[test]
+fn what_a_libsql_server_refuses_is_told_where_it_stands() {
+    let rule = Rule::ServerRefuses;
+    for (sql, place) in [
+        ("ANALYZE notes;", "ANALYZE"),
+        ("CREATE TEMP TABLE IF NOT EXISTS t (x);", "CREATE TEMP"),
+        ("CREATE TABLE IF NOT EXISTS temp.t (x);", "temp"),
+        ("PRAGMA optimize;", "PRAGMA optimize"),
+        ("PRAGMA application_id = 7;", "PRAGMA application_id"),
+        ("UPDATE notes SET id = 1_000 WHERE id = 1;", "1_000"),
+    ] {
+        let text = document(&[NOTES, sql]);
+        let told = found(&text, rule, SERVER);
+        assert!(matches!(told.as_slice(), [told] if told.starts_with(place)), "{sql}: {told:?}");
+        assert_eq!(found(&text, rule, &[]), [""; 0], "{sql}: files take it");
+        assert_eq!(run(&text, SERVER).status.code(), Some(0));
+        let denied = run(&text, &[SERVER, &["--deny", rule.name()]].concat());
+        assert_eq!(denied.status.code(), Some(1), "{sql}");
+    }
+    let twin = document(&[
+        NOTES,
+        "CREATE TABLE IF NOT EXISTS temperatures (temp INTEGER); PRAGMA user_version = 4;",
+    ]);
+    assert_eq!(found(&twin, rule, SERVER), [""; 0]);
+}
+
 #[test]
 fn every_rule_is_documented() {
     let documentation = include_str!("../docs/lints.md");

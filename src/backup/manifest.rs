@@ -36,16 +36,20 @@ pub struct Saved {
     /// The user, or `system`.
     #[serde(with = "spelling")]
     pub user: OsString,
-    /// The copy's name in the backup's directory.
+    /// The copy's name in the backup's directory; of a fork its namespace.
     #[serde(with = "spelling")]
     pub file: OsString,
+    /// The server that a fork is on; none where the copy is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// Where the database lived.
     pub path: String,
     /// The version in its record; none without one.
     pub version: Option<String>,
     /// In bytes.
     pub size: u64,
-    /// SHA-256 of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal; of a fork that of its schema, its record's end and the
+    /// numbers of its rows.
     pub sha256: String,
 }
 
@@ -107,6 +111,7 @@ mod tests {
                 scope: Scope::User,
                 user: name.clone(),
                 file: name.clone(),
+                server: None,
                 path: String::new(),
                 version: None,
                 size: 0,

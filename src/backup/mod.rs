@@ -11,14 +11,15 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crate::database::copy::digest;
+use crate::copies::Copy;
+use crate::database::file::Patience;
 use crate::database::{DatabaseError, locks};
 use crate::document::tag::Scope;
 use crate::executor::Failure;
 use crate::fleet::{Options, map};
-use crate::layout::shown;
+use crate::layout::{Layout, shown};
 use crate::member::Member;
 pub use manifest::{Manifest, Saved};
 use partial::{PARTIAL, Partial};
@@ -126,6 +127,46 @@ pub enum BackupError {
         /// The users.
         users: String,
     },
+    /// A copy on a server, without the address that makes one.
+    #[error(
+        "a copy of {place} is a fork on its server, which takes the admin address: `--admin URL` names it; what copies first goes without by `--no-backup`, and `tatmig pull` copies into files"
+    )]
+    NoAdmin {
+        /// A database.
+        place: String,
+    },
+    /// Copies that cannot be removed from here.
+    #[error(
+        "a copy of the backup `{id}` is {place}: `--server` and `--admin` have to name that server; nothing was touched"
+    )]
+    OutOfReach {
+        /// The backup.
+        id: String,
+        /// Where a copy of it is.
+        place: String,
+    },
+    /// A fork of a database that is looked for on another server, or in a file.
+    #[error(
+        "a copy of the backup `{id}` is {place}, and cannot be put at {home}: `--server` has to name that server"
+    )]
+    Elsewhere {
+        /// The backup.
+        id: String,
+        /// Where a copy of it is.
+        place: String,
+        /// Where the database is looked for.
+        home: String,
+    },
+    /// A fork that its server did not remove.
+    #[error("{place} of the backup `{id}` cannot be removed: {source}")]
+    NotRemoved {
+        /// The backup.
+        id: String,
+        /// The copy.
+        place: String,
+        /// Why.
+        source: DatabaseError,
+    },
     /// tatmig was told to stop.
     #[error("interrupted")]
     Interrupted,
@@ -187,6 +228,9 @@ impl Store {
         if members.is_empty() {
             return Ok(Made { backup: None, verdicts: Vec::new() });
         }
+        if let Some(member) = members.iter().find(|member| !member.can_be_copied()) {
+            return Err(BackupError::NoAdmin { place: member.home.shown() });
+        }
         find_room(&self.dir, members.iter().map(|member| member.home.size()).sum())?;
         fs::create_dir_all(&self.dir).map_err(BackupError::io("cannot be made", &self.dir))?;
         self.sweep();
@@ -194,11 +238,17 @@ impl Store {
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let partial = Partial::new(&self.dir, &time)?;
         let work = |(member, file): &(&Member, OsString)| {
-            let copied = member.copy_to(&partial.path.join(file), &options.patience)?;
+            let place = partial.path.join(file);
+            let (copied, fork) = member.copy_to((&place, &time), &options.patience)?;
+            let (file, server) = match fork {
+                None => (file.clone(), None),
+                Some((name, server)) => (name.into(), Some(server)),
+            };
             Ok(Saved {
                 scope: member.scope,
                 user: member.name.clone(),
-                file: file.clone(),
+                file,
+                server,
                 path: member.home.shown(),
                 version: copied.version,
                 size: copied.size,
@@ -216,6 +266,13 @@ impl Store {
             .cloned()
             .collect();
         if stop() {
+            for (member, verdict) in members.iter().zip(&verdicts) {
+                let Some(Ok(saved)) = verdict else { continue };
+                // An interrupt ends every request; what is to be cleared up is not interrupted.
+                let patience = Patience { stop: Arc::default(), ..options.patience.clone() };
+                let file = partial.path.join(&saved.file);
+                let _ = Copy::of(member, (&file, saved.server.as_deref()), &patience).remove();
+            }
             return Ok(Made { backup: None, verdicts: members.iter().map(|_| None).collect() });
         }
         // What failed in the middle is no copy.
@@ -325,8 +382,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// A directory that cannot be read or removed.
-    pub fn prune(&self, keep: usize) -> Result<Pruned, BackupError> {
+    /// A directory that cannot be read or removed, and forks on a server that `layout` does not
+    /// name.
+    pub fn prune(
+        &self,
+        keep: usize,
+        (layout, patience): (&Layout, &Patience),
+    ) -> Result<Pruned, BackupError> {
         self.sweep();
         let mut held = BTreeSet::new();
         let mut pruned = Pruned::default();
@@ -340,7 +402,6 @@ impl Store {
             held.extend(versions);
             let only = held.len() > before;
             if at >= keep && !only {
-                self.remove(&backup)?;
                 pruned.removed.push(backup);
                 continue;
             }
@@ -348,6 +409,29 @@ impl Store {
                 pruned.only.push(backup.id.clone());
             }
             pruned.kept.push(backup);
+        }
+        let mut forks: Vec<(&Backup, Copy)> = Vec::new();
+        for backup in &pruned.removed {
+            for saved in backup.manifest.databases.iter().filter(|saved| saved.server.is_some()) {
+                let file = backup.dir.join(&saved.file);
+                let copy = Copy::within(layout, (&file, saved.server.as_deref()), patience);
+                if let Copy::Elsewhere { .. } = copy {
+                    let (id, place) = (backup.id.clone(), copy.shown());
+                    return Err(BackupError::OutOfReach { id, place });
+                }
+                forks.push((backup, copy));
+            }
+        }
+        // As long as a fork is left, its list is.
+        for (backup, copy) in forks {
+            copy.remove().map_err(|source| BackupError::NotRemoved {
+                id: backup.id.clone(),
+                place: copy.shown(),
+                source,
+            })?;
+        }
+        for backup in &pruned.removed {
+            self.remove(backup)?;
         }
         for list in [&mut pruned.removed, &mut pruned.kept] {
             list.reverse();
@@ -421,26 +505,51 @@ impl Backup {
         copies.get(*index.get(&(member.scope, member.name.clone()))?)
     }
 
-    /// Checks that copies are what the manifest says, byte for byte.
+    /// Where a copy of it is: the path of a file, or a namespace and its server.
+    #[must_use]
+    pub fn place_of(&self, copy: &Saved) -> String {
+        match &copy.server {
+            None => shown(self.dir.join(&copy.file).as_os_str()),
+            Some(server) => format!("{} @ {server}", shown(&copy.file)),
+        }
+    }
+
+    /// The copy of a member, where it is kept.
+    fn at(&self, (member, saved): (&Member, &Saved), patience: &Patience) -> Copy {
+        Copy::of(member, (&self.dir.join(&saved.file), saved.server.as_deref()), patience)
+    }
+
+    /// Checks that the copies of members are what the manifest says: files byte for byte, forks by
+    /// their schema, their record and the numbers of their rows.
     ///
     /// # Errors
     ///
     /// Every copy that is not.
-    pub fn check(&self, copies: &[&Saved], options: &Options) -> Result<(), BackupError> {
-        let work = |copy: &&Saved| {
-            let found = match digest(&self.dir.join(&copy.file), &options.patience) {
+    pub fn check(&self, members: &[Member], options: &Options) -> Result<(), BackupError> {
+        let work = |(member, copy): &(&Member, &Saved)| {
+            let place = self.at((member, copy), &options.patience);
+            let found = match place.digest(&options.patience) {
                 Ok((size, sum)) if size == copy.size && sum == copy.sha256 => return None,
                 Ok((size, _)) if size != copy.size => {
                     format!("is {size} bytes long instead of {}", copy.size)
                 }
                 Ok(_) => "does not have the checksum that it was written with".to_owned(),
-                Err(DatabaseError::Missing { .. }) => "is missing".to_owned(),
+                Err(Failure::Database(error)) if error.is_missing() => "is missing".to_owned(),
                 Err(error) => error.to_string(),
             };
-            Some(format!("`{}` {found}", shown(&copy.file)))
+            Some(format!("`{}` {found}", place.shown()))
         };
         let stop = || options.patience.stopped();
-        let found = map(copies, options.jobs, (&work, &stop), &mut || {});
+        let copies: Vec<(&Member, &Saved)> =
+            members.iter().filter_map(|member| Some((member, self.copy_of(member)?))).collect();
+        for (member, copy) in &copies {
+            let place = self.at((member, copy), &options.patience);
+            if let Copy::Elsewhere { .. } = place {
+                let (place, home) = (place.shown(), member.home.shown());
+                return Err(BackupError::Elsewhere { id: self.id.clone(), place, home });
+            }
+        }
+        let found = map(&copies, options.jobs, (&work, &stop), &mut || {});
         if stop() {
             return Err(BackupError::Interrupted);
         }
@@ -488,7 +597,7 @@ impl Backup {
             let none =
                 || Failure::NotOpened(format!("the backup `{}` holds no copy of it", self.id));
             let copy = self.copy_of(member).ok_or_else(none)?;
-            member.restore_from(&self.dir.join(&copy.file), &options.patience)?;
+            member.restore_from(&self.at((member, copy), &options.patience), &options.patience)?;
             Ok(copy.clone())
         };
         let stop = || options.patience.stopped();

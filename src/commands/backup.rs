@@ -63,7 +63,7 @@ pub(super) fn list(tools: Tools<'_>) -> anyhow::Result<u8> {
 }
 
 pub(super) fn prune(tools: Tools<'_>, keep: usize) -> anyhow::Result<u8> {
-    let pruned = store(tools).prune(keep)?;
+    let pruned = store(tools).prune(keep, (&tools.settings.layout, &tools.patience()))?;
     Ok(tools.report.pruned(&pruned))
 }
 
@@ -123,12 +123,10 @@ pub(super) fn restore(tools: Tools<'_>, arguments: &cli::Restore) -> anyhow::Res
         wanted.dedup();
     }
     let mut members = Fleet::places(&tools.settings.layout, &wanted)?;
-    let mut copies = Vec::new();
     let mut lacking = Vec::new();
     for member in &members {
-        match backup.copy_of(member) {
-            Some(copy) => copies.push(copy),
-            None => lacking.push(format!("`{}`", member.shown())),
+        if backup.copy_of(member).is_none() {
+            lacking.push(format!("`{}`", member.shown()));
         }
     }
     if !lacking.is_empty() {
@@ -136,7 +134,7 @@ pub(super) fn restore(tools: Tools<'_>, arguments: &cli::Restore) -> anyhow::Res
         bail!(tatmig::backup::BackupError::NotInIt { id, users });
     }
     let options = tools.options();
-    backup.check(&copies, &options)?;
+    backup.check(&members, &options)?;
     backup.find_room(&members)?;
     refuse_those_in_use(&mut members);
     let mut first = None;

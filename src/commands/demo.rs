@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
 use tatmig::fleet::{Fleet, Selection};
-use tatmig::{Changelog, Created, Layout, Links, Member, Ready, Replay, Verdict};
+use tatmig::{Changelog, Created, Layout, Member, Ready, Replay, Verdict};
 
 use super::Tools;
 use crate::report::{Aside, DONE, FAILED};
@@ -62,12 +62,7 @@ pub(super) fn run(tools: Tools<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
         .with_context(|| format!("`{}` cannot be made", tatmig::shown(users_dir.as_os_str())))?;
     fs::write(dir.join("MIGRATIONS.md"), DOCUMENT)?;
     fs::write(dir.join("tatmig.toml"), SETTINGS)?;
-    let layout = Layout {
-        system_db: dir.join("system.db"),
-        users_dir,
-        pattern: "{username}.db".parse()?,
-        links: Links::Refuse,
-    };
+    let layout = Layout::of_files(dir.join("system.db"), users_dir, "{username}.db".parse()?);
     let changelog = Changelog::parse(DOCUMENT)?;
     let replay = Replay::run(&changelog, &tools.signals.stop())?;
     let patience = tools.patience();

@@ -41,6 +41,18 @@ pub(super) fn run(tools: Tools<'_>, users: &[OsString], making: &Making) -> anyh
             );
         }
     }
+    #[cfg(feature = "server")]
+    if let Some(servers) = &layout.servers {
+        if !servers.has_admin() {
+            bail!(tatmig::server::ServerError::NoAdmin);
+        }
+        if making.journal_mode.is_some() {
+            bail!(
+                "a server keeps every namespace in a journal mode of its own; `--journal-mode` is for files"
+            );
+        }
+        servers.refuse_twins(&mut members);
+    }
     if members.is_empty() {
         tools
             .report

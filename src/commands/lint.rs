@@ -27,12 +27,13 @@ fn judge(tools: Tools<'_>, arguments: &Lint, format: LintFormat) -> anyhow::Resu
     let text = tools.text()?;
     let source = Source::new(&text.name, &text.text);
     let minimum = tools.settings.min_sqlite(arguments);
-    let judgement = match tatmig::judge(source.clone(), minimum, &tools.signals.stop()) {
-        Ok(judgement) => judgement,
-        // The signal decides the exit status.
-        Err(_) if tools.signals.caught().is_some() => return Ok(REFUSED),
-        Err(error) => return Err(error).context("the document run in memory"),
-    };
+    let judgement =
+        match tatmig::judge(source.clone(), (minimum, tools.engine()), &tools.signals.stop()) {
+            Ok(judgement) => judgement,
+            // The signal decides the exit status.
+            Err(_) if tools.signals.caught().is_some() => return Ok(REFUSED),
+            Err(error) => return Err(error).context("the document run in memory"),
+        };
     let Judgement { mut problems, unusable } = judgement;
     problems.retain_mut(|problem| match sentence(problem, (&typed, keys)) {
         Sentence::Denied => {

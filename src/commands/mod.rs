@@ -8,6 +8,8 @@ mod document;
 mod downgrade;
 mod init;
 mod lint;
+#[cfg(feature = "server")]
+mod moving;
 mod new;
 mod promote;
 mod read;
@@ -22,7 +24,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, DatabaseError, Patience, Problem, Ready, Replay, Severity};
+use tatmig::{Changelog, DatabaseError, Engine, Patience, Problem, Ready, Replay, Severity};
 
 use crate::cli::{BackupAction, Command, Settings};
 use crate::report::{REFUSED, Report};
@@ -48,7 +50,10 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let tools = Tools { settings, report, signals };
-    match tools.run(command) {
+    let result = tools.run(command);
+    #[cfg(feature = "server")]
+    tools.tell_of_servers();
+    match result {
         Err(error) => error.downcast().map(|Told(status)| status),
         done => done,
     }
@@ -106,11 +111,24 @@ impl Tools<'_> {
             Command::Stamp { version, users } => record::stamp(self, &version, &users),
             Command::Adopt { at, users } => record::adopt(self, at.as_deref(), &users),
             Command::Seed { names, users } => upgrade::seed(self, &names, &users),
+            #[cfg(feature = "server")]
+            Command::Push { users } => moving::push(self, &users),
+            #[cfg(feature = "server")]
+            Command::Pull { users } => moving::pull(self, &users),
             Command::New(arguments) => new::run(self, &arguments),
             Command::Promote { version } => promote::run(self, &version),
             Command::Schema(arguments) => schema::run(self, &arguments),
             Command::Demo { dir } => demo::run(self, dir.as_deref()),
         }
+    }
+
+    /// What the settings say that keeps the fleet.
+    fn engine(&self) -> Engine {
+        #[cfg(feature = "server")]
+        if self.settings.layout.servers.is_some() {
+            return Engine::LibsqlServer;
+        }
+        Engine::SqliteFiles
     }
 
     fn text(&self) -> anyhow::Result<Text> {
@@ -181,6 +199,19 @@ impl Tools<'_> {
             .problems(changelog.head_position())
             .any(|problem| problem.severity == Severity::Error);
         (!fails).then_some(replay)
+    }
+
+    /// What the servers could do better.
+    #[cfg(feature = "server")]
+    fn tell_of_servers(&self) {
+        let servers = self.settings.layout.servers.iter().flat_map(|servers| servers.servers());
+        for server in servers.filter(|server| server.evictions() > 0) {
+            self.report.remark(format!(
+                "warning: {} closed namespaces of this fleet to make room for others ({} had to be asked for again); start it with a `--max-active-namespaces` of more than there are databases",
+                server.url(),
+                server.evictions()
+            ));
+        }
     }
 
     /// The document ready to be run up to a target, in the practice of the settings.

@@ -124,7 +124,7 @@ fn pages(
 }
 
 /// Reads a copy as it stands on the disk, syncs it, and has SQLite check it.
-fn checked(path: &Path, patience: &Patience) -> Result<Copied, DatabaseError> {
+pub(crate) fn checked(path: &Path, patience: &Patience) -> Result<Copied, DatabaseError> {
     let (size, sha256) = digest(path, patience)?;
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| unwritable(path, error))?;
     let version = check(path, patience)?;

@@ -251,7 +251,7 @@ impl Effects {
         (there, missing)
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.present.is_empty()
             && self.absent.is_empty()
             && self.gained.is_empty()

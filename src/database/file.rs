@@ -152,6 +152,12 @@ impl SqliteFile {
         Ok(file)
     }
 
+    /// The connection, for whoever copies what is in the file.
+    #[cfg(feature = "server")]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn connect(
         (path, header): (&Path, &Header),
         name: &Path,

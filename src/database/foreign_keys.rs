@@ -82,33 +82,9 @@ impl Census {
                 self.unusable_between.insert(between);
                 continue;
             };
-            let columns = |alias: &str, names: &[String]| -> Vec<String> {
-                names.iter().map(|name| format!("{alias}.{}", sql::quote(name))).collect()
-            };
-            let child = columns("c", &key.columns);
-            let parent_exists = parent_columns.is_some();
-            let orphaned = match &parent_columns {
-                Some(parent) => format!(
-                    "NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
-                    sql::quote(&key.parent),
-                    columns("p", parent)
-                        .iter()
-                        .zip(&child)
-                        .map(|(parent, child)| format!("{parent} = {child}"))
-                        .collect::<Vec<_>>()
-                        .join(" AND ")
-                ),
-                None => "1".to_owned(),
-            };
-            let not_null: Vec<String> =
-                child.iter().map(|column| format!("{column} IS NOT NULL")).collect();
-            let mut statement = connection.prepare(&format!(
-                "SELECT {} FROM {} c WHERE {} AND {orphaned}",
-                child.join(", "),
-                sql::quote(table),
-                not_null.join(" AND "),
-            ))?;
-            debug_assert!(parent_exists || orphaned == "1");
+            let (child, orphans) = orphans(table, key, parent_columns.as_deref());
+            let mut statement =
+                connection.prepare(&format!("SELECT {} {orphans}", child.join(", ")))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let values = (0..child.len())
@@ -170,17 +146,50 @@ impl Census {
             let new = count.saturating_sub(known.get(violation).copied().unwrap_or(0));
             if new > 0 {
                 rows += new;
-                let times = if new > 1 { format!(" in {new} rows") } else { String::new() };
-                words.push(format!(
-                    "`{}` refers to `{}` by {}{times}, which is not there",
-                    violation.child,
-                    violation.parent,
-                    violation.key.join(", "),
-                ));
+                let between = (violation.child.as_str(), violation.parent.as_str());
+                words.push(broken(between, &violation.key, new));
             }
         }
         (words, rows)
     }
+}
+
+/// The columns of a key in the child `c`, and from `FROM` on the query for the rows of a table
+/// whose parents are missing. Without the parent's columns there is no parent.
+pub(super) fn orphans(
+    table: &str,
+    key: &ForeignKey,
+    parent_columns: Option<&[String]>,
+) -> (Vec<String>, String) {
+    let columns = |alias: &str, names: &[String]| -> Vec<String> {
+        names.iter().map(|name| format!("{alias}.{}", sql::quote(name))).collect()
+    };
+    let child = columns("c", &key.columns);
+    let orphaned = match parent_columns {
+        Some(parent) => format!(
+            "NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
+            sql::quote(&key.parent),
+            columns("p", parent)
+                .iter()
+                .zip(&child)
+                .map(|(parent, child)| format!("{parent} = {child}"))
+                .collect::<Vec<_>>()
+                .join(" AND ")
+        ),
+        None => "1".to_owned(),
+    };
+    let not_null: Vec<String> =
+        child.iter().map(|column| format!("{column} IS NOT NULL")).collect();
+    let query =
+        format!("FROM {} c WHERE {} AND {orphaned}", sql::quote(table), not_null.join(" AND "));
+    (child, query)
+}
+
+/// Rows whose parent is missing, in words.
+pub(super) fn broken((child, parent): (&str, &str), key: &[String], rows: usize) -> String {
+    let times = if rows > 1 { format!(" in {rows} rows") } else { String::new() };
+    let key = key.join(", ");
+    format!("`{child}` refers to `{parent}` by {key}{times}, which is not there")
 }
 
 fn keys_by_table(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<ForeignKey>)>> {
@@ -215,6 +224,16 @@ pub(crate) fn usable(
     key: &ForeignKey,
 ) -> rusqlite::Result<Option<Option<Vec<String>>>> {
     let parent = Table::read(connection, &key.parent)?;
+    usable_in(key, &parent, || schema::unique_keys(connection, &key.parent))
+}
+
+/// The same, told by the parent and its unique keys.
+#[allow(clippy::option_option)]
+pub(super) fn usable_in<E>(
+    key: &ForeignKey,
+    parent: &Table,
+    unique: impl FnOnce() -> Result<Vec<Vec<String>>, E>,
+) -> Result<Option<Option<Vec<String>>>, E> {
     if parent.columns.is_empty() {
         return Ok(Some(None));
     }
@@ -234,15 +253,13 @@ pub(crate) fn usable(
                 .iter()
                 .all(|column| names.iter().any(|name| name.eq_ignore_ascii_case(column)))
     };
-    if same(&parent.primary_key())
-        || schema::unique_keys(connection, &key.parent)?.iter().any(|names| same(names))
-    {
+    if same(&parent.primary_key()) || unique()?.iter().any(|names| same(names)) {
         return Ok(Some(Some(columns)));
     }
     Ok(None)
 }
 
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
     match value {
         Value::Null => "NULL".to_owned(),

@@ -11,7 +11,7 @@ use crate::document::tag::Scope;
 /// The name of the table.
 pub(crate) const TABLE: &str = "_tatmig_migrations";
 
-const CREATE: &str = "\
+pub(super) const CREATE: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_migrations (
     id INTEGER PRIMARY KEY,
     event TEXT NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS _tatmig_migrations (
 
 /// In the system database alone: the SQL that was applied, once for each checksum, so that an
 /// edited migration can be shown beside what ran.
-const CREATE_SOURCES: &str = "\
+pub(super) const CREATE_SOURCES: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_sources (
     checksum TEXT PRIMARY KEY,
     scope TEXT NOT NULL,
@@ -52,7 +52,7 @@ pub enum Event {
 }
 
 impl Event {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Upgrade => "upgrade",
             Self::Downgrade => "downgrade",
@@ -61,7 +61,7 @@ impl Event {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Upgrade, Self::Downgrade, Self::Stamp, Self::Adopt]
             .into_iter()
             .find(|event| event.name() == text)
@@ -126,7 +126,7 @@ impl State {
     }
 }
 
-const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
+pub(super) const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
                        duration_ms, tool_version, note";
 
 /// Reads the last row.

@@ -4,12 +4,15 @@
 
 pub(crate) mod apply;
 pub(crate) mod copy;
+pub(crate) mod dialect;
 pub(crate) mod effects;
 pub(crate) mod file;
 pub(crate) mod foreign_keys;
 pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod locks;
+#[cfg(feature = "server")]
+pub(crate) mod namespace;
 pub(crate) mod order;
 pub(crate) mod practice;
 pub(crate) mod schema;
@@ -25,6 +28,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, ErrorCode};
+
+#[cfg(feature = "server")]
+use crate::server::ServerError;
 
 /// What a database may be asked.
 pub(crate) trait Look {
@@ -243,6 +249,39 @@ pub enum DatabaseError {
         /// How many rows.
         rows: usize,
     },
+    /// A libSQL server did not do what was asked.
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Server(ServerError),
+    /// The answer to a whole run was lost, and what came of it is not known.
+    #[cfg(feature = "server")]
+    #[error("{lost}; whether it was committed is not known: {after}. `tatmig status` tells")]
+    Unknown {
+        /// How the answer was lost.
+        lost: ServerError,
+        /// Why its record does not tell either.
+        after: String,
+    },
+    /// The answer to a whole run was lost, and nothing of it is there.
+    #[cfg(feature = "server")]
+    #[error("{lost}; its record shows that nothing was applied. Run it again")]
+    NotApplied {
+        /// How the answer was lost.
+        lost: ServerError,
+    },
+    /// What arrived elsewhere is not what was sent; it was rolled back.
+    #[cfg(feature = "server")]
+    #[error("what arrived is not what was sent, so it was rolled back: {difference}")]
+    NotTheSame {
+        /// The first difference, in words.
+        difference: String,
+    },
+    /// Another program waited for the lock, and the server took it away.
+    #[cfg(feature = "server")]
+    #[error(
+        "the server gave its lock to another program that waited for it, and rolled everything back; run it again while nobody writes, or give the namespace a longer `txn_timeout_s`"
+    )]
+    LockTaken,
     /// Anything else that SQLite says.
     #[error("{}", sqlite_words(.0))]
     Sqlite(#[source] rusqlite::Error),
@@ -265,6 +304,26 @@ impl DatabaseError {
             | Self::EndedTransaction { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
             _ => None,
+        }
+    }
+
+    /// Whether there is no database where it was looked for.
+    pub(crate) fn is_missing(&self) -> bool {
+        match self {
+            Self::Missing { .. } => true,
+            #[cfg(feature = "server")]
+            Self::Server(ServerError::NoNamespace { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(feature = "server")]
+impl From<ServerError> for DatabaseError {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Interrupted => Self::Interrupted,
+            error => Self::Server(error),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What a database is made of, as values that can be compared: tables with their columns and
 //! foreign keys, indexes, triggers and views.
 
+#[cfg(feature = "server")]
+pub(crate) mod told;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;

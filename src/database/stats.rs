@@ -59,19 +59,16 @@ pub(super) fn of(connection: &Connection) -> Result<Stats, DatabaseError> {
         connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
     // SQLite's numbers are signed; none of these is ever below zero.
     let first = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
-    let number = |pragma: &str| connection.pragma_query_value(None, pragma, first);
-    let (pages, page_size) = (number("page_count")?, number("page_size")?);
-    let free_pages = number("freelist_count")?;
-    let mut names = connection.prepare(
-        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') \
-         AND name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'",
-    )?;
+    let mut pragmas = [0; PRAGMAS.len()];
+    for (pragma, value) in PRAGMAS.iter().zip(&mut pragmas) {
+        *value = connection.pragma_query_value(None, pragma, first)?;
+    }
+    let mut names = connection.prepare(TABLES)?;
     let names: Vec<String> =
         names.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let mut tables = BTreeMap::new();
     for name in names {
-        let rows = format!("SELECT count(*) FROM {}", sql::quote(&name));
-        let rows = match connection.query_row(&rows, [], first) {
+        let rows = match connection.query_row(&rows_of(&name), [], first) {
             Ok(rows) => Some(rows),
             // A virtual table whose module only the application has.
             Err(error) if is_about_sql(&error) => None,
@@ -80,8 +77,29 @@ pub(super) fn of(connection: &Connection) -> Result<Stats, DatabaseError> {
         tables.insert(name, rows);
     }
     transaction.map_or(Ok(()), Transaction::finish)?;
+    Ok(told(tables, pragmas))
+}
+
+/// What is asked for its size.
+pub(super) const PRAGMAS: [&str; 3] = ["page_count", "page_size", "freelist_count"];
+
+/// The names of the tables whose rows are counted.
+pub(super) const TABLES: &str = "\
+SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') \
+AND name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'";
+
+/// The query that counts the rows of a table.
+pub(super) fn rows_of(table: &str) -> String {
+    format!("SELECT count(*) FROM {}", sql::quote(table))
+}
+
+/// The rows of its tables, and the answers to [`PRAGMAS`].
+pub(super) fn told(
+    tables: BTreeMap<String, Option<u64>>,
+    [pages, page_size, free_pages]: [u64; PRAGMAS.len()],
+) -> Stats {
     let (file_bytes, free_bytes) = (pages * page_size, free_pages * page_size);
-    Ok(Stats { databases: 1, tables, file_bytes, wal_bytes: 0, pages, free_pages, free_bytes })
+    Stats { databases: 1, tables, file_bytes, wal_bytes: 0, pages, free_pages, free_bytes }
 }
 
 #[cfg(test)]

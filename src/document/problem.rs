@@ -154,6 +154,8 @@ rules! {
     BrokenForeignKey = "broken-foreign-key", Warning;
     /// An `IF NOT EXISTS` over something that is there with another definition.
     HidingGuard = "hiding-guard", Warning;
+    /// A statement that a libSQL server refuses.
+    ServerRefuses = "server-refuses", Warning;
     /// A PRAGMA that does nothing inside a migration.
     PragmaWithoutEffect = "pragma-without-effect", Warning;
     /// Text in double quotes, which SQLite takes for a string only where no column has its name.

@@ -49,6 +49,9 @@ impl Listing {
                 ));
                 continue;
             }
+            if !layout.holds(&user) {
+                continue;
+            }
             let (identity, refused) = match entry.metadata() {
                 Err(error) => (None, Some(format!("it cannot be looked at: {error}"))),
                 Ok(metadata) => kind(&path, metadata, layout.links),

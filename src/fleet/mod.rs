@@ -3,6 +3,8 @@
 
 mod index;
 mod listing;
+#[cfg(feature = "server")]
+mod namespaces;
 mod pool;
 
 use std::collections::HashMap;
@@ -81,6 +83,10 @@ pub enum FleetError {
     /// Users were named, and the document has nothing for them.
     #[error("the document has no user block, so there are no user databases to name")]
     NoUserBlocks,
+    /// A fleet on servers that cannot be made out.
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Servers(#[from] crate::servers::ServersError),
     /// The users directory cannot be read.
     #[error("the users directory `{}` cannot be read: {source}", .dir.display())]
     Unreadable {
@@ -108,6 +114,10 @@ impl Fleet {
         has: impl Fn(Scope) -> bool,
         selection: &Selection,
     ) -> Result<Self, FleetError> {
+        #[cfg(feature = "server")]
+        if let Some(servers) = &layout.servers {
+            return namespaces::discover((layout, servers), has, selection);
+        }
         let mut fleet = Self::default();
         if has(Scope::System) {
             if std::fs::symlink_metadata(&layout.system_db).is_err() {
@@ -143,6 +153,14 @@ impl Fleet {
         layout: &Layout,
         wanted: &[(Scope, OsString)],
     ) -> Result<Vec<Member>, FleetError> {
+        #[cfg(feature = "server")]
+        if let Some(servers) = &layout.servers {
+            let place = |(scope, name): &(Scope, OsString)| match scope {
+                Scope::System => Ok(servers.system()),
+                Scope::User => Ok(layout.user(name)?),
+            };
+            return wanted.iter().map(place).collect();
+        }
         let has_users = wanted.iter().any(|(scope, _)| *scope == Scope::User);
         let found = if has_users { Listing::read(layout)?.members } else { Vec::new() };
         let found: HashMap<&OsStr, &Member> =

@@ -22,6 +22,13 @@ use crate::document::problem::{Problem, Rule};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SqliteVersion(u32, u32, u32);
 
+impl SqliteVersion {
+    /// That of sqld 0.24.32.
+    pub(super) fn of_libsql_server() -> Self {
+        Self(3, 45, 1)
+    }
+}
+
 /// A text that is no version of SQLite.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a version of SQLite, such as 3.35.0")]

@@ -12,6 +12,7 @@ mod pragmas;
 mod quotes;
 mod rerun;
 mod reverse;
+mod server;
 mod stage;
 mod walk;
 pub(crate) mod words;
@@ -29,6 +30,16 @@ use crate::document::source::Source;
 use crate::document::tag::Scope;
 use crate::replay::Replay;
 use walk::Walk;
+
+/// What keeps the databases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite, in files.
+    #[default]
+    SqliteFiles,
+    /// A libSQL server, whose SQLite is older and whose parser refuses more.
+    LibsqlServer,
+}
 
 /// What was found out about a document.
 #[derive(Clone, Debug)]
@@ -53,21 +64,22 @@ pub struct Judgement {
 /// ```
 #[must_use]
 pub fn lint(source: Source<'_>, stop: &Arc<AtomicBool>) -> (Vec<Problem>, bool) {
-    match judge(source, None, stop) {
+    match judge(source, (None, Engine::SqliteFiles), stop) {
         Ok(Judgement { problems, unusable }) => (problems, unusable),
         Err(_) => (Vec::new(), true),
     }
 }
 
-/// The same for databases that a SQLite as old as `minimum` reads: what in the schema it could not
-/// read is a problem too.
+/// The same for databases that a SQLite as old as `minimum` reads, or that a libSQL server keeps:
+/// what in the schema the one could not read, and what the other would refuse, is a problem too.
 ///
 /// ````
 /// use std::sync::Arc;
 ///
 /// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
 /// let source = tatmig::Source::new("m.md", text);
-/// let judgement = tatmig::judge(source, Some("3.31.0".parse()?), &Arc::default())?;
+/// let oldest = (Some("3.31.0".parse()?), tatmig::Engine::SqliteFiles);
+/// let judgement = tatmig::judge(source, oldest, &Arc::default())?;
 /// assert!(judgement.problems.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
@@ -77,9 +89,10 @@ pub fn lint(source: Source<'_>, stop: &Arc<AtomicBool>) -> (Vec<Problem>, bool) 
 /// SQLite's, if not even an empty database in memory can be made, or if `stop` was set.
 pub fn judge(
     source: Source<'_>,
-    minimum: Option<SqliteVersion>,
+    (minimum, engine): (Option<SqliteVersion>, Engine),
     stop: &Arc<AtomicBool>,
 ) -> Result<Judgement, DatabaseError> {
+    let readers = (engine.oldest(minimum), engine);
     let (changelog, mut problems) = changelog::read(source);
     let Ok(changelog) = changelog else { return Ok(Judgement { problems, unusable: true }) };
     let replay = Replay::run(&changelog, stop)?;
@@ -101,12 +114,12 @@ pub fn judge(
                     let severity = problem.severity.min(Severity::Warning);
                     problem.severity(severity)
                 }));
-                problems.extend(Walk::judge(&planned, &live, minimum, stop)?);
+                problems.extend(Walk::judge(&planned, &live, readers, stop)?);
             } else {
-                problems.extend(Walk::judge(&changelog, &replay, minimum, stop)?);
+                problems.extend(Walk::judge(&changelog, &replay, readers, stop)?);
             }
         }
-        None => problems.extend(Walk::judge(&changelog, &replay, minimum, stop)?),
+        None => problems.extend(Walk::judge(&changelog, &replay, readers, stop)?),
     }
     let blocks = blocks(&changelog);
     problems.retain(|problem| !is_allowed(problem, &blocks));

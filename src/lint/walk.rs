@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::foreign_keys::Keys;
 use super::stage::Stage;
-use super::{SqliteVersion, age, destructive, guards, pragmas, quotes, rerun, reverse};
+use super::{
+    Engine, SqliteVersion, age, destructive, guards, pragmas, quotes, rerun, reverse, server,
+};
 use crate::database::apply::whole_span;
 use crate::database::order::{Script, Statement};
 use crate::database::schema::{Change, Key, Kind, Schema};
@@ -59,6 +61,7 @@ pub(super) struct Walk<'w, 'a> {
     changelog: &'w Changelog<'a>,
     replay: &'w Replay<'a>,
     minimum: Option<SqliteVersion>,
+    engine: Engine,
     stop: &'w Arc<AtomicBool>,
     /// Whether every statement of the document runs.
     whole: bool,
@@ -77,11 +80,12 @@ impl<'w, 'a> Walk<'w, 'a> {
     pub(super) fn judge(
         changelog: &'w Changelog<'a>,
         replay: &'w Replay<'a>,
-        minimum: Option<SqliteVersion>,
+        (minimum, engine): (Option<SqliteVersion>, Engine),
         stop: &'w Arc<AtomicBool>,
     ) -> rusqlite::Result<Vec<Problem>> {
         let whole = !replay.all_problems().any(|problem| problem.severity == Severity::Error);
-        let mut walk = Self { changelog, replay, minimum, stop, whole, problems: Vec::new() };
+        let mut walk =
+            Self { changelog, replay, minimum, engine, stop, whole, problems: Vec::new() };
         for scope in Scope::BOTH {
             walk.scope(scope)?;
         }
@@ -182,6 +186,9 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
             quotes::judge_stored(stage, (&statement.sql, &outcome.changes), &mut self.problems)?;
             pragmas::judge(&statement.sql, &mut self.problems);
+            if self.engine == Engine::LibsqlServer {
+                server::judge(&statement.sql, &mut self.problems);
+            }
             act.turns.push(Turn {
                 statement,
                 changes: outcome.changes,

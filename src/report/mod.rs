@@ -4,6 +4,8 @@
 mod backup;
 mod document;
 mod lint;
+#[cfg(feature = "server")]
+mod moving;
 mod selftest;
 mod stats;
 mod status;
@@ -115,9 +117,10 @@ impl Report {
 
     /// Wrong usage, or something that is not there: nothing was touched.
     pub(crate) fn refuse(&self, error: &anyhow::Error) -> u8 {
-        self.error(format!("{error:#}"));
+        let words = chain(error);
+        self.error(&words);
         if self.format == Format::Json {
-            Self::json(&json!({ "error": format!("{error:#}"), "problems": [] }));
+            Self::json(&json!({ "error": words, "problems": [] }));
         }
         REFUSED
     }
@@ -247,4 +250,15 @@ pub(crate) fn some(names: &[String]) -> String {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
+}
+
+/// An error and its causes in one line. Many an error tells its cause itself, which is told once.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        match (told.is_empty(), told.contains(&cause)) {
+            (true, _) => cause,
+            (false, true) => told,
+            (false, false) => format!("{told}: {cause}"),
+        }
+    })
 }

@@ -367,11 +367,19 @@ impl Report {
         let skipped =
             pairs.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped)).count();
         if failed > 0 {
+            let unsettled = pairs.iter().filter(|(_, verdict)| {
+                matches!(verdict, Verdict::Failed { failure, .. } if failure.is_unsettled())
+            });
+            let how = match (failed, unsettled.count()) {
+                (1, 0) => "failed and was left as it was".to_owned(),
+                (_, 0) => "failed and were left as they were".to_owned(),
+                (_, open) => format!(
+                    "failed; whether {open} of them changed is not known, and any other was left as it was"
+                ),
+            };
             self.line(format!(
-                "{} failed and {} left as {}; mend the cause and run the same command again{}",
+                "{} {how}; mend the cause and run the same command again{}",
                 plural(failed, "database"),
-                if failed == 1 { "was" } else { "were" },
-                if failed == 1 { "it was" } else { "they were" },
                 match aside.deed {
                     Deed::Upgrade | Deed::Downgrade => {
                         format!(": what is at {target} already is left alone")
@@ -549,7 +557,7 @@ fn entry_json((member, verdict): (&Member, &Verdict), source: &Source<'_>) -> Va
 /// Where the copy of a database is, and the command that puts it back.
 fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
     let copy = backup.copy_of(member)?;
-    let path = tatmig::shown(backup.dir.join(&copy.file).as_os_str());
+    let path = backup.place_of(copy);
     let whose = match member.scope {
         Scope::System => "--system".to_owned(),
         Scope::User => format!("--user {}", member.shown()),
@@ -559,12 +567,14 @@ fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
 
 /// That copies were made, in a line.
 pub(super) fn copied(backup: &Backup) -> String {
-    format!(
-        "{} copied to {} ({})",
-        plural(backup.manifest.databases.len(), "database"),
-        tatmig::shown(backup.dir.as_os_str()),
-        bytes(backup.size())
-    )
+    let copies = &backup.manifest.databases;
+    let count = plural(copies.len(), "database");
+    let (dir, size) = (tatmig::shown(backup.dir.as_os_str()), bytes(backup.size()));
+    if copies.iter().all(|copy| copy.server.is_some()) {
+        format!("{count} forked on the server, as {dir} tells ({size})")
+    } else {
+        format!("{count} copied to {dir} ({size})")
+    }
 }
 
 fn outcome(verdict: &Verdict) -> &'static str {

@@ -1,0 +1,89 @@
+//! Why a batch stopped: an error of the server's at one of its steps, as the error that a file would
+//! have had there.
+
+use std::ops::Range;
+
+use super::lesson::as_sqlite;
+use super::program::{Mark, Stopped};
+use crate::database::DatabaseError;
+use crate::database::apply::error_span;
+use crate::database::order::{Order, Statement};
+use crate::server::ServerError;
+use crate::server::hrana::{SqlError, Value};
+
+/// The bytes of the document that an error is about.
+pub(super) fn span(
+    statement: &Statement<'_>,
+    (words, offset): (&str, Option<usize>),
+) -> Range<usize> {
+    error_span(&statement.sql, &as_sqlite(words, offset))
+}
+
+/// A statement that failed.
+pub(super) fn statement_error(
+    order: &Order<'_>,
+    (step, nth): (usize, usize),
+    (error, ended): (&SqlError, bool),
+) -> DatabaseError {
+    let step = &order.steps[step];
+    let statement = &step.script.statements[nth];
+    let (message, offset) = error.words();
+    let span = span(statement, (&message, offset));
+    let migration = step.label.clone();
+    if ended {
+        DatabaseError::EndedTransaction { migration, message, span }
+    } else {
+        DatabaseError::Statement { migration, message, span }
+    }
+}
+
+/// Why a batch did not get to its end.
+pub(super) fn stopped(order: &Order<'_>, why: Stopped, rows: &[Vec<Value>]) -> DatabaseError {
+    let Stopped { mark, error, ended } = why;
+    let Some(error) = error else {
+        return match mark {
+            Mark::Statement(step, nth) => {
+                let error = SqlError {
+                    code: None,
+                    message: "the transaction was over after it".to_owned(),
+                };
+                statement_error(order, (step, nth), (&error, true))
+            }
+            _ => DatabaseError::LockTaken,
+        };
+    };
+    if is_taken(&error) {
+        return DatabaseError::LockTaken;
+    }
+    match mark {
+        Mark::Begin if is_busy(&error) => DatabaseError::Busy { holder: None },
+        Mark::Place if is_raised(&error) => ServerError::NotThePrimary.into(),
+        Mark::Guard if is_raised(&error) || error.message.contains("no such table") => {
+            DatabaseError::Moved
+        }
+        Mark::Statement(step, nth) => statement_error(order, (step, nth), (&error, ended)),
+        Mark::Rows(step, nth, _) => {
+            let number =
+                |at: usize| rows.first().and_then(|row| row.get(at)?.integer()).unwrap_or(0);
+            let step = &order.steps[step];
+            let (migration, table) = (step.label.clone(), step.script.rebuilt[nth].clone());
+            DatabaseError::RowLoss { migration, table, before: number(0), after: number(1) }
+        }
+        Mark::Schema if is_raised(&error) => DatabaseError::Moved,
+        _ => DatabaseError::Server(error.into()),
+    }
+}
+
+/// Whether a query of tatmig's failed because it was to.
+pub(super) fn is_raised(error: &SqlError) -> bool {
+    error.message.contains("integer overflow")
+}
+
+pub(super) fn is_busy(error: &SqlError) -> bool {
+    error.code() == "SQLITE_BUSY" || error.message.contains("database is locked")
+}
+
+/// The server gave the lock to somebody who waited for it.
+pub(super) fn is_taken(error: &SqlError) -> bool {
+    error.code() == "TRANSACTION_TIMEOUT" || error.message.contains("timed-out")
+}

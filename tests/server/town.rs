@@ -1,0 +1,93 @@
+//! A directory with a document, and a server beside it that holds the databases.
+
+use std::ffi::OsStr;
+
+use crate::sqld::Sqld;
+use crate::support::{Fleet, Run, document};
+
+/// A system whose table of users is the list of them, and users with notes and tags. The SQL
+/// stands in lines 3, 9, 16, and 22.
+pub(crate) const TOWN: &[(&str, &str)] = &[
+    ("system:baseline→1.0.0", "CREATE TABLE users (username TEXT PRIMARY KEY);"),
+    (
+        "user:baseline→1.0.0",
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);\n\
+         CREATE TABLE tags (id INTEGER PRIMARY KEY, note INTEGER REFERENCES notes (id) ON DELETE CASCADE);",
+    ),
+    ("user:1.0.0→1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"),
+    ("user:1.1.0→1.2.0", "CREATE UNIQUE INDEX one_body ON notes (body);"),
+];
+
+/// The first blocks of [`TOWN`], and more.
+pub(crate) fn town_and(count: usize, more: &[(&str, &str)]) -> String {
+    let blocks: Vec<(&str, &str)> = TOWN[..count].iter().chain(more).copied().collect();
+    document(&blocks)
+}
+
+pub(crate) struct Town {
+    pub(crate) fleet: Fleet,
+    pub(crate) sqld: Sqld,
+}
+
+impl Town {
+    /// The fleet of [`TOWN`] with these users, made at 1.0.0.
+    pub(crate) fn of(users: &[&str]) -> Self {
+        Self::on(Sqld::start(), users)
+    }
+
+    pub(crate) fn on(sqld: Sqld, users: &[&str]) -> Self {
+        let fleet = Fleet::new()
+            .env("TATMIG_SERVER", sqld.url())
+            .env("TATMIG_ADMIN", sqld.admin_url())
+            .document(town_and(2, &[]));
+        let town = Self { fleet, sqld };
+        let mut arguments = vec!["init"];
+        arguments.extend(users.iter().flat_map(|user| ["--user", user]));
+        town.run(arguments).status(0);
+        for user in users {
+            town.sqld.run_in("system", &[&format!("INSERT INTO users VALUES ('{user}')")]);
+        }
+        town
+    }
+
+    /// Writes the document anew: the first blocks of [`TOWN`], and more.
+    pub(crate) fn document(mut self, count: usize, more: &[(&str, &str)]) -> Self {
+        self.fleet = self.fleet.document(town_and(count, more));
+        self
+    }
+
+    /// Runs SQL in a user's namespace.
+    pub(crate) fn put(self, user: &str, statements: &[&str]) -> Self {
+        self.sqld.run_in(&Self::namespace(user), statements);
+        self
+    }
+
+    pub(crate) fn namespace(user: &str) -> String {
+        format!("{user}_longterm")
+    }
+
+    #[track_caller]
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Run<'_> {
+        self.fleet.run(arguments)
+    }
+
+    #[track_caller]
+    pub(crate) fn rows(&self, user: &str, sql: &str) -> Vec<String> {
+        self.sqld.rows(&Self::namespace(user), sql)
+    }
+
+    #[track_caller]
+    pub(crate) fn version(&self, user: &str) -> Option<String> {
+        self.sqld.version(&Self::namespace(user))
+    }
+
+    #[track_caller]
+    pub(crate) fn record(&self, user: &str) -> Vec<String> {
+        self.sqld.record(&Self::namespace(user))
+    }
+
+    #[track_caller]
+    pub(crate) fn dump(&self, user: &str) -> Vec<String> {
+        self.sqld.dump(&Self::namespace(user))
+    }
+}
