@@ -77,6 +77,10 @@ impl Rebuild<'_> {
                         from.push(filler.expression);
                     }
                 }
+                None if !takes_default(&after, &column.rules) => {
+                    into.push(written);
+                    from.push("NULL".to_owned());
+                }
                 None => {}
             }
         }
@@ -125,7 +129,9 @@ impl Rebuild<'_> {
 
     /// What stands in for a value that must be there.
     fn filler(&self, after: &Definition, column: &Rules, scratch: &Connection) -> Filler {
-        if let Some(expression) = self.default(column) {
+        if let Some(expression) = self.default(column)
+            && takes_default(after, column)
+        {
             return Filler { expression, is_default: true };
         }
         let of_text = is_text(&column.declared_type);
@@ -201,6 +207,19 @@ fn unquoted(name: &str) -> String {
         .map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
+/// Whether a column takes its own default. A STRICT table may declare one of another type, and
+/// refuses it with the first row.
+fn takes_default(after: &Definition, column: &Rules) -> bool {
+    let Some(default) = column.default.as_deref().filter(|_| after.is("strict")) else {
+        return true;
+    };
+    let declared = &column.declared_type;
+    let probe = format!(
+        "CREATE TABLE probe (c {declared} DEFAULT {default}) STRICT; INSERT INTO probe DEFAULT VALUES"
+    );
+    Connection::open_in_memory().and_then(|scratch| scratch.execute_batch(&probe)).is_ok()
+}
+
 /// Whether `ALTER TABLE … ADD COLUMN` takes a column where there are rows.
 pub(super) fn can_be_added(after: &Definition, column: &Rules) -> bool {
     let default = column.default.as_deref().filter(|default| *default != "null");
@@ -210,5 +229,5 @@ pub(super) fn can_be_added(after: &Definition, column: &Rules) -> bool {
     let generated = column.generated.as_ref();
     let stored = generated.is_some_and(|(_, storage)| *storage == Storage::Stored);
     let has_value = default.is_some() || !after.refuses_null(column);
-    constant && !stored && has_value
+    constant && !stored && has_value && takes_default(after, column)
 }

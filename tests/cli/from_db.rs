@@ -227,6 +227,14 @@ fn options_and_generated_columns_are_changed() {
 }
 
 #[test]
+fn a_strict_table_whose_column_refuses_its_own_default_keeps_its_rows() {
+    let before = "CREATE TABLE t (a INTEGER PRIMARY KEY) STRICT;";
+    let after = "CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB NOT NULL DEFAULT 0, c INTEGER DEFAULT 'x', d TEXT NOT NULL DEFAULT 'y') STRICT;";
+    let (fleet, _) = goes(before, "INSERT INTO t VALUES (1), (2)", after);
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM t"), ["1|[]|NULL|y", "2|[]|NULL|y"]);
+}
+
+#[test]
 fn numbers_of_deleted_rows_are_not_given_out_again() {
     let before = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT);";
     let after = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a VARCHAR);";
