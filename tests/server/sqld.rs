@@ -166,6 +166,19 @@ impl Sqld {
         agent.delete(url).call().unwrap();
     }
 
+    /// Whether there is a namespace of this name.
+    #[track_caller]
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let url = format!("{}/v1/namespaces/{name}/config", self.admin_url());
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let answer = config.build().new_agent().get(url).call().unwrap();
+        match answer.status().as_u16() {
+            200 => true,
+            404 => false,
+            other => panic!("{name}: {other}"),
+        }
+    }
+
     /// The rows of each statement, in a stream of their own, each with `|` between its values; or
     /// what the server says.
     pub(crate) fn try_run(
