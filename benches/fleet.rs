@@ -55,10 +55,6 @@ impl Place {
         self.directory.path().join("system.db")
     }
 
-    fn index(&self) -> PathBuf {
-        self.directory.path().join(".tatmig-index")
-    }
-
     fn paths(&self) -> Vec<PathBuf> {
         (0..DATABASES).map(|number| self.path(&format!("user{number:04}"))).collect()
     }
@@ -165,8 +161,6 @@ mod migrate {
 }
 
 mod nothing_to_do {
-    use std::time::Duration;
-
     use super::{Bencher, Place, Selection, bare, read_bare};
 
     #[divan::bench(sample_count = 10, sample_size = 1)]
@@ -182,20 +176,6 @@ mod nothing_to_do {
     #[divan::bench(sample_count = 10, sample_size = 1)]
     fn tatmig(bencher: Bencher<'_, '_>) {
         let place = Place::at(Some(1));
-        bencher.bench_local(|| {
-            let _ = std::fs::remove_file(place.index());
-            place.upgrade(1, &Selection::All);
-        });
-    }
-
-    /// Once more, when an earlier run has noted what it saw.
-    #[divan::bench(sample_count = 10, sample_size = 1)]
-    fn tatmig_again(bencher: Bencher<'_, '_>) {
-        let place = Place::at(Some(1));
-        // What changed a moment ago is not believed to stay as it is.
-        std::thread::sleep(Duration::from_millis(2_500));
-        place.upgrade(1, &Selection::All);
-        assert!(place.index().exists());
         bencher.bench_local(|| place.upgrade(1, &Selection::All));
     }
 }

@@ -10,7 +10,7 @@ use semver::Version;
 
 use crate::database::effects::Effects;
 use crate::database::file::Patience;
-use crate::database::history::{Applied, Entry, Event, Record, Standpoint, State};
+use crate::database::history::{Applied, Entry, Event, Record, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
 use crate::database::practice::Practice;
 use crate::database::{Database, DatabaseError, Look};
@@ -209,15 +209,6 @@ pub struct Status {
     pub finding: Option<Box<Finding>>,
     /// Why it is in that condition, where that is a failure.
     pub failure: Option<Box<Failure>>,
-}
-
-/// What was seen of a database while it was brought to a target.
-#[derive(Default)]
-struct Seen {
-    /// Where it stood.
-    at: Option<Point>,
-    /// The last row of its record, if nothing was pending.
-    current: Option<Record>,
 }
 
 /// What databases that start from the same place are asked to do, and where it leads them.
@@ -495,75 +486,39 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Brings the database of a member to the target.
     #[must_use]
     pub fn upgrade_member(&self, member: &Member, patience: &Patience) -> Verdict {
-        self.upgrade_and_tell(member, patience).0
-    }
-
-    /// Brings the database of a member to the target, and tells the end of its record where it was
-    /// there already.
-    pub(crate) fn upgrade_and_tell(
-        &self,
-        member: &Member,
-        patience: &Patience,
-    ) -> (Verdict, Option<Standpoint>) {
-        let mut database = match member.open(patience) {
-            Ok(database) => database,
-            Err(failure) => {
-                return (Verdict::Failed { at: None, failure: Box::new(failure) }, None);
-            }
-        };
-        let mut seen = Seen::default();
-        let verdict = match self.try_upgrade(member.scope, &mut *database, &mut seen) {
-            Ok(verdict) => verdict,
-            Err(failure) => Verdict::from_failure(seen.at, failure),
-        };
-        let standpoint = seen
-            .current
-            .and_then(|record| Some(Standpoint { to: record.to, chain: record.chain? }));
-        (verdict, standpoint)
+        match member.open(patience) {
+            Ok(mut database) => self.upgrade(member.scope, &mut *database),
+            Err(failure) => Verdict::Failed { at: None, failure: Box::new(failure) },
+        }
     }
 
     /// Brings a database to the target.
     pub(crate) fn upgrade(&self, scope: Scope, database: &mut dyn Database) -> Verdict {
-        let mut seen = Seen::default();
-        match self.try_upgrade(scope, database, &mut seen) {
+        let mut at = None;
+        match self.try_upgrade(scope, database, &mut at) {
             Ok(verdict) => verdict,
-            Err(failure) => Verdict::from_failure(seen.at, failure),
+            Err(failure) => Verdict::from_failure(at, failure),
         }
     }
 
-    /// The verdict on a database of a user whose record is known to end at the target, and to have
-    /// gone through what the document holds.
-    pub(crate) fn recalled(&self, at: &Standpoint) -> Option<Verdict> {
-        let Goal::Up(target) = self.goal else { return None };
-        let there = at.to == self.changelog.versions()[target].to_string()
-            && at.chain == self.changelog.chain_checksum(Scope::User, target).to_string();
-        there.then(|| Verdict::Current { at: self.target() })
-    }
-
-    pub(crate) fn ending(&self) -> Ending {
-        self.ending
-    }
-
+    /// The same; `at` is where it stood, as soon as that is known.
     fn try_upgrade(
         &self,
         scope: Scope,
         database: &mut dyn Database,
-        seen: &mut Seen,
+        at: &mut Option<Point>,
     ) -> Result<Verdict, Failure> {
         let mut looks = 0;
         loop {
             let state = database.state()?;
             if let State::Recorded(record) = &state {
-                seen.at = Point::parse(&record.to);
+                *at = Point::parse(&record.to);
             }
             let document = (self.changelog, Some(self.replay));
             let standing = standing(document, scope, (&state, &*database))?;
             let from = self.point(standing);
-            seen.at = Some(from.clone());
+            *at = Some(from.clone());
             let Some(errand) = self.errand(scope, standing)? else {
-                if let State::Recorded(record) = state {
-                    seen.current = Some(record);
-                }
                 return Ok(match self.goal {
                     Goal::Up(_) if from > self.target() => Verdict::Above { at: from },
                     Goal::Down(_) if from < self.target() => Verdict::Below { at: from },

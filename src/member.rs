@@ -111,7 +111,7 @@ impl Member {
     pub(crate) fn open(&self, patience: &Patience) -> Result<Box<dyn Database>, Failure> {
         self.openable()?;
         match &self.home {
-            Home::File(path) => Ok(Box::new(SqliteFile::open(path, patience)?)),
+            Home::File(path) => Ok(Box::new(SqliteFile::at(path, patience)?)),
             #[cfg(feature = "server")]
             Home::Namespace(host, name) => Ok(Box::new(Namespace::new(host, name, patience))),
         }

@@ -55,7 +55,7 @@ pub(crate) fn restore(from: &Path, to: &Path, patience: &Patience) -> Result<(),
         return make(from, to, patience);
     }
     let place = RefCell::new(Place::take(to, patience)?);
-    SqliteFile::read(from, patience, |source| place.borrow_mut().put(&source.connection))?;
+    SqliteFile::read(from, patience, |source| place.borrow_mut().put(source.connection()?))?;
     drop(place);
     sync_directory(to)?;
     check(to, patience).map(drop)
@@ -75,14 +75,15 @@ fn pages_of(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     // One reader's transaction around all of it: else every commit of a writer would begin the
     // copy anew, and a busy database would never be copied.
+    let connection = source.connection()?;
     let begin = || -> rusqlite::Result<()> {
-        source.connection.execute_batch("BEGIN")?;
-        source.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        connection.execute_batch("BEGIN")?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
     };
     let result = begin()
         .map_err(|error| named(error.into()))
-        .and_then(|()| pages(&source.connection, &mut target, &source.patience).map_err(named));
-    let _ = source.connection.execute_batch("ROLLBACK");
+        .and_then(|()| pages(connection, &mut target, &source.patience).map_err(named));
+    let _ = connection.execute_batch("ROLLBACK");
     result
 }
 
@@ -158,8 +159,9 @@ pub(crate) fn digest(path: &Path, patience: &Patience) -> Result<(u64, String), 
 /// Has SQLite check a database; returns the version in its record.
 fn check(path: &Path, patience: &Patience) -> Result<Option<String>, DatabaseError> {
     SqliteFile::read(path, patience, |file| {
+        let connection = file.connection()?;
         let quick =
-            file.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
         match quick {
             Ok(found) if found == "ok" => {}
             Ok(found) => return Err(DatabaseError::Damaged { found }),

@@ -1,6 +1,7 @@
 //! A database that is a SQLite file: looked at before SQLite touches it, opened as found, read
 //! without a trace.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -19,7 +20,7 @@ use super::order::{Done, Ending, Order};
 use super::practice::JournalMode;
 use super::schema::Schema;
 use super::stats::Stats;
-use super::{Database, DatabaseError, Look, locks};
+use super::{Database, DatabaseError, Look, glance, locks};
 
 /// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
 /// is a fifth faster.
@@ -46,16 +47,25 @@ impl Patience {
     }
 }
 
-/// An open database file.
+/// A database file. SQLite opens it once more is asked than its last look told.
 pub(crate) struct SqliteFile {
-    pub(super) connection: Connection,
-    guard: Guard,
     path: PathBuf,
+    header: Header,
+    mode: Mode,
+    connection: OnceCell<Connection>,
     pub(super) patience: Patience,
-    /// Whether a WAL stood beside the file before it was opened.
-    found_wal: bool,
-    /// Whether what a run needs for a while fits in memory.
-    is_small: bool,
+}
+
+/// How SQLite is to open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Write,
+    Read,
+    /// To be read while nobody writes to it.
+    Immutable,
+    /// To be read together with a WAL that nobody else has open, whose index stands in this
+    /// process's memory instead of a file, and which is left as it is.
+    Alone,
 }
 
 /// What a file is opened for.
@@ -67,28 +77,33 @@ pub(super) enum Access {
     Replace,
 }
 
-/// What the first bytes of a file tell.
+/// What the first look at a file tells.
 pub(super) struct Header {
     pub(super) size: u64,
     /// Whether the database is in WAL mode.
     pub(super) wal: bool,
     /// Whether a WAL stands beside the file.
     found_wal: bool,
+    /// The last row of its record, where that can be told without SQLite.
+    record: Option<Record>,
 }
 
 impl SqliteFile {
-    /// Opens a file for migration. It must be there, and a database or empty.
-    pub(crate) fn open(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        let header = inspect(path, Access::Write)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let file = Self::connect((path, &header), &plain_name(path), flags, patience)?;
-        if file.connection.is_readonly("main")? {
-            return Err(DatabaseError::Io {
-                what: "the file cannot be written".to_owned(),
-                source: io::ErrorKind::PermissionDenied.into(),
-            });
-        }
+    /// Looks at a file that is to be migrated. It must be there, and a database or empty.
+    pub(crate) fn at(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
+        Ok(Self::new(path, inspect(path, Access::Write)?, Mode::Write, patience))
+    }
+
+    /// The same, and SQLite opens it at once.
+    pub(super) fn open(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
+        let file = Self::at(path, patience)?;
+        file.connection()?;
         Ok(file)
+    }
+
+    fn new(path: &Path, header: Header, mode: Mode, patience: &Patience) -> Self {
+        let (path, patience) = (path.to_owned(), patience.clone());
+        Self { path, header, mode, connection: OnceCell::new(), patience }
     }
 
     /// Gives a database that was just made the journal mode that it is to keep.
@@ -100,9 +115,10 @@ impl SqliteFile {
         if mode == JournalMode::Delete {
             return Ok(());
         }
-        let file = Self::open(path, patience)?;
-        let set = file.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
-        match set.map_err(|error| file.named(error.into()))? {
+        let set = Self::open(path, patience)?.ask(|connection| {
+            Ok(connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?)
+        });
+        match set? {
             found if found == "wal" => Ok(()),
             found => Err(DatabaseError::JournalMode { found }),
         }
@@ -112,73 +128,83 @@ impl SqliteFile {
     pub(crate) fn read<T>(
         path: &Path,
         patience: &Patience,
-        read: impl Fn(&mut Self) -> Result<T, DatabaseError>,
+        read: impl Fn(&Self) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
         let header = inspect(path, Access::Read)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut file = Self::new(path, header, Mode::Read, patience);
         // To read a database in WAL mode, SQLite makes its two side files, and a reader without
         // the right to write leaves them behind. Without a WAL the main file is all there is.
         let wal = || std::fs::metadata(side_file(path, "-wal")).map_or(0, |wal| wal.len());
-        if header.wal && wal() == 0 {
-            let uri = immutable_uri(path)?;
-            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-            let result = Self::connect((path, &header), Path::new(&uri), flags, patience)
-                .and_then(|mut file| read(&mut file));
-            match result {
+        if file.header.wal && wal() == 0 {
+            file.mode = Mode::Immutable;
+            match read(&file) {
                 Ok(value) if wal() == 0 => return Ok(value),
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
-                _ => {}
+                _ => file.forget(Mode::Read),
             }
-        } else if header.wal && !side_file(path, "-shm").exists() {
+        } else if file.header.wal && !side_file(path, "-shm").exists() {
             // A WAL that its program left or that was copied here: nobody has it open.
-            if let Ok(mut file) = Self::connect_alone((path, &header), patience) {
-                return read(&mut file).map_err(|error| file.named(error));
+            file.mode = Mode::Alone;
+            if file.connection().is_err() {
+                file.forget(Mode::Read);
             }
         }
-        let mut file = Self::connect((path, &header), &plain_name(path), flags, patience)?;
-        read(&mut file).map_err(|error| file.named(error))
+        read(&file).map_err(|error| file.named(error))
     }
 
-    /// Opens a file with a WAL that nobody else has open, to be read with the WAL's index in this
-    /// process's memory instead of a file, and the WAL left as it is.
-    fn connect_alone(
-        (path, header): (&Path, &Header),
-        patience: &Patience,
-    ) -> Result<Self, DatabaseError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let file = Self::connect((path, header), &plain_name(path), flags, patience)?;
-        file.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        file.connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
-        Ok(file)
+    /// Begins anew, in another mode.
+    fn forget(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.header.record = None;
+        self.connection = OnceCell::new();
     }
 
-    /// The connection, for whoever copies what is in the file.
-    #[cfg(feature = "server")]
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+    /// SQLite's connection, which is made when it is first asked for.
+    pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection);
+        }
+        let connection = self.connect().map_err(|error| self.named(error))?;
+        Ok(self.connection.get_or_init(|| connection))
     }
 
-    fn connect(
-        (path, header): (&Path, &Header),
-        name: &Path,
-        flags: OpenFlags,
-        patience: &Patience,
-    ) -> Result<Self, DatabaseError> {
+    fn connect(&self) -> Result<Connection, DatabaseError> {
+        let (name, flags) = match self.mode {
+            Mode::Write | Mode::Alone => {
+                (plain_name(&self.path), OpenFlags::SQLITE_OPEN_READ_WRITE)
+            }
+            Mode::Read => (plain_name(&self.path), OpenFlags::SQLITE_OPEN_READ_ONLY),
+            Mode::Immutable => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+                (PathBuf::from(immutable_uri(&self.path)?), flags)
+            }
+        };
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(name, flags)?;
         harden(&connection)?;
-        let stop = patience.stop.clone();
+        let stop = self.patience.stop.clone();
         connection
             .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
-        wait_when_busy(&mut connection, patience.clone())?;
-        let guard = Guard::install(&mut connection)?;
-        Ok(Self {
-            connection,
-            guard,
-            path: path.to_owned(),
-            patience: patience.clone(),
-            found_wal: header.found_wal,
-            is_small: header.size < SCRATCH_IN_MEMORY_BELOW,
-        })
+        wait_when_busy(&mut connection, self.patience.clone())?;
+        if self.mode == Mode::Write && connection.is_readonly("main")? {
+            return Err(DatabaseError::Io {
+                what: "the file cannot be written".to_owned(),
+                source: io::ErrorKind::PermissionDenied.into(),
+            });
+        }
+        if self.mode == Mode::Alone {
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
+        }
+        Ok(connection)
+    }
+
+    /// Asks SQLite.
+    fn ask<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        ask(self.connection()?).map_err(|error| self.named(error))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -187,8 +213,8 @@ impl SqliteFile {
 
     /// Leaves a WAL that was found as it is when this connection closes.
     pub(super) fn keep_wal(&self) -> Result<(), DatabaseError> {
-        if self.found_wal {
-            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        if self.header.found_wal {
+            self.connection()?.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         Ok(())
     }
@@ -196,7 +222,7 @@ impl SqliteFile {
     /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
     /// another program left is not moved into the main file when this connection closes.
     fn keep_main_file(&self) -> Result<(), DatabaseError> {
-        self.connection.execute_batch("PRAGMA cache_spill = OFF")?;
+        self.connection()?.execute_batch("PRAGMA cache_spill = OFF")?;
         self.keep_wal()
     }
 
@@ -214,35 +240,39 @@ impl SqliteFile {
 
 impl Look for SqliteFile {
     fn state(&self) -> Result<State, DatabaseError> {
-        self.connection.state().map_err(|error| self.named(error))
+        // Once SQLite has it open, something has been done to it.
+        match (&self.header.record, self.connection.get()) {
+            (Some(record), None) => Ok(State::Recorded(record.clone())),
+            _ => self.ask(Look::state),
+        }
     }
 
     fn records(&self) -> Result<Vec<Record>, DatabaseError> {
-        self.connection.records().map_err(|error| self.named(error))
+        self.ask(Look::records)
     }
 
     fn schema(&self) -> Result<Schema, DatabaseError> {
-        self.connection.schema().map_err(|error| self.named(error))
+        self.ask(Look::schema)
     }
 
     fn accepted(&self) -> Result<Vec<String>, DatabaseError> {
-        self.connection.accepted().map_err(|error| self.named(error))
+        self.ask(Look::accepted)
     }
 
     fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        self.connection.kept(checksum).map_err(|error| self.named(error))
+        self.ask(|connection| connection.kept(checksum))
     }
 
     fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
-        self.connection.integrity().map_err(|error| self.named(error))
+        self.ask(Look::integrity)
     }
 
     fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
-        self.connection.foreign_keys().map_err(|error| self.named(error))
+        self.ask(Look::foreign_keys)
     }
 
     fn stats(&self) -> Result<Stats, DatabaseError> {
-        let stats = self.connection.stats().map_err(|error| self.named(error))?;
+        let stats = self.ask(Look::stats)?;
         let length = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.len());
         Ok(Stats {
             file_bytes: length(&self.path).unwrap_or(stats.file_bytes),
@@ -254,16 +284,18 @@ impl Look for SqliteFile {
 
 impl Database for SqliteFile {
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
-        let scratch = if self.is_small { "PRAGMA temp_store = MEMORY;" } else { "" };
-        self.connection
-            .execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))
-            .map_err(|error| self.named(error.into()))?;
+        let small = self.header.size < SCRATCH_IN_MEMORY_BELOW;
+        let scratch = if small { "PRAGMA temp_store = MEMORY;" } else { "" };
+        self.ask(|connection| {
+            Ok(connection.execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))?)
+        })?;
         if order.ending == Ending::Rollback {
             self.keep_main_file()?;
         }
-        let stop = || self.patience.stopped();
-        apply(&self.connection, &self.guard, (order, expected), &stop)
-            .map_err(|error| self.named(error))
+        let guard = self.connection.get_mut().map(Guard::install).transpose()?.unwrap_or_default();
+        self.ask(|connection| {
+            apply(connection, &guard, (order, expected), &|| self.patience.stopped())
+        })
     }
 }
 
@@ -300,7 +332,6 @@ pub(super) fn wait_when_busy(
 /// Looks at a file before SQLite does. The file is closed again before SQLite opens it: closing
 /// it later would drop SQLite's locks.
 pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
-    const SIZE: usize = 100;
     let io = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
         _ if access != Access::Read => {
@@ -313,6 +344,17 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
     if !metadata.is_file() {
         return not("not a regular file");
     }
+    let size = metadata.len();
+    // What stands beside it counts from here on: no program writes to the file while it is shared.
+    let file = match size {
+        0 => None,
+        _ => {
+            let write = access != Access::Read;
+            let file = OpenOptions::new().read(true).write(write).open(path).map_err(io)?;
+            let is_shared = access != Access::Replace && glance::share(&file);
+            Some((file, is_shared))
+        }
+    };
     // SQLite would open a FIFO under such a name, and wait for ever.
     let beside = |suffix: &str| match std::fs::symlink_metadata(side_file(path, suffix)) {
         Ok(side) if !side.is_file() => Err(DatabaseError::NotADatabase {
@@ -321,50 +363,42 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
         Ok(side) => Ok(Some(side.len())),
         Err(_) => Ok(None),
     };
-    beside("-journal")?;
+    let journal = beside("-journal")?;
     beside("-shm")?;
     let wal_length = beside("-wal")?;
     let found_wal = wal_length.is_some();
-    let size = metadata.len();
-    if size == 0 {
+    let Some((file, is_shared)) = file else {
         // A WAL is only ever written beside a database that has pages; SQLite would delete it.
         if access != Access::Replace && wal_length.is_some_and(|length| length > 0) {
             return not(
                 "the file is empty, and a WAL with data stands beside it; restore it from a backup",
             );
         }
-        return Ok(Header { size, wal: false, found_wal });
-    }
-    let mut header = [0; SIZE];
+        return Ok(Header { size, wal: false, found_wal, record: None });
+    };
+    let mut header = [0; glance::HEADER];
     let mut read = 0;
-    let mut file =
-        OpenOptions::new().read(true).write(access != Access::Read).open(path).map_err(io)?;
-    while read < SIZE {
-        match file.read(&mut header[read..]).map_err(io)? {
+    while read < header.len() {
+        match (&file).read(&mut header[read..]).map_err(io)? {
             0 => break,
             count => read += count,
         }
     }
-    drop(file);
     if !header.starts_with(b"SQLite format 3\0") {
         return not("this is not a SQLite database: it does not begin with SQLite's header");
     }
-    if read < SIZE {
+    if read < header.len() {
         return not("this is not a whole SQLite database: its header is cut off");
     }
     let number = |at: usize| {
         u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-    };
-    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        size => u64::from(size),
     };
     let wal = header[18] == 2 || header[19] == 2;
     // Only where both change counters agree does the page count hold, and a journal or WAL
     // beside the file may still change it.
     let counts = number(24) == number(92);
     let journalled = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();
-    let told = u64::from(number(28)) * page_size;
+    let told = u64::from(number(28)) * glance::page_size(&header) as u64;
     // In this order: another program may be committing, and the file has its whole length by the
     // time the journal is gone.
     let length = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());
@@ -375,7 +409,11 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
             ),
         });
     }
-    Ok(Header { size, wal, found_wal })
+    let is_alone = is_shared && journal.is_none() && !found_wal;
+    let record = if is_alone { glance::last_record(&file, &header) } else { None };
+    // A program may begin a WAL while others read, and write to the file from it.
+    let record = record.filter(|_| !wal || !side_file(path, "-wal").exists());
+    Ok(Header { size, wal, found_wal, record })
 }
 
 /// The journal, WAL or shared memory file beside a database.

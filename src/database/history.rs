@@ -4,6 +4,7 @@
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::glance::Value;
 use super::{DatabaseError, is_about_sql};
 use crate::document::changelog::Checksum;
 use crate::document::tag::Scope;
@@ -93,11 +94,44 @@ pub struct Record {
     pub note: Option<String>,
 }
 
-/// The end of a database's record: its version, and the running checksum there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Standpoint {
-    pub(crate) to: String,
-    pub(crate) chain: String,
+impl Record {
+    /// A row from its values in their order, the first of which stands for the row's number;
+    /// nothing if one of them is not what tatmig writes.
+    pub(super) fn from_values<'v>(
+        id: i64,
+        mut next: impl FnMut() -> Option<Value<'v>>,
+    ) -> Option<Self> {
+        let text = |value: Option<Value<'v>>| match value? {
+            Value::Text(text) => Some(Some(text.to_owned())),
+            Value::Null => Some(None),
+            Value::Integer(_) | Value::Other => None,
+        };
+        let (Value::Null, Value::Text(event)) = (next()?, next()?) else { return None };
+        Some(Self {
+            id,
+            event: Event::parse(event)?,
+            from: text(next())??,
+            to: text(next())??,
+            checksum: {
+                // The scope, which the database's own place tells.
+                text(next())??;
+                text(next())?
+            },
+            chain: text(next())?,
+            applied_at: text(next())??,
+            duration_ms: match next()? {
+                Value::Integer(duration) => duration,
+                _ => return None,
+            },
+            tool_version: text(next())??,
+            note: text(next())?,
+        })
+    }
+}
+
+/// Whether a table is as tatmig makes its record.
+pub(super) fn is_own_table(sql: &str) -> bool {
+    sql.strip_prefix("CREATE TABLE ") == CREATE.strip_prefix("CREATE TABLE IF NOT EXISTS ")
 }
 
 /// What a database says of itself.

@@ -8,6 +8,7 @@ pub(crate) mod dialect;
 pub(crate) mod effects;
 pub(crate) mod file;
 pub(crate) mod foreign_keys;
+mod glance;
 pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod locks;

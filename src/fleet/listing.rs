@@ -174,7 +174,7 @@ fn file_name(member: &Member) -> &OsStr {
     member.home.file().and_then(Path::file_name).unwrap_or_default()
 }
 
-/// Whether a file is tatmig's own: the index, or a database that a restore is about to put there.
+/// Whether a file is tatmig's own: a database that a restore is about to put there.
 fn is_own(file: &OsStr) -> bool {
     file.as_encoded_bytes().starts_with(b".tatmig-")
 }

@@ -1,7 +1,6 @@
 //! Which databases there are, and how they are worked through: the system database first, then
 //! the users' in parallel, each on its own. Outcomes are values in name order.
 
-mod index;
 mod listing;
 #[cfg(feature = "server")]
 mod namespaces;
@@ -12,11 +11,9 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use crate::adopt::At;
 use crate::database::file::Patience;
-use crate::database::order::Ending;
 use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
@@ -25,7 +22,6 @@ use crate::layout::{Layout, Pattern, PatternError};
 use crate::member::Member;
 use crate::replay::Replay;
 use crate::verify::Verification;
-use index::Index;
 use listing::Listing;
 use pool::each;
 pub(crate) use pool::map;
@@ -232,31 +228,8 @@ impl Fleet {
         options: &Options,
         done: &mut dyn FnMut(&Member, &Verdict),
     ) -> Outcome {
-        let patience = &options.patience;
-        let directory = self.users.iter().find_map(|member| Some(directory(member.home.file()?)));
-        let index = match (directory, ready.ending()) {
-            (Some(directory), Ending::Commit) => Index::open(directory),
-            _ => None,
-        };
-        let work = |member: &Member| {
-            let Some(index) = index.as_ref().filter(|_| member.scope == Scope::User) else {
-                return ready.upgrade_member(member, patience);
-            };
-            if let Some(verdict) = index.recall(member).and_then(|at| ready.recalled(at)) {
-                return verdict;
-            }
-            let opened = SystemTime::now();
-            let (verdict, standpoint) = ready.upgrade_and_tell(member, patience);
-            if let (Verdict::Current { .. }, Some(standpoint)) = (&verdict, standpoint) {
-                index.note(member, &standpoint, opened);
-            }
-            verdict
-        };
-        let outcome = self.run((&work, options), done);
-        if let Some(index) = index {
-            index.save();
-        }
-        outcome
+        let work = |member: &Member| ready.upgrade_member(member, &options.patience);
+        self.run((&work, options), done)
     }
 
     /// Brings the users down to the target, and then the system database. It stays where it is

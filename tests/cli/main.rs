@@ -21,7 +21,6 @@ mod edited;
 mod from_db;
 mod history;
 #[cfg(target_os = "linux")]
-mod index;
 mod init;
 mod json;
 mod lint;

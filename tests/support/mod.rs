@@ -209,17 +209,13 @@ impl Fleet {
         Database::open(&path)
     }
 
-    /// Every file under the directory, with all that is in it, but for the index: whether an
-    /// upgrade writes that hangs on how long ago the databases were changed.
+    /// Every file under the directory, with all that is in it.
     pub(crate) fn files(&self) -> Files {
         let mut files = BTreeMap::new();
         let mut directories = vec![self.dir.path().to_owned()];
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
-                if path.ends_with(".tatmig-index") {
-                    continue;
-                }
                 let kind = fs::symlink_metadata(&path).unwrap().file_type();
                 let name = path.strip_prefix(self.dir.path()).unwrap().to_owned();
                 let content = if kind.is_dir() {

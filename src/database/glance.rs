@@ -1,0 +1,259 @@
+//! The last row of a database's record, read from the pages of its file. SQLite reads the whole
+//! schema before it answers the same question, which over a fleet where nothing is pending is most
+//! of the time.
+//!
+//! It never guesses: as SQLite's own readers do, it holds the shared lock while it reads a file
+//! beside which neither a journal nor a WAL stands, so that no program can write to it meanwhile.
+//! Whatever is not exactly as tatmig makes it is left to SQLite. The format of the file is
+//! documented, and promised not to change: <https://sqlite.org/fileformat.html>.
+
+use std::fs::File;
+
+use super::history::{self, Record};
+
+/// So many pages are read; SQLite reads more.
+const PAGES: usize = 64;
+
+/// The bytes that every database begins with.
+pub(super) const HEADER: usize = 100;
+
+/// Takes the shared lock of SQLite's readers, without waiting; closing the file gives it back.
+#[cfg(unix)]
+pub(super) fn share(file: &File) -> bool {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc::{F_RDLCK, F_UNLCK, SEEK_SET, flock};
+
+    // SQLite's names and numbers: a writer that waits for readers holds the pending byte.
+    const PENDING_BYTE: i64 = 0x4000_0000;
+    const SHARED_FIRST: i64 = PENDING_BYTE + 2;
+    const SHARED_SIZE: i64 = 510;
+    let lock = |kind: i32, start: i64, length: i64| {
+        let lock = flock {
+            l_type: i16::try_from(kind).unwrap_or_default(),
+            l_whence: i16::try_from(SEEK_SET).unwrap_or_default(),
+            l_start: start,
+            l_len: length,
+            l_pid: 0,
+        };
+        fcntl(file, FcntlArg::F_SETLK(&lock)).is_ok()
+    };
+    lock(F_RDLCK, PENDING_BYTE, 1) && {
+        let shared = lock(F_RDLCK, SHARED_FIRST, SHARED_SIZE);
+        lock(F_UNLCK, PENDING_BYTE, 1) && shared
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn share(_file: &File) -> bool {
+    false
+}
+
+/// The last row of the record in a file that is locked; nothing where SQLite has to be asked.
+pub(super) fn last_record(file: &File, header: &[u8; HEADER]) -> Option<Record> {
+    const UTF_8: u32 = 1;
+    let page_size = page_size(header);
+    let is_known = header[18] <= 2
+        && header[19] <= 2
+        && number(header, 56) == Some(UTF_8)
+        && page_size.is_power_of_two()
+        && page_size >= 512;
+    let pages = Pages { file, size: page_size, usable: page_size - usize::from(header[20]) };
+    if !is_known || pages.usable < 480 {
+        return None;
+    }
+    let root = pages.root()?;
+    pages.last(root)
+}
+
+/// The size of a database's pages.
+pub(super) fn page_size(header: &[u8; HEADER]) -> usize {
+    match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => usize::from(size),
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+struct Pages<'f> {
+    file: &'f File,
+    size: usize,
+    /// The bytes of each page that hold content.
+    usable: usize,
+}
+
+/// A page of a table's tree.
+struct Page {
+    bytes: Vec<u8>,
+    /// Where its own header begins: behind the database's, on the first page.
+    start: usize,
+    is_leaf: bool,
+    cells: usize,
+}
+
+impl Pages<'_> {
+    fn page(&self, number: u32) -> Option<Page> {
+        const INTERIOR: u8 = 0x05;
+        const LEAF: u8 = 0x0d;
+        let mut bytes = vec![0; self.size];
+        let position = u64::from(number.checked_sub(1)?) * self.size as u64;
+        read_at(self.file, &mut bytes, position)?;
+        let start = if number == 1 { HEADER } else { 0 };
+        let kind = bytes[start];
+        let cells = usize::from(u16::from_be_bytes([bytes[start + 3], bytes[start + 4]]));
+        let is_leaf = kind == LEAF;
+        (is_leaf || kind == INTERIOR).then_some(Page { bytes, start, is_leaf, cells })
+    }
+
+    /// The root of the record's tree, if the record is a table as tatmig makes it.
+    fn root(&self) -> Option<u32> {
+        let mut ahead = vec![1];
+        for _ in 0..PAGES {
+            let page = self.page(ahead.pop()?)?;
+            if !page.is_leaf {
+                ahead.push(page.rightmost()?);
+                for cell in (0..page.cells).rev() {
+                    ahead.push(number(&page.bytes, page.cell(cell)?)?);
+                }
+                continue;
+            }
+            for cell in 0..page.cells {
+                let (_, payload) = self.row(&page, cell)?;
+                let mut values = Values::of(payload)?;
+                let (kind, name) = (values.next(), values.next());
+                if name != Some(Value::Text(history::TABLE)) {
+                    continue;
+                }
+                let (_, root, sql) = (values.next(), values.next(), values.next());
+                let is_own = kind == Some(Value::Text("table"))
+                    && matches!(sql, Some(Value::Text(sql)) if history::is_own_table(sql));
+                let Some(Value::Integer(root)) = root.filter(|_| is_own) else { return None };
+                return u32::try_from(root).ok();
+            }
+        }
+        None
+    }
+
+    /// The last row of the record.
+    fn last(&self, root: u32) -> Option<Record> {
+        let mut at = root;
+        for _ in 0..PAGES {
+            let page = self.page(at)?;
+            if !page.is_leaf {
+                at = page.rightmost()?;
+                continue;
+            }
+            let (id, payload) = self.row(&page, page.cells.checked_sub(1)?)?;
+            let mut values = Values::of(payload)?;
+            return Record::from_values(id, || values.next());
+        }
+        None
+    }
+
+    /// The number of a row, and as much of its content as stands on the page.
+    fn row<'p>(&self, page: &'p Page, cell: usize) -> Option<(i64, &'p [u8])> {
+        let mut rest = page.bytes.get(page.cell(cell)?..self.usable)?;
+        let length = usize::try_from(varint(&mut rest)?).ok()?;
+        let id = varint(&mut rest)?;
+        let most = self.usable - 35;
+        let here = if length <= most {
+            length
+        } else {
+            let least = (self.usable - 12) * 32 / 255 - 23;
+            let local = least + (length - least) % (self.usable - 4);
+            if local <= most { local } else { least }
+        };
+        Some((id, rest.get(..here)?))
+    }
+}
+
+impl Page {
+    /// Where a cell begins.
+    fn cell(&self, cell: usize) -> Option<usize> {
+        let pointers = self.start + if self.is_leaf { 8 } else { 12 };
+        let at = pointers + 2 * cell;
+        Some(usize::from(u16::from_be_bytes([*self.bytes.get(at)?, *self.bytes.get(at + 1)?])))
+    }
+
+    fn rightmost(&self) -> Option<u32> {
+        number(&self.bytes, self.start + 8)
+    }
+}
+
+/// A value of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'p> {
+    Null,
+    Integer(i64),
+    Text(&'p str),
+    Other,
+}
+
+/// The values of a row, one after the other; none is told that does not stand whole on the page.
+struct Values<'p> {
+    types: &'p [u8],
+    content: &'p [u8],
+}
+
+impl<'p> Values<'p> {
+    fn of(payload: &'p [u8]) -> Option<Self> {
+        let mut rest = payload;
+        let length = usize::try_from(varint(&mut rest)?).ok()?;
+        let types = payload.get(payload.len() - rest.len()..length)?;
+        Some(Self { types, content: payload.get(length..)? })
+    }
+
+    fn next(&mut self) -> Option<Value<'p>> {
+        let code = varint(&mut self.types)?;
+        let length = match code {
+            0 | 8 | 9 => 0,
+            1..=4 => usize::try_from(code).ok()?,
+            5 => 6,
+            6 | 7 => 8,
+            12.. => usize::try_from((code - 12) / 2).ok()?,
+            _ => return None,
+        };
+        let (bytes, rest) = self.content.split_at_checked(length)?;
+        self.content = rest;
+        Some(match code {
+            0 => Value::Null,
+            8 => Value::Integer(0),
+            9 => Value::Integer(1),
+            1..=6 => {
+                let sign = if bytes[0] >= 0x80 { -1 } else { 0 };
+                Value::Integer(bytes.iter().fold(sign, |all, byte| all << 8 | i64::from(*byte)))
+            }
+            13.. if code % 2 == 1 => Value::Text(std::str::from_utf8(bytes).ok()?),
+            _ => Value::Other,
+        })
+    }
+}
+
+/// Takes one of SQLite's integers of one to nine bytes.
+fn varint(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0;
+    for place in 0..9 {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        if place == 8 {
+            return Some(value << 8 | i64::from(*byte));
+        }
+        value = value << 7 | i64::from(byte & 0x7f);
+        if *byte < 0x80 {
+            break;
+        }
+    }
+    Some(value)
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], position: u64) -> Option<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, position).ok()
+}
+
+#[cfg(not(unix))]
+fn read_at(_file: &File, _bytes: &mut [u8], _position: u64) -> Option<()> {
+    None
+}
