@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -84,8 +84,8 @@ pub(super) struct Header {
     pub(super) wal: bool,
     /// Whether a WAL stands beside the file.
     found_wal: bool,
-    /// The last row of its record, where that can be told without SQLite.
-    record: Option<Record>,
+    /// What it says of itself, where that can be told without SQLite.
+    state: Option<State>,
 }
 
 impl SqliteFile {
@@ -155,7 +155,7 @@ impl SqliteFile {
     /// Begins anew, in another mode.
     fn forget(&mut self, mode: Mode) {
         self.mode = mode;
-        self.header.record = None;
+        self.header.state = None;
         self.connection = OnceCell::new();
     }
 
@@ -241,8 +241,8 @@ impl SqliteFile {
 impl Look for SqliteFile {
     fn state(&self) -> Result<State, DatabaseError> {
         // Once SQLite has it open, something has been done to it.
-        match (&self.header.record, self.connection.get()) {
-            (Some(record), None) => Ok(State::Recorded(record.clone())),
+        match (&self.header.state, self.connection.get()) {
+            (Some(state), None) => Ok(state.clone()),
             _ => self.ask(Look::state),
         }
     }
@@ -284,10 +284,14 @@ impl Look for SqliteFile {
 
 impl Database for SqliteFile {
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
-        let small = self.header.size < SCRATCH_IN_MEMORY_BELOW;
-        let scratch = if small { "PRAGMA temp_store = MEMORY;" } else { "" };
         self.ask(|connection| {
-            Ok(connection.execute_batch(&format!("PRAGMA synchronous = FULL; {scratch}"))?)
+            if !*SYNCS_IN_FULL {
+                connection.execute_batch("PRAGMA synchronous = FULL")?;
+            }
+            if self.header.size < SCRATCH_IN_MEMORY_BELOW {
+                connection.execute_batch("PRAGMA temp_store = MEMORY")?;
+            }
+            Ok(())
         })?;
         if order.ending == Ending::Rollback {
             self.keep_main_file()?;
@@ -298,6 +302,15 @@ impl Database for SqliteFile {
         })
     }
 }
+
+/// Whether SQLite was built to sync in full where nobody says. To say so costs each database an
+/// extra look at its schema.
+static SYNCS_IN_FULL: LazyLock<bool> = LazyLock::new(|| {
+    let built = "SELECT count(*) = 2 FROM pragma_compile_options \
+         WHERE compile_options IN ('DEFAULT_SYNCHRONOUS=2', 'DEFAULT_WAL_SYNCHRONOUS=2')";
+    let memory = Connection::open_in_memory();
+    memory.and_then(|memory| memory.query_row(built, [], |row| row.get(0))).unwrap_or(false)
+});
 
 /// The settings that every connection of tatmig's has: foreign keys off (they are checked once,
 /// at the end), `sqlite_schema` out of reach, nothing in the schema trusted.
@@ -364,7 +377,6 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
         Err(_) => Ok(None),
     };
     let journal = beside("-journal")?;
-    beside("-shm")?;
     let wal_length = beside("-wal")?;
     let found_wal = wal_length.is_some();
     let Some((file, is_shared)) = file else {
@@ -374,7 +386,8 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
                 "the file is empty, and a WAL with data stands beside it; restore it from a backup",
             );
         }
-        return Ok(Header { size, wal: false, found_wal, record: None });
+        let state = (journal.is_none() && !found_wal).then_some(State::New);
+        return Ok(Header { size, wal: false, found_wal, state });
     };
     let mut header = [0; glance::HEADER];
     let mut read = 0;
@@ -394,6 +407,9 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
         u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
     let wal = header[18] == 2 || header[19] == 2;
+    if wal {
+        beside("-shm")?;
+    }
     // Only where both change counters agree does the page count hold, and a journal or WAL
     // beside the file may still change it.
     let counts = number(24) == number(92);
@@ -413,7 +429,7 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
     let record = if is_alone { glance::last_record(&file, &header) } else { None };
     // A program may begin a WAL while others read, and write to the file from it.
     let record = record.filter(|_| !wal || !side_file(path, "-wal").exists());
-    Ok(Header { size, wal, found_wal, record })
+    Ok(Header { size, wal, found_wal, state: record.map(State::Recorded) })
 }
 
 /// The journal, WAL or shared memory file beside a database.

@@ -318,7 +318,7 @@ fn insert(
     (duration, note): (std::time::Duration, Option<&str>),
 ) -> rusqlite::Result<()> {
     let now = jiff::Timestamp::now();
-    let mut insert = connection.prepare_cached(
+    let mut insert = connection.prepare(
         "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
          applied_at, duration_ms, tool_version, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
