@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use memchr::{memchr, memchr_iter, memmem};
+
 use super::changelog::Allowance;
 use super::lines::{
-    atx_heading, field, first_line, first_tag, is_fence_line, is_planned, is_stray, is_template,
-    line_end, lines, swallows_fence, trimmed,
+    Field, atx_heading, field, first_line, first_tag, is_fence_line, is_planned, is_stray,
+    is_template, line_end, lines, swallows_fence, trimmed,
 };
 use super::markdown::{self, Part};
 use super::problem::{Problem, Rule};
@@ -38,8 +40,9 @@ pub(crate) struct Blocks<'a> {
 /// Reads the blocks of `text`.
 pub(crate) fn read<'a>(text: &Piece<'a>) -> Blocks<'a> {
     let mut reader = Reader::default();
-    let lone = |at: &usize| text.text().as_bytes().get(at + 1) != Some(&b'\n');
-    if let Some(at) = text.text().match_indices('\r').map(|(at, _)| at).find(lone) {
+    let bytes = text.text().as_bytes();
+    let lone = |at: &usize| bytes.get(at + 1) != Some(&b'\n');
+    if let Some(at) = memchr_iter(b'\r', bytes).find(lone) {
         reader.found.problems.push(
             Problem::new(
                 Rule::CarriageReturn,
@@ -99,7 +102,7 @@ struct Code {
 
 impl<'a> Reader<'a> {
     fn document(&mut self, text: &Piece<'a>, around: Around) {
-        for part in markdown::parts(text.text()) {
+        markdown::split(text.text(), |part| {
             match part {
                 Part::Heading { level, text: title, range } => {
                     // To CommonMark, lines over a rule are a heading, and so are tags.
@@ -116,14 +119,14 @@ impl<'a> Reader<'a> {
                         self.prose_line(text, line, Around::Document);
                     }
                 }
-                Part::Code { label, range, lines } => {
-                    let content = Piece::join(text, &lines);
+                Part::Code { label, range, content } => {
+                    let content = Piece::join(text, &content);
                     let fence = text.span(first_line(text.text(), range));
                     self.code(&label, &content, fence, around);
                 }
             }
             self.in_description = false;
-        }
+        });
     }
 
     fn heading(&mut self, level: u8, title: &str, span: Range<usize>) {
@@ -163,14 +166,17 @@ impl<'a> Reader<'a> {
     fn prose_line(&mut self, text: &Piece<'a>, range: Range<usize>, place: Around) {
         let line = &text.text()[range.clone()];
         let line = line.trim_start_matches([' ', '\t', '>']).trim_end();
+        if line.is_empty() {
+            self.in_description = false;
+            return;
+        }
         if let Some((name, value)) = field(line) {
-            self.in_description = name == "description";
+            self.in_description = name == Field::Description;
             if let Some(at) = self.section {
                 let section = &mut self.found.sections[at];
-                let slot = match name.as_str() {
-                    "date" => &mut section.date,
-                    "description" => &mut section.description,
-                    _ => return,
+                let slot = match name {
+                    Field::Date => &mut section.date,
+                    Field::Description => &mut section.description,
                 };
                 slot.get_or_insert_with(|| value.to_owned());
             }
@@ -179,7 +185,7 @@ impl<'a> Reader<'a> {
         self.planned_prose(text, (line, range.clone()));
         if place == Around::Document && self.tag_outside(text, range) {
             self.in_description = false;
-        } else if self.in_description && !line.is_empty() && !line.starts_with(['-', '*', '#']) {
+        } else if self.in_description && !line.starts_with(['-', '*', '#']) {
             if let Some(description) =
                 self.section.and_then(|at| self.found.sections[at].description.as_mut())
             {
@@ -530,7 +536,7 @@ impl<'a> Reader<'a> {
     fn block(&mut self, content: &Piece<'a>, open: Open, end: usize) {
         let span = content.span(open.span);
         let sql = content.slice(open.sql_start..end);
-        if let Some(at) = sql.text().find('\0') {
+        if let Some(at) = memchr(0, sql.text().as_bytes()) {
             self.found.problems.push(
                 Problem::new(
                     Rule::NulCharacter,
@@ -562,7 +568,7 @@ impl<'a> Reader<'a> {
     fn allowances(&mut self, block: &Piece<'a>) -> Vec<Allowance> {
         let text = block.text();
         let mut found = Vec::new();
-        if !text.contains("tatmig:") {
+        if memmem::find(text.as_bytes(), b"tatmig:").is_none() {
             return found;
         }
         for comment in sql::tokens(text, 0).filter(|token| token.kind == sql::Kind::Comment) {

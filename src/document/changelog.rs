@@ -405,8 +405,8 @@ struct Draft<'a> {
 impl<'a> Draft<'a> {
     fn new(mut blocks: Blocks<'a>, problems: &mut Vec<Problem>) -> Self {
         let mut draft = Self::default();
-        let mut migrations: Vec<Migration<'a>> = Vec::new();
         let mut list = std::mem::take(&mut blocks.list);
+        let mut migrations: Vec<Migration<'a>> = Vec::with_capacity(list.len());
         // What is about the same comes together, in the document's order; a document is nearly
         // in this order already, which sorting makes use of.
         list.sort_by(|left, right| by_subject(&left.tag, &right.tag));
@@ -448,13 +448,10 @@ impl<'a> Draft<'a> {
             }
         }
         draft.seeds.sort_by_key(|seed| seed.part.span.start);
-        for migration in migrations {
-            match (&migration.from, &migration.to) {
-                (Point::Baseline, _) => draft.baselines.push(migration),
-                (from, to) if to < from => draft.reverses.push(migration),
-                _ => draft.forwards.push(migration),
-            }
-        }
+        let from_nothing = |migration: &mut Migration<'_>| migration.from == Point::Baseline;
+        draft.baselines.extend(migrations.extract_if(.., from_nothing));
+        draft.reverses.extend(migrations.extract_if(.., |migration| migration.to < migration.from));
+        draft.forwards = migrations;
         draft.baselines.sort_by(|left, right| left.to.cmp(&right.to));
         draft.forwards.sort_by(|left, right| {
             left.from.cmp(&right.from).then(left.span.start.cmp(&right.span.start))
@@ -483,22 +480,21 @@ impl<'a> Draft<'a> {
         let mut forwards = self.forwards;
         forwards.dedup_by(|next, first| next.from == first.from);
         // What the chain reaches lies in its order: a migration leads up.
-        let mut chain = Vec::with_capacity(forwards.len());
-        let mut remaining = Vec::new();
         let mut at = &lowest.to;
-        let reached: Vec<bool> = forwards
+        let beyond: Vec<bool> = forwards
             .iter()
             .map(|migration| {
                 let reached = migration.from == *at;
                 if reached {
                     at = &migration.to;
                 }
-                reached
+                !reached
             })
             .collect();
-        for (migration, reached) in forwards.into_iter().zip(reached) {
-            if reached { chain.push(migration) } else { remaining.push(migration) }
-        }
+        let mut beyond = beyond.into_iter();
+        let remaining: Vec<_> =
+            forwards.extract_if(.., |_| beyond.next().unwrap_or_default()).collect();
+        let chain = forwards;
         if !torn {
             gaps(&remaining, lowest, &chain, problems);
         }

@@ -2,22 +2,35 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use super::source::Piece;
 use super::tag::{self, Tag, TagLine};
 
-/// `**Date**: 2025-10-03` and `**Date:** 2025-10-03`, the name in lower case.
-pub(crate) fn field(line: &str) -> Option<(String, &str)> {
+/// What a section says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Date,
+    Description,
+}
+
+/// `**Date**: 2025-10-03` and `**Date:** 2025-10-03`, in whatever letters.
+pub(crate) fn field(line: &str) -> Option<(Field, &str)> {
     let line = line.trim_start_matches(['-', '*', '+', ' ']);
-    let (name, rest) = line.split_once("**")?;
+    let (name, rest) = line.split_at(memmem::find(line.as_bytes(), b"**")?);
+    let rest = &rest[2..];
     let value = match name.strip_suffix(':') {
         Some(_) => rest,
         None => rest.trim_start().strip_prefix(':')?,
     };
-    let name = name.trim_end_matches(':').trim().to_lowercase();
+    let name = name.trim_end_matches(':').trim();
+    let field = match name {
+        name if name.eq_ignore_ascii_case("date") => Field::Date,
+        name if name.eq_ignore_ascii_case("description") => Field::Description,
+        _ => return None,
+    };
     let value = value.trim();
-    (matches!(name.as_str(), "date" | "description") && !value.is_empty()).then_some((name, value))
+    (!value.is_empty()).then_some((field, value))
 }
 
 /// The first line that is a tag or looks like one, templates aside.

@@ -1,6 +1,7 @@
 //! The one place that knows CommonMark: splits a text into headings, code blocks and prose, in
 //! document order. What stands in an HTML comment is left out.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use memchr::memchr;
@@ -18,9 +19,9 @@ pub(crate) enum Part {
         /// First word of a fence's info, lower case; empty for none and for indented code.
         label: String,
         range: Range<usize>,
-        /// The content, line by line, line ends included, without the indentation and the quote
-        /// marks of what the block stands in.
-        lines: Vec<Range<usize>>,
+        /// The content, whole lines, without the indentation and the quote marks of what the
+        /// block stands in.
+        content: Vec<Range<usize>>,
     },
     /// An HTML comment without an end, to the end of what it stands in.
     OpenComment {
@@ -43,10 +44,9 @@ impl Part {
     }
 }
 
-/// Splits `text`. Linear in its length.
-pub(crate) fn parts(text: &str) -> Vec<Part> {
-    let mut found = Vec::new();
-    let mut comments: Vec<Range<usize>> = Vec::new();
+/// Splits `text` and tells its parts in their order. Linear in its length.
+pub(crate) fn split(text: &str, tell: impl FnMut(Part)) {
+    let mut split = Split { at: 0, comments: VecDeque::new(), tell };
     let mut open: Option<Part> = None;
     let mut html_start = 0;
     for (event, range) in Parser::new(text).into_offset_iter() {
@@ -61,13 +61,17 @@ pub(crate) fn parts(text: &str) -> Vec<Part> {
                     }
                     CodeBlockKind::Indented => String::new(),
                 };
-                open = Some(Part::Code { label, range, lines: Vec::new() });
+                open = Some(Part::Code { label, range, content: Vec::new() });
             }
-            Event::End(TagEnd::Heading(_) | TagEnd::CodeBlock) => found.extend(open.take()),
+            Event::End(TagEnd::Heading(_) | TagEnd::CodeBlock) => {
+                if let Some(part) = open.take() {
+                    split.part(part);
+                }
+            }
             Event::Text(piece) | Event::Code(piece) => match &mut open {
                 Some(Part::Heading { text, .. }) => text.push_str(&piece),
-                Some(Part::Code { lines, range: whole, .. }) => {
-                    add_lines(lines, text, range, whole.end);
+                Some(Part::Code { content, range: whole, .. }) => {
+                    add_lines(content, text, range, whole.end);
                 }
                 _ => {}
             },
@@ -83,74 +87,88 @@ pub(crate) fn parts(text: &str) -> Vec<Part> {
             {
                 let block = html_start..range.end;
                 match text[block.clone()].find("-->") {
-                    Some(end) => comments.push(html_start..html_start + end + 3),
-                    None => found.push(Part::OpenComment { range: block }),
+                    Some(end) => split.comments.push_back(html_start..html_start + end + 3),
+                    None => split.part(Part::OpenComment { range: block }),
                 }
             }
-            Event::InlineHtml(html) if html.starts_with("<!--") => comments.push(range),
+            Event::InlineHtml(html) if html.starts_with("<!--") => split.comments.push_back(range),
             _ => {}
         }
     }
-    with_prose(text, found, comments)
+    split.prose(text.len());
 }
 
-/// Adds the whole lines that a text event covers; the events of one line make one entry.
-fn add_lines(lines: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, limit: usize) {
+/// Adds the whole lines that a text event covers; lines that touch make one range.
+fn add_lines(content: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, limit: usize) {
     let mut start = range.start;
     // Of an empty line that ends in CRLF only the LF is told.
     if start > 0 && text.as_bytes()[start - 1] == b'\r' {
         start -= 1;
     }
-    while start < range.end {
-        let end = memchr(b'\n', &text.as_bytes()[start..limit]).map_or(limit, |at| start + at + 1);
-        match lines.last_mut() {
-            Some(last) if last.end >= end => {}
-            Some(last) if last.end > start => last.end = end,
-            _ => lines.push(start..end),
-        }
-        start = end;
+    if range.end <= start {
+        return;
+    }
+    // The events of one line end where the line does.
+    let last = &text.as_bytes()[range.end - 1..limit];
+    let end = memchr(b'\n', last).map_or(limit, |at| range.end + at);
+    match content.last_mut() {
+        Some(last) if last.end >= start => last.end = last.end.max(end),
+        _ => content.push(start..end),
     }
 }
 
-/// Puts prose into the gaps between code, headings and comments.
-fn with_prose(text: &str, found: Vec<Part>, mut comments: Vec<Range<usize>>) -> Vec<Part> {
-    comments.sort_by_key(|range| range.start);
-    let mut comments = comments.into_iter().peekable();
-    let mut parts = Vec::with_capacity(found.len() * 2 + 1);
-    let mut at = 0;
-    let mut prose = |parts: &mut Vec<Part>, mut from: usize, to: usize| {
-        while let Some(comment) = comments.next_if(|comment| comment.start < to) {
+/// Where the splitting is.
+struct Split<T> {
+    /// All before it has been told.
+    at: usize,
+    /// Those behind it, in their order.
+    comments: VecDeque<Range<usize>>,
+    tell: T,
+}
+
+impl<T: FnMut(Part)> Split<T> {
+    /// Tells a part and the prose before it.
+    fn part(&mut self, part: Part) {
+        let range = part.range().clone();
+        self.prose(range.start);
+        self.at = self.at.max(range.end);
+        (self.tell)(part);
+    }
+
+    /// Tells what stands before `to`, without the comments, as prose.
+    fn prose(&mut self, to: usize) {
+        if to <= self.at {
+            return;
+        }
+        let mut from = self.at;
+        while let Some(comment) = self.comments.pop_front_if(|comment| comment.start < to) {
             if comment.start > from {
-                parts.push(Part::Prose { range: from..comment.start });
+                (self.tell)(Part::Prose { range: from..comment.start });
             }
             from = from.max(comment.end);
         }
         if from < to {
-            parts.push(Part::Prose { range: from..to });
+            (self.tell)(Part::Prose { range: from..to });
         }
-    };
-    for part in found {
-        let range = part.range().clone();
-        if range.start > at {
-            prose(&mut parts, at, range.start);
-        }
-        at = at.max(range.end);
-        parts.push(part);
     }
-    prose(&mut parts, at, text.len());
-    parts
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parts(text: &str) -> Vec<Part> {
+        let mut parts = Vec::new();
+        split(text, |part| parts.push(part));
+        parts
+    }
+
     fn code(text: &str) -> Vec<(String, String)> {
         parts(text)
             .into_iter()
             .filter_map(|part| match part {
-                Part::Code { label, lines, .. } => {
-                    Some((label, lines.into_iter().map(|line| &text[line]).collect()))
+                Part::Code { label, content, .. } => {
+                    Some((label, content.into_iter().map(|lines| &text[lines]).collect()))
                 }
                 _ => None,
             })

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use memchr::memchr_iter;
 
@@ -27,16 +28,21 @@ impl fmt::Display for Place {
 pub struct Source<'a> {
     name: String,
     text: &'a str,
-    line_starts: Vec<usize>,
+    /// Known once a place is asked for.
+    line_starts: OnceLock<Vec<usize>>,
 }
 
 impl<'a> Source<'a> {
     /// A text under the name that messages show.
     pub fn new(name: impl Into<String>, text: &'a str) -> Self {
-        let line_starts = std::iter::once(0)
-            .chain(memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
-            .collect();
-        Self { name: name.into(), text, line_starts }
+        Self { name: name.into(), text, line_starts: OnceLock::new() }
+    }
+
+    fn line_starts(&self) -> &[usize] {
+        self.line_starts.get_or_init(|| {
+            let ends = memchr_iter(b'\n', self.text.as_bytes());
+            std::iter::once(0).chain(ends.map(|at| at + 1)).collect()
+        })
     }
 
     /// The file name that messages show.
@@ -54,14 +60,14 @@ impl<'a> Source<'a> {
     /// The line of a byte offset, from 1.
     #[must_use]
     pub fn line(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset)
+        self.line_starts().partition_point(|start| *start <= offset)
     }
 
     /// The line and column of a byte offset.
     #[must_use]
     pub fn place(&self, offset: usize) -> Place {
         let line = self.line(offset);
-        let start = self.line_starts[line - 1];
+        let start = self.line_starts()[line - 1];
         let column = self.text.get(start..offset).map_or(1, |text| text.chars().count() + 1);
         Place { line, column }
     }
@@ -74,8 +80,8 @@ impl<'a> Source<'a> {
 
     /// The byte range of a line (from 1), its line end included.
     pub(crate) fn line_range(&self, line: usize) -> Range<usize> {
-        let end = self.line_starts.get(line).copied().unwrap_or(self.text.len());
-        self.line_starts[line - 1]..end
+        let end = self.line_starts().get(line).copied().unwrap_or(self.text.len());
+        self.line_starts()[line - 1]..end
     }
 }
 
@@ -84,59 +90,54 @@ impl<'a> Source<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
     text: Cow<'a, str>,
-    /// (offset in `text`, offset in the document) of each run, ascending.
+    /// Where it begins in the document.
+    start: usize,
+    /// Where it goes on elsewhere: offset in `text` and in the document, ascending.
     runs: Vec<(usize, usize)>,
 }
 
 impl<'a> Piece<'a> {
     pub(crate) fn whole(text: &'a str, at: usize) -> Self {
-        Self { text: Cow::Borrowed(text), runs: vec![(0, at)] }
+        Self { text: Cow::Borrowed(text), start: at, runs: Vec::new() }
     }
 
-    /// Joins ranges of `source`, ascending and apart; touching ones become one run.
+    /// Joins ranges of `source`, ascending and apart.
     pub(crate) fn join(source: &Piece<'a>, ranges: &[Range<usize>]) -> Self {
-        let mut merged: Vec<Range<usize>> = Vec::new();
-        for range in ranges {
-            match merged.last_mut() {
-                Some(last) if last.end == range.start => last.end = range.end,
-                _ => merged.push(range.clone()),
-            }
-        }
-        match merged.as_slice() {
+        match ranges {
             [] => Self::whole("", source.offset(0)),
             [one] => source.slice(one.clone()),
-            many => {
-                let mut text = String::with_capacity(many.iter().map(Range::len).sum());
-                let mut runs = Vec::with_capacity(many.len());
-                for range in many {
+            [first, others @ ..] => {
+                let mut text = source.text[first.clone()].to_owned();
+                let start = source.offset(first.start);
+                let mut runs: Vec<_> = source.runs_behind(first).collect();
+                for range in others {
+                    let at = text.len();
+                    runs.push((at, source.offset(range.start)));
                     runs.extend(
-                        source.runs_of(range.clone()).map(|(at, offset)| (text.len() + at, offset)),
+                        source.runs_behind(range).map(|(more, offset)| (at + more, offset)),
                     );
                     text.push_str(&source.text[range.clone()]);
                 }
-                Self { text: Cow::Owned(text), runs }
+                Self { text: Cow::Owned(text), start, runs }
             }
         }
     }
 
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
-        let runs = self.runs_of(range.clone()).collect();
+        let (start, runs) = (self.offset(range.start), self.runs_behind(&range).collect());
         let text = match &self.text {
             Cow::Borrowed(text) => Cow::Borrowed(&text[range]),
             Cow::Owned(text) => Cow::Owned(text[range].to_owned()),
         };
-        Self { text, runs }
+        Self { text, start, runs }
     }
 
-    fn runs_of(&self, range: Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let first = self.runs.partition_point(|(at, _)| *at <= range.start).saturating_sub(1);
-        self.runs[first..]
-            .iter()
-            .take_while(move |(at, _)| *at <= range.start || *at < range.end)
-            .map(move |(at, offset)| {
-                let skip = range.start.saturating_sub(*at);
-                (at.saturating_sub(range.start), offset + skip)
-            })
+    /// Where a range goes on elsewhere, behind its start.
+    fn runs_behind(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let (start, end) = (range.start, range.end);
+        let first = self.runs.partition_point(|(at, _)| *at <= start);
+        let runs = self.runs[first..].iter().take_while(move |(at, _)| *at < end);
+        runs.map(move |(at, offset)| (at - start, *offset))
     }
 
     /// The text itself.
@@ -148,8 +149,11 @@ impl<'a> Piece<'a> {
     /// Where a byte of the piece stands in the document.
     #[must_use]
     pub fn offset(&self, at: usize) -> usize {
-        let run = self.runs.partition_point(|(start, _)| *start <= at).saturating_sub(1);
-        self.runs.get(run).map_or(0, |(start, offset)| offset + (at - start))
+        let behind = self.runs.partition_point(|(start, _)| *start <= at);
+        match behind.checked_sub(1).and_then(|run| self.runs.get(run)) {
+            Some((start, offset)) => offset + (at - start),
+            None => self.start + at,
+        }
     }
 
     /// The document's range behind a range of the piece.

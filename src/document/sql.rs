@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memmem};
+
 /// What a token is, as far as tatmig needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -38,8 +40,8 @@ fn token(bytes: &[u8], at: usize) -> Option<Token> {
     let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
     let mut closed = true;
     let (kind, len) = match rest {
-        [b'-', b'-', ..] => (Kind::Comment, find(rest, b"\n").unwrap_or(rest.len())),
-        [b'/', b'*', _, ..] => match find(&rest[2..], b"*/") {
+        [b'-', b'-', ..] => (Kind::Comment, memchr(b'\n', rest).unwrap_or(rest.len())),
+        [b'/', b'*', _, ..] => match memmem::find(&rest[2..], b"*/") {
             Some(end) => (Kind::Comment, end + 4),
             None => {
                 closed = false;
@@ -47,7 +49,7 @@ fn token(bytes: &[u8], at: usize) -> Option<Token> {
             }
         },
         [b';', ..] => (Kind::Semicolon, 1),
-        [b'[', ..] => match find(rest, b"]") {
+        [b'[', ..] => match memchr(b']', rest) {
             Some(end) => (Kind::Quoted, end + 1),
             None => {
                 closed = false;
@@ -75,20 +77,14 @@ fn token(bytes: &[u8], at: usize) -> Option<Token> {
 /// The length of a quoted token, in which a doubled quote stands for one, and whether it ends.
 fn quoted(rest: &[u8], quote: u8) -> (usize, bool) {
     let mut at = 1;
-    while at < rest.len() {
-        if rest[at] != quote {
-            at += 1;
-        } else if rest.get(at + 1) == Some(&quote) {
-            at += 2;
-        } else {
-            return (at + 1, true);
+    while let Some(found) = rest.get(at..).and_then(|rest| memchr(quote, rest)) {
+        at += found + 1;
+        if rest.get(at) != Some(&quote) {
+            return (at, true);
         }
+        at += 1;
     }
     (rest.len(), false)
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
 }
 
 fn count(bytes: &[u8], test: impl Fn(u8) -> bool) -> usize {
@@ -110,12 +106,9 @@ pub(crate) fn end_of_line(text: &str, at: usize) -> Result<usize, usize> {
         if !token.closed {
             return Err(token.range.start);
         }
-        let ends_line = match token.kind {
-            Kind::Blank => text[token.range.clone()].find('\n'),
-            _ => None,
-        };
-        if let Some(newline) = ends_line {
-            return Ok(token.range.start + newline + 1);
+        // Blanks go to the end of the line at most.
+        if token.kind == Kind::Blank && text.as_bytes()[token.range.end - 1] == b'\n' {
+            return Ok(token.range.end);
         }
     }
     Ok(text.len())

@@ -22,13 +22,12 @@ impl<'t> Page<'t> {
         let body = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mark = text.len() - body.len();
         let blocks = block::read(&Piece::whole(body, mark));
-        let code = markdown::parts(body)
-            .into_iter()
-            .filter_map(|part| match part {
-                Part::Code { range, .. } => Some(range.start + mark..range.end + mark),
-                _ => None,
-            })
-            .collect();
+        let mut code = Vec::new();
+        markdown::split(body, |part| {
+            if let Part::Code { range, .. } = part {
+                code.push(range.start + mark..range.end + mark);
+            }
+        });
         Self { text, blocks, code, line_end: line_end_of(text) }
     }
 

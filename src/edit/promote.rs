@@ -11,7 +11,7 @@ use super::style::Style;
 use super::unchanged::{self, Names};
 use super::{Change, EditError, changed};
 use crate::document::changelog::{Changelog, Migration, StepId};
-use crate::document::lines::{field, line_end, lines};
+use crate::document::lines::{Field, field, line_end, lines};
 use crate::document::tag::{Point, Scope, Tag};
 use crate::planned::marks;
 
@@ -142,7 +142,8 @@ fn dated(
     let date = Style::of(page, Some(changelog)).date(date);
     let under = line_end(page.text, page.blocks.sections[heading].span.end.saturating_sub(1));
     let description = lines(page.text, under..first_tag.max(under)).find(|line| {
-        field(page.text[line.clone()].trim_end()).is_some_and(|(name, _)| name == "description")
+        field(page.text[line.clone()].trim_end())
+            .is_some_and(|(name, _)| name == Field::Description)
     });
     match description {
         Some(line) => Change::new(line.start..line.start, format!("{date}{eol}")),

@@ -4,7 +4,7 @@
 
 use super::page::Page;
 use crate::document::changelog::{Changelog, Migration};
-use crate::document::lines::{field, lines};
+use crate::document::lines::{Field, field, lines};
 use crate::document::tag::{Point, Scope};
 
 pub(super) struct Style {
@@ -66,10 +66,9 @@ impl Style {
             let line = page.text[line].trim_end();
             let Some((name, value)) = field(line) else { continue };
             let before = &line[..line.len() - value.len()];
-            match name.as_str() {
-                "date" => before.clone_into(&mut self.date),
-                "description" => before.clone_into(&mut self.description),
-                _ => {}
+            match name {
+                Field::Date => before.clone_into(&mut self.date),
+                Field::Description => before.clone_into(&mut self.description),
             }
         }
         for scope in Scope::BOTH {
