@@ -86,7 +86,7 @@ impl Home {
     fn remove_new(&self, patience: &Patience) {
         match self {
             Self::File(path) => {
-                let state = SqliteFile::read(path, patience, |file| file.state());
+                let state = SqliteFile::read(path, patience, Look::state);
                 let alone =
                     ["-wal", "-journal"].iter().all(|suffix| !side_file(path, suffix).exists());
                 if alone && matches!(state, Ok(State::New)) {

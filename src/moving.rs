@@ -59,7 +59,9 @@ impl Member {
                     host.server().create(name, &patience.stop).map_err(DatabaseError::from)?;
                 }
                 let namespace = Namespace::new(host, name, patience);
-                Ok(SqliteFile::read(path, patience, |file| namespace.fill_from(file.connection()?))?)
+                Ok(SqliteFile::read(path, patience, |file| {
+                    namespace.fill_from(file.connection()?)
+                })?)
             }
             (Home::Namespace(host, name), Home::File(path)) => {
                 Ok(Namespace::new(host, name, patience).copy_to(path, made_in)?)

@@ -12,8 +12,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
-use super::file::{Access, Patience, SqliteFile, inspect, plain_name, side_file, wait_when_busy};
+use super::file::{Patience, SqliteFile, plain_name, side_file, wait_when_busy};
 use super::history::State;
+use super::inspect::{Access, inspect};
 use super::{DatabaseError, Look, is_about_sql, locks, message};
 use crate::document::changelog::Checksum;
 
@@ -200,7 +201,8 @@ impl Place {
             },
             error => error,
         })?;
-        let connection = connect(path, patience)?;
+        let path = header.path;
+        let connection = connect(&path, patience)?;
         // In this order. Exclusive before the first look: in WAL mode that fails where anybody
         // else is connected, even idly. `writable_schema` makes SQLite open what is damaged, which
         // is what most needs to be replaced.
@@ -208,7 +210,7 @@ impl Place {
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA writable_schema = ON; \
              PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT",
         );
-        let (path, wal, patience) = (path.to_owned(), header.wal, patience.clone());
+        let (wal, patience) = (header.wal, patience.clone());
         let place = Self { connection, path, wal, patience };
         taken.map_err(|error| place.named(error.into()))?;
         if place.connection.is_readonly("main")? {

@@ -3,8 +3,7 @@
 
 use std::cell::OnceCell;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -16,11 +15,12 @@ use rusqlite::{Connection, OpenFlags};
 use super::apply::apply;
 use super::guard::Guard;
 use super::history::{Record, State};
+use super::inspect::{Access, Header, inspect};
 use super::order::{Done, Ending, Order};
 use super::practice::JournalMode;
 use super::schema::Schema;
 use super::stats::Stats;
-use super::{Database, DatabaseError, Look, glance, locks};
+use super::{Database, DatabaseError, Look, locks};
 
 /// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
 /// is a fifth faster.
@@ -49,7 +49,6 @@ impl Patience {
 
 /// A database file. SQLite opens it once more is asked than its last look told.
 pub(crate) struct SqliteFile {
-    path: PathBuf,
     header: Header,
     mode: Mode,
     connection: OnceCell<Connection>,
@@ -68,30 +67,10 @@ enum Mode {
     Alone,
 }
 
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
-    /// To be overwritten as a whole: what is cut off may go.
-    Replace,
-}
-
-/// What the first look at a file tells.
-pub(super) struct Header {
-    pub(super) size: u64,
-    /// Whether the database is in WAL mode.
-    pub(super) wal: bool,
-    /// Whether a WAL stands beside the file.
-    found_wal: bool,
-    /// What it says of itself, where that can be told without SQLite.
-    state: Option<State>,
-}
-
 impl SqliteFile {
     /// Looks at a file that is to be migrated. It must be there, and a database or empty.
     pub(crate) fn at(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        Ok(Self::new(path, inspect(path, Access::Write)?, Mode::Write, patience))
+        Ok(Self::new(inspect(path, Access::Write)?, Mode::Write, patience))
     }
 
     /// The same, and SQLite opens it at once.
@@ -101,9 +80,8 @@ impl SqliteFile {
         Ok(file)
     }
 
-    fn new(path: &Path, header: Header, mode: Mode, patience: &Patience) -> Self {
-        let (path, patience) = (path.to_owned(), patience.clone());
-        Self { path, header, mode, connection: OnceCell::new(), patience }
+    fn new(header: Header, mode: Mode, patience: &Patience) -> Self {
+        Self { header, mode, connection: OnceCell::new(), patience: patience.clone() }
     }
 
     /// Gives a database that was just made the journal mode that it is to keep.
@@ -130,11 +108,11 @@ impl SqliteFile {
         patience: &Patience,
         read: impl Fn(&Self) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
-        let header = inspect(path, Access::Read)?;
-        let mut file = Self::new(path, header, Mode::Read, patience);
+        let mut file = Self::new(inspect(path, Access::Read)?, Mode::Read, patience);
+        let path = file.path().to_owned();
         // To read a database in WAL mode, SQLite makes its two side files, and a reader without
         // the right to write leaves them behind. Without a WAL the main file is all there is.
-        let wal = || std::fs::metadata(side_file(path, "-wal")).map_or(0, |wal| wal.len());
+        let wal = || std::fs::metadata(side_file(&path, "-wal")).map_or(0, |wal| wal.len());
         if file.header.wal && wal() == 0 {
             file.mode = Mode::Immutable;
             match read(&file) {
@@ -142,7 +120,7 @@ impl SqliteFile {
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
                 _ => file.forget(Mode::Read),
             }
-        } else if file.header.wal && !side_file(path, "-shm").exists() {
+        } else if file.header.wal && !side_file(&path, "-shm").exists() {
             // A WAL that its program left or that was copied here: nobody has it open.
             file.mode = Mode::Alone;
             if file.connection().is_err() {
@@ -171,12 +149,12 @@ impl SqliteFile {
     fn connect(&self) -> Result<Connection, DatabaseError> {
         let (name, flags) = match self.mode {
             Mode::Write | Mode::Alone => {
-                (plain_name(&self.path), OpenFlags::SQLITE_OPEN_READ_WRITE)
+                (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_WRITE)
             }
-            Mode::Read => (plain_name(&self.path), OpenFlags::SQLITE_OPEN_READ_ONLY),
+            Mode::Read => (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_ONLY),
             Mode::Immutable => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-                (PathBuf::from(immutable_uri(&self.path)?), flags)
+                (PathBuf::from(immutable_uri(self.path())?), flags)
             }
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -208,7 +186,7 @@ impl SqliteFile {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.header.path
     }
 
     /// Leaves a WAL that was found as it is when this connection closes.
@@ -231,7 +209,7 @@ impl SqliteFile {
         match error {
             DatabaseError::Busy { .. } if self.patience.stopped() => DatabaseError::Interrupted,
             DatabaseError::Busy { holder: None } => {
-                DatabaseError::Busy { holder: locks::holder(&self.path) }
+                DatabaseError::Busy { holder: locks::holder(self.path()) }
             }
             error => error,
         }
@@ -275,8 +253,8 @@ impl Look for SqliteFile {
         let stats = self.ask(Look::stats)?;
         let length = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.len());
         Ok(Stats {
-            file_bytes: length(&self.path).unwrap_or(stats.file_bytes),
-            wal_bytes: length(&side_file(&self.path, "-wal")).unwrap_or(0),
+            file_bytes: length(self.path()).unwrap_or(stats.file_bytes),
+            wal_bytes: length(&side_file(self.path(), "-wal")).unwrap_or(0),
             ..stats
         })
     }
@@ -340,96 +318,6 @@ pub(super) fn wait_when_busy(
         std::thread::sleep(Duration::from_millis(pause[step]).min(left));
         true
     }))
-}
-
-/// Looks at a file before SQLite does. The file is closed again before SQLite opens it: closing
-/// it later would drop SQLite's locks.
-pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
-    let io = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
-        _ if access != Access::Read => {
-            DatabaseError::Io { what: "the file cannot be written".to_owned(), source }
-        }
-        _ => DatabaseError::Io { what: "the file cannot be read".to_owned(), source },
-    };
-    let not = |reason: &str| Err(DatabaseError::NotADatabase { reason: reason.to_owned() });
-    let metadata = std::fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
-        return not("not a regular file");
-    }
-    let size = metadata.len();
-    // What stands beside it counts from here on: no program writes to the file while it is shared.
-    let file = match size {
-        0 => None,
-        _ => {
-            let write = access != Access::Read;
-            let file = OpenOptions::new().read(true).write(write).open(path).map_err(io)?;
-            let is_shared = access != Access::Replace && glance::share(&file);
-            Some((file, is_shared))
-        }
-    };
-    // SQLite would open a FIFO under such a name, and wait for ever.
-    let beside = |suffix: &str| match std::fs::symlink_metadata(side_file(path, suffix)) {
-        Ok(side) if !side.is_file() => Err(DatabaseError::NotADatabase {
-            reason: format!("what stands beside it as its `{suffix}` file is no regular file"),
-        }),
-        Ok(side) => Ok(Some(side.len())),
-        Err(_) => Ok(None),
-    };
-    let journal = beside("-journal")?;
-    let wal_length = beside("-wal")?;
-    let found_wal = wal_length.is_some();
-    let Some((file, is_shared)) = file else {
-        // A WAL is only ever written beside a database that has pages; SQLite would delete it.
-        if access != Access::Replace && wal_length.is_some_and(|length| length > 0) {
-            return not(
-                "the file is empty, and a WAL with data stands beside it; restore it from a backup",
-            );
-        }
-        let state = (journal.is_none() && !found_wal).then_some(State::New);
-        return Ok(Header { size, wal: false, found_wal, state });
-    };
-    let mut header = [0; glance::HEADER];
-    let mut read = 0;
-    while read < header.len() {
-        match (&file).read(&mut header[read..]).map_err(io)? {
-            0 => break,
-            count => read += count,
-        }
-    }
-    if !header.starts_with(b"SQLite format 3\0") {
-        return not("this is not a SQLite database: it does not begin with SQLite's header");
-    }
-    if read < header.len() {
-        return not("this is not a whole SQLite database: its header is cut off");
-    }
-    let number = |at: usize| {
-        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-    };
-    let wal = header[18] == 2 || header[19] == 2;
-    if wal {
-        beside("-shm")?;
-    }
-    // Only where both change counters agree does the page count hold, and a journal or WAL
-    // beside the file may still change it.
-    let counts = number(24) == number(92);
-    let journalled = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();
-    let told = u64::from(number(28)) * glance::page_size(&header) as u64;
-    // In this order: another program may be committing, and the file has its whole length by the
-    // time the journal is gone.
-    let length = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());
-    if access != Access::Replace && counts && size < told && !journalled() && length() < told {
-        return Err(DatabaseError::NotADatabase {
-            reason: format!(
-                "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"
-            ),
-        });
-    }
-    let is_alone = is_shared && journal.is_none() && !found_wal;
-    let record = if is_alone { glance::last_record(&file, &header) } else { None };
-    // A program may begin a WAL while others read, and write to the file from it.
-    let record = record.filter(|_| !wal || !side_file(path, "-wal").exists());
-    Ok(Header { size, wal, found_wal, state: record.map(State::Recorded) })
 }
 
 /// The journal, WAL or shared memory file beside a database.

@@ -75,7 +75,7 @@ impl Shape {
     ///
     /// Whatever keeps the file from being read.
     pub fn of_file(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        SqliteFile::read(path, patience, |file| file.schema()).map(Self::new)
+        SqliteFile::read(path, patience, Look::schema).map(Self::new)
     }
 
     /// Leaves out the tables in which virtual tables keep their rows.

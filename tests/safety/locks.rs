@@ -277,3 +277,55 @@ ALTER TABLE fresh RENAME TO notes;";
         assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"], "{mode}");
     }
 }
+
+/// A program that takes a database between two versions and back all the while, each time in one
+/// commit that moves the record to other pages; returns how often.
+fn moves_the_record(fleet: &Fleet, mode: &str, done: &AtomicBool) -> usize {
+    let open = format!(
+        "PRAGMA journal_mode = {mode}; PRAGMA synchronous = OFF; CREATE TABLE kept AS \
+         SELECT * FROM _tatmig_migrations; CREATE TABLE ballast (x)"
+    );
+    let writer = hold(fleet, "ann_longterm.db", &open);
+    writer.busy_timeout(Duration::from_mins(1)).unwrap();
+    let back = "BEGIN IMMEDIATE; INSERT INTO ballast SELECT zeroblob(3000) FROM kept, kept AS more; \
+         DELETE FROM _tatmig_migrations WHERE to_version = '1.2.0'; COMMIT";
+    let forth = "BEGIN IMMEDIATE; DELETE FROM ballast; DELETE FROM _tatmig_migrations; \
+         INSERT INTO _tatmig_migrations SELECT * FROM kept; COMMIT";
+    let mut count = 0;
+    while !done.load(Ordering::Relaxed) {
+        writer.execute_batch(back).unwrap();
+        writer.execute_batch("VACUUM").unwrap();
+        writer.execute_batch(forth).unwrap();
+        writer.execute_batch("VACUUM").unwrap();
+        count += 1;
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    count
+}
+
+#[test]
+fn a_record_that_moves_all_the_while_is_never_read_in_halves() {
+    for mode in ["DELETE", "PERSIST", "MEMORY", "WAL"] {
+        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.2.0");
+        let done = AtomicBool::new(false);
+        let (seen, moves) = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| moves_the_record(&fleet, mode, &done));
+            let runs: Vec<_> =
+                (0..60).map(|_| fleet.run(["status", "--json", "--busy-timeout", "60"])).collect();
+            done.store(true, Ordering::Relaxed);
+            let moves = writer.join().unwrap();
+            let seen: Vec<String> = runs
+                .iter()
+                .map(|run| {
+                    let user = &run.status(0).json()["databases"][0];
+                    format!("{} {}", user["version"], user["state"])
+                })
+                .collect();
+            (seen, moves)
+        });
+        assert!(moves > 20, "{mode}: it moved {moves} times");
+        let both = ["\"1.1.0\" \"behind\"", "\"1.2.0\" \"current\""];
+        assert!(seen.iter().all(|seen| both.contains(&&**seen)), "{mode}: {seen:?}");
+        assert!(both.iter().all(|one| seen.iter().any(|seen| seen == one)), "{mode}: {seen:?}");
+    }
+}

@@ -119,3 +119,48 @@ fn a_hot_journal_is_reported_and_an_upgrade_mends_it() {
     fleet.run(["upgrade", "--all-users"]).status(0);
     fleet.run(["status"]).status(0).stdout_contains("ann  1.2.0     current\n");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_stands_beside_the_file_that_a_link_leads_to_is_read_with_it() {
+    use std::os::unix::fs::symlink;
+
+    let fleet = Fleet::of(&NOTES[1..]).directory("elsewhere").user("ann", "").at("1.0.0");
+    fs::rename(fleet.path("ann_longterm.db"), fleet.path("elsewhere/real.db")).unwrap();
+    symlink("elsewhere/real.db", fleet.path("ann_longterm.db")).unwrap();
+    let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
+    let status = |words: &str| {
+        fleet.run(["status"]).status(0).stdout_contains(words);
+    };
+    status("ann  1.0.0     behind");
+
+    // As long as somebody has it open, what is committed stays in the WAL.
+    let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
+    open.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE own (x)").unwrap();
+    fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
+    assert!(fs::metadata(fleet.path("elsewhere/real.db-wal")).unwrap().len() > 0);
+    status("ann  1.1.0     behind");
+    drop(open);
+
+    // A journal that takes back what is written, beside the file and not beside the link.
+    let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
+    let torn = "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; \
+                UPDATE _tatmig_migrations SET to_version = '1.2.0'; \
+                CREATE TABLE t AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+                WHERE i < 300) SELECT hex(zeroblob(500)) FROM n";
+    open.execute_batch(torn).unwrap();
+    for suffix in ["", "-journal"] {
+        let from = fleet.path(format!("elsewhere/real.db{suffix}"));
+        fs::copy(from, fleet.path(format!("elsewhere/torn.db{suffix}"))).unwrap();
+    }
+    open.execute_batch("ROLLBACK").unwrap();
+    drop(open);
+    fs::remove_file(fleet.path("ann_longterm.db")).unwrap();
+    symlink("elsewhere/torn.db", fleet.path("ann_longterm.db")).unwrap();
+    let run = fleet.run(["status"]);
+    run.status(1).stdout_contains("error: an interrupted write of another program");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+    let steps = ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"];
+    assert_eq!(fleet.database("ann").record(), steps);
+}

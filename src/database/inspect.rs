@@ -1,0 +1,153 @@
+//! A file looked at before SQLite opens it: whether it is a database at all, and whole, and what
+//! its record says where that can be told without SQLite. It is closed again before SQLite opens
+//! it: closing it later would drop SQLite's locks.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::DatabaseError;
+use super::file::side_file;
+use super::glance::{self, HEADER};
+use super::history::State;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+    /// To be overwritten as a whole: what is cut off may go.
+    Replace,
+}
+
+/// What the first look at a file tells.
+pub(super) struct Header {
+    /// Where the file is, links followed.
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    /// Whether the database is in WAL mode.
+    pub(super) wal: bool,
+    /// Whether a WAL stands beside the file.
+    pub(super) found_wal: bool,
+    /// What it says of itself, where that can be told without SQLite.
+    pub(super) state: Option<State>,
+}
+
+/// Looks at a file that is to be opened.
+pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseError> {
+    let io = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
+        _ if access != Access::Read => {
+            DatabaseError::Io { what: "the file cannot be written".to_owned(), source }
+        }
+        _ => DatabaseError::Io { what: "the file cannot be read".to_owned(), source },
+    };
+    let (path, metadata) = followed(path).map_err(io)?;
+    if !metadata.is_file() {
+        return Err(not("not a regular file"));
+    }
+    let size = metadata.len();
+    if size == 0 {
+        return empty(path, access);
+    }
+    let write = access != Access::Read;
+    let file = OpenOptions::new().read(true).write(write).open(&path).map_err(io)?;
+    // What stands beside it counts from here on: nobody writes to it while it is shared.
+    let is_shared = access != Access::Replace && glance::share(&file);
+    let journal = beside(&path, "-journal")?;
+    beside(&path, "-shm")?;
+    let found_wal = beside(&path, "-wal")?.is_some();
+    let header = header(&file).map_err(io)??;
+    let wal = header[18] == 2 || header[19] == 2;
+    // While somebody writes, the pages may be on their way.
+    let is_still = is_shared || (access != Access::Replace && !cfg!(unix));
+    if is_still && let Some(told) = missing(&path, (&header, size)) {
+        return Err(not(&format!(
+            "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"
+        )));
+    }
+    let is_alone = is_shared && journal.is_none() && !found_wal;
+    let record = if is_alone { glance::last_record(&file, &header) } else { None };
+    // A program may begin a WAL while others read, and write to the file from it.
+    let record = record.filter(|_| !wal || !side_file(&path, "-wal").exists());
+    Ok(Header { path, size, wal, found_wal, state: record.map(State::Recorded) })
+}
+
+fn not(reason: &str) -> DatabaseError {
+    DatabaseError::NotADatabase { reason: reason.to_owned() }
+}
+
+/// Where a file is and what it is. SQLite, too, looks for side files beside what a link leads to.
+fn followed(path: &Path) -> io::Result<(PathBuf, Metadata)> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    if !metadata.is_symlink() {
+        return Ok((path.to_owned(), metadata));
+    }
+    let path = path.canonicalize()?;
+    let metadata = path.metadata()?;
+    Ok((path, metadata))
+}
+
+/// The size of a side file, if there is one. If it were a FIFO, SQLite would open it all the same,
+/// and wait for ever.
+fn beside(path: &Path, suffix: &str) -> Result<Option<u64>, DatabaseError> {
+    match std::fs::symlink_metadata(side_file(path, suffix)) {
+        Ok(found) if !found.is_file() => {
+            Err(not(&format!("what stands beside it as its `{suffix}` file is no regular file")))
+        }
+        Ok(found) => Ok(Some(found.len())),
+        Err(_) => Ok(None),
+    }
+}
+
+/// A file without a byte: a new database.
+fn empty(path: PathBuf, access: Access) -> Result<Header, DatabaseError> {
+    let journal = beside(&path, "-journal")?;
+    beside(&path, "-shm")?;
+    let wal = beside(&path, "-wal")?;
+    // A WAL is only ever written beside a database that has pages; SQLite would delete it.
+    if access != Access::Replace && wal.is_some_and(|length| length > 0) {
+        return Err(not(
+            "the file is empty, and a WAL with data stands beside it; restore it from a backup",
+        ));
+    }
+    let state = (journal.is_none() && wal.is_none()).then_some(State::New);
+    Ok(Header { path, size: 0, wal: false, found_wal: wal.is_some(), state })
+}
+
+/// The bytes that every database begins with.
+fn header(mut file: &File) -> io::Result<Result<[u8; HEADER], DatabaseError>> {
+    let mut header = [0; HEADER];
+    let mut read = 0;
+    while read < header.len() {
+        match file.read(&mut header[read..])? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    if !header.starts_with(b"SQLite format 3\0") {
+        let reason = "this is not a SQLite database: it does not begin with SQLite's header";
+        return Ok(Err(not(reason)));
+    }
+    if read < header.len() {
+        let reason = "this is not a whole SQLite database: its header is cut off";
+        return Ok(Err(not(reason)));
+    }
+    Ok(Ok(header))
+}
+
+/// The size that the header tells of, if the file has not got it.
+fn missing(path: &Path, (header, size): (&[u8; HEADER], u64)) -> Option<u64> {
+    let number = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    // Only where both change counters agree does the page count hold, and a journal or WAL
+    // beside the file may still change it.
+    let counts = number(24) == number(92);
+    let told = u64::from(number(28)) * glance::page_size(header) as u64;
+    let journalled = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();
+    // In this order: another program may have been committing, and the file has its whole length
+    // by the time the journal is gone.
+    let length = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());
+    (counts && size < told && !journalled() && length() < told).then_some(told)
+}
