@@ -43,7 +43,14 @@ pub(crate) fn apply(
         // A rollback can only fail when there is nothing left to roll back.
         let _ = connection.execute_batch("ROLLBACK");
     }
-    result
+    result.map_err(|error| match error {
+        DatabaseError::Interrupted | DatabaseError::Busy { .. } => error,
+        // What was made for the database as it was may have failed for that.
+        error => match history::is_unmoved(connection, expected) {
+            Ok(false) => DatabaseError::Moved,
+            Ok(true) | Err(_) => error,
+        },
+    })
 }
 
 /// Commits. What fails behind the point of no return, giving back a lock for instance, takes
@@ -78,13 +85,14 @@ impl Run<'_> {
     /// Everything between BEGIN and COMMIT; returns the notes.
     fn inside(&self, expected: &State) -> Result<Vec<String>, DatabaseError> {
         let (connection, order) = (self.connection, self.order);
-        if !history::is_unmoved(connection, expected)? {
-            return Err(DatabaseError::Moved);
-        }
+        let is_recorded = order.steps.iter().any(|step| step.entry.is_some());
         let mut last = match expected {
+            // The number of the row that is written behind the last one tells that it is.
+            State::Recorded(record) if is_recorded => record.id,
+            _ if !history::is_unmoved(connection, expected)? => return Err(DatabaseError::Moved),
             State::Recorded(record) => record.id,
             State::New | State::Unversioned => {
-                if order.steps.iter().any(|step| step.entry.is_some()) {
+                if is_recorded {
                     history::create(connection)?;
                 }
                 0

@@ -289,7 +289,8 @@ pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(CREATE, []).map(drop)
 }
 
-/// Appends a row behind the `last` one, or fails; returns its number.
+/// Appends a row behind the `last` one, and fails where another one is the last; returns its
+/// number.
 pub(crate) fn append(
     connection: &Connection,
     (scope, last): (Scope, i64),
@@ -302,13 +303,17 @@ pub(crate) fn append(
     let inserted = insert(connection, scope, entry, how);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
     inserted?;
-    // Behind the highest number that there is, SQLite takes any that is free.
     let written = connection.last_insert_rowid();
-    if written > last {
-        return Ok(written);
+    match last.checked_add(1) {
+        Some(next) if next == written => Ok(written),
+        // SQLite takes the number behind the highest.
+        Some(_) => Err(DatabaseError::Moved),
+        // Behind the highest number that there is, it takes any that is free.
+        None => {
+            let reason = format!("holds row {last}, which tatmig did not write");
+            Err(DatabaseError::ForeignHistory { reason })
+        }
     }
-    let reason = format!("holds row {last}, which tatmig did not write");
-    Err(DatabaseError::ForeignHistory { reason })
 }
 
 fn insert(

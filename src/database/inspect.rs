@@ -55,10 +55,12 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
     // What stands beside it counts from here on: nobody writes to it while it is shared.
     let is_shared = access != Access::Replace && glance::share(&file);
     let journal = beside(&path, "-journal")?;
-    beside(&path, "-shm")?;
     let found_wal = beside(&path, "-wal")?.is_some();
     let header = header(&file).map_err(io)??;
     let wal = header[18] == 2 || header[19] == 2;
+    if wal || found_wal {
+        beside(&path, "-shm")?;
+    }
     // While somebody writes, the pages may be on their way.
     let is_still = is_shared || (access != Access::Replace && !cfg!(unix));
     if is_still && let Some(told) = missing(&path, (&header, size)) {
@@ -103,8 +105,10 @@ fn beside(path: &Path, suffix: &str) -> Result<Option<u64>, DatabaseError> {
 /// A file without a byte: a new database.
 fn empty(path: PathBuf, access: Access) -> Result<Header, DatabaseError> {
     let journal = beside(&path, "-journal")?;
-    beside(&path, "-shm")?;
     let wal = beside(&path, "-wal")?;
+    if wal.is_some() {
+        beside(&path, "-shm")?;
+    }
     // A WAL is only ever written beside a database that has pages; SQLite would delete it.
     if access != Access::Replace && wal.is_some_and(|length| length > 0) {
         return Err(not(
