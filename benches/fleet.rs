@@ -143,7 +143,7 @@ fn read_bare(path: &Path) {
 mod migrate {
     use super::{Bencher, Place, Scope, Selection, bare, migrate_bare, sql_of};
 
-    #[divan::bench(sample_count = 5, sample_size = 1)]
+    #[divan::bench(sample_count = 15, sample_size = 1)]
     fn limit(bencher: Bencher<'_, '_>) {
         let [system, sql] = [Scope::System, Scope::User].map(|scope| sql_of(scope, 1));
         bencher.with_inputs(|| Place::at(Some(0))).bench_local_refs(|place| {
@@ -152,7 +152,7 @@ mod migrate {
         });
     }
 
-    #[divan::bench(sample_count = 5, sample_size = 1)]
+    #[divan::bench(sample_count = 15, sample_size = 1)]
     fn tatmig(bencher: Bencher<'_, '_>) {
         bencher
             .with_inputs(|| Place::at(Some(0)))
@@ -163,7 +163,7 @@ mod migrate {
 mod nothing_to_do {
     use super::{Bencher, Place, Selection, bare, read_bare};
 
-    #[divan::bench(sample_count = 10, sample_size = 1)]
+    #[divan::bench(sample_count = 30, sample_size = 1)]
     fn limit(bencher: Bencher<'_, '_>) {
         let place = Place::at(Some(1));
         let paths = place.paths();
@@ -173,7 +173,7 @@ mod nothing_to_do {
         });
     }
 
-    #[divan::bench(sample_count = 10, sample_size = 1)]
+    #[divan::bench(sample_count = 30, sample_size = 1)]
     fn tatmig(bencher: Bencher<'_, '_>) {
         let place = Place::at(Some(1));
         bencher.bench_local(|| place.upgrade(1, &Selection::All));
@@ -183,7 +183,7 @@ mod nothing_to_do {
 mod fresh {
     use super::{Bencher, Place, Scope, Selection, bare, migrate_bare, sql_of};
 
-    #[divan::bench(sample_count = 5, sample_size = 1)]
+    #[divan::bench(sample_count = 15, sample_size = 1)]
     fn limit(bencher: Bencher<'_, '_>) {
         let [system, sql] = [Scope::System, Scope::User]
             .map(|scope| format!("{}; {}", sql_of(scope, 0), sql_of(scope, 1)));
@@ -196,7 +196,7 @@ mod fresh {
         });
     }
 
-    #[divan::bench(sample_count = 5, sample_size = 1)]
+    #[divan::bench(sample_count = 15, sample_size = 1)]
     fn tatmig(bencher: Bencher<'_, '_>) {
         bencher
             .with_inputs(|| Place::at(None))

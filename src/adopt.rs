@@ -133,6 +133,7 @@ fn order<'s>(scope: Scope, step: Step<'s, 's>) -> Order<'s> {
         renames: Vec::new(),
         ending: Ending::Commit,
         foreign_keys: ForeignKeys::Held,
+        image: std::sync::OnceLock::new(),
     }
 }
 

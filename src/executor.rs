@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use semver::Version;
@@ -343,7 +343,16 @@ impl<'c, 'a> Ready<'c, 'a> {
         }
         let effects = replay.effects(scope, standing, ids);
         let (ending, foreign_keys) = (self.ending, self.practice.foreign_keys);
-        Order { scope, steps, effects, touched, renames, ending, foreign_keys }
+        Order {
+            scope,
+            steps,
+            effects,
+            touched,
+            renames,
+            ending,
+            foreign_keys,
+            image: OnceLock::new(),
+        }
     }
 
     /// A step that only writes down where a database stands: at a position, or below the lowest
@@ -480,7 +489,16 @@ impl<'c, 'a> Ready<'c, 'a> {
         let effects = Effects::default();
         let (renames, ending) = (Vec::new(), Ending::Commit);
         let foreign_keys = self.practice.foreign_keys;
-        Order { scope, steps, effects, touched, renames, ending, foreign_keys }
+        Order {
+            scope,
+            steps,
+            effects,
+            touched,
+            renames,
+            ending,
+            foreign_keys,
+            image: OnceLock::new(),
+        }
     }
 
     /// Brings the database of a member to the target.

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::apply::apply;
 use super::guard::Guard;
 use super::history::{Record, State};
+use super::image::Image;
 use super::inspect::{Access, Header, inspect};
 use super::order::{Done, Ending, Order};
 use super::practice::JournalMode;
@@ -262,6 +263,10 @@ impl Look for SqliteFile {
 
 impl Database for SqliteFile {
     fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
+        // As it was seen, and nothing was asked or done since.
+        let is_empty = self.header.size == 0
+            && self.header.state.as_ref() == Some(expected)
+            && self.connection.get().is_none();
         self.ask(|connection| {
             if !*SYNCS_IN_FULL {
                 connection.execute_batch("PRAGMA synchronous = FULL")?;
@@ -273,6 +278,14 @@ impl Database for SqliteFile {
         })?;
         if order.ending == Ending::Rollback {
             self.keep_main_file()?;
+        }
+        let stop = || self.patience.stopped();
+        if is_empty
+            && let Some(image) = order.image.get_or_init(|| Image::of(order, &stop))
+            && let Some(connection) = self.connection.get_mut()
+        {
+            let put = image.put(connection, &self.header.path);
+            return put.map_err(|error| self.named(error));
         }
         let guard = self.connection.get_mut().map(Guard::install).transpose()?.unwrap_or_default();
         self.ask(|connection| {

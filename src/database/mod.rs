@@ -11,6 +11,7 @@ pub(crate) mod foreign_keys;
 mod glance;
 pub(crate) mod guard;
 pub(crate) mod history;
+mod image;
 mod inspect;
 pub(crate) mod locks;
 #[cfg(feature = "server")]

@@ -2,10 +2,12 @@
 //! replay, the effects that they must have, and the rows to write down.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::effects::{Deeds, Effects};
 use super::history::{Applied, Entry};
+use super::image::Image;
 use super::practice::ForeignKeys;
 use super::schema::{Change, ColumnDefinition};
 use crate::document::problem::Rule;
@@ -114,6 +116,8 @@ pub(crate) struct Order<'r> {
     pub(crate) ending: Ending,
     /// What broken foreign keys mean.
     pub(crate) foreign_keys: ForeignKeys,
+    /// What it makes of an empty file, once that was asked for; none where it has to be run.
+    pub(crate) image: OnceLock<Option<Image>>,
 }
 
 /// What came of an order.

@@ -132,6 +132,7 @@ impl Document<'_, '_> {
             renames: Vec::new(),
             ending: Ending::Commit,
             foreign_keys: ForeignKeys::Held,
+            image: std::sync::OnceLock::new(),
         };
         for id in ids {
             let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))

@@ -1,0 +1,170 @@
+//! New databases are alike as long as no statement writes a row: what the steps make of one is made
+//! once, in memory, with every check, and its pages are written to each empty file in one
+//! transaction of that file. That is what running the steps there would leave, and takes half the
+//! time. The record's rows tell when the image was made.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::backup::{Backup, StepResult};
+
+use super::apply::apply;
+use super::file::{harden, side_file};
+use super::guard::Guard;
+use super::history::{self, State};
+use super::order::{Done, Ending, Order};
+use super::{DatabaseError, schema};
+use crate::document::sql;
+use crate::document::tag::Scope;
+
+/// A database that an order made of nothing.
+#[derive(Debug)]
+pub(crate) struct Image {
+    bytes: Vec<u8>,
+    /// The number of the record's last row.
+    last: i64,
+    notes: Vec<String>,
+}
+
+impl Image {
+    /// What an order makes of an empty file; nothing where a statement writes a row, which may be
+    /// another one in each database, and where one fails: running it there tells more.
+    pub(super) fn of(order: &Order<'_>, stop: &dyn Fn() -> bool) -> Option<Self> {
+        // There is one system database, and its record keeps more.
+        if order.scope == Scope::System || order.ending != Ending::Commit {
+            return None;
+        }
+        Self::make(order, stop).ok().flatten()
+    }
+
+    fn make(order: &Order<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Self>, DatabaseError> {
+        let mut memory = Connection::open_in_memory()?;
+        harden(&memory)?;
+        let guard = Guard::install(&mut memory)?;
+        let done = apply(&memory, &guard, (order, &State::New), stop)?;
+        let State::Recorded(record) = history::state(&memory)? else { return Ok(None) };
+        if holds_rows(&memory)? {
+            return Ok(None);
+        }
+        let bytes = memory.serialize("main")?.to_vec();
+        Ok(Some(Self { bytes, last: record.id, notes: done.notes }))
+    }
+
+    /// Writes it to the file of a connection, if that is still empty, or changes nothing.
+    pub(super) fn put(
+        &self,
+        connection: &mut Connection,
+        path: &Path,
+    ) -> Result<Done, DatabaseError> {
+        let started = Instant::now();
+        let mut source = Connection::open_in_memory()?;
+        source.deserialize_read_exact("main", &*self.bytes, self.bytes.len(), true)?;
+        let written = self.write(&source, connection, path);
+        let done = |duration: Duration| Done { notes: self.notes.clone(), duration };
+        match written {
+            Ok(()) => Ok(done(started.elapsed())),
+            Err(error @ (DatabaseError::Moved | DatabaseError::Busy { .. })) => Err(error),
+            // What fails behind the point of no return takes nothing back.
+            Err(error) => match history::state(connection) {
+                Ok(State::Recorded(record)) if record.id == self.last => {
+                    Ok(done(started.elapsed()))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn write(
+        &self,
+        source: &Connection,
+        connection: &mut Connection,
+        path: &Path,
+    ) -> Result<(), DatabaseError> {
+        let backup = Backup::new(source, connection)?;
+        let step = |pages| match backup.step(pages)? {
+            StepResult::Busy | StepResult::Locked => Err(DatabaseError::Busy { holder: None }),
+            told => Ok(told),
+        };
+        // Without a page it begins the transaction: from here on nobody else writes to the file.
+        step(0)?;
+        let length = std::fs::metadata(path).map(|metadata| metadata.len());
+        if !matches!(length, Ok(0)) || side_file(path, "-wal").exists() {
+            return Err(DatabaseError::Moved);
+        }
+        while step(-1)? != StepResult::Done {}
+        Ok(())
+    }
+}
+
+/// Whether any table but the record holds a row.
+fn holds_rows(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let tables: Vec<String> =
+        tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for table in tables.iter().filter(|table| !schema::is_own(table)) {
+        let any = format!("SELECT EXISTS (SELECT 1 FROM {})", sql::quote(table));
+        if connection.query_row(&any, [], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::super::effects::Effects;
+    use super::super::history::{Entry, Event};
+    use super::super::order::{NOTHING, Step};
+    use super::super::practice::ForeignKeys;
+    use super::*;
+
+    fn order() -> Order<'static> {
+        let entry = Entry {
+            event: Event::Upgrade,
+            from: "baseline".to_owned(),
+            to: "1.0.0".to_owned(),
+            checksum: None,
+            chain: None,
+            note: None,
+        };
+        let label = String::new();
+        let step = Step { script: &NOTHING, label, entry: Some(entry), applied: Vec::new() };
+        Order {
+            scope: Scope::User,
+            steps: vec![step],
+            effects: Effects::default(),
+            touched: std::collections::BTreeSet::new(),
+            renames: Vec::new(),
+            ending: Ending::Commit,
+            foreign_keys: ForeignKeys::Held,
+            image: OnceLock::new(),
+        }
+    }
+
+    #[test]
+    fn it_is_put_into_an_empty_file_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.db");
+        let image = Image::of(&order(), &|| false).unwrap();
+        let mut connection = Connection::open(&path).unwrap();
+        image.put(&mut connection, &path).unwrap();
+        let State::Recorded(record) = history::state(&connection).unwrap() else { panic!() };
+        assert_eq!((record.id, &*record.to), (1, "1.0.0"));
+
+        // Whatever stands there by the time that it is locked stays.
+        let path = place.path().join("b.db");
+        let mut connection = Connection::open(&path).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE own (x); INSERT INTO own VALUES (7)").unwrap();
+        let error = image.put(&mut connection, &path).unwrap_err();
+        assert!(matches!(error, DatabaseError::Moved), "{error}");
+        let own: i64 = other.query_row("SELECT x FROM own", [], |row| row.get(0)).unwrap();
+        assert_eq!((own, history::state(&other).unwrap()), (7, State::Unversioned));
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let error = image.put(&mut connection, &path).unwrap_err();
+        assert!(matches!(error, DatabaseError::Busy { .. }), "{error}");
+    }
+}
