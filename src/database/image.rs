@@ -60,7 +60,7 @@ impl Image {
         let started = Instant::now();
         let mut source = Connection::open_in_memory()?;
         source.deserialize_read_exact("main", &*self.bytes, self.bytes.len(), true)?;
-        let written = self.write(&source, connection, path);
+        let written = write(&source, connection, path);
         let done = |duration: Duration| Done { notes: self.notes.clone(), duration };
         match written {
             Ok(()) => Ok(done(started.elapsed())),
@@ -74,27 +74,27 @@ impl Image {
             },
         }
     }
+}
 
-    fn write(
-        &self,
-        source: &Connection,
-        connection: &mut Connection,
-        path: &Path,
-    ) -> Result<(), DatabaseError> {
-        let backup = Backup::new(source, connection)?;
-        let step = |pages| match backup.step(pages)? {
-            StepResult::Busy | StepResult::Locked => Err(DatabaseError::Busy { holder: None }),
-            told => Ok(told),
-        };
-        // Without a page it begins the transaction: from here on nobody else writes to the file.
-        step(0)?;
-        let length = std::fs::metadata(path).map(|metadata| metadata.len());
-        if !matches!(length, Ok(0)) || side_file(path, "-wal").exists() {
-            return Err(DatabaseError::Moved);
-        }
-        while step(-1)? != StepResult::Done {}
-        Ok(())
+/// Copies all pages of a database into an empty file, in one transaction.
+fn write(
+    source: &Connection,
+    connection: &mut Connection,
+    path: &Path,
+) -> Result<(), DatabaseError> {
+    let backup = Backup::new(source, connection)?;
+    let step = |pages| match backup.step(pages)? {
+        StepResult::Busy | StepResult::Locked => Err(DatabaseError::Busy { holder: None }),
+        told => Ok(told),
+    };
+    // Without a page it begins the transaction: from here on nobody else writes to the file.
+    step(0)?;
+    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+    if !matches!(length, Ok(0)) || side_file(path, "-wal").exists() {
+        return Err(DatabaseError::Moved);
     }
+    while step(-1)? != StepResult::Done {}
+    Ok(())
 }
 
 /// Whether any table but the record holds a row.
@@ -163,6 +163,7 @@ mod tests {
         assert!(matches!(error, DatabaseError::Moved), "{error}");
         let own: i64 = other.query_row("SELECT x FROM own", [], |row| row.get(0)).unwrap();
         assert_eq!((own, history::state(&other).unwrap()), (7, State::Unversioned));
+        connection.busy_timeout(std::time::Duration::ZERO).unwrap();
         other.execute_batch("BEGIN EXCLUSIVE").unwrap();
         let error = image.put(&mut connection, &path).unwrap_err();
         assert!(matches!(error, DatabaseError::Busy { .. }), "{error}");

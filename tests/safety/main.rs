@@ -14,6 +14,8 @@ mod damage;
 mod faults;
 #[cfg(target_os = "linux")]
 mod fire;
+#[cfg(target_os = "linux")]
+mod fresh;
 mod guard;
 mod hostile;
 mod keys;
