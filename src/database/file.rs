@@ -52,7 +52,7 @@ impl Patience {
 pub(crate) struct SqliteFile {
     header: Header,
     mode: Mode,
-    connection: OnceCell<Connection>,
+    opened: OnceCell<(Connection, Guard)>,
     pub(super) patience: Patience,
 }
 
@@ -82,7 +82,7 @@ impl SqliteFile {
     }
 
     fn new(header: Header, mode: Mode, patience: &Patience) -> Self {
-        Self { header, mode, connection: OnceCell::new(), patience: patience.clone() }
+        Self { header, mode, opened: OnceCell::new(), patience: patience.clone() }
     }
 
     /// Gives a database that was just made the journal mode that it is to keep.
@@ -135,19 +135,23 @@ impl SqliteFile {
     fn forget(&mut self, mode: Mode) {
         self.mode = mode;
         self.header.state = None;
-        self.connection = OnceCell::new();
+        self.opened = OnceCell::new();
     }
 
     /// SQLite's connection, which is made when it is first asked for.
     pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
-        if let Some(connection) = self.connection.get() {
-            return Ok(connection);
-        }
-        let connection = self.connect().map_err(|error| self.named(error))?;
-        Ok(self.connection.get_or_init(|| connection))
+        Ok(&self.opened()?.0)
     }
 
-    fn connect(&self) -> Result<Connection, DatabaseError> {
+    fn opened(&self) -> Result<&(Connection, Guard), DatabaseError> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let opened = self.connect().map_err(|error| self.named(error))?;
+        Ok(self.opened.get_or_init(|| opened))
+    }
+
+    fn connect(&self) -> Result<(Connection, Guard), DatabaseError> {
         let (name, flags) = match self.mode {
             Mode::Write | Mode::Alone => {
                 (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_WRITE)
@@ -175,7 +179,8 @@ impl SqliteFile {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
         }
-        Ok(connection)
+        let guard = Guard::install(&mut connection)?;
+        Ok((connection, guard))
     }
 
     /// Asks SQLite.
@@ -220,7 +225,7 @@ impl SqliteFile {
 impl Look for SqliteFile {
     fn state(&self) -> Result<State, DatabaseError> {
         // Once SQLite has it open, something has been done to it.
-        match (&self.header.state, self.connection.get()) {
+        match (&self.header.state, self.opened.get()) {
             (Some(state), None) => Ok(state.clone()),
             _ => self.ask(Look::state),
         }
@@ -266,7 +271,7 @@ impl Database for SqliteFile {
         // As it was seen, and nothing was asked or done since.
         let is_empty = self.header.size == 0
             && self.header.state.as_ref() == Some(expected)
-            && self.connection.get().is_none();
+            && self.opened.get().is_none();
         self.ask(|connection| {
             if !*SYNCS_IN_FULL {
                 connection.execute_batch("PRAGMA synchronous = FULL")?;
@@ -282,15 +287,13 @@ impl Database for SqliteFile {
         let stop = || self.patience.stopped();
         if is_empty
             && let Some(image) = order.image.get_or_init(|| Image::of(order, &stop))
-            && let Some(connection) = self.connection.get_mut()
+            && let Some((connection, _)) = self.opened.get_mut()
         {
             let put = image.put(connection, &self.header.path);
             return put.map_err(|error| self.named(error));
         }
-        let guard = self.connection.get_mut().map(Guard::install).transpose()?.unwrap_or_default();
-        self.ask(|connection| {
-            apply(connection, &guard, (order, expected), &|| self.patience.stopped())
-        })
+        let (connection, guard) = self.opened()?;
+        apply(connection, guard, (order, expected), &stop).map_err(|error| self.named(error))
     }
 }
 

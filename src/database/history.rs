@@ -84,7 +84,8 @@ pub struct Record {
     pub checksum: Option<String>,
     /// The running checksum of the document at that version.
     pub chain: Option<String>,
-    /// When it was committed, UTC, RFC 3339.
+    /// When its transaction wrote it, UTC, RFC 3339; in new databases, when the first of the run
+    /// was made, of which the others are copies.
     pub applied_at: String,
     /// How long its statements took, in milliseconds.
     pub duration_ms: i64,
