@@ -17,33 +17,35 @@ const PAGES: usize = 64;
 /// The bytes that every database begins with.
 pub(super) const HEADER: usize = 100;
 
+/// Whether the lock can be taken on this system.
+pub(super) const SHARES: bool =
+    cfg!(any(target_os = "linux", target_os = "android", target_vendor = "apple"));
+
 /// Takes the shared lock of SQLite's readers, without waiting; closing the file gives it back.
-#[cfg(unix)]
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "each system has a type of its own for these small numbers"
+)]
 pub(super) fn share(file: &File) -> bool {
     use nix::fcntl::{FcntlArg, fcntl};
-    use nix::libc::{F_RDLCK, F_UNLCK, SEEK_SET, flock};
+    use nix::libc::{F_RDLCK, F_UNLCK, SEEK_SET, flock, off_t};
 
     // SQLite's names and numbers: a writer that waits for readers holds the pending byte.
-    const PENDING_BYTE: i64 = 0x4000_0000;
-    const SHARED_FIRST: i64 = PENDING_BYTE + 2;
-    const SHARED_SIZE: i64 = 510;
-    let lock = |kind: i32, start: i64, length: i64| {
-        let lock = flock {
-            l_type: i16::try_from(kind).unwrap_or_default(),
-            l_whence: i16::try_from(SEEK_SET).unwrap_or_default(),
-            l_start: start,
-            l_len: length,
-            l_pid: 0,
-        };
+    const PENDING_BYTE: off_t = 0x4000_0000;
+    const SHARED_FIRST: off_t = PENDING_BYTE + 2;
+    const SHARED_SIZE: off_t = 510;
+    let lock = |l_type, l_start, l_len| {
+        let lock = flock { l_type, l_whence: SEEK_SET as _, l_start, l_len, l_pid: 0 };
         fcntl(file, FcntlArg::F_SETLK(&lock)).is_ok()
     };
-    lock(F_RDLCK, PENDING_BYTE, 1) && {
-        let shared = lock(F_RDLCK, SHARED_FIRST, SHARED_SIZE);
-        lock(F_UNLCK, PENDING_BYTE, 1) && shared
+    lock(F_RDLCK as _, PENDING_BYTE, 1) && {
+        let shared = lock(F_RDLCK as _, SHARED_FIRST, SHARED_SIZE);
+        lock(F_UNLCK as _, PENDING_BYTE, 1) && shared
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(super) fn share(_file: &File) -> bool {
     false
 }
@@ -259,7 +261,7 @@ fn read_at(_file: &File, _bytes: &mut [u8], _position: u64) -> Option<()> {
 }
 
 #[cfg(test)]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::fs;
     use std::path::Path;

@@ -62,7 +62,7 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
         beside(&path, "-shm")?;
     }
     // While somebody writes, the pages may be on their way.
-    let is_still = is_shared || (access != Access::Replace && !cfg!(unix));
+    let is_still = is_shared || (access != Access::Replace && !glance::SHARES);
     if is_still && let Some(told) = missing(&path, (&header, size)) {
         return Err(not(&format!(
             "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"
