@@ -151,7 +151,7 @@ impl Member {
         }
     }
 
-    /// Opens it to be read, which leaves no trace. `read` may be called twice.
+    /// Opens it to be read, which leaves no trace. `read` may be called several times.
     pub(crate) fn read<T>(
         &self,
         patience: &Patience,

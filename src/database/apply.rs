@@ -46,9 +46,11 @@ pub(crate) fn apply(
     result.map_err(|error| match error {
         DatabaseError::Interrupted | DatabaseError::Busy { .. } => error,
         // What was made for the database as it was may have failed for that.
-        error => match history::is_unmoved(connection, expected) {
-            Ok(false) => DatabaseError::Moved,
-            Ok(true) | Err(_) => error,
+        error => match (history::is_unmoved(connection, expected), &error) {
+            (Ok(false), _) => DatabaseError::Moved,
+            // No statement is to blame where not even the record can be read.
+            (Err(other), DatabaseError::Statement { .. }) => other,
+            (Ok(true) | Err(_), _) => error,
         },
     })
 }

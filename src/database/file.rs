@@ -103,7 +103,7 @@ impl SqliteFile {
         }
     }
 
-    /// Reads from a file and leaves no trace beside it. `read` may be called twice.
+    /// Reads from a file and leaves no trace beside it. `read` may be called several times.
     pub(crate) fn read<T>(
         path: &Path,
         patience: &Patience,
@@ -126,6 +126,14 @@ impl SqliteFile {
             file.mode = Mode::Alone;
             if file.connection().is_err() {
                 file.forget(Mode::Read);
+            }
+        }
+        // The journal of a program that is just done looks like one that was left behind, until
+        // it is looked at again.
+        for pause in [1, 5, 20, 50].map(Duration::from_millis) {
+            match read(&file) {
+                Err(DatabaseError::HotJournal) if !patience.stopped() => std::thread::sleep(pause),
+                result => return result.map_err(|error| file.named(error)),
             }
         }
         read(&file).map_err(|error| file.named(error))
@@ -284,15 +292,15 @@ impl Database for SqliteFile {
         if order.ending == Ending::Rollback {
             self.keep_main_file()?;
         }
-        let stop = || self.patience.stopped();
         if is_empty
-            && let Some(image) = order.image.get_or_init(|| Image::of(order, &stop))
+            && let Some(image) = order.image.get_or_init(|| Image::of(order, &self.patience))
             && let Some((connection, _)) = self.opened.get_mut()
         {
-            let put = image.put(connection, &self.header.path);
+            let put = image.put(connection, (&self.header.path, &self.patience));
             return put.map_err(|error| self.named(error));
         }
         let (connection, guard) = self.opened()?;
+        let stop = || self.patience.stopped();
         apply(connection, guard, (order, expected), &stop).map_err(|error| self.named(error))
     }
 }

@@ -37,7 +37,12 @@ pub(super) fn share(file: &File) -> bool {
     const SHARED_SIZE: off_t = 510;
     let lock = |l_type, l_start, l_len| {
         let lock = flock { l_type, l_whence: SEEK_SET as _, l_start, l_len, l_pid: 0 };
-        fcntl(file, FcntlArg::F_SETLK(&lock)).is_ok()
+        // Where there are locks of a file's own, one of this process's connections counts as well.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let lock = FcntlArg::F_OFD_SETLK(&lock);
+        #[cfg(target_vendor = "apple")]
+        let lock = FcntlArg::F_SETLK(&lock);
+        fcntl(file, lock).is_ok()
     };
     lock(F_RDLCK as _, PENDING_BYTE, 1) && {
         let shared = lock(F_RDLCK as _, SHARED_FIRST, SHARED_SIZE);
@@ -53,18 +58,22 @@ pub(super) fn share(_file: &File) -> bool {
 /// The last row of the record in a file that is locked; nothing where SQLite has to be asked.
 pub(super) fn last_record(file: &File, header: &[u8; HEADER]) -> Option<Record> {
     const UTF_8: u32 = 1;
-    let page_size = page_size(header);
-    let is_known = header[18] <= 2
-        && header[19] <= 2
-        && number(header, 56) == Some(UTF_8)
-        && page_size.is_power_of_two()
-        && page_size >= 512;
-    let pages = Pages { file, size: page_size, usable: page_size - usize::from(header[20]) };
-    if !is_known || pages.usable < 480 {
-        return None;
-    }
-    let root = pages.root()?;
-    pages.last(root)
+    let size = page_size(header);
+    let is_known = size.is_power_of_two()
+        && size >= 512
+        && (1..=2).contains(&header[18])
+        && (1..=2).contains(&header[19])
+        && header[21..24] == [64, 32, 32]
+        && number(header, 44).is_some_and(|format| (1..=4).contains(&format))
+        && number(header, 56) == Some(UTF_8);
+    let usable = size.checked_sub(usize::from(header[20])).filter(|usable| *usable >= 480)?;
+    // What the header says of the number of pages counts if the last writer knew of it.
+    let whole = file.metadata().ok()?.len() / size as u64;
+    let told = u64::from(number(header, 28)?);
+    let is_told = told > 0 && number(header, 24) == number(header, 92);
+    let count = if is_told { told.min(whole) } else { whole };
+    let pages = Pages { file, size, usable, count };
+    if is_known { pages.last(pages.root()?) } else { None }
 }
 
 /// The size of a database's pages.
@@ -84,6 +93,8 @@ struct Pages<'f> {
     size: usize,
     /// The bytes of each page that hold content.
     usable: usize,
+    /// How many there are.
+    count: u64,
 }
 
 /// A page of a table's tree.
@@ -99,8 +110,11 @@ impl Pages<'_> {
     fn page(&self, number: u32) -> Option<Page> {
         const INTERIOR: u8 = 0x05;
         const LEAF: u8 = 0x0d;
-        let mut bytes = vec![0; self.size];
+        if u64::from(number) > self.count {
+            return None;
+        }
         let position = u64::from(number.checked_sub(1)?) * self.size as u64;
+        let mut bytes = vec![0; self.size];
         read_at(self.file, &mut bytes, position)?;
         let start = if number == 1 { HEADER } else { 0 };
         let kind = bytes[start];
@@ -358,24 +372,56 @@ mod tests {
     }
 
     #[test]
+    fn what_sqlite_refuses_is_left_to_it() {
+        let (_place, path) = place();
+        for (at, byte) in [(0, 0), (16, 0), (18, 3), (19, 0), (21, 65), (23, 0), (31, 1), (47, 9)] {
+            database(&path, "", (1, 1, 2));
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[at] = byte;
+            fs::write(&path, bytes).unwrap();
+            let state = inspect(&path, Access::Read).ok().and_then(|header| header.state);
+            assert_eq!(state, None, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_lock_of_a_connection_of_this_process_counts() {
+        let (_place, path) = place();
+        database(&path, "", (1, 1, 2));
+        let connection = Connection::open(&path).unwrap();
+        let file = File::open(&path).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE").unwrap();
+        assert!(!share(&file));
+        connection.execute_batch("COMMIT").unwrap();
+        assert!(share(&file));
+    }
+
+    #[test]
     fn no_damage_makes_it_fail() {
         let (_place, path) = place();
         database(&path, "PRAGMA page_size = 1024", (4, 3, 8));
         let whole = fs::read(&path).unwrap();
         assert!(told(&path).is_some());
-        for at in HEADER..whole.len() {
+        let look = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            let header = bytes[..HEADER].try_into().unwrap();
+            let _ = last_record(&File::open(&path).unwrap(), header);
+        };
+        for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= [0x01, 0x80, 0xff][at % 3];
-            fs::write(&path, &damaged).unwrap();
-            let file = File::open(&path).unwrap();
-            let header = whole[..HEADER].try_into().unwrap();
-            let _ = last_record(&file, header);
+            look(&damaged);
+        }
+        for size in [[0, 0], [0, 1], [0, 16], [1, 0], [0x80, 0], [0xff, 0xff]] {
+            for reserved in [0, 1, 200, 255] {
+                let mut damaged = whole.clone();
+                damaged[16..18].copy_from_slice(&size);
+                damaged[20] = reserved;
+                look(&damaged);
+            }
         }
         for cut in (HEADER..whole.len()).step_by(100) {
-            fs::write(&path, &whole[..cut]).unwrap();
-            let file = File::open(&path).unwrap();
-            let header = whole[..HEADER].try_into().unwrap();
-            let _ = last_record(&file, header);
+            look(&whole[..cut]);
         }
     }
 }

@@ -1,16 +1,17 @@
-//! New databases are alike as long as no statement writes a row: what the steps make of one is made
+//! New databases are alike as long as statements only define: what the steps make of one is made
 //! once, in memory, with every check, and its pages are written to each empty file in one
 //! transaction of that file. That is what running the steps there would leave, and takes half the
 //! time. The record's rows tell when the image was made.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::apply::apply;
-use super::file::{harden, side_file};
+use super::file::{Patience, STOP_CHECK_INTERVAL, harden, side_file};
 use super::guard::Guard;
 use super::history::{self, State};
 use super::order::{Done, Ending, Order};
@@ -28,21 +29,25 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// What an order makes of an empty file; nothing where a statement writes a row, which may be
-    /// another one in each database, and where one fails: running it there tells more.
-    pub(super) fn of(order: &Order<'_>, stop: &dyn Fn() -> bool) -> Option<Self> {
+    /// What an order makes of an empty file; nothing where a statement may write a row, which may
+    /// be another one in each database, and where one fails: running it there tells more.
+    pub(super) fn of(order: &Order<'_>, patience: &Patience) -> Option<Self> {
+        let mut statements = order.steps.iter().flat_map(|step| &step.script.statements);
         // There is one system database, and its record keeps more.
-        if order.scope == Scope::System || order.ending != Ending::Commit {
+        let is_for_many = order.scope == Scope::User && order.ending == Ending::Commit;
+        if !is_for_many || !statements.all(|statement| only_defines(statement.sql.text())) {
             return None;
         }
-        Self::make(order, stop).ok().flatten()
+        Self::make(order, patience).ok().flatten()
     }
 
-    fn make(order: &Order<'_>, stop: &dyn Fn() -> bool) -> Result<Option<Self>, DatabaseError> {
+    fn make(order: &Order<'_>, patience: &Patience) -> Result<Option<Self>, DatabaseError> {
         let mut memory = Connection::open_in_memory()?;
         harden(&memory)?;
+        let stop = patience.stop.clone();
+        memory.progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
         let guard = Guard::install(&mut memory)?;
-        let done = apply(&memory, &guard, (order, &State::New), stop)?;
+        let done = apply(&memory, &guard, (order, &State::New), &|| patience.stopped())?;
         let State::Recorded(record) = history::state(&memory)? else { return Ok(None) };
         if holds_rows(&memory)? {
             return Ok(None);
@@ -55,9 +60,12 @@ impl Image {
     pub(super) fn put(
         &self,
         connection: &mut Connection,
-        path: &Path,
+        (path, patience): (&Path, &Patience),
     ) -> Result<Done, DatabaseError> {
         let started = Instant::now();
+        if patience.stopped() {
+            return Err(DatabaseError::Interrupted);
+        }
         let mut source = Connection::open_in_memory()?;
         source.deserialize_read_exact("main", &*self.bytes, self.bytes.len(), true)?;
         let written = write(&source, connection, path);
@@ -82,6 +90,11 @@ fn write(
     connection: &mut Connection,
     path: &Path,
 ) -> Result<(), DatabaseError> {
+    // The name may have come to stand for another file before it was opened.
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages != 0 {
+        return Err(DatabaseError::Moved);
+    }
     let backup = Backup::new(source, connection)?;
     let step = |pages| match backup.step(pages)? {
         StepResult::Busy | StepResult::Locked => Err(DatabaseError::Busy { holder: None }),
@@ -97,7 +110,24 @@ fn write(
     Ok(())
 }
 
-/// Whether any table but the record holds a row.
+/// Whether a statement changes the schema and no more, so that what it does depends on nothing else.
+fn only_defines(statement: &str) -> bool {
+    // `CREATE TABLE … AS SELECT …` has no columns in brackets before its `AS`.
+    let tokens = sql::tokens(statement, 0).map(|token| (token.kind, &statement[token.range]));
+    let head = tokens.take_while(|(_, text)| *text != "(");
+    let words: Vec<String> = head
+        .filter(|(kind, _)| *kind == sql::Kind::Word)
+        .map(|(_, word)| word.to_ascii_lowercase())
+        .collect();
+    let has = |word: &str| words.iter().any(|known| known == word);
+    match words.first().map(String::as_str) {
+        Some("create") => !(has("table") && has("as")),
+        Some(first) => ["alter", "drop", "pragma"].contains(&first),
+        None => true,
+    }
+}
+
+/// Whether any table but the record holds a row: virtual tables write some of their own.
 fn holds_rows(connection: &Connection) -> rusqlite::Result<bool> {
     let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
     let tables: Vec<String> =
@@ -145,12 +175,44 @@ mod tests {
     }
 
     #[test]
+    fn what_may_write_a_row_does_more_than_define() {
+        for sql in [
+            "CREATE TABLE t (a TEXT DEFAULT (hex(1)), as_of TEXT)",
+            "create temp table t(a)",
+            "CREATE VIEW v AS SELECT 1",
+            "-- a note\nCREATE UNIQUE INDEX IF NOT EXISTS i ON t (a)",
+            "CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM t; END",
+            "ALTER TABLE t ADD COLUMN b",
+            "DROP TABLE t",
+            "PRAGMA user_version = 7",
+        ] {
+            assert!(only_defines(sql), "{sql}");
+        }
+        for sql in [
+            "CREATE TABLE t AS SELECT random()",
+            "CREATE TABLE IF NOT EXISTS main.t /* ( */ as values (1)",
+            "create temp table \"a (\" AS SELECT 1",
+            "INSERT INTO t SELECT 1 WHERE random() % 2",
+            "WITH n AS (SELECT 1) INSERT INTO t SELECT * FROM n",
+            "UPDATE t SET a = 1",
+            "DELETE FROM t",
+            "REPLACE INTO t VALUES (1)",
+            "SELECT 1",
+            "ANALYZE",
+        ] {
+            assert!(!only_defines(sql), "{sql}");
+        }
+    }
+
+    #[test]
     fn it_is_put_into_an_empty_file_alone() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.db");
-        let image = Image::of(&order(), &|| false).unwrap();
+        let busy_timeout = std::time::Duration::from_secs(1);
+        let patience = Patience { busy_timeout, stop: std::sync::Arc::default() };
+        let image = Image::of(&order(), &patience).unwrap();
         let mut connection = Connection::open(&path).unwrap();
-        image.put(&mut connection, &path).unwrap();
+        image.put(&mut connection, (&path, &patience)).unwrap();
         let State::Recorded(record) = history::state(&connection).unwrap() else { panic!() };
         assert_eq!((record.id, &*record.to), (1, "1.0.0"));
 
@@ -159,13 +221,13 @@ mod tests {
         let mut connection = Connection::open(&path).unwrap();
         let other = Connection::open(&path).unwrap();
         other.execute_batch("CREATE TABLE own (x); INSERT INTO own VALUES (7)").unwrap();
-        let error = image.put(&mut connection, &path).unwrap_err();
+        let error = image.put(&mut connection, (&path, &patience)).unwrap_err();
         assert!(matches!(error, DatabaseError::Moved), "{error}");
         let own: i64 = other.query_row("SELECT x FROM own", [], |row| row.get(0)).unwrap();
         assert_eq!((own, history::state(&other).unwrap()), (7, State::Unversioned));
         connection.busy_timeout(std::time::Duration::ZERO).unwrap();
         other.execute_batch("BEGIN EXCLUSIVE").unwrap();
-        let error = image.put(&mut connection, &path).unwrap_err();
+        let error = image.put(&mut connection, (&path, &patience)).unwrap_err();
         assert!(matches!(error, DatabaseError::Busy { .. }), "{error}");
     }
 }

@@ -47,15 +47,29 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
         return Err(not("not a regular file"));
     }
     let size = metadata.len();
-    if size == 0 {
-        return empty(path, access);
-    }
     let write = access != Access::Read;
     let file = OpenOptions::new().read(true).write(write).open(&path).map_err(io)?;
-    // What stands beside it counts from here on: nobody writes to it while it is shared.
-    let is_shared = access != Access::Replace && glance::share(&file);
+    let wal_length = beside(&path, "-wal")?;
+    let found_wal = wal_length.is_some();
+    // Beside a WAL nothing is told without SQLite; and the last program that closes such a database
+    // wants it for itself. Without one, nobody writes to the file while it is shared.
+    let is_shared = access != Access::Replace && !found_wal && glance::share(&file);
     let journal = beside(&path, "-journal")?;
-    let found_wal = beside(&path, "-wal")?.is_some();
+    let is_alone = is_shared && journal.is_none();
+    if size == 0 {
+        // A WAL is only ever written beside a database that has pages; SQLite would delete it.
+        if access != Access::Replace && wal_length.is_some_and(|length| length > 0) {
+            return Err(not(
+                "the file is empty, and a WAL with data stands beside it; restore it from a backup",
+            ));
+        }
+        if found_wal {
+            beside(&path, "-shm")?;
+        }
+        let is_empty = || file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        let state = (is_alone && is_empty()).then_some(State::New);
+        return Ok(Header { path, size, wal: false, found_wal, state });
+    }
     let header = header(&file).map_err(io)??;
     let wal = header[18] == 2 || header[19] == 2;
     if wal || found_wal {
@@ -68,7 +82,6 @@ pub(super) fn inspect(path: &Path, access: Access) -> Result<Header, DatabaseErr
             "the file is cut off: {size} bytes, where its header tells of {told}; restore it from a backup"
         )));
     }
-    let is_alone = is_shared && journal.is_none() && !found_wal;
     let record = if is_alone { glance::last_record(&file, &header) } else { None };
     // A program may begin a WAL while others read, and write to the file from it.
     let record = record.filter(|_| !wal || !side_file(&path, "-wal").exists());
@@ -100,23 +113,6 @@ fn beside(path: &Path, suffix: &str) -> Result<Option<u64>, DatabaseError> {
         Ok(found) => Ok(Some(found.len())),
         Err(_) => Ok(None),
     }
-}
-
-/// A file without a byte: a new database.
-fn empty(path: PathBuf, access: Access) -> Result<Header, DatabaseError> {
-    let journal = beside(&path, "-journal")?;
-    let wal = beside(&path, "-wal")?;
-    if wal.is_some() {
-        beside(&path, "-shm")?;
-    }
-    // A WAL is only ever written beside a database that has pages; SQLite would delete it.
-    if access != Access::Replace && wal.is_some_and(|length| length > 0) {
-        return Err(not(
-            "the file is empty, and a WAL with data stands beside it; restore it from a backup",
-        ));
-    }
-    let state = (journal.is_none() && wal.is_none()).then_some(State::New);
-    Ok(Header { path, size: 0, wal: false, found_wal: wal.is_some(), state })
 }
 
 /// The bytes that every database begins with.

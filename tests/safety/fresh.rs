@@ -63,6 +63,8 @@ fn what_a_block_writes_is_another_in_each_new_database() {
     for sql in [
         "CREATE TABLE device (id TEXT); INSERT INTO device VALUES (hex(randomblob(16)));",
         "CREATE TABLE device AS SELECT hex(randomblob(16)) AS id;",
+        "CREATE TABLE device (id TEXT);
+         INSERT INTO device SELECT file FROM pragma_database_list WHERE file <> '';",
     ] {
         let fleet = Fleet::of(&[("user:baseline→1.0.0", sql)]).users(20, "");
         fleet.run(UPGRADE).status(0);
