@@ -7,19 +7,28 @@ use std::path::Path;
 pub(super) fn holder(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
 
-    let own = std::process::id();
-    let shm = {
-        let mut name = path.as_os_str().to_owned();
-        name.push("-shm");
-        std::path::PathBuf::from(name)
-    };
-    let inodes: Vec<u64> = [path, &shm]
+    let inodes: Vec<u64> = [path, &super::file::side_file(path, "-shm")]
         .into_iter()
         .filter_map(|path| std::fs::metadata(path).ok())
         .map(|metadata| metadata.ino())
         .collect();
+    // While others take and give back locks, the system's list may leave one out.
+    let mut looks = (0..4).map(|look| {
+        if look > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        holders(&inodes)
+    });
+    let holders = looks.find(|holders| !holders.is_empty())?;
+    holders.into_iter().map(process).reduce(|all, next| format!("{all} and {next}"))
+}
+
+/// The processes that hold a lock on one of some files.
+#[cfg(target_os = "linux")]
+fn holders(inodes: &[u64]) -> Vec<u32> {
+    let own = std::process::id();
     // 1: POSIX  ADVISORY  WRITE 4711 fe:01:131112 1073741825 1073741825
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut holders: Vec<u32> = locks
         .lines()
         .filter(|line| !line.contains("->"))
@@ -31,7 +40,7 @@ pub(super) fn holder(path: &Path) -> Option<String> {
         })
         .collect();
     holders.dedup();
-    holders.into_iter().map(process).reduce(|all, next| format!("{all} and {next}"))
+    holders
 }
 
 #[cfg(target_os = "linux")]
