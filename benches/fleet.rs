@@ -1,26 +1,21 @@
 //! A system database and a fleet of 1,000 databases of about 150 KiB, migrated from 0.3.19 to
-//! 0.3.20, asked again, and made anew, each beside the same work done with bare calls: quote the
-//! ratio, never the time.
+//! 0.3.20, asked again, and made anew, each in turn with the same work done with bare calls: quote
+//! the ratio, never the time.
 
-#![allow(clippy::unwrap_used)] // a bench whose files cannot be made shall stop
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench whose files cannot be made shall stop
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use divan::Bencher;
 use rusqlite::{Connection, OpenFlags};
 use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, Selection, workers};
 use tatmig::{Changelog, Layout, Patience, Ready, Replay, Scope};
 
 const DOCUMENT: &str = include_str!("../MIGRATIONS.md");
 const DATABASES: usize = 1_000;
-
-fn main() {
-    divan::main();
-}
 
 /// A directory with a fleet at a version, removed when it is dropped.
 struct Place {
@@ -140,66 +135,93 @@ fn read_bare(path: &Path) {
     assert_eq!(version, "0.3.20");
 }
 
-mod migrate {
-    use super::{Bencher, Place, Scope, Selection, bare, migrate_bare, sql_of};
+/// What is measured: how often, on what, and the same work twice.
+struct Race<'r> {
+    name: &'r str,
+    rounds: usize,
+    /// Where the databases stand before.
+    from: Option<usize>,
+    limit: &'r dyn Fn(&Place),
+    tatmig: &'r dyn Fn(&Place),
+}
 
-    #[divan::bench(sample_count = 15, sample_size = 1)]
-    fn limit(bencher: Bencher<'_, '_>) {
-        let [system, sql] = [Scope::System, Scope::User].map(|scope| sql_of(scope, 1));
-        bencher.with_inputs(|| Place::at(Some(0))).bench_local_refs(|place| {
-            migrate_bare(&place.system(), &system);
-            bare(&place.paths(), |path| migrate_bare(path, &sql));
-        });
-    }
-
-    #[divan::bench(sample_count = 15, sample_size = 1)]
-    fn tatmig(bencher: Bencher<'_, '_>) {
-        bencher
-            .with_inputs(|| Place::at(Some(0)))
-            .bench_local_refs(|place| place.upgrade(1, &Selection::All));
+impl Race<'_> {
+    /// Lets the two take turns, since a disk's speed drifts by the minute, and tells the medians
+    /// and the middle half of the ratios of two that followed one another.
+    fn run(&self) {
+        let changes = self.from != Some(1);
+        let kept = (!changes).then(|| Place::at(self.from));
+        let time = |work: &dyn Fn(&Place)| {
+            let made = changes.then(|| Place::at(self.from));
+            let Some(place) = made.as_ref().or(kept.as_ref()) else { return Duration::ZERO };
+            let started = Instant::now();
+            work(place);
+            started.elapsed()
+        };
+        let mut times: [Vec<Duration>; 2] = Default::default();
+        let mut ratios = Vec::new();
+        for round in 0..self.rounds {
+            let (first, second) = if round % 2 == 0 { (0, 1) } else { (1, 0) };
+            for which in [first, second] {
+                times[which].push(time([self.limit, self.tatmig][which]));
+            }
+            ratios.push(times[0][round].as_secs_f64() / times[1][round].as_secs_f64());
+        }
+        for times in &mut times {
+            times.sort();
+        }
+        ratios.sort_by(f64::total_cmp);
+        let [limit, tatmig] = times.map(|times| times[times.len() / 2].as_secs_f64() * 1e3);
+        let quarter = |part: usize| ratios[ratios.len() * part / 4];
+        println!(
+            "{:14} limit {limit:7.1} ms   tatmig {tatmig:7.1} ms   ratio {:.2} ({:.2} to {:.2}), {} rounds",
+            self.name,
+            quarter(2),
+            quarter(1),
+            quarter(3),
+            self.rounds,
+        );
     }
 }
 
-mod nothing_to_do {
-    use super::{Bencher, Place, Selection, bare, read_bare};
-
-    #[divan::bench(sample_count = 30, sample_size = 1)]
-    fn limit(bencher: Bencher<'_, '_>) {
-        let place = Place::at(Some(1));
-        let paths = place.paths();
-        bencher.bench_local(|| {
-            read_bare(&place.system());
-            bare(&paths, read_bare);
-        });
-    }
-
-    #[divan::bench(sample_count = 30, sample_size = 1)]
-    fn tatmig(bencher: Bencher<'_, '_>) {
-        let place = Place::at(Some(1));
-        bencher.bench_local(|| place.upgrade(1, &Selection::All));
-    }
-}
-
-mod fresh {
-    use super::{Bencher, Place, Scope, Selection, bare, migrate_bare, sql_of};
-
-    #[divan::bench(sample_count = 15, sample_size = 1)]
-    fn limit(bencher: Bencher<'_, '_>) {
-        let [system, sql] = [Scope::System, Scope::User]
-            .map(|scope| format!("{}; {}", sql_of(scope, 0), sql_of(scope, 1)));
-        let history = "CREATE TABLE _tatmig_migrations (id INTEGER PRIMARY KEY, event TEXT, from_version TEXT, \
-             to_version TEXT, scope TEXT, checksum TEXT, chain TEXT, applied_at TEXT, duration_ms INTEGER, \
-             tool_version TEXT, note TEXT)";
-        bencher.with_inputs(|| Place::at(None)).bench_local_refs(|place| {
-            migrate_bare(&place.system(), &format!("{history}; {system}"));
-            bare(&place.paths(), |path| migrate_bare(path, &format!("{history}; {sql}")));
-        });
-    }
-
-    #[divan::bench(sample_count = 15, sample_size = 1)]
-    fn tatmig(bencher: Bencher<'_, '_>) {
-        bencher
-            .with_inputs(|| Place::at(None))
-            .bench_local_refs(|place| place.upgrade(1, &Selection::All));
-    }
+fn main() {
+    let history = "CREATE TABLE _tatmig_migrations (id INTEGER PRIMARY KEY, event TEXT, from_version TEXT, \
+         to_version TEXT, scope TEXT, checksum TEXT, chain TEXT, applied_at TEXT, duration_ms INTEGER, \
+         tool_version TEXT, note TEXT)";
+    let step = [Scope::System, Scope::User].map(|scope| sql_of(scope, 1));
+    let all = [Scope::System, Scope::User]
+        .map(|scope| format!("{history}; {}; {}", sql_of(scope, 0), sql_of(scope, 1)));
+    let migrate = |place: &Place, [system, user]: &[String; 2]| {
+        migrate_bare(&place.system(), system);
+        bare(&place.paths(), |path| migrate_bare(path, user));
+    };
+    let read = |place: &Place| {
+        read_bare(&place.system());
+        bare(&place.paths(), read_bare);
+    };
+    let tatmig = |place: &Place| place.upgrade(1, &Selection::All);
+    let races = [
+        Race {
+            name: "migrate",
+            rounds: 24,
+            from: Some(0),
+            limit: &|place| migrate(place, &step),
+            tatmig: &tatmig,
+        },
+        Race { name: "nothing to do", rounds: 60, from: Some(1), limit: &read, tatmig: &tatmig },
+        Race {
+            name: "fresh",
+            rounds: 24,
+            from: None,
+            limit: &|place| migrate(place, &all),
+            tatmig: &tatmig,
+        },
+    ];
+    // `cargo bench --bench fleet -- fresh` runs that one alone.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let is_wanted = |race: &&Race<'_>| {
+        wanted.is_empty() || wanted.iter().any(|wanted| race.name.contains(wanted.as_str()))
+    };
+    races.iter().filter(is_wanted).for_each(Race::run);
 }
