@@ -239,7 +239,8 @@ fn strict(line: &str) -> Option<(Scope, Subject<'_>, Edge)> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let is_point = |text: &str| {
         let foreign = |c: char| c.is_whitespace() || matches!(c, ':' | '[' | ']');
-        !text.is_empty() && !text.contains(foreign)
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'.';
+        !text.is_empty() && (text.as_bytes().iter().all(is_plain) || !text.contains(foreign))
     };
     if let Some((word, name)) = subject.split_once(':') {
         let name = name.trim();
@@ -501,6 +502,13 @@ pub(crate) fn allowance(comment: &str) -> Option<(&str, &str)> {
 pub(crate) fn heading_pair(text: &str) -> Option<(Point, Point)> {
     if !text.contains(|c: char| c.is_ascii_digit()) {
         return None;
+    }
+    // Nearly every pair is two words around the only arrow; the pattern costs more.
+    if let Some((left, right)) = text.split_once('→').filter(|_| !text.contains('>'))
+        && let Some(from) = left.split_whitespace().next_back().and_then(Point::parse)
+        && let Some(to) = right.split_whitespace().next().and_then(Point::parse)
+    {
+        return Some((from, to));
     }
     // To find the pair is cheap; to have the pattern tell its groups is not.
     if let Some(found) = HEADING_PAIR.find(text) {
