@@ -2,11 +2,9 @@
 //! accepting an edited migration, stamping a version without looking.
 
 use crate::database::Database;
-use crate::database::effects::Effects;
 use crate::database::file::Patience;
 use crate::database::history::{Event, State};
-use crate::database::order::{Ending, Order, Step};
-use crate::database::practice::ForeignKeys;
+use crate::database::order::Order;
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
 use crate::executor::{Failure, Ready, Verdict, standing};
@@ -41,7 +39,7 @@ impl Ready<'_, '_> {
             if let (State::Recorded(record), Some(entry)) = (&state, &mut step.entry) {
                 entry.from.clone_from(&record.to);
             }
-            database.apply(&order(member.scope, step), &state)?;
+            database.apply(&Order::of(member.scope, vec![step]), &state)?;
             Ok(Verdict::Recorded { at: self.point_at(position(at)), drift: Vec::new() })
         })
     }
@@ -83,7 +81,7 @@ impl Ready<'_, '_> {
         let drift = evidence::drift(self.replay(), scope, (found, &database.schema()?));
         let note = (!drift.is_empty()).then(|| drift.join("\n"));
         let step = self.record(Event::Adopt, scope, (found, note));
-        database.apply(&order(scope, step), &state)?;
+        database.apply(&Order::of(scope, vec![step]), &state)?;
         Ok(Verdict::Recorded { at: self.point_at(found), drift })
     }
 
@@ -106,7 +104,7 @@ impl Ready<'_, '_> {
         if let (State::Recorded(record), Some(entry)) = (state, &mut step.entry) {
             entry.from.clone_from(&record.to);
         }
-        database.apply(&order(scope, step), state)?;
+        database.apply(&Order::of(scope, vec![step]), state)?;
         Ok(Verdict::Recorded { at: self.point_at(Some(position)), drift })
     }
 
@@ -121,19 +119,6 @@ fn position(at: At) -> Option<usize> {
     match at {
         At::Position(position) => Some(position),
         At::Found | At::Baseline => None,
-    }
-}
-
-fn order<'s>(scope: Scope, step: Step<'s, 's>) -> Order<'s> {
-    Order {
-        scope,
-        steps: vec![step],
-        effects: Effects::default(),
-        touched: std::collections::BTreeSet::new(),
-        renames: Vec::new(),
-        ending: Ending::Commit,
-        foreign_keys: ForeignKeys::Held,
-        image: std::sync::OnceLock::new(),
     }
 }
 

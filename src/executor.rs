@@ -1,14 +1,13 @@
 //! One database brought to a target: read where it stands, plan, let it apply the order, and look
 //! again where another run was faster. The outcome is a value; nothing is printed here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use semver::Version;
 
-use crate::database::effects::Effects;
 use crate::database::file::Patience;
 use crate::database::history::{Applied, Entry, Event, Record, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
@@ -303,15 +302,11 @@ impl<'c, 'a> Ready<'c, 'a> {
         if let Standing::Matched(position) = standing {
             steps.push(self.record(Event::Adopt, scope, (Some(position), None)));
         }
-        let mut touched = BTreeSet::new();
-        let mut renames = Vec::new();
         for id in ids {
             let Some((from, to)) = changelog.ends(*id) else { continue };
             // A migration without a part for the scope is taken back without a block.
             let migration = changelog.step(*id);
             let script = replay.script(scope, *id).unwrap_or(&NOTHING);
-            touched.extend(script.touched.iter().cloned());
-            renames.extend(script.deeds.renames.iter().cloned());
             let chain = to
                 .version()
                 .and_then(|to| changelog.position(to))
@@ -343,16 +338,7 @@ impl<'c, 'a> Ready<'c, 'a> {
         }
         let effects = replay.effects(scope, standing, ids);
         let (ending, foreign_keys) = (self.ending, self.practice.foreign_keys);
-        Order {
-            scope,
-            steps,
-            effects,
-            touched,
-            renames,
-            ending,
-            foreign_keys,
-            image: OnceLock::new(),
-        }
+        Order { effects, ending, foreign_keys, ..Order::of(scope, steps) }
     }
 
     /// A step that only writes down where a database stands: at a position, or below the lowest
@@ -485,20 +471,7 @@ impl<'c, 'a> Ready<'c, 'a> {
                 }
             }
         }
-        let touched = steps.iter().flat_map(|step| step.script.touched.iter().cloned()).collect();
-        let effects = Effects::default();
-        let (renames, ending) = (Vec::new(), Ending::Commit);
-        let foreign_keys = self.practice.foreign_keys;
-        Order {
-            scope,
-            steps,
-            effects,
-            touched,
-            renames,
-            ending,
-            foreign_keys,
-            image: OnceLock::new(),
-        }
+        Order { foreign_keys: self.practice.foreign_keys, ..Order::of(scope, steps) }
     }
 
     /// Brings the database of a member to the target.

@@ -376,3 +376,24 @@ fn immutable_uri(path: &Path) -> Result<String, DatabaseError> {
     uri.push_str("?immutable=1");
     Ok(uri)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_migrated_is_synced_in_full() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        let patience = Patience { busy_timeout: Duration::from_secs(1), stop: Arc::default() };
+        let mut file = SqliteFile::open(&path, &patience).unwrap();
+        let order = Order::of(crate::document::tag::Scope::User, Vec::new());
+        let state = file.state().unwrap();
+        file.apply(&order, &state).unwrap();
+        let synchronous = file.ask(|connection| {
+            Ok(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?)
+        });
+        assert_eq!(synchronous.unwrap(), 2);
+    }
+}

@@ -143,12 +143,8 @@ fn holds_rows(connection: &Connection) -> rusqlite::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
-    use super::super::effects::Effects;
     use super::super::history::{Entry, Event};
     use super::super::order::{NOTHING, Step};
-    use super::super::practice::ForeignKeys;
     use super::*;
 
     fn order() -> Order<'static> {
@@ -162,16 +158,7 @@ mod tests {
         };
         let label = String::new();
         let step = Step { script: &NOTHING, label, entry: Some(entry), applied: Vec::new() };
-        Order {
-            scope: Scope::User,
-            steps: vec![step],
-            effects: Effects::default(),
-            touched: std::collections::BTreeSet::new(),
-            renames: Vec::new(),
-            ending: Ending::Commit,
-            foreign_keys: ForeignKeys::Held,
-            image: OnceLock::new(),
-        }
+        Order::of(Scope::User, vec![step])
     }
 
     #[test]

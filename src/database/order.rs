@@ -120,6 +120,25 @@ pub(crate) struct Order<'r> {
     pub(crate) image: OnceLock<Option<Image>>,
 }
 
+impl<'r> Order<'r> {
+    /// Steps that are to be kept once foreign keys hold, without any effect that they must have.
+    pub(crate) fn of(scope: Scope, steps: Vec<Step<'r, 'r>>) -> Self {
+        let scripts = || steps.iter().map(|step| step.script);
+        let touched = scripts().flat_map(|script| script.touched.iter().cloned()).collect();
+        let renames = scripts().flat_map(|script| script.deeds.renames.iter().cloned()).collect();
+        Self {
+            scope,
+            touched,
+            renames,
+            steps,
+            effects: Effects::default(),
+            ending: Ending::Commit,
+            foreign_keys: ForeignKeys::Held,
+            image: OnceLock::new(),
+        }
+    }
+}
+
 /// What came of an order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Done {

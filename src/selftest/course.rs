@@ -12,8 +12,7 @@ use super::compare::{self, Difference, Intent, Snapshot};
 use super::fill::{self, Filled, Manner};
 use crate::database::file::{STOP_CHECK_INTERVAL, harden};
 use crate::database::history::{Entry, Event};
-use crate::database::order::{Ending, Order, Step};
-use crate::database::practice::ForeignKeys;
+use crate::database::order::{Order, Step};
 use crate::database::schema::Schema;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::{Changelog, StepId};
@@ -124,23 +123,13 @@ impl Document<'_, '_> {
         (position, ids): (usize, &[StepId]),
     ) -> Result<Result<(), Failure>, DatabaseError> {
         let (changelog, replay, scope) = (self.changelog, self.replay, self.scope);
-        let mut order = Order {
-            scope,
-            steps: Vec::new(),
-            effects: replay.effects(scope, Standing::At(position), ids),
-            touched: std::collections::BTreeSet::new(),
-            renames: Vec::new(),
-            ending: Ending::Commit,
-            foreign_keys: ForeignKeys::Held,
-            image: std::sync::OnceLock::new(),
-        };
+        let effects = replay.effects(scope, Standing::At(position), ids);
+        let mut steps = Vec::with_capacity(ids.len());
         for id in ids {
             let (Some(migration), Some(script)) = (changelog.step(*id), replay.script(scope, *id))
             else {
                 continue;
             };
-            order.touched.extend(script.touched.iter().cloned());
-            order.renames.extend(script.deeds.renames.iter().cloned());
             let position = migration.to.version().and_then(|to| changelog.position(to));
             let entry = Entry {
                 event: Event::Downgrade,
@@ -151,8 +140,9 @@ impl Document<'_, '_> {
                 note: None,
             };
             let label = blame::label(migration);
-            order.steps.push(Step { script, label, entry: Some(entry), applied: Vec::new() });
+            steps.push(Step { script, label, entry: Some(entry), applied: Vec::new() });
         }
+        let order = Order { effects, ..Order::of(scope, steps) };
         let mut lent = Lent::new(connection)?;
         let result = lent.state().and_then(|state| lent.apply(&order, &state));
         lent.give_back()?;

@@ -453,3 +453,19 @@ fn a_wal_that_may_not_be_written_is_told_and_its_rows_are_kept() {
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("bad").rows("SELECT count(*) FROM notes"), ["151"]);
 }
+
+#[test]
+fn a_schema_that_sqlite_cannot_read_is_found_by_verify_and_changes_nothing() {
+    let fleet = self::fleet().at("1.2.0");
+    let path = fleet.path("bad_longterm.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let sql = b"CREATE TABLE notes";
+    let at = bytes.windows(sql.len()).position(|window| window == sql).unwrap();
+    bytes[at + 7..at + 12].copy_from_slice(b"TABBB");
+    fs::write(&path, &bytes).unwrap();
+    // The record is as it was, and nothing is pending.
+    fleet.run(["status"]).status(0).stdout_contains("bad  1.2.0     current");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    fleet.run(["verify"]).status(1).stdout_contains("malformed database schema");
+    assert!(fs::read(&path).unwrap() == bytes);
+}
