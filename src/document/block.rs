@@ -1,6 +1,7 @@
 //! From the parts of the markdown to its blocks: pairs the tags, keeps the sections that headings
 //! make, and reports every line that is neither prose, nor SQL, nor a tag.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -33,7 +34,7 @@ pub(crate) struct Block<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Blocks<'a> {
     pub(crate) list: Vec<Block<'a>>,
-    pub(crate) sections: Vec<Section>,
+    pub(crate) sections: Vec<Section<'a>>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -110,7 +111,7 @@ impl<'a> Reader<'a> {
                         .filter(|line| self.tag_outside(text, line.clone()))
                         .count();
                     if tags == 0 {
-                        self.heading(level, &title, text.span(range));
+                        self.heading(level, text.keep(title.trim()), text.span(range));
                     }
                 }
                 Part::OpenComment { range } => self.open_comment(text, range),
@@ -129,16 +130,16 @@ impl<'a> Reader<'a> {
         });
     }
 
-    fn heading(&mut self, level: u8, title: &str, span: Range<usize>) {
+    fn heading(&mut self, level: u8, title: Cow<'a, str>, span: Range<usize>) {
         let mut parent = self.section;
         while let Some(at) = parent.filter(|at| self.found.sections[*at].level >= level) {
             parent = self.found.sections[at].parent;
         }
-        let (binding, planned) = (tag::heading_pair(title), is_planned(title));
+        let (binding, planned) = (tag::heading_pair(&title), is_planned(&title));
         let almost = |title: &str| {
             title.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"))
         };
-        if binding.is_some() && !planned && almost(&title.to_lowercase()) {
+        if binding.is_some() && title.contains('(') && !planned && almost(&title.to_lowercase()) {
             self.found.problems.push(
                 Problem::new(
                     Rule::MalformedPlanned,
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
         self.found.sections.push(Section {
             level,
             parent,
-            title: title.trim().to_owned(),
+            title,
             span,
             binding,
             planned,
@@ -178,7 +179,7 @@ impl<'a> Reader<'a> {
                     Field::Date => &mut section.date,
                     Field::Description => &mut section.description,
                 };
-                slot.get_or_insert_with(|| value.to_owned());
+                slot.get_or_insert_with(|| text.keep(value));
             }
             return;
         }
@@ -189,8 +190,8 @@ impl<'a> Reader<'a> {
             if let Some(description) =
                 self.section.and_then(|at| self.found.sections[at].description.as_mut())
             {
-                description.push(' ');
-                description.push_str(line);
+                *description += " ";
+                description.to_mut().push_str(line);
             }
         } else {
             self.in_description = false;
@@ -296,7 +297,7 @@ impl<'a> Reader<'a> {
                 if let Some((level, title)) = atx_heading(&text[line.clone()])
                     && (tag::heading_pair(title).is_some() || is_planned(title))
                 {
-                    self.heading(level, title, content.span(trimmed(text, line)));
+                    self.heading(level, content.keep(title), content.span(trimmed(text, line)));
                 }
             }
         }
@@ -520,12 +521,12 @@ impl<'a> Reader<'a> {
             && (rule.bytes().all(|byte| byte == b'=') || rule.bytes().all(|byte| byte == b'-'));
         match atx_heading(&text[line.clone()]) {
             Some((level, title)) => {
-                self.heading(level, title, content.span(trimmed(text, line.clone())));
+                self.heading(level, content.keep(title), content.span(trimmed(text, line.clone())));
             }
             None if underlined => {
                 let level = if rule.starts_with('=') { 1 } else { 2 };
                 let title = text[line.clone()].trim();
-                self.heading(level, title, content.span(trimmed(text, line)));
+                self.heading(level, content.keep(title), content.span(trimmed(text, line)));
                 return below.end;
             }
             None => self.prose_line(content, line.clone(), Around::StrayFence),

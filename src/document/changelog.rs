@@ -1,6 +1,7 @@
 //! The order of migrations: one chain of versions, with baselines that lead onto it and reverse
 //! blocks beside it. Whatever does not fit on the chain is a problem that names its lines.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -103,11 +104,11 @@ pub struct Migration<'a> {
     /// What it runs on user databases, if anything.
     pub user: Option<Part<'a>>,
     /// The heading above its first block.
-    pub title: Option<String>,
+    pub title: Option<Cow<'a, str>>,
     /// The `**Date**` under that heading.
-    pub date: Option<String>,
+    pub date: Option<Cow<'a, str>>,
     /// The `**Description**` under that heading.
-    pub description: Option<String>,
+    pub description: Option<Cow<'a, str>>,
     /// Whether a heading over it says `(Planned)`.
     pub planned: bool,
     /// The first start tag.
@@ -594,8 +595,8 @@ fn described<'a>(blocks: &Blocks<'a>, block: &Block<'a>, from: Point, to: Point)
         system: None,
         user: None,
         title: blocks.title(block.section).map(|section| section.title.clone()),
-        date: blocks.date(block.section).map(str::to_owned),
-        description: blocks.description(block.section).map(str::to_owned),
+        date: blocks.date(block.section),
+        description: blocks.description(block.section),
         planned: blocks.planned(block.section).is_some(),
         span: block.span.clone(),
     }

@@ -1,18 +1,19 @@
 //! The one place that knows CommonMark: splits a text into headings, code blocks and prose, in
 //! document order. What stands in an HTML comment is left out.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 /// A part of the document, with byte ranges into the text that was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Part<'t> {
     Heading {
         level: u8,
-        text: String,
+        text: Cow<'t, str>,
         range: Range<usize>,
     },
     Code {
@@ -33,7 +34,7 @@ pub(crate) enum Part {
     },
 }
 
-impl Part {
+impl Part<'_> {
     fn range(&self) -> &Range<usize> {
         match self {
             Self::Heading { range, .. }
@@ -44,15 +45,76 @@ impl Part {
     }
 }
 
+/// How many bytes are parsed at once, at first: what a parse builds stays in the processor's cache.
+const PIECE: usize = 128 << 10;
+
 /// Splits `text` and tells its parts in their order. Linear in its length.
-pub(crate) fn split(text: &str, tell: impl FnMut(Part)) {
+pub(crate) fn split<'t>(text: &'t str, tell: impl FnMut(Part<'t>)) {
+    // What defines a link may stand behind the headings that it changes.
+    let whole = memmem::find(text.as_bytes(), b"]:").is_some();
+    split_by(if whole { text.len() } else { PIECE }, text, tell);
+}
+
+/// Splits `text` in pieces of `size` bytes, or more where no heading ends one.
+fn split_by<'t>(mut size: usize, text: &'t str, tell: impl FnMut(Part<'t>)) {
     let mut split = Split { at: 0, comments: VecDeque::new(), tell };
-    let mut open: Option<Part> = None;
+    let mut found = Vec::new();
+    let mut from = 0;
+    while from < text.len() {
+        let to = text.as_bytes().get(from + size..).and_then(|rest| memchr(b'\n', rest));
+        let to = to.map_or(text.len(), |at| from + size + at + 1);
+        find(text, from..to, &mut found);
+        if to < text.len() {
+            // A heading that starts its line ends whatever is open, so what stands before it is
+            // as if the text were parsed whole; what stands behind it need not be.
+            let settled = found.iter().rposition(|found| {
+                matches!(found, Found::Part(Part::Heading { range, .. })
+                    if range.start > from && text.as_bytes()[range.start - 1..].starts_with(b"\n#"))
+            });
+            let Some(settled) = settled else {
+                found.clear();
+                size *= 2;
+                continue;
+            };
+            from = found[settled].range().start;
+            found.truncate(settled);
+        } else {
+            from = to;
+        }
+        for found in found.drain(..) {
+            match found {
+                Found::Part(part) => split.part(part),
+                Found::Comment(range) => split.comments.push_back(range),
+            }
+        }
+    }
+    split.prose(text.len());
+}
+
+/// What a parse finds.
+enum Found<'t> {
+    Part(Part<'t>),
+    Comment(Range<usize>),
+}
+
+impl Found<'_> {
+    fn range(&self) -> &Range<usize> {
+        match self {
+            Self::Part(part) => part.range(),
+            Self::Comment(range) => range,
+        }
+    }
+}
+
+/// Finds the headings, code blocks and comments of one piece of `text`.
+fn find<'t>(text: &'t str, piece: Range<usize>, found: &mut Vec<Found<'t>>) {
+    let mut open: Option<Part<'t>> = None;
     let mut html_start = 0;
-    for (event, range) in Parser::new(text).into_offset_iter() {
+    for (event, range) in Parser::new(&text[piece.clone()]).into_offset_iter() {
+        let range = piece.start + range.start..piece.start + range.end;
         match event {
             Event::Start(Tag::Heading { level, .. }) => {
-                open = Some(Part::Heading { level: level as u8, text: String::new(), range });
+                open = Some(Part::Heading { level: level as u8, text: Cow::Borrowed(""), range });
             }
             Event::Start(Tag::CodeBlock(kind)) => {
                 let label = match kind {
@@ -64,12 +126,10 @@ pub(crate) fn split(text: &str, tell: impl FnMut(Part)) {
                 open = Some(Part::Code { label, range, content: Vec::new() });
             }
             Event::End(TagEnd::Heading(_) | TagEnd::CodeBlock) => {
-                if let Some(part) = open.take() {
-                    split.part(part);
-                }
+                found.extend(open.take().map(Found::Part));
             }
             Event::Text(piece) | Event::Code(piece) => match &mut open {
-                Some(Part::Heading { text, .. }) => text.push_str(&piece),
+                Some(Part::Heading { text, .. }) => *text += Cow::from(piece),
                 Some(Part::Code { content, range: whole, .. }) => {
                     add_lines(content, text, range, whole.end);
                 }
@@ -77,7 +137,7 @@ pub(crate) fn split(text: &str, tell: impl FnMut(Part)) {
             },
             Event::SoftBreak | Event::HardBreak => {
                 if let Some(Part::Heading { text, .. }) = &mut open {
-                    text.push(' ');
+                    *text += " ";
                 }
             }
             // The block runs on to the end of the comment's last line.
@@ -86,16 +146,17 @@ pub(crate) fn split(text: &str, tell: impl FnMut(Part)) {
                 if text[html_start..].trim_start().starts_with("<!--") =>
             {
                 let block = html_start..range.end;
-                match text[block.clone()].find("-->") {
-                    Some(end) => split.comments.push_back(html_start..html_start + end + 3),
-                    None => split.part(Part::OpenComment { range: block }),
-                }
+                found.push(match text[block.clone()].find("-->") {
+                    Some(end) => Found::Comment(html_start..html_start + end + 3),
+                    None => Found::Part(Part::OpenComment { range: block }),
+                });
             }
-            Event::InlineHtml(html) if html.starts_with("<!--") => split.comments.push_back(range),
+            Event::InlineHtml(html) if html.starts_with("<!--") => {
+                found.push(Found::Comment(range));
+            }
             _ => {}
         }
     }
-    split.prose(text.len());
 }
 
 /// Adds the whole lines that a text event covers; lines that touch make one range.
@@ -126,9 +187,9 @@ struct Split<T> {
     tell: T,
 }
 
-impl<T: FnMut(Part)> Split<T> {
+impl<'t, T: FnMut(Part<'t>)> Split<T> {
     /// Tells a part and the prose before it.
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: Part<'t>) {
         let range = part.range().clone();
         self.prose(range.start);
         self.at = self.at.max(range.end);
@@ -155,9 +216,93 @@ impl<T: FnMut(Part)> Split<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn parts(text: &str) -> Vec<Part> {
+    /// Lines that open, close or go on with every kind of block, or end one.
+    const LINES: [&str; 44] = [
+        "",
+        "",
+        "a",
+        "# A",
+        "## B `c` <!-- d -->",
+        "### [c] and [d][c]",
+        "#",
+        "#not",
+        "   # D",
+        "    # code",
+        "\t# code",
+        "\\# not",
+        "> # E",
+        "- # F",
+        "===",
+        "---",
+        "```",
+        "````sql",
+        "~~~",
+        "   ```",
+        "> ```",
+        "- ```",
+        "  ```",
+        "    code",
+        "> quote",
+        ">",
+        "- item",
+        "  item",
+        "1. one",
+        "   one",
+        "<!-- a",
+        "a --> b",
+        "<!-- a --> b",
+        "a <!-- b",
+        "<div>",
+        "</div>",
+        "<pre>",
+        "</pre>",
+        "<?php",
+        "<![CDATA[",
+        "`code",
+        "*a _b",
+        "[c]: /d",
+        "[c]:",
+    ];
+
+    fn split_in(size: usize, text: &str) -> Vec<Part<'_>> {
+        let mut parts = Vec::new();
+        split_by(size, text, |part| parts.push(part));
+        parts
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_what_the_whole_makes(
+            lines in prop::collection::vec((0..LINES.len(), prop::bool::weighted(0.1)), 0..24),
+            size in 1..64_usize,
+        ) {
+            let text: String = lines
+                .iter()
+                .flat_map(|(at, crlf)| [LINES[*at], if *crlf { "\r\n" } else { "\n" }])
+                .collect();
+            let whole = split_in(text.len(), &text);
+            if !text.contains("]:") {
+                prop_assert_eq!(split_in(size, &text), whole, "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_may_be_defined_far_behind_the_heading_that_it_changes() {
+        let far = "a\n\n# B\n".repeat(2 * PIECE / 7);
+        for (end, expected) in [("", "[c]"), ("[c]: /d\n", "c")] {
+            let text = format!("# [c]\n{far}{end}");
+            let is_told =
+                |part: &Part<'_>| matches!(part, Part::Heading { text, .. } if text == expected);
+            assert!(is_told(&parts(&text)[0]), "{expected}");
+        }
+    }
+
+    fn parts(text: &str) -> Vec<Part<'_>> {
         let mut parts = Vec::new();
         split(text, |part| parts.push(part));
         parts

@@ -1,5 +1,6 @@
 //! Sections: what headings say of the blocks under them, looked up from the innermost outwards.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::block::Blocks;
@@ -7,21 +8,21 @@ use super::tag::Point;
 
 /// A heading and what it says about the blocks under it.
 #[derive(Clone, Debug)]
-pub(crate) struct Section {
+pub(crate) struct Section<'a> {
     pub(crate) level: u8,
     pub(crate) parent: Option<usize>,
-    pub(crate) title: String,
+    pub(crate) title: Cow<'a, str>,
     pub(crate) span: Range<usize>,
     pub(crate) binding: Option<(Point, Point)>,
     pub(crate) planned: bool,
-    pub(super) date: Option<String>,
-    pub(super) description: Option<String>,
+    pub(super) date: Option<Cow<'a, str>>,
+    pub(super) description: Option<Cow<'a, str>>,
     /// Whether a block stands under it or under a heading below it.
     pub(crate) used: bool,
 }
 
-impl Blocks<'_> {
-    pub(crate) fn ancestors(&self, section: Option<usize>) -> impl Iterator<Item = &Section> {
+impl<'a> Blocks<'a> {
+    pub(crate) fn ancestors(&self, section: Option<usize>) -> impl Iterator<Item = &Section<'a>> {
         let mut next = section;
         std::iter::from_fn(move || {
             let section = &self.sections[next?];
@@ -31,33 +32,33 @@ impl Blocks<'_> {
     }
 
     /// The heading that a migration is called by: the nearest one that binds, else the nearest.
-    pub(crate) fn title(&self, section: Option<usize>) -> Option<&Section> {
+    pub(crate) fn title(&self, section: Option<usize>) -> Option<&Section<'a>> {
         self.ancestors(section)
             .find(|section| section.binding.is_some())
             .or_else(|| self.ancestors(section).next())
     }
 
-    pub(crate) fn planned(&self, section: Option<usize>) -> Option<&Section> {
+    pub(crate) fn planned(&self, section: Option<usize>) -> Option<&Section<'a>> {
         self.ancestors(section).find(|section| section.planned)
     }
 
-    pub(crate) fn date(&self, section: Option<usize>) -> Option<&str> {
-        self.field(section, |section| section.date.as_deref())
+    pub(crate) fn date(&self, section: Option<usize>) -> Option<Cow<'a, str>> {
+        self.field(section, |section| section.date.as_ref())
     }
 
-    pub(crate) fn description(&self, section: Option<usize>) -> Option<&str> {
-        self.field(section, |section| section.description.as_deref())
+    pub(crate) fn description(&self, section: Option<usize>) -> Option<Cow<'a, str>> {
+        self.field(section, |section| section.description.as_ref())
     }
 
     /// The nearest value, looked for no higher than the heading that names the migration.
     fn field(
         &self,
         section: Option<usize>,
-        read: impl Fn(&Section) -> Option<&str>,
-    ) -> Option<&str> {
+        read: impl for<'s> Fn(&'s Section<'a>) -> Option<&'s Cow<'a, str>>,
+    ) -> Option<Cow<'a, str>> {
         for section in self.ancestors(section) {
             if let Some(value) = read(section) {
-                return Some(value);
+                return Some(value.clone());
             }
             if section.binding.is_some() {
                 return None;

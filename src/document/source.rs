@@ -132,6 +132,18 @@ impl<'a> Piece<'a> {
         Self { text, start, runs }
     }
 
+    /// A part of the piece's own text, from the document itself where the piece borrows.
+    pub(crate) fn keep(&self, part: &str) -> Cow<'a, str> {
+        if let Cow::Borrowed(text) = self.text {
+            let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+            let same = text.get(start..start.saturating_add(part.len()));
+            if let Some(same) = same.filter(|same| std::ptr::eq(*same, part)) {
+                return Cow::Borrowed(same);
+            }
+        }
+        Cow::Owned(part.to_owned())
+    }
+
     /// Where a range goes on elsewhere, behind its start.
     fn runs_behind(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {
         let (start, end) = (range.start, range.end);

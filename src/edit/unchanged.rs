@@ -1,6 +1,7 @@
 //! What two readings of a document have in common: every migration but those that were edited on
 //! purpose must be what it was.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use semver::Version;
@@ -39,14 +40,14 @@ impl Names {
 
 /// All that is known of a migration, its versions aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Facts {
+struct Facts<'a> {
     planned: bool,
-    date: Option<String>,
-    description: Option<String>,
+    date: Option<Cow<'a, str>>,
+    description: Option<Cow<'a, str>>,
     sql: [Option<String>; 2],
 }
 
-fn facts(migration: &Migration<'_>) -> Facts {
+fn facts<'a>(migration: &Migration<'a>) -> Facts<'a> {
     let sql = |scope| migration.part(scope).map(|part| part.sql().text().replace("\r\n", "\n"));
     Facts {
         planned: migration.planned,
@@ -56,7 +57,7 @@ fn facts(migration: &Migration<'_>) -> Facts {
     }
 }
 
-fn all(changelog: &Changelog<'_>, names: &Names) -> BTreeMap<Pair, Facts> {
+fn all<'a>(changelog: &Changelog<'a>, names: &Names) -> BTreeMap<Pair, Facts<'a>> {
     let baselines = (0..changelog.baselines().len())
         .flat_map(|at| [StepId::Baseline(at), StepId::Unbaseline(at)]);
     let chain =

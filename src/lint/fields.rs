@@ -38,7 +38,7 @@ pub(super) fn judge(changelog: &Changelog<'_>, problems: &mut Vec<Problem>) {
             continue;
         };
         let span =
-            above(source, migration, |line| line.contains("**").then(|| line.rfind(date))?)
+            above(source, migration, |line| line.contains("**").then(|| line.rfind(&**date))?)
                 .map_or_else(|| migration.span.clone(), |at| at..at + date.len());
         let Ok(date) = date.parse::<Date>() else {
             problems.push(
@@ -71,7 +71,7 @@ fn heading(source: &Source<'_>, migration: &Migration<'_>) -> Range<usize> {
     let Some(title) = &migration.title else { return migration.span.clone() };
     let found = above(source, migration, |line| {
         let text = line.trim_start_matches([' ', '>']);
-        (text.starts_with('#') && text.contains(title.as_str())).then(|| line.len() - text.len())
+        (text.starts_with('#') && text.contains(&**title)).then(|| line.len() - text.len())
     });
     found.map_or_else(
         || migration.span.clone(),

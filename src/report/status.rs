@@ -154,7 +154,8 @@ impl Report {
             let mut words = vec![format!("{:20}", migration.to_string())];
             words.push(format!("{:10}", migration.date.as_deref().unwrap_or("-")));
             words.extend(migration.planned.then(|| "(planned)".to_owned()));
-            words.extend(migration.description.clone().or_else(|| migration.title.clone()));
+            let told = migration.description.as_ref().or(migration.title.as_ref());
+            words.extend(told.map(|told| told.clone().into_owned()));
             self.line(format!("{}  {}", words.join("  "), place(source, migration.span.start)));
         }
         DONE
