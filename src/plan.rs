@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use crate::database::history::{Event, Record, State};
-use crate::document::changelog::{Changelog, Part, StepId};
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::migration::Part;
 use crate::document::tag::{Point, Scope};
 
 /// Where a database stands on the chain.

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use semver::Version;
 
 use crate::database::message;
-use crate::document::changelog::{Changelog, Part};
+use crate::document::changelog::Changelog;
+use crate::document::migration::Part;
 use crate::document::sql;
 use crate::document::tag::Scope;
 

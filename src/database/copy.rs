@@ -16,7 +16,7 @@ use super::file::{Patience, SqliteFile, plain_name, side_file, wait_when_busy};
 use super::history::State;
 use super::inspect::{Access, inspect};
 use super::{DatabaseError, Look, is_about_sql, locks, message};
-use crate::document::changelog::Checksum;
+use crate::document::migration::Checksum;
 
 /// So many pages are copied before it is asked whether to stop.
 const PAGES: i32 = 256;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::glance::Value;
 use super::{DatabaseError, is_about_sql};
-use crate::document::changelog::Checksum;
+use crate::document::migration::Checksum;
 use crate::document::tag::Scope;
 
 /// The name of the table.

@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memmem};
 
-use super::changelog::Allowance;
 use super::lines::{
     Field, atx_heading, field, first_line, first_tag, is_fence_line, is_planned, is_stray,
     is_template, line_end, lines, swallows_fence, trimmed,
 };
 use super::markdown::{self, Part};
+use super::migration::Allowance;
 use super::problem::{Problem, Rule};
 use super::section::Section;
 use super::source::Piece;

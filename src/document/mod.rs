@@ -2,9 +2,11 @@
 //! disk and no connection, and borrows from the one source text.
 
 pub(crate) mod block;
+mod chain;
 pub(crate) mod changelog;
 pub(crate) mod lines;
 pub(crate) mod markdown;
+pub(crate) mod migration;
 pub(crate) mod problem;
 pub(crate) mod section;
 pub(crate) mod source;

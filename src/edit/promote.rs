@@ -10,8 +10,9 @@ use super::page::Page;
 use super::style::Style;
 use super::unchanged::{self, Names};
 use super::{Change, EditError, changed};
-use crate::document::changelog::{Changelog, Migration, StepId};
+use crate::document::changelog::{Changelog, StepId};
 use crate::document::lines::{Field, field, line_end, lines};
+use crate::document::migration::Migration;
 use crate::document::tag::{Point, Scope, Tag};
 use crate::planned::marks;
 

@@ -3,8 +3,9 @@
 //! written as the README does.
 
 use super::page::Page;
-use crate::document::changelog::{Changelog, Migration};
+use crate::document::changelog::Changelog;
 use crate::document::lines::{Field, field, lines};
+use crate::document::migration::Migration;
 use crate::document::tag::{Point, Scope};
 
 pub(super) struct Style {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use super::EditError;
-use crate::document::changelog::{Changelog, Migration, StepId};
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::migration::Migration;
 use crate::document::source::Source;
 use crate::document::tag::{Point, Scope};
 

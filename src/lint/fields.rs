@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use jiff::civil::Date;
 
-use crate::document::changelog::{Changelog, Migration};
+use crate::document::changelog::Changelog;
+use crate::document::migration::Migration;
 use crate::document::problem::{Problem, Rule};
 use crate::document::source::Source;
 

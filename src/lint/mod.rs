@@ -24,7 +24,8 @@ use std::sync::atomic::AtomicBool;
 pub use age::{SqliteVersion, SqliteVersionError};
 
 use crate::database::DatabaseError;
-use crate::document::changelog::{self, Allowance, Changelog, Part, StepId};
+use crate::document::changelog::{self, Changelog, StepId};
+use crate::document::migration::{Allowance, Part};
 use crate::document::problem::{Problem, Severity};
 use crate::document::source::Source;
 use crate::document::tag::Scope;

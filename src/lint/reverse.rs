@@ -3,7 +3,7 @@
 
 use super::clauses;
 use crate::database::schema::Schema;
-use crate::document::changelog::{Migration, Part};
+use crate::document::migration::{Migration, Part};
 use crate::document::problem::{Problem, Rule};
 use crate::document::tag::Scope;
 

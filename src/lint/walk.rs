@@ -14,7 +14,8 @@ use super::{
 use crate::database::apply::whole_span;
 use crate::database::order::{Script, Statement};
 use crate::database::schema::{Change, Key, Kind, Schema};
-use crate::document::changelog::{Changelog, Migration, StepId};
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::migration::Migration;
 use crate::document::problem::{Problem, Severity};
 use crate::document::tag::Scope;
 use crate::replay::Replay;
