@@ -7,17 +7,19 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memmem};
 
+use super::grammar::{self, TagLine};
 use super::lines::{
     Field, atx_heading, field, first_line, first_tag, is_fence_line, is_planned, is_stray,
     is_template, line_end, lines, swallows_fence, trimmed,
 };
 use super::markdown::{self, Part};
 use super::migration::Allowance;
+use super::pairing::{self, Open};
 use super::problem::{Problem, Rule};
 use super::section::Section;
 use super::source::Piece;
 use super::sql;
-use super::tag::{self, Edge, Point, Scope, Tag, TagLine};
+use super::tag::{Edge, Point, Tag};
 
 /// The SQL between a start tag and its end tag.
 #[derive(Clone, Debug)]
@@ -82,12 +84,6 @@ struct Reader<'a> {
     in_description: bool,
 }
 
-struct Open {
-    tag: Tag,
-    span: Range<usize>,
-    sql_start: usize,
-}
-
 /// How far one code block is read.
 #[derive(Default)]
 struct Code {
@@ -99,6 +95,25 @@ struct Code {
     /// Lines of SQL outside any block, and how many of them stand above the last tag.
     stray: Vec<Range<usize>>,
     stray_above: usize,
+    /// The line on which a comment outside any block began that still goes on.
+    comment: Option<Range<usize>>,
+}
+
+impl Code {
+    /// A line outside any block: SQL that would not be run, or a comment.
+    fn outside(&mut self, line: &str, span: Range<usize>) {
+        let code = match self.comment {
+            Some(_) => line.split_once("*/").map(|(_, rest)| rest),
+            None => Some(line),
+        };
+        let Some(code) = code else { return };
+        let goes_on =
+            sql::tokens(code, 0).any(|token| token.kind == sql::Kind::Comment && !token.closed);
+        self.comment = goes_on.then(|| span.clone());
+        if !sql::is_empty(code) {
+            self.stray.push(span);
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -135,7 +150,7 @@ impl<'a> Reader<'a> {
         while let Some(at) = parent.filter(|at| self.found.sections[*at].level >= level) {
             parent = self.found.sections[at].parent;
         }
-        let (binding, planned) = (tag::heading_pair(&title), is_planned(&title));
+        let (binding, planned) = (grammar::heading_pair(&title), is_planned(&title));
         let almost = |title: &str| {
             title.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"))
         };
@@ -201,7 +216,7 @@ impl<'a> Reader<'a> {
     /// What was meant to be a planned heading and is none would not hold anything back.
     fn planned_prose(&mut self, text: &Piece<'a>, (line, range): (&str, Range<usize>)) {
         let heading_like = line.starts_with(['#', '*', '_', '<']);
-        if heading_like && is_planned(line) && tag::heading_pair(line).is_some() {
+        if heading_like && is_planned(line) && grammar::heading_pair(line).is_some() {
             self.found.problems.push(
                 Problem::new(
                     Rule::MalformedPlanned,
@@ -219,9 +234,9 @@ impl<'a> Reader<'a> {
         let listed = |c: char| c.is_ascii_digit() || " \t>-*+.)#|–—".contains(c);
         let bare = line.trim_start_matches(listed);
         let found = match (line.starts_with("--"), bare.starts_with('[')) {
-            (true, _) => tag::read(line),
+            (true, _) => grammar::read(line),
             // A lone bracket begins a link as well; its tag is certain if it can be spelled out.
-            (_, true) => tag::read(bare).filter(|found| {
+            (_, true) => grammar::read(bare).filter(|found| {
                 matches!(found, TagLine::Malformed { help, .. } if help.contains("write `"))
             }),
             _ => None,
@@ -288,14 +303,14 @@ impl<'a> Reader<'a> {
         let sections = self.found.sections.len();
         if lines(text, 0..text.len()).any(|line| is_fence_line(&text[line])) {
             self.document(content, Around::StrayFence);
-        } else if lines(text, 0..text.len()).any(|line| tag::read(&text[line]).is_some()) {
+        } else if lines(text, 0..text.len()).any(|line| grammar::read(&text[line]).is_some()) {
             self.live_code(content, Outside::Prose);
         } else {
             // A shell comment looks like a heading; only one that says something of a migration
             // is taken for one.
             for line in lines(text, 0..text.len()) {
                 if let Some((level, title)) = atx_heading(&text[line.clone()])
-                    && (tag::heading_pair(title).is_some() || is_planned(title))
+                    && (grammar::heading_pair(title).is_some() || is_planned(title))
                 {
                     self.heading(level, content.keep(title), content.span(trimmed(text, line)));
                 }
@@ -364,14 +379,12 @@ impl<'a> Reader<'a> {
         // Of no weight once the template ends.
         let mut in_template = Vec::new();
         let mut holds_tags = false;
-        // The line on which a comment outside any block began that still goes on.
-        let mut comment: Option<Range<usize>> = None;
         let mut at = 0;
         while at < text.len() {
             let line = at..line_end(text, at);
             let span = trimmed(text, line.clone());
             let mut next = line.end;
-            match tag::read(&text[line.clone()]) {
+            match grammar::read(&text[line.clone()]) {
                 Some(TagLine::Tag(tag @ Tag::Placeholder { .. }, edge)) => {
                     if state.open.is_none() {
                         in_template.clear();
@@ -381,12 +394,15 @@ impl<'a> Reader<'a> {
                 Some(TagLine::Tag(tag, edge)) => {
                     holds_tags = true;
                     self.use_heading();
-                    if let (Some(start), Edge::Start) = (&comment, edge) {
+                    if let (Some(start), Edge::Start) = (&state.comment, edge) {
                         let start = content.span(start.clone());
-                        self.in_comment(content.span(span.clone()), &tag, start);
+                        let problem = pairing::in_comment(content.span(span.clone()), &tag, start);
+                        self.found.problems.push(problem);
                     }
                     if let Some(template) = template.take() {
-                        self.in_template(content.span(span.clone()), &tag, &template);
+                        let span = content.span(span.clone());
+                        let problem = pairing::in_template(span, &tag, &template);
+                        self.found.problems.push(problem);
                     }
                     match edge {
                         Edge::Start => self.start(content, &mut state, (tag, line)),
@@ -411,7 +427,7 @@ impl<'a> Reader<'a> {
                     Ok(end) => next = end,
                     Err(token) => {
                         if let Some(open) = state.open.take() {
-                            self.swallowed(content, &open, token);
+                            self.found.problems.push(open.swallowed(content, token));
                         }
                         return;
                     }
@@ -420,32 +436,18 @@ impl<'a> Reader<'a> {
                 None if outside == Outside::Prose => {
                     next = self.stray_prose(content, line.clone());
                 }
-                None if tag::mention(&text[line.clone()]).is_some() => {
+                None if grammar::mention(&text[line.clone()]).is_some() => {
                     holds_tags = true;
                     state.broken = true;
                     self.use_heading();
                     if let Some(TagLine::Malformed { rule, message, help, .. }) =
-                        tag::mention(&text[line.clone()])
+                        grammar::mention(&text[line.clone()])
                     {
                         let problem = Problem::new(rule, content.span(span), message);
                         self.found.problems.push(problem.help(help));
                     }
                 }
-                None => {
-                    let line = &text[line.clone()];
-                    let code = match comment {
-                        Some(_) => line.split_once("*/").map(|(_, rest)| rest),
-                        None => Some(line),
-                    };
-                    if let Some(code) = code {
-                        let goes_on = sql::tokens(code, 0)
-                            .any(|token| token.kind == sql::Kind::Comment && !token.closed);
-                        comment = goes_on.then(|| span.clone());
-                        if !sql::is_empty(code) {
-                            state.stray.push(span);
-                        }
-                    }
-                }
+                None => state.outside(&text[line.clone()], span),
             }
             at = next;
         }
@@ -454,10 +456,10 @@ impl<'a> Reader<'a> {
             self.found.problems.append(&mut in_template);
         }
         if let Some(open) = state.open {
-            self.unclosed(content, &open);
+            self.found.problems.push(open.unclosed(content));
         }
         if holds_tags {
-            self.text_outside(content, &state.stray);
+            self.found.problems.extend(pairing::text_outside(content, &state.stray));
         }
     }
 
@@ -466,12 +468,12 @@ impl<'a> Reader<'a> {
         state.broken = false;
         if let Some(around) = state.open.take() {
             if around.tag == tag {
-                self.repeated(content, &around, &span);
+                self.found.problems.push(around.repeated(content, &span));
                 state.broken = true;
                 return;
             }
             state.outer.insert(around.tag.clone(), self.found.problems.len());
-            self.nested(content, &around, &tag, &span);
+            self.found.problems.push(around.nested(content, &tag, &span));
         }
         state.open = Some(Open { tag, span, sql_start: line.end });
     }
@@ -483,31 +485,20 @@ impl<'a> Reader<'a> {
             // That the block around another one ends is no second fault; nor is what it holds.
             (None, Some(_)) => state.stray.truncate(state.stray_above),
             (Some(open), Some(problem)) => {
-                self.crossed(problem, (tag, content.span(span)), &open.tag);
+                let nested = &mut self.found.problems[problem];
+                pairing::crossed(nested, (tag, content.span(span)), &open.tag);
                 state.outer.insert(open.tag, problem);
             }
-            (Some(open), None) => self.mismatched(content, &open, tag, &span),
+            (Some(open), None) => {
+                self.found.problems.push(open.mismatched(content, tag, &span));
+            }
             (None, None) if std::mem::take(&mut state.broken) => {}
             (None, None) => {
                 // What stands above was to be in the block.
                 state.stray.truncate(state.stray_above);
-                self.unopened(content.span(span), tag);
+                self.found.problems.push(pairing::unopened(content.span(span), tag));
             }
         }
-    }
-
-    fn text_outside(&mut self, content: &Piece<'a>, stray: &[Range<usize>]) {
-        let Some(first) = stray.first() else { return };
-        let count = stray.len();
-        let more = if count > 1 { format!(" ({count} lines)") } else { String::new() };
-        self.found.problems.push(
-            Problem::new(
-                Rule::TextOutsideBlock,
-                content.span(first.clone()),
-                format!("text outside the tags of this code block would not be run{more}"),
-            )
-            .help("move it between a start tag and its end tag, or out of the code block; if a closing ``` is missing above, add it"),
-        );
     }
 
     /// A line outside the tags of a stray fence that holds no fences of its own.
@@ -573,7 +564,7 @@ impl<'a> Reader<'a> {
             return found;
         }
         for comment in sql::tokens(text, 0).filter(|token| token.kind == sql::Kind::Comment) {
-            let Some((name, reason)) = tag::allowance(&text[comment.range.clone()]) else {
+            let Some((name, reason)) = grammar::allowance(&text[comment.range.clone()]) else {
                 continue;
             };
             let wrong = match Rule::find(name) {
@@ -626,136 +617,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unclosed(&mut self, content: &Piece<'a>, open: &Open) {
-        let mut problem = Problem::new(
-            Rule::UnclosedBlock,
-            content.span(open.span.clone()),
-            format!("the block `{}` has no end tag in this code block", open.tag),
-        )
-        .help(format!("close it with `-- [{}:end]`", open.tag));
-        let text = content.text();
-        let late = lines(text, open.sql_start..text.len()).find_map(|line| {
-            let at = line.start + text[line.clone()].rfind("--")?;
-            let read = tag::read(&text[at..line.end]);
-            (read == Some(TagLine::Tag(open.tag.clone(), Edge::End))).then_some(at..line.end)
-        });
-        if let Some(late) = late {
-            problem = problem
-                .related(content.span(trimmed(text, late)), "a comment: a tag begins its line")
-                .help("put the end tag on a line of its own");
-        }
-        self.found.problems.push(problem);
-    }
-
-    /// A string or comment that begins at `token` swallows the end of its block.
-    fn swallowed(&mut self, content: &Piece<'a>, open: &Open, token: usize) {
-        let (what, len, help) = match content.text().as_bytes()[token] {
-            b'\'' => (
-                "string",
-                1,
-                "close it above the end tag; a quote inside a string is doubled: `''`",
-            ),
-            b'/' => ("comment", 2, "close it with `*/` above the end tag"),
-            _ => ("quoted name", 1, "close it above the end tag"),
-        };
-        self.found.problems.push(
-            Problem::new(
-                Rule::UnclosedBlock,
-                content.span(token..token + len),
-                format!("this {what} never ends, and swallows the end of the block `{}`", open.tag),
-            )
-            .related(content.span(open.span.clone()), "the block starts here")
-            .help(help),
-        );
-    }
-
-    fn unopened(&mut self, span: Range<usize>, tag: &Tag) {
-        self.found.problems.push(
-            Problem::new(
-                Rule::UnopenedBlock,
-                span,
-                format!("the block `{tag}` ends here, and starts nowhere in this code block"),
-            )
-            .help(format!("put `-- [{tag}:start]` before its first statement")),
-        );
-    }
-
-    fn nested(&mut self, content: &Piece<'a>, open: &Open, tag: &Tag, span: &Range<usize>) {
-        self.found.problems.push(
-            Problem::new(
-                Rule::NestedBlock,
-                content.span(span.clone()),
-                format!("the block `{tag}` starts inside the block `{}`", open.tag),
-            )
-            .related(content.span(open.span.clone()), "which starts here")
-            .help(format!("close the first one with `-- [{}:end]` above it", open.tag)),
-        );
-    }
-
-    /// A start tag where the end tag is due.
-    fn repeated(&mut self, content: &Piece<'a>, open: &Open, span: &Range<usize>) {
-        self.found.problems.push(
-            Problem::new(
-                Rule::NestedBlock,
-                content.span(span.clone()),
-                format!("the block `{}` starts a second time before it ends", open.tag),
-            )
-            .related(content.span(open.span.clone()), "the first time")
-            .help(format!("if this is its end, write `-- [{}:end]`", open.tag)),
-        );
-    }
-
-    /// A nested block that goes on where the one around it ends.
-    fn crossed(&mut self, nested: usize, (outer, end): (&Tag, Range<usize>), inner: &Tag) {
-        let problem = &mut self.found.problems[nested];
-        problem.message = format!("the blocks `{outer}` and `{inner}` cross each other");
-        problem.label = String::from("this one starts before the first has ended");
-        problem.related.push((end, "the first one ends here".to_owned()));
-        problem.help = Some("end the first block above the start of the second".to_owned());
-    }
-
-    fn mismatched(&mut self, content: &Piece<'a>, open: &Open, tag: &Tag, span: &Range<usize>) {
-        let what = match (scope_of(&open.tag) == scope_of(tag), open.tag.same_but_scope(tag)) {
-            (true, _) => "versions are",
-            (false, true) => "scope is",
-            (false, false) => "scope and versions are",
-        };
-        self.found.problems.push(
-            Problem::new(
-                Rule::MismatchedEnd,
-                content.span(span.clone()),
-                format!("the end tag's {what} not its start tag's: `{tag}` ends `{}`", open.tag),
-            )
-            .related(content.span(open.span.clone()), "the start tag")
-            .help(format!("write `-- [{}:end]` here", open.tag)),
-        );
-    }
-
-    fn in_comment(&mut self, span: Range<usize>, tag: &Tag, comment: Range<usize>) {
-        self.found.problems.push(
-            Problem::new(
-                Rule::NestedBlock,
-                span,
-                format!("the tag `{tag}` stands inside a comment, and would be read all the same"),
-            )
-            .related(comment, "the comment starts here")
-            .help("end the comment above the tag; to leave a block out, put `<!--` before its code block and `-->` after it"),
-        );
-    }
-
-    fn in_template(&mut self, span: Range<usize>, tag: &Tag, template: &Tag) {
-        self.found.problems.push(
-            Problem::new(
-                Rule::NestedBlock,
-                span,
-                format!(
-                    "the tag `{tag}` stands inside the template `{template}`, which is never run"
-                ),
-            )
-            .help(format!("close the template with `-- [{template}:end]` above it")),
-        );
-    }
-
     fn finish(mut self) -> Blocks<'a> {
         for section in &self.found.sections {
             if let (Some((from, to)), false) = (&section.binding, section.used) {
@@ -770,13 +631,5 @@ impl<'a> Reader<'a> {
             }
         }
         self.found
-    }
-}
-
-fn scope_of(tag: &Tag) -> Scope {
-    match tag {
-        Tag::Migration { scope, .. } | Tag::Placeholder { scope, .. } | Tag::Seed { scope, .. } => {
-            *scope
-        }
     }
 }

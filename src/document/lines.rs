@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
+use super::grammar::{self, TagLine};
 use super::source::Piece;
-use super::tag::{self, Tag, TagLine};
+use super::tag::Tag;
 
 /// What a section says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) fn field(line: &str) -> Option<(Field, &str)> {
 /// The first line that is a tag or looks like one, templates aside.
 pub(super) fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let is_tag = |line: &Range<usize>| {
-        let found = tag::read(&text[line.clone()]);
+        let found = grammar::read(&text[line.clone()]);
         !matches!(found, None | Some(TagLine::Tag(Tag::Placeholder { .. }, _)))
     };
     lines(text, range).find(is_tag).map(|line| trimmed(text, line))

@@ -4,10 +4,11 @@
 use std::ops::Range;
 
 use crate::document::block::{self, Block, Blocks};
+use crate::document::grammar::{self, TagLine};
 use crate::document::lines::line_end;
 use crate::document::markdown::{self, Part};
 use crate::document::source::Piece;
-use crate::document::tag::{self, Edge, Point, Scope, Tag, TagLine};
+use crate::document::tag::{Edge, Point, Scope, Tag};
 
 pub(super) struct Page<'t> {
     pub(super) text: &'t str,
@@ -101,7 +102,7 @@ impl<'t> Page<'t> {
         while at < self.text.len() {
             let line = at..line_end(self.text, at);
             let bare = self.text[line.clone()].trim_start_matches([' ', '\t', '>']);
-            if let Some(TagLine::Tag(tag, Edge::End)) = tag::read(bare)
+            if let Some(TagLine::Tag(tag, Edge::End)) = grammar::read(bare)
                 && tag == block.tag
             {
                 return Some(line);

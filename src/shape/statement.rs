@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::database::schema::{Kind, Object};
-use crate::document::{sql, tag};
+use crate::document::{grammar, sql};
 use crate::lint::words::Words;
 
 /// Where in a `CREATE` statement the name of what it makes stands.
@@ -34,7 +34,7 @@ pub(super) fn whole(text: &str) -> String {
     let last = (0..words.len()).rev().find(|at| !words.is(*at, ";")).unwrap_or(0);
     let text = text[..words.range(last).end].trim_start();
     let speaks = |comment: &str| {
-        let is_tag = |line: &str| tag::read(line).is_some() || tag::mention(line).is_some();
+        let is_tag = |line: &str| grammar::read(line).is_some() || grammar::mention(line).is_some();
         comment.contains("tatmig") || comment.contains('[') || comment.lines().any(is_tag)
     };
     let comments = sql::tokens(text, 0).filter(|token| token.kind == sql::Kind::Comment);
