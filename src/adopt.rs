@@ -7,9 +7,11 @@ use crate::database::history::{Event, State};
 use crate::database::order::Order;
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
-use crate::executor::{Failure, Ready, Verdict, standing};
+use crate::executor::Ready;
 use crate::member::Member;
+use crate::outcome::{Failure, Verdict};
 use crate::plan::{Refusal, Standing};
+use crate::standing::standing;
 
 /// The version to be written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

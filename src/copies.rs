@@ -8,9 +8,9 @@ use crate::database::copy::{self, Copied, digest};
 use crate::database::file::Patience;
 #[cfg(feature = "server")]
 use crate::database::namespace::Namespace;
-use crate::executor::Failure;
 use crate::layout::{Layout, shown};
 use crate::member::{Home, Member};
+use crate::outcome::Failure;
 
 /// A copy, where it is kept.
 pub(crate) enum Copy {

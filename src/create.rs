@@ -10,8 +10,9 @@ use crate::database::history::State;
 use crate::database::namespace::Namespace;
 use crate::database::practice::JournalMode;
 use crate::database::{DatabaseError, Look};
-use crate::executor::{Failure, Ready, Verdict};
+use crate::executor::Ready;
 use crate::member::{Home, Member};
+use crate::outcome::{Failure, Verdict};
 #[cfg(feature = "server")]
 use crate::server::admin::Made;
 

@@ -19,9 +19,11 @@ use crate::database::{Database, DatabaseError, Look};
 use crate::document::changelog::Changelog;
 use crate::document::problem::{DocumentError, Severity};
 use crate::document::tag::Scope;
-use crate::executor::{Failure, Ready, Status, Verdict};
+use crate::executor::Ready;
+use crate::outcome::{Failure, Verdict};
 use crate::plan::{self, Standing};
 use crate::replay::Replay;
+use crate::standing::Status;
 
 /// Why an upgrade of an open connection did not happen. Nothing of the database was changed.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +130,7 @@ impl Changelog<'_> {
         // A document that fails in memory tells nothing of a database's schema.
         let replay = Replay::run(self, &Arc::default()).ok();
         let at = (self, replay.as_ref(), self.head_position());
-        crate::executor::status(at, scope, connection)
+        crate::standing::status(at, scope, connection)
     }
 
     fn replay(&self, target: usize) -> Result<Replay<'_>, UpgradeError> {

@@ -2,166 +2,25 @@
 //! again where another run was faster. The outcome is a value; nothing is printed here.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use semver::Version;
 
 use crate::database::file::Patience;
-use crate::database::history::{Applied, Entry, Event, Record, State};
+use crate::database::history::{Applied, Entry, Event, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
 use crate::database::practice::Practice;
-use crate::database::{Database, DatabaseError, Look};
+use crate::database::{Database, DatabaseError};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::migration::{Checksum, Migration};
 use crate::document::sql;
 use crate::document::tag::{Point, Scope};
-use crate::evidence::{self, Finding};
 use crate::member::Member;
+use crate::outcome::{Failure, Passage, Route, Verdict};
 use crate::plan::{self, Edit, Goal, Refusal, Standing};
 use crate::replay::Replay;
+use crate::standing::{Status, standing, status_towards};
 
 /// How often a database that moved on between reading and locking is looked at again.
 const LOOKS: usize = 10;
-
-/// Why a database was left as it was.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Failure {
-    /// It could not be read or changed.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// What it says of itself does not fit the document.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The file may not be opened at all.
-    #[error("{0}")]
-    NotOpened(String),
-}
-
-impl Failure {
-    /// Whether nobody can tell if the database was changed, which a server alone can leave open:
-    /// its answer was lost, and it does not answer any more.
-    #[must_use]
-    pub fn is_unsettled(&self) -> bool {
-        match self {
-            #[cfg(feature = "server")]
-            Self::Database(DatabaseError::Unknown { .. }) => true,
-            _ => false,
-        }
-    }
-
-    /// The bytes of the document that the failure is about.
-    #[must_use]
-    pub fn span(&self) -> Option<Range<usize>> {
-        match self {
-            Self::Database(error) => error.span(),
-            Self::Refused(Refusal::Edited { edits }) => edits.first().map(|edit| edit.span.clone()),
-            Self::Refused(_) | Self::NotOpened(_) => None,
-        }
-    }
-}
-
-/// The way that all databases go that start from the same place.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// Where they stood.
-    pub from: Point,
-    /// Where it leads.
-    pub to: Point,
-    /// The migrations that ran, in order.
-    pub steps: Vec<(Point, Point)>,
-}
-
-/// What a database went through.
-#[derive(Clone, Debug)]
-pub struct Passage {
-    /// The way that it went.
-    pub route: Arc<Route>,
-    /// What was noticed on the way.
-    pub notes: Vec<String>,
-    /// From lock to commit.
-    pub duration: Duration,
-}
-
-/// What became of a database that was to be brought to a target.
-#[derive(Debug)]
-pub enum Verdict {
-    /// Steps were run and committed.
-    Upgraded(Passage),
-    /// Reverse blocks were run and committed.
-    Downgraded(Passage),
-    /// Steps were run and checked, and then rolled back, as a rehearsal is.
-    Rehearsed(Passage),
-    /// A new database was put in its place.
-    Renewed {
-        /// Where that stands.
-        at: Point,
-    },
-    /// It was there already.
-    Current {
-        /// Where it stands.
-        at: Point,
-    },
-    /// A version was written down, found from the schema or given.
-    Recorded {
-        /// Where it stands from now on.
-        at: Point,
-        /// In what it differs from the document there, each in words.
-        drift: Vec<String>,
-    },
-    /// Seeds were run and committed.
-    Seeded {
-        /// What was noticed on the way.
-        notes: Vec<String>,
-        /// From lock to commit.
-        duration: Duration,
-    },
-    /// It is above the target, and was left alone.
-    Above {
-        /// Where it stands.
-        at: Point,
-    },
-    /// It is below the target of a downgrade, and was left alone.
-    Below {
-        /// Where it stands.
-        at: Point,
-    },
-    /// Nothing of it was changed.
-    Failed {
-        /// Where it stands, as far as that is known.
-        at: Option<Point>,
-        /// Why.
-        failure: Box<Failure>,
-    },
-    /// It was not begun: the run ended before.
-    Skipped,
-}
-
-impl Verdict {
-    /// A database that was told to stop was not begun; any other failure is one.
-    pub(crate) fn from_failure(at: Option<Point>, failure: Failure) -> Self {
-        match failure {
-            Failure::Database(DatabaseError::Interrupted) => Self::Skipped,
-            failure => Self::Failed { at, failure: Box::new(failure) },
-        }
-    }
-
-    /// Whether the database could not be brought to its target. An interrupted one is none: it
-    /// was told to stop.
-    #[must_use]
-    pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Failed { .. })
-    }
-
-    /// Whether that was because another program uses the database.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        let Self::Failed { failure, .. } = self else { return false };
-        matches!(**failure, Failure::Database(DatabaseError::Busy { .. }))
-    }
-}
 
 /// Which way a run goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,45 +29,6 @@ pub enum Direction {
     Up,
     /// By reverse blocks.
     Down,
-}
-
-/// Where a database stands in words that programs can read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Condition {
-    /// It holds nothing yet.
-    New,
-    /// At head.
-    Current,
-    /// Something is pending.
-    Behind,
-    /// It holds tables and no record.
-    Unversioned,
-    /// At a version that the document does not know.
-    Ahead,
-    /// A migration that it went through was edited since.
-    Edited,
-    /// It cannot be read.
-    Error,
-}
-
-/// What reading a database tells of it.
-#[derive(Debug)]
-pub struct Status {
-    /// In a word.
-    pub condition: Condition,
-    /// The version in its record.
-    pub version: Option<String>,
-    /// The versions that it would go through up to the target.
-    pub pending: Vec<Version>,
-    /// The steps that lead there.
-    pub steps: Vec<StepId>,
-    /// The position of the version where it stands, if it stands at one.
-    pub position: Option<usize>,
-    /// What its schema tells, where it has no record.
-    pub finding: Option<Box<Finding>>,
-    /// Why it is in that condition, where that is a failure.
-    pub failure: Option<Box<Failure>>,
 }
 
 /// What databases that start from the same place are asked to do, and where it leads them.
@@ -537,134 +357,8 @@ impl<'c, 'a> Ready<'c, 'a> {
     }
 }
 
-impl Member {
-    /// Reads where its database stands on the way to the version at a position; no byte on the
-    /// disk changes.
-    #[must_use]
-    pub fn status(
-        &self,
-        at: (&Changelog<'_>, Option<&Replay<'_>>, usize),
-        patience: &Patience,
-    ) -> Status {
-        let read = self.read(patience, |database| status(at, self.scope, database));
-        read.unwrap_or_else(|failure| Status::failed(None, failure))
-    }
-
-    /// Reads what its database went through, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// A file that cannot be read.
-    pub fn records(&self, patience: &Patience) -> Result<Vec<Record>, Failure> {
-        self.read(patience, |database| database.records())
-    }
-}
-
-/// Where a database stands, with what its schema tells where it has no record; a failure if a
-/// migration that it went through was edited.
-pub(crate) fn standing(
-    (changelog, replay): (&Changelog<'_>, Option<&Replay<'_>>),
-    scope: Scope,
-    (state, database): (&State, &dyn Look),
-) -> Result<Standing, Failure> {
-    let finding = match (state, replay) {
-        (State::Unversioned, Some(replay)) => {
-            Some(evidence::find((changelog, replay), scope, &database.schema()?))
-        }
-        _ => None,
-    };
-    let settled = || finding.as_ref().map_or(Err(Refusal::Foreign), Finding::settled);
-    let standing = plan::standing(changelog, state, settled)?;
-    if let (Standing::At(position), State::Recorded(record)) = (standing, state)
-        && !plan::is_untouched(changelog, scope, (record, position))
-    {
-        let edits = plan::edits(changelog, scope, (&database.records()?, position));
-        if !edits.is_empty() {
-            return Err(Refusal::Edited { edits }.into());
-        }
-    }
-    Ok(standing)
-}
-
-/// The status of a database on the way up to the version at a position.
-pub(crate) fn status(
-    (changelog, replay, target): (&Changelog<'_>, Option<&Replay<'_>>, usize),
-    scope: Scope,
-    database: &dyn Look,
-) -> Result<Status, DatabaseError> {
-    status_towards((changelog, replay, Goal::Up(target)), scope, database)
-}
-
-fn status_towards(
-    (changelog, replay, goal): (&Changelog<'_>, Option<&Replay<'_>>, Goal),
-    scope: Scope,
-    database: &dyn Look,
-) -> Result<Status, DatabaseError> {
-    let route = |standing| match plan::route(changelog, scope, (standing, goal)) {
-        Ok(steps) => (steps, None),
-        Err(refusal) => (Vec::new(), Some(Box::new(Failure::from(refusal)))),
-    };
-    let state = database.state()?;
-    let version = match &state {
-        State::Recorded(record) => Some(record.to.clone()),
-        State::New | State::Unversioned => None,
-    };
-    if let (State::Unversioned, Some(replay)) = (&state, replay) {
-        let finding = evidence::find((changelog, replay), scope, &database.schema()?);
-        let settled = finding.settled();
-        let position = settled.as_ref().ok().copied();
-        let (steps, failure) = match settled {
-            Ok(position) => route(Standing::Matched(position)),
-            Err(refusal) => (Vec::new(), Some(Box::new(refusal.into()))),
-        };
-        let condition = Condition::Unversioned;
-        let pending = ends(changelog, &steps);
-        let finding = Some(Box::new(finding));
-        return Ok(Status { condition, version, pending, steps, position, finding, failure });
-    }
-    let standing = match standing((changelog, replay), scope, (&state, database)) {
-        Ok(standing) => standing,
-        Err(Failure::Database(error)) => return Err(error),
-        Err(Failure::Refused(Refusal::Foreign)) => {
-            let mut status = Status::failed(version, Refusal::Foreign.into());
-            status.condition = Condition::Unversioned;
-            return Ok(status);
-        }
-        Err(failure) => return Ok(Status::failed(version, failure)),
-    };
-    let (steps, failure) = route(standing);
-    let position = match standing {
-        Standing::At(position) | Standing::Matched(position) => Some(position),
-        Standing::New | Standing::BelowBaseline => None,
-    };
-    let condition = match standing {
-        Standing::New => Condition::New,
-        Standing::Matched(_) => Condition::Unversioned,
-        _ if steps.is_empty() => Condition::Current,
-        _ => Condition::Behind,
-    };
-    let pending = ends(changelog, &steps);
-    Ok(Status { condition, version, pending, steps, position, finding: None, failure })
-}
-
-fn ends(changelog: &Changelog<'_>, steps: &[StepId]) -> Vec<Version> {
-    steps.iter().filter_map(|id| changelog.ends(*id)?.1.version().cloned()).collect()
-}
-
-impl Status {
-    fn failed(version: Option<String>, failure: Failure) -> Self {
-        let condition = match &failure {
-            Failure::Refused(Refusal::Edited { .. }) => Condition::Edited,
-            Failure::Refused(_) => Condition::Ahead,
-            Failure::Database(_) | Failure::NotOpened(_) => Condition::Error,
-        };
-        let (pending, steps, failure) = (Vec::new(), Vec::new(), Some(Box::new(failure)));
-        Self { condition, version, pending, steps, position: None, finding: None, failure }
-    }
-}
-
 /// The statements of an edited migration that are not those that ran, in words.
-pub(crate) fn changed_statements(then: &str, now: &str) -> (Vec<String>, Vec<String>) {
+fn changed_statements(then: &str, now: &str) -> (Vec<String>, Vec<String>) {
     let split = |text: &str| -> Vec<String> {
         sql::fold(text).split(" ; ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
     };

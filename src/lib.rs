@@ -46,6 +46,7 @@ mod lint;
 mod member;
 #[cfg(feature = "server")]
 mod moving;
+mod outcome;
 mod plan;
 mod planned;
 mod replay;
@@ -57,6 +58,7 @@ pub mod server;
 mod servers;
 mod shape;
 mod shard;
+mod standing;
 mod verify;
 
 pub use adopt::At;
@@ -75,12 +77,13 @@ pub use document::source::{Piece, Place, Source};
 pub use document::tag::{Point, Scope};
 pub use embed::UpgradeError;
 pub use evidence::Finding;
-pub use executor::{Condition, Direction, Failure, Passage, Ready, Route, Status, Verdict};
+pub use executor::{Direction, Ready};
 pub use layout::{Layout, Links, Pattern, PatternError, shown};
 pub use lint::{Engine, Judgement, SqliteVersion, SqliteVersionError, judge, lint};
 pub use member::{Home, Member};
 #[cfg(feature = "server")]
 pub use moving::Moved;
+pub use outcome::{Failure, Passage, Route, Verdict};
 pub use plan::{Edit, Refusal, TargetError};
 pub use replay::Replay;
 pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
@@ -90,6 +93,7 @@ pub use server::names::NameError;
 pub use servers::{DEFAULT_USERS, Servers, ServersError, Spread, UsersFrom, UsersFromError};
 pub use shape::{Shape, Way, WayError};
 pub use shard::{Shard, ShardError};
+pub use standing::{Condition, Status};
 pub use verify::Verification;
 
 /// The README's Rust runs as a test.

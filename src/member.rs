@@ -13,8 +13,8 @@ use crate::database::namespace::{Host, Namespace};
 use crate::database::stats::Stats;
 use crate::database::{Database, DatabaseError, Look};
 use crate::document::tag::Scope;
-use crate::executor::Failure;
 use crate::layout::shown;
+use crate::outcome::Failure;
 
 /// One database of a fleet.
 #[derive(Clone, Debug)]

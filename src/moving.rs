@@ -5,8 +5,8 @@ use crate::database::DatabaseError;
 use crate::database::file::{Patience, SqliteFile};
 use crate::database::namespace::{Carried, Namespace};
 use crate::database::practice::JournalMode;
-use crate::executor::Failure;
 use crate::member::{Home, Member};
+use crate::outcome::Failure;
 
 /// What became of a database that was to be moved.
 #[derive(Debug)]

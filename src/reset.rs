@@ -3,8 +3,9 @@
 
 use crate::database::file::Patience;
 use crate::embed::Lent;
-use crate::executor::{Failure, Ready, Verdict};
+use crate::executor::Ready;
 use crate::member::Member;
+use crate::outcome::{Failure, Verdict};
 
 impl Ready<'_, '_> {
     /// Puts a new database at the target in the place of a member's; what was in it is gone.

@@ -7,9 +7,11 @@ use crate::database::practice::ForeignKeys;
 use crate::database::{DatabaseError, Look};
 use crate::document::tag::{Point, Scope};
 use crate::evidence;
-use crate::executor::{Failure, Ready, standing};
+use crate::executor::Ready;
 use crate::member::Member;
+use crate::outcome::Failure;
 use crate::plan::Standing;
+use crate::standing::standing;
 
 /// What was found in one database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

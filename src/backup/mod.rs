@@ -17,10 +17,10 @@ use crate::copies::Copy;
 use crate::database::file::Patience;
 use crate::database::{DatabaseError, locks};
 use crate::document::tag::Scope;
-use crate::executor::Failure;
 use crate::fleet::{Options, map};
 use crate::layout::{Layout, shown};
 use crate::member::Member;
+use crate::outcome::Failure;
 pub use manifest::{Manifest, Saved};
 use partial::{PARTIAL, Partial};
 

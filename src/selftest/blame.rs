@@ -13,7 +13,7 @@ use crate::document::changelog::StepId;
 use crate::document::migration::Migration;
 use crate::document::problem::{Problem, Rule, Severity};
 use crate::document::sql;
-use crate::executor::Failure;
+use crate::outcome::Failure;
 
 /// What messages of the database call a migration.
 pub(super) fn label(migration: &Migration<'_>) -> String {

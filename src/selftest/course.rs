@@ -19,7 +19,8 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::problem::{Problem, Rule};
 use crate::document::tag::{Point, Scope};
 use crate::embed::Lent;
-use crate::executor::{Failure, Ready, Verdict};
+use crate::executor::Ready;
+use crate::outcome::{Failure, Verdict};
 use crate::plan::{self, Standing};
 use crate::replay::Replay;
 

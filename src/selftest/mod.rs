@@ -311,10 +311,10 @@ impl<'c, 'a> Makers<'c, 'a> {
 }
 
 /// The replay ran these very statements where there was nothing; what fails here is not theirs.
-fn made(result: Result<(), crate::executor::Failure>) -> Result<(), DatabaseError> {
+fn made(result: Result<(), crate::outcome::Failure>) -> Result<(), DatabaseError> {
     match result {
         Ok(()) => Ok(()),
-        Err(crate::executor::Failure::Database(error)) => Err(error),
+        Err(crate::outcome::Failure::Database(error)) => Err(error),
         Err(_) => Err(DatabaseError::Moved),
     }
 }
