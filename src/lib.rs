@@ -51,6 +51,7 @@ mod plan;
 mod planned;
 mod replay;
 mod reset;
+mod scratch;
 mod selftest;
 #[cfg(feature = "server")]
 pub mod server;

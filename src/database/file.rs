@@ -380,20 +380,65 @@ fn immutable_uri(path: &Path) -> Result<String, DatabaseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::history::{Entry, Event};
+    use crate::database::order::{Script, Statement, Step};
+    use crate::document::source::Piece;
+    use crate::document::tag::Scope;
+
+    fn file(path: &Path) -> SqliteFile {
+        let patience = Patience { busy_timeout: Duration::from_secs(1), stop: Arc::default() };
+        SqliteFile::open(path, &patience).unwrap()
+    }
+
+    /// A statement that runs as often as it is asked to.
+    fn script() -> Script<'static> {
+        let sql = Piece::whole("INSERT INTO t VALUES (1)", 0);
+        Script { statements: vec![Statement { sql, column: None }], ..Script::default() }
+    }
+
+    fn order<'r>(script: &'r Script<'static>, [from, to]: [&str; 2]) -> Order<'r> {
+        let (event, from, to) = (Event::Upgrade, from.to_owned(), to.to_owned());
+        let (label, note) = (format!("{from} → {to}"), None);
+        let entry = Some(Entry { event, from, to, checksum: None, chain: None, note });
+        Order::of(Scope::User, vec![Step { script, label, entry, applied: Vec::new() }])
+    }
 
     #[test]
     fn what_is_migrated_is_synced_in_full() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        let patience = Patience { busy_timeout: Duration::from_secs(1), stop: Arc::default() };
-        let mut file = SqliteFile::open(&path, &patience).unwrap();
-        let order = Order::of(crate::document::tag::Scope::User, Vec::new());
+        let mut file = file(&path);
         let state = file.state().unwrap();
-        file.apply(&order, &state).unwrap();
+        file.apply(&Order::of(Scope::User, Vec::new()), &state).unwrap();
         let synchronous = file.ask(|connection| {
             Ok(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?)
         });
         assert_eq!(synchronous.unwrap(), 2);
+    }
+
+    #[test]
+    fn what_another_run_did_since_the_look_is_not_done_again() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+        let script = script();
+        for (before, [from, to]) in [(0, ["baseline", "1.0.0"]), (1, ["1.0.0", "1.1.0"])] {
+            let order = order(&script, [from, to]);
+            let (mut slow, mut fast) = (file(&path), file(&path));
+            let (seen, same) = (slow.state().unwrap(), fast.state().unwrap());
+            assert_eq!(seen, same);
+            fast.apply(&order, &same).unwrap();
+            let error = slow.apply(&order, &seen).unwrap_err();
+            assert!(matches!(error, DatabaseError::Moved), "{error}");
+            let rows = slow.ask(|connection| {
+                Ok(connection
+                    .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?)
+            });
+            assert_eq!(rows.unwrap(), before + 1);
+            let records = slow.records().unwrap();
+            assert_eq!(records.last().map(|record| &*record.to), Some(to));
+            assert_eq!(i64::try_from(records.len()).unwrap(), before + 1);
+        }
     }
 }

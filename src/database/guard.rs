@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
-use super::schema::{Churn, is_internal, is_own};
+use super::schema::tracked::Churn;
+use super::schema::{is_internal, is_own};
 
 /// PRAGMAs that change nothing that outlives the transaction, or only what belongs to the
 /// application; `data_version` and `page_size` are used by FTS5 and RTREE themselves.

@@ -11,7 +11,8 @@ use crate::database::apply::{put_back, step};
 use crate::database::file::{STOP_CHECK_INTERVAL, harden};
 use crate::database::guard::Guard;
 use crate::database::history;
-use crate::database::schema::{Change, Churn, Schema, Tracked};
+use crate::database::schema::Schema;
+use crate::database::schema::tracked::{Change, Churn, Tracked};
 
 pub(super) struct Stage {
     connection: Connection,

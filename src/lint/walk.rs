@@ -13,7 +13,8 @@ use super::{
 };
 use crate::database::apply::whole_span;
 use crate::database::order::{Script, Statement};
-use crate::database::schema::{Change, Key, Kind, Schema};
+use crate::database::schema::tracked::Change;
+use crate::database::schema::{Key, Kind, Schema};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::migration::Migration;
 use crate::document::problem::{Problem, Severity};

@@ -65,7 +65,7 @@ impl Shape {
         let at = position.checked_sub(1)?;
         let script = replay.script(scope, StepId::Reverse(at))?;
         let mut schema = replay.schema_at(scope, position);
-        schema::apply(&mut schema, &script.changes);
+        schema::tracked::apply(&mut schema, &script.changes);
         Some(Self::new(schema))
     }
 
