@@ -4,13 +4,13 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, ErrorCode};
 
 use crate::database::apply::{error_span, put_back, whole_span};
-use crate::database::file::{STOP_CHECK_INTERVAL, harden};
+use crate::database::file::in_memory;
 use crate::database::guard::{Guard, Seen};
 use crate::database::history;
 use crate::database::message;
@@ -54,11 +54,7 @@ enum Verdict {
 
 impl Scratch {
     pub(crate) fn new(stop: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let mut connection = Connection::open_in_memory()?;
-        harden(&connection)?;
-        let stop = stop.clone();
-        connection
-            .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
+        let mut connection = in_memory(stop)?;
         let guard = Guard::install(&mut connection)?;
         // The record is there as it is in every real run, for blocks to keep their hands off.
         history::create(&connection)?;

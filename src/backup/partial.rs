@@ -4,7 +4,6 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use super::manifest::{self, Manifest};
 use super::{Backup, BackupError};
@@ -74,7 +73,7 @@ impl Partial {
                     self.lock = None;
                     self.path = PathBuf::new();
                     sync(dir).map_err(BackupError::io("cannot be synced", dir))?;
-                    return Ok(Backup { id, dir: named, manifest, index: OnceLock::new() });
+                    return Ok(Backup::new(id, named, manifest));
                 }
             }
         }

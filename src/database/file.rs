@@ -29,7 +29,7 @@ const SCRATCH_IN_MEMORY_BELOW: u64 = 64 << 20;
 
 /// How often a long statement asks whether to stop, in SQLite's virtual machine instructions:
 /// some hundred times a second.
-pub(crate) const STOP_CHECK_INTERVAL: i32 = 20_000;
+const STOP_CHECK_INTERVAL: i32 = 20_000;
 
 /// How long to wait for locks, and the flag that ends all waiting and running.
 #[derive(Clone, Debug)]
@@ -173,9 +173,7 @@ impl SqliteFile {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(name, flags)?;
         harden(&connection)?;
-        let stop = self.patience.stop.clone();
-        connection
-            .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
+        stop_with(&mut connection, &self.patience.stop)?;
         wait_when_busy(&mut connection, self.patience.clone())?;
         if self.mode == Mode::Write && connection.is_readonly("main")? {
             return Err(DatabaseError::Io {
@@ -321,6 +319,20 @@ pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     Ok(())
+}
+
+/// A database in memory that holds nothing, with the same settings; `stop` ends what it runs.
+pub(crate) fn in_memory(stop: &Arc<AtomicBool>) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    harden(&connection)?;
+    stop_with(&mut connection, stop)?;
+    Ok(connection)
+}
+
+/// Ends what runs on a connection once `stop` is set.
+fn stop_with(connection: &mut Connection, stop: &Arc<AtomicBool>) -> rusqlite::Result<()> {
+    let stop = stop.clone();
+    connection.progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))
 }
 
 /// Waits for a lock in small steps, so that an interrupt ends the waiting.

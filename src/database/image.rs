@@ -4,14 +4,13 @@
 //! time. The record's rows tell when the image was made.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::apply::apply;
-use super::file::{Patience, STOP_CHECK_INTERVAL, harden, side_file};
+use super::file::{Patience, in_memory, side_file};
 use super::guard::Guard;
 use super::history::{self, State};
 use super::order::{Done, Ending, Order};
@@ -42,10 +41,7 @@ impl Image {
     }
 
     fn make(order: &Order<'_>, patience: &Patience) -> Result<Option<Self>, DatabaseError> {
-        let mut memory = Connection::open_in_memory()?;
-        harden(&memory)?;
-        let stop = patience.stop.clone();
-        memory.progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
+        let mut memory = in_memory(&patience.stop)?;
         let guard = Guard::install(&mut memory)?;
         let done = apply(&memory, &guard, (order, &State::New), &|| patience.stopped())?;
         let State::Recorded(record) = history::state(&memory)? else { return Ok(None) };

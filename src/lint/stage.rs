@@ -3,12 +3,12 @@
 //! happens aside is kept.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use rusqlite::{Connection, ErrorCode};
 
 use crate::database::apply::{put_back, step};
-use crate::database::file::{STOP_CHECK_INTERVAL, harden};
+use crate::database::file::in_memory;
 use crate::database::guard::Guard;
 use crate::database::history;
 use crate::database::schema::Schema;
@@ -32,11 +32,7 @@ pub(super) struct Outcome {
 
 impl Stage {
     pub(super) fn new(stop: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let mut connection = Connection::open_in_memory()?;
-        harden(&connection)?;
-        let stop = stop.clone();
-        connection
-            .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
+        let mut connection = in_memory(stop)?;
         let guard = Guard::install(&mut connection)?;
         history::create(&connection)?;
         Ok(Self { connection, guard, tracked: Tracked::default(), changed: false })

@@ -10,7 +10,7 @@ use rusqlite::backup::Backup;
 use super::blame;
 use super::compare::{self, Difference, Intent, Snapshot};
 use super::fill::{self, Filled, Manner};
-use crate::database::file::{STOP_CHECK_INTERVAL, harden};
+use crate::database::file::in_memory;
 use crate::database::history::{Entry, Event};
 use crate::database::order::{Order, Step};
 use crate::database::schema::Schema;
@@ -69,12 +69,7 @@ enum Stride {
 impl Document<'_, '_> {
     /// A database in memory that holds nothing.
     pub(super) fn empty(&self) -> Result<Connection, DatabaseError> {
-        let mut connection = Connection::open_in_memory()?;
-        harden(&connection)?;
-        let stop = self.stop.clone();
-        connection
-            .progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))?;
-        Ok(connection)
+        Ok(in_memory(self.stop)?)
     }
 
     pub(super) fn copy(&self, of: &Connection) -> Result<Connection, DatabaseError> {
