@@ -8,9 +8,8 @@ use anyhow::bail;
 use serde_json::{Value, json};
 use tatmig::backup::{Backup, BackupError, Made, Pruned, Saved, bytes};
 use tatmig::fleet::Fleet;
-use tatmig::{DatabaseError, Failure, Member};
+use tatmig::{DatabaseError, Failure, Member, Scope};
 
-use super::upgrade::copied;
 use super::{DONE, FAILED, Report, plural, some};
 use crate::cli::{Format, Volume};
 
@@ -287,4 +286,27 @@ fn counts(results: &[Result<'_>], done: &str) -> Value {
         "skipped": count("skipped"),
         "total": results.len(),
     })
+}
+
+/// Where the copy of a database is, and the command that puts it back.
+pub(super) fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
+    let copy = backup.copy_of(member)?;
+    let path = backup.place_of(copy);
+    let whose = match member.scope {
+        Scope::System => "--system".to_owned(),
+        Scope::User => format!("--user {}", member.shown()),
+    };
+    Some((path, format!("tatmig restore {} {whose}", backup.id)))
+}
+
+/// That copies were made, in a line.
+pub(super) fn copied(backup: &Backup) -> String {
+    let copies = &backup.manifest.databases;
+    let count = plural(copies.len(), "database");
+    let (dir, size) = (tatmig::shown(backup.dir.as_os_str()), bytes(backup.size()));
+    if copies.iter().all(|copy| copy.server.is_some()) {
+        format!("{count} forked on the server, as {dir} tells ({size})")
+    } else {
+        format!("{count} copied to {dir} ({size})")
+    }
 }

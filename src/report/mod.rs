@@ -3,6 +3,7 @@
 
 mod backup;
 mod document;
+mod json;
 mod lint;
 #[cfg(feature = "server")]
 mod moving;

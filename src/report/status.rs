@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tatmig::{Changelog, Condition, Finding, Member, Record, Source, Status, Verdict};
 
-use super::upgrade::failure_json;
+use super::json::failure_json;
 use super::{DONE, FAILED, Holdings, PENDING, Report, plural};
 use crate::cli::{Format, Volume};
 

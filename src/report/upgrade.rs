@@ -5,14 +5,16 @@ use std::cmp::Reverse as Other;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
-use tatmig::backup::{Backup, bytes};
+use serde_json::json;
+use tatmig::backup::Backup;
 use tatmig::fleet::{Fleet, Outcome};
 use tatmig::{
     DatabaseError, Direction, Failure, Member, Passage, Point, Problem, Ready, Refusal, Rule,
     Scope, Source, Status, StepId, Verdict,
 };
 
+use super::backup::{copied, copy_of};
+use super::json::failure_json;
 use super::{DONE, FAILED, Report, plural, printable, some};
 use crate::cli::{Format, Volume};
 
@@ -30,7 +32,7 @@ pub(crate) enum Deed {
 
 impl Deed {
     /// What a database is then for which it was done.
-    fn done(self) -> &'static str {
+    pub(super) fn done(self) -> &'static str {
         match self {
             Self::Upgrade => "upgraded",
             Self::Downgrade => "downgraded",
@@ -471,134 +473,4 @@ fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String 
         .map(|(count, words)| format!("{count} {words}"))
         .collect();
     told.join(", ")
-}
-
-impl Report {
-    /// The outcome of a run for programs.
-    fn outcome_json(
-        pairs: &[(&Member, &Verdict)],
-        (source, target): (&Source<'_>, &str),
-        aside: &Aside,
-    ) {
-        let mut counts: BTreeMap<&str, usize> =
-            ["upgraded", "current", "failed", "busy", "skipped", "rehearsed"]
-                .into_iter()
-                .map(|outcome| (outcome, 0))
-                .collect();
-        counts.entry(aside.deed.done()).or_default();
-        for (_, verdict) in pairs {
-            *counts.entry(outcome(verdict)).or_default() += 1;
-        }
-        let mut summary = json!(counts);
-        summary["total"] = json!(pairs.len());
-        let mut told = json!({ "file": source.name(), "target": target, "summary": summary });
-        if let Some(held) = &aside.held {
-            told["held"] = json!(held);
-        }
-        if let Some(backup) = &aside.copies {
-            told["backup"] = json!({
-                "id": backup.id,
-                "dir": tatmig::shown(backup.dir.as_os_str()),
-                "databases": backup.manifest.databases.len(),
-                "size": backup.size(),
-            });
-        }
-        let entry = |(member, verdict): &(&Member, &Verdict)| {
-            let mut entry = entry_json((member, verdict), source);
-            if let Some(backup) = &aside.copies {
-                entry["copy"] = json!(copy_of(backup, member).map(|(path, _)| path));
-            }
-            entry
-        };
-        Self::json_list(told, "databases", || pairs.iter().map(entry));
-    }
-}
-
-/// What became of one database.
-fn entry_json((member, verdict): (&Member, &Verdict), source: &Source<'_>) -> Value {
-    let mut entry = json!({
-        "name": member.shown(),
-        "scope": member.scope,
-        "path": member.home.shown(),
-        "from": null, "to": null, "steps": [], "outcome": outcome(verdict), "error": null,
-        "notes": [], "duration_ms": 0,
-    });
-    match verdict {
-        Verdict::Upgraded(passage) | Verdict::Downgraded(passage) | Verdict::Rehearsed(passage) => {
-            entry["from"] = json!(passage.route.from);
-            entry["to"] = json!(passage.route.to);
-            entry["steps"] = passage.route.steps.iter().map(|(_, to)| json!(to)).collect();
-            entry["notes"] = json!(passage.notes);
-            entry["duration_ms"] = json!(passage.duration.as_millis());
-        }
-        Verdict::Renewed { at } => entry["to"] = json!(at),
-        Verdict::Current { at } | Verdict::Above { at } | Verdict::Below { at } => {
-            entry["from"] = json!(at);
-            entry["to"] = json!(at);
-        }
-        Verdict::Failed { at, failure } => {
-            entry["from"] = json!(at);
-            entry["to"] = json!(at);
-            entry["error"] = failure_json(failure, source);
-        }
-        Verdict::Recorded { at, drift } => {
-            entry["to"] = json!(at);
-            entry["drift"] = json!(drift);
-        }
-        Verdict::Seeded { notes, duration } => {
-            entry["notes"] = json!(notes);
-            entry["duration_ms"] = json!(duration.as_millis());
-        }
-        Verdict::Skipped => {}
-    }
-    entry
-}
-
-/// Where the copy of a database is, and the command that puts it back.
-fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
-    let copy = backup.copy_of(member)?;
-    let path = backup.place_of(copy);
-    let whose = match member.scope {
-        Scope::System => "--system".to_owned(),
-        Scope::User => format!("--user {}", member.shown()),
-    };
-    Some((path, format!("tatmig restore {} {whose}", backup.id)))
-}
-
-/// That copies were made, in a line.
-pub(super) fn copied(backup: &Backup) -> String {
-    let copies = &backup.manifest.databases;
-    let count = plural(copies.len(), "database");
-    let (dir, size) = (tatmig::shown(backup.dir.as_os_str()), bytes(backup.size()));
-    if copies.iter().all(|copy| copy.server.is_some()) {
-        format!("{count} forked on the server, as {dir} tells ({size})")
-    } else {
-        format!("{count} copied to {dir} ({size})")
-    }
-}
-
-fn outcome(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Upgraded(_) => "upgraded",
-        Verdict::Downgraded(_) => "downgraded",
-        Verdict::Renewed { .. } => "reset",
-        Verdict::Rehearsed(_) => "rehearsed",
-        Verdict::Seeded { .. } => "seeded",
-        Verdict::Recorded { .. } => "recorded",
-        Verdict::Current { .. } | Verdict::Above { .. } | Verdict::Below { .. } => "current",
-        verdict @ Verdict::Failed { .. } if verdict.is_busy() => "busy",
-        Verdict::Failed { .. } => "failed",
-        Verdict::Skipped => "skipped",
-    }
-}
-
-/// The message, and its place where it has one.
-pub(super) fn failure_json(failure: &Failure, source: &Source<'_>) -> Value {
-    let place = failure.span().map(|span| source.place(span.start));
-    json!({
-        "message": failure.to_string(),
-        "file": place.map(|_| source.name()),
-        "line": place.map(|place| place.line),
-        "column": place.map(|place| place.column),
-    })
 }
