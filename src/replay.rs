@@ -1,7 +1,6 @@
-//! The document run in memory, before any database is opened for writing: every statement is
-//! tried on what the document itself makes, split by SQLite, watched by the guard, and its
-//! effects on the schema are kept. Verdicts, expectations and statements of the real runs all
-//! come from here.
+//! The document run in memory, before any database is opened for writing: every block is tried on
+//! what the document itself makes. Verdicts, expectations and statements of the real runs all come
+//! from here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! A database that is a SQLite file: looked at before SQLite touches it, opened as found, read
-//! without a trace.
+//! without a trace. The settings of its connection are those of the databases in memory as well.
 
 use std::cell::OnceCell;
 use std::fmt::Write as _;

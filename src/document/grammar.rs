@@ -26,7 +26,7 @@ pub(crate) enum TagLine {
 }
 
 /// What a correct tag looks like, for help lines.
-pub(crate) const EXAMPLE: &str = "-- [user:0.3.19→0.3.20:start]";
+const EXAMPLE: &str = "-- [user:0.3.19→0.3.20:start]";
 
 const OPENING: [char; 4] = ['[', '(', '{', '<'];
 const CLOSING: [char; 3] = [']', ')', '}'];
@@ -283,7 +283,7 @@ fn nearest(inner: &str) -> String {
 }
 
 /// The rule and the reason of `-- tatmig:allow RULE reason`.
-pub(crate) fn allowance(comment: &str) -> Option<(&str, &str)> {
+pub(super) fn allowance(comment: &str) -> Option<(&str, &str)> {
     let text = comment.trim_start_matches(['-', '/', '*', ' ', '\t']).trim_end_matches(['*', '/']);
     let rest = text.strip_prefix("tatmig:")?.trim_start().strip_prefix("allow")?;
     let rest = rest.trim();
@@ -291,7 +291,7 @@ pub(crate) fn allowance(comment: &str) -> Option<(&str, &str)> {
 }
 
 /// The versions that a heading binds what stands under it to.
-pub(crate) fn heading_pair(text: &str) -> Option<(Point, Point)> {
+pub(super) fn heading_pair(text: &str) -> Option<(Point, Point)> {
     if !text.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }

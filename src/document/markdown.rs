@@ -65,15 +65,17 @@ fn split_by<'t>(mut size: usize, text: &'t str, tell: impl FnMut(Part<'t>)) {
         let to = to.map_or(text.len(), |at| from + size + at + 1);
         find(text, from..to, &mut found);
         if to < text.len() {
-            // A heading that starts its line ends whatever is open, so what stands before it is
-            // as if the text were parsed whole; what stands behind it need not be.
+            // What starts its line with `#` and is a heading ends whatever was open, so what
+            // stands before it is as if the text were parsed whole; what stands behind it need
+            // not be.
             let settled = found.iter().rposition(|found| {
                 matches!(found, Found::Part(Part::Heading { range, .. })
                     if range.start > from && text.as_bytes()[range.start - 1..].starts_with(b"\n#"))
             });
             let Some(settled) = settled else {
                 found.clear();
-                size *= 2;
+                // A line may be far longer than a piece.
+                size = 2 * (to - from);
                 continue;
             };
             from = found[settled].range().start;

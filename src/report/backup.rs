@@ -1,4 +1,5 @@
-//! What `backup` and `restore` tell, and the question that `reset` asks.
+//! What `backup` and `restore` tell, what other runs tell of the copies that they made, and the
+//! question that `reset` asks.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};

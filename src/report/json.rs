@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tatmig::{Failure, Member, Source, Verdict};
+use tatmig::{Member, Source, Verdict};
 
-use super::Report;
 use super::backup::copy_of;
 use super::upgrade::Aside;
+use super::{Report, failure_json};
 
 impl Report {
     /// The outcome of a run for programs.
@@ -103,15 +103,4 @@ fn outcome(verdict: &Verdict) -> &'static str {
         Verdict::Failed { .. } => "failed",
         Verdict::Skipped => "skipped",
     }
-}
-
-/// The message, and its place where it has one.
-pub(super) fn failure_json(failure: &Failure, source: &Source<'_>) -> Value {
-    let place = failure.span().map(|span| source.place(span.start));
-    json!({
-        "message": failure.to_string(),
-        "file": place.map(|_| source.name()),
-        "line": place.map(|place| place.line),
-        "column": place.map(|place| place.column),
-    })
 }

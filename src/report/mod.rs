@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
-use tatmig::{Problem, Severity, Source, Style, shown};
+use tatmig::{Failure, Problem, Severity, Source, Style, shown};
 
 use crate::cli::{Format, Settings, Volume, When};
 
@@ -214,6 +214,17 @@ fn problem_json(source: &Source<'_>, problem: &Problem) -> serde_json::Value {
         "line": place.line,
         "column": place.column,
         "help": problem.help,
+    })
+}
+
+/// The message, and its place where it has one.
+fn failure_json(failure: &Failure, source: &Source<'_>) -> Value {
+    let place = failure.span().map(|span| source.place(span.start));
+    json!({
+        "message": failure.to_string(),
+        "file": place.map(|_| source.name()),
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
     })
 }
 

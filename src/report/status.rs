@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tatmig::{Changelog, Condition, Finding, Member, Record, Source, Status, Verdict};
 
-use super::json::failure_json;
-use super::{DONE, FAILED, Holdings, PENDING, Report, plural};
+use super::{DONE, FAILED, Holdings, PENDING, Report, failure_json, plural};
 use crate::cli::{Format, Volume};
 
 /// Up to this many databases are all listed.

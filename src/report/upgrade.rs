@@ -14,8 +14,7 @@ use tatmig::{
 };
 
 use super::backup::{copied, copy_of};
-use super::json::failure_json;
-use super::{DONE, FAILED, Report, plural, printable, some};
+use super::{DONE, FAILED, Report, failure_json, plural, printable, some};
 use crate::cli::{Format, Volume};
 
 /// What ran, where the system database kept it, by checksum: shown beside an edited migration.

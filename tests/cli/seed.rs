@@ -60,6 +60,20 @@ fn several_are_one_transaction_in_their_order() {
 }
 
 #[test]
+fn old_rows_without_parents_in_a_table_that_it_renames_are_told_and_not_blamed() {
+    let notes = "CREATE TABLE notes (id INTEGER PRIMARY KEY, above INTEGER REFERENCES notes (id));";
+    let rename = "ALTER TABLE notes RENAME TO pages;\nINSERT INTO pages VALUES (2, NULL);";
+    let fleet = Fleet::of(&[("user:baseline→1.0.0", notes), ("user:seed:rename", rename)])
+        .user("ann", "")
+        .at("1.0.0")
+        .user("ann", "PRAGMA foreign_keys = OFF; INSERT INTO notes VALUES (1, 9)");
+    let run = fleet.run(["seed", "rename", "--user", "ann"]);
+    run.status(0)
+        .stdout("ann: seeded (1 row refers to parents that were missing before already)\n");
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM pages"), ["1|9", "2|NULL"]);
+}
+
+#[test]
 fn one_that_may_be_run_again_changes_nothing_the_second_time() {
     let fleet = Fleet::of(&[
         ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT UNIQUE);"),

@@ -60,7 +60,8 @@ pub(crate) fn injected(fleet: &Fleet, injections: &[String], arguments: &[&str])
     traced(fleet, &options, (Path::new("/dev/null"), arguments))
 }
 
-fn traced<S: AsRef<OsStr>>(
+/// The program under strace with these options, and where strace writes what it saw.
+pub(crate) fn traced<S: AsRef<OsStr>>(
     fleet: &Fleet,
     options: &[S],
     (log, arguments): (&Path, &[&str]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::fire::{strace_is_here, traced};
 use crate::support::{Fleet, NOTES, until};
 
 fn fleet() -> Fleet {
@@ -332,4 +333,43 @@ fn a_record_that_moves_all_the_while_is_never_read_in_halves() {
         }
     }
     assert!(seen_of.iter().all(|count| *count > 0), "{seen_of:?}");
+}
+
+#[test]
+fn a_commit_while_the_record_is_read_waits_or_is_seen() {
+    if !strace_is_here() {
+        return;
+    }
+    for mode in ["DELETE", "WAL"] {
+        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.2.0");
+        let file = "ann_longterm.db";
+        drop(hold(&fleet, file, &format!("PRAGMA journal_mode = {mode}")));
+        // Each page is looked at so slowly that another program could be done between two.
+        let options =
+            ["-P", file, "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=300000"];
+        let log = fleet.path("trace");
+        let output = std::thread::scope(|scope| {
+            let run = scope.spawn(|| traced(&fleet, &options, (&log, &["status", "--json"])));
+            until("the first page is read", || {
+                std::fs::read_to_string(&log).is_ok_and(|log| log.contains(") = "))
+            });
+            let writer = hold(&fleet, file, "BEGIN IMMEDIATE");
+            writer.busy_timeout(Duration::from_mins(1)).unwrap();
+            let own = "SELECT sql FROM sqlite_schema WHERE name = '_tatmig_migrations'";
+            let own: String = writer.query_row(own, [], |row| row.get(0)).unwrap();
+            // Where the record stood, there is another table of its shape then.
+            let change = format!(
+                "ALTER TABLE _tatmig_migrations RENAME TO old; {own}; \
+                 INSERT INTO _tatmig_migrations SELECT * FROM old; \
+                 UPDATE old SET to_version = '1.1.0'; COMMIT; PRAGMA wal_checkpoint"
+            );
+            writer.execute_batch(&change).unwrap();
+            let output = run.join().unwrap();
+            drop(writer);
+            output
+        });
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["databases"][0]["version"], "1.2.0", "{mode}: {told}");
+        assert_eq!(told["databases"][0]["state"], "current", "{mode}: {told}");
+    }
 }
