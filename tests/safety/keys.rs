@@ -94,6 +94,13 @@ ALTER TABLE new_children RENAME TO children;";
 }
 
 #[test]
+fn a_new_violation_is_seen_under_the_name_that_its_table_takes() {
+    let late =
+        "UPDATE children SET parent = 99 WHERE id = 10;\nALTER TABLE children RENAME TO kids;";
+    blamed(&family(late, ROWS), &["kids", "parents"]);
+}
+
+#[test]
 fn one_old_violation_does_not_excuse_a_new_one() {
     let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
     let fleet = family("UPDATE children SET parent = 99 WHERE id = 12;", &rows);
