@@ -2,14 +2,15 @@
 //! interrupts, a full disk. What has a backup's name is whole; a database is before or after.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::fire::{calls, injected, points, strace_is_here, traced};
 use crate::support::{Fleet, NOTES, sha256, until};
 
 /// Rows of some ten thousand bytes each.
@@ -111,6 +112,31 @@ fn a_backup_under_a_writer_holds_a_consistent_prefix() {
 }
 
 #[test]
+fn a_copy_comes_to_its_end_while_a_writer_never_pauses() {
+    let fleet = big().user("ann", "PRAGMA journal_mode = WAL; CREATE TABLE ticks (x)");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
+            writer.busy_timeout(Duration::from_mins(1)).unwrap();
+            writer.execute_batch("PRAGMA synchronous = OFF").unwrap();
+            // Not for ever, so that what waits for a pause comes to its end as well.
+            let started = Instant::now();
+            while !done.load(Ordering::SeqCst) && started.elapsed() < Duration::from_secs(20) {
+                writer.execute("INSERT INTO ticks VALUES (1)", []).unwrap();
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            done.load(Ordering::SeqCst)
+        });
+        let run = fleet.run(["backup", "--all-users", "--json"]);
+        done.store(true, Ordering::SeqCst);
+        run.status(0);
+        assert!(writer.join().unwrap(), "the copy waited until the writer was done");
+    });
+    assert_eq!(assert_whole(&fleet), 1);
+}
+
+#[test]
 fn rows_that_only_the_wal_holds_are_copied() {
     let fleet = Fleet::of(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL").at("1.1.0");
     let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
@@ -125,6 +151,27 @@ fn rows_that_only_the_wal_holds_are_copied() {
     drop(writer);
     fleet.run(["restore", id]).status(0);
     assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["in the WAL"]);
+}
+
+#[test]
+fn a_wal_that_its_program_left_is_copied_and_stays() {
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL").at("1.1.0");
+    let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
+    let pragma = "PRAGMA wal_autocheckpoint = 0; INSERT INTO notes (body) VALUES ('in the WAL')";
+    writer.execute_batch(pragma).unwrap();
+    let left = fleet.twin();
+    drop(writer);
+    let sums = || {
+        let names = ["ann_longterm.db", "ann_longterm.db-wal"];
+        names.map(|name| sha256(&fs::read(left.path(name)).unwrap()))
+    };
+    let before = sums();
+    let json = left.run(["backup", "--all-users", "--json"]).status(0).json();
+    assert_eq!(sums(), before, "the database and its WAL");
+    let id = json["backup"]["id"].as_str().unwrap();
+    fs::remove_file(left.path("ann_longterm.db-wal")).unwrap();
+    left.run(["restore", id, "--no-backup"]).status(0);
+    assert_eq!(left.database("ann").rows("SELECT body FROM notes"), ["in the WAL"]);
 }
 
 #[test]
@@ -255,6 +302,70 @@ fn a_killed_restore_of_a_missing_database_leaves_no_half_one() {
     fleet.run(["restore", id, "--user", "ann"]).status(0);
     assert!(parts().is_empty(), "what the killed one left is gone");
     assert_eq!(fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes"), good);
+}
+
+#[test]
+fn a_database_that_appears_while_it_is_restored_is_not_replaced() {
+    if !strace_is_here() {
+        return;
+    }
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0");
+    let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
+    let id = json["backup"]["id"].as_str().unwrap();
+    let path = fleet.path("ann_longterm.db");
+    fs::remove_file(&path).unwrap();
+    let parts = || {
+        let entries = fs::read_dir(fleet.path("")).unwrap().flatten();
+        entries.filter(|e| e.file_name().to_string_lossy().starts_with(".tatmig-")).count()
+    };
+    let arguments: &[&str] = &["restore", id, "--user", "ann"];
+    let slow = ["-e", "trace=renameat2", "-e", "inject=renameat2:delay_enter=2000000"];
+    let output = std::thread::scope(|scope| {
+        let run = scope.spawn(|| traced(&fleet, &slow, (Path::new("/dev/null"), arguments)));
+        until("the part is there", || parts() == 1);
+        let own = Connection::open(&path).unwrap();
+        own.execute_batch("CREATE TABLE own (x); INSERT INTO own VALUES (7)").unwrap();
+        drop(own);
+        run.join().unwrap()
+    });
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fleet.database("ann").rows("SELECT x FROM own"), ["7"]);
+    assert_eq!(parts(), 0, "nothing is left beside it");
+}
+
+#[test]
+fn a_restore_that_fails_leaves_the_journal_mode_as_it_was() {
+    if !strace_is_here() {
+        return;
+    }
+    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0").user("ann", &rows(20));
+    let json = fleet.run(["backup", "--user", "ann", "--json"]).status(0).json();
+    let id = json["backup"]["id"].as_str().unwrap();
+    // For another page size SQLite must leave WAL mode first.
+    let shape = "DELETE FROM notes; PRAGMA page_size = 1024; VACUUM; PRAGMA journal_mode = WAL";
+    let fleet = fleet.user("ann", shape);
+    let backups = fleet.path("backups").into_os_string().into_string().unwrap();
+    let restore: &[&str] = &["restore", id, "--no-backup", "--backups-dir", &backups];
+    let count = calls(&fleet.twin(), "pwrite64", restore);
+    assert!(count > 10, "{count}");
+    let mut before = 0;
+    for point in points(count, 12) {
+        let twin = fleet.twin();
+        injected(&twin, &[format!("pwrite64:error=EIO:when={point}")], restore);
+        let ann = twin.database("ann");
+        assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"], "{point}");
+        let rows = ann.rows("SELECT count(*) FROM notes");
+        if rows == ["0"] {
+            before += 1;
+            assert_eq!(ann.rows("PRAGMA journal_mode"), ["wal"], "{point}");
+        } else {
+            assert_eq!(rows, ["20"], "{point}");
+        }
+        drop(ann);
+        twin.run(restore).status(0);
+        assert_eq!(twin.database("ann").rows("SELECT count(*) FROM notes"), ["20"], "{point}");
+    }
+    assert!(before > 0, "none failed in the middle");
 }
 
 #[test]

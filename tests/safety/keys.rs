@@ -203,6 +203,28 @@ CREATE TABLE topics (
 }
 
 #[test]
+fn old_rows_under_a_key_that_becomes_usable_are_told_and_not_blamed() {
+    let fleet = Fleet::of(&[
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT);\n\
+             CREATE TABLE children (id INTEGER PRIMARY KEY, parent TEXT REFERENCES parents (name));",
+        ),
+        (
+            "user:1.0.0→1.1.0",
+            "UPDATE parents SET name = lower(name);\nCREATE UNIQUE INDEX by_name ON parents (name);",
+        ),
+    ]);
+    let rows = "PRAGMA foreign_keys = OFF; INSERT INTO parents VALUES (1, 'EVE'); \
+                INSERT INTO children VALUES (1, 'eve'), (2, 'gone')";
+    let fleet = fleet.user("ann", "").at("1.0.0").user("ann", rows);
+    fleet.run(["upgrade", "--all-users", "-v"]).status(0).stdout_contains(
+        "ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before already)\n",
+    );
+    assert_eq!(fleet.database("ann").rows("SELECT * FROM children"), ["1|eve", "2|gone"]);
+}
+
+#[test]
 fn a_key_to_a_table_that_is_not_there_is_no_crash() {
     let fleet = Fleet::of(&[
         (
