@@ -1,6 +1,7 @@
 //! All of a database's pending migrations, or none: whatever fails, and wherever, the database is
 //! wholly as it was, and the others go on.
 
+use crate::fire::{strace_is_here, traced};
 use crate::support::{Fleet, NOTES, TWICE};
 
 #[test]
@@ -189,4 +190,32 @@ fn a_second_run_finishes_what_the_first_did_not() {
         );
     }
     assert_eq!(fleet.database("u001").rows("SELECT body FROM notes"), ["kept"]);
+}
+
+#[test]
+fn a_rehearsal_writes_nothing_however_much_it_changes() {
+    if !strace_is_here() {
+        return;
+    }
+    let blocks = [
+        ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);"),
+        ("user:1.0.0→1.1.0", "UPDATE notes SET body = body || 'x';"),
+    ];
+    // More than SQLite keeps in memory by itself.
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 800) \
+                INSERT INTO notes (body) SELECT hex(zeroblob(5000)) FROM n";
+    for mode in ["DELETE", "WAL"] {
+        let fleet = Fleet::of(&blocks).user("ann", "").at("1.0.0").user("ann", rows);
+        let fleet = fleet.user("ann", &format!("PRAGMA journal_mode = {mode}"));
+        let files = ["-P", "ann_longterm.db", "-P", "ann_longterm.db-wal"];
+        let options = [&files[..], &["-e", "trace=write,pwrite64,ftruncate"]].concat();
+        let log = fleet.path("trace");
+        let arguments: &[&str] = &["upgrade", "--rehearse", "--all-users", "--json"];
+        let output = traced(&fleet, &options, (&log, arguments));
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["summary"]["rehearsed"], 1, "{told}");
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.lines().next(), None, "{mode}");
+        assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+    }
 }

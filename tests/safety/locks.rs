@@ -340,8 +340,10 @@ fn a_commit_while_the_record_is_read_waits_or_is_seen() {
     if !strace_is_here() {
         return;
     }
-    for mode in ["DELETE", "WAL"] {
-        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.2.0");
+    // What is not in UTF-8 is read by SQLite alone.
+    for (mode, encoding) in [("DELETE", "UTF-8"), ("WAL", "UTF-8"), ("WAL", "UTF-16")] {
+        let sql = format!("PRAGMA encoding = '{encoding}'; CREATE TABLE own (x); DROP TABLE own");
+        let fleet = Fleet::of(&NOTES[1..]).user("ann", &sql).at("1.2.0");
         let file = "ann_longterm.db";
         drop(hold(&fleet, file, &format!("PRAGMA journal_mode = {mode}")));
         // Each page is looked at so slowly that another program could be done between two.
@@ -351,7 +353,7 @@ fn a_commit_while_the_record_is_read_waits_or_is_seen() {
         let output = std::thread::scope(|scope| {
             let run = scope.spawn(|| traced(&fleet, &options, (&log, &["status", "--json"])));
             until("the first page is read", || {
-                std::fs::read_to_string(&log).is_ok_and(|log| log.contains(") = "))
+                std::fs::read_to_string(&log).is_ok_and(|log| log.contains(") = 4096"))
             });
             let writer = hold(&fleet, file, "BEGIN IMMEDIATE");
             writer.busy_timeout(Duration::from_mins(1)).unwrap();
