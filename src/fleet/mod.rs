@@ -6,11 +6,12 @@ mod listing;
 mod namespaces;
 mod pool;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::adopt::At;
 use crate::database::file::Patience;
@@ -263,14 +264,25 @@ impl Fleet {
         outcome
     }
 
-    /// Checks every database. `done` is called as each one is checked.
+    /// Checks every database; what is found alike in many is kept once. `done` is called as each
+    /// one is checked.
     pub fn verify(
         &self,
         ready: &Ready<'_, '_>,
         options: &Options,
         done: &mut dyn FnMut(),
-    ) -> Vec<Option<Result<Verification, Failure>>> {
-        self.look((&|member| member.verify(ready, &options.patience), options), done)
+    ) -> Vec<Option<Result<Arc<Verification>, Failure>>> {
+        let known = Mutex::new(BTreeSet::new());
+        let verify = |member: &Member| {
+            let found = Arc::new(member.verify(ready, &options.patience)?);
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(same) = known.get(&found) {
+                return Ok(Arc::clone(same));
+            }
+            known.insert(Arc::clone(&found));
+            Ok(found)
+        };
+        self.look((&verify, options), done)
     }
 
     /// Runs seeds on the system database, then on the users.
