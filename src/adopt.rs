@@ -2,7 +2,7 @@
 //! accepting an edited migration, stamping a version without looking.
 
 use crate::database::Database;
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::database::history::{Event, State};
 use crate::database::order::Order;
 use crate::document::tag::{Point, Scope};

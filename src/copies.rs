@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::database::DatabaseError;
+use crate::database::connection::Patience;
 use crate::database::copy::{self, Copied, digest};
-use crate::database::file::Patience;
 #[cfg(feature = "server")]
 use crate::database::namespace::Namespace;
 use crate::layout::{Layout, shown};

@@ -4,7 +4,8 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 
-use crate::database::file::{Patience, SqliteFile, side_file};
+use crate::database::connection::Patience;
+use crate::database::file::{SqliteFile, side_file};
 use crate::database::history::State;
 #[cfg(feature = "server")]
 use crate::database::namespace::Namespace;

@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthContext, Authorization};
 
 use crate::database::apply::apply;
-use crate::database::file::harden;
+use crate::database::connection::harden;
 use crate::database::guard::Guard;
 use crate::database::history::{Record, State};
 use crate::database::order::{Done, Order};

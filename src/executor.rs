@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::database::history::{Applied, Entry, Event, State};
 use crate::database::order::{Ending, NOTHING, Order, Step};
 use crate::database::practice::Practice;

@@ -65,7 +65,7 @@ mod verify;
 pub use adopt::At;
 pub use create::Created;
 pub use database::DatabaseError;
-pub use database::file::Patience;
+pub use database::connection::Patience;
 pub use database::history::{Event, Record};
 #[cfg(feature = "server")]
 pub use database::namespace::Host;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "server")]
 use std::sync::{Arc, atomic::AtomicBool};
 
+use crate::database::connection::Patience;
 use crate::database::copy;
-use crate::database::file::{Patience, SqliteFile, side_file};
+use crate::database::file::{SqliteFile, side_file};
 #[cfg(feature = "server")]
 use crate::database::namespace::{Host, Namespace};
 use crate::database::stats::Stats;

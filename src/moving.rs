@@ -2,7 +2,8 @@
 //! second run finishes what the first did not, since what is there already is compared alone.
 
 use crate::database::DatabaseError;
-use crate::database::file::{Patience, SqliteFile};
+use crate::database::connection::Patience;
+use crate::database::file::SqliteFile;
 use crate::database::namespace::{Carried, Namespace};
 use crate::database::practice::JournalMode;
 use crate::member::{Home, Member};

@@ -1,7 +1,7 @@
 //! A database made anew: built in memory by the document, and put in the place of the old one in
 //! one transaction, so that no file is ever unlinked under a program that may have it open.
 
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::embed::Lent;
 use crate::executor::Ready;
 use crate::member::Member;

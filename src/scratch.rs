@@ -10,7 +10,7 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, ErrorCode};
 
 use crate::database::apply::{error_span, put_back, whole_span};
-use crate::database::file::in_memory;
+use crate::database::connection::in_memory;
 use crate::database::guard::{Guard, Seen};
 use crate::database::history;
 use crate::database::message;

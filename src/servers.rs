@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::database::namespace::{Host, Namespace};
 use crate::database::{DatabaseError, Look};
 use crate::document::tag::Scope;

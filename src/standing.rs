@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::database::history::{Record, State};
 use crate::database::{DatabaseError, Look};
 use crate::document::changelog::{Changelog, StepId};

@@ -1,7 +1,7 @@
 //! Everything that can be wrong with a database, without changing a byte of it: its pages, its
 //! foreign keys, its record against the document, its schema against the document.
 
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::database::history::State;
 use crate::database::practice::ForeignKeys;
 use crate::database::{DatabaseError, Look};

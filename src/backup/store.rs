@@ -13,7 +13,7 @@ use super::partial::{PARTIAL, Partial};
 use super::whole::Backup;
 use super::{BackupError, find_room};
 use crate::copies::Copy;
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::fleet::{Options, map};
 use crate::layout::{Layout, shown};
 use crate::member::Member;

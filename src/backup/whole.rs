@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::manifest::{Manifest, Saved};
 use super::{BackupError, find_room};
 use crate::copies::Copy;
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::database::{DatabaseError, locks};
 use crate::document::tag::Scope;
 use crate::fleet::{Options, map};

@@ -12,7 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
-use super::file::{Patience, SqliteFile, plain_name, side_file, wait_when_busy};
+use super::connection::{Patience, wait_when_busy};
+use super::file::{SqliteFile, plain_name, side_file};
 use super::history::State;
 use super::inspect::{Access, inspect};
 use super::{DatabaseError, Look, is_about_sql, locks, message};

@@ -346,3 +346,31 @@ pub(crate) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::schema;
+
+    #[test]
+    fn of_a_renamed_column_the_name_is_the_effect() {
+        let of = |sql: &str| {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(sql).unwrap();
+            connection
+        };
+        let schema = |sql: &str| schema::read(&of(sql)).unwrap();
+        let renamed_columns = vec![("t".to_owned(), "b".to_owned())];
+        let deeds = Deeds { renamed_columns, ..Deeds::default() };
+        let effects = Effects::of(
+            &deeds,
+            &schema("CREATE TABLE t (a TEXT)"),
+            &schema("CREATE TABLE t (b TEXT)"),
+        );
+        let missing = |sql: &str| effects.missing_from(&of(sql)).unwrap();
+        assert!(missing("CREATE TABLE t (b INTEGER DEFAULT 7)").is_empty());
+        assert_eq!(missing("CREATE TABLE t (c TEXT)"), ["column `t.b` is missing"]);
+        let both = ["column `t.b` is missing", "column `t.a` is still there"];
+        assert_eq!(missing("CREATE TABLE t (a TEXT)"), both);
+    }
+}

@@ -1,18 +1,17 @@
 //! A database that is a SQLite file: looked at before SQLite touches it, opened as found, read
-//! without a trace. The settings of its connection are those of the databases in memory as well.
+//! without a trace.
 
 use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::apply::apply;
+use super::connection::{Patience, SYNCS_IN_FULL, harden, stop_with, wait_when_busy};
 use super::guard::Guard;
 use super::history::{Record, State};
 use super::image::Image;
@@ -26,27 +25,6 @@ use super::{Database, DatabaseError, Look, locks};
 /// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
 /// is a fifth faster.
 const SCRATCH_IN_MEMORY_BELOW: u64 = 64 << 20;
-
-/// How often a long statement asks whether to stop, in SQLite's virtual machine instructions:
-/// some hundred times a second.
-const STOP_CHECK_INTERVAL: i32 = 20_000;
-
-/// How long to wait for locks, and the flag that ends all waiting and running.
-#[derive(Clone, Debug)]
-pub struct Patience {
-    /// How long a lock of another program is waited for.
-    pub busy_timeout: Duration,
-    /// Once set, nothing is waited for and nothing runs on.
-    pub stop: Arc<AtomicBool>,
-}
-
-impl Patience {
-    /// Whether the flag is set.
-    #[must_use]
-    pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
 
 /// A database file. SQLite opens it once more is asked than its last look told.
 pub(crate) struct SqliteFile {
@@ -303,59 +281,6 @@ impl Database for SqliteFile {
     }
 }
 
-/// Whether SQLite was built to sync in full where nobody says. To say so costs each database an
-/// extra look at its schema.
-static SYNCS_IN_FULL: LazyLock<bool> = LazyLock::new(|| {
-    let built = "SELECT count(*) = 2 FROM pragma_compile_options \
-         WHERE compile_options IN ('DEFAULT_SYNCHRONOUS=2', 'DEFAULT_WAL_SYNCHRONOUS=2')";
-    let memory = Connection::open_in_memory();
-    memory.and_then(|memory| memory.query_row(built, [], |row| row.get(0))).unwrap_or(false)
-});
-
-/// The settings that every connection of tatmig's has: foreign keys off (they are checked once,
-/// at the end), `sqlite_schema` out of reach, nothing in the schema trusted.
-pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    Ok(())
-}
-
-/// A database in memory that holds nothing, with the same settings; `stop` ends what it runs.
-pub(crate) fn in_memory(stop: &Arc<AtomicBool>) -> rusqlite::Result<Connection> {
-    let mut connection = Connection::open_in_memory()?;
-    harden(&connection)?;
-    stop_with(&mut connection, stop)?;
-    Ok(connection)
-}
-
-/// Ends what runs on a connection once `stop` is set.
-fn stop_with(connection: &mut Connection, stop: &Arc<AtomicBool>) -> rusqlite::Result<()> {
-    let stop = stop.clone();
-    connection.progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))
-}
-
-/// Waits for a lock in small steps, so that an interrupt ends the waiting.
-pub(super) fn wait_when_busy(
-    connection: &mut Connection,
-    patience: Patience,
-) -> rusqlite::Result<()> {
-    let mut since = Instant::now();
-    connection.busy_handler(Some(move |tries: i32| {
-        if tries == 0 {
-            since = Instant::now();
-        }
-        if patience.stopped() || since.elapsed() >= patience.busy_timeout {
-            return false;
-        }
-        let pause = [1, 2, 5, 10, 15, 20, 25];
-        let step = usize::try_from(tries).unwrap_or(0).min(pause.len() - 1);
-        let left = patience.busy_timeout.saturating_sub(since.elapsed());
-        std::thread::sleep(Duration::from_millis(pause[step]).min(left));
-        true
-    }))
-}
-
 /// The journal, WAL or shared memory file beside a database.
 pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -391,7 +316,12 @@ fn immutable_uri(path: &Path) -> Result<String, DatabaseError> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::database::connection::in_memory;
+    use crate::database::history;
     use crate::database::history::{Entry, Event};
     use crate::database::order::{Script, Statement, Step};
     use crate::document::source::Piece;
@@ -427,6 +357,24 @@ mod tests {
             Ok(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?)
         });
         assert_eq!(synchronous.unwrap(), 2);
+    }
+
+    #[test]
+    fn a_stop_behind_the_last_statement_is_heeded_before_the_commit() {
+        let mut connection = in_memory(&Arc::default()).unwrap();
+        connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        let guard = Guard::install(&mut connection).unwrap();
+        let script = script();
+        let order = order(&script, ["baseline", "1.0.0"]);
+        // Asked before the statement, and again.
+        let asked = Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) > 0;
+        let error = apply(&connection, &guard, (&order, &State::Unversioned), &stop).unwrap_err();
+        assert!(matches!(error, DatabaseError::Interrupted), "{error}");
+        assert_eq!(asked.get(), 2);
+        let rows = connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows.unwrap(), 0);
+        assert_eq!(history::state(&connection).unwrap(), State::Unversioned);
     }
 
     #[test]

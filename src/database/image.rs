@@ -10,7 +10,8 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::apply::apply;
-use super::file::{Patience, in_memory, side_file};
+use super::connection::{Patience, in_memory};
+use super::file::side_file;
 use super::guard::Guard;
 use super::history::{self, State};
 use super::order::{Done, Ending, Order};

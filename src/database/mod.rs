@@ -3,6 +3,7 @@
 //! database reached in one request over a network fits the same boundary.
 
 pub(crate) mod apply;
+pub(crate) mod connection;
 pub(crate) mod copy;
 pub(crate) mod dialect;
 pub(crate) mod effects;

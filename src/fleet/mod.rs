@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::adopt::At;
-use crate::database::file::Patience;
+use crate::database::connection::Patience;
 use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;

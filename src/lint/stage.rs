@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::database::apply::{put_back, step};
-use crate::database::file::in_memory;
+use crate::database::connection::in_memory;
 use crate::database::guard::Guard;
 use crate::database::history;
 use crate::database::schema::Schema;

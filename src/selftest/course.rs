@@ -10,7 +10,7 @@ use rusqlite::backup::Backup;
 use super::blame;
 use super::compare::{self, Difference, Intent, Snapshot};
 use super::fill::{self, Filled, Manner};
-use crate::database::file::in_memory;
+use crate::database::connection::in_memory;
 use crate::database::history::{Entry, Event};
 use crate::database::order::{Order, Step};
 use crate::database::schema::Schema;

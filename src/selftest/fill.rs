@@ -539,7 +539,7 @@ mod tests {
 
     fn filled(sql: &str, manner: Manner) -> (Connection, Filled) {
         let connection = Connection::open_in_memory().unwrap();
-        crate::database::file::harden(&connection).unwrap();
+        crate::database::connection::harden(&connection).unwrap();
         connection.execute_batch(sql).unwrap();
         let filled = fill(&connection, manner, &Schema::new()).unwrap();
         let broken: i64 = connection
@@ -597,7 +597,7 @@ mod tests {
             "CREATE TABLE p (a TEXT, b TEXT); CREATE TABLE c (a TEXT NOT NULL REFERENCES p (a));
                    CREATE TABLE d (a TEXT REFERENCES nowhere)";
         let connection = Connection::open_in_memory().unwrap();
-        crate::database::file::harden(&connection).unwrap();
+        crate::database::connection::harden(&connection).unwrap();
         connection.execute_batch(sql).unwrap();
         let filled = fill(&connection, Manner::Rich, &Schema::new()).unwrap();
         assert_eq!((filled.tables, filled.rows), (3, 18), "{:?}", filled.caveats);

@@ -12,7 +12,7 @@ use super::definition::Definition;
 use super::rebuild::{Rebuild, can_be_added};
 use super::statement::{self, guarded, in_order, is_virtual, mentions, written_name};
 use super::{Way, WayError};
-use crate::database::file::harden;
+use crate::database::connection::harden;
 use crate::database::schema::{self, Kind, Object, Schema};
 
 /// What becomes of a table that is there before and after.

@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::database::file::{Patience, SqliteFile};
+use crate::database::connection::Patience;
+use crate::database::file::SqliteFile;
 use crate::database::schema::{self, Kind, Object, Schema};
 use crate::database::{DatabaseError, Look};
 use crate::document::changelog::StepId;

@@ -46,7 +46,7 @@ use std::time::Duration;
 pub(crate) use self::carry::Carried;
 use self::lesson::Lesson;
 use super::DatabaseError;
-use super::file::Patience;
+use super::connection::Patience;
 use super::schema::told::{self, QUESTIONS, Told};
 use crate::server::hrana::{Results, Rows, Send, Step, Value};
 use crate::server::{Server, ServerError, pause};
