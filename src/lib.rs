@@ -30,72 +30,67 @@
 //! Built without its default feature `cli`, the crate has none of the command line's
 //! dependencies.
 
-mod adopt;
 pub mod backup;
-mod copies;
-mod create;
 mod database;
 mod document;
 pub mod edit;
-mod embed;
-mod evidence;
-mod executor;
 pub mod fleet;
-mod layout;
+#[cfg(feature = "server")]
+mod libsql;
 mod lint;
-mod member;
-#[cfg(feature = "server")]
-mod moving;
-mod outcome;
+mod migrate;
 mod plan;
-mod planned;
-mod replay;
-mod reset;
-mod scratch;
+mod schema;
+mod schema_diff;
 mod selftest;
-#[cfg(feature = "server")]
-pub mod server;
-#[cfg(feature = "server")]
-mod servers;
-mod shape;
-mod shard;
-mod standing;
-mod verify;
+mod source;
+mod sql;
+pub mod sqld;
+mod sqlite;
+mod target;
+mod text;
 
-pub use adopt::At;
-pub use create::Created;
-pub use database::DatabaseError;
-pub use database::connection::Patience;
-pub use database::history::{Event, Record};
+pub use crate::database::connection::Patience;
+pub use crate::database::error::DatabaseError;
+pub use crate::database::history_entry::{Event, Record};
+pub use crate::database::policy::{ForeignKeys, JournalMode, Practice};
+pub use crate::database::stats::Stats;
+pub use crate::document::changelog::{Changelog, StepId};
+pub use crate::document::diagnostic::{DocumentError, Problem, Rule, Severity, Style};
+pub use crate::document::migration::{Allowance, Checksum, Migration, Part, Seed};
+pub use crate::document::tag::{Point, Scope};
 #[cfg(feature = "server")]
-pub use database::namespace::Host;
-pub use database::practice::{ForeignKeys, JournalMode, Practice};
-pub use database::stats::Stats;
-pub use document::changelog::{Changelog, StepId};
-pub use document::migration::{Allowance, Checksum, Migration, Part, Seed};
-pub use document::problem::{DocumentError, Problem, Rule, Severity, Style};
-pub use document::source::{Piece, Place, Source};
-pub use document::tag::{Point, Scope};
-pub use embed::UpgradeError;
-pub use evidence::Finding;
-pub use executor::{Direction, Ready};
-pub use layout::{Layout, Links, Pattern, PatternError, shown};
-pub use lint::{Engine, Judgement, SqliteVersion, SqliteVersionError, judge, lint};
-pub use member::{Home, Member};
+pub use crate::libsql::namespace::Host;
+pub use crate::lint::engine::Engine;
+pub use crate::lint::engine::SqliteVersion;
+pub use crate::lint::engine::SqliteVersionError;
+pub use crate::lint::{Judgement, judge, lint};
+pub use crate::migrate::adopt::At;
+pub use crate::migrate::create::Created;
+pub use crate::migrate::detect::Finding;
+pub use crate::migrate::embedded::UpgradeError;
+pub use crate::migrate::migrator::{Direction, Ready};
+pub use crate::migrate::replay::Replay;
+pub use crate::migrate::status::{Condition, Status};
+pub use crate::migrate::verify::Verification;
+pub use crate::plan::outcome::{Failure, Passage, Route, Verdict};
+pub use crate::plan::{Edit, Refusal, TargetError};
+pub use crate::schema_diff::{Shape, Way, WayError};
+pub use crate::selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+pub use crate::source::{Piece, Place, Source};
 #[cfg(feature = "server")]
-pub use moving::Moved;
-pub use outcome::{Failure, Passage, Route, Verdict};
-pub use plan::{Edit, Refusal, TargetError};
-pub use replay::Replay;
-pub use selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
+pub use crate::sqld::namespace_name::NameError;
+pub use crate::target::layout::{Layout, Links};
+pub use crate::target::pattern::{Pattern, PatternError};
 #[cfg(feature = "server")]
-pub use server::names::NameError;
+pub use crate::target::servers::{
+    DEFAULT_USERS, Servers, ServersError, Spread, UsersFrom, UsersFromError,
+};
+pub use crate::target::shard::{Shard, ShardError};
 #[cfg(feature = "server")]
-pub use servers::{DEFAULT_USERS, Servers, ServersError, Spread, UsersFrom, UsersFromError};
-pub use shape::{Shape, Way, WayError};
-pub use shard::{Shard, ShardError};
-pub use standing::{Condition, Status};
-pub use verify::Verification;
+pub use crate::target::transfer::Moved;
+pub use crate::target::{Home, Member};
+pub use crate::text::shown;
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]

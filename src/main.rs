@@ -1,24 +1,22 @@
 //! Arguments in, exit status out.
 
 mod cli;
-mod commands;
-mod report;
-mod signals;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Arguments, Settings, Verb};
-use report::Report;
-use signals::Signals;
+use crate::cli::args::{Arguments, Verb};
+use crate::cli::report::Report;
+use crate::cli::settings::Settings;
+use crate::cli::signals::Signals;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let command = match arguments.verb {
         Verb::Work(command) => command,
         Verb::Describe(what) => {
-            return match commands::describe(&what) {
+            return match crate::cli::commands::describe(&what) {
                 Ok(status) => ExitCode::from(status),
                 Err(error) => Report::unconfigured(&error, arguments.global.json()),
             };
@@ -30,7 +28,7 @@ fn main() -> ExitCode {
         Err(error) => return Report::unconfigured(&error, arguments.global.json()),
     };
     let report = Report::new(&settings);
-    let status = match commands::run(command, &settings, &report, &signals) {
+    let status = match crate::cli::commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
         Err(error) => report.refuse(&error),
     };

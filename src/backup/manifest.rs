@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::document::tag::Scope;
 
 /// The name of the file.
-pub(super) const FILE: &str = "manifest.json";
+pub(crate) const FILE: &str = "manifest.json";
 
 /// The form that this tatmig writes; a higher one is another program's.
-pub(super) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ mod spelling {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::layout::from_bytes;
+    use crate::text::from_bytes;
 
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
@@ -70,7 +70,7 @@ mod spelling {
         Bytes { hex: String },
     }
 
-    pub(super) fn serialize<S: Serializer>(name: &OsString, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(name: &OsString, to: S) -> Result<S::Ok, S::Error> {
         let spelling = match name.to_str() {
             Some(text) => Spelling::Text(text.to_owned()),
             None => Spelling::Bytes { hex: hexadecimal(name.as_encoded_bytes()) },
@@ -85,7 +85,7 @@ mod spelling {
         })
     }
 
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<OsString, D::Error> {
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<OsString, D::Error> {
         let hex = match Spelling::deserialize(from)? {
             Spelling::Text(text) => return Ok(text.into()),
             Spelling::Bytes { hex } => hex,
@@ -101,7 +101,7 @@ mod spelling {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::layout::from_bytes;
+    use crate::text::from_bytes;
 
     #[test]
     fn a_name_of_any_bytes_comes_back_as_it_was() {

@@ -1,25 +1,28 @@
 //! A backup that is being written, under a name that counts for nothing: it gets its own once
 //! nothing of it is missing, and goes again if that does not come about.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::manifest::{self, Manifest};
-use super::{Backup, BackupError};
+use crate::backup::archive::Backup;
+use crate::backup::error::BackupError;
+use crate::backup::manifest;
+use crate::backup::manifest::Manifest;
 
 /// What its directory's name begins with.
-pub(super) const PARTIAL: &str = ".partial-";
+pub(crate) const PARTIAL: &str = ".partial-";
 
 /// A backup that is being written; unless it is finished it goes again.
-pub(super) struct Partial {
-    pub(super) path: PathBuf,
+pub(crate) struct Partial {
+    pub(crate) path: PathBuf,
     /// Locked for as long as somebody writes there.
     lock: Option<File>,
 }
 
 impl Partial {
-    pub(super) fn new(dir: &Path, time: &str) -> Result<Self, BackupError> {
+    pub(crate) fn new(dir: &Path, time: &str) -> Result<Self, BackupError> {
         let mut number = 0;
         loop {
             number += 1;
@@ -42,7 +45,7 @@ impl Partial {
     }
 
     /// Writes the manifest and gives the backup its name.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         mut self,
         dir: &Path,
         time: &str,

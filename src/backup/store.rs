@@ -3,21 +3,25 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::{self, Manifest, Saved};
-use super::partial::{PARTIAL, Partial};
-use super::whole::Backup;
-use super::{BackupError, find_room};
-use crate::copies::Copy;
+use crate::backup::archive::Backup;
+use crate::backup::error::BackupError;
+use crate::backup::manifest;
+use crate::backup::manifest::{Manifest, Saved};
+use crate::backup::partial::{PARTIAL, Partial};
+use crate::backup::space::find_room;
 use crate::database::connection::Patience;
 use crate::fleet::{Options, map};
-use crate::layout::{Layout, shown};
-use crate::member::Member;
-use crate::outcome::Failure;
+use crate::plan::outcome::Failure;
+use crate::target::Member;
+use crate::target::copy::Copy;
+use crate::target::layout::Layout;
+use crate::text::shown;
 
 /// The directory that backups are kept in.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tatmig::server::{Access, KEY_VARIABLE, Server, TOKEN_VARIABLE};
+use tatmig::sqld::{Access, KEY_VARIABLE, Server, TOKEN_VARIABLE};
 use tatmig::{DEFAULT_USERS, Patience, Pattern, Servers, Spread, UsersFrom};
 
 const TIMEOUT: f64 = 300.0;
@@ -63,26 +63,26 @@ pub(crate) struct Flags {
     #[arg(long, global = true, env = "TATMIG_USERS_ON", value_name = "PATH", hide_env = true)]
     users_on: Option<PathBuf>,
     /// How long a request may take, in seconds [default: 300]
-    #[arg(long, global = true, env = "TATMIG_SERVER_TIMEOUT", value_name = "SECONDS", value_parser = super::seconds, hide_env = true)]
+    #[arg(long, global = true, env = "TATMIG_SERVER_TIMEOUT", value_name = "SECONDS", value_parser = crate::cli::args::seconds, hide_env = true)]
     server_timeout: Option<Duration>,
 }
 
 /// The same in `tatmig.toml`.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
-    pub(super) server: Option<OneOrMore>,
-    pub(super) admin: Option<OneOrMore>,
-    pub(super) namespace_pattern: Option<String>,
-    pub(super) system_namespace: Option<String>,
-    pub(super) users_from: Option<String>,
-    pub(super) users_on: Option<PathBuf>,
-    pub(super) server_timeout: Option<f64>,
+pub(crate) struct Keys {
+    pub(crate) server: Option<OneOrMore>,
+    pub(crate) admin: Option<OneOrMore>,
+    pub(crate) namespace_pattern: Option<String>,
+    pub(crate) system_namespace: Option<String>,
+    pub(crate) users_from: Option<String>,
+    pub(crate) users_on: Option<PathBuf>,
+    pub(crate) server_timeout: Option<f64>,
 }
 
 /// A text or a list of texts.
 #[derive(Debug, serde::Deserialize)]
 #[serde(untagged)]
-pub(super) enum OneOrMore {
+pub(crate) enum OneOrMore {
     One(String),
     More(Vec<String>),
 }
@@ -97,7 +97,7 @@ impl OneOrMore {
 }
 
 /// The servers that are meant, if any; paths in the settings file are relative to `base`.
-pub(super) fn resolve(
+pub(crate) fn resolve(
     flags: &Flags,
     (keys, base): (Keys, &Path),
     patience: Patience,

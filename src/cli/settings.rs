@@ -12,10 +12,10 @@ use tatmig::Patience;
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::{ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, SqliteVersion};
 
+use crate::cli::args::{Global, When};
+use crate::cli::command_args::{Journal, Lint, LintFormat, Making};
 #[cfg(feature = "server")]
-use super::server;
-use super::verbs::{Journal, Lint, LintFormat, Making};
-use super::{Global, When};
+use crate::cli::server;
 
 /// `tatmig.toml`: every key may be missing, and no other may be there.
 #[derive(Debug, Default, serde::Deserialize)]

@@ -30,7 +30,7 @@ impl Patience {
 
 /// Whether SQLite was built to sync in full where nobody says. To say so costs each database an
 /// extra look at its schema.
-pub(super) static SYNCS_IN_FULL: LazyLock<bool> = LazyLock::new(|| {
+pub(crate) static SYNCS_IN_FULL: LazyLock<bool> = LazyLock::new(|| {
     let built = "SELECT count(*) = 2 FROM pragma_compile_options \
          WHERE compile_options IN ('DEFAULT_SYNCHRONOUS=2', 'DEFAULT_WAL_SYNCHRONOUS=2')";
     let memory = Connection::open_in_memory();
@@ -55,7 +55,7 @@ pub(crate) fn in_memory(stop: &Arc<AtomicBool>) -> rusqlite::Result<Connection> 
 }
 
 /// Ends what runs on a connection once `stop` is set.
-pub(super) fn stop_with(
+pub(crate) fn stop_with(
     connection: &mut Connection,
     stop: &Arc<AtomicBool>,
 ) -> rusqlite::Result<()> {
@@ -64,7 +64,7 @@ pub(super) fn stop_with(
 }
 
 /// Waits for a lock in small steps, so that an interrupt ends the waiting.
-pub(super) fn wait_when_busy(
+pub(crate) fn wait_when_busy(
     connection: &mut Connection,
     patience: Patience,
 ) -> rusqlite::Result<()> {

@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::is_about_sql;
-use super::schema::{self, ForeignKey, Table};
-use crate::document::sql;
+use crate::database::error::is_about_sql;
+use crate::schema;
+use crate::schema::{ForeignKey, Table};
+use crate::sql::lexer;
 
 /// A row whose parent is missing: child table, key values, parent table; names in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,19 +157,19 @@ impl Census {
 
 /// The columns of a key in the child `c`, and from `FROM` on the query for the rows of a table
 /// whose parents are missing. Without the parent's columns there is no parent.
-pub(super) fn orphans(
+pub(crate) fn orphans(
     table: &str,
     key: &ForeignKey,
     parent_columns: Option<&[String]>,
 ) -> (Vec<String>, String) {
     let columns = |alias: &str, names: &[String]| -> Vec<String> {
-        names.iter().map(|name| format!("{alias}.{}", sql::quote(name))).collect()
+        names.iter().map(|name| format!("{alias}.{}", lexer::quote(name))).collect()
     };
     let child = columns("c", &key.columns);
     let orphaned = match parent_columns {
         Some(parent) => format!(
             "NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
-            sql::quote(&key.parent),
+            lexer::quote(&key.parent),
             columns("p", parent)
                 .iter()
                 .zip(&child)
@@ -181,12 +182,12 @@ pub(super) fn orphans(
     let not_null: Vec<String> =
         child.iter().map(|column| format!("{column} IS NOT NULL")).collect();
     let query =
-        format!("FROM {} c WHERE {} AND {orphaned}", sql::quote(table), not_null.join(" AND "));
+        format!("FROM {} c WHERE {} AND {orphaned}", lexer::quote(table), not_null.join(" AND "));
     (child, query)
 }
 
 /// Rows whose parent is missing, in words.
-pub(super) fn broken((child, parent): (&str, &str), key: &[String], rows: usize) -> String {
+pub(crate) fn broken((child, parent): (&str, &str), key: &[String], rows: usize) -> String {
     let times = if rows > 1 { format!(" in {rows} rows") } else { String::new() };
     let key = key.join(", ");
     format!("`{child}` refers to `{parent}` by {key}{times}, which is not there")
@@ -211,7 +212,7 @@ fn keys_by_table(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<F
 
 fn is_clean(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
     let mut statement =
-        connection.prepare(&format!("PRAGMA foreign_key_check({})", sql::quote(table)))?;
+        connection.prepare(&format!("PRAGMA foreign_key_check({})", lexer::quote(table)))?;
     let mut rows = statement.query([])?;
     Ok(rows.next()?.is_none())
 }
@@ -229,7 +230,7 @@ pub(crate) fn usable(
 
 /// The same, told by the parent and its unique keys.
 #[allow(clippy::option_option)]
-pub(super) fn usable_in<E>(
+pub(crate) fn usable_in<E>(
     key: &ForeignKey,
     parent: &Table,
     unique: impl FnOnce() -> Result<Vec<Vec<String>>, E>,
@@ -259,7 +260,7 @@ pub(super) fn usable_in<E>(
     Ok(None)
 }
 
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
     match value {
         Value::Null => "NULL".to_owned(),

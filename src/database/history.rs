@@ -4,15 +4,14 @@
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::glance::Value;
-use super::{DatabaseError, is_about_sql};
-use crate::document::migration::Checksum;
+use crate::database::error::{DatabaseError, is_about_sql};
+use crate::database::history_entry::{Applied, Entry, Event, Record, State};
 use crate::document::tag::Scope;
 
 /// The name of the table.
 pub(crate) const TABLE: &str = "_tatmig_migrations";
 
-pub(super) const CREATE: &str = "\
+pub(crate) const CREATE: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_migrations (
     id INTEGER PRIMARY KEY,
     event TEXT NOT NULL,
@@ -29,7 +28,7 @@ CREATE TABLE IF NOT EXISTS _tatmig_migrations (
 
 /// In the system database alone: the SQL that was applied, once for each checksum, so that an
 /// edited migration can be shown beside what ran.
-pub(super) const CREATE_SOURCES: &str = "\
+pub(crate) const CREATE_SOURCES: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_sources (
     checksum TEXT PRIMARY KEY,
     scope TEXT NOT NULL,
@@ -38,130 +37,12 @@ CREATE TABLE IF NOT EXISTS _tatmig_sources (
     sql TEXT NOT NULL
 ) WITHOUT ROWID";
 
-/// What happened to a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Event {
-    /// A migration ran.
-    Upgrade,
-    /// A reverse block ran.
-    Downgrade,
-    /// A version was written down without running anything.
-    Stamp,
-    /// A version was found from the schema and accepted.
-    Adopt,
-}
-
-impl Event {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Upgrade => "upgrade",
-            Self::Downgrade => "downgrade",
-            Self::Stamp => "stamp",
-            Self::Adopt => "adopt",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Upgrade, Self::Downgrade, Self::Stamp, Self::Adopt]
-            .into_iter()
-            .find(|event| event.name() == text)
-    }
-}
-
-/// One row of a database's history, as it was written.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Record {
-    /// The row's number, ascending.
-    pub id: i64,
-    /// What happened.
-    pub event: Event,
-    /// The version before; `baseline` for none.
-    pub from: String,
-    /// The version after.
-    pub to: String,
-    /// The checksum of what ran.
-    pub checksum: Option<String>,
-    /// The running checksum of the document at that version.
-    pub chain: Option<String>,
-    /// When its transaction wrote it, UTC, RFC 3339; in new databases, when the first of the run
-    /// was made, of which the others are copies.
-    pub applied_at: String,
-    /// How long its statements took, in milliseconds.
-    pub duration_ms: i64,
-    /// The tatmig that did it.
-    pub tool_version: String,
-    /// Anything worth knowing.
-    pub note: Option<String>,
-}
-
-impl Record {
-    /// A row from its values in their order, the first of which stands for the row's number;
-    /// nothing if one of them is not what tatmig writes.
-    pub(super) fn from_values<'v>(
-        id: i64,
-        mut next: impl FnMut() -> Option<Value<'v>>,
-    ) -> Option<Self> {
-        let text = |value: Option<Value<'v>>| match value? {
-            Value::Text(text) => Some(Some(text.to_owned())),
-            Value::Null => Some(None),
-            Value::Integer(_) | Value::Other => None,
-        };
-        let (Value::Null, Value::Text(event)) = (next()?, next()?) else { return None };
-        Some(Self {
-            id,
-            event: Event::parse(event)?,
-            from: text(next())??,
-            to: text(next())??,
-            checksum: {
-                // The scope, which the database's own place tells.
-                text(next())??;
-                text(next())?
-            },
-            chain: text(next())?,
-            applied_at: text(next())??,
-            duration_ms: match next()? {
-                Value::Integer(duration) => duration,
-                _ => return None,
-            },
-            tool_version: text(next())??,
-            note: text(next())?,
-        })
-    }
-}
-
 /// Whether a table is as tatmig makes its record.
-pub(super) fn is_own_table(sql: &str) -> bool {
+pub(crate) fn is_own_table(sql: &str) -> bool {
     sql.strip_prefix("CREATE TABLE ") == CREATE.strip_prefix("CREATE TABLE IF NOT EXISTS ")
 }
 
-/// What a database says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// No schema objects: nothing was ever done to it.
-    New,
-    /// Tables, but no record of tatmig's.
-    Unversioned,
-    /// The last row of its record.
-    Recorded(Record),
-}
-
-impl State {
-    fn id(&self) -> i64 {
-        match self {
-            Self::Recorded(record) => record.id,
-            Self::New | Self::Unversioned => 0,
-        }
-    }
-
-    /// Whether two looks saw the same last row.
-    pub(super) fn same_as(&self, other: &Self) -> bool {
-        self.id() == other.id()
-            && matches!(self, Self::Unversioned) == matches!(other, Self::Unversioned)
-    }
-}
-
-pub(super) const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
+pub(crate) const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
                        duration_ms, tool_version, note";
 
 /// Reads the last row.
@@ -233,7 +114,7 @@ fn foreign(error: rusqlite::Error) -> DatabaseError {
     use rusqlite::Error as E;
     match error {
         error if is_about_sql(&error) => {
-            let reason = format!("is another table: {}", super::message(&error));
+            let reason = format!("is another table: {}", crate::database::error::message(&error));
             DatabaseError::ForeignHistory { reason }
         }
         E::InvalidColumnType(..)
@@ -266,28 +147,6 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         tool_version: row.get(8)?,
         note: row.get(9)?,
     })
-}
-
-/// An event to be written down.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) event: Event,
-    pub(crate) from: String,
-    pub(crate) to: String,
-    pub(crate) checksum: Option<Checksum>,
-    pub(crate) chain: Option<Checksum>,
-    /// Known before the event; what is noticed on the way comes behind it.
-    pub(crate) note: Option<String>,
-}
-
-/// The SQL of a part, for the system database.
-#[derive(Clone, Debug)]
-pub(crate) struct Applied {
-    pub(crate) scope: Scope,
-    pub(crate) checksum: Checksum,
-    pub(crate) from: String,
-    pub(crate) to: String,
-    pub(crate) sql: String,
 }
 
 /// Makes the table where it is missing.

@@ -6,8 +6,8 @@ use std::ops::AddAssign;
 
 use rusqlite::{Connection, Row, Transaction};
 
-use super::{DatabaseError, is_about_sql};
-use crate::document::sql;
+use crate::database::error::{DatabaseError, is_about_sql};
+use crate::sql::lexer;
 
 /// What one database holds, or several together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -53,7 +53,7 @@ impl AddAssign<&Self> for Stats {
 }
 
 /// Reads it in one transaction, so that a writer beside it does not show in half of the numbers.
-pub(super) fn of(connection: &Connection) -> Result<Stats, DatabaseError> {
+pub(crate) fn of(connection: &Connection) -> Result<Stats, DatabaseError> {
     // An application's connection may be inside one.
     let transaction =
         connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
@@ -81,20 +81,20 @@ pub(super) fn of(connection: &Connection) -> Result<Stats, DatabaseError> {
 }
 
 /// What is asked for its size.
-pub(super) const PRAGMAS: [&str; 3] = ["page_count", "page_size", "freelist_count"];
+pub(crate) const PRAGMAS: [&str; 3] = ["page_count", "page_size", "freelist_count"];
 
 /// The names of the tables whose rows are counted.
-pub(super) const TABLES: &str = "\
+pub(crate) const TABLES: &str = "\
 SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') \
 AND name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'";
 
 /// The query that counts the rows of a table.
-pub(super) fn rows_of(table: &str) -> String {
-    format!("SELECT count(*) FROM {}", sql::quote(table))
+pub(crate) fn rows_of(table: &str) -> String {
+    format!("SELECT count(*) FROM {}", lexer::quote(table))
 }
 
 /// The rows of its tables, and the answers to [`PRAGMAS`].
-pub(super) fn told(
+pub(crate) fn told(
     tables: BTreeMap<String, Option<u64>>,
     [pages, page_size, free_pages]: [u64; PRAGMAS.len()],
 ) -> Stats {

@@ -6,27 +6,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
-use super::block::{Block, Blocks};
-use super::migration::{Migration, Part, Seed};
-use super::problem::{Problem, Rule};
-use super::source::Source;
-use super::tag::{Point, Scope, Tag};
+use crate::document::blocks::{Block, Blocks};
+use crate::document::diagnostic::{Problem, Rule};
+use crate::document::migration::{Migration, Part, Seed};
+use crate::document::tag::{Point, Scope, Tag};
+use crate::source::Source;
 
 /// A document's migrations in their order.
 #[derive(Debug)]
-pub(super) struct Chain<'a> {
+pub(crate) struct Chain<'a> {
     /// Lowest first; never empty.
-    pub(super) baselines: Vec<Migration<'a>>,
+    pub(crate) baselines: Vec<Migration<'a>>,
     /// In order, released ones first.
-    pub(super) forwards: Vec<Migration<'a>>,
+    pub(crate) forwards: Vec<Migration<'a>>,
     /// How many of them are released.
-    pub(super) released: usize,
+    pub(crate) released: usize,
     /// By the index of what they reverse.
-    pub(super) reverses: BTreeMap<usize, Migration<'a>>,
-    pub(super) unbaselines: BTreeMap<usize, Migration<'a>>,
-    pub(super) seeds: Vec<Seed<'a>>,
+    pub(crate) reverses: BTreeMap<usize, Migration<'a>>,
+    pub(crate) unbaselines: BTreeMap<usize, Migration<'a>>,
+    pub(crate) seeds: Vec<Seed<'a>>,
     /// The lowest baseline's version, then the end of each migration of the chain.
-    pub(super) versions: Vec<Version>,
+    pub(crate) versions: Vec<Version>,
 }
 
 /// The migrations of a document before they are ordered.
@@ -169,7 +169,7 @@ impl<'a> Draft<'a> {
 impl<'a> Chain<'a> {
     /// Orders what the blocks of a document make, if it can be ordered at all. `torn`: the document
     /// has defects of its own, so that what is missing on the chain may only be a consequence.
-    pub(super) fn of(
+    pub(crate) fn of(
         blocks: Blocks<'a>,
         source: &Source<'_>,
         problems: &mut Vec<Problem>,
@@ -179,7 +179,7 @@ impl<'a> Chain<'a> {
     }
 
     /// The position of a version.
-    pub(super) fn position(&self, version: &Version) -> Option<usize> {
+    pub(crate) fn position(&self, version: &Version) -> Option<usize> {
         self.versions.binary_search_by(|known| known.cmp_precedence(version)).ok()
     }
 

@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 
 use semver::Version;
 
-use super::chain::Chain;
-use super::migration::{Checksum, Migration, Seed};
-use super::problem::{DocumentError, Problem, Rule, Severity};
-use super::source::{Piece, Source};
-use super::tag::{Point, Scope};
+use crate::document::chain::Chain;
+use crate::document::diagnostic::{DocumentError, Problem, Rule, Severity};
+use crate::document::migration::{Checksum, Migration, Seed};
+use crate::document::tag::{Point, Scope};
+use crate::source::{Piece, Source};
 
 /// A migration's place in the changelog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -235,7 +235,7 @@ impl<'a> Changelog<'a> {
 pub(crate) fn read(source: Source<'_>) -> (Result<Changelog<'_>, Source<'_>>, Vec<Problem>) {
     let text = source.text();
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut blocks = super::block::read(&Piece::whole(body, text.len() - body.len()));
+    let mut blocks = crate::document::reader::read(&Piece::whole(body, text.len() - body.len()));
     let mut problems = std::mem::take(&mut blocks.problems);
     let torn = problems.iter().any(|problem| problem.severity == Severity::Error);
     let chain = Chain::of(blocks, &source, &mut problems, torn);

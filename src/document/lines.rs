@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
-use super::grammar::{self, TagLine};
-use super::source::Piece;
-use super::tag::Tag;
+use crate::document::tag::Tag;
+use crate::document::tag_parser;
+use crate::document::tag_parser::TagLine;
+use crate::source::Piece;
 
 /// What a section says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +36,9 @@ pub(crate) fn field(line: &str) -> Option<(Field, &str)> {
 }
 
 /// The first line that is a tag or looks like one, templates aside.
-pub(super) fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+pub(crate) fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let is_tag = |line: &Range<usize>| {
-        let found = grammar::read(&text[line.clone()]);
+        let found = tag_parser::read(&text[line.clone()]);
         !matches!(found, None | Some(TagLine::Tag(Tag::Placeholder { .. }, _)))
     };
     lines(text, range).find(is_tag).map(|line| trimmed(text, line))
@@ -45,25 +46,25 @@ pub(super) fn first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>>
 
 /// Whether a fence opens in a code block and does not close in it: what closed the code block was
 /// to close that fence.
-pub(super) fn swallows_fence(text: &str) -> bool {
+pub(crate) fn swallows_fence(text: &str) -> bool {
     let fences = lines(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
     fences.count() % 2 == 1
 }
 
 /// An unlabelled code block is a stray fence if it holds a line that begins a fence or a heading.
-pub(super) fn is_stray(text: &str) -> bool {
+pub(crate) fn is_stray(text: &str) -> bool {
     lines(text, 0..text.len())
         .any(|line| is_fence_line(&text[line.clone()]) || atx_heading(&text[line]).is_some())
 }
 
-pub(super) fn is_fence_line(line: &str) -> bool {
+pub(crate) fn is_fence_line(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("```") || line.starts_with("~~~")
 }
 
 /// Whether a code block is a template for readers: fenced longer than what it holds, without a
 /// tag that means anything.
-pub(super) fn is_template(content: &Piece<'_>, fence: &Range<usize>) -> bool {
+pub(crate) fn is_template(content: &Piece<'_>, fence: &Range<usize>) -> bool {
     let marks = fence.len() >= 4 && fence.start < content.offset(0);
     marks
         && is_stray(content.text())
@@ -71,7 +72,7 @@ pub(super) fn is_template(content: &Piece<'_>, fence: &Range<usize>) -> bool {
 }
 
 /// Whether a heading makes what stands under it a plan.
-pub(super) fn is_planned(title: &str) -> bool {
+pub(crate) fn is_planned(title: &str) -> bool {
     if !title.contains('(') {
         return false;
     }
@@ -82,7 +83,7 @@ pub(super) fn is_planned(title: &str) -> bool {
         .any(|rest| rest.split_once(')').is_some_and(|(word, _)| word.trim() == "planned"))
 }
 
-pub(super) fn atx_heading(line: &str) -> Option<(u8, &str)> {
+pub(crate) fn atx_heading(line: &str) -> Option<(u8, &str)> {
     let line = line.trim();
     let level = line.bytes().take_while(|byte| *byte == b'#').count();
     let rest = &line[level..];
@@ -94,7 +95,7 @@ pub(crate) fn line_end(text: &str, at: usize) -> usize {
     memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |end| at + end + 1)
 }
 
-pub(super) fn first_line(text: &str, range: Range<usize>) -> Range<usize> {
+pub(crate) fn first_line(text: &str, range: Range<usize>) -> Range<usize> {
     trimmed(text, range.start..line_end(text, range.start).min(range.end))
 }
 
@@ -111,7 +112,7 @@ pub(crate) fn lines(text: &str, range: Range<usize>) -> impl Iterator<Item = Ran
 }
 
 /// A line without the blanks around it.
-pub(super) fn trimmed(text: &str, line: Range<usize>) -> Range<usize> {
+pub(crate) fn trimmed(text: &str, line: Range<usize>) -> Range<usize> {
     let content = &text[line.clone()];
     let start = line.start + (content.len() - content.trim_start().len());
     let end = (line.start + content.trim_end().len()).max(start);

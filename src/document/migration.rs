@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::problem::Rule;
-use super::source::Piece;
-use super::sql;
-use super::tag::{Point, Scope};
+use crate::document::diagnostic::Rule;
+use crate::document::tag::{Point, Scope};
+use crate::source::Piece;
+use crate::sql::lexer;
 
 /// SHA-256 of a migration's statements, comments and white space folded; shown in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl<'a> Part<'a> {
     /// Whether nothing but comments stands between the tags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        sql::is_empty(self.sql.text())
+        lexer::is_empty(self.sql.text())
     }
 }
 
@@ -123,7 +123,9 @@ impl<'a> Migration<'a> {
     /// The checksum of its statements for a scope; an absent part counts as an empty one.
     #[must_use]
     pub fn checksum(&self, scope: Scope) -> Checksum {
-        Checksum::of(&self.part(scope).map_or_else(String::new, |part| sql::fold(part.sql.text())))
+        Checksum::of(
+            &self.part(scope).map_or_else(String::new, |part| lexer::fold(part.sql.text())),
+        )
     }
 }
 

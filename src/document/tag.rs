@@ -97,7 +97,7 @@ pub(crate) enum Tag {
 
 impl Tag {
     /// Whether two tags differ in their scope at most.
-    pub(super) fn same_but_scope(&self, other: &Self) -> bool {
+    pub(crate) fn same_but_scope(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Migration { from, to, .. }, Self::Migration { from: other, to: last, .. }) => {
                 (from, to) == (other, last)

@@ -4,15 +4,18 @@ use std::fmt::Write as _;
 
 use semver::Version;
 
-use super::page::Page;
-use super::style::{Style, is_rule};
-use super::unchanged::{self, Names};
-use super::{Bump, Change, EditError, NewMigration, NewPart, Planned, changed, marker, relink};
 use crate::document::changelog::Changelog;
 use crate::document::migration::Migration;
-use crate::document::source::Source;
-use crate::document::sql;
 use crate::document::tag::{Point, Scope};
+use crate::edit::change::{Change, changed};
+use crate::edit::error::EditError;
+use crate::edit::new_migration::{Bump, NewMigration, NewPart, Planned};
+use crate::edit::page::{Page, fence_around, with_line_ends};
+use crate::edit::style::{Style, is_rule};
+use crate::edit::unchanged::Names;
+use crate::edit::{marker, relink, unchanged};
+use crate::source::Source;
+use crate::sql::lexer;
 
 /// The document with one more migration behind head, above the planned ones; `changelog` is none
 /// where the document has no migration yet, and then it is the first baseline. Every other byte
@@ -84,9 +87,9 @@ pub fn append(
         found.description.as_deref() == Some(&description)
             && found.date.as_deref() == Some(new.date)
             && new.parts.iter().all(|part| {
-                found
-                    .part(part.scope)
-                    .is_some_and(|written| sql::fold(written.sql().text()) == sql::fold(&part.sql))
+                found.part(part.scope).is_some_and(|written| {
+                    lexer::fold(written.sql().text()) == lexer::fold(&part.sql)
+                })
             })
     });
     if !says || *read.head() != new.to {
@@ -203,26 +206,6 @@ fn block(
         out,
         "{eol}{fence}sql{eol}-- [{scope}:{from}{arrow}{to}:start]{eol}{text}{eol}-- [{scope}:{from}{arrow}{to}:end]{eol}{fence}{eol}"
     );
-}
-
-/// A fence that no line of a text ends.
-pub(super) fn fence_around(text: &str) -> String {
-    let ticks = |line: &str| line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
-    "`".repeat((text.lines().map(ticks).max().unwrap_or(0) + 1).max(3))
-}
-
-/// SQL with other line ends; what stands in quotes stays.
-pub(super) fn with_line_ends(text: &str, eol: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for token in sql::tokens(text, 0) {
-        let piece = &text[token.range];
-        if token.kind == sql::Kind::Quoted {
-            out.push_str(piece);
-        } else {
-            out.push_str(&piece.replace("\r\n", "\n").replace('\n', eol));
-        }
-    }
-    out
 }
 
 /// The section at its place: behind the migration that head is, or before it where the document

@@ -7,13 +7,12 @@ use std::str::FromStr;
 
 use semver::Version;
 
-use super::append::{fence_around, with_line_ends};
-use super::page::Page;
-use super::{Change, changed};
 use crate::document::lines::lines;
-use crate::document::source::Source;
 use crate::document::tag::Scope;
-use crate::shape::Shape;
+use crate::edit::change::{Change, changed};
+use crate::edit::page::{Page, fence_around, with_line_ends};
+use crate::schema_diff::Shape;
+use crate::source::Source;
 
 const START: &str = "tatmig:schema:start";
 const END: &str = "tatmig:schema:end";
@@ -79,7 +78,7 @@ fn prose<'p>(page: &'p Page<'_>) -> impl Iterator<Item = Range<usize>> + 'p {
 }
 
 /// Where markers begin.
-pub(super) fn starts(page: &Page<'_>) -> Vec<usize> {
+pub(crate) fn starts(page: &Page<'_>) -> Vec<usize> {
     let is_start = |line: &Range<usize>| {
         comment(&page.text[line.clone()]).is_some_and(|text| text.starts_with(START))
     };

@@ -6,15 +6,17 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use semver::Version;
 
-use super::page::Page;
-use super::style::Style;
-use super::unchanged::{self, Names};
-use super::{Change, EditError, changed};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::lines::{Field, field, line_end, lines};
 use crate::document::migration::Migration;
 use crate::document::tag::{Point, Scope, Tag};
-use crate::planned::marks;
+use crate::edit::change::{Change, changed};
+use crate::edit::error::EditError;
+use crate::edit::page::Page;
+use crate::edit::style::Style;
+use crate::edit::unchanged;
+use crate::edit::unchanged::Names;
+use crate::migrate::uncomment::marks;
 
 /// The document with its first planned migration released, on the given day if the document does
 /// not date it.

@@ -5,14 +5,15 @@ use std::ops::Range;
 
 use semver::Version;
 
-use super::page::Page;
-use super::unchanged::Names;
-use super::{Bump, Change};
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Point, Tag};
+use crate::edit::change::Change;
+use crate::edit::new_migration::Bump;
+use crate::edit::page::Page;
+use crate::edit::unchanged::Names;
 
 /// What the planned migrations are called once a version comes before them.
-pub(super) fn names(changelog: &Changelog<'_>, to: &Version) -> Names {
+pub(crate) fn names(changelog: &Changelog<'_>, to: &Version) -> Names {
     let mut names = Names::default();
     let point = |version: &Version| Point::Version(version.clone());
     let (mut from, mut last) = (changelog.head().clone(), to.clone());
@@ -31,7 +32,7 @@ pub(super) fn names(changelog: &Changelog<'_>, to: &Version) -> Names {
 }
 
 /// The changes of the text that these names make.
-pub(super) fn changes(page: &Page<'_>, names: &Names) -> Vec<Change> {
+pub(crate) fn changes(page: &Page<'_>, names: &Names) -> Vec<Change> {
     let mut changes = Vec::new();
     for block in &page.blocks.list {
         let Tag::Migration { from, to, .. } = &block.tag else { continue };

@@ -2,30 +2,30 @@
 //! fields, the headings of the two scopes, rules between sections. What it has never written is
 //! written as the README does.
 
-use super::page::Page;
 use crate::document::changelog::Changelog;
 use crate::document::lines::{Field, field, lines};
 use crate::document::migration::Migration;
 use crate::document::tag::{Point, Scope};
+use crate::edit::page::Page;
 
-pub(super) struct Style {
-    pub(super) level: u8,
+pub(crate) struct Style {
+    pub(crate) level: u8,
     /// What stands before the versions in a heading.
     prefix: String,
     heading_arrow: String,
-    pub(super) tag_arrow: &'static str,
+    pub(crate) tag_arrow: &'static str,
     /// The line of each field up to its value.
     date: String,
     description: String,
     /// The headings over the blocks of each scope, whole lines.
     scopes: [Option<String>; 2],
     /// Whether a rule stands before each section.
-    pub(super) rules: bool,
+    pub(crate) rules: bool,
 }
 
 impl Style {
     /// The style of the latest migrations that show one.
-    pub(super) fn of(page: &Page<'_>, changelog: Option<&Changelog<'_>>) -> Self {
+    pub(crate) fn of(page: &Page<'_>, changelog: Option<&Changelog<'_>>) -> Self {
         let mut style = Self {
             level: 2,
             prefix: String::new(),
@@ -89,7 +89,7 @@ impl Style {
     }
 
     /// The heading of a migration, without its line end.
-    pub(super) fn heading(&self, from: &Point, to: &Point) -> String {
+    pub(crate) fn heading(&self, from: &Point, to: &Point) -> String {
         let marks = "#".repeat(usize::from(self.level));
         match from {
             Point::Baseline => format!("{marks} Baseline: {to}"),
@@ -99,16 +99,16 @@ impl Style {
         }
     }
 
-    pub(super) fn date(&self, date: &str) -> String {
+    pub(crate) fn date(&self, date: &str) -> String {
         format!("{}{date}", self.date)
     }
 
-    pub(super) fn description(&self, text: &str) -> String {
+    pub(crate) fn description(&self, text: &str) -> String {
         format!("{}{text}", self.description)
     }
 
     /// The heading over the blocks of a scope, if the document has such.
-    pub(super) fn scope(&self, scope: Scope) -> Option<&str> {
+    pub(crate) fn scope(&self, scope: Scope) -> Option<&str> {
         self.scopes[scope as usize].as_deref()
     }
 }
@@ -129,7 +129,7 @@ fn parts_of(heading: &str, (from, to): (&Point, &Point)) -> Option<(String, Stri
 }
 
 /// Whether a line is a thematic break.
-pub(super) fn is_rule(line: &str) -> bool {
+pub(crate) fn is_rule(line: &str) -> bool {
     let bare: String = line.chars().filter(|c| !c.is_whitespace()).collect();
     bare.len() >= 3 && ["-", "*", "_"].iter().any(|mark| bare.replace(mark, "").is_empty())
 }

@@ -6,34 +6,34 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use super::EditError;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::migration::Migration;
-use crate::document::source::Source;
 use crate::document::tag::{Point, Scope};
+use crate::edit::error::EditError;
+use crate::source::Source;
 
 /// The edited text, read again.
-pub(super) fn parse<'t>(source: &Source<'_>, text: &'t str) -> Result<Changelog<'t>, EditError> {
+pub(crate) fn parse<'t>(source: &Source<'_>, text: &'t str) -> Result<Changelog<'t>, EditError> {
     Changelog::parse_named(source.name(), text).map_err(EditError::Unusable)
 }
 
 /// Where a migration leads.
-pub(super) type Pair = (Point, Point);
+pub(crate) type Pair = (Point, Point);
 
 /// How versions and pairs are called after an edit.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
-    pub(super) versions: BTreeMap<Version, Version>,
-    pub(super) pairs: BTreeMap<Pair, Pair>,
+pub(crate) struct Names {
+    pub(crate) versions: BTreeMap<Version, Version>,
+    pub(crate) pairs: BTreeMap<Pair, Pair>,
 }
 
 impl Names {
-    pub(super) fn point(&self, point: &Point) -> Point {
+    pub(crate) fn point(&self, point: &Point) -> Point {
         let new = point.version().and_then(|version| self.versions.get(version));
         new.map_or_else(|| point.clone(), |version| Point::Version(version.clone()))
     }
 
-    pub(super) fn pair(&self, from: &Point, to: &Point) -> Pair {
+    pub(crate) fn pair(&self, from: &Point, to: &Point) -> Pair {
         let known = self.pairs.get(&(from.clone(), to.clone()));
         known.cloned().unwrap_or_else(|| (self.point(from), self.point(to)))
     }
@@ -71,7 +71,7 @@ fn all<'a>(changelog: &Changelog<'a>, names: &Names) -> BTreeMap<Pair, Facts<'a>
 }
 
 /// Whether the edited document has, beside `edited` and its reverse, what the old one has.
-pub(super) fn check(
+pub(crate) fn check(
     (old, names): (Option<&Changelog<'_>>, &Names),
     new: &Changelog<'_>,
     edited: &Pair,

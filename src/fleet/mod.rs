@@ -1,34 +1,37 @@
 //! Which databases there are, and how they are worked through: the system database first, then
 //! the users' in parallel, each on its own. Outcomes are values in name order.
 
-mod listing;
+pub(crate) mod directory;
+pub(crate) mod error;
 #[cfg(feature = "server")]
-mod namespaces;
-mod pool;
+pub(crate) mod namespaces;
+pub(crate) mod pool;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::adopt::At;
 use crate::database::connection::Patience;
 use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
-use crate::executor::Ready;
-use crate::layout::{Layout, Pattern, PatternError};
-use crate::member::Member;
-use crate::outcome::{Failure, Verdict};
-use crate::replay::Replay;
-use crate::standing::Status;
-use crate::verify::Verification;
-use listing::Listing;
-use pool::each;
-pub(crate) use pool::map;
-pub use pool::{DEFAULT_JOBS, workers};
+use crate::fleet::directory::Listing;
+use crate::fleet::pool::each;
+use crate::migrate::adopt::At;
+use crate::migrate::migrator::Ready;
+use crate::migrate::replay::Replay;
+use crate::migrate::status::Status;
+use crate::migrate::verify::Verification;
+use crate::plan::outcome::{Failure, Verdict};
+use crate::target::Member;
+use crate::target::layout::Layout;
+
+pub use crate::fleet::error::FleetError;
+pub(crate) use crate::fleet::pool::map;
+pub use crate::fleet::pool::{DEFAULT_JOBS, workers};
 
 /// The databases that were found.
 #[derive(Clone, Debug, Default)]
@@ -52,54 +55,6 @@ pub enum Selection {
     All,
     /// These.
     Named(Vec<OsString>),
-}
-
-/// A fleet that cannot be made out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FleetError {
-    /// No system database.
-    #[error("there is no system database at `{}`; `tatmig init` makes one, `--system-db` names another", .0.display())]
-    NoSystem(PathBuf),
-    /// No users directory.
-    #[error("there is no users directory `{}`; `--users-dir` names another", .0.display())]
-    NoUsersDir(PathBuf),
-    /// Users that have no file.
-    #[error("no database of {} in `{}`: files named `{pattern}` were looked for{near}", names(.users), .dir.display())]
-    UnknownUsers {
-        /// The users.
-        users: Vec<String>,
-        /// Where they were looked for.
-        dir: PathBuf,
-        /// How their files would be named.
-        pattern: Pattern,
-        /// A hint at who is there.
-        near: String,
-    },
-    /// A user's name that no file can have.
-    #[error(transparent)]
-    Name(#[from] PatternError),
-    /// Users were named, and the document has nothing for them.
-    #[error("the document has no user block, so there are no user databases to name")]
-    NoUserBlocks,
-    /// A fleet on servers that cannot be made out.
-    #[cfg(feature = "server")]
-    #[error(transparent)]
-    Servers(#[from] crate::servers::ServersError),
-    /// The users directory cannot be read.
-    #[error("the users directory `{}` cannot be read: {source}", .dir.display())]
-    Unreadable {
-        /// The directory.
-        dir: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-fn names(users: &[String]) -> String {
-    let quoted: Vec<String> = users.iter().map(|user| format!("`{user}`")).collect();
-    let noun = if users.len() == 1 { "user" } else { "users" };
-    format!("{noun} {}", quoted.join(", "))
 }
 
 impl Fleet {

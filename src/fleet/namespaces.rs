@@ -1,13 +1,14 @@
 //! The databases of a fleet on servers: the system namespace, and those of the users that a query
 //! or a file names. A server lists none.
 
-use super::{Fleet, FleetError, Options, Selection, map};
-use crate::database::practice::JournalMode;
+use crate::database::policy::JournalMode;
 use crate::document::tag::Scope;
-use crate::layout::Layout;
-use crate::member::Member;
-use crate::moving::Moved;
-use crate::servers::Servers;
+use crate::fleet::error::FleetError;
+use crate::fleet::{Fleet, Options, Selection, map};
+use crate::target::Member;
+use crate::target::layout::Layout;
+use crate::target::servers::Servers;
+use crate::target::transfer::Moved;
 
 impl Fleet {
     /// Carries every database to its place in another layout, where files are made in that journal
@@ -39,7 +40,7 @@ fn place(layout: &Layout, member: &Member) -> Member {
 }
 
 /// Finds the namespaces for which a document has blocks.
-pub(super) fn discover(
+pub(crate) fn discover(
     (layout, servers): (&Layout, &Servers),
     has: impl Fn(Scope) -> bool,
     selection: &Selection,
@@ -58,7 +59,7 @@ pub(super) fn discover(
         // Only to tell how many are left alone: a list that cannot be had yet is none.
         Selection::None => {
             let users = servers.all().ok();
-            let ours = |user: &&crate::Member| layout.holds(&user.name);
+            let ours = |user: &&crate::target::Member| layout.holds(&user.name);
             fleet.users_found = users.map(|users| users.iter().filter(ours).count());
         }
         Selection::All => {

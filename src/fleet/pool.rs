@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, TryRecvError};
+use std::sync::mpsc;
+use std::sync::mpsc::TryRecvError;
 use std::thread;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub(crate) fn map<M: Sync, T: Send>(
 /// Works through some members on some threads. `done` is called on the calling thread as each one
 /// ends, and puts its value where it belongs; a member that was not begun, because `stop` said so
 /// before, has none.
-pub(super) fn each<T: Send>(
+pub(crate) fn each<T: Send>(
     places: Range<usize>,
     jobs: usize,
     (work, stop): (&(dyn Fn(usize) -> T + Sync), &(dyn Fn() -> bool + Sync)),

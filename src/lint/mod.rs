@@ -2,45 +2,26 @@
 //! come together: the document is read and replayed as before every run, then walked once more
 //! with its planned migrations uncommented.
 
-mod age;
-pub(crate) mod clauses;
-mod destructive;
-mod fields;
-mod foreign_keys;
-mod guards;
-mod pragmas;
-mod quotes;
-mod rerun;
-mod reverse;
-mod server;
-mod stage;
-mod walk;
-pub(crate) mod words;
+pub(crate) mod context;
+pub(crate) mod engine;
+pub(crate) mod rules;
+pub(crate) mod sandbox;
+pub(crate) mod walk;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-pub use age::{SqliteVersion, SqliteVersionError};
-
-use crate::database::DatabaseError;
-use crate::document::changelog::{self, Changelog, StepId};
+use crate::database::error::DatabaseError;
+use crate::document::changelog;
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::diagnostic::{Problem, Severity};
 use crate::document::migration::{Allowance, Part};
-use crate::document::problem::{Problem, Severity};
-use crate::document::source::Source;
 use crate::document::tag::Scope;
-use crate::replay::Replay;
-use walk::Walk;
-
-/// What keeps the databases.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Engine {
-    /// SQLite, in files.
-    #[default]
-    SqliteFiles,
-    /// A libSQL server, whose SQLite is older and whose parser refuses more.
-    LibsqlServer,
-}
+use crate::lint::engine::{Engine, SqliteVersion};
+use crate::lint::walk::Walk;
+use crate::migrate::replay::Replay;
+use crate::source::Source;
 
 /// What was found out about a document.
 #[derive(Clone, Debug)]
@@ -101,7 +82,7 @@ pub fn judge(
         .problems(changelog.head_position())
         .any(|problem| problem.severity == Severity::Error);
     problems.extend(replay.all_problems());
-    fields::judge(&changelog, &mut problems);
+    crate::lint::rules::metadata::judge(&changelog, &mut problems);
     match uncommented(&changelog)? {
         Some(text) => {
             let (planned, _) = changelog::read(Source::new(changelog.source().name(), &text));

@@ -1,65 +1,26 @@
 //! The document walked once more, block by block, in the replay's order, with every judge looking
 //! on. Only `lint` pays for it.
 
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::foreign_keys::Keys;
-use super::stage::Stage;
-use super::{
-    Engine, SqliteVersion, age, destructive, guards, pragmas, quotes, rerun, reverse, server,
-};
-use crate::database::apply::whole_span;
-use crate::database::order::{Script, Statement};
-use crate::database::schema::tracked::Change;
-use crate::database::schema::{Key, Kind, Schema};
+use crate::database::job::Script;
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::migration::Migration;
-use crate::document::problem::{Problem, Severity};
+use crate::document::diagnostic::{Problem, Severity};
 use crate::document::tag::Scope;
-use crate::replay::Replay;
+use crate::lint::context::{Act, Direction, Made, Turn};
+use crate::lint::engine::{Engine, SqliteVersion};
+use crate::lint::rules::foreign_keys::Keys;
+use crate::lint::rules::{
+    destructive, double_quotes, idempotence, if_not_exists, libsql, pragmas, reverse,
+    sqlite_version,
+};
+use crate::lint::sandbox::Stage;
+use crate::migrate::replay::Replay;
+use crate::schema::Schema;
+use crate::source::whole_span;
 
-/// One statement that was run, and what came of it.
-pub(super) struct Turn<'s, 'a> {
-    pub(super) statement: &'s Statement<'a>,
-    pub(super) changes: Vec<Change>,
-    pub(super) failed: bool,
-}
-
-/// Which way a block leads.
-#[derive(Clone, Copy)]
-pub(super) enum Direction<'s> {
-    Up,
-    /// Down by this migration, to this schema.
-    Down(&'s Migration<'s>, Scope, &'s Schema),
-}
-
-/// A block that was run.
-pub(super) struct Act<'s, 'a> {
-    pub(super) script: &'s Script<'a>,
-    pub(super) direction: Direction<'s>,
-    /// The schema before it.
-    pub(super) before: Schema,
-    pub(super) turns: Vec<Turn<'s, 'a>>,
-}
-
-impl Act<'_, '_> {
-    /// Whether an ordinary schema's table, not a temporary one or a view, has this name.
-    pub(super) fn is_table(&self, name: &str) -> bool {
-        let key = Key::new(Kind::Table, name);
-        let made = self.turns.iter().flat_map(|turn| &turn.changes).filter(|(at, _)| *at == key);
-        let mut objects =
-            made.filter_map(|(_, object)| object.as_ref()).chain(self.before.get(&key));
-        objects.any(|object| object.kind == Kind::Table)
-    }
-}
-
-/// Where in the document each object was last made or changed.
-pub(super) type Made = HashMap<Key, Range<usize>>;
-
-pub(super) struct Walk<'w, 'a> {
+pub(crate) struct Walk<'w, 'a> {
     changelog: &'w Changelog<'a>,
     replay: &'w Replay<'a>,
     minimum: Option<SqliteVersion>,
@@ -79,7 +40,7 @@ struct Place {
 
 impl<'w, 'a> Walk<'w, 'a> {
     /// Every problem that the judges find.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         changelog: &'w Changelog<'a>,
         replay: &'w Replay<'a>,
         (minimum, engine): (Option<SqliteVersion>, Engine),
@@ -139,7 +100,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let mut judges = (std::mem::take(keys), std::mem::take(made));
         let act = stage.keep(|stage| self.act(stage, &mut judges, (script, Direction::Up)))?;
         (*keys, *made) = judges;
-        rerun::judge(stage, &act, &mut self.problems)
+        idempotence::judge(stage, &act, &mut self.problems)
     }
 
     /// Runs and judges a reverse block, and takes back what it did.
@@ -164,7 +125,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     ) -> rusqlite::Result<()> {
         stage.aside(|stage| {
             let act = self.act(stage, &mut judges, (script, direction))?;
-            rerun::judge(stage, &act, &mut self.problems)
+            idempotence::judge(stage, &act, &mut self.problems)
         })
     }
 
@@ -177,8 +138,8 @@ impl<'w, 'a> Walk<'w, 'a> {
     ) -> rusqlite::Result<Act<'s, 'a>> {
         let mut act = Act { script, direction, before: stage.schema().clone(), turns: Vec::new() };
         for statement in &script.statements {
-            quotes::judge(stage, &statement.sql, &mut self.problems)?;
-            guards::judge(stage, (&statement.sql, made), &mut self.problems)?;
+            double_quotes::judge(stage, &statement.sql, &mut self.problems)?;
+            if_not_exists::judge(stage, (&statement.sql, made), &mut self.problems)?;
             let outcome = stage.run(statement.sql.text())?;
             for (key, object) in &outcome.changes {
                 match object {
@@ -186,10 +147,14 @@ impl<'w, 'a> Walk<'w, 'a> {
                     None => made.remove(key),
                 };
             }
-            quotes::judge_stored(stage, (&statement.sql, &outcome.changes), &mut self.problems)?;
+            double_quotes::judge_stored(
+                stage,
+                (&statement.sql, &outcome.changes),
+                &mut self.problems,
+            )?;
             pragmas::judge(&statement.sql, &mut self.problems);
             if self.engine == Engine::LibsqlServer {
-                server::judge(&statement.sql, &mut self.problems);
+                libsql::judge(&statement.sql, &mut self.problems);
             }
             act.turns.push(Turn {
                 statement,
@@ -200,7 +165,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         destructive::judge(&act, &mut self.problems);
         keys.judge(stage, (&act, made), &mut self.problems)?;
         if let Some(minimum) = self.minimum {
-            age::judge((stage.schema(), &act), minimum, &mut self.problems);
+            sqlite_version::judge((stage.schema(), &act), minimum, &mut self.problems);
         }
         if let (Direction::Down(migration, scope, target), true) = (direction, self.whole) {
             self.problems.extend(reverse::judge((migration, scope), (target, stage.schema())));

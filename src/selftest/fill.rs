@@ -8,10 +8,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
-use super::values::{self, Check, ROWS, unquoted};
-use crate::database::message;
-use crate::database::schema::{Column, ForeignKey, Key, Kind, Schema, Table, is_internal, is_own};
-use crate::document::sql::quote;
+use crate::database::error::message;
+use crate::schema::{Column, ForeignKey, Key, Kind, Schema, Table, is_internal, is_own};
+use crate::selftest::values;
+use crate::selftest::values::{Check, Manner, ROWS, unquoted};
+use crate::sql::lexer::quote;
 
 /// How many values are tried for one row.
 const ATTEMPTS: usize = 500;
@@ -19,27 +20,18 @@ const ATTEMPTS: usize = 500;
 /// How many rows of a parent are referred to.
 const PARENTS: usize = 8;
 
-/// What rows are like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// All that the constraints permit: NULL, the empty text, quotes, signs, large numbers.
-    Rich,
-    /// What an application would write: nothing missing, no two alike.
-    Tame,
-}
-
 /// What was put in.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Filled {
-    pub(super) tables: usize,
-    pub(super) rows: usize,
+pub(crate) struct Filled {
+    pub(crate) tables: usize,
+    pub(crate) rows: usize,
     /// Tables that did not take rows as they should, each with why.
-    pub(super) caveats: Vec<(String, Shortfall, String)>,
+    pub(crate) caveats: Vec<(String, Shortfall, String)>,
 }
 
 /// Fills every ordinary table. `later` is the schema that the document leads to: tame rows heed
 /// its constraints too, as far as they can.
-pub(super) fn fill(
+pub(crate) fn fill(
     connection: &Connection,
     manner: Manner,
     later: &Schema,
@@ -619,7 +611,7 @@ mod tests {
     fn tame_rows_heed_what_is_to_come() {
         let later = Connection::open_in_memory().unwrap();
         later.execute_batch("CREATE TABLE t (a TEXT CHECK (a IN ('x', 'y')))").unwrap();
-        let later = crate::database::schema::read(&later).unwrap();
+        let later = crate::schema::read(&later).unwrap();
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (a TEXT)").unwrap();
         fill(&connection, Manner::Tame, &later).unwrap();

@@ -3,12 +3,13 @@
 //! real one goes, and down and up again where reverse blocks lead. No row of a table that is
 //! still there may be gone or changed, outside the columns that a migration on the way touches.
 
-mod blame;
-mod compare;
-mod course;
-mod fill;
-mod selected;
-mod values;
+pub(crate) mod attribute;
+pub(crate) mod context;
+pub(crate) mod fill;
+pub(crate) mod insert_select;
+pub(crate) mod scenario;
+pub(crate) mod snapshot;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -17,15 +18,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use semver::Version;
 
-use crate::database::DatabaseError;
+use crate::database::error::DatabaseError;
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::problem::Problem;
+use crate::document::diagnostic::Problem;
 use crate::document::tag::{Point, Scope};
-use crate::replay::Replay;
+use crate::migrate::replay::Replay;
+use crate::selftest::attribute::Trouble;
+use crate::selftest::context::Document;
+use crate::selftest::scenario::Outcome;
+use crate::selftest::snapshot::Snapshot;
 
-use compare::Snapshot;
-use course::{Document, Outcome, Trouble};
-pub use fill::Shortfall;
+pub use crate::selftest::fill::Shortfall;
 
 /// What came of testing a document against itself.
 ///
@@ -311,10 +314,10 @@ impl<'c, 'a> Makers<'c, 'a> {
 }
 
 /// The replay ran these very statements where there was nothing; what fails here is not theirs.
-fn made(result: Result<(), crate::outcome::Failure>) -> Result<(), DatabaseError> {
+fn made(result: Result<(), crate::plan::outcome::Failure>) -> Result<(), DatabaseError> {
     match result {
         Ok(()) => Ok(()),
-        Err(crate::outcome::Failure::Database(error)) => Err(error),
+        Err(crate::plan::outcome::Failure::Database(error)) => Err(error),
         Err(_) => Err(DatabaseError::Moved),
     }
 }

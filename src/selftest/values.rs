@@ -6,19 +6,19 @@ use std::ops::Range;
 
 use rusqlite::types::Value;
 
-use super::fill::Manner;
-use crate::database::schema::Column;
-use crate::document::sql::{self, Kind, Token};
+use crate::schema::Column;
+use crate::sql::lexer;
+use crate::sql::lexer::{Kind, Token};
 
 /// How many rows a table gets.
-pub(super) const ROWS: usize = 6;
+pub(crate) const ROWS: usize = 6;
 
 /// A CHECK constraint, as far as its words and literals tell.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Check {
+pub(crate) struct Check {
     /// What SQLite calls it: its name, else its expression.
-    pub(super) name: String,
-    pub(super) expression: String,
+    pub(crate) name: String,
+    pub(crate) expression: String,
     /// Its words and quoted names, in lower case; the columns are among them.
     words: Vec<String>,
     texts: Vec<String>,
@@ -27,8 +27,8 @@ pub(super) struct Check {
 
 impl Check {
     /// The CHECK constraints in a table's SQL.
-    pub(super) fn read(sql: &str) -> Vec<Self> {
-        let tokens: Vec<Token> = sql::tokens(sql, 0)
+    pub(crate) fn read(sql: &str) -> Vec<Self> {
+        let tokens: Vec<Token> = lexer::tokens(sql, 0)
             .filter(|token| !matches!(token.kind, Kind::Blank | Kind::Comment))
             .collect();
         let text = |token: &Token| &sql[token.range.clone()];
@@ -85,7 +85,7 @@ impl Check {
         }
     }
 
-    pub(super) fn mentions(&self, word: &str) -> bool {
+    pub(crate) fn mentions(&self, word: &str) -> bool {
         let word = word.to_lowercase();
         self.words.contains(&word)
     }
@@ -145,7 +145,7 @@ fn inside(tokens: &[Token], open: usize, sql: &str) -> Range<usize> {
 }
 
 /// A string or a quoted name without its quotes.
-pub(super) fn unquoted(text: &str) -> String {
+pub(crate) fn unquoted(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(quote @ ('\'' | '"' | '`')) => {
@@ -264,7 +264,7 @@ impl Theme {
 }
 
 /// The values for a column, the one to be tried first in front.
-pub(super) fn candidates(
+pub(crate) fn candidates(
     column: &Column,
     checks: &[Check],
     (at, row): (usize, usize),
@@ -360,6 +360,15 @@ fn blobs(name: &str, (at, manner): (usize, Manner)) -> Vec<Value> {
         }
         Manner::Tame => more.collect(),
     }
+}
+
+/// What rows are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// All that the constraints permit: NULL, the empty text, quotes, signs, large numbers.
+    Rich,
+    /// What an application would write: nothing missing, no two alike.
+    Tame,
 }
 
 #[cfg(test)]

@@ -1,0 +1,121 @@
+//! Errors of backups.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::database::error::DatabaseError;
+use crate::text::{bytes, shown};
+
+/// A backup that could not be made, found or used. No database was touched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The file system's refusal.
+    #[error("`{}` {what}: {source}", shown(.path.as_os_str()))]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The copies would not fit.
+    #[error(
+        "there is too little room: the copies take {}, and {} are free for `{}`; make room, or keep backups elsewhere with `--backups-dir`",
+        bytes(*.needed), bytes(*.free), shown(.dir.as_os_str())
+    )]
+    NoRoom {
+        /// What the databases take, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+        /// Where the copies were to go.
+        dir: PathBuf,
+    },
+    /// No such backup.
+    #[error("there is no backup `{id}` in `{}`; {known}", shown(.dir.as_os_str()))]
+    Unknown {
+        /// What was asked for.
+        id: String,
+        /// Where.
+        dir: PathBuf,
+        /// Those that are there, in words.
+        known: String,
+    },
+    /// A manifest that is not there or cannot be read.
+    #[error("the manifest of the backup `{id}` cannot be used: {reason}")]
+    Manifest {
+        /// The backup.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A copy is not what the manifest says.
+    #[error("the backup `{id}` is damaged, so nothing was restored: {}", .reasons.join("; "))]
+    Damaged {
+        /// The backup.
+        id: String,
+        /// What is wrong with each copy.
+        reasons: Vec<String>,
+    },
+    /// Users were named of whom the backup holds no copy.
+    #[error(
+        "the backup `{id}` holds no copy of {users}; `tatmig backup list -v` tells what it holds"
+    )]
+    NotInIt {
+        /// The backup.
+        id: String,
+        /// The users.
+        users: String,
+    },
+    /// A copy on a server, without the address that makes one.
+    #[error(
+        "a copy of {place} is a fork on its server, which takes the admin address: `--admin URL` names it; what copies first goes without by `--no-backup`, and `tatmig pull` copies into files"
+    )]
+    NoAdmin {
+        /// A database.
+        place: String,
+    },
+    /// Copies that cannot be removed from here.
+    #[error(
+        "a copy of the backup `{id}` is {place}: `--server` and `--admin` have to name that server; nothing was touched"
+    )]
+    OutOfReach {
+        /// The backup.
+        id: String,
+        /// Where a copy of it is.
+        place: String,
+    },
+    /// A fork of a database that is looked for on another server, or in a file.
+    #[error(
+        "a copy of the backup `{id}` is {place}, and cannot be put at {home}: `--server` has to name that server"
+    )]
+    Elsewhere {
+        /// The backup.
+        id: String,
+        /// Where a copy of it is.
+        place: String,
+        /// Where the database is looked for.
+        home: String,
+    },
+    /// A fork that its server did not remove.
+    #[error("{place} of the backup `{id}` cannot be removed: {source}")]
+    NotRemoved {
+        /// The backup.
+        id: String,
+        /// The copy.
+        place: String,
+        /// Why.
+        source: DatabaseError,
+    },
+    /// tatmig was told to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl BackupError {
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what, path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,94 @@
+//! Finds the token in the document that an SQLite error is about. SQLite gives an offset for syntax
+//! errors only; for the others the token is found by the name in the message.
+
+use std::ops::Range;
+
+use crate::database::error::message;
+use crate::source::{Piece, whole_span};
+use crate::sql::lexer;
+
+/// Words of SQLite's messages that are no names.
+const NOT_NAMES: &[&str] = &[
+    "a",
+    "after",
+    "already",
+    "another",
+    "be",
+    "cannot",
+    "check",
+    "column",
+    "constraint",
+    "create",
+    "default",
+    "drop",
+    "duplicate",
+    "error",
+    "exists",
+    "failed",
+    "foreign",
+    "has",
+    "in",
+    "index",
+    "is",
+    "key",
+    "name",
+    "no",
+    "not",
+    "null",
+    "of",
+    "on",
+    "primary",
+    "such",
+    "table",
+    "the",
+    "there",
+    "to",
+    "transaction",
+    "trigger",
+    "unique",
+    "use",
+    "used",
+    "view",
+    "with",
+];
+
+/// The part of the document that an error is about: the token that SQLite points at, else the
+/// name in its message, else the statement's first line.
+pub(crate) fn error_span(statement: &Piece<'_>, error: &rusqlite::Error) -> Range<usize> {
+    let text = statement.text();
+    if let rusqlite::Error::SqlInputError { offset, .. } = error
+        && let Ok(at) = usize::try_from(*offset)
+        && at < text.len()
+        && let Some(token) = lexer::tokens(text, at).next()
+    {
+        return statement.span(token.range);
+    }
+    let message = message(error).to_lowercase();
+    let column = ["duplicate column name: ", "has no column named "]
+        .iter()
+        .find_map(|lead| message.split_once(lead).map(|(_, name)| name));
+    if let Some(column) = column {
+        // The last one: the table may bear the same name, and of two columns one is too many.
+        let tokens: Vec<_> = lexer::tokens(text, 0).filter(|t| bare(text, t) == column).collect();
+        if let Some(token) = tokens.into_iter().next_back() {
+            return statement.span(token.range);
+        }
+    }
+    let named: Vec<&str> = message
+        .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+        .filter(|word| !NOT_NAMES.contains(word) && word.len() > 1 || word.len() == 1)
+        .collect();
+    let is_named = |token: &lexer::Token| {
+        let name = bare(text, token);
+        matches!(token.kind, lexer::Kind::Word | lexer::Kind::Quoted)
+            && !NOT_NAMES.contains(&name.as_str())
+            && named.contains(&name.as_str())
+    };
+    let found = lexer::tokens(text, 0).find(is_named);
+    found.map_or_else(|| whole_span(statement), |token| statement.span(token.range))
+}
+
+/// A name without its quotes, in small letters.
+pub(crate) fn bare(text: &str, token: &lexer::Token) -> String {
+    text[token.range.clone()].trim_matches(['"', '`', '[', ']']).to_lowercase()
+}

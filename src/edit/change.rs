@@ -1,0 +1,26 @@
+//! Replacements of parts of a text, applied from the end to the start.
+
+use std::ops::Range;
+
+/// A place in a text, and what is to stand there instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    range: Range<usize>,
+    text: String,
+}
+
+impl Change {
+    pub(crate) fn new(range: Range<usize>, text: impl Into<String>) -> Self {
+        Self { range, text: text.into() }
+    }
+}
+
+/// The text with changes, which do not overlap.
+pub(crate) fn changed(text: &str, mut changes: Vec<Change>) -> String {
+    changes.sort_by_key(|change| (change.range.start, change.range.end));
+    let mut out = text.to_owned();
+    for change in changes.into_iter().rev() {
+        out.replace_range(change.range, &change.text);
+    }
+    out
+}

@@ -1,0 +1,12 @@
+//! The rules of `lint`, one file each.
+
+pub(crate) mod destructive;
+pub(crate) mod double_quotes;
+pub(crate) mod foreign_keys;
+pub(crate) mod idempotence;
+pub(crate) mod if_not_exists;
+pub(crate) mod libsql;
+pub(crate) mod metadata;
+pub(crate) mod pragmas;
+pub(crate) mod reverse;
+pub(crate) mod sqlite_version;

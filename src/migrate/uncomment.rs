@@ -1,0 +1,125 @@
+//! A planned migration tried before its time: its SQL uncommented in memory, at the very same
+//! places of the document.
+
+use rusqlite::Connection;
+use semver::Version;
+
+use crate::database::error::message;
+use crate::document::changelog::Changelog;
+use crate::document::migration::Part;
+use crate::document::tag::Scope;
+use crate::sql::lexer;
+
+/// Words that a statement may begin with.
+const VERBS: &[&str] = &[
+    "ALTER", "ANALYZE", "CREATE", "DELETE", "DROP", "INSERT", "PRAGMA", "REINDEX", "REPLACE",
+    "SELECT", "UPDATE", "WITH",
+];
+
+impl Changelog<'_> {
+    /// The document with the SQL of its planned migrations up to a version uncommented. Every byte
+    /// keeps its place. Comments that are not SQL stay comments; SQLite tells them apart.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's, if not even an empty database in memory can be made.
+    pub fn uncommented(&self, version: &Version) -> rusqlite::Result<String> {
+        let connection = Connection::open_in_memory()?;
+        let mut text = self.source().text().as_bytes().to_vec();
+        let planned = self.baselines().iter().chain(self.chain()).filter(|migration| {
+            migration.planned && migration.to.version().is_some_and(|to| to <= version)
+        });
+        for migration in planned {
+            for part in Scope::BOTH.into_iter().filter_map(|scope| migration.part(scope)) {
+                for mark in marks(&connection, part) {
+                    text[mark..mark + 2].fill(b' ');
+                }
+            }
+        }
+        // Two ASCII bytes for two others: it is as much UTF-8 as before.
+        Ok(String::from_utf8(text)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+}
+
+/// Where in the document the comment marks before a part's statements stand.
+pub(crate) fn marks(connection: &Connection, part: &Part<'_>) -> Vec<usize> {
+    let text = part.sql().text();
+    let comments: Vec<_> = lexer::tokens(text, 0)
+        .filter(|token| {
+            token.kind == lexer::Kind::Comment && text[token.range.clone()].starts_with("--")
+        })
+        .map(|token| token.range)
+        .collect();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < comments.len() {
+        let count = statement(
+            connection,
+            comments[at..].iter().map(|range| &text[range.start + 2..range.end]),
+        );
+        found.extend(comments[at..at + count].iter().map(|range| part.sql().offset(range.start)));
+        at += count.max(1);
+    }
+    found
+}
+
+/// How many lines, from the first on, are one statement; none if the first begins none.
+fn statement<'t>(connection: &Connection, lines: impl Iterator<Item = &'t str>) -> usize {
+    let mut candidate = String::new();
+    let mut capitals = false;
+    for (at, line) in lines.enumerate() {
+        if at == 0 {
+            let first = line.split_whitespace().next().unwrap_or("");
+            let word = first.to_ascii_uppercase();
+            capitals = word == first;
+            if !VERBS.contains(&word.as_str()) {
+                return 0;
+            }
+        }
+        candidate.push_str(line);
+        candidate.push('\n');
+        if !line.trim_end().ends_with(';') || lexer::is_open_trigger(&candidate) {
+            continue;
+        }
+        match connection.prepare(&candidate) {
+            Ok(_) => return at + 1,
+            Err(error) => match message(&error) {
+                words if words == "incomplete input" => {}
+                words if words.contains("syntax error") || words.contains("unrecognized token") => {
+                    // Prose may begin with such a word; in capitals it is SQL with a slip in it,
+                    // which is to be told rather than passed over.
+                    return if capitals { at + 1 } else { 0 };
+                }
+                // What it names is not there, in an empty database; but it is SQL.
+                _ => return at + 1,
+            },
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_uncommented_and_prose_is_not() {
+        let text = "## Baseline 1.0.0\n```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a, b);\n-- [user:baseline→1.0.0:end]\n```\n\
+                    ## 1.0.0 → 1.1.0 (Planned)\n```sql\n-- [user:1.0.0→1.1.0:start]\n\
+                    -- Drop the column that nobody reads;\n-- ALTER TABLE t\n--   DROP COLUMN b;\n-- then:\n\
+                    --CREATE TRIGGER x AFTER INSERT ON t BEGIN\n--  DELETE FROM t;\n--  SELECT 1;\n-- END;\n\
+                    -- [user:1.0.0→1.1.0:end]\n```\n";
+        let changelog = Changelog::parse(text).unwrap();
+        let version = Version::new(1, 1, 0);
+        let live = changelog.uncommented(&version).unwrap();
+        assert_eq!(live.len(), text.len());
+        let changelog = Changelog::parse(&live).unwrap();
+        let part = changelog.chain()[0].user.as_ref().unwrap();
+        assert_eq!(
+            lexer::fold(part.sql().text()),
+            "ALTER TABLE t DROP COLUMN b ; CREATE TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM t ; SELECT 1 ; END"
+        );
+        assert!(live.contains("-- Drop the column"));
+    }
+}

@@ -1,0 +1,19 @@
+//! The protocol of a libSQL server (`sqld`): Hrana over HTTP, the admin interface, names of
+//! namespaces, and the SQL that the server refuses.
+
+#[cfg(feature = "server")]
+pub(crate) mod admin;
+pub(crate) mod dialect;
+#[cfg(feature = "server")]
+pub(crate) mod error;
+#[cfg(feature = "server")]
+pub(crate) mod hrana;
+#[cfg(feature = "server")]
+pub(crate) mod namespace_name;
+#[cfg(feature = "server")]
+pub(crate) mod server;
+
+#[cfg(feature = "server")]
+pub use error::{ServerError, UrlError};
+#[cfg(feature = "server")]
+pub use server::{Access, KEY_VARIABLE, Server, TOKEN_VARIABLE};
