@@ -11,18 +11,21 @@ fn main() {
 }
 
 /// A document of some migrations that add columns to a hundred tables, which grow with it.
-fn document(migrations: usize) -> String {
-    written(migrations, |n| {
-        format!("ALTER TABLE t{} ADD COLUMN c{n} TEXT NOT NULL DEFAULT 'nothing yet';", n % 100)
+fn growing_document(migrations: usize) -> String {
+    document_with_migrations(migrations, |number| {
+        format!(
+            "ALTER TABLE t{} ADD COLUMN c{number} TEXT NOT NULL DEFAULT 'nothing yet';",
+            number % 100
+        )
     })
 }
 
 /// A document whose migrations add and fill columns and take them away again, so that the schema
 /// stays as large as it was.
-fn turnover(migrations: usize) -> String {
-    written(migrations, |n| {
-        let (table, column) = (n / 4 % 100, n / 4);
-        match n % 4 {
+fn constant_size_document(migrations: usize) -> String {
+    document_with_migrations(migrations, |number| {
+        let (table, column) = (number / 4 % 100, number / 4);
+        match number % 4 {
             0 => format!("ALTER TABLE t{table} ADD COLUMN c{column} TEXT;"),
             1 => format!("UPDATE t{table} SET c{column} = 'x' WHERE c{column} IS NULL;"),
             2 => format!("CREATE INDEX IF NOT EXISTS i{column} ON t{table} (id, c{column});"),
@@ -34,19 +37,19 @@ fn turnover(migrations: usize) -> String {
 }
 
 /// Some migrations, each with the prose around it that people write.
-fn written(migrations: usize, sql: impl Fn(usize) -> String) -> String {
+fn document_with_migrations(migrations: usize, sql: impl Fn(usize) -> String) -> String {
     let mut text =
         "# Migrations\n\n## Baseline: 1.0.0\n\n```sql\n-- [user:baseline→1.0.0:start]\n".to_owned();
     for table in 0..100 {
         let _ = writeln!(text, "CREATE TABLE IF NOT EXISTS t{table} (id INTEGER PRIMARY KEY);");
     }
     text.push_str("-- [user:baseline→1.0.0:end]\n```\n\n");
-    for n in 0..migrations {
-        let (from, to) = (format!("1.0.{n}"), format!("1.0.{}", n + 1));
-        let sql = sql(n);
+    for number in 0..migrations {
+        let (from, to) = (format!("1.0.{number}"), format!("1.0.{}", number + 1));
+        let sql = sql(number);
         let _ = writeln!(
             text,
-            "## {from} → {to}\n\n**Date**: 2026-01-01\n**Description**: Column number {n}, for a \
+            "## {from} → {to}\n\n**Date**: 2026-01-01\n**Description**: Column number {number}, for a \
              reason that somebody wrote down here so that the next one understands it\n\n\
              ```sql\n-- [user:{from}→{to}:start]\n-- One more thing to know of every row\n\
              {sql}\n-- [user:{from}→{to}:end]\n```\n"
@@ -58,7 +61,7 @@ fn written(migrations: usize, sql: impl Fn(usize) -> String) -> String {
 /// Read, pair, order and check.
 #[divan::bench(args = [10, 1_000, 10_000])]
 fn parse(bencher: Bencher<'_, '_>, migrations: usize) {
-    let text = document(migrations);
+    let text = growing_document(migrations);
     bencher
         .counter(divan::counter::BytesCount::of_str(&text))
         .bench(|| Changelog::parse(black_box(&text)).map(|changelog| changelog.versions().len()));
@@ -67,26 +70,26 @@ fn parse(bencher: Bencher<'_, '_>, migrations: usize) {
 /// Read and replayed in memory; most of it is SQLite's own work.
 #[divan::bench(args = [10, 100, 1_000], sample_count = 10)]
 fn lint(bencher: Bencher<'_, '_>, migrations: usize) {
-    let text = document(migrations);
+    let text = growing_document(migrations);
     bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
 }
 
 /// The same over a schema that does not grow.
 #[divan::bench(args = [1_000, 10_000], sample_count = 5, sample_size = 1)]
-fn lint_turnover(bencher: Bencher<'_, '_>, migrations: usize) {
-    let text = turnover(migrations);
+fn lint_constant_size(bencher: Bencher<'_, '_>, migrations: usize) {
+    let text = constant_size_document(migrations);
     bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
 }
 
 /// Text that a careless reader goes through twice at every step.
 #[divan::bench(args = [50_000, 200_000], sample_count = 10)]
-fn brackets(bencher: Bencher<'_, '_>, count: usize) {
+fn lint_brackets(bencher: Bencher<'_, '_>, count: usize) {
     let text = "[".repeat(count);
     bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()).1);
 }
 
 #[divan::bench(args = [1, 10], sample_count = 10)]
-fn one_line_of_megabytes(bencher: Bencher<'_, '_>, megabytes: usize) {
+fn lint_long_line(bencher: Bencher<'_, '_>, megabytes: usize) {
     let text = format!("# Long\n\n{}\nend\n", "word [user: ".repeat(megabytes * 87_382));
     bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()).1);
 }

@@ -11,35 +11,35 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
-use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, Layout, Patience, Ready, Replay, Scope};
+use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, RunOptions, UserSelection, worker_count};
+use tatmig::{Changelog, ConnectOptions, FleetConfig, Migrator, Replay, Scope};
 
 const DOCUMENT: &str = include_str!("../MIGRATIONS.md");
 const DATABASES: usize = 1_000;
 
 /// A directory with a fleet at a version, removed when it is dropped.
-struct Place {
+struct BenchFleet {
     directory: tempfile::TempDir,
 }
 
-impl Place {
-    fn at(position: Option<usize>) -> Self {
+impl BenchFleet {
+    fn new(version_index: Option<usize>) -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let place = Self { directory };
-        let template = place.path("template");
+        let fleet = Self { directory };
+        let template = fleet.path("template");
         fs::write(&template, []).unwrap();
-        fs::write(place.system(), []).unwrap();
-        if let Some(position) = position {
-            place.upgrade(position, &Selection::Named(vec!["template".into()]));
-            fill(&template);
+        fs::write(fleet.system(), []).unwrap();
+        if let Some(position) = version_index {
+            fleet.upgrade(position, &UserSelection::Named(vec!["template".into()]));
+            insert_rows(&template);
         }
         for number in 0..DATABASES {
-            fs::copy(&template, place.path(&format!("user{number:04}"))).unwrap();
+            fs::copy(&template, fleet.path(&format!("user{number:04}"))).unwrap();
         }
         fs::remove_file(template).unwrap();
         // What was written by copying shall not be written while something is measured.
         let _ = std::process::Command::new("sync").status();
-        place
+        fleet
     }
 
     fn path(&self, user: &str) -> PathBuf {
@@ -55,28 +55,28 @@ impl Place {
     }
 
     /// What the command does, without the command line.
-    fn upgrade(&self, position: usize, selection: &Selection) {
+    fn upgrade(&self, version_index: usize, selection: &UserSelection) {
         let changelog = Changelog::parse(DOCUMENT).unwrap();
-        let stop = Arc::default();
-        let replay = Replay::run(&changelog, &stop).unwrap();
-        let ready = Ready::new(&changelog, &replay, position);
+        let cancel = Arc::default();
+        let replay = Replay::run(&changelog, &cancel).unwrap();
+        let migrator = Migrator::new(&changelog, &replay, version_index);
         let pattern = "{username}_longterm.db".parse().unwrap();
         let users_dir = self.directory.path().to_owned();
-        let layout = Layout::of_files(self.system(), users_dir, pattern);
-        let fleet = Fleet::discover(&layout, |_| true, selection).unwrap();
-        let options = Options {
-            jobs: workers(DEFAULT_JOBS),
-            on_failure: OnFailure::GoOn,
+        let config = FleetConfig::from_paths(self.system(), users_dir, pattern);
+        let fleet = Fleet::discover(&config, |_| true, selection).unwrap();
+        let options = RunOptions {
+            jobs: worker_count(DEFAULT_JOBS),
+            on_failure: OnFailure::Continue,
             canary: None,
-            patience: Patience { busy_timeout: Duration::from_secs(10), stop },
+            connect_options: ConnectOptions { busy_timeout: Duration::from_secs(10), cancel },
         };
-        let outcome = fleet.upgrade(&ready, &options, &mut |_, _| {});
-        assert!(!outcome.users.iter().any(tatmig::Verdict::is_failure));
+        let outcome = fleet.upgrade(&migrator, &options, &mut |_, _| {});
+        assert!(!outcome.users.iter().any(tatmig::Outcome::is_failure));
     }
 }
 
 /// Rows up to the size of a database in use.
-fn fill(path: &Path) {
+fn insert_rows(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection
         .execute_batch(
@@ -91,10 +91,10 @@ fn fill(path: &Path) {
 }
 
 /// Runs bare calls on every file, on as many threads as tatmig would.
-fn bare(paths: &[PathBuf], work: impl Fn(&Path) + Sync) {
+fn for_each_file(paths: &[PathBuf], work: impl Fn(&Path) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..workers(DEFAULT_JOBS) {
+        for _ in 0..worker_count(DEFAULT_JOBS) {
             scope.spawn(|| {
                 while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
                     work(path);
@@ -104,30 +104,30 @@ fn bare(paths: &[PathBuf], work: impl Fn(&Path) + Sync) {
     });
 }
 
-fn sql_of(scope: Scope, position: usize) -> String {
+fn migration_sql(scope: Scope, version_index: usize) -> String {
     let changelog = Changelog::parse(DOCUMENT).unwrap();
-    let migration = match position {
+    let migration = match version_index {
         0 => &changelog.baselines()[0],
-        n => &changelog.chain()[n - 1],
+        index => &changelog.chain()[index - 1],
     };
-    migration.part(scope).unwrap().sql().text().to_owned()
+    migration.block(scope).unwrap().sql().text().to_owned()
 }
 
-const RECORD: &str = "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
+const INSERT_HISTORY_ENTRY: &str = "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
      applied_at, duration_ms, tool_version) VALUES ('upgrade', '0.3.19', '0.3.20', 'user', hex(zeroblob(32)), \
      hex(zeroblob(32)), '2026-01-01T00:00:00.000Z', 0, '0.1.0')";
 
-fn migrate_bare(path: &Path, sql: &str) {
+fn migrate_with_rusqlite(path: &Path, sql: &str) {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).unwrap();
     connection
         .execute_batch(&format!(
-            "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; {sql}; {RECORD}; COMMIT"
+            "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; {sql}; {INSERT_HISTORY_ENTRY}; COMMIT"
         ))
         .unwrap();
 }
 
-fn read_bare(path: &Path) {
+fn read_with_rusqlite(path: &Path) {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).unwrap();
     let sql = "SELECT to_version FROM _tatmig_migrations ORDER BY id DESC LIMIT 1";
@@ -136,34 +136,36 @@ fn read_bare(path: &Path) {
 }
 
 /// What is measured: how often, on what, and the same work twice.
-struct Race<'r> {
+struct Comparison<'r> {
     name: &'r str,
     rounds: usize,
     /// Where the databases stand before.
-    from: Option<usize>,
-    limit: &'r dyn Fn(&Place),
-    tatmig: &'r dyn Fn(&Place),
+    start_version: Option<usize>,
+    bare_work: &'r dyn Fn(&BenchFleet),
+    tatmig_work: &'r dyn Fn(&BenchFleet),
 }
 
-impl Race<'_> {
+impl Comparison<'_> {
     /// Lets the two take turns, since a disk's speed drifts by the minute, and tells the medians
     /// and the middle half of the ratios of two that followed one another.
     fn run(&self) {
-        let changes = self.from != Some(1);
-        let kept = (!changes).then(|| Place::at(self.from));
-        let time = |work: &dyn Fn(&Place)| {
-            let made = changes.then(|| Place::at(self.from));
-            let Some(place) = made.as_ref().or(kept.as_ref()) else { return Duration::ZERO };
+        let changes_databases = self.start_version != Some(1);
+        let shared_fleet = (!changes_databases).then(|| BenchFleet::new(self.start_version));
+        let time = |work: &dyn Fn(&BenchFleet)| {
+            let new_fleet = changes_databases.then(|| BenchFleet::new(self.start_version));
+            let Some(fleet) = new_fleet.as_ref().or(shared_fleet.as_ref()) else {
+                return Duration::ZERO;
+            };
             let started = Instant::now();
-            work(place);
+            work(fleet);
             started.elapsed()
         };
         let mut times: [Vec<Duration>; 2] = Default::default();
         let mut ratios = Vec::new();
         for round in 0..self.rounds {
             let (first, second) = if round % 2 == 0 { (0, 1) } else { (1, 0) };
-            for which in [first, second] {
-                times[which].push(time([self.limit, self.tatmig][which]));
+            for side in [first, second] {
+                times[side].push(time([self.bare_work, self.tatmig_work][side]));
             }
             ratios.push(times[0][round].as_secs_f64() / times[1][round].as_secs_f64());
         }
@@ -172,56 +174,66 @@ impl Race<'_> {
         }
         ratios.sort_by(f64::total_cmp);
         let [limit, tatmig] = times.map(|times| times[times.len() / 2].as_secs_f64() * 1e3);
-        let quarter = |part: usize| ratios[ratios.len() * part / 4];
+        let quartile = |part: usize| ratios[ratios.len() * part / 4];
         println!(
             "{:14} limit {limit:7.1} ms   tatmig {tatmig:7.1} ms   ratio {:.2} ({:.2} to {:.2}), {} rounds",
             self.name,
-            quarter(2),
-            quarter(1),
-            quarter(3),
+            quartile(2),
+            quartile(1),
+            quartile(3),
             self.rounds,
         );
     }
 }
 
 fn main() {
-    let history = "CREATE TABLE _tatmig_migrations (id INTEGER PRIMARY KEY, event TEXT, from_version TEXT, \
+    let create_history = "CREATE TABLE _tatmig_migrations (id INTEGER PRIMARY KEY, event TEXT, from_version TEXT, \
          to_version TEXT, scope TEXT, checksum TEXT, chain TEXT, applied_at TEXT, duration_ms INTEGER, \
          tool_version TEXT, note TEXT)";
-    let step = [Scope::System, Scope::User].map(|scope| sql_of(scope, 1));
-    let all = [Scope::System, Scope::User]
-        .map(|scope| format!("{history}; {}; {}", sql_of(scope, 0), sql_of(scope, 1)));
-    let migrate = |place: &Place, [system, user]: &[String; 2]| {
-        migrate_bare(&place.system(), system);
-        bare(&place.paths(), |path| migrate_bare(path, user));
+    let step_sql = [Scope::System, Scope::User].map(|scope| migration_sql(scope, 1));
+    let baseline_and_step_sql = [Scope::System, Scope::User].map(|scope| {
+        format!("{create_history}; {}; {}", migration_sql(scope, 0), migration_sql(scope, 1))
+    });
+    let migrate = |fleet: &BenchFleet, [system, user]: &[String; 2]| {
+        migrate_with_rusqlite(&fleet.system(), system);
+        for_each_file(&fleet.paths(), |path| migrate_with_rusqlite(path, user));
     };
-    let read = |place: &Place| {
-        read_bare(&place.system());
-        bare(&place.paths(), read_bare);
+    let read = |place: &BenchFleet| {
+        read_with_rusqlite(&place.system());
+        for_each_file(&place.paths(), read_with_rusqlite);
     };
-    let tatmig = |place: &Place| place.upgrade(1, &Selection::All);
-    let races = [
-        Race {
+    let tatmig = |fleet: &BenchFleet| fleet.upgrade(1, &UserSelection::All);
+    let comparisons = [
+        Comparison {
             name: "migrate",
             rounds: 24,
-            from: Some(0),
-            limit: &|place| migrate(place, &step),
-            tatmig: &tatmig,
+            start_version: Some(0),
+            bare_work: &|fleet| migrate(fleet, &step_sql),
+            tatmig_work: &tatmig,
         },
-        Race { name: "nothing to do", rounds: 60, from: Some(1), limit: &read, tatmig: &tatmig },
-        Race {
+        Comparison {
+            name: "nothing to do",
+            rounds: 60,
+            start_version: Some(1),
+            bare_work: &read,
+            tatmig_work: &tatmig,
+        },
+        Comparison {
             name: "fresh",
             rounds: 24,
-            from: None,
-            limit: &|place| migrate(place, &all),
-            tatmig: &tatmig,
+            start_version: None,
+            bare_work: &|fleet| migrate(fleet, &baseline_and_step_sql),
+            tatmig_work: &tatmig,
         },
     ];
     // `cargo bench --bench fleet -- fresh` runs that one alone.
-    let wanted: Vec<String> =
+    let name_filters: Vec<String> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let is_wanted = |race: &&Race<'_>| {
-        wanted.is_empty() || wanted.iter().any(|wanted| race.name.contains(wanted.as_str()))
+    let is_selected = |comparison: &&Comparison<'_>| {
+        name_filters.is_empty()
+            || name_filters
+                .iter()
+                .any(|name_filters| comparison.name.contains(name_filters.as_str()))
     };
-    races.iter().filter(is_wanted).for_each(Race::run);
+    comparisons.iter().filter(is_selected).for_each(Comparison::run);
 }

@@ -6,11 +6,11 @@
 //! 2. tags pair up into blocks of SQL, each of which knows its place in the text;
 //! 3. blocks become migrations, ordered on one chain of versions: the [`Changelog`];
 //! 4. the changelog is run in memory: the [`Replay`] knows every statement and its effects;
-//! 5. together, and with a target, they are [`Ready`];
+//! 5. together, and with a target, they are [`Migrator`];
 //! 6. what a database says of itself decides its plan: the steps that are pending, or a
-//!    [`Refusal`];
+//!    [`PlanError`];
 //! 7. the plan runs in one transaction, is checked, recorded and committed, or changes nothing;
-//! 8. the [`Verdict`]s of a [`Fleet`](fleet::Fleet) are what a command reports.
+//! 8. the [`Outcome`]s of a [`Fleet`](fleet::Fleet) are what a command reports.
 //!
 //! An application that embeds its document needs the first and the last line only:
 //!
@@ -50,47 +50,47 @@ mod sqlite;
 mod target;
 mod text;
 
-pub use crate::database::connection::Patience;
+pub use crate::database::connection::ConnectOptions;
 pub use crate::database::error::DatabaseError;
-pub use crate::database::history_entry::{Event, Record};
-pub use crate::database::policy::{ForeignKeys, JournalMode, Practice};
+pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
+pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
 pub use crate::database::stats::Stats;
 pub use crate::document::changelog::{Changelog, StepId};
-pub use crate::document::diagnostic::{DocumentError, Problem, Rule, Severity, Style};
-pub use crate::document::migration::{Allowance, Checksum, Migration, Part, Seed};
-pub use crate::document::tag::{Point, Scope};
+pub use crate::document::diagnostic::{ColorMode, Diagnostic, DocumentError, Rule, Severity};
+pub use crate::document::migration::{AllowDirective, Checksum, Migration, ScopedSql, Seed};
+pub use crate::document::tag::{Scope, VersionPoint};
 #[cfg(feature = "server")]
-pub use crate::libsql::namespace::Host;
-pub use crate::lint::engine::Engine;
+pub use crate::libsql::namespace::ServerHandle;
+pub use crate::lint::engine::Backend;
 pub use crate::lint::engine::SqliteVersion;
 pub use crate::lint::engine::SqliteVersionError;
-pub use crate::lint::{Judgement, judge, lint};
-pub use crate::migrate::adopt::At;
-pub use crate::migrate::create::Created;
-pub use crate::migrate::detect::Finding;
+pub use crate::lint::{LintReport, lint, lint_with};
+pub use crate::migrate::adopt::AdoptTarget;
+pub use crate::migrate::create::CreateOutcome;
+pub use crate::migrate::detect::Detection;
 pub use crate::migrate::embedded::UpgradeError;
-pub use crate::migrate::migrator::{Direction, Ready};
+pub use crate::migrate::migrator::{Direction, Migrator};
 pub use crate::migrate::replay::Replay;
-pub use crate::migrate::status::{Condition, Status};
-pub use crate::migrate::verify::Verification;
-pub use crate::plan::outcome::{Failure, Passage, Route, Verdict};
-pub use crate::plan::{Edit, Refusal, TargetError};
-pub use crate::schema_diff::{Shape, Way, WayError};
-pub use crate::selftest::{Caveat, Course, Loss, SelfTest, Shortfall};
-pub use crate::source::{Piece, Place, Source};
+pub use crate::migrate::status::{DatabaseState, DatabaseStatus};
+pub use crate::migrate::verify::VerifyReport;
+pub use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
+pub use crate::plan::{ChangedMigration, PlanError, TargetError};
+pub use crate::schema_diff::{DiffError, SchemaDiff, SchemaSnapshot};
+pub use crate::selftest::{CoverageGap, GapKind, Regression, Scenario, SelfTestReport};
+pub use crate::source::{LineColumn, Source, SourceSlice};
 #[cfg(feature = "server")]
-pub use crate::sqld::namespace_name::NameError;
-pub use crate::target::layout::{Layout, Links};
-pub use crate::target::pattern::{Pattern, PatternError};
+pub use crate::sqld::namespace_name::NamespaceNameError;
+pub use crate::target::layout::{FleetConfig, SymlinkPolicy};
+pub use crate::target::pattern::{PathTemplate, PathTemplateError};
 #[cfg(feature = "server")]
 pub use crate::target::servers::{
-    DEFAULT_USERS, Servers, ServersError, Spread, UsersFrom, UsersFromError,
+    DEFAULT_USERS_QUERY, Placement, ServerSet, ServerSetError, UserSource, UserSourceError,
 };
 pub use crate::target::shard::{Shard, ShardError};
 #[cfg(feature = "server")]
-pub use crate::target::transfer::Moved;
-pub use crate::target::{Home, Member};
-pub use crate::text::shown;
+pub use crate::target::transfer::TransferOutcome;
+pub use crate::target::{Location, TargetDatabase};
+pub use crate::text::escape_for_display;
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]

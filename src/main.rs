@@ -6,31 +6,31 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::args::{Arguments, Verb};
+use crate::cli::args::{CliArgs, CommandKind};
 use crate::cli::report::Report;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let command = match arguments.verb {
-        Verb::Work(command) => command,
-        Verb::Describe(what) => {
-            return match crate::cli::commands::describe(&what) {
+    let args = CliArgs::parse();
+    let command = match args.command {
+        CommandKind::Configured(command) => command,
+        CommandKind::Standalone(standalone) => {
+            return match crate::cli::commands::run_standalone(&standalone) {
                 Ok(status) => ExitCode::from(status),
-                Err(error) => Report::unconfigured(&error, arguments.global.json()),
+                Err(error) => Report::print_settings_error(&error, args.global.json()),
             };
         }
     };
-    let signals = Signals::catch();
-    let settings = match Settings::resolve(&arguments.global, signals.stop()) {
+    let signals = Signals::install_handlers();
+    let settings = match Settings::resolve(&args.global, signals.cancel_flag()) {
         Ok(settings) => settings,
-        Err(error) => return Report::unconfigured(&error, arguments.global.json()),
+        Err(error) => return Report::print_settings_error(&error, args.global.json()),
     };
     let report = Report::new(&settings);
     let status = match crate::cli::commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
-        Err(error) => report.refuse(&error),
+        Err(error) => report.print_command_error(&error),
     };
-    ExitCode::from(signals.caught().map_or(status, |signal| 128 + signal))
+    ExitCode::from(signals.received_signal().map_or(status, |signal| 128 + signal))
 }

@@ -4,28 +4,28 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
 #[cfg(unix)]
-pub(crate) fn from_bytes(bytes: &[u8]) -> OsString {
+pub(crate) fn os_string_from_bytes(bytes: &[u8]) -> OsString {
     use std::os::unix::ffi::OsStrExt;
     OsStr::from_bytes(bytes).to_owned()
 }
 
 #[cfg(not(unix))]
-pub(crate) fn from_bytes(bytes: &[u8]) -> OsString {
+pub(crate) fn os_string_from_bytes(bytes: &[u8]) -> OsString {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// A file or user name as it is shown: control characters, those that turn the direction of
 /// text, and bytes that are not UTF-8 are escaped.
 #[must_use]
-pub fn shown(name: &OsStr) -> String {
+pub fn escape_for_display(name: &OsStr) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.as_encoded_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-            if c.is_control() || turns {
-                text.extend(c.escape_default());
+        for character in chunk.valid().chars() {
+            let changes_direction = matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+            if character.is_control() || changes_direction {
+                text.extend(character.escape_default());
             } else {
-                text.push(c);
+                text.push(character);
             }
         }
         for byte in chunk.invalid() {
@@ -37,15 +37,15 @@ pub fn shown(name: &OsStr) -> String {
 
 /// A number of bytes in words: `1.5 MB`.
 #[must_use]
-pub fn bytes(count: u64) -> String {
-    let (mut whole, mut rest, mut unit) = (count, 0, "bytes");
-    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if whole < 1000 {
+pub fn format_bytes(count: u64) -> String {
+    let (mut value, mut tenths, mut unit) = (count, 0, "bytes");
+    for larger_unit in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        if value < 1000 {
             break;
         }
-        (whole, rest, unit) = (whole / 1000, whole % 1000 / 100, next);
+        (value, tenths, unit) = (value / 1000, value % 1000 / 100, larger_unit);
     }
-    if unit == "bytes" { format!("{whole} bytes") } else { format!("{whole}.{rest} {unit}") }
+    if unit == "bytes" { format!("{value} bytes") } else { format!("{value}.{tenths} {unit}") }
 }
 
 #[cfg(test)]
@@ -53,9 +53,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_shown_without_control_characters() {
-        assert_eq!(shown(OsStr::new("a\nb\u{1b}[31m\u{202e}é")), "a\\nb\\u{1b}[31m\\u{202e}é");
+    fn control_characters_in_names_are_escaped() {
+        assert_eq!(
+            escape_for_display(OsStr::new("a\nb\u{1b}[31m\u{202e}é")),
+            "a\\nb\\u{1b}[31m\\u{202e}é"
+        );
         #[cfg(unix)]
-        assert_eq!(shown(&from_bytes(b"a\xffb")), "a\\xffb");
+        assert_eq!(escape_for_display(&os_string_from_bytes(b"a\xffb")), "a\\xffb");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use tatmig::{Changelog, Part, Problem, Scope, Source, Style};
+use tatmig::{Changelog, ColorMode, Diagnostic, Scope, ScopedSql, Source};
 
 /// Lines and pieces of lines of which hardly two fit together.
 const FRAGMENTS: &[&str] = &[
@@ -129,12 +129,12 @@ struct Block {
     arrow: &'static str,
     fence: (&'static str, &'static str),
     container: (&'static str, &'static str),
-    place: u32,
+    order: u32,
 }
 
 /// A document that is right, in an order that is not that of its versions.
 #[derive(Clone, Debug)]
-struct Written {
+struct GeneratedDocument {
     text: String,
     versions: Vec<String>,
     blocks: Vec<Block>,
@@ -142,12 +142,12 @@ struct Written {
 }
 
 impl Block {
-    fn tag(&self, edge: &str) -> String {
-        format!("-- [{}:{}{}{}:{edge}]", self.scope, self.from, self.arrow, self.to)
+    fn tag(&self, boundary: &str) -> String {
+        format!("-- [{}:{}{}{}:{boundary}]", self.scope, self.from, self.arrow, self.to)
     }
 
     /// The SQL as the document holds it, container aside.
-    fn content(&self, line_end: &str) -> String {
+    fn sql_text(&self, line_end: &str) -> String {
         let lines = self.sql.iter().flat_map(|sql| sql.split('\n'));
         lines.fold(String::new(), |text, line| text + line + line_end)
     }
@@ -165,8 +165,8 @@ impl Block {
             lines.push(self.fence.1.to_owned());
         }
         let (first, rest) = self.container;
-        for (at, line) in lines.iter().enumerate() {
-            let _ = writeln!(text, "{}{line}", if at == 0 { first } else { rest });
+        for (index, line) in lines.iter().enumerate() {
+            let _ = writeln!(text, "{}{line}", if index == 0 { first } else { rest });
         }
     }
 }
@@ -174,15 +174,15 @@ impl Block {
 fn versions() -> impl Strategy<Value = Vec<String>> {
     let step = (0..3_u8, 1..12_u64, any::<bool>());
     prop::collection::vec(step, 1..8).prop_map(|steps| {
-        let mut at = [0, 1, 0];
+        let mut numbers = [0, 1, 0];
         let mut versions = Vec::new();
-        for (part, by, pre) in steps {
-            let part = usize::from(part);
-            at[part] += by;
-            at[part + 1..].fill(0);
-            let [major, minor, patch] = at;
-            if pre {
-                versions.push(format!("{major}.{minor}.{patch}-rc.{by}"));
+        for (component, increment, is_prerelease) in steps {
+            let component = usize::from(component);
+            numbers[component] += increment;
+            numbers[component + 1..].fill(0);
+            let [major, minor, patch] = numbers;
+            if is_prerelease {
+                versions.push(format!("{major}.{minor}.{patch}-rc.{increment}"));
             }
             versions.push(format!("{major}.{minor}.{patch}"));
         }
@@ -190,8 +190,8 @@ fn versions() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-fn written() -> impl Strategy<Value = Written> {
-    let dress = (
+fn generated_document() -> impl Strategy<Value = GeneratedDocument> {
+    let style = (
         (any::<bool>(), any::<bool>()),
         prop::collection::vec(select(SQL), 0..4),
         select(&["→", "->", " → ", " -> "][..]),
@@ -199,16 +199,16 @@ fn written() -> impl Strategy<Value = Written> {
         select(CONTAINERS),
         any::<u32>(),
     );
-    let dresses = prop::collection::vec(dress, 16);
-    (versions(), dresses, any::<bool>(), any::<bool>()).prop_map(
-        |(versions, dresses, crlf, bom)| {
-            let from = std::iter::once("baseline").chain(versions.iter().map(String::as_str));
-            let mut blocks = Vec::new();
-            for ((from, to), dress) in from.zip(&versions).zip(dresses) {
-                let ((both, first), sql, arrow, fence, container, place) = dress;
-                let scopes = if first { Scope::BOTH } else { [Scope::User, Scope::System] };
-                let from = from.to_owned();
-                blocks.extend(scopes.into_iter().take(1 + usize::from(both)).map(|scope| Block {
+    let styles = prop::collection::vec(style, 16);
+    (versions(), styles, any::<bool>(), any::<bool>()).prop_map(|(versions, styles, crlf, bom)| {
+        let from = std::iter::once("baseline").chain(versions.iter().map(String::as_str));
+        let mut blocks = Vec::new();
+        for ((from, to), dress) in from.zip(&versions).zip(styles) {
+            let ((has_both_scopes, system_first), sql, arrow, fence, container, order) = dress;
+            let scopes = if system_first { Scope::BOTH } else { [Scope::User, Scope::System] };
+            let from = from.to_owned();
+            blocks.extend(scopes.into_iter().take(1 + usize::from(has_both_scopes)).map(|scope| {
+                Block {
                     scope,
                     from: from.clone(),
                     to: to.clone(),
@@ -216,70 +216,73 @@ fn written() -> impl Strategy<Value = Written> {
                     arrow,
                     fence,
                     container,
-                    place: place.rotate_left(u32::from(scope == Scope::User)),
-                }));
-            }
-            blocks.sort_by_key(|block| block.place);
-            let mut text = String::from(if bom { "\u{feff}# Née\n\n" } else { "" });
-            for (at, block) in blocks.iter().enumerate() {
-                // A paragraph at the margin ends every container before it.
-                let _ = write!(text, "Part {at}.\n\n");
-                block.write(&mut text);
-                text.push('\n');
-            }
-            let line_end = if crlf { "\r\n" } else { "\n" };
-            if crlf {
-                text = text.replace('\n', line_end);
-            }
-            Written { text, versions, blocks, line_end }
-        },
-    )
+                    order: order.rotate_left(u32::from(scope == Scope::User)),
+                }
+            }));
+        }
+        blocks.sort_by_key(|block| block.order);
+        let mut text = String::from(if bom { "\u{feff}# Née\n\n" } else { "" });
+        for (index, block) in blocks.iter().enumerate() {
+            // A paragraph at the margin ends every container before it.
+            let _ = write!(text, "Part {index}.\n\n");
+            block.write(&mut text);
+            text.push('\n');
+        }
+        let line_end = if crlf { "\r\n" } else { "\n" };
+        if crlf {
+            text = text.replace('\n', line_end);
+        }
+        GeneratedDocument { text, versions, blocks, line_end }
+    })
 }
 
 /// Every part of a changelog that goes up, with what its tag says.
-fn parts<'c, 'a>(
+fn forward_blocks<'c, 'a>(
     changelog: &'c Changelog<'a>,
-) -> impl Iterator<Item = (Scope, String, &'c Part<'a>)> {
-    changelog.history().flat_map(|migration| {
+) -> impl Iterator<Item = (Scope, String, &'c ScopedSql<'a>)> {
+    changelog.forward_migrations().flat_map(|migration| {
         Scope::BOTH.into_iter().filter_map(move |scope| {
-            migration.part(scope).map(|part| (scope, migration.to_string(), part))
+            migration.block(scope).map(|part| (scope, migration.to_string(), part))
         })
     })
 }
 
 /// What a changelog would run, in order.
-fn meant(changelog: &Changelog<'_>) -> Vec<(Scope, String, String)> {
-    parts(changelog)
+fn sql_in_order(changelog: &Changelog<'_>) -> Vec<(Scope, String, String)> {
+    forward_blocks(changelog)
         .map(|(scope, name, part)| (scope, name, part.sql().text().to_owned()))
         .collect()
 }
 
-fn check_places(source: &Source<'_>, problems: &[Problem]) -> Result<(), TestCaseError> {
+fn check_spans(source: &Source<'_>, diagnostics: &[Diagnostic]) -> Result<(), TestCaseError> {
     let text = source.text();
-    for problem in problems {
-        let related = problem.related.iter().map(|(span, _)| span);
-        for span in std::iter::once(&problem.span).chain(related) {
-            prop_assert!(text.get(span.clone()).is_some(), "{span:?} of {problem:?}");
+    for diagnostic in diagnostics {
+        let related = diagnostic.related.iter().map(|(span, _)| span);
+        for span in std::iter::once(&diagnostic.span).chain(related) {
+            prop_assert!(text.get(span.clone()).is_some(), "{span:?} of {diagnostic:?}");
         }
-        prop_assert!(!problem.message.is_empty());
-        prop_assert!(!problem.render(source, Style::Coloured).is_empty());
-        let drawn = problem.render(source, Style::Plain);
-        let place = source.locate(problem.span.start);
-        prop_assert!(drawn.contains(&format!("--> {place}\n")), "{place} is not in\n{drawn}");
+        prop_assert!(!diagnostic.message.is_empty());
+        prop_assert!(!diagnostic.render(source, ColorMode::Colored).is_empty());
+        let rendered = diagnostic.render(source, ColorMode::Plain);
+        let location = source.format_position(diagnostic.span.start);
+        prop_assert!(
+            rendered.contains(&format!("--> {location}\n")),
+            "{location} is not in\n{rendered}"
+        );
     }
     Ok(())
 }
 
-fn check(text: &str) -> Result<(), TestCaseError> {
+fn check_document(text: &str) -> Result<(), TestCaseError> {
     let source = Source::new("m.md", text);
-    let (problems, unusable) = tatmig::lint(source.clone(), &Arc::default());
-    check_places(&source, &problems)?;
+    let (diagnostics, unusable) = tatmig::lint(source.clone(), &Arc::default());
+    check_spans(&source, &diagnostics)?;
     match Changelog::parse_named("m.md", text) {
-        Ok(changelog) => check_places(&source, changelog.warnings())?,
+        Ok(changelog) => check_spans(&source, changelog.warnings())?,
         Err(error) => {
             prop_assert!(unusable);
             prop_assert!(!error.to_string().is_empty());
-            check_places(&source, &error.problems)?;
+            check_spans(&source, &error.diagnostics)?;
         }
     }
     Ok(())
@@ -290,17 +293,17 @@ proptest! {
 
     #[test]
     fn any_text_is_read_without_a_panic(text in "\\PC{0,200}|(?s).{0,200}") {
-        check(&text)?;
+        check_document(&text)?;
     }
 
     #[test]
     fn fragments_are_read_without_a_panic_and_every_problem_has_a_place(text in fragments()) {
-        check(&text)?;
+        check_document(&text)?;
     }
 
     #[test]
-    fn a_document_torn_anywhere_is_read_without_a_panic(
-        document in written(),
+    fn a_corrupted_document_is_read_without_a_panic(
+        document in generated_document(),
         cut in any::<(Index, Index)>(),
         patch in select(FRAGMENTS),
     ) {
@@ -313,11 +316,11 @@ proptest! {
         }
         let mut text = document.text;
         text.replace_range(ends[0]..ends[1], patch);
-        check(&text)?;
+        check_document(&text)?;
     }
 
     #[test]
-    fn order_comes_from_versions_alone(document in written()) {
+    fn blocks_are_ordered_by_version(document in generated_document()) {
         let changelog = Changelog::parse(&document.text);
         let changelog = changelog.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let found: Vec<_> = changelog.versions().iter().map(ToString::to_string).collect();
@@ -327,29 +330,29 @@ proptest! {
     }
 
     #[test]
-    fn sql_is_the_bytes_of_the_document(document in written()) {
+    fn sql_is_the_bytes_of_the_document(document in generated_document()) {
         let changelog = Changelog::parse(&document.text);
         let changelog = changelog.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        prop_assert_eq!(parts(&changelog).count(), document.blocks.len());
-        for (scope, name, part) in parts(&changelog) {
+        prop_assert_eq!(forward_blocks(&changelog).count(), document.blocks.len());
+        for (scope, name, part) in forward_blocks(&changelog) {
             let block = document.blocks.iter()
                 .find(|block| block.scope == scope && name == format!("{} → {}", block.from, block.to))
                 .unwrap();
             let piece = part.sql();
-            prop_assert_eq!(piece.text(), block.content(document.line_end));
-            prop_assert_eq!(&document.text[part.span()], block.tag("start"));
+            prop_assert_eq!(piece.text(), block.sql_text(document.line_end));
+            prop_assert_eq!(&document.text[part.tag_span()], block.tag("start"));
             if block.container.0.is_empty() && !block.fence.0.is_empty() {
-                let at = piece.offset(0);
+                let at = piece.document_offset(0);
                 prop_assert_eq!(piece.text(), &document.text[at..at + piece.text().len()]);
             }
             for (at, byte) in piece.text().bytes().enumerate() {
-                prop_assert_eq!(byte, document.text.as_bytes()[piece.offset(at)]);
+                prop_assert_eq!(byte, document.text.as_bytes()[piece.document_offset(at)]);
             }
         }
     }
 
     #[test]
-    fn a_lost_tag_line_is_an_error(document in written(), which in any::<Index>()) {
+    fn a_missing_tag_line_is_an_error(document in generated_document(), which in any::<Index>()) {
         let tags: Vec<_> = document.blocks.iter().map(|block| block.tag("start"))
             .chain(document.blocks.iter().map(|block| block.tag("end")))
             .collect();
@@ -358,8 +361,8 @@ proptest! {
     }
 
     #[test]
-    fn a_lost_fence_loses_no_block(document in written(), which in any::<Index>()) {
-        let before = Changelog::parse(&document.text).map(|changelog| meant(&changelog));
+    fn a_missing_fence_loses_no_block(document in generated_document(), which in any::<Index>()) {
+        let before = Changelog::parse(&document.text).map(|changelog| sql_in_order(&changelog));
         let before = before.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let fences: Vec<_> = document.text.match_indices(['`', '~'])
             .map(|(at, mark)| at..document.text[at..].find('\n').map_or(0, |end| at + end + mark.len()))
@@ -369,19 +372,19 @@ proptest! {
         let mut text = document.text.clone();
         text.replace_range(which.get(&fences).clone(), document.line_end);
         if let Ok(changelog) = Changelog::parse(&text) {
-            prop_assert_eq!(meant(&changelog), before, "{}", text);
+            prop_assert_eq!(sql_in_order(&changelog), before, "{}", text);
         }
     }
 
     #[test]
-    fn a_slip_in_a_tag_loses_no_block(
-        document in written(),
+    fn a_typo_in_a_tag_loses_no_block(
+        document in generated_document(),
         which in any::<Index>(),
         at in any::<Index>(),
         slip in prop_oneof![select(&["", " ", "0", "1", "-", "[", "]", ":", "s", "U", ".", "→", "\n"][..])],
         replaces in any::<bool>(),
     ) {
-        let before = Changelog::parse(&document.text).map(|changelog| meant(&changelog));
+        let before = Changelog::parse(&document.text).map(|changelog| sql_in_order(&changelog));
         let before = before.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let tags: Vec<_> = document.blocks.iter().map(|block| block.tag("start"))
             .chain(document.blocks.iter().map(|block| block.tag("end")))
@@ -398,7 +401,7 @@ proptest! {
         if let Ok(changelog) = Changelog::parse(&text) {
             // A line end before the tag is one more blank line of SQL.
             let trim = |(scope, name, sql): (Scope, String, String)| (scope, name, sql.trim().to_owned());
-            let after: Vec<_> = meant(&changelog).into_iter().map(trim).collect();
+            let after: Vec<_> = sql_in_order(&changelog).into_iter().map(trim).collect();
             let before: Vec<_> = before.into_iter().map(trim).collect();
             prop_assert_eq!(after, before, "{} for {}", wrong, tag);
         }

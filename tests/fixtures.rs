@@ -11,7 +11,7 @@ use std::process::Command;
 use tatmig::{Rule, Source};
 
 /// Rules that no document breaks by itself.
-const OF_DATABASES: &[(Rule, &str)] = &[
+const DATABASE_RULES: &[(Rule, &str)] = &[
     (Rule::Edited, "compares a document with what a database went through"),
     (Rule::ForeignKeys, "is about the rows of a database"),
     (Rule::RowLoss, "is about the rows of a database"),
@@ -21,7 +21,7 @@ const OF_DATABASES: &[(Rule, &str)] = &[
 
 /// Rules that judge what a document does well enough to be run: tests/lint.rs has a document for
 /// each. Here they would stand beside every other fault.
-const JUDGEMENTS: &[Rule] = &[
+const RISK_RULES: &[Rule] = &[
     Rule::NotRerunnable,
     Rule::Destructive,
     Rule::BrokenForeignKey,
@@ -36,13 +36,13 @@ const JUDGEMENTS: &[Rule] = &[
     Rule::ServerRefuses,
 ];
 
-fn folder() -> PathBuf {
+fn faults_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/faults")
 }
 
 /// The names of the files with an extension, without it.
-fn names(extension: &str) -> BTreeSet<String> {
-    std::fs::read_dir(folder())
+fn file_stems(extension: &str) -> BTreeSet<String> {
+    std::fs::read_dir(faults_directory())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|found| found == extension))
@@ -51,7 +51,7 @@ fn names(extension: &str) -> BTreeSet<String> {
 }
 
 /// What `lint` says of a document, its exit status as the last line.
-fn lint(name: &str) -> String {
+fn lint_output(name: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tatmig"));
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("TATMIG_") {
@@ -60,8 +60,8 @@ fn lint(name: &str) -> String {
     }
     let output = command
         .args(["lint", "-v", "--file", &format!("{name}.md")])
-        .args(JUDGEMENTS.iter().flat_map(|rule| ["--allow", rule.name()]))
-        .current_dir(folder())
+        .args(RISK_RULES.iter().flat_map(|rule| ["--allow", rule.name()]))
+        .current_dir(faults_directory())
         .env("NO_COLOR", "1")
         .env_remove("CLICOLOR_FORCE")
         .output()
@@ -71,17 +71,17 @@ fn lint(name: &str) -> String {
     format!("{stderr}exit status: {status}\n")
 }
 
-fn blesses() -> bool {
+fn is_blessing() -> bool {
     std::env::var_os("TATMIG_BLESS").is_some_and(|value| value == "1")
 }
 
 #[test]
-fn every_fault_is_told_in_the_words_beside_it() {
-    let bless = blesses();
+fn every_faulty_document_prints_its_expected_diagnostics() {
+    let bless = is_blessing();
     let mut wrong = Vec::new();
-    for name in names("md") {
-        let golden = folder().join(format!("{name}.stderr"));
-        let found = lint(&name);
+    for name in file_stems("md") {
+        let golden = faults_directory().join(format!("{name}.stderr"));
+        let found = lint_output(&name);
         if bless {
             std::fs::write(golden, found).unwrap();
             continue;
@@ -95,11 +95,11 @@ fn every_fault_is_told_in_the_words_beside_it() {
 }
 
 #[test]
-fn no_golden_is_without_its_document() {
-    if blesses() {
+fn every_document_has_a_golden_file() {
+    if is_blessing() {
         return; // they are being written
     }
-    let (documents, goldens) = (names("md"), names("stderr"));
+    let (documents, goldens) = (file_stems("md"), file_stems("stderr"));
     assert!(!documents.is_empty());
     let orphans: Vec<_> = documents.symmetric_difference(&goldens).collect();
     assert!(orphans.is_empty(), "a document or its golden is missing: {orphans:?}");
@@ -107,14 +107,14 @@ fn no_golden_is_without_its_document() {
 
 #[test]
 fn every_rule_has_a_document_that_breaks_it() {
-    let mut broken: BTreeSet<Rule> = OF_DATABASES.iter().map(|(rule, _)| *rule).collect();
-    broken.extend(JUDGEMENTS);
-    for name in names("md") {
-        let bytes = std::fs::read(folder().join(format!("{name}.md"))).unwrap();
+    let mut broken: BTreeSet<Rule> = DATABASE_RULES.iter().map(|(rule, _)| *rule).collect();
+    broken.extend(RISK_RULES);
+    for name in file_stems("md") {
+        let bytes = std::fs::read(faults_directory().join(format!("{name}.md"))).unwrap();
         // The one that is not UTF-8 is no document to any rule.
         let Ok(text) = String::from_utf8(bytes) else { continue };
-        let (problems, _) = tatmig::lint(Source::new(name, &text), &std::sync::Arc::default());
-        broken.extend(problems.iter().map(|problem| problem.rule));
+        let (diagnostics, _) = tatmig::lint(Source::new(name, &text), &std::sync::Arc::default());
+        broken.extend(diagnostics.iter().map(|diagnostic| diagnostic.rule));
     }
     let missing: Vec<_> =
         Rule::ALL.iter().filter(|rule| !broken.contains(rule)).map(|rule| rule.name()).collect();

@@ -14,12 +14,12 @@ use tatmig::Rule;
 /// leads to 1.0.0, each further block one minor version up.
 fn document(blocks: &[&str]) -> String {
     let mut text = "# Migrations\n".to_owned();
-    for (at, sql) in blocks.iter().enumerate() {
-        let (from, heading) = match at {
+    for (index, sql) in blocks.iter().enumerate() {
+        let (from, heading) = match index {
             0 => ("baseline".to_owned(), "Baseline: 1.0.0".to_owned()),
-            _ => (format!("1.{}.0", at - 1), format!("1.{}.0 → 1.{at}.0", at - 1)),
+            _ => (format!("1.{}.0", index - 1), format!("1.{}.0 → 1.{index}.0", index - 1)),
         };
-        text += &section(&heading, &block(&from, &format!("1.{at}.0"), sql), at + 1);
+        text += &section(&heading, &block(&from, &format!("1.{index}.0"), sql), index + 1);
     }
     text
 }
@@ -32,7 +32,7 @@ fn block(from: &str, to: &str, sql: &str) -> String {
     format!("\n```sql\n-- [user:{from}→{to}:start]\n{sql}\n-- [user:{from}→{to}:end]\n```\n")
 }
 
-fn command(directory: &Path, arguments: &[&str]) -> Command {
+fn lint_command(directory: &Path, arguments: &[&str]) -> Command {
     let mut tatmig = Command::new(env!("CARGO_BIN_EXE_tatmig"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TATMIG_") {
@@ -44,81 +44,85 @@ fn command(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 /// Lints a document; returns the output.
-fn run(text: &str, arguments: &[&str]) -> Output {
+fn run_lint(text: &str, arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("MIGRATIONS.md"), text).unwrap();
-    command(directory.path(), arguments).output().unwrap()
+    lint_command(directory.path(), arguments).output().unwrap()
 }
 
-fn problems(text: &str, arguments: &[&str]) -> Vec<Value> {
-    let output = run(text, &[arguments, &["--format", "json"]].concat());
+fn diagnostics(text: &str, arguments: &[&str]) -> Vec<Value> {
+    let output = run_lint(text, &[arguments, &["--format", "json"]].concat());
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     json["problems"].as_array().unwrap().clone()
 }
 
 /// The text under the first line of each problem of a rule: where its span begins.
-fn found<'t>(text: &'t str, rule: Rule, arguments: &[&str]) -> Vec<&'t str> {
-    problems(text, arguments)
+fn reported_text<'t>(text: &'t str, rule: Rule, arguments: &[&str]) -> Vec<&'t str> {
+    diagnostics(text, arguments)
         .iter()
-        .filter(|problem| problem["rule"] == rule.name())
-        .map(|problem| {
-            let line = usize::try_from(problem["line"].as_u64().unwrap()).unwrap();
-            let column = usize::try_from(problem["column"].as_u64().unwrap()).unwrap();
+        .filter(|diagnostic| diagnostic["rule"] == rule.name())
+        .map(|diagnostic| {
+            let line = usize::try_from(diagnostic["line"].as_u64().unwrap()).unwrap();
+            let column = usize::try_from(diagnostic["column"].as_u64().unwrap()).unwrap();
             let line = text.lines().nth(line - 1).unwrap();
-            let (at, _) = line.char_indices().nth(column - 1).unwrap();
-            &line[at..]
+            let (offset, _) = line.char_indices().nth(column - 1).unwrap();
+            &line[offset..]
         })
         .collect()
 }
 
 /// A document breaks a rule at these places, in which each is told by how its text begins.
 #[track_caller]
-fn breaks(rule: Rule, text: &str, places: &[&str]) {
-    let found = found(text, rule, &[]);
-    let fits = found.len() == places.len()
-        && found.iter().zip(places).all(|(found, place)| found.starts_with(place));
-    assert!(fits, "`{}`: {found:?} instead of {places:?} in\n{text}", rule.name());
+fn assert_reported(rule: Rule, text: &str, expected: &[&str]) {
+    let found = reported_text(text, rule, &[]);
+    let fits = found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, place)| found.starts_with(place));
+    assert!(fits, "`{}`: {found:?} instead of {expected:?} in\n{text}", rule.name());
 }
 
 #[track_caller]
-fn keeps(rule: Rule, text: &str) {
-    breaks(rule, text, &[]);
+fn assert_not_reported(rule: Rule, text: &str) {
+    assert_reported(rule, text, &[]);
 }
 
 /// A document of which nothing at all is said.
 #[track_caller]
-fn is_clean(text: &str) {
-    assert_eq!(problems(text, &[]), [Value::Null; 0], "{text}");
+fn assert_clean(text: &str) {
+    assert_eq!(diagnostics(text, &[]), [Value::Null; 0], "{text}");
 }
 
 const NOTES: &str = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT);";
 
 #[test]
-fn a_column_that_is_added_cannot_be_added_again() {
+fn an_unguarded_change_is_not_rerunnable() {
     let rule = Rule::NotRerunnable;
-    breaks(rule, &document(&[NOTES, "ALTER TABLE notes ADD COLUMN pinned INT;"]), &["pinned INT"]);
-    breaks(rule, &document(&[NOTES, "ALTER TABLE notes DROP COLUMN body;"]), &["body;"]);
-    breaks(rule, &document(&["CREATE TABLE t (a);"]), &["t (a)"]);
-    breaks(rule, &document(&[NOTES, "DROP TABLE notes;"]), &["notes;"]);
-    breaks(rule, &document(&[NOTES, "ALTER TABLE notes RENAME TO n;"]), &["notes RENAME"]);
-    is_clean(&document(&[NOTES, "CREATE INDEX IF NOT EXISTS i ON notes (body);"]));
+    assert_reported(
+        rule,
+        &document(&[NOTES, "ALTER TABLE notes ADD COLUMN pinned INT;"]),
+        &["pinned INT"],
+    );
+    assert_reported(rule, &document(&[NOTES, "ALTER TABLE notes DROP COLUMN body;"]), &["body;"]);
+    assert_reported(rule, &document(&["CREATE TABLE t (a);"]), &["t (a)"]);
+    assert_reported(rule, &document(&[NOTES, "DROP TABLE notes;"]), &["notes;"]);
+    assert_reported(rule, &document(&[NOTES, "ALTER TABLE notes RENAME TO n;"]), &["notes RENAME"]);
+    assert_clean(&document(&[NOTES, "CREATE INDEX IF NOT EXISTS i ON notes (body);"]));
 }
 
 #[test]
-fn rows_that_are_put_in_twice_cannot_be_run_again() {
+fn an_unguarded_insert_is_not_rerunnable() {
     let rule = Rule::NotRerunnable;
     let insert = "INSERT INTO notes (body) VALUES ('hello');";
-    breaks(rule, &document(&[NOTES, insert]), &["INSERT INTO notes"]);
+    assert_reported(rule, &document(&[NOTES, insert]), &["INSERT INTO notes"]);
     let keyed = "INSERT INTO notes VALUES (1, 'hello');";
-    breaks(rule, &document(&[NOTES, keyed]), &["notes VALUES"]);
-    is_clean(&document(&[NOTES, "INSERT OR IGNORE INTO notes VALUES (1, 'hello');"]));
+    assert_reported(rule, &document(&[NOTES, keyed]), &["notes VALUES"]);
+    assert_clean(&document(&[NOTES, "INSERT OR IGNORE INTO notes VALUES (1, 'hello');"]));
     let guarded = "INSERT INTO notes (body) SELECT 'hello' WHERE NOT EXISTS (SELECT 1 FROM notes);";
-    is_clean(&document(&[NOTES, guarded]));
+    assert_clean(&document(&[NOTES, guarded]));
 }
 
 #[test]
-fn a_rebuild_can_be_run_again_and_destroys_nothing() {
-    is_clean(&document(&[
+fn a_rebuild_is_rerunnable_and_not_destructive() {
+    assert_clean(&document(&[
         NOTES,
         "CREATE TABLE new_notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL DEFAULT '');\n\
          INSERT INTO new_notes SELECT id, coalesce(body, '') FROM notes;\n\
@@ -128,117 +132,144 @@ fn a_rebuild_can_be_run_again_and_destroys_nothing() {
 }
 
 #[test]
-fn a_rerun_that_would_end_the_transaction_spoils_nothing_behind_it() {
+fn a_rerun_that_ends_the_transaction_does_not_affect_later_blocks() {
     let rule = Rule::NotRerunnable;
     let text = document(&[
         NOTES,
         "INSERT OR ROLLBACK INTO notes VALUES (1, 'a');",
         "ALTER TABLE notes ADD COLUMN pinned INT;",
     ]);
-    breaks(rule, &text, &["notes VALUES", "pinned INT"]);
+    assert_reported(rule, &text, &["notes VALUES", "pinned INT"]);
 }
 
 #[test]
-fn seeds_and_reverse_blocks_are_run_twice_too() {
+fn seeds_and_reverse_blocks_are_checked_for_reruns() {
     let rule = Rule::NotRerunnable;
     let seed = "\n```sql\n-- [user:seed:x:start]\nINSERT INTO notes VALUES (1, 'a');\n-- [user:seed:x:end]\n```\n";
-    breaks(rule, &(document(&[NOTES]) + seed), &["notes VALUES"]);
+    assert_reported(rule, &(document(&[NOTES]) + seed), &["notes VALUES"]);
     let down = block("1.1.0", "1.0.0", "DROP INDEX i;");
     let text = document(&[NOTES, "CREATE INDEX IF NOT EXISTS i ON notes (body);"]) + &down;
-    breaks(rule, &text, &["i;"]);
+    assert_reported(rule, &text, &["i;"]);
 }
 
 #[test]
-fn rows_are_not_destroyed_in_silence() {
+fn destructive_statements_are_reported() {
     let rule = Rule::Destructive;
     let after = |sql: &str| document(&[NOTES, sql]);
-    breaks(rule, &after("DROP TABLE IF EXISTS notes;"), &["DROP TABLE IF EXISTS notes"]);
-    breaks(rule, &after("ALTER TABLE notes DROP COLUMN body;"), &["DROP COLUMN body"]);
-    breaks(rule, &after("DELETE FROM notes;"), &["DELETE FROM notes"]);
-    breaks(rule, &after("WITH x AS (SELECT 1 WHERE 1) DELETE FROM notes;"), &["DELETE FROM notes"]);
-    breaks(rule, &after("UPDATE notes SET body = (SELECT 'x' WHERE 1);"), &["UPDATE notes"]);
-    keeps(rule, &after("DELETE FROM notes WHERE body IS NULL;"));
-    keeps(rule, &after("UPDATE notes SET body = '' WHERE body IS NULL;"));
-    keeps(rule, &after("DROP TABLE IF EXISTS other;"));
+    assert_reported(rule, &after("DROP TABLE IF EXISTS notes;"), &["DROP TABLE IF EXISTS notes"]);
+    assert_reported(rule, &after("ALTER TABLE notes DROP COLUMN body;"), &["DROP COLUMN body"]);
+    assert_reported(rule, &after("DELETE FROM notes;"), &["DELETE FROM notes"]);
+    assert_reported(
+        rule,
+        &after("WITH x AS (SELECT 1 WHERE 1) DELETE FROM notes;"),
+        &["DELETE FROM notes"],
+    );
+    assert_reported(
+        rule,
+        &after("UPDATE notes SET body = (SELECT 'x' WHERE 1);"),
+        &["UPDATE notes"],
+    );
+    assert_not_reported(rule, &after("DELETE FROM notes WHERE body IS NULL;"));
+    assert_not_reported(rule, &after("UPDATE notes SET body = '' WHERE body IS NULL;"));
+    assert_not_reported(rule, &after("DROP TABLE IF EXISTS other;"));
     // What the block itself has made is its own.
-    keeps(
+    assert_not_reported(
         rule,
         &after("ALTER TABLE notes ADD COLUMN size INT; UPDATE notes SET size = length(body);"),
     );
-    keeps(rule, &after("CREATE TABLE t (a); DELETE FROM t; UPDATE t SET a = 1; DROP TABLE t;"));
-    keeps(rule, &after("CREATE TEMP TABLE t (a); DELETE FROM t;"));
+    assert_not_reported(
+        rule,
+        &after("CREATE TABLE t (a); DELETE FROM t; UPDATE t SET a = 1; DROP TABLE t;"),
+    );
+    assert_not_reported(rule, &after("CREATE TEMP TABLE t (a); DELETE FROM t;"));
 }
 
 #[test]
-fn a_reverse_block_may_take_away_what_its_migration_made() {
+fn a_reverse_block_may_drop_what_its_migration_created() {
     let rule = Rule::Destructive;
     let up = "CREATE TABLE IF NOT EXISTS tags (tag TEXT); ALTER TABLE notes ADD COLUMN pinned INT;";
     let down = |sql| document(&[NOTES, up]) + &block("1.1.0", "1.0.0", sql);
-    keeps(rule, &down("DROP TABLE IF EXISTS tags; ALTER TABLE notes DROP COLUMN pinned;"));
-    breaks(rule, &down("DROP TABLE IF EXISTS notes;"), &["DROP TABLE IF EXISTS notes"]);
+    assert_not_reported(
+        rule,
+        &down("DROP TABLE IF EXISTS tags; ALTER TABLE notes DROP COLUMN pinned;"),
+    );
+    assert_reported(rule, &down("DROP TABLE IF EXISTS notes;"), &["DROP TABLE IF EXISTS notes"]);
 }
 
 #[test]
-fn a_foreign_key_needs_a_parent_with_a_key() {
+fn a_foreign_key_needs_a_unique_parent_key() {
     let rule = Rule::BrokenForeignKey;
     let child = |reference: &str| {
         document(&[NOTES, &format!("CREATE TABLE IF NOT EXISTS c (x INT {reference});")])
     };
-    breaks(rule, &child("REFERENCES notes (body)"), &["REFERENCES notes (body)"]);
-    breaks(rule, &child("REFERENCES notes (title)"), &["REFERENCES notes (title)"]);
-    breaks(rule, &child("REFERENCES nobody (id)"), &["REFERENCES nobody (id)"]);
-    is_clean(&child("REFERENCES notes (id)"));
-    is_clean(&child("REFERENCES notes"));
+    assert_reported(rule, &child("REFERENCES notes (body)"), &["REFERENCES notes (body)"]);
+    assert_reported(rule, &child("REFERENCES notes (title)"), &["REFERENCES notes (title)"]);
+    assert_reported(rule, &child("REFERENCES nobody (id)"), &["REFERENCES nobody (id)"]);
+    assert_clean(&child("REFERENCES notes (id)"));
+    assert_clean(&child("REFERENCES notes"));
     // A parent that comes later in the block is there when it counts.
-    is_clean(&document(&[&format!(
+    assert_clean(&document(&[&format!(
         "CREATE TABLE IF NOT EXISTS c (x INT REFERENCES notes (body));\n{NOTES}\n\
          CREATE UNIQUE INDEX IF NOT EXISTS u ON notes (body);"
     )]));
 }
 
 #[test]
-fn a_foreign_key_that_breaks_later_is_told_where_it_breaks() {
+fn a_foreign_key_broken_later_is_reported_where_it_breaks() {
     let rule = Rule::BrokenForeignKey;
     let child = "CREATE TABLE IF NOT EXISTS c (x TEXT REFERENCES notes (body));";
     let unique = "CREATE UNIQUE INDEX IF NOT EXISTS u ON notes (body);";
     let base = format!("{NOTES}\n{child}\n{unique}");
-    keeps(rule, &document(&[&base]));
-    breaks(rule, &document(&[&base, "DROP INDEX IF EXISTS u;"]), &["DROP INDEX IF EXISTS u"]);
-    breaks(rule, &document(&[&base, "SELECT 1; DROP TABLE IF EXISTS notes;"]), &["notes;"]);
-    keeps(rule, &document(&[&base, "DROP TABLE IF EXISTS notes; DROP TABLE IF EXISTS c;"]));
+    assert_not_reported(rule, &document(&[&base]));
+    assert_reported(
+        rule,
+        &document(&[&base, "DROP INDEX IF EXISTS u;"]),
+        &["DROP INDEX IF EXISTS u"],
+    );
+    assert_reported(
+        rule,
+        &document(&[&base, "SELECT 1; DROP TABLE IF EXISTS notes;"]),
+        &["notes;"],
+    );
+    assert_not_reported(
+        rule,
+        &document(&[&base, "DROP TABLE IF EXISTS notes; DROP TABLE IF EXISTS c;"]),
+    );
     // Told once, not again by every block behind it.
     let broken = [&format!("{NOTES}\n{child}"), "CREATE TABLE IF NOT EXISTS d (x);"];
-    breaks(rule, &document(&broken), &["REFERENCES notes (body)"]);
+    assert_reported(rule, &document(&broken), &["REFERENCES notes (body)"]);
 }
 
 #[test]
-fn a_planned_migration_is_judged_as_if_it_were_released() {
+fn a_planned_migration_is_linted_as_if_released() {
     let base = format!(
         "{NOTES}\nCREATE TABLE IF NOT EXISTS c (x INT REFERENCES notes (id) ON DELETE CASCADE);"
     );
     let plan = block("1.0.0", "1.1.0", "-- The notes go:\n-- DROP TABLE IF EXISTS notes;");
     let text = document(&[&base])
         + &format!("\n## 1.0.0 → 1.1.0 (Planned)\n\n**Description**: No more notes\n{plan}");
-    breaks(Rule::BrokenForeignKey, &text, &["notes;"]);
-    breaks(Rule::Destructive, &text, &["DROP TABLE IF EXISTS notes;"]);
-    assert_eq!(run(&text, &[]).status.code(), Some(0));
+    assert_reported(Rule::BrokenForeignKey, &text, &["notes;"]);
+    assert_reported(Rule::Destructive, &text, &["DROP TABLE IF EXISTS notes;"]);
+    assert_eq!(run_lint(&text, &[]).status.code(), Some(0));
     // Planned SQL that fails is no error yet.
     let text = text.replace("DROP TABLE IF EXISTS notes", "DROP TABLE nobody");
-    let failing: Vec<_> = problems(&text, &[]);
+    let failing: Vec<_> = diagnostics(&text, &[]);
     assert_eq!(failing[0]["rule"], "sql");
     assert_eq!(failing[0]["severity"], "warning");
 }
 
 #[test]
-fn a_guard_hides_nothing() {
+fn an_if_not_exists_that_hides_a_difference_is_reported() {
     let rule = Rule::HidingGuard;
     let after = |sql: &str| document(&[NOTES, sql]);
     let other = "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, title TEXT);";
-    breaks(rule, &after(other), &[other.split(" (").next().unwrap()]);
+    assert_reported(rule, &after(other), &[other.split(" (").next().unwrap()]);
     let checked =
         "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT CHECK (body <> ''));";
-    breaks(rule, &after(checked), &["CREATE TABLE IF NOT EXISTS notes"]);
-    is_clean(&after("create table if not exists \"notes\" (id integer primary key, body text);"));
+    assert_reported(rule, &after(checked), &["CREATE TABLE IF NOT EXISTS notes"]);
+    assert_clean(&after(
+        "create table if not exists \"notes\" (id integer primary key, body text);",
+    ));
     for (first, second) in [
         ("INDEX IF NOT EXISTS i ON notes (body)", "INDEX IF NOT EXISTS i ON notes (id)"),
         ("VIEW IF NOT EXISTS v AS SELECT id FROM notes", "VIEW IF NOT EXISTS v AS SELECT 1"),
@@ -248,110 +279,125 @@ fn a_guard_hides_nothing() {
         ),
     ] {
         let base = format!("{NOTES}\nCREATE {first};");
-        breaks(rule, &document(&[&base, &format!("CREATE {second};")]), &["CREATE"]);
-        is_clean(&document(&[&base, &format!("CREATE  {first};")]));
+        assert_reported(rule, &document(&[&base, &format!("CREATE {second};")]), &["CREATE"]);
+        assert_clean(&document(&[&base, &format!("CREATE  {first};")]));
     }
     let base = format!("{NOTES}\nCREATE VIEW IF NOT EXISTS v AS SELECT 1 AS a;");
-    breaks(rule, &document(&[&base, "CREATE TABLE IF NOT EXISTS v (a);"]), &["CREATE TABLE"]);
+    assert_reported(
+        rule,
+        &document(&[&base, "CREATE TABLE IF NOT EXISTS v (a);"]),
+        &["CREATE TABLE"],
+    );
 }
 
 #[test]
-fn a_pragma_has_an_effect() {
+fn a_pragma_without_effect_is_reported() {
     let rule = Rule::PragmaWithoutEffect;
     let after = |sql: &str| document(&[NOTES, sql]);
-    breaks(rule, &after("PRAGMA foreign_keys = OFF;"), &["PRAGMA foreign_keys"]);
-    breaks(rule, &after("PRAGMA main.foreign_keys(0);"), &["PRAGMA main"]);
-    breaks(rule, &after("PRAGMA table_info(notes);"), &["PRAGMA table_info"]);
-    breaks(rule, &after("PRAGMA user_version;"), &["PRAGMA user_version"]);
-    is_clean(&after("PRAGMA user_version = 7;"));
-    is_clean(&after("PRAGMA legacy_alter_table = ON;"));
+    assert_reported(rule, &after("PRAGMA foreign_keys = OFF;"), &["PRAGMA foreign_keys"]);
+    assert_reported(rule, &after("PRAGMA main.foreign_keys(0);"), &["PRAGMA main"]);
+    assert_reported(rule, &after("PRAGMA table_info(notes);"), &["PRAGMA table_info"]);
+    assert_reported(rule, &after("PRAGMA user_version;"), &["PRAGMA user_version"]);
+    assert_clean(&after("PRAGMA user_version = 7;"));
+    assert_clean(&after("PRAGMA legacy_alter_table = ON;"));
 }
 
 #[test]
-fn strings_stand_in_single_quotes() {
+fn double_quoted_strings_are_reported() {
     let rule = Rule::DoubleQuotedString;
     let after = |sql: &str| document(&[NOTES, sql]);
-    breaks(
+    assert_reported(
         rule,
         &after("UPDATE notes SET body = \"new\" WHERE body = \"old\";"),
         &["\"new\"", "\"old\""],
     );
-    breaks(rule, &after("CREATE TABLE IF NOT EXISTS t (a CHECK (a IN (\"x\", 'y')));"), &["\"x\""]);
-    breaks(rule, &after("CREATE VIEW IF NOT EXISTS v AS SELECT \"x\" AS a;"), &["\"x\""]);
-    breaks(
+    assert_reported(
+        rule,
+        &after("CREATE TABLE IF NOT EXISTS t (a CHECK (a IN (\"x\", 'y')));"),
+        &["\"x\""],
+    );
+    assert_reported(rule, &after("CREATE VIEW IF NOT EXISTS v AS SELECT \"x\" AS a;"), &["\"x\""]);
+    assert_reported(
         rule,
         &after(
             "CREATE TRIGGER IF NOT EXISTS r AFTER UPDATE OF body ON notes BEGIN UPDATE notes SET body = \"it's\" WHERE 0; END;",
         ),
         &["\"it's\""],
     );
-    is_clean(&after("UPDATE \"notes\" SET \"body\" = 'new' WHERE \"id\" = 1;"));
-    is_clean(&after("CREATE VIEW IF NOT EXISTS v AS SELECT \"body\" FROM notes;"));
+    assert_clean(&after("UPDATE \"notes\" SET \"body\" = 'new' WHERE \"id\" = 1;"));
+    assert_clean(&after("CREATE VIEW IF NOT EXISTS v AS SELECT \"body\" FROM notes;"));
 }
 
 #[test]
-fn migrations_are_dated_and_described() {
+fn missing_dates_and_descriptions_are_reported() {
     let text = document(&[NOTES, "CREATE INDEX IF NOT EXISTS i ON notes (body);"]);
-    is_clean(&text);
+    assert_clean(&text);
     let undated = text.replace("**Date**: 2026-01-02\n", "");
-    breaks(Rule::MissingDate, &undated, &["## 1.0.0 → 1.1.0"]);
-    let vague = text.replace("2026-01-02", "soon");
-    breaks(Rule::MissingDate, &vague, &["soon"]);
-    let mute = text.replacen("**Description**: What for\n", "", 1);
-    breaks(Rule::MissingDescription, &mute, &["## Baseline: 1.0.0"]);
-    let backwards = text.replace("2026-01-02", "2025-12-31");
-    breaks(Rule::DatesOutOfOrder, &backwards, &["2025-12-31"]);
-    keeps(Rule::DatesOutOfOrder, &text.replace("2026-01-02", "2026-01-01"));
+    assert_reported(Rule::MissingDate, &undated, &["## 1.0.0 → 1.1.0"]);
+    let invalid_date = text.replace("2026-01-02", "soon");
+    assert_reported(Rule::MissingDate, &invalid_date, &["soon"]);
+    let undescribed = text.replacen("**Description**: What for\n", "", 1);
+    assert_reported(Rule::MissingDescription, &undescribed, &["## Baseline: 1.0.0"]);
+    let out_of_order = text.replace("2026-01-02", "2025-12-31");
+    assert_reported(Rule::DatesOutOfOrder, &out_of_order, &["2025-12-31"]);
+    assert_not_reported(Rule::DatesOutOfOrder, &text.replace("2026-01-02", "2026-01-01"));
 }
 
 #[test]
-fn a_plan_needs_no_date() {
+fn a_planned_migration_needs_no_date() {
     let plan = block("1.0.0", "1.1.0", "-- DROP INDEX IF EXISTS i;");
     let text = document(&[NOTES])
         + &format!("\n## 1.0.0 → 1.1.0 (Planned)\n\n**Description**: Later\n{plan}");
-    is_clean(&text);
+    assert_clean(&text);
 }
 
 #[test]
-fn a_reverse_block_leads_back() {
+fn a_reverse_block_must_restore_the_schema() {
     let rule = Rule::ReverseDiffers;
     let up =
         "ALTER TABLE notes ADD COLUMN pinned INT; CREATE INDEX IF NOT EXISTS i ON notes (pinned);";
     let down = |sql: &str| document(&[NOTES, up]) + &block("1.1.0", "1.0.0", sql);
-    keeps(rule, &down("DROP INDEX IF EXISTS i; ALTER TABLE notes DROP COLUMN pinned;"));
-    breaks(rule, &down("DROP INDEX IF EXISTS i;"), &["-- [user:1.1.0→1.0.0:start]"]);
+    assert_not_reported(
+        rule,
+        &down("DROP INDEX IF EXISTS i; ALTER TABLE notes DROP COLUMN pinned;"),
+    );
+    assert_reported(rule, &down("DROP INDEX IF EXISTS i;"), &["-- [user:1.1.0→1.0.0:start]"]);
     let rebuild = |columns: &str| {
         down(&format!(
             "DROP INDEX i; CREATE TABLE n ({columns}); INSERT INTO n SELECT id, body FROM notes; DROP TABLE notes; ALTER TABLE n RENAME TO notes;"
         ))
     };
-    keeps(rule, &rebuild("id INTEGER PRIMARY KEY, body TEXT"));
-    breaks(rule, &rebuild("id INTEGER PRIMARY KEY, body TEXT UNIQUE"), &["-- [user:1.1.0→1.0.0"]);
+    assert_not_reported(rule, &rebuild("id INTEGER PRIMARY KEY, body TEXT"));
+    assert_reported(
+        rule,
+        &rebuild("id INTEGER PRIMARY KEY, body TEXT UNIQUE"),
+        &["-- [user:1.1.0→1.0.0"],
+    );
     let nothing = document(&[NOTES]) + &block("1.0.0", "baseline", "SELECT 1;");
-    breaks(rule, &nothing, &["-- [user:1.0.0→baseline:start]"]);
-    keeps(rule, &nothing.replace("SELECT 1", "DROP TABLE IF EXISTS notes"));
+    assert_reported(rule, &nothing, &["-- [user:1.0.0→baseline:start]"]);
+    assert_not_reported(rule, &nothing.replace("SELECT 1", "DROP TABLE IF EXISTS notes"));
 }
 
 #[test]
-fn the_schema_can_be_read_by_the_applications_sqlite() {
+fn features_newer_than_min_sqlite_are_reported() {
     let rule = Rule::NeedsNewerSqlite;
     let strict = "CREATE TABLE IF NOT EXISTS t (a TEXT, b TEXT AS (a)) STRICT;";
     let text = document(&[strict]);
-    let with = |version: &str| found(&text, rule, &["--min-sqlite", version]);
+    let with = |version: &str| reported_text(&text, rule, &["--min-sqlite", version]);
     assert_eq!(with("3.37.0"), [""; 0]);
     assert_eq!(with("3.35"), ["STRICT;"]);
     assert_eq!(with("3.30.1"), ["AS (a)) STRICT;", "STRICT;"]);
-    assert_eq!(found(&text, rule, &[]), [""; 0]);
+    assert_eq!(reported_text(&text, rule, &[]), [""; 0]);
     // What only tatmig's own SQLite runs, and what the block takes away again, is none of the
     // application's business.
     let run = "INSERT INTO notes (id) VALUES (1) ON CONFLICT DO NOTHING RETURNING id; ALTER TABLE notes DROP COLUMN body; CREATE TABLE x (a) STRICT; DROP TABLE x;"
         .replace("(a) STRICT", "(a TEXT) STRICT");
     let text = document(&[NOTES, &run]);
-    assert_eq!(found(&text, rule, &["--min-sqlite", "3.9.0"]), [""; 0]);
+    assert_eq!(reported_text(&text, rule, &["--min-sqlite", "3.9.0"]), [""; 0]);
 }
 
 #[test]
-fn the_oldest_sqlite_may_stand_in_the_settings_or_the_environment() {
+fn min_sqlite_is_read_from_settings_and_environment() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs::write(
@@ -360,7 +406,7 @@ fn the_oldest_sqlite_may_stand_in_the_settings_or_the_environment() {
     )
     .unwrap();
     let warns = |arguments: &[&str], variable: Option<&str>| {
-        let mut command = command(path, arguments);
+        let mut command = lint_command(path, arguments);
         command.envs(variable.map(|version| ("TATMIG_MIN_SQLITE", version)));
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(0));
@@ -373,36 +419,39 @@ fn the_oldest_sqlite_may_stand_in_the_settings_or_the_environment() {
     assert!(!warns(&[], Some("3.40.0")));
     assert!(warns(&["--min-sqlite", "3.31.0"], Some("3.40.0")));
     fs::write(path.join("tatmig.toml"), "min_sqlite = \"three\"\n").unwrap();
-    let output = command(path, &[]).output().unwrap();
+    let output = lint_command(path, &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("`three` is not a version"));
 }
 
 #[test]
-fn an_allowance_silences_its_rule_in_its_block_only() {
+fn an_allow_directive_silences_its_rule_in_its_block_only() {
     let rule = Rule::NotRerunnable;
     let allowed =
         "-- tatmig:allow not-rerunnable no other tool runs this\nALTER TABLE notes ADD COLUMN a;";
     let text = document(&[NOTES, allowed, "ALTER TABLE notes ADD COLUMN b;"]);
-    breaks(rule, &text, &["b;"]);
-    breaks(Rule::MalformedAllow, &text, &[]);
+    assert_reported(rule, &text, &["b;"]);
+    assert_reported(Rule::MalformedAllow, &text, &[]);
 }
 
 #[test]
-fn what_is_denied_fails_and_what_is_allowed_is_not_told() {
+fn denied_rules_fail_and_allowed_rules_are_not_reported() {
     let text = document(&[NOTES, "ALTER TABLE notes ADD COLUMN a; DELETE FROM notes;"]);
-    let status = |arguments: &[&str]| run(&text, arguments).status.code().unwrap();
+    let status = |arguments: &[&str]| run_lint(&text, arguments).status.code().unwrap();
     assert_eq!(status(&[]), 0);
     assert_eq!(status(&["--deny", "warnings"]), 1);
     assert_eq!(status(&["--deny", "destructive"]), 1);
     assert_eq!(status(&["--deny", "stray-fence"]), 0);
     let both = ["--allow", "destructive", "--allow", "not-rerunnable"];
     assert_eq!(status(&[&both[..], &["--deny", "warnings"]].concat()), 0);
-    assert_eq!(problems(&text, &both), [Value::Null; 0]);
+    assert_eq!(diagnostics(&text, &both), [Value::Null; 0]);
     // A denied problem is told even where only errors are.
-    let quiet = run(&text, &["-q", "--deny", "destructive"]);
-    let told = String::from_utf8(quiet.stderr).unwrap();
-    assert!(told.starts_with("error[destructive]") && !told.contains("not-rerunnable"), "{told}");
+    let quiet = run_lint(&text, &["-q", "--deny", "destructive"]);
+    let stderr = String::from_utf8(quiet.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error[destructive]") && !stderr.contains("not-rerunnable"),
+        "{stderr}"
+    );
     for wrong in [
         &["--deny", "no-such-rule"][..],
         &["--allow", "warnings"],
@@ -416,13 +465,13 @@ fn what_is_denied_fails_and_what_is_allowed_is_not_told() {
 }
 
 #[test]
-fn flags_come_before_the_settings_file() {
+fn flags_override_the_settings_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     fs::write(path.join("MIGRATIONS.md"), document(&[NOTES, "DELETE FROM notes;"])).unwrap();
     let status = |settings: &str, arguments: &[&str]| {
         fs::write(path.join("tatmig.toml"), settings).unwrap();
-        command(path, arguments).output().unwrap().status.code().unwrap()
+        lint_command(path, arguments).output().unwrap().status.code().unwrap()
     };
     assert_eq!(status("[lint]\ndeny = [\"destructive\"]\n", &[]), 1);
     assert_eq!(status("[lint]\ndeny = [\"destructive\"]\n", &["--allow", "destructive"]), 0);
@@ -433,8 +482,8 @@ fn flags_come_before_the_settings_file() {
 }
 
 #[test]
-fn the_exit_status_tells_what_an_upgrade_would_do() {
-    let status = |text: &str| run(text, &[]).status.code().unwrap();
+fn the_exit_status_predicts_the_upgrade() {
+    let status = |text: &str| run_lint(text, &[]).status.code().unwrap();
     assert_eq!(status(&document(&[NOTES])), 0);
     assert_eq!(status(&document(&["CREATE TABLE ;"])), 2);
     assert_eq!(status("nothing"), 2);
@@ -446,7 +495,7 @@ fn the_exit_status_tells_what_an_upgrade_would_do() {
 }
 
 #[test]
-fn upgrade_says_nothing_of_the_rules_of_lint() {
+fn upgrade_does_not_report_lint_rules() {
     let directory = tempfile::tempdir().unwrap();
     let text = document(&[NOTES, "ALTER TABLE notes ADD COLUMN a; DELETE FROM notes;"]);
     fs::write(directory.path().join("MIGRATIONS.md"), text).unwrap();
@@ -459,22 +508,22 @@ fn upgrade_says_nothing_of_the_rules_of_lint() {
 }
 
 #[test]
-fn json_is_one_document_under_both_names() {
+fn json_is_one_document_for_both_flags() {
     let text = document(&[NOTES, "DELETE FROM notes;"]);
-    let one = run(&text, &["--format", "json"]);
-    assert_eq!(one.stdout, run(&text, &["--json"]).stdout);
+    let one = run_lint(&text, &["--format", "json"]);
+    assert_eq!(one.stdout, run_lint(&text, &["--json"]).stdout);
     let json: Value = serde_json::from_slice(&one.stdout).unwrap();
     assert_eq!(json["summary"]["warnings"], 1);
     // So is what stands in the way of linting at all.
     let directory = tempfile::tempdir().unwrap();
-    let output = command(directory.path(), &["--format", "json"]).output().unwrap();
+    let output = lint_command(directory.path(), &["--format", "json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(json["error"].as_str().unwrap().contains("MIGRATIONS.md"));
 }
 
 #[test]
-fn github_gets_workflow_commands() {
+fn github_format_prints_workflow_commands() {
     let directory = tempfile::tempdir().unwrap();
     let text = document(&[
         NOTES,
@@ -482,7 +531,7 @@ fn github_gets_workflow_commands() {
     ]);
     fs::write(directory.path().join("a,b:c%.md"), text).unwrap();
     let arguments = ["-f", "a,b:c%.md", "--format", "github", "--deny", "destructive"];
-    let output = command(directory.path(), &arguments).output().unwrap();
+    let output = lint_command(directory.path(), &arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
@@ -496,7 +545,7 @@ fn github_gets_workflow_commands() {
 }
 
 #[test]
-fn sarif_has_what_its_schema_requires() {
+fn sarif_has_the_fields_its_schema_requires() {
     let directory = tempfile::tempdir().unwrap();
     let text = document(&[
         NOTES,
@@ -505,7 +554,7 @@ fn sarif_has_what_its_schema_requires() {
     ]);
     fs::write(directory.path().join("ä b.md"), text).unwrap();
     let output =
-        command(directory.path(), &["-f", "ä b.md", "--format", "sarif"]).output().unwrap();
+        lint_command(directory.path(), &["-f", "ä b.md", "--format", "sarif"]).output().unwrap();
     let sarif: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(sarif["$schema"], "https://json.schemastore.org/sarif-2.1.0.json");
     assert_eq!(sarif["version"], "2.1.0");
@@ -554,11 +603,11 @@ fn check_location(location: &Value) {
 }
 
 #[test]
-fn the_projects_own_documents_have_these_risks() {
+fn the_projects_own_documents_have_known_risks() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (file, stray) in [("MIGRATIONS.md", 0), ("fixtures/stray-fence.md", 1)] {
         let text = fs::read_to_string(root.join(file)).unwrap();
-        breaks(
+        assert_reported(
             Rule::NotRerunnable,
             &text,
             &[
@@ -568,12 +617,12 @@ fn the_projects_own_documents_have_these_risks() {
                 "full_conversation_history",
             ],
         );
-        breaks(
+        assert_reported(
             Rule::BrokenForeignKey,
             &text,
             &["REFERENCES memories (conversation_id) ON", "memories;"],
         );
-        breaks(
+        assert_reported(
             Rule::Destructive,
             &text,
             &[
@@ -583,21 +632,21 @@ fn the_projects_own_documents_have_these_risks() {
                 "DROP TABLE IF EXISTS memory_topics;",
             ],
         );
-        assert_eq!(problems(&text, &[]).len(), 10 + stray, "{file}");
-        assert_eq!(found(&text, Rule::StrayFence, &[]).len(), stray);
-        assert_eq!(run(&text, &[]).status.code(), Some(0));
+        assert_eq!(diagnostics(&text, &[]).len(), 10 + stray, "{file}");
+        assert_eq!(reported_text(&text, Rule::StrayFence, &[]).len(), stray);
+        assert_eq!(run_lint(&text, &[]).status.code(), Some(0));
     }
 }
 
 #[cfg(feature = "server")]
 /// Nobody is connected to: nothing listens there.
-const SERVER: &[&str] = &["--server", "http://127.0.0.1:9"];
+const SERVER_ARGUMENTS: &[&str] = &["--server", "http://127.0.0.1:9"];
 
 #[cfg(feature = "server")]
 #[test]
-fn what_a_libsql_server_refuses_is_told_where_it_stands() {
+fn sql_that_libsql_refuses_is_reported_at_its_location() {
     let rule = Rule::ServerRefuses;
-    for (sql, place) in [
+    for (sql, expected) in [
         ("ANALYZE notes;", "ANALYZE"),
         ("CREATE TEMP TABLE IF NOT EXISTS t (x);", "CREATE TEMP"),
         ("CREATE TABLE IF NOT EXISTS temp.t (x);", "temp"),
@@ -606,18 +655,21 @@ fn what_a_libsql_server_refuses_is_told_where_it_stands() {
         ("UPDATE notes SET id = 1_000 WHERE id = 1;", "1_000"),
     ] {
         let text = document(&[NOTES, sql]);
-        let told = found(&text, rule, SERVER);
-        assert!(matches!(told.as_slice(), [told] if told.starts_with(place)), "{sql}: {told:?}");
-        assert_eq!(found(&text, rule, &[]), [""; 0], "{sql}: files take it");
-        assert_eq!(run(&text, SERVER).status.code(), Some(0));
-        let denied = run(&text, &[SERVER, &["--deny", rule.name()]].concat());
+        let reported = reported_text(&text, rule, SERVER_ARGUMENTS);
+        assert!(
+            matches!(reported.as_slice(), [told] if told.starts_with(expected)),
+            "{sql}: {reported:?}"
+        );
+        assert_eq!(reported_text(&text, rule, &[]), [""; 0], "{sql}: files take it");
+        assert_eq!(run_lint(&text, SERVER_ARGUMENTS).status.code(), Some(0));
+        let denied = run_lint(&text, &[SERVER_ARGUMENTS, &["--deny", rule.name()]].concat());
         assert_eq!(denied.status.code(), Some(1), "{sql}");
     }
-    let twin = document(&[
+    let valid_document = document(&[
         NOTES,
         "CREATE TABLE IF NOT EXISTS temperatures (temp INTEGER); PRAGMA user_version = 4;",
     ]);
-    assert_eq!(found(&twin, rule, SERVER), [""; 0]);
+    assert_eq!(reported_text(&valid_document, rule, SERVER_ARGUMENTS), [""; 0]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The fenced blocks of a markdown text: label and content.
-fn blocks(text: &str) -> Vec<(&str, String)> {
+fn fenced_blocks(text: &str) -> Vec<(&str, String)> {
     let mut found: Vec<(&str, String)> = Vec::new();
     let mut fence: Option<usize> = None;
     for line in text.lines() {
@@ -30,7 +30,7 @@ fn blocks(text: &str) -> Vec<(&str, String)> {
     found
 }
 
-fn run(directory: &Path, command: &str) -> String {
+fn run_command(directory: &Path, command: &str) -> String {
     let arguments = command.strip_prefix("tatmig ").unwrap().split_whitespace();
     let mut tatmig = Command::new(env!("CARGO_BIN_EXE_tatmig"));
     for (name, _) in std::env::vars_os() {
@@ -50,7 +50,7 @@ fn every_command_prints_what_the_readme_shows() {
     let directory = tempfile::tempdir().unwrap();
     let document = directory.path().join("MIGRATIONS.md");
     let mut commands = 0;
-    for (label, content) in blocks(include_str!("../README.md")) {
+    for (label, content) in fenced_blocks(include_str!("../README.md")) {
         match label {
             "markdown" => {
                 let text = fs::read_to_string(&document).unwrap_or_default() + &content;
@@ -58,8 +58,12 @@ fn every_command_prints_what_the_readme_shows() {
             }
             "console" => {
                 for part in content.split("$ ").skip(1) {
-                    let (command, shown) = part.split_once('\n').unwrap();
-                    assert_eq!(run(directory.path(), command), shown, "$ {command}");
+                    let (command, expected_output) = part.split_once('\n').unwrap();
+                    assert_eq!(
+                        run_command(directory.path(), command),
+                        expected_output,
+                        "$ {command}"
+                    );
                     commands += 1;
                 }
             }
@@ -70,7 +74,7 @@ fn every_command_prints_what_the_readme_shows() {
 }
 
 #[test]
-fn every_flag_of_the_help_stands_in_the_readme() {
+fn every_flag_is_in_the_readme() {
     let readme = include_str!("../README.md");
     let output =
         Command::new(env!("CARGO_BIN_EXE_tatmig")).args(["upgrade", "--help"]).output().unwrap();

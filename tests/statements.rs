@@ -1,10 +1,10 @@
 //! What holds of every upgrade, whatever its statements: it is done, recorded and repeated without
 //! effect, or it is refused and not a row has changed.
 
-#[path = "support/judge.rs"]
-mod judge;
+#[path = "support/oracle.rs"]
+mod oracle;
 
-use judge::{End, Story};
+use oracle::{Scenario, ScenarioOutcome};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -68,43 +68,49 @@ const STATEMENTS: &[&str] = &[
     "nonsense;",
 ];
 
-fn statements(most: usize) -> impl Strategy<Value = String> {
-    prop::collection::vec(select(STATEMENTS), 0..most).prop_map(|all| all.join("\n"))
+fn statements(max_len: usize) -> impl Strategy<Value = String> {
+    prop::collection::vec(select(STATEMENTS), 0..max_len).prop_map(|lines| lines.join("\n"))
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_upgrade_is_done_and_recorded_or_changes_nothing(
+    fn an_upgrade_is_applied_and_recorded_or_changes_nothing(
         baseline in select(BASELINES),
         application in statements(5),
         blocks in prop::collection::vec(statements(4), 0..4),
     ) {
         let blocks = blocks.iter().map(String::as_str).collect();
-        Story { baseline, application: &application, blocks }.end();
+        Scenario { baseline, application: &application, blocks }.run();
     }
 
     #[test]
-    fn any_text_as_a_block_is_done_or_changes_nothing(text in "\\PC{0,80}|[A-Za-z0-9_ ,;()'\"*=\n-]{0,80}") {
-        if judge::ends(&text) {
+    fn any_text_as_a_block_is_applied_or_changes_nothing(text in "\\PC{0,80}|[A-Za-z0-9_ ,;()'\"*=\n-]{0,80}") {
+        if oracle::is_quick_to_run(&text) {
             let application = "INSERT INTO a (id, x) VALUES (1, 'one');";
-            Story { baseline: BASELINES[0], application, blocks: vec![&text] }.end();
+            Scenario { baseline: BASELINES[0], application, blocks: vec![&text] }.run();
         }
     }
 }
 
 #[test]
-fn stories_end_in_every_way() {
-    let end = |application, blocks: &[&'static str]| {
-        Story { baseline: BASELINES[0], application, blocks: blocks.to_vec() }.end()
+fn scenarios_reach_every_outcome() {
+    let run = |application, blocks: &[&'static str]| {
+        Scenario { baseline: BASELINES[0], application, blocks: blocks.to_vec() }.run()
     };
-    assert_eq!(end("INSERT INTO a VALUES (1, 'x');", &["ALTER TABLE a ADD COLUMN y;"]), End::Done);
-    assert_eq!(end("INSERT INTO a VALUES (1, 'x');", &[]), End::Done);
-    let twice = "INSERT INTO a VALUES (1, 'x'), (2, 'x');";
-    assert_eq!(end(twice, &["DELETE FROM b;", "CREATE UNIQUE INDEX u ON a (x);"]), End::Refused);
-    assert_eq!(end("nonsense", &[]), End::Unusable);
-    judge::document(
+    assert_eq!(
+        run("INSERT INTO a VALUES (1, 'x');", &["ALTER TABLE a ADD COLUMN y;"]),
+        ScenarioOutcome::Applied
+    );
+    assert_eq!(run("INSERT INTO a VALUES (1, 'x');", &[]), ScenarioOutcome::Applied);
+    let duplicate_rows = "INSERT INTO a VALUES (1, 'x'), (2, 'x');";
+    assert_eq!(
+        run(duplicate_rows, &["DELETE FROM b;", "CREATE UNIQUE INDEX u ON a (x);"]),
+        ScenarioOutcome::Refused
+    );
+    assert_eq!(run("nonsense", &[]), ScenarioOutcome::InvalidInput);
+    oracle::check_document(
         "```sql\n-- [user:baseline→1.0.0:start]\nSELEC\n-- [user:baseline→1.0.0:end]\n```\n",
     );
 }

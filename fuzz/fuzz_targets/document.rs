@@ -2,11 +2,11 @@
 #![no_main]
 
 #[allow(dead_code, reason = "each target uses its own part")]
-#[path = "../../tests/support/judge.rs"]
-mod judge;
+#[path = "../../tests/support/oracle.rs"]
+mod oracle;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    if judge::ends(text) {
-        judge::document(text);
+    if oracle::is_quick_to_run(text) {
+        oracle::check_document(text);
     }
 });

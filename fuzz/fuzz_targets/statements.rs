@@ -3,16 +3,16 @@
 #![no_main]
 
 #[allow(dead_code, reason = "each target uses its own part")]
-#[path = "../../tests/support/judge.rs"]
-mod judge;
+#[path = "../../tests/support/oracle.rs"]
+mod oracle;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    if !judge::ends(text) {
+    if !oracle::is_quick_to_run(text) {
         return;
     }
     let mut parts = text.split("\n~\n");
     let baseline = parts.next().unwrap_or_default();
     let application = parts.next().unwrap_or_default();
     let blocks = parts.take(3).collect();
-    judge::Story { baseline, application, blocks }.end();
+    oracle::Scenario { baseline, application, blocks }.run();
 });

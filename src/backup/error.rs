@@ -4,17 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::database::error::DatabaseError;
-use crate::text::{bytes, shown};
+use crate::text::{escape_for_display, format_bytes};
 
 /// A backup that could not be made, found or used. No database was touched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
     /// The file system's refusal.
-    #[error("`{}` {what}: {source}", shown(.path.as_os_str()))]
+    #[error("`{}` {context}: {source}", escape_for_display(.path.as_os_str()))]
     Io {
         /// What was tried.
-        what: &'static str,
+        context: &'static str,
         /// Where.
         path: PathBuf,
         /// Why it failed.
@@ -23,9 +23,9 @@ pub enum BackupError {
     /// The copies would not fit.
     #[error(
         "there is too little room: the copies take {}, and {} are free for `{}`; make room, or keep backups elsewhere with `--backups-dir`",
-        bytes(*.needed), bytes(*.free), shown(.dir.as_os_str())
+        format_bytes(*.needed), format_bytes(*.free), escape_for_display(.dir.as_os_str())
     )]
-    NoRoom {
+    InsufficientSpace {
         /// What the databases take, in bytes.
         needed: u64,
         /// What is free, in bytes.
@@ -34,18 +34,18 @@ pub enum BackupError {
         dir: PathBuf,
     },
     /// No such backup.
-    #[error("there is no backup `{id}` in `{}`; {known}", shown(.dir.as_os_str()))]
-    Unknown {
+    #[error("there is no backup `{id}` in `{}`; {hint}", escape_for_display(.dir.as_os_str()))]
+    UnknownBackup {
         /// What was asked for.
         id: String,
         /// Where.
         dir: PathBuf,
         /// Those that are there, in words.
-        known: String,
+        hint: String,
     },
     /// A manifest that is not there or cannot be read.
     #[error("the manifest of the backup `{id}` cannot be used: {reason}")]
-    Manifest {
+    InvalidManifest {
         /// The backup.
         id: String,
         /// What is wrong with it.
@@ -53,7 +53,7 @@ pub enum BackupError {
     },
     /// A copy is not what the manifest says.
     #[error("the backup `{id}` is damaged, so nothing was restored: {}", .reasons.join("; "))]
-    Damaged {
+    Corrupt {
         /// The backup.
         id: String,
         /// What is wrong with each copy.
@@ -63,7 +63,7 @@ pub enum BackupError {
     #[error(
         "the backup `{id}` holds no copy of {users}; `tatmig backup list -v` tells what it holds"
     )]
-    NotInIt {
+    NoCopyOfUser {
         /// The backup.
         id: String,
         /// The users.
@@ -71,41 +71,41 @@ pub enum BackupError {
     },
     /// A copy on a server, without the address that makes one.
     #[error(
-        "a copy of {place} is a fork on its server, which takes the admin address: `--admin URL` names it; what copies first goes without by `--no-backup`, and `tatmig pull` copies into files"
+        "a copy of {location} is a fork on its server, which takes the admin address: `--admin URL` names it; what copies first goes without by `--no-backup`, and `tatmig pull` copies into files"
     )]
-    NoAdmin {
+    NoAdminUrl {
         /// A database.
-        place: String,
+        location: String,
     },
     /// Copies that cannot be removed from here.
     #[error(
-        "a copy of the backup `{id}` is {place}: `--server` and `--admin` have to name that server; nothing was touched"
+        "a copy of the backup `{id}` is {copy_location}: `--server` and `--admin` have to name that server; nothing was touched"
     )]
-    OutOfReach {
+    CopyUnreachable {
         /// The backup.
         id: String,
         /// Where a copy of it is.
-        place: String,
+        copy_location: String,
     },
     /// A fork of a database that is looked for on another server, or in a file.
     #[error(
-        "a copy of the backup `{id}` is {place}, and cannot be put at {home}: `--server` has to name that server"
+        "a copy of the backup `{id}` is {copy_location}, and cannot be put at {target_location}: `--server` has to name that server"
     )]
-    Elsewhere {
+    WrongServer {
         /// The backup.
         id: String,
         /// Where a copy of it is.
-        place: String,
+        copy_location: String,
         /// Where the database is looked for.
-        home: String,
+        target_location: String,
     },
     /// A fork that its server did not remove.
-    #[error("{place} of the backup `{id}` cannot be removed: {source}")]
-    NotRemoved {
+    #[error("{copy_location} of the backup `{id}` cannot be removed: {source}")]
+    RemoveFailed {
         /// The backup.
         id: String,
         /// The copy.
-        place: String,
+        copy_location: String,
         /// Why.
         source: DatabaseError,
     },
@@ -115,7 +115,7 @@ pub enum BackupError {
 }
 
 impl BackupError {
-    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { what, path: path.to_owned(), source }
+    pub(crate) fn from_io(context: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { context, path: path.to_owned(), source }
     }
 }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::document::tag::Scope;
 
 /// The name of the file.
-pub(crate) const FILE: &str = "manifest.json";
+pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 
 /// The form that this tatmig writes; a higher one is another program's.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,12 +25,12 @@ pub struct Manifest {
     /// What it was made for: `backup`, `upgrade`, `downgrade`, `restore` or `reset`.
     pub reason: String,
     /// The copies.
-    pub databases: Vec<Saved>,
+    pub databases: Vec<ManifestEntry>,
 }
 
 /// The copy of one database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Saved {
+pub struct ManifestEntry {
     /// System or user.
     pub scope: Scope,
     /// The user, or `system`.
@@ -61,53 +61,62 @@ mod spelling {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::text::from_bytes;
+    use crate::text::os_string_from_bytes;
 
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
-    enum Spelling {
+    enum EncodedName {
         Text(String),
         Bytes { hex: String },
     }
 
-    pub(crate) fn serialize<S: Serializer>(name: &OsString, to: S) -> Result<S::Ok, S::Error> {
-        let spelling = match name.to_str() {
-            Some(text) => Spelling::Text(text.to_owned()),
-            None => Spelling::Bytes { hex: hexadecimal(name.as_encoded_bytes()) },
+    pub(crate) fn serialize<S: Serializer>(
+        name: &OsString,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let encoded = match name.to_str() {
+            Some(text) => EncodedName::Text(text.to_owned()),
+            None => EncodedName::Bytes { hex: encode_hex(name.as_encoded_bytes()) },
         };
-        spelling.serialize(to)
+        encoded.serialize(serializer)
     }
 
-    fn hexadecimal(bytes: &[u8]) -> String {
+    fn encode_hex(bytes: &[u8]) -> String {
         bytes.iter().fold(String::new(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text
         })
     }
 
-    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<OsString, D::Error> {
-        let hex = match Spelling::deserialize(from)? {
-            Spelling::Text(text) => return Ok(text.into()),
-            Spelling::Bytes { hex } => hex,
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<OsString, D::Error> {
+        let hex = match EncodedName::deserialize(deserializer)? {
+            EncodedName::Text(text) => return Ok(text.into()),
+            EncodedName::Bytes { hex } => hex,
         };
-        let digits: Option<Vec<u8>> =
-            hex.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+        let digits: Option<Vec<u8>> = hex
+            .chars()
+            .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect();
         let digits = digits.filter(|digits| digits.len() % 2 == 0);
         let digits = digits.ok_or_else(|| D::Error::custom(format!("`{hex}` is no name")))?;
-        Ok(from_bytes(&digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>()))
+        Ok(os_string_from_bytes(
+            &digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>(),
+        ))
     }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::text::from_bytes;
+    use crate::text::os_string_from_bytes;
 
     #[test]
-    fn a_name_of_any_bytes_comes_back_as_it_was() {
+    fn a_name_of_any_bytes_round_trips() {
         for bytes in [b"ann".as_slice(), b"\xff\x00a", "é\n\"".as_bytes(), b"{}"] {
-            let name = from_bytes(bytes);
-            let saved = Saved {
+            let name = os_string_from_bytes(bytes);
+            let entry = ManifestEntry {
                 scope: Scope::User,
                 user: name.clone(),
                 file: name.clone(),
@@ -117,9 +126,9 @@ mod tests {
                 size: 0,
                 sha256: String::new(),
             };
-            let text = serde_json::to_string(&saved).unwrap();
-            let back: Saved = serde_json::from_str(&text).unwrap();
-            assert_eq!((back.user, back.file), (name.clone(), name));
+            let text = serde_json::to_string(&entry).unwrap();
+            let parsed: ManifestEntry = serde_json::from_str(&text).unwrap();
+            assert_eq!((parsed.user, parsed.file), (name.clone(), name));
         }
     }
 }

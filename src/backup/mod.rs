@@ -12,33 +12,34 @@ pub(crate) mod store;
 use std::path::Path;
 
 use crate::database::error::DatabaseError;
-use crate::plan::outcome::Failure;
+use crate::plan::outcome::MigrateError;
 use crate::sqlite::locks;
-use crate::target::Member;
+use crate::target::TargetDatabase;
 
 pub use crate::backup::archive::Backup;
 pub use crate::backup::error::BackupError;
-pub use crate::backup::manifest::{Manifest, Saved};
-pub use crate::backup::store::{Made, Pruned, Store};
-pub use crate::text::bytes;
+pub use crate::backup::manifest::{Manifest, ManifestEntry};
+pub use crate::backup::store::{BackupDir, BackupResult, PruneResult};
+pub use crate::text::format_bytes;
 
-impl Member {
+impl TargetDatabase {
     /// Marks a database that must be left alone for want of a backup, so that whatever is to be
     /// done to it fails with the reason.
-    pub fn refuse_without_copy(&mut self, failure: &Failure) {
-        self.refused =
+    pub fn skip_without_backup(&mut self, failure: &MigrateError) {
+        self.skip_reason =
             Some(format!("no backup of it could be made, so it was left alone: {failure}"));
     }
 }
 
 /// Marks members whose databases another process has open.
-pub fn refuse_those_in_use(members: &mut [Member]) {
-    let files: Vec<&Path> = members.iter().filter_map(|member| member.home.file()).collect();
-    let users = locks::users(&files);
-    let in_files = members.iter_mut().filter(|member| member.home.file().is_some());
-    for (member, user) in in_files.zip(users) {
-        if let (None, Some(by)) = (&member.refused, user) {
-            member.refused = Some(DatabaseError::InUse { by }.to_string());
+pub fn reject_open_databases(targets: &mut [TargetDatabase]) {
+    let files: Vec<&Path> =
+        targets.iter().filter_map(|target| target.location.file_path()).collect();
+    let processes = locks::other_processes(&files);
+    let file_targets = targets.iter_mut().filter(|target| target.location.file_path().is_some());
+    for (target, process) in file_targets.zip(processes) {
+        if let (None, Some(process_name)) = (&target.skip_reason, process) {
+            target.skip_reason = Some(DatabaseError::InUse { process: process_name }.to_string());
         }
     }
 }

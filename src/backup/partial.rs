@@ -12,34 +12,35 @@ use crate::backup::manifest;
 use crate::backup::manifest::Manifest;
 
 /// What its directory's name begins with.
-pub(crate) const PARTIAL: &str = ".partial-";
+pub(crate) const PENDING_PREFIX: &str = ".partial-";
 
 /// A backup that is being written; unless it is finished it goes again.
-pub(crate) struct Partial {
+pub(crate) struct PendingBackup {
     pub(crate) path: PathBuf,
     /// Locked for as long as somebody writes there.
     lock: Option<File>,
 }
 
-impl Partial {
+impl PendingBackup {
     pub(crate) fn new(dir: &Path, time: &str) -> Result<Self, BackupError> {
         let mut number = 0;
         loop {
             number += 1;
-            let path = dir.join(format!("{PARTIAL}{time}-{}-{number}", std::process::id()));
+            let path = dir.join(format!("{PENDING_PREFIX}{time}-{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => {
                     let lock = File::open(&path).ok();
-                    let locked = lock.as_ref().map(File::try_lock);
+                    let lock_result = lock.as_ref().map(File::try_lock);
                     // Whoever clears up may have come in between.
-                    let taken = matches!(locked, Some(Err(TryLockError::WouldBlock)));
-                    if (taken || !path.exists()) && number < 1000 {
+                    let is_locked_by_other =
+                        matches!(lock_result, Some(Err(TryLockError::WouldBlock)));
+                    if (is_locked_by_other || !path.exists()) && number < 1000 {
                         continue;
                     }
                     return Ok(Self { path, lock });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 1000 => {}
-                Err(error) => return Err(BackupError::io("cannot be made", &path)(error)),
+                Err(error) => return Err(BackupError::from_io("cannot be made", &path)(error)),
             }
         }
     }
@@ -51,39 +52,41 @@ impl Partial {
         time: &str,
         manifest: Manifest,
     ) -> Result<Backup, BackupError> {
-        let file = self.path.join(manifest::FILE);
+        let manifest_path = self.path.join(manifest::MANIFEST_FILE);
         let write = || -> io::Result<()> {
             let mut text = serde_json::to_vec_pretty(&manifest)?;
             text.push(b'\n');
-            fs::write(&file, text)?;
-            File::open(&file)?.sync_all()?;
-            sync(&self.path)
+            fs::write(&manifest_path, text)?;
+            File::open(&manifest_path)?.sync_all()?;
+            sync_directory(&self.path)
         };
-        write().map_err(BackupError::io("cannot be written", &file))?;
+        write().map_err(BackupError::from_io("cannot be written", &manifest_path))?;
         let mut number = 1;
         loop {
             let id = if number == 1 { time.to_owned() } else { format!("{time}-{number}") };
             number += 1;
-            let named = dir.join(&id);
+            let final_path = dir.join(&id);
             // A directory that holds something is never replaced by a rename.
-            if named.symlink_metadata().is_ok() {
+            if final_path.symlink_metadata().is_ok() {
                 continue;
             }
-            match fs::rename(&self.path, &named) {
-                Err(_) if named.symlink_metadata().is_ok() => {}
-                Err(error) => return Err(BackupError::io("cannot be made", &named)(error)),
+            match fs::rename(&self.path, &final_path) {
+                Err(_) if final_path.symlink_metadata().is_ok() => {}
+                Err(error) => {
+                    return Err(BackupError::from_io("cannot be made", &final_path)(error));
+                }
                 Ok(()) => {
                     self.lock = None;
                     self.path = PathBuf::new();
-                    sync(dir).map_err(BackupError::io("cannot be synced", dir))?;
-                    return Ok(Backup::new(id, named, manifest));
+                    sync_directory(dir).map_err(BackupError::from_io("cannot be synced", dir))?;
+                    return Ok(Backup::new(id, final_path, manifest));
                 }
             }
         }
     }
 }
 
-impl Drop for Partial {
+impl Drop for PendingBackup {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
             let _ = fs::remove_dir_all(&self.path);
@@ -91,6 +94,6 @@ impl Drop for Partial {
     }
 }
 
-fn sync(directory: &Path) -> io::Result<()> {
+fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }

@@ -12,11 +12,12 @@ use clap_complete::Shell;
 use tatmig::Shard;
 
 use crate::cli::command_args::{
-    BackupAction, Downgrade, Lint, Making, New, Reset, Restore, Schema, Status, Upgrade, Users,
+    BackupAction, CreateArgs, DowngradeArgs, LintArgs, NewArgs, ResetArgs, RestoreArgs, SchemaArgs,
+    StatusArgs, UpgradeArgs, UserArgs,
 };
 #[cfg(feature = "server")]
 use crate::cli::server;
-use crate::cli::settings::Format;
+use crate::cli::settings::OutputFormat;
 
 /// Migrate a fleet of SQLite databases, one per user, from one markdown document.
 #[derive(Debug, Parser)]
@@ -34,25 +35,25 @@ Examples:
 Exit status: 0 done, 1 a database failed or has problems, 2 wrong usage or a document that cannot
 be used, 3 something is pending (status --exit-code), 129/130/143 ended by a signal."
 )]
-pub(crate) struct Arguments {
+pub(crate) struct CliArgs {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArgs,
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) command: CommandKind,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum CommandKind {
     #[command(flatten)]
-    Work(Command),
+    Configured(Command),
     #[command(flatten)]
-    Describe(Describe),
+    Standalone(StandaloneCommand),
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
-pub(crate) struct Global {
+pub(crate) struct GlobalArgs {
     /// The document [default: MIGRATIONS.md]
     #[arg(short, long, global = true, env = "TATMIG_FILE", value_name = "PATH", hide_env = true)]
     pub(crate) file: Option<PathBuf>,
@@ -87,14 +88,14 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, env = "TATMIG_VERBOSE", value_parser = BoolishValueParser::new(), hide_env = true, num_args = 0, default_missing_value = "true")]
     pub(crate) verbose: Option<bool>,
     /// How long to wait for a database that another program has locked, in seconds [default: 10]
-    #[arg(long, global = true, env = "TATMIG_BUSY_TIMEOUT", value_name = "SECONDS", value_parser = seconds, hide_env = true)]
+    #[arg(long, global = true, env = "TATMIG_BUSY_TIMEOUT", value_name = "SECONDS", value_parser = parse_seconds, hide_env = true)]
     pub(crate) busy_timeout: Option<Duration>,
     /// How many databases are worked on at once [default: 32, as the descriptor limit allows]
     #[arg(long, global = true, env = "TATMIG_JOBS", value_name = "N", hide_env = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// When to use colours [default: auto]
     #[arg(long, global = true, env = "TATMIG_COLOR", value_name = "WHEN", hide_env = true)]
-    pub(crate) color: Option<When>,
+    pub(crate) color: Option<ColorWhen>,
     /// Only the users of this part of the fleet: `2/8` is the second of eight
     #[arg(long, global = true, env = "TATMIG_SHARD", value_name = "I/N", hide_env = true)]
     pub(crate) shard: Option<Shard>,
@@ -103,20 +104,20 @@ pub(crate) struct Global {
     pub(crate) json: Option<bool>,
     #[cfg(feature = "server")]
     #[command(flatten)]
-    pub(crate) servers: server::Flags,
+    pub(crate) servers: server::ServerArgs,
 }
 
-impl Global {
+impl GlobalArgs {
     /// The form of the results as far as it was typed.
-    pub(crate) fn json(&self) -> Format {
-        if self.json == Some(true) { Format::Json } else { Format::Text }
+    pub(crate) fn json(&self) -> OutputFormat {
+        if self.json == Some(true) { OutputFormat::Json } else { OutputFormat::Text }
     }
 }
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum When {
+pub(crate) enum ColorWhen {
     /// On a terminal.
     #[default]
     Auto,
@@ -139,7 +140,7 @@ Examples:
   tatmig upgrade --all-users --backup        copies of what it changes first
 
 Each database is migrated in one transaction, or not touched. Run it again to finish what failed.")]
-    Upgrade(Upgrade),
+    Upgrade(UpgradeArgs),
     /// Bring databases down by reverse blocks: the users named first, then the system database
     #[command(visible_aliases = ["down", "rollback"], after_help = "\
 Examples:
@@ -150,7 +151,7 @@ Examples:
 
 A reverse block is tagged with the higher version first: `-- [user:0.3.20→0.3.19:start]`. Every one
 that is missing is named before anything is touched. What is changed is copied first; see `backup`.")]
-    Downgrade(Downgrade),
+    Downgrade(DowngradeArgs),
     /// Tell the version of every database and what is pending
     #[command(visible_aliases = ["info", "current"], after_help = "\
 Examples:
@@ -159,7 +160,7 @@ Examples:
   tatmig status --exit-code      exit status 3 if anything is pending
   tatmig status --stats          rows of every table and sizes, summed over the users
   tatmig status --stats --user ann")]
-    Status(Status),
+    Status(StatusArgs),
     /// List the document's migrations, or what one database went through
     #[command(after_help = "\
 Examples:
@@ -183,7 +184,7 @@ Examples:
   tatmig lint --min-sqlite 3.31.0    what an application's older SQLite cannot read
 
 Every rule is told in docs/lints.md; `-- tatmig:allow RULE why` in a block lifts it there.")]
-    Lint(Lint),
+    Lint(LintArgs),
     /// Check every database: its pages, its foreign keys, its record and schema against the document
     #[command(after_help = "\
 Examples:
@@ -209,7 +210,7 @@ Examples:
         #[arg(long = "user", value_name = "NAME")]
         users: Vec<OsString>,
         #[command(flatten)]
-        making: Making,
+        create_args: CreateArgs,
     },
     /// Record a version without running or looking at anything
     #[command(after_help = "\
@@ -221,7 +222,7 @@ Examples:
         /// The version, `head` or `baseline`
         version: String,
         #[command(flatten)]
-        users: Users,
+        users: UserArgs,
     },
     /// Find the version of databases without a record from their schema, and record it
     #[command(after_help = "\
@@ -237,7 +238,7 @@ the document makes.")]
         #[arg(long, value_name = "VERSION")]
         at: Option<String>,
         #[command(flatten)]
-        users: Users,
+        users: UserArgs,
     },
     /// Run a seed block, `[user:seed:NAME:start]`, in a transaction; it has no version
     #[command(after_help = "\
@@ -249,7 +250,7 @@ Examples:
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
-        users: Users,
+        users: UserArgs,
     },
     /// Copy databases while they are in use, into a directory named for the time
     #[command(
@@ -265,7 +266,7 @@ A backup is whole or not there: its copies are checked and on the disk before it
     )]
     Backup {
         #[command(flatten)]
-        users: Users,
+        users: UserArgs,
         #[command(subcommand)]
         action: Option<BackupAction>,
     },
@@ -278,7 +279,7 @@ Examples:
 
 Each is put back in one transaction, once its copy is proved to be the one that was written. What is
 there now is copied first unless `--no-backup`. A database that another program has open is refused.")]
-    Restore(Restore),
+    Restore(RestoreArgs),
     /// Put new, empty databases at head in the place of those named; asks first
     #[command(after_help = "\
 Examples:
@@ -287,7 +288,7 @@ Examples:
   tatmig reset --all-users       the system database and every user's
 
 Every row of them goes. What is there now is copied first unless `--no-backup`; see `restore`.")]
-    Reset(Reset),
+    Reset(ResetArgs),
     /// Copy the databases of files into the namespaces of a libSQL server, and compare them
     #[cfg(feature = "server")]
     #[command(after_help = "\
@@ -298,7 +299,7 @@ The files stay as they are. A namespace that holds something else is left alone;
 finish what failed. Nobody should write meanwhile.")]
     Push {
         #[command(flatten)]
-        users: Users,
+        users: UserArgs,
     },
     /// Copy the namespaces of a libSQL server into files, and compare them
     #[cfg(feature = "server")]
@@ -310,7 +311,7 @@ The namespaces stay as they are. A file that holds something else is left alone;
 finish what failed.")]
     Pull {
         #[command(flatten)]
-        users: Users,
+        users: UserArgs,
     },
     /// Put the next migration into the document: its section, its tags, today's date
     #[command(after_help = "\
@@ -322,7 +323,7 @@ Examples:
 
 With --from-db the SQL is the difference between the document's schema at head and that database's,
 which is only read. It is run in memory first: what is written leads to exactly that schema.")]
-    New(New),
+    New(NewArgs),
     /// Release the next planned migration: its `(Planned)` goes, its SQL is uncommented
     #[command(after_help = "\
 Examples:
@@ -341,7 +342,7 @@ Examples:
 
 The markers are `<!-- tatmig:schema:start -->` and `<!-- tatmig:schema:end -->`, each on a line of
 its own; the first may say `format=sql` or `format=mermaid`, `scope=user`, `at=1.2.0`.")]
-    Schema(Schema),
+    Schema(SchemaArgs),
     /// Make a small fleet with data in it, upgrade it, and leave it there to be played with
     #[command(after_help = "\
 Examples:
@@ -355,7 +356,7 @@ Examples:
 
 /// The command line told to shells and readers.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Describe {
+pub(crate) enum StandaloneCommand {
     /// Print a script that completes what is typed, for a shell
     #[command(after_help = "\
 Examples:
@@ -376,21 +377,21 @@ Examples:
     Man {
         /// The command [default: tatmig itself]
         #[arg(value_name = "COMMAND")]
-        of: Option<String>,
+        command: Option<String>,
         /// Write every page into this directory, as `tatmig.1`, `tatmig-upgrade.1` …
-        #[arg(long, value_name = "DIR", conflicts_with = "of")]
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
 }
 
-impl Arguments {
+impl CliArgs {
     /// The definitions that all of this is made from.
-    pub(crate) fn definitions() -> clap::Command {
+    pub(crate) fn clap_command() -> clap::Command {
         Self::command()
     }
 }
 
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 =
         text.parse().map_err(|_| "a number of seconds, such as 10 or 0.5".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())

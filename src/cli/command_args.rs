@@ -5,12 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use tatmig::edit::{Bump, Planned};
-use tatmig::fleet::Selection;
+use tatmig::edit::{Bump, PlannedPolicy};
+use tatmig::fleet::UserSelection;
 use tatmig::{Scope, SqliteVersion};
 
 #[derive(Debug, Args)]
-pub(crate) struct Status {
+pub(crate) struct StatusArgs {
     /// Exit with 3 if anything is pending
     #[arg(long)]
     pub(crate) exit_code: bool,
@@ -27,16 +27,16 @@ pub(crate) struct Status {
 
 /// How databases are made.
 #[derive(Debug, Args)]
-pub(crate) struct Making {
+pub(crate) struct CreateArgs {
     /// The journal mode of databases that are made [default: delete]
     #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
-    pub(crate) journal_mode: Option<Journal>,
+    pub(crate) journal_mode: Option<JournalModeArg>,
 }
 
 /// The journal modes that SQLite writes into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Journal {
+pub(crate) enum JournalModeArg {
     /// A rollback journal, deleted after each commit
     Delete,
     /// A write-ahead log
@@ -45,7 +45,7 @@ pub(crate) enum Journal {
 
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
-pub(crate) struct New {
+pub(crate) struct NewArgs {
     /// The version that it leads to [default: the next patch]
     #[arg(value_name = "VERSION")]
     version: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) struct New {
     major: bool,
     /// The databases that it is for [default: those that the document has]
     #[arg(long, value_name = "SCOPE")]
-    pub(crate) scope: Option<ScopeName>,
+    pub(crate) scope: Option<ScopeArg>,
     /// Write the SQL that leads to this database's schema
     #[arg(long, value_name = "FILE")]
     pub(crate) from_db: Option<PathBuf>,
@@ -76,11 +76,11 @@ pub(crate) struct New {
 }
 
 /// What version was asked for.
-pub(crate) enum Asked<'v> {
-    Named(&'v str),
+pub(crate) enum VersionArg<'v> {
+    Exact(&'v str),
     Next(Bump),
     /// Nothing was said.
-    Any,
+    Unspecified,
 }
 
 /// Whether something is to be written that need not be.
@@ -90,14 +90,14 @@ pub(crate) enum Wanted {
     No,
 }
 
-impl New {
-    pub(crate) fn version(&self) -> Asked<'_> {
+impl NewArgs {
+    pub(crate) fn version(&self) -> VersionArg<'_> {
         match (&self.version, self.patch, self.minor, self.major) {
-            (Some(version), ..) => Asked::Named(version),
-            (None, true, ..) => Asked::Next(Bump::Patch),
-            (None, _, true, _) => Asked::Next(Bump::Minor),
-            (None, _, _, true) => Asked::Next(Bump::Major),
-            (None, ..) => Asked::Any,
+            (Some(version), ..) => VersionArg::Exact(version),
+            (None, true, ..) => VersionArg::Next(Bump::Patch),
+            (None, _, true, _) => VersionArg::Next(Bump::Minor),
+            (None, _, _, true) => VersionArg::Next(Bump::Major),
+            (None, ..) => VersionArg::Unspecified,
         }
     }
 
@@ -105,22 +105,22 @@ impl New {
         if self.reverse { Wanted::Yes } else { Wanted::No }
     }
 
-    pub(crate) fn planned(&self) -> Planned {
-        if self.relink { Planned::Relink } else { Planned::Keep }
+    pub(crate) fn planned(&self) -> PlannedPolicy {
+        if self.relink { PlannedPolicy::Renumber } else { PlannedPolicy::Refuse }
     }
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Schema {
+pub(crate) struct SchemaArgs {
     /// At this version [default: head]
     #[arg(long, value_name = "VERSION")]
     pub(crate) at: Option<String>,
     /// Of these databases [default: those that the document has]
     #[arg(long, value_name = "SCOPE")]
-    pub(crate) scope: Option<ScopeName>,
+    pub(crate) scope: Option<ScopeArg>,
     /// How it is told [default: sql]
     #[arg(long, value_name = "FORMAT")]
-    pub(crate) format: Option<SchemaForm>,
+    pub(crate) format: Option<SchemaFormat>,
     /// Bring what stands between the markers of the document up to date
     #[arg(long, conflicts_with_all = ["at", "scope", "format"])]
     write: bool,
@@ -131,25 +131,25 @@ pub(crate) struct Schema {
 
 /// What becomes of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SchemaAct {
+pub(crate) enum SchemaAction {
     Print,
     Write,
     Check,
 }
 
-impl Schema {
-    pub(crate) fn act(&self) -> SchemaAct {
+impl SchemaArgs {
+    pub(crate) fn action(&self) -> SchemaAction {
         match (self.write, self.check) {
-            (true, _) => SchemaAct::Write,
-            (_, true) => SchemaAct::Check,
-            _ => SchemaAct::Print,
+            (true, _) => SchemaAction::Write,
+            (_, true) => SchemaAction::Check,
+            _ => SchemaAction::Print,
         }
     }
 }
 
 /// How a schema is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SchemaForm {
+pub(crate) enum SchemaFormat {
     /// The statements that make it
     #[default]
     Sql,
@@ -159,24 +159,24 @@ pub(crate) enum SchemaForm {
 
 /// A scope, as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ScopeName {
+pub(crate) enum ScopeArg {
     /// The system database
     System,
     /// Every user's database
     User,
 }
 
-impl From<ScopeName> for Scope {
-    fn from(name: ScopeName) -> Self {
+impl From<ScopeArg> for Scope {
+    fn from(name: ScopeArg) -> Self {
         match name {
-            ScopeName::System => Self::System,
-            ScopeName::User => Self::User,
+            ScopeArg::System => Self::System,
+            ScopeArg::User => Self::User,
         }
     }
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Lint {
+pub(crate) struct LintArgs {
     /// Fail with exit status 1 for this rule, or for all `warnings`
     #[arg(long, value_name = "RULE")]
     pub(crate) deny: Vec<String>,
@@ -205,7 +205,7 @@ pub(crate) enum LintFormat {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Users {
+pub(crate) struct UserArgs {
     /// Every user database that is found
     #[arg(long, conflicts_with = "users")]
     all_users: bool,
@@ -214,24 +214,24 @@ pub(crate) struct Users {
     users: Vec<OsString>,
 }
 
-impl Users {
-    pub(crate) fn selection(&self) -> Selection {
+impl UserArgs {
+    pub(crate) fn selection(&self) -> UserSelection {
         match (self.all_users, self.users.as_slice()) {
-            (true, _) => Selection::All,
-            (false, []) => Selection::None,
-            (false, names) => Selection::Named(names.to_vec()),
+            (true, _) => UserSelection::All,
+            (false, []) => UserSelection::None,
+            (false, names) => UserSelection::Named(names.to_vec()),
         }
     }
 }
 
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
-pub(crate) struct Upgrade {
+pub(crate) struct UpgradeArgs {
     /// Go no further than this version, or `head`
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
-    pub(crate) users: Users,
+    pub(crate) users: UserArgs,
     /// Print the SQL that would run, and touch nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -256,12 +256,12 @@ pub(crate) struct Upgrade {
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("target").required(true).args(["to", "back", "steps"])))]
+#[command(group(ArgGroup::new("target").required(true).args(["to", "negative_steps", "steps"])))]
 #[allow(clippy::struct_excessive_bools)] // flags, as typed
-pub(crate) struct Downgrade {
+pub(crate) struct DowngradeArgs {
     /// So many migrations down from the highest version found: `-1`
-    #[arg(value_name = "-N", allow_negative_numbers = true, value_parser = back)]
-    back: Option<usize>,
+    #[arg(value_name = "-N", allow_negative_numbers = true, value_parser = parse_negative_steps)]
+    negative_steps: Option<usize>,
     /// Down to this version, or to nothing with `baseline`
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
@@ -269,7 +269,7 @@ pub(crate) struct Downgrade {
     #[arg(long, value_name = "N")]
     steps: Option<NonZeroUsize>,
     #[command(flatten)]
-    pub(crate) users: Users,
+    pub(crate) users: UserArgs,
     /// Print the SQL that would run, and touch nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -284,14 +284,14 @@ pub(crate) struct Downgrade {
     pub(crate) fail_fast: bool,
 }
 
-impl Downgrade {
+impl DowngradeArgs {
     /// How many migrations down, where that was asked for.
     pub(crate) fn steps(&self) -> Option<usize> {
-        self.back.or(self.steps.map(NonZeroUsize::get))
+        self.negative_steps.or(self.steps.map(NonZeroUsize::get))
     }
 }
 
-fn back(text: &str) -> Result<usize, String> {
+fn parse_negative_steps(text: &str) -> Result<usize, String> {
     let number = text.strip_prefix('-').and_then(|number| number.parse().ok());
     number.filter(|number| *number > 0).ok_or_else(|| {
         "a number of migrations with a minus, such as -1; `--to` takes a version".to_owned()
@@ -311,7 +311,7 @@ pub(crate) enum BackupAction {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Restore {
+pub(crate) struct RestoreArgs {
     /// The backup, as `backup list` names it, or `latest`
     #[arg(value_name = "ID")]
     pub(crate) id: String,
@@ -327,9 +327,9 @@ pub(crate) struct Restore {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Reset {
+pub(crate) struct ResetArgs {
     #[command(flatten)]
-    pub(crate) users: Users,
+    pub(crate) users: UserArgs,
     /// Do not ask
     #[arg(short, long)]
     pub(crate) yes: bool,

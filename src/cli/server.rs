@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use tatmig::sqld::{Access, KEY_VARIABLE, Server, TOKEN_VARIABLE};
-use tatmig::{DEFAULT_USERS, Patience, Pattern, Servers, Spread, UsersFrom};
+use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
+use tatmig::{ConnectOptions, DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, UserSource};
 
-const TIMEOUT: f64 = 300.0;
+const DEFAULT_TIMEOUT_SECONDS: f64 = 300.0;
 
 #[derive(Debug, Args)]
 #[command(
     next_help_heading = "Fleets on libSQL servers (the token: TATMIG_AUTH_TOKEN, the admin key: TATMIG_ADMIN_KEY)"
 )]
-pub(crate) struct Flags {
+pub(crate) struct ServerArgs {
     /// Use the namespaces of this libSQL server instead of files; several share the users
     #[arg(
         long,
@@ -63,15 +63,15 @@ pub(crate) struct Flags {
     #[arg(long, global = true, env = "TATMIG_USERS_ON", value_name = "PATH", hide_env = true)]
     users_on: Option<PathBuf>,
     /// How long a request may take, in seconds [default: 300]
-    #[arg(long, global = true, env = "TATMIG_SERVER_TIMEOUT", value_name = "SECONDS", value_parser = crate::cli::args::seconds, hide_env = true)]
+    #[arg(long, global = true, env = "TATMIG_SERVER_TIMEOUT", value_name = "SECONDS", value_parser = crate::cli::args::parse_seconds, hide_env = true)]
     server_timeout: Option<Duration>,
 }
 
 /// The same in `tatmig.toml`.
 #[derive(Debug, Default)]
-pub(crate) struct Keys {
-    pub(crate) server: Option<OneOrMore>,
-    pub(crate) admin: Option<OneOrMore>,
+pub(crate) struct ServerSettings {
+    pub(crate) server: Option<OneOrMany>,
+    pub(crate) admin: Option<OneOrMany>,
     pub(crate) namespace_pattern: Option<String>,
     pub(crate) system_namespace: Option<String>,
     pub(crate) users_from: Option<String>,
@@ -82,41 +82,45 @@ pub(crate) struct Keys {
 /// A text or a list of texts.
 #[derive(Debug, serde::Deserialize)]
 #[serde(untagged)]
-pub(crate) enum OneOrMore {
+pub(crate) enum OneOrMany {
     One(String),
-    More(Vec<String>),
+    Many(Vec<String>),
 }
 
-impl OneOrMore {
-    fn list(self) -> Vec<String> {
+impl OneOrMany {
+    fn into_vec(self) -> Vec<String> {
         match self {
             Self::One(text) => vec![text],
-            Self::More(texts) => texts,
+            Self::Many(texts) => texts,
         }
     }
 }
 
 /// The servers that are meant, if any; paths in the settings file are relative to `base`.
 pub(crate) fn resolve(
-    flags: &Flags,
-    (keys, base): (Keys, &Path),
-    patience: Patience,
-) -> anyhow::Result<Option<Arc<Servers>>> {
-    let list = |flags: &[String], key: Option<OneOrMore>| {
+    args: &ServerArgs,
+    (file_settings, base): (ServerSettings, &Path),
+    options: ConnectOptions,
+) -> anyhow::Result<Option<Arc<ServerSet>>> {
+    let from_args_or_file = |flags: &[String], file_value: Option<OneOrMany>| {
         // A variable that is set to nothing names none.
         let flags: Vec<String> = flags.iter().filter(|text| !text.is_empty()).cloned().collect();
-        if flags.is_empty() { key.map(OneOrMore::list).unwrap_or_default() } else { flags }
+        if flags.is_empty() {
+            file_value.map(OneOrMany::into_vec).unwrap_or_default()
+        } else {
+            flags
+        }
     };
-    let urls = list(&flags.server, keys.server);
+    let urls = from_args_or_file(&args.server, file_settings.server);
     if urls.is_empty() {
         return Ok(None);
     }
-    let mut seen: Vec<&str> = urls.iter().map(|url| url.trim_end_matches('/')).collect();
-    seen.sort_unstable();
-    if let Some([twice, ..]) = seen.windows(2).find(|pair| pair[0] == pair[1]) {
-        bail!("the server `{twice}` is named twice");
+    let mut sorted_urls: Vec<&str> = urls.iter().map(|url| url.trim_end_matches('/')).collect();
+    sorted_urls.sort_unstable();
+    if let Some([duplicate, ..]) = sorted_urls.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("the server `{duplicate}` is named twice");
     }
-    let admins = list(&flags.admin, keys.admin);
+    let admins = from_args_or_file(&args.admin, file_settings.admin);
     if !admins.is_empty() && admins.len() != urls.len() {
         bail!(
             "`--server` names {} and `--admin` {}; it names one for each server, in the same order",
@@ -124,11 +128,11 @@ pub(crate) fn resolve(
             admins.len()
         );
     }
-    let secret = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
-    let timeout = match (flags.server_timeout, keys.server_timeout) {
+    let env_secret = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
+    let timeout = match (args.server_timeout, file_settings.server_timeout) {
         (Some(timeout), _) => timeout,
         (None, key) => {
-            let seconds = key.unwrap_or(TIMEOUT);
+            let seconds = key.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
             Duration::try_from_secs_f64(seconds)
                 .with_context(|| format!("`server_timeout = {seconds}` in tatmig.toml"))?
         }
@@ -137,35 +141,41 @@ pub(crate) fn resolve(
         bail!("`--server-timeout 0` would wait for no answer at all");
     }
     let mut servers = Vec::new();
-    for (at, url) in urls.into_iter().enumerate() {
-        let access = Access {
+    for (index, url) in urls.into_iter().enumerate() {
+        let server_config = ServerConfig {
             url,
-            admin: admins.get(at).cloned(),
-            token: secret(TOKEN_VARIABLE),
-            key: secret(KEY_VARIABLE),
+            admin_url: admins.get(index).cloned(),
+            token: env_secret(TOKEN_VARIABLE),
+            admin_key: env_secret(ADMIN_KEY_VARIABLE),
             timeout,
         };
-        access.check()?;
-        servers.push(Server::new(access));
+        server_config.validate()?;
+        servers.push(Server::new(server_config));
     }
-    let pattern = flags.namespace_pattern.clone().or(keys.namespace_pattern);
+    let pattern = args.namespace_pattern.clone().or(file_settings.namespace_pattern);
     let pattern = pattern.as_deref().unwrap_or("{username}_longterm");
-    let Ok(pattern) = pattern.parse::<Pattern>() else {
+    let Ok(pattern) = pattern.parse::<PathTemplate>() else {
         bail!(
             "the namespace pattern `{pattern}` must hold `{{username}}` exactly once, as in `{{username}}_longterm`, and no `/`"
         );
     };
-    let system = flags.system_namespace.clone().or(keys.system_namespace);
-    let users_from = match (&flags.users_from, keys.users_from) {
+    let system_namespace = args.system_namespace.clone().or(file_settings.system_namespace);
+    let users_from = match (&args.users_from, file_settings.users_from) {
         (Some(text), _) => text.parse()?,
         (None, Some(text)) => match text.parse()? {
-            UsersFrom::File(path) => UsersFrom::File(base.join(path)),
-            query @ UsersFrom::Query(_) => query,
+            UserSource::File(path) => UserSource::File(base.join(path)),
+            query @ UserSource::Query(_) => query,
         },
-        (None, None) => UsersFrom::Query(DEFAULT_USERS.to_owned()),
+        (None, None) => UserSource::Query(DEFAULT_USERS_QUERY.to_owned()),
     };
-    let users_on = flags.users_on.clone().or_else(|| keys.users_on.map(|path| base.join(path)));
-    let spread = users_on.map_or(Spread::Hash, Spread::Named);
-    let system = system.unwrap_or_else(|| "system".to_owned());
-    Ok(Some(Arc::new(Servers::new(servers, (pattern, system), (users_from, &spread), patience)?)))
+    let users_on =
+        args.users_on.clone().or_else(|| file_settings.users_on.map(|path| base.join(path)));
+    let placement = users_on.map_or(Placement::Hash, Placement::File);
+    let system_namespace = system_namespace.unwrap_or_else(|| "system".to_owned());
+    Ok(Some(Arc::new(ServerSet::new(
+        servers,
+        (pattern, system_namespace),
+        (users_from, &placement),
+        options,
+    )?)))
 }

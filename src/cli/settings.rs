@@ -8,19 +8,22 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 #[cfg(feature = "server")]
-use tatmig::Patience;
+use tatmig::ConnectOptions;
 use tatmig::fleet::DEFAULT_JOBS;
-use tatmig::{ForeignKeys, JournalMode, Layout, Links, Pattern, Practice, SqliteVersion};
+use tatmig::{
+    DatabasePolicy, FleetConfig, ForeignKeyPolicy, JournalMode, PathTemplate, SqliteVersion,
+    SymlinkPolicy,
+};
 
-use crate::cli::args::{Global, When};
-use crate::cli::command_args::{Journal, Lint, LintFormat, Making};
+use crate::cli::args::{ColorWhen, GlobalArgs};
+use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 #[cfg(feature = "server")]
 use crate::cli::server;
 
 /// `tatmig.toml`: every key may be missing, and no other may be there.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Keys {
+struct SettingsFile {
     file: Option<PathBuf>,
     system_db: Option<PathBuf>,
     users_dir: Option<PathBuf>,
@@ -29,16 +32,16 @@ struct Keys {
     follow_symlinks: Option<bool>,
     quiet: Option<bool>,
     verbose: Option<bool>,
-    color: Option<When>,
+    color: Option<ColorWhen>,
     json: Option<bool>,
     jobs: Option<NonZeroUsize>,
     busy_timeout: Option<f64>,
     min_sqlite: Option<String>,
     shard: Option<String>,
     #[cfg(feature = "server")]
-    server: Option<server::OneOrMore>,
+    server: Option<server::OneOrMany>,
     #[cfg(feature = "server")]
-    admin: Option<server::OneOrMore>,
+    admin: Option<server::OneOrMany>,
     #[cfg(feature = "server")]
     namespace_pattern: Option<String>,
     #[cfg(feature = "server")]
@@ -49,24 +52,24 @@ struct Keys {
     users_on: Option<PathBuf>,
     #[cfg(feature = "server")]
     server_timeout: Option<f64>,
-    journal_mode: Option<Journal>,
+    journal_mode: Option<JournalModeArg>,
     #[allow(clippy::struct_field_names)] // the key's own name
     foreign_keys: Option<bool>,
     #[serde(default)]
-    lint: LintKeys,
+    lint: LintSettings,
 }
 
 /// The table `[lint]` of `tatmig.toml`.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct LintKeys {
+pub(crate) struct LintSettings {
     pub(crate) deny: Vec<String>,
     pub(crate) allow: Vec<String>,
 }
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Volume {
+pub(crate) enum Verbosity {
     Quiet,
     Normal,
     Verbose,
@@ -74,7 +77,7 @@ pub(crate) enum Volume {
 
 /// The form of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     Text,
     Json,
 }
@@ -83,112 +86,118 @@ pub(crate) enum Format {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) file: PathBuf,
-    pub(crate) layout: Layout,
+    pub(crate) fleet_config: FleetConfig,
     pub(crate) backups_dir: PathBuf,
-    pub(crate) volume: Volume,
-    pub(crate) color: When,
-    pub(crate) format: Format,
+    pub(crate) verbosity: Verbosity,
+    pub(crate) color: ColorWhen,
+    pub(crate) format: OutputFormat,
     /// How many databases at once.
     pub(crate) jobs: usize,
     pub(crate) busy_timeout: Duration,
     min_sqlite: Option<SqliteVersion>,
-    /// As the file says; [`Settings::practice`] puts a flag over it.
-    practice: Practice,
-    pub(crate) lint: LintKeys,
+    /// As the file says; [`Settings::policy`] puts a flag over it.
+    policy: DatabasePolicy,
+    pub(crate) lint: LintSettings,
 }
 
 impl Settings {
     /// Puts flags and variables over the settings file and the defaults.
     #[cfg_attr(not(feature = "server"), allow(unused_mut, unused_variables))]
-    pub(crate) fn resolve(global: &Global, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
-        let (mut keys, base) = Keys::load(global.config.as_deref())?;
+    pub(crate) fn resolve(global: &GlobalArgs, cancel: Arc<AtomicBool>) -> anyhow::Result<Self> {
+        let (mut file_settings, base_dir) = SettingsFile::load(global.config.as_deref())?;
         #[cfg(feature = "server")]
-        let server_keys = keys.take_servers();
+        let server_settings = file_settings.take_server_settings();
         let pattern = global
             .user_pattern
             .clone()
-            .or(keys.user_pattern)
+            .or(file_settings.user_pattern)
             .unwrap_or_else(|| "{username}_longterm.db".to_owned());
-        let path = |flag: &Option<PathBuf>, key: Option<PathBuf>, default: &str| {
-            flag.clone().or(key).unwrap_or_else(|| PathBuf::from(default))
+        let resolve_path = |flag: &Option<PathBuf>, file_value: Option<PathBuf>, default: &str| {
+            flag.clone().or(file_value).unwrap_or_else(|| PathBuf::from(default))
         };
-        let links = match global.follow_symlinks.or(keys.follow_symlinks) {
-            Some(true) => Links::Follow,
-            Some(false) | None => Links::Refuse,
+        let symlink_policy = match global.follow_symlinks.or(file_settings.follow_symlinks) {
+            Some(true) => SymlinkPolicy::Follow,
+            Some(false) | None => SymlinkPolicy::Refuse,
         };
-        let volume = volume((global.quiet, global.verbose), (keys.quiet, keys.verbose))?;
-        let json = global.json.or(keys.json).unwrap_or_default();
+        let verbosity = resolve_verbosity(
+            (global.quiet, global.verbose),
+            (file_settings.quiet, file_settings.verbose),
+        )?;
+        let json = global.json.or(file_settings.json).unwrap_or_default();
         let busy_timeout = match global.busy_timeout {
             Some(timeout) => timeout,
             None => {
-                let seconds = keys.busy_timeout.unwrap_or(10.0);
+                let seconds = file_settings.busy_timeout.unwrap_or(10.0);
                 Duration::try_from_secs_f64(seconds)
                     .with_context(|| format!("`busy_timeout = {seconds}` in tatmig.toml"))?
             }
         };
         #[cfg(feature = "server")]
         let servers = {
-            let patience = Patience { busy_timeout, stop };
-            server::resolve(&global.servers, (server_keys, &base), patience)?
+            let options = ConnectOptions { busy_timeout, cancel };
+            server::resolve(&global.servers, (server_settings, &base_dir), options)?
         };
         Ok(Self {
-            file: path(&global.file, keys.file, "MIGRATIONS.md"),
-            layout: Layout {
-                system_db: path(&global.system_db, keys.system_db, "system.db"),
-                users_dir: path(&global.users_dir, keys.users_dir, "."),
-                pattern: pattern.parse::<Pattern>()?,
-                links,
-                shard: match (global.shard, keys.shard) {
+            file: resolve_path(&global.file, file_settings.file, "MIGRATIONS.md"),
+            fleet_config: FleetConfig {
+                system_db: resolve_path(&global.system_db, file_settings.system_db, "system.db"),
+                users_dir: resolve_path(&global.users_dir, file_settings.users_dir, "."),
+                path_template: pattern.parse::<PathTemplate>()?,
+                symlink_policy,
+                shard: match (global.shard, file_settings.shard) {
                     (Some(shard), _) => Some(shard),
                     (None, Some(text)) => Some(text.parse().context("`shard` in tatmig.toml")?),
                     (None, None) => None,
                 },
                 #[cfg(feature = "server")]
-                servers,
+                server_set: servers,
             },
-            backups_dir: path(&global.backups_dir, keys.backups_dir, "backups"),
-            volume,
-            color: global.color.or(keys.color).unwrap_or_default(),
-            format: if json { Format::Json } else { Format::Text },
-            jobs: global.jobs.or(keys.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get),
+            backups_dir: resolve_path(&global.backups_dir, file_settings.backups_dir, "backups"),
+            verbosity,
+            color: global.color.or(file_settings.color).unwrap_or_default(),
+            format: if json { OutputFormat::Json } else { OutputFormat::Text },
+            jobs: global.jobs.or(file_settings.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get),
             busy_timeout,
-            min_sqlite: keys
+            min_sqlite: file_settings
                 .min_sqlite
                 .map(|text| text.parse().context("`min_sqlite` in tatmig.toml"))
                 .transpose()?,
-            practice: Practice {
-                journal_mode: keys.journal_mode.map_or_else(JournalMode::default, Journal::mode),
-                foreign_keys: match keys.foreign_keys {
-                    Some(false) => ForeignKeys::Told,
-                    Some(true) | None => ForeignKeys::Held,
+            policy: DatabasePolicy {
+                journal_mode: file_settings
+                    .journal_mode
+                    .map_or_else(JournalMode::default, JournalModeArg::to_journal_mode),
+                foreign_keys: match file_settings.foreign_keys {
+                    Some(false) => ForeignKeyPolicy::Report,
+                    Some(true) | None => ForeignKeyPolicy::Enforce,
                 },
             },
-            lint: keys.lint,
+            lint: file_settings.lint,
         })
     }
 
     /// The practice of the fleet's application; of a command that makes databases, with its flag.
-    pub(crate) fn practice(&self, making: Option<&Making>) -> Practice {
-        let flag = making.and_then(|making| making.journal_mode);
-        let journal_mode = flag.map_or(self.practice.journal_mode, Journal::mode);
-        Practice { journal_mode, ..self.practice }
+    pub(crate) fn policy(&self, create_args: Option<&CreateArgs>) -> DatabasePolicy {
+        let journal_mode_arg = create_args.and_then(|create_args| create_args.journal_mode);
+        let journal_mode =
+            journal_mode_arg.map_or(self.policy.journal_mode, JournalModeArg::to_journal_mode);
+        DatabasePolicy { journal_mode, ..self.policy }
     }
 
-    pub(crate) fn min_sqlite(&self, lint: &Lint) -> Option<SqliteVersion> {
-        lint.min_sqlite.or(self.min_sqlite)
+    pub(crate) fn min_sqlite(&self, args: &LintArgs) -> Option<SqliteVersion> {
+        args.min_sqlite.or(self.min_sqlite)
     }
 
     /// `--format` comes before `--json`, which is one of its values.
-    pub(crate) fn lint_format(&self, lint: &Lint) -> LintFormat {
-        lint.format.unwrap_or(match self.format {
-            Format::Text => LintFormat::Human,
-            Format::Json => LintFormat::Json,
+    pub(crate) fn lint_format(&self, args: &LintArgs) -> LintFormat {
+        args.format.unwrap_or(match self.format {
+            OutputFormat::Text => LintFormat::Human,
+            OutputFormat::Json => LintFormat::Json,
         })
     }
 }
 
-impl Journal {
-    fn mode(self) -> JournalMode {
+impl JournalModeArg {
+    fn to_journal_mode(self) -> JournalMode {
         match self {
             Self::Delete => JournalMode::Delete,
             Self::Wal => JournalMode::Wal,
@@ -197,30 +206,31 @@ impl Journal {
 }
 
 /// How much is said: a flag goes before a variable, either goes before the file.
-fn volume(
+fn resolve_verbosity(
     (quiet, verbose): (Option<bool>, Option<bool>),
-    (key_quiet, key_verbose): (Option<bool>, Option<bool>),
-) -> anyhow::Result<Volume> {
-    let set = |name| std::env::var_os(name).is_some();
-    let (quiet_typed, verbose_typed) = (!set("TATMIG_QUIET"), !set("TATMIG_VERBOSE"));
+    (file_quiet, file_verbose): (Option<bool>, Option<bool>),
+) -> anyhow::Result<Verbosity> {
+    let is_env_set = |name| std::env::var_os(name).is_some();
+    let (is_quiet_typed, is_verbose_typed) =
+        (!is_env_set("TATMIG_QUIET"), !is_env_set("TATMIG_VERBOSE"));
     Ok(match (quiet == Some(true), verbose == Some(true)) {
-        (true, true) if quiet_typed == verbose_typed => {
+        (true, true) if is_quiet_typed == is_verbose_typed => {
             bail!("`--quiet` and `--verbose` ask for opposite things");
         }
-        (true, true) if quiet_typed => Volume::Quiet,
-        (true, false) => Volume::Quiet,
-        (_, true) => Volume::Verbose,
-        (false, false) if quiet.is_none() && key_quiet == Some(true) => Volume::Quiet,
-        (false, false) if verbose.is_none() && key_verbose == Some(true) => Volume::Verbose,
-        (false, false) => Volume::Normal,
+        (true, true) if is_quiet_typed => Verbosity::Quiet,
+        (true, false) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        (false, false) if quiet.is_none() && file_quiet == Some(true) => Verbosity::Quiet,
+        (false, false) if verbose.is_none() && file_verbose == Some(true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
     })
 }
 
-impl Keys {
+impl SettingsFile {
     /// What is about servers, to be resolved apart.
     #[cfg(feature = "server")]
-    fn take_servers(&mut self) -> server::Keys {
-        server::Keys {
+    fn take_server_settings(&mut self) -> server::ServerSettings {
+        server::ServerSettings {
             server: self.server.take(),
             admin: self.admin.take(),
             namespace_pattern: self.namespace_pattern.take(),
@@ -232,26 +242,32 @@ impl Keys {
     }
 
     /// The keys, and the directory that their paths are relative to.
-    fn load(named: Option<&Path>) -> anyhow::Result<(Self, PathBuf)> {
-        let path = named.unwrap_or(Path::new("tatmig.toml"));
+    fn load(explicit_path: Option<&Path>) -> anyhow::Result<(Self, PathBuf)> {
+        let path = explicit_path.unwrap_or(Path::new("tatmig.toml"));
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && explicit_path.is_none() =>
+            {
                 return Ok(Default::default());
             }
             Err(error) => bail!("the settings file `{}` cannot be read: {error}", path.display()),
         };
-        let mut keys: Self = toml::from_str(&text)
+        let mut settings: Self = toml::from_str(&text)
             .with_context(|| format!("in the settings file `{}`", path.display()))?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        let paths =
-            [&mut keys.file, &mut keys.system_db, &mut keys.users_dir, &mut keys.backups_dir];
+        let base_dir = path.parent().unwrap_or(Path::new(""));
+        let paths = [
+            &mut settings.file,
+            &mut settings.system_db,
+            &mut settings.users_dir,
+            &mut settings.backups_dir,
+        ];
         for path in paths.into_iter().flatten() {
-            *path = base.join(&*path);
+            *path = base_dir.join(&*path);
             if path.as_os_str().is_empty() {
                 *path = PathBuf::from(".");
             }
         }
-        Ok((keys, base.to_owned()))
+        Ok((settings, base_dir.to_owned()))
     }
 }

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// What was caught so far.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    stop: Arc<AtomicBool>,
+    cancel_flag: Arc<AtomicBool>,
     #[cfg(unix)]
-    caught: Arc<AtomicUsize>,
+    received_signal: Arc<AtomicUsize>,
 }
 
 impl Signals {
     #[cfg(unix)]
-    pub(crate) fn catch() -> Self {
+    pub(crate) fn install_handlers() -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::flag;
 
@@ -28,9 +28,13 @@ impl Signals {
             // In this order: the first signal finds the flag down, raises it, and a second one
             // finds it up. A signal that cannot be caught keeps its own meaning.
             let number = usize::try_from(signal).unwrap_or(0);
-            let _ = flag::register_conditional_shutdown(signal, 128 + signal, signals.stop.clone());
-            let _ = flag::register_usize(signal, signals.caught.clone(), number);
-            let _ = flag::register(signal, signals.stop.clone());
+            let _ = flag::register_conditional_shutdown(
+                signal,
+                128 + signal,
+                signals.cancel_flag.clone(),
+            );
+            let _ = flag::register_usize(signal, signals.received_signal.clone(), number);
+            let _ = flag::register(signal, signals.cancel_flag.clone());
         }
         signals
     }
@@ -41,14 +45,14 @@ impl Signals {
     }
 
     /// The flag that is up once a signal came.
-    pub(crate) fn stop(&self) -> Arc<AtomicBool> {
-        self.stop.clone()
+    pub(crate) fn cancel_flag(&self) -> Arc<AtomicBool> {
+        self.cancel_flag.clone()
     }
 
     /// The number of the signal that came.
     #[cfg(unix)]
-    pub(crate) fn caught(&self) -> Option<u8> {
-        match self.caught.load(Ordering::Relaxed) {
+    pub(crate) fn received_signal(&self) -> Option<u8> {
+        match self.received_signal.load(Ordering::Relaxed) {
             0 => None,
             signal => u8::try_from(signal).ok(),
         }

@@ -9,28 +9,28 @@ use rusqlite::config::DbConfig;
 
 /// How often a long statement asks whether to stop, in SQLite's virtual machine instructions:
 /// some hundred times a second.
-const STOP_CHECK_INTERVAL: i32 = 20_000;
+const CANCEL_CHECK_INTERVAL: i32 = 20_000;
 
 /// How long to wait for locks, and the flag that ends all waiting and running.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct ConnectOptions {
     /// How long a lock of another program is waited for.
     pub busy_timeout: Duration,
     /// Once set, nothing is waited for and nothing runs on.
-    pub stop: Arc<AtomicBool>,
+    pub cancel: Arc<AtomicBool>,
 }
 
-impl Patience {
+impl ConnectOptions {
     /// Whether the flag is set.
     #[must_use]
-    pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
     }
 }
 
 /// Whether SQLite was built to sync in full where nobody says. To say so costs each database an
 /// extra look at its schema.
-pub(crate) static SYNCS_IN_FULL: LazyLock<bool> = LazyLock::new(|| {
+pub(crate) static DEFAULT_SYNC_IS_FULL: LazyLock<bool> = LazyLock::new(|| {
     let built = "SELECT count(*) = 2 FROM pragma_compile_options \
          WHERE compile_options IN ('DEFAULT_SYNCHRONOUS=2', 'DEFAULT_WAL_SYNCHRONOUS=2')";
     let memory = Connection::open_in_memory();
@@ -39,7 +39,7 @@ pub(crate) static SYNCS_IN_FULL: LazyLock<bool> = LazyLock::new(|| {
 
 /// The settings that every connection of tatmig's has: foreign keys off (they are checked once,
 /// at the end), `sqlite_schema` out of reach, nothing in the schema trusted.
-pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn apply_security_settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -47,39 +47,39 @@ pub(crate) fn harden(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// A database in memory that holds nothing, with the same settings; `stop` ends what it runs.
-pub(crate) fn in_memory(stop: &Arc<AtomicBool>) -> rusqlite::Result<Connection> {
+pub(crate) fn open_in_memory(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
-    harden(&connection)?;
-    stop_with(&mut connection, stop)?;
+    apply_security_settings(&connection)?;
+    install_cancel_handler(&mut connection, cancel)?;
     Ok(connection)
 }
 
 /// Ends what runs on a connection once `stop` is set.
-pub(crate) fn stop_with(
+pub(crate) fn install_cancel_handler(
     connection: &mut Connection,
-    stop: &Arc<AtomicBool>,
+    cancel: &Arc<AtomicBool>,
 ) -> rusqlite::Result<()> {
-    let stop = stop.clone();
-    connection.progress_handler(STOP_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))
+    let stop = cancel.clone();
+    connection.progress_handler(CANCEL_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))
 }
 
 /// Waits for a lock in small steps, so that an interrupt ends the waiting.
-pub(crate) fn wait_when_busy(
+pub(crate) fn install_busy_handler(
     connection: &mut Connection,
-    patience: Patience,
+    options: ConnectOptions,
 ) -> rusqlite::Result<()> {
-    let mut since = Instant::now();
+    let mut wait_start = Instant::now();
     connection.busy_handler(Some(move |tries: i32| {
         if tries == 0 {
-            since = Instant::now();
+            wait_start = Instant::now();
         }
-        if patience.stopped() || since.elapsed() >= patience.busy_timeout {
+        if options.is_cancelled() || wait_start.elapsed() >= options.busy_timeout {
             return false;
         }
-        let pause = [1, 2, 5, 10, 15, 20, 25];
-        let step = usize::try_from(tries).unwrap_or(0).min(pause.len() - 1);
-        let left = patience.busy_timeout.saturating_sub(since.elapsed());
-        std::thread::sleep(Duration::from_millis(pause[step]).min(left));
+        let pauses_ms = [1, 2, 5, 10, 15, 20, 25];
+        let index = usize::try_from(tries).unwrap_or(0).min(pauses_ms.len() - 1);
+        let remaining = options.busy_timeout.saturating_sub(wait_start.elapsed());
+        std::thread::sleep(Duration::from_millis(pauses_ms[index]).min(remaining));
         true
     }))
 }

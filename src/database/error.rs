@@ -25,24 +25,24 @@ pub enum DatabaseError {
         reason: String,
     },
     /// Another process held a lock for longer than the busy timeout.
-    #[error("the database is busy{}", holder_words(.holder.as_deref()))]
+    #[error("the database is busy{}", lock_holder_suffix(.holder.as_deref()))]
     Busy {
         /// The process that held the lock, where the system tells.
         holder: Option<String>,
     },
     /// Another process has the file open, whether or not it holds a lock.
-    #[error("{by} has it open; end that first")]
+    #[error("{process} has it open; end that first")]
     InUse {
         /// The process.
-        by: String,
+        process: String,
     },
     /// The pages of a copy do not hang together.
     #[error(
-        "the copy is not whole, because the database is not: {found}; restore it from an older backup"
+        "the copy is not whole, because the database is not: {check_result}; restore it from an older backup"
     )]
-    Damaged {
+    Corrupt {
         /// What SQLite's check found.
-        found: String,
+        check_result: String,
     },
     /// tatmig was told to stop.
     #[error("interrupted")]
@@ -62,13 +62,13 @@ pub enum DatabaseError {
     },
     /// The record's table is not tatmig's.
     #[error("`_tatmig_migrations` {reason}; tatmig keeps its record under that name")]
-    ForeignHistory {
+    InvalidHistoryTable {
         /// What it is instead.
         reason: String,
     },
     /// Another run migrated the database between reading and locking.
     #[error("another run is migrating this database at the same time")]
-    Moved,
+    ConcurrentChange,
     /// The connection that the application lent is inside a transaction.
     #[error("the connection is inside a transaction; commit it before an upgrade")]
     InTransaction,
@@ -113,10 +113,10 @@ pub enum DatabaseError {
         span: Range<usize>,
     },
     /// After the last step the schema was not what the steps were to make.
-    #[error("after the last step the database is not what the document describes, so it was rolled back: {}", .missing.join("; "))]
-    Effects {
+    #[error("after the last step the database is not what the document describes, so it was rolled back: {}", .unmet.join("; "))]
+    PostconditionFailed {
         /// What is missing or different, each in words.
-        missing: Vec<String>,
+        unmet: Vec<String>,
     },
     /// A table that a migration dropped and made again lost rows on the way.
     #[error(
@@ -133,10 +133,10 @@ pub enum DatabaseError {
         after: i64,
     },
     /// After the last step rows refer to parents that are not there.
-    #[error("{rows} {} broken by these migrations, so they were rolled back: {}", if *.rows == 1 { "foreign key was" } else { "foreign keys were" }, .broken.join("; "))]
-    ForeignKeys {
+    #[error("{rows} {} broken by these migrations, so they were rolled back: {}", if *.rows == 1 { "foreign key was" } else { "foreign keys were" }, .violations.join("; "))]
+    ForeignKeyViolations {
         /// The first of them, each in words.
-        broken: Vec<String>,
+        violations: Vec<String>,
         /// How many rows.
         rows: usize,
     },
@@ -146,24 +146,26 @@ pub enum DatabaseError {
     Server(ServerError),
     /// The answer to a whole run was lost, and what came of it is not known.
     #[cfg(feature = "server")]
-    #[error("{lost}; whether it was committed is not known: {after}. `tatmig status` tells")]
-    Unknown {
+    #[error(
+        "{cause}; whether it was committed is not known: {history_error}. `tatmig status` tells"
+    )]
+    OutcomeUnknown {
         /// How the answer was lost.
-        lost: ServerError,
+        cause: ServerError,
         /// Why its record does not tell either.
-        after: String,
+        history_error: String,
     },
     /// The answer to a whole run was lost, and nothing of it is there.
     #[cfg(feature = "server")]
-    #[error("{lost}; its record shows that nothing was applied. Run it again")]
+    #[error("{cause}; its record shows that nothing was applied. Run it again")]
     NotApplied {
         /// How the answer was lost.
-        lost: ServerError,
+        cause: ServerError,
     },
     /// What arrived elsewhere is not what was sent; it was rolled back.
     #[cfg(feature = "server")]
     #[error("what arrived is not what was sent, so it was rolled back: {difference}")]
-    NotTheSame {
+    CopyMismatch {
         /// The first difference, in words.
         difference: String,
     },
@@ -172,15 +174,15 @@ pub enum DatabaseError {
     #[error(
         "the server gave its lock to another program that waited for it, and rolled everything back; run it again while nobody writes, or give the namespace a longer `txn_timeout_s`"
     )]
-    LockTaken,
+    LockStolen,
     /// Anything else that SQLite says.
-    #[error("{}", sqlite_words(.0))]
+    #[error("{}", sqlite_message_with_hint(.0))]
     Sqlite(#[source] rusqlite::Error),
     /// The file system's refusal.
-    #[error("{what}: {source}")]
+    #[error("{context}: {source}")]
     Io {
         /// What was tried.
-        what: String,
+        context: String,
         /// Why it failed.
         source: std::io::Error,
     },
@@ -222,7 +224,7 @@ impl From<ServerError> for DatabaseError {
 impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error() {
-            Some(found) => match (found.code, found.extended_code) {
+            Some(sqlite_error) => match (sqlite_error.code, sqlite_error.extended_code) {
                 (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => {
                     Self::Busy { holder: None }
                 }
@@ -239,33 +241,33 @@ impl From<rusqlite::Error> for DatabaseError {
     }
 }
 
-pub(crate) fn holder_words(holder: Option<&str>) -> String {
+pub(crate) fn lock_holder_suffix(holder: Option<&str>) -> String {
     holder.map_or_else(
         || ": another program holds its lock".to_owned(),
         |holder| format!(": {holder} holds its lock"),
     )
 }
 
-pub(crate) fn sqlite_words(error: &rusqlite::Error) -> String {
+pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
     let code = error.sqlite_error_code();
-    let advice = match code {
+    let hint = match code {
         Some(ErrorCode::ReadOnly) => "; is the file, its directory or its file system read-only?",
         Some(ErrorCode::DiskFull) => "; the disk is full",
         Some(ErrorCode::CannotOpen) => "; may this user read and write the file and its directory?",
         Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged, restore it from a backup",
         _ => "",
     };
-    format!("{}{advice}", message(error))
+    format!("{}{hint}", sqlite_message(error))
 }
 
 /// Whether SQLite refuses what a statement says, rather than the state of a file.
-pub(crate) fn is_about_sql(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_sql_error(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqlInputError { .. })
         || error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }
 
 /// SQLite's message without the SQL that rusqlite adds to it.
-pub(crate) fn message(error: &rusqlite::Error) -> String {
+pub(crate) fn sqlite_message(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         error => error.to_string(),

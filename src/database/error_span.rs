@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use crate::database::error::message;
-use crate::source::{Piece, whole_span};
+use crate::database::error::sqlite_message;
+use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 
 /// Words of SQLite's messages that are no names.
-const NOT_NAMES: &[&str] = &[
+const MESSAGE_WORDS: &[&str] = &[
     "a",
     "after",
     "already",
@@ -54,41 +54,42 @@ const NOT_NAMES: &[&str] = &[
 
 /// The part of the document that an error is about: the token that SQLite points at, else the
 /// name in its message, else the statement's first line.
-pub(crate) fn error_span(statement: &Piece<'_>, error: &rusqlite::Error) -> Range<usize> {
+pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -> Range<usize> {
     let text = statement.text();
     if let rusqlite::Error::SqlInputError { offset, .. } = error
-        && let Ok(at) = usize::try_from(*offset)
-        && at < text.len()
-        && let Some(token) = lexer::tokens(text, at).next()
+        && let Ok(token_start) = usize::try_from(*offset)
+        && token_start < text.len()
+        && let Some(token) = lexer::tokens(text, token_start).next()
     {
-        return statement.span(token.range);
+        return statement.document_span(token.range);
     }
-    let message = message(error).to_lowercase();
+    let message = sqlite_message(error).to_lowercase();
     let column = ["duplicate column name: ", "has no column named "]
         .iter()
-        .find_map(|lead| message.split_once(lead).map(|(_, name)| name));
+        .find_map(|prefix| message.split_once(prefix).map(|(_, name)| name));
     if let Some(column) = column {
         // The last one: the table may bear the same name, and of two columns one is too many.
-        let tokens: Vec<_> = lexer::tokens(text, 0).filter(|t| bare(text, t) == column).collect();
+        let tokens: Vec<_> =
+            lexer::tokens(text, 0).filter(|t| unquoted_lowercase(text, t) == column).collect();
         if let Some(token) = tokens.into_iter().next_back() {
-            return statement.span(token.range);
+            return statement.document_span(token.range);
         }
     }
-    let named: Vec<&str> = message
+    let names_in_message: Vec<&str> = message
         .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
-        .filter(|word| !NOT_NAMES.contains(word) && word.len() > 1 || word.len() == 1)
+        .filter(|word| !MESSAGE_WORDS.contains(word) && word.len() > 1 || word.len() == 1)
         .collect();
     let is_named = |token: &lexer::Token| {
-        let name = bare(text, token);
-        matches!(token.kind, lexer::Kind::Word | lexer::Kind::Quoted)
-            && !NOT_NAMES.contains(&name.as_str())
-            && named.contains(&name.as_str())
+        let name = unquoted_lowercase(text, token);
+        matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted)
+            && !MESSAGE_WORDS.contains(&name.as_str())
+            && names_in_message.contains(&name.as_str())
     };
     let found = lexer::tokens(text, 0).find(is_named);
-    found.map_or_else(|| whole_span(statement), |token| statement.span(token.range))
+    found.map_or_else(|| first_line_span(statement), |token| statement.document_span(token.range))
 }
 
 /// A name without its quotes, in small letters.
-pub(crate) fn bare(text: &str, token: &lexer::Token) -> String {
+pub(crate) fn unquoted_lowercase(text: &str, token: &lexer::Token) -> String {
     text[token.range.clone()].trim_matches(['"', '`', '[', ']']).to_lowercase()
 }

@@ -4,14 +4,16 @@
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::database::error::{DatabaseError, is_about_sql};
-use crate::database::history_entry::{Applied, Entry, Event, Record, State};
+use crate::database::error::{DatabaseError, is_sql_error};
+use crate::database::history_entry::{
+    AppliedSource, HistoryEntry, HistoryEvent, HistoryState, NewHistoryEntry,
+};
 use crate::document::tag::Scope;
 
 /// The name of the table.
-pub(crate) const TABLE: &str = "_tatmig_migrations";
+pub(crate) const TABLE_NAME: &str = "_tatmig_migrations";
 
-pub(crate) const CREATE: &str = "\
+pub(crate) const CREATE_HISTORY_TABLE: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_migrations (
     id INTEGER PRIMARY KEY,
     event TEXT NOT NULL,
@@ -28,7 +30,7 @@ CREATE TABLE IF NOT EXISTS _tatmig_migrations (
 
 /// In the system database alone: the SQL that was applied, once for each checksum, so that an
 /// edited migration can be shown beside what ran.
-pub(crate) const CREATE_SOURCES: &str = "\
+pub(crate) const CREATE_SOURCES_TABLE: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_sources (
     checksum TEXT PRIMARY KEY,
     scope TEXT NOT NULL,
@@ -38,104 +40,117 @@ CREATE TABLE IF NOT EXISTS _tatmig_sources (
 ) WITHOUT ROWID";
 
 /// Whether a table is as tatmig makes its record.
-pub(crate) fn is_own_table(sql: &str) -> bool {
-    sql.strip_prefix("CREATE TABLE ") == CREATE.strip_prefix("CREATE TABLE IF NOT EXISTS ")
+pub(crate) fn is_history_table_sql(sql: &str) -> bool {
+    sql.strip_prefix("CREATE TABLE ")
+        == CREATE_HISTORY_TABLE.strip_prefix("CREATE TABLE IF NOT EXISTS ")
 }
 
-pub(crate) const COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
+pub(crate) const ENTRY_COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
                        duration_ms, tool_version, note";
 
 /// Reads the last row.
-pub(crate) fn state(connection: &Connection) -> Result<State, DatabaseError> {
+pub(crate) fn state(connection: &Connection) -> Result<HistoryState, DatabaseError> {
     // One statement answers for a database with a record, which is nearly every one.
-    match last(connection) {
-        Ok(Some(record)) => Ok(State::Recorded(record)),
-        Ok(None) => Ok(without_record(connection)?.0),
-        Err(error) if is_about_sql(&error) => match without_record(connection)? {
+    match last_entry(connection) {
+        Ok(Some(entry)) => Ok(HistoryState::Versioned(entry)),
+        Ok(None) => Ok(state_without_history(connection)?.0),
+        Err(error) if is_sql_error(&error) => match state_without_history(connection)? {
             (state, None) => Ok(state),
             // Another run may have made it since the first look.
-            (state, Some(kind)) if kind == "table" => {
-                Ok(last(connection).map_err(foreign)?.map_or(state, State::Recorded))
-            }
+            (state, Some(kind)) if kind == "table" => Ok(last_entry(connection)
+                .map_err(as_history_table_error)?
+                .map_or(state, HistoryState::Versioned)),
             (_, Some(kind)) => {
-                Err(DatabaseError::ForeignHistory { reason: format!("is a {kind}") })
+                Err(DatabaseError::InvalidHistoryTable { reason: format!("is a {kind}") })
             }
         },
-        Err(error) => Err(foreign(error)),
+        Err(error) => Err(as_history_table_error(error)),
     }
 }
 
-fn last(connection: &Connection) -> rusqlite::Result<Option<Record>> {
-    let sql = format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY rowid DESC LIMIT 1");
-    connection.prepare(&sql)?.query_row([], record).optional()
+fn last_entry(connection: &Connection) -> rusqlite::Result<Option<HistoryEntry>> {
+    let sql = format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY rowid DESC LIMIT 1");
+    connection.prepare(&sql)?.query_row([], entry_from_row).optional()
 }
 
 /// What a database is that no row of a record speaks of, and what bears the record's name there.
-fn without_record(connection: &Connection) -> rusqlite::Result<(State, Option<String>)> {
+fn state_without_history(
+    connection: &Connection,
+) -> rusqlite::Result<(HistoryState, Option<String>)> {
     connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema \
          WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'), \
          (SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE)",
         [],
-        |row| Ok((if row.get(0)? { State::Unversioned } else { State::New }, row.get(1)?)),
+        |row| {
+            Ok((
+                if row.get(0)? { HistoryState::Unversioned } else { HistoryState::Empty },
+                row.get(1)?,
+            ))
+        },
     )
 }
 
 /// Whether the record still ends where it did.
-pub(crate) fn is_unmoved(connection: &Connection, expected: &State) -> Result<bool, DatabaseError> {
-    let State::Recorded(record) = expected else {
+pub(crate) fn is_unchanged(
+    connection: &Connection,
+    expected: &HistoryState,
+) -> Result<bool, DatabaseError> {
+    let HistoryState::Versioned(entry) = expected else {
         // As nearly every new database is.
-        let mut any = connection.prepare("SELECT 1 FROM sqlite_schema")?;
-        if !any.exists([])? {
-            return Ok(*expected == State::New);
+        let mut any_object = connection.prepare("SELECT 1 FROM sqlite_schema")?;
+        if !any_object.exists([])? {
+            return Ok(*expected == HistoryState::Empty);
         }
-        return Ok(match without_record(connection)? {
-            (now, None) => now.same_as(expected),
-            (_, Some(_)) => state(connection)?.same_as(expected),
+        return Ok(match state_without_history(connection)? {
+            (current, None) => current.has_same_last_entry(expected),
+            (_, Some(_)) => state(connection)?.has_same_last_entry(expected),
         });
     };
-    let mut last = connection.prepare("SELECT max(rowid) FROM _tatmig_migrations")?;
-    let id: Option<i64> = last.query_row([], |row| row.get(0))?;
-    Ok(id == Some(record.id))
+    let mut last_id = connection.prepare("SELECT max(rowid) FROM _tatmig_migrations")?;
+    let id: Option<i64> = last_id.query_row([], |row| row.get(0))?;
+    Ok(id == Some(entry.id))
 }
 
 /// Every row, oldest first; none where there is no record.
-pub(crate) fn records(connection: &Connection) -> Result<Vec<Record>, DatabaseError> {
-    if !matches!(state(connection)?, State::Recorded(_)) {
+pub(crate) fn entries(connection: &Connection) -> Result<Vec<HistoryEntry>, DatabaseError> {
+    if !matches!(state(connection)?, HistoryState::Versioned(_)) {
         return Ok(Vec::new());
     }
-    let mut all = connection.prepare(&format!("SELECT {COLUMNS} FROM {TABLE} ORDER BY id"))?;
-    let rows = all.query_map([], record)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(foreign)
+    let mut statement =
+        connection.prepare(&format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY id"))?;
+    let rows = statement.query_map([], entry_from_row)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(as_history_table_error)
 }
 
 /// A table of the right name with other columns is somebody else's.
-fn foreign(error: rusqlite::Error) -> DatabaseError {
+fn as_history_table_error(error: rusqlite::Error) -> DatabaseError {
     use rusqlite::Error as E;
     match error {
-        error if is_about_sql(&error) => {
-            let reason = format!("is another table: {}", crate::database::error::message(&error));
-            DatabaseError::ForeignHistory { reason }
+        error if is_sql_error(&error) => {
+            let reason =
+                format!("is another table: {}", crate::database::error::sqlite_message(&error));
+            DatabaseError::InvalidHistoryTable { reason }
         }
         E::InvalidColumnType(..)
         | E::FromSqlConversionFailure(..)
-        | E::IntegralValueOutOfRange(..) => DatabaseError::ForeignHistory {
+        | E::IntegralValueOutOfRange(..) => DatabaseError::InvalidHistoryTable {
             reason: format!("holds a row that tatmig did not write: {error}"),
         },
         error => error.into(),
     }
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+fn entry_from_row(row: &Row<'_>) -> rusqlite::Result<HistoryEntry> {
     let event: String = row.get(1)?;
-    let event = Event::parse(&event).ok_or_else(|| {
+    let event = HistoryEvent::parse(&event).ok_or_else(|| {
         rusqlite::Error::FromSqlConversionFailure(
             1,
             rusqlite::types::Type::Text,
             format!("unknown event `{event}`").into(),
         )
     })?;
-    Ok(Record {
+    Ok(HistoryEntry {
         id: row.get(0)?,
         event,
         from: row.get(2)?,
@@ -150,41 +165,41 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 }
 
 /// Makes the table where it is missing.
-pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute(CREATE, []).map(drop)
+pub(crate) fn create_table(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute(CREATE_HISTORY_TABLE, []).map(drop)
 }
 
 /// Appends a row behind the `last` one, and fails where another one is the last; returns its
 /// number.
-pub(crate) fn append(
+pub(crate) fn append_entry(
     connection: &Connection,
-    (scope, last): (Scope, i64),
-    entry: &Entry,
-    how: (std::time::Duration, Option<&str>),
+    (scope, last_id): (Scope, i64),
+    entry: &NewHistoryEntry,
+    duration_and_note: (std::time::Duration, Option<&str>),
 ) -> Result<i64, DatabaseError> {
     // A trigger that somebody put on the record could keep the row out, or change it.
-    let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
+    let were_triggers_enabled = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let inserted = insert(connection, scope, entry, how);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
-    inserted?;
-    let written = connection.last_insert_rowid();
-    match last.checked_add(1) {
-        Some(next) if next == written => Ok(written),
+    let insert_result = insert_entry(connection, scope, entry, duration_and_note);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, were_triggers_enabled)?;
+    insert_result?;
+    let inserted_id = connection.last_insert_rowid();
+    match last_id.checked_add(1) {
+        Some(expected_id) if expected_id == inserted_id => Ok(inserted_id),
         // SQLite takes the number behind the highest.
-        Some(_) => Err(DatabaseError::Moved),
+        Some(_) => Err(DatabaseError::ConcurrentChange),
         // Behind the highest number that there is, it takes any that is free.
         None => {
-            let reason = format!("holds row {last}, which tatmig did not write");
-            Err(DatabaseError::ForeignHistory { reason })
+            let reason = format!("holds row {last_id}, which tatmig did not write");
+            Err(DatabaseError::InvalidHistoryTable { reason })
         }
     }
 }
 
-fn insert(
+fn insert_entry(
     connection: &Connection,
     scope: Scope,
-    entry: &Entry,
+    entry: &NewHistoryEntry,
     (duration, note): (std::time::Duration, Option<&str>),
 ) -> rusqlite::Result<()> {
     let now = jiff::Timestamp::now();
@@ -208,29 +223,35 @@ fn insert(
 }
 
 /// Keeps the SQL of what was applied.
-pub(crate) fn keep(connection: &Connection, applied: &[Applied]) -> rusqlite::Result<()> {
-    if applied.is_empty() {
+pub(crate) fn store_sources(
+    connection: &Connection,
+    sources: &[AppliedSource],
+) -> rusqlite::Result<()> {
+    if sources.is_empty() {
         return Ok(());
     }
-    connection.execute(CREATE_SOURCES, [])?;
+    connection.execute(CREATE_SOURCES_TABLE, [])?;
     let mut insert = connection.prepare(
         "INSERT OR IGNORE INTO _tatmig_sources (checksum, scope, from_version, to_version, sql) \
          VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    for part in applied {
+    for source in sources {
         insert.execute(params![
-            part.checksum.to_string(),
-            part.scope.to_string(),
-            part.from,
-            part.to,
-            part.sql
+            source.checksum.to_string(),
+            source.scope.to_string(),
+            source.from,
+            source.to,
+            source.sql
         ])?;
     }
     Ok(())
 }
 
 /// The SQL behind a checksum, where the system database kept it.
-pub(crate) fn kept(connection: &Connection, checksum: &str) -> rusqlite::Result<Option<String>> {
+pub(crate) fn stored_source(
+    connection: &Connection,
+    checksum: &str,
+) -> rusqlite::Result<Option<String>> {
     let exists: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_sources' AND type = 'table')",
         [],
@@ -248,7 +269,7 @@ pub(crate) fn kept(connection: &Connection, checksum: &str) -> rusqlite::Result<
 
 /// The differences from the document that were accepted when the database was adopted, in the
 /// words that they were told with.
-pub(crate) fn accepted(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn accepted_drift(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut notes = connection.prepare(
         "SELECT note FROM _tatmig_migrations WHERE event = 'adopt' AND note IS NOT NULL",
     )?;

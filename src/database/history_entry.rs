@@ -7,7 +7,7 @@ use crate::document::tag::Scope;
 /// What happened to a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Event {
+pub enum HistoryEvent {
     /// A migration ran.
     Upgrade,
     /// A reverse block ran.
@@ -18,7 +18,7 @@ pub enum Event {
     Adopt,
 }
 
-impl Event {
+impl HistoryEvent {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Upgrade => "upgrade",
@@ -37,11 +37,11 @@ impl Event {
 
 /// One row of a database's history, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Record {
+pub struct HistoryEntry {
     /// The row's number, ascending.
     pub id: i64,
     /// What happened.
-    pub event: Event,
+    pub event: HistoryEvent,
     /// The version before; `baseline` for none.
     pub from: String,
     /// The version after.
@@ -63,34 +63,34 @@ pub struct Record {
 
 /// What a database says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum HistoryState {
     /// No schema objects: nothing was ever done to it.
-    New,
+    Empty,
     /// Tables, but no record of tatmig's.
     Unversioned,
     /// The last row of its record.
-    Recorded(Record),
+    Versioned(HistoryEntry),
 }
 
-impl State {
-    fn id(&self) -> i64 {
+impl HistoryState {
+    fn last_entry_id(&self) -> i64 {
         match self {
-            Self::Recorded(record) => record.id,
-            Self::New | Self::Unversioned => 0,
+            Self::Versioned(entry) => entry.id,
+            Self::Empty | Self::Unversioned => 0,
         }
     }
 
     /// Whether two looks saw the same last row.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
-        self.id() == other.id()
+    pub(crate) fn has_same_last_entry(&self, other: &Self) -> bool {
+        self.last_entry_id() == other.last_entry_id()
             && matches!(self, Self::Unversioned) == matches!(other, Self::Unversioned)
     }
 }
 
 /// An event to be written down.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) event: Event,
+pub(crate) struct NewHistoryEntry {
+    pub(crate) event: HistoryEvent,
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) checksum: Option<Checksum>,
@@ -101,7 +101,7 @@ pub(crate) struct Entry {
 
 /// The SQL of a part, for the system database.
 #[derive(Clone, Debug)]
-pub(crate) struct Applied {
+pub(crate) struct AppliedSource {
     pub(crate) scope: Scope,
     pub(crate) checksum: Checksum,
     pub(crate) from: String,

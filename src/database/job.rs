@@ -5,102 +5,106 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::database::history_entry::{Applied, Entry};
-use crate::database::policy::ForeignKeys;
-use crate::database::template::Image;
+use crate::database::history_entry::{AppliedSource, NewHistoryEntry};
+use crate::database::policy::ForeignKeyPolicy;
+use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
 use crate::schema::ColumnDefinition;
-use crate::schema::effects::{Deeds, Effects};
-use crate::schema::tracker::Change;
-use crate::source::Piece;
+use crate::schema::effects::{ExpectedChanges, SchemaOperations};
+use crate::schema::tracker::ObjectChange;
+use crate::source::SourceSlice;
 
 /// One statement of a block.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement<'a> {
-    pub(crate) sql: Piece<'a>,
+    pub(crate) sql: SourceSlice<'a>,
     /// What it does to a column, where that may have been done before.
-    pub(crate) column: Option<ColumnChange>,
+    pub(crate) column_change: Option<ColumnChange>,
 }
 
 /// A change that SQLite cannot guard with `IF NOT EXISTS`.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnChange {
-    Added { table: String, definition: ColumnDefinition },
-    Dropped { table: String, column: String },
+    Add { table: String, definition: ColumnDefinition },
+    Drop { table: String, column: String },
 }
 
 impl ColumnChange {
     pub(crate) fn table(&self) -> &str {
         match self {
-            Self::Added { table, .. } | Self::Dropped { table, .. } => table,
+            Self::Add { table, .. } | Self::Drop { table, .. } => table,
         }
     }
 
     pub(crate) fn column(&self) -> &str {
         match self {
-            Self::Added { definition, .. } => &definition.column.name,
-            Self::Dropped { column, .. } => column,
+            Self::Add { definition, .. } => &definition.column.name,
+            Self::Drop { column, .. } => column,
         }
     }
 }
 
 /// A migration's part for one scope, as the replay saw it run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Script<'a> {
+pub(crate) struct CompiledScript<'a> {
     pub(crate) statements: Vec<Statement<'a>>,
     /// Tables, in lower case, whose rows or keys a statement may have changed.
-    pub(crate) touched: BTreeSet<String>,
+    pub(crate) modified_tables: BTreeSet<String>,
     /// Columns that an UPDATE names, each with its table as it was called then, in lower case.
-    pub(crate) updated: BTreeSet<(String, String)>,
+    pub(crate) updated_columns: BTreeSet<(String, String)>,
     /// Indexes and triggers that a DROP names, in lower case.
-    pub(crate) removed: BTreeSet<String>,
+    pub(crate) dropped_objects: BTreeSet<String>,
     /// What it renames and makes.
-    pub(crate) deeds: Deeds,
+    pub(crate) operations: SchemaOperations,
     /// Whether connection state that outlives a block has to be put back.
-    pub(crate) leaves_state: bool,
+    pub(crate) resets_connection: bool,
     /// Tables that it drops and makes again under their name, as SQLite changes tables.
-    pub(crate) rebuilt: Vec<String>,
+    pub(crate) rebuilt_tables: Vec<String>,
     /// The rules that its block lifts.
-    pub(crate) allowed: Vec<Rule>,
+    pub(crate) allowed_rules: Vec<Rule>,
     /// What it changed in the schema.
-    pub(crate) changes: Vec<Change>,
+    pub(crate) object_changes: Vec<ObjectChange>,
 }
 
 /// The script of an event that runs nothing.
-pub(crate) static NOTHING: Script<'static> = Script {
+pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
     statements: Vec::new(),
-    touched: BTreeSet::new(),
-    updated: BTreeSet::new(),
-    removed: BTreeSet::new(),
-    deeds: Deeds { renames: Vec::new(), renamed_columns: Vec::new(), made: BTreeSet::new() },
-    leaves_state: false,
-    rebuilt: Vec::new(),
-    allowed: Vec::new(),
-    changes: Vec::new(),
+    modified_tables: BTreeSet::new(),
+    updated_columns: BTreeSet::new(),
+    dropped_objects: BTreeSet::new(),
+    operations: SchemaOperations {
+        table_renames: Vec::new(),
+        renamed_columns: Vec::new(),
+        created_objects: BTreeSet::new(),
+    },
+    resets_connection: false,
+    rebuilt_tables: Vec::new(),
+    allowed_rules: Vec::new(),
+    object_changes: Vec::new(),
 };
 
-impl Script<'_> {
+impl CompiledScript<'_> {
     pub(crate) fn allows(&self, rule: Rule) -> bool {
-        self.allowed.contains(&rule)
+        self.allowed_rules.contains(&rule)
     }
 }
 
 /// A script with the row that records it.
 #[derive(Debug)]
 pub(crate) struct Step<'r, 'a> {
-    pub(crate) script: &'r Script<'a>,
+    pub(crate) script: &'r CompiledScript<'a>,
     /// What messages call it.
     pub(crate) label: String,
     /// None for a seed, which leaves no record.
-    pub(crate) entry: Option<Entry>,
+    pub(crate) history_entry: Option<NewHistoryEntry>,
     /// For the system database: the SQL to be kept.
-    pub(crate) applied: Vec<Applied>,
+    pub(crate) sources: Vec<AppliedSource>,
 }
 
 /// How the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum TransactionEnd {
     Commit,
     /// After every check, nothing is kept: a rehearsal.
     Rollback,
@@ -108,41 +112,43 @@ pub(crate) enum Ending {
 
 /// All pending steps of a database.
 #[derive(Debug)]
-pub(crate) struct Order<'r> {
+pub(crate) struct MigrationJob<'r> {
     pub(crate) scope: Scope,
     pub(crate) steps: Vec<Step<'r, 'r>>,
-    pub(crate) effects: Effects,
-    pub(crate) touched: BTreeSet<String>,
-    pub(crate) renames: Vec<(String, String)>,
-    pub(crate) ending: Ending,
+    pub(crate) expected_changes: ExpectedChanges,
+    pub(crate) modified_tables: BTreeSet<String>,
+    pub(crate) table_renames: Vec<(String, String)>,
+    pub(crate) transaction_end: TransactionEnd,
     /// What broken foreign keys mean.
-    pub(crate) foreign_keys: ForeignKeys,
+    pub(crate) foreign_keys: ForeignKeyPolicy,
     /// What it makes of an empty file, once that was asked for; none where it has to be run.
-    pub(crate) image: OnceLock<Option<Image>>,
+    pub(crate) template: OnceLock<Option<DatabaseTemplate>>,
 }
 
-impl<'r> Order<'r> {
+impl<'r> MigrationJob<'r> {
     /// Steps that are to be kept once foreign keys hold, without any effect that they must have.
-    pub(crate) fn of(scope: Scope, steps: Vec<Step<'r, 'r>>) -> Self {
+    pub(crate) fn new(scope: Scope, steps: Vec<Step<'r, 'r>>) -> Self {
         let scripts = || steps.iter().map(|step| step.script);
-        let touched = scripts().flat_map(|script| script.touched.iter().cloned()).collect();
-        let renames = scripts().flat_map(|script| script.deeds.renames.iter().cloned()).collect();
+        let modified_tables =
+            scripts().flat_map(|script| script.modified_tables.iter().cloned()).collect();
+        let table_renames =
+            scripts().flat_map(|script| script.operations.table_renames.iter().cloned()).collect();
         Self {
             scope,
-            touched,
-            renames,
+            modified_tables,
+            table_renames,
             steps,
-            effects: Effects::default(),
-            ending: Ending::Commit,
-            foreign_keys: ForeignKeys::Held,
-            image: OnceLock::new(),
+            expected_changes: ExpectedChanges::default(),
+            transaction_end: TransactionEnd::Commit,
+            foreign_keys: ForeignKeyPolicy::Enforce,
+            template: OnceLock::new(),
         }
     }
 }
 
 /// What came of an order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct JobResult {
     /// What was noticed on the way and stood in nobody's way.
     pub(crate) notes: Vec<String>,
     pub(crate) duration: Duration,

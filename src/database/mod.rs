@@ -15,94 +15,100 @@ pub(crate) mod template;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::error::{DatabaseError, message};
-use crate::database::foreign_keys::Census;
-use crate::database::history_entry::{Record, State};
-use crate::database::job::{Done, Order};
+use crate::database::error::{DatabaseError, sqlite_message};
+use crate::database::foreign_keys::ForeignKeyViolations;
+use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::job::{JobResult, MigrationJob};
 use crate::database::stats::Stats;
 use crate::schema::Schema;
 
 /// What a database may be asked.
-pub(crate) trait Look {
+pub(crate) trait ReadDatabase {
     /// What it says of itself: the last row of its record.
-    fn state(&self) -> Result<State, DatabaseError>;
+    fn history_state(&self) -> Result<HistoryState, DatabaseError>;
 
     /// Its whole record, oldest row first.
-    fn records(&self) -> Result<Vec<Record>, DatabaseError>;
+    fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError>;
 
     /// Its schema: tables, indexes, triggers and views.
     fn schema(&self) -> Result<Schema, DatabaseError>;
 
     /// The differences from the document that its record accepts.
-    fn accepted(&self) -> Result<Vec<String>, DatabaseError>;
+    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError>;
 
     /// The SQL behind a checksum, where this database keeps it.
-    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
+    fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
 
     /// What SQLite's own check finds damaged, each in words.
-    fn integrity(&self) -> Result<Vec<String>, DatabaseError>;
+    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError>;
 
     /// The rows whose parents are missing, in words, and the keys that SQLite cannot use.
-    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError>;
+    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError>;
 
     /// How much it holds.
     fn stats(&self) -> Result<Stats, DatabaseError>;
 }
 
 /// A database that may be changed.
-pub(crate) trait Database: Look {
+pub(crate) trait Database: ReadDatabase {
     /// Runs every step of the order, checks and records it in one transaction, or changes
     /// nothing. `expected` is the state that the order was made for; a database that has moved on
-    /// since is [`DatabaseError::Moved`].
-    fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError>;
+    /// since is [`DatabaseError::ConcurrentChange`].
+    fn apply(
+        &mut self,
+        job: &MigrationJob<'_>,
+        expected: &HistoryState,
+    ) -> Result<JobResult, DatabaseError>;
 }
 
-impl Look for Connection {
-    fn state(&self) -> Result<State, DatabaseError> {
+impl ReadDatabase for Connection {
+    fn history_state(&self) -> Result<HistoryState, DatabaseError> {
         history::state(self)
     }
 
-    fn records(&self) -> Result<Vec<Record>, DatabaseError> {
-        history::records(self)
+    fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError> {
+        history::entries(self)
     }
 
     fn schema(&self) -> Result<Schema, DatabaseError> {
         Ok(crate::schema::read(self)?)
     }
 
-    fn accepted(&self) -> Result<Vec<String>, DatabaseError> {
-        Ok(history::accepted(self)?)
+    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError> {
+        Ok(history::accepted_drift(self)?)
     }
 
-    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        Ok(history::kept(self, checksum)?)
+    fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
+        Ok(history::stored_source(self, checksum)?)
     }
 
-    fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
+    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
         let mut check = self.prepare("PRAGMA integrity_check(20)")?;
         let lines = check.query_map([], |row| row.get::<_, String>(0))?;
         let lines: Vec<String> = match lines.collect() {
             Ok(lines) => lines,
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                vec![message(&error)]
+                vec![sqlite_message(&error)]
             }
             Err(error) => return Err(error.into()),
         };
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
     }
 
-    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
-        let census = Census::of_all(self)?;
-        let (mut broken, rows) = census.new_since(&Census::default(), &[]);
-        if broken.len() > Census::SHOWN {
-            let shown = broken.len() - Census::SHOWN;
-            broken.truncate(Census::SHOWN);
-            broken.push(format!("and {shown} more rows refer to what is not there, {rows} in all"));
+    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+        let violations = ForeignKeyViolations::scan_all(self)?;
+        let (mut descriptions, rows) =
+            violations.introduced_since(&ForeignKeyViolations::default(), &[]);
+        if descriptions.len() > ForeignKeyViolations::MAX_LISTED {
+            let more = descriptions.len() - ForeignKeyViolations::MAX_LISTED;
+            descriptions.truncate(ForeignKeyViolations::MAX_LISTED);
+            descriptions
+                .push(format!("and {more} more rows refer to what is not there, {rows} in all"));
         }
-        Ok((broken, census.unusable.into_iter().collect()))
+        Ok((descriptions, violations.unusable_keys.into_iter().collect()))
     }
 
     fn stats(&self) -> Result<Stats, DatabaseError> {
-        stats::of(self)
+        stats::read(self)
     }
 }

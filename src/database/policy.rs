@@ -13,19 +13,19 @@ pub enum JournalMode {
 
 /// What it means that a row's parent is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ForeignKeys {
+pub enum ForeignKeyPolicy {
     /// Migrations that break a key are rolled back.
     #[default]
-    Held,
+    Enforce,
     /// The application never turns them on: broken keys are told, and stand in nobody's way.
-    Told,
+    Report,
 }
 
 /// The practice of a fleet's application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Practice {
+pub struct DatabasePolicy {
     /// The journal mode of the databases that are made; those that are there keep theirs.
     pub journal_mode: JournalMode,
     /// Whether foreign keys hold.
-    pub foreign_keys: ForeignKeys,
+    pub foreign_keys: ForeignKeyPolicy,
 }

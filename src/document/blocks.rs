@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::document::diagnostic::Problem;
-use crate::document::migration::Allowance;
-use crate::document::tag::{Point, Tag};
-use crate::source::Piece;
+use crate::document::diagnostic::Diagnostic;
+use crate::document::migration::AllowDirective;
+use crate::document::tag::{Tag, VersionPoint};
+use crate::source::SourceSlice;
 
 /// A heading and what it says about the blocks under it.
 #[derive(Clone, Debug)]
@@ -15,12 +15,12 @@ pub(crate) struct Section<'a> {
     pub(crate) parent: Option<usize>,
     pub(crate) title: Cow<'a, str>,
     pub(crate) span: Range<usize>,
-    pub(crate) binding: Option<(Point, Point)>,
+    pub(crate) versions: Option<(VersionPoint, VersionPoint)>,
     pub(crate) planned: bool,
     pub(crate) date: Option<Cow<'a, str>>,
     pub(crate) description: Option<Cow<'a, str>>,
     /// Whether a block stands under it or under a heading below it.
-    pub(crate) used: bool,
+    pub(crate) has_blocks: bool,
 }
 
 impl<'a> Blocks<'a> {
@@ -34,35 +34,35 @@ impl<'a> Blocks<'a> {
     }
 
     /// The heading that a migration is called by: the nearest one that binds, else the nearest.
-    pub(crate) fn title(&self, section: Option<usize>) -> Option<&Section<'a>> {
+    pub(crate) fn title_section(&self, section: Option<usize>) -> Option<&Section<'a>> {
         self.ancestors(section)
-            .find(|section| section.binding.is_some())
+            .find(|section| section.versions.is_some())
             .or_else(|| self.ancestors(section).next())
     }
 
-    pub(crate) fn planned(&self, section: Option<usize>) -> Option<&Section<'a>> {
+    pub(crate) fn planned_section(&self, section: Option<usize>) -> Option<&Section<'a>> {
         self.ancestors(section).find(|section| section.planned)
     }
 
     pub(crate) fn date(&self, section: Option<usize>) -> Option<Cow<'a, str>> {
-        self.field(section, |section| section.date.as_ref())
+        self.nearest_field(section, |section| section.date.as_ref())
     }
 
     pub(crate) fn description(&self, section: Option<usize>) -> Option<Cow<'a, str>> {
-        self.field(section, |section| section.description.as_ref())
+        self.nearest_field(section, |section| section.description.as_ref())
     }
 
     /// The nearest value, looked for no higher than the heading that names the migration.
-    fn field(
+    fn nearest_field(
         &self,
         section: Option<usize>,
-        read: impl for<'s> Fn(&'s Section<'a>) -> Option<&'s Cow<'a, str>>,
+        get_field: impl for<'s> Fn(&'s Section<'a>) -> Option<&'s Cow<'a, str>>,
     ) -> Option<Cow<'a, str>> {
         for section in self.ancestors(section) {
-            if let Some(value) = read(section) {
+            if let Some(value) = get_field(section) {
                 return Some(value.clone());
             }
-            if section.binding.is_some() {
+            if section.versions.is_some() {
                 return None;
             }
         }
@@ -75,10 +75,10 @@ impl<'a> Blocks<'a> {
 pub(crate) struct Block<'a> {
     pub(crate) tag: Tag,
     /// The start tag's line.
-    pub(crate) span: Range<usize>,
-    pub(crate) sql: Piece<'a>,
+    pub(crate) tag_span: Range<usize>,
+    pub(crate) sql: SourceSlice<'a>,
     pub(crate) section: Option<usize>,
-    pub(crate) allows: Vec<Allowance>,
+    pub(crate) allow_directives: Vec<AllowDirective>,
 }
 
 /// All that the document holds, before any thought of order.
@@ -86,5 +86,5 @@ pub(crate) struct Block<'a> {
 pub(crate) struct Blocks<'a> {
     pub(crate) list: Vec<Block<'a>>,
     pub(crate) sections: Vec<Section<'a>>,
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 
 use crate::document::blocks::{Block, Blocks};
-use crate::document::diagnostic::{Problem, Rule};
-use crate::document::migration::{Migration, Part, Seed};
-use crate::document::tag::{Point, Scope, Tag};
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::document::migration::{Migration, ScopedSql, Seed};
+use crate::document::tag::{Scope, Tag, VersionPoint};
 use crate::source::Source;
 
 /// A document's migrations in their order.
@@ -20,10 +20,10 @@ pub(crate) struct Chain<'a> {
     /// In order, released ones first.
     pub(crate) forwards: Vec<Migration<'a>>,
     /// How many of them are released.
-    pub(crate) released: usize,
+    pub(crate) released_count: usize,
     /// By the index of what they reverse.
     pub(crate) reverses: BTreeMap<usize, Migration<'a>>,
-    pub(crate) unbaselines: BTreeMap<usize, Migration<'a>>,
+    pub(crate) baseline_reverses: BTreeMap<usize, Migration<'a>>,
     pub(crate) seeds: Vec<Seed<'a>>,
     /// The lowest baseline's version, then the end of each migration of the chain.
     pub(crate) versions: Vec<Version>,
@@ -31,51 +31,63 @@ pub(crate) struct Chain<'a> {
 
 /// The migrations of a document before they are ordered.
 #[derive(Default)]
-struct Draft<'a> {
+struct UnorderedMigrations<'a> {
     baselines: Vec<Migration<'a>>,
     forwards: Vec<Migration<'a>>,
     reverses: Vec<Migration<'a>>,
     seeds: Vec<Seed<'a>>,
 }
 
-impl<'a> Draft<'a> {
-    fn new(mut blocks: Blocks<'a>, problems: &mut Vec<Problem>) -> Self {
-        let mut draft = Self::default();
+impl<'a> UnorderedMigrations<'a> {
+    fn new(mut blocks: Blocks<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut unordered = Self::default();
         let mut list = std::mem::take(&mut blocks.list);
         let mut migrations: Vec<Migration<'a>> = Vec::with_capacity(list.len());
         // What is about the same comes together, in the document's order; a document is nearly
         // in this order already, which sorting makes use of.
-        list.sort_by(|left, right| by_subject(&left.tag, &right.tag));
+        list.sort_by(|left, right| compare_subjects(&left.tag, &right.tag));
         for block in list {
             match &block.tag {
                 Tag::Placeholder { .. } => {}
                 Tag::Seed { scope, name } => {
-                    let same = draft.seeds.iter().rev().take_while(|seed| seed.name == *name);
-                    if let Some(first) = same.into_iter().find(|seed| seed.scope == *scope) {
-                        problems.push(duplicate(&block, &first.part));
+                    let seeds_with_name =
+                        unordered.seeds.iter().rev().take_while(|seed| seed.name == *name);
+                    if let Some(first) =
+                        seeds_with_name.into_iter().find(|seed| seed.scope == *scope)
+                    {
+                        diagnostics.push(duplicate_tag(&block, &first.block));
                         continue;
                     }
                     let (scope, name) = (*scope, name.clone());
-                    let part = Part { sql: block.sql, span: block.span, allows: block.allows };
-                    draft.seeds.push(Seed { scope, name, part });
+                    let scoped_sql = ScopedSql {
+                        sql: block.sql,
+                        tag_span: block.tag_span,
+                        allow_directives: block.allow_directives,
+                    };
+                    unordered.seeds.push(Seed { scope, name, block: scoped_sql });
                 }
                 Tag::Migration { from, to, .. } if from == to => {}
                 Tag::Migration { scope, from, to } => {
-                    let known = |last: &Migration<'_>| last.from == *from && last.to == *to;
-                    if !migrations.last().is_some_and(known) {
+                    let is_same_migration =
+                        |last: &Migration<'_>| last.from == *from && last.to == *to;
+                    if !migrations.last().is_some_and(is_same_migration) {
                         let (from, to) = (from.clone(), to.clone());
-                        migrations.push(described(&blocks, &block, from, to));
+                        migrations.push(new_migration(&blocks, &block, from, to));
                     }
                     let Some(migration) = migrations.last_mut() else { continue };
-                    if let Some(first) = migration.part(*scope) {
-                        problems.push(duplicate(&block, first));
+                    if let Some(first) = migration.block(*scope) {
+                        diagnostics.push(duplicate_tag(&block, first));
                         continue;
                     }
-                    let planned = blocks.planned(block.section);
+                    let planned = blocks.planned_section(block.section);
                     if planned.is_some() != migration.planned {
-                        problems.push(half_planned(migration, &block, planned.is_some()));
+                        diagnostics.push(half_planned(migration, &block, planned.is_some()));
                     }
-                    let part = Part { sql: block.sql, span: block.span, allows: block.allows };
+                    let part = ScopedSql {
+                        sql: block.sql,
+                        tag_span: block.tag_span,
+                        allow_directives: block.allow_directives,
+                    };
                     match scope {
                         Scope::System => migration.system = Some(part),
                         Scope::User => migration.user = Some(part),
@@ -83,84 +95,86 @@ impl<'a> Draft<'a> {
                 }
             }
         }
-        draft.seeds.sort_by_key(|seed| seed.part.span.start);
-        let from_nothing = |migration: &mut Migration<'_>| migration.from == Point::Baseline;
-        draft.baselines.extend(migrations.extract_if(.., from_nothing));
-        draft.reverses.extend(migrations.extract_if(.., |migration| migration.to < migration.from));
-        draft.forwards = migrations;
-        draft.baselines.sort_by(|left, right| left.to.cmp(&right.to));
-        draft.forwards.sort_by(|left, right| {
-            left.from.cmp(&right.from).then(left.span.start.cmp(&right.span.start))
+        unordered.seeds.sort_by_key(|seed| seed.block.tag_span.start);
+        let is_baseline = |migration: &mut Migration<'_>| migration.from == VersionPoint::Baseline;
+        unordered.baselines.extend(migrations.extract_if(.., is_baseline));
+        unordered
+            .reverses
+            .extend(migrations.extract_if(.., |migration| migration.to < migration.from));
+        unordered.forwards = migrations;
+        unordered.baselines.sort_by(|left, right| left.to.cmp(&right.to));
+        unordered.forwards.sort_by(|left, right| {
+            left.from.cmp(&right.from).then(left.tag_span.start.cmp(&right.tag_span.start))
         });
-        for migration in draft.baselines.iter().chain(&draft.forwards) {
-            problems.extend(liveness(migration));
+        for migration in unordered.baselines.iter().chain(&unordered.forwards) {
+            diagnostics.extend(check_planned_sql(migration));
         }
-        draft
+        unordered
     }
 
     /// Puts the forward migrations on one chain.
-    fn order(
+    fn into_chain(
         self,
         source: &Source<'_>,
-        problems: &mut Vec<Problem>,
-        torn: bool,
+        diagnostics: &mut Vec<Diagnostic>,
+        has_errors: bool,
     ) -> Option<Chain<'a>> {
-        forks(&self.forwards, problems);
+        check_forks(&self.forwards, diagnostics);
         let Some(lowest) = self.baselines.first() else {
-            if !torn {
-                problems.push(no_baseline(source, &self));
+            if !has_errors {
+                diagnostics.push(no_baseline(source, &self));
             }
             return None;
         };
         let mut forwards = self.forwards;
         forwards.dedup_by(|next, first| next.from == first.from);
         // What the chain reaches lies in its order: a migration leads up.
-        let mut at = &lowest.to;
-        let beyond: Vec<bool> = forwards
+        let mut chain_version = &lowest.to;
+        let is_off_chain: Vec<bool> = forwards
             .iter()
             .map(|migration| {
-                let reached = migration.from == *at;
-                if reached {
-                    at = &migration.to;
+                let is_reached = migration.from == *chain_version;
+                if is_reached {
+                    chain_version = &migration.to;
                 }
-                !reached
+                !is_reached
             })
             .collect();
-        let mut beyond = beyond.into_iter();
-        let remaining: Vec<_> =
+        let mut beyond = is_off_chain.into_iter();
+        let off_chain: Vec<_> =
             forwards.extract_if(.., |_| beyond.next().unwrap_or_default()).collect();
         let chain = forwards;
-        if !torn {
-            gaps(&remaining, lowest, &chain, problems);
+        if !has_errors {
+            check_gaps(&off_chain, lowest, &chain, diagnostics);
         }
-        let points: Vec<Point> = std::iter::once(lowest.to.clone())
+        let points: Vec<VersionPoint> = std::iter::once(lowest.to.clone())
             .chain(chain.iter().map(|migration| migration.to.clone()))
             .collect();
         for baseline in &self.baselines {
-            if !torn && points.binary_search(&baseline.to).is_err() {
-                problems.push(
-                    Problem::new(
+            if !has_errors && points.binary_search(&baseline.to).is_err() {
+                diagnostics.push(
+                    Diagnostic::new(
                         Rule::BaselineOffChain,
-                        baseline.span.clone(),
+                        baseline.tag_span.clone(),
                         format!("no migration leads to `{}`, at which this baseline stands", baseline.to),
                     )
-                    .related(lowest.span.clone(), "the chain starts at this baseline")
+                    .related(lowest.tag_span.clone(), "the chain starts at this baseline")
                     .help("a later baseline stands at a version of the chain, so that old databases can get there too"),
                 );
             }
         }
-        let released = released(lowest, &chain, problems);
+        let released_count = count_released(lowest, &chain, diagnostics);
         let mut ordered = Chain {
             versions: points.iter().filter_map(|point| point.version().cloned()).collect(),
             baselines: self.baselines,
             forwards: chain,
-            released,
+            released_count,
             reverses: BTreeMap::new(),
-            unbaselines: BTreeMap::new(),
+            baseline_reverses: BTreeMap::new(),
             seeds: self.seeds,
         };
         for reverse in self.reverses {
-            ordered.add_reverse(reverse, problems, torn);
+            ordered.add_reverse(reverse, diagnostics, has_errors);
         }
         Some(ordered)
     }
@@ -169,13 +183,13 @@ impl<'a> Draft<'a> {
 impl<'a> Chain<'a> {
     /// Orders what the blocks of a document make, if it can be ordered at all. `torn`: the document
     /// has defects of its own, so that what is missing on the chain may only be a consequence.
-    pub(crate) fn of(
+    pub(crate) fn from_blocks(
         blocks: Blocks<'a>,
         source: &Source<'_>,
-        problems: &mut Vec<Problem>,
+        diagnostics: &mut Vec<Diagnostic>,
         torn: bool,
     ) -> Option<Self> {
-        Draft::new(blocks, problems).order(source, problems, torn)
+        UnorderedMigrations::new(blocks, diagnostics).into_chain(source, diagnostics, torn)
     }
 
     /// The position of a version.
@@ -183,20 +197,25 @@ impl<'a> Chain<'a> {
         self.versions.binary_search_by(|known| known.cmp_precedence(version)).ok()
     }
 
-    fn add_reverse(&mut self, reverse: Migration<'a>, problems: &mut Vec<Problem>, torn: bool) {
-        let reverses = |migration: &Migration<'_>| {
+    fn add_reverse(
+        &mut self,
+        reverse: Migration<'a>,
+        diagnostics: &mut Vec<Diagnostic>,
+        torn: bool,
+    ) {
+        let is_reversed = |migration: &Migration<'_>| {
             migration.from == reverse.to && migration.to == reverse.from
         };
         let start = reverse.to.version().and_then(|version| self.position(version));
-        if let Some(at) = start.filter(|at| self.forwards.get(*at).is_some_and(reverses)) {
-            self.reverses.insert(at, reverse);
-        } else if let Some(at) = self.baselines.iter().position(reverses) {
-            self.unbaselines.insert(at, reverse);
+        if let Some(index) = start.filter(|at| self.forwards.get(*at).is_some_and(is_reversed)) {
+            self.reverses.insert(index, reverse);
+        } else if let Some(at) = self.baselines.iter().position(is_reversed) {
+            self.baseline_reverses.insert(at, reverse);
         } else if !torn {
-            problems.push(
-                Problem::new(
+            diagnostics.push(
+                Diagnostic::new(
                     Rule::ReverseWithoutForward,
-                    reverse.span.clone(),
+                    reverse.tag_span.clone(),
                     format!("this goes down from `{}` to `{}`, but no migration goes up from `{}` to `{}`", reverse.from, reverse.to, reverse.to, reverse.from),
                 )
                 .help("a reverse block takes back exactly one migration"),
@@ -206,7 +225,7 @@ impl<'a> Chain<'a> {
 }
 
 /// Migrations by their versions, then seeds by their names.
-fn by_subject(left: &Tag, right: &Tag) -> Ordering {
+fn compare_subjects(left: &Tag, right: &Tag) -> Ordering {
     match (left, right) {
         (
             Tag::Migration { from, to, .. },
@@ -221,123 +240,130 @@ fn by_subject(left: &Tag, right: &Tag) -> Ordering {
     }
 }
 
-fn duplicate(block: &Block<'_>, first: &Part<'_>) -> Problem {
-    Problem::new(
+fn duplicate_tag(block: &Block<'_>, first: &ScopedSql<'_>) -> Diagnostic {
+    Diagnostic::new(
         Rule::DuplicateTag,
-        block.span.clone(),
+        block.tag_span.clone(),
         format!("the block `{}` stands in the document twice", block.tag),
     )
     .label("again here")
-    .related(first.span.clone(), "first here")
+    .related(first.tag_span.clone(), "first here")
     .help(match block.tag {
         Tag::Seed { .. } => "give the second one another name, or remove it",
         _ => "give the second one the versions that it is meant for, or remove it",
     })
 }
 
-fn described<'a>(blocks: &Blocks<'a>, block: &Block<'a>, from: Point, to: Point) -> Migration<'a> {
+fn new_migration<'a>(
+    blocks: &Blocks<'a>,
+    block: &Block<'a>,
+    from: VersionPoint,
+    to: VersionPoint,
+) -> Migration<'a> {
     Migration {
         from,
         to,
         system: None,
         user: None,
-        title: blocks.title(block.section).map(|section| section.title.clone()),
+        title: blocks.title_section(block.section).map(|section| section.title.clone()),
         date: blocks.date(block.section),
         description: blocks.description(block.section),
-        planned: blocks.planned(block.section).is_some(),
-        span: block.span.clone(),
+        planned: blocks.planned_section(block.section).is_some(),
+        tag_span: block.tag_span.clone(),
     }
 }
 
-fn half_planned(migration: &Migration<'_>, block: &Block<'_>, planned: bool) -> Problem {
-    let (here, there) = if planned { ("planned", "released") } else { ("released", "planned") };
-    Problem::new(
+fn half_planned(migration: &Migration<'_>, block: &Block<'_>, is_planned: bool) -> Diagnostic {
+    let (here, there) = if is_planned { ("planned", "released") } else { ("released", "planned") };
+    Diagnostic::new(
         Rule::HalfPlanned,
-        block.span.clone(),
+        block.tag_span.clone(),
         format!("this part of `{migration}` is {here}, another one is {there}"),
     )
-    .related(migration.span.clone(), format!("{there} here"))
+    .related(migration.tag_span.clone(), format!("{there} here"))
     .help("put both parts under one heading, with `(Planned)` in it or without")
 }
 
 /// Warnings about SQL where none belongs, and none where some does.
-fn liveness(migration: &Migration<'_>) -> Option<Problem> {
-    let mut parts = Scope::BOTH.into_iter().filter_map(|scope| migration.part(scope));
+fn check_planned_sql(migration: &Migration<'_>) -> Option<Diagnostic> {
+    let mut blocks = Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope));
     if migration.planned {
-        let live = parts.find(|part| !part.is_empty())?;
+        let live_block = blocks.find(|part| !part.is_empty())?;
         return Some(
-            Problem::new(
+            Diagnostic::new(
                 Rule::PlannedLiveSql,
-                live.span.clone(),
+                live_block.tag_span.clone(),
                 format!("the planned migration `{migration}` holds SQL that is not commented out"),
             )
             .help("planned migrations are never applied; comment the SQL out until its release"),
         );
     }
-    parts.all(Part::is_empty).then(|| {
-        Problem::new(
+    blocks.all(ScopedSql::is_empty).then(|| {
+        Diagnostic::new(
             Rule::ReleasedWithoutSql,
-            migration.span.clone(),
+            migration.tag_span.clone(),
             format!("the released migration `{migration}` holds no SQL at all"),
         )
         .help("uncomment its SQL, or mark its heading `(Planned)`")
     })
 }
 
-fn forks(forwards: &[Migration<'_>], problems: &mut Vec<Problem>) {
-    let mut tell = |verb: &str, point: &Point, [first, second]: [&Migration<'_>; 2]| {
-        problems.push(
-            Problem::new(
+fn check_forks(forwards: &[Migration<'_>], diagnostics: &mut Vec<Diagnostic>) {
+    let mut report = |verb: &str, point: &VersionPoint, [first, second]: [&Migration<'_>; 2]| {
+        diagnostics.push(
+            Diagnostic::new(
                 Rule::Fork,
-                second.span.clone(),
+                second.tag_span.clone(),
                 format!("two migrations {verb} `{point}`: `{first}` and `{second}`"),
             )
-            .related(first.span.clone(), "the other one")
+            .related(first.tag_span.clone(), "the other one")
             .help("versions form one chain; renumber one of the two"),
         );
     };
     for pair in forwards.windows(2).filter(|pair| pair[0].from == pair[1].from) {
-        tell("start at", &pair[0].from, [&pair[0], &pair[1]]);
+        report("start at", &pair[0].from, [&pair[0], &pair[1]]);
     }
     let mut by_end: Vec<&Migration<'_>> = forwards.iter().collect();
     by_end.sort_by(|left, right| left.to.cmp(&right.to));
     for pair in by_end.windows(2).filter(|pair| pair[0].to == pair[1].to) {
         // Where they start at one version as well, that is told.
         if pair[0].from != pair[1].from {
-            tell("end at", &pair[0].to, [pair[0], pair[1]]);
+            report("end at", &pair[0].to, [pair[0], pair[1]]);
         }
     }
 }
 
-fn gaps(
-    remaining: &[Migration<'_>],
+fn check_gaps(
+    off_chain: &[Migration<'_>],
     lowest: &Migration<'_>,
     chain: &[Migration<'_>],
-    problems: &mut Vec<Problem>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) {
     // Of a run of unreachable migrations only the first lacks something.
-    let ends: BTreeSet<&Point> = remaining.iter().map(|migration| &migration.to).collect();
-    for migration in remaining.iter().filter(|migration| !ends.contains(&migration.from)) {
-        let problem = Problem::new(
+    let ends: BTreeSet<&VersionPoint> = off_chain.iter().map(|migration| &migration.to).collect();
+    for migration in off_chain.iter().filter(|migration| !ends.contains(&migration.from)) {
+        let diagnostic = Diagnostic::new(
             Rule::Gap,
-            migration.span.clone(),
+            migration.tag_span.clone(),
             format!("nothing leads to `{}`, where `{migration}` starts", migration.from),
         );
-        problems.push(if migration.from < lowest.to {
-            problem.related(lowest.span.clone(), "the lowest baseline").help(format!(
+        diagnostics.push(if migration.from < lowest.to {
+            diagnostic.related(lowest.tag_span.clone(), "the lowest baseline").help(format!(
                 "the chain starts at `{}`; add a baseline at `{}` or remove the migration",
                 lowest.to, migration.from
             ))
         } else {
-            let over = chain.partition_point(|step| step.to < migration.from);
-            let end = chain[..over].last().map_or(&lowest.to, |step| &step.to);
-            match chain.get(over) {
-                Some(step) => problem.related(step.span.clone(), "the chain leads past it here"),
-                None => problem,
+            let next_index = chain.partition_point(|step| step.to < migration.from);
+            let end = chain[..next_index].last().map_or(&lowest.to, |step| &step.to);
+            match chain.get(next_index) {
+                Some(step) => {
+                    diagnostic.related(step.tag_span.clone(), "the chain leads past it here")
+                }
+                None => diagnostic,
             }
             .help(format!(
                 "the chain {} `{end}`; add the migration `{end}→{}` or mend a version",
-                if over < chain.len() { "comes to" } else { "ends at" },
+                if next_index < chain.len() { "comes to" } else { "ends at" },
                 migration.from
             ))
         });
@@ -345,48 +371,52 @@ fn gaps(
 }
 
 /// How many migrations of the chain come before the first planned one.
-fn released(lowest: &Migration<'_>, chain: &[Migration<'_>], problems: &mut Vec<Problem>) -> usize {
+fn count_released(
+    lowest: &Migration<'_>,
+    chain: &[Migration<'_>],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> usize {
     let first_planned = std::iter::once(lowest).chain(chain).find(|migration| migration.planned);
-    let count = chain.iter().take_while(|migration| !migration.planned).count();
-    let after = if lowest.planned { 0 } else { count };
+    let leading_released = chain.iter().take_while(|migration| !migration.planned).count();
+    let released_count = if lowest.planned { 0 } else { leading_released };
     if let Some(planned) = first_planned {
-        for migration in chain[after..].iter().filter(|migration| !migration.planned) {
-            problems.push(
-                Problem::new(
+        for migration in chain[released_count..].iter().filter(|migration| !migration.planned) {
+            diagnostics.push(
+                Diagnostic::new(
                     Rule::ReleasedAfterPlanned,
-                    migration.span.clone(),
+                    migration.tag_span.clone(),
                     format!("the released migration `{migration}` can only be reached over the planned `{planned}`"),
                 )
-                .related(planned.span.clone(), "planned here")
+                .related(planned.tag_span.clone(), "planned here")
                 .help("release the planned one first, or plan this one too"),
             );
         }
         if lowest.planned {
-            problems.push(
-                Problem::new(
+            diagnostics.push(
+                Diagnostic::new(
                     Rule::NoBaseline,
-                    lowest.span.clone(),
+                    lowest.tag_span.clone(),
                     "the only baseline to start from is planned",
                 )
                 .help("remove `(Planned)` from its heading"),
             );
         }
     }
-    after
+    released_count
 }
 
-fn no_baseline(source: &Source<'_>, draft: &Draft<'_>) -> Problem {
-    match draft.forwards.first().or_else(|| draft.reverses.first()) {
-        Some(first) => Problem::new(
+fn no_baseline(source: &Source<'_>, unordered: &UnorderedMigrations<'_>) -> Diagnostic {
+    match unordered.forwards.first().or_else(|| unordered.reverses.first()) {
+        Some(first) => Diagnostic::new(
             Rule::NoBaseline,
-            first.span.clone(),
+            first.tag_span.clone(),
             format!("no baseline leads to `{}`, where the first migration starts", first.from),
         )
         .help(format!(
             "add a block tagged `-- [user:baseline→{}:start]` with the schema at that version",
             first.from
         )),
-        None => Problem::new(
+        None => Diagnostic::new(
             Rule::NoMigrations,
             0..source.text().find('\n').unwrap_or(source.text().len()),
             format!("`{}` holds no migration", source.name()),

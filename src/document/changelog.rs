@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use semver::Version;
 
 use crate::document::chain::Chain;
-use crate::document::diagnostic::{DocumentError, Problem, Rule, Severity};
+use crate::document::diagnostic::{Diagnostic, DocumentError, Rule, Severity};
 use crate::document::migration::{Checksum, Migration, Seed};
-use crate::document::tag::{Point, Scope};
-use crate::source::{Piece, Source};
+use crate::document::tag::{Scope, VersionPoint};
+use crate::source::{Source, SourceSlice};
 
 /// A migration's place in the changelog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub enum StepId {
     /// The reverse of the n-th migration of the chain.
     Reverse(usize),
     /// The reverse of the n-th baseline.
-    Unbaseline(usize),
+    BaselineReverse(usize),
     /// The n-th seed, which is no migration.
     Seed(usize),
 }
@@ -48,8 +48,8 @@ pub enum StepId {
 pub struct Changelog<'a> {
     source: Source<'a>,
     chain: Chain<'a>,
-    warnings: Vec<Problem>,
-    sums: [OnceLock<Vec<Checksum>>; 2],
+    warnings: Vec<Diagnostic>,
+    chain_checksums: [OnceLock<Vec<Checksum>>; 2],
 }
 
 impl<'a> Changelog<'a> {
@@ -68,8 +68,8 @@ impl<'a> Changelog<'a> {
     ///
     /// Every problem of the document, if one of them makes it unusable.
     pub fn parse_named(name: &str, text: &'a str) -> Result<Self, DocumentError> {
-        let (changelog, problems) = read(Source::new(name, text));
-        changelog.map_err(|source| DocumentError::new(&source, problems))
+        let (changelog, diagnostics) = parse_source(Source::new(name, text));
+        changelog.map_err(|source| DocumentError::new(&source, diagnostics))
     }
 
     /// The document's text and the name that messages show.
@@ -80,20 +80,20 @@ impl<'a> Changelog<'a> {
 
     /// What is risky in the document, as far as reading it tells.
     #[must_use]
-    pub fn warnings(&self) -> &[Problem] {
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
     /// The version at the end of the released migrations.
     #[must_use]
     pub fn head(&self) -> &Version {
-        &self.chain.versions[self.chain.released]
+        &self.chain.versions[self.chain.released_count]
     }
 
     /// The versions behind head that are planned, in order.
     #[must_use]
-    pub fn planned(&self) -> &[Version] {
-        &self.chain.versions[self.chain.released + 1..]
+    pub fn planned_versions(&self) -> &[Version] {
+        &self.chain.versions[self.chain.released_count + 1..]
     }
 
     /// Every version of the chain, planned ones included, in order.
@@ -111,18 +111,18 @@ impl<'a> Changelog<'a> {
     /// The position of head among [`versions`](Self::versions).
     #[must_use]
     pub fn head_position(&self) -> usize {
-        self.chain.released
+        self.chain.released_count
     }
 
     /// Whether any block is for databases of this scope. A fleet without is one without such
     /// databases.
     #[must_use]
-    pub fn has(&self, scope: Scope) -> bool {
+    pub fn has_scope(&self, scope: Scope) -> bool {
         self.chain
             .baselines
             .iter()
             .chain(&self.chain.forwards)
-            .any(|migration| migration.part(scope).is_some())
+            .any(|migration| migration.block(scope).is_some())
     }
 
     /// The baselines, lowest first.
@@ -140,9 +140,10 @@ impl<'a> Changelog<'a> {
     /// The same with every version up to a position released, planned ones included: for a
     /// rehearsal of what is to come.
     #[must_use]
-    pub fn released_up_to(mut self, position: usize) -> Self {
-        self.chain.released = position.max(self.chain.released).min(self.chain.forwards.len());
-        self.warnings.retain(|problem| problem.rule != Rule::PlannedLiveSql);
+    pub fn with_released_up_to(mut self, position: usize) -> Self {
+        self.chain.released_count =
+            position.max(self.chain.released_count).min(self.chain.forwards.len());
+        self.warnings.retain(|diagnostic| diagnostic.rule != Rule::PlannedLiveSql);
         self
     }
 
@@ -153,20 +154,21 @@ impl<'a> Changelog<'a> {
     }
 
     /// Every migration that goes up: baselines and chain, ordered by where they end.
-    pub fn history(&self) -> impl Iterator<Item = &Migration<'a>> {
-        let mut all: Vec<_> = self.chain.baselines.iter().chain(&self.chain.forwards).collect();
-        all.sort_by(|left, right| left.to.cmp(&right.to).then(left.from.cmp(&right.from)));
-        all.into_iter()
+    pub fn forward_migrations(&self) -> impl Iterator<Item = &Migration<'a>> {
+        let mut migrations: Vec<_> =
+            self.chain.baselines.iter().chain(&self.chain.forwards).collect();
+        migrations.sort_by(|left, right| left.to.cmp(&right.to).then(left.from.cmp(&right.from)));
+        migrations.into_iter()
     }
 
     /// The migration at a place, if there is one.
     #[must_use]
     pub fn step(&self, id: StepId) -> Option<&Migration<'a>> {
         match id {
-            StepId::Baseline(at) => self.chain.baselines.get(at),
+            StepId::Baseline(index) => self.chain.baselines.get(index),
             StepId::Forward(at) => self.chain.forwards.get(at),
             StepId::Reverse(at) => self.chain.reverses.get(&at),
-            StepId::Unbaseline(at) => self.chain.unbaselines.get(&at),
+            StepId::BaselineReverse(at) => self.chain.baseline_reverses.get(&at),
             StepId::Seed(_) => None,
         }
     }
@@ -174,32 +176,32 @@ impl<'a> Changelog<'a> {
     /// Where a step starts and ends, which a step down does whether or not its block is there;
     /// none of a seed, which is no migration.
     #[must_use]
-    pub fn ends(&self, id: StepId) -> Option<(Point, Point)> {
+    pub fn endpoints(&self, id: StepId) -> Option<(VersionPoint, VersionPoint)> {
         let up = |migration: &Migration<'_>| (migration.from.clone(), migration.to.clone());
         let down = |migration: &Migration<'_>| (migration.to.clone(), migration.from.clone());
         match id {
-            StepId::Baseline(at) => self.chain.baselines.get(at).map(up),
+            StepId::Baseline(index) => self.chain.baselines.get(index).map(up),
             StepId::Forward(at) => self.chain.forwards.get(at).map(up),
             StepId::Reverse(at) => self.chain.forwards.get(at).map(down),
-            StepId::Unbaseline(at) => self.chain.baselines.get(at).map(down),
+            StepId::BaselineReverse(at) => self.chain.baselines.get(at).map(down),
             StepId::Seed(_) => None,
         }
     }
 
     /// The position of the version at which the n-th baseline stands.
-    pub(crate) fn baseline_position(&self, at: usize) -> Option<usize> {
-        self.chain.baselines.get(at)?.to.version().and_then(|version| self.position(version))
+    pub(crate) fn baseline_position(&self, index: usize) -> Option<usize> {
+        self.chain.baselines.get(index)?.to.version().and_then(|version| self.position(version))
     }
 
     /// The migration from one point to another, in either direction.
     #[must_use]
-    pub fn find(&self, from: &Point, to: &Point) -> Option<&Migration<'a>> {
+    pub fn find(&self, from: &VersionPoint, to: &VersionPoint) -> Option<&Migration<'a>> {
         self.chain
             .baselines
             .iter()
             .chain(&self.chain.forwards)
             .chain(self.chain.reverses.values())
-            .chain(self.chain.unbaselines.values())
+            .chain(self.chain.baseline_reverses.values())
             .find(|migration| migration.from == *from && migration.to == *to)
     }
 
@@ -208,23 +210,23 @@ impl<'a> Changelog<'a> {
     #[must_use]
     pub fn baseline_for(&self, scope: Scope, position: usize) -> usize {
         let target = &self.chain.versions[position];
-        let fits = |migration: &Migration<'_>| {
-            migration.part(scope).is_some()
-                && (!migration.planned || position > self.chain.released)
+        let is_applicable = |migration: &Migration<'_>| {
+            migration.block(scope).is_some()
+                && (!migration.planned || position > self.chain.released_count)
                 && migration.to.version().is_some_and(|version| version <= target)
         };
-        self.chain.baselines.iter().rposition(fits).unwrap_or(0)
+        self.chain.baselines.iter().rposition(is_applicable).unwrap_or(0)
     }
 
     /// The running checksum of a scope up to the version at a position.
     #[must_use]
     pub fn chain_checksum(&self, scope: Scope, position: usize) -> Checksum {
-        self.sums[scope as usize].get_or_init(|| {
-            let mut sum = self.chain.baselines[0].checksum(scope);
-            std::iter::once(sum)
+        self.chain_checksums[scope as usize].get_or_init(|| {
+            let mut running_checksum = self.chain.baselines[0].checksum(scope);
+            std::iter::once(running_checksum)
                 .chain(self.chain.forwards.iter().map(|migration| {
-                    sum = sum.then(migration.checksum(scope));
-                    sum
+                    running_checksum = running_checksum.combine(migration.checksum(scope));
+                    running_checksum
                 }))
                 .collect()
         })[position]
@@ -232,20 +234,23 @@ impl<'a> Changelog<'a> {
 }
 
 /// Reads a document to a changelog, or gives its source back, with every problem on the way.
-pub(crate) fn read(source: Source<'_>) -> (Result<Changelog<'_>, Source<'_>>, Vec<Problem>) {
+pub(crate) fn parse_source(
+    source: Source<'_>,
+) -> (Result<Changelog<'_>, Source<'_>>, Vec<Diagnostic>) {
     let text = source.text();
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut blocks = crate::document::reader::read(&Piece::whole(body, text.len() - body.len()));
-    let mut problems = std::mem::take(&mut blocks.problems);
-    let torn = problems.iter().any(|problem| problem.severity == Severity::Error);
-    let chain = Chain::of(blocks, &source, &mut problems, torn);
-    problems.sort_by_key(|problem| problem.span.start);
-    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let mut blocks =
+        crate::document::reader::read_blocks(&SourceSlice::new(body, text.len() - body.len()));
+    let mut diagnostics = std::mem::take(&mut blocks.diagnostics);
+    let has_errors = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let chain = Chain::from_blocks(blocks, &source, &mut diagnostics, has_errors);
+    diagnostics.sort_by_key(|problem| problem.span.start);
+    let is_unusable = diagnostics.iter().any(|problem| problem.severity == Severity::Error);
     match chain {
-        Some(chain) if !failed => {
-            let (warnings, sums) = (problems.clone(), Default::default());
-            (Ok(Changelog { source, chain, warnings, sums }), problems)
+        Some(chain) if !is_unusable => {
+            let (warnings, chain_checksums) = (diagnostics.clone(), Default::default());
+            (Ok(Changelog { source, chain, warnings, chain_checksums }), diagnostics)
         }
-        _ => (Err(source), problems),
+        _ => (Err(source), diagnostics),
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::source::{Place, Source};
+use crate::source::{LineColumn, Source};
 
 /// How much a problem weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -35,7 +35,7 @@ macro_rules! rules {
 
             /// The rule of a name.
             #[must_use]
-            pub fn find(name: &str) -> Option<Self> {
+            pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|rule| rule.name() == name)
             }
 
@@ -176,7 +176,7 @@ rules! {
 
 /// One problem of a document, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// Which kind.
     pub rule: Rule,
     /// Its weight in this run.
@@ -193,7 +193,7 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
-impl Problem {
+impl Diagnostic {
     /// A problem of a kind at a place, without label and help.
     #[must_use]
     pub fn at(rule: Rule, span: Range<usize>, message: impl Into<String>) -> Self {
@@ -234,13 +234,13 @@ impl Problem {
 
     /// Where the problem begins.
     #[must_use]
-    pub fn place(&self, source: &Source<'_>) -> Place {
-        source.place(self.span.start)
+    pub fn line_column(&self, source: &Source<'_>) -> LineColumn {
+        source.line_column(self.span.start)
     }
 
-    /// The problem drawn over its source line; `Style` says whether with terminal colours.
+    /// The problem drawn over its source line; `ColorMode` says whether with terminal colours.
     #[must_use]
-    pub fn render(&self, source: &Source<'_>, style: Style) -> String {
+    pub fn render(&self, source: &Source<'_>, color_mode: ColorMode) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -255,9 +255,9 @@ impl Problem {
         if let Some(help) = &self.help {
             report = report.element(Level::HELP.message(help.as_str()));
         }
-        let renderer = match style {
-            Style::Plain => Renderer::plain(),
-            Style::Coloured => Renderer::styled(),
+        let renderer = match color_mode {
+            ColorMode::Plain => Renderer::plain(),
+            ColorMode::Colored => Renderer::styled(),
         };
         renderer.render(&[report])
     }
@@ -265,11 +265,11 @@ impl Problem {
 
 /// Whether text for people carries terminal colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub enum ColorMode {
     /// Text alone.
     Plain,
     /// With ANSI colours.
-    Coloured,
+    Colored,
 }
 
 /// The lines of a span, cut out of the document: the renderer's cost is then theirs alone.
@@ -279,20 +279,20 @@ fn excerpt<'s>(
     kind: AnnotationKind,
     label: &str,
 ) -> Snippet<'s, annotate_snippets::Annotation<'s>> {
-    const LONGEST: usize = 2000;
-    let first = source.line(span.start);
+    const MAX_LINE_LEN: usize = 2000;
+    let first = source.line_number(span.start);
     let lines = source.line_range(first);
     // A span of many lines is shown by its first.
     let mut end = span.end.clamp(span.start, lines.end);
     let text = source.text();
     let mut window = lines.clone();
-    if window.len() > LONGEST {
+    if window.len() > MAX_LINE_LEN {
         // A line of megabytes: the part around the span is enough to find it.
-        window.end = floor(text, (span.start + LONGEST).min(window.end));
+        window.end = floor_char_boundary(text, (span.start + MAX_LINE_LEN).min(window.end));
         end = end.min(window.end);
     }
-    if let Some(trimmed) = text[span.start..end].trim_end().len().checked_add(span.start) {
-        end = trimmed.max(span.start);
+    if let Some(trimmed_end) = text[span.start..end].trim_end().len().checked_add(span.start) {
+        end = trimmed_end.max(span.start);
     }
     let annotation = kind.span(span.start - window.start..end - window.start);
     let annotation = if label.is_empty() { annotation } else { annotation.label(label.to_owned()) };
@@ -302,36 +302,36 @@ fn excerpt<'s>(
         .annotation(annotation)
 }
 
-fn floor(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
+fn floor_char_boundary(text: &str, mut offset: usize) -> usize {
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
     }
-    at
+    offset
 }
 
 /// A document that cannot be used: all its problems, and their drawing.
 #[derive(Clone, Debug)]
 pub struct DocumentError {
     /// Every problem found, errors and warnings, in document order.
-    pub problems: Vec<Problem>,
-    pub(crate) rendered: String,
+    pub diagnostics: Vec<Diagnostic>,
+    pub(crate) message: String,
 }
 
 impl DocumentError {
-    pub(crate) fn new(source: &Source<'_>, problems: Vec<Problem>) -> Self {
-        let rendered = problems
+    pub(crate) fn new(source: &Source<'_>, diagnostics: Vec<Diagnostic>) -> Self {
+        let message = diagnostics
             .iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .map(|problem| problem.render(source, Style::Plain))
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .map(|problem| problem.render(source, ColorMode::Plain))
             .collect::<Vec<_>>()
             .join("\n\n");
-        Self { problems, rendered }
+        Self { diagnostics, message }
     }
 }
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.rendered)
+        f.write_str(&self.message)
     }
 }
 

@@ -10,13 +10,13 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 /// A part of the document, with byte ranges into the text that was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part<'t> {
+pub(crate) enum MarkdownElement<'t> {
     Heading {
         level: u8,
         text: Cow<'t, str>,
         range: Range<usize>,
     },
-    Code {
+    CodeBlock {
         /// First word of a fence's info, lower case; empty for none and for indented code.
         label: String,
         range: Range<usize>,
@@ -25,7 +25,7 @@ pub(crate) enum Part<'t> {
         content: Vec<Range<usize>>,
     },
     /// An HTML comment without an end, to the end of what it stands in.
-    OpenComment {
+    UnclosedComment {
         range: Range<usize>,
     },
     /// Everything else, whole lines.
@@ -34,89 +34,93 @@ pub(crate) enum Part<'t> {
     },
 }
 
-impl Part<'_> {
+impl MarkdownElement<'_> {
     fn range(&self) -> &Range<usize> {
         match self {
             Self::Heading { range, .. }
-            | Self::Code { range, .. }
-            | Self::OpenComment { range }
+            | Self::CodeBlock { range, .. }
+            | Self::UnclosedComment { range }
             | Self::Prose { range } => range,
         }
     }
 }
 
 /// How many bytes are parsed at once, at first: what a parse builds stays in the processor's cache.
-const PIECE: usize = 128 << 10;
+const INITIAL_CHUNK_LEN: usize = 128 << 10;
 
 /// Splits `text` and tells its parts in their order. Linear in its length.
-pub(crate) fn split<'t>(text: &'t str, tell: impl FnMut(Part<'t>)) {
+pub(crate) fn split<'t>(text: &'t str, emit: impl FnMut(MarkdownElement<'t>)) {
     // What defines a link may stand behind the headings that it changes.
-    let whole = memmem::find(text.as_bytes(), b"]:").is_some();
-    split_by(if whole { text.len() } else { PIECE }, text, tell);
+    let is_single_chunk = memmem::find(text.as_bytes(), b"]:").is_some();
+    split_in_chunks(if is_single_chunk { text.len() } else { INITIAL_CHUNK_LEN }, text, emit);
 }
 
 /// Splits `text` in pieces of `size` bytes, or more where no heading ends one.
-fn split_by<'t>(mut size: usize, text: &'t str, tell: impl FnMut(Part<'t>)) {
-    let mut split = Split { at: 0, comments: VecDeque::new(), tell };
-    let mut found = Vec::new();
+fn split_in_chunks<'t>(mut chunk_len: usize, text: &'t str, emit: impl FnMut(MarkdownElement<'t>)) {
+    let mut emitter = ElementEmitter { position: 0, pending_comments: VecDeque::new(), emit };
+    let mut items = Vec::new();
     let mut from = 0;
     while from < text.len() {
-        let to = text.as_bytes().get(from + size..).and_then(|rest| memchr(b'\n', rest));
-        let to = to.map_or(text.len(), |at| from + size + at + 1);
-        find(text, from..to, &mut found);
+        let to = text.as_bytes().get(from + chunk_len..).and_then(|rest| memchr(b'\n', rest));
+        let to = to.map_or(text.len(), |at| from + chunk_len + at + 1);
+        parse_chunk(text, from..to, &mut items);
         if to < text.len() {
             // What starts its line with `#` and is a heading ends whatever was open, so what
             // stands before it is as if the text were parsed whole; what stands behind it need
             // not be.
-            let settled = found.iter().rposition(|found| {
-                matches!(found, Found::Part(Part::Heading { range, .. })
+            let last_heading = items.iter().rposition(|found| {
+                matches!(found, ParsedItem::Element(MarkdownElement::Heading { range, .. })
                     if range.start > from && text.as_bytes()[range.start - 1..].starts_with(b"\n#"))
             });
-            let Some(settled) = settled else {
-                found.clear();
+            let Some(settled) = last_heading else {
+                items.clear();
                 // A line may be far longer than a piece.
-                size = 2 * (to - from);
+                chunk_len = 2 * (to - from);
                 continue;
             };
-            from = found[settled].range().start;
-            found.truncate(settled);
+            from = items[settled].range().start;
+            items.truncate(settled);
         } else {
             from = to;
         }
-        for found in found.drain(..) {
+        for found in items.drain(..) {
             match found {
-                Found::Part(part) => split.part(part),
-                Found::Comment(range) => split.comments.push_back(range),
+                ParsedItem::Element(part) => emitter.emit_element(part),
+                ParsedItem::Comment(range) => emitter.pending_comments.push_back(range),
             }
         }
     }
-    split.prose(text.len());
+    emitter.emit_prose_until(text.len());
 }
 
 /// What a parse finds.
-enum Found<'t> {
-    Part(Part<'t>),
+enum ParsedItem<'t> {
+    Element(MarkdownElement<'t>),
     Comment(Range<usize>),
 }
 
-impl Found<'_> {
+impl ParsedItem<'_> {
     fn range(&self) -> &Range<usize> {
         match self {
-            Self::Part(part) => part.range(),
+            Self::Element(part) => part.range(),
             Self::Comment(range) => range,
         }
     }
 }
 
 /// Finds the headings, code blocks and comments of one piece of `text`.
-fn find<'t>(text: &'t str, piece: Range<usize>, found: &mut Vec<Found<'t>>) {
-    let mut open: Option<Part<'t>> = None;
+fn parse_chunk<'t>(text: &'t str, chunk: Range<usize>, items: &mut Vec<ParsedItem<'t>>) {
+    let mut open_element: Option<MarkdownElement<'t>> = None;
     let mut html_start = 0;
-    for (event, range) in Parser::new(&text[piece.clone()]).into_offset_iter() {
-        let range = piece.start + range.start..piece.start + range.end;
+    for (event, range) in Parser::new(&text[chunk.clone()]).into_offset_iter() {
+        let range = chunk.start + range.start..chunk.start + range.end;
         match event {
             Event::Start(Tag::Heading { level, .. }) => {
-                open = Some(Part::Heading { level: level as u8, text: Cow::Borrowed(""), range });
+                open_element = Some(MarkdownElement::Heading {
+                    level: level as u8,
+                    text: Cow::Borrowed(""),
+                    range,
+                });
             }
             Event::Start(Tag::CodeBlock(kind)) => {
                 let label = match kind {
@@ -125,20 +129,21 @@ fn find<'t>(text: &'t str, piece: Range<usize>, found: &mut Vec<Found<'t>>) {
                     }
                     CodeBlockKind::Indented => String::new(),
                 };
-                open = Some(Part::Code { label, range, content: Vec::new() });
+                open_element =
+                    Some(MarkdownElement::CodeBlock { label, range, content: Vec::new() });
             }
             Event::End(TagEnd::Heading(_) | TagEnd::CodeBlock) => {
-                found.extend(open.take().map(Found::Part));
+                items.extend(open_element.take().map(ParsedItem::Element));
             }
-            Event::Text(piece) | Event::Code(piece) => match &mut open {
-                Some(Part::Heading { text, .. }) => *text += Cow::from(piece),
-                Some(Part::Code { content, range: whole, .. }) => {
+            Event::Text(piece) | Event::Code(piece) => match &mut open_element {
+                Some(MarkdownElement::Heading { text, .. }) => *text += Cow::from(piece),
+                Some(MarkdownElement::CodeBlock { content, range: whole, .. }) => {
                     add_lines(content, text, range, whole.end);
                 }
                 _ => {}
             },
             Event::SoftBreak | Event::HardBreak => {
-                if let Some(Part::Heading { text, .. }) = &mut open {
+                if let Some(MarkdownElement::Heading { text, .. }) = &mut open_element {
                     *text += " ";
                 }
             }
@@ -148,13 +153,13 @@ fn find<'t>(text: &'t str, piece: Range<usize>, found: &mut Vec<Found<'t>>) {
                 if text[html_start..].trim_start().starts_with("<!--") =>
             {
                 let block = html_start..range.end;
-                found.push(match text[block.clone()].find("-->") {
-                    Some(end) => Found::Comment(html_start..html_start + end + 3),
-                    None => Found::Part(Part::OpenComment { range: block }),
+                items.push(match text[block.clone()].find("-->") {
+                    Some(end) => ParsedItem::Comment(html_start..html_start + end + 3),
+                    None => ParsedItem::Element(MarkdownElement::UnclosedComment { range: block }),
                 });
             }
             Event::InlineHtml(html) if html.starts_with("<!--") => {
-                found.push(Found::Comment(range));
+                items.push(ParsedItem::Comment(range));
             }
             _ => {}
         }
@@ -162,7 +167,7 @@ fn find<'t>(text: &'t str, piece: Range<usize>, found: &mut Vec<Found<'t>>) {
 }
 
 /// Adds the whole lines that a text event covers; lines that touch make one range.
-fn add_lines(content: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, limit: usize) {
+fn add_lines(content: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, block_end: usize) {
     let mut start = range.start;
     // Of an empty line that ends in CRLF only the LF is told.
     if start > 0 && text.as_bytes()[start - 1] == b'\r' {
@@ -172,8 +177,8 @@ fn add_lines(content: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, l
         return;
     }
     // The events of one line end where the line does.
-    let last = &text.as_bytes()[range.end - 1..limit];
-    let end = memchr(b'\n', last).map_or(limit, |at| range.end + at);
+    let last = &text.as_bytes()[range.end - 1..block_end];
+    let end = memchr(b'\n', last).map_or(block_end, |at| range.end + at);
     match content.last_mut() {
         Some(last) if last.end >= start => last.end = last.end.max(end),
         _ => content.push(start..end),
@@ -181,37 +186,39 @@ fn add_lines(content: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, l
 }
 
 /// Where the splitting is.
-struct Split<T> {
+struct ElementEmitter<T> {
     /// All before it has been told.
-    at: usize,
+    position: usize,
     /// Those behind it, in their order.
-    comments: VecDeque<Range<usize>>,
-    tell: T,
+    pending_comments: VecDeque<Range<usize>>,
+    emit: T,
 }
 
-impl<'t, T: FnMut(Part<'t>)> Split<T> {
+impl<'t, T: FnMut(MarkdownElement<'t>)> ElementEmitter<T> {
     /// Tells a part and the prose before it.
-    fn part(&mut self, part: Part<'t>) {
-        let range = part.range().clone();
-        self.prose(range.start);
-        self.at = self.at.max(range.end);
-        (self.tell)(part);
+    fn emit_element(&mut self, element: MarkdownElement<'t>) {
+        let range = element.range().clone();
+        self.emit_prose_until(range.start);
+        self.position = self.position.max(range.end);
+        (self.emit)(element);
     }
 
     /// Tells what stands before `to`, without the comments, as prose.
-    fn prose(&mut self, to: usize) {
-        if to <= self.at {
+    fn emit_prose_until(&mut self, limit: usize) {
+        if limit <= self.position {
             return;
         }
-        let mut from = self.at;
-        while let Some(comment) = self.comments.pop_front_if(|comment| comment.start < to) {
-            if comment.start > from {
-                (self.tell)(Part::Prose { range: from..comment.start });
+        let mut prose_start = self.position;
+        while let Some(comment) =
+            self.pending_comments.pop_front_if(|comment| comment.start < limit)
+        {
+            if comment.start > prose_start {
+                (self.emit)(MarkdownElement::Prose { range: prose_start..comment.start });
             }
-            from = from.max(comment.end);
+            prose_start = prose_start.max(comment.end);
         }
-        if from < to {
-            (self.tell)(Part::Prose { range: from..to });
+        if prose_start < limit {
+            (self.emit)(MarkdownElement::Prose { range: prose_start..limit });
         }
     }
 }
@@ -270,15 +277,15 @@ mod tests {
         "[c]:",
     ];
 
-    fn split_in(size: usize, text: &str) -> Vec<Part<'_>> {
-        let mut parts = Vec::new();
-        split_by(size, text, |part| parts.push(part));
-        parts
+    fn split_with_chunk_len(chunk_len: usize, text: &str) -> Vec<MarkdownElement<'_>> {
+        let mut elements = Vec::new();
+        split_in_chunks(chunk_len, text, |element| elements.push(element));
+        elements
     }
 
     proptest! {
         #[test]
-        fn pieces_make_what_the_whole_makes(
+        fn chunked_and_whole_parses_agree(
             lines in prop::collection::vec((0..LINES.len(), prop::bool::weighted(0.1)), 0..24),
             size in 1..64_usize,
         ) {
@@ -286,35 +293,34 @@ mod tests {
                 .iter()
                 .flat_map(|(at, crlf)| [LINES[*at], if *crlf { "\r\n" } else { "\n" }])
                 .collect();
-            let whole = split_in(text.len(), &text);
+            let whole = split_with_chunk_len(text.len(), &text);
             if !text.contains("]:") {
-                prop_assert_eq!(split_in(size, &text), whole, "{}", text);
+                prop_assert_eq!(split_with_chunk_len(size, &text), whole, "{}", text);
             }
         }
     }
 
     #[test]
-    fn a_link_may_be_defined_far_behind_the_heading_that_it_changes() {
-        let far = "a\n\n# B\n".repeat(2 * PIECE / 7);
+    fn a_link_definition_may_follow_its_heading_at_any_distance() {
+        let filler = "a\n\n# B\n".repeat(2 * INITIAL_CHUNK_LEN / 7);
         for (end, expected) in [("", "[c]"), ("[c]: /d\n", "c")] {
-            let text = format!("# [c]\n{far}{end}");
-            let is_told =
-                |part: &Part<'_>| matches!(part, Part::Heading { text, .. } if text == expected);
-            assert!(is_told(&parts(&text)[0]), "{expected}");
+            let text = format!("# [c]\n{filler}{end}");
+            let is_expected_heading = |part: &MarkdownElement<'_>| matches!(part, MarkdownElement::Heading { text, .. } if text == expected);
+            assert!(is_expected_heading(&elements(&text)[0]), "{expected}");
         }
     }
 
-    fn parts(text: &str) -> Vec<Part<'_>> {
+    fn elements(text: &str) -> Vec<MarkdownElement<'_>> {
         let mut parts = Vec::new();
         split(text, |part| parts.push(part));
         parts
     }
 
-    fn code(text: &str) -> Vec<(String, String)> {
-        parts(text)
+    fn code_blocks(text: &str) -> Vec<(String, String)> {
+        elements(text)
             .into_iter()
             .filter_map(|part| match part {
-                Part::Code { label, content, .. } => {
+                MarkdownElement::CodeBlock { label, content, .. } => {
                     Some((label, content.into_iter().map(|lines| &text[lines]).collect()))
                 }
                 _ => None,
@@ -323,44 +329,46 @@ mod tests {
     }
 
     #[track_caller]
-    fn one_block(text: &str, label: &str, content: &str) {
-        assert_eq!(code(text), [(label.to_owned(), content.to_owned())]);
+    fn assert_one_code_block(text: &str, label: &str, content: &str) {
+        assert_eq!(code_blocks(text), [(label.to_owned(), content.to_owned())]);
     }
 
     #[test]
-    fn every_kind_of_code_block_gives_its_lines() {
-        one_block("```sql\na\n\nb\n```\n", "sql", "a\n\nb\n");
-        one_block("~~~~ SQLite x\na\n```\n~~~~\n", "sqlite", "a\n```\n");
-        one_block("p\n\n    a\n      b\n", "", "a\n  b\n");
-        one_block("- x\n\n  ```sql\n  a\n    b\n  ```\n", "sql", "a\n  b\n");
-        one_block("> ```sql\n> a\n>\n> b\n> ```\n", "sql", "a\n\nb\n");
-        one_block("```\r\na\r\n\r\nb\r\n```\r\n", "", "a\r\n\r\nb\r\n");
-        one_block("```sql\na", "sql", "a");
+    fn every_kind_of_code_block_yields_its_lines() {
+        assert_one_code_block("```sql\na\n\nb\n```\n", "sql", "a\n\nb\n");
+        assert_one_code_block("~~~~ SQLite x\na\n```\n~~~~\n", "sqlite", "a\n```\n");
+        assert_one_code_block("p\n\n    a\n      b\n", "", "a\n  b\n");
+        assert_one_code_block("- x\n\n  ```sql\n  a\n    b\n  ```\n", "sql", "a\n  b\n");
+        assert_one_code_block("> ```sql\n> a\n>\n> b\n> ```\n", "sql", "a\n\nb\n");
+        assert_one_code_block("```\r\na\r\n\r\nb\r\n```\r\n", "", "a\r\n\r\nb\r\n");
+        assert_one_code_block("```sql\na", "sql", "a");
     }
 
     #[test]
     fn a_comment_hides_the_fence_in_it() {
-        assert_eq!(code("<!--\n```sql\na\n```\n-->\n"), []);
-        assert_eq!(code("<!-- x -->\n\n```sql\na\n```\n").len(), 1);
-        let open = parts("a\n\n<!-- x\n\n```sql\na\n```\n");
-        assert!(matches!(open.last(), Some(Part::OpenComment { range }) if *range == (3..24)));
+        assert_eq!(code_blocks("<!--\n```sql\na\n```\n-->\n"), []);
+        assert_eq!(code_blocks("<!-- x -->\n\n```sql\na\n```\n").len(), 1);
+        let open = elements("a\n\n<!-- x\n\n```sql\na\n```\n");
+        assert!(
+            matches!(open.last(), Some(MarkdownElement::UnclosedComment { range }) if *range == (3..24))
+        );
     }
 
     #[test]
-    fn prose_is_what_is_left() {
+    fn prose_is_everything_else() {
         let text = "a\n<!-- b -->\n# H *x*\nc\n";
-        let prose: Vec<_> = parts(text)
+        let prose: Vec<_> = elements(text)
             .into_iter()
             .filter_map(|part| match part {
-                Part::Prose { range } => Some(&text[range]),
+                MarkdownElement::Prose { range } => Some(&text[range]),
                 _ => None,
             })
             .collect();
         assert_eq!(prose.concat(), "a\n\nc\n");
         assert!(
-            parts(text)
+            elements(text)
                 .iter()
-                .any(|part| matches!(part, Part::Heading { text, .. } if text == "H x"))
+                .any(|part| matches!(part, MarkdownElement::Heading { text, .. } if text == "H x"))
         );
     }
 }

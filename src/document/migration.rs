@@ -8,8 +8,8 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use crate::document::diagnostic::Rule;
-use crate::document::tag::{Point, Scope};
-use crate::source::Piece;
+use crate::document::tag::{Scope, VersionPoint};
+use crate::source::SourceSlice;
 use crate::sql::lexer;
 
 /// SHA-256 of a migration's statements, comments and white space folded; shown in hexadecimal.
@@ -17,11 +17,11 @@ use crate::sql::lexer;
 pub struct Checksum([u8; 32]);
 
 impl Checksum {
-    pub(crate) fn of(text: &str) -> Self {
+    pub(crate) fn from_text(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
-    pub(crate) fn then(self, next: Self) -> Self {
+    pub(crate) fn combine(self, next: Self) -> Self {
         Self(Sha256::new().chain_update(self.0).chain_update(next.0).finalize().into())
     }
 }
@@ -52,32 +52,32 @@ impl fmt::Debug for Checksum {
 
 /// What a migration runs on the databases of one scope.
 #[derive(Clone, Debug)]
-pub struct Part<'a> {
-    pub(crate) sql: Piece<'a>,
-    pub(crate) span: Range<usize>,
-    pub(crate) allows: Vec<Allowance>,
+pub struct ScopedSql<'a> {
+    pub(crate) sql: SourceSlice<'a>,
+    pub(crate) tag_span: Range<usize>,
+    pub(crate) allow_directives: Vec<AllowDirective>,
 }
 
 /// A rule that a block lifts for itself: `-- tatmig:allow row-loss because …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct AllowDirective {
     /// The rule.
     pub rule: Rule,
     /// Why.
     pub reason: String,
 }
 
-impl<'a> Part<'a> {
+impl<'a> ScopedSql<'a> {
     /// The SQL between the tags, verbatim.
     #[must_use]
-    pub fn sql(&self) -> &Piece<'a> {
+    pub fn sql(&self) -> &SourceSlice<'a> {
         &self.sql
     }
 
     /// The bytes of the start tag in the document.
     #[must_use]
-    pub fn span(&self) -> Range<usize> {
-        self.span.clone()
+    pub fn tag_span(&self) -> Range<usize> {
+        self.tag_span.clone()
     }
 
     /// Whether nothing but comments stands between the tags.
@@ -91,13 +91,13 @@ impl<'a> Part<'a> {
 #[derive(Clone, Debug)]
 pub struct Migration<'a> {
     /// Where it starts.
-    pub from: Point,
+    pub from: VersionPoint,
     /// Where it ends.
-    pub to: Point,
+    pub to: VersionPoint,
     /// What it runs on the system database, if anything.
-    pub system: Option<Part<'a>>,
+    pub system: Option<ScopedSql<'a>>,
     /// What it runs on user databases, if anything.
-    pub user: Option<Part<'a>>,
+    pub user: Option<ScopedSql<'a>>,
     /// The heading above its first block.
     pub title: Option<Cow<'a, str>>,
     /// The `**Date**` under that heading.
@@ -107,13 +107,13 @@ pub struct Migration<'a> {
     /// Whether a heading over it says `(Planned)`.
     pub planned: bool,
     /// The first start tag.
-    pub span: Range<usize>,
+    pub tag_span: Range<usize>,
 }
 
 impl<'a> Migration<'a> {
     /// Its part for a scope.
     #[must_use]
-    pub fn part(&self, scope: Scope) -> Option<&Part<'a>> {
+    pub fn block(&self, scope: Scope) -> Option<&ScopedSql<'a>> {
         match scope {
             Scope::System => self.system.as_ref(),
             Scope::User => self.user.as_ref(),
@@ -123,8 +123,8 @@ impl<'a> Migration<'a> {
     /// The checksum of its statements for a scope; an absent part counts as an empty one.
     #[must_use]
     pub fn checksum(&self, scope: Scope) -> Checksum {
-        Checksum::of(
-            &self.part(scope).map_or_else(String::new, |part| lexer::fold(part.sql.text())),
+        Checksum::from_text(
+            &self.block(scope).map_or_else(String::new, |part| lexer::normalize(part.sql.text())),
         )
     }
 }
@@ -143,5 +143,5 @@ pub struct Seed<'a> {
     /// Its name.
     pub name: String,
     /// Its SQL.
-    pub part: Part<'a>,
+    pub block: ScopedSql<'a>,
 }

@@ -1,9 +1,9 @@
 //! What a misspelt word of a tag was probably meant to be.
 
-use crate::document::tag::{Edge, Point, Scope};
+use crate::document::tag::{BlockBoundary, Scope, VersionPoint};
 
 /// The first word and the last one.
-pub(crate) fn ends(inner: &str) -> (&str, &str) {
+pub(crate) fn first_and_last_word(inner: &str) -> (&str, &str) {
     let is_word = |c: char| c.is_ascii_alphabetic() || c == '_';
     let first = inner.find(|c| !is_word(c)).map_or(inner, |end| &inner[..end]);
     let last = inner.rsplit(|c| !is_word(c)).next().unwrap_or("");
@@ -11,7 +11,7 @@ pub(crate) fn ends(inner: &str) -> (&str, &str) {
 }
 
 /// `v0.4` → `0.4.0`.
-pub(crate) fn mend_version(text: &str) -> Option<String> {
+pub(crate) fn suggest_version(text: &str) -> Option<String> {
     let text = text.trim_end_matches(['-', '.', '+', '_']).to_lowercase();
     if text == "baseline" {
         return Some(text);
@@ -29,37 +29,37 @@ pub(crate) fn mend_version(text: &str) -> Option<String> {
         Some(pre) => format!("{}-{pre}", numbers.join(".")),
         None => numbers.join("."),
     };
-    Point::parse(&text).map(|_| text)
+    VersionPoint::parse(&text).map(|_| text)
 }
 
-pub(crate) fn scope_like(word: &str) -> Option<Scope> {
+pub(crate) fn suggest_scope(word: &str) -> Option<Scope> {
     let word = word.to_lowercase();
     if matches!(word.as_str(), "use" | "set") {
         return None;
     }
-    if distance(&word, "user") <= 1 {
+    if edit_distance(&word, "user") <= 1 {
         Some(Scope::User)
-    } else if matches!(word.as_str(), "sys") || distance(&word, "system") <= 2 {
+    } else if matches!(word.as_str(), "sys") || edit_distance(&word, "system") <= 2 {
         Some(Scope::System)
     } else {
         None
     }
 }
 
-pub(crate) fn edge_like(word: &str) -> Option<Edge> {
+pub(crate) fn suggest_boundary(word: &str) -> Option<BlockBoundary> {
     let word = word.to_lowercase();
     match word.as_str() {
-        "begin" | "open" => Some(Edge::Start),
-        "stop" | "finish" | "close" | "ends" => Some(Edge::End),
+        "begin" | "open" => Some(BlockBoundary::Start),
+        "stop" | "finish" | "close" | "ends" => Some(BlockBoundary::End),
         "and" => None,
-        _ if distance(&word, "start") <= 1 => Some(Edge::Start),
-        _ if word.len() >= 3 && distance(&word, "end") <= 1 => Some(Edge::End),
+        _ if edit_distance(&word, "start") <= 1 => Some(BlockBoundary::Start),
+        _ if word.len() >= 3 && edit_distance(&word, "end") <= 1 => Some(BlockBoundary::End),
         _ => None,
     }
 }
 
 /// Edit distance (insert, delete, replace, swap of neighbours).
-fn distance(left: &str, right: &str) -> usize {
+fn edit_distance(left: &str, right: &str) -> usize {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     if left.len().abs_diff(right.len()) > 2 {
         return usize::MAX;

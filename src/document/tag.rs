@@ -32,14 +32,14 @@ impl fmt::Display for Scope {
 
 /// An end of a migration: a version, or the nothing before the first one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Point {
+pub enum VersionPoint {
     /// Before the lowest baseline.
     Baseline,
     /// A released or planned version.
     Version(Version),
 }
 
-impl Point {
+impl VersionPoint {
     /// Reads `baseline` or a semantic version without build metadata.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -59,7 +59,7 @@ impl Point {
     }
 }
 
-impl fmt::Display for Point {
+impl fmt::Display for VersionPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Baseline => f.write_str("baseline"),
@@ -68,7 +68,7 @@ impl fmt::Display for Point {
     }
 }
 
-impl serde::Serialize for Point {
+impl serde::Serialize for VersionPoint {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -79,8 +79,8 @@ impl serde::Serialize for Point {
 pub(crate) enum Tag {
     Migration {
         scope: Scope,
-        from: Point,
-        to: Point,
+        from: VersionPoint,
+        to: VersionPoint,
     },
     /// A template for readers: neither version holds a digit.
     Placeholder {
@@ -97,11 +97,12 @@ pub(crate) enum Tag {
 
 impl Tag {
     /// Whether two tags differ in their scope at most.
-    pub(crate) fn same_but_scope(&self, other: &Self) -> bool {
+    pub(crate) fn equals_ignoring_scope(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Migration { from, to, .. }, Self::Migration { from: other, to: last, .. }) => {
-                (from, to) == (other, last)
-            }
+            (
+                Self::Migration { from, to, .. },
+                Self::Migration { from: other, to: other_to, .. },
+            ) => (from, to) == (other, other_to),
             (Self::Seed { name, .. }, Self::Seed { name: other, .. }) => name == other,
             _ => false,
         }
@@ -119,12 +120,12 @@ impl fmt::Display for Tag {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Edge {
+pub(crate) enum BlockBoundary {
     Start,
     End,
 }
 
-impl fmt::Display for Edge {
+impl fmt::Display for BlockBoundary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Start => "start",

@@ -4,22 +4,22 @@ use std::ops::Range;
 
 /// A place in a text, and what is to stand there instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct TextEdit {
     range: Range<usize>,
     text: String,
 }
 
-impl Change {
+impl TextEdit {
     pub(crate) fn new(range: Range<usize>, text: impl Into<String>) -> Self {
         Self { range, text: text.into() }
     }
 }
 
 /// The text with changes, which do not overlap.
-pub(crate) fn changed(text: &str, mut changes: Vec<Change>) -> String {
-    changes.sort_by_key(|change| (change.range.start, change.range.end));
+pub(crate) fn apply_edits(text: &str, mut edits: Vec<TextEdit>) -> String {
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
     let mut out = text.to_owned();
-    for change in changes.into_iter().rev() {
+    for change in edits.into_iter().rev() {
         out.replace_range(change.range, &change.text);
     }
     out

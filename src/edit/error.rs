@@ -10,25 +10,25 @@ use crate::document::diagnostic::DocumentError;
 pub enum EditError {
     /// The description says nothing.
     #[error("a migration needs a description: `-m \"what it is for\"`")]
-    NoDescription,
+    MissingDescription,
     /// A version that the chain cannot go to.
-    #[error("`{to}` is not above head, which is {head}; the next versions are {next}")]
+    #[error("`{to}` is not above head, which is {head}; the next versions are {next_versions}")]
     NotAboveHead {
         /// The version.
         to: Version,
         /// The document's head.
         head: Version,
         /// What could be meant.
-        next: String,
+        next_versions: String,
     },
     /// Build metadata has no order.
     #[error("`{0}` has build metadata, which has no order; leave out what stands behind `+`")]
     BuildMetadata(Version),
     /// A planned migration starts at head or has the version.
-    #[error("{what}; {help}")]
-    InTheWay {
+    #[error("{message}; {help}")]
+    PlannedConflict {
         /// What is in the way, and where.
-        what: String,
+        message: String,
         /// What to do.
         help: String,
     },
@@ -37,10 +37,10 @@ pub enum EditError {
     NotPlanned(String),
     /// The edited document could not be used.
     #[error("the document would be unusable with this, so it is left as it is:\n{0}")]
-    Unusable(DocumentError),
+    InvalidDocument(DocumentError),
     /// The edited document would say something else than it should.
     #[error("the document would not say what it should with this, so it is left as it is: {0}")]
-    Differs(String),
+    VerificationFailed(String),
     /// SQLite's, where statements are told from comments.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),

@@ -7,15 +7,15 @@ use std::str::FromStr;
 
 use semver::Version;
 
-use crate::document::lines::lines;
+use crate::document::lines::line_ranges;
 use crate::document::tag::Scope;
-use crate::edit::change::{Change, changed};
-use crate::edit::page::{Page, fence_around, with_line_ends};
-use crate::schema_diff::Shape;
+use crate::edit::change::{TextEdit, apply_edits};
+use crate::edit::page::{DocumentView, fence_around, with_line_ends};
+use crate::schema_diff::SchemaSnapshot;
 use crate::source::Source;
 
-const START: &str = "tatmig:schema:start";
-const END: &str = "tatmig:schema:end";
+const START_MARKER: &str = "tatmig:schema:start";
+const END_MARKER: &str = "tatmig:schema:end";
 
 /// How a schema is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,53 +43,53 @@ impl FromStr for SchemaFormat {
 
 /// A pair of markers and what they ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marker {
+pub struct SchemaSection {
     /// How the schema is told.
     pub format: SchemaFormat,
     /// Of which databases; none for all that the document has.
     pub scope: Option<Scope>,
     /// At which version; none for head.
-    pub at: Option<Version>,
+    pub version: Option<Version>,
     /// The bytes between the two markers.
-    pub inside: Range<usize>,
+    pub content: Range<usize>,
     /// The line of the first marker, from 1.
     pub line: usize,
 }
 
 /// Markers that do not make pairs, or ask for what there is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {what}")]
+#[error("{location}: {message}")]
 pub struct MarkerError {
     /// `MIGRATIONS.md:12`
-    pub place: String,
+    pub location: String,
     /// What is wrong, and what to do.
-    pub what: String,
+    pub message: String,
 }
 
 /// The content of the comment that a line is.
-fn comment(line: &str) -> Option<&str> {
+fn comment_text(line: &str) -> Option<&str> {
     Some(line.trim().strip_prefix("<!--")?.strip_suffix("-->")?.trim())
 }
 
 /// The lines outside of code.
-fn prose<'p>(page: &'p Page<'_>) -> impl Iterator<Item = Range<usize>> + 'p {
-    lines(page.text, 0..page.text.len())
-        .filter(|line| !page.code.iter().any(|code| code.contains(&line.start)))
+fn prose_lines<'p>(view: &'p DocumentView<'_>) -> impl Iterator<Item = Range<usize>> + 'p {
+    line_ranges(view.text, 0..view.text.len())
+        .filter(|line| !view.code_blocks.iter().any(|code| code.contains(&line.start)))
 }
 
 /// Where markers begin.
-pub(crate) fn starts(page: &Page<'_>) -> Vec<usize> {
+pub(crate) fn start_marker_offsets(view: &DocumentView<'_>) -> Vec<usize> {
     let is_start = |line: &Range<usize>| {
-        comment(&page.text[line.clone()]).is_some_and(|text| text.starts_with(START))
+        comment_text(&view.text[line.clone()]).is_some_and(|text| text.starts_with(START_MARKER))
     };
-    prose(page).filter(is_start).map(|line| line.start).collect()
+    prose_lines(view).filter(is_start).map(|line| line.start).collect()
 }
 
 /// The pairs of markers in a document.
 ///
 /// ```
 /// let text = "<!-- tatmig:schema:start format=sql scope=user -->\n<!-- tatmig:schema:end -->\n";
-/// let found = tatmig::edit::markers(&tatmig::Source::new("m.md", text))?;
+/// let found = tatmig::edit::schema_sections(&tatmig::Source::new("m.md", text))?;
 /// assert_eq!(found[0].scope, Some(tatmig::Scope::User));
 /// # Ok::<(), tatmig::edit::MarkerError>(())
 /// ```
@@ -97,63 +97,65 @@ pub(crate) fn starts(page: &Page<'_>) -> Vec<usize> {
 /// # Errors
 ///
 /// The first marker without its partner, or with an option that means nothing.
-pub fn markers(source: &Source<'_>) -> Result<Vec<Marker>, MarkerError> {
-    let page = Page::read(source.text());
-    let mut found: Vec<Marker> = Vec::new();
-    let mut open: Option<Marker> = None;
-    for line in prose(&page) {
-        let number = source.line(line.start);
-        let wrong = |number: usize, what: String| MarkerError {
-            place: format!("{}:{number}", source.name()),
-            what,
+pub fn schema_sections(source: &Source<'_>) -> Result<Vec<SchemaSection>, MarkerError> {
+    let view = DocumentView::parse(source.text());
+    let mut sections: Vec<SchemaSection> = Vec::new();
+    let mut open_section: Option<SchemaSection> = None;
+    for line in prose_lines(&view) {
+        let line_number = source.line_number(line.start);
+        let error_at = |number: usize, message: String| MarkerError {
+            location: format!("{}:{number}", source.name()),
+            message,
         };
-        let Some(text) = comment(&page.text[line.clone()]) else { continue };
+        let Some(text) = comment_text(&view.text[line.clone()]) else { continue };
         let mut words = text.split_whitespace();
         match words.next() {
-            Some(START) => {
-                if let Some(open) = &open {
-                    let what = format!("no `<!-- {END} -->` stands between this and line {number}");
-                    return Err(wrong(open.line, what));
+            Some(START_MARKER) => {
+                if let Some(open) = &open_section {
+                    let what = format!(
+                        "no `<!-- {END_MARKER} -->` stands between this and line {line_number}"
+                    );
+                    return Err(error_at(open.line, what));
                 }
-                let mut marker = Marker {
+                let mut section = SchemaSection {
                     format: SchemaFormat::default(),
                     scope: None,
-                    at: None,
-                    inside: line.end..line.end,
-                    line: number,
+                    version: None,
+                    content: line.end..line.end,
+                    line: line_number,
                 };
                 for word in words {
-                    option(&mut marker, word).map_err(|what| wrong(number, what))?;
+                    parse_option(&mut section, word).map_err(|what| error_at(line_number, what))?;
                 }
-                open = Some(marker);
+                open_section = Some(section);
             }
-            Some(END) => match open.take() {
+            Some(END_MARKER) => match open_section.take() {
                 Some(mut marker) => {
-                    marker.inside.end = line.start;
-                    found.push(marker);
+                    marker.content.end = line.start;
+                    sections.push(marker);
                 }
                 None => {
-                    let what = format!("no `<!-- {START} -->` stands before this");
-                    return Err(wrong(number, what));
+                    let what = format!("no `<!-- {START_MARKER} -->` stands before this");
+                    return Err(error_at(line_number, what));
                 }
             },
             _ => {}
         }
     }
-    match open {
+    match open_section {
         Some(open) => Err(MarkerError {
-            place: format!("{}:{}", source.name(), open.line),
-            what: format!("no `<!-- {END} -->` ends this"),
+            location: format!("{}:{}", source.name(), open.line),
+            message: format!("no `<!-- {END_MARKER} -->` ends this"),
         }),
-        None => Ok(found),
+        None => Ok(sections),
     }
 }
 
-fn option(marker: &mut Marker, word: &str) -> Result<(), String> {
+fn parse_option(section: &mut SchemaSection, word: &str) -> Result<(), String> {
     match word.split_once('=') {
-        Some(("format", value)) => marker.format = value.parse()?,
-        Some(("scope", "system")) => marker.scope = Some(Scope::System),
-        Some(("scope", "user")) => marker.scope = Some(Scope::User),
+        Some(("format", value)) => section.format = value.parse()?,
+        Some(("scope", "system")) => section.scope = Some(Scope::System),
+        Some(("scope", "user")) => section.scope = Some(Scope::User),
         Some(("scope", other)) => {
             return Err(format!(
                 "there is no scope `{other}`; write `scope=system` or `scope=user`"
@@ -161,7 +163,7 @@ fn option(marker: &mut Marker, word: &str) -> Result<(), String> {
         }
         Some(("at", value)) => {
             let version = Version::parse(value);
-            marker.at = Some(version.map_err(|_| format!("`{value}` is not a version"))?);
+            section.version = Some(version.map_err(|_| format!("`{value}` is not a version"))?);
         }
         _ => {
             return Err(format!(
@@ -174,28 +176,34 @@ fn option(marker: &mut Marker, word: &str) -> Result<(), String> {
 
 /// The document with what belongs between its markers, each given with the schemas that it asks for.
 #[must_use]
-pub fn written(source: &Source<'_>, sections: &[(Marker, Vec<(Scope, Shape)>)]) -> String {
-    let page = Page::read(source.text());
-    let change = |(marker, shapes): &(Marker, Vec<(Scope, Shape)>)| {
-        Change::new(marker.inside.clone(), body(marker.format, shapes, page.line_end))
+pub fn render_schema_sections(
+    source: &Source<'_>,
+    sections: &[(SchemaSection, Vec<(Scope, SchemaSnapshot)>)],
+) -> String {
+    let view = DocumentView::parse(source.text());
+    let to_edit = |(section, schemas): &(SchemaSection, Vec<(Scope, SchemaSnapshot)>)| {
+        TextEdit::new(
+            section.content.clone(),
+            render_schemas(section.format, schemas, view.line_ending),
+        )
     };
-    changed(source.text(), sections.iter().map(change).collect())
+    apply_edits(source.text(), sections.iter().map(to_edit).collect())
 }
 
-fn body(format: SchemaFormat, shapes: &[(Scope, Shape)], eol: &str) -> String {
+fn render_schemas(format: SchemaFormat, schemas: &[(Scope, SchemaSnapshot)], eol: &str) -> String {
     let mut out = String::new();
-    for (scope, shape) in shapes {
-        let whose = match scope {
+    for (scope, schema) in schemas {
+        let scope_title = match scope {
             Scope::System => "The system database:",
             Scope::User => "Each user's database:",
         };
         out.push_str(eol);
-        if shapes.len() > 1 {
-            let _ = write!(out, "{whose}{eol}{eol}");
+        if schemas.len() > 1 {
+            let _ = write!(out, "{scope_title}{eol}{eol}");
         }
         let (label, text) = match format {
-            SchemaFormat::Sql => ("sql", with_line_ends(&shape.sql(), eol)),
-            SchemaFormat::Mermaid => ("mermaid", shape.mermaid().replace('\n', eol)),
+            SchemaFormat::Sql => ("sql", with_line_ends(&schema.sql(), eol)),
+            SchemaFormat::Mermaid => ("mermaid", schema.mermaid().replace('\n', eol)),
         };
         let fence = fence_around(&text);
         let _ = write!(out, "{fence}{label}{eol}{text}{fence}{eol}");

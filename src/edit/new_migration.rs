@@ -14,12 +14,12 @@ pub struct NewMigration<'n> {
     /// The day of its release, as `2026-01-31`.
     pub date: &'n str,
     /// What it runs; a scope at most once.
-    pub parts: Vec<NewPart>,
+    pub blocks: Vec<NewBlock>,
 }
 
 /// What a new migration runs on the databases of one scope.
 #[derive(Clone, Debug)]
-pub struct NewPart {
+pub struct NewBlock {
     /// The databases.
     pub scope: Scope,
     /// The statements; empty for a place to write them.
@@ -30,13 +30,13 @@ pub struct NewPart {
 
 /// What becomes of planned migrations that are in the way of a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Planned {
+pub enum PlannedPolicy {
     /// Nothing; the edit is refused.
     #[default]
-    Keep,
+    Refuse,
     /// They are linked to the new one: its version is where the first of them starts, and those
     /// that would not be above it get higher versions.
-    Relink,
+    Renumber,
 }
 
 /// Which number of a version goes up.
@@ -56,12 +56,12 @@ impl Bump {
     /// ```
     /// use tatmig::edit::Bump;
     ///
-    /// let next = |version: &str, bump: Bump| bump.after(&version.parse().unwrap()).to_string();
+    /// let next = |version: &str, bump: Bump| bump.apply(&version.parse().unwrap()).to_string();
     /// assert_eq!(next("1.2.3", Bump::Minor), "1.3.0");
     /// assert_eq!(next("2.0.0-rc.1", Bump::Major), "2.0.0");
     /// ```
     #[must_use]
-    pub fn after(self, version: &Version) -> Version {
+    pub fn apply(self, version: &Version) -> Version {
         let mut next = Version { pre: Prerelease::EMPTY, ..version.clone() };
         let is_pre = !version.pre.is_empty();
         match self {

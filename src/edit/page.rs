@@ -5,70 +5,75 @@ use std::ops::Range;
 
 use crate::document::blocks::{Block, Blocks};
 use crate::document::lines::line_end;
-use crate::document::markdown::Part;
-use crate::document::tag::{Edge, Point, Scope, Tag};
+use crate::document::markdown::MarkdownElement;
+use crate::document::tag::{BlockBoundary, Scope, Tag, VersionPoint};
 use crate::document::tag_parser::TagLine;
 use crate::document::{markdown, reader, tag_parser};
-use crate::source::Piece;
+use crate::source::SourceSlice;
 use crate::sql::lexer;
 
-pub(crate) struct Page<'t> {
+pub(crate) struct DocumentView<'t> {
     pub(crate) text: &'t str,
     pub(crate) blocks: Blocks<'t>,
     /// The code blocks outside of stray fences' content, in document order.
-    pub(crate) code: Vec<Range<usize>>,
-    pub(crate) line_end: &'static str,
+    pub(crate) code_blocks: Vec<Range<usize>>,
+    pub(crate) line_ending: &'static str,
 }
 
-impl<'t> Page<'t> {
-    pub(crate) fn read(text: &'t str) -> Self {
+impl<'t> DocumentView<'t> {
+    pub(crate) fn parse(text: &'t str) -> Self {
         let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mark = text.len() - body.len();
-        let blocks = reader::read(&Piece::whole(body, mark));
-        let mut code = Vec::new();
-        markdown::split(body, |part| {
-            if let Part::Code { range, .. } = part {
-                code.push(range.start + mark..range.end + mark);
+        let bom_len = text.len() - body.len();
+        let blocks = reader::read_blocks(&SourceSlice::new(body, bom_len));
+        let mut code_blocks = Vec::new();
+        markdown::split(body, |element| {
+            if let MarkdownElement::CodeBlock { range, .. } = element {
+                code_blocks.push(range.start + bom_len..range.end + bom_len);
             }
         });
-        Self { text, blocks, code, line_end: line_end_of(text) }
+        Self { text, blocks, code_blocks, line_ending: dominant_line_ending(text) }
     }
 
     /// The blocks of a migration and of its reverse.
-    pub(crate) fn of<'p>(
+    pub(crate) fn blocks_of<'p>(
         &'p self,
-        (from, to): (&'p Point, &'p Point),
+        (from, to): (&'p VersionPoint, &'p VersionPoint),
     ) -> impl Iterator<Item = &'p Block<'t>> {
         self.blocks.list.iter().filter(move |block| match &block.tag {
-            Tag::Migration { from: x, to: y, .. } => (x, y) == (from, to) || (x, y) == (to, from),
+            Tag::Migration { from: tag_from, to: tag_to, .. } => {
+                (tag_from, tag_to) == (from, to) || (tag_from, tag_to) == (to, from)
+            }
             _ => false,
         })
     }
 
     /// The block of a migration for one scope.
-    pub(crate) fn part<'p>(
+    pub(crate) fn block_for_scope<'p>(
         &'p self,
-        pair: (&'p Point, &'p Point),
+        versions: (&'p VersionPoint, &'p VersionPoint),
         wanted: Scope,
     ) -> Option<&'p Block<'t>> {
-        self.of(pair).find(|block| match &block.tag {
-            Tag::Migration { scope, from, to } => *scope == wanted && (from, to) == pair,
+        self.blocks_of(versions).find(|block| match &block.tag {
+            Tag::Migration { scope, from, to } => *scope == wanted && (from, to) == versions,
             _ => false,
         })
     }
 
     /// The section whose heading binds what stands in another one.
-    pub(crate) fn home(&self, section: Option<usize>) -> Option<usize> {
-        self.chain(section).find(|at| self.blocks.sections[*at].binding.is_some())
+    pub(crate) fn owning_section(&self, section: Option<usize>) -> Option<usize> {
+        self.section_ancestors(section).find(|at| self.blocks.sections[*at].versions.is_some())
     }
 
     /// A section and those that it stands in, innermost first.
-    pub(crate) fn chain(&self, section: Option<usize>) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn section_ancestors(
+        &self,
+        section: Option<usize>,
+    ) -> impl Iterator<Item = usize> + '_ {
         std::iter::successors(section, |at| self.blocks.sections[*at].parent)
     }
 
     /// From the heading of a section to the next one of its rank.
-    pub(crate) fn extent(&self, section: usize) -> Range<usize> {
+    pub(crate) fn section_range(&self, section: usize) -> Range<usize> {
         let sections = &self.blocks.sections;
         let level = sections[section].level;
         let next = sections[section + 1..].iter().find(|other| other.level <= level);
@@ -77,9 +82,9 @@ impl<'t> Page<'t> {
     }
 
     /// The code block that a place stands in; else its line.
-    pub(crate) fn fence(&self, at: usize) -> Range<usize> {
-        let found = self.code.iter().find(|range| range.contains(&at)).cloned();
-        let line = self.line_start(at)..line_end(self.text, at);
+    pub(crate) fn code_block_range(&self, offset: usize) -> Range<usize> {
+        let found = self.code_blocks.iter().find(|range| range.contains(&offset)).cloned();
+        let line = self.line_start(offset)..line_end(self.text, offset);
         let Some(found) = found else { return line };
         // The range ends with the closing fence, without its line end.
         let end = if self.text[..found.end].ends_with('\n') {
@@ -90,8 +95,8 @@ impl<'t> Page<'t> {
         self.line_start(found.start)..end
     }
 
-    pub(crate) fn line_start(&self, at: usize) -> usize {
-        self.text[..at].rfind('\n').map_or(
+    pub(crate) fn line_start(&self, offset: usize) -> usize {
+        self.text[..offset].rfind('\n').map_or(
             // A mark at the very beginning stays there.
             self.text.len() - self.text.strip_prefix('\u{feff}').unwrap_or(self.text).len(),
             |end| end + 1,
@@ -99,12 +104,13 @@ impl<'t> Page<'t> {
     }
 
     /// The line of the end tag that belongs to a block.
-    pub(crate) fn end_tag(&self, block: &Block<'_>) -> Option<Range<usize>> {
-        let mut at = line_end(self.text, block.span.end);
+    pub(crate) fn end_tag_line(&self, block: &Block<'_>) -> Option<Range<usize>> {
+        let mut at = line_end(self.text, block.tag_span.end);
         while at < self.text.len() {
             let line = at..line_end(self.text, at);
-            let bare = self.text[line.clone()].trim_start_matches([' ', '\t', '>']);
-            if let Some(TagLine::Tag(tag, Edge::End)) = tag_parser::read(bare)
+            let unquoted_line = self.text[line.clone()].trim_start_matches([' ', '\t', '>']);
+            if let Some(TagLine::Tag(tag, BlockBoundary::End)) =
+                tag_parser::parse_tag_line(unquoted_line)
                 && tag == block.tag
             {
                 return Some(line);
@@ -116,16 +122,17 @@ impl<'t> Page<'t> {
 }
 
 /// The line end that most lines have.
-fn line_end_of(text: &str) -> &'static str {
-    let all = text.matches('\n').count();
-    let with_return = text.matches("\r\n").count();
-    if with_return * 2 > all { "\r\n" } else { "\n" }
+fn dominant_line_ending(text: &str) -> &'static str {
+    let line_count = text.matches('\n').count();
+    let crlf_count = text.matches("\r\n").count();
+    if crlf_count * 2 > line_count { "\r\n" } else { "\n" }
 }
 
 /// A fence that no line of a text ends.
 pub(crate) fn fence_around(text: &str) -> String {
-    let ticks = |line: &str| line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
-    "`".repeat((text.lines().map(ticks).max().unwrap_or(0) + 1).max(3))
+    let backtick_count =
+        |line: &str| line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+    "`".repeat((text.lines().map(backtick_count).max().unwrap_or(0) + 1).max(3))
 }
 
 /// SQL with other line ends; what stands in quotes stays.
@@ -133,7 +140,7 @@ pub(crate) fn with_line_ends(text: &str, eol: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for token in lexer::tokens(text, 0) {
         let piece = &text[token.range];
-        if token.kind == lexer::Kind::Quoted {
+        if token.kind == lexer::TokenKind::Quoted {
             out.push_str(piece);
         } else {
             out.push_str(&piece.replace("\r\n", "\n").replace('\n', eol));

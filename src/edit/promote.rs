@@ -7,16 +7,16 @@ use rusqlite::Connection;
 use semver::Version;
 
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::lines::{Field, field, line_end, lines};
+use crate::document::lines::{MetadataField, line_end, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
-use crate::document::tag::{Point, Scope, Tag};
-use crate::edit::change::{Change, changed};
+use crate::document::tag::{Scope, Tag, VersionPoint};
+use crate::edit::change::{TextEdit, apply_edits};
 use crate::edit::error::EditError;
-use crate::edit::page::Page;
+use crate::edit::page::DocumentView;
 use crate::edit::style::Style;
 use crate::edit::unchanged;
-use crate::edit::unchanged::Names;
-use crate::migrate::uncomment::marks;
+use crate::edit::unchanged::VersionRenames;
+use crate::migrate::uncomment::comment_markers;
 
 /// The document with its first planned migration released, on the given day if the document does
 /// not date it.
@@ -31,16 +31,18 @@ pub fn promote(
 ) -> Result<String, EditError> {
     let source = changelog.source();
     let text = source.text();
-    let migration = planned(changelog, version)?;
-    let pair = (migration.from.clone(), migration.to.clone());
-    let page = Page::read(text);
-    let mut changes = Vec::new();
+    let migration = find_planned(changelog, version)?;
+    let versions = (migration.from.clone(), migration.to.clone());
+    let view = DocumentView::parse(text);
+    let mut edits = Vec::new();
     let mut headings = BTreeSet::new();
-    for block in page.of((&pair.0, &pair.1)) {
-        headings.extend(page.chain(block.section).filter(|at| page.blocks.sections[*at].planned));
+    for block in view.blocks_of((&versions.0, &versions.1)) {
+        headings.extend(
+            view.section_ancestors(block.section).filter(|at| view.blocks.sections[*at].planned),
+        );
     }
     for heading in &headings {
-        changes.push(released(&page, *heading, (source.name(), &pair))?);
+        edits.push(remove_planned_mark(&view, *heading, (source.name(), &versions))?);
     }
     let connection = Connection::open_in_memory()?;
     let reverse = changelog
@@ -48,49 +50,53 @@ pub fn promote(
         .filter(|at| *at > 0)
         .and_then(|at| changelog.step(StepId::Reverse(at - 1)));
     for migration in std::iter::once(migration).chain(reverse) {
-        for part in Scope::BOTH.into_iter().filter_map(|scope| migration.part(scope)) {
-            for mark in marks(&connection, part) {
-                let blank = usize::from(text[mark + 2..].starts_with(' '));
-                changes.push(Change::new(mark..mark + 2 + blank, ""));
+        for block in Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope)) {
+            for marker in comment_markers(&connection, block) {
+                let space_len = usize::from(text[marker + 2..].starts_with(' '));
+                edits.push(TextEdit::new(marker..marker + 2 + space_len, ""));
             }
         }
     }
     if migration.date.is_none()
         && let Some(heading) = headings.first()
     {
-        changes.push(dated(&page, changelog, (*heading, migration.span.start, date)));
+        edits.push(insert_date(&view, changelog, (*heading, migration.tag_span.start, date)));
     }
-    let edited = changed(text, changes);
-    let read = unchanged::parse(source, &edited)?;
-    unchanged::check((Some(changelog), &Names::default()), &read, &pair)?;
-    let is_released = read.find(&pair.0, &pair.1).is_some_and(|found| {
+    let edited = apply_edits(text, edits);
+    let reparsed = unchanged::reparse(source, &edited)?;
+    unchanged::check_unchanged(
+        (Some(changelog), &VersionRenames::default()),
+        &reparsed,
+        &versions,
+    )?;
+    let is_released = reparsed.find(&versions.0, &versions.1).is_some_and(|found| {
         !found.planned && found.description == migration.description && found.date.is_some()
     });
     if !is_released {
-        return Err(EditError::Differs(format!("`{migration}` would still be planned")));
+        return Err(EditError::VerificationFailed(format!("`{migration}` would still be planned")));
     }
     Ok(edited)
 }
 
 /// The planned migration that may be released.
-fn planned<'c, 'a>(
+fn find_planned<'c, 'a>(
     changelog: &'c Changelog<'a>,
     version: &Version,
 ) -> Result<&'c Migration<'a>, EditError> {
-    let to = Point::Version(version.clone());
-    let all = || changelog.chain().iter().chain(changelog.baselines());
-    let next = changelog.planned().first();
-    let Some(found) = all().find(|migration| migration.planned && migration.to == to) else {
+    let to = VersionPoint::Version(version.clone());
+    let migrations = || changelog.chain().iter().chain(changelog.baselines());
+    let next = changelog.planned_versions().first();
+    let Some(found) = migrations().find(|migration| migration.planned && migration.to == to) else {
         let is_known = changelog.position(version).is_some();
-        let plans = match changelog.planned() {
+        let plans = match changelog.planned_versions() {
             [] => "nothing is planned".to_owned(),
             plans => {
                 let plans: Vec<String> = plans.iter().map(|plan| format!("`{plan}`")).collect();
                 format!("planned are {}", plans.join(", "))
             }
         };
-        let what = if is_known { "is released already" } else { "is not in the document" };
-        return Err(EditError::NotPlanned(format!("`{version}` {what}; {plans}")));
+        let reason = if is_known { "is released already" } else { "is not in the document" };
+        return Err(EditError::NotPlanned(format!("`{version}` {reason}; {plans}")));
     };
     match next {
         Some(next) if next < version => Err(EditError::NotPlanned(format!(
@@ -101,55 +107,62 @@ fn planned<'c, 'a>(
 }
 
 /// A heading without its `(Planned)`, if nothing else is planned by it.
-fn released(
-    page: &Page<'_>,
+fn remove_planned_mark(
+    view: &DocumentView<'_>,
     heading: usize,
-    (name, (from, to)): (&str, &(Point, Point)),
-) -> Result<Change, EditError> {
-    let section = &page.blocks.sections[heading];
-    let others = page.blocks.list.iter().find(|block| {
-        let under = page.chain(block.section).any(|at| at == heading);
-        let own = matches!(&block.tag, Tag::Migration { from: x, to: y, .. }
-            if (x, y) == (from, to) || (x, y) == (to, from));
-        under && !own
+    (name, (from, to)): (&str, &(VersionPoint, VersionPoint)),
+) -> Result<TextEdit, EditError> {
+    let section = &view.blocks.sections[heading];
+    let others = view.blocks.list.iter().find(|block| {
+        let is_under_heading = view.section_ancestors(block.section).any(|at| at == heading);
+        let is_own_block = matches!(&block.tag, Tag::Migration { from: tag_from, to: tag_to, .. }
+            if (tag_from, tag_to) == (from, to) || (tag_from, tag_to) == (to, from));
+        is_under_heading && !is_own_block
     });
-    let line = page.text[..section.span.start].matches('\n').count() + 1;
+    let line = view.text[..section.span.start].matches('\n').count() + 1;
     if let Some(other) = others {
-        return Err(EditError::InTheWay {
-            what: format!(
+        return Err(EditError::PlannedConflict {
+            message: format!(
                 "the heading `{}` ({name}:{line}) plans `{}` too",
                 section.title, other.tag
             ),
             help: "give each planned migration a heading with `(Planned)` of its own".to_owned(),
         });
     }
-    let shown = &page.text[section.span.clone()];
-    let mark = shown.match_indices('(').find_map(|(open, _)| {
-        let close = open + shown[open..].find(')')?;
-        shown[open + 1..close].trim().eq_ignore_ascii_case("planned").then_some((open, close + 1))
+    let heading_text = &view.text[section.span.clone()];
+    let mark_range = heading_text.match_indices('(').find_map(|(open, _)| {
+        let close = open + heading_text[open..].find(')')?;
+        heading_text[open + 1..close]
+            .trim()
+            .eq_ignore_ascii_case("planned")
+            .then_some((open, close + 1))
     });
-    let Some((open, close)) = mark else {
-        return Err(EditError::Differs(format!("`(Planned)` is not found in line {line}")));
+    let Some((open, close)) = mark_range else {
+        return Err(EditError::VerificationFailed(format!(
+            "`(Planned)` is not found in line {line}"
+        )));
     };
-    let start = shown[..open].trim_end_matches([' ', '\t']).len();
-    Ok(Change::new(section.span.start + start..section.span.start + close, ""))
+    let start = heading_text[..open].trim_end_matches([' ', '\t']).len();
+    Ok(TextEdit::new(section.span.start + start..section.span.start + close, ""))
 }
 
 /// A line with the date: above the description, else under the heading.
-fn dated(
-    page: &Page<'_>,
+fn insert_date(
+    view: &DocumentView<'_>,
     changelog: &Changelog<'_>,
     (heading, first_tag, date): (usize, usize, &str),
-) -> Change {
-    let eol = page.line_end;
-    let date = Style::of(page, Some(changelog)).date(date);
-    let under = line_end(page.text, page.blocks.sections[heading].span.end.saturating_sub(1));
-    let description = lines(page.text, under..first_tag.max(under)).find(|line| {
-        field(page.text[line.clone()].trim_end())
-            .is_some_and(|(name, _)| name == Field::Description)
-    });
+) -> TextEdit {
+    let eol = view.line_ending;
+    let date = Style::from_document(view, Some(changelog)).date_line(date);
+    let below_heading =
+        line_end(view.text, view.blocks.sections[heading].span.end.saturating_sub(1));
+    let description =
+        line_ranges(view.text, below_heading..first_tag.max(below_heading)).find(|line| {
+            parse_metadata_field(view.text[line.clone()].trim_end())
+                .is_some_and(|(name, _)| name == MetadataField::Description)
+        });
     match description {
-        Some(line) => Change::new(line.start..line.start, format!("{date}{eol}")),
-        None => Change::new(under..under, format!("{eol}{date}{eol}")),
+        Some(line) => TextEdit::new(line.start..line.start, format!("{date}{eol}")),
+        None => TextEdit::new(below_heading..below_heading, format!("{eol}{date}{eol}")),
     }
 }

@@ -6,78 +6,82 @@ use std::ops::Range;
 use semver::Version;
 
 use crate::document::changelog::Changelog;
-use crate::document::tag::{Point, Tag};
-use crate::edit::change::Change;
+use crate::document::tag::{Tag, VersionPoint};
+use crate::edit::change::TextEdit;
 use crate::edit::new_migration::Bump;
-use crate::edit::page::Page;
-use crate::edit::unchanged::Names;
+use crate::edit::page::DocumentView;
+use crate::edit::unchanged::VersionRenames;
 
 /// What the planned migrations are called once a version comes before them.
-pub(crate) fn names(changelog: &Changelog<'_>, to: &Version) -> Names {
-    let mut names = Names::default();
-    let point = |version: &Version| Point::Version(version.clone());
-    let (mut from, mut last) = (changelog.head().clone(), to.clone());
-    for planned in changelog.planned() {
-        let new = if *planned > last { planned.clone() } else { Bump::Patch.after(&last) };
-        let (old_pair, new_pair) = ((point(&from), point(planned)), (point(&last), point(&new)));
-        names.pairs.insert(
-            (old_pair.1.clone(), old_pair.0.clone()),
-            (new_pair.1.clone(), new_pair.0.clone()),
+pub(crate) fn plan_renumbering(changelog: &Changelog<'_>, to: &Version) -> VersionRenames {
+    let mut renames = VersionRenames::default();
+    let point = |version: &Version| VersionPoint::Version(version.clone());
+    let (mut from, mut previous) = (changelog.head().clone(), to.clone());
+    for planned in changelog.planned_versions() {
+        let new = if *planned > previous { planned.clone() } else { Bump::Patch.apply(&previous) };
+        let (old_versions, new_versions) =
+            ((point(&from), point(planned)), (point(&previous), point(&new)));
+        renames.pairs.insert(
+            (old_versions.1.clone(), old_versions.0.clone()),
+            (new_versions.1.clone(), new_versions.0.clone()),
         );
-        names.pairs.insert(old_pair, new_pair);
-        names.versions.insert(planned.clone(), new.clone());
-        (from, last) = (planned.clone(), new);
+        renames.pairs.insert(old_versions, new_versions);
+        renames.versions.insert(planned.clone(), new.clone());
+        (from, previous) = (planned.clone(), new);
     }
-    names
+    renames
 }
 
 /// The changes of the text that these names make.
-pub(crate) fn changes(page: &Page<'_>, names: &Names) -> Vec<Change> {
-    let mut changes = Vec::new();
-    for block in &page.blocks.list {
+pub(crate) fn renumbering_edits(
+    view: &DocumentView<'_>,
+    renames: &VersionRenames,
+) -> Vec<TextEdit> {
+    let mut edits = Vec::new();
+    for block in &view.blocks.list {
         let Tag::Migration { from, to, .. } = &block.tag else { continue };
-        let new = names.pair(from, to);
+        let new = renames.rename_pair(from, to);
         if (from, to) == (&new.0, &new.1) {
             continue;
         }
-        let lines = std::iter::once(block.span.clone()).chain(page.end_tag(block));
+        let lines = std::iter::once(block.tag_span.clone()).chain(view.end_tag_line(block));
         for line in lines {
-            changes.extend(rewritten(page.text, line, ((from, to), (&new.0, &new.1))));
+            edits.extend(replace_versions(view.text, line, ((from, to), (&new.0, &new.1))));
         }
     }
-    for section in &page.blocks.sections {
-        let Some((from, to)) = &section.binding else { continue };
-        let new = names.pair(from, to);
+    for section in &view.blocks.sections {
+        let Some((from, to)) = &section.versions else { continue };
+        let new = renames.rename_pair(from, to);
         if (from, to) != (&new.0, &new.1) {
-            let pairs = ((from, to), (&new.0, &new.1));
-            changes.extend(rewritten(page.text, section.span.clone(), pairs));
+            let old_and_new = ((from, to), (&new.0, &new.1));
+            edits.extend(replace_versions(view.text, section.span.clone(), old_and_new));
         }
     }
-    changes
+    edits
 }
 
 /// The two versions in a tag or a heading, each replaced.
-fn rewritten(
+fn replace_versions(
     text: &str,
     line: Range<usize>,
-    (old, new): ((&Point, &Point), (&Point, &Point)),
-) -> Vec<Change> {
+    (old, new): ((&VersionPoint, &VersionPoint), (&VersionPoint, &VersionPoint)),
+) -> Vec<TextEdit> {
     let (from, to) = (old.0.to_string(), old.1.to_string());
-    let shown = &text[line.clone()];
-    let arrow = |at: usize| {
-        let rest = shown[at + from.len()..].trim_start();
+    let line_text = &text[line.clone()];
+    let is_before_arrow = |at: usize| {
+        let rest = line_text[at + from.len()..].trim_start();
         rest.starts_with('→') || rest.starts_with("->")
     };
-    let start = shown.match_indices(&from).map(|(at, _)| at).find(|at| arrow(*at));
-    let behind = start.map_or(0, |at| at + from.len());
-    let end = shown[behind..].find(&to).map(|at| behind + at);
-    let place = |at: usize, word: &str| line.start + at..line.start + at + word.len();
-    let mut changes = Vec::new();
+    let start = line_text.match_indices(&from).map(|(at, _)| at).find(|at| is_before_arrow(*at));
+    let search_start = start.map_or(0, |at| at + from.len());
+    let end = line_text[search_start..].find(&to).map(|at| search_start + at);
+    let range_at = |at: usize, word: &str| line.start + at..line.start + at + word.len();
+    let mut edits = Vec::new();
     if let Some(at) = start {
-        changes.push(Change::new(place(at, &from), new.0.to_string()));
+        edits.push(TextEdit::new(range_at(at, &from), new.0.to_string()));
     }
     if let Some(at) = end {
-        changes.push(Change::new(place(at, &to), new.1.to_string()));
+        edits.push(TextEdit::new(range_at(at, &to), new.1.to_string()));
     }
-    changes
+    edits
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::target::pattern::{Pattern, PatternError};
+use crate::target::pattern::{PathTemplate, PathTemplateError};
 
 /// A fleet that cannot be made out.
 #[derive(Debug, thiserror::Error)]
@@ -10,35 +10,35 @@ use crate::target::pattern::{Pattern, PatternError};
 pub enum FleetError {
     /// No system database.
     #[error("there is no system database at `{}`; `tatmig init` makes one, `--system-db` names another", .0.display())]
-    NoSystem(PathBuf),
+    NoSystemDatabase(PathBuf),
     /// No users directory.
     #[error("there is no users directory `{}`; `--users-dir` names another", .0.display())]
     NoUsersDir(PathBuf),
     /// Users that have no file.
-    #[error("no database of {} in `{}`: files named `{pattern}` were looked for{near}", names(.users), .dir.display())]
+    #[error("no database of {} in `{}`: files named `{path_template}` were looked for{hint}", user_list(.users), .dir.display())]
     UnknownUsers {
         /// The users.
         users: Vec<String>,
         /// Where they were looked for.
         dir: PathBuf,
         /// How their files would be named.
-        pattern: Pattern,
+        path_template: PathTemplate,
         /// A hint at who is there.
-        near: String,
+        hint: String,
     },
     /// A user's name that no file can have.
     #[error(transparent)]
-    Name(#[from] PatternError),
+    InvalidName(#[from] PathTemplateError),
     /// Users were named, and the document has nothing for them.
     #[error("the document has no user block, so there are no user databases to name")]
     NoUserBlocks,
     /// A fleet on servers that cannot be made out.
     #[cfg(feature = "server")]
     #[error(transparent)]
-    Servers(#[from] crate::target::servers::ServersError),
+    ServerSet(#[from] crate::target::servers::ServerSetError),
     /// The users directory cannot be read.
     #[error("the users directory `{}` cannot be read: {source}", .dir.display())]
-    Unreadable {
+    UnreadableUsersDir {
         /// The directory.
         dir: PathBuf,
         /// Why.
@@ -46,7 +46,7 @@ pub enum FleetError {
     },
 }
 
-pub(crate) fn names(users: &[String]) -> String {
+pub(crate) fn user_list(users: &[String]) -> String {
     let quoted: Vec<String> = users.iter().map(|user| format!("`{user}`")).collect();
     let noun = if users.len() == 1 { "user" } else { "users" };
     format!("{noun} {}", quoted.join(", "))

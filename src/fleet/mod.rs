@@ -14,41 +14,41 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::database::connection::Patience;
+use crate::database::connection::ConnectOptions;
 use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
-use crate::fleet::directory::Listing;
-use crate::fleet::pool::each;
-use crate::migrate::adopt::At;
-use crate::migrate::migrator::Ready;
+use crate::fleet::directory::DirectoryScan;
+use crate::fleet::pool::parallel_for_each;
+use crate::migrate::adopt::AdoptTarget;
+use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
-use crate::migrate::status::Status;
-use crate::migrate::verify::Verification;
-use crate::plan::outcome::{Failure, Verdict};
-use crate::target::Member;
-use crate::target::layout::Layout;
+use crate::migrate::status::DatabaseStatus;
+use crate::migrate::verify::VerifyReport;
+use crate::plan::outcome::{MigrateError, Outcome};
+use crate::target::TargetDatabase;
+use crate::target::layout::FleetConfig;
 
 pub use crate::fleet::error::FleetError;
-pub(crate) use crate::fleet::pool::map;
-pub use crate::fleet::pool::{DEFAULT_JOBS, workers};
+pub(crate) use crate::fleet::pool::parallel_map;
+pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
 
 /// The databases that were found.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     /// The system database, if the document has blocks for one.
-    pub system: Option<Member>,
+    pub system: Option<TargetDatabase>,
     /// The user databases that were asked for, by file name.
-    pub users: Vec<Member>,
+    pub users: Vec<TargetDatabase>,
     /// What else was noticed in the users directory.
-    pub remarks: Vec<String>,
+    pub notices: Vec<String>,
     /// How many user databases there are, asked for or not; unknown where nobody looked.
-    pub users_found: Option<usize>,
+    pub total_users: Option<usize>,
 }
 
 /// Which user databases are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub enum UserSelection {
     /// None of them; they are counted.
     None,
     /// All that are found.
@@ -64,36 +64,36 @@ impl Fleet {
     ///
     /// A missing system database, users directory or named user. No file is opened or made.
     pub fn discover(
-        layout: &Layout,
-        has: impl Fn(Scope) -> bool,
-        selection: &Selection,
+        config: &FleetConfig,
+        has_blocks: impl Fn(Scope) -> bool,
+        selection: &UserSelection,
     ) -> Result<Self, FleetError> {
         #[cfg(feature = "server")]
-        if let Some(servers) = &layout.servers {
-            return namespaces::discover((layout, servers), has, selection);
+        if let Some(server_set) = &config.server_set {
+            return namespaces::discover((config, server_set), has_blocks, selection);
         }
         let mut fleet = Self::default();
-        if has(Scope::System) {
-            if std::fs::symlink_metadata(&layout.system_db).is_err() {
-                return Err(FleetError::NoSystem(layout.system_db.clone()));
+        if has_blocks(Scope::System) {
+            if std::fs::symlink_metadata(&config.system_db).is_err() {
+                return Err(FleetError::NoSystemDatabase(config.system_db.clone()));
             }
-            fleet.system = Some(layout.system());
+            fleet.system = Some(config.system_database());
         }
-        if !has(Scope::User) {
+        if !has_blocks(Scope::User) {
             return match selection {
-                Selection::Named(_) => Err(FleetError::NoUserBlocks),
-                Selection::None | Selection::All => Ok(fleet),
+                UserSelection::Named(_) => Err(FleetError::NoUserBlocks),
+                UserSelection::None | UserSelection::All => Ok(fleet),
             };
         }
-        let found = Listing::read(layout)?;
-        fleet.users_found = Some(found.members.len());
+        let scan = DirectoryScan::read(config)?;
+        fleet.total_users = Some(scan.targets.len());
         match selection {
-            Selection::None => {}
-            Selection::All => {
-                fleet.users = found.members;
-                fleet.remarks = found.remarks;
+            UserSelection::None => {}
+            UserSelection::All => {
+                fleet.users = scan.targets;
+                fleet.notices = scan.notices;
             }
-            Selection::Named(names) => fleet.users = found.named(layout, names)?,
+            UserSelection::Named(names) => fleet.users = scan.select_named(config, names)?,
         }
         Ok(fleet)
     }
@@ -103,41 +103,41 @@ impl Fleet {
     /// # Errors
     ///
     /// A missing users directory, or a name that no file can have.
-    pub fn places(
-        layout: &Layout,
-        wanted: &[(Scope, OsString)],
-    ) -> Result<Vec<Member>, FleetError> {
+    pub fn resolve(
+        config: &FleetConfig,
+        requested: &[(Scope, OsString)],
+    ) -> Result<Vec<TargetDatabase>, FleetError> {
         #[cfg(feature = "server")]
-        if let Some(servers) = &layout.servers {
-            let place = |(scope, name): &(Scope, OsString)| match scope {
-                Scope::System => Ok(servers.system()),
-                Scope::User => Ok(layout.user(name)?),
+        if let Some(server_set) = &config.server_set {
+            let resolve_one = |(scope, name): &(Scope, OsString)| match scope {
+                Scope::System => Ok(server_set.system_database()),
+                Scope::User => Ok(config.user_database(name)?),
             };
-            return wanted.iter().map(place).collect();
+            return requested.iter().map(resolve_one).collect();
         }
-        let has_users = wanted.iter().any(|(scope, _)| *scope == Scope::User);
-        let found = if has_users { Listing::read(layout)?.members } else { Vec::new() };
-        let found: HashMap<&OsStr, &Member> =
-            found.iter().map(|member| (member.name.as_os_str(), member)).collect();
-        let place = |(scope, name): &(Scope, OsString)| match scope {
-            Scope::System => Ok(layout.system()),
+        let has_users = requested.iter().any(|(scope, _)| *scope == Scope::User);
+        let found = if has_users { DirectoryScan::read(config)?.targets } else { Vec::new() };
+        let found: HashMap<&OsStr, &TargetDatabase> =
+            found.iter().map(|target| (target.name.as_os_str(), target)).collect();
+        let resolve_one = |(scope, name): &(Scope, OsString)| match scope {
+            Scope::System => Ok(config.system_database()),
             Scope::User => match found.get(name.as_os_str()) {
-                Some(member) => Ok(Member::clone(member)),
-                None => Ok(layout.user(name)?),
+                Some(member) => Ok(TargetDatabase::clone(member)),
+                None => Ok(config.user_database(name)?),
             },
         };
-        wanted.iter().map(place).collect()
+        requested.iter().map(resolve_one).collect()
     }
 
     /// Every database, the system database first.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
+    pub fn databases(&self) -> impl Iterator<Item = &TargetDatabase> {
         self.system.iter().chain(&self.users)
     }
 }
 
 /// How a fleet is worked through.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RunOptions {
     /// How many databases at once.
     pub jobs: usize,
     /// What a failure means for those not begun.
@@ -145,20 +145,20 @@ pub struct Options {
     /// How many users go first; the others only if all of these succeed.
     pub canary: Option<NonZeroUsize>,
     /// Locks and interrupts.
-    pub patience: Patience,
+    pub connect_options: ConnectOptions,
 }
 
 /// What a failure means for the databases not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// Nothing: each database is on its own.
-    GoOn,
+    Continue,
     /// They are skipped.
     Stop,
 }
 
 /// The directory in which a file stands.
-fn directory(path: &Path) -> &Path {
+fn parent_directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -166,15 +166,15 @@ fn directory(path: &Path) -> &Path {
 }
 
 /// What is done to a database, on any thread.
-type Work<'w, T> = pool::Work<'w, Member, T>;
+type Work<'w, T> = pool::Work<'w, TargetDatabase, T>;
 
 /// What became of a fleet, in the fleet's order.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct FleetOutcome {
     /// The system database, if there is one.
-    pub system: Option<Verdict>,
+    pub system: Option<Outcome>,
     /// The users.
-    pub users: Vec<Verdict>,
+    pub users: Vec<Outcome>,
 }
 
 impl Fleet {
@@ -182,12 +182,13 @@ impl Fleet {
     /// ends.
     pub fn upgrade(
         &self,
-        ready: &Ready<'_, '_>,
-        options: &Options,
-        done: &mut dyn FnMut(&Member, &Verdict),
-    ) -> Outcome {
-        let work = |member: &Member| ready.upgrade_member(member, &options.patience);
-        self.run((&work, options), done)
+        migrator: &Migrator<'_, '_>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
+    ) -> FleetOutcome {
+        let work =
+            |target: &TargetDatabase| migrator.upgrade_database(target, &options.connect_options);
+        self.run((&work, options), on_done)
     }
 
     /// Brings the users down to the target, and then the system database. It stays where it is
@@ -195,214 +196,252 @@ impl Fleet {
     /// where its own way down fails in a `trial`, which is `ready` rolled back.
     pub fn downgrade(
         &self,
-        (ready, trial): (&Ready<'_, '_>, &Ready<'_, '_>),
-        options: &Options,
-        done: &mut dyn FnMut(&Member, &Verdict),
-    ) -> Outcome {
-        let patience = &options.patience;
-        let work = |member: &Member| ready.upgrade_member(member, patience);
-        let tried = self.system.as_ref().map(|member| trial.upgrade_member(member, patience));
-        if let Some(verdict) = tried.filter(Verdict::is_failure) {
-            let users = self.users.iter().map(|_| Verdict::Skipped).collect();
-            return Outcome { system: Some(verdict), users };
+        (migrator, rehearsal): (&Migrator<'_, '_>, &Migrator<'_, '_>),
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
+    ) -> FleetOutcome {
+        let connect_options = &options.connect_options;
+        let work = |target: &TargetDatabase| migrator.upgrade_database(target, connect_options);
+        let rehearsal_outcome =
+            self.system.as_ref().map(|target| rehearsal.upgrade_database(target, connect_options));
+        if let Some(outcome) = rehearsal_outcome.filter(Outcome::is_failure) {
+            let users = self.users.iter().map(|_| Outcome::Skipped).collect();
+            return FleetOutcome { system: Some(outcome), users };
         }
-        let users = self.work_users((&work, options), &AtomicBool::new(false), done);
-        let stays = |verdict: &Verdict| verdict.is_failure() || matches!(verdict, Verdict::Skipped);
-        let held = users.iter().any(stays) || patience.stopped();
-        let system = self.system.as_ref().map(|member| {
-            let verdict = if held { Verdict::Skipped } else { work(member) };
-            done(member, &verdict);
-            verdict
+        let users = self.run_users((&work, options), &AtomicBool::new(false), on_done);
+        let is_not_downgraded =
+            |outcome: &Outcome| outcome.is_failure() || matches!(outcome, Outcome::Skipped);
+        let is_system_blocked =
+            users.iter().any(is_not_downgraded) || connect_options.is_cancelled();
+        let system = self.system.as_ref().map(|target| {
+            let outcome = if is_system_blocked { Outcome::Skipped } else { work(target) };
+            on_done(target, &outcome);
+            outcome
         });
-        let outcome = Outcome { system, users };
-        outcome.settle(self);
-        outcome
+        let fleet_outcome = FleetOutcome { system, users };
+        fleet_outcome.sync_directories(self);
+        fleet_outcome
     }
 
     /// Checks every database; what is found alike in many is kept once. `done` is called as each
     /// one is checked.
     pub fn verify(
         &self,
-        ready: &Ready<'_, '_>,
-        options: &Options,
-        done: &mut dyn FnMut(),
-    ) -> Vec<Option<Result<Arc<Verification>, Failure>>> {
-        let known = Mutex::new(BTreeSet::new());
-        let verify = |member: &Member| {
-            let found = Arc::new(member.verify(ready, &options.patience)?);
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(same) = known.get(&found) {
-                return Ok(Arc::clone(same));
+        migrator: &Migrator<'_, '_>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Vec<Option<Result<Arc<VerifyReport>, MigrateError>>> {
+        let distinct_reports = Mutex::new(BTreeSet::new());
+        let verify = |target: &TargetDatabase| {
+            let report = Arc::new(target.verify(migrator, &options.connect_options)?);
+            let mut distinct_reports =
+                distinct_reports.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(shared_report) = distinct_reports.get(&report) {
+                return Ok(Arc::clone(shared_report));
             }
-            known.insert(Arc::clone(&found));
-            Ok(found)
+            distinct_reports.insert(Arc::clone(&report));
+            Ok(report)
         };
-        self.look((&verify, options), done)
+        self.for_each((&verify, options), on_done)
     }
 
     /// Runs seeds on the system database, then on the users.
     pub fn seed(
         &self,
-        ready: &Ready<'_, '_>,
-        (names, options): (&[String], &Options),
-        done: &mut dyn FnMut(&Member, &Verdict),
-    ) -> Outcome {
-        let work = |member: &Member| ready.seed_member(member, names, &options.patience);
-        self.run((&work, options), done)
+        migrator: &Migrator<'_, '_>,
+        (seed_names, options): (&[String], &RunOptions),
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
+    ) -> FleetOutcome {
+        let work = |target: &TargetDatabase| {
+            migrator.seed_database(target, seed_names, &options.connect_options)
+        };
+        self.run((&work, options), on_done)
     }
 
     /// Puts new databases in the place of the system database, then of the users.
     pub fn reset(
         &self,
-        ready: &Ready<'_, '_>,
-        options: &Options,
-        done: &mut dyn FnMut(&Member, &Verdict),
-    ) -> Outcome {
-        let work = |member: &Member| ready.reset_member(member, &options.patience);
-        self.run((&work, options), done)
+        migrator: &Migrator<'_, '_>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
+    ) -> FleetOutcome {
+        let work =
+            |target: &TargetDatabase| migrator.reset_database(target, &options.connect_options);
+        self.run((&work, options), on_done)
     }
 
     /// Adopts the system database, then the users.
-    pub fn adopt(&self, ready: &Ready<'_, '_>, (at, options): (At, &Options)) -> Outcome {
-        let work = |member: &Member| ready.adopt_member(member, at, &options.patience);
+    pub fn adopt(
+        &self,
+        migrator: &Migrator<'_, '_>,
+        (adopt_target, options): (AdoptTarget, &RunOptions),
+    ) -> FleetOutcome {
+        let work = |target: &TargetDatabase| {
+            migrator.adopt_database(target, adopt_target, &options.connect_options)
+        };
         self.run((&work, options), &mut |_, _| {})
     }
 
     /// Stamps the system database, then the users.
-    pub fn stamp(&self, ready: &Ready<'_, '_>, (at, options): (At, &Options)) -> Outcome {
-        let work = |member: &Member| ready.stamp_member(member, at, &options.patience);
+    pub fn stamp(
+        &self,
+        migrator: &Migrator<'_, '_>,
+        (adopt_target, options): (AdoptTarget, &RunOptions),
+    ) -> FleetOutcome {
+        let work = |target: &TargetDatabase| {
+            migrator.stamp_database(target, adopt_target, &options.connect_options)
+        };
         self.run((&work, options), &mut |_, _| {})
     }
 
     /// Works through the fleet in its order: the system database, the canaries, the others.
     fn run(
         &self,
-        (work, options): (&Work<'_, Verdict>, &Options),
-        done: &mut dyn FnMut(&Member, &Verdict),
-    ) -> Outcome {
-        let system = self.system.as_ref().map(|member| {
-            let verdict = if options.patience.stopped() { Verdict::Skipped } else { work(member) };
-            done(member, &verdict);
-            verdict
+        (work, options): (&Work<'_, Outcome>, &RunOptions),
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
+    ) -> FleetOutcome {
+        let system = self.system.as_ref().map(|target| {
+            let outcome = if options.connect_options.is_cancelled() {
+                Outcome::Skipped
+            } else {
+                work(target)
+            };
+            on_done(target, &outcome);
+            outcome
         });
-        let halted = AtomicBool::new(system.as_ref().is_some_and(Verdict::is_failure));
-        let users = self.work_users((work, options), &halted, done);
-        let outcome = Outcome { system, users };
-        outcome.settle(self);
-        outcome
+        let is_halted = AtomicBool::new(system.as_ref().is_some_and(Outcome::is_failure));
+        let users = self.run_users((work, options), &is_halted, on_done);
+        let fleet_outcome = FleetOutcome { system, users };
+        fleet_outcome.sync_directories(self);
+        fleet_outcome
     }
 
     /// Works through the users: the canaries, then the others, until it is halted.
-    fn work_users(
+    fn run_users(
         &self,
-        (work, options): (&Work<'_, Verdict>, &Options),
-        halted: &AtomicBool,
-        done: &mut dyn FnMut(&Member, &Verdict),
-    ) -> Vec<Verdict> {
-        let stop = || halted.load(Ordering::Relaxed) || options.patience.stopped();
-        let work = |at: usize| {
-            let verdict = work(&self.users[at]);
-            if verdict.is_failure() && options.on_failure == OnFailure::Stop {
-                halted.store(true, Ordering::Relaxed);
+        (work, options): (&Work<'_, Outcome>, &RunOptions),
+        is_halted: &AtomicBool,
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
+    ) -> Vec<Outcome> {
+        let is_stopped =
+            || is_halted.load(Ordering::Relaxed) || options.connect_options.is_cancelled();
+        let work = |index: usize| {
+            let outcome = work(&self.users[index]);
+            if outcome.is_failure() && options.on_failure == OnFailure::Stop {
+                is_halted.store(true, Ordering::Relaxed);
             }
-            verdict
+            outcome
         };
-        let canaries = options.canary.map_or(0, NonZeroUsize::get).min(self.users.len());
-        let mut users: Vec<Verdict> = self.users.iter().map(|_| Verdict::Skipped).collect();
-        for places in [0..canaries, canaries..self.users.len()] {
-            each(places, options.jobs, (&work, &stop), &mut |at, verdict| {
-                done(&self.users[at], &verdict);
-                users[at] = verdict;
+        let canary_count = options.canary.map_or(0, NonZeroUsize::get).min(self.users.len());
+        let mut outcomes: Vec<Outcome> = self.users.iter().map(|_| Outcome::Skipped).collect();
+        for range in [0..canary_count, canary_count..self.users.len()] {
+            parallel_for_each(range, options.jobs, (&work, &is_stopped), &mut |index, verdict| {
+                on_done(&self.users[index], &verdict);
+                outcomes[index] = verdict;
             });
-            if users[..canaries].iter().any(Verdict::is_failure) {
-                halted.store(true, Ordering::Relaxed);
+            if outcomes[..canary_count].iter().any(Outcome::is_failure) {
+                is_halted.store(true, Ordering::Relaxed);
             }
         }
-        users
+        outcomes
     }
 
     /// Reads where every database stands on the way that a document is ready for. `done` is
     /// called as each one is read.
-    pub fn standings(
+    pub fn statuses(
         &self,
-        ready: &Ready<'_, '_>,
-        options: &Options,
-        done: &mut dyn FnMut(),
-    ) -> Vec<Option<Status>> {
-        self.look((&|member| ready.status_of(member, &options.patience), options), done)
+        migrator: &Migrator<'_, '_>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Vec<Option<DatabaseStatus>> {
+        self.for_each(
+            (&|target| migrator.status(target, &options.connect_options), options),
+            on_done,
+        )
     }
 
     /// Counts what every database holds. `done` is called as each one is counted.
     pub fn stats(
         &self,
-        options: &Options,
-        done: &mut dyn FnMut(),
-    ) -> Vec<Option<Result<Stats, Failure>>> {
-        self.look((&|member| member.stats(&options.patience), options), done)
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Vec<Option<Result<Stats, MigrateError>>> {
+        self.for_each((&|target| target.stats(&options.connect_options), options), on_done)
     }
 
     /// Reads where every database stands. `done` is called as each one is read.
-    pub fn status(
+    pub fn statuses_at(
         &self,
-        at: (&Changelog<'_>, Option<&Replay<'_>>, usize),
-        options: &Options,
-        done: &mut dyn FnMut(),
-    ) -> Vec<Option<Status>> {
-        self.look((&|member| member.status(at, &options.patience), options), done)
+        changelog_and_target: (&Changelog<'_>, Option<&Replay<'_>>, usize),
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Vec<Option<DatabaseStatus>> {
+        self.for_each(
+            (&|target| target.status(changelog_and_target, &options.connect_options), options),
+            on_done,
+        )
     }
 
     /// Looks at every database, in no order. One that was not begun before an interrupt has no
     /// value.
-    fn look<T: Send>(
+    fn for_each<T: Send>(
         &self,
-        (work, options): (&Work<'_, T>, &Options),
-        done: &mut dyn FnMut(),
+        (work, options): (&Work<'_, T>, &RunOptions),
+        on_done: &mut dyn FnMut(),
     ) -> Vec<Option<T>> {
-        let members: Vec<&Member> = self.members().collect();
-        let work = |member: &&Member| work(member);
-        map(&members, options.jobs, (&work, &|| options.patience.stopped()), done)
+        let targets: Vec<&TargetDatabase> = self.databases().collect();
+        let work = |target: &&TargetDatabase| work(target);
+        parallel_map(
+            &targets,
+            options.jobs,
+            (&work, &|| options.connect_options.is_cancelled()),
+            on_done,
+        )
     }
 }
 
-impl Outcome {
+impl FleetOutcome {
     /// Each database that was in the run, with what became of it.
-    pub fn by_member<'o>(
+    pub fn by_database<'o>(
         &'o self,
         fleet: &'o Fleet,
-    ) -> impl Iterator<Item = (&'o Member, &'o Verdict)> {
+    ) -> impl Iterator<Item = (&'o TargetDatabase, &'o Outcome)> {
         let users = fleet.users.iter().zip(&self.users);
         fleet.system.iter().zip(&self.system).chain(users)
     }
 
     /// Whether every database was begun and none failed.
     #[must_use]
-    pub fn is_clean(&self) -> bool {
+    pub fn is_success(&self) -> bool {
         self.system
             .iter()
             .chain(&self.users)
-            .all(|verdict| !verdict.is_failure() && !matches!(verdict, Verdict::Skipped))
+            .all(|outcome| !outcome.is_failure() && !matches!(outcome, Outcome::Skipped))
     }
 
     /// Makes the removal of the last journals durable, once for all. A crash before this is
     /// mended by SQLite: such a journal is rolled back to before, which is whole as well.
-    fn settle(&self, fleet: &Fleet) {
-        let committed = |verdict: &Verdict| {
+    fn sync_directories(&self, fleet: &Fleet) {
+        let has_committed = |outcome: &Outcome| {
             matches!(
-                verdict,
-                Verdict::Upgraded(_)
-                    | Verdict::Downgraded(_)
-                    | Verdict::Renewed { .. }
-                    | Verdict::Seeded { .. }
-                    | Verdict::Recorded { .. }
+                outcome,
+                Outcome::Upgraded(_)
+                    | Outcome::Downgraded(_)
+                    | Outcome::Reset { .. }
+                    | Outcome::Seeded { .. }
+                    | Outcome::VersionRecorded { .. }
             )
         };
         let directories = [
-            fleet.system.as_ref().filter(|_| self.system.as_ref().is_some_and(committed)),
-            fleet.users.first().filter(|_| self.users.iter().any(committed)),
+            fleet.system.as_ref().filter(|_| self.system.as_ref().is_some_and(has_committed)),
+            fleet.users.first().filter(|_| self.users.iter().any(has_committed)),
         ];
-        for path in directories.into_iter().flatten().filter_map(|member| member.home.file()) {
+        for path in
+            directories.into_iter().flatten().filter_map(|target| target.location.file_path())
+        {
             // Where a directory cannot be synced, SQLite could not sync it either.
-            let _ = std::fs::File::open(directory(path)).and_then(|directory| directory.sync_all());
+            let _ = std::fs::File::open(parent_directory(path))
+                .and_then(|directory| directory.sync_all());
         }
     }
 }

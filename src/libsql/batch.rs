@@ -2,124 +2,143 @@
 //! end.
 
 use crate::database::history;
-use crate::database::history_entry::{Entry, State};
-use crate::database::job::{Ending, Order};
+use crate::database::history_entry::{HistoryState, NewHistoryEntry};
+use crate::database::job::{MigrationJob, TransactionEnd};
 use crate::document::diagnostic::Rule;
-use crate::libsql::analysis::Lesson;
-use crate::libsql::foreign_key_check::{Counts, KeyCheck, check_clean, count_after, count_before};
-use crate::libsql::namespace::{FINGERPRINT, Seen};
-use crate::libsql::precondition::guard;
-use crate::libsql::program::{FAIL, Mark, Program};
+use crate::libsql::analysis::JobAnalysis;
+use crate::libsql::foreign_key_check::{
+    ForeignKeyCheck, ViolationQueries, push_count_after, push_count_before,
+    push_require_no_violations,
+};
+use crate::libsql::namespace::{SCHEMA_FINGERPRINT_QUERY, StateSnapshot};
+use crate::libsql::precondition::push_precondition;
+use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
 use crate::sql::lexer;
-use crate::sqld::hrana::{Step, Value};
+use crate::sqld::hrana::{BatchStep, Value};
 
 /// The batch for an order.
-pub(crate) fn program(
-    (order, expected, seen): (&Order<'_>, &State, &Seen),
-    lesson: &Lesson,
-    check: KeyCheck,
-) -> (Program, Option<Counts>) {
-    let mut program = Program::begin();
-    guard(&mut program, expected, seen);
-    let own = |program: &mut Program, sql: String, args: Vec<Value>| {
-        program.then(Step::does(sql, args), Mark::Own);
+pub(crate) fn build_batch(
+    (job, expected, snapshot): (&MigrationJob<'_>, &HistoryState, &StateSnapshot),
+    analysis: &JobAnalysis,
+    check: ForeignKeyCheck,
+) -> (BatchBuilder, Option<ViolationQueries>) {
+    let mut builder = BatchBuilder::new();
+    push_precondition(&mut builder, expected, snapshot);
+    let push_internal = |program: &mut BatchBuilder, sql: String, args: Vec<Value>| {
+        program.push(BatchStep::execute(sql, args), StepKind::Internal);
     };
-    let recorded = matches!(expected, State::Recorded(_));
-    if !recorded && order.steps.iter().any(|step| step.entry.is_some()) {
-        own(&mut program, history::CREATE.to_owned(), Vec::new());
+    let has_history = matches!(expected, HistoryState::Versioned(_));
+    if !has_history && job.steps.iter().any(|step| step.history_entry.is_some()) {
+        push_internal(&mut builder, history::CREATE_HISTORY_TABLE.to_owned(), Vec::new());
     }
-    if check != KeyCheck::Clean {
-        count_before(&mut program, lesson, &order.renames);
+    if check != ForeignKeyCheck::RequireNone {
+        push_count_before(&mut builder, analysis, &job.table_renames);
     }
-    let guarded = |step: &crate::database::job::Step<'_, '_>| {
-        !step.script.rebuilt.is_empty() && !step.script.allows(Rule::RowLoss)
+    let checks_row_loss = |step: &crate::database::job::Step<'_, '_>| {
+        !step.script.rebuilt_tables.is_empty() && !step.script.allows(Rule::RowLoss)
     };
-    let counts_rows = order.steps.iter().any(guarded);
-    if counts_rows {
-        own(
-            &mut program,
+    let is_counting_rows = job.steps.iter().any(checks_row_loss);
+    if is_counting_rows {
+        push_internal(
+            &mut builder,
             "CREATE TABLE _tatmig_rows (step INTEGER, name TEXT, n INTEGER)".to_owned(),
             Vec::new(),
         );
     }
-    for (at, step) in order.steps.iter().enumerate() {
-        let number = Value::Integer(i64::try_from(at).unwrap_or(i64::MAX));
-        if guarded(step) {
-            for table in &step.script.rebuilt {
-                let count = format!(
+    for (step_index, step) in job.steps.iter().enumerate() {
+        let step_number = Value::Integer(i64::try_from(step_index).unwrap_or(i64::MAX));
+        if checks_row_loss(step) {
+            for table in &step.script.rebuilt_tables {
+                let count_query = format!(
                     "INSERT INTO _tatmig_rows SELECT ?1, ?2, count(*) FROM {} NOT INDEXED",
-                    lexer::quote(table)
+                    lexer::quote_identifier(table)
                 );
-                let count = Step::does(count, vec![number.clone(), Value::text(table)]);
-                program.or_else((count, Mark::Aside), vec![is_absent(table)]);
+                let count_query = BatchStep::execute(
+                    count_query,
+                    vec![step_number.clone(), Value::from_text(table)],
+                );
+                builder.push_with_fallback(
+                    (count_query, StepKind::Optional),
+                    vec![require_table_absent(table)],
+                );
             }
         }
-        if let Some(entry) = &step.entry {
-            let note = entry.note.clone().or_else(|| lesson.note(at));
-            program.then(append(order, entry, note), Mark::Own);
+        if let Some(entry) = &step.history_entry {
+            let note = entry.note.clone().or_else(|| analysis.step_note(step_index));
+            builder.push(insert_entry_step(job, entry, note), StepKind::Internal);
         }
-        for (nth, statement) in step.script.statements.iter().enumerate() {
-            if !lesson.satisfied.contains_key(&(at, nth)) {
-                let does = Step::does(statement.sql.text(), Vec::new());
-                program.then(does, Mark::Statement(at, nth));
+        for (statement_index, statement) in step.script.statements.iter().enumerate() {
+            if !analysis.already_applied.contains_key(&(step_index, statement_index)) {
+                let batch_step = BatchStep::execute(statement.sql.text(), Vec::new());
+                builder.push(batch_step, StepKind::Statement(step_index, statement_index));
             }
         }
-        if guarded(step) {
-            for (nth, table) in step.script.rebuilt.iter().enumerate() {
-                check_rows(&mut program, (at, nth), table);
+        if checks_row_loss(step) {
+            for (statement_index, table) in step.script.rebuilt_tables.iter().enumerate() {
+                push_row_loss_check(&mut builder, (step_index, statement_index), table);
             }
         }
-        if step.entry.is_some() && !step.script.statements.is_empty() {
-            own(&mut program, TIMED.to_owned(), Vec::new());
+        if step.history_entry.is_some() && !step.script.statements.is_empty() {
+            push_internal(&mut builder, UPDATE_DURATION.to_owned(), Vec::new());
         }
-        if !step.applied.is_empty() {
-            own(&mut program, history::CREATE_SOURCES.to_owned(), Vec::new());
+        if !step.sources.is_empty() {
+            push_internal(&mut builder, history::CREATE_SOURCES_TABLE.to_owned(), Vec::new());
         }
-        for part in &step.applied {
+        for source in &step.sources {
             let args = vec![
-                Value::text(part.checksum.to_string()),
-                Value::text(part.scope.to_string()),
-                Value::text(part.from.clone()),
-                Value::text(part.to.clone()),
-                Value::text(part.sql.clone()),
+                Value::from_text(source.checksum.to_string()),
+                Value::from_text(source.scope.to_string()),
+                Value::from_text(source.from.clone()),
+                Value::from_text(source.to.clone()),
+                Value::from_text(source.sql.clone()),
             ];
-            own(&mut program, KEEP.to_owned(), args);
+            push_internal(&mut builder, INSERT_SOURCE.to_owned(), args);
         }
     }
-    let counts = match check {
-        KeyCheck::Clean => {
-            check_clean(&mut program, &lesson.keys_after);
+    let violation_queries = match check {
+        ForeignKeyCheck::RequireNone => {
+            push_require_no_violations(&mut builder, &analysis.keys_after);
             None
         }
-        KeyCheck::Compared | KeyCheck::Counted => Some(count_after(&mut program, lesson, check)),
+        ForeignKeyCheck::RejectNew | ForeignKeyCheck::CountOnly => {
+            Some(push_count_after(&mut builder, analysis, check))
+        }
     };
-    if counts_rows {
-        own(&mut program, "DROP TABLE _tatmig_rows".to_owned(), Vec::new());
+    if is_counting_rows {
+        push_internal(&mut builder, "DROP TABLE _tatmig_rows".to_owned(), Vec::new());
     }
-    if let Some(after) = &lesson.after {
-        let sql = format!("SELECT CASE WHEN ({FINGERPRINT}) IS ?1 THEN 1 ELSE {FAIL} END");
-        program.then(Step::does(sql, vec![Value::text(after.clone())]), Mark::Schema);
+    if let Some(fingerprint) = &analysis.expected_fingerprint {
+        let sql =
+            format!("SELECT CASE WHEN ({SCHEMA_FINGERPRINT_QUERY}) IS ?1 THEN 1 ELSE {RAISE} END");
+        builder.push(
+            BatchStep::execute(sql, vec![Value::from_text(fingerprint.clone())]),
+            StepKind::SchemaCheck,
+        );
     }
-    program.end(match order.ending {
-        Ending::Commit => "COMMIT",
-        Ending::Rollback => "ROLLBACK",
+    builder.push_transaction_end(match job.transaction_end {
+        TransactionEnd::Commit => "COMMIT",
+        TransactionEnd::Rollback => "ROLLBACK",
     });
-    (program, counts)
+    (builder, violation_queries)
 }
 
 /// A row of the record. It takes the server's clock, and the statements' time afterwards.
-fn append(order: &Order<'_>, entry: &Entry, note: Option<String>) -> Step {
+fn insert_entry_step(
+    job: &MigrationJob<'_>,
+    entry: &NewHistoryEntry,
+    note: Option<String>,
+) -> BatchStep {
     let args = vec![
-        Value::text(entry.event.name()),
-        Value::text(entry.from.clone()),
-        Value::text(entry.to.clone()),
-        Value::text(order.scope.to_string()),
-        Value::optional(entry.checksum.map(|checksum| checksum.to_string())),
-        Value::optional(entry.chain.map(|chain| chain.to_string())),
-        Value::text(env!("CARGO_PKG_VERSION")),
-        Value::optional(note),
+        Value::from_text(entry.event.name()),
+        Value::from_text(entry.from.clone()),
+        Value::from_text(entry.to.clone()),
+        Value::from_text(job.scope.to_string()),
+        Value::from_optional_text(entry.checksum.map(|checksum| checksum.to_string())),
+        Value::from_optional_text(entry.chain.map(|chain| chain.to_string())),
+        Value::from_text(env!("CARGO_PKG_VERSION")),
+        Value::from_optional_text(note),
     ];
-    Step::does(
+    BatchStep::execute(
         "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
          applied_at, duration_ms, tool_version, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, \
          strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 0, ?7, ?8)",
@@ -128,31 +147,44 @@ fn append(order: &Order<'_>, entry: &Entry, note: Option<String>) -> Step {
 }
 
 /// The row is written before the statements, and becomes the time of their end.
-const TIMED: &str = "\
+const UPDATE_DURATION: &str = "\
 UPDATE _tatmig_migrations SET \
 duration_ms = CAST(round((julianday('now') - julianday(applied_at)) * 86400000) AS INTEGER), \
 applied_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \
 WHERE rowid = (SELECT max(rowid) FROM _tatmig_migrations)";
 
-const KEEP: &str = "\
+const INSERT_SOURCE: &str = "\
 INSERT OR IGNORE INTO _tatmig_sources (checksum, scope, from_version, to_version, sql) \
 VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// Fails if there is a table of that name.
-fn is_absent(table: &str) -> Step {
+fn require_table_absent(table: &str) -> BatchStep {
     let sql = format!(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' \
-         AND name = ?1 COLLATE NOCASE) THEN {FAIL} ELSE 1 END"
+         AND name = ?1 COLLATE NOCASE) THEN {RAISE} ELSE 1 END"
     );
-    Step::does(sql, vec![Value::text(table)])
+    BatchStep::execute(sql, vec![Value::from_text(table)])
 }
 
 /// The row guard of a rebuilt table.
-fn check_rows(program: &mut Program, (step, nth): (usize, usize), table: &str) {
-    let before = "coalesce((SELECT n FROM _tatmig_rows WHERE step = ?1 AND name = ?2), 0)";
-    let after = format!("(SELECT count(*) FROM {} NOT INDEXED)", lexer::quote(table));
-    let args = || vec![Value::Integer(i64::try_from(step).unwrap_or(i64::MAX)), Value::text(table)];
-    let asked = program.then(Step::asks(format!("SELECT {before}, {after}"), args()), Mark::Own);
-    let sql = format!("SELECT CASE WHEN {after} >= {before} THEN 1 ELSE {FAIL} END");
-    program.then(Step::does(sql, args()), Mark::Rows(step, nth, asked));
+fn push_row_loss_check(
+    builder: &mut BatchBuilder,
+    (step_index, table_index): (usize, usize),
+    table: &str,
+) {
+    let rows_before = "coalesce((SELECT n FROM _tatmig_rows WHERE step = ?1 AND name = ?2), 0)";
+    let rows_after =
+        format!("(SELECT count(*) FROM {} NOT INDEXED)", lexer::quote_identifier(table));
+    let args = || {
+        vec![Value::Integer(i64::try_from(step_index).unwrap_or(i64::MAX)), Value::from_text(table)]
+    };
+    let counts_step = builder.push(
+        BatchStep::query(format!("SELECT {rows_before}, {rows_after}"), args()),
+        StepKind::Internal,
+    );
+    let sql = format!("SELECT CASE WHEN {rows_after} >= {rows_before} THEN 1 ELSE {RAISE} END");
+    builder.push(
+        BatchStep::execute(sql, args()),
+        StepKind::RowLossCheck(step_index, table_index, counts_step),
+    );
 }

@@ -6,15 +6,15 @@ use rusqlite::{Connection, params_from_iter};
 use sha2::{Digest, Sha256};
 
 use crate::database::error::DatabaseError;
-use crate::libsql::error::is_taken;
+use crate::libsql::error::is_lock_stolen;
 use crate::libsql::namespace::Namespace;
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{After, Condition, Results, Send, Step, Value};
-use crate::sqld::server::Kind;
+use crate::sqld::hrana::{BatchRequest, BatchStep, Condition, StepResults, StreamAfter, Value};
+use crate::sqld::server::RequestKind;
 
 /// A value as its bytes are, whatever they are.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cell {
+pub(crate) enum SqlValue {
     Null,
     Integer(i64),
     Real(f64),
@@ -23,88 +23,88 @@ pub(crate) enum Cell {
     Blob(Vec<u8>),
 }
 
-pub(crate) type Cells = Vec<Cell>;
+pub(crate) type SqlValues = Vec<SqlValue>;
 
-impl Cell {
-    pub(crate) fn text(&self) -> String {
+impl SqlValue {
+    pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             _ => String::new(),
         }
     }
 
-    pub(crate) fn integer(&self) -> i64 {
+    pub(crate) fn to_integer(&self) -> i64 {
         if let Self::Integer(number) = self { *number } else { 0 }
     }
 
-    pub(crate) fn size(&self) -> usize {
+    pub(crate) fn byte_size(&self) -> usize {
         8 + match self {
             Self::Text(bytes) | Self::Blob(bytes) => bytes.len(),
             Self::Null | Self::Integer(_) | Self::Real(_) => 0,
         }
     }
 
-    pub(crate) fn digest(&self, hash: &mut Sha256) {
-        let mut put = |tag: u8, bytes: &[u8]| {
-            hash.update([tag]);
-            hash.update(bytes.len().to_le_bytes());
-            hash.update(bytes);
+    pub(crate) fn update_digest(&self, hasher: &mut Sha256) {
+        let mut add_tagged = |tag: u8, bytes: &[u8]| {
+            hasher.update([tag]);
+            hasher.update(bytes.len().to_le_bytes());
+            hasher.update(bytes);
         };
         match self {
-            Self::Null => put(0, &[]),
-            Self::Integer(number) => put(1, &number.to_le_bytes()),
-            Self::Real(number) => put(2, &number.to_bits().to_le_bytes()),
-            Self::Text(bytes) => put(3, bytes),
-            Self::Blob(bytes) => put(4, bytes),
+            Self::Null => add_tagged(0, &[]),
+            Self::Integer(number) => add_tagged(1, &number.to_le_bytes()),
+            Self::Real(number) => add_tagged(2, &number.to_bits().to_le_bytes()),
+            Self::Text(bytes) => add_tagged(3, bytes),
+            Self::Blob(bytes) => add_tagged(4, bytes),
         }
     }
 }
 
 /// One end of the way. All of its statements are in one transaction.
-pub(crate) trait End {
-    /// How an expression is selected so that [`End::rows`] gives it back as it is.
-    fn selected(&self, expression: &str) -> String;
+pub(crate) trait Session {
+    /// How an expression is selected so that [`Session::query`] gives it back as it is.
+    fn select_expression(&self, expression: &str) -> String;
 
-    fn rows(&mut self, sql: &str) -> Result<Vec<Cells>, DatabaseError>;
+    fn query(&mut self, sql: &str) -> Result<Vec<SqlValues>, DatabaseError>;
 
     /// Runs statements in their order.
-    fn run(&mut self, statements: Vec<(String, Cells)>) -> Result<(), DatabaseError>;
+    fn execute_all(&mut self, statements: Vec<(String, SqlValues)>) -> Result<(), DatabaseError>;
 }
 
-impl End for &Connection {
-    fn selected(&self, expression: &str) -> String {
+impl Session for &Connection {
+    fn select_expression(&self, expression: &str) -> String {
         expression.to_owned()
     }
 
-    fn rows(&mut self, sql: &str) -> Result<Vec<Cells>, DatabaseError> {
+    fn query(&mut self, sql: &str) -> Result<Vec<SqlValues>, DatabaseError> {
         let mut statement = self.prepare(sql)?;
         let columns = statement.column_count();
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let cells = (0..columns).map(|at| {
-                Ok(match row.get_ref(at)? {
-                    ValueRef::Null => Cell::Null,
-                    ValueRef::Integer(number) => Cell::Integer(number),
-                    ValueRef::Real(number) => Cell::Real(number),
-                    ValueRef::Text(bytes) => Cell::Text(bytes.to_vec()),
-                    ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+            let values = (0..columns).map(|index| {
+                Ok(match row.get_ref(index)? {
+                    ValueRef::Null => SqlValue::Null,
+                    ValueRef::Integer(number) => SqlValue::Integer(number),
+                    ValueRef::Real(number) => SqlValue::Real(number),
+                    ValueRef::Text(bytes) => SqlValue::Text(bytes.to_vec()),
+                    ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
                 })
             });
-            found.push(cells.collect::<rusqlite::Result<_>>()?);
+            found.push(values.collect::<rusqlite::Result<_>>()?);
         }
         Ok(found)
     }
 
-    fn run(&mut self, statements: Vec<(String, Cells)>) -> Result<(), DatabaseError> {
-        for (sql, cells) in statements {
-            let values = cells.into_iter().map(|cell| match cell {
-                Cell::Null => Own::Null,
-                Cell::Integer(number) => Own::Integer(number),
-                Cell::Real(number) => Own::Real(number),
-                Cell::Blob(bytes) => Own::Blob(bytes),
+    fn execute_all(&mut self, statements: Vec<(String, SqlValues)>) -> Result<(), DatabaseError> {
+        for (sql, parameters) in statements {
+            let values = parameters.into_iter().map(|parameter| match parameter {
+                SqlValue::Null => Own::Null,
+                SqlValue::Integer(number) => Own::Integer(number),
+                SqlValue::Real(number) => Own::Real(number),
+                SqlValue::Blob(bytes) => Own::Blob(bytes),
                 // Bound as bytes and cast back where they are no UTF-8.
-                Cell::Text(bytes) => String::from_utf8(bytes)
+                SqlValue::Text(bytes) => String::from_utf8(bytes)
                     .map_or_else(|error| Own::Blob(error.into_bytes()), Own::Text),
             });
             let mut statement = self.prepare(&sql)?;
@@ -116,113 +116,132 @@ impl End for &Connection {
 }
 
 /// A stream to a namespace with a transaction open in it.
-pub(crate) struct Stream<'n> {
+pub(crate) struct NamespaceTransaction<'n> {
     namespace: &'n Namespace,
     baton: Option<String>,
-    kind: Kind,
+    request_kind: RequestKind,
 }
 
-impl<'n> Stream<'n> {
-    pub(crate) fn begin(namespace: &'n Namespace, kind: Kind) -> Result<Self, DatabaseError> {
-        let does = |sql: &str| Step::does(sql, Vec::new());
-        let steps = match kind {
+impl<'n> NamespaceTransaction<'n> {
+    pub(crate) fn begin(
+        namespace: &'n Namespace,
+        request_kind: RequestKind,
+    ) -> Result<Self, DatabaseError> {
+        let execute = |sql: &str| BatchStep::execute(sql, Vec::new());
+        let steps = match request_kind {
             // The server takes the pragma for a write, and a copy may be closed to writes.
-            Kind::Reads => vec![does("BEGIN")],
-            Kind::Writes => vec![
-                does("PRAGMA foreign_keys = OFF"),
-                does("BEGIN IMMEDIATE").when(Condition::Ok { step: 0 }),
+            RequestKind::Read => vec![execute("BEGIN")],
+            RequestKind::Write => vec![
+                execute("PRAGMA foreign_keys = OFF"),
+                execute("BEGIN IMMEDIATE").with_condition(Condition::Ok { step: 0 }),
             ],
         };
-        let mut stream = Self { namespace, baton: None, kind };
-        stream.send(&steps, After::Keep)?;
-        Ok(stream)
+        let mut transaction = Self { namespace, baton: None, request_kind };
+        transaction.send(&steps, StreamAfter::KeepOpen)?;
+        Ok(transaction)
     }
 
-    fn send(&mut self, steps: &[Step], after: After) -> Result<Results, DatabaseError> {
-        let batch = Send { steps, baton: self.baton.as_deref(), after, kind: self.kind };
-        let Namespace { host, name, patience, .. } = self.namespace;
-        let results = host.server.batch(name, batch, &patience.stop)?;
+    fn send(
+        &mut self,
+        steps: &[BatchStep],
+        stream_after: StreamAfter,
+    ) -> Result<StepResults, DatabaseError> {
+        let batch = BatchRequest {
+            steps,
+            baton: self.baton.as_deref(),
+            stream_after,
+            request_kind: self.request_kind,
+        };
+        let Namespace { handle: host, name, options: patience, .. } = self.namespace;
+        let results = host.server.send_batch(name, batch, &patience.cancel)?;
         self.baton.clone_from(&results.baton);
         if let Some(error) = results.steps.iter().find_map(|step| step.as_ref().err()) {
-            if is_taken(error) {
-                return Err(DatabaseError::LockTaken);
+            if is_lock_stolen(error) {
+                return Err(DatabaseError::LockStolen);
             }
             return Err(ServerError::from(error.clone()).into());
         }
-        if steps.len() > 1 || after == After::Close {
-            results.need(steps.len() - 1).map_err(|_| DatabaseError::LockTaken)?;
+        if steps.len() > 1 || stream_after == StreamAfter::Close {
+            results.required_rows(steps.len() - 1).map_err(|_| DatabaseError::LockStolen)?;
         }
         Ok(results)
     }
 
     /// Ends the transaction. An error after COMMIT was sent leaves it unknown what came of it.
-    pub(crate) fn end(mut self, how: &'static str) -> Result<(), DatabaseError> {
-        let open = Condition::IsAutocommit.negated();
-        let steps = vec![Step::does(how, Vec::new()).when(open)];
-        match self.send(&steps, After::Close) {
-            Err(DatabaseError::Server(lost @ ServerError::Lost { .. })) if how == "COMMIT" => {
-                let after = "what is there has to be compared; run it again".to_owned();
-                Err(DatabaseError::Unknown { lost, after })
+    pub(crate) fn end(mut self, end_sql: &'static str) -> Result<(), DatabaseError> {
+        let is_transaction_open = Condition::IsAutocommit.negate();
+        let steps =
+            vec![BatchStep::execute(end_sql, Vec::new()).with_condition(is_transaction_open)];
+        match self.send(&steps, StreamAfter::Close) {
+            Err(DatabaseError::Server(cause @ ServerError::ResponseLost { .. }))
+                if end_sql == "COMMIT" =>
+            {
+                let history_error = "what is there has to be compared; run it again".to_owned();
+                Err(DatabaseError::OutcomeUnknown { cause, history_error })
             }
             result => result.map(drop),
         }
     }
 }
 
-impl End for Stream<'_> {
+impl Session for NamespaceTransaction<'_> {
     /// JSON has neither infinities nor texts that are no UTF-8.
-    fn selected(&self, e: &str) -> String {
+    fn select_expression(&self, expression: &str) -> String {
         format!(
-            "CASE typeof({e}) WHEN 'text' THEN 't' || hex({e}) \
-             WHEN 'real' THEN CASE WHEN {e} = 9e999 THEN '+' WHEN {e} = -9e999 THEN '-' ELSE {e} END \
-             ELSE {e} END"
+            "CASE typeof({expression}) WHEN 'text' THEN 't' || hex({expression}) \
+             WHEN 'real' THEN CASE WHEN {expression} = 9e999 THEN '+' WHEN {expression} = -9e999 THEN '-' ELSE {expression} END \
+             ELSE {expression} END"
         )
     }
 
-    fn rows(&mut self, sql: &str) -> Result<Vec<Cells>, DatabaseError> {
-        let steps = vec![Step::asks(sql, Vec::new()).when(Condition::IsAutocommit.negated())];
-        let results = self.send(&steps, After::Keep)?;
-        let rows = results.rows(0).ok_or(DatabaseError::LockTaken)?;
-        let cell = |value: &Value| match value {
-            Value::Null => Cell::Null,
-            Value::Integer(number) => Cell::Integer(*number),
-            Value::Real(number) => Cell::Real(*number),
-            Value::Blob(bytes) => Cell::Blob(bytes.clone()),
+    fn query(&mut self, sql: &str) -> Result<Vec<SqlValues>, DatabaseError> {
+        let steps = vec![
+            BatchStep::query(sql, Vec::new()).with_condition(Condition::IsAutocommit.negate()),
+        ];
+        let results = self.send(&steps, StreamAfter::KeepOpen)?;
+        let rows = results.rows(0).ok_or(DatabaseError::LockStolen)?;
+        let sql_value = |value: &Value| match value {
+            Value::Null => SqlValue::Null,
+            Value::Integer(number) => SqlValue::Integer(*number),
+            Value::Real(number) => SqlValue::Real(*number),
+            Value::Blob(bytes) => SqlValue::Blob(bytes.clone()),
             Value::Text(text) => match text.as_bytes() {
-                b"+" => Cell::Real(f64::INFINITY),
-                b"-" => Cell::Real(f64::NEG_INFINITY),
-                coded => Cell::Text(unhex(coded.get(1..).unwrap_or_default())),
+                b"+" => SqlValue::Real(f64::INFINITY),
+                b"-" => SqlValue::Real(f64::NEG_INFINITY),
+                tagged_hex => SqlValue::Text(decode_hex(tagged_hex.get(1..).unwrap_or_default())),
             },
         };
-        Ok(rows.iter().map(|row| row.iter().map(cell).collect()).collect())
+        Ok(rows.iter().map(|row| row.iter().map(sql_value).collect()).collect())
     }
 
-    fn run(&mut self, statements: Vec<(String, Cells)>) -> Result<(), DatabaseError> {
+    fn execute_all(&mut self, statements: Vec<(String, SqlValues)>) -> Result<(), DatabaseError> {
         let mut steps = Vec::new();
-        for (sql, cells) in statements {
-            let values = cells.into_iter().map(|cell| match cell {
-                Cell::Null => Value::Null,
-                Cell::Integer(number) => Value::Integer(number),
-                Cell::Real(number) => Value::Real(number),
-                Cell::Blob(bytes) => Value::Blob(bytes),
-                Cell::Text(bytes) => String::from_utf8(bytes)
+        for (sql, parameters) in statements {
+            let values = parameters.into_iter().map(|parameter| match parameter {
+                SqlValue::Null => Value::Null,
+                SqlValue::Integer(number) => Value::Integer(number),
+                SqlValue::Real(number) => Value::Real(number),
+                SqlValue::Blob(bytes) => Value::Blob(bytes),
+                SqlValue::Text(bytes) => String::from_utf8(bytes)
                     .map_or_else(|error| Value::Blob(error.into_bytes()), Value::Text),
             });
-            let mut conds = vec![Condition::IsAutocommit.negated()];
+            let mut conds = vec![Condition::IsAutocommit.negate()];
             conds.extend(steps.len().checked_sub(1).map(|step| Condition::Ok { step }));
-            steps.push(Step::does(sql, values.collect()).when(Condition::And { conds }));
+            steps.push(
+                BatchStep::execute(sql, values.collect()).with_condition(Condition::And { conds }),
+            );
         }
         if steps.is_empty() {
             return Ok(());
         }
-        let results = self.send(&steps, After::Keep)?;
-        results.need(steps.len() - 1).map_err(|_| DatabaseError::LockTaken)?;
+        let results = self.send(&steps, StreamAfter::KeepOpen)?;
+        results.required_rows(steps.len() - 1).map_err(|_| DatabaseError::LockStolen)?;
         Ok(())
     }
 }
 
-fn unhex(coded: &[u8]) -> Vec<u8> {
+fn decode_hex(hex: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
     let byte = |pair: &[u8]| u8::try_from(digit(pair[0]) * 16 + digit(pair[1])).unwrap_or(0);
-    coded.chunks_exact(2).map(byte).collect()
+    hex.chunks_exact(2).map(byte).collect()
 }

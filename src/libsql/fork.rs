@@ -3,34 +3,35 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::database::Look;
+use crate::database::ReadDatabase;
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::State;
-use crate::libsql::namespace::{FINGERPRINT, Namespace};
-use crate::sqld::admin::Made;
+use crate::database::history_entry::HistoryState;
+use crate::libsql::namespace::{Namespace, SCHEMA_FINGERPRINT_QUERY};
+use crate::sqld::admin::CreateResult;
 use crate::sqld::error::ServerError;
 use crate::sqld::namespace_name;
-use crate::sqlite::copy::Copied;
+use crate::sqlite::copy::CopyInfo;
 
 /// How many copies a namespace may have of one second.
-const TRIES: u32 = 20;
+const MAX_COPIES_PER_SECOND: u32 = 20;
 
 impl Namespace {
     /// Copies it to a new namespace of its server, `NAME--TIME`; returns that one's name.
-    pub(crate) fn fork(&self, time: &str) -> Result<(String, Copied), DatabaseError> {
-        let server = &self.host.server;
-        for number in 1..=TRIES {
-            let again = if number == 1 { String::new() } else { format!("-{number}") };
-            let name = format!("{}--{time}{again}", self.name);
-            namespace_name::check(&name).map_err(|error| DatabaseError::NotADatabase {
+    pub(crate) fn fork(&self, time: &str) -> Result<(String, CopyInfo), DatabaseError> {
+        let server = &self.handle.server;
+        for number in 1..=MAX_COPIES_PER_SECOND {
+            let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+            let name = format!("{}--{time}{suffix}", self.name);
+            namespace_name::validate(&name).map_err(|error| DatabaseError::NotADatabase {
                 reason: format!("a copy cannot be named: {error}"),
             })?;
-            if server.fork(&self.name, &name, &self.patience.stop)? == Made::There {
+            if server.fork(&self.name, &name, &self.options.cancel)? == CreateResult::AlreadyExists
+            {
                 continue;
             }
-            let fork = Self::new(&self.host, &name, &self.patience);
-            return match fork.finish() {
-                Ok(copied) => Ok((name, copied)),
+            let fork = Self::new(&self.handle, &name, &self.options);
+            return match fork.check_and_block_writes() {
+                Ok(copy_info) => Ok((name, copy_info)),
                 Err(error) => {
                     let _ = fork.remove();
                     Err(error)
@@ -38,46 +39,46 @@ impl Namespace {
             };
         }
         Err(DatabaseError::NotADatabase {
-            reason: format!("it has {TRIES} copies of this second already"),
+            reason: format!("it has {MAX_COPIES_PER_SECOND} copies of this second already"),
         })
     }
 
     /// A copy that was just made is whole, and from now on nobody writes to it.
-    fn finish(&self) -> Result<Copied, DatabaseError> {
-        if let Some(found) = self.integrity()?.into_iter().next() {
-            return Err(DatabaseError::Damaged { found });
+    fn check_and_block_writes(&self) -> Result<CopyInfo, DatabaseError> {
+        if let Some(check_result) = self.check_integrity()?.into_iter().next() {
+            return Err(DatabaseError::Corrupt { check_result });
         }
-        self.host.server.close_to_writes(&self.name, &self.patience.stop)?;
-        self.summed()
+        self.handle.server.block_writes(&self.name, &self.options.cancel)?;
+        self.fingerprint()
     }
 
     /// What tells a copy from another: its record's end, its schema, and the rows of its tables.
-    pub(crate) fn summed(&self) -> Result<Copied, DatabaseError> {
-        let mut hash = Sha256::new();
-        let mut put = |text: &str| {
-            hash.update(text.len().to_le_bytes());
-            hash.update(text);
+    pub(crate) fn fingerprint(&self) -> Result<CopyInfo, DatabaseError> {
+        let mut hasher = Sha256::new();
+        let mut add_text = |text: &str| {
+            hasher.update(text.len().to_le_bytes());
+            hasher.update(text);
         };
-        let version = match self.state()? {
-            State::Recorded(last) => {
-                put(&format!("{} {}", last.id, last.applied_at));
-                Some(last.to)
+        let version = match self.history_state()? {
+            HistoryState::Versioned(last_entry) => {
+                add_text(&format!("{} {}", last_entry.id, last_entry.applied_at));
+                Some(last_entry.to)
             }
-            State::New | State::Unversioned => None,
+            HistoryState::Empty | HistoryState::Unversioned => None,
         };
-        self.texts(FINGERPRINT)?.iter().for_each(|schema| put(schema));
+        self.query_texts(SCHEMA_FINGERPRINT_QUERY)?.iter().for_each(|schema| add_text(schema));
         let stats = self.stats()?;
         for (table, rows) in &stats.tables {
-            put(table);
-            put(&rows.map_or_else(String::new, |rows| rows.to_string()));
+            add_text(table);
+            add_text(&rows.map_or_else(String::new, |rows| rows.to_string()));
         }
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
-        Ok(Copied { size: stats.file_bytes, sha256: sha256.concat(), version })
+        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+        Ok(CopyInfo { size: stats.file_bytes, sha256: sha256.concat(), version })
     }
 
     /// Removes it with all that is in it; one that is gone is no error.
     pub(crate) fn remove(&self) -> Result<(), ServerError> {
-        match self.host.server.delete(&self.name, &self.patience.stop) {
+        match self.handle.server.delete(&self.name, &self.options.cancel) {
             Ok(()) | Err(ServerError::NoNamespace { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -85,15 +86,15 @@ impl Namespace {
 
     /// Makes it where it is missing and an admin address is known, for `put` to write to; one that
     /// was made for nothing goes again.
-    pub(crate) fn restore(
+    pub(crate) fn create_if_missing(
         &self,
-        put: impl FnOnce() -> Result<(), DatabaseError>,
+        write: impl FnOnce() -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
-        let server = &self.host.server;
-        let is_new =
-            server.has_admin() && server.create(&self.name, &self.patience.stop)? == Made::New;
-        let result = put();
-        if is_new && result.is_err() && matches!(self.state(), Ok(State::New)) {
+        let server = &self.handle.server;
+        let is_new = server.has_admin()
+            && server.create(&self.name, &self.options.cancel)? == CreateResult::Created;
+        let result = write();
+        if is_new && result.is_err() && matches!(self.history_state(), Ok(HistoryState::Empty)) {
             let _ = self.remove();
         }
         result

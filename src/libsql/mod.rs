@@ -43,4 +43,4 @@ pub(crate) mod program;
 pub(crate) mod read;
 pub(crate) mod transfer;
 
-pub(crate) use crate::libsql::transfer::Carried;
+pub(crate) use crate::libsql::transfer::TransferResult;

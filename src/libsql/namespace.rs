@@ -5,36 +5,36 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::database::connection::Patience;
+use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::libsql::analysis::Lesson;
+use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::introspect;
-use crate::libsql::introspect::{QUESTIONS, Told};
+use crate::libsql::introspect::{INTROSPECTION_QUERIES, RemoteSchema};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{Results, Rows, Send, Step, Value};
-use crate::sqld::server::{Server, pause};
+use crate::sqld::hrana::{BatchRequest, BatchStep, Rows, StepResults, Value};
+use crate::sqld::server::{Server, sleep_unless_cancelled};
 
 /// A server, and what was learned of the schemas that its namespaces have.
 #[derive(Debug)]
-pub struct Host {
+pub struct ServerHandle {
     pub(crate) server: Server,
-    pub(crate) lessons: Mutex<HashMap<[u8; 32], Arc<Lesson>>>,
+    pub(crate) analyses: Mutex<HashMap<[u8; 32], Arc<JobAnalysis>>>,
 }
 
 /// Two are one where they are at one address.
-impl PartialEq for Host {
+impl PartialEq for ServerHandle {
     fn eq(&self, other: &Self) -> bool {
         self.server.url() == other.server.url()
     }
 }
 
-impl Eq for Host {}
+impl Eq for ServerHandle {}
 
-impl Host {
+impl ServerHandle {
     /// A server of which nothing is known yet.
     #[must_use]
     pub fn new(server: Server) -> Self {
-        Self { server, lessons: Mutex::default() }
+        Self { server, analyses: Mutex::default() }
     }
 
     /// The server.
@@ -46,65 +46,72 @@ impl Host {
 
 /// The whole schema as one text, the same for the same schema. tatmig's own tables and SQLite's
 /// are no part of it.
-pub(crate) const FINGERPRINT: &str = "\
+pub(crate) const SCHEMA_FINGERPRINT_QUERY: &str = "\
 SELECT coalesce(group_concat(o, char(10)), '') FROM (\
 SELECT quote(type) || quote(name) || quote(tbl_name) || quote(sql) AS o FROM sqlite_schema \
 WHERE lower(substr(name, 1, 7)) <> 'sqlite_' AND lower(substr(name, 1, 8)) <> '_tatmig_' ORDER BY 1)";
 
 /// Where the server keeps what it opened.
-pub(crate) const FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
+pub(crate) const DATABASE_FILE_QUERY: &str =
+    "SELECT file FROM pragma_database_list WHERE name = 'main'";
 
 /// What a database looked like when its state was read.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct StateSnapshot {
     /// SQLite's own count of schema changes.
     pub(crate) schema_version: i64,
     pub(crate) fingerprint: String,
     /// Whether the record's table is there.
-    pub(crate) has_record: bool,
+    pub(crate) has_history_table: bool,
     /// The file under the server, which tells one namespace from another.
-    pub(crate) file: String,
+    pub(crate) server_file: String,
 }
 
 /// A namespace.
 pub(crate) struct Namespace {
-    pub(crate) host: Arc<Host>,
+    pub(crate) handle: Arc<ServerHandle>,
     pub(crate) name: String,
-    pub(crate) patience: Patience,
-    pub(crate) seen: RefCell<Option<Seen>>,
+    pub(crate) options: ConnectOptions,
+    pub(crate) snapshot: RefCell<Option<StateSnapshot>>,
 }
 
 impl Namespace {
     /// Nothing is sent yet.
-    pub(crate) fn new(host: &Arc<Host>, name: &str, patience: &Patience) -> Self {
+    pub(crate) fn new(handle: &Arc<ServerHandle>, name: &str, options: &ConnectOptions) -> Self {
         Self {
-            host: host.clone(),
+            handle: handle.clone(),
             name: name.to_owned(),
-            patience: patience.clone(),
-            seen: RefCell::new(None),
+            options: options.clone(),
+            snapshot: RefCell::new(None),
         }
     }
 
     /// Its name and its server.
-    pub(crate) fn shown(&self) -> String {
-        format!("{} @ {}", self.name, self.host.server.url())
+    pub(crate) fn display(&self) -> String {
+        format!("{} @ {}", self.name, self.handle.server.url())
     }
 
     /// Sends statements that read, in a transaction of their own so that they see one moment; the
     /// answers stand at their places from 1. Each may fail alone.
-    pub(crate) fn ask(&self, questions: Vec<Step>) -> Result<Results, DatabaseError> {
-        let mut steps = vec![Step::does("BEGIN", Vec::new())];
-        steps.extend(questions);
-        steps.push(Step::does("ROLLBACK", Vec::new()));
-        let mut lost = 0;
+    pub(crate) fn run_read_batch(
+        &self,
+        queries: Vec<BatchStep>,
+    ) -> Result<StepResults, DatabaseError> {
+        let mut steps = vec![BatchStep::execute("BEGIN", Vec::new())];
+        steps.extend(queries);
+        steps.push(BatchStep::execute("ROLLBACK", Vec::new()));
+        let mut lost_responses = 0;
         loop {
-            let sent =
-                self.host.server.batch(&self.name, Send::reading(&steps), &self.patience.stop);
-            match sent {
+            let response = self.handle.server.send_batch(
+                &self.name,
+                BatchRequest::new_read(&steps),
+                &self.options.cancel,
+            );
+            match response {
                 // What only reads may be asked again.
-                Err(ServerError::Lost { .. }) if lost < 2 => {
-                    lost += 1;
-                    pause(Duration::from_millis(100), &self.patience.stop);
+                Err(ServerError::ResponseLost { .. }) if lost_responses < 2 => {
+                    lost_responses += 1;
+                    sleep_unless_cancelled(Duration::from_millis(100), &self.options.cancel);
                 }
                 result => {
                     let results = result?;
@@ -119,12 +126,12 @@ impl Namespace {
 
     /// A server that does not know how tatmig names the namespace, or a proxy that drops the
     /// header, opens another one without a word.
-    pub(crate) fn check_file(&self, file: &str) -> Result<(), ServerError> {
+    pub(crate) fn check_opened_namespace(&self, file: &str) -> Result<(), ServerError> {
         let directory = std::path::Path::new(file).parent().and_then(std::path::Path::file_name);
         match directory.and_then(std::ffi::OsStr::to_str) {
             Some(directory) if file.contains("/dbs/") && directory != self.name => {
-                Err(ServerError::Strange {
-                    url: self.host.server.url().to_owned(),
+                Err(ServerError::UnexpectedResponse {
+                    url: self.handle.server.url().to_owned(),
                     reason: format!(
                         "asked for the namespace `{}`, it opened `{directory}`; does a proxy drop the header `x-namespace-bin`?",
                         self.name
@@ -136,30 +143,34 @@ impl Namespace {
     }
 
     /// The rows of one query.
-    pub(crate) fn rows(
+    pub(crate) fn query(
         &self,
         sql: impl Into<String>,
         args: Vec<Value>,
     ) -> Result<Rows, DatabaseError> {
-        let results = self.ask(vec![Step::asks(sql, args)])?;
-        Ok(results.need(1)?.clone())
+        let results = self.run_read_batch(vec![BatchStep::query(sql, args)])?;
+        Ok(results.required_rows(1)?.clone())
     }
 
     /// The first column of a query's rows, as texts.
-    pub(crate) fn texts(&self, sql: &str) -> Result<BTreeSet<String>, DatabaseError> {
-        let rows = self.rows(sql, Vec::new())?;
-        Ok(rows.iter().filter_map(|row| row.first()?.shown()).collect())
+    pub(crate) fn query_texts(&self, sql: &str) -> Result<BTreeSet<String>, DatabaseError> {
+        let rows = self.query(sql, Vec::new())?;
+        Ok(rows.iter().filter_map(|row| row.first()?.to_text()).collect())
     }
 
-    pub(crate) fn told(&self) -> Result<Told, DatabaseError> {
-        let results =
-            self.ask(QUESTIONS.iter().map(|question| Step::asks(*question, Vec::new())).collect())?;
+    pub(crate) fn introspect(&self) -> Result<RemoteSchema, DatabaseError> {
+        let results = self.run_read_batch(
+            INTROSPECTION_QUERIES
+                .iter()
+                .map(|query| BatchStep::query(*query, Vec::new()))
+                .collect(),
+        )?;
         Ok(introspect::read([
-            results.need(1)?,
-            results.need(2)?,
-            results.need(3)?,
-            results.need(4)?,
-            results.need(5)?,
+            results.required_rows(1)?,
+            results.required_rows(2)?,
+            results.required_rows(3)?,
+            results.required_rows(4)?,
+            results.required_rows(5)?,
         ]))
     }
 }

@@ -1,40 +1,49 @@
 //! Makes a batch fail unless the history and the schema of the namespace are those that were read.
 
 use crate::database::history;
-use crate::database::history_entry::State;
-use crate::libsql::namespace::{FILE, Seen};
-use crate::libsql::program::{FAIL, Mark, Program};
-use crate::sqld::hrana::{Step, Value};
+use crate::database::history_entry::HistoryState;
+use crate::libsql::namespace::{DATABASE_FILE_QUERY, StateSnapshot};
+use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
+use crate::sqld::hrana::{BatchStep, Value};
 
 /// Fails unless the record ends as it did, and the schema is the one that was looked at.
-pub(crate) fn guard(program: &mut Program, expected: &State, seen: &Seen) {
-    const TABLE: &str = history::TABLE;
-    let schema = "(SELECT schema_version FROM pragma_schema_version)";
-    let (record, mut args) = match expected {
-        State::Recorded(record) => (
+pub(crate) fn push_precondition(
+    builder: &mut BatchBuilder,
+    expected: &HistoryState,
+    snapshot: &StateSnapshot,
+) {
+    const TABLE: &str = history::TABLE_NAME;
+    let schema_version = "(SELECT schema_version FROM pragma_schema_version)";
+    let (last_entry, mut args) = match expected {
+        HistoryState::Versioned(record) => (
             format!(
                 "(SELECT max(rowid) FROM {TABLE}) IS ?2 AND EXISTS (SELECT 1 FROM {TABLE} \
                  WHERE rowid = ?2 AND to_version IS ?3 AND applied_at IS ?4)"
             ),
             vec![
                 Value::Integer(record.id),
-                Value::text(record.to.clone()),
-                Value::text(record.applied_at.clone()),
+                Value::from_text(record.to.clone()),
+                Value::from_text(record.applied_at.clone()),
             ],
         ),
-        State::New | State::Unversioned if seen.has_record => {
+        HistoryState::Empty | HistoryState::Unversioned if snapshot.has_history_table => {
             (format!("NOT EXISTS (SELECT 1 FROM {TABLE})"), Vec::new())
         }
-        State::New | State::Unversioned => (
+        HistoryState::Empty | HistoryState::Unversioned => (
             "NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE lower(name) = '_tatmig_migrations')"
                 .to_owned(),
             Vec::new(),
         ),
     };
-    args.insert(0, Value::Integer(seen.schema_version));
+    args.insert(0, Value::Integer(snapshot.schema_version));
     // A replica answers questions itself, and has its primary answer a transaction that writes.
-    let place = format!("SELECT CASE WHEN ({FILE}) IS ?1 THEN 1 ELSE {FAIL} END");
-    program.then(Step::does(place, vec![Value::text(seen.file.clone())]), Mark::Place);
-    let sql = format!("SELECT CASE WHEN {schema} IS ?1 AND {record} THEN 1 ELSE {FAIL} END");
-    program.then(Step::does(sql, args), Mark::Guard);
+    let primary_check =
+        format!("SELECT CASE WHEN ({DATABASE_FILE_QUERY}) IS ?1 THEN 1 ELSE {RAISE} END");
+    builder.push(
+        BatchStep::execute(primary_check, vec![Value::from_text(snapshot.server_file.clone())]),
+        StepKind::PrimaryCheck,
+    );
+    let sql =
+        format!("SELECT CASE WHEN {schema_version} IS ?1 AND {last_entry} THEN 1 ELSE {RAISE} END");
+    builder.push(BatchStep::execute(sql, args), StepKind::Precondition);
 }

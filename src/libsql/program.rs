@@ -1,145 +1,171 @@
 //! A whole run as one batch: each step waits for the one before and for the transaction to be
 //! still open. What any step was for is kept beside it, so that its error can be told.
 
-use crate::sqld::hrana::{Condition, Results, SqlError, Step};
+use crate::sqld::hrana::{BatchStep, Condition, SqlError, StepResults};
 
 /// What a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum StepKind {
     /// Before the transaction.
     Prologue,
     Begin,
     /// What is written to is what was read.
-    Place,
+    PrimaryCheck,
     /// The database is still what the order was made for.
-    Guard,
+    Precondition,
     /// A statement of the document's: which step, which statement.
     Statement(usize, usize),
     /// A statement of tatmig's own.
-    Own,
+    Internal,
     /// The row guard: which step, which of its rebuilt tables, and the question before it.
-    Rows(usize, usize, usize),
+    RowLossCheck(usize, usize, usize),
     /// Foreign keys.
-    Keys,
+    ForeignKeyCheck,
     /// The schema is what was judged.
-    Schema,
+    SchemaCheck,
     /// COMMIT, or ROLLBACK of a rehearsal.
-    End,
+    TransactionEnd,
     /// May fail, and decides nothing by itself.
-    Aside,
+    Optional,
 }
 
 /// A batch in the making.
 #[derive(Debug, Default)]
-pub(crate) struct Program {
-    pub(crate) steps: Vec<Step>,
-    marks: Vec<Mark>,
+pub(crate) struct BatchBuilder {
+    pub(crate) steps: Vec<BatchStep>,
+    kinds: Vec<StepKind>,
     /// What must hold for the next step to run.
-    passed: Option<Condition>,
-    end: usize,
+    success_condition: Option<Condition>,
+    end_step: usize,
 }
 
 /// An error in the arithmetic is the only way to raise one in a query.
-pub(crate) const FAIL: &str = "abs(-9223372036854775807 - 1)";
+pub(crate) const RAISE: &str = "abs(-9223372036854775807 - 1)";
 
 /// The step that a program failed at, and why.
 #[derive(Debug)]
-pub(crate) struct Stopped {
-    pub(crate) mark: Mark,
+pub(crate) struct BatchFailure {
+    pub(crate) kind: StepKind,
     pub(crate) error: Option<SqlError>,
     /// Whether the transaction was gone before tatmig rolled it back.
-    pub(crate) ended: bool,
+    pub(crate) has_transaction_ended: bool,
 }
 
-impl Program {
+impl BatchBuilder {
     /// Turns foreign keys off, which no transaction can do, and begins.
-    pub(crate) fn begin() -> Self {
-        let mut program = Self::default();
-        program.push(Step::does("PRAGMA foreign_keys = OFF", Vec::new()), Mark::Prologue, None);
-        program.passed = Some(Condition::Ok { step: 0 });
-        let begun = program.passed.clone();
-        let at = program.push(Step::does("BEGIN IMMEDIATE", Vec::new()), Mark::Begin, begun);
-        program.passed = Some(Condition::Ok { step: at });
-        program
+    pub(crate) fn new() -> Self {
+        let mut builder = Self::default();
+        builder.push_with_condition(
+            BatchStep::execute("PRAGMA foreign_keys = OFF", Vec::new()),
+            StepKind::Prologue,
+            None,
+        );
+        builder.success_condition = Some(Condition::Ok { step: 0 });
+        let foreign_keys_off = builder.success_condition.clone();
+        let begin_step = builder.push_with_condition(
+            BatchStep::execute("BEGIN IMMEDIATE", Vec::new()),
+            StepKind::Begin,
+            foreign_keys_off,
+        );
+        builder.success_condition = Some(Condition::Ok { step: begin_step });
+        builder
     }
 
-    fn push(&mut self, step: Step, mark: Mark, condition: Option<Condition>) -> usize {
+    fn push_with_condition(
+        &mut self,
+        step: BatchStep,
+        kind: StepKind,
+        condition: Option<Condition>,
+    ) -> usize {
         self.steps.push(match condition {
-            Some(condition) => step.when(condition),
+            Some(condition) => step.with_condition(condition),
             None => step,
         });
-        self.marks.push(mark);
+        self.kinds.push(kind);
         self.steps.len() - 1
     }
 
-    fn open(&self, also: Option<Condition>) -> Condition {
-        let mut conds: Vec<Condition> = self.passed.clone().into_iter().collect();
-        conds.extend(also);
-        conds.push(Condition::IsAutocommit.negated());
+    fn transaction_open_condition(&self, extra: Option<Condition>) -> Condition {
+        let mut conds: Vec<Condition> = self.success_condition.clone().into_iter().collect();
+        conds.extend(extra);
+        conds.push(Condition::IsAutocommit.negate());
         Condition::And { conds }
     }
 
     /// A step that must succeed for the next one to run.
-    pub(crate) fn then(&mut self, step: Step, mark: Mark) -> usize {
-        let condition = self.open(None);
-        let at = self.push(step, mark, Some(condition));
-        self.passed = Some(Condition::Ok { step: at });
-        at
+    pub(crate) fn push(&mut self, step: BatchStep, kind: StepKind) -> usize {
+        let condition = self.transaction_open_condition(None);
+        let index = self.push_with_condition(step, kind, Some(condition));
+        self.success_condition = Some(Condition::Ok { step: index });
+        index
     }
 
     /// A step that may fail; where it does, all of `instead` must succeed.
-    pub(crate) fn or_else(&mut self, (step, mark): (Step, Mark), instead: Vec<Step>) -> Vec<usize> {
-        let condition = self.open(None);
-        let at = self.push(step, mark, Some(condition));
-        let mut condition = self.open(Some(Condition::Error { step: at }));
+    pub(crate) fn push_with_fallback(
+        &mut self,
+        (step, kind): (BatchStep, StepKind),
+        fallback: Vec<BatchStep>,
+    ) -> Vec<usize> {
+        let condition = self.transaction_open_condition(None);
+        let index = self.push_with_condition(step, kind, Some(condition));
+        let mut condition = self.transaction_open_condition(Some(Condition::Error { step: index }));
         // Only what ran can have failed, so this needs nothing of what was before.
-        let mut asked = vec![at];
-        for step in instead {
-            let next = self.push(step, Mark::Aside, Some(condition));
-            condition = self.open(Some(Condition::Ok { step: next }));
-            asked.push(next);
+        let mut indices = vec![index];
+        for step in fallback {
+            let fallback_index =
+                self.push_with_condition(step, StepKind::Optional, Some(condition));
+            condition =
+                self.transaction_open_condition(Some(Condition::Ok { step: fallback_index }));
+            indices.push(fallback_index);
         }
-        let last = asked.last().copied().unwrap_or(at);
-        let either = [at, last].map(|step| Condition::Ok { step });
-        self.passed = Some(Condition::Or { conds: either.into() });
-        asked
+        let last = indices.last().copied().unwrap_or(index);
+        let success_conditions = [index, last].map(|step| Condition::Ok { step });
+        self.success_condition = Some(Condition::Or { conds: success_conditions.into() });
+        indices
     }
 
     /// Ends the transaction; whatever did not get there is rolled back.
-    pub(crate) fn end(&mut self, sql: &'static str) {
-        self.end = self.then(Step::does(sql, Vec::new()), Mark::End);
+    pub(crate) fn push_transaction_end(&mut self, sql: &'static str) {
+        self.end_step = self.push(BatchStep::execute(sql, Vec::new()), StepKind::TransactionEnd);
         let conds =
-            vec![Condition::Ok { step: self.end }.negated(), Condition::IsAutocommit.negated()];
+            vec![Condition::Ok { step: self.end_step }.negate(), Condition::IsAutocommit.negate()];
         let condition = Some(Condition::And { conds });
-        self.push(Step::does("ROLLBACK", Vec::new()), Mark::Aside, condition);
+        self.push_with_condition(
+            BatchStep::execute("ROLLBACK", Vec::new()),
+            StepKind::Optional,
+            condition,
+        );
     }
 
     /// Whether it ran to its end; else where it stopped. `forgiven` are failures that count as
     /// none.
-    pub(crate) fn outcome(
+    pub(crate) fn check_outcome(
         &self,
-        results: &Results,
-        forgiven: impl Fn(usize) -> bool,
-    ) -> Result<(), Stopped> {
-        if results.ran(self.end) {
+        results: &StepResults,
+        is_tolerated: impl Fn(usize) -> bool,
+    ) -> Result<(), BatchFailure> {
+        if results.succeeded(self.end_step) {
             return Ok(());
         }
-        let ended = !results.ran(self.steps.len() - 1);
-        let failed = (0..self.steps.len()).find(|at| {
-            self.marks[*at] != Mark::Aside && results.steps[*at].is_err() && !forgiven(*at)
+        let has_transaction_ended = !results.succeeded(self.steps.len() - 1);
+        let failed = (0..self.steps.len()).find(|index| {
+            self.kinds[*index] != StepKind::Optional
+                && results.steps[*index].is_err()
+                && !is_tolerated(*index)
         });
         let failed =
-            failed.or_else(|| (0..self.steps.len()).find(|at| results.steps[*at].is_err()));
+            failed.or_else(|| (0..self.steps.len()).find(|index| results.steps[*index].is_err()));
         Err(match failed {
-            Some(at) => Stopped {
-                mark: self.marks[at],
+            Some(at) => BatchFailure {
+                kind: self.kinds[at],
                 error: results.steps[at].as_ref().err().cloned(),
-                ended,
+                has_transaction_ended,
             },
             // The transaction was gone without a word: the last statement that ran ended it.
             None => {
-                let last = (0..self.end).rev().find(|at| results.ran(*at)).unwrap_or(0);
-                Stopped { mark: self.marks[last], error: None, ended }
+                let last =
+                    (0..self.end_step).rev().find(|index| results.succeeded(*index)).unwrap_or(0);
+                BatchFailure { kind: self.kinds[last], error: None, has_transaction_ended }
             }
         })
     }

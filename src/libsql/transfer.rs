@@ -9,115 +9,117 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::database::error::DatabaseError;
 use crate::database::policy::JournalMode;
-use crate::libsql::contents::{carry, content, difference};
-use crate::libsql::endpoint::{Cells, End, Stream};
+use crate::libsql::contents::{copy_contents, find_difference, read_contents};
+use crate::libsql::endpoint::{NamespaceTransaction, Session, SqlValues};
 use crate::libsql::namespace::Namespace;
 use crate::sql::lexer;
-use crate::sqld::server::Kind;
+use crate::sqld::server::RequestKind;
 
 /// What came of carrying a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Carried {
+pub(crate) enum TransferResult {
     /// It is there now.
-    Done,
+    Copied,
     /// It was there already, the same.
-    Same,
+    AlreadyIdentical,
     /// Something else is there, which was left alone.
-    Other(String),
+    TargetDiffers(String),
 }
 
 impl Namespace {
     /// Makes a namespace that holds nothing hold what a database holds.
-    pub(crate) fn fill_from(&self, source: &Connection) -> Result<Carried, DatabaseError> {
-        let mut stream = Stream::begin(self, Kind::Writes)?;
+    pub(crate) fn import(&self, source: &Connection) -> Result<TransferResult, DatabaseError> {
+        let mut transaction = NamespaceTransaction::begin(self, RequestKind::Write)?;
         let result = (|| {
-            if !content(&mut stream)?.made.is_empty() {
-                let found = difference(&mut &*source, &mut stream)?;
-                return Ok(found.map_or(Carried::Same, Carried::Other));
+            if !read_contents(&mut transaction)?.objects.is_empty() {
+                let mismatch = find_difference(&mut &*source, &mut transaction)?;
+                return Ok(mismatch
+                    .map_or(TransferResult::AlreadyIdentical, TransferResult::TargetDiffers));
             }
-            carry(&mut &*source, &mut stream)?;
-            compared(difference(&mut &*source, &mut stream)?)
+            copy_contents(&mut &*source, &mut transaction)?;
+            require_identical(find_difference(&mut &*source, &mut transaction)?)
         })();
-        settle(stream, result)
+        finish_transfer(transaction, result)
     }
 
     /// Puts what a database holds in the place of what is there, in one transaction.
-    pub(crate) fn replace_by(&self, mut source: &Connection) -> Result<(), DatabaseError> {
-        self.replace(&mut source)
+    pub(crate) fn replace_with(&self, mut source: &Connection) -> Result<(), DatabaseError> {
+        self.replace_contents(&mut source)
     }
 
     /// The same with what a file holds.
-    pub(crate) fn replace_by_file(&self, file: &Path) -> Result<(), DatabaseError> {
+    pub(crate) fn replace_with_file(&self, file: &Path) -> Result<(), DatabaseError> {
         let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        self.replace_by(&source)
+        self.replace_with(&source)
     }
 
     /// The same with what another namespace holds.
-    pub(crate) fn replace_by_fork(&self, fork: &Self) -> Result<(), DatabaseError> {
-        let mut source = Stream::begin(fork, Kind::Reads)?;
-        let result = self.replace(&mut source);
+    pub(crate) fn replace_with_fork(&self, fork: &Self) -> Result<(), DatabaseError> {
+        let mut source = NamespaceTransaction::begin(fork, RequestKind::Read)?;
+        let result = self.replace_contents(&mut source);
         let _ = source.end("ROLLBACK");
         result
     }
 
-    fn replace(&self, source: &mut dyn End) -> Result<(), DatabaseError> {
-        let mut stream = Stream::begin(self, Kind::Writes)?;
+    fn replace_contents(&self, source: &mut dyn Session) -> Result<(), DatabaseError> {
+        let mut transaction = NamespaceTransaction::begin(self, RequestKind::Write)?;
         let result = (|| {
-            let there = content(&mut stream)?;
-            let shadows: Vec<&str> = there
-                .sheets
+            let existing = read_contents(&mut transaction)?;
+            let shadow_tables: Vec<&str> = existing
+                .tables
                 .iter()
-                .filter(|sheet| sheet.shadow)
-                .map(|sheet| sheet.name.as_str())
+                .filter(|table| table.is_shadow)
+                .map(|table| table.name.as_str())
                 .collect();
-            let mut drops = Vec::new();
+            let mut drop_statements = Vec::new();
             for kind in ["trigger", "view"] {
-                drops.extend(there.made.iter().filter(|made| made.kind == kind));
+                drop_statements
+                    .extend(existing.objects.iter().filter(|object| object.kind == kind));
             }
-            drops.extend(
-                there
-                    .made
-                    .iter()
-                    .filter(|made| made.kind == "table" && !shadows.contains(&made.name.as_str())),
-            );
-            let drops = drops.into_iter().map(|made| {
-                (format!("DROP {} {}", made.kind, lexer::quote(&made.name)), Cells::new())
+            drop_statements.extend(existing.objects.iter().filter(|object| {
+                object.kind == "table" && !shadow_tables.contains(&object.name.as_str())
+            }));
+            let drop_statements = drop_statements.into_iter().map(|object| {
+                (
+                    format!("DROP {} {}", object.kind, lexer::quote_identifier(&object.name)),
+                    SqlValues::new(),
+                )
             });
-            stream.run(drops.collect())?;
-            carry(source, &mut stream)?;
-            compared(difference(source, &mut stream)?)
+            transaction.execute_all(drop_statements.collect())?;
+            copy_contents(source, &mut transaction)?;
+            require_identical(find_difference(source, &mut transaction)?)
         })();
-        settle(stream, result).map(drop)
+        finish_transfer(transaction, result).map(drop)
     }
 
     /// Writes what one moment's reader sees to a new file; one that is there holds nothing.
-    pub(crate) fn copy_to(
+    pub(crate) fn export_to(
         &self,
         file: &Path,
-        made_in: JournalMode,
-    ) -> Result<Carried, DatabaseError> {
-        let mut stream = Stream::begin(self, Kind::Reads)?;
-        let there = file.symlink_metadata().is_ok();
-        let mode = (!there).then_some(made_in);
-        let result = fill_file(&mut stream, (file, mode));
-        if !there && !matches!(result, Ok(Carried::Done)) {
+        journal_mode: JournalMode,
+    ) -> Result<TransferResult, DatabaseError> {
+        let mut transaction = NamespaceTransaction::begin(self, RequestKind::Read)?;
+        let file_exists = file.symlink_metadata().is_ok();
+        let new_file_mode = (!file_exists).then_some(journal_mode);
+        let result = export_to_file(&mut transaction, (file, new_file_mode));
+        if !file_exists && !matches!(result, Ok(TransferResult::Copied)) {
             // Nothing was committed, and nobody else knew of it.
             let _ = std::fs::remove_file(file);
         }
-        stream.end("ROLLBACK")?;
+        transaction.end("ROLLBACK")?;
         result
     }
 }
 
-fn fill_file(
-    stream: &mut Stream<'_>,
-    (file, made_in): (&Path, Option<JournalMode>),
-) -> Result<Carried, DatabaseError> {
+fn export_to_file(
+    transaction: &mut NamespaceTransaction<'_>,
+    (file, new_file_mode): (&Path, Option<JournalMode>),
+) -> Result<TransferResult, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
-    if made_in == Some(JournalMode::Wal) {
+    if new_file_mode == Some(JournalMode::Wal) {
         let found: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if found != "wal" {
@@ -126,38 +128,38 @@ fn fill_file(
     }
     connection
         .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
-    let mut end = &connection;
-    if !content(&mut end)?.made.is_empty() {
-        let found = difference(stream, &mut end)?;
-        return Ok(found.map_or(Carried::Same, Carried::Other));
+    let mut endpoint = &connection;
+    if !read_contents(&mut endpoint)?.objects.is_empty() {
+        let found = find_difference(transaction, &mut endpoint)?;
+        return Ok(found.map_or(TransferResult::AlreadyIdentical, TransferResult::TargetDiffers));
     }
-    carry(stream, &mut end)?;
-    let carried = compared(difference(stream, &mut end)?)?;
+    copy_contents(transaction, &mut endpoint)?;
+    let result = require_identical(find_difference(transaction, &mut endpoint)?)?;
     connection.execute_batch("COMMIT")?;
-    Ok(carried)
+    Ok(result)
 }
 
 /// What was written is what was read, or nothing is kept.
-fn compared(difference: Option<String>) -> Result<Carried, DatabaseError> {
+fn require_identical(difference: Option<String>) -> Result<TransferResult, DatabaseError> {
     match difference {
-        None => Ok(Carried::Done),
-        Some(difference) => Err(DatabaseError::NotTheSame { difference }),
+        None => Ok(TransferResult::Copied),
+        Some(difference) => Err(DatabaseError::CopyMismatch { difference }),
     }
 }
 
-fn settle(
-    stream: Stream<'_>,
-    result: Result<Carried, DatabaseError>,
-) -> Result<Carried, DatabaseError> {
+fn finish_transfer(
+    transaction: NamespaceTransaction<'_>,
+    result: Result<TransferResult, DatabaseError>,
+) -> Result<TransferResult, DatabaseError> {
     match result {
-        Ok(Carried::Done) => stream.end("COMMIT").map(|()| Carried::Done),
+        Ok(TransferResult::Copied) => transaction.end("COMMIT").map(|()| TransferResult::Copied),
         Ok(other) => {
-            let _ = stream.end("ROLLBACK");
+            let _ = transaction.end("ROLLBACK");
             Ok(other)
         }
         Err(error) => {
             // The server rolls back a stream that nobody goes on with, if this does not arrive.
-            let _ = stream.end("ROLLBACK");
+            let _ = transaction.end("ROLLBACK");
             Err(error)
         }
     }

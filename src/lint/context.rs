@@ -4,16 +4,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::database::job::{Script, Statement};
+use crate::database::job::{CompiledScript, Statement};
 use crate::document::migration::Migration;
 use crate::document::tag::Scope;
-use crate::schema::tracker::Change;
-use crate::schema::{Key, Kind, Schema};
+use crate::schema::tracker::ObjectChange;
+use crate::schema::{ObjectKey, ObjectKind, Schema};
 
 /// One statement that was run, and what came of it.
-pub(crate) struct Turn<'s, 'a> {
+pub(crate) struct StatementRun<'s, 'a> {
     pub(crate) statement: &'s Statement<'a>,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) object_changes: Vec<ObjectChange>,
     pub(crate) failed: bool,
 }
 
@@ -26,24 +26,29 @@ pub(crate) enum Direction<'s> {
 }
 
 /// A block that was run.
-pub(crate) struct Act<'s, 'a> {
-    pub(crate) script: &'s Script<'a>,
+pub(crate) struct BlockRun<'s, 'a> {
+    pub(crate) script: &'s CompiledScript<'a>,
     pub(crate) direction: Direction<'s>,
     /// The schema before it.
-    pub(crate) before: Schema,
-    pub(crate) turns: Vec<Turn<'s, 'a>>,
+    pub(crate) schema_before: Schema,
+    pub(crate) statement_runs: Vec<StatementRun<'s, 'a>>,
 }
 
-impl Act<'_, '_> {
+impl BlockRun<'_, '_> {
     /// Whether an ordinary schema's table, not a temporary one or a view, has this name.
     pub(crate) fn is_table(&self, name: &str) -> bool {
-        let key = Key::new(Kind::Table, name);
-        let made = self.turns.iter().flat_map(|turn| &turn.changes).filter(|(at, _)| *at == key);
-        let mut objects =
-            made.filter_map(|(_, object)| object.as_ref()).chain(self.before.get(&key));
-        objects.any(|object| object.kind == Kind::Table)
+        let key = ObjectKey::new(ObjectKind::Table, name);
+        let changed_objects = self
+            .statement_runs
+            .iter()
+            .flat_map(|statement_run| &statement_run.object_changes)
+            .filter(|(changed_key, _)| *changed_key == key);
+        let mut objects = changed_objects
+            .filter_map(|(_, object)| object.as_ref())
+            .chain(self.schema_before.get(&key));
+        objects.any(|object| object.kind == ObjectKind::Table)
     }
 }
 
 /// Where in the document each object was last made or changed.
-pub(crate) type Made = HashMap<Key, Range<usize>>;
+pub(crate) type Origins = HashMap<ObjectKey, Range<usize>>;

@@ -15,7 +15,7 @@ pub struct SqliteVersion(pub(crate) u32, pub(crate) u32, pub(crate) u32);
 
 impl SqliteVersion {
     /// That of sqld 0.24.32.
-    pub(crate) fn of_libsql_server() -> Self {
+    pub(crate) fn libsql_server() -> Self {
         Self(3, 45, 1)
     }
 }
@@ -52,7 +52,7 @@ impl fmt::Display for SqliteVersion {
 
 /// What keeps the databases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Engine {
+pub enum Backend {
     /// SQLite, in files.
     #[default]
     SqliteFiles,

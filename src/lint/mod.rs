@@ -15,19 +15,19 @@ use std::sync::atomic::AtomicBool;
 use crate::database::error::DatabaseError;
 use crate::document::changelog;
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::diagnostic::{Problem, Severity};
-use crate::document::migration::{Allowance, Part};
+use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::document::migration::{AllowDirective, ScopedSql};
 use crate::document::tag::Scope;
-use crate::lint::engine::{Engine, SqliteVersion};
-use crate::lint::walk::Walk;
+use crate::lint::engine::{Backend, SqliteVersion};
+use crate::lint::walk::Runner;
 use crate::migrate::replay::Replay;
 use crate::source::Source;
 
 /// What was found out about a document.
 #[derive(Clone, Debug)]
-pub struct Judgement {
+pub struct LintReport {
     /// Every problem, in document order.
-    pub problems: Vec<Problem>,
+    pub diagnostics: Vec<Diagnostic>,
     /// Whether an upgrade to head would refuse the document.
     pub unusable: bool,
 }
@@ -45,9 +45,9 @@ pub struct Judgement {
 /// assert_eq!(problems[0].rule.name(), "tag-outside-code");
 /// ```
 #[must_use]
-pub fn lint(source: Source<'_>, stop: &Arc<AtomicBool>) -> (Vec<Problem>, bool) {
-    match judge(source, (None, Engine::SqliteFiles), stop) {
-        Ok(Judgement { problems, unusable }) => (problems, unusable),
+pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> (Vec<Diagnostic>, bool) {
+    match lint_with(source, (None, Backend::SqliteFiles), cancel) {
+        Ok(LintReport { diagnostics: problems, unusable }) => (problems, unusable),
         Err(_) => (Vec::new(), true),
     }
 }
@@ -60,85 +60,102 @@ pub fn lint(source: Source<'_>, stop: &Arc<AtomicBool>) -> (Vec<Problem>, bool) 
 ///
 /// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
 /// let source = tatmig::Source::new("m.md", text);
-/// let oldest = (Some("3.31.0".parse()?), tatmig::Engine::SqliteFiles);
-/// let judgement = tatmig::judge(source, oldest, &Arc::default())?;
-/// assert!(judgement.problems.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
+/// let oldest = (Some("3.31.0".parse()?), tatmig::Backend::SqliteFiles);
+/// let report = tatmig::lint_with(source, oldest, &Arc::default())?;
+/// assert!(report.diagnostics.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
 ///
 /// # Errors
 ///
 /// SQLite's, if not even an empty database in memory can be made, or if `stop` was set.
-pub fn judge(
+pub fn lint_with(
     source: Source<'_>,
-    (minimum, engine): (Option<SqliteVersion>, Engine),
-    stop: &Arc<AtomicBool>,
-) -> Result<Judgement, DatabaseError> {
-    let readers = (engine.oldest(minimum), engine);
-    let (changelog, mut problems) = changelog::read(source);
-    let Ok(changelog) = changelog else { return Ok(Judgement { problems, unusable: true }) };
-    let replay = Replay::run(&changelog, stop)?;
+    (min_sqlite, backend): (Option<SqliteVersion>, Backend),
+    cancel: &Arc<AtomicBool>,
+) -> Result<LintReport, DatabaseError> {
+    let compatibility = (backend.oldest_sqlite(min_sqlite), backend);
+    let (changelog, mut diagnostics) = changelog::parse_source(source);
+    let Ok(changelog) = changelog else { return Ok(LintReport { diagnostics, unusable: true }) };
+    let replay = Replay::run(&changelog, cancel)?;
     let unusable = replay
-        .problems(changelog.head_position())
-        .any(|problem| problem.severity == Severity::Error);
-    problems.extend(replay.all_problems());
-    crate::lint::rules::metadata::judge(&changelog, &mut problems);
-    match uncommented(&changelog)? {
-        Some(text) => {
-            let (planned, _) = changelog::read(Source::new(changelog.source().name(), &text));
+        .diagnostics(changelog.head_position())
+        .any(|diagnostic| diagnostic.severity == Severity::Error);
+    diagnostics.extend(replay.all_diagnostics());
+    crate::lint::rules::metadata::check(&changelog, &mut diagnostics);
+    match uncomment_planned(&changelog)? {
+        Some(uncommented_text) => {
+            let (uncommented_changelog, _) =
+                changelog::parse_source(Source::new(changelog.source().name(), &uncommented_text));
             // Comments that only look like SQL may make a document that is none.
-            if let Ok(planned) = planned {
-                let live = Replay::run(&planned, stop)?;
-                let known = problems.clone();
-                let new = live.all_problems().filter(|problem| !known.contains(problem));
+            if let Ok(planned) = uncommented_changelog {
+                let uncommented_replay = Replay::run(&planned, cancel)?;
+                let known_diagnostics = diagnostics.clone();
+                let new_diagnostics = uncommented_replay
+                    .all_diagnostics()
+                    .filter(|diagnostic| !known_diagnostics.contains(diagnostic));
                 // A plan stands in nobody's way yet.
-                problems.extend(new.map(|problem| {
-                    let severity = problem.severity.min(Severity::Warning);
-                    problem.severity(severity)
+                diagnostics.extend(new_diagnostics.map(|diagnostic| {
+                    let severity = diagnostic.severity.min(Severity::Warning);
+                    diagnostic.severity(severity)
                 }));
-                problems.extend(Walk::judge(&planned, &live, readers, stop)?);
+                diagnostics.extend(Runner::check(
+                    &planned,
+                    &uncommented_replay,
+                    compatibility,
+                    cancel,
+                )?);
             } else {
-                problems.extend(Walk::judge(&changelog, &replay, readers, stop)?);
+                diagnostics.extend(Runner::check(&changelog, &replay, compatibility, cancel)?);
             }
         }
-        None => problems.extend(Walk::judge(&changelog, &replay, readers, stop)?),
+        None => diagnostics.extend(Runner::check(&changelog, &replay, compatibility, cancel)?),
     }
-    let blocks = blocks(&changelog);
-    problems.retain(|problem| !is_allowed(problem, &blocks));
-    problems.sort_by_key(|problem| (problem.span.start, problem.rule));
-    problems.dedup();
-    Ok(Judgement { problems, unusable })
+    let allowing_blocks = blocks_with_allow_directives(&changelog);
+    diagnostics.retain(|diagnostic| !is_allowed(diagnostic, &allowing_blocks));
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.rule));
+    diagnostics.dedup();
+    Ok(LintReport { diagnostics, unusable })
 }
 
 /// The document with all of its planned migrations uncommented, if it has any.
-fn uncommented(changelog: &Changelog<'_>) -> rusqlite::Result<Option<String>> {
-    changelog.planned().last().map(|version| changelog.uncommented(version)).transpose()
+fn uncomment_planned(changelog: &Changelog<'_>) -> rusqlite::Result<Option<String>> {
+    changelog
+        .planned_versions()
+        .last()
+        .map(|version| changelog.uncomment_planned(version))
+        .transpose()
 }
 
 /// Where each block that lifts rules stands, and which.
-fn blocks<'c>(changelog: &'c Changelog<'_>) -> Vec<(Range<usize>, &'c [Allowance])> {
-    let steps =
-        (0..changelog.chain().len()).flat_map(|at| [StepId::Forward(at), StepId::Reverse(at)]);
-    let baselines = (0..changelog.baselines().len())
-        .flat_map(|at| [StepId::Baseline(at), StepId::Unbaseline(at)]);
-    let migrations = baselines.chain(steps).filter_map(|id| changelog.step(id));
+fn blocks_with_allow_directives<'c>(
+    changelog: &'c Changelog<'_>,
+) -> Vec<(Range<usize>, &'c [AllowDirective])> {
+    let chain_steps = (0..changelog.chain().len())
+        .flat_map(|index| [StepId::Forward(index), StepId::Reverse(index)]);
+    let baseline_steps = (0..changelog.baselines().len())
+        .flat_map(|index| [StepId::Baseline(index), StepId::BaselineReverse(index)]);
+    let migrations = baseline_steps.chain(chain_steps).filter_map(|id| changelog.step(id));
     let parts = migrations
-        .flat_map(|migration| Scope::BOTH.map(|scope| migration.part(scope)))
+        .flat_map(|migration| Scope::BOTH.map(|scope| migration.block(scope)))
         .flatten()
-        .chain(changelog.seeds().iter().map(|seed| &seed.part));
-    let lifted = |part: &'c Part<'_>| {
+        .chain(changelog.seeds().iter().map(|seed| &seed.block));
+    let span_and_allows = |part: &'c ScopedSql<'_>| {
         let sql = part.sql();
-        let end = sql.span(0..sql.text().len()).end;
-        (part.span().start..end.max(part.span().end), part.allows.as_slice())
+        let end = sql.document_span(0..sql.text().len()).end;
+        (part.tag_span().start..end.max(part.tag_span().end), part.allow_directives.as_slice())
     };
-    parts.filter(|part| !part.allows.is_empty()).map(lifted).collect()
+    parts.filter(|part| !part.allow_directives.is_empty()).map(span_and_allows).collect()
 }
 
 /// Whether the block that a problem stands in lifts its rule. No block lifts an error.
-fn is_allowed(problem: &Problem, blocks: &[(Range<usize>, &[Allowance])]) -> bool {
-    problem.severity < Severity::Error
-        && blocks.iter().any(|(range, allows)| {
-            range.contains(&problem.span.start)
-                && allows.iter().any(|allowance| allowance.rule == problem.rule)
+fn is_allowed(
+    diagnostic: &Diagnostic,
+    allowing_blocks: &[(Range<usize>, &[AllowDirective])],
+) -> bool {
+    diagnostic.severity < Severity::Error
+        && allowing_blocks.iter().any(|(range, allows)| {
+            range.contains(&diagnostic.span.start)
+                && allows.iter().any(|directive| directive.rule == diagnostic.rule)
         })
 }

@@ -7,35 +7,40 @@ use std::sync::atomic::AtomicBool;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::connection::in_memory;
+use crate::database::connection::open_in_memory;
 use crate::database::history;
 use crate::schema::Schema;
-use crate::schema::tracker::{Change, Churn, Tracked};
-use crate::sqlite::authorizer::Guard;
-use crate::sqlite::transaction::{put_back, step};
+use crate::schema::tracker::{ObjectChange, SchemaChange, SchemaTracker};
+use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::transaction::{execute_to_completion, reset_connection};
 
-pub(crate) struct Stage {
+pub(crate) struct Sandbox {
     connection: Connection,
-    guard: Guard,
-    tracked: Tracked,
+    authorizer: StatementAuthorizer,
+    schema_tracker: SchemaTracker,
     /// Whether the schema changed since this was last asked.
-    changed: bool,
+    has_schema_changed: bool,
 }
 
 /// What came of one statement.
-pub(crate) struct Outcome {
+pub(crate) struct StatementOutcome {
     pub(crate) result: rusqlite::Result<()>,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) object_changes: Vec<ObjectChange>,
     /// The rows that the statement itself changed.
-    pub(crate) rows: u64,
+    pub(crate) affected_rows: u64,
 }
 
-impl Stage {
-    pub(crate) fn new(stop: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let mut connection = in_memory(stop)?;
-        let guard = Guard::install(&mut connection)?;
-        history::create(&connection)?;
-        Ok(Self { connection, guard, tracked: Tracked::default(), changed: false })
+impl Sandbox {
+    pub(crate) fn new(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
+        let mut connection = open_in_memory(cancel)?;
+        let authorizer = StatementAuthorizer::install(&mut connection)?;
+        history::create_table(&connection)?;
+        Ok(Self {
+            connection,
+            authorizer,
+            schema_tracker: SchemaTracker::default(),
+            has_schema_changed: false,
+        })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -43,23 +48,23 @@ impl Stage {
     }
 
     pub(crate) fn schema(&self) -> &Schema {
-        self.tracked.schema()
+        self.schema_tracker.schema()
     }
 
     /// Whether a statement has ended the transaction that it ran in.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn has_transaction_ended(&self) -> bool {
         self.connection.is_autocommit()
     }
 
     /// Runs a block in a transaction of its own. Its end is kept.
-    pub(crate) fn keep<T>(
+    pub(crate) fn run_and_commit<T>(
         &mut self,
         block: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         self.connection.execute_batch("BEGIN")?;
         let value = block(self)?;
-        put_back(&self.connection)?;
-        if !self.has_ended() {
+        reset_connection(&self.connection)?;
+        if !self.has_transaction_ended() {
             self.connection.execute_batch("COMMIT")?;
         }
         Ok(value)
@@ -67,45 +72,47 @@ impl Stage {
 
     /// Runs something, and takes back all that it did: a transaction's end of its own making
     /// changes nothing about that, for there is nothing else in the transaction.
-    pub(crate) fn aside<T>(
+    pub(crate) fn run_and_roll_back<T>(
         &mut self,
         block: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let nested = !self.has_ended();
-        let before = std::mem::take(&mut self.changed);
-        self.connection.execute_batch(if nested { "SAVEPOINT aside" } else { "BEGIN" })?;
+        let is_nested = !self.has_transaction_ended();
+        let changed_before = std::mem::take(&mut self.has_schema_changed);
+        self.connection.execute_batch(if is_nested { "SAVEPOINT aside" } else { "BEGIN" })?;
         let value = block(self)?;
-        put_back(&self.connection)?;
+        reset_connection(&self.connection)?;
         // What ended the transaction has taken back even more.
-        match (nested, self.has_ended()) {
+        match (is_nested, self.has_transaction_ended()) {
             (_, true) => {}
             (true, false) => self.connection.execute_batch("ROLLBACK TO aside; RELEASE aside")?,
             (false, false) => self.connection.execute_batch("ROLLBACK")?,
         }
-        if std::mem::replace(&mut self.changed, before) {
-            self.tracked.refresh(&self.connection, Churn::Changed)?;
+        if std::mem::replace(&mut self.has_schema_changed, changed_before) {
+            self.schema_tracker.refresh(&self.connection, SchemaChange::Any)?;
         }
         Ok(value)
     }
 
     /// Runs one statement. Its failure is an outcome; only an interrupt is an error.
-    pub(crate) fn run(&mut self, sql: &str) -> rusqlite::Result<Outcome> {
-        let before = self.connection.total_changes();
-        self.guard.raise_and_note();
-        let result = step(&self.connection, sql);
-        self.guard.lower();
+    pub(crate) fn run_statement(&mut self, sql: &str) -> rusqlite::Result<StatementOutcome> {
+        let total_changes_before = self.connection.total_changes();
+        self.authorizer.enable_and_track_effects();
+        let result = execute_to_completion(&self.connection, sql);
+        self.authorizer.disable();
         if let Err(error) = &result
             && error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
         {
             return Err(result.err().unwrap_or(rusqlite::Error::InvalidQuery));
         }
-        let changes = match &result {
-            Ok(()) => self.tracked.refresh(&self.connection, self.guard.seen().churn)?,
+        let object_changes = match &result {
+            Ok(()) => self
+                .schema_tracker
+                .refresh(&self.connection, self.authorizer.effects().schema_change)?,
             Err(_) => Vec::new(),
         };
-        self.changed |= !changes.is_empty();
-        let rows_changed = self.connection.total_changes() != before;
-        let rows = if rows_changed { self.connection.changes() } else { 0 };
-        Ok(Outcome { result, changes, rows })
+        self.has_schema_changed |= !object_changes.is_empty();
+        let has_changed_rows = self.connection.total_changes() != total_changes_before;
+        let affected_rows = if has_changed_rows { self.connection.changes() } else { 0 };
+        Ok(StatementOutcome { result, object_changes, affected_rows })
     }
 }

@@ -4,172 +4,210 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::database::job::Script;
+use crate::database::job::CompiledScript;
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::diagnostic::{Problem, Severity};
+use crate::document::diagnostic::{Diagnostic, Severity};
 use crate::document::tag::Scope;
-use crate::lint::context::{Act, Direction, Made, Turn};
-use crate::lint::engine::{Engine, SqliteVersion};
-use crate::lint::rules::foreign_keys::Keys;
+use crate::lint::context::{BlockRun, Direction, Origins, StatementRun};
+use crate::lint::engine::{Backend, SqliteVersion};
+use crate::lint::rules::foreign_keys::BrokenForeignKeys;
 use crate::lint::rules::{
     destructive, double_quotes, idempotence, if_not_exists, libsql, pragmas, reverse,
     sqlite_version,
 };
-use crate::lint::sandbox::Stage;
+use crate::lint::sandbox::Sandbox;
 use crate::migrate::replay::Replay;
 use crate::schema::Schema;
-use crate::source::whole_span;
+use crate::source::first_line_span;
 
-pub(crate) struct Walk<'w, 'a> {
+pub(crate) struct Runner<'w, 'a> {
     changelog: &'w Changelog<'a>,
     replay: &'w Replay<'a>,
-    minimum: Option<SqliteVersion>,
-    engine: Engine,
-    stop: &'w Arc<AtomicBool>,
+    min_sqlite: Option<SqliteVersion>,
+    backend: Backend,
+    cancel: &'w Arc<AtomicBool>,
     /// Whether every statement of the document runs.
-    whole: bool,
-    problems: Vec<Problem>,
+    is_error_free: bool,
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// A stage with what the judges remember of it.
-struct Place {
-    stage: Stage,
-    keys: Keys,
-    made: Made,
+struct ScopeState {
+    sandbox: Sandbox,
+    broken_foreign_keys: BrokenForeignKeys,
+    origins: Origins,
 }
 
-impl<'w, 'a> Walk<'w, 'a> {
+impl<'w, 'a> Runner<'w, 'a> {
     /// Every problem that the judges find.
-    pub(crate) fn judge(
+    pub(crate) fn check(
         changelog: &'w Changelog<'a>,
         replay: &'w Replay<'a>,
-        (minimum, engine): (Option<SqliteVersion>, Engine),
-        stop: &'w Arc<AtomicBool>,
-    ) -> rusqlite::Result<Vec<Problem>> {
-        let whole = !replay.all_problems().any(|problem| problem.severity == Severity::Error);
-        let mut walk =
-            Self { changelog, replay, minimum, engine, stop, whole, problems: Vec::new() };
+        (min_sqlite, backend): (Option<SqliteVersion>, Backend),
+        cancel: &'w Arc<AtomicBool>,
+    ) -> rusqlite::Result<Vec<Diagnostic>> {
+        let is_error_free =
+            !replay.all_diagnostics().any(|diagnostic| diagnostic.severity == Severity::Error);
+        let mut runner = Self {
+            changelog,
+            replay,
+            min_sqlite,
+            backend,
+            cancel,
+            is_error_free,
+            diagnostics: Vec::new(),
+        };
         for scope in Scope::BOTH {
-            walk.scope(scope)?;
+            runner.check_scope(scope)?;
         }
-        Ok(walk.problems)
+        Ok(runner.diagnostics)
     }
 
-    fn place(&self) -> rusqlite::Result<Place> {
-        Ok(Place { stage: Stage::new(self.stop)?, keys: Keys::default(), made: Made::new() })
+    fn new_scope_state(&self) -> rusqlite::Result<ScopeState> {
+        Ok(ScopeState {
+            sandbox: Sandbox::new(self.cancel)?,
+            broken_foreign_keys: BrokenForeignKeys::default(),
+            origins: Origins::new(),
+        })
     }
 
-    fn scope(&mut self, scope: Scope) -> rusqlite::Result<()> {
-        let mut place = self.place()?;
-        self.block(&mut place, scope, StepId::Baseline(0))?;
-        for at in 0..self.changelog.chain().len() {
-            let returns = self.changelog.step(StepId::Reverse(at)).is_some();
-            let before = returns.then(|| (place.stage.schema().clone(), place.keys.clone()));
-            self.block(&mut place, scope, StepId::Forward(at))?;
-            if let Some((before, known)) = before {
-                self.down(&mut place, scope, (StepId::Reverse(at), &before, known))?;
+    fn check_scope(&mut self, scope: Scope) -> rusqlite::Result<()> {
+        let mut state = self.new_scope_state()?;
+        self.check_forward_block(&mut state, scope, StepId::Baseline(0))?;
+        for index in 0..self.changelog.chain().len() {
+            let has_reverse = self.changelog.step(StepId::Reverse(index)).is_some();
+            let before_step = has_reverse
+                .then(|| (state.sandbox.schema().clone(), state.broken_foreign_keys.clone()));
+            self.check_forward_block(&mut state, scope, StepId::Forward(index))?;
+            if let Some((before, known_keys)) = before_step {
+                self.check_reverse_block(
+                    &mut state,
+                    scope,
+                    (StepId::Reverse(index), &before, known_keys),
+                )?;
             }
         }
-        for at in 0..self.changelog.baselines().len() {
-            let mut own = self.place()?;
-            if at > 0 {
-                self.block(&mut own, scope, StepId::Baseline(at))?;
-            } else if self.changelog.step(StepId::Unbaseline(0)).is_some() {
-                let kept = self.problems.len();
-                self.block(&mut own, scope, StepId::Baseline(0))?;
-                self.problems.truncate(kept);
+        for index in 0..self.changelog.baselines().len() {
+            let mut baseline_state = self.new_scope_state()?;
+            if index > 0 {
+                self.check_forward_block(&mut baseline_state, scope, StepId::Baseline(index))?;
+            } else if self.changelog.step(StepId::BaselineReverse(0)).is_some() {
+                let diagnostic_count = self.diagnostics.len();
+                self.check_forward_block(&mut baseline_state, scope, StepId::Baseline(0))?;
+                self.diagnostics.truncate(diagnostic_count);
             }
-            let nothing = (StepId::Unbaseline(at), &Schema::new(), Keys::default());
-            self.down(&mut own, scope, nothing)?;
+            let to_empty_schema =
+                (StepId::BaselineReverse(index), &Schema::new(), BrokenForeignKeys::default());
+            self.check_reverse_block(&mut baseline_state, scope, to_empty_schema)?;
         }
-        for (at, seed) in self.changelog.seeds().iter().enumerate() {
+        for (index, seed) in self.changelog.seeds().iter().enumerate() {
             if seed.scope == scope
-                && let Some(script) = self.replay.script(scope, StepId::Seed(at))
+                && let Some(script) = self.replay.script(scope, StepId::Seed(index))
             {
-                let judges = (place.keys.clone(), place.made.clone());
-                self.aside(&mut place.stage, judges, (script, Direction::Up))?;
+                let keys_and_origins = (state.broken_foreign_keys.clone(), state.origins.clone());
+                self.check_and_roll_back(
+                    &mut state.sandbox,
+                    keys_and_origins,
+                    (script, Direction::Up),
+                )?;
             }
         }
         Ok(())
     }
 
     /// Runs and judges a block on the way up; what it does stays.
-    fn block(&mut self, place: &mut Place, scope: Scope, id: StepId) -> rusqlite::Result<()> {
+    fn check_forward_block(
+        &mut self,
+        state: &mut ScopeState,
+        scope: Scope,
+        id: StepId,
+    ) -> rusqlite::Result<()> {
         let Some(script) = self.replay.script(scope, id) else { return Ok(()) };
-        let Place { stage, keys, made } = place;
-        let mut judges = (std::mem::take(keys), std::mem::take(made));
-        let act = stage.keep(|stage| self.act(stage, &mut judges, (script, Direction::Up)))?;
-        (*keys, *made) = judges;
-        idempotence::judge(stage, &act, &mut self.problems)
+        let ScopeState { sandbox, broken_foreign_keys, origins } = state;
+        let mut keys_and_origins = (std::mem::take(broken_foreign_keys), std::mem::take(origins));
+        let block_run = sandbox.run_and_commit(|sandbox| {
+            self.run_block(sandbox, &mut keys_and_origins, (script, Direction::Up))
+        })?;
+        (*broken_foreign_keys, *origins) = keys_and_origins;
+        idempotence::check(sandbox, &block_run, &mut self.diagnostics)
     }
 
     /// Runs and judges a reverse block, and takes back what it did.
-    fn down(
+    fn check_reverse_block(
         &mut self,
-        place: &mut Place,
+        state: &mut ScopeState,
         scope: Scope,
-        (id, target, known): (StepId, &Schema, Keys),
+        (id, target, known_keys): (StepId, &Schema, BrokenForeignKeys),
     ) -> rusqlite::Result<()> {
         let Some(migration) = self.changelog.step(id) else { return Ok(()) };
         let Some(script) = self.replay.script(scope, id) else { return Ok(()) };
-        let judges = (known, place.made.clone());
+        let keys_and_origins = (known_keys, state.origins.clone());
         let direction = Direction::Down(migration, scope, target);
-        self.aside(&mut place.stage, judges, (script, direction))
+        self.check_and_roll_back(&mut state.sandbox, keys_and_origins, (script, direction))
     }
 
-    fn aside(
+    fn check_and_roll_back(
         &mut self,
-        stage: &mut Stage,
-        mut judges: (Keys, Made),
-        (script, direction): (&Script<'a>, Direction<'_>),
+        sandbox: &mut Sandbox,
+        mut keys_and_origins: (BrokenForeignKeys, Origins),
+        (script, direction): (&CompiledScript<'a>, Direction<'_>),
     ) -> rusqlite::Result<()> {
-        stage.aside(|stage| {
-            let act = self.act(stage, &mut judges, (script, direction))?;
-            idempotence::judge(stage, &act, &mut self.problems)
+        sandbox.run_and_roll_back(|sandbox| {
+            let block_run = self.run_block(sandbox, &mut keys_and_origins, (script, direction))?;
+            idempotence::check(sandbox, &block_run, &mut self.diagnostics)
         })
     }
 
     /// Runs a block in front of the judges.
-    fn act<'s>(
+    fn run_block<'s>(
         &mut self,
-        stage: &mut Stage,
-        (keys, made): &mut (Keys, Made),
-        (script, direction): (&'s Script<'a>, Direction<'s>),
-    ) -> rusqlite::Result<Act<'s, 'a>> {
-        let mut act = Act { script, direction, before: stage.schema().clone(), turns: Vec::new() };
+        sandbox: &mut Sandbox,
+        (broken_foreign_keys, origins): &mut (BrokenForeignKeys, Origins),
+        (script, direction): (&'s CompiledScript<'a>, Direction<'s>),
+    ) -> rusqlite::Result<BlockRun<'s, 'a>> {
+        let mut block_run = BlockRun {
+            script,
+            direction,
+            schema_before: sandbox.schema().clone(),
+            statement_runs: Vec::new(),
+        };
         for statement in &script.statements {
-            double_quotes::judge(stage, &statement.sql, &mut self.problems)?;
-            if_not_exists::judge(stage, (&statement.sql, made), &mut self.problems)?;
-            let outcome = stage.run(statement.sql.text())?;
-            for (key, object) in &outcome.changes {
+            double_quotes::check(sandbox, &statement.sql, &mut self.diagnostics)?;
+            if_not_exists::check(sandbox, (&statement.sql, origins), &mut self.diagnostics)?;
+            let outcome = sandbox.run_statement(statement.sql.text())?;
+            for (key, object) in &outcome.object_changes {
                 match object {
-                    Some(_) => made.insert(key.clone(), whole_span(&statement.sql)),
-                    None => made.remove(key),
+                    Some(_) => origins.insert(key.clone(), first_line_span(&statement.sql)),
+                    None => origins.remove(key),
                 };
             }
-            double_quotes::judge_stored(
-                stage,
-                (&statement.sql, &outcome.changes),
-                &mut self.problems,
+            double_quotes::check_stored(
+                sandbox,
+                (&statement.sql, &outcome.object_changes),
+                &mut self.diagnostics,
             )?;
-            pragmas::judge(&statement.sql, &mut self.problems);
-            if self.engine == Engine::LibsqlServer {
-                libsql::judge(&statement.sql, &mut self.problems);
+            pragmas::check(&statement.sql, &mut self.diagnostics);
+            if self.backend == Backend::LibsqlServer {
+                libsql::check(&statement.sql, &mut self.diagnostics);
             }
-            act.turns.push(Turn {
+            block_run.statement_runs.push(StatementRun {
                 statement,
-                changes: outcome.changes,
+                object_changes: outcome.object_changes,
                 failed: outcome.result.is_err(),
             });
         }
-        destructive::judge(&act, &mut self.problems);
-        keys.judge(stage, (&act, made), &mut self.problems)?;
-        if let Some(minimum) = self.minimum {
-            sqlite_version::judge((stage.schema(), &act), minimum, &mut self.problems);
+        destructive::check(&block_run, &mut self.diagnostics);
+        broken_foreign_keys.check(sandbox, (&block_run, origins), &mut self.diagnostics)?;
+        if let Some(min_sqlite) = self.min_sqlite {
+            sqlite_version::check(
+                (sandbox.schema(), &block_run),
+                min_sqlite,
+                &mut self.diagnostics,
+            );
         }
-        if let (Direction::Down(migration, scope, target), true) = (direction, self.whole) {
-            self.problems.extend(reverse::judge((migration, scope), (target, stage.schema())));
+        if let (Direction::Down(migration, scope, target), true) = (direction, self.is_error_free) {
+            self.diagnostics.extend(reverse::check((migration, scope), (target, sandbox.schema())));
         }
-        Ok(act)
+        Ok(block_run)
     }
 }

@@ -4,71 +4,80 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 
-use crate::database::Look;
-use crate::database::connection::Patience;
+use crate::database::ReadDatabase;
+use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::State;
+use crate::database::history_entry::HistoryState;
 use crate::database::policy::JournalMode;
 #[cfg(feature = "server")]
 use crate::libsql::namespace::Namespace;
-use crate::migrate::migrator::Ready;
-use crate::plan::outcome::{Failure, Verdict};
+use crate::migrate::migrator::Migrator;
+use crate::plan::outcome::{MigrateError, Outcome};
 #[cfg(feature = "server")]
-use crate::sqld::admin::Made;
+use crate::sqld::admin::CreateResult;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::paths::side_file;
-use crate::target::{Home, Member};
+use crate::target::{Location, TargetDatabase};
 
 /// What came of making a database.
 #[derive(Debug)]
-pub enum Created {
+pub enum CreateOutcome {
     /// It was there already, and was left alone.
-    There,
+    AlreadyExists,
     /// It was made, if the verdict says so.
-    Tried(Verdict),
+    Attempted(Outcome),
 }
 
-impl Ready<'_, '_> {
+impl Migrator<'_, '_> {
     /// Makes the database of a member, if it is not there, in the journal mode of the practice, and
     /// brings it to the target.
     #[must_use]
-    pub fn create_member(&self, member: &Member, patience: &Patience) -> Created {
-        match member.openable().and_then(|()| member.home.create(patience)) {
-            Ok(Making::There) => return Created::There,
-            Ok(Making::Made) => {}
-            Err(failure) => return Created::Tried(Verdict::from_failure(None, failure)),
+    pub fn create_database(
+        &self,
+        database: &TargetDatabase,
+        options: &ConnectOptions,
+    ) -> CreateOutcome {
+        match database.ensure_openable().and_then(|()| database.location.create(options)) {
+            Ok(CreateStatus::AlreadyExists) => return CreateOutcome::AlreadyExists,
+            Ok(CreateStatus::Created) => {}
+            Err(migrate_error) => {
+                return CreateOutcome::Attempted(Outcome::from_error(None, migrate_error));
+            }
         }
-        let verdict = match member.home.keep(self.practice().journal_mode, patience) {
-            Ok(()) => self.upgrade_member(member, patience),
-            Err(error) => Verdict::from_failure(None, error.into()),
+        let outcome = match database.location.set_journal_mode(self.policy().journal_mode, options)
+        {
+            Ok(()) => self.upgrade_database(database, options),
+            Err(error) => Outcome::from_error(None, error.into()),
         };
         // Where somebody else uses it already, they would write into a file without a name.
-        if !matches!(verdict, Verdict::Upgraded(_)) && !verdict.is_busy() {
-            member.home.remove_new(patience);
+        if !matches!(outcome, Outcome::Upgraded(_)) && !outcome.is_busy() {
+            database.location.remove_if_empty(options);
         }
-        Created::Tried(verdict)
+        CreateOutcome::Attempted(outcome)
     }
 }
 
-enum Making {
-    There,
-    Made,
+enum CreateStatus {
+    AlreadyExists,
+    Created,
 }
 
-impl Home {
+impl Location {
     /// Makes an empty database.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    fn create(&self, patience: &Patience) -> Result<Making, Failure> {
+    fn create(&self, options: &ConnectOptions) -> Result<CreateStatus, MigrateError> {
         match self {
             Self::File(path) => match OpenOptions::new().write(true).create_new(true).open(path) {
-                Ok(_) => Ok(Making::Made),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Making::There),
-                Err(error) => Err(Failure::NotOpened(format!("it cannot be made: {error}"))),
+                Ok(_) => Ok(CreateStatus::Created),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    Ok(CreateStatus::AlreadyExists)
+                }
+                Err(error) => Err(MigrateError::CannotOpen(format!("it cannot be made: {error}"))),
             },
             #[cfg(feature = "server")]
-            Self::Namespace(host, name) => match host.server().create(name, &patience.stop) {
-                Ok(Made::New) => Ok(Making::Made),
-                Ok(Made::There) => Ok(Making::There),
+            Self::Namespace(server, name) => match server.server().create(name, &options.cancel) {
+                Ok(CreateResult::Created) => Ok(CreateStatus::Created),
+                Ok(CreateResult::AlreadyExists) => Ok(CreateStatus::AlreadyExists),
                 Err(error) => Err(DatabaseError::from(error).into()),
             },
         }
@@ -76,9 +85,13 @@ impl Home {
 
     /// Gives a database that was just made its journal mode: before the first transaction, so
     /// that one that is cut short leaves nothing in another.
-    fn keep(&self, mode: JournalMode, patience: &Patience) -> Result<(), DatabaseError> {
+    fn set_journal_mode(
+        &self,
+        mode: JournalMode,
+        options: &ConnectOptions,
+    ) -> Result<(), DatabaseError> {
         match self {
-            Self::File(path) => SqliteFile::set_journal_mode(path, mode, patience),
+            Self::File(path) => SqliteFile::set_journal_mode(path, mode, options),
             // The server keeps every namespace in its own.
             #[cfg(feature = "server")]
             Self::Namespace(..) => Ok(()),
@@ -87,21 +100,21 @@ impl Home {
 
     /// Removes a database that was just made and to which nothing was written, beside its journal
     /// mode.
-    fn remove_new(&self, patience: &Patience) {
+    fn remove_if_empty(&self, options: &ConnectOptions) {
         match self {
             Self::File(path) => {
-                let state = SqliteFile::read(path, patience, Look::state);
-                let alone =
+                let state = SqliteFile::read(path, options, ReadDatabase::history_state);
+                let has_no_side_files =
                     ["-wal", "-journal"].iter().all(|suffix| !side_file(path, suffix).exists());
-                if alone && matches!(state, Ok(State::New)) {
+                if has_no_side_files && matches!(state, Ok(HistoryState::Empty)) {
                     let _ = std::fs::remove_file(path);
                 }
             }
             #[cfg(feature = "server")]
-            Self::Namespace(host, name) => {
-                let namespace = Namespace::new(host, name, patience);
-                if matches!(namespace.state(), Ok(State::New)) {
-                    let _ = host.server().delete(name, &patience.stop);
+            Self::Namespace(server, name) => {
+                let namespace = Namespace::new(server, name, options);
+                if matches!(namespace.history_state(), Ok(HistoryState::Empty)) {
+                    let _ = server.server().delete(name, &options.cancel);
                 }
             }
         }

@@ -8,23 +8,23 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthContext, Authorization};
 
-use crate::database::connection::harden;
+use crate::database::connection::apply_security_settings;
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::{Record, State};
-use crate::database::job::{Done, Order};
+use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::job::{JobResult, MigrationJob};
 use crate::database::stats::Stats;
-use crate::database::{Database, Look};
+use crate::database::{Database, ReadDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{DocumentError, Severity};
 use crate::document::tag::Scope;
-use crate::migrate::migrator::Ready;
+use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
-use crate::migrate::status::Status;
+use crate::migrate::status::DatabaseStatus;
 use crate::plan;
-use crate::plan::Standing;
-use crate::plan::outcome::{Failure, Verdict};
+use crate::plan::ChainPosition;
+use crate::plan::outcome::{MigrateError, Outcome};
 use crate::schema::Schema;
-use crate::sqlite::authorizer::Guard;
+use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::transaction::apply;
 
 /// Why an upgrade of an open connection did not happen. Nothing of the database was changed.
@@ -35,23 +35,23 @@ pub enum UpgradeError {
     #[error(transparent)]
     Document(#[from] DocumentError),
     /// The database was left as it was.
-    #[error("{place}{failure}")]
+    #[error("{location}{error}")]
     Database {
         /// `MIGRATIONS.md:224:5: `, where the failure has a place in the document; else empty.
-        place: String,
+        location: String,
         /// Why.
         #[source]
-        failure: Failure,
+        error: MigrateError,
     },
 }
 
 impl UpgradeError {
-    fn new(changelog: &Changelog<'_>, failure: Failure) -> Self {
-        let place = failure
+    fn new(changelog: &Changelog<'_>, error: MigrateError) -> Self {
+        let location = error
             .span()
-            .map(|span| format!("{}: ", changelog.source().locate(span.start)))
+            .map(|span| format!("{}: ", changelog.source().format_position(span.start)))
             .unwrap_or_default();
-        Self::Database { place, failure }
+        Self::Database { location, error }
     }
 }
 
@@ -64,17 +64,17 @@ impl Changelog<'_> {
     /// removed.
     ///
     /// ```
-    /// use tatmig::{Changelog, Scope, Verdict};
+    /// use tatmig::{Changelog, Outcome, Scope};
     ///
     /// let changelog = Changelog::parse(
     ///     "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE notes (body TEXT);\n-- [user:baseline→1.0.0:end]\n```\n",
     /// )?;
     /// let mut connection = rusqlite::Connection::open_in_memory()?;
-    /// let verdict = changelog.upgrade(&mut connection, Scope::User)?;
-    /// assert!(matches!(verdict, Verdict::Upgraded(_)));
+    /// let outcome = changelog.upgrade(&mut connection, Scope::User)?;
+    /// assert!(matches!(outcome, Outcome::Upgraded(_)));
     /// connection.execute("INSERT INTO notes VALUES ('kept')", [])?;
-    /// let verdict = changelog.upgrade(&mut connection, Scope::User)?;
-    /// assert!(matches!(verdict, Verdict::Current { .. }));
+    /// let outcome = changelog.upgrade(&mut connection, Scope::User)?;
+    /// assert!(matches!(outcome, Outcome::Current { .. }));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -86,27 +86,28 @@ impl Changelog<'_> {
         &self,
         connection: &mut Connection,
         scope: Scope,
-    ) -> Result<Verdict, UpgradeError> {
-        let failed = |failure: Failure| UpgradeError::new(self, failure);
+    ) -> Result<Outcome, UpgradeError> {
+        let to_upgrade_error = |migrate_error: MigrateError| UpgradeError::new(self, migrate_error);
         if !connection.is_autocommit() {
-            return Err(failed(DatabaseError::InTransaction.into()));
+            return Err(to_upgrade_error(DatabaseError::InTransaction.into()));
         }
-        let state = connection.state().map_err(|error| failed(error.into()))?;
-        if let (Ok(Standing::At(position)), State::Recorded(record)) =
-            (plan::standing(self, &state, || Err(plan::Refusal::Foreign)), &state)
+        let state = connection.history_state().map_err(|error| to_upgrade_error(error.into()))?;
+        if let (Ok(ChainPosition::AtVersion(position)), HistoryState::Versioned(entry)) =
+            (plan::locate(self, &state, || Err(plan::PlanError::UnrelatedSchema)), &state)
             && position == self.head_position()
-            && plan::is_untouched(self, scope, (record, position))
+            && plan::chain_matches(self, scope, (entry, position))
         {
-            let at = crate::document::tag::Point::Version(self.head().clone());
-            return Ok(Verdict::Current { at });
+            let version = crate::document::tag::VersionPoint::Version(self.head().clone());
+            return Ok(Outcome::Current { version });
         }
-        let replay = self.replay(self.head_position())?;
-        let ready = Ready::new(self, &replay, self.head_position());
-        let mut lent = Lent::new(connection).map_err(|error| failed(error.into()))?;
-        let verdict = ready.upgrade(scope, &mut lent);
-        lent.give_back().map_err(|error| failed(error.into()))?;
-        match verdict {
-            Verdict::Failed { failure, .. } => Err(failed(*failure)),
+        let replay = self.checked_replay(self.head_position())?;
+        let migrator = Migrator::new(self, &replay, self.head_position());
+        let mut borrowed =
+            BorrowedConnection::new(connection).map_err(|error| to_upgrade_error(error.into()))?;
+        let outcome = migrator.upgrade(scope, &mut borrowed);
+        borrowed.restore().map_err(|error| to_upgrade_error(error.into()))?;
+        match outcome {
+            Outcome::Failed { error: failure, .. } => Err(to_upgrade_error(*failure)),
             verdict => Ok(verdict),
         }
     }
@@ -114,13 +115,13 @@ impl Changelog<'_> {
     /// Where an open database stands, and what is pending. Nothing is written.
     ///
     /// ```
-    /// # use tatmig::{Changelog, Condition, Scope};
+    /// # use tatmig::{Changelog, DatabaseState, Scope};
     /// # let changelog = Changelog::parse(
     /// #     "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE notes (body TEXT);\n-- [user:baseline→1.0.0:end]\n```\n",
     /// # )?;
     /// let connection = rusqlite::Connection::open_in_memory()?;
     /// let status = changelog.status(&connection, Scope::User)?;
-    /// assert_eq!(status.condition, Condition::New);
+    /// assert_eq!(status.state, DatabaseState::New);
     /// assert_eq!(status.pending[0].to_string(), "1.0.0");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -128,35 +129,39 @@ impl Changelog<'_> {
     /// # Errors
     ///
     /// A database that cannot be read. One that does not fit the document is a status.
-    pub fn status(&self, connection: &Connection, scope: Scope) -> Result<Status, DatabaseError> {
+    pub fn status(
+        &self,
+        connection: &Connection,
+        scope: Scope,
+    ) -> Result<DatabaseStatus, DatabaseError> {
         // A document that fails in memory tells nothing of a database's schema.
         let replay = Replay::run(self, &Arc::default()).ok();
-        let at = (self, replay.as_ref(), self.head_position());
-        crate::migrate::status::status(at, scope, connection)
+        let document = (self, replay.as_ref(), self.head_position());
+        crate::migrate::status::database_status(document, scope, connection)
     }
 
-    fn replay(&self, target: usize) -> Result<Replay<'_>, UpgradeError> {
-        let never = Arc::new(AtomicBool::new(false));
-        let replay = Replay::run(self, &never)
+    fn checked_replay(&self, target: usize) -> Result<Replay<'_>, UpgradeError> {
+        let never_cancelled = Arc::new(AtomicBool::new(false));
+        let replay = Replay::run(self, &never_cancelled)
             .map_err(|error| UpgradeError::new(self, DatabaseError::from(error).into()))?;
-        let problems: Vec<_> = replay.problems(target).collect();
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return Err(DocumentError::new(self.source(), problems).into());
+        let diagnostics: Vec<_> = replay.diagnostics(target).collect();
+        if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            return Err(DocumentError::new(self.source(), diagnostics).into());
         }
         Ok(replay)
     }
 }
 
 /// A connection of the application's, with tatmig's settings for as long as it is lent.
-pub(crate) struct Lent<'c> {
+pub(crate) struct BorrowedConnection<'c> {
     connection: &'c mut Connection,
-    guard: Guard,
-    settings: Vec<(DbConfig, bool)>,
+    authorizer: StatementAuthorizer,
+    saved_settings: Vec<(DbConfig, bool)>,
 }
 
-impl<'c> Lent<'c> {
+impl<'c> BorrowedConnection<'c> {
     pub(crate) fn new(connection: &'c mut Connection) -> Result<Self, DatabaseError> {
-        let settings = [
+        let saved_settings = [
             DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
             DbConfig::SQLITE_DBCONFIG_DEFENSIVE,
             DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA,
@@ -165,48 +170,48 @@ impl<'c> Lent<'c> {
         .into_iter()
         .map(|setting| Ok((setting, connection.db_config(setting)?)))
         .collect::<rusqlite::Result<_>>()?;
-        harden(connection)?;
-        let guard = Guard::install(connection)?;
-        Ok(Self { connection, guard, settings })
+        apply_security_settings(connection)?;
+        let authorizer = StatementAuthorizer::install(connection)?;
+        Ok(Self { connection, authorizer, saved_settings })
     }
 
-    pub(crate) fn give_back(self) -> Result<(), DatabaseError> {
-        let none: Option<fn(AuthContext<'_>) -> Authorization> = None;
-        self.connection.authorizer(none)?;
-        for (setting, value) in self.settings {
+    pub(crate) fn restore(self) -> Result<(), DatabaseError> {
+        let no_authorizer: Option<fn(AuthContext<'_>) -> Authorization> = None;
+        self.connection.authorizer(no_authorizer)?;
+        for (setting, value) in self.saved_settings {
             self.connection.set_db_config(setting, value)?;
         }
         Ok(())
     }
 }
 
-impl Look for Lent<'_> {
-    fn state(&self) -> Result<State, DatabaseError> {
-        self.connection.state()
+impl ReadDatabase for BorrowedConnection<'_> {
+    fn history_state(&self) -> Result<HistoryState, DatabaseError> {
+        self.connection.history_state()
     }
 
-    fn records(&self) -> Result<Vec<Record>, DatabaseError> {
-        self.connection.records()
+    fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError> {
+        self.connection.history()
     }
 
     fn schema(&self) -> Result<Schema, DatabaseError> {
         self.connection.schema()
     }
 
-    fn accepted(&self) -> Result<Vec<String>, DatabaseError> {
-        self.connection.accepted()
+    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError> {
+        self.connection.accepted_drift()
     }
 
-    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        self.connection.kept(checksum)
+    fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
+        self.connection.stored_source(checksum)
     }
 
-    fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
-        self.connection.integrity()
+    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
+        self.connection.check_integrity()
     }
 
-    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
-        self.connection.foreign_keys()
+    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+        self.connection.check_foreign_keys()
     }
 
     fn stats(&self) -> Result<Stats, DatabaseError> {
@@ -214,8 +219,12 @@ impl Look for Lent<'_> {
     }
 }
 
-impl Database for Lent<'_> {
-    fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
-        apply(self.connection, &self.guard, (order, expected), &|| false)
+impl Database for BorrowedConnection<'_> {
+    fn apply(
+        &mut self,
+        job: &MigrationJob<'_>,
+        expected_state: &HistoryState,
+    ) -> Result<JobResult, DatabaseError> {
+        apply(self.connection, &self.authorizer, (job, expected_state), &|| false)
     }
 }

@@ -5,24 +5,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::database::Database;
-use crate::database::connection::Patience;
+use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::{Applied, Entry, Event, State};
-use crate::database::job::{Ending, NOTHING, Order, Step};
-use crate::database::policy::Practice;
+use crate::database::history_entry::{AppliedSource, HistoryEvent, HistoryState, NewHistoryEntry};
+use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step, TransactionEnd};
+use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::migration::{Checksum, Migration};
-use crate::document::tag::{Point, Scope};
+use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::replay::Replay;
-use crate::migrate::status::{Status, standing, status_towards};
+use crate::migrate::status::{DatabaseStatus, locate_database, status_for_target};
 use crate::plan;
-use crate::plan::outcome::{Failure, Passage, Route, Verdict};
-use crate::plan::{Edit, Goal, Refusal, Standing};
+use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
+use crate::plan::{ChainPosition, ChangedMigration, PlanError, Target};
 use crate::sql::lexer;
-use crate::target::Member;
+use crate::target::TargetDatabase;
 
 /// How often a database that moved on between reading and locking is looked at again.
-const LOOKS: usize = 10;
+const MAX_RETRIES: usize = 10;
 
 /// Which way a run goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,160 +35,198 @@ pub enum Direction {
 
 /// What databases that start from the same place are asked to do, and where it leads them.
 #[derive(Debug)]
-struct Errand<'c> {
-    order: Order<'c>,
-    route: Arc<Route>,
+struct CachedJob<'c> {
+    job: MigrationJob<'c>,
+    path: Arc<MigrationPath>,
 }
 
 /// A document that is ready to be run: read, ordered and replayed, up to a target.
 #[derive(Debug)]
-pub struct Ready<'c, 'a> {
+pub struct Migrator<'c, 'a> {
     changelog: &'c Changelog<'a>,
     replay: &'c Replay<'a>,
-    goal: Goal,
-    ending: Ending,
-    practice: Practice,
+    target: Target,
+    transaction_end: TransactionEnd,
+    policy: DatabasePolicy,
     /// Orders are made once a run for each place that databases start from.
-    orders: Mutex<HashMap<(Scope, Standing), Arc<Errand<'c>>>>,
+    cached_jobs: Mutex<HashMap<(Scope, ChainPosition), Arc<CachedJob<'c>>>>,
 }
 
-impl<'c, 'a> Ready<'c, 'a> {
+impl<'c, 'a> Migrator<'c, 'a> {
     /// Makes a document ready up to the version at a position of the changelog.
     #[must_use]
     pub fn new(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
-        Self::bound(changelog, replay, Goal::Up(target))
+        Self::with_target(changelog, replay, Target::Up(target))
     }
 
     /// Makes a document ready to go down by its reverse blocks, to the version at a position;
     /// without one, to nothing.
     #[must_use]
-    pub fn down(
+    pub fn new_downgrade(
         changelog: &'c Changelog<'a>,
         replay: &'c Replay<'a>,
         target: Option<usize>,
     ) -> Self {
-        Self::bound(changelog, replay, Goal::Down(target))
+        Self::with_target(changelog, replay, Target::Down(target))
     }
 
-    fn bound(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, goal: Goal) -> Self {
-        let (ending, practice) = (Ending::Commit, Practice::default());
-        Self { changelog, replay, goal, ending, practice, orders: Mutex::default() }
+    fn with_target(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: Target) -> Self {
+        let (transaction_end, policy) = (TransactionEnd::Commit, DatabasePolicy::default());
+        Self { changelog, replay, target, transaction_end, policy, cached_jobs: Mutex::default() }
     }
 
     /// The same for an application with a practice of its own.
     #[must_use]
-    pub fn with_practice(self, practice: Practice) -> Self {
-        Self { practice, ..self }
+    pub fn with_policy(self, policy: DatabasePolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The same, to be rolled back after every check has passed.
     #[must_use]
-    pub fn rehearsal(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: usize) -> Self {
-        Self::new(changelog, replay, target).rolled_back()
+    pub fn new_rehearsal(
+        changelog: &'c Changelog<'a>,
+        replay: &'c Replay<'a>,
+        target: usize,
+    ) -> Self {
+        Self::new(changelog, replay, target).into_rehearsal()
     }
 
     /// The same, to be rolled back after every check has passed.
     #[must_use]
-    pub fn rolled_back(self) -> Self {
-        Self { ending: Ending::Rollback, ..self }
+    pub fn into_rehearsal(self) -> Self {
+        Self { transaction_end: TransactionEnd::Rollback, ..self }
     }
 
     /// What a database of a scope is asked to do from where it stands; none if nothing.
-    fn errand(&self, scope: Scope, standing: Standing) -> Result<Option<Arc<Errand<'c>>>, Refusal> {
-        let ids = plan::route(self.changelog, scope, (standing, self.goal))?;
+    fn cached_job(
+        &self,
+        scope: Scope,
+        chain_position: ChainPosition,
+    ) -> Result<Option<Arc<CachedJob<'c>>>, PlanError> {
+        let step_ids = plan::plan_steps(self.changelog, scope, (chain_position, self.target))?;
         // A match is written down on the way up even where nothing is pending behind it.
-        let matched = matches!(
-            (standing, self.goal),
-            (Standing::Matched(position), Goal::Up(target)) if position <= target
+        let is_detected = matches!(
+            (chain_position, self.target),
+            (ChainPosition::Detected(position), Target::Up(target)) if position <= target
         );
-        if ids.is_empty() && !matched {
+        if step_ids.is_empty() && !is_detected {
             return Ok(None);
         }
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = orders
-            .entry((scope, standing))
-            .or_insert_with(|| Arc::new(self.make_errand(scope, standing, &ids)));
-        Ok(Some(order.clone()))
+        let mut cached_jobs = self.cached_jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached_job = cached_jobs
+            .entry((scope, chain_position))
+            .or_insert_with(|| Arc::new(self.build_cached_job(scope, chain_position, &step_ids)));
+        Ok(Some(cached_job.clone()))
     }
 
-    fn make_errand(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Errand<'c> {
-        let from = self.point(standing);
-        let steps: Vec<_> = ids.iter().filter_map(|id| self.changelog.ends(*id)).collect();
+    fn build_cached_job(
+        &self,
+        scope: Scope,
+        chain_position: ChainPosition,
+        step_ids: &[StepId],
+    ) -> CachedJob<'c> {
+        let from = self.version_point(chain_position);
+        let steps: Vec<_> =
+            step_ids.iter().filter_map(|id| self.changelog.endpoints(*id)).collect();
         let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
-        let route = Arc::new(Route { from, to, steps });
-        Errand { order: self.make_order(scope, standing, ids), route }
+        let path = Arc::new(MigrationPath { from, to, steps });
+        CachedJob { job: self.build_job(scope, chain_position, step_ids), path }
     }
 
-    fn make_order(&self, scope: Scope, standing: Standing, ids: &[StepId]) -> Order<'c> {
+    fn build_job(
+        &self,
+        scope: Scope,
+        chain_position: ChainPosition,
+        step_ids: &[StepId],
+    ) -> MigrationJob<'c> {
         let (changelog, replay) = (self.changelog, self.replay);
-        let mut steps = Vec::with_capacity(ids.len());
-        if let Standing::Matched(position) = standing {
-            steps.push(self.record(Event::Adopt, scope, (Some(position), None)));
+        let mut steps = Vec::with_capacity(step_ids.len());
+        if let ChainPosition::Detected(position) = chain_position {
+            steps.push(self.history_step(HistoryEvent::Adopt, scope, (Some(position), None)));
         }
-        for id in ids {
-            let Some((from, to)) = changelog.ends(*id) else { continue };
+        for id in step_ids {
+            let Some((from, to)) = changelog.endpoints(*id) else { continue };
             // A migration without a part for the scope is taken back without a block.
             let migration = changelog.step(*id);
-            let script = replay.script(scope, *id).unwrap_or(&NOTHING);
+            let script = replay.script(scope, *id).unwrap_or(&EMPTY_SCRIPT);
             let chain = to
                 .version()
                 .and_then(|to| changelog.position(to))
                 .map(|position| changelog.chain_checksum(scope, position));
-            let points = || (from.to_string(), to.to_string());
+            let version_strings = || (from.to_string(), to.to_string());
             let label = format!("the migration {from} → {to}");
-            let checksum =
-                Some(migration.map_or_else(|| Checksum::of(""), |step| step.checksum(scope)));
+            let checksum = Some(
+                migration.map_or_else(|| Checksum::from_text(""), |step| step.checksum(scope)),
+            );
             let event = match id {
-                StepId::Reverse(_) | StepId::Unbaseline(_) => Event::Downgrade,
-                StepId::Baseline(_) | StepId::Forward(_) | StepId::Seed(_) => Event::Upgrade,
+                StepId::Reverse(_) | StepId::BaselineReverse(_) => HistoryEvent::Downgrade,
+                StepId::Baseline(_) | StepId::Forward(_) | StepId::Seed(_) => HistoryEvent::Upgrade,
             };
-            let applied_parts = |migration: &Migration<'_>| {
-                let kept = Scope::BOTH.into_iter().filter_map(|scope| {
-                    let part = migration.part(scope).filter(|part| !part.is_empty())?;
-                    let (from, to) = points();
-                    let sql = part.sql.text().to_owned();
-                    Some(Applied { scope, checksum: migration.checksum(scope), from, to, sql })
+            let sources_of_migration = |migration: &Migration<'_>| {
+                let applied_sources = Scope::BOTH.into_iter().filter_map(|scope| {
+                    let scoped_sql =
+                        migration.block(scope).filter(|scoped_sql| !scoped_sql.is_empty())?;
+                    let (from, to) = version_strings();
+                    let sql = scoped_sql.sql.text().to_owned();
+                    Some(AppliedSource {
+                        scope,
+                        checksum: migration.checksum(scope),
+                        from,
+                        to,
+                        sql,
+                    })
                 });
-                kept.collect::<Vec<_>>()
+                applied_sources.collect::<Vec<_>>()
             };
-            let applied = match migration.filter(|_| scope == Scope::System) {
-                Some(migration) => applied_parts(migration),
+            let sources = match migration.filter(|_| scope == Scope::System) {
+                Some(migration) => sources_of_migration(migration),
                 None => Vec::new(),
             };
-            let (from, to) = points();
-            let entry = Some(Entry { event, from, to, checksum, chain, note: None });
-            steps.push(Step { script, label, entry, applied });
+            let (from, to) = version_strings();
+            let history_entry =
+                Some(NewHistoryEntry { event, from, to, checksum, chain, note: None });
+            steps.push(Step { script, label, history_entry, sources });
         }
-        let effects = replay.effects(scope, standing, ids);
-        let (ending, foreign_keys) = (self.ending, self.practice.foreign_keys);
-        Order { effects, ending, foreign_keys, ..Order::of(scope, steps) }
+        let expected_changes = replay.expected_changes(scope, chain_position, step_ids);
+        let (transaction_end, foreign_keys) = (self.transaction_end, self.policy.foreign_keys);
+        MigrationJob {
+            expected_changes,
+            transaction_end,
+            foreign_keys,
+            ..MigrationJob::new(scope, steps)
+        }
     }
 
     /// A step that only writes down where a database stands: at a position, or below the lowest
     /// baseline.
-    pub(crate) fn record(
+    pub(crate) fn history_step(
         &self,
-        event: Event,
+        event: HistoryEvent,
         scope: Scope,
         (position, note): (Option<usize>, Option<String>),
     ) -> Step<'c, 'c> {
-        let to = position.map_or(Point::Baseline, |position| {
-            Point::Version(self.changelog.versions()[position].clone())
+        let to = position.map_or(VersionPoint::Baseline, |position| {
+            VersionPoint::Version(self.changelog.versions()[position].clone())
         });
         let chain = position.map(|position| self.changelog.chain_checksum(scope, position));
-        let (from, to) = (Point::Baseline.to_string(), to.to_string());
-        let entry = Entry { event, from, to, checksum: None, chain, note };
+        let (from, to) = (VersionPoint::Baseline.to_string(), to.to_string());
+        let history_entry = NewHistoryEntry { event, from, to, checksum: None, chain, note };
         let label = "the record".to_owned();
-        Step { script: &NOTHING, label, entry: Some(entry), applied: Vec::new() }
+        Step {
+            script: &EMPTY_SCRIPT,
+            label,
+            history_entry: Some(history_entry),
+            sources: Vec::new(),
+        }
     }
 
     /// The point at which a standing is.
-    fn point(&self, standing: Standing) -> Point {
-        match standing {
-            Standing::At(position) | Standing::Matched(position) => {
-                Point::Version(self.changelog.versions()[position].clone())
+    fn version_point(&self, chain_position: ChainPosition) -> VersionPoint {
+        match chain_position {
+            ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
+                VersionPoint::Version(self.changelog.versions()[position].clone())
             }
-            Standing::New | Standing::BelowBaseline => Point::Baseline,
+            ChainPosition::Empty | ChainPosition::BelowBaseline => VersionPoint::Baseline,
         }
     }
 
@@ -199,8 +237,8 @@ impl<'c, 'a> Ready<'c, 'a> {
     }
 
     /// The application's practice.
-    pub(crate) fn practice(&self) -> Practice {
-        self.practice
+    pub(crate) fn policy(&self) -> DatabasePolicy {
+        self.policy
     }
 
     pub(crate) fn replay(&self) -> &'c Replay<'a> {
@@ -210,108 +248,127 @@ impl<'c, 'a> Ready<'c, 'a> {
     /// Whether databases go up or down.
     #[must_use]
     pub fn direction(&self) -> Direction {
-        match self.goal {
-            Goal::Up(_) => Direction::Up,
-            Goal::Down(_) => Direction::Down,
+        match self.target {
+            Target::Up(_) => Direction::Up,
+            Target::Down(_) => Direction::Down,
         }
     }
 
     /// Where databases are brought.
     #[must_use]
-    pub fn target(&self) -> Point {
-        match self.goal {
-            Goal::Up(position) | Goal::Down(Some(position)) => {
-                Point::Version(self.changelog.versions()[position].clone())
+    pub fn target(&self) -> VersionPoint {
+        match self.target {
+            Target::Up(position) | Target::Down(Some(position)) => {
+                VersionPoint::Version(self.changelog.versions()[position].clone())
             }
-            Goal::Down(None) => Point::Baseline,
+            Target::Down(None) => VersionPoint::Baseline,
         }
     }
 
     /// Reads where the database of a member stands on the way; no byte on the disk changes.
     #[must_use]
-    pub fn status_of(&self, member: &Member, patience: &Patience) -> Status {
-        let at = (self.changelog, Some(self.replay), self.goal);
-        let read = member.read(patience, |database| status_towards(at, member.scope, database));
-        read.unwrap_or_else(|failure| Status::failed(None, failure))
+    pub fn status(
+        &self,
+        target_database: &TargetDatabase,
+        options: &ConnectOptions,
+    ) -> DatabaseStatus {
+        let document = (self.changelog, Some(self.replay), self.target);
+        let read_result = target_database
+            .read(options, |database| status_for_target(document, target_database.scope, database));
+        read_result.unwrap_or_else(|error| DatabaseStatus::from_error(None, error))
     }
 
     /// The statements of an edited migration that ran and stand in the document no more, and
     /// those that stand there and did not run; nothing where the system database did not keep
     /// them.
     #[must_use]
-    pub fn changes(
+    pub fn statement_diff(
         &self,
-        edit: &Edit,
+        changed_migration: &ChangedMigration,
         scope: Scope,
-        (system, patience): (&Member, &Patience),
+        (system_database, options): (&TargetDatabase, &ConnectOptions),
     ) -> Option<(Vec<String>, Vec<String>)> {
-        let kept = system.read(patience, |database| database.kept(&edit.recorded));
-        let migration = self.changelog.find(&edit.from, &edit.to)?;
-        let now = migration.part(scope).map_or("", |part| part.sql.text());
-        Some(changed_statements(&kept.ok()??, now))
+        let stored_source = system_database
+            .read(options, |database| database.stored_source(&changed_migration.applied_checksum));
+        let migration = self.changelog.find(&changed_migration.from, &changed_migration.to)?;
+        let current_source = migration.block(scope).map_or("", |part| part.sql.text());
+        Some(diff_statements(&stored_source.ok()??, current_source))
     }
 
     /// Runs seeds, in the order named, on the database of a member.
     #[must_use]
-    pub fn seed_member(&self, member: &Member, names: &[String], patience: &Patience) -> Verdict {
-        let result = member.open(patience).and_then(|mut database| {
-            let state = database.state()?;
-            let order = self.seeds(member.scope, names, &state);
-            if state == State::New {
-                return Err(Refusal::Empty.into());
+    pub fn seed_database(
+        &self,
+        target_database: &TargetDatabase,
+        names: &[String],
+        options: &ConnectOptions,
+    ) -> Outcome {
+        let result = target_database.open(options).and_then(|mut database| {
+            let state = database.history_state()?;
+            let job = self.seed_job(target_database.scope, names, &state);
+            if state == HistoryState::Empty {
+                return Err(PlanError::EmptyDatabase.into());
             }
-            Ok(database.apply(&order, &state)?)
+            Ok(database.apply(&job, &state)?)
         });
         match result {
-            Ok(done) => Verdict::Seeded { notes: done.notes, duration: done.duration },
-            Err(failure) => Verdict::from_failure(None, failure),
+            Ok(job_result) => {
+                Outcome::Seeded { notes: job_result.notes, duration: job_result.duration }
+            }
+            Err(error) => Outcome::from_error(None, error),
         }
     }
 
-    fn seeds(&self, scope: Scope, names: &[String], state: &State) -> Order<'c> {
+    fn seed_job(&self, scope: Scope, names: &[String], state: &HistoryState) -> MigrationJob<'c> {
         let target = self.target();
-        let elsewhere = match state {
-            State::Recorded(record) if record.to == target.to_string() => String::new(),
-            State::Recorded(record) => {
+        let version_mismatch = match state {
+            HistoryState::Versioned(history_entry) if history_entry.to == target.to_string() => {
+                String::new()
+            }
+            HistoryState::Versioned(record) => {
                 format!(
                     ", written for {target}, where this database is at {}; `tatmig upgrade` comes first",
                     record.to
                 )
             }
-            State::New | State::Unversioned => {
+            HistoryState::Empty | HistoryState::Unversioned => {
                 format!(", written for {target}, where this database has no version")
             }
         };
         let seeds = self.changelog.seeds().iter().enumerate();
         let mut steps = Vec::new();
         for name in names {
-            let wanted =
+            let matching_seeds =
                 seeds.clone().filter(|(_, seed)| seed.scope == scope && seed.name == *name);
-            for (at, _) in wanted {
-                if let Some(script) = self.replay.script(scope, StepId::Seed(at)) {
-                    let label = format!("the seed `{name}`{elsewhere}");
-                    steps.push(Step { script, label, entry: None, applied: Vec::new() });
+            for (index, _) in matching_seeds {
+                if let Some(script) = self.replay.script(scope, StepId::Seed(index)) {
+                    let label = format!("the seed `{name}`{version_mismatch}");
+                    steps.push(Step { script, label, history_entry: None, sources: Vec::new() });
                 }
             }
         }
-        Order { foreign_keys: self.practice.foreign_keys, ..Order::of(scope, steps) }
+        MigrationJob { foreign_keys: self.policy.foreign_keys, ..MigrationJob::new(scope, steps) }
     }
 
     /// Brings the database of a member to the target.
     #[must_use]
-    pub fn upgrade_member(&self, member: &Member, patience: &Patience) -> Verdict {
-        match member.open(patience) {
-            Ok(mut database) => self.upgrade(member.scope, &mut *database),
-            Err(failure) => Verdict::Failed { at: None, failure: Box::new(failure) },
+    pub fn upgrade_database(
+        &self,
+        target_database: &TargetDatabase,
+        options: &ConnectOptions,
+    ) -> Outcome {
+        match target_database.open(options) {
+            Ok(mut database) => self.upgrade(target_database.scope, &mut *database),
+            Err(error) => Outcome::Failed { version: None, error: Box::new(error) },
         }
     }
 
     /// Brings a database to the target.
-    pub(crate) fn upgrade(&self, scope: Scope, database: &mut dyn Database) -> Verdict {
-        let mut at = None;
-        match self.try_upgrade(scope, database, &mut at) {
-            Ok(verdict) => verdict,
-            Err(failure) => Verdict::from_failure(at, failure),
+    pub(crate) fn upgrade(&self, scope: Scope, database: &mut dyn Database) -> Outcome {
+        let mut version = None;
+        match self.try_upgrade(scope, database, &mut version) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::from_error(version, error),
         }
     }
 
@@ -320,39 +377,45 @@ impl<'c, 'a> Ready<'c, 'a> {
         &self,
         scope: Scope,
         database: &mut dyn Database,
-        at: &mut Option<Point>,
-    ) -> Result<Verdict, Failure> {
-        let mut looks = 0;
+        version: &mut Option<VersionPoint>,
+    ) -> Result<Outcome, MigrateError> {
+        let mut retries = 0;
         loop {
-            let state = database.state()?;
-            if let State::Recorded(record) = &state {
-                *at = Point::parse(&record.to);
+            let state = database.history_state()?;
+            if let HistoryState::Versioned(entry) = &state {
+                *version = VersionPoint::parse(&entry.to);
             }
             let document = (self.changelog, Some(self.replay));
-            let standing = standing(document, scope, (&state, &*database))?;
-            let from = self.point(standing);
-            *at = Some(from.clone());
-            let Some(errand) = self.errand(scope, standing)? else {
-                return Ok(match self.goal {
-                    Goal::Up(_) if from > self.target() => Verdict::Above { at: from },
-                    Goal::Down(_) if from < self.target() => Verdict::Below { at: from },
-                    Goal::Up(_) | Goal::Down(_) => Verdict::Current { at: from },
+            let chain_position = locate_database(document, scope, (&state, &*database))?;
+            let from = self.version_point(chain_position);
+            *version = Some(from.clone());
+            let Some(cached_job) = self.cached_job(scope, chain_position)? else {
+                return Ok(match self.target {
+                    Target::Up(_) if from > self.target() => {
+                        Outcome::AheadOfTarget { version: from }
+                    }
+                    Target::Down(_) if from < self.target() => {
+                        Outcome::BehindTarget { version: from }
+                    }
+                    Target::Up(_) | Target::Down(_) => Outcome::Current { version: from },
                 });
             };
-            match database.apply(&errand.order, &state) {
-                Ok(done) => {
-                    let (mut notes, duration) = (done.notes, done.duration);
-                    if matches!(standing, Standing::Matched(_)) {
+            match database.apply(&cached_job.job, &state) {
+                Ok(job_result) => {
+                    let (mut notes, duration) = (job_result.notes, job_result.duration);
+                    if matches!(chain_position, ChainPosition::Detected(_)) {
                         notes.insert(0, format!("adopted at {from}, whose schema it had"));
                     }
-                    let passage = Passage { route: errand.route.clone(), notes, duration };
-                    return Ok(match (self.ending, self.goal) {
-                        (Ending::Commit, Goal::Up(_)) => Verdict::Upgraded(passage),
-                        (Ending::Commit, Goal::Down(_)) => Verdict::Downgraded(passage),
-                        (Ending::Rollback, _) => Verdict::Rehearsed(passage),
+                    let applied_run = AppliedRun { path: cached_job.path.clone(), notes, duration };
+                    return Ok(match (self.transaction_end, self.target) {
+                        (TransactionEnd::Commit, Target::Up(_)) => Outcome::Upgraded(applied_run),
+                        (TransactionEnd::Commit, Target::Down(_)) => {
+                            Outcome::Downgraded(applied_run)
+                        }
+                        (TransactionEnd::Rollback, _) => Outcome::Rehearsed(applied_run),
                     });
                 }
-                Err(DatabaseError::Moved) if looks < LOOKS => looks += 1,
+                Err(DatabaseError::ConcurrentChange) if retries < MAX_RETRIES => retries += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -360,13 +423,13 @@ impl<'c, 'a> Ready<'c, 'a> {
 }
 
 /// The statements of an edited migration that are not those that ran, in words.
-fn changed_statements(then: &str, now: &str) -> (Vec<String>, Vec<String>) {
-    let split = |text: &str| -> Vec<String> {
-        lexer::fold(text).split(" ; ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
+fn diff_statements(applied: &str, current: &str) -> (Vec<String>, Vec<String>) {
+    let split_statements = |text: &str| -> Vec<String> {
+        lexer::normalize(text).split(" ; ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
     };
-    let (then, now) = (split(then), split(now));
-    let only = |left: &[String], right: &[String]| {
+    let (then, current) = (split_statements(applied), split_statements(current));
+    let only_in_left = |left: &[String], right: &[String]| {
         left.iter().filter(|statement| !right.contains(statement)).cloned().collect()
     };
-    (only(&then, &now), only(&now, &then))
+    (only_in_left(&then, &current), only_in_left(&current, &then))
 }

@@ -1,34 +1,34 @@
 //! A database made anew: built in memory by the document, and put in the place of the old one in
 //! one transaction, so that no file is ever unlinked under a program that may have it open.
 
-use crate::database::connection::Patience;
-use crate::migrate::embedded::Lent;
-use crate::migrate::migrator::Ready;
-use crate::plan::outcome::{Failure, Verdict};
-use crate::target::Member;
+use crate::database::connection::ConnectOptions;
+use crate::migrate::embedded::BorrowedConnection;
+use crate::migrate::migrator::Migrator;
+use crate::plan::outcome::{MigrateError, Outcome};
+use crate::target::TargetDatabase;
 
-impl Ready<'_, '_> {
+impl Migrator<'_, '_> {
     /// Puts a new database at the target in the place of a member's; what was in it is gone.
     #[must_use]
-    pub fn reset_member(&self, member: &Member, patience: &Patience) -> Verdict {
-        let renewed = member.renew(patience, |connection| {
-            let mut lent = Lent::new(connection)?;
-            let verdict = self.upgrade(member.scope, &mut lent);
-            lent.give_back()?;
-            match verdict {
-                Verdict::Failed { failure, .. } => Err(*failure),
-                Verdict::Upgraded(passage) => Ok(Verdict::Renewed { at: passage.route.to.clone() }),
+    pub fn reset_database(&self, database: &TargetDatabase, options: &ConnectOptions) -> Outcome {
+        let result = database.replace(options, |connection| {
+            let mut borrowed = BorrowedConnection::new(connection)?;
+            let outcome = self.upgrade(database.scope, &mut borrowed);
+            borrowed.restore()?;
+            match outcome {
+                Outcome::Failed { error: failure, .. } => Err(*failure),
+                Outcome::Upgraded(run) => Ok(Outcome::Reset { version: run.path.to.clone() }),
                 verdict => Ok(verdict),
             }
         });
-        match renewed {
+        match result {
             Ok(verdict) => verdict,
-            Err(failure) => Verdict::from_failure(None, failure),
+            Err(error) => Outcome::from_error(None, error),
         }
     }
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for MigrateError {
     fn from(error: rusqlite::Error) -> Self {
         crate::database::error::DatabaseError::from(error).into()
     }

@@ -2,24 +2,24 @@
 
 use semver::Version;
 
-use crate::database::Look;
-use crate::database::connection::Patience;
+use crate::database::ReadDatabase;
+use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::{Record, State};
+use crate::database::history_entry::{HistoryEntry, HistoryState};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
 use crate::migrate::detect;
-use crate::migrate::detect::Finding;
+use crate::migrate::detect::Detection;
 use crate::migrate::replay::Replay;
 use crate::plan;
-use crate::plan::outcome::Failure;
-use crate::plan::{Goal, Refusal, Standing};
-use crate::target::Member;
+use crate::plan::outcome::MigrateError;
+use crate::plan::{ChainPosition, PlanError, Target};
+use crate::target::TargetDatabase;
 
 /// Where a database stands in words that programs can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Condition {
+pub enum DatabaseState {
     /// It holds nothing yet.
     New,
     /// At head.
@@ -38,9 +38,9 @@ pub enum Condition {
 
 /// What reading a database tells of it.
 #[derive(Debug)]
-pub struct Status {
+pub struct DatabaseStatus {
     /// In a word.
-    pub condition: Condition,
+    pub state: DatabaseState,
     /// The version in its record.
     pub version: Option<String>,
     /// The versions that it would go through up to the target.
@@ -50,22 +50,23 @@ pub struct Status {
     /// The position of the version where it stands, if it stands at one.
     pub position: Option<usize>,
     /// What its schema tells, where it has no record.
-    pub finding: Option<Box<Finding>>,
+    pub detection: Option<Box<Detection>>,
     /// Why it is in that condition, where that is a failure.
-    pub failure: Option<Box<Failure>>,
+    pub error: Option<Box<MigrateError>>,
 }
 
-impl Member {
+impl TargetDatabase {
     /// Reads where its database stands on the way to the version at a position; no byte on the
     /// disk changes.
     #[must_use]
     pub fn status(
         &self,
-        at: (&Changelog<'_>, Option<&Replay<'_>>, usize),
-        patience: &Patience,
-    ) -> Status {
-        let read = self.read(patience, |database| status(at, self.scope, database));
-        read.unwrap_or_else(|failure| Status::failed(None, failure))
+        document: (&Changelog<'_>, Option<&Replay<'_>>, usize),
+        options: &ConnectOptions,
+    ) -> DatabaseStatus {
+        let read_result =
+            self.read(options, |database| database_status(document, self.scope, database));
+        read_result.unwrap_or_else(|error| DatabaseStatus::from_error(None, error))
     }
 
     /// Reads what its database went through, oldest first.
@@ -73,110 +74,131 @@ impl Member {
     /// # Errors
     ///
     /// A file that cannot be read.
-    pub fn records(&self, patience: &Patience) -> Result<Vec<Record>, Failure> {
-        self.read(patience, |database| database.records())
+    pub fn history(&self, options: &ConnectOptions) -> Result<Vec<HistoryEntry>, MigrateError> {
+        self.read(options, |database| database.history())
     }
 }
 
 /// Where a database stands, with what its schema tells where it has no record; a failure if a
 /// migration that it went through was edited.
-pub(crate) fn standing(
+pub(crate) fn locate_database(
     (changelog, replay): (&Changelog<'_>, Option<&Replay<'_>>),
     scope: Scope,
-    (state, database): (&State, &dyn Look),
-) -> Result<Standing, Failure> {
-    let finding = match (state, replay) {
-        (State::Unversioned, Some(replay)) => {
-            Some(detect::find((changelog, replay), scope, &database.schema()?))
+    (state, database): (&HistoryState, &dyn ReadDatabase),
+) -> Result<ChainPosition, MigrateError> {
+    let detection = match (state, replay) {
+        (HistoryState::Unversioned, Some(replay)) => {
+            Some(detect::detect_version((changelog, replay), scope, &database.schema()?))
         }
         _ => None,
     };
-    let settled = || finding.as_ref().map_or(Err(Refusal::Foreign), Finding::settled);
-    let standing = plan::standing(changelog, state, settled)?;
-    if let (Standing::At(position), State::Recorded(record)) = (standing, state)
-        && !plan::is_untouched(changelog, scope, (record, position))
+    let resolve_detection =
+        || detection.as_ref().map_or(Err(PlanError::UnrelatedSchema), Detection::resolve);
+    let chain_position = plan::locate(changelog, state, resolve_detection)?;
+    if let (ChainPosition::AtVersion(position), HistoryState::Versioned(entry)) =
+        (chain_position, state)
+        && !plan::chain_matches(changelog, scope, (entry, position))
     {
-        let edits = plan::edits(changelog, scope, (&database.records()?, position));
-        if !edits.is_empty() {
-            return Err(Refusal::Edited { edits }.into());
+        let changed_migrations =
+            plan::changed_migrations(changelog, scope, (&database.history()?, position));
+        if !changed_migrations.is_empty() {
+            return Err(PlanError::ChecksumMismatch { changed_migrations }.into());
         }
     }
-    Ok(standing)
+    Ok(chain_position)
 }
 
 /// The status of a database on the way up to the version at a position.
-pub(crate) fn status(
-    (changelog, replay, target): (&Changelog<'_>, Option<&Replay<'_>>, usize),
+pub(crate) fn database_status(
+    (changelog, replay, target_position): (&Changelog<'_>, Option<&Replay<'_>>, usize),
     scope: Scope,
-    database: &dyn Look,
-) -> Result<Status, DatabaseError> {
-    status_towards((changelog, replay, Goal::Up(target)), scope, database)
+    database: &dyn ReadDatabase,
+) -> Result<DatabaseStatus, DatabaseError> {
+    status_for_target((changelog, replay, Target::Up(target_position)), scope, database)
 }
 
-pub(crate) fn status_towards(
-    (changelog, replay, goal): (&Changelog<'_>, Option<&Replay<'_>>, Goal),
+pub(crate) fn status_for_target(
+    (changelog, replay, target): (&Changelog<'_>, Option<&Replay<'_>>, Target),
     scope: Scope,
-    database: &dyn Look,
-) -> Result<Status, DatabaseError> {
-    let route = |standing| match plan::route(changelog, scope, (standing, goal)) {
-        Ok(steps) => (steps, None),
-        Err(refusal) => (Vec::new(), Some(Box::new(Failure::from(refusal)))),
-    };
-    let state = database.state()?;
+    database: &dyn ReadDatabase,
+) -> Result<DatabaseStatus, DatabaseError> {
+    let plan_steps =
+        |chain_position| match plan::plan_steps(changelog, scope, (chain_position, target)) {
+            Ok(steps) => (steps, None),
+            Err(plan_error) => (Vec::new(), Some(Box::new(MigrateError::from(plan_error)))),
+        };
+    let state = database.history_state()?;
     let version = match &state {
-        State::Recorded(record) => Some(record.to.clone()),
-        State::New | State::Unversioned => None,
+        HistoryState::Versioned(entry) => Some(entry.to.clone()),
+        HistoryState::Empty | HistoryState::Unversioned => None,
     };
-    if let (State::Unversioned, Some(replay)) = (&state, replay) {
-        let finding = detect::find((changelog, replay), scope, &database.schema()?);
-        let settled = finding.settled();
-        let position = settled.as_ref().ok().copied();
-        let (steps, failure) = match settled {
-            Ok(position) => route(Standing::Matched(position)),
+    if let (HistoryState::Unversioned, Some(replay)) = (&state, replay) {
+        let detection = detect::detect_version((changelog, replay), scope, &database.schema()?);
+        let resolved = detection.resolve();
+        let position = resolved.as_ref().ok().copied();
+        let (steps, migrate_error) = match resolved {
+            Ok(position) => plan_steps(ChainPosition::Detected(position)),
             Err(refusal) => (Vec::new(), Some(Box::new(refusal.into()))),
         };
-        let condition = Condition::Unversioned;
-        let pending = ends(changelog, &steps);
-        let finding = Some(Box::new(finding));
-        return Ok(Status { condition, version, pending, steps, position, finding, failure });
+        let database_state = DatabaseState::Unversioned;
+        let pending = end_versions(changelog, &steps);
+        let detection = Some(Box::new(detection));
+        return Ok(DatabaseStatus {
+            state: database_state,
+            version,
+            pending,
+            steps,
+            position,
+            detection,
+            error: migrate_error,
+        });
     }
-    let standing = match standing((changelog, replay), scope, (&state, database)) {
+    let chain_position = match locate_database((changelog, replay), scope, (&state, database)) {
         Ok(standing) => standing,
-        Err(Failure::Database(error)) => return Err(error),
-        Err(Failure::Refused(Refusal::Foreign)) => {
-            let mut status = Status::failed(version, Refusal::Foreign.into());
-            status.condition = Condition::Unversioned;
-            return Ok(status);
+        Err(MigrateError::Database(error)) => return Err(error),
+        Err(MigrateError::Plan(PlanError::UnrelatedSchema)) => {
+            let mut database_status =
+                DatabaseStatus::from_error(version, PlanError::UnrelatedSchema.into());
+            database_status.state = DatabaseState::Unversioned;
+            return Ok(database_status);
         }
-        Err(failure) => return Ok(Status::failed(version, failure)),
+        Err(failure) => return Ok(DatabaseStatus::from_error(version, failure)),
     };
-    let (steps, failure) = route(standing);
-    let position = match standing {
-        Standing::At(position) | Standing::Matched(position) => Some(position),
-        Standing::New | Standing::BelowBaseline => None,
+    let (steps, migrate_error) = plan_steps(chain_position);
+    let position = match chain_position {
+        ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => Some(position),
+        ChainPosition::Empty | ChainPosition::BelowBaseline => None,
     };
-    let condition = match standing {
-        Standing::New => Condition::New,
-        Standing::Matched(_) => Condition::Unversioned,
-        _ if steps.is_empty() => Condition::Current,
-        _ => Condition::Behind,
+    let database_state = match chain_position {
+        ChainPosition::Empty => DatabaseState::New,
+        ChainPosition::Detected(_) => DatabaseState::Unversioned,
+        _ if steps.is_empty() => DatabaseState::Current,
+        _ => DatabaseState::Behind,
     };
-    let pending = ends(changelog, &steps);
-    Ok(Status { condition, version, pending, steps, position, finding: None, failure })
+    let pending = end_versions(changelog, &steps);
+    Ok(DatabaseStatus {
+        state: database_state,
+        version,
+        pending,
+        steps,
+        position,
+        detection: None,
+        error: migrate_error,
+    })
 }
 
-fn ends(changelog: &Changelog<'_>, steps: &[StepId]) -> Vec<Version> {
-    steps.iter().filter_map(|id| changelog.ends(*id)?.1.version().cloned()).collect()
+fn end_versions(changelog: &Changelog<'_>, steps: &[StepId]) -> Vec<Version> {
+    steps.iter().filter_map(|id| changelog.endpoints(*id)?.1.version().cloned()).collect()
 }
 
-impl Status {
-    pub(crate) fn failed(version: Option<String>, failure: Failure) -> Self {
-        let condition = match &failure {
-            Failure::Refused(Refusal::Edited { .. }) => Condition::Edited,
-            Failure::Refused(_) => Condition::Ahead,
-            Failure::Database(_) | Failure::NotOpened(_) => Condition::Error,
+impl DatabaseStatus {
+    pub(crate) fn from_error(version: Option<String>, error: MigrateError) -> Self {
+        let state = match &error {
+            MigrateError::Plan(PlanError::ChecksumMismatch { .. }) => DatabaseState::Edited,
+            MigrateError::Plan(_) => DatabaseState::Ahead,
+            MigrateError::Database(_) | MigrateError::CannotOpen(_) => DatabaseState::Error,
         };
-        let (pending, steps, failure) = (Vec::new(), Vec::new(), Some(Box::new(failure)));
-        Self { condition, version, pending, steps, position: None, finding: None, failure }
+        let (pending, steps, error) = (Vec::new(), Vec::new(), Some(Box::new(error)));
+        Self { state, version, pending, steps, position: None, detection: None, error }
     }
 }

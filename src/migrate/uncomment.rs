@@ -4,14 +4,14 @@
 use rusqlite::Connection;
 use semver::Version;
 
-use crate::database::error::message;
+use crate::database::error::sqlite_message;
 use crate::document::changelog::Changelog;
-use crate::document::migration::Part;
+use crate::document::migration::ScopedSql;
 use crate::document::tag::Scope;
 use crate::sql::lexer;
 
 /// Words that a statement may begin with.
-const VERBS: &[&str] = &[
+const STATEMENT_KEYWORDS: &[&str] = &[
     "ALTER", "ANALYZE", "CREATE", "DELETE", "DROP", "INSERT", "PRAGMA", "REINDEX", "REPLACE",
     "SELECT", "UPDATE", "WITH",
 ];
@@ -23,16 +23,16 @@ impl Changelog<'_> {
     /// # Errors
     ///
     /// SQLite's, if not even an empty database in memory can be made.
-    pub fn uncommented(&self, version: &Version) -> rusqlite::Result<String> {
+    pub fn uncomment_planned(&self, version: &Version) -> rusqlite::Result<String> {
         let connection = Connection::open_in_memory()?;
         let mut text = self.source().text().as_bytes().to_vec();
         let planned = self.baselines().iter().chain(self.chain()).filter(|migration| {
             migration.planned && migration.to.version().is_some_and(|to| to <= version)
         });
         for migration in planned {
-            for part in Scope::BOTH.into_iter().filter_map(|scope| migration.part(scope)) {
-                for mark in marks(&connection, part) {
-                    text[mark..mark + 2].fill(b' ');
+            for block in Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope)) {
+                for marker in comment_markers(&connection, block) {
+                    text[marker..marker + 2].fill(b' ');
                 }
             }
         }
@@ -43,56 +43,66 @@ impl Changelog<'_> {
 }
 
 /// Where in the document the comment marks before a part's statements stand.
-pub(crate) fn marks(connection: &Connection, part: &Part<'_>) -> Vec<usize> {
-    let text = part.sql().text();
+pub(crate) fn comment_markers(connection: &Connection, block: &ScopedSql<'_>) -> Vec<usize> {
+    let text = block.sql().text();
     let comments: Vec<_> = lexer::tokens(text, 0)
         .filter(|token| {
-            token.kind == lexer::Kind::Comment && text[token.range.clone()].starts_with("--")
+            token.kind == lexer::TokenKind::Comment && text[token.range.clone()].starts_with("--")
         })
         .map(|token| token.range)
         .collect();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < comments.len() {
-        let count = statement(
+    let mut markers = Vec::new();
+    let mut index = 0;
+    while index < comments.len() {
+        let count = statement_line_count(
             connection,
-            comments[at..].iter().map(|range| &text[range.start + 2..range.end]),
+            comments[index..].iter().map(|range| &text[range.start + 2..range.end]),
         );
-        found.extend(comments[at..at + count].iter().map(|range| part.sql().offset(range.start)));
-        at += count.max(1);
+        markers.extend(
+            comments[index..index + count]
+                .iter()
+                .map(|range| block.sql().document_offset(range.start)),
+        );
+        index += count.max(1);
     }
-    found
+    markers
 }
 
 /// How many lines, from the first on, are one statement; none if the first begins none.
-fn statement<'t>(connection: &Connection, lines: impl Iterator<Item = &'t str>) -> usize {
+fn statement_line_count<'t>(
+    connection: &Connection,
+    lines: impl Iterator<Item = &'t str>,
+) -> usize {
     let mut candidate = String::new();
-    let mut capitals = false;
-    for (at, line) in lines.enumerate() {
-        if at == 0 {
+    let mut is_uppercase = false;
+    for (index, line) in lines.enumerate() {
+        if index == 0 {
             let first = line.split_whitespace().next().unwrap_or("");
             let word = first.to_ascii_uppercase();
-            capitals = word == first;
-            if !VERBS.contains(&word.as_str()) {
+            is_uppercase = word == first;
+            if !STATEMENT_KEYWORDS.contains(&word.as_str()) {
                 return 0;
             }
         }
         candidate.push_str(line);
         candidate.push('\n');
-        if !line.trim_end().ends_with(';') || lexer::is_open_trigger(&candidate) {
+        if !line.trim_end().ends_with(';') || lexer::is_unfinished_trigger(&candidate) {
             continue;
         }
         match connection.prepare(&candidate) {
-            Ok(_) => return at + 1,
-            Err(error) => match message(&error) {
+            Ok(_) => return index + 1,
+            Err(error) => match sqlite_message(&error) {
                 words if words == "incomplete input" => {}
-                words if words.contains("syntax error") || words.contains("unrecognized token") => {
+                error_message
+                    if error_message.contains("syntax error")
+                        || error_message.contains("unrecognized token") =>
+                {
                     // Prose may begin with such a word; in capitals it is SQL with a slip in it,
                     // which is to be told rather than passed over.
-                    return if capitals { at + 1 } else { 0 };
+                    return if is_uppercase { index + 1 } else { 0 };
                 }
                 // What it names is not there, in an empty database; but it is SQL.
-                _ => return at + 1,
+                _ => return index + 1,
             },
         }
     }
@@ -112,14 +122,14 @@ mod tests {
                     -- [user:1.0.0→1.1.0:end]\n```\n";
         let changelog = Changelog::parse(text).unwrap();
         let version = Version::new(1, 1, 0);
-        let live = changelog.uncommented(&version).unwrap();
-        assert_eq!(live.len(), text.len());
-        let changelog = Changelog::parse(&live).unwrap();
+        let uncommented = changelog.uncomment_planned(&version).unwrap();
+        assert_eq!(uncommented.len(), text.len());
+        let changelog = Changelog::parse(&uncommented).unwrap();
         let part = changelog.chain()[0].user.as_ref().unwrap();
         assert_eq!(
-            lexer::fold(part.sql().text()),
+            lexer::normalize(part.sql().text()),
             "ALTER TABLE t DROP COLUMN b ; CREATE TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM t ; SELECT 1 ; END"
         );
-        assert!(live.contains("-- Drop the column"));
+        assert!(uncommented.contains("-- Drop the column"));
     }
 }

@@ -7,27 +7,27 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use crate::database::history_entry::{Event, Record, State};
+use crate::database::history_entry::{HistoryEntry, HistoryEvent, HistoryState};
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::migration::Part;
-use crate::document::tag::{Point, Scope};
+use crate::document::migration::ScopedSql;
+use crate::document::tag::{Scope, VersionPoint};
 
 /// Where a database stands on the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Standing {
+pub(crate) enum ChainPosition {
     /// It holds nothing: it takes the highest baseline that serves.
-    New,
+    Empty,
     /// It holds tables and no record, and its schema is that of the n-th version.
-    Matched(usize),
+    Detected(usize),
     /// Its record says `baseline`: the lowest baseline runs, its guards in place.
     BelowBaseline,
     /// At the n-th version of the chain.
-    At(usize),
+    AtVersion(usize),
 }
 
 /// Where a run is to bring databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
+pub(crate) enum Target {
     /// Up to the n-th version of the chain.
     Up(usize),
     /// Down to the n-th version by reverse blocks; without one, to nothing.
@@ -37,12 +37,12 @@ pub(crate) enum Goal {
 /// Why a database is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum PlanError {
     /// Its version is none of the document's.
     #[error(
         "its version is `{version}`, which the document does not know (head is `{head}`); use the document that brought it there"
     )]
-    Unknown {
+    UnknownVersion {
         /// The version in its record.
         version: String,
         /// The document's head.
@@ -57,10 +57,10 @@ pub enum Refusal {
         head: Version,
     },
     /// It has no record, and its schema fits no version of the document.
-    #[error("it has tables and no record, and its schema fits no version: there is {}; but {}. `tatmig adopt` accepts it as it is", .there.join(", "), some(.missing))]
-    Torn {
+    #[error("it has tables and no record, and its schema fits no version: there is {}; but {}. `tatmig adopt` accepts it as it is", .found.join(", "), missing_or_out_of_order(.missing))]
+    PartialMatch {
         /// What of the document's is there.
-        there: Vec<String>,
+        found: Vec<String>,
         /// What is missing.
         missing: Vec<String>,
     },
@@ -68,50 +68,50 @@ pub enum Refusal {
     #[error(
         "it has tables and no record, and none of the tables are the document's; if it is this fleet's all the same, `tatmig adopt --at baseline` says so"
     )]
-    Foreign,
+    UnrelatedSchema,
     /// An edited migration cannot be accepted: the schema does not have what it makes.
-    #[error("it does not have what the edited migration makes: {}", .missing.join("; "))]
-    NotAsEdited {
+    #[error("it does not have what the edited migration makes: {}", .unmet.join("; "))]
+    SchemaMismatch {
         /// What is missing.
-        missing: Vec<String>,
+        unmet: Vec<String>,
     },
     /// No reverse block leads down from where it stands.
-    #[error("no reverse block leads down from where it stands: the document has no {}", tags(.missing))]
+    #[error("no reverse block leads down from where it stands: the document has no {}", quote_tags(.missing_tags))]
     NoReverse {
         /// The tags of the blocks that are missing, the first to be run first.
-        missing: Vec<String>,
+        missing_tags: Vec<String>,
     },
     /// It holds nothing yet.
     #[error("it holds nothing yet; `tatmig upgrade` makes its tables")]
-    Empty,
+    EmptyDatabase,
     /// A migration that it went through was changed in the document since.
-    #[error("{} changed in the document after this database went through {}: {}", if .edits.len() == 1 { "a migration was" } else { "migrations were" }, if .edits.len() == 1 { "it" } else { "them" }, .edits.iter().map(|edit| format!("`{} → {}`", edit.from, edit.to)).collect::<Vec<_>>().join(", "))]
-    Edited {
+    #[error("{} changed in the document after this database went through {}: {}", if .changed_migrations.len() == 1 { "a migration was" } else { "migrations were" }, if .changed_migrations.len() == 1 { "it" } else { "them" }, .changed_migrations.iter().map(|edit| format!("`{} → {}`", edit.from, edit.to)).collect::<Vec<_>>().join(", "))]
+    ChecksumMismatch {
         /// Each of them.
-        edits: Vec<Edit>,
+        changed_migrations: Vec<ChangedMigration>,
     },
 }
 
 /// Tags as they stand in the document.
-fn tags(missing: &[String]) -> String {
-    let quoted: Vec<String> = missing.iter().map(|tag| format!("`-- {tag}`")).collect();
-    quoted.join(", ")
+fn quote_tags(missing_tags: &[String]) -> String {
+    let quoted_tags: Vec<String> = missing_tags.iter().map(|tag| format!("`-- {tag}`")).collect();
+    quoted_tags.join(", ")
 }
 
 /// What is missing; where nothing is, too much is there.
-fn some(missing: &[String]) -> String {
+fn missing_or_out_of_order(missing: &[String]) -> String {
     if missing.is_empty() { "in no order of the document's".to_owned() } else { missing.join(", ") }
 }
 
 /// A migration whose statements are not those that ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edit {
+pub struct ChangedMigration {
     /// Where the migration starts.
-    pub from: Point,
+    pub from: VersionPoint,
     /// Where it ends.
-    pub to: Point,
+    pub to: VersionPoint,
     /// The checksum of what ran.
-    pub recorded: String,
+    pub applied_checksum: String,
     /// The bytes of the part's start tag in the document.
     pub span: std::ops::Range<usize>,
 }
@@ -129,18 +129,18 @@ pub enum TargetError {
         head: Version,
     },
     /// A version that no migration leads to.
-    #[error("version `{version}` is not in {document}; it has {known}")]
-    Unknown {
+    #[error("version `{version}` is not in {document}; it has {nearby_versions}")]
+    UnknownVersion {
         /// What was given.
         version: Version,
         /// The document's name.
         document: String,
         /// The nearest versions that there are.
-        known: String,
+        nearby_versions: String,
     },
     /// A version that is not released.
     #[error("version `{version}` is only planned in {document}; head is `{head}`")]
-    Planned {
+    PlannedVersion {
         /// What was given.
         version: Version,
         /// The document's name.
@@ -151,7 +151,7 @@ pub enum TargetError {
 }
 
 /// The position of a target among the changelog's versions; head without one, or by that name.
-fn target(changelog: &Changelog<'_>, to: Option<&str>) -> Result<usize, TargetError> {
+fn resolve_target(changelog: &Changelog<'_>, to: Option<&str>) -> Result<usize, TargetError> {
     let Some(text) = to.filter(|text| *text != "head") else {
         return Ok(changelog.head_position());
     };
@@ -162,10 +162,10 @@ fn target(changelog: &Changelog<'_>, to: Option<&str>) -> Result<usize, TargetEr
     };
     match changelog.position(&version) {
         Some(position) if position <= changelog.head_position() => Ok(position),
-        Some(_) => Err(TargetError::Planned { version, document, head }),
+        Some(_) => Err(TargetError::PlannedVersion { version, document, head }),
         None => {
-            let known = neighbours(changelog, &version);
-            Err(TargetError::Unknown { version, document, known })
+            let nearby_versions = nearby_versions(changelog, &version);
+            Err(TargetError::UnknownVersion { version, document, nearby_versions })
         }
     }
 }
@@ -176,184 +176,196 @@ impl Changelog<'_> {
     /// # Errors
     ///
     /// A text that is no version, or a version that is planned or not on the chain.
-    pub fn target(&self, to: Option<&str>) -> Result<usize, TargetError> {
-        target(self, to)
+    pub fn target_position(&self, to: Option<&str>) -> Result<usize, TargetError> {
+        resolve_target(self, to)
     }
 }
 
 /// The versions around a missing one, in words.
-fn neighbours(changelog: &Changelog<'_>, version: &Version) -> String {
-    const SHOWN: usize = 6;
+fn nearby_versions(changelog: &Changelog<'_>, version: &Version) -> String {
+    const MAX_LISTED: usize = 6;
     let released = &changelog.versions()[..=changelog.head_position()];
-    let at = released.partition_point(|known| known < version);
-    let start = at.saturating_sub(SHOWN / 2).min(released.len().saturating_sub(SHOWN));
-    let end = (start + SHOWN).min(released.len());
-    let shown: Vec<String> =
+    let insertion_index = released.partition_point(|known| known < version);
+    let start = insertion_index
+        .saturating_sub(MAX_LISTED / 2)
+        .min(released.len().saturating_sub(MAX_LISTED));
+    let end = (start + MAX_LISTED).min(released.len());
+    let listed: Vec<String> =
         released[start..end].iter().map(|version| format!("`{version}`")).collect();
-    let more = if shown.len() < released.len() { ", among others" } else { "" };
-    format!("{}{more}", shown.join(", "))
+    let suffix = if listed.len() < released.len() { ", among others" } else { "" };
+    format!("{}{suffix}", listed.join(", "))
 }
 
 /// Where a database stands.
-pub(crate) fn standing(
+pub(crate) fn locate(
     changelog: &Changelog<'_>,
-    state: &State,
-    evidence: impl FnOnce() -> Result<usize, Refusal>,
-) -> Result<Standing, Refusal> {
-    let record = match state {
-        State::New => return Ok(Standing::New),
-        State::Unversioned => return evidence().map(Standing::Matched),
-        State::Recorded(record) => record,
+    state: &HistoryState,
+    detect: impl FnOnce() -> Result<usize, PlanError>,
+) -> Result<ChainPosition, PlanError> {
+    let entry = match state {
+        HistoryState::Empty => return Ok(ChainPosition::Empty),
+        HistoryState::Unversioned => return detect().map(ChainPosition::Detected),
+        HistoryState::Versioned(record) => record,
     };
     let head = changelog.head().clone();
-    let version = record.to.clone();
-    match Point::parse(&record.to) {
-        Some(Point::Baseline) => Ok(Standing::BelowBaseline),
-        Some(Point::Version(known)) => match changelog.position(&known) {
-            Some(position) if position <= changelog.head_position() => Ok(Standing::At(position)),
-            Some(_) => Err(Refusal::AboveHead { version, head }),
-            None => Err(Refusal::Unknown { version, head }),
-        },
-        None => Err(Refusal::Unknown { version, head }),
+    let version = entry.to.clone();
+    match VersionPoint::parse(&entry.to) {
+        Some(VersionPoint::Baseline) => Ok(ChainPosition::BelowBaseline),
+        Some(VersionPoint::Version(current_version)) => {
+            match changelog.position(&current_version) {
+                Some(position) if position <= changelog.head_position() => {
+                    Ok(ChainPosition::AtVersion(position))
+                }
+                Some(_) => Err(PlanError::AboveHead { version, head }),
+                None => Err(PlanError::UnknownVersion { version, head }),
+            }
+        }
+        None => Err(PlanError::UnknownVersion { version, head }),
     }
 }
 
 /// Whether the last row alone tells that no migration of this database's was edited.
-pub(crate) fn is_untouched(
+pub(crate) fn chain_matches(
     changelog: &Changelog<'_>,
     scope: Scope,
-    (record, position): (&Record, usize),
+    (entry, position): (&HistoryEntry, usize),
 ) -> bool {
-    record.chain.as_deref() == Some(&changelog.chain_checksum(scope, position).to_string())
+    entry.chain.as_deref() == Some(&changelog.chain_checksum(scope, position).to_string())
 }
 
 /// The migrations that ran with other statements than the document has now. Those that the
 /// document no longer holds, because a baseline replaced them, are not looked at.
-pub(crate) fn edits(
+pub(crate) fn changed_migrations(
     changelog: &Changelog<'_>,
     scope: Scope,
-    (records, position): (&[Record], usize),
-) -> Vec<Edit> {
-    let at = &changelog.versions()[position];
-    let mut latest: BTreeMap<(Point, Point), &Record> = BTreeMap::new();
-    for record in records {
-        let (Some(from), Some(to)) = (Point::parse(&record.from), Point::parse(&record.to)) else {
+    (entries, position): (&[HistoryEntry], usize),
+) -> Vec<ChangedMigration> {
+    let current_version = &changelog.versions()[position];
+    let mut latest_entries: BTreeMap<(VersionPoint, VersionPoint), &HistoryEntry> = BTreeMap::new();
+    for entry in entries {
+        let (Some(from), Some(to)) =
+            (VersionPoint::parse(&entry.from), VersionPoint::parse(&entry.to))
+        else {
             continue;
         };
-        match record.event {
-            Event::Upgrade => {
-                latest.insert((from, to), record);
+        match entry.event {
+            HistoryEvent::Upgrade => {
+                latest_entries.insert((from, to), entry);
             }
-            Event::Downgrade if to == Point::Baseline => latest.clear(),
+            HistoryEvent::Downgrade if to == VersionPoint::Baseline => latest_entries.clear(),
             // What was taken back is in effect no more.
-            Event::Downgrade => {
-                latest.remove(&(to, from));
+            HistoryEvent::Downgrade => {
+                latest_entries.remove(&(to, from));
             }
             // A human vouched for the schema as it is: what came before is settled.
-            Event::Stamp | Event::Adopt => latest.clear(),
+            HistoryEvent::Stamp | HistoryEvent::Adopt => latest_entries.clear(),
         }
     }
-    latest
+    latest_entries
         .into_iter()
-        .filter(|((_, to), _)| to.version().is_some_and(|to| to <= at))
+        .filter(|((_, to), _)| to.version().is_some_and(|to| to <= current_version))
         .filter_map(|((from, to), record)| {
             let migration = changelog.find(&from, &to)?;
-            let recorded = record.checksum.clone()?;
-            let span = migration.part(scope).map_or(migration.span.clone(), Part::span);
-            (recorded != migration.checksum(scope).to_string()).then_some(Edit {
-                from,
-                to,
-                recorded,
-                span,
-            })
+            let applied_checksum = record.checksum.clone()?;
+            let span =
+                migration.block(scope).map_or(migration.tag_span.clone(), ScopedSql::tag_span);
+            (applied_checksum != migration.checksum(scope).to_string())
+                .then_some(ChangedMigration { from, to, applied_checksum, span })
         })
         .collect()
 }
 
 /// The steps from where a database stands to a goal; none if it is there or beyond.
-pub(crate) fn route(
+pub(crate) fn plan_steps(
     changelog: &Changelog<'_>,
     scope: Scope,
-    (standing, goal): (Standing, Goal),
-) -> Result<Vec<StepId>, Refusal> {
-    match goal {
-        Goal::Up(target) => Ok(steps(changelog, scope, (standing, target))),
-        Goal::Down(target) => descent(changelog, scope, (standing, target)),
+    (chain_position, run_target): (ChainPosition, Target),
+) -> Result<Vec<StepId>, PlanError> {
+    match run_target {
+        Target::Up(target) => Ok(plan_upgrade(changelog, scope, (chain_position, target))),
+        Target::Down(target) => plan_downgrade(changelog, scope, (chain_position, target)),
     }
 }
 
 /// The steps down. All that are missing are named, not the first alone.
-fn descent(
+fn plan_downgrade(
     changelog: &Changelog<'_>,
     scope: Scope,
-    (standing, target): (Standing, Option<usize>),
-) -> Result<Vec<StepId>, Refusal> {
-    let (Standing::At(mut at) | Standing::Matched(mut at)) = standing else {
+    (chain_position, target_position): (ChainPosition, Option<usize>),
+) -> Result<Vec<StepId>, PlanError> {
+    let (ChainPosition::AtVersion(mut position) | ChainPosition::Detected(mut position)) =
+        chain_position
+    else {
         return Ok(Vec::new());
     };
-    let mut ids = Vec::new();
-    let mut missing = Vec::new();
-    let mut take = |id: StepId| {
-        if leads_down(changelog, scope, id) {
-            ids.push(id);
-        } else if let Some((from, to)) = changelog.ends(id) {
-            missing.push(format!("[{scope}:{from}→{to}:start]"));
+    let mut steps = Vec::new();
+    let mut missing_tags = Vec::new();
+    let mut add_step = |step_id: StepId| {
+        if has_reverse(changelog, scope, step_id) {
+            steps.push(step_id);
+        } else if let Some((from, to)) = changelog.endpoints(step_id) {
+            missing_tags.push(format!("[{scope}:{from}→{to}:start]"));
         }
     };
     loop {
-        if target.is_some_and(|target| at <= target) {
+        if target_position.is_some_and(|target_position| position <= target_position) {
             break;
         }
         // A baseline's own reverse is the whole way down, from wherever it stands.
-        if target.is_none() {
-            let shortcut = (1..changelog.baselines().len())
-                .filter(|baseline| changelog.baseline_position(*baseline) == Some(at))
-                .map(StepId::Unbaseline)
-                .find(|id| changelog.step(*id).is_some_and(|step| step.part(scope).is_some()));
-            if let Some(id) = shortcut.or((at == 0).then_some(StepId::Unbaseline(0))) {
-                take(id);
+        if target_position.is_none() {
+            let baseline_reverse = (1..changelog.baselines().len())
+                .filter(|baseline| changelog.baseline_position(*baseline) == Some(position))
+                .map(StepId::BaselineReverse)
+                .find(|step_id| {
+                    changelog.step(*step_id).is_some_and(|step| step.block(scope).is_some())
+                });
+            if let Some(id) =
+                baseline_reverse.or((position == 0).then_some(StepId::BaselineReverse(0)))
+            {
+                add_step(id);
                 break;
             }
         }
-        at -= 1;
-        take(StepId::Reverse(at));
+        position -= 1;
+        add_step(StepId::Reverse(position));
     }
-    if missing.is_empty() { Ok(ids) } else { Err(Refusal::NoReverse { missing }) }
+    if missing_tags.is_empty() { Ok(steps) } else { Err(PlanError::NoReverse { missing_tags }) }
 }
 
 /// Whether a step down can be made: its block is there, or there is nothing to take back.
-fn leads_down(changelog: &Changelog<'_>, scope: Scope, id: StepId) -> bool {
-    let reverse = changelog.step(id).filter(|reverse| !reverse.planned);
-    let forward = match id {
-        StepId::Reverse(at) => changelog.chain().get(at),
-        StepId::Unbaseline(at) => changelog.baselines().get(at),
+fn has_reverse(changelog: &Changelog<'_>, scope: Scope, step_id: StepId) -> bool {
+    let reverse = changelog.step(step_id).filter(|reverse| !reverse.planned);
+    let forward = match step_id {
+        StepId::Reverse(index) => changelog.chain().get(index),
+        StepId::BaselineReverse(at) => changelog.baselines().get(at),
         StepId::Baseline(_) | StepId::Forward(_) | StepId::Seed(_) => None,
     };
-    let nothing = forward.is_some_and(|up| up.part(scope).is_none_or(Part::is_empty));
-    nothing || reverse.is_some_and(|reverse| reverse.part(scope).is_some())
+    let is_noop =
+        forward.is_some_and(|migration| migration.block(scope).is_none_or(ScopedSql::is_empty));
+    is_noop || reverse.is_some_and(|reverse| reverse.block(scope).is_some())
 }
 
 /// The steps from where a database stands up to a target; none if it is there or above.
-pub(crate) fn steps(
+pub(crate) fn plan_upgrade(
     changelog: &Changelog<'_>,
     scope: Scope,
-    (standing, target): (Standing, usize),
+    (chain_position, target_position): (ChainPosition, usize),
 ) -> Vec<StepId> {
-    let from_baseline = |baseline: usize| {
+    let steps_from_baseline = |baseline: usize| {
         let start = changelog.baselines()[baseline]
             .to
             .version()
             .and_then(|version| changelog.position(version))
             .unwrap_or(0);
         std::iter::once(StepId::Baseline(baseline))
-            .chain((start..target).map(StepId::Forward))
+            .chain((start..target_position).map(StepId::Forward))
             .collect()
     };
-    match standing {
-        Standing::New => from_baseline(changelog.baseline_for(scope, target)),
-        Standing::BelowBaseline => from_baseline(0),
-        Standing::At(position) | Standing::Matched(position) => {
-            (position..target).map(StepId::Forward).collect()
+    match chain_position {
+        ChainPosition::Empty => steps_from_baseline(changelog.baseline_for(scope, target_position)),
+        ChainPosition::BelowBaseline => steps_from_baseline(0),
+        ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
+            (position..target_position).map(StepId::Forward).collect()
         }
     }
 }
@@ -378,10 +390,10 @@ mod tests {
         .concat()
     }
 
-    fn record(to: &str) -> State {
-        State::Recorded(Record {
+    fn versioned_state(to: &str) -> HistoryState {
+        HistoryState::Versioned(HistoryEntry {
             id: 1,
-            event: Event::Upgrade,
+            event: HistoryEvent::Upgrade,
             from: "baseline".into(),
             to: to.into(),
             checksum: None,
@@ -394,56 +406,71 @@ mod tests {
     }
 
     #[test]
-    fn a_new_database_takes_the_highest_baseline_with_a_part_for_its_scope() {
+    fn an_empty_database_starts_at_the_highest_baseline_with_a_block_for_its_scope() {
         let text = document();
         let changelog = Changelog::parse(&text).unwrap();
         let head = changelog.head_position();
-        assert_eq!(steps(&changelog, Scope::User, (Standing::New, head)), [StepId::Baseline(1)]);
         assert_eq!(
-            steps(&changelog, Scope::System, (Standing::New, head)),
+            plan_upgrade(&changelog, Scope::User, (ChainPosition::Empty, head)),
+            [StepId::Baseline(1)]
+        );
+        assert_eq!(
+            plan_upgrade(&changelog, Scope::System, (ChainPosition::Empty, head)),
             [StepId::Baseline(0), StepId::Forward(0), StepId::Forward(1), StepId::Forward(2)]
         );
         assert_eq!(
-            steps(&changelog, Scope::User, (Standing::New, 1)),
+            plan_upgrade(&changelog, Scope::User, (ChainPosition::Empty, 1)),
             [StepId::Baseline(0), StepId::Forward(0)]
         );
     }
 
     #[test]
-    fn a_database_goes_on_from_its_version_and_never_down() {
+    fn an_upgrade_continues_from_the_version_and_never_goes_down() {
         let text = document();
         let changelog = Changelog::parse(&text).unwrap();
-        let none = || Err(Refusal::Foreign);
-        let at = |to: &str| standing(&changelog, &record(to), none).unwrap();
-        assert_eq!(steps(&changelog, Scope::User, (at("2.0.0-rc.1"), 3)), [StepId::Forward(2)]);
-        assert_eq!(steps(&changelog, Scope::User, (at("2.0.0"), 1)), []);
-        assert_eq!(at("baseline"), Standing::BelowBaseline);
+        let unrelated = || Err(PlanError::UnrelatedSchema);
+        let locate_at = |to: &str| locate(&changelog, &versioned_state(to), unrelated).unwrap();
         assert_eq!(
-            steps(&changelog, Scope::User, (Standing::BelowBaseline, 0)),
+            plan_upgrade(&changelog, Scope::User, (locate_at("2.0.0-rc.1"), 3)),
+            [StepId::Forward(2)]
+        );
+        assert_eq!(plan_upgrade(&changelog, Scope::User, (locate_at("2.0.0"), 1)), []);
+        assert_eq!(locate_at("baseline"), ChainPosition::BelowBaseline);
+        assert_eq!(
+            plan_upgrade(&changelog, Scope::User, (ChainPosition::BelowBaseline, 0)),
             [StepId::Baseline(0)]
         );
     }
 
     #[test]
-    fn versions_that_are_planned_or_unknown_are_refused_by_name() {
+    fn planned_and_unknown_versions_are_rejected() {
         let text = document();
         let changelog = Changelog::parse(&text).unwrap();
-        let none = || Err(Refusal::Foreign);
+        let unrelated = || Err(PlanError::UnrelatedSchema);
         assert!(matches!(
-            standing(&changelog, &record("2.1.0"), none),
-            Err(Refusal::AboveHead { .. })
+            locate(&changelog, &versioned_state("2.1.0"), unrelated),
+            Err(PlanError::AboveHead { .. })
         ));
         assert!(matches!(
-            standing(&changelog, &record("9.0.0"), none),
-            Err(Refusal::Unknown { .. })
+            locate(&changelog, &versioned_state("9.0.0"), unrelated),
+            Err(PlanError::UnknownVersion { .. })
         ));
         assert!(matches!(
-            standing(&changelog, &record("junk"), none),
-            Err(Refusal::Unknown { .. })
+            locate(&changelog, &versioned_state("junk"), unrelated),
+            Err(PlanError::UnknownVersion { .. })
         ));
-        assert!(matches!(target(&changelog, Some("2.1.0")), Err(TargetError::Planned { .. })));
-        assert!(matches!(target(&changelog, Some("1.0.5")), Err(TargetError::Unknown { .. })));
-        assert!(matches!(target(&changelog, Some("1")), Err(TargetError::NotAVersion { .. })));
-        assert_eq!(target(&changelog, None), Ok(3));
+        assert!(matches!(
+            resolve_target(&changelog, Some("2.1.0")),
+            Err(TargetError::PlannedVersion { .. })
+        ));
+        assert!(matches!(
+            resolve_target(&changelog, Some("1.0.5")),
+            Err(TargetError::UnknownVersion { .. })
+        ));
+        assert!(matches!(
+            resolve_target(&changelog, Some("1")),
+            Err(TargetError::NotAVersion { .. })
+        ));
+        assert_eq!(resolve_target(&changelog, None), Ok(3));
     }
 }

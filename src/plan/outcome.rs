@@ -6,32 +6,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::database::error::DatabaseError;
-use crate::document::tag::Point;
-use crate::plan::Refusal;
+use crate::document::tag::VersionPoint;
+use crate::plan::PlanError;
 
 /// Why a database was left as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum MigrateError {
     /// It could not be read or changed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// What it says of itself does not fit the document.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Plan(#[from] PlanError),
     /// The file may not be opened at all.
     #[error("{0}")]
-    NotOpened(String),
+    CannotOpen(String),
 }
 
-impl Failure {
+impl MigrateError {
     /// Whether nobody can tell if the database was changed, which a server alone can leave open:
     /// its answer was lost, and it does not answer any more.
     #[must_use]
-    pub fn is_unsettled(&self) -> bool {
+    pub fn is_indeterminate(&self) -> bool {
         match self {
             #[cfg(feature = "server")]
-            Self::Database(DatabaseError::Unknown { .. }) => true,
+            Self::Database(DatabaseError::OutcomeUnknown { .. }) => true,
             _ => false,
         }
     }
@@ -41,28 +41,30 @@ impl Failure {
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
             Self::Database(error) => error.span(),
-            Self::Refused(Refusal::Edited { edits }) => edits.first().map(|edit| edit.span.clone()),
-            Self::Refused(_) | Self::NotOpened(_) => None,
+            Self::Plan(PlanError::ChecksumMismatch { changed_migrations }) => {
+                changed_migrations.first().map(|changed_migration| changed_migration.span.clone())
+            }
+            Self::Plan(_) | Self::CannotOpen(_) => None,
         }
     }
 }
 
 /// The way that all databases go that start from the same place.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub struct MigrationPath {
     /// Where they stood.
-    pub from: Point,
+    pub from: VersionPoint,
     /// Where it leads.
-    pub to: Point,
+    pub to: VersionPoint,
     /// The migrations that ran, in order.
-    pub steps: Vec<(Point, Point)>,
+    pub steps: Vec<(VersionPoint, VersionPoint)>,
 }
 
 /// What a database went through.
 #[derive(Clone, Debug)]
-pub struct Passage {
+pub struct AppliedRun {
     /// The way that it went.
-    pub route: Arc<Route>,
+    pub path: Arc<MigrationPath>,
     /// What was noticed on the way.
     pub notes: Vec<String>,
     /// From lock to commit.
@@ -71,27 +73,27 @@ pub struct Passage {
 
 /// What became of a database that was to be brought to a target.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Outcome {
     /// Steps were run and committed.
-    Upgraded(Passage),
+    Upgraded(AppliedRun),
     /// Reverse blocks were run and committed.
-    Downgraded(Passage),
+    Downgraded(AppliedRun),
     /// Steps were run and checked, and then rolled back, as a rehearsal is.
-    Rehearsed(Passage),
+    Rehearsed(AppliedRun),
     /// A new database was put in its place.
-    Renewed {
+    Reset {
         /// Where that stands.
-        at: Point,
+        version: VersionPoint,
     },
     /// It was there already.
     Current {
         /// Where it stands.
-        at: Point,
+        version: VersionPoint,
     },
     /// A version was written down, found from the schema or given.
-    Recorded {
+    VersionRecorded {
         /// Where it stands from now on.
-        at: Point,
+        version: VersionPoint,
         /// In what it differs from the document there, each in words.
         drift: Vec<String>,
     },
@@ -103,32 +105,32 @@ pub enum Verdict {
         duration: Duration,
     },
     /// It is above the target, and was left alone.
-    Above {
+    AheadOfTarget {
         /// Where it stands.
-        at: Point,
+        version: VersionPoint,
     },
     /// It is below the target of a downgrade, and was left alone.
-    Below {
+    BehindTarget {
         /// Where it stands.
-        at: Point,
+        version: VersionPoint,
     },
     /// Nothing of it was changed.
     Failed {
         /// Where it stands, as far as that is known.
-        at: Option<Point>,
+        version: Option<VersionPoint>,
         /// Why.
-        failure: Box<Failure>,
+        error: Box<MigrateError>,
     },
     /// It was not begun: the run ended before.
     Skipped,
 }
 
-impl Verdict {
+impl Outcome {
     /// A database that was told to stop was not begun; any other failure is one.
-    pub(crate) fn from_failure(at: Option<Point>, failure: Failure) -> Self {
-        match failure {
-            Failure::Database(DatabaseError::Interrupted) => Self::Skipped,
-            failure => Self::Failed { at, failure: Box::new(failure) },
+    pub(crate) fn from_error(version: Option<VersionPoint>, error: MigrateError) -> Self {
+        match error {
+            MigrateError::Database(DatabaseError::Interrupted) => Self::Skipped,
+            failure => Self::Failed { version, error: Box::new(failure) },
         }
     }
 
@@ -142,7 +144,7 @@ impl Verdict {
     /// Whether that was because another program uses the database.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        let Self::Failed { failure, .. } = self else { return false };
-        matches!(**failure, Failure::Database(DatabaseError::Busy { .. }))
+        let Self::Failed { error, .. } = self else { return false };
+        matches!(**error, MigrateError::Database(DatabaseError::Busy { .. }))
     }
 }

@@ -3,36 +3,40 @@
 
 use std::collections::BTreeMap;
 
-use crate::schema::{Kind, Object, Schema, effects};
-use crate::sql::create_table::clauses;
+use crate::schema::{Object, ObjectKind, Schema, effects};
+use crate::sql::create_table::count_clauses;
 
 /// In what `is` differs from `should`, each in words.
-pub(crate) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
-    let mut found = effects::differences(should, is);
-    for (key, expected) in should {
-        if let Some(object) = is.get(key) {
-            found.extend(clause_differences(expected, object));
+pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {
+    let mut differences = effects::differences(expected_schema, actual_schema);
+    for (key, expected_object) in expected_schema {
+        if let Some(actual_object) = actual_schema.get(key) {
+            differences.extend(clause_differences(expected_object, actual_object));
         }
     }
-    found
+    differences
 }
 
-fn clause_differences(should: &Object, is: &Object) -> Vec<String> {
-    if should.kind != Kind::Table || is.kind != Kind::Table || should.sql == is.sql {
+fn clause_differences(expected_table: &Object, actual_table: &Object) -> Vec<String> {
+    if expected_table.kind != ObjectKind::Table
+        || actual_table.kind != ObjectKind::Table
+        || expected_table.sql == actual_table.sql
+    {
         return Vec::new();
     }
-    let (expected, found) = (clauses(&should.sql), clauses(&is.sql));
-    let lacks = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>| {
+    let (expected_clauses, actual_clauses) =
+        (count_clauses(&expected_table.sql), count_clauses(&actual_table.sql));
+    let excess_clauses = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>| {
         one.iter()
             .filter(|(clause, count)| other.get(*clause).unwrap_or(&0) < count)
             .map(|(clause, _)| clause.clone())
             .collect::<Vec<_>>()
     };
-    let name = &should.name;
-    let missing = lacks(&expected, &found)
+    let name = &expected_table.name;
+    let missing = excess_clauses(&expected_clauses, &actual_clauses)
         .into_iter()
         .map(|clause| format!("table `{name}` lacks `{clause}`"));
-    let extra = lacks(&found, &expected)
+    let extra = excess_clauses(&actual_clauses, &expected_clauses)
         .into_iter()
         .map(|clause| format!("table `{name}` has `{clause}`, which is not expected"));
     missing.chain(extra).collect()
@@ -43,9 +47,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clauses_are_seen_whatever_their_spelling() {
-        let one = clauses("CREATE TABLE t (a TEXT UNIQUE CHECK (a <> ''), b AS (a || 'x')) STRICT");
-        let two = clauses(
+    fn clauses_are_found_whatever_their_spelling() {
+        let one =
+            count_clauses("CREATE TABLE t (a TEXT UNIQUE CHECK (a <> ''), b AS (a || 'x')) STRICT");
+        let two = count_clauses(
             "create table \"t\" (\"a\" text, b as (A||'x'), unique (a), check(a<>'')) strict",
         );
         assert_eq!(

@@ -6,101 +6,110 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::schema::{ForeignKey, Key, Kind, Object, Schema, Table, read_rows};
+use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table, read_objects};
 use crate::sql::lexer;
 
 /// What migrations must have done to a database, whatever else it holds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Effects {
+pub(crate) struct ExpectedChanges {
     /// Objects that were made, or made anew.
-    present: Vec<Arc<Object>>,
+    created: Vec<Arc<Object>>,
     /// Objects that were removed.
-    absent: Vec<(Key, Kind, String)>,
+    dropped: Vec<(ObjectKey, ObjectKind, String)>,
     /// Columns and keys that a table gained: the table as it should be, and the names gained.
-    gained: Vec<(Arc<Object>, Vec<String>)>,
+    added_columns: Vec<(Arc<Object>, Vec<String>)>,
     /// Columns that a table lost.
-    lost: Vec<(String, String)>,
+    dropped_columns: Vec<(String, String)>,
     /// Columns that must be there, however they are declared.
-    named: Vec<(String, String)>,
+    renamed_columns: Vec<(String, String)>,
 }
 
 /// What a run renames, and what it makes; the rest of a difference SQLite rewrote to fit.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Deeds {
+pub(crate) struct SchemaOperations {
     /// Tables renamed, old and new name in lower case, in order.
-    pub(crate) renames: Vec<(String, String)>,
+    pub(crate) table_renames: Vec<(String, String)>,
     /// Columns under their new names, each with its table as it was called then.
     pub(crate) renamed_columns: Vec<(String, String)>,
     /// Indexes, views and triggers that statements made, in lower case.
-    pub(crate) made: BTreeSet<String>,
+    pub(crate) created_objects: BTreeSet<String>,
 }
 
-impl Deeds {
+impl SchemaOperations {
     /// The name that a table had before.
-    fn first_name(&self, name: &str) -> String {
-        let back = self.renames.iter().rev();
-        back.fold(name.to_owned(), |name, (from, to)| if *to == name { from.clone() } else { name })
+    fn original_name(&self, name: &str) -> String {
+        let renames_backwards = self.table_renames.iter().rev();
+        renames_backwards
+            .fold(name.to_owned(), |name, (from, to)| if *to == name { from.clone() } else { name })
     }
 }
 
-impl Effects {
+impl ExpectedChanges {
     /// The difference from one schema to another, by deeds that may have renamed things: what was
     /// only rewritten on the way may have been different before, and is nobody's effect.
-    pub(crate) fn of(deeds: &Deeds, before: &Schema, after: &Schema) -> Self {
+    pub(crate) fn from_operations(
+        operations: &SchemaOperations,
+        before: &Schema,
+        after: &Schema,
+    ) -> Self {
         // Every renamed table is looked at as if it had had its new name before.
-        let mut old = before.clone();
-        for (key, object) in after.iter().filter(|(_, object)| object.kind == Kind::Table) {
-            let first = Key { trigger: false, name: deeds.first_name(&key.name) };
-            if first != *key
-                && let Some(table) = old.remove(&first)
+        let mut renamed_before = before.clone();
+        for (key, object) in after.iter().filter(|(_, object)| object.kind == ObjectKind::Table) {
+            let old_key =
+                ObjectKey { is_trigger: false, name: operations.original_name(&key.name) };
+            if old_key != *key
+                && let Some(table) = renamed_before.remove(&old_key)
             {
-                let renamed = Object { name: object.name.clone(), ..Object::clone(&table) };
-                old.insert(key.clone(), Arc::new(renamed));
+                let is_renamed = Object { name: object.name.clone(), ..Object::clone(&table) };
+                renamed_before.insert(key.clone(), Arc::new(is_renamed));
             }
         }
-        let mut effects = Self::between(&old, after);
-        effects.present.retain(|object| {
-            object.kind == Kind::Table
-                || deeds.made.contains(&object.name.to_ascii_lowercase())
-                || !old.contains_key(&object.key())
+        let mut expected_changes = Self::between(&renamed_before, after);
+        expected_changes.created.retain(|object| {
+            object.kind == ObjectKind::Table
+                || operations.created_objects.contains(&object.name.to_ascii_lowercase())
+                || !renamed_before.contains_key(&object.key())
         });
         // Of a column that got a new name only the name is an effect.
-        for (table, names) in &mut effects.gained {
+        for (table, names) in &mut expected_changes.added_columns {
             let renamed = |name: &String| {
                 let name = name.to_ascii_lowercase();
-                deeds.renamed_columns.iter().any(|(of, column)| {
-                    let now = table.name.to_ascii_lowercase();
-                    *column == name && (*of == now || *of == deeds.first_name(&now))
+                operations.renamed_columns.iter().any(|(owner, column)| {
+                    let table_name = table.name.to_ascii_lowercase();
+                    *column == name
+                        && (*owner == table_name || *owner == operations.original_name(&table_name))
                 })
             };
-            let (named, gained) = std::mem::take(names).into_iter().partition(renamed);
-            *names = gained;
-            effects.named.extend(Vec::into_iter(named).map(|column| (table.name.clone(), column)));
+            let (renamed_names, added_names) = std::mem::take(names).into_iter().partition(renamed);
+            *names = added_names;
+            expected_changes
+                .renamed_columns
+                .extend(Vec::into_iter(renamed_names).map(|column| (table.name.clone(), column)));
         }
         // A renamed table is there under its new name, whatever its columns are.
-        for (key, object) in after.iter().filter(|(_, object)| object.kind == Kind::Table) {
-            if deeds.renames.iter().any(|(_, to)| *to == key.name) {
-                effects.gained.push((object.clone(), Vec::new()));
+        for (key, object) in after.iter().filter(|(_, object)| object.kind == ObjectKind::Table) {
+            if operations.table_renames.iter().any(|(_, to)| *to == key.name) {
+                expected_changes.added_columns.push((object.clone(), Vec::new()));
             }
         }
-        for (from, _) in &deeds.renames {
-            let key = Key { trigger: false, name: from.clone() };
+        for (from, _) in &operations.table_renames {
+            let key = ObjectKey { is_trigger: false, name: from.clone() };
             if let Some(object) = before.get(&key).filter(|_| !after.contains_key(&key)) {
-                effects.absent.push((key, object.kind, object.name.clone()));
+                expected_changes.dropped.push((key, object.kind, object.name.clone()));
             }
         }
-        effects
+        expected_changes
     }
 
     /// The difference from one schema to another.
     pub(crate) fn between(before: &Schema, after: &Schema) -> Self {
-        let mut effects = Self::default();
+        let mut expected_changes = Self::default();
         for (key, object) in after {
             match before.get(key) {
                 Some(old) if old == object => {}
-                Some(old) if old.kind == Kind::Table && object.kind == Kind::Table => {
+                Some(old) if old.kind == ObjectKind::Table && object.kind == ObjectKind::Table => {
                     let (old, new) = (&old.structure, &object.structure);
-                    let gained = new
+                    let added = new
                         .columns
                         .iter()
                         .filter(|column| {
@@ -110,38 +119,39 @@ impl Effects {
                         })
                         .map(|column| column.name.clone())
                         .collect::<Vec<_>>();
-                    let lost =
+                    let dropped =
                         old.columns.iter().filter(|column| new.column(&column.name).is_none());
-                    effects
-                        .lost
-                        .extend(lost.map(|column| (object.name.clone(), column.name.clone())));
-                    if !gained.is_empty() {
-                        effects.gained.push((object.clone(), gained));
+                    expected_changes
+                        .dropped_columns
+                        .extend(dropped.map(|column| (object.name.clone(), column.name.clone())));
+                    if !added.is_empty() {
+                        expected_changes.added_columns.push((object.clone(), added));
                     }
                 }
-                None | Some(_) => effects.present.push(object.clone()),
+                None | Some(_) => expected_changes.created.push(object.clone()),
             }
         }
         for (key, object) in before {
             if !after.contains_key(key) {
-                effects.absent.push((key.clone(), object.kind, object.name.clone()));
+                expected_changes.dropped.push((key.clone(), object.kind, object.name.clone()));
             }
         }
-        effects
+        expected_changes
     }
 
     /// Adds the tables that were dropped and made again, with all that hangs on them: in another
     /// database that may have been different.
-    pub(crate) fn with_rebuilt<'n>(
+    pub(crate) fn including_rebuilt<'n>(
         mut self,
         tables: impl Iterator<Item = &'n String>,
         after: &Schema,
     ) -> Self {
         for table in tables {
-            let theirs = after.values().filter(|object| object.table.eq_ignore_ascii_case(table));
-            for object in theirs {
-                if !self.present.contains(object) {
-                    self.present.push(object.clone());
+            let table_objects =
+                after.values().filter(|object| object.table.eq_ignore_ascii_case(table));
+            for object in table_objects {
+                if !self.created.contains(object) {
+                    self.created.push(object.clone());
                 }
             }
         }
@@ -149,162 +159,180 @@ impl Effects {
     }
 
     /// What of the effects is not in the database, each in words. Empty: all is there.
-    pub(crate) fn missing_from(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    pub(crate) fn unmet_in_database(
+        &self,
+        connection: &Connection,
+    ) -> rusqlite::Result<Vec<String>> {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = || self.present.iter().chain(self.gained.iter().map(|(table, _)| table));
-        let mut keys: BTreeSet<Key> = wanted().map(|object| object.key()).collect();
-        keys.extend(self.absent.iter().map(|(key, ..)| key.clone()));
-        let tables = self.lost.iter().chain(&self.named);
-        keys.extend(tables.map(|(table, _)| Key::new(Kind::Table, table)));
-        let mut found = read_rows(connection, |key| keys.contains(key))?;
-        for object in wanted() {
+        let expected_objects =
+            || self.created.iter().chain(self.added_columns.iter().map(|(table, _)| table));
+        let mut keys: BTreeSet<ObjectKey> = expected_objects().map(|object| object.key()).collect();
+        keys.extend(self.dropped.iter().map(|(key, ..)| key.clone()));
+        let tables = self.dropped_columns.iter().chain(&self.renamed_columns);
+        keys.extend(tables.map(|(table, _)| ObjectKey::new(ObjectKind::Table, table)));
+        let mut found = read_objects(connection, |key| keys.contains(key))?;
+        for object in expected_objects() {
             // Equal SQL is equal structure; only where the text differs is the structure read.
-            if let Some(is) = found.get_mut(&object.key())
-                && is.sql != object.sql
+            if let Some(actual) = found.get_mut(&object.key())
+                && actual.sql != object.sql
             {
-                *is = is.clone().complete(connection)?;
+                *actual = actual.clone().with_pragma_details(connection)?;
             }
         }
-        for (table, _) in self.lost.iter().chain(&self.named) {
-            if let Some(is) = found.get_mut(&Key::new(Kind::Table, table)) {
-                *is = is.clone().complete(connection)?;
+        for (table, _) in self.dropped_columns.iter().chain(&self.renamed_columns) {
+            if let Some(is) = found.get_mut(&ObjectKey::new(ObjectKind::Table, table)) {
+                *is = is.clone().with_pragma_details(connection)?;
             }
         }
-        Ok(self.missing_in(|key| found.get(key)))
+        Ok(self.unmet_in(|key| found.get(key)))
     }
 
     /// What of the effects is not in a schema, each in words.
-    pub(crate) fn missing_in<'s>(&self, find: impl Fn(&Key) -> Option<&'s Object>) -> Vec<String> {
-        let mut missing = Vec::new();
-        for object in &self.present {
+    pub(crate) fn unmet_in<'s>(
+        &self,
+        find: impl Fn(&ObjectKey) -> Option<&'s Object>,
+    ) -> Vec<String> {
+        let mut unmet = Vec::new();
+        for object in &self.created {
             match find(&object.key()) {
-                None => missing.push(format!("{} `{}` is missing", object.kind, object.name)),
-                Some(is) => object.lacks(is, &mut missing),
+                None => unmet.push(format!("{} `{}` is missing", object.kind, object.name)),
+                Some(actual) => object.append_mismatches(actual, &mut unmet),
             }
         }
-        for (table, names) in &self.gained {
+        for (table, names) in &self.added_columns {
             let is = find(&table.key());
             if is.is_some_and(|is| is.sql == table.sql) {
                 continue;
             }
-            let none = Table::default();
+            let no_columns = Table::default();
             if is.is_none() {
-                missing.push(format!("table `{}` is missing", table.name));
+                unmet.push(format!("table `{}` is missing", table.name));
                 continue;
             }
             for name in names {
-                compare_column(table, name, is.map_or(&none, |is| &is.structure), &mut missing);
+                append_column_mismatch(
+                    table,
+                    name,
+                    is.map_or(&no_columns, |is| &is.structure),
+                    &mut unmet,
+                );
             }
         }
-        for (key, kind, name) in &self.absent {
+        for (key, kind, name) in &self.dropped {
             if find(key).is_some() {
-                missing.push(format!("{kind} `{name}` is still there"));
+                unmet.push(format!("{kind} `{name}` is still there"));
             }
         }
-        for (table, column) in &self.named {
-            let is = find(&Key::new(Kind::Table, table));
+        for (table, column) in &self.renamed_columns {
+            let is = find(&ObjectKey::new(ObjectKind::Table, table));
             if is.is_none_or(|is| is.structure.column(column).is_none()) {
-                missing.push(format!("column `{table}.{column}` is missing"));
+                unmet.push(format!("column `{table}.{column}` is missing"));
             }
         }
-        for (table, column) in &self.lost {
-            let is = find(&Key::new(Kind::Table, table));
+        for (table, column) in &self.dropped_columns {
+            let is = find(&ObjectKey::new(ObjectKind::Table, table));
             if is.is_some_and(|is| is.structure.column(column).is_some()) {
-                missing.push(format!("column `{table}.{column}` is still there"));
+                unmet.push(format!("column `{table}.{column}` is still there"));
             }
         }
-        missing
+        unmet
     }
 
     /// What of the effects a schema has, and what not, each in words.
-    pub(crate) fn evidence<'s>(
+    pub(crate) fn match_report<'s>(
         &self,
-        find: impl Fn(&Key) -> Option<&'s Object>,
+        find: impl Fn(&ObjectKey) -> Option<&'s Object>,
     ) -> (Vec<String>, Vec<String>) {
-        let (mut there, mut missing) = (Vec::new(), Vec::new());
-        let mut judge = |what: String, lacking: Vec<String>| {
-            if lacking.is_empty() { there.push(what) } else { missing.extend(lacking) }
+        let (mut met, mut unmet) = (Vec::new(), Vec::new());
+        let mut report = |description: String, mismatches: Vec<String>| {
+            if mismatches.is_empty() { met.push(description) } else { unmet.extend(mismatches) }
         };
-        for object in &self.present {
-            let alone = Self { present: vec![object.clone()], ..Self::default() };
-            judge(format!("{} `{}`", object.kind, object.name), alone.missing_in(&find));
+        for object in &self.created {
+            let single = Self { created: vec![object.clone()], ..Self::default() };
+            report(format!("{} `{}`", object.kind, object.name), single.unmet_in(&find));
         }
-        for (table, names) in &self.gained {
+        for (table, names) in &self.added_columns {
             for name in names {
-                let gained = vec![(table.clone(), vec![name.clone()])];
-                let alone = Self { gained, ..Self::default() };
-                judge(format!("column `{}.{name}`", table.name), alone.missing_in(&find));
+                let added_columns = vec![(table.clone(), vec![name.clone()])];
+                let alone = Self { added_columns, ..Self::default() };
+                report(format!("column `{}.{name}`", table.name), alone.unmet_in(&find));
             }
         }
         // That something is not there is evidence only beside something that is.
-        let gone = Self { absent: self.absent.clone(), lost: self.lost.clone(), ..Self::default() };
-        let lacking = gone.missing_in(&find);
-        if !gone.is_empty() && (lacking.is_empty() || !there.is_empty()) {
-            let what = gone.absent.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
-            let columns =
-                gone.lost.iter().map(|(table, name)| format!("no column `{table}.{name}`"));
+        let removals = Self {
+            dropped: self.dropped.clone(),
+            dropped_columns: self.dropped_columns.clone(),
+            ..Self::default()
+        };
+        let lacking = removals.unmet_in(&find);
+        if !removals.is_empty() && (lacking.is_empty() || !met.is_empty()) {
+            let what = removals.dropped.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
+            let columns = removals
+                .dropped_columns
+                .iter()
+                .map(|(table, name)| format!("no column `{table}.{name}`"));
             let what: Vec<String> = what.chain(columns).collect();
-            if lacking.is_empty() { there.extend(what) } else { missing.extend(lacking) }
+            if lacking.is_empty() { met.extend(what) } else { unmet.extend(lacking) }
         }
-        (there, missing)
+        (met, unmet)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.present.is_empty()
-            && self.absent.is_empty()
-            && self.gained.is_empty()
-            && self.lost.is_empty()
-            && self.named.is_empty()
+        self.created.is_empty()
+            && self.dropped.is_empty()
+            && self.added_columns.is_empty()
+            && self.dropped_columns.is_empty()
+            && self.renamed_columns.is_empty()
     }
 }
 
 impl Object {
     /// In what another object of the name falls short of this one, whatever else it has.
-    pub(crate) fn lacks(&self, is: &Self, missing: &mut Vec<String>) {
+    pub(crate) fn append_mismatches(&self, actual: &Self, mismatches: &mut Vec<String>) {
         let (kind, name) = (self.kind, &self.name);
-        if is.kind != kind {
-            missing.push(format!("`{name}` is a {}, not a {kind}", is.kind));
+        if actual.kind != kind {
+            mismatches.push(format!("`{name}` is a {}, not a {kind}", actual.kind));
             return;
         }
-        let same_text =
-            is.sql == self.sql || lexer::canonical(&is.sql) == lexer::canonical(&self.sql);
-        if same_text && is.table.eq_ignore_ascii_case(&self.table) {
+        let same_text = actual.sql == self.sql
+            || lexer::normalize_case(&actual.sql) == lexer::normalize_case(&self.sql);
+        if same_text && actual.table.eq_ignore_ascii_case(&self.table) {
             return;
         }
-        match (kind, &self.index, &is.index) {
-            (Kind::Table, ..) if !self.structure.columns.is_empty() => {
+        match (kind, &self.index, &actual.index) {
+            (ObjectKind::Table, ..) if !self.structure.columns.is_empty() => {
                 for column in &self.structure.columns {
-                    compare_column(self, &column.name, &is.structure, missing);
+                    append_column_mismatch(self, &column.name, &actual.structure, mismatches);
                 }
-                if let Some(key) = self.structure.composite_key_not_in(&is.structure) {
-                    missing.push(format!("table `{name}` has no foreign key {key}"));
-                }
-            }
-            (Kind::Index, Some(index), Some(other)) if index.is_plain() => {
-                if other != index || !is.table.eq_ignore_ascii_case(&self.table) {
-                    missing.push(format!("index `{name}` is different: `{}`", is.sql));
+                if let Some(key) = self.structure.composite_foreign_key_not_in(&actual.structure) {
+                    mismatches.push(format!("table `{name}` has no foreign key {key}"));
                 }
             }
-            _ => missing.push(format!("{kind} `{name}` is different")),
+            (ObjectKind::Index, Some(index), Some(other)) if index.is_plain() => {
+                if other != index || !actual.table.eq_ignore_ascii_case(&self.table) {
+                    mismatches.push(format!("index `{name}` is different: `{}`", actual.sql));
+                }
+            }
+            _ => mismatches.push(format!("{kind} `{name}` is different")),
         }
     }
 
     /// In what another object of the name differs from this one, either way.
-    fn differences(&self, is: &Self, found: &mut Vec<String>) {
-        self.lacks(is, found);
-        if self.kind != Kind::Table || is.kind != Kind::Table {
+    fn append_differences(&self, actual: &Self, differences: &mut Vec<String>) {
+        self.append_mismatches(actual, differences);
+        if self.kind != ObjectKind::Table || actual.kind != ObjectKind::Table {
             return;
         }
         let name = &self.name;
-        for column in &is.structure.columns {
+        for column in &actual.structure.columns {
             if self.structure.column(&column.name).is_none() {
-                found.push(format!("column `{name}.{}` is not expected", column.name));
+                differences.push(format!("column `{name}.{}` is not expected", column.name));
             }
         }
-        if let Some(key) = is.structure.composite_key_not_in(&self.structure) {
-            found.push(format!("foreign key `{name}` {key} is not expected"));
+        if let Some(key) = actual.structure.composite_foreign_key_not_in(&self.structure) {
+            differences.push(format!("foreign key `{name}` {key} is not expected"));
         }
     }
 }
@@ -312,7 +340,7 @@ impl Object {
 impl Table {
     /// A foreign key of several columns that another table has not; those of one column belong
     /// to their column.
-    fn composite_key_not_in(&self, other: &Self) -> Option<&ForeignKey> {
+    fn composite_foreign_key_not_in(&self, other: &Self) -> Option<&ForeignKey> {
         self.foreign_keys
             .iter()
             .filter(|key| key.columns.len() > 1)
@@ -320,32 +348,41 @@ impl Table {
     }
 }
 
-fn compare_column(expected: &Object, name: &str, actual: &Table, missing: &mut Vec<String>) {
+fn append_column_mismatch(
+    expected: &Object,
+    name: &str,
+    actual: &Table,
+    mismatches: &mut Vec<String>,
+) {
     let table = &expected.name;
     let Some(wanted) = expected.structure.definition(name) else { return };
     match actual.definition(name) {
-        None => missing.push(format!("column `{table}.{name}` is missing ({wanted})")),
+        None => mismatches.push(format!("column `{table}.{name}` is missing ({wanted})")),
         Some(found) if wanted.matches(&found) => {}
         Some(found) => {
-            missing.push(format!("column `{table}.{name}` is `{found}`, not `{wanted}`"));
+            mismatches.push(format!("column `{table}.{name}` is `{found}`, not `{wanted}`"));
         }
     }
 }
 
 /// In what two schemas differ, each in words, whatever their SQL's spelling and the order of
 /// columns: `is` is held against `should`.
-pub(crate) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
-    let mut found = Vec::new();
-    for (key, expected) in should {
-        match is.get(key) {
-            None => found.push(format!("{} `{}` is missing", expected.kind, expected.name)),
-            Some(object) => expected.differences(object, &mut found),
+pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (key, expected) in expected_schema {
+        match actual_schema.get(key) {
+            None => differences.push(format!("{} `{}` is missing", expected.kind, expected.name)),
+            Some(object) => expected.append_differences(object, &mut differences),
         }
     }
-    for object in is.iter().filter(|(key, _)| !should.contains_key(key)).map(|(_, object)| object) {
-        found.push(format!("{} `{}` is not expected", object.kind, object.name));
+    for object in actual_schema
+        .iter()
+        .filter(|(key, _)| !expected_schema.contains_key(key))
+        .map(|(_, object)| object)
+    {
+        differences.push(format!("{} `{}` is not expected", object.kind, object.name));
     }
-    found
+    differences
 }
 
 #[cfg(test)]
@@ -354,24 +391,24 @@ mod tests {
     use crate::schema;
 
     #[test]
-    fn of_a_renamed_column_the_name_is_the_effect() {
-        let of = |sql: &str| {
+    fn renamed_column_is_only_checked_by_name() {
+        let database = |sql: &str| {
             let connection = Connection::open_in_memory().unwrap();
             connection.execute_batch(sql).unwrap();
             connection
         };
-        let schema = |sql: &str| schema::read(&of(sql)).unwrap();
+        let schema = |sql: &str| schema::read(&database(sql)).unwrap();
         let renamed_columns = vec![("t".to_owned(), "b".to_owned())];
-        let deeds = Deeds { renamed_columns, ..Deeds::default() };
-        let effects = Effects::of(
-            &deeds,
+        let operations = SchemaOperations { renamed_columns, ..SchemaOperations::default() };
+        let expected_changes = ExpectedChanges::from_operations(
+            &operations,
             &schema("CREATE TABLE t (a TEXT)"),
             &schema("CREATE TABLE t (b TEXT)"),
         );
-        let missing = |sql: &str| effects.missing_from(&of(sql)).unwrap();
-        assert!(missing("CREATE TABLE t (b INTEGER DEFAULT 7)").is_empty());
-        assert_eq!(missing("CREATE TABLE t (c TEXT)"), ["column `t.b` is missing"]);
+        let unmet = |sql: &str| expected_changes.unmet_in_database(&database(sql)).unwrap();
+        assert!(unmet("CREATE TABLE t (b INTEGER DEFAULT 7)").is_empty());
+        assert_eq!(unmet("CREATE TABLE t (c TEXT)"), ["column `t.b` is missing"]);
         let both = ["column `t.b` is missing", "column `t.a` is still there"];
-        assert_eq!(missing("CREATE TABLE t (a TEXT)"), both);
+        assert_eq!(unmet("CREATE TABLE t (a TEXT)"), both);
     }
 }

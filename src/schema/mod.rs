@@ -22,7 +22,7 @@ pub(crate) struct Column {
     pub(crate) not_null: bool,
     pub(crate) default: Option<String>,
     /// Position in the primary key, from 1; 0 for none.
-    pub(crate) primary_key: i64,
+    pub(crate) primary_key_position: i64,
     /// 0 ordinary, 1 hidden, 2 and 3 generated.
     pub(crate) hidden: i64,
 }
@@ -31,17 +31,17 @@ impl Column {
     /// Whether the two mean the same, whatever the case of letters.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
-            && bare(&self.declared_type) == bare(&other.declared_type)
+            && normalize_type(&self.declared_type) == normalize_type(&other.declared_type)
             && self.not_null == other.not_null
-            && self.default.as_deref().map(lexer::canonical)
-                == other.default.as_deref().map(lexer::canonical)
-            && self.primary_key == other.primary_key
+            && self.default.as_deref().map(lexer::normalize_case)
+                == other.default.as_deref().map(lexer::normalize_case)
+            && self.primary_key_position == other.primary_key_position
             && self.hidden == other.hidden
     }
 }
 
 /// A type without its blanks and its case.
-fn bare(declared_type: &str) -> String {
+fn normalize_type(declared_type: &str) -> String {
     declared_type.split_whitespace().collect::<String>().to_ascii_lowercase()
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Column {
         if let Some(default) = &self.default {
             write!(f, " DEFAULT {default}")?;
         }
-        if self.primary_key > 0 {
+        if self.primary_key_position > 0 {
             f.write_str(" PRIMARY KEY")?;
         }
         if self.hidden > 1 {
@@ -115,16 +115,16 @@ pub(crate) struct Table {
 impl Table {
     /// Reads a table; one that is not there has no columns.
     pub(crate) fn read(connection: &Connection, name: &str) -> rusqlite::Result<Self> {
-        let mut statement =
-            connection.prepare(&format!("PRAGMA table_xinfo({})", lexer::quote(name)))?;
+        let mut statement = connection
+            .prepare(&format!("PRAGMA table_xinfo({})", lexer::quote_identifier(name)))?;
         let columns = statement
             .query_map([], |row| {
                 Ok(Column {
-                    name: text(row, 1)?,
-                    declared_type: text(row, 2)?,
+                    name: text_column(row, 1)?,
+                    declared_type: text_column(row, 2)?,
                     not_null: row.get(3)?,
                     default: row.get::<_, Option<String>>(4)?,
-                    primary_key: row.get(5)?,
+                    primary_key_position: row.get(5)?,
                     hidden: row.get(6)?,
                 })
             })?
@@ -136,7 +136,10 @@ impl Table {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    fn keys_of<'t>(&'t self, column: &'t str) -> impl Iterator<Item = &'t ForeignKey> {
+    fn single_column_foreign_keys<'t>(
+        &'t self,
+        column: &'t str,
+    ) -> impl Iterator<Item = &'t ForeignKey> {
         self.foreign_keys.iter().filter(move |key| {
             matches!(key.columns.as_slice(), [only] if only.eq_ignore_ascii_case(column))
         })
@@ -146,7 +149,7 @@ impl Table {
     pub(crate) fn definition(&self, column: &str) -> Option<ColumnDefinition> {
         Some(ColumnDefinition {
             column: self.column(column)?.clone(),
-            foreign_keys: self.keys_of(column).cloned().collect(),
+            foreign_keys: self.single_column_foreign_keys(column).cloned().collect(),
         })
     }
 }
@@ -156,8 +159,8 @@ pub(crate) fn foreign_keys(
     connection: &Connection,
     table: &str,
 ) -> rusqlite::Result<Vec<ForeignKey>> {
-    let mut statement =
-        connection.prepare(&format!("PRAGMA foreign_key_list({})", lexer::quote(table)))?;
+    let mut statement = connection
+        .prepare(&format!("PRAGMA foreign_key_list({})", lexer::quote_identifier(table)))?;
     let mut rows = statement.query([])?;
     let mut keys: BTreeMap<std::cmp::Reverse<i64>, ForeignKey> = BTreeMap::new();
     while let Some(row) = rows.next()? {
@@ -165,13 +168,13 @@ pub(crate) fn foreign_keys(
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => entry.insert(ForeignKey {
                 columns: Vec::new(),
-                parent: text(row, 2)?,
+                parent: text_column(row, 2)?,
                 parent_columns: Vec::new(),
-                on_update: text(row, 5)?,
-                on_delete: text(row, 6)?,
+                on_update: text_column(row, 5)?,
+                on_delete: text_column(row, 6)?,
             }),
         };
-        key.columns.push(text(row, 3)?);
+        key.columns.push(text_column(row, 3)?);
         key.parent_columns.extend(row.get::<_, Option<String>>(4)?);
     }
     Ok(keys.into_values().collect())
@@ -202,26 +205,26 @@ impl fmt::Display for ColumnDefinition {
 /// An index, apart from what its SQL may spell in many ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Index {
-    pub(crate) unique: bool,
-    pub(crate) partial: bool,
+    pub(crate) is_unique: bool,
+    pub(crate) is_partial: bool,
     /// Name (none for an expression), descending, collation.
     pub(crate) columns: Vec<(Option<String>, bool, String)>,
 }
 
 impl Index {
     fn read(connection: &Connection, table: &str, name: &str) -> rusqlite::Result<Self> {
-        let mut index = Self { unique: false, partial: false, columns: Vec::new() };
-        let mut list =
-            connection.prepare(&format!("PRAGMA index_list({})", lexer::quote(table)))?;
+        let mut index = Self { is_unique: false, is_partial: false, columns: Vec::new() };
+        let mut list = connection
+            .prepare(&format!("PRAGMA index_list({})", lexer::quote_identifier(table)))?;
         let mut rows = list.query([])?;
         while let Some(row) = rows.next()? {
-            if text(row, 1)?.eq_ignore_ascii_case(name) {
-                index.unique = row.get(2)?;
-                index.partial = row.get(4)?;
+            if text_column(row, 1)?.eq_ignore_ascii_case(name) {
+                index.is_unique = row.get(2)?;
+                index.is_partial = row.get(4)?;
             }
         }
-        let mut info =
-            connection.prepare(&format!("PRAGMA index_xinfo({})", lexer::quote(name)))?;
+        let mut info = connection
+            .prepare(&format!("PRAGMA index_xinfo({})", lexer::quote_identifier(name)))?;
         let mut rows = info.query([])?;
         while let Some(row) = rows.next()? {
             if row.get::<_, bool>(5)? {
@@ -239,20 +242,20 @@ impl Index {
 
     /// Whether the columns alone tell what it is: no expression, no WHERE.
     pub(crate) fn is_plain(&self) -> bool {
-        !self.partial && self.columns.iter().all(|(name, ..)| name.is_some())
+        !self.is_partial && self.columns.iter().all(|(name, ..)| name.is_some())
     }
 }
 
 /// The kinds of objects that a schema holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum ObjectKind {
     Table,
     Index,
     View,
     Trigger,
 }
 
-impl Kind {
+impl ObjectKind {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "table" => Some(Self::Table),
@@ -264,7 +267,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ObjectKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Table => "table",
@@ -278,14 +281,14 @@ impl fmt::Display for Kind {
 /// A name as SQLite compares it. Tables, indexes and views share one space of names, triggers
 /// have another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    pub(crate) trigger: bool,
+pub(crate) struct ObjectKey {
+    pub(crate) is_trigger: bool,
     pub(crate) name: String,
 }
 
-impl Key {
-    pub(crate) fn new(kind: Kind, name: &str) -> Self {
-        Self { trigger: kind == Kind::Trigger, name: name.to_ascii_lowercase() }
+impl ObjectKey {
+    pub(crate) fn new(kind: ObjectKind, name: &str) -> Self {
+        Self { is_trigger: kind == ObjectKind::Trigger, name: name.to_ascii_lowercase() }
     }
 
     /// In lower case.
@@ -297,7 +300,7 @@ impl Key {
 /// One row of `sqlite_schema`, and what pragmas tell of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ObjectKind,
     pub(crate) name: String,
     pub(crate) table: String,
     pub(crate) sql: String,
@@ -307,8 +310,8 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    pub(crate) fn key(&self) -> Key {
-        Key::new(self.kind, &self.name)
+    pub(crate) fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.kind, &self.name)
     }
 
     /// The names of its columns; none for what is no table.
@@ -322,61 +325,61 @@ impl Object {
 
     /// Whether it is an index in which every entry is there once, whatever rows it covers.
     pub(crate) fn is_unique_index(&self) -> bool {
-        self.index.as_ref().is_some_and(|index| index.unique)
+        self.index.as_ref().is_some_and(|index| index.is_unique)
     }
 
     /// The column of a unique index over all rows of one column, in lower case.
     pub(crate) fn unique_column(&self) -> Option<&str> {
-        let index = self.index.as_ref().filter(|index| index.unique && !index.partial)?;
+        let index = self.index.as_ref().filter(|index| index.is_unique && !index.is_partial)?;
         let [(Some(column), ..)] = index.columns.as_slice() else { return None };
         Some(column)
     }
 
-    pub(crate) fn complete(mut self, connection: &Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn with_pragma_details(mut self, connection: &Connection) -> rusqlite::Result<Self> {
         match self.kind {
-            Kind::Table => self.structure = Table::read(connection, &self.name)?,
-            Kind::Index => {
+            ObjectKind::Table => self.structure = Table::read(connection, &self.name)?,
+            ObjectKind::Index => {
                 self.index = Some(Index::read(connection, &self.table, &self.name)?);
             }
-            Kind::View | Kind::Trigger => {}
+            ObjectKind::View | ObjectKind::Trigger => {}
         }
         Ok(self)
     }
 }
 
 /// Every object of a database but SQLite's own and tatmig's own.
-pub(crate) type Schema = BTreeMap<Key, Arc<Object>>;
+pub(crate) type Schema = BTreeMap<ObjectKey, Arc<Object>>;
 
 /// The names that belong to tatmig: no block may touch them.
-pub(crate) fn is_own(name: &str) -> bool {
+pub(crate) fn is_tatmig_name(name: &str) -> bool {
     name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("_tatmig_"))
 }
 
 /// The names that belong to SQLite.
-pub(crate) fn is_internal(name: &str) -> bool {
+pub(crate) fn is_sqlite_name(name: &str) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
 }
 
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    Ok(lossy(row, column)?.into_owned())
+fn text_column(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(lossy_text_column(row, column)?.into_owned())
 }
 
-fn lossy<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
+fn lossy_text_column<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
     let bytes = row.get_ref(column)?.as_bytes_or_null().ok().flatten();
     Ok(String::from_utf8_lossy(bytes.unwrap_or_default()))
 }
 
 /// One row of `SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema`.
-fn object(row: &Row<'_>) -> rusqlite::Result<Option<(i64, Object)>> {
-    let (kind, name) = (Kind::parse(&text(row, 0)?), text(row, 1)?);
-    let Some(kind) = kind.filter(|_| !is_own(&name) && !is_internal(&name)) else {
+fn object_from_row(row: &Row<'_>) -> rusqlite::Result<Option<(i64, Object)>> {
+    let (kind, name) = (ObjectKind::parse(&text_column(row, 0)?), text_column(row, 1)?);
+    let Some(kind) = kind.filter(|_| !is_tatmig_name(&name) && !is_sqlite_name(&name)) else {
         return Ok(None);
     };
     let object = Object {
         kind,
         name,
-        table: text(row, 2)?,
-        sql: text(row, 3)?,
+        table: text_column(row, 2)?,
+        sql: text_column(row, 3)?,
         structure: Table::default(),
         index: None,
     };
@@ -384,34 +387,34 @@ fn object(row: &Row<'_>) -> rusqlite::Result<Option<(i64, Object)>> {
 }
 
 /// The wanted rows of `sqlite_schema`, without what pragmas tell.
-pub(crate) fn read_rows(
+pub(crate) fn read_objects(
     connection: &Connection,
-    wanted: impl Fn(&Key) -> bool,
-) -> rusqlite::Result<BTreeMap<Key, Object>> {
+    is_wanted: impl Fn(&ObjectKey) -> bool,
+) -> rusqlite::Result<BTreeMap<ObjectKey, Object>> {
     let mut statement =
         connection.prepare("SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema")?;
     let mut rows = statement.query([])?;
-    let mut found = BTreeMap::new();
-    let mut key = Key { trigger: false, name: String::new() };
+    let mut objects = BTreeMap::new();
+    let mut key = ObjectKey { is_trigger: false, name: String::new() };
     while let Some(row) = rows.next()? {
-        key.trigger = row.get_ref(0)?.as_str() == Ok("trigger");
+        key.is_trigger = row.get_ref(0)?.as_str() == Ok("trigger");
         key.name.clear();
-        key.name.push_str(&lossy(row, 1)?);
+        key.name.push_str(&lossy_text_column(row, 1)?);
         key.name.make_ascii_lowercase();
-        if wanted(&key)
-            && let Some((_, object)) = object(row)?
+        if is_wanted(&key)
+            && let Some((_, object)) = object_from_row(row)?
         {
-            found.insert(key.clone(), object);
+            objects.insert(key.clone(), object);
         }
     }
-    Ok(found)
+    Ok(objects)
 }
 
 /// The whole schema of a database.
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Schema> {
-    let rows = read_rows(connection, |_| true)?;
+    let rows = read_objects(connection, |_| true)?;
     rows.into_iter()
-        .map(|(key, object)| Ok((key, Arc::new(object.complete(connection)?))))
+        .map(|(key, object)| Ok((key, Arc::new(object.with_pragma_details(connection)?))))
         .collect()
 }
 
@@ -419,8 +422,8 @@ impl Table {
     /// The names of the primary key's columns, in the key's order.
     pub(crate) fn primary_key(&self) -> Vec<String> {
         let mut columns: Vec<&Column> =
-            self.columns.iter().filter(|column| column.primary_key > 0).collect();
-        columns.sort_by_key(|column| column.primary_key);
+            self.columns.iter().filter(|column| column.primary_key_position > 0).collect();
+        columns.sort_by_key(|column| column.primary_key_position);
         columns.into_iter().map(|column| column.name.clone()).collect()
     }
 }
@@ -430,13 +433,14 @@ pub(crate) fn unique_keys(
     connection: &Connection,
     table: &str,
 ) -> rusqlite::Result<Vec<Vec<String>>> {
-    let mut list = connection.prepare(&format!("PRAGMA index_list({})", lexer::quote(table)))?;
-    let mut rows = list.query([])?;
+    let mut statement =
+        connection.prepare(&format!("PRAGMA index_list({})", lexer::quote_identifier(table)))?;
+    let mut rows = statement.query([])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        let (unique, partial): (bool, bool) = (row.get(2)?, row.get(4)?);
-        if unique && !partial {
-            let index = Index::read(connection, table, &text(row, 1)?)?;
+        let (is_unique, is_partial): (bool, bool) = (row.get(2)?, row.get(4)?);
+        if is_unique && !is_partial {
+            let index = Index::read(connection, table, &text_column(row, 1)?)?;
             keys.extend(
                 index.columns.into_iter().map(|(name, ..)| name).collect::<Option<Vec<_>>>(),
             );

@@ -4,85 +4,85 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::schema::{Key, Kind, Object, Schema, object};
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema, object_from_row};
 
 /// The schema of a scratch database, kept up to date from statement to statement at the cost of
 /// what changed.
 #[derive(Debug, Default)]
-pub(crate) struct Tracked {
+pub(crate) struct SchemaTracker {
     schema: Schema,
-    last_row: i64,
+    last_rowid: i64,
 }
 
 /// What the statements since the last look may have done to `sqlite_schema`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Churn {
+pub(crate) enum SchemaChange {
     /// No schema change.
     #[default]
     None,
     /// New objects only.
-    Created,
+    Additive,
     /// Anything.
-    Changed,
+    Any,
 }
 
 /// A change of one object: its new state, or none where it is gone.
-pub(crate) type Change = (Key, Option<Arc<Object>>);
+pub(crate) type ObjectChange = (ObjectKey, Option<Arc<Object>>);
 
-impl Tracked {
+impl SchemaTracker {
     /// Looks again and returns what changed.
     pub(crate) fn refresh(
         &mut self,
         connection: &Connection,
-        churn: Churn,
-    ) -> rusqlite::Result<Vec<Change>> {
-        let from = match churn {
-            Churn::None => return Ok(Vec::new()),
-            Churn::Created => self.last_row,
-            Churn::Changed => 0,
+        schema_change: SchemaChange,
+    ) -> rusqlite::Result<Vec<ObjectChange>> {
+        let after_rowid = match schema_change {
+            SchemaChange::None => return Ok(Vec::new()),
+            SchemaChange::Additive => self.last_rowid,
+            SchemaChange::Any => 0,
         };
         let mut statement = connection.prepare(
             "SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema WHERE rowid > ?1",
         )?;
-        let mut rows = statement.query([from])?;
-        let mut seen = Schema::new();
+        let mut rows = statement.query([after_rowid])?;
+        let mut current = Schema::new();
         let mut changes = Vec::new();
-        if churn == Churn::Changed {
+        if schema_change == SchemaChange::Any {
             // The rows of objects that are gone are given out again.
-            self.last_row = 0;
+            self.last_rowid = 0;
         }
         while let Some(row) = rows.next()? {
-            let Some((rowid, object)) = object(row)? else { continue };
-            self.last_row = self.last_row.max(rowid);
+            let Some((rowid, object)) = object_from_row(row)? else { continue };
+            self.last_rowid = self.last_rowid.max(rowid);
             let key = object.key();
-            let known = self.schema.get(&key).filter(|known| {
+            let unchanged = self.schema.get(&key).filter(|known| {
                 known.sql == object.sql && known.table == object.table && known.kind == object.kind
             });
-            let object = match known {
+            let object = match unchanged {
                 Some(known) => known.clone(),
                 None => {
-                    let object = Arc::new(object.complete(connection)?);
+                    let object = Arc::new(object.with_pragma_details(connection)?);
                     changes.push((key.clone(), Some(object.clone())));
                     object
                 }
             };
-            seen.insert(key, object);
+            current.insert(key, object);
         }
-        if churn == Churn::Changed {
-            let gone = self.schema.keys().filter(|key| !seen.contains_key(key));
-            changes.extend(gone.map(|key| (key.clone(), None)));
-            self.schema = seen;
+        if schema_change == SchemaChange::Any {
+            let dropped = self.schema.keys().filter(|key| !current.contains_key(key));
+            changes.extend(dropped.map(|key| (key.clone(), None)));
+            self.schema = current;
         } else {
-            self.schema.extend(seen);
+            self.schema.extend(current);
         }
         Ok(changes)
     }
 
     /// Whether an ordinary table of that name, in lower case, was there at the last look.
     pub(crate) fn has_table(&self, name: &str) -> bool {
-        let key = Key { trigger: false, name: name.to_owned() };
+        let key = ObjectKey { is_trigger: false, name: name.to_owned() };
         self.schema.get(&key).is_some_and(|object| {
-            object.kind == Kind::Table
+            object.kind == ObjectKind::Table
                 && !object.sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL")
         })
     }
@@ -93,7 +93,7 @@ impl Tracked {
 }
 
 /// Applies recorded changes to a schema.
-pub(crate) fn apply(schema: &mut Schema, changes: &[Change]) {
+pub(crate) fn apply_changes(schema: &mut Schema, changes: &[ObjectChange]) {
     for (key, object) in changes {
         match object {
             Some(object) => {
@@ -111,15 +111,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_seen_in_the_row_of_one_that_is_gone() {
+    fn an_object_that_reuses_a_rowid_is_detected() {
         let connection = Connection::open_in_memory().unwrap();
-        let mut tracked = Tracked::default();
-        let mut changes = |sql: &str, churn| {
+        let mut tracker = SchemaTracker::default();
+        let mut count_changes = |sql: &str, schema_change| {
             connection.execute_batch(sql).unwrap();
-            tracked.refresh(&connection, churn).unwrap().len()
+            tracker.refresh(&connection, schema_change).unwrap().len()
         };
-        assert_eq!(changes("CREATE TABLE a (x); CREATE TABLE b (x)", Churn::Created), 2);
-        assert_eq!(changes("DROP TABLE b", Churn::Changed), 1);
-        assert_eq!(changes("CREATE TABLE c (x)", Churn::Created), 1);
+        assert_eq!(
+            count_changes("CREATE TABLE a (x); CREATE TABLE b (x)", SchemaChange::Additive),
+            2
+        );
+        assert_eq!(count_changes("DROP TABLE b", SchemaChange::Any), 1);
+        assert_eq!(count_changes("CREATE TABLE c (x)", SchemaChange::Additive), 1);
     }
 }

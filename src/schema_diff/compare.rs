@@ -1,92 +1,106 @@
 //! In what two schemas differ: by what SQLite's pragmas tell of them, and by what their text says
 //! beyond that.
 
-use crate::schema::{Kind, Object, Schema, effects};
+use crate::schema::{Object, ObjectKind, Schema, effects};
 use crate::schema_diff::statement;
-use crate::sql::create_table::Definition;
+use crate::sql::create_table::TableDefinition;
 
 /// In what `is` differs from `should`, each in words.
-pub(crate) fn differences(should: &Schema, is: &Schema) -> Vec<String> {
-    let mut found = effects::differences(should, is);
-    for (key, expected) in should {
-        let Some(object) = is.get(key).filter(|object| object.kind == expected.kind) else {
+pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {
+    let mut differences = effects::differences(expected_schema, actual_schema);
+    for (key, expected_object) in expected_schema {
+        let Some(actual_object) = actual_schema
+            .get(key)
+            .filter(|actual_object| actual_object.kind == expected_object.kind)
+        else {
             continue;
         };
-        if expected.kind == Kind::Table
-            && expected.sql != object.sql
-            && !same_table(expected, object)
+        if expected_object.kind == ObjectKind::Table
+            && expected_object.sql != actual_object.sql
+            && !has_same_definition(expected_object, actual_object)
         {
-            let clauses = reasons(object, expected);
-            let already = |name: &str| found.iter().any(|known| known.contains(name));
-            let told = already(&format!("`{}.", expected.name));
-            if clauses.is_empty() && !told {
-                found.push(format!("table `{}` is declared otherwise", expected.name));
+            let table_changes = describe_changes(actual_object, expected_object);
+            let is_reported =
+                |name: &str| differences.iter().any(|difference| difference.contains(name));
+            let has_column_difference = is_reported(&format!("`{}.", expected_object.name));
+            if table_changes.is_empty() && !has_column_difference {
+                differences.push(format!("table `{}` is declared otherwise", expected_object.name));
             }
-            found.extend(clauses.into_iter().filter(|_| !told));
+            differences.extend(table_changes.into_iter().filter(|_| !has_column_difference));
         }
     }
-    found
+    differences
 }
 
 /// Whether two tables are declared alike.
-fn same_table(left: &Object, right: &Object) -> bool {
-    match (statement::is_virtual(left), statement::is_virtual(right)) {
-        (false, false) => Definition::read(&left.sql) == Definition::read(&right.sql),
-        (true, true) => statement::module(left) == statement::module(right),
+fn has_same_definition(left: &Object, right: &Object) -> bool {
+    match (statement::is_virtual_table(left), statement::is_virtual_table(right)) {
+        (false, false) => TableDefinition::parse(&left.sql) == TableDefinition::parse(&right.sql),
+        (true, true) => {
+            statement::module_and_arguments(left) == statement::module_and_arguments(right)
+        }
         _ => false,
     }
 }
 
 /// Whether an object of one schema need not be touched to be that of the other.
-pub(crate) fn same(left: &Object, right: &Object) -> bool {
-    let one = |object: &Object| Schema::from([(object.key(), std::sync::Arc::new(object.clone()))]);
+pub(crate) fn is_equivalent(left: &Object, right: &Object) -> bool {
+    let single_object_schema =
+        |object: &Object| Schema::from([(object.key(), std::sync::Arc::new(object.clone()))]);
     left.kind == right.kind
-        && (left.kind != Kind::Table || same_table(left, right))
-        && effects::differences(&one(left), &one(right)).is_empty()
-        && effects::differences(&one(right), &one(left)).is_empty()
+        && (left.kind != ObjectKind::Table || has_same_definition(left, right))
+        && effects::differences(&single_object_schema(left), &single_object_schema(right))
+            .is_empty()
+        && effects::differences(&single_object_schema(right), &single_object_schema(left))
+            .is_empty()
 }
 
 /// What changes from one table to another of its name, each in words.
-pub(crate) fn reasons(old: &Object, new: &Object) -> Vec<String> {
-    let (before, after) = (Definition::read(&old.sql), Definition::read(&new.sql));
+pub(crate) fn describe_changes(old: &Object, new: &Object) -> Vec<String> {
+    let (before, after) = (TableDefinition::parse(&old.sql), TableDefinition::parse(&new.sql));
     let name = &new.name;
-    let mut found = Vec::new();
+    let mut changes = Vec::new();
     for column in &after.columns {
-        let shown = statement::first_word(&column.text);
-        match before.column(&column.rules.name) {
-            None => found.push(format!("`{shown}` is new")),
-            Some(known) if known.rules != column.rules => {
-                found.push(format!("`{shown}` was declared `{}`", one_line(&known.text)));
+        let column_name = statement::first_token(&column.sql);
+        match before.column(&column.spec.name) {
+            None => changes.push(format!("`{column_name}` is new")),
+            Some(old_column) if old_column.spec != column.spec => {
+                changes
+                    .push(format!("`{column_name}` was declared `{}`", one_line(&old_column.sql)));
             }
             Some(_) => {}
         }
     }
-    let gone = before.columns.iter().filter(|column| after.column(&column.rules.name).is_none());
-    found.extend(gone.map(|column| format!("`{}` goes", statement::first_word(&column.text))));
-    let names = |definition: &Definition, other: &Definition| -> Vec<String> {
-        let kept = definition.columns.iter().map(|column| column.rules.name.clone());
-        kept.filter(|name| other.column(name).is_some()).collect()
-    };
-    if names(&before, &after) != names(&after, &before) {
-        found.push("the order of its columns".to_owned());
+    let dropped_columns =
+        before.columns.iter().filter(|column| after.column(&column.spec.name).is_none());
+    changes.extend(
+        dropped_columns.map(|column| format!("`{}` goes", statement::first_token(&column.sql))),
+    );
+    let shared_column_names =
+        |definition: &TableDefinition, other: &TableDefinition| -> Vec<String> {
+            let column_names = definition.columns.iter().map(|column| column.spec.name.clone());
+            column_names.filter(|name| other.column(name).is_some()).collect()
+        };
+    if shared_column_names(&before, &after) != shared_column_names(&after, &before) {
+        changes.push("the order of its columns".to_owned());
     }
     let (old, new) = (&before.constraints, &after.constraints);
-    for (differs, what) in [
+    for (is_different, aspect) in [
         (
-            (&old.primary_key, &old.primary_key_words)
-                != (&new.primary_key, &new.primary_key_words),
+            (&old.primary_key, &old.primary_key_options)
+                != (&new.primary_key, &new.primary_key_options),
             "its primary key",
         ),
-        (old.unique != new.unique, "its unique keys"),
+        (old.unique_keys != new.unique_keys, "its unique keys"),
         (old.checks != new.checks, "its CHECK constraints"),
         (old.foreign_keys != new.foreign_keys, "its foreign keys"),
         (old.options != new.options, "its options"),
     ] {
-        if differs {
-            found.push(what.to_owned());
+        if is_different {
+            changes.push(aspect.to_owned());
         }
     }
-    found.into_iter().map(|what| format!("table `{name}`: {what}")).collect()
+    changes.into_iter().map(|aspect| format!("table `{name}`: {aspect}")).collect()
 }
 
 /// A declaration in one line, fit for a comment.

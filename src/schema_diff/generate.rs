@@ -7,192 +7,216 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::database::connection::harden;
+use crate::database::connection::apply_security_settings;
 use crate::schema;
-use crate::schema::{Kind, Object, Schema};
-use crate::schema_diff::rebuild::{Rebuild, can_be_added};
-use crate::schema_diff::statement::{guarded, in_order, is_virtual, mentions, written_name};
-use crate::schema_diff::{Way, WayError, compare, statement};
-use crate::sql::create_table::Definition;
+use crate::schema::{Object, ObjectKind, Schema};
+use crate::schema_diff::rebuild::{Rebuild, can_add_column};
+use crate::schema_diff::statement::{
+    is_virtual_table, mentions, sort_by_dependency, with_if_not_exists, written_name,
+};
+use crate::schema_diff::{DiffError, SchemaDiff, compare, statement};
+use crate::sql::create_table::TableDefinition;
 
 /// What becomes of a table that is there before and after.
-enum Change<'s> {
-    Alter { table: &'s Arc<Object>, statements: Vec<String>, drops: Vec<String> },
+enum TableChange<'s> {
+    Alter { table: &'s Arc<Object>, statements: Vec<String>, dropped_columns: Vec<String> },
     Rebuild { old: &'s Arc<Object>, new: &'s Arc<Object> },
-    Module { old: &'s Arc<Object>, new: &'s Arc<Object> },
+    RecreateVirtual { old: &'s Arc<Object>, new: &'s Arc<Object> },
 }
 
-impl Change<'_> {
-    fn table(&self) -> &str {
+impl TableChange<'_> {
+    fn table_name(&self) -> &str {
         match self {
             Self::Alter { table, .. } => &table.name,
-            Self::Rebuild { old, .. } | Self::Module { old, .. } => &old.name,
+            Self::Rebuild { old, .. } | Self::RecreateVirtual { old, .. } => &old.name,
         }
     }
 
     /// Whether everything that hangs on the table goes with it.
-    fn replaces(&self) -> bool {
+    fn drops_table(&self) -> bool {
         !matches!(self, Self::Alter { .. })
     }
 
     /// Whether statements elsewhere that speak of the table would be in the way.
-    fn disturbs(&self) -> bool {
+    fn affects_dependents(&self) -> bool {
         match self {
-            Self::Alter { drops, .. } => !drops.is_empty(),
-            Self::Rebuild { .. } | Self::Module { .. } => true,
+            Self::Alter { dropped_columns, .. } => !dropped_columns.is_empty(),
+            Self::Rebuild { .. } | Self::RecreateVirtual { .. } => true,
         }
     }
 }
 
 struct Generator<'s> {
-    before: &'s Schema,
-    after: &'s Schema,
+    old_schema: &'s Schema,
+    new_schema: &'s Schema,
     /// An empty copy of the tables as they were.
-    scratch: Connection,
+    sandbox: Connection,
     /// Each with its statements, blank lines between them.
     paragraphs: Vec<String>,
-    remarks: Vec<String>,
+    warnings: Vec<String>,
     /// What is destroyed, each in words.
-    destroyed: Vec<String>,
+    deleted_data: Vec<String>,
     /// Virtual tables that are dropped once their rows are elsewhere.
-    copied: Vec<String>,
+    copied_virtual_tables: Vec<String>,
     adds_columns: bool,
     /// Whether rows may be there that the new schema refuses.
-    narrows: bool,
+    tightens_constraints: bool,
 }
 
-pub(crate) fn way(before: &Schema, after: &Schema) -> Result<Way, WayError> {
+pub(crate) fn generate(old_schema: &Schema, new_schema: &Schema) -> Result<SchemaDiff, DiffError> {
     let mut generator = Generator {
-        before,
-        after,
-        scratch: scratch(before, after)?,
+        old_schema,
+        new_schema,
+        sandbox: create_sandbox(old_schema, new_schema)?,
         paragraphs: Vec::new(),
-        remarks: Vec::new(),
-        destroyed: Vec::new(),
-        copied: Vec::new(),
+        warnings: Vec::new(),
+        deleted_data: Vec::new(),
+        copied_virtual_tables: Vec::new(),
         adds_columns: false,
-        narrows: false,
+        tightens_constraints: false,
     };
     generator.run()?;
     Ok(generator.finish())
 }
 
 /// The tables of a schema in memory, with the indexes that stay.
-fn scratch(before: &Schema, after: &Schema) -> rusqlite::Result<Connection> {
+fn create_sandbox(old_schema: &Schema, new_schema: &Schema) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
-    harden(&connection)?;
-    for table in in_order(before.values().filter(|object| object.kind == Kind::Table)) {
-        make(&connection, table);
+    apply_security_settings(&connection)?;
+    for table in
+        sort_by_dependency(old_schema.values().filter(|object| object.kind == ObjectKind::Table))
+    {
+        create_object(&connection, table);
     }
-    for (key, index) in before.iter().filter(|(_, object)| object.kind == Kind::Index) {
-        if after.get(key).is_some_and(|now| compare::same(index, now)) {
-            make(&connection, index);
+    for (key, index) in old_schema.iter().filter(|(_, object)| object.kind == ObjectKind::Index) {
+        if new_schema.get(key).is_some_and(|new_index| compare::is_equivalent(index, new_index)) {
+            create_object(&connection, index);
         }
     }
     Ok(connection)
 }
 
 /// Makes an object. One that SQLite refuses is not there; what asks for it finds that out.
-fn make(connection: &Connection, object: &Object) {
-    if let Ok(mut statement) = connection.prepare(&statement::whole(&object.sql)) {
+fn create_object(connection: &Connection, object: &Object) {
+    if let Ok(mut statement) = connection.prepare(&statement::complete_statement(&object.sql)) {
         let _ = statement.raw_execute();
     }
 }
 
 impl<'s> Generator<'s> {
-    fn run(&mut self) -> Result<(), WayError> {
-        let (before, after) = (self.before, self.after);
-        let stays = |object: &Object, other: &Schema| {
-            other.get(&object.key()).is_some_and(|known| known.kind == object.kind)
+    fn run(&mut self) -> Result<(), DiffError> {
+        let (old_schema, new_schema) = (self.old_schema, self.new_schema);
+        let exists_in = |object: &Object, other: &Schema| {
+            other.get(&object.key()).is_some_and(|counterpart| counterpart.kind == object.kind)
         };
-        let tables =
-            |schema: &'s Schema| schema.values().filter(|object| object.kind == Kind::Table);
-        let dropped: Vec<_> = tables(before).filter(|table| !stays(table, after)).collect();
-        let created = in_order(tables(after).filter(|table| !stays(table, before)));
-        let kept = tables(after).filter(|table| stays(table, before));
+        let tables_of =
+            |schema: &'s Schema| schema.values().filter(|object| object.kind == ObjectKind::Table);
+        let dropped_tables: Vec<_> =
+            tables_of(old_schema).filter(|table| !exists_in(table, new_schema)).collect();
+        let created_tables =
+            sort_by_dependency(tables_of(new_schema).filter(|table| !exists_in(table, old_schema)));
+        let kept_tables = tables_of(new_schema).filter(|table| exists_in(table, old_schema));
         let mut changes = Vec::new();
-        for new in in_order(kept) {
-            let old = &before[&new.key()];
-            if !compare::same(old, new) {
-                changes.push(self.change(old, new)?);
+        for new in sort_by_dependency(kept_tables) {
+            let old = &old_schema[&new.key()];
+            if !compare::is_equivalent(old, new) {
+                changes.push(self.choose_change(old, new)?);
             }
         }
-        let lifted = self.lifted(&changes, &dropped);
-        self.drop_what_hangs(&lifted, &changes, &dropped);
-        for table in dropped.iter().rev() {
-            self.drop_table(table, &created);
+        let dependents = self.dependents_to_recreate(&changes, &dropped_tables);
+        self.drop_dependents(&dependents, &changes, &dropped_tables);
+        for table in dropped_tables.iter().rev() {
+            self.drop_table(table, &created_tables);
         }
-        for table in &created {
-            self.paragraphs.push(guarded(&table.sql));
-            self.fill_module(table);
+        for table in &created_tables {
+            self.paragraphs.push(with_if_not_exists(&table.sql));
+            self.rebuild_fts5_index(table);
         }
         for change in &changes {
-            self.write(change);
+            self.write_change(change);
         }
-        self.make_what_hangs(&lifted, &changes);
+        self.create_dependents(&dependents, &changes);
         Ok(())
     }
 
     /// Views and triggers that are gone, different, or in the way of a change; in lower case.
-    fn lifted(&self, changes: &[Change<'_>], dropped: &[&Arc<Object>]) -> BTreeSet<schema::Key> {
-        let mut disturbed: BTreeSet<String> = changes
+    fn dependents_to_recreate(
+        &self,
+        changes: &[TableChange<'_>],
+        dropped_tables: &[&Arc<Object>],
+    ) -> BTreeSet<schema::ObjectKey> {
+        let mut affected_names: BTreeSet<String> = changes
             .iter()
-            .filter(|change| change.disturbs())
-            .map(|change| change.table().to_ascii_lowercase())
+            .filter(|change| change.affects_dependents())
+            .map(|change| change.table_name().to_ascii_lowercase())
             .collect();
         // SQLite reads every view and trigger again when it alters a table.
-        let alters = !disturbed.is_empty();
-        if alters {
-            disturbed.extend(dropped.iter().map(|table| table.name.to_ascii_lowercase()));
+        let has_alterations = !affected_names.is_empty();
+        if has_alterations {
+            affected_names
+                .extend(dropped_tables.iter().map(|table| table.name.to_ascii_lowercase()));
         }
-        let mut lifted = BTreeSet::new();
-        let mut views = BTreeSet::new();
+        let mut dependents = BTreeSet::new();
+        let mut affected_views = BTreeSet::new();
         loop {
-            let known = lifted.len();
-            for (key, object) in self.before {
-                if !matches!(object.kind, Kind::View | Kind::Trigger) || lifted.contains(key) {
+            let count_before = dependents.len();
+            for (key, object) in self.old_schema {
+                if !matches!(object.kind, ObjectKind::View | ObjectKind::Trigger)
+                    || dependents.contains(key)
+                {
                     continue;
                 }
-                let stays = self.after.get(key).is_some_and(|now| compare::same(object, now));
-                let on_view = views.contains(&object.table.to_ascii_lowercase());
-                if !stays || mentions(object, &disturbed) || object.kind == Kind::Trigger && on_view
+                let is_unchanged = self
+                    .new_schema
+                    .get(key)
+                    .is_some_and(|new_object| compare::is_equivalent(object, new_object));
+                let is_on_affected_view =
+                    affected_views.contains(&object.table.to_ascii_lowercase());
+                if !is_unchanged
+                    || mentions(object, &affected_names)
+                    || object.kind == ObjectKind::Trigger && is_on_affected_view
                 {
-                    lifted.insert(key.clone());
-                    if object.kind == Kind::View {
-                        views.insert(object.name.to_ascii_lowercase());
-                        if alters {
-                            disturbed.insert(object.name.to_ascii_lowercase());
+                    dependents.insert(key.clone());
+                    if object.kind == ObjectKind::View {
+                        affected_views.insert(object.name.to_ascii_lowercase());
+                        if has_alterations {
+                            affected_names.insert(object.name.to_ascii_lowercase());
                         }
                     }
                 }
             }
-            if lifted.len() == known {
-                return lifted;
+            if dependents.len() == count_before {
+                return dependents;
             }
         }
     }
 
     /// Drops triggers, views and indexes. What goes with its table and comes again is not named.
-    fn drop_what_hangs(
+    fn drop_dependents(
         &mut self,
-        lifted: &BTreeSet<schema::Key>,
-        changes: &[Change<'_>],
-        dropped: &[&Arc<Object>],
+        dependents: &BTreeSet<schema::ObjectKey>,
+        changes: &[TableChange<'_>],
+        dropped_tables: &[&Arc<Object>],
     ) {
-        let is = |name: &str, object: &Object| name.eq_ignore_ascii_case(&object.table);
+        let is_on_table = |name: &str, object: &Object| name.eq_ignore_ascii_case(&object.table);
         let mut lines = Vec::new();
-        for kind in [Kind::Trigger, Kind::View, Kind::Index] {
-            for (key, object) in self.before.iter().filter(|(_, object)| object.kind == kind) {
-                let now = self.after.get(key).filter(|now| now.kind == kind);
-                let same = now.is_some_and(|now| compare::same(object, now));
-                let goes = match kind {
-                    Kind::Index => !same,
-                    _ => lifted.contains(key),
+        for kind in [ObjectKind::Trigger, ObjectKind::View, ObjectKind::Index] {
+            for (key, object) in self.old_schema.iter().filter(|(_, object)| object.kind == kind) {
+                let new_object =
+                    self.new_schema.get(key).filter(|new_object| new_object.kind == kind);
+                let is_unchanged =
+                    new_object.is_some_and(|new_object| compare::is_equivalent(object, new_object));
+                let needs_drop = match kind {
+                    ObjectKind::Index => !is_unchanged,
+                    _ => dependents.contains(key),
                 };
-                let with_table = kind != Kind::View
-                    && (dropped.iter().any(|table| is(&table.name, object))
-                        || same && changes.iter().any(|c| c.replaces() && is(c.table(), object)));
-                if goes && !with_table {
+                let is_dropped_with_table = kind != ObjectKind::View
+                    && (dropped_tables.iter().any(|table| is_on_table(&table.name, object))
+                        || is_unchanged
+                            && changes.iter().any(|change| {
+                                change.drops_table() && is_on_table(change.table_name(), object)
+                            }));
+                if needs_drop && !is_dropped_with_table {
                     let kind = kind.to_string().to_uppercase();
                     lines.push(format!("DROP {kind} IF EXISTS {};", written_name(object)));
                 }
@@ -203,192 +227,225 @@ impl<'s> Generator<'s> {
         }
     }
 
-    fn drop_table(&mut self, table: &Object, created: &[&Arc<Object>]) {
+    fn drop_table(&mut self, table: &Object, created_tables: &[&Arc<Object>]) {
         let name = written_name(table);
-        let columns = |table: &Object| -> BTreeSet<String> {
+        let column_names = |table: &Object| -> BTreeSet<String> {
             table.columns().map(str::to_ascii_lowercase).collect()
         };
-        for new in created.iter().filter(|new| columns(new) == columns(table)) {
-            self.paragraphs.push(comment(&format!(
+        for new in created_tables.iter().filter(|new| column_names(new) == column_names(table)) {
+            self.paragraphs.push(to_comment(&format!(
                 "if `{}` is `{}` under a new name, write `ALTER TABLE {name} RENAME TO {};` instead: it keeps the rows",
                 new.name, table.name, written_name(new)
             )));
         }
-        self.destroyed.push(format!("the rows of `{}`", table.name));
+        self.deleted_data.push(format!("the rows of `{}`", table.name));
         self.paragraphs.push(format!("DROP TABLE IF EXISTS {name};"));
     }
 
     /// How a table that differs is changed.
-    fn change(&self, old: &'s Arc<Object>, new: &'s Arc<Object>) -> Result<Change<'s>, WayError> {
-        if is_virtual(old) || is_virtual(new) {
-            if !is_virtual(old) || !is_virtual(new) || !can_be_copied(old) {
-                return Err(WayError::Virtual { table: new.name.clone() });
+    fn choose_change(
+        &self,
+        old: &'s Arc<Object>,
+        new: &'s Arc<Object>,
+    ) -> Result<TableChange<'s>, DiffError> {
+        if is_virtual_table(old) || is_virtual_table(new) {
+            if !is_virtual_table(old) || !is_virtual_table(new) || !can_be_copied(old) {
+                return Err(DiffError::VirtualTable { table: new.name.clone() });
             }
-            return Ok(Change::Module { old, new });
+            return Ok(TableChange::RecreateVirtual { old, new });
         }
-        let (before, after) = (Definition::read(&old.sql), Definition::read(&new.sql));
-        let table = written_name(old);
-        let gone = before.columns.iter().filter(|c| after.column(&c.rules.name).is_none());
-        let drops: Vec<String> =
-            gone.map(|column| statement::first_word(&column.text).to_owned()).collect();
-        let mut statements: Vec<String> = drops
+        let (old_definition, new_definition) =
+            (TableDefinition::parse(&old.sql), TableDefinition::parse(&new.sql));
+        let table_name = written_name(old);
+        let dropped = old_definition
+            .columns
             .iter()
-            .map(|column| format!("ALTER TABLE {table} DROP COLUMN {column};"))
+            .filter(|column| new_definition.column(&column.spec.name).is_none());
+        let dropped_columns: Vec<String> =
+            dropped.map(|column| statement::first_token(&column.sql).to_owned()).collect();
+        let mut statements: Vec<String> = dropped_columns
+            .iter()
+            .map(|column| format!("ALTER TABLE {table_name} DROP COLUMN {column};"))
             .collect();
-        for column in after.columns.iter().filter(|c| before.column(&c.rules.name).is_none()) {
-            if !can_be_added(&after, &column.rules) {
-                return Ok(Change::Rebuild { old, new });
+        for column in new_definition
+            .columns
+            .iter()
+            .filter(|column| old_definition.column(&column.spec.name).is_none())
+        {
+            if !can_add_column(&new_definition, &column.spec) {
+                return Ok(TableChange::Rebuild { old, new });
             }
-            statements
-                .push(statement::whole(&format!("ALTER TABLE {table} ADD COLUMN {}", column.text)));
+            statements.push(statement::complete_statement(&format!(
+                "ALTER TABLE {table_name} ADD COLUMN {}",
+                column.sql
+            )));
         }
-        if !statements.is_empty() && self.leads(&statements, new)? {
-            return Ok(Change::Alter { table: old, statements, drops });
+        if !statements.is_empty() && self.produces_table(&statements, new)? {
+            return Ok(TableChange::Alter { table: old, statements, dropped_columns });
         }
-        Ok(Change::Rebuild { old, new })
+        Ok(TableChange::Rebuild { old, new })
     }
 
     /// Whether statements make the table of the scratch database what it is to be.
-    fn leads(&self, statements: &[String], new: &Object) -> rusqlite::Result<bool> {
-        self.scratch.execute_batch("SAVEPOINT trial")?;
-        let ran = statements.iter().all(|sql| self.scratch.execute_batch(sql).is_ok());
-        let made = schema::read(&self.scratch)?;
-        let leads = ran && made.get(&new.key()).is_some_and(|made| compare::same(made, new));
-        self.scratch.execute_batch("ROLLBACK TO trial; RELEASE trial")?;
-        Ok(leads)
+    fn produces_table(&self, statements: &[String], new: &Object) -> rusqlite::Result<bool> {
+        self.sandbox.execute_batch("SAVEPOINT trial")?;
+        let has_run = statements.iter().all(|sql| self.sandbox.execute_batch(sql).is_ok());
+        let created = schema::read(&self.sandbox)?;
+        let is_produced = has_run
+            && created.get(&new.key()).is_some_and(|created| compare::is_equivalent(created, new));
+        self.sandbox.execute_batch("ROLLBACK TO trial; RELEASE trial")?;
+        Ok(is_produced)
     }
 
-    fn write(&mut self, change: &Change<'_>) {
+    fn write_change(&mut self, change: &TableChange<'_>) {
         match change {
-            Change::Alter { table, statements, drops } => {
+            TableChange::Alter { table, statements, dropped_columns } => {
                 self.adds_columns = true;
-                let new = &self.after[&table.key()];
-                self.renamed_columns(table, new);
-                for column in drops {
-                    self.destroyed.push(format!("the values of `{}.{column}`", table.name));
+                let new = &self.new_schema[&table.key()];
+                self.suggest_column_renames(table, new);
+                for column in dropped_columns {
+                    self.deleted_data.push(format!("the values of `{}.{column}`", table.name));
                 }
                 self.paragraphs.push(statements.join("\n"));
             }
-            Change::Rebuild { old, new } => {
+            TableChange::Rebuild { old, new } => {
                 let working_name = self.working_name(new);
-                let text = Rebuild { old, new, working_name }.text(&self.scratch);
-                self.renamed_columns(old, new);
+                let script = Rebuild { old, new, working_name }.script(&self.sandbox);
+                self.suggest_column_renames(old, new);
                 let mut lines: Vec<String> = std::iter::once(format!(
                     "SQLite cannot alter `{}` in place, so it is made anew. {}",
                     new.name,
-                    compare::reasons(old, new).join("; ")
+                    compare::describe_changes(old, new).join("; ")
                 ))
-                .chain(text.remarks.iter().map(|remark| format!("CHECK THIS: {remark}")))
-                .map(|line| comment(&line))
+                .chain(script.warnings.iter().map(|warning| format!("CHECK THIS: {warning}")))
+                .map(|line| to_comment(&line))
                 .collect();
-                lines.extend(text.statements);
+                lines.extend(script.statements);
                 self.paragraphs.push(lines.join("\n"));
-                self.remarks.extend(text.remarks);
-                self.narrows |= narrows(old, new);
+                self.warnings.extend(script.warnings);
+                self.tightens_constraints |= tightens_constraints(old, new);
             }
-            Change::Module { old, new } => self.write_module(old, new),
+            TableChange::RecreateVirtual { old, new } => self.write_virtual_table(old, new),
         }
     }
 
     /// A column that goes while another comes may be the same one.
-    fn renamed_columns(&mut self, old: &Object, new: &Object) {
-        let (before, after) = (Definition::read(&old.sql), Definition::read(&new.sql));
-        for gone in before.columns.iter().filter(|c| after.column(&c.rules.name).is_none()) {
-            let alike = after.columns.iter().filter(|column| {
-                before.column(&column.rules.name).is_none()
-                    && column.rules.declared_type == gone.rules.declared_type
+    fn suggest_column_renames(&mut self, old: &Object, new: &Object) {
+        let (old_definition, new_definition) =
+            (TableDefinition::parse(&old.sql), TableDefinition::parse(&new.sql));
+        for dropped in old_definition
+            .columns
+            .iter()
+            .filter(|column| new_definition.column(&column.spec.name).is_none())
+        {
+            let candidates = new_definition.columns.iter().filter(|column| {
+                old_definition.column(&column.spec.name).is_none()
+                    && column.spec.declared_type == dropped.spec.declared_type
             });
-            for column in alike {
+            for column in candidates {
                 let (from, to) =
-                    (statement::first_word(&gone.text), statement::first_word(&column.text));
+                    (statement::first_token(&dropped.sql), statement::first_token(&column.sql));
                 let hint = format!(
                     "if `{to}` is `{from}` under a new name, write `ALTER TABLE {} RENAME COLUMN {from} TO {to};` instead: it keeps the values",
                     written_name(old)
                 );
-                self.remarks.push(format!("table `{}`: {hint}", new.name));
-                self.paragraphs.push(comment(&hint));
+                self.warnings.push(format!("table `{}`: {hint}", new.name));
+                self.paragraphs.push(to_comment(&hint));
             }
         }
     }
 
     /// A name that no table has.
     fn working_name(&self, table: &Object) -> String {
-        let taken = |name: &str| {
-            let key = schema::Key::new(Kind::Table, name);
-            self.before.contains_key(&key) || self.after.contains_key(&key)
+        let is_taken = |name: &str| {
+            let key = schema::ObjectKey::new(ObjectKind::Table, name);
+            self.old_schema.contains_key(&key) || self.new_schema.contains_key(&key)
         };
         let mut name = format!("{}_new", table.name);
-        while taken(&name) {
+        while is_taken(&name) {
             name.push('_');
         }
-        if written_name(table) == table.name { name } else { crate::sql::lexer::quote(&name) }
+        if written_name(table) == table.name {
+            name
+        } else {
+            crate::sql::lexer::quote_identifier(&name)
+        }
     }
 
     /// A virtual table made anew: dropped, made, and filled from a copy or from its content table.
-    fn write_module(&mut self, old: &Object, new: &Object) {
+    fn write_virtual_table(&mut self, old: &Object, new: &Object) {
         let name = written_name(old);
-        self.copied.push(format!("`{}`", old.name));
+        self.copied_virtual_tables.push(format!("`{}`", old.name));
         let mut lines =
-            vec![comment(&format!("`{}` is a virtual table: it is made anew", new.name))];
+            vec![to_comment(&format!("`{}` is a virtual table: it is made anew", new.name))];
         if content_table(new).is_some() {
             lines.push(format!("DROP TABLE IF EXISTS {name};"));
-            lines.push(guarded(&new.sql));
+            lines.push(with_if_not_exists(&new.sql));
             self.paragraphs.push(lines.join("\n"));
-            self.fill_module(new);
+            self.rebuild_fts5_index(new);
             return;
         }
-        let working = self.working_name(new);
+        let working_name = self.working_name(new);
         let columns: Vec<String> = new
             .columns()
             .filter(|column| old.has_column(column))
             .filter(|column| {
-                let hidden = |table: &Object| {
+                let is_hidden = |table: &Object| {
                     table.structure.column(column).is_some_and(|column| column.hidden != 0)
                 };
-                !hidden(old) && !hidden(new)
+                !is_hidden(old) && !is_hidden(new)
             })
-            .map(crate::sql::lexer::quote)
+            .map(crate::sql::lexer::quote_identifier)
             .collect();
-        let row_id = if statement::module(new).0.starts_with("fts") { "rowid, " } else { "" };
+        let rowid_prefix =
+            if statement::module_and_arguments(new).0.starts_with("fts") { "rowid, " } else { "" };
         let columns = columns.join(", ");
-        lines.push(statement::renamed(new, &working));
+        lines.push(statement::with_name(new, &working_name));
         lines.push(format!(
-            "INSERT INTO {working} ({row_id}{columns})\nSELECT {row_id}{columns}\nFROM {name};"
+            "INSERT INTO {working_name} ({rowid_prefix}{columns})\nSELECT {rowid_prefix}{columns}\nFROM {name};"
         ));
         lines.push(format!("DROP TABLE {name};"));
-        lines.push(format!("ALTER TABLE {working} RENAME TO {};", written_name(new)));
+        lines.push(format!("ALTER TABLE {working_name} RENAME TO {};", written_name(new)));
         self.paragraphs.push(lines.join("\n"));
     }
 
     /// A full-text index over a table that holds rows already begins empty.
-    fn fill_module(&mut self, table: &Object) {
-        let (module, _) = statement::module(table);
+    fn rebuild_fts5_index(&mut self, table: &Object) {
+        let (module, _) = statement::module_and_arguments(table);
         let has_content = content_table(table).is_some_and(|content| !content.is_empty());
-        if is_virtual(table) && module == "fts5" && has_content {
+        if is_virtual_table(table) && module == "fts5" && has_content {
             let name = written_name(table);
             self.paragraphs.push(format!("INSERT INTO {name} ({name}) VALUES ('rebuild');"));
         }
     }
 
     /// Makes indexes, views and triggers: new ones, different ones, and those that went.
-    fn make_what_hangs(&mut self, lifted: &BTreeSet<schema::Key>, changes: &[Change<'_>]) {
-        for kind in [Kind::Index, Kind::View, Kind::Trigger] {
-            let objects = in_order(self.after.values().filter(|object| object.kind == kind));
+    fn create_dependents(
+        &mut self,
+        dependents: &BTreeSet<schema::ObjectKey>,
+        changes: &[TableChange<'_>],
+    ) {
+        for kind in [ObjectKind::Index, ObjectKind::View, ObjectKind::Trigger] {
+            let objects =
+                sort_by_dependency(self.new_schema.values().filter(|object| object.kind == kind));
             let mut lines = Vec::new();
             for object in objects {
                 let key = object.key();
-                let old = self.before.get(&key).filter(|old| old.kind == kind);
-                let same = old.is_some_and(|old| compare::same(old, object));
-                let went = changes.iter().any(|change| {
-                    change.replaces() && change.table().eq_ignore_ascii_case(&object.table)
+                let old = self.old_schema.get(&key).filter(|old| old.kind == kind);
+                let is_unchanged = old.is_some_and(|old| compare::is_equivalent(old, object));
+                let is_dropped_with_table = changes.iter().any(|change| {
+                    change.drops_table() && change.table_name().eq_ignore_ascii_case(&object.table)
                 });
-                if !same || went && kind != Kind::View || lifted.contains(&key) {
-                    lines.push(guarded(&object.sql));
-                    let table = schema::Key::new(Kind::Table, &object.table);
-                    self.narrows |= !same
-                        && kind == Kind::Index
+                if !is_unchanged
+                    || is_dropped_with_table && kind != ObjectKind::View
+                    || dependents.contains(&key)
+                {
+                    lines.push(with_if_not_exists(&object.sql));
+                    let table = schema::ObjectKey::new(ObjectKind::Table, &object.table);
+                    self.tightens_constraints |= !is_unchanged
+                        && kind == ObjectKind::Index
                         && object.is_unique_index()
-                        && self.before.contains_key(&table);
+                        && self.old_schema.contains_key(&table);
                 }
             }
             if !lines.is_empty() {
@@ -397,80 +454,88 @@ impl<'s> Generator<'s> {
         }
     }
 
-    fn finish(mut self) -> Way {
-        let mut allows = Vec::new();
+    fn finish(mut self) -> SchemaDiff {
+        let mut allow_directives = Vec::new();
         let mut reasons = Vec::new();
-        if !self.destroyed.is_empty() {
-            let what = self.destroyed.join(", ");
-            reasons.push(format!("the new schema does without: {what}"));
-            self.remarks.push(format!("this deletes {what}"));
+        if !self.deleted_data.is_empty() {
+            let deleted = self.deleted_data.join(", ");
+            reasons.push(format!("the new schema does without: {deleted}"));
+            self.warnings.push(format!("this deletes {deleted}"));
         }
-        if !self.copied.is_empty() {
-            reasons.push(format!("nothing is lost with the old {}", self.copied.join(", ")));
+        if !self.copied_virtual_tables.is_empty() {
+            reasons.push(format!(
+                "nothing is lost with the old {}",
+                self.copied_virtual_tables.join(", ")
+            ));
         }
         if !reasons.is_empty() {
-            allows.push(comment(&format!("tatmig:allow destructive {}", reasons.join("; "))));
+            allow_directives
+                .push(to_comment(&format!("tatmig:allow destructive {}", reasons.join("; "))));
         }
         if self.adds_columns {
-            allows.push(comment(
+            allow_directives.push(to_comment(
                 "tatmig:allow not-rerunnable a column that is there, or gone, before this runs counts as done",
             ));
         }
-        if self.narrows {
-            allows.push(comment(
+        if self.tightens_constraints {
+            allow_directives.push(to_comment(
                 "tatmig:allow constraint a database with rows that the new schema refuses is left as it was",
             ));
-            self.remarks.push(
+            self.warnings.push(
                 "rows that the new schema refuses stop the upgrade of their database".to_owned(),
             );
         }
-        if !allows.is_empty() && !self.paragraphs.is_empty() {
-            self.paragraphs.insert(0, allows.join("\n"));
+        if !allow_directives.is_empty() && !self.paragraphs.is_empty() {
+            self.paragraphs.insert(0, allow_directives.join("\n"));
         }
-        Way { sql: self.paragraphs.join("\n\n"), remarks: self.remarks }
+        SchemaDiff { sql: self.paragraphs.join("\n\n"), warnings: self.warnings }
     }
 }
 
 /// A line of comment: whatever a name holds, it stays one.
-fn comment(text: &str) -> String {
+fn to_comment(text: &str) -> String {
     // A bracket could begin a tag.
-    let plain = |c: char| match c {
+    let sanitize = |character: char| match character {
         '[' => '(',
         ']' => ')',
         c if c.is_control() => ' ',
         c => c,
     };
-    let text: String = text.chars().map(plain).collect();
+    let text: String = text.chars().map(sanitize).collect();
     let text = text.replace('→', " to ").replace("->", " to ").replace("=>", " to ");
     format!("-- {}", text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Whether there may be rows that the old table took and the new one refuses.
-fn narrows(old: &Object, new: &Object) -> bool {
-    let (before, after) = (Definition::read(&old.sql), Definition::read(&new.sql));
-    let (old, new) = (&before.constraints, &after.constraints);
-    let more = |old: &[String], new: &[String]| new.iter().any(|item| !old.contains(item));
-    let unique_new = new.unique.iter().any(|(key, _)| !old.unique.iter().any(|(k, _)| k == key));
-    let types = || {
-        after.columns.iter().any(|column| {
-            let known = before.column(&column.rules.name);
-            known.is_some_and(|known| {
-                known.rules.declared_type != column.rules.declared_type
-                    || known.rules.collation != column.rules.collation
+fn tightens_constraints(old: &Object, new: &Object) -> bool {
+    let (old_definition, new_definition) =
+        (TableDefinition::parse(&old.sql), TableDefinition::parse(&new.sql));
+    let (old, new) = (&old_definition.constraints, &new_definition.constraints);
+    let has_additions = |old: &[String], new: &[String]| new.iter().any(|item| !old.contains(item));
+    let has_new_unique_key = new
+        .unique_keys
+        .iter()
+        .any(|(key, _)| !old.unique_keys.iter().any(|(old_key, _)| old_key == key));
+    let has_type_changes = || {
+        new_definition.columns.iter().any(|column| {
+            let old_column = old_definition.column(&column.spec.name);
+            old_column.is_some_and(|old_column| {
+                old_column.spec.declared_type != column.spec.declared_type
+                    || old_column.spec.collation != column.spec.collation
             })
         })
     };
-    more(&old.checks, &new.checks)
-        || unique_new
-        || more(&old.foreign_keys, &new.foreign_keys)
+    has_additions(&old.checks, &new.checks)
+        || has_new_unique_key
+        || has_additions(&old.foreign_keys, &new.foreign_keys)
         || old.primary_key != new.primary_key
-        || more(&old.options, &new.options)
-        || types()
+        || has_additions(&old.options, &new.options)
+        || has_type_changes()
 }
 
 /// The table or view whose rows an FTS table indexes; empty text for none at all.
 fn content_table(table: &Object) -> Option<String> {
-    let (_, arguments) = statement::module(table);
+    let (_, arguments) = statement::module_and_arguments(table);
     arguments.iter().find_map(|argument| {
         let (name, value) = argument.split_once('=')?;
         (name.trim() == "content").then(|| value.trim().trim_matches('\'').to_owned())
@@ -479,7 +544,7 @@ fn content_table(table: &Object) -> Option<String> {
 
 /// Whether the rows of a virtual table can be read back as they were put in.
 fn can_be_copied(table: &Object) -> bool {
-    let (module, _) = statement::module(table);
-    let known = module.starts_with("fts") || module.starts_with("rtree");
-    known && content_table(table).is_none_or(|content| !content.is_empty())
+    let (module, _) = statement::module_and_arguments(table);
+    let is_known_module = module.starts_with("fts") || module.starts_with("rtree");
+    is_known_module && content_table(table).is_none_or(|content| !content.is_empty())
 }

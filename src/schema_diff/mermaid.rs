@@ -4,126 +4,131 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::schema::{ForeignKey, Key, Kind, Object, Schema};
+use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::statement;
-use crate::sql::create_table::Definition;
+use crate::sql::create_table::TableDefinition;
 
 /// Draws the tables of a schema.
-pub(crate) fn draw(schema: &Schema) -> String {
+pub(crate) fn render(schema: &Schema) -> String {
     let mut out = "erDiagram\n".to_owned();
-    let tables = statement::in_order(schema.values().filter(|object| object.kind == Kind::Table));
+    let tables = statement::sort_by_dependency(
+        schema.values().filter(|object| object.kind == ObjectKind::Table),
+    );
     // What stands alone is drawn aside, where no line has to lead around it.
-    let is_alone = |table: &Object| {
-        let refers = |one: &Object, other: &str| {
-            one.structure.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(other))
+    let is_unconnected = |table: &Object| {
+        let refers = |child: &Object, other: &str| {
+            child.structure.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(other))
         };
         table.structure.foreign_keys.is_empty()
             && !tables.iter().any(|other| refers(other, &table.name))
     };
-    let (alone, mut tables): (Vec<_>, Vec<_>) =
-        tables.iter().copied().partition(|table| is_alone(table));
-    tables.extend(alone);
+    let (unconnected, mut tables): (Vec<_>, Vec<_>) =
+        tables.iter().copied().partition(|table| is_unconnected(table));
+    tables.extend(unconnected);
     for table in &tables {
-        entity(schema, table, &mut out);
+        write_entity(schema, table, &mut out);
     }
     for table in &tables {
         for key in &table.structure.foreign_keys {
-            relation(schema, (table, key), &mut out);
+            write_relationship(schema, (table, key), &mut out);
         }
     }
     out
 }
 
-fn entity(schema: &Schema, table: &Object, out: &mut String) {
-    let unique = unique_columns(schema, table);
+fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
+    let unique_names = unique_columns(schema, table);
     let columns: Vec<_> =
         table.structure.columns.iter().filter(|column| column.hidden != 1).collect();
     if columns.is_empty() {
-        let _ = writeln!(out, "    {}", name(&table.name));
+        let _ = writeln!(out, "    {}", entity_name(&table.name));
         return;
     }
-    let _ = writeln!(out, "    {} {{", name(&table.name));
+    let _ = writeln!(out, "    {} {{", entity_name(&table.name));
     for column in columns {
-        let lower = column.name.to_ascii_lowercase();
-        let mut marks = Vec::new();
-        if column.primary_key > 0 {
-            marks.push("PK");
+        let lowercase_name = column.name.to_ascii_lowercase();
+        let mut key_marks = Vec::new();
+        if column.primary_key_position > 0 {
+            key_marks.push("PK");
         }
-        let refers =
-            |key: &ForeignKey| key.columns.iter().any(|c| c.eq_ignore_ascii_case(&column.name));
-        if table.structure.foreign_keys.iter().any(refers) {
-            marks.push("FK");
+        let includes_column = |key: &ForeignKey| {
+            key.columns.iter().any(|key_column| key_column.eq_ignore_ascii_case(&column.name))
+        };
+        if table.structure.foreign_keys.iter().any(includes_column) {
+            key_marks.push("FK");
         }
-        if unique.contains(&lower) {
-            marks.push("UK");
+        if unique_names.contains(&lowercase_name) {
+            key_marks.push("UK");
         }
-        let word = crate::schema_diff::mermaid::word(&column.name);
-        let declared = if column.declared_type.is_empty() {
+        let attribute_name = crate::schema_diff::mermaid::attribute_word(&column.name);
+        let attribute_type = if column.declared_type.is_empty() {
             "any".to_owned()
         } else {
-            crate::schema_diff::mermaid::word(&column.declared_type)
+            crate::schema_diff::mermaid::attribute_word(&column.declared_type)
         };
-        let _ = write!(out, "        {declared} {word}");
-        if !marks.is_empty() {
-            let _ = write!(out, " {}", marks.join(", "));
+        let _ = write!(out, "        {attribute_type} {attribute_name}");
+        if !key_marks.is_empty() {
+            let _ = write!(out, " {}", key_marks.join(", "));
         }
-        if word != column.name {
-            let _ = write!(out, " \"{}\"", label(&column.name));
+        if attribute_name != column.name {
+            let _ = write!(out, " \"{}\"", escape_label(&column.name));
         }
         out.push('\n');
     }
     out.push_str("    }\n");
 }
 
-fn relation(schema: &Schema, (table, key): (&Object, &ForeignKey), out: &mut String) {
-    let definition = Definition::read(&table.sql);
-    let required = key.columns.iter().all(|name| {
+fn write_relationship(schema: &Schema, (table, key): (&Object, &ForeignKey), out: &mut String) {
+    let definition = TableDefinition::parse(&table.sql);
+    let is_required = key.columns.iter().all(|name| {
         table.structure.column(name).is_some_and(|column| {
-            column.not_null || column.primary_key > 0 && definition.row_id().is_some()
+            column.not_null || column.primary_key_position > 0 && definition.rowid_alias().is_some()
         })
     });
     let columns: BTreeSet<String> =
         key.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
-    let primary: BTreeSet<String> =
+    let primary_key: BTreeSet<String> =
         table.structure.primary_key().iter().map(|name| name.to_ascii_lowercase()).collect();
-    let at_most_one = primary == columns
+    let is_one_to_one = primary_key == columns
         || definition
             .constraints
-            .unique
+            .unique_keys
             .iter()
             .any(|(unique, _)| unique.iter().cloned().collect::<BTreeSet<_>>() == columns)
         || columns.len() == 1
             && unique_columns(schema, table).iter().any(|unique| columns.contains(unique));
-    let parent_end = if required { "||" } else { "|o" };
-    let child_end = if at_most_one { "o|" } else { "o{" };
+    let parent_end = if is_required { "||" } else { "|o" };
+    let child_end = if is_one_to_one { "o|" } else { "o{" };
     // A table that is not there is drawn all the same, without columns.
     let parent = schema
-        .get(&Key::new(Kind::Table, &key.parent))
+        .get(&ObjectKey::new(ObjectKind::Table, &key.parent))
         .map_or(key.parent.as_str(), |object| object.name.as_str());
     let _ = writeln!(
         out,
         "    {} {parent_end}--{child_end} {} : \"{}\"",
-        name(parent),
-        name(&table.name),
-        label(&key.columns.join(", "))
+        entity_name(parent),
+        entity_name(&table.name),
+        escape_label(&key.columns.join(", "))
     );
 }
 
 /// The columns, in lower case, in which no two rows are alike, the primary key aside.
 fn unique_columns(schema: &Schema, table: &Object) -> BTreeSet<String> {
-    let definition = Definition::read(&table.sql);
-    let declared = definition
+    let definition = TableDefinition::parse(&table.sql);
+    let unique_constraints = definition
         .constraints
-        .unique
+        .unique_keys
         .into_iter()
         .filter_map(|(mut columns, _)| if columns.len() == 1 { columns.pop() } else { None });
     let indexes = schema.values().filter(|object| object.table.eq_ignore_ascii_case(&table.name));
-    declared.chain(indexes.filter_map(|index| index.unique_column().map(str::to_owned))).collect()
+    unique_constraints
+        .chain(indexes.filter_map(|index| index.unique_column().map(str::to_owned)))
+        .collect()
 }
 
 /// A table's name; in quotes where Mermaid would stumble over it.
-fn name(name: &str) -> String {
-    const TAKEN: &[&str] = &[
+fn entity_name(name: &str) -> String {
+    const RESERVED_WORDS: &[&str] = &[
         "accdescr",
         "acctitle",
         "class",
@@ -142,31 +147,33 @@ fn name(name: &str) -> String {
         "u",
         "zero",
     ];
-    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !TAKEN.contains(&name.to_ascii_lowercase().as_str());
-    if plain { name.to_owned() } else { format!("\"{}\"", label(name)) }
+    let is_plain = name.starts_with(|character: char| character.is_ascii_alphabetic())
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+        && !RESERVED_WORDS.contains(&name.to_ascii_lowercase().as_str());
+    if is_plain { name.to_owned() } else { format!("\"{}\"", escape_label(name)) }
 }
 
 /// A type or a column's name as Mermaid reads one: a letter, then letters, digits, `_` and brackets.
-fn word(text: &str) -> String {
+fn attribute_word(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.trim().chars() {
-        match c {
+    for character in text.trim().chars() {
+        match character {
             c if c.is_ascii_alphanumeric() || "_()".contains(c) => out.push(c),
             // `DECIMAL(10, 2)`: the blank behind the comma says nothing.
             ' ' if out.ends_with('_') => {}
             _ => out.push('_'),
         }
     }
-    let marks = ["pk", "fk", "uk"].contains(&out.to_ascii_lowercase().as_str());
-    let plain = out.starts_with(|c: char| c.is_ascii_alphabetic()) && !marks;
-    if plain { out } else { format!("c_{out}") }
+    let is_key_mark = ["pk", "fk", "uk"].contains(&out.to_ascii_lowercase().as_str());
+    let is_plain =
+        out.starts_with(|character: char| character.is_ascii_alphabetic()) && !is_key_mark;
+    if is_plain { out } else { format!("c_{out}") }
 }
 
 /// Text between double quotes.
-fn label(text: &str) -> String {
-    let odd = |c: char| c.is_control() || "\"\\%{}<>;#`".contains(c);
-    let text: String = text.chars().map(|c| if odd(c) { '_' } else { c }).collect();
+fn escape_label(text: &str) -> String {
+    let is_unsafe = |character: char| character.is_control() || "\"\\%{}<>;#`".contains(character);
+    let text: String =
+        text.chars().map(|character| if is_unsafe(character) { '_' } else { character }).collect();
     if text.trim().is_empty() { "_".to_owned() } else { text }
 }

@@ -11,20 +11,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::database::Look;
-use crate::database::connection::Patience;
+use crate::database::ReadDatabase;
+use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
 use crate::document::tag::Scope;
 use crate::migrate::replay::Replay;
 use crate::schema;
-use crate::schema::{Kind, Object, Schema};
+use crate::schema::{Object, ObjectKind, Schema};
 use crate::sqlite::file::SqliteFile;
 
 /// The schema of a database, apart from what is SQLite's own or tatmig's own.
 ///
 /// ````
-/// use tatmig::{Changelog, Replay, Scope, Shape};
+/// use tatmig::{Changelog, Replay, SchemaSnapshot, Scope};
 ///
 /// let changelog = Changelog::parse(
 ///     "
@@ -36,38 +36,38 @@ use crate::sqlite::file::SqliteFile;
 /// ",
 /// )?;
 /// let replay = Replay::run(&changelog, &Default::default())?;
-/// let shape = Shape::at(&replay, Scope::User, changelog.head_position());
-/// assert!(shape.sql().starts_with("CREATE TABLE notes"));
-/// assert!(shape.mermaid().starts_with("erDiagram"));
-/// assert!(shape.differences(&Shape::default())[0].contains("`notes` is missing"));
+/// let schema = SchemaSnapshot::from_replay(&replay, Scope::User, changelog.head_position());
+/// assert!(schema.sql().starts_with("CREATE TABLE notes"));
+/// assert!(schema.mermaid().starts_with("erDiagram"));
+/// assert!(schema.differences(&SchemaSnapshot::default())[0].contains("`notes` is missing"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
 #[derive(Clone, Debug, Default)]
-pub struct Shape(Schema);
+pub struct SchemaSnapshot(Schema);
 
 /// The statements that lead from one shape to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Way {
+pub struct SchemaDiff {
     /// The SQL of a block; empty where the shapes are the same.
     pub sql: String,
     /// What a human has to look at, each in words.
-    pub remarks: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
-impl Shape {
+impl SchemaSnapshot {
     /// What the document describes at the position of a version.
     #[must_use]
-    pub fn at(replay: &Replay<'_>, scope: Scope, position: usize) -> Self {
+    pub fn from_replay(replay: &Replay<'_>, scope: Scope, position: usize) -> Self {
         Self::new(replay.schema_at(scope, position))
     }
 
     /// What the reverse block of the migration to a position leaves behind; none if there is none.
     #[must_use]
-    pub fn reversed(replay: &Replay<'_>, scope: Scope, position: usize) -> Option<Self> {
-        let at = position.checked_sub(1)?;
-        let script = replay.script(scope, StepId::Reverse(at))?;
+    pub fn from_reverse_block(replay: &Replay<'_>, scope: Scope, position: usize) -> Option<Self> {
+        let step_index = position.checked_sub(1)?;
+        let script = replay.script(scope, StepId::Reverse(step_index))?;
         let mut schema = replay.schema_at(scope, position);
-        schema::tracker::apply(&mut schema, &script.changes);
+        schema::tracker::apply_changes(&mut schema, &script.object_changes);
         Some(Self::new(schema))
     }
 
@@ -76,15 +76,17 @@ impl Shape {
     /// # Errors
     ///
     /// Whatever keeps the file from being read.
-    pub fn of_file(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        SqliteFile::read(path, patience, Look::schema).map(Self::new)
+    pub fn from_file(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
+        SqliteFile::read(path, options, ReadDatabase::schema).map(Self::new)
     }
 
     /// Leaves out the tables in which virtual tables keep their rows.
     fn new(mut schema: Schema) -> Self {
-        let shadows: BTreeSet<String> =
-            schema.values().flat_map(|object| statement::shadows(object)).collect();
-        schema.retain(|key, object| object.kind == Kind::Trigger || !shadows.contains(key.name()));
+        let shadow_tables: BTreeSet<String> =
+            schema.values().flat_map(|object| statement::shadow_tables(object)).collect();
+        schema.retain(|key, object| {
+            object.kind == ObjectKind::Trigger || !shadow_tables.contains(key.name())
+        });
         Self(schema)
     }
 
@@ -96,8 +98,8 @@ impl Shape {
 
     /// In what another shape differs from this one, each in words, whatever their spelling.
     #[must_use]
-    pub fn differences(&self, is: &Self) -> Vec<String> {
-        compare::differences(&self.0, &is.0)
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        compare::differences(&self.0, &other.0)
     }
 
     /// The statements that make another shape of this one and keep the rows.
@@ -106,33 +108,37 @@ impl Shape {
     ///
     /// A virtual table that differs, and that nobody can copy without knowing it; SQLite's, if not
     /// even an empty database in memory can be made.
-    pub fn way_to(&self, target: &Self) -> Result<Way, WayError> {
-        generate::way(&self.0, &target.0)
+    pub fn diff_to(&self, target: &Self) -> Result<SchemaDiff, DiffError> {
+        generate::generate(&self.0, &target.0)
     }
 
     /// Every statement that makes it: tables, parents first, each with its indexes; views; triggers.
     #[must_use]
     pub fn sql(&self) -> String {
-        let mut out = Vec::new();
-        for table in statement::in_order(self.of(Kind::Table)) {
-            out.push(statement::whole(&table.sql));
-            let indexes = self.of(Kind::Index);
-            let own = indexes.filter(|index| index.table.eq_ignore_ascii_case(&table.name));
-            out.extend(own.map(|index| statement::whole(&index.sql)));
+        let mut statements = Vec::new();
+        for table in statement::sort_by_dependency(self.objects_of_kind(ObjectKind::Table)) {
+            statements.push(statement::complete_statement(&table.sql));
+            let indexes = self.objects_of_kind(ObjectKind::Index);
+            let own_indexes = indexes.filter(|index| index.table.eq_ignore_ascii_case(&table.name));
+            statements.extend(own_indexes.map(|index| statement::complete_statement(&index.sql)));
         }
-        let rest = statement::in_order(self.of(Kind::View));
-        out.extend(rest.into_iter().map(|object| statement::whole(&object.sql)));
-        out.extend(self.of(Kind::Trigger).map(|object| statement::whole(&object.sql)));
-        out.iter().map(|text| format!("{text}\n")).collect::<Vec<_>>().join("\n")
+        let views = statement::sort_by_dependency(self.objects_of_kind(ObjectKind::View));
+        statements
+            .extend(views.into_iter().map(|object| statement::complete_statement(&object.sql)));
+        statements.extend(
+            self.objects_of_kind(ObjectKind::Trigger)
+                .map(|object| statement::complete_statement(&object.sql)),
+        );
+        statements.iter().map(|text| format!("{text}\n")).collect::<Vec<_>>().join("\n")
     }
 
     /// A Mermaid entity relationship diagram of the tables.
     #[must_use]
     pub fn mermaid(&self) -> String {
-        mermaid::draw(&self.0)
+        mermaid::render(&self.0)
     }
 
-    fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
+    fn objects_of_kind(&self, kind: ObjectKind) -> impl Iterator<Item = &Arc<Object>> {
         self.0.values().filter(move |object| object.kind == kind)
     }
 }
@@ -140,12 +146,12 @@ impl Shape {
 /// Why no statements lead from one shape to another.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum WayError {
+pub enum DiffError {
     /// A virtual table that is declared otherwise.
     #[error(
         "the virtual table `{table}` is declared otherwise, and its rows cannot be read back from it; write that part by hand"
     )]
-    Virtual {
+    VirtualTable {
         /// Its name.
         table: String,
     },
@@ -154,7 +160,7 @@ pub enum WayError {
     Database(#[from] DatabaseError),
 }
 
-impl From<rusqlite::Error> for WayError {
+impl From<rusqlite::Error> for DiffError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error.into())
     }

@@ -6,9 +6,9 @@ use rusqlite::Connection;
 use crate::schema::Object;
 use crate::schema_diff::compare::one_line;
 use crate::schema_diff::statement;
-use crate::sql::create_table::{Definition, Rules, Storage};
+use crate::sql::create_table::{ColumnSpec, GeneratedStorage, TableDefinition};
 use crate::sql::lexer;
-use crate::sql::lexer::quote;
+use crate::sql::lexer::quote_identifier;
 
 /// A table before and after.
 pub(crate) struct Rebuild<'o> {
@@ -20,13 +20,13 @@ pub(crate) struct Rebuild<'o> {
 
 /// Statements, and what a human has to look at.
 #[derive(Debug, Default)]
-pub(crate) struct Text {
+pub(crate) struct RebuildScript {
     pub(crate) statements: Vec<String>,
-    pub(crate) remarks: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A value for a column that rows have none for.
-struct Filler {
+struct Placeholder {
     expression: String,
     /// Whether the schema says so itself.
     is_default: bool,
@@ -35,163 +35,183 @@ struct Filler {
 impl Rebuild<'_> {
     /// The statements, up to and without indexes and triggers. `scratch` answers questions about
     /// expressions.
-    pub(crate) fn text(&self, scratch: &Connection) -> Text {
-        let (before, after) = (Definition::read(&self.old.sql), Definition::read(&self.new.sql));
-        let name = statement::written_name(self.old);
-        let new = &self.working_name;
-        let mut text = Text::default();
-        let (mut into, mut from) = (Vec::new(), Vec::new());
-        for column in &after.columns {
-            if column.rules.generated.is_some() {
+    pub(crate) fn script(&self, sandbox: &Connection) -> RebuildScript {
+        let (old_definition, new_definition) =
+            (TableDefinition::parse(&self.old.sql), TableDefinition::parse(&self.new.sql));
+        let old_name = statement::written_name(self.old);
+        let working_name = &self.working_name;
+        let mut script = RebuildScript::default();
+        let (mut target_columns, mut source_expressions) = (Vec::new(), Vec::new());
+        for column in &new_definition.columns {
+            if column.spec.generated.is_some() {
                 continue;
             }
-            let written = statement::first_word(&column.text).to_owned();
-            let shown = one_line(&format!("{}.{}", self.new.name, column.rules.name));
-            let source = before.column(&column.rules.name);
-            let is_row_id = after.row_id() == Some(column.rules.name.as_str());
-            let must_have = after.refuses_null(&column.rules) && !is_row_id;
-            match source {
+            let written_name = statement::first_token(&column.sql).to_owned();
+            let display_name = one_line(&format!("{}.{}", self.new.name, column.spec.name));
+            let old_column = old_definition.column(&column.spec.name);
+            let is_row_id = new_definition.rowid_alias() == Some(column.spec.name.as_str());
+            let is_required = new_definition.rejects_null(&column.spec) && !is_row_id;
+            match old_column {
                 Some(source) => {
-                    let value = statement::first_word(&source.text).to_owned();
-                    let had = before.refuses_null(&source.rules)
-                        || before.row_id() == Some(source.rules.name.as_str());
-                    if must_have && !had {
-                        let filler = self.filler(&after, &column.rules, scratch);
-                        text.remarks.push(format!(
-                            "rows that have no `{shown}` get {}",
-                            one_line(&filler.expression)
+                    let value = statement::first_token(&source.sql).to_owned();
+                    let was_required = old_definition.rejects_null(&source.spec)
+                        || old_definition.rowid_alias() == Some(source.spec.name.as_str());
+                    if is_required && !was_required {
+                        let placeholder = self.placeholder(&new_definition, &column.spec, sandbox);
+                        script.warnings.push(format!(
+                            "rows that have no `{display_name}` get {}",
+                            one_line(&placeholder.expression)
                         ));
-                        from.push(format!("coalesce({value}, {})", filler.expression));
+                        source_expressions
+                            .push(format!("coalesce({value}, {})", placeholder.expression));
                     } else {
-                        from.push(value);
+                        source_expressions.push(value);
                     }
-                    into.push(written);
+                    target_columns.push(written_name);
                 }
-                None if must_have => {
-                    let filler = self.filler(&after, &column.rules, scratch);
-                    if !filler.is_default {
-                        text.remarks.push(format!(
-                            "`{shown}` is new and NOT NULL: the rows that are there get {}",
-                            one_line(&filler.expression)
+                None if is_required => {
+                    let placeholder = self.placeholder(&new_definition, &column.spec, sandbox);
+                    if !placeholder.is_default {
+                        script.warnings.push(format!(
+                            "`{display_name}` is new and NOT NULL: the rows that are there get {}",
+                            one_line(&placeholder.expression)
                         ));
-                        into.push(written);
-                        from.push(filler.expression);
+                        target_columns.push(written_name);
+                        source_expressions.push(placeholder.expression);
                     }
                 }
-                None if !takes_default(&after, &column.rules) => {
-                    into.push(written);
-                    from.push("NULL".to_owned());
+                None if !accepts_default(&new_definition, &column.spec) => {
+                    target_columns.push(written_name);
+                    source_expressions.push("NULL".to_owned());
                 }
                 None => {}
             }
         }
-        let gone = before.columns.iter().filter(|column| {
-            after.column(&column.rules.name).is_none() && column.rules.generated.is_none()
+        let dropped_columns = old_definition.columns.iter().filter(|column| {
+            new_definition.column(&column.spec.name).is_none() && column.spec.generated.is_none()
         });
-        for column in gone {
-            let shown = one_line(&format!("{}.{}", self.old.name, column.rules.name));
-            text.remarks.push(format!("the values of `{shown}` are not kept"));
+        for column in dropped_columns {
+            let display_name = one_line(&format!("{}.{}", self.old.name, column.spec.name));
+            script.warnings.push(format!("the values of `{display_name}` are not kept"));
         }
-        if into.is_empty() {
+        if target_columns.is_empty() {
             // No column is left of the old ones; as many rows are.
-            let column = after.columns.iter().find(|column| column.rules.generated.is_none());
+            let column =
+                new_definition.columns.iter().find(|column| column.spec.generated.is_none());
             if let Some(column) = column {
-                into.push(statement::first_word(&column.text).to_owned());
-                let default = self.default(&column.rules).unwrap_or_else(|| "NULL".to_owned());
-                from.push(default);
+                target_columns.push(statement::first_token(&column.sql).to_owned());
+                let default =
+                    self.declared_default(&column.spec).unwrap_or_else(|| "NULL".to_owned());
+                source_expressions.push(default);
             }
         }
-        text.statements.push(statement::renamed(self.new, new));
-        text.statements.push(format!(
-            "INSERT INTO {new} ({})\nSELECT {}\nFROM {name};",
-            into.join(", "),
-            from.join(", ")
+        script.statements.push(statement::with_name(self.new, working_name));
+        script.statements.push(format!(
+            "INSERT INTO {working_name} ({})\nSELECT {}\nFROM {old_name};",
+            target_columns.join(", "),
+            source_expressions.join(", ")
         ));
-        if before.is_autoincrement() && after.is_autoincrement() {
+        if old_definition.is_autoincrement() && new_definition.is_autoincrement() {
             // The numbers of rows that were deleted are never given out again.
-            let literal = |name: &str| format!("'{}'", name.replace('\'', "''"));
-            let (old, working) = (literal(&self.old.name), literal(&unquoted(new)));
-            text.statements.push(format!("DELETE FROM sqlite_sequence WHERE name = {working};"));
-            text.statements.push(format!(
-                "INSERT INTO sqlite_sequence (name, seq)\nSELECT {working}, seq FROM sqlite_sequence WHERE name = {old};"
+            let string_literal = |name: &str| format!("'{}'", name.replace('\'', "''"));
+            let (old_literal, working_literal) =
+                (string_literal(&self.old.name), string_literal(&unquote(working_name)));
+            script
+                .statements
+                .push(format!("DELETE FROM sqlite_sequence WHERE name = {working_literal};"));
+            script.statements.push(format!(
+                "INSERT INTO sqlite_sequence (name, seq)\nSELECT {working_literal}, seq FROM sqlite_sequence WHERE name = {old_literal};"
             ));
         }
-        text.statements.push(format!("DROP TABLE {name};"));
-        text.statements
-            .push(format!("ALTER TABLE {new} RENAME TO {};", statement::written_name(self.new)));
-        text
+        script.statements.push(format!("DROP TABLE {old_name};"));
+        script.statements.push(format!(
+            "ALTER TABLE {working_name} RENAME TO {};",
+            statement::written_name(self.new)
+        ));
+        script
     }
 
     /// The default that the schema declares, as an expression; none for NULL.
-    fn default(&self, column: &Rules) -> Option<String> {
+    fn declared_default(&self, column: &ColumnSpec) -> Option<String> {
         let text = self.new.structure.column(&column.name)?.default.clone()?;
         (!text.trim().eq_ignore_ascii_case("null")).then_some(text)
     }
 
     /// What stands in for a value that must be there.
-    fn filler(&self, after: &Definition, column: &Rules, scratch: &Connection) -> Filler {
-        if let Some(expression) = self.default(column)
-            && takes_default(after, column)
+    fn placeholder(
+        &self,
+        new_definition: &TableDefinition,
+        column: &ColumnSpec,
+        sandbox: &Connection,
+    ) -> Placeholder {
+        if let Some(expression) = self.declared_default(column)
+            && accepts_default(new_definition, column)
         {
-            return Filler { expression, is_default: true };
+            return Placeholder { expression, is_default: true };
         }
-        let of_text = is_text(&column.declared_type);
-        let numbered = has_row_ids(self.old) && has_row_ids(self.new);
-        let expression = if after.is_unique(&column.name) && numbered {
-            if of_text { "CAST(rowid AS TEXT)" } else { "rowid" }.to_owned()
+        let is_text_type = has_text_affinity(&column.declared_type);
+        let have_rowids = has_rowid(self.old) && has_rowid(self.new);
+        let expression = if new_definition.is_unique(&column.name) && have_rowids {
+            if is_text_type { "CAST(rowid AS TEXT)" } else { "rowid" }.to_owned()
         } else {
-            let neutral = neutral(&column.declared_type);
+            let neutral = neutral_value(&column.declared_type);
             let mut candidates = vec![neutral.to_owned()];
-            candidates.extend(after.constraints.checks.iter().flat_map(|check| literals(check)));
-            let passes = |value: &&String| {
-                after
+            candidates.extend(
+                new_definition.constraints.checks.iter().flat_map(|check| literals_in(check)),
+            );
+            let passes_checks = |value: &&String| {
+                new_definition
                     .constraints
                     .checks
                     .iter()
-                    .all(|check| permits(scratch, (column, check), value))
+                    .all(|check| allows_value(sandbox, (column, check), value))
             };
-            candidates.iter().find(passes).cloned().unwrap_or_else(|| neutral.to_owned())
+            candidates.iter().find(passes_checks).cloned().unwrap_or_else(|| neutral.to_owned())
         };
-        Filler { expression, is_default: false }
+        Placeholder { expression, is_default: false }
     }
 }
 
 /// Whether a CHECK lets a value of a column through; one that other columns decide too does.
-fn permits(scratch: &Connection, (column, check): (&Rules, &str), value: &str) -> bool {
-    let select = format!("SELECT {check} FROM (SELECT {value} AS {})", quote(&column.name));
-    match scratch.query_row(&select, [], |row| row.get::<_, Option<bool>>(0)) {
-        Ok(Some(verdict)) => verdict,
+fn allows_value(sandbox: &Connection, (column, check): (&ColumnSpec, &str), value: &str) -> bool {
+    let select =
+        format!("SELECT {check} FROM (SELECT {value} AS {})", quote_identifier(&column.name));
+    match sandbox.query_row(&select, [], |row| row.get::<_, Option<bool>>(0)) {
+        Ok(Some(is_allowed)) => is_allowed,
         Ok(None) | Err(_) => true,
     }
 }
 
 /// The literals of an expression.
-fn literals(expression: &str) -> Vec<String> {
-    let mut found = Vec::new();
+fn literals_in(expression: &str) -> Vec<String> {
+    let mut literals = Vec::new();
     for token in lexer::tokens(expression, 0) {
-        let word = &expression[token.range];
-        if word.starts_with('\'') || word.starts_with(|c: char| c.is_ascii_digit()) {
-            found.push(word.to_owned());
+        let token_text = &expression[token.range];
+        if token_text.starts_with('\'')
+            || token_text.starts_with(|character: char| character.is_ascii_digit())
+        {
+            literals.push(token_text.to_owned());
         }
     }
-    found
+    literals
 }
 
-fn has_row_ids(table: &Object) -> bool {
-    !Definition::read(&table.sql).is("without rowid") && table.structure.column("rowid").is_none()
+fn has_rowid(table: &Object) -> bool {
+    !TableDefinition::parse(&table.sql).has_option("without rowid")
+        && table.structure.column("rowid").is_none()
 }
 
 /// SQLite's rule: a type with one of these in its name holds text.
-fn is_text(declared_type: &str) -> bool {
+fn has_text_affinity(declared_type: &str) -> bool {
     ["char", "clob", "text"].iter().any(|part| declared_type.contains(part))
         && !declared_type.contains("int")
 }
 
 /// The value of a type that says least.
-fn neutral(declared_type: &str) -> &'static str {
+fn neutral_value(declared_type: &str) -> &'static str {
     if declared_type.contains("int") {
         "0"
-    } else if is_text(declared_type) {
+    } else if has_text_affinity(declared_type) {
         "''"
     } else if declared_type.is_empty() || declared_type.contains("blob") {
         "x''"
@@ -202,7 +222,7 @@ fn neutral(declared_type: &str) -> &'static str {
     }
 }
 
-fn unquoted(name: &str) -> String {
+fn unquote(name: &str) -> String {
     name.strip_prefix('"')
         .and_then(|name| name.strip_suffix('"'))
         .map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
@@ -210,25 +230,26 @@ fn unquoted(name: &str) -> String {
 
 /// Whether a column takes its own default. A STRICT table may declare one of another type, and
 /// refuses it with the first row.
-fn takes_default(after: &Definition, column: &Rules) -> bool {
-    let Some(default) = column.default.as_deref().filter(|_| after.is("strict")) else {
+fn accepts_default(new_definition: &TableDefinition, column: &ColumnSpec) -> bool {
+    let Some(default) = column.default.as_deref().filter(|_| new_definition.has_option("strict"))
+    else {
         return true;
     };
-    let declared = &column.declared_type;
+    let declared_type = &column.declared_type;
     let probe = format!(
-        "CREATE TABLE probe (c {declared} DEFAULT {default}) STRICT; INSERT INTO probe DEFAULT VALUES"
+        "CREATE TABLE probe (c {declared_type} DEFAULT {default}) STRICT; INSERT INTO probe DEFAULT VALUES"
     );
-    Connection::open_in_memory().and_then(|scratch| scratch.execute_batch(&probe)).is_ok()
+    Connection::open_in_memory().and_then(|sandbox| sandbox.execute_batch(&probe)).is_ok()
 }
 
 /// Whether `ALTER TABLE … ADD COLUMN` takes a column where there are rows.
-pub(crate) fn can_be_added(after: &Definition, column: &Rules) -> bool {
+pub(crate) fn can_add_column(new_definition: &TableDefinition, column: &ColumnSpec) -> bool {
     let default = column.default.as_deref().filter(|default| *default != "null");
     // Brackets and CURRENT_TIMESTAMP are worked out row by row, which ADD COLUMN does not.
-    let constant =
+    let is_constant =
         default.is_none_or(|text| !text.starts_with('(') && !text.starts_with("current_"));
     let generated = column.generated.as_ref();
-    let stored = generated.is_some_and(|(_, storage)| *storage == Storage::Stored);
-    let has_value = default.is_some() || !after.refuses_null(column);
-    constant && !stored && has_value && takes_default(after, column)
+    let is_stored = generated.is_some_and(|(_, storage)| *storage == GeneratedStorage::Stored);
+    let has_value = default.is_some() || !new_definition.rejects_null(column);
+    is_constant && !is_stored && has_value && accepts_default(new_definition, column)
 }

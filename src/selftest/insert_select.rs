@@ -2,13 +2,13 @@
 //! which it only copies. What a migration computes it means to change; what it copies is to
 //! arrive as it was.
 
-use crate::selftest::values::unquoted;
+use crate::selftest::values::unquote;
 use crate::sql::lexer;
-use crate::sql::lexer::{Kind, Token};
+use crate::sql::lexer::{Token, TokenKind};
 
 /// A column of the table inserted into.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Column {
+pub(crate) enum InsertColumn {
     /// In lower case.
     Name(String),
     /// Counted from 0, where the statement names no columns.
@@ -17,105 +17,106 @@ pub(crate) enum Column {
 
 /// The columns that a statement fills with something other than a plain column, each with its
 /// table in lower case; none if it is no such statement.
-pub(crate) fn computed(text: &str) -> Vec<(String, Column)> {
-    read(text).unwrap_or_default()
+pub(crate) fn computed_columns(text: &str) -> Vec<(String, InsertColumn)> {
+    parse_insert_select(text).unwrap_or_default()
 }
 
-fn read(text: &str) -> Option<Vec<(String, Column)>> {
+fn parse_insert_select(text: &str) -> Option<Vec<(String, InsertColumn)>> {
     let tokens: Vec<Token> = lexer::tokens(text, 0)
-        .filter(|token| !matches!(token.kind, Kind::Blank | Kind::Comment))
+        .filter(|token| !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment))
         .collect();
-    let word = |at: usize| tokens.get(at).map_or("", |token| &text[token.range.clone()]);
-    let is = |at: usize, wanted: &str| word(at).eq_ignore_ascii_case(wanted);
-    let mut at = 1;
-    if is(0, "insert") && is(1, "or") {
-        at = 3;
-    } else if !is(0, "insert") && !is(0, "replace") {
+    let token_text =
+        |index: usize| tokens.get(index).map_or("", |token| &text[token.range.clone()]);
+    let is_word = |at: usize, expected: &str| token_text(at).eq_ignore_ascii_case(expected);
+    let mut index = 1;
+    if is_word(0, "insert") && is_word(1, "or") {
+        index = 3;
+    } else if !is_word(0, "insert") && !is_word(0, "replace") {
         return None;
     }
-    if !is(at, "into") {
+    if !is_word(index, "into") {
         return None;
     }
-    at += 1;
-    if word(at + 1) == "." {
-        at += 2;
+    index += 1;
+    if token_text(index + 1) == "." {
+        index += 2;
     }
-    let table = unquoted(word(at)).to_lowercase();
-    at += 1;
-    let mut names = Vec::new();
-    if word(at) == "(" {
-        at += 1;
-        while at < tokens.len() && word(at) != ")" {
-            if word(at) != "," {
-                names.push(unquoted(word(at)).to_lowercase());
+    let table = unquote(token_text(index)).to_lowercase();
+    index += 1;
+    let mut column_names = Vec::new();
+    if token_text(index) == "(" {
+        index += 1;
+        while index < tokens.len() && token_text(index) != ")" {
+            if token_text(index) != "," {
+                column_names.push(unquote(token_text(index)).to_lowercase());
             }
-            at += 1;
+            index += 1;
         }
-        at += 1;
+        index += 1;
     }
-    if !is(at, "select") {
+    if !is_word(index, "select") {
         return None;
     }
-    at += 1;
-    if is(at, "distinct") || is(at, "all") {
-        at += 1;
+    index += 1;
+    if is_word(index, "distinct") || is_word(index, "all") {
+        index += 1;
     }
-    let mut found = Vec::new();
-    let (mut position, mut depth, mut start) = (0, 0_usize, at);
+    let mut computed = Vec::new();
+    let (mut position, mut depth, mut start) = (0, 0_usize, index);
     loop {
-        let ends = at >= tokens.len() || depth == 0 && is(at, "from");
-        if ends || depth == 0 && word(at) == "," {
-            let expression: Vec<&Token> = tokens[start..at].iter().collect();
+        let is_end = index >= tokens.len() || depth == 0 && is_word(index, "from");
+        if is_end || depth == 0 && token_text(index) == "," {
+            let expression: Vec<&Token> = tokens[start..index].iter().collect();
             if expression.last().is_some_and(|last| &text[last.range.clone()] == "*") {
                 // How many columns that is, only the table knows.
-                return Some(found);
+                return Some(computed);
             }
-            if !is_plain(&expression, text) {
-                let column = match names.get(position) {
-                    Some(name) => Column::Name(name.clone()),
-                    None => Column::Position(position),
+            if !is_plain_column(&expression, text) {
+                let column = match column_names.get(position) {
+                    Some(name) => InsertColumn::Name(name.clone()),
+                    None => InsertColumn::Position(position),
                 };
-                found.push((table.clone(), column));
+                computed.push((table.clone(), column));
             }
             position += 1;
-            start = at + 1;
+            start = index + 1;
         }
-        if ends {
-            return Some(found);
+        if is_end {
+            return Some(computed);
         }
-        match word(at) {
+        match token_text(index) {
             "(" => depth += 1,
             ")" => depth = depth.saturating_sub(1),
             _ => {}
         }
-        at += 1;
+        index += 1;
     }
 }
 
 /// Whether an expression is a column as it stands: `a`, `t.a`, `"a"`, `a AS b`.
-fn is_plain(expression: &[&Token], text: &str) -> bool {
-    let word = |token: &Token| &text[token.range.clone()];
+fn is_plain_column(expression: &[&Token], text: &str) -> bool {
+    let token_text = |token: &Token| &text[token.range.clone()];
     let is_name = |token: &Token| {
-        let word = word(token);
+        let token_text = token_text(token);
         match token.kind {
-            Kind::Quoted => !word.starts_with('\''),
-            Kind::Word => {
-                !word.starts_with(|c: char| c.is_ascii_digit())
-                    && !["null", "true", "false"].contains(&word.to_lowercase().as_str())
-                    && !word.to_lowercase().starts_with("current_")
+            TokenKind::Quoted => !token_text.starts_with('\''),
+            TokenKind::Word => {
+                !token_text.starts_with(|character: char| character.is_ascii_digit())
+                    && !["null", "true", "false"].contains(&token_text.to_lowercase().as_str())
+                    && !token_text.to_lowercase().starts_with("current_")
             }
             _ => false,
         }
     };
     match expression {
         [name] => is_name(name),
-        [table, point, name] if word(point) == "." => is_name(table) && is_name(name),
-        [name, r#as, _] => is_name(name) && word(r#as).eq_ignore_ascii_case("as"),
+        [table, dot, name] if token_text(dot) == "." => is_name(table) && is_name(name),
+        [name, as_keyword, _] => is_name(name) && token_text(as_keyword).eq_ignore_ascii_case("as"),
         [table, point, name, r#as, _] => {
-            word(point) == "."
+            token_text(point) == "."
                 && is_name(table)
                 && is_name(name)
-                && word(r#as).eq_ignore_ascii_case("as")
+                && token_text(r#as).eq_ignore_ascii_case("as")
         }
         _ => false,
     }
@@ -126,38 +127,38 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn case(text: &str, expected: &[&str]) {
-        let found: Vec<String> = computed(text)
+    fn assert_computed(text: &str, expected: &[&str]) {
+        let found: Vec<String> = computed_columns(text)
             .into_iter()
             .map(|(table, column)| match column {
-                Column::Name(name) => format!("{table}.{name}"),
-                Column::Position(at) => format!("{table}.{at}"),
+                InsertColumn::Name(name) => format!("{table}.{name}"),
+                InsertColumn::Position(index) => format!("{table}.{index}"),
             })
             .collect();
         assert_eq!(found, expected);
     }
 
     #[test]
-    fn what_is_copied_is_not_computed() {
-        case("INSERT INTO n (a, \"B\") SELECT a, t.\"B\" FROM t", &[]);
-        case("INSERT INTO n SELECT * FROM t", &[]);
-        case("INSERT OR IGNORE INTO n (a) SELECT x AS a FROM t WHERE b > 1", &[]);
+    fn copied_columns_are_not_computed() {
+        assert_computed("INSERT INTO n (a, \"B\") SELECT a, t.\"B\" FROM t", &[]);
+        assert_computed("INSERT INTO n SELECT * FROM t", &[]);
+        assert_computed("INSERT OR IGNORE INTO n (a) SELECT x AS a FROM t WHERE b > 1", &[]);
     }
 
     #[test]
     fn expressions_and_literals_are_computed() {
-        case("INSERT INTO n (a, b, c) SELECT a, lower(b, 1), 0 FROM t", &["n.b", "n.c"]);
-        case(
+        assert_computed("INSERT INTO n (a, b, c) SELECT a, lower(b, 1), 0 FROM t", &["n.b", "n.c"]);
+        assert_computed(
             "replace into main.N select NULL, (SELECT max(x), 2 FROM y), c from t",
             &["n.0", "n.1"],
         );
-        case("INSERT INTO n (a) SELECT a || (b) FROM t", &["n.a"]);
+        assert_computed("INSERT INTO n (a) SELECT a || (b) FROM t", &["n.a"]);
     }
 
     #[test]
     fn other_statements_compute_nothing() {
-        case("INSERT INTO n (a) VALUES (1)", &[]);
-        case("UPDATE n SET a = 1", &[]);
-        case("CREATE TABLE n (a)", &[]);
+        assert_computed("INSERT INTO n (a) VALUES (1)", &[]);
+        assert_computed("UPDATE n SET a = 1", &[]);
+        assert_computed("CREATE TABLE n (a)", &[]);
     }
 }

@@ -6,80 +6,82 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
-use crate::database::job::Script;
+use crate::database::job::CompiledScript;
 use crate::document::diagnostic::Rule;
 use crate::schema;
-use crate::schema::{Kind, Object, Schema, Table, is_internal, is_own};
+use crate::schema::{Object, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name};
 use crate::selftest::insert_select;
 use crate::sql::lexer;
-use crate::sql::lexer::quote;
+use crate::sql::lexer::quote_identifier;
 
 /// A row: each value as SQLite writes it as a literal.
-type Values = Vec<String>;
+type RowValues = Vec<String>;
 
 /// What a database holds.
 pub(crate) struct Snapshot {
     schema: Schema,
     /// The rows of each ordinary table, by its name in lower case; the values are in the order of
     /// the columns that hold any.
-    rows: BTreeMap<String, (Table, Vec<Values>)>,
+    table_rows: BTreeMap<String, (Table, Vec<RowValues>)>,
 }
 
 impl Snapshot {
-    pub(crate) fn take(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut list = connection.prepare(
+    pub(crate) fn capture(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut table_list = connection.prepare(
             "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'",
         )?;
-        let names =
-            list.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-        let mut rows = BTreeMap::new();
-        for name in names.into_iter().filter(|name| !is_internal(name) && !is_own(name)) {
+        let names = table_list
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()?;
+        let mut table_rows = BTreeMap::new();
+        for name in names.into_iter().filter(|name| !is_sqlite_name(name) && !is_tatmig_name(name))
+        {
             let mut table = Table::read(connection, &name)?;
             table.columns.retain(|column| column.hidden == 0);
             let columns: Vec<String> = table
                 .columns
                 .iter()
-                .map(|column| format!("quote({})", quote(&column.name)))
+                .map(|column| format!("quote({})", quote_identifier(&column.name)))
                 .collect();
-            let sql = format!("SELECT {} FROM {}", columns.join(", "), quote(&name));
-            let mut all = connection.prepare(&sql)?;
-            let found = all
-                .query_map([], |row| (0..columns.len()).map(|at| row.get(at)).collect())?
-                .collect::<rusqlite::Result<Vec<Values>>>()?;
-            rows.insert(name.to_ascii_lowercase(), (table, found));
+            let sql = format!("SELECT {} FROM {}", columns.join(", "), quote_identifier(&name));
+            let mut row_query = connection.prepare(&sql)?;
+            let values = row_query
+                .query_map([], |row| (0..columns.len()).map(|index| row.get(index)).collect())?
+                .collect::<rusqlite::Result<Vec<RowValues>>>()?;
+            table_rows.insert(name.to_ascii_lowercase(), (table, values));
         }
-        Ok(Self { schema: schema::read(connection)?, rows })
+        Ok(Self { schema: schema::read(connection)?, table_rows })
     }
 }
 
 /// What the migrations of a leg mean to do.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Intent {
+pub(crate) struct IntendedChanges {
     /// Tables renamed, old and new name in lower case, in order.
-    renames: Vec<(String, String)>,
+    table_renames: Vec<(String, String)>,
     /// Columns whose values they write, each with its table as it was called then, in lower case.
-    written: BTreeSet<(String, String)>,
+    written_columns: BTreeSet<(String, String)>,
     /// The same by position, where a statement names none.
-    positions: BTreeSet<(String, usize)>,
+    written_positions: BTreeSet<(String, usize)>,
     /// Indexes and triggers that they drop by name, in lower case.
-    removed: BTreeSet<String>,
-    allowed: Vec<Rule>,
+    dropped_objects: BTreeSet<String>,
+    allowed_rules: Vec<Rule>,
 }
 
-impl Intent {
-    pub(crate) fn add(&mut self, script: &Script<'_>) {
-        self.renames.extend(script.deeds.renames.iter().cloned());
-        self.written.extend(script.updated.iter().cloned());
-        self.removed.extend(script.removed.iter().cloned());
-        self.allowed.extend(&script.allowed);
+impl IntendedChanges {
+    pub(crate) fn add_script(&mut self, script: &CompiledScript<'_>) {
+        self.table_renames.extend(script.operations.table_renames.iter().cloned());
+        self.written_columns.extend(script.updated_columns.iter().cloned());
+        self.dropped_objects.extend(script.dropped_objects.iter().cloned());
+        self.allowed_rules.extend(&script.allowed_rules);
         for statement in &script.statements {
-            for (table, column) in insert_select::computed(statement.sql.text()) {
+            for (table, column) in insert_select::computed_columns(statement.sql.text()) {
                 match column {
-                    insert_select::Column::Name(name) => {
-                        self.written.insert((table, name));
+                    insert_select::InsertColumn::Name(name) => {
+                        self.written_columns.insert((table, name));
                     }
-                    insert_select::Column::Position(at) => {
-                        self.positions.insert((table, at));
+                    insert_select::InsertColumn::Position(index) => {
+                        self.written_positions.insert((table, index));
                     }
                 }
             }
@@ -87,39 +89,39 @@ impl Intent {
     }
 
     fn allows(&self, rule: Rule) -> bool {
-        self.allowed.contains(&rule)
+        self.allowed_rules.contains(&rule)
     }
 
     /// The name that a table has after the renames.
-    fn renamed(&self, name: &str) -> String {
-        let forth = self.renames.iter();
-        forth
+    fn name_after_renames(&self, name: &str) -> String {
+        let renames = self.table_renames.iter();
+        renames
             .fold(name.to_owned(), |name, (from, to)| if *from == name { to.clone() } else { name })
     }
 
     /// Every name that a table or its stand-in had on the way.
-    pub(crate) fn names(&self, name: &str) -> BTreeSet<String> {
+    pub(crate) fn names_of_table(&self, name: &str) -> BTreeSet<String> {
         let mut names = BTreeSet::from([name.to_owned()]);
         loop {
-            let more: Vec<String> = self
-                .renames
+            let added: Vec<String> = self
+                .table_renames
                 .iter()
                 .flat_map(|(from, to)| [(from, to), (to, from)])
-                .filter(|(known, other)| names.contains(*known) && !names.contains(*other))
+                .filter(|(from_name, other)| names.contains(*from_name) && !names.contains(*other))
                 .map(|(_, other)| other.clone())
                 .collect();
-            if more.is_empty() {
+            if added.is_empty() {
                 return names;
             }
-            names.extend(more);
+            names.extend(added);
         }
     }
 
-    fn writes(&self, names: &BTreeSet<String>, (column, at): (&str, usize)) -> bool {
+    fn writes_column(&self, names: &BTreeSet<String>, (column, index): (&str, usize)) -> bool {
         let column = column.to_ascii_lowercase();
         names.iter().any(|name| {
-            self.written.contains(&(name.clone(), column.clone()))
-                || self.positions.contains(&(name.clone(), at))
+            self.written_columns.contains(&(name.clone(), column.clone()))
+                || self.written_positions.contains(&(name.clone(), index))
         })
     }
 }
@@ -136,103 +138,128 @@ pub(crate) struct Difference {
 }
 
 /// What is lost from one snapshot to the next.
-pub(crate) fn differences(before: &Snapshot, after: &Snapshot, intent: &Intent) -> Vec<Difference> {
-    let mut found = Vec::new();
-    for (name, old) in &before.rows {
-        let renamed = intent.renamed(name);
-        let moved = renamed != *name
-            && after.rows.contains_key(&renamed)
-            && !before.rows.contains_key(&renamed);
-        let name_after = if moved { &renamed } else { name };
-        if let Some(new) = after.rows.get(name_after) {
-            rows((name, old), new, intent, &mut found);
+pub(crate) fn differences(
+    before: &Snapshot,
+    after: &Snapshot,
+    intended_changes: &IntendedChanges,
+) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for (name, old_rows) in &before.table_rows {
+        let renamed_to = intended_changes.name_after_renames(name);
+        let is_renamed = renamed_to != *name
+            && after.table_rows.contains_key(&renamed_to)
+            && !before.table_rows.contains_key(&renamed_to);
+        let name_after = if is_renamed { &renamed_to } else { name };
+        if let Some(new_rows) = after.table_rows.get(name_after) {
+            compare_rows((name, old_rows), new_rows, intended_changes, &mut differences);
         }
     }
-    objects(before, after, intent, &mut found);
-    found.retain(|difference| !intent.allows(difference.rule));
-    found
+    compare_objects(before, after, intended_changes, &mut differences);
+    differences.retain(|difference| !intended_changes.allows(difference.rule));
+    differences
 }
 
-fn rows(
-    (name, (old, old_rows)): (&String, &(Table, Vec<Values>)),
-    (new, new_rows): &(Table, Vec<Values>),
-    intent: &Intent,
-    found: &mut Vec<Difference>,
+fn compare_rows(
+    (name, (old_table, old_rows)): (&String, &(Table, Vec<RowValues>)),
+    (new_table, new_rows): &(Table, Vec<RowValues>),
+    intended_changes: &IntendedChanges,
+    differences: &mut Vec<Difference>,
 ) {
-    let names = intent.names(name);
+    let names = intended_changes.names_of_table(name);
     // Columns that are there before and after as they were, each with its place in both.
-    let kept: Vec<(usize, usize)> = old
+    let shared_columns: Vec<(usize, usize)> = old_table
         .columns
         .iter()
         .enumerate()
-        .filter_map(|(at, column)| {
-            let after = new.columns.iter().position(|after| after.matches(column))?;
-            (!intent.writes(&names, (&column.name, after))).then_some((at, after))
+        .filter_map(|(index, column)| {
+            let after = new_table.columns.iter().position(|after| after.matches(column))?;
+            (!intended_changes.writes_column(&names, (&column.name, after)))
+                .then_some((index, after))
         })
         .collect();
-    let key: Option<Vec<(usize, usize)>> = old
+    let key_columns: Option<Vec<(usize, usize)>> = old_table
         .primary_key()
         .iter()
-        .map(|part| kept.iter().find(|(at, _)| old.columns[*at].name == *part).copied())
+        .map(|part| {
+            shared_columns
+                .iter()
+                .find(|(index, _)| old_table.columns[*index].name == *part)
+                .copied()
+        })
         .collect();
-    let key = key.filter(|key| !key.is_empty() && key.len() == new.primary_key().len());
-    let identity = key.as_ref().unwrap_or(&kept);
-    let pick = |row: &Values, columns: &mut dyn Iterator<Item = usize>| -> Values {
-        columns.map(|at| row[at].clone()).collect()
+    let key_columns = key_columns.filter(|key_columns| {
+        !key_columns.is_empty() && key_columns.len() == new_table.primary_key().len()
+    });
+    let identity_columns = key_columns.as_ref().unwrap_or(&shared_columns);
+    let select_values = |row: &RowValues, columns: &mut dyn Iterator<Item = usize>| -> RowValues {
+        columns.map(|index| row[index].clone()).collect()
     };
-    let mut there: BTreeMap<Values, Vec<&Values>> = BTreeMap::new();
+    let mut new_rows_by_identity: BTreeMap<RowValues, Vec<&RowValues>> = BTreeMap::new();
     for row in new_rows {
-        there.entry(pick(row, &mut identity.iter().map(|(_, at)| *at))).or_default().push(row);
+        new_rows_by_identity
+            .entry(select_values(row, &mut identity_columns.iter().map(|(_, index)| *index)))
+            .or_default()
+            .push(row);
     }
-    let mut gone = Vec::new();
-    let mut changed: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut missing_rows = Vec::new();
+    let mut changes_by_column: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for row in old_rows {
-        let this = pick(row, &mut identity.iter().map(|(at, _)| *at));
-        let Some(now) = there.get_mut(&this).and_then(Vec::pop) else {
-            gone.push(shown(old, row));
+        let identity_values =
+            select_values(row, &mut identity_columns.iter().map(|(index, _)| *index));
+        let Some(new_row) = new_rows_by_identity.get_mut(&identity_values).and_then(Vec::pop)
+        else {
+            missing_rows.push(describe_row(old_table, row));
             continue;
         };
-        for (at, after) in kept.iter().filter(|(at, after)| row[*at] != now[*after]) {
-            let which = shown(old, row);
-            let (was, is) = (&row[*at], &now[*after]);
-            changed.entry(*at).or_default().push(format!("{was} became {is} where {which}"));
+        for (index, after) in
+            shared_columns.iter().filter(|(index, after)| row[*index] != new_row[*after])
+        {
+            let description = describe_row(old_table, row);
+            let (old_value, new_value) = (&row[*index], &new_row[*after]);
+            changes_by_column
+                .entry(*index)
+                .or_default()
+                .push(format!("{old_value} became {new_value} where {description}"));
         }
     }
-    if let [first, ..] = gone.as_slice() {
-        let among = if gone.len() == 1 { ":" } else { ", among them" };
-        let which =
-            format!("{} of its {} rows{among} the one where {first}", gone.len(), old_rows.len());
+    if let [first, ..] = missing_rows.as_slice() {
+        let separator = if missing_rows.len() == 1 { ":" } else { ", among them" };
+        let description = format!(
+            "{} of its {} rows{separator} the one where {first}",
+            missing_rows.len(),
+            old_rows.len()
+        );
         // Without a key a row that changed cannot be told from one that is gone.
-        let (rule, message) = if key.is_none() && new_rows.len() >= old_rows.len() {
-            (Rule::RowChange, format!("table `{name}` has other values in {which}"))
+        let (rule, message) = if key_columns.is_none() && new_rows.len() >= old_rows.len() {
+            (Rule::RowChange, format!("table `{name}` has other values in {description}"))
         } else {
-            (Rule::RowLoss, format!("table `{name}` loses {which}"))
+            (Rule::RowLoss, format!("table `{name}` loses {description}"))
         };
-        found.push(Difference { rule, table: name.clone(), subject: String::new(), message });
+        differences.push(Difference { rule, table: name.clone(), subject: String::new(), message });
     }
-    for (at, rows) in changed {
-        let column = &old.columns[at].name;
-        let (count, of, first) = (rows.len(), old_rows.len(), &rows[0]);
+    for (index, rows) in changes_by_column {
+        let column = &old_table.columns[index].name;
+        let (count, total, first) = (rows.len(), old_rows.len(), &rows[0]);
         let message = format!(
-            "column `{name}.{column}` is not touched, and yet its value is another in {count} of {of} rows: {first}"
+            "column `{name}.{column}` is not touched, and yet its value is another in {count} of {total} rows: {first}"
         );
         let (rule, subject) = (Rule::RowChange, column.to_lowercase());
-        found.push(Difference { rule, table: name.clone(), subject, message });
+        differences.push(Difference { rule, table: name.clone(), subject, message });
     }
 }
 
 /// A row in words: by its key, else by all that it holds.
-fn shown(table: &Table, row: &Values) -> String {
-    const LONGEST: usize = 40;
-    let named = table.columns.iter().zip(row);
-    let is_keyed = table.columns.iter().any(|column| column.primary_key > 0);
-    let parts: Vec<String> = named
-        .filter(|(column, _)| !is_keyed || column.primary_key > 0)
+fn describe_row(table: &Table, row: &RowValues) -> String {
+    const MAX_LENGTH: usize = 40;
+    let columns_and_values = table.columns.iter().zip(row);
+    let has_primary_key = table.columns.iter().any(|column| column.primary_key_position > 0);
+    let parts: Vec<String> = columns_and_values
+        .filter(|(column, _)| !has_primary_key || column.primary_key_position > 0)
         .map(|(column, value)| {
             let mut value =
                 value.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\"");
-            if value.chars().count() > LONGEST {
-                value = value.chars().take(LONGEST).chain(['…']).collect();
+            if value.chars().count() > MAX_LENGTH {
+                value = value.chars().take(MAX_LENGTH).chain(['…']).collect();
             }
             format!("`{}` is {value}", column.name)
         })
@@ -241,60 +268,71 @@ fn shown(table: &Table, row: &Values) -> String {
 }
 
 /// Indexes and triggers that stood on something that still stands, and are gone without a word.
-fn objects(before: &Snapshot, after: &Snapshot, intent: &Intent, found: &mut Vec<Difference>) {
-    let stands = |name: &str| {
+fn compare_objects(
+    before: &Snapshot,
+    after: &Snapshot,
+    intended_changes: &IntendedChanges,
+    differences: &mut Vec<Difference>,
+) {
+    let exists_after = |name: &str| {
         let mut objects = after.schema.values();
         objects.any(|object| {
-            matches!(object.kind, Kind::Table | Kind::View)
+            matches!(object.kind, ObjectKind::Table | ObjectKind::View)
                 && object.name.eq_ignore_ascii_case(name)
         })
     };
     for (key, object) in &before.schema {
-        let hangs = matches!(object.kind, Kind::Index | Kind::Trigger);
+        let is_dependent = matches!(object.kind, ObjectKind::Index | ObjectKind::Trigger);
         let name = object.name.to_ascii_lowercase();
         let table = object.table.to_ascii_lowercase();
-        if !hangs
+        if !is_dependent
             || after.schema.contains_key(key)
-            || intent.removed.contains(&name)
-            || !(stands(&table) || stands(&intent.renamed(&table)))
-            || names_a_lost_column(object, (before, after))
-            || has_twin(object, after)
+            || intended_changes.dropped_objects.contains(&name)
+            || !(exists_after(&table) || exists_after(&intended_changes.name_after_renames(&table)))
+            || references_dropped_column(object, (before, after))
+            || has_renamed_copy(object, after)
         {
             continue;
         }
-        let (kind, shown) = (object.kind, &object.name);
+        let (kind, object_name) = (object.kind, &object.name);
         let message = format!(
-            "{kind} `{shown}` is lost: it went with the old table `{}`, and nothing makes it again",
+            "{kind} `{object_name}` is lost: it went with the old table `{}`, and nothing makes it again",
             object.table
         );
         let (rule, subject) = (Rule::ObjectLoss, name);
-        found.push(Difference { rule, table, subject, message });
+        differences.push(Difference { rule, table, subject, message });
     }
 }
 
 /// Whether an index or a trigger names a column that its table has no more: then it went by intent.
-fn names_a_lost_column(object: &Object, (before, after): (&Snapshot, &Snapshot)) -> bool {
+fn references_dropped_column(object: &Object, (before, after): (&Snapshot, &Snapshot)) -> bool {
     let table = object.table.to_ascii_lowercase();
-    let (Some((old, _)), Some((new, _))) = (before.rows.get(&table), after.rows.get(&table)) else {
+    let (Some((old, _)), Some((new, _))) =
+        (before.table_rows.get(&table), after.table_rows.get(&table))
+    else {
         return false;
     };
     let text = &object.sql;
     old.columns.iter().filter(|column| new.column(&column.name).is_none()).any(|column| {
         lexer::tokens(text, 0).any(|token| {
-            let word = text[token.range].trim_matches(['"', '`', '[', ']']);
-            word.eq_ignore_ascii_case(&column.name)
+            let token_text = text[token.range].trim_matches(['"', '`', '[', ']']);
+            token_text.eq_ignore_ascii_case(&column.name)
         })
     })
 }
 
 /// Whether the same stands there under another name.
-fn has_twin(object: &Object, after: &Snapshot) -> bool {
-    let canonical = |object: &Object| {
-        let text = lexer::canonical(&object.sql);
-        let name = lexer::canonical(&object.name);
-        let name = if text.contains(&quote(&name)) { quote(&name) } else { name };
+fn has_renamed_copy(object: &Object, after: &Snapshot) -> bool {
+    let normalize_without_name = |object: &Object| {
+        let text = lexer::normalize_case(&object.sql);
+        let name = lexer::normalize_case(&object.name);
+        let name =
+            if text.contains(&quote_identifier(&name)) { quote_identifier(&name) } else { name };
         text.replacen(&name, "", 1).replace("if not exists", "").replace("  ", " ")
     };
-    let wanted = canonical(object);
-    after.schema.values().any(|other| other.kind == object.kind && canonical(other) == wanted)
+    let normalized = normalize_without_name(object);
+    after
+        .schema
+        .values()
+        .any(|other| other.kind == object.kind && normalize_without_name(other) == normalized)
 }

@@ -8,144 +8,161 @@ use rusqlite::types::Value;
 
 use crate::schema::Column;
 use crate::sql::lexer;
-use crate::sql::lexer::{Kind, Token};
+use crate::sql::lexer::{Token, TokenKind};
 
 /// How many rows a table gets.
-pub(crate) const ROWS: usize = 6;
+pub(crate) const ROWS_PER_TABLE: usize = 6;
 
 /// A CHECK constraint, as far as its words and literals tell.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Check {
+pub(crate) struct CheckConstraint {
     /// What SQLite calls it: its name, else its expression.
     pub(crate) name: String,
     pub(crate) expression: String,
     /// Its words and quoted names, in lower case; the columns are among them.
-    words: Vec<String>,
-    texts: Vec<String>,
-    numbers: Vec<f64>,
+    identifiers: Vec<String>,
+    string_literals: Vec<String>,
+    numeric_literals: Vec<f64>,
 }
 
-impl Check {
+impl CheckConstraint {
     /// The CHECK constraints in a table's SQL.
-    pub(crate) fn read(sql: &str) -> Vec<Self> {
+    pub(crate) fn parse_all(sql: &str) -> Vec<Self> {
         let tokens: Vec<Token> = lexer::tokens(sql, 0)
-            .filter(|token| !matches!(token.kind, Kind::Blank | Kind::Comment))
+            .filter(|token| !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment))
             .collect();
-        let text = |token: &Token| &sql[token.range.clone()];
-        let mut found = Vec::new();
-        for (at, token) in tokens.iter().enumerate() {
-            let is_check = token.kind == Kind::Word && text(token).eq_ignore_ascii_case("check");
-            if !is_check || tokens.get(at + 1).is_none_or(|next| text(next) != "(") {
+        let token_text = |token: &Token| &sql[token.range.clone()];
+        let mut checks = Vec::new();
+        for (index, token) in tokens.iter().enumerate() {
+            let is_check =
+                token.kind == TokenKind::Word && token_text(token).eq_ignore_ascii_case("check");
+            if !is_check || tokens.get(index + 1).is_none_or(|next| token_text(next) != "(") {
                 continue;
             }
-            let inner = inside(&tokens, at + 1, sql);
-            let named = at >= 2 && text(&tokens[at - 2]).eq_ignore_ascii_case("constraint");
-            let expression = match &tokens[inner.clone()] {
+            let token_range = parenthesized_range(&tokens, index + 1, sql);
+            let is_named =
+                index >= 2 && token_text(&tokens[index - 2]).eq_ignore_ascii_case("constraint");
+            let expression = match &tokens[token_range.clone()] {
                 [first, .., last] => sql[first.range.start..last.range.end].to_owned(),
-                [only] => text(only).to_owned(),
+                [single] => token_text(single).to_owned(),
                 [] => String::new(),
             };
-            let name = if named { unquoted(text(&tokens[at - 1])) } else { expression.clone() };
+            let name =
+                if is_named { unquote(token_text(&tokens[index - 1])) } else { expression.clone() };
             let mut check = Self { name, expression, ..Self::default() };
-            check.take(&tokens[inner], sql);
-            found.push(check);
+            check.collect_literals(&tokens[token_range], sql);
+            checks.push(check);
         }
-        found
+        checks
     }
 
-    fn take(&mut self, tokens: &[Token], sql: &str) {
-        let text = |token: &Token| &sql[token.range.clone()];
-        let mut at = 0;
-        while let Some(token) = tokens.get(at) {
-            let word = text(token);
+    fn collect_literals(&mut self, tokens: &[Token], sql: &str) {
+        let token_text = |token: &Token| &sql[token.range.clone()];
+        let mut index = 0;
+        while let Some(token) = tokens.get(index) {
+            let word = token_text(token);
             match token.kind {
-                Kind::Word if word.starts_with(|c: char| c.is_ascii_digit()) => {
+                TokenKind::Word
+                    if word.starts_with(|character: char| character.is_ascii_digit()) =>
+                {
                     let mut end = token.range.end;
-                    if let [point, rest, ..] = &tokens[at + 1..]
-                        && text(point) == "."
-                        && rest.range.start == end + 1
+                    if let [dot, fraction, ..] = &tokens[index + 1..]
+                        && token_text(dot) == "."
+                        && fraction.range.start == end + 1
                     {
-                        end = rest.range.end;
-                        at += 2;
+                        end = fraction.range.end;
+                        index += 2;
                     }
                     if let Ok(number) = sql[token.range.start..end].parse::<f64>() {
-                        self.numbers.extend([number, -number]);
+                        self.numeric_literals.extend([number, -number]);
                     }
                 }
-                Kind::Word => self.words.push(word.to_lowercase()),
-                Kind::Quoted if word.starts_with('\'') => self.texts.push(unquoted(word)),
+                TokenKind::Word => self.identifiers.push(word.to_lowercase()),
+                TokenKind::Quoted if word.starts_with('\'') => {
+                    self.string_literals.push(unquote(word));
+                }
                 // A name; or a string, as SQLite takes it where no column is called so.
-                Kind::Quoted => {
-                    self.words.push(unquoted(word).to_lowercase());
-                    self.texts.extend(word.starts_with('"').then(|| unquoted(word)));
+                TokenKind::Quoted => {
+                    self.identifiers.push(unquote(word).to_lowercase());
+                    self.string_literals.extend(word.starts_with('"').then(|| unquote(word)));
                 }
                 _ => {}
             }
-            at += 1;
+            index += 1;
         }
     }
 
-    pub(crate) fn mentions(&self, word: &str) -> bool {
-        let word = word.to_lowercase();
-        self.words.contains(&word)
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.identifiers.contains(&name)
     }
 
     /// What its literals suggest for the row of a number.
-    fn values(&self, row: usize, out: &mut Vec<Value>) {
+    fn suggest_values(&self, row: usize, values: &mut Vec<Value>) {
         let letter = char::from(b'a' + u8::try_from(row % 26).unwrap_or(0));
         if self.mentions("length") {
-            for length in self.numbers.iter().filter(|length| (0.0..=10_000.0).contains(*length)) {
+            for length in
+                self.numeric_literals.iter().filter(|length| (0.0..=10_000.0).contains(*length))
+            {
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked above
                 let length = *length as usize;
                 for length in [length, length + 1, length.saturating_sub(1)] {
-                    out.push(Value::Text(letter.to_string().repeat(length)));
+                    values.push(Value::Text(letter.to_string().repeat(length)));
                 }
             }
         }
-        if self.words.iter().any(|word| word.starts_with("json")) {
-            out.push(Value::Text(format!("{{\"key\": {row}}}")));
-            out.push(Value::Text("[]".to_owned()));
+        if self.identifiers.iter().any(|word| word.starts_with("json")) {
+            values.push(Value::Text(format!("{{\"key\": {row}}}")));
+            values.push(Value::Text("[]".to_owned()));
         }
-        if ["date", "datetime", "strftime", "julianday", "time"].iter().any(|w| self.mentions(w)) {
-            out.push(Value::Text(day(row)));
-            out.push(Value::Text(moment(row)));
+        if ["date", "datetime", "strftime", "julianday", "time"]
+            .iter()
+            .any(|function| self.mentions(function))
+        {
+            values.push(Value::Text(date_text(row)));
+            values.push(Value::Text(timestamp_text(row)));
         }
-        for pattern in &self.texts {
+        for pattern in &self.string_literals {
             if self.mentions("like") || self.mentions("glob") {
-                let wild = if self.mentions("glob") { ['*', '?'] } else { ['%', '_'] };
+                let wildcards = if self.mentions("glob") { ['*', '?'] } else { ['%', '_'] };
                 for filler in [format!("{letter}{row}"), (10 + row).to_string(), String::new()] {
-                    out.push(Value::Text(fitting(pattern, wild, (&filler, row))));
+                    values.push(Value::Text(text_matching(pattern, wildcards, (&filler, row))));
                 }
             }
         }
-        let own = self.texts.iter().map(|text| Value::Text(text.clone()));
-        let own: Vec<Value> = own.chain(self.numbers.iter().map(|n| number(*n))).collect();
-        out.extend(rotated(own, row));
-        if !self.numbers.is_empty() || self.texts.is_empty() {
-            let near = self.numbers.iter().flat_map(|n| [n + 1.0, n - 1.0, n / 2.0]);
-            out.extend(near.chain([0.0, 1.0, 0.5, -1.0]).map(number));
+        let literals = self.string_literals.iter().map(|text| Value::Text(text.clone()));
+        let own: Vec<Value> = literals
+            .chain(self.numeric_literals.iter().map(|literal| numeric_value(*literal)))
+            .collect();
+        values.extend(rotate(own, row));
+        if !self.numeric_literals.is_empty() || self.string_literals.is_empty() {
+            let nearby = self
+                .numeric_literals
+                .iter()
+                .flat_map(|literal| [literal + 1.0, literal - 1.0, literal / 2.0]);
+            values.extend(nearby.chain([0.0, 1.0, 0.5, -1.0]).map(numeric_value));
         }
     }
 }
 
 /// The tokens between the parenthesis at `open` and its counterpart.
-fn inside(tokens: &[Token], open: usize, sql: &str) -> Range<usize> {
+fn parenthesized_range(tokens: &[Token], opening: usize, sql: &str) -> Range<usize> {
     let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate().skip(open) {
+    for (index, token) in tokens.iter().enumerate().skip(opening) {
         match &sql[token.range.clone()] {
             "(" => depth += 1,
             ")" => depth -= 1,
             _ => {}
         }
         if depth == 0 {
-            return open + 1..at;
+            return opening + 1..index;
         }
     }
-    open + 1..tokens.len()
+    opening + 1..tokens.len()
 }
 
 /// A string or a quoted name without its quotes.
-pub(crate) fn unquoted(text: &str) -> String {
+pub(crate) fn unquote(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(quote @ ('\'' | '"' | '`')) => {
@@ -159,17 +176,21 @@ pub(crate) fn unquoted(text: &str) -> String {
 }
 
 /// A text that a pattern takes: `filler` for what stands for any text.
-fn fitting(pattern: &str, [any, one]: [char; 2], (filler, row): (&str, usize)) -> String {
-    let mut out = String::new();
+fn text_matching(
+    pattern: &str,
+    [any_wildcard, one_wildcard]: [char; 2],
+    (filler, row): (&str, usize),
+) -> String {
+    let mut text = String::new();
     let mut chars = pattern.chars().peekable();
     while let Some(char) = chars.next() {
         match char {
-            _ if char == any => out.push_str(filler),
-            _ if char == one => out.push('a'),
-            '[' if any == '*' => {
+            _ if char == any_wildcard => text.push_str(filler),
+            _ if char == one_wildcard => text.push('a'),
+            '[' if any_wildcard == '*' => {
                 let first = chars.next().unwrap_or('a');
                 let class: String = chars.by_ref().take_while(|char| *char != ']').collect();
-                out.push(match (first, class.starts_with('-')) {
+                text.push(match (first, class.starts_with('-')) {
                     ('^', _) if class.contains("0-9") => 'a',
                     ('^', _) => '1',
                     (first, true) => char::from_u32(first as u32 + u32::try_from(row).unwrap_or(0))
@@ -177,14 +198,14 @@ fn fitting(pattern: &str, [any, one]: [char; 2], (filler, row): (&str, usize)) -
                     (first, false) => first,
                 });
             }
-            char => out.push(char),
+            char => text.push(char),
         }
     }
-    out
+    text
 }
 
 /// A whole number as an integer.
-fn number(number: f64) -> Value {
+fn numeric_value(number: f64) -> Value {
     #[allow(clippy::cast_possible_truncation)] // only whole numbers that fit
     if number.fract() == 0.0 && number.abs() < 9e15 {
         Value::Integer(number as i64)
@@ -193,18 +214,18 @@ fn number(number: f64) -> Value {
     }
 }
 
-fn day(row: usize) -> String {
+fn date_text(row: usize) -> String {
     format!("2025-10-{:02}", row % 28 + 1)
 }
 
-fn moment(row: usize) -> String {
-    format!("{} 12:34:{:02}", day(row), row % 60)
+fn timestamp_text(row: usize) -> String {
+    format!("{} 12:34:{:02}", date_text(row), row % 60)
 }
 
-fn rotated(mut values: Vec<Value>, by: usize) -> Vec<Value> {
+fn rotate(mut values: Vec<Value>, offset: usize) -> Vec<Value> {
     if !values.is_empty() {
-        let by = by % values.len();
-        values.rotate_left(by);
+        let offset = offset % values.len();
+        values.rotate_left(offset);
     }
     values
 }
@@ -220,16 +241,16 @@ enum Affinity {
 }
 
 impl Affinity {
-    fn of(declared_type: &str) -> Self {
+    fn from_declared_type(declared_type: &str) -> Self {
         let name = declared_type.to_ascii_uppercase();
-        let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-        if has(&["INT"]) {
+        let contains_any = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+        if contains_any(&["INT"]) {
             Self::Integer
-        } else if has(&["CHAR", "CLOB", "TEXT"]) {
+        } else if contains_any(&["CHAR", "CLOB", "TEXT"]) {
             Self::Text
-        } else if name.is_empty() || has(&["BLOB", "ANY"]) {
+        } else if name.is_empty() || contains_any(&["BLOB", "ANY"]) {
             Self::Blob
-        } else if has(&["REAL", "FLOA", "DOUB"]) {
+        } else if contains_any(&["REAL", "FLOA", "DOUB"]) {
             Self::Real
         } else {
             Self::Numeric
@@ -239,178 +260,191 @@ impl Affinity {
 
 /// What a column is called tells what applications keep in it: a block may well work on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Theme {
-    Moment,
+enum ColumnHint {
+    Timestamp,
     Json,
-    Truth,
-    Plain,
+    Boolean,
+    Other,
 }
 
-impl Theme {
-    fn of(column: &Column) -> Self {
+impl ColumnHint {
+    fn from_column(column: &Column) -> Self {
         let name = column.name.to_ascii_lowercase();
-        let declared = column.declared_type.to_ascii_lowercase();
-        let either = |part: &str| name.contains(part) || declared.contains(part);
-        if ["date", "time"].into_iter().any(either) || name.ends_with("_at") {
-            Self::Moment
-        } else if either("json") {
+        let declared_type = column.declared_type.to_ascii_lowercase();
+        let name_or_type_contains =
+            |part: &str| name.contains(part) || declared_type.contains(part);
+        if ["date", "time"].into_iter().any(name_or_type_contains) || name.ends_with("_at") {
+            Self::Timestamp
+        } else if name_or_type_contains("json") {
             Self::Json
-        } else if declared.contains("bool") {
-            Self::Truth
+        } else if declared_type.contains("bool") {
+            Self::Boolean
         } else {
-            Self::Plain
+            Self::Other
         }
     }
 }
 
 /// The values for a column, the one to be tried first in front.
-pub(crate) fn candidates(
+pub(crate) fn candidate_values(
     column: &Column,
-    checks: &[Check],
-    (at, row): (usize, usize),
-    manner: Manner,
+    checks: &[CheckConstraint],
+    (index, row): (usize, usize),
+    profile: DataProfile,
 ) -> Vec<Value> {
-    let affinity = Affinity::of(&column.declared_type);
-    let mut out = Vec::new();
+    let affinity = Affinity::from_declared_type(&column.declared_type);
+    let mut values = Vec::new();
     for check in checks.iter().filter(|check| check.mentions(&column.name)) {
-        check.values(row, &mut out);
+        check.suggest_values(row, &mut values);
     }
-    let theme = Theme::of(column);
-    let is_key = column.primary_key > 0;
-    let plain = match (theme, affinity) {
-        (Theme::Moment, Affinity::Text | Affinity::Numeric) => {
-            (0..2 * ROWS).map(|n| Value::Text(moment(n))).collect()
+    let hint = ColumnHint::from_column(column);
+    let is_key = column.primary_key_position > 0;
+    let profile_values = match (hint, affinity) {
+        (ColumnHint::Timestamp, Affinity::Text | Affinity::Numeric) => {
+            (0..2 * ROWS_PER_TABLE).map(|offset| Value::Text(timestamp_text(offset))).collect()
         }
-        (Theme::Moment, Affinity::Integer) => integers((at, 1_760_000_000), Manner::Tame),
-        (Theme::Json, Affinity::Text) => {
-            (0..2 * ROWS).map(|n| Value::Text(format!("{{\"key\": {n}}}"))).collect()
+        (ColumnHint::Timestamp, Affinity::Integer) => {
+            integers((index, 1_760_000_000), DataProfile::Typical)
         }
-        (Theme::Truth, _) => vec![Value::Integer(1), Value::Integer(0)],
-        (_, Affinity::Integer) if is_key => integers((at, 1000), manner),
-        (_, Affinity::Integer) => integers((at, 0), manner),
-        (_, Affinity::Real) => reals(at, manner),
-        (_, Affinity::Numeric) => match manner {
-            Manner::Rich => {
-                let mixed = integers((at, 0), manner).into_iter().zip(reals(at, manner));
-                mixed.flat_map(|(whole, part)| [whole, part]).collect()
+        (ColumnHint::Json, Affinity::Text) => (0..2 * ROWS_PER_TABLE)
+            .map(|offset| Value::Text(format!("{{\"key\": {offset}}}")))
+            .collect(),
+        (ColumnHint::Boolean, _) => vec![Value::Integer(1), Value::Integer(0)],
+        (_, Affinity::Integer) if is_key => integers((index, 1000), profile),
+        (_, Affinity::Integer) => integers((index, 0), profile),
+        (_, Affinity::Real) => reals(index, profile),
+        (_, Affinity::Numeric) => match profile {
+            DataProfile::EdgeCases => {
+                let pairs = integers((index, 0), profile).into_iter().zip(reals(index, profile));
+                pairs.flat_map(|(integer, real)| [integer, real]).collect()
             }
-            Manner::Tame => integers((at, 0), manner),
+            DataProfile::Typical => integers((index, 0), profile),
         },
-        (_, Affinity::Text) => texts(&column.name, manner),
-        (_, Affinity::Blob) => blobs(&column.name, (at, manner)),
+        (_, Affinity::Text) => texts(&column.name, profile),
+        (_, Affinity::Blob) => blobs(&column.name, (index, profile)),
     };
-    out.extend(rotated(plain, row));
+    values.extend(rotate(profile_values, row));
     // For what a CHECK wants and its literals do not tell.
-    out.extend([0, 1, 2, 10].map(|n| Value::Integer(n + i64::try_from(row).unwrap_or(0))));
-    out.extend([Value::Real(0.5), Value::Text("a".to_owned()), Value::Text((1 + row).to_string())]);
-    out.push(Value::Blob(vec![0, 255]));
-    out
+    values.extend(
+        [0, 1, 2, 10].map(|offset| Value::Integer(offset + i64::try_from(row).unwrap_or(0))),
+    );
+    values.extend([
+        Value::Real(0.5),
+        Value::Text("a".to_owned()),
+        Value::Text((1 + row).to_string()),
+    ]);
+    values.push(Value::Blob(vec![0, 255]));
+    values
 }
 
 /// Different ones in each row and in each column, so that swapped columns show.
-fn integers((at, base): (usize, i64), manner: Manner) -> Vec<Value> {
-    let at = i64::try_from(at).unwrap_or(0);
-    let more = (0..).map(|n| base + 100 * (at + 1) + n).take(2 * ROWS);
-    let strange = [base + at, -1 - at, 9_007_199_254_740_993 + at];
-    match manner {
-        Manner::Rich => strange.into_iter().chain(more).map(Value::Integer).collect(),
-        Manner::Tame => more.map(Value::Integer).collect(),
+fn integers((index, base): (usize, i64), profile: DataProfile) -> Vec<Value> {
+    let index = i64::try_from(index).unwrap_or(0);
+    let typical = (0..).map(|offset| base + 100 * (index + 1) + offset).take(2 * ROWS_PER_TABLE);
+    let edge_cases = [base + index, -1 - index, 9_007_199_254_740_993 + index];
+    match profile {
+        DataProfile::EdgeCases => {
+            edge_cases.into_iter().chain(typical).map(Value::Integer).collect()
+        }
+        DataProfile::Typical => typical.map(Value::Integer).collect(),
     }
 }
 
-fn reals(at: usize, manner: Manner) -> Vec<Value> {
-    let at = f64::from(u32::try_from(at).unwrap_or(0));
-    let more = (0..2 * ROWS).map(|n| at + f64::from(u32::try_from(n).unwrap_or(0)) + 0.25);
-    match manner {
-        Manner::Rich => [0.5 + at, -1.25 - at, 0.0, 1e15 + at]
+fn reals(index: usize, profile: DataProfile) -> Vec<Value> {
+    let index = f64::from(u32::try_from(index).unwrap_or(0));
+    let typical = (0..2 * ROWS_PER_TABLE)
+        .map(|offset| index + f64::from(u32::try_from(offset).unwrap_or(0)) + 0.25);
+    match profile {
+        DataProfile::EdgeCases => [0.5 + index, -1.25 - index, 0.0, 1e15 + index]
             .into_iter()
-            .chain(more)
+            .chain(typical)
             .map(Value::Real)
             .collect(),
-        Manner::Tame => more.map(Value::Real).collect(),
+        DataProfile::Typical => typical.map(Value::Real).collect(),
     }
 }
 
-fn texts(name: &str, manner: Manner) -> Vec<Value> {
-    let more = (1..=2 * ROWS).map(|n| format!("{name} {n}"));
-    let strange = [
+fn texts(name: &str, profile: DataProfile) -> Vec<Value> {
+    let typical = (1..=2 * ROWS_PER_TABLE).map(|n| format!("{name} {n}"));
+    let edge_cases = [
         format!("it's \"{name}\""),
         format!("naïve 日本語 🙂 {name}"),
         String::new(),
         format!("{name};\n-- two lines"),
     ];
-    match manner {
-        Manner::Rich => strange.into_iter().chain(more).map(Value::Text).collect(),
-        Manner::Tame => more.map(Value::Text).collect(),
+    match profile {
+        DataProfile::EdgeCases => edge_cases.into_iter().chain(typical).map(Value::Text).collect(),
+        DataProfile::Typical => typical.map(Value::Text).collect(),
     }
 }
 
-fn blobs(name: &str, (at, manner): (usize, Manner)) -> Vec<Value> {
-    let more = (0..2 * ROWS)
+fn blobs(name: &str, (index, profile): (usize, DataProfile)) -> Vec<Value> {
+    let typical = (0..2 * ROWS_PER_TABLE)
         .map(|n| Value::Blob([name.as_bytes(), &[0, 255, n.to_le_bytes()[0]]].concat()));
-    match manner {
-        Manner::Rich => {
-            let strange = [
-                Value::Blob(vec![0, 159, 146, at.to_le_bytes()[0]]),
+    match profile {
+        DataProfile::EdgeCases => {
+            let edge_cases = [
+                Value::Blob(vec![0, 159, 146, index.to_le_bytes()[0]]),
                 Value::Text(format!("it's {name}")),
                 Value::Blob(Vec::new()),
-                Value::Integer(i64::try_from(at).unwrap_or(0)),
+                Value::Integer(i64::try_from(index).unwrap_or(0)),
             ];
-            strange.into_iter().chain(more).collect()
+            edge_cases.into_iter().chain(typical).collect()
         }
-        Manner::Tame => more.collect(),
+        DataProfile::Typical => typical.collect(),
     }
 }
 
 /// What rows are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum DataProfile {
     /// All that the constraints permit: NULL, the empty text, quotes, signs, large numbers.
-    Rich,
+    EdgeCases,
     /// What an application would write: nothing missing, no two alike.
-    Tame,
+    Typical,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn values(sql: &str) -> Vec<Value> {
-        let mut out = Vec::new();
-        for check in Check::read(sql) {
-            check.values(0, &mut out);
+    fn suggested_values(sql: &str) -> Vec<Value> {
+        let mut values = Vec::new();
+        for check in CheckConstraint::parse_all(sql) {
+            check.suggest_values(0, &mut values);
         }
-        out
+        values
     }
 
-    fn text(text: &str) -> Value {
+    fn text_value(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
 
     #[test]
-    fn the_literals_of_a_check_are_candidates() {
+    fn check_literals_are_suggested() {
         let sql = "CREATE TABLE t (role TEXT CHECK (role IN ('user', 'it''s')), n INT)";
-        assert_eq!(values(sql), [text("user"), text("it's")]);
-        let check = &Check::read(sql)[0];
+        assert_eq!(suggested_values(sql), [text_value("user"), text_value("it's")]);
+        let check = &CheckConstraint::parse_all(sql)[0];
         assert_eq!(check.name, "role IN ('user', 'it''s')");
         assert!(check.mentions("ROLE") && !check.mentions("n"));
     }
 
     #[test]
-    fn numbers_and_what_is_beside_them_are_candidates() {
-        let found = values("CREATE TABLE t (n, CONSTRAINT small CHECK (n > -2.5 AND n < 7))");
-        for wanted in [Value::Real(-2.5), Value::Integer(6), Value::Integer(8)] {
-            assert!(found.contains(&wanted), "{wanted:?}");
+    fn numbers_and_neighbouring_values_are_suggested() {
+        let values =
+            suggested_values("CREATE TABLE t (n, CONSTRAINT small CHECK (n > -2.5 AND n < 7))");
+        for expected in [Value::Real(-2.5), Value::Integer(6), Value::Integer(8)] {
+            assert!(values.contains(&expected), "{expected:?}");
         }
     }
 
     #[test]
-    fn lengths_and_patterns_are_met() {
-        let found = values("CREATE TABLE t (a TEXT CHECK (length(a) = 3))");
-        assert!(found.contains(&text("aaa")));
-        let found = values("CREATE TABLE t (a TEXT CHECK (a LIKE '%@%.org'))");
-        assert!(found.contains(&text("a0@a0.org")));
-        let found = values("CREATE TABLE t (a TEXT CHECK (a GLOB '[A-Z][0-9]?*'))");
-        assert!(found.contains(&text("A0aa0")));
+    fn lengths_and_patterns_are_satisfied() {
+        let values = suggested_values("CREATE TABLE t (a TEXT CHECK (length(a) = 3))");
+        assert!(values.contains(&text_value("aaa")));
+        let values = suggested_values("CREATE TABLE t (a TEXT CHECK (a LIKE '%@%.org'))");
+        assert!(values.contains(&text_value("a0@a0.org")));
+        let values = suggested_values("CREATE TABLE t (a TEXT CHECK (a GLOB '[A-Z][0-9]?*'))");
+        assert!(values.contains(&text_value("A0aa0")));
     }
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::sql::tokens::Words;
+use crate::sql::tokens::Tokens;
 
 /// A column, names and keywords in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rules {
+pub(crate) struct ColumnSpec {
     pub(crate) name: String,
     pub(crate) declared_type: String,
     /// With its `ON CONFLICT`, if it has one.
@@ -16,139 +16,142 @@ pub(crate) struct Rules {
     pub(crate) default: Option<String>,
     pub(crate) collation: Option<String>,
     /// The expression of a generated column, and whether it is stored.
-    pub(crate) generated: Option<(String, Storage)>,
+    pub(crate) generated: Option<(String, GeneratedStorage)>,
 }
 
 /// Where the value of a generated column is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Storage {
+pub(crate) enum GeneratedStorage {
     Virtual,
     Stored,
 }
 
 /// A column and the text that declares it.
 #[derive(Clone, Debug)]
-pub(crate) struct Column {
-    pub(crate) rules: Rules,
-    pub(crate) text: String,
+pub(crate) struct ColumnDefinition {
+    pub(crate) spec: ColumnSpec,
+    pub(crate) sql: String,
 }
 
 /// A table's definition.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Definition {
-    pub(crate) columns: Vec<Column>,
-    pub(crate) constraints: Constraints,
+pub(crate) struct TableDefinition {
+    pub(crate) columns: Vec<ColumnDefinition>,
+    pub(crate) constraints: TableConstraints,
 }
 
 /// What holds for a table beyond its columns one by one; each list is sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Constraints {
+pub(crate) struct TableConstraints {
     /// The columns of the primary key, each with its collation and its order if they are given.
     pub(crate) primary_key: Vec<String>,
     /// `AUTOINCREMENT` and `ON CONFLICT` of the primary key.
-    pub(crate) primary_key_words: Vec<String>,
+    pub(crate) primary_key_options: Vec<String>,
     /// The columns of each unique key, then its `ON CONFLICT`.
-    pub(crate) unique: Vec<(Vec<String>, String)>,
+    pub(crate) unique_keys: Vec<(Vec<String>, String)>,
     pub(crate) checks: Vec<String>,
     pub(crate) foreign_keys: Vec<String>,
     /// `strict` and `without rowid`.
     pub(crate) options: Vec<String>,
     /// Words that are none of all this.
-    other: Vec<String>,
+    unrecognized_tokens: Vec<String>,
 }
 
-impl PartialEq for Definition {
+impl PartialEq for TableDefinition {
     fn eq(&self, other: &Self) -> bool {
         self.constraints == other.constraints
             && self
                 .columns
                 .iter()
-                .map(|column| &column.rules)
-                .eq(other.columns.iter().map(|column| &column.rules))
+                .map(|column| &column.spec)
+                .eq(other.columns.iter().map(|column| &column.spec))
     }
 }
 
-impl Definition {
+impl TableDefinition {
     /// Reads the SQL of an ordinary table as SQLite keeps it.
-    pub(crate) fn read(sql: &str) -> Self {
-        let words = Words::of(sql);
-        let mut found = Self::default();
-        let Some(open) = (0..words.len()).find(|at| words.is(*at, "(")) else { return found };
-        let end = words.behind(open);
-        for item in items(&words, open + 1..end.saturating_sub(1)) {
+    pub(crate) fn parse(sql: &str) -> Self {
+        let tokens = Tokens::new(sql);
+        let mut definition = Self::default();
+        let Some(opening) = (0..tokens.len()).find(|index| tokens.is(*index, "(")) else {
+            return definition;
+        };
+        let end = tokens.after_matching_close(opening);
+        for item in split_at_commas(&tokens, opening + 1..end.saturating_sub(1)) {
             if !item.is_empty() {
-                Item { words: &words, at: item.start, end: item.end }.read(&mut found, sql);
+                DefinitionParser { tokens: &tokens, position: item.start, end: item.end }
+                    .parse(&mut definition, sql);
             }
         }
-        for option in items(&words, end..words.len()) {
-            let folded = words.folded(option).trim_end_matches([' ', ';']).to_owned();
-            if !folded.is_empty() {
-                found.constraints.options.push(folded);
+        for option in split_at_commas(&tokens, end..tokens.len()) {
+            let normalized = tokens.normalized(option).trim_end_matches([' ', ';']).to_owned();
+            if !normalized.is_empty() {
+                definition.constraints.options.push(normalized);
             }
         }
-        let lists = &mut found.constraints;
-        lists.unique.sort();
-        lists.unique.dedup();
-        lists.checks.sort();
-        lists.foreign_keys.sort();
-        lists.options.sort();
-        found
+        let constraints = &mut definition.constraints;
+        constraints.unique_keys.sort();
+        constraints.unique_keys.dedup();
+        constraints.checks.sort();
+        constraints.foreign_keys.sort();
+        constraints.options.sort();
+        definition
     }
 
-    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.rules.name.eq_ignore_ascii_case(name))
+    pub(crate) fn column(&self, name: &str) -> Option<&ColumnDefinition> {
+        self.columns.iter().find(|column| column.spec.name.eq_ignore_ascii_case(name))
     }
 
     /// The column that is another name of the row id, in lower case.
-    pub(crate) fn row_id(&self) -> Option<&str> {
-        let [only] = self.constraints.primary_key.as_slice() else { return None };
-        let column = self.column(only)?;
-        (column.rules.declared_type == "integer" && !self.is("without rowid"))
-            .then_some(column.rules.name.as_str())
+    pub(crate) fn rowid_alias(&self) -> Option<&str> {
+        let [only_column] = self.constraints.primary_key.as_slice() else { return None };
+        let column = self.column(only_column)?;
+        (column.spec.declared_type == "integer" && !self.has_option("without rowid"))
+            .then_some(column.spec.name.as_str())
     }
 
-    pub(crate) fn is(&self, option: &str) -> bool {
-        self.constraints.options.iter().any(|known| known == option)
+    pub(crate) fn has_option(&self, option: &str) -> bool {
+        self.constraints.options.iter().any(|table_option| table_option == option)
     }
 
     pub(crate) fn is_autoincrement(&self) -> bool {
-        self.constraints.primary_key_words.iter().any(|word| word == "autoincrement")
+        self.constraints.primary_key_options.iter().any(|option| option == "autoincrement")
     }
 
     /// Whether SQLite refuses NULL in a column.
-    pub(crate) fn refuses_null(&self, column: &Rules) -> bool {
-        let in_key = self.constraints.primary_key.contains(&column.name);
-        column.not_null.is_some() || in_key && self.is("without rowid")
+    pub(crate) fn rejects_null(&self, column: &ColumnSpec) -> bool {
+        let is_in_primary_key = self.constraints.primary_key.contains(&column.name);
+        column.not_null.is_some() || is_in_primary_key && self.has_option("without rowid")
     }
 
     /// Whether no two rows may have the same value in a column.
     pub(crate) fn is_unique(&self, column: &str) -> bool {
-        let alone = |key: &[String]| key == [column];
-        alone(&self.constraints.primary_key)
-            || self.constraints.unique.iter().any(|(key, _)| alone(key))
+        let is_only_column = |key: &[String]| key == [column];
+        is_only_column(&self.constraints.primary_key)
+            || self.constraints.unique_keys.iter().any(|(key, _)| is_only_column(key))
     }
 }
 
 /// The parts of a bracket's content between the commas that belong to it.
-pub(crate) fn items(words: &Words<'_>, inside: Range<usize>) -> Vec<Range<usize>> {
-    if inside.is_empty() {
+pub(crate) fn split_at_commas(tokens: &Tokens<'_>, token_range: Range<usize>) -> Vec<Range<usize>> {
+    if token_range.is_empty() {
         return Vec::new();
     }
-    let depth = words.depth(inside.start);
-    let mut found = Vec::new();
-    let mut start = inside.start;
-    for at in inside.clone() {
-        if words.is(at, ",") && words.depth(at) == depth {
-            found.push(start..at);
-            start = at + 1;
+    let depth = tokens.depth(token_range.start);
+    let mut ranges = Vec::new();
+    let mut start = token_range.start;
+    for index in token_range.clone() {
+        if tokens.is(index, ",") && tokens.depth(index) == depth {
+            ranges.push(start..index);
+            start = index + 1;
         }
     }
-    found.push(start..inside.end);
-    found
+    ranges.push(start..token_range.end);
+    ranges
 }
 
 /// Words at which a column's type ends.
-const BEHIND_TYPE: &[&str] = &[
+const TYPE_TERMINATORS: &[&str] = &[
     "CONSTRAINT",
     "PRIMARY",
     "NOT",
@@ -163,208 +166,233 @@ const BEHIND_TYPE: &[&str] = &[
 ];
 
 /// One column or table constraint that is being read.
-struct Item<'w, 't> {
-    words: &'w Words<'t>,
-    at: usize,
+struct DefinitionParser<'w, 't> {
+    tokens: &'w Tokens<'t>,
+    position: usize,
     end: usize,
 }
 
-impl Item<'_, '_> {
-    fn is(&self, word: &str) -> bool {
-        self.at < self.end && self.words.is(self.at, word)
+impl DefinitionParser<'_, '_> {
+    fn is_at(&self, expected: &str) -> bool {
+        self.position < self.end && self.tokens.is(self.position, expected)
     }
 
-    fn is_keyword(&self, list: &[&str]) -> bool {
-        list.iter().any(|word| self.is(word))
+    fn is_at_any(&self, keywords: &[&str]) -> bool {
+        keywords.iter().any(|keyword| self.is_at(keyword))
     }
 
     /// Takes words if they stand next.
-    fn take(&mut self, words: &[&str]) -> bool {
-        let found = self.at + words.len() <= self.end && self.words.are(self.at, words);
-        if found {
-            self.at += words.len();
+    fn consume_if(&mut self, expected: &[&str]) -> bool {
+        let is_match = self.position + expected.len() <= self.end
+            && self.tokens.match_seq(self.position, expected);
+        if is_match {
+            self.position += expected.len();
         }
-        found
+        is_match
     }
 
     /// Takes so many words, folded.
-    fn next(&mut self, count: usize) -> String {
-        let from = self.at;
-        self.at = (self.at + count).min(self.end);
-        self.words.folded(from..self.at)
+    fn consume(&mut self, count: usize) -> String {
+        let start = self.position;
+        self.position = (self.position + count).min(self.end);
+        self.tokens.normalized(start..self.position)
     }
 
     /// Takes a bracket, folded; nothing if none stands here.
-    fn bracket(&mut self) -> String {
-        if self.is("(") { self.next(self.words.behind(self.at) - self.at) } else { String::new() }
+    fn consume_parenthesized(&mut self) -> String {
+        if self.is_at("(") {
+            self.consume(self.tokens.after_matching_close(self.position) - self.position)
+        } else {
+            String::new()
+        }
     }
 
     /// Takes a bracket of names, each with what is said of it.
-    fn names(&mut self) -> Vec<String> {
-        if !self.is("(") {
+    fn consume_column_list(&mut self) -> Vec<String> {
+        if !self.is_at("(") {
             return Vec::new();
         }
-        let end = self.words.behind(self.at);
-        let inside = self.at + 1..end.saturating_sub(1);
-        self.at = end;
-        items(self.words, inside)
+        let end = self.tokens.after_matching_close(self.position);
+        let token_range = self.position + 1..end.saturating_sub(1);
+        self.position = end;
+        split_at_commas(self.tokens, token_range)
             .into_iter()
             .map(|item| {
-                let mut text = self.words.folded(item);
-                for noise in [" autoincrement", " asc", " collate binary"] {
-                    text = text.strip_suffix(noise).map(str::to_owned).unwrap_or(text);
+                let mut text = self.tokens.normalized(item);
+                for suffix in [" autoincrement", " asc", " collate binary"] {
+                    text = text.strip_suffix(suffix).map(str::to_owned).unwrap_or(text);
                 }
                 text
             })
             .collect()
     }
 
-    fn conflict(&mut self) -> String {
-        if self.take(&["ON", "CONFLICT"]) { self.next(1) } else { String::new() }
+    fn consume_conflict_clause(&mut self) -> String {
+        if self.consume_if(&["ON", "CONFLICT"]) { self.consume(1) } else { String::new() }
     }
 
-    fn read(mut self, found: &mut Definition, sql: &str) {
-        const OF_A_TABLE: &[&str] = &["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"];
-        if self.is_keyword(OF_A_TABLE) {
-            self.constraints(None, found);
+    fn parse(mut self, definition: &mut TableDefinition, sql: &str) {
+        const TABLE_CONSTRAINT_KEYWORDS: &[&str] =
+            &["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"];
+        if self.is_at_any(TABLE_CONSTRAINT_KEYWORDS) {
+            self.parse_constraints(None, definition);
             return;
         }
-        let first = self.words.range(self.at).start;
-        let text = sql[first..self.words.range(self.end - 1).end].to_owned();
-        let mut rules = Rules { name: self.next(1), ..Rules::default() };
-        let from = self.at;
-        while self.at < self.end && !self.is_keyword(BEHIND_TYPE) {
-            self.at = if self.is("(") { self.words.behind(self.at) } else { self.at + 1 };
+        let first_byte = self.tokens.byte_range(self.position).start;
+        let column_sql = sql[first_byte..self.tokens.byte_range(self.end - 1).end].to_owned();
+        let mut spec = ColumnSpec { name: self.consume(1), ..ColumnSpec::default() };
+        let type_start = self.position;
+        while self.position < self.end && !self.is_at_any(TYPE_TERMINATORS) {
+            self.position = if self.is_at("(") {
+                self.tokens.after_matching_close(self.position)
+            } else {
+                self.position + 1
+            };
         }
-        rules.declared_type = self.words.folded(from..self.at);
-        self.constraints(Some(&mut rules), found);
-        found.columns.push(Column { rules, text });
+        spec.declared_type = self.tokens.normalized(type_start..self.position);
+        self.parse_constraints(Some(&mut spec), definition);
+        definition.columns.push(ColumnDefinition { spec, sql: column_sql });
     }
 
     /// Reads constraints to the end, those of a column or of the table.
-    fn constraints(&mut self, mut column: Option<&mut Rules>, found: &mut Definition) {
-        let table = &mut found.constraints;
-        while self.at < self.end {
-            if self.take(&["CONSTRAINT"]) {
-                self.at += 1;
-            } else if self.take(&["PRIMARY", "KEY"]) {
+    fn parse_constraints(
+        &mut self,
+        mut column: Option<&mut ColumnSpec>,
+        definition: &mut TableDefinition,
+    ) {
+        let table = &mut definition.constraints;
+        while self.position < self.end {
+            if self.consume_if(&["CONSTRAINT"]) {
+                self.position += 1;
+            } else if self.consume_if(&["PRIMARY", "KEY"]) {
                 table.primary_key = match &column {
                     Some(column) => {
-                        let descending = self.take(&["DESC"]);
-                        self.take(&["ASC"]);
-                        vec![format!("{}{}", column.name, if descending { " desc" } else { "" })]
+                        let is_descending = self.consume_if(&["DESC"]);
+                        self.consume_if(&["ASC"]);
+                        vec![format!("{}{}", column.name, if is_descending { " desc" } else { "" })]
                     }
                     None => {
-                        let end = self.words.behind(self.at);
-                        if (self.at..end).any(|at| self.words.is(at, "AUTOINCREMENT")) {
-                            table.primary_key_words.push("autoincrement".to_owned());
+                        let end = self.tokens.after_matching_close(self.position);
+                        if (self.position..end).any(|index| self.tokens.is(index, "AUTOINCREMENT"))
+                        {
+                            table.primary_key_options.push("autoincrement".to_owned());
                         }
-                        self.names()
+                        self.consume_column_list()
                     }
                 };
-                let conflict = self.conflict();
-                if !conflict.is_empty() {
-                    table.primary_key_words.push(conflict);
+                let conflict_clause = self.consume_conflict_clause();
+                if !conflict_clause.is_empty() {
+                    table.primary_key_options.push(conflict_clause);
                 }
-                if self.take(&["AUTOINCREMENT"]) {
-                    table.primary_key_words.push("autoincrement".to_owned());
+                if self.consume_if(&["AUTOINCREMENT"]) {
+                    table.primary_key_options.push("autoincrement".to_owned());
                 }
-            } else if self.take(&["NOT", "NULL"]) {
-                let conflict = self.conflict();
+            } else if self.consume_if(&["NOT", "NULL"]) {
+                let conflict_clause = self.consume_conflict_clause();
                 if let Some(column) = &mut column {
-                    column.not_null = Some(conflict);
+                    column.not_null = Some(conflict_clause);
                 }
-            } else if self.take(&["NULL"]) {
-                self.conflict();
-            } else if self.take(&["UNIQUE"]) {
+            } else if self.consume_if(&["NULL"]) {
+                self.consume_conflict_clause();
+            } else if self.consume_if(&["UNIQUE"]) {
                 let names = match &column {
                     Some(column) => vec![column.name.clone()],
-                    None => self.names(),
+                    None => self.consume_column_list(),
                 };
-                let conflict = self.conflict();
-                table.unique.push((names, conflict));
-            } else if self.take(&["CHECK"]) {
-                let check = self.bracket();
-                self.conflict();
+                let conflict_clause = self.consume_conflict_clause();
+                table.unique_keys.push((names, conflict_clause));
+            } else if self.consume_if(&["CHECK"]) {
+                let check = self.consume_parenthesized();
+                self.consume_conflict_clause();
                 table.checks.push(check);
-            } else if self.take(&["DEFAULT"]) {
-                let signed = self.is("+") || self.is("-");
-                let default = if self.is("(") { self.bracket() } else { self.literal(signed) };
+            } else if self.consume_if(&["DEFAULT"]) {
+                let has_sign = self.is_at("+") || self.is_at("-");
+                let default = if self.is_at("(") {
+                    self.consume_parenthesized()
+                } else {
+                    self.consume_literal(has_sign)
+                };
                 if let Some(column) = &mut column {
                     column.default = Some(default);
                 }
-            } else if self.take(&["COLLATE"]) {
-                let collation = self.next(1);
+            } else if self.consume_if(&["COLLATE"]) {
+                let collation = self.consume(1);
                 if let Some(column) = &mut column
                     && collation != "binary"
                 {
                     column.collation = Some(collation);
                 }
-            } else if self.is("REFERENCES") {
+            } else if self.is_at("REFERENCES") {
                 let names = column.as_ref().map(|column| vec![column.name.clone()]);
-                let key = self.foreign_key(&names.unwrap_or_default());
+                let key = self.parse_foreign_key(&names.unwrap_or_default());
                 table.foreign_keys.push(key);
-            } else if self.take(&["FOREIGN", "KEY"]) {
-                let names = self.names();
-                let key = self.foreign_key(&names);
+            } else if self.consume_if(&["FOREIGN", "KEY"]) {
+                let names = self.consume_column_list();
+                let key = self.parse_foreign_key(&names);
                 table.foreign_keys.push(key);
-            } else if self.take(&["GENERATED", "ALWAYS"]) {
-            } else if self.take(&["AS"]) {
-                let expression = self.bracket();
-                let stored = self.take(&["STORED"]);
-                self.take(&["VIRTUAL"]);
+            } else if self.consume_if(&["GENERATED", "ALWAYS"]) {
+            } else if self.consume_if(&["AS"]) {
+                let expression = self.consume_parenthesized();
+                let is_stored = self.consume_if(&["STORED"]);
+                self.consume_if(&["VIRTUAL"]);
                 if let Some(column) = &mut column {
-                    let storage = if stored { Storage::Stored } else { Storage::Virtual };
+                    let storage = if is_stored {
+                        GeneratedStorage::Stored
+                    } else {
+                        GeneratedStorage::Virtual
+                    };
                     column.generated = Some((expression, storage));
                 }
             } else {
-                let word = self.next(1);
-                table.other.push(word);
+                let token = self.consume(1);
+                table.unrecognized_tokens.push(token);
             }
         }
     }
 
     /// A default without brackets: a number with its sign and its fraction, a string, a word.
-    fn literal(&mut self, signed: bool) -> String {
-        let from = self.at;
-        self.at += usize::from(signed) + 1;
+    fn consume_literal(&mut self, has_sign: bool) -> String {
+        let start = self.position;
+        self.position += usize::from(has_sign) + 1;
         // `1.5` is three words, `x'00'` two that touch.
-        while self.at < self.end
-            && self.words.range(self.at - 1).end == self.words.range(self.at).start
-            && !self.is("(")
+        while self.position < self.end
+            && self.tokens.byte_range(self.position - 1).end
+                == self.tokens.byte_range(self.position).start
+            && !self.is_at("(")
         {
-            self.at += 1;
+            self.position += 1;
         }
-        self.words.folded(from..self.at)
+        self.tokens.normalized(start..self.position)
     }
 
-    fn foreign_key(&mut self, columns: &[String]) -> String {
-        let mut key = format!("( {} ) ", columns.join(" , "));
-        self.take(&["REFERENCES"]);
-        key.push_str(&self.next(1));
-        key.push(' ');
-        key.push_str(&self.bracket());
+    fn parse_foreign_key(&mut self, columns: &[String]) -> String {
+        let mut clause = format!("( {} ) ", columns.join(" , "));
+        self.consume_if(&["REFERENCES"]);
+        clause.push_str(&self.consume(1));
+        clause.push(' ');
+        clause.push_str(&self.consume_parenthesized());
         let mut actions = Vec::new();
         loop {
-            if self.is("ON") && self.at + 2 < self.end {
-                let two = self.words.is(self.at + 2, "SET") || self.words.is(self.at + 2, "NO");
-                let action = self.next(if two { 4 } else { 3 });
+            if self.is_at("ON") && self.position + 2 < self.end {
+                let is_two_word_action = self.tokens.is(self.position + 2, "SET")
+                    || self.tokens.is(self.position + 2, "NO");
+                let action = self.consume(if is_two_word_action { 4 } else { 3 });
                 if !action.ends_with("no action") {
                     actions.push(action);
                 }
-            } else if self.is("MATCH") {
+            } else if self.is_at("MATCH") {
                 // SQLite reads it and does nothing about it.
-                self.next(2);
-            } else if self.is("DEFERRABLE")
-                || self.is("NOT") && self.words.is(self.at + 1, "DEFERRABLE")
+                self.consume(2);
+            } else if self.is_at("DEFERRABLE")
+                || self.is_at("NOT") && self.tokens.is(self.position + 1, "DEFERRABLE")
             {
-                let never = self.take(&["NOT"]);
-                self.take(&["DEFERRABLE"]);
-                let mut deferred = false;
-                if self.take(&["INITIALLY"]) {
-                    deferred = self.next(1) == "deferred";
+                let is_not_deferrable = self.consume_if(&["NOT"]);
+                self.consume_if(&["DEFERRABLE"]);
+                let mut is_deferred = false;
+                if self.consume_if(&["INITIALLY"]) {
+                    is_deferred = self.consume(1) == "deferred";
                 }
-                if deferred && !never {
+                if is_deferred && !is_not_deferrable {
                     actions.push("initially deferred".to_owned());
                 }
             } else {
@@ -372,44 +400,55 @@ impl Item<'_, '_> {
             }
         }
         actions.sort();
-        key.push_str(&actions.join(" "));
-        key.trim_end().to_owned()
+        clause.push_str(&actions.join(" "));
+        clause.trim_end().to_owned()
     }
 }
 
-pub(crate) fn clauses(sql: &str) -> BTreeMap<String, usize> {
-    let words = Words::of(sql);
-    let mut found: BTreeMap<String, usize> = BTreeMap::new();
-    let mut note = |clause: String| *found.entry(clause).or_default() += 1;
-    let Some(open) = (0..words.len()).find(|at| words.is(*at, "(")) else { return found };
-    let end = words.behind(open);
-    for item in items(&words, open + 1..end.saturating_sub(1)) {
-        for at in item.clone().filter(|at| words.depth(*at) == 1 && !words.is_quoted(*at)) {
-            let bracket = words.is(at + 1, "(").then(|| at + 1..words.behind(at + 1));
-            if words.is(at, "CHECK") || words.is(at, "AS") || words.is(at, "UNIQUE") {
-                let keyword = words.text(at).to_uppercase();
-                match bracket {
-                    Some(bracket) => note(format!("{keyword} {}", words.folded(bracket))),
+pub(crate) fn count_clauses(sql: &str) -> BTreeMap<String, usize> {
+    let tokens = Tokens::new(sql);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut count_clause = |clause: String| *counts.entry(clause).or_default() += 1;
+    let Some(opening) = (0..tokens.len()).find(|index| tokens.is(*index, "(")) else {
+        return counts;
+    };
+    let end = tokens.after_matching_close(opening);
+    for item in split_at_commas(&tokens, opening + 1..end.saturating_sub(1)) {
+        for index in
+            item.clone().filter(|index| tokens.depth(*index) == 1 && !tokens.is_quoted(*index))
+        {
+            let parentheses = tokens
+                .is(index + 1, "(")
+                .then(|| index + 1..tokens.after_matching_close(index + 1));
+            if tokens.is(index, "CHECK") || tokens.is(index, "AS") || tokens.is(index, "UNIQUE") {
+                let keyword = tokens.text(index).to_uppercase();
+                match parentheses {
+                    Some(bracket) => {
+                        count_clause(format!("{keyword} {}", tokens.normalized(bracket)));
+                    }
                     None if keyword == "UNIQUE" => {
-                        note(format!("UNIQUE ( {} )", words.folded(item.start..item.start + 1)));
+                        count_clause(format!(
+                            "UNIQUE ( {} )",
+                            tokens.normalized(item.start..item.start + 1)
+                        ));
                     }
                     None => {}
                 }
-            } else if words.is(at, "COLLATE") && !words.is(at + 1, "BINARY") {
-                note(format!("COLLATE {}", words.folded(at + 1..at + 2)));
-            } else if words.is(at, "AUTOINCREMENT") {
-                note("AUTOINCREMENT".to_owned());
+            } else if tokens.is(index, "COLLATE") && !tokens.is(index + 1, "BINARY") {
+                count_clause(format!("COLLATE {}", tokens.normalized(index + 1..index + 2)));
+            } else if tokens.is(index, "AUTOINCREMENT") {
+                count_clause("AUTOINCREMENT".to_owned());
             }
         }
     }
-    for at in end..words.len() {
-        if words.is(at, "STRICT") {
-            note("STRICT".to_owned());
-        } else if words.are(at, &["WITHOUT", "ROWID"]) {
-            note("WITHOUT ROWID".to_owned());
+    for index in end..tokens.len() {
+        if tokens.is(index, "STRICT") {
+            count_clause("STRICT".to_owned());
+        } else if tokens.match_seq(index, &["WITHOUT", "ROWID"]) {
+            count_clause("WITHOUT ROWID".to_owned());
         }
     }
-    found
+    counts
 }
 
 #[cfg(test)]
@@ -417,34 +456,37 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn same(left: &str, right: &str) {
-        assert_eq!(Definition::read(left), Definition::read(right));
+    fn assert_same(left: &str, right: &str) {
+        assert_eq!(TableDefinition::parse(left), TableDefinition::parse(right));
     }
 
     #[track_caller]
-    fn different(left: &str, right: &str) {
-        assert_ne!(Definition::read(left), Definition::read(right));
+    fn assert_different(left: &str, right: &str) {
+        assert_ne!(TableDefinition::parse(left), TableDefinition::parse(right));
     }
 
     #[test]
-    fn spelling_makes_no_difference() {
-        same(
+    fn spelling_is_ignored() {
+        assert_same(
             "CREATE TABLE t (a TEXT PRIMARY KEY)",
             "create table \"t\" ( A text, primary key(a asc) )",
         );
-        same(
+        assert_same(
             "CREATE TABLE t (a INT REFERENCES p ON DELETE CASCADE ON UPDATE NO ACTION, b UNIQUE)",
             "CREATE TABLE t (a INT, b, UNIQUE (b), CONSTRAINT k FOREIGN KEY (a) REFERENCES p ON DELETE CASCADE)",
         );
-        same("CREATE TABLE t (a INT NULL CHECK (a>1))", "CREATE TABLE t (a INT, CHECK(a > 1))");
-        same(
+        assert_same(
+            "CREATE TABLE t (a INT NULL CHECK (a>1))",
+            "CREATE TABLE t (a INT, CHECK(a > 1))",
+        );
+        assert_same(
             "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT)",
             "CREATE TABLE t (a INTEGER, PRIMARY KEY (a AUTOINCREMENT))",
         );
     }
 
     #[test]
-    fn meaning_does() {
+    fn meaning_is_compared() {
         for (left, right) in [
             ("a INT", "a TEXT"),
             ("a, b", "b, a"),
@@ -460,22 +502,25 @@ mod tests {
             ("a, b AS (a) STORED", "a, b AS (a)"),
             ("a TEXT PRIMARY KEY DESC", "a TEXT PRIMARY KEY"),
         ] {
-            different(&format!("CREATE TABLE t ({left})"), &format!("CREATE TABLE t ({right})"));
+            assert_different(
+                &format!("CREATE TABLE t ({left})"),
+                &format!("CREATE TABLE t ({right})"),
+            );
         }
-        different("CREATE TABLE t (a INT) STRICT", "CREATE TABLE t (a INT)");
-        same(
+        assert_different("CREATE TABLE t (a INT) STRICT", "CREATE TABLE t (a INT)");
+        assert_same(
             "CREATE TABLE t (a INT) STRICT, WITHOUT ROWID",
             "CREATE TABLE t(a INT) without rowid,strict",
         );
     }
 
     #[test]
-    fn a_column_keeps_its_text() {
-        let found = Definition::read(
+    fn column_keeps_its_sql() {
+        let definition = TableDefinition::parse(
             "CREATE TABLE t (\n  a INT, -- one\n  \"b c\" DECIMAL(10, 2) DEFAULT (1 + 2) -- two\n)",
         );
-        assert_eq!(found.columns[1].text, "\"b c\" DECIMAL(10, 2) DEFAULT (1 + 2)");
-        assert_eq!(found.columns[1].rules.name, "b c");
-        assert_eq!(found.columns[1].rules.default.as_deref(), Some("( 1 + 2 )"));
+        assert_eq!(definition.columns[1].sql, "\"b c\" DECIMAL(10, 2) DEFAULT (1 + 2)");
+        assert_eq!(definition.columns[1].spec.name, "b c");
+        assert_eq!(definition.columns[1].spec.default.as_deref(), Some("( 1 + 2 )"));
     }
 }

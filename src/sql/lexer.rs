@@ -8,8 +8,8 @@ use memchr::{memchr, memmem};
 
 /// What a token is, as far as tatmig needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Blank,
+pub(crate) enum TokenKind {
+    Whitespace,
     Comment,
     /// A string or a quoted name, quotes included.
     Quoted,
@@ -20,94 +20,97 @@ pub(crate) enum Kind {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
-    pub(crate) kind: Kind,
+    pub(crate) kind: TokenKind,
     pub(crate) range: Range<usize>,
     /// False for a string or a block comment that the text ends inside of.
-    pub(crate) closed: bool,
+    pub(crate) is_terminated: bool,
 }
 
 /// The tokens of `text` from byte `at` on.
-pub(crate) fn tokens(text: &str, at: usize) -> impl Iterator<Item = Token> + '_ {
-    let mut at = at;
+pub(crate) fn tokens(text: &str, offset: usize) -> impl Iterator<Item = Token> + '_ {
+    let mut at = offset;
     std::iter::from_fn(move || {
-        let token = token(text.as_bytes(), at)?;
+        let token = token_at(text.as_bytes(), at)?;
         at = token.range.end;
         Some(token)
     })
 }
 
-fn token(bytes: &[u8], at: usize) -> Option<Token> {
-    let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-    let mut closed = true;
+fn token_at(bytes: &[u8], offset: usize) -> Option<Token> {
+    let rest = bytes.get(offset..).filter(|rest| !rest.is_empty())?;
+    let mut is_terminated = true;
     let (kind, len) = match rest {
-        [b'-', b'-', ..] => (Kind::Comment, memchr(b'\n', rest).unwrap_or(rest.len())),
+        [b'-', b'-', ..] => (TokenKind::Comment, memchr(b'\n', rest).unwrap_or(rest.len())),
         [b'/', b'*', _, ..] => match memmem::find(&rest[2..], b"*/") {
-            Some(end) => (Kind::Comment, end + 4),
+            Some(end) => (TokenKind::Comment, end + 4),
             None => {
-                closed = false;
-                (Kind::Comment, rest.len())
+                is_terminated = false;
+                (TokenKind::Comment, rest.len())
             }
         },
-        [b';', ..] => (Kind::Semicolon, 1),
+        [b';', ..] => (TokenKind::Semicolon, 1),
         [b'[', ..] => match memchr(b']', rest) {
-            Some(end) => (Kind::Quoted, end + 1),
+            Some(end) => (TokenKind::Quoted, end + 1),
             None => {
-                closed = false;
-                (Kind::Quoted, rest.len())
+                is_terminated = false;
+                (TokenKind::Quoted, rest.len())
             }
         },
         [quote @ (b'\'' | b'"' | b'`'), ..] => {
             let len;
-            (len, closed) = quoted(rest, *quote);
-            (Kind::Quoted, len)
+            (len, is_terminated) = scan_quoted(rest, *quote);
+            (TokenKind::Quoted, len)
         }
         // A byte order mark is white space to SQLite.
-        [0xEF, 0xBB, 0xBF, ..] => (Kind::Blank, 3),
+        [0xEF, 0xBB, 0xBF, ..] => (TokenKind::Whitespace, 3),
         // To the end of the line at most: who asks line by line shall not read on each time.
-        [byte, ..] if is_blank(*byte) => {
-            let blanks = count(rest, |byte| is_blank(byte) && byte != b'\n');
-            (Kind::Blank, blanks + usize::from(rest.get(blanks) == Some(&b'\n')))
+        [byte, ..] if is_whitespace(*byte) => {
+            let whitespace_len = count_while(rest, |byte| is_whitespace(byte) && byte != b'\n');
+            (
+                TokenKind::Whitespace,
+                whitespace_len + usize::from(rest.get(whitespace_len) == Some(&b'\n')),
+            )
         }
-        [byte, ..] if is_word(*byte) => (Kind::Word, count(rest, is_word)),
-        _ => (Kind::Symbol, 1),
+        [byte, ..] if is_word_byte(*byte) => (TokenKind::Word, count_while(rest, is_word_byte)),
+        _ => (TokenKind::Symbol, 1),
     };
-    Some(Token { kind, range: at..at + len, closed })
+    Some(Token { kind, range: offset..offset + len, is_terminated })
 }
 
 /// The length of a quoted token, in which a doubled quote stands for one, and whether it ends.
-fn quoted(rest: &[u8], quote: u8) -> (usize, bool) {
-    let mut at = 1;
-    while let Some(found) = rest.get(at..).and_then(|rest| memchr(quote, rest)) {
-        at += found + 1;
-        if rest.get(at) != Some(&quote) {
-            return (at, true);
+fn scan_quoted(rest: &[u8], quote: u8) -> (usize, bool) {
+    let mut offset = 1;
+    while let Some(found) = rest.get(offset..).and_then(|rest| memchr(quote, rest)) {
+        offset += found + 1;
+        if rest.get(offset) != Some(&quote) {
+            return (offset, true);
         }
-        at += 1;
+        offset += 1;
     }
     (rest.len(), false)
 }
 
-fn count(bytes: &[u8], test: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().take_while(|byte| test(**byte)).count()
+fn count_while(bytes: &[u8], predicate: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().take_while(|byte| predicate(**byte)).count()
 }
 
-fn is_blank(byte: u8) -> bool {
+fn is_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
 }
 
-fn is_word(byte: u8) -> bool {
+fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
 
 /// The end of the line at `at`, or of the last line into which a string or a comment that stands
 /// on it runs on. `Err` is where a string or comment begins that the text ends inside of.
-pub(crate) fn end_of_line(text: &str, at: usize) -> Result<usize, usize> {
-    for token in tokens(text, at) {
-        if !token.closed {
+pub(crate) fn end_of_logical_line(text: &str, offset: usize) -> Result<usize, usize> {
+    for token in tokens(text, offset) {
+        if !token.is_terminated {
             return Err(token.range.start);
         }
         // Blanks go to the end of the line at most.
-        if token.kind == Kind::Blank && text.as_bytes()[token.range.end - 1] == b'\n' {
+        if token.kind == TokenKind::Whitespace && text.as_bytes()[token.range.end - 1] == b'\n' {
             return Ok(token.range.end);
         }
     }
@@ -116,89 +119,92 @@ pub(crate) fn end_of_line(text: &str, at: usize) -> Result<usize, usize> {
 
 /// Whether nothing but blanks, comments and semicolons stands in `text`.
 pub(crate) fn is_empty(text: &str) -> bool {
-    skip_empty(text, 0) == text.len()
+    skip_trivia(text, 0) == text.len()
 }
 
 /// The first byte from `at` on that is neither blank, comment nor a lone semicolon.
-pub(crate) fn skip_empty(text: &str, at: usize) -> usize {
-    tokens(text, at)
-        .find(|token| !matches!(token.kind, Kind::Blank | Kind::Comment | Kind::Semicolon))
+pub(crate) fn skip_trivia(text: &str, offset: usize) -> usize {
+    tokens(text, offset)
+        .find(|token| {
+            !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment | TokenKind::Semicolon)
+        })
         .map_or(text.len(), |token| token.range.start)
 }
 
 /// Whether `text` begins a trigger and does not end with its `END`. SQLite may complain about
 /// something else before it notices that the text is incomplete.
-pub(crate) fn is_open_trigger(text: &str) -> bool {
-    is_trigger(text) && !words(text).last().is_some_and(|word| word.eq_ignore_ascii_case("end"))
+pub(crate) fn is_unfinished_trigger(text: &str) -> bool {
+    is_create_trigger(text)
+        && !words(text).last().is_some_and(|word| word.eq_ignore_ascii_case("end"))
 }
 
 /// Whether `text` begins a trigger.
-pub(crate) fn is_trigger(text: &str) -> bool {
+pub(crate) fn is_create_trigger(text: &str) -> bool {
     let mut words = words(text).take(3);
     words.next().is_some_and(|word| word.eq_ignore_ascii_case("create"))
         && words.any(|word| word.eq_ignore_ascii_case("trigger"))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    tokens(text, 0).filter(|token| token.kind == Kind::Word).map(|token| &text[token.range])
+    tokens(text, 0).filter(|token| token.kind == TokenKind::Word).map(|token| &text[token.range])
 }
 
 /// The statements of `text` with comments and white space folded, for checksums and comparisons:
 /// tokens with one blank between them. Line ends inside strings become `\n`, so that a checkout
 /// with other line ends is the same document.
-pub(crate) fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
+pub(crate) fn normalize(text: &str) -> String {
+    let mut normalized = String::with_capacity(text.len());
     let mut previous: Option<Token> = None;
-    let mut separator_due = false;
+    let mut is_separator_due = false;
     for token in tokens(text, 0) {
-        if matches!(token.kind, Kind::Blank | Kind::Comment) {
+        if matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment) {
             continue;
         }
-        if token.kind == Kind::Semicolon {
-            separator_due = !folded.is_empty();
+        if token.kind == TokenKind::Semicolon {
+            is_separator_due = !normalized.is_empty();
             previous = None;
             continue;
         }
-        if std::mem::take(&mut separator_due) {
-            folded.push_str(" ; ");
+        if std::mem::take(&mut is_separator_due) {
+            normalized.push_str(" ; ");
         }
         if let Some(previous) = previous {
             // `x'00'` is a blob, `x '00'` is a name and its alias.
-            let glued = token.kind == Kind::Quoted
-                && previous.kind == Kind::Word
+            let is_adjacent = token.kind == TokenKind::Quoted
+                && previous.kind == TokenKind::Word
                 && previous.range.end == token.range.start;
-            if !glued {
-                folded.push(' ');
+            if !is_adjacent {
+                normalized.push(' ');
             }
         }
-        let piece = &text[token.range.clone()];
-        if token.kind == Kind::Quoted && piece.contains('\r') {
-            folded.push_str(&piece.replace("\r\n", "\n"));
+        let token_text = &text[token.range.clone()];
+        if token.kind == TokenKind::Quoted && token_text.contains('\r') {
+            normalized.push_str(&token_text.replace("\r\n", "\n"));
         } else {
-            folded.push_str(piece);
+            normalized.push_str(token_text);
         }
         previous = Some(token);
     }
-    folded
+    normalized
 }
 
 /// The same with names and keywords in one case: what two spellings of one definition share.
-pub(crate) fn canonical(text: &str) -> String {
-    let folded = fold(text);
-    let mut out = String::with_capacity(folded.len());
-    for token in tokens(&folded, 0) {
-        let piece = &folded[token.range];
-        if token.kind == Kind::Quoted {
-            out.push_str(piece);
+pub(crate) fn normalize_case(text: &str) -> String {
+    let normalized = normalize(text);
+    let mut out = String::with_capacity(normalized.len());
+    for token in tokens(&normalized, 0) {
+        let token_text = &normalized[token.range];
+        if token.kind == TokenKind::Quoted {
+            out.push_str(token_text);
         } else {
-            out.push_str(&piece.to_ascii_lowercase());
+            out.push_str(&token_text.to_ascii_lowercase());
         }
     }
     out
 }
 
 /// `name` as SQLite reads it whatever it holds.
-pub(crate) fn quote(name: &str) -> String {
+pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -207,46 +213,51 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn same(left: &str, right: &str) {
-        assert_eq!(fold(left), fold(right));
+    fn assert_same_normalized(left: &str, right: &str) {
+        assert_eq!(normalize(left), normalize(right));
     }
 
     #[track_caller]
-    fn different(left: &str, right: &str) {
-        assert_ne!(fold(left), fold(right));
+    fn assert_different_normalized(left: &str, right: &str) {
+        assert_ne!(normalize(left), normalize(right));
     }
 
     #[test]
-    fn folding_sees_statements_and_not_their_layout() {
-        same("CREATE TABLE t(a,b);", "-- why\nCREATE TABLE t (\r\n  a, /* c */ b\r\n)");
-        same("SELECT 1; ; SELECT 2", ";SELECT 1;\nSELECT 2;;");
-        same("SELECT 'a\r\nb'", "SELECT 'a\nb'");
-        same("", "-- nothing\n/* here */ ;");
+    fn normalizing_ignores_the_layout_of_statements() {
+        assert_same_normalized(
+            "CREATE TABLE t(a,b);",
+            "-- why\nCREATE TABLE t (\r\n  a, /* c */ b\r\n)",
+        );
+        assert_same_normalized("SELECT 1; ; SELECT 2", ";SELECT 1;\nSELECT 2;;");
+        assert_same_normalized("SELECT 'a\r\nb'", "SELECT 'a\nb'");
+        assert_same_normalized("", "-- nothing\n/* here */ ;");
     }
 
     #[test]
-    fn folding_keeps_what_strings_hold() {
-        different("SELECT 'a  b'", "SELECT 'a b'");
-        different("SELECT '--a'", "SELECT '--b'");
-        different("SELECT x'00'", "SELECT x '00'");
-        different("SELECT a b", "SELECT ab");
-        different("SELECT 'it''s; x'", "SELECT 'it''s' ; x");
+    fn normalizing_keeps_the_content_of_strings() {
+        assert_different_normalized("SELECT 'a  b'", "SELECT 'a b'");
+        assert_different_normalized("SELECT '--a'", "SELECT '--b'");
+        assert_different_normalized("SELECT x'00'", "SELECT x '00'");
+        assert_different_normalized("SELECT a b", "SELECT ab");
+        assert_different_normalized("SELECT 'it''s; x'", "SELECT 'it''s' ; x");
     }
 
     #[test]
     fn a_line_ends_where_its_last_string_ends() {
-        assert_eq!(end_of_line("a\nb", 0), Ok(2));
-        assert_eq!(end_of_line("'x\n-- y\n' z\nb", 0), Ok(12));
-        assert_eq!(end_of_line("a 'x\ny", 0), Err(2));
-        assert_eq!(end_of_line("/* a\nb */\nc", 0), Ok(10));
-        assert_eq!(end_of_line("a -- it's\nb", 0), Ok(10));
+        assert_eq!(end_of_logical_line("a\nb", 0), Ok(2));
+        assert_eq!(end_of_logical_line("'x\n-- y\n' z\nb", 0), Ok(12));
+        assert_eq!(end_of_logical_line("a 'x\ny", 0), Err(2));
+        assert_eq!(end_of_logical_line("/* a\nb */\nc", 0), Ok(10));
+        assert_eq!(end_of_logical_line("a -- it's\nb", 0), Ok(10));
     }
 
     #[test]
     fn a_semicolon_in_a_string_or_comment_separates_nothing() {
         let text = "a';'--;\n;[;]/*;*/";
-        let found: Vec<_> =
-            tokens(text, 0).filter(|t| t.kind == Kind::Semicolon).map(|t| t.range.start).collect();
+        let found: Vec<_> = tokens(text, 0)
+            .filter(|t| t.kind == TokenKind::Semicolon)
+            .map(|t| t.range.start)
+            .collect();
         assert_eq!(found, [8]);
     }
 }

@@ -7,45 +7,51 @@ use std::time::Duration;
 use ureq::http::Method;
 
 use crate::sqld::error::ServerError;
-use crate::sqld::server::{Answer, KEY_VARIABLE, Kind, Server, pause};
+use crate::sqld::server::{
+    ADMIN_KEY_VARIABLE, HttpResponse, RequestKind, Server, sleep_unless_cancelled,
+};
 
 /// How often a namespace is looked for that the server says is missing.
-const TRIES: u32 = 3;
+const MAX_EXISTS_ATTEMPTS: u32 = 3;
 
 /// What came of making a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Made {
+pub(crate) enum CreateResult {
     /// It was made.
-    New,
+    Created,
     /// It was there already.
-    There,
+    AlreadyExists,
 }
 
 impl Server {
     /// Whether an admin address was named.
     pub(crate) fn has_admin(&self) -> bool {
-        self.access.admin.is_some()
+        self.config.admin_url.is_some()
     }
 
     /// Makes a namespace, which holds nothing.
-    pub(crate) fn create(&self, name: &str, stop: &AtomicBool) -> Result<Made, ServerError> {
+    pub(crate) fn create(
+        &self,
+        name: &str,
+        cancel: &AtomicBool,
+    ) -> Result<CreateResult, ServerError> {
         let path = format!("/{name}/create");
-        let answer = self.administer((Method::POST, &path), b"{}".to_vec(), stop)?;
-        match answer.status {
-            200 => Ok(Made::New),
-            400 if answer.text().contains("already exist") => Ok(Made::There),
-            _ => Err(refused(&answer)),
+        let response = self.send_admin_request((Method::POST, &path), b"{}".to_vec(), cancel)?;
+        match response.status {
+            200 => Ok(CreateResult::Created),
+            400 if response.message().contains("already exist") => Ok(CreateResult::AlreadyExists),
+            _ => Err(http_status_error(&response)),
         }
     }
 
     /// Removes a namespace and all that is in it.
-    pub(crate) fn delete(&self, name: &str, stop: &AtomicBool) -> Result<(), ServerError> {
+    pub(crate) fn delete(&self, name: &str, cancel: &AtomicBool) -> Result<(), ServerError> {
         let path = format!("/{name}");
-        let answer = self.administer((Method::DELETE, &path), Vec::new(), stop)?;
-        match answer.status {
+        let response = self.send_admin_request((Method::DELETE, &path), Vec::new(), cancel)?;
+        match response.status {
             200 => Ok(()),
             404 => Err(ServerError::NoNamespace { name: name.to_owned() }),
-            _ => Err(refused(&answer)),
+            _ => Err(http_status_error(&response)),
         }
     }
 
@@ -53,78 +59,81 @@ impl Server {
     pub(crate) fn fork(
         &self,
         name: &str,
-        to: &str,
-        stop: &AtomicBool,
-    ) -> Result<Made, ServerError> {
-        let path = format!("/{name}/fork/{to}");
-        let answer = self.administer((Method::POST, &path), Vec::new(), stop)?;
-        match answer.status {
-            200 => Ok(Made::New),
-            400 if answer.text().contains("already exist") => Ok(Made::There),
+        new_name: &str,
+        cancel: &AtomicBool,
+    ) -> Result<CreateResult, ServerError> {
+        let path = format!("/{name}/fork/{new_name}");
+        let response = self.send_admin_request((Method::POST, &path), Vec::new(), cancel)?;
+        match response.status {
+            200 => Ok(CreateResult::Created),
+            400 if response.message().contains("already exist") => Ok(CreateResult::AlreadyExists),
             404 => Err(ServerError::NoNamespace { name: name.to_owned() }),
-            _ => Err(refused(&answer)),
+            _ => Err(http_status_error(&response)),
         }
     }
 
     /// Lets nobody write to a namespace from now on.
-    pub(crate) fn close_to_writes(&self, name: &str, stop: &AtomicBool) -> Result<(), ServerError> {
+    pub(crate) fn block_writes(&self, name: &str, cancel: &AtomicBool) -> Result<(), ServerError> {
         let path = format!("/{name}/config");
-        let answer = self.administer((Method::GET, &path), Vec::new(), stop)?;
-        let found: Option<serde_json::Value> = serde_json::from_slice(&answer.body).ok();
+        let response = self.send_admin_request((Method::GET, &path), Vec::new(), cancel)?;
+        let parsed: Option<serde_json::Value> = serde_json::from_slice(&response.body).ok();
         // What is not sent back is reset, and a key among it would open the copy to everybody.
-        let Some(mut config) = found.filter(|config| answer.status == 200 && config.is_object())
+        let Some(mut config) = parsed.filter(|config| response.status == 200 && config.is_object())
         else {
-            return Err(refused(&answer));
+            return Err(http_status_error(&response));
         };
         config["block_writes"] = true.into();
         config["block_reason"] = "it is a backup that tatmig made".into();
         let config = config.to_string().into_bytes();
-        let answer = self.administer((Method::POST, &path), config, stop)?;
-        if answer.status == 200 { Ok(()) } else { Err(refused(&answer)) }
+        let response = self.send_admin_request((Method::POST, &path), config, cancel)?;
+        if response.status == 200 { Ok(()) } else { Err(http_status_error(&response)) }
     }
 
     /// Whether there is such a namespace.
-    pub(crate) fn exists(&self, name: &str, stop: &AtomicBool) -> Result<bool, ServerError> {
+    pub(crate) fn exists(&self, name: &str, cancel: &AtomicBool) -> Result<bool, ServerError> {
         let path = format!("/{name}/config");
-        for again in 0..TRIES {
-            let answer = self.administer((Method::GET, &path), Vec::new(), stop)?;
-            match answer.status {
+        for attempt in 0..MAX_EXISTS_ATTEMPTS {
+            let response = self.send_admin_request((Method::GET, &path), Vec::new(), cancel)?;
+            match response.status {
                 200 => return Ok(true),
-                404 => pause(Duration::from_millis(20 << again), stop),
-                _ => return Err(refused(&answer)),
+                404 => sleep_unless_cancelled(Duration::from_millis(20 << attempt), cancel),
+                _ => return Err(http_status_error(&response)),
             }
         }
         Ok(false)
     }
 
-    fn administer(
+    fn send_admin_request(
         &self,
         (method, path): (Method, &str),
         body: Vec<u8>,
-        stop: &AtomicBool,
-    ) -> Result<Answer, ServerError> {
-        let admin = self.access.admin.as_deref().ok_or(ServerError::NoAdmin)?;
-        let url = format!("{}/v1/namespaces{path}", admin.trim_end_matches('/'));
-        let key = self.access.key.as_ref().map(|key| format!("basic {key}"));
+        cancel: &AtomicBool,
+    ) -> Result<HttpResponse, ServerError> {
+        let admin_url = self.config.admin_url.as_deref().ok_or(ServerError::NoAdminUrl)?;
+        let url = format!("{}/v1/namespaces{path}", admin_url.trim_end_matches('/'));
+        let authorization =
+            self.config.admin_key.as_ref().map(|authorization| format!("basic {authorization}"));
         let mut headers = vec![("content-type", "application/json")];
-        headers.extend(key.as_deref().map(|key| ("authorization", key)));
-        let kind = if method == Method::GET { Kind::Reads } else { Kind::Writes };
-        let request = Self::request(method.clone(), &url, (&headers, body))?;
-        let answer = self.exchange(request, (kind, stop))?;
-        match answer.status {
-            404 if !answer.text().starts_with("Namespace ") && method == Method::POST => {
+        headers
+            .extend(authorization.as_deref().map(|authorization| ("authorization", authorization)));
+        let request_kind =
+            if method == Method::GET { RequestKind::Read } else { RequestKind::Write };
+        let request = Self::build_request(method.clone(), &url, (&headers, body))?;
+        let response = self.send_request(request, (request_kind, cancel))?;
+        match response.status {
+            404 if !response.message().starts_with("Namespace ") && method == Method::POST => {
                 let reason = "404 where namespaces are made".to_owned();
-                Err(ServerError::Strange { url: admin.to_owned(), reason })
+                Err(ServerError::UnexpectedResponse { url: admin_url.to_owned(), reason })
             }
             401 | 403 => {
-                let (what, variable) = ("the admin key", KEY_VARIABLE);
-                Err(ServerError::Denied { what, status: answer.status, variable })
+                let (credential, variable) = ("the admin key", ADMIN_KEY_VARIABLE);
+                Err(ServerError::Unauthorized { credential, status: response.status, variable })
             }
-            _ => Ok(answer),
+            _ => Ok(response),
         }
     }
 }
 
-fn refused(answer: &Answer) -> ServerError {
-    ServerError::Refused { status: answer.status, message: answer.text() }
+fn http_status_error(response: &HttpResponse) -> ServerError {
+    ServerError::HttpStatus { status: response.status, message: response.message() }
 }

@@ -4,92 +4,108 @@
 use std::ops::Range;
 
 use crate::sql::lexer;
-use crate::sql::lexer::{Kind, Token};
+use crate::sql::lexer::{Token, TokenKind};
 
 /// PRAGMAs that a block may hold and that the server refuses with a value.
-const REFUSED_WITH_VALUE: &[&str] = &["application_id", "legacy_alter_table", "page_size"];
+const UNSUPPORTED_PRAGMA_ASSIGNMENTS: &[&str] =
+    &["application_id", "legacy_alter_table", "page_size"];
 
 /// Words that a bracket may follow without being a function's.
-const NO_FUNCTIONS: &[&str] = &[
+const KEYWORDS_BEFORE_PARENTHESIS: &[&str] = &[
     "AS", "OVER", "IN", "FROM", "JOIN", "EXISTS", "VALUES", "WHERE", "AND", "OR", "NOT", "SELECT",
 ];
 
 /// Why the server refuses a statement that the replay has run, and the bytes of it that are meant.
-pub(crate) fn refused(statement: &str) -> Option<(String, Range<usize>)> {
+pub(crate) fn unsupported(statement: &str) -> Option<(String, Range<usize>)> {
     let tokens: Vec<Token> = lexer::tokens(statement, 0)
-        .filter(|token| !matches!(token.kind, Kind::Blank | Kind::Comment))
+        .filter(|token| !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment))
         .collect();
-    let words = Words { text: statement, tokens: &tokens };
-    let whole = |message: &str, last: usize| {
-        Some((message.to_owned(), words.range(0).start..words.range(last).end))
+    let statement_tokens = Tokens { text: statement, tokens: &tokens };
+    let through_token = |message: &str, last: usize| {
+        Some((
+            message.to_owned(),
+            statement_tokens.range(0).start..statement_tokens.range(last).end,
+        ))
     };
-    match words.text(0).to_ascii_uppercase().as_str() {
-        "ANALYZE" => return whole("a libSQL server refuses `ANALYZE`", 0),
+    match statement_tokens.text(0).to_ascii_uppercase().as_str() {
+        "ANALYZE" => return through_token("a libSQL server refuses `ANALYZE`", 0),
         verb @ ("VACUUM" | "ATTACH" | "DETACH") => {
-            return whole(&format!("a libSQL server refuses `{verb}`"), 0);
+            return through_token(&format!("a libSQL server refuses `{verb}`"), 0);
         }
-        "PRAGMA" => return pragma(&words),
+        "PRAGMA" => return unsupported_pragma(&statement_tokens),
         "CREATE" => {
-            if words.is(1, "TEMP") || words.is(1, "TEMPORARY") {
-                return whole("a libSQL server has no temporary tables, views or triggers", 1);
+            if statement_tokens.matches(1, "TEMP") || statement_tokens.matches(1, "TEMPORARY") {
+                return through_token(
+                    "a libSQL server has no temporary tables, views or triggers",
+                    1,
+                );
             }
-            let temp =
-                (1..tokens.len().min(8)).find(|at| words.is(*at, "temp") && words.is(*at + 1, "."));
-            if let Some(at) = temp {
+            let temp_index = (1..tokens.len().min(8)).find(|index| {
+                statement_tokens.matches(*index, "temp")
+                    && statement_tokens.matches(*index + 1, ".")
+            });
+            if let Some(at) = temp_index {
                 let message = "a libSQL server has no temporary tables, views or triggers";
-                return Some((message.to_owned(), words.range(at)));
+                return Some((message.to_owned(), statement_tokens.range(at)));
             }
         }
         _ => {}
     }
-    let number = (0..tokens.len()).find(|at| {
-        let text = words.text(*at);
-        tokens[*at].kind == Kind::Word
+    let number_index = (0..tokens.len()).find(|at| {
+        let text = statement_tokens.text(*at);
+        tokens[*at].kind == TokenKind::Word
             && text.starts_with(|c: char| c.is_ascii_digit())
             && text.contains('_')
     });
-    if let Some(at) = number {
+    if let Some(at) = number_index {
         let message = "a libSQL server does not read `_` inside of numbers".to_owned();
-        return Some((message, words.range(at)));
+        return Some((message, statement_tokens.range(at)));
     }
-    ordered_aggregate(&words).map(|at| {
+    find_ordered_aggregate(&statement_tokens).map(|at| {
         let message = "a libSQL server does not read `ORDER BY` inside of a function's brackets";
-        (message.to_owned(), words.range(at))
+        (message.to_owned(), statement_tokens.range(at))
     })
 }
 
-fn pragma(words: &Words<'_>) -> Option<(String, Range<usize>)> {
-    let at = if words.is(2, ".") { 3 } else { 1 };
-    let name = words.text(at).to_ascii_lowercase();
-    let has_value = words.is(at + 1, "=") || words.is(at + 1, "(");
-    let refused = name == "optimize" || has_value && REFUSED_WITH_VALUE.contains(&name.as_str());
-    refused.then(|| {
-        let shown = if has_value && name != "optimize" { format!("{name} =") } else { name };
-        let range = words.range(0).start..words.range(at).end;
-        (format!("a libSQL server refuses `PRAGMA {shown}`"), range)
+fn unsupported_pragma(tokens: &Tokens<'_>) -> Option<(String, Range<usize>)> {
+    let name_index = if tokens.matches(2, ".") { 3 } else { 1 };
+    let name = tokens.text(name_index).to_ascii_lowercase();
+    let has_value = tokens.matches(name_index + 1, "=") || tokens.matches(name_index + 1, "(");
+    let is_unsupported =
+        name == "optimize" || has_value && UNSUPPORTED_PRAGMA_ASSIGNMENTS.contains(&name.as_str());
+    is_unsupported.then(|| {
+        let pragma_text = if has_value && name != "optimize" { format!("{name} =") } else { name };
+        let range = tokens.range(0).start..tokens.range(name_index).end;
+        (format!("a libSQL server refuses `PRAGMA {pragma_text}`"), range)
     })
 }
 
 /// `ORDER` directly inside the brackets of a function.
-fn ordered_aggregate(words: &Words<'_>) -> Option<usize> {
+fn find_ordered_aggregate(tokens: &Tokens<'_>) -> Option<usize> {
     // Whether each bracket that stands open is a function's.
-    let mut open = Vec::new();
-    for at in 0..words.tokens.len() {
-        match words.text(at) {
+    let mut is_function_stack = Vec::new();
+    for index in 0..tokens.tokens.len() {
+        match tokens.text(index) {
             "(" => {
-                let before = at.checked_sub(1);
-                let named = before.is_some_and(|before| {
-                    words.tokens[before].kind == Kind::Word
-                        && !NO_FUNCTIONS.iter().any(|word| words.is(before, word))
+                let before = index.checked_sub(1);
+                let follows_name = before.is_some_and(|before| {
+                    tokens.tokens[before].kind == TokenKind::Word
+                        && !KEYWORDS_BEFORE_PARENTHESIS
+                            .iter()
+                            .any(|word| tokens.matches(before, word))
                 });
-                let query = ["SELECT", "WITH", "VALUES"].iter().any(|word| words.is(at + 1, word));
-                open.push(named && !query);
+                let opens_subquery =
+                    ["SELECT", "WITH", "VALUES"].iter().any(|word| tokens.matches(index + 1, word));
+                is_function_stack.push(follows_name && !opens_subquery);
             }
             ")" => {
-                open.pop();
+                is_function_stack.pop();
             }
-            _ if words.is(at, "ORDER") && words.is(at + 1, "BY") && open.last() == Some(&true) => {
-                return Some(at);
+            _ if tokens.matches(index, "ORDER")
+                && tokens.matches(index + 1, "BY")
+                && is_function_stack.last() == Some(&true) =>
+            {
+                return Some(index);
             }
             _ => {}
         }
@@ -97,51 +113,54 @@ fn ordered_aggregate(words: &Words<'_>) -> Option<usize> {
     None
 }
 
-struct Words<'t> {
+struct Tokens<'t> {
     text: &'t str,
     tokens: &'t [Token],
 }
 
-impl Words<'_> {
-    fn range(&self, at: usize) -> Range<usize> {
-        self.tokens.get(at).map_or(0..0, |token| token.range.clone())
+impl Tokens<'_> {
+    fn range(&self, index: usize) -> Range<usize> {
+        self.tokens.get(index).map_or(0..0, |token| token.range.clone())
     }
 
-    fn text(&self, at: usize) -> &str {
-        &self.text[self.range(at)]
+    fn text(&self, index: usize) -> &str {
+        &self.text[self.range(index)]
     }
 
-    fn is(&self, at: usize, word: &str) -> bool {
-        self.text(at).eq_ignore_ascii_case(word)
+    fn matches(&self, index: usize, word: &str) -> bool {
+        self.text(index).eq_ignore_ascii_case(word)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::sqld::dialect::refused;
+    use crate::sqld::dialect::unsupported;
 
     #[track_caller]
-    fn says(statement: &str, token: &str) {
-        let (_, range) = refused(statement).unwrap_or_else(|| panic!("{statement} passes"));
+    fn assert_unsupported(statement: &str, token: &str) {
+        let (_, range) = unsupported(statement).unwrap_or_else(|| panic!("{statement} passes"));
         assert_eq!(&statement[range], token);
     }
 
     #[test]
-    fn what_the_server_refuses_is_found() {
-        says("ANALYZE notes;", "ANALYZE");
-        says("-- why\nCREATE TEMP TABLE t (x)", "CREATE TEMP");
-        says("create temporary view v AS SELECT 1", "create temporary");
-        says("CREATE TABLE temp.t (x)", "temp");
-        says("PRAGMA optimize", "PRAGMA optimize");
-        says("PRAGMA main.application_id = 7", "PRAGMA main.application_id");
-        says("PRAGMA legacy_alter_table=ON", "PRAGMA legacy_alter_table");
-        says("INSERT INTO t VALUES (1_000)", "1_000");
-        says("SELECT group_concat(x ORDER BY y) FROM t", "ORDER");
-        says("CREATE VIEW v AS SELECT string_agg(a, ',' ORDER BY (SELECT 1)) FROM t", "ORDER");
+    fn unsupported_sql_is_found() {
+        assert_unsupported("ANALYZE notes;", "ANALYZE");
+        assert_unsupported("-- why\nCREATE TEMP TABLE t (x)", "CREATE TEMP");
+        assert_unsupported("create temporary view v AS SELECT 1", "create temporary");
+        assert_unsupported("CREATE TABLE temp.t (x)", "temp");
+        assert_unsupported("PRAGMA optimize", "PRAGMA optimize");
+        assert_unsupported("PRAGMA main.application_id = 7", "PRAGMA main.application_id");
+        assert_unsupported("PRAGMA legacy_alter_table=ON", "PRAGMA legacy_alter_table");
+        assert_unsupported("INSERT INTO t VALUES (1_000)", "1_000");
+        assert_unsupported("SELECT group_concat(x ORDER BY y) FROM t", "ORDER");
+        assert_unsupported(
+            "CREATE VIEW v AS SELECT string_agg(a, ',' ORDER BY (SELECT 1)) FROM t",
+            "ORDER",
+        );
     }
 
     #[test]
-    fn what_the_server_takes_passes() {
+    fn supported_sql_passes() {
         for statement in [
             "CREATE TABLE temperature (temp INTEGER, x AS (temp + 1))",
             "PRAGMA user_version = 4",
@@ -154,7 +173,7 @@ mod tests {
             "CREATE INDEX i ON t (a, b)",
             "",
         ] {
-            assert_eq!(refused(statement), None, "{statement}");
+            assert_eq!(unsupported(statement), None, "{statement}");
         }
     }
 }

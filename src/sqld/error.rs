@@ -14,7 +14,7 @@ pub enum ServerError {
     },
     /// The answer to a request that was sent did not come.
     #[error("the connection to the server was lost: {reason}")]
-    Lost {
+    ResponseLost {
         /// Why.
         reason: String,
     },
@@ -27,10 +27,10 @@ pub enum ServerError {
         name: String,
     },
     /// The token or the key is not the server's.
-    #[error("the server refuses {what} ({status}); {variable} holds it")]
-    Denied {
+    #[error("the server refuses {credential} ({status}); {variable} holds it")]
+    Unauthorized {
         /// `the token` or `the admin key`.
-        what: &'static str,
+        credential: &'static str,
         /// The status of the answer.
         status: u16,
         /// The variable that it is taken from.
@@ -38,7 +38,7 @@ pub enum ServerError {
     },
     /// Any other answer that is none.
     #[error("the server answers {status}{}", with_colon(.message))]
-    Refused {
+    HttpStatus {
         /// The status of the answer.
         status: u16,
         /// Its text.
@@ -56,7 +56,7 @@ pub enum ServerError {
     #[error(
         "the answer of the server at `{url}` is not understood ({reason}); is that the right address of a libSQL server, 0.24 or newer?"
     )]
-    Strange {
+    UnexpectedResponse {
         /// Where it came from.
         url: String,
         /// What is strange about it.
@@ -66,13 +66,13 @@ pub enum ServerError {
     #[error(
         "what is read there is not what would be written to, as on a replica; `--server` has to name the primary"
     )]
-    NotThePrimary,
+    NotPrimary,
     /// tatmig was told to stop.
     #[error("interrupted")]
     Interrupted,
     /// Something needs the admin address, and it was not named.
     #[error("this needs the server's admin address: `--admin URL` names it")]
-    NoAdmin,
+    NoAdminUrl,
 }
 
 pub(crate) fn with_colon(message: &str) -> String {
@@ -84,8 +84,8 @@ pub(crate) fn with_colon(message: &str) -> String {
 pub enum UrlError {
     /// Not of the form.
     #[error("`{0}` is not the address of a server, such as `http://127.0.0.1:8080`")]
-    NotAnAddress(String),
+    InvalidUrl(String),
     /// HTTPS without the feature.
     #[error("`{0}`: this tatmig was built without TLS; build it with `--features server-tls`")]
-    NoTls(String),
+    TlsNotBuilt(String),
 }

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use ureq::http::Method;
 
 use crate::sqld::error::ServerError;
-use crate::sqld::server::{Kind, Server, TOKEN_VARIABLE, pause};
+use crate::sqld::server::{RequestKind, Server, TOKEN_VARIABLE, sleep_unless_cancelled};
 
 /// How often a namespace is asked for that the server says is missing. One that it closed to make
 /// room for another is there again milliseconds later.
-const MISSING_TRIES: u32 = 9;
+const MAX_MISSING_ATTEMPTS: u32 = 9;
 
 /// How often a connection is tried that cannot be made.
-const CONNECT_TRIES: u32 = 3;
+const MAX_CONNECT_ATTEMPTS: u32 = 3;
 
 /// A value of SQLite's.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub(crate) enum Value {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Wire {
+enum WireValue {
     Null,
     Integer { value: String },
     Float { value: Option<f64> },
@@ -42,11 +42,11 @@ enum Wire {
 impl Serialize for Value {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Null => Wire::Null,
-            Self::Integer(value) => Wire::Integer { value: value.to_string() },
-            Self::Real(value) => Wire::Float { value: Some(*value) },
-            Self::Text(value) => Wire::Text { value: value.clone() },
-            Self::Blob(bytes) => Wire::Blob { base64: STANDARD_NO_PAD.encode(bytes) },
+            Self::Null => WireValue::Null,
+            Self::Integer(value) => WireValue::Integer { value: value.to_string() },
+            Self::Real(value) => WireValue::Float { value: Some(*value) },
+            Self::Text(value) => WireValue::Text { value: value.clone() },
+            Self::Blob(bytes) => WireValue::Blob { base64: STANDARD_NO_PAD.encode(bytes) },
         }
         .serialize(serializer)
     }
@@ -55,13 +55,13 @@ impl Serialize for Value {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
-        Ok(match Wire::deserialize(deserializer)? {
-            Wire::Null => Self::Null,
-            Wire::Integer { value } => Self::Integer(value.parse().map_err(D::Error::custom)?),
+        Ok(match WireValue::deserialize(deserializer)? {
+            WireValue::Null => Self::Null,
+            WireValue::Integer { value } => Self::Integer(value.parse().map_err(D::Error::custom)?),
             // JSON has no infinity; whoever needs one asks for its text.
-            Wire::Float { value } => Self::Real(value.unwrap_or(f64::INFINITY)),
-            Wire::Text { value } => Self::Text(value),
-            Wire::Blob { base64 } => Self::Blob(
+            WireValue::Float { value } => Self::Real(value.unwrap_or(f64::INFINITY)),
+            WireValue::Text { value } => Self::Text(value),
+            WireValue::Blob { base64 } => Self::Blob(
                 STANDARD_NO_PAD.decode(base64.trim_end_matches('=')).map_err(D::Error::custom)?,
             ),
         })
@@ -69,16 +69,16 @@ impl<'de> Deserialize<'de> for Value {
 }
 
 impl Value {
-    pub(crate) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn from_text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    pub(crate) fn optional(text: Option<impl Into<String>>) -> Self {
+    pub(crate) fn from_optional_text(text: Option<impl Into<String>>) -> Self {
         text.map_or(Self::Null, |text| Self::Text(text.into()))
     }
 
     /// A number or a text as text.
-    pub(crate) fn shown(&self) -> Option<String> {
+    pub(crate) fn to_text(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.clone()),
             Self::Integer(number) => Some(number.to_string()),
@@ -87,7 +87,7 @@ impl Value {
         }
     }
 
-    pub(crate) fn integer(&self) -> Option<i64> {
+    pub(crate) fn as_integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
             _ => None,
@@ -108,7 +108,7 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    pub(crate) fn negated(self) -> Self {
+    pub(crate) fn negate(self) -> Self {
         Self::Not { cond: Box::new(self) }
     }
 }
@@ -123,26 +123,26 @@ struct Statement {
 
 /// One statement of a batch.
 #[derive(Debug, Serialize)]
-pub(crate) struct Step {
+pub(crate) struct BatchStep {
     stmt: Statement,
     #[serde(skip_serializing_if = "Option::is_none")]
     condition: Option<Condition>,
 }
 
-impl Step {
+impl BatchStep {
     /// A statement whose rows come back.
-    pub(crate) fn asks(sql: impl Into<String>, args: Vec<Value>) -> Self {
+    pub(crate) fn query(sql: impl Into<String>, args: Vec<Value>) -> Self {
         let stmt = Statement { sql: sql.into(), args, want_rows: true };
         Self { stmt, condition: None }
     }
 
     /// A statement whose rows, if it has any, are not wanted.
-    pub(crate) fn does(sql: impl Into<String>, args: Vec<Value>) -> Self {
+    pub(crate) fn execute(sql: impl Into<String>, args: Vec<Value>) -> Self {
         let stmt = Statement { sql: sql.into(), args, want_rows: false };
         Self { stmt, condition: None }
     }
 
-    pub(crate) fn when(mut self, condition: Condition) -> Self {
+    pub(crate) fn with_condition(mut self, condition: Condition) -> Self {
         self.condition = Some(condition);
         self
     }
@@ -150,48 +150,48 @@ impl Step {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Request<'r> {
+enum StreamRequest<'r> {
     Batch { batch: Batch<'r> },
     Close,
 }
 
 #[derive(Serialize)]
 struct Batch<'r> {
-    steps: &'r [Step],
+    steps: &'r [BatchStep],
 }
 
 #[derive(Serialize)]
-struct Pipeline<'r> {
+struct PipelineRequest<'r> {
     baton: Option<&'r str>,
-    requests: Vec<Request<'r>>,
+    requests: Vec<StreamRequest<'r>>,
 }
 
 #[derive(Deserialize)]
-struct Answers {
+struct PipelineResponse {
     baton: Option<String>,
-    results: Vec<Outcome>,
+    results: Vec<StreamResult>,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Outcome {
-    Ok { response: Response },
+enum StreamResult {
+    Ok { response: StreamResponse },
     Error { error: SqlError },
 }
 
 #[derive(Deserialize)]
-struct Response {
+struct StreamResponse {
     result: Option<BatchResult>,
 }
 
 #[derive(Deserialize)]
 struct BatchResult {
-    step_results: Vec<Option<Ran>>,
+    step_results: Vec<Option<StepRows>>,
     step_errors: Vec<Option<SqlError>>,
 }
 
 #[derive(Deserialize)]
-struct Ran {
+struct StepRows {
     #[serde(default)]
     rows: Vec<Vec<Value>>,
 }
@@ -210,30 +210,30 @@ impl SqlError {
     }
 
     /// SQLite's words alone, and the byte of the statement that they are about, if told.
-    pub(crate) fn words(&self) -> (String, Option<usize>) {
-        let mut words = self.message.as_str();
-        for lead in ["SQLite error: ", "SQL input error: ", "SQL string could not be parsed: "] {
-            words = words.strip_prefix(lead).unwrap_or(words);
+    pub(crate) fn message_and_offset(&self) -> (String, Option<usize>) {
+        let mut message = self.message.as_str();
+        for prefix in ["SQLite error: ", "SQL input error: ", "SQL string could not be parsed: "] {
+            message = message.strip_prefix(prefix).unwrap_or(message);
         }
-        if let Some((said, offset)) = words.rsplit_once(" (at offset ")
+        if let Some((text, offset)) = message.rsplit_once(" (at offset ")
             && let Ok(offset) = offset.trim_end_matches(')').parse()
         {
-            return (said.to_owned(), Some(offset));
+            return (text.to_owned(), Some(offset));
         }
-        (words.to_owned(), None)
+        (message.to_owned(), None)
     }
 }
 
 impl From<SqlError> for ServerError {
     fn from(error: SqlError) -> Self {
-        let message = error.words().0;
+        let message = error.message_and_offset().0;
         Self::Sql { code: error.code.unwrap_or_default(), message }
     }
 }
 
 /// What came of a batch: of each step its rows, its error, or neither where it did not run.
 #[derive(Debug)]
-pub(crate) struct Results {
+pub(crate) struct StepResults {
     pub(crate) steps: Vec<Result<Option<Rows>, SqlError>>,
     /// Carries the stream on to the next request, where it was left open.
     pub(crate) baton: Option<String>,
@@ -242,18 +242,18 @@ pub(crate) struct Results {
 /// Rows of values.
 pub(crate) type Rows = Vec<Vec<Value>>;
 
-impl Results {
+impl StepResults {
     /// The rows of a step that ran.
     pub(crate) fn rows(&self, step: usize) -> Option<&Rows> {
         self.steps.get(step)?.as_ref().ok()?.as_ref()
     }
 
-    pub(crate) fn ran(&self, step: usize) -> bool {
+    pub(crate) fn succeeded(&self, step: usize) -> bool {
         self.rows(step).is_some()
     }
 
     /// The rows of a step that had to run.
-    pub(crate) fn need(&self, step: usize) -> Result<&Rows, ServerError> {
+    pub(crate) fn required_rows(&self, step: usize) -> Result<&Rows, ServerError> {
         match self.steps.get(step) {
             Some(Ok(Some(rows))) => Ok(rows),
             Some(Err(error)) => Err(error.clone().into()),
@@ -264,7 +264,7 @@ impl Results {
     fn first_error(&self) -> ServerError {
         let error = self.steps.iter().find_map(|step| step.as_ref().err().cloned());
         error.map_or_else(
-            || ServerError::Lost { reason: "a step did not run".to_owned() },
+            || ServerError::ResponseLost { reason: "a step did not run".to_owned() },
             ServerError::from,
         )
     }
@@ -272,63 +272,71 @@ impl Results {
 
 /// What happens to the stream after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum StreamAfter {
     Close,
-    Keep,
+    KeepOpen,
 }
 
 /// A batch on its way: the stream that it goes on in, if any, and what becomes of that.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Send<'s> {
-    pub(crate) steps: &'s [Step],
+pub(crate) struct BatchRequest<'s> {
+    pub(crate) steps: &'s [BatchStep],
     pub(crate) baton: Option<&'s str>,
-    pub(crate) after: After,
-    pub(crate) kind: Kind,
+    pub(crate) stream_after: StreamAfter,
+    pub(crate) request_kind: RequestKind,
 }
 
-impl<'s> Send<'s> {
+impl<'s> BatchRequest<'s> {
     /// Statements that read, in a stream of their own.
-    pub(crate) fn reading(steps: &'s [Step]) -> Self {
-        Self { steps, baton: None, after: After::Close, kind: Kind::Reads }
+    pub(crate) fn new_read(steps: &'s [BatchStep]) -> Self {
+        Self {
+            steps,
+            baton: None,
+            stream_after: StreamAfter::Close,
+            request_kind: RequestKind::Read,
+        }
     }
 
     /// Statements that write, in a stream of their own.
-    pub(crate) fn writing(steps: &'s [Step]) -> Self {
-        Self { kind: Kind::Writes, ..Self::reading(steps) }
+    pub(crate) fn new_write(steps: &'s [BatchStep]) -> Self {
+        Self { request_kind: RequestKind::Write, ..Self::new_read(steps) }
     }
 }
 
 impl Server {
     /// Sends a batch to a namespace. A namespace that the server says is missing, and a connection
     /// that cannot be made, are tried again: nothing has run then. Nothing else is.
-    pub(crate) fn batch(
+    pub(crate) fn send_batch(
         &self,
         namespace: &str,
-        batch: Send<'_>,
-        stop: &AtomicBool,
-    ) -> Result<Results, ServerError> {
-        let mut missing = 0;
-        let mut unreachable = 0;
+        batch: BatchRequest<'_>,
+        cancel: &AtomicBool,
+    ) -> Result<StepResults, ServerError> {
+        let mut missing_attempts = 0;
+        let mut connect_attempts = 0;
         loop {
-            match self.try_batch(namespace, batch, stop) {
+            match self.try_send_batch(namespace, batch, cancel) {
                 Err(ServerError::NoNamespace { .. })
-                    if missing + 1 < MISSING_TRIES && batch.baton.is_none() =>
+                    if missing_attempts + 1 < MAX_MISSING_ATTEMPTS && batch.baton.is_none() =>
                 {
-                    pause(Duration::from_millis(5 << missing), stop);
-                    missing += 1;
+                    sleep_unless_cancelled(Duration::from_millis(5 << missing_attempts), cancel);
+                    missing_attempts += 1;
                 }
                 Err(ServerError::Unreachable { .. })
-                    if unreachable + 1 < CONNECT_TRIES && batch.baton.is_none() =>
+                    if connect_attempts + 1 < MAX_CONNECT_ATTEMPTS && batch.baton.is_none() =>
                 {
-                    unreachable += 1;
-                    pause(Duration::from_millis(100 * u64::from(unreachable)), stop);
+                    connect_attempts += 1;
+                    sleep_unless_cancelled(
+                        Duration::from_millis(100 * u64::from(connect_attempts)),
+                        cancel,
+                    );
                 }
-                Err(ServerError::NoNamespace { .. }) if stop.load(Ordering::Relaxed) => {
+                Err(ServerError::NoNamespace { .. }) if cancel.load(Ordering::Relaxed) => {
                     return Err(ServerError::Interrupted);
                 }
                 result => {
-                    if result.is_ok() && missing > 0 {
-                        self.evicted.fetch_add(1, Ordering::Relaxed);
+                    if result.is_ok() && missing_attempts > 0 {
+                        self.missing_retries.fetch_add(1, Ordering::Relaxed);
                     }
                     return result;
                 }
@@ -336,59 +344,67 @@ impl Server {
         }
     }
 
-    fn try_batch(
+    fn try_send_batch(
         &self,
         namespace: &str,
-        batch: Send<'_>,
-        stop: &AtomicBool,
-    ) -> Result<Results, ServerError> {
-        let mut requests = vec![Request::Batch { batch: Batch { steps: batch.steps } }];
-        if batch.after == After::Close {
-            requests.push(Request::Close);
+        batch: BatchRequest<'_>,
+        cancel: &AtomicBool,
+    ) -> Result<StepResults, ServerError> {
+        let mut requests = vec![StreamRequest::Batch { batch: Batch { steps: batch.steps } }];
+        if batch.stream_after == StreamAfter::Close {
+            requests.push(StreamRequest::Close);
         }
-        let strange = |reason: String| ServerError::Strange { url: self.url().to_owned(), reason };
-        let body = serde_json::to_vec(&Pipeline { baton: batch.baton, requests })
-            .map_err(|error| strange(error.to_string()))?;
+        let unexpected =
+            |reason: String| ServerError::UnexpectedResponse { url: self.url().to_owned(), reason };
+        let body = serde_json::to_vec(&PipelineRequest { baton: batch.baton, requests })
+            .map_err(|error| unexpected(error.to_string()))?;
         // The one way that reaches every legal name, whatever stands between.
-        let name = STANDARD_NO_PAD.encode(namespace);
-        let bearer = self.access.token.as_ref().map(|token| format!("Bearer {token}"));
+        let encoded_name = STANDARD_NO_PAD.encode(namespace);
+        let authorization = self.config.token.as_ref().map(|token| format!("Bearer {token}"));
         let mut headers =
-            vec![("content-type", "application/json"), ("x-namespace-bin", name.as_str())];
-        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+            vec![("content-type", "application/json"), ("x-namespace-bin", encoded_name.as_str())];
+        headers
+            .extend(authorization.as_deref().map(|authorization| ("authorization", authorization)));
         let url = format!("{}/v3/pipeline", self.url());
-        let request = Self::request(Method::POST, &url, (&headers, body))?;
-        let answer = self.exchange(request, (batch.kind, stop))?;
-        match answer.status {
+        let request = Self::build_request(Method::POST, &url, (&headers, body))?;
+        let response = self.send_request(request, (batch.request_kind, cancel))?;
+        match response.status {
             200 => {}
             401 | 403 => {
-                let (what, variable) = ("the token", TOKEN_VARIABLE);
-                return Err(ServerError::Denied { what, status: answer.status, variable });
+                let (credential, variable) = ("the token", TOKEN_VARIABLE);
+                return Err(ServerError::Unauthorized {
+                    credential,
+                    status: response.status,
+                    variable,
+                });
             }
-            404 if answer.text().starts_with("Namespace ") => {
+            404 if response.message().starts_with("Namespace ") => {
                 return Err(ServerError::NoNamespace { name: namespace.to_owned() });
             }
-            404 => return Err(strange(format!("404: {}", answer.text()))),
-            status => return Err(ServerError::Refused { status, message: answer.text() }),
+            404 => return Err(unexpected(format!("404: {}", response.message()))),
+            status => return Err(ServerError::HttpStatus { status, message: response.message() }),
         }
-        let answers: Answers =
-            serde_json::from_slice(&answer.body).map_err(|error| strange(error.to_string()))?;
-        let first = answers.results.into_iter().next();
-        let result = match first {
-            Some(Outcome::Ok { response: Response { result: Some(result) } }) => result,
-            Some(Outcome::Error { error }) => return Err(error.into()),
-            Some(Outcome::Ok { .. }) | None => return Err(strange("no result".to_owned())),
+        let pipeline_response: PipelineResponse = serde_json::from_slice(&response.body)
+            .map_err(|error| unexpected(error.to_string()))?;
+        let first_result = pipeline_response.results.into_iter().next();
+        let result = match first_result {
+            Some(StreamResult::Ok { response: StreamResponse { result: Some(result) } }) => result,
+            Some(StreamResult::Error { error }) => return Err(error.into()),
+            Some(StreamResult::Ok { .. }) | None => return Err(unexpected("no result".to_owned())),
         };
         if result.step_results.len() != batch.steps.len()
             || result.step_errors.len() != batch.steps.len()
         {
-            return Err(strange("not as many results as statements".to_owned()));
+            return Err(unexpected("not as many results as statements".to_owned()));
         }
         let steps = result
             .step_results
             .into_iter()
             .zip(result.step_errors)
-            .map(|(ran, error)| error.map_or_else(|| Ok(ran.map(|ran| ran.rows)), Err))
+            .map(|(step_rows, error)| {
+                error.map_or_else(|| Ok(step_rows.map(|step_rows| step_rows.rows)), Err)
+            })
             .collect();
-        Ok(Results { steps, baton: answers.baton })
+        Ok(StepResults { steps, baton: pipeline_response.baton })
     }
 }

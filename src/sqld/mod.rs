@@ -16,4 +16,4 @@ pub(crate) mod server;
 #[cfg(feature = "server")]
 pub use error::{ServerError, UrlError};
 #[cfg(feature = "server")]
-pub use server::{Access, KEY_VARIABLE, Server, TOKEN_VARIABLE};
+pub use server::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};

@@ -3,34 +3,35 @@
 
 use std::ffi::OsStr;
 
-use crate::text::shown;
+use crate::text::escape_for_display;
 
 /// A name that no namespace of tatmig's may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NameError {
+pub enum NamespaceNameError {
     /// Letters, digits, `_` and `-` alone are safe on every server.
     #[error(
         "`{0}` cannot be the name of a namespace: letters, digits, `_` and `-` make one, at most 128, and the first is a letter or a digit"
     )]
-    Unsafe(String),
+    Invalid(String),
     /// The server's own.
     #[error("`default` cannot be a database of a fleet: a server falls back to that namespace")]
-    Default,
+    Reserved,
 }
 
-const LONGEST: usize = 128;
+const MAX_LENGTH: usize = 128;
 
 /// Checks the name of a namespace.
-pub(crate) fn check(name: &str) -> Result<(), NameError> {
+pub(crate) fn validate(name: &str) -> Result<(), NamespaceNameError> {
     let mut bytes = name.bytes();
-    let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if !first || !rest || name.len() > LONGEST {
-        return Err(NameError::Unsafe(shown(OsStr::new(name))));
+    let is_first_valid = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let is_rest_valid =
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if !is_first_valid || !is_rest_valid || name.len() > MAX_LENGTH {
+        return Err(NamespaceNameError::Invalid(escape_for_display(OsStr::new(name))));
     }
     if name.eq_ignore_ascii_case("default") {
-        return Err(NameError::Default);
+        return Err(NamespaceNameError::Reserved);
     }
     Ok(())
 }
@@ -40,16 +41,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_safe_names_are_names() {
+    fn only_safe_names_are_valid() {
         for name in ["ann", "Ann_longterm", "0", "a-b_c", &"x".repeat(128)] {
-            assert_eq!(check(name), Ok(()), "{name}");
+            assert_eq!(validate(name), Ok(()), "{name}");
         }
         for name in
             ["", ".", "..", "a.b", "a/b", "-a", "_a", "a b", "é", "a\0", "a\n", &"x".repeat(129)]
         {
-            assert!(matches!(check(name), Err(NameError::Unsafe(_))), "{name:?}");
+            assert!(matches!(validate(name), Err(NamespaceNameError::Invalid(_))), "{name:?}");
         }
-        assert_eq!(check("default"), Err(NameError::Default));
-        assert_eq!(check("Default"), Err(NameError::Default));
+        assert_eq!(validate("default"), Err(NamespaceNameError::Reserved));
+        assert_eq!(validate("Default"), Err(NamespaceNameError::Reserved));
     }
 }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
-use crate::schema::tracker::Churn;
-use crate::schema::{is_internal, is_own};
+use crate::schema::tracker::SchemaChange;
+use crate::schema::{is_sqlite_name, is_tatmig_name};
 
 /// PRAGMAs that change nothing that outlives the transaction, or only what belongs to the
 /// application; `data_version` and `page_size` are used by FTS5 and RTREE themselves.
-const HARMLESS: &[&str] = &[
+const ALLOWED_PRAGMAS: &[&str] = &[
     "application_id",
     "data_version",
     "defer_foreign_keys",
@@ -26,7 +26,7 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// PRAGMAs that only tell; those that also set are refused with a value.
-const TELLING: &[&str] = &[
+const READ_ONLY_PRAGMAS: &[&str] = &[
     "collation_list",
     "compile_options",
     "database_list",
@@ -47,161 +47,163 @@ const TELLING: &[&str] = &[
 ];
 
 /// PRAGMAs that tell without a value and set with one.
-const TELLING_WITHOUT_VALUE: &[&str] =
+const READ_ONLY_WITHOUT_VALUE_PRAGMAS: &[&str] =
     &["auto_vacuum", "encoding", "journal_mode", "schema_version", "synchronous"];
 
 /// What a statement did, as the authorizer saw it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) churn: Churn,
+pub(crate) struct StatementEffects {
+    pub(crate) schema_change: SchemaChange,
     /// The table that an `ALTER TABLE` names.
-    pub(crate) altered: Option<String>,
+    pub(crate) altered_table: Option<String>,
     /// Whether an `ALTER TABLE` renames the table.
     pub(crate) renames_table: bool,
     /// The ordinary table that a `DROP TABLE` names, in lower case.
-    pub(crate) dropped: Option<String>,
+    pub(crate) dropped_table: Option<String>,
     /// Indexes, views and triggers that it makes, in lower case.
-    pub(crate) made: BTreeSet<String>,
+    pub(crate) created_objects: BTreeSet<String>,
     /// Tables whose rows are inserted, updated or deleted, or that are dropped.
-    pub(crate) written: BTreeSet<String>,
+    pub(crate) modified_tables: BTreeSet<String>,
     /// Columns that are updated, each with its table, in lower case.
-    pub(crate) updated: BTreeSet<(String, String)>,
+    pub(crate) updated_columns: BTreeSet<(String, String)>,
     /// Indexes and triggers that are dropped, in lower case; a dropped table takes its own along.
-    pub(crate) removed: BTreeSet<String>,
-    pub(crate) temporary: bool,
-    pub(crate) pragma: bool,
+    pub(crate) dropped_objects: BTreeSet<String>,
+    pub(crate) has_temporary_objects: bool,
+    pub(crate) has_pragma: bool,
 }
 
 #[derive(Debug, Default)]
-struct Watch {
-    up: bool,
-    refused: Option<String>,
-    seen: Option<Seen>,
+struct AuthorizerState {
+    is_enabled: bool,
+    denial: Option<String>,
+    effects: Option<StatementEffects>,
 }
 
 /// The guard of one connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guard(Arc<Mutex<Watch>>);
+pub(crate) struct StatementAuthorizer(Arc<Mutex<AuthorizerState>>);
 
-impl Guard {
+impl StatementAuthorizer {
     /// Sets the guard on a connection, down. Any authorizer that was there is replaced.
     pub(crate) fn install(connection: &mut Connection) -> rusqlite::Result<Self> {
-        let guard = Self::default();
-        let watch = guard.clone();
+        let authorizer = Self::default();
+        let state = authorizer.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| {
-            let mut watch = watch.watch();
-            if !watch.up {
+            let mut watch = state.lock_state();
+            if !watch.is_enabled {
                 return Authorization::Allow;
             }
-            if let Some(seen) = &mut watch.seen {
-                seen.note(&context);
+            if let Some(effects) = &mut watch.effects {
+                effects.add_action(&context);
             }
-            match refusal(&context) {
+            match denial_reason(&context) {
                 None => Authorization::Allow,
                 Some(reason) => {
-                    watch.refused.get_or_insert(reason);
+                    watch.denial.get_or_insert(reason);
                     Authorization::Deny
                 }
             }
         }))?;
-        Ok(guard)
+        Ok(authorizer)
     }
 
-    fn watch(&self) -> MutexGuard<'_, Watch> {
+    fn lock_state(&self) -> MutexGuard<'_, AuthorizerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts the guard up for one statement.
-    pub(crate) fn raise(&self) {
-        let mut watch = self.watch();
-        watch.up = true;
-        watch.refused = None;
+    pub(crate) fn enable(&self) {
+        let mut state = self.lock_state();
+        state.is_enabled = true;
+        state.denial = None;
     }
 
     /// Puts the guard up for one statement and notes what it does.
-    pub(crate) fn raise_and_note(&self) {
-        self.raise();
-        self.watch().seen = Some(Seen::default());
+    pub(crate) fn enable_and_track_effects(&self) {
+        self.enable();
+        self.lock_state().effects = Some(StatementEffects::default());
     }
 
-    pub(crate) fn lower(&self) {
-        self.watch().up = false;
+    pub(crate) fn disable(&self) {
+        self.lock_state().is_enabled = false;
     }
 
     /// Why a statement was refused since the guard went up.
-    pub(crate) fn refused(&self) -> Option<String> {
-        self.watch().refused.take()
+    pub(crate) fn take_denial(&self) -> Option<String> {
+        self.lock_state().denial.take()
     }
 
     /// What the statement did since the guard went up.
-    pub(crate) fn seen(&self) -> Seen {
-        self.watch().seen.clone().unwrap_or_default()
+    pub(crate) fn effects(&self) -> StatementEffects {
+        self.lock_state().effects.clone().unwrap_or_default()
     }
 }
 
-impl Seen {
-    fn note(&mut self, context: &AuthContext<'_>) {
+impl StatementEffects {
+    fn add_action(&mut self, context: &AuthContext<'_>) {
         use AuthAction as A;
-        let created = |seen: &mut Self| seen.churn = seen.churn.max(Churn::Created);
+        let add_creation = |effects: &mut Self| {
+            effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
+        };
         match context.action {
-            A::CreateTable { .. } | A::CreateVtable { .. } => created(self),
+            A::CreateTable { .. } | A::CreateVtable { .. } => add_creation(self),
             A::CreateIndex { index_name: name, .. }
             | A::CreateTrigger { trigger_name: name, .. }
             | A::CreateView { view_name: name } => {
-                created(self);
-                self.made.insert(name.to_ascii_lowercase());
+                add_creation(self);
+                self.created_objects.insert(name.to_ascii_lowercase());
             }
             A::CreateTempTable { .. }
             | A::CreateTempIndex { .. }
             | A::CreateTempTrigger { .. }
-            | A::CreateTempView { .. } => self.temporary = true,
+            | A::CreateTempView { .. } => self.has_temporary_objects = true,
             A::DropIndex { index_name: name, .. } | A::DropTrigger { trigger_name: name, .. } => {
-                self.churn = Churn::Changed;
-                self.removed.insert(name.to_ascii_lowercase());
+                self.schema_change = SchemaChange::Any;
+                self.dropped_objects.insert(name.to_ascii_lowercase());
             }
             A::DropTable { table_name } => {
-                self.churn = Churn::Changed;
-                self.written.insert(table_name.to_ascii_lowercase());
-                self.dropped = Some(table_name.to_ascii_lowercase());
+                self.schema_change = SchemaChange::Any;
+                self.modified_tables.insert(table_name.to_ascii_lowercase());
+                self.dropped_table = Some(table_name.to_ascii_lowercase());
             }
-            A::DropView { .. } | A::DropVtable { .. } => self.churn = Churn::Changed,
+            A::DropView { .. } | A::DropVtable { .. } => self.schema_change = SchemaChange::Any,
             A::AlterTable { table_name, .. } => {
-                self.churn = Churn::Changed;
-                self.altered = Some(table_name.to_owned());
+                self.schema_change = SchemaChange::Any;
+                self.altered_table = Some(table_name.to_owned());
             }
             A::Function { function_name: "sqlite_rename_table" } => {
                 self.renames_table = true;
             }
             A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }
-                if !is_internal(table_name) =>
+                if !is_sqlite_name(table_name) =>
             {
                 let table = table_name.to_ascii_lowercase();
                 if let A::Update { column_name, .. } = context.action {
-                    self.updated.insert((table.clone(), column_name.to_ascii_lowercase()));
+                    self.updated_columns.insert((table.clone(), column_name.to_ascii_lowercase()));
                 }
-                self.written.insert(table);
+                self.modified_tables.insert(table);
             }
-            A::Pragma { .. } => self.pragma = true,
+            A::Pragma { .. } => self.has_pragma = true,
             _ => {}
         }
     }
 }
 
 /// Why an action may not happen inside a block; none for what may.
-fn refusal(context: &AuthContext<'_>) -> Option<String> {
+fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
     use AuthAction as A;
-    let transaction = |keyword: &str| {
+    let transaction_denial = |keyword: &str| {
         Some(format!(
             "{keyword} is not allowed inside a block: tatmig runs all of a database's migrations in one transaction of its own"
         ))
     };
     match context.action {
-        A::Transaction { operation } => transaction(match operation {
+        A::Transaction { operation } => transaction_denial(match operation {
             TransactionOperation::Begin => "`BEGIN`",
             TransactionOperation::Rollback => "`ROLLBACK`",
             _ => "`COMMIT`",
         }),
-        A::Savepoint { operation, .. } => transaction(match operation {
+        A::Savepoint { operation, .. } => transaction_denial(match operation {
             TransactionOperation::Release => "`RELEASE`",
             TransactionOperation::Rollback => "`ROLLBACK TO`",
             _ => "`SAVEPOINT`",
@@ -217,26 +219,26 @@ fn refusal(context: &AuthContext<'_>) -> Option<String> {
         }
         A::Pragma { pragma_name, pragma_value } => {
             let name = pragma_name.to_ascii_lowercase();
-            let known = |list: &[&str]| list.contains(&name.as_str());
-            let allowed = known(HARMLESS)
-                || known(TELLING)
-                || (pragma_value.is_none() && known(TELLING_WITHOUT_VALUE));
-            (!allowed).then(|| {
+            let is_in = |list: &[&str]| list.contains(&name.as_str());
+            let is_allowed = is_in(ALLOWED_PRAGMAS)
+                || is_in(READ_ONLY_PRAGMAS)
+                || (pragma_value.is_none() && is_in(READ_ONLY_WITHOUT_VALUE_PRAGMAS));
+            (!is_allowed).then(|| {
                 format!("`PRAGMA {name}` is not allowed inside a block: it would outlive the transaction, or do nothing in it")
             })
         }
         // `ANALYZE` without a name reads every table, tatmig's among them.
         A::Analyze { .. } => None,
         action => {
-            named(&action).into_iter().flatten().find(|name| is_own(name)).map(|name| {
-                format!("`{name}` is tatmig's own record: no block may read or change it")
-            })
+            object_names(&action).into_iter().flatten().find(|name| is_tatmig_name(name)).map(
+                |name| format!("`{name}` is tatmig's own record: no block may read or change it"),
+            )
         }
     }
 }
 
 /// The tables and objects that an action names.
-fn named<'c>(action: &AuthAction<'c>) -> Option<[&'c str; 2]> {
+fn object_names<'c>(action: &AuthAction<'c>) -> Option<[&'c str; 2]> {
     use AuthAction as A;
     Some(match *action {
         A::CreateIndex { index_name, table_name }

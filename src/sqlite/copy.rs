@@ -13,22 +13,22 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
-use crate::database::Look;
-use crate::database::connection::{Patience, wait_when_busy};
-use crate::database::error::{DatabaseError, is_about_sql, message};
-use crate::database::history_entry::State;
+use crate::database::ReadDatabase;
+use crate::database::connection::{ConnectOptions, install_busy_handler};
+use crate::database::error::{DatabaseError, is_sql_error, sqlite_message};
+use crate::database::history_entry::HistoryState;
 use crate::document::migration::Checksum;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::locks;
 use crate::sqlite::paths::{plain_name, side_file};
-use crate::sqlite::preflight::{Access, inspect};
+use crate::sqlite::preflight::{Access, preflight};
 
 /// So many pages are copied before it is asked whether to stop.
-const PAGES: i32 = 256;
+const PAGES_PER_STEP: i32 = 256;
 
 /// What a copy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Copied {
+pub(crate) struct CopyInfo {
     /// In bytes.
     pub(crate) size: u64,
     /// SHA-256 of the file, in hexadecimal.
@@ -39,44 +39,54 @@ pub(crate) struct Copied {
 
 /// Copies a live database to a new file: what one moment's reader sees. The copy needs no other
 /// file, is checked, and is on the disk.
-pub(crate) fn copy(from: &Path, to: &Path, patience: &Patience) -> Result<Copied, DatabaseError> {
-    match SqliteFile::open(from, patience) {
+pub(crate) fn copy(
+    from: &Path,
+    to: &Path,
+    options: &ConnectOptions,
+) -> Result<CopyInfo, DatabaseError> {
+    match SqliteFile::open(from, options) {
         // Opened like any program's: a reader that may write shares the WAL's index with the
         // writers, where reading without a trace may guess that there are none.
         Ok(source) => {
-            source.keep_wal()?;
-            pages_of(&source, to)?;
+            source.no_checkpoint_on_close()?;
+            copy_to_new_file(&source, to)?;
         }
         Err(DatabaseError::Io { .. }) => {
-            SqliteFile::read(from, patience, |source| pages_of(source, to))?;
+            SqliteFile::read(from, options, |source| copy_to_new_file(source, to))?;
         }
         Err(error) => return Err(error),
     }
-    checked(to, patience)
+    sync_and_check(to, options)
 }
 
 /// Puts the content of a stored copy in the place of a database, or makes the database.
-pub(crate) fn restore(from: &Path, to: &Path, patience: &Patience) -> Result<(), DatabaseError> {
+pub(crate) fn restore(
+    from: &Path,
+    to: &Path,
+    options: &ConnectOptions,
+) -> Result<(), DatabaseError> {
     if to.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return make(from, to, patience);
+        return create(from, to, options);
     }
-    let place = RefCell::new(Place::take(to, patience)?);
-    SqliteFile::read(from, patience, |source| place.borrow_mut().put(source.connection()?))?;
-    drop(place);
-    sync_directory(to)?;
-    check(to, patience).map(drop)
+    let target = RefCell::new(ExclusiveTarget::lock(to, options)?);
+    SqliteFile::read(from, options, |source| {
+        target.borrow_mut().overwrite_from(source.connection()?)
+    })?;
+    drop(target);
+    sync_parent_directory(to)?;
+    quick_check(to, options).map(drop)
 }
 
 /// Copies the pages that one moment's reader sees.
-fn pages_of(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
-    let named = |error| source.named(error);
-    let unlink = std::fs::remove_file(to);
-    unlink
+fn copy_to_new_file(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
+    let with_lock_holder = |error| source.add_lock_holder(error);
+    let remove_result = std::fs::remove_file(to);
+    remove_result
         .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
-        .map_err(|error| unwritable(to, error))?;
+        .map_err(|error| write_error(to, error))?;
     // Nobody else knows the new file, and it counts for nothing until it is whole and synced.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    make_like(source.path(), to).map_err(|error| unwritable(to, error))?;
+    create_with_permissions_of(source.path(), to).map_err(|error| write_error(to, error))?;
     let mut target = Connection::open_with_flags(plain_name(to), flags)?;
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     // One reader's transaction around all of it: else every commit of a writer would begin the
@@ -86,19 +96,19 @@ fn pages_of(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
         connection.execute_batch("BEGIN")?;
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
     };
-    let result = begin()
-        .map_err(|error| named(error.into()))
-        .and_then(|()| pages(connection, &mut target, &source.patience).map_err(named));
+    let result = begin().map_err(|error| with_lock_holder(error.into())).and_then(|()| {
+        copy_pages(connection, &mut target, &source.options).map_err(with_lock_holder)
+    });
     let _ = connection.execute_batch("ROLLBACK");
     result
 }
 
 /// Makes an empty file that is open to nobody to whom another one is not, its owner aside.
 #[cfg(unix)]
-fn make_like(like: &Path, path: &Path) -> io::Result<()> {
+fn create_with_permissions_of(template: &Path, path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 
-    let metadata = std::fs::metadata(like)?;
+    let metadata = std::fs::metadata(template)?;
     let permissions = std::fs::Permissions::from_mode(metadata.mode() & 0o777 | 0o600);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // Only the administrator may give files away, and only he would need to.
@@ -107,22 +117,22 @@ fn make_like(like: &Path, path: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn make_like(_like: &Path, path: &Path) -> io::Result<()> {
+fn create_with_permissions_of(_template: &Path, path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path).map(drop)
 }
 
 /// Moves pages until all are there.
-fn pages(
+fn copy_pages(
     source: &Connection,
     target: &mut Connection,
-    patience: &Patience,
+    options: &ConnectOptions,
 ) -> Result<(), DatabaseError> {
     let backup = Backup::new(source, target)?;
     loop {
-        if patience.stopped() {
+        if options.is_cancelled() {
             return Err(DatabaseError::Interrupted);
         }
-        match backup.step(PAGES)? {
+        match backup.step(PAGES_PER_STEP)? {
             StepResult::Done => return Ok(()),
             StepResult::More => {}
             _ => return Err(DatabaseError::Busy { holder: None }),
@@ -131,74 +141,80 @@ fn pages(
 }
 
 /// Reads a copy as it stands on the disk, syncs it, and has SQLite check it.
-pub(crate) fn checked(path: &Path, patience: &Patience) -> Result<Copied, DatabaseError> {
-    let (size, sha256) = digest(path, patience)?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(|error| unwritable(path, error))?;
-    let version = check(path, patience)?;
-    Ok(Copied { size, sha256, version })
+pub(crate) fn sync_and_check(
+    path: &Path,
+    options: &ConnectOptions,
+) -> Result<CopyInfo, DatabaseError> {
+    let (size, sha256) = digest(path, options)?;
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| write_error(path, error))?;
+    let version = quick_check(path, options)?;
+    Ok(CopyInfo { size, sha256, version })
 }
 
 /// The size and the checksum of a file that nobody has open.
-pub(crate) fn digest(path: &Path, patience: &Patience) -> Result<(u64, String), DatabaseError> {
+pub(crate) fn digest(
+    path: &Path,
+    options: &ConnectOptions,
+) -> Result<(u64, String), DatabaseError> {
     let unreadable = |source: io::Error| match source.kind() {
         ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
-        _ => DatabaseError::Io { what: "the copy cannot be read".to_owned(), source },
+        _ => DatabaseError::Io { context: "the copy cannot be read".to_owned(), source },
     };
     let mut file = File::open(path).map_err(unreadable)?;
-    let mut sum = Sha256::new();
+    let mut hasher = Sha256::new();
     let mut size = 0;
     let mut buffer = vec![0; 1 << 18];
     loop {
-        if patience.stopped() {
+        if options.is_cancelled() {
             return Err(DatabaseError::Interrupted);
         }
         let count = file.read(&mut buffer).map_err(unreadable)?;
         if count == 0 {
             break;
         }
-        sum.update(&buffer[..count]);
+        hasher.update(&buffer[..count]);
         size += count as u64;
     }
-    Ok((size, Checksum::from(<[u8; 32]>::from(sum.finalize())).to_string()))
+    Ok((size, Checksum::from(<[u8; 32]>::from(hasher.finalize())).to_string()))
 }
 
 /// Has SQLite check a database; returns the version in its record.
-fn check(path: &Path, patience: &Patience) -> Result<Option<String>, DatabaseError> {
-    SqliteFile::read(path, patience, |file| {
+fn quick_check(path: &Path, options: &ConnectOptions) -> Result<Option<String>, DatabaseError> {
+    SqliteFile::read(path, options, |file| {
         let connection = file.connection()?;
-        let quick =
+        let check_result =
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-        match quick {
+        match check_result {
             Ok(found) if found == "ok" => {}
-            Ok(found) => return Err(DatabaseError::Damaged { found }),
+            Ok(found) => return Err(DatabaseError::Corrupt { check_result: found }),
             // What this SQLite does not know, such as an application's collation, it cannot check.
-            Err(error) if is_about_sql(&error) => {}
+            Err(error) if is_sql_error(&error) => {}
             Err(error) => match DatabaseError::from(error) {
                 DatabaseError::Sqlite(error) => {
-                    return Err(DatabaseError::Damaged { found: message(&error) });
+                    return Err(DatabaseError::Corrupt { check_result: sqlite_message(&error) });
                 }
                 error => return Err(error),
             },
         }
-        Ok(match file.state() {
-            Ok(State::Recorded(record)) => Some(record.to),
-            Ok(State::New | State::Unversioned) | Err(_) => None,
+        Ok(match file.history_state() {
+            Ok(HistoryState::Versioned(entry)) => Some(entry.to),
+            Ok(HistoryState::Empty | HistoryState::Unversioned) | Err(_) => None,
         })
     })
 }
 
 /// The place of a database that nobody else uses and that is to hold another one.
-pub(crate) struct Place {
+pub(crate) struct ExclusiveTarget {
     connection: Connection,
     path: PathBuf,
-    wal: bool,
-    patience: Patience,
+    is_wal: bool,
+    options: ConnectOptions,
 }
 
-impl Place {
+impl ExclusiveTarget {
     /// Takes a database for itself, or tells who uses it.
-    pub(crate) fn take(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        let header = inspect(path, Access::Replace).map_err(|error| match error {
+    pub(crate) fn lock(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
+        let info = preflight(path, Access::Overwrite).map_err(|error| match error {
             DatabaseError::NotADatabase { reason } => DatabaseError::NotADatabase {
                 reason: format!(
                     "{reason}; only SQLite writes to a database, and it cannot write to this: move it away, and it is made anew"
@@ -206,79 +222,82 @@ impl Place {
             },
             error => error,
         })?;
-        let path = header.path;
-        let connection = connect(&path, patience)?;
+        let path = info.path;
+        let connection = connect(&path, options)?;
         // In this order. Exclusive before the first look: in WAL mode that fails where anybody
         // else is connected, even idly. `writable_schema` makes SQLite open what is damaged, which
         // is what most needs to be replaced.
-        let taken = connection.execute_batch(
+        let lock_result = connection.execute_batch(
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA writable_schema = ON; \
              PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT",
         );
-        let (wal, patience) = (header.wal, patience.clone());
-        let place = Self { connection, path, wal, patience };
-        taken.map_err(|error| place.named(error.into()))?;
-        if place.connection.is_readonly("main")? {
+        let (is_wal, patience) = (info.is_wal, options.clone());
+        let target = Self { connection, path, is_wal, options: patience };
+        lock_result.map_err(|error| target.add_lock_holder(error.into()))?;
+        if target.connection.is_readonly("main")? {
             return Err(DatabaseError::Io {
-                what: "the file cannot be written".to_owned(),
+                context: "the file cannot be written".to_owned(),
                 source: ErrorKind::PermissionDenied.into(),
             });
         }
-        Ok(place)
+        Ok(target)
     }
 
     /// An empty database in memory with this one's page size and encoding.
-    pub(crate) fn like_it(&self) -> Result<Connection, DatabaseError> {
+    pub(crate) fn new_like(&self) -> Result<Connection, DatabaseError> {
         let encoding: String =
             self.connection.pragma_query_value(None, "encoding", |r| r.get(0))?;
-        let vacuum: i64 = self.connection.pragma_query_value(None, "auto_vacuum", |r| r.get(0))?;
-        let made = Connection::open_in_memory()?;
-        made.pragma_update(None, "page_size", page_size(&self.connection)?)?;
-        made.pragma_update(None, "encoding", encoding)?;
-        made.pragma_update(None, "auto_vacuum", vacuum)?;
-        Ok(made)
+        let auto_vacuum: i64 =
+            self.connection.pragma_query_value(None, "auto_vacuum", |r| r.get(0))?;
+        let empty = Connection::open_in_memory()?;
+        empty.pragma_update(None, "page_size", page_size(&self.connection)?)?;
+        empty.pragma_update(None, "encoding", encoding)?;
+        empty.pragma_update(None, "auto_vacuum", auto_vacuum)?;
+        Ok(empty)
     }
 
     /// Overwrites it with another database, in one transaction: a failure, an interrupt or a kill
     /// leaves what was there.
-    pub(crate) fn put(&mut self, source: &Connection) -> Result<(), DatabaseError> {
+    pub(crate) fn overwrite_from(&mut self, source: &Connection) -> Result<(), DatabaseError> {
         // SQLite cannot change the page size of a database in WAL mode.
-        let leaves_wal = self.wal && page_size(&self.connection)? != page_size(source)?;
+        let leaves_wal = self.is_wal && page_size(&self.connection)? != page_size(source)?;
         if leaves_wal {
-            self.journal_mode("DELETE")?;
+            self.set_journal_mode("DELETE")?;
         }
-        let result = pages(source, &mut self.connection, &self.patience);
+        let result = copy_pages(source, &mut self.connection, &self.options);
         if leaves_wal && result.is_err() {
-            let _ = self.journal_mode("WAL");
+            let _ = self.set_journal_mode("WAL");
         } else if leaves_wal {
             // A connection keeps the encoding that it first saw, and this one saw another.
-            self.connection = connect(&self.path, &self.patience)?;
-            self.journal_mode("WAL")?;
+            self.connection = connect(&self.path, &self.options)?;
+            self.set_journal_mode("WAL")?;
         }
-        result.map_err(|error| self.named(error))
+        result.map_err(|error| self.add_lock_holder(error))
     }
 
-    fn journal_mode(&self, mode: &str) -> Result<(), DatabaseError> {
+    fn set_journal_mode(&self, mode: &str) -> Result<(), DatabaseError> {
         let pragma = format!("PRAGMA journal_mode = {mode}");
-        self.connection.query_row(&pragma, [], |_| Ok(())).map_err(|error| self.named(error.into()))
+        self.connection
+            .query_row(&pragma, [], |_| Ok(()))
+            .map_err(|error| self.add_lock_holder(error.into()))
     }
 
-    fn named(&self, error: DatabaseError) -> DatabaseError {
+    fn add_lock_holder(&self, error: DatabaseError) -> DatabaseError {
         match error {
-            DatabaseError::Busy { .. } if self.patience.stopped() => DatabaseError::Interrupted,
+            DatabaseError::Busy { .. } if self.options.is_cancelled() => DatabaseError::Interrupted,
             DatabaseError::Busy { holder: None } => {
-                DatabaseError::Busy { holder: locks::holder(&self.path) }
+                DatabaseError::Busy { holder: locks::lock_holder(&self.path) }
             }
             error => error,
         }
     }
 }
 
-fn connect(path: &Path, patience: &Patience) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, options: &ConnectOptions) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(plain_name(path), flags)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
-    wait_when_busy(&mut connection, patience.clone())?;
+    install_busy_handler(&mut connection, options.clone())?;
     Ok(connection)
 }
 
@@ -288,51 +307,52 @@ fn page_size(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Makes a database that is missing: written under a name that nobody looks at, and moved to its
 /// own once it is whole.
-fn make(from: &Path, to: &Path, patience: &Patience) -> Result<(), DatabaseError> {
+fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), DatabaseError> {
     for suffix in ["-journal", "-wal"] {
-        let beside = side_file(to, suffix);
-        if beside.symlink_metadata().is_ok() {
+        let side_path = side_file(to, suffix);
+        if side_path.symlink_metadata().is_ok() {
             return Err(DatabaseError::NotADatabase {
                 reason: format!(
                     "the file is gone, and `{}` still stands beside its place, which SQLite would apply to whatever is put there; move it away",
-                    crate::text::shown(beside.as_os_str())
+                    crate::text::escape_for_display(side_path.as_os_str())
                 ),
             });
         }
     }
-    let part = part_beside(to);
-    let placed = SqliteFile::read(from, patience, |source| pages_of(source, &part))
-        .and_then(|()| checked(&part, patience))
-        .and_then(|_| rename_to_new(&part, to).map_err(|error| unwritable(to, error)));
-    if placed.is_err() {
-        let _ = std::fs::remove_file(&part);
+    let temp_path = new_temp_path(to);
+    let result = SqliteFile::read(from, options, |source| copy_to_new_file(source, &temp_path))
+        .and_then(|()| sync_and_check(&temp_path, options))
+        .and_then(|_| rename_no_replace(&temp_path, to).map_err(|error| write_error(to, error)));
+    if result.is_err() {
+        let _ = std::fs::remove_file(&temp_path);
     }
-    placed?;
-    sync_directory(to)
+    result?;
+    sync_parent_directory(to)
 }
 
-const PART: &str = ".tatmig-restore-";
+const TEMP_FILE_PREFIX: &str = ".tatmig-restore-";
 
 /// A new name beside a file; parts that killed processes left there go.
-fn part_beside(path: &Path) -> PathBuf {
+fn new_temp_path(path: &Path) -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let directory = directory_of(path);
+    let directory = parent_directory(path);
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(PART)?.split('-').next());
-        let is_over = |process: &str| {
+        let owner_pid =
+            name.to_str().and_then(|name| name.strip_prefix(TEMP_FILE_PREFIX)?.split('-').next());
+        let has_exited = |process: &str| {
             Path::new("/proc/self").exists() && !Path::new("/proc").join(process).exists()
         };
-        if process.is_some_and(is_over) {
+        if owner_pid.is_some_and(has_exited) {
             let _ = std::fs::remove_file(entry.path());
         }
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    directory.join(format!("{PART}{}-{number}", std::process::id()))
+    directory.join(format!("{TEMP_FILE_PREFIX}{}-{number}", std::process::id()))
 }
 
 /// Renames a file to a name that nothing has.
-fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -349,7 +369,7 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
-fn directory_of(path: &Path) -> &Path {
+fn parent_directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -357,18 +377,19 @@ fn directory_of(path: &Path) -> &Path {
 }
 
 /// Makes a change of names durable.
-fn sync_directory(path: &Path) -> Result<(), DatabaseError> {
-    let synced = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
-    match synced {
+fn sync_parent_directory(path: &Path) -> Result<(), DatabaseError> {
+    let result = File::open(parent_directory(path)).and_then(|directory| directory.sync_all());
+    match result {
         // Not every file system syncs directories, and not every system opens them.
         Err(error) if error.kind() != ErrorKind::PermissionDenied && cfg!(unix) => {
-            Err(unwritable(path, error))
+            Err(write_error(path, error))
         }
         _ => Ok(()),
     }
 }
 
-fn unwritable(path: &Path, source: io::Error) -> DatabaseError {
-    let what = format!("`{}` cannot be written", crate::text::shown(path.as_os_str()));
-    DatabaseError::Io { what, source }
+fn write_error(path: &Path, source: io::Error) -> DatabaseError {
+    let context =
+        format!("`{}` cannot be written", crate::text::escape_for_display(path.as_os_str()));
+    DatabaseError::Io { context, source }
 }

@@ -9,75 +9,78 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::database::connection::{Patience, SYNCS_IN_FULL, harden, stop_with, wait_when_busy};
+use crate::database::connection::{
+    ConnectOptions, DEFAULT_SYNC_IS_FULL, apply_security_settings, install_busy_handler,
+    install_cancel_handler,
+};
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::{Record, State};
-use crate::database::job::{Done, Ending, Order};
+use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
 use crate::database::policy::JournalMode;
 use crate::database::stats::Stats;
-use crate::database::template::Image;
-use crate::database::{Database, Look};
+use crate::database::template::DatabaseTemplate;
+use crate::database::{Database, ReadDatabase};
 use crate::schema::Schema;
-use crate::sqlite::authorizer::Guard;
+use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::locks;
 use crate::sqlite::paths::{immutable_uri, plain_name, side_file};
-use crate::sqlite::preflight::{Access, Header, inspect};
+use crate::sqlite::preflight::{Access, FileInfo, preflight};
 use crate::sqlite::transaction::apply;
 
 /// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
 /// is a fifth faster.
-const SCRATCH_IN_MEMORY_BELOW: u64 = 64 << 20;
+const TEMP_STORE_IN_MEMORY_BELOW: u64 = 64 << 20;
 
 /// A database file. SQLite opens it once more is asked than its last look told.
 pub(crate) struct SqliteFile {
-    header: Header,
-    mode: Mode,
-    opened: OnceCell<(Connection, Guard)>,
-    pub(crate) patience: Patience,
+    info: FileInfo,
+    mode: OpenMode,
+    open_connection: OnceCell<(Connection, StatementAuthorizer)>,
+    pub(crate) options: ConnectOptions,
 }
 
 /// How SQLite is to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+enum OpenMode {
     Write,
     Read,
     /// To be read while nobody writes to it.
     Immutable,
     /// To be read together with a WAL that nobody else has open, whose index stands in this
     /// process's memory instead of a file, and which is left as it is.
-    Alone,
+    ExclusiveWal,
 }
 
 impl SqliteFile {
     /// Looks at a file that is to be migrated. It must be there, and a database or empty.
-    pub(crate) fn at(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        Ok(Self::new(inspect(path, Access::Write)?, Mode::Write, patience))
+    pub(crate) fn prepare(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
+        Ok(Self::new(preflight(path, Access::Write)?, OpenMode::Write, options))
     }
 
     /// The same, and SQLite opens it at once.
-    pub(crate) fn open(path: &Path, patience: &Patience) -> Result<Self, DatabaseError> {
-        let file = Self::at(path, patience)?;
+    pub(crate) fn open(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
+        let file = Self::prepare(path, options)?;
         file.connection()?;
         Ok(file)
     }
 
-    fn new(header: Header, mode: Mode, patience: &Patience) -> Self {
-        Self { header, mode, opened: OnceCell::new(), patience: patience.clone() }
+    fn new(info: FileInfo, mode: OpenMode, options: &ConnectOptions) -> Self {
+        Self { info, mode, open_connection: OnceCell::new(), options: options.clone() }
     }
 
     /// Gives a database that was just made the journal mode that it is to keep.
     pub(crate) fn set_journal_mode(
         path: &Path,
         mode: JournalMode,
-        patience: &Patience,
+        options: &ConnectOptions,
     ) -> Result<(), DatabaseError> {
         if mode == JournalMode::Delete {
             return Ok(());
         }
-        let set = Self::open(path, patience)?.ask(|connection| {
+        let journal_mode = Self::open(path, options)?.with_connection(|connection| {
             Ok(connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?)
         });
-        match set? {
+        match journal_mode? {
             found if found == "wal" => Ok(()),
             found => Err(DatabaseError::JournalMode { found }),
         }
@@ -86,104 +89,106 @@ impl SqliteFile {
     /// Reads from a file and leaves no trace beside it. `read` may be called several times.
     pub(crate) fn read<T>(
         path: &Path,
-        patience: &Patience,
+        options: &ConnectOptions,
         read: impl Fn(&Self) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
-        let mut file = Self::new(inspect(path, Access::Read)?, Mode::Read, patience);
+        let mut file = Self::new(preflight(path, Access::Read)?, OpenMode::Read, options);
         let path = file.path().to_owned();
         // To read a database in WAL mode, SQLite makes its two side files, and a reader without
         // the right to write leaves them behind. Without a WAL the main file is all there is.
-        let wal = || std::fs::metadata(side_file(&path, "-wal")).map_or(0, |wal| wal.len());
-        if file.header.wal && wal() == 0 {
-            file.mode = Mode::Immutable;
+        let wal_len = || std::fs::metadata(side_file(&path, "-wal")).map_or(0, |wal| wal.len());
+        if file.info.is_wal && wal_len() == 0 {
+            file.mode = OpenMode::Immutable;
             match read(&file) {
-                Ok(value) if wal() == 0 => return Ok(value),
+                Ok(value) if wal_len() == 0 => return Ok(value),
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
-                _ => file.forget(Mode::Read),
+                _ => file.reopen_as(OpenMode::Read),
             }
-        } else if file.header.wal && !side_file(&path, "-shm").exists() {
+        } else if file.info.is_wal && !side_file(&path, "-shm").exists() {
             // A WAL that its program left or that was copied here: nobody has it open.
-            file.mode = Mode::Alone;
+            file.mode = OpenMode::ExclusiveWal;
             if file.connection().is_err() {
-                file.forget(Mode::Read);
+                file.reopen_as(OpenMode::Read);
             }
         }
         // The journal of a program that is just done looks like one that was left behind, until
         // it is looked at again.
         for pause in [1, 5, 20, 50].map(Duration::from_millis) {
             match read(&file) {
-                Err(DatabaseError::HotJournal) if !patience.stopped() => std::thread::sleep(pause),
-                result => return result.map_err(|error| file.named(error)),
+                Err(DatabaseError::HotJournal) if !options.is_cancelled() => {
+                    std::thread::sleep(pause);
+                }
+                result => return result.map_err(|error| file.add_lock_holder(error)),
             }
         }
-        read(&file).map_err(|error| file.named(error))
+        read(&file).map_err(|error| file.add_lock_holder(error))
     }
 
     /// Begins anew, in another mode.
-    fn forget(&mut self, mode: Mode) {
+    fn reopen_as(&mut self, mode: OpenMode) {
         self.mode = mode;
-        self.header.state = None;
-        self.opened = OnceCell::new();
+        self.info.history_state = None;
+        self.open_connection = OnceCell::new();
     }
 
     /// SQLite's connection, which is made when it is first asked for.
     pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
-        Ok(&self.opened()?.0)
+        Ok(&self.open_connection()?.0)
     }
 
-    fn opened(&self) -> Result<&(Connection, Guard), DatabaseError> {
-        if let Some(opened) = self.opened.get() {
+    fn open_connection(&self) -> Result<&(Connection, StatementAuthorizer), DatabaseError> {
+        if let Some(opened) = self.open_connection.get() {
             return Ok(opened);
         }
-        let opened = self.connect().map_err(|error| self.named(error))?;
-        Ok(self.opened.get_or_init(|| opened))
+        let opened = self.connect().map_err(|error| self.add_lock_holder(error))?;
+        Ok(self.open_connection.get_or_init(|| opened))
     }
 
-    fn connect(&self) -> Result<(Connection, Guard), DatabaseError> {
+    fn connect(&self) -> Result<(Connection, StatementAuthorizer), DatabaseError> {
         let (name, flags) = match self.mode {
-            Mode::Write | Mode::Alone => {
+            OpenMode::Write | OpenMode::ExclusiveWal => {
                 (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_WRITE)
             }
-            Mode::Read => (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_ONLY),
-            Mode::Immutable => {
+            OpenMode::Read => (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_ONLY),
+            OpenMode::Immutable => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
                 (PathBuf::from(immutable_uri(self.path())?), flags)
             }
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(name, flags)?;
-        harden(&connection)?;
-        stop_with(&mut connection, &self.patience.stop)?;
-        wait_when_busy(&mut connection, self.patience.clone())?;
-        if self.mode == Mode::Write && connection.is_readonly("main")? {
+        apply_security_settings(&connection)?;
+        install_cancel_handler(&mut connection, &self.options.cancel)?;
+        install_busy_handler(&mut connection, self.options.clone())?;
+        if self.mode == OpenMode::Write && connection.is_readonly("main")? {
             return Err(DatabaseError::Io {
-                what: "the file cannot be written".to_owned(),
+                context: "the file cannot be written".to_owned(),
                 source: io::ErrorKind::PermissionDenied.into(),
             });
         }
-        if self.mode == Mode::Alone {
+        if self.mode == OpenMode::ExclusiveWal {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
         }
-        let guard = Guard::install(&mut connection)?;
-        Ok((connection, guard))
+        let authorizer = StatementAuthorizer::install(&mut connection)?;
+        Ok((connection, authorizer))
     }
 
     /// Asks SQLite.
-    fn ask<T>(
+    fn with_connection<T>(
         &self,
-        ask: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
+        operation: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
-        ask(self.connection()?).map_err(|error| self.named(error))
+        operation(self.connection()?).map_err(|error| self.add_lock_holder(error))
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.header.path
+        &self.info.path
     }
 
     /// Leaves a WAL that was found as it is when this connection closes.
-    pub(crate) fn keep_wal(&self) -> Result<(), DatabaseError> {
-        if self.header.found_wal {
+    pub(crate) fn no_checkpoint_on_close(&self) -> Result<(), DatabaseError> {
+        if self.info.has_wal_file {
             self.connection()?.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         Ok(())
@@ -191,58 +196,58 @@ impl SqliteFile {
 
     /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
     /// another program left is not moved into the main file when this connection closes.
-    fn keep_main_file(&self) -> Result<(), DatabaseError> {
+    fn freeze_main_file(&self) -> Result<(), DatabaseError> {
         self.connection()?.execute_batch("PRAGMA cache_spill = OFF")?;
-        self.keep_wal()
+        self.no_checkpoint_on_close()
     }
 
     /// Adds to a busy error who is in the way.
-    pub(crate) fn named(&self, error: DatabaseError) -> DatabaseError {
+    pub(crate) fn add_lock_holder(&self, error: DatabaseError) -> DatabaseError {
         match error {
-            DatabaseError::Busy { .. } if self.patience.stopped() => DatabaseError::Interrupted,
+            DatabaseError::Busy { .. } if self.options.is_cancelled() => DatabaseError::Interrupted,
             DatabaseError::Busy { holder: None } => {
-                DatabaseError::Busy { holder: locks::holder(self.path()) }
+                DatabaseError::Busy { holder: locks::lock_holder(self.path()) }
             }
             error => error,
         }
     }
 }
 
-impl Look for SqliteFile {
-    fn state(&self) -> Result<State, DatabaseError> {
+impl ReadDatabase for SqliteFile {
+    fn history_state(&self) -> Result<HistoryState, DatabaseError> {
         // Once SQLite has it open, something has been done to it.
-        match (&self.header.state, self.opened.get()) {
+        match (&self.info.history_state, self.open_connection.get()) {
             (Some(state), None) => Ok(state.clone()),
-            _ => self.ask(Look::state),
+            _ => self.with_connection(ReadDatabase::history_state),
         }
     }
 
-    fn records(&self) -> Result<Vec<Record>, DatabaseError> {
-        self.ask(Look::records)
+    fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError> {
+        self.with_connection(ReadDatabase::history)
     }
 
     fn schema(&self) -> Result<Schema, DatabaseError> {
-        self.ask(Look::schema)
+        self.with_connection(ReadDatabase::schema)
     }
 
-    fn accepted(&self) -> Result<Vec<String>, DatabaseError> {
-        self.ask(Look::accepted)
+    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError> {
+        self.with_connection(ReadDatabase::accepted_drift)
     }
 
-    fn kept(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        self.ask(|connection| connection.kept(checksum))
+    fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
+        self.with_connection(|connection| connection.stored_source(checksum))
     }
 
-    fn integrity(&self) -> Result<Vec<String>, DatabaseError> {
-        self.ask(Look::integrity)
+    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
+        self.with_connection(ReadDatabase::check_integrity)
     }
 
-    fn foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
-        self.ask(Look::foreign_keys)
+    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+        self.with_connection(ReadDatabase::check_foreign_keys)
     }
 
     fn stats(&self) -> Result<Stats, DatabaseError> {
-        let stats = self.ask(Look::stats)?;
+        let stats = self.with_connection(ReadDatabase::stats)?;
         let length = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.len());
         Ok(Stats {
             file_bytes: length(self.path()).unwrap_or(stats.file_bytes),
@@ -253,33 +258,39 @@ impl Look for SqliteFile {
 }
 
 impl Database for SqliteFile {
-    fn apply(&mut self, order: &Order<'_>, expected: &State) -> Result<Done, DatabaseError> {
+    fn apply(
+        &mut self,
+        job: &MigrationJob<'_>,
+        expected: &HistoryState,
+    ) -> Result<JobResult, DatabaseError> {
         // As it was seen, and nothing was asked or done since.
-        let is_empty = self.header.size == 0
-            && self.header.state.as_ref() == Some(expected)
-            && self.opened.get().is_none();
-        self.ask(|connection| {
-            if !*SYNCS_IN_FULL {
+        let is_still_empty = self.info.size == 0
+            && self.info.history_state.as_ref() == Some(expected)
+            && self.open_connection.get().is_none();
+        self.with_connection(|connection| {
+            if !*DEFAULT_SYNC_IS_FULL {
                 connection.execute_batch("PRAGMA synchronous = FULL")?;
             }
-            if self.header.size < SCRATCH_IN_MEMORY_BELOW {
+            if self.info.size < TEMP_STORE_IN_MEMORY_BELOW {
                 connection.execute_batch("PRAGMA temp_store = MEMORY")?;
             }
             Ok(())
         })?;
-        if order.ending == Ending::Rollback {
-            self.keep_main_file()?;
+        if job.transaction_end == TransactionEnd::Rollback {
+            self.freeze_main_file()?;
         }
-        if is_empty
-            && let Some(image) = order.image.get_or_init(|| Image::of(order, &self.patience))
-            && let Some((connection, _)) = self.opened.get_mut()
+        if is_still_empty
+            && let Some(template) =
+                job.template.get_or_init(|| DatabaseTemplate::from_job(job, &self.options))
+            && let Some((connection, _)) = self.open_connection.get_mut()
         {
-            let put = image.put(connection, (&self.header.path, &self.patience));
-            return put.map_err(|error| self.named(error));
+            let result = template.write_to(connection, (&self.info.path, &self.options));
+            return result.map_err(|error| self.add_lock_holder(error));
         }
-        let (connection, guard) = self.opened()?;
-        let stop = || self.patience.stopped();
-        apply(connection, guard, (order, expected), &stop).map_err(|error| self.named(error))
+        let (connection, authorizer) = self.open_connection()?;
+        let is_cancelled = || self.options.is_cancelled();
+        apply(connection, authorizer, (job, expected), &is_cancelled)
+            .map_err(|error| self.add_lock_holder(error))
     }
 }
 
@@ -289,85 +300,98 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::database::connection::in_memory;
+    use crate::database::connection::open_in_memory;
     use crate::database::history;
-    use crate::database::history_entry::{Entry, Event};
-    use crate::database::job::{Script, Statement, Step};
+    use crate::database::history_entry::{HistoryEvent, NewHistoryEntry};
+    use crate::database::job::{CompiledScript, Statement, Step};
     use crate::document::tag::Scope;
-    use crate::source::Piece;
+    use crate::source::SourceSlice;
 
-    fn file(path: &Path) -> SqliteFile {
-        let patience = Patience { busy_timeout: Duration::from_secs(1), stop: Arc::default() };
-        SqliteFile::open(path, &patience).unwrap()
+    fn open_file(path: &Path) -> SqliteFile {
+        let options =
+            ConnectOptions { busy_timeout: Duration::from_secs(1), cancel: Arc::default() };
+        SqliteFile::open(path, &options).unwrap()
     }
 
     /// A statement that runs as often as it is asked to.
-    fn script() -> Script<'static> {
-        let sql = Piece::whole("INSERT INTO t VALUES (1)", 0);
-        Script { statements: vec![Statement { sql, column: None }], ..Script::default() }
+    fn insert_script() -> CompiledScript<'static> {
+        let sql = SourceSlice::new("INSERT INTO t VALUES (1)", 0);
+        CompiledScript {
+            statements: vec![Statement { sql, column_change: None }],
+            ..CompiledScript::default()
+        }
     }
 
-    fn order<'r>(script: &'r Script<'static>, [from, to]: [&str; 2]) -> Order<'r> {
-        let (event, from, to) = (Event::Upgrade, from.to_owned(), to.to_owned());
+    fn migration_job<'r>(
+        script: &'r CompiledScript<'static>,
+        [from, to]: [&str; 2],
+    ) -> MigrationJob<'r> {
+        let (event, from, to) = (HistoryEvent::Upgrade, from.to_owned(), to.to_owned());
         let (label, note) = (format!("{from} → {to}"), None);
-        let entry = Some(Entry { event, from, to, checksum: None, chain: None, note });
-        Order::of(Scope::User, vec![Step { script, label, entry, applied: Vec::new() }])
+        let entry = Some(NewHistoryEntry { event, from, to, checksum: None, chain: None, note });
+        MigrationJob::new(
+            Scope::User,
+            vec![Step { script, label, history_entry: entry, sources: Vec::new() }],
+        )
     }
 
     #[test]
-    fn what_is_migrated_is_synced_in_full() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a.db");
+    fn migrations_use_synchronous_full() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        let mut file = file(&path);
-        let state = file.state().unwrap();
-        file.apply(&Order::of(Scope::User, Vec::new()), &state).unwrap();
-        let synchronous = file.ask(|connection| {
+        let mut file = open_file(&path);
+        let state = file.history_state().unwrap();
+        file.apply(&MigrationJob::new(Scope::User, Vec::new()), &state).unwrap();
+        let synchronous = file.with_connection(|connection| {
             Ok(connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?)
         });
         assert_eq!(synchronous.unwrap(), 2);
     }
 
     #[test]
-    fn a_stop_behind_the_last_statement_is_heeded_before_the_commit() {
-        let mut connection = in_memory(&Arc::default()).unwrap();
+    fn cancel_after_the_last_statement_prevents_the_commit() {
+        let mut connection = open_in_memory(&Arc::default()).unwrap();
         connection.execute_batch("CREATE TABLE t (x)").unwrap();
-        let guard = Guard::install(&mut connection).unwrap();
-        let script = script();
-        let order = order(&script, ["baseline", "1.0.0"]);
+        let authorizer = StatementAuthorizer::install(&mut connection).unwrap();
+        let script = insert_script();
+        let job = migration_job(&script, ["baseline", "1.0.0"]);
         // Asked before the statement, and again.
-        let asked = Cell::new(0);
-        let stop = || asked.replace(asked.get() + 1) > 0;
-        let error = apply(&connection, &guard, (&order, &State::Unversioned), &stop).unwrap_err();
+        let checks = Cell::new(0);
+        let is_cancelled = || checks.replace(checks.get() + 1) > 0;
+        let error =
+            apply(&connection, &authorizer, (&job, &HistoryState::Unversioned), &is_cancelled)
+                .unwrap_err();
         assert!(matches!(error, DatabaseError::Interrupted), "{error}");
-        assert_eq!(asked.get(), 2);
+        assert_eq!(checks.get(), 2);
         let rows = connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
         assert_eq!(rows.unwrap(), 0);
-        assert_eq!(history::state(&connection).unwrap(), State::Unversioned);
+        assert_eq!(history::state(&connection).unwrap(), HistoryState::Unversioned);
     }
 
     #[test]
-    fn what_another_run_did_since_the_look_is_not_done_again() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("a.db");
+    fn a_step_applied_by_another_run_is_not_repeated() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        let script = script();
+        let script = insert_script();
         for (before, [from, to]) in [(0, ["baseline", "1.0.0"]), (1, ["1.0.0", "1.1.0"])] {
-            let order = order(&script, [from, to]);
-            let (mut slow, mut fast) = (file(&path), file(&path));
-            let (seen, same) = (slow.state().unwrap(), fast.state().unwrap());
-            assert_eq!(seen, same);
-            fast.apply(&order, &same).unwrap();
-            let error = slow.apply(&order, &seen).unwrap_err();
-            assert!(matches!(error, DatabaseError::Moved), "{error}");
-            let rows = slow.ask(|connection| {
+            let job = migration_job(&script, [from, to]);
+            let (mut slow, mut fast) = (open_file(&path), open_file(&path));
+            let (slow_state, fast_state) =
+                (slow.history_state().unwrap(), fast.history_state().unwrap());
+            assert_eq!(slow_state, fast_state);
+            fast.apply(&job, &fast_state).unwrap();
+            let error = slow.apply(&job, &slow_state).unwrap_err();
+            assert!(matches!(error, DatabaseError::ConcurrentChange), "{error}");
+            let rows = slow.with_connection(|connection| {
                 Ok(connection
                     .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?)
             });
             assert_eq!(rows.unwrap(), before + 1);
-            let records = slow.records().unwrap();
-            assert_eq!(records.last().map(|record| &*record.to), Some(to));
-            assert_eq!(i64::try_from(records.len()).unwrap(), before + 1);
+            let entries = slow.history().unwrap();
+            assert_eq!(entries.last().map(|record| &*record.to), Some(to));
+            assert_eq!(i64::try_from(entries.len()).unwrap(), before + 1);
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn plain_name(path: &Path) -> PathBuf {
 /// tatmig's own URI of a file that nobody writes to while it is read.
 pub(crate) fn immutable_uri(path: &Path) -> Result<String, DatabaseError> {
     let absolute = std::path::absolute(path).map_err(|source| DatabaseError::Io {
-        what: "the working directory is not known".to_owned(),
+        context: "the working directory is not known".to_owned(),
         source,
     })?;
     let mut uri = "file://".to_owned();

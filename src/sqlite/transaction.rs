@@ -7,39 +7,41 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::error::{DatabaseError, message};
+use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
-use crate::database::foreign_keys::Census;
+use crate::database::foreign_keys::ForeignKeyViolations;
 use crate::database::history;
-use crate::database::history_entry::State;
-use crate::database::job::{ColumnChange, Done, Ending, Order, Script, Statement, Step};
-use crate::database::policy::ForeignKeys;
+use crate::database::history_entry::HistoryState;
+use crate::database::job::{
+    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
+};
+use crate::database::policy::ForeignKeyPolicy;
 use crate::document::diagnostic::Rule;
 use crate::schema::Table;
-use crate::source::whole_span;
+use crate::source::first_line_span;
 use crate::sql::lexer;
-use crate::sqlite::authorizer::Guard;
+use crate::sqlite::authorizer::StatementAuthorizer;
 
 /// Applies an order on a connection whose foreign keys are off. `stop` is asked between
 /// statements.
 pub(crate) fn apply(
     connection: &Connection,
-    guard: &Guard,
-    (order, expected): (&Order<'_>, &State),
-    stop: &dyn Fn() -> bool,
-) -> Result<Done, DatabaseError> {
+    authorizer: &StatementAuthorizer,
+    (job, expected): (&MigrationJob<'_>, &HistoryState),
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<JobResult, DatabaseError> {
     let started = Instant::now();
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let run = Run { connection, guard, order, stop };
-    let result = run.inside(expected).and_then(|notes| {
-        if stop() {
+    let execution = JobExecution { connection, authorizer, job, is_cancelled };
+    let result = execution.run_steps(expected).and_then(|notes| {
+        if is_cancelled() {
             return Err(DatabaseError::Interrupted);
         }
-        match order.ending {
-            Ending::Commit => commit(connection, (order, expected))?,
-            Ending::Rollback => connection.execute_batch("ROLLBACK")?,
+        match job.transaction_end {
+            TransactionEnd::Commit => commit(connection, (job, expected))?,
+            TransactionEnd::Rollback => connection.execute_batch("ROLLBACK")?,
         }
-        Ok(Done { notes, duration: started.elapsed() })
+        Ok(JobResult { notes, duration: started.elapsed() })
     });
     if result.is_err() && !connection.is_autocommit() {
         // A rollback can only fail when there is nothing left to roll back.
@@ -48,8 +50,8 @@ pub(crate) fn apply(
     result.map_err(|error| match error {
         DatabaseError::Interrupted | DatabaseError::Busy { .. } => error,
         // What was made for the database as it was may have failed for that.
-        error => match (history::is_unmoved(connection, expected), &error) {
-            (Ok(false), _) => DatabaseError::Moved,
+        error => match (history::is_unchanged(connection, expected), &error) {
+            (Ok(false), _) => DatabaseError::ConcurrentChange,
             // No statement is to blame where not even the record can be read.
             (Err(other), DatabaseError::Statement { .. }) => other,
             (Ok(true) | Err(_), _) => error,
@@ -61,80 +63,93 @@ pub(crate) fn apply(
 /// nothing back: then the record tells that it is done.
 fn commit(
     connection: &Connection,
-    (order, expected): (&Order<'_>, &State),
+    (job, expected): (&MigrationJob<'_>, &HistoryState),
 ) -> Result<(), DatabaseError> {
-    let written = connection.last_insert_rowid();
+    let last_rowid = connection.last_insert_rowid();
     let Err(error) = connection.execute_batch("COMMIT") else { return Ok(()) };
     if !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
     }
-    let is_recorded = order.steps.iter().any(|step| step.entry.is_some())
+    let writes_history = job.steps.iter().any(|step| step.history_entry.is_some())
         && history::state(connection).is_ok_and(|state| {
-            !state.same_as(expected) && matches!(state, State::Recorded(last) if last.id == written)
+            !state.has_same_last_entry(expected)
+                && matches!(state, HistoryState::Versioned(last) if last.id == last_rowid)
         });
-    if is_recorded { Ok(()) } else { Err(error.into()) }
+    if writes_history { Ok(()) } else { Err(error.into()) }
 }
 
 /// Whether columns were there, each by its table and its name.
 type ColumnsBefore<'o> = BTreeMap<(&'o str, &'o str), bool>;
 
-struct Run<'r> {
+struct JobExecution<'r> {
     connection: &'r Connection,
-    guard: &'r Guard,
-    order: &'r Order<'r>,
-    stop: &'r dyn Fn() -> bool,
+    authorizer: &'r StatementAuthorizer,
+    job: &'r MigrationJob<'r>,
+    is_cancelled: &'r dyn Fn() -> bool,
 }
 
-impl Run<'_> {
+impl JobExecution<'_> {
     /// Everything between BEGIN and COMMIT; returns the notes.
-    fn inside(&self, expected: &State) -> Result<Vec<String>, DatabaseError> {
-        let (connection, order) = (self.connection, self.order);
-        let is_recorded = order.steps.iter().any(|step| step.entry.is_some());
-        let mut last = match expected {
+    fn run_steps(&self, expected: &HistoryState) -> Result<Vec<String>, DatabaseError> {
+        let (connection, job) = (self.connection, self.job);
+        let writes_history = job.steps.iter().any(|step| step.history_entry.is_some());
+        let mut last_entry_id = match expected {
             // The number of the row that is written behind the last one tells that it is.
-            State::Recorded(record) if is_recorded => record.id,
-            _ if !history::is_unmoved(connection, expected)? => return Err(DatabaseError::Moved),
-            State::Recorded(record) => record.id,
-            State::New | State::Unversioned => {
-                if is_recorded {
-                    history::create(connection)?;
+            HistoryState::Versioned(entry) if writes_history => entry.id,
+            _ if !history::is_unchanged(connection, expected)? => {
+                return Err(DatabaseError::ConcurrentChange);
+            }
+            HistoryState::Versioned(record) => record.id,
+            HistoryState::Empty | HistoryState::Unversioned => {
+                if writes_history {
+                    history::create_table(connection)?;
                 }
                 0
             }
         };
-        let columns = self.columns_before()?;
-        let before = Census::take(connection, &order.touched)?;
+        let columns_before = self.columns_before()?;
+        let violations_before = ForeignKeyViolations::scan(connection, &job.modified_tables)?;
         let mut notes = Vec::new();
-        for step in &order.steps {
+        for step in &job.steps {
             let started = Instant::now();
-            let mut satisfied = Vec::new();
-            let rows_before = self.rows(step.script)?;
+            let mut already_applied_notes = Vec::new();
+            let rows_before = self.count_rows(step.script)?;
             for statement in &step.script.statements {
-                if (self.stop)() {
+                if (self.is_cancelled)() {
                     return Err(DatabaseError::Interrupted);
                 }
-                satisfied.extend(self.statement(statement, &step.label, &columns)?);
+                already_applied_notes.extend(self.run_statement(
+                    statement,
+                    &step.label,
+                    &columns_before,
+                )?);
             }
-            if step.script.leaves_state {
-                put_back(connection)?;
+            if step.script.resets_connection {
+                reset_connection(connection)?;
             }
-            self.check_rows(step, &rows_before)?;
-            let note = (!satisfied.is_empty()).then(|| satisfied.join("; "));
-            if let Some(entry) = &step.entry {
-                let how = (started.elapsed(), note.as_deref());
-                last = history::append(connection, (order.scope, last), entry, how)?;
+            self.check_row_loss(step, &rows_before)?;
+            let note =
+                (!already_applied_notes.is_empty()).then(|| already_applied_notes.join("; "));
+            if let Some(entry) = &step.history_entry {
+                let duration_and_note = (started.elapsed(), note.as_deref());
+                last_entry_id = history::append_entry(
+                    connection,
+                    (job.scope, last_entry_id),
+                    entry,
+                    duration_and_note,
+                )?;
             }
-            history::keep(connection, &step.applied)?;
+            history::store_sources(connection, &step.sources)?;
             notes.extend(note);
         }
-        self.check_keys(&before, &mut notes)?;
-        let mut missing = order.effects.missing_from(connection)?;
-        if !missing.is_empty() {
-            let accepted = history::accepted(connection)?;
-            missing.retain(|words| !accepted.contains(words));
+        self.check_foreign_keys(&violations_before, &mut notes)?;
+        let mut unmet = job.expected_changes.unmet_in_database(connection)?;
+        if !unmet.is_empty() {
+            let accepted_drift = history::accepted_drift(connection)?;
+            unmet.retain(|description| !accepted_drift.contains(description));
         }
-        if !missing.is_empty() {
-            return Err(DatabaseError::Effects { missing });
+        if !unmet.is_empty() {
+            return Err(DatabaseError::PostconditionFailed { unmet });
         }
         Ok(notes)
     }
@@ -144,21 +159,22 @@ impl Run<'_> {
     fn columns_before(&self) -> Result<ColumnsBefore<'_>, DatabaseError> {
         let (connection, main) = (self.connection, Some("main"));
         let mut columns = ColumnsBefore::new();
-        let statements = self.order.steps.iter().flat_map(|step| &step.script.statements);
-        for change in statements.filter_map(|statement| statement.column.as_ref()) {
+        let statements = self.job.steps.iter().flat_map(|step| &step.script.statements);
+        for change in statements.filter_map(|statement| statement.column_change.as_ref()) {
             let (table, column) = (change.table(), change.column());
             if connection.table_exists(main, table)? {
-                let there = connection.column_exists(main, table, column)?;
-                columns.insert((table, column), there);
+                let exists = connection.column_exists(main, table, column)?;
+                columns.insert((table, column), exists);
                 continue;
             }
             // It may stand under the name that a step of this run takes from it.
-            let back = self.order.renames.iter().rev();
-            let first = back.fold(table.to_ascii_lowercase(), |name, (from, to)| {
-                if *to == name { from.clone() } else { name }
-            });
-            if connection.table_exists(main, first.as_str())? {
-                let there = connection.column_exists(main, first.as_str(), column)?;
+            let renames_backwards = self.job.table_renames.iter().rev();
+            let original_name =
+                renames_backwards.fold(table.to_ascii_lowercase(), |name, (from, to)| {
+                    if *to == name { from.clone() } else { name }
+                });
+            if connection.table_exists(main, original_name.as_str())? {
+                let there = connection.column_exists(main, original_name.as_str(), column)?;
                 columns.insert((table, column), there);
             }
         }
@@ -166,11 +182,11 @@ impl Run<'_> {
     }
 
     /// How many rows the tables hold that a step makes anew; none of a table that is not there.
-    fn rows(&self, script: &Script<'_>) -> Result<Vec<Option<i64>>, DatabaseError> {
+    fn count_rows(&self, script: &CompiledScript<'_>) -> Result<Vec<Option<i64>>, DatabaseError> {
         if script.allows(Rule::RowLoss) {
             return Ok(Vec::new());
         }
-        let count = |table: &String| {
+        let count_table = |table: &String| {
             let exists: bool = self.connection.query_row(
                 "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)",
                 [table],
@@ -180,19 +196,24 @@ impl Run<'_> {
                 return Ok(None);
             }
             // The table itself: a damaged index may hold fewer rows, and a copy made through it.
-            let sql = format!("SELECT count(*) FROM {} NOT INDEXED", lexer::quote(table));
+            let sql =
+                format!("SELECT count(*) FROM {} NOT INDEXED", lexer::quote_identifier(table));
             Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
         };
-        script.rebuilt.iter().map(count).collect()
+        script.rebuilt_tables.iter().map(count_table).collect()
     }
 
     /// The row guard: a table that was made anew holds no fewer rows than before.
-    fn check_rows(&self, step: &Step<'_, '_>, before: &[Option<i64>]) -> Result<(), DatabaseError> {
+    fn check_row_loss(
+        &self,
+        step: &Step<'_, '_>,
+        before: &[Option<i64>],
+    ) -> Result<(), DatabaseError> {
         if before.is_empty() {
             return Ok(());
         }
-        let after = self.rows(step.script)?;
-        for ((table, before), after) in step.script.rebuilt.iter().zip(before).zip(after) {
+        let after = self.count_rows(step.script)?;
+        for ((table, before), after) in step.script.rebuilt_tables.iter().zip(before).zip(after) {
             let (before, after) = (before.unwrap_or(0), after.unwrap_or(0));
             if after < before {
                 let (table, migration) = (table.clone(), step.label.clone());
@@ -203,59 +224,61 @@ impl Run<'_> {
     }
 
     /// Runs one statement; returns a note if what it does had been done before this run.
-    fn statement(
+    fn run_statement(
         &self,
         statement: &Statement<'_>,
         migration: &str,
-        before: &ColumnsBefore<'_>,
+        columns_before: &ColumnsBefore<'_>,
     ) -> Result<Option<String>, DatabaseError> {
-        self.guard.raise();
-        let result = step(self.connection, statement.sql.text());
-        self.guard.lower();
+        self.authorizer.enable();
+        let result = execute_to_completion(self.connection, statement.sql.text());
+        self.authorizer.disable();
         let migration = migration.to_owned();
         if let Err(error) = &result
-            && is_outside(error)
+            && is_environment_error(error)
         {
             // It rolls back the transaction as well, and no statement is to blame.
             return Err(result.err().map_or(DatabaseError::Interrupted, DatabaseError::from));
         }
         if self.connection.is_autocommit() {
             let (message, span) = match result {
-                Err(error) => (message(&error), error_span(&statement.sql, &error)),
-                Ok(()) => ("it committed".to_owned(), whole_span(&statement.sql)),
+                Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
+                Ok(()) => ("it committed".to_owned(), first_line_span(&statement.sql)),
             };
             return Err(DatabaseError::EndedTransaction { migration, message, span });
         }
         let Err(error) = result else { return Ok(None) };
         let span = error_span(&statement.sql, &error);
-        if let Some(message) = self.guard.refused() {
+        if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, span });
         }
-        if let Some(change) = &statement.column {
-            let was_there = before.get(&(change.table(), change.column())).copied();
-            if let Some(note) = self.satisfied((change, was_there), &error, (&migration, &span))? {
+        if let Some(change) = &statement.column_change {
+            let existed_before = columns_before.get(&(change.table(), change.column())).copied();
+            if let Some(note) =
+                self.already_applied((change, existed_before), &error, (&migration, &span))?
+            {
                 return Ok(Some(note));
             }
         }
         Err(match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
-                DatabaseError::Statement { migration, message: message(&error), span }
+                DatabaseError::Statement { migration, message: sqlite_message(&error), span }
             }
             other => other,
         })
     }
 
     /// Whether a failed ADD or DROP COLUMN had been done before this run, to the same end.
-    fn satisfied(
+    fn already_applied(
         &self,
-        (change, was_there): (&ColumnChange, Option<bool>),
+        (change, existed_before): (&ColumnChange, Option<bool>),
         error: &rusqlite::Error,
         (migration, span): (&str, &Range<usize>),
     ) -> Result<Option<String>, DatabaseError> {
-        let message = message(error);
+        let message = sqlite_message(error);
         match change {
-            ColumnChange::Added { table, definition }
-                if message.starts_with("duplicate column name") && was_there == Some(true) =>
+            ColumnChange::Add { table, definition }
+                if message.starts_with("duplicate column name") && existed_before == Some(true) =>
             {
                 let column = &definition.column.name;
                 let Some(found) = Table::read(self.connection, table)?.definition(column) else {
@@ -273,8 +296,8 @@ impl Run<'_> {
                     span: span.clone(),
                 })
             }
-            ColumnChange::Dropped { table, column }
-                if message.starts_with("no such column") && was_there == Some(false) =>
+            ColumnChange::Drop { table, column }
+                if message.starts_with("no such column") && existed_before == Some(false) =>
             {
                 Ok(Some(format!("column `{table}.{column}` was already gone")))
             }
@@ -282,32 +305,37 @@ impl Run<'_> {
         }
     }
 
-    fn check_keys(&self, before: &Census, notes: &mut Vec<String>) -> Result<(), DatabaseError> {
-        let order = self.order;
-        if order.touched.is_empty() {
+    fn check_foreign_keys(
+        &self,
+        before: &ForeignKeyViolations,
+        notes: &mut Vec<String>,
+    ) -> Result<(), DatabaseError> {
+        let job = self.job;
+        if job.modified_tables.is_empty() {
             return Ok(());
         }
-        let mut touched = order.touched.clone();
-        touched.extend(order.renames.iter().map(|(_, to)| to.clone()));
-        let after = Census::take(self.connection, &touched)?;
-        let (mut broken, rows) = after.new_since(before, &order.renames);
-        let allowed = order.foreign_keys == ForeignKeys::Told
-            || order.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
-        if rows > 0 && !allowed {
-            if broken.len() > Census::SHOWN {
-                let more = broken.len() - Census::SHOWN;
-                broken.truncate(Census::SHOWN);
-                broken.push(format!("and {more} more"));
+        let mut modified_tables = job.modified_tables.clone();
+        modified_tables.extend(job.table_renames.iter().map(|(_, to)| to.clone()));
+        let after = ForeignKeyViolations::scan(self.connection, &modified_tables)?;
+        let (mut descriptions, rows) = after.introduced_since(before, &job.table_renames);
+        let is_allowed = job.foreign_keys == ForeignKeyPolicy::Report
+            || job.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
+        if rows > 0 && !is_allowed {
+            if descriptions.len() > ForeignKeyViolations::MAX_LISTED {
+                let more = descriptions.len() - ForeignKeyViolations::MAX_LISTED;
+                descriptions.truncate(ForeignKeyViolations::MAX_LISTED);
+                descriptions.push(format!("and {more} more"));
             }
-            return Err(DatabaseError::ForeignKeys { broken, rows });
+            return Err(DatabaseError::ForeignKeyViolations { violations: descriptions, rows });
         }
-        if after.total() > 0 {
-            let rows = after.total();
+        if after.violation_count() > 0 {
+            let rows = after.violation_count();
             let noun = if rows == 1 { "row refers" } else { "rows refer" };
-            let why = if allowed { "that are missing" } else { "that were missing before already" };
-            notes.push(format!("{rows} {noun} to parents {why}"));
+            let explanation =
+                if is_allowed { "that are missing" } else { "that were missing before already" };
+            notes.push(format!("{rows} {noun} to parents {explanation}"));
         }
-        for key in after.unusable.difference(&before.unusable) {
+        for key in after.unusable_keys.difference(&before.unusable_keys) {
             notes.push(format!(
                 "SQLite cannot use the foreign key {key}: its parent columns are not unique"
             ));
@@ -317,7 +345,7 @@ impl Run<'_> {
 }
 
 /// Whether what went wrong has nothing to do with the statement.
-fn is_outside(error: &rusqlite::Error) -> bool {
+fn is_environment_error(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(
@@ -334,7 +362,7 @@ fn is_outside(error: &rusqlite::Error) -> bool {
 }
 
 /// Runs a statement to its end, whether it returns rows or not.
-pub(crate) fn step(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(crate) fn execute_to_completion(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.raw_query();
     while rows.next()?.is_some() {}
@@ -343,18 +371,21 @@ pub(crate) fn step(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 /// Takes back what a block may have left on the connection, so that each block starts as it
 /// would alone.
-pub(crate) fn put_back(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn reset_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
-    let mut leftovers = connection.prepare(
+    let mut temp_objects = connection.prepare(
         "SELECT type, name FROM sqlite_temp_schema WHERE type IN ('table', 'view', 'trigger') \
          AND name NOT LIKE 'sqlite$_%' ESCAPE '$' ORDER BY type = 'table'",
     )?;
-    let leftovers: Vec<(String, String)> = leftovers
+    let leftovers: Vec<(String, String)> = temp_objects
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     for (kind, name) in leftovers {
-        connection.execute_batch(&format!("DROP {kind} IF EXISTS temp.{}", lexer::quote(&name)))?;
+        connection.execute_batch(&format!(
+            "DROP {kind} IF EXISTS temp.{}",
+            lexer::quote_identifier(&name)
+        ))?;
     }
     Ok(())
 }

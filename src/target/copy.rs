@@ -3,77 +3,92 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::database::connection::Patience;
+use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
 #[cfg(feature = "server")]
 use crate::libsql::namespace::Namespace;
-use crate::plan::outcome::Failure;
+use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy;
-use crate::sqlite::copy::{Copied, digest};
-use crate::target::layout::Layout;
-use crate::target::{Home, Member};
-use crate::text::shown;
+use crate::sqlite::copy::{CopyInfo, digest};
+use crate::target::layout::FleetConfig;
+use crate::target::{Location, TargetDatabase};
+use crate::text::escape_for_display;
 
 /// A copy, where it is kept.
-pub(crate) enum Copy {
+pub(crate) enum StoredCopy {
     File(PathBuf),
     #[cfg(feature = "server")]
     Fork(Namespace),
     /// On a server that nobody named.
-    Elsewhere {
+    UnknownServer {
         server: String,
         name: String,
     },
 }
 
 /// What a manifest tells of a copy's place: its name, and the server that it is on, if any.
-pub(crate) type Kept<'k> = (&'k Path, Option<&'k str>);
+pub(crate) type CopyLocation<'k> = (&'k Path, Option<&'k str>);
 
-impl Copy {
+impl StoredCopy {
     /// That of a member, beside its database.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    pub(crate) fn of(member: &Member, (file, server): Kept<'_>, patience: &Patience) -> Self {
-        match (server, &member.home) {
+    pub(crate) fn new(
+        target: &TargetDatabase,
+        (file, server): CopyLocation<'_>,
+        options: &ConnectOptions,
+    ) -> Self {
+        match (server, &target.location) {
             (None, _) => Self::File(file.to_owned()),
             #[cfg(feature = "server")]
-            (Some(server), Home::Namespace(host, _)) if host.server().url() == server => {
-                Self::Fork(Namespace::new(host, &name(file), patience))
+            (Some(server), Location::Namespace(handle, _)) if handle.server().url() == server => {
+                Self::Fork(Namespace::new(handle, &fork_name(file), options))
             }
-            (Some(server), _) => Self::Elsewhere { server: server.to_owned(), name: name(file) },
+            (Some(server), _) => {
+                Self::UnknownServer { server: server.to_owned(), name: fork_name(file) }
+            }
         }
     }
 
     /// One on any of the servers that are named, where it could be removed.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    pub(crate) fn within(layout: &Layout, (file, server): Kept<'_>, patience: &Patience) -> Self {
+    pub(crate) fn on_server(
+        config: &FleetConfig,
+        (file, server): CopyLocation<'_>,
+        options: &ConnectOptions,
+    ) -> Self {
         let Some(server) = server else { return Self::File(file.to_owned()) };
         #[cfg(feature = "server")]
-        if let Some(host) = layout.host(server).filter(|host| host.server().has_admin()) {
-            return Self::Fork(Namespace::new(host, &name(file), patience));
+        if let Some(handle) =
+            config.handle_by_url(server).filter(|handle| handle.server().has_admin())
+        {
+            return Self::Fork(Namespace::new(handle, &fork_name(file), options));
         }
-        Self::Elsewhere { server: server.to_owned(), name: name(file) }
+        Self::UnknownServer { server: server.to_owned(), name: fork_name(file) }
     }
 
     /// Its name, as it is told.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn display(&self) -> String {
         match self {
-            Self::File(path) => shown(path.file_name().unwrap_or(path.as_os_str())),
+            Self::File(path) => escape_for_display(path.file_name().unwrap_or(path.as_os_str())),
             #[cfg(feature = "server")]
-            Self::Fork(fork) => fork.shown(),
-            Self::Elsewhere { server, name } => format!("{name} @ {server}"),
+            Self::Fork(fork) => fork.display(),
+            Self::UnknownServer { server, name } => format!("{name} @ {server}"),
         }
     }
 
     /// Its size and its checksum as it is now.
-    pub(crate) fn digest(&self, patience: &Patience) -> Result<(u64, String), Failure> {
+    pub(crate) fn size_and_digest(
+        &self,
+        options: &ConnectOptions,
+    ) -> Result<(u64, String), MigrateError> {
         match self {
-            Self::File(path) => Ok(digest(path, patience)?),
+            Self::File(path) => Ok(digest(path, options)?),
             #[cfg(feature = "server")]
             Self::Fork(fork) => {
-                let Copied { size, sha256, .. } = fork.summed()?;
+                let CopyInfo { size, sha256, .. } = fork.fingerprint()?;
                 Ok((size, sha256))
             }
-            Self::Elsewhere { .. } => Err(self.out_of_reach()),
+            Self::UnknownServer { .. } => Err(self.unreachable_error()),
         }
     }
 
@@ -86,23 +101,23 @@ impl Copy {
         }
     }
 
-    fn out_of_reach(&self) -> Failure {
-        Failure::NotOpened(format!("its copy is {}", self.shown()))
+    fn unreachable_error(&self) -> MigrateError {
+        MigrateError::CannotOpen(format!("its copy is {}", self.display()))
     }
 }
 
 /// A fork's name stands where a file's would.
-fn name(file: &Path) -> String {
+fn fork_name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-impl Member {
+impl TargetDatabase {
     /// Whether a copy of it can be made with what is known of its home.
     pub(crate) fn can_be_copied(&self) -> bool {
-        match &self.home {
-            Home::File(_) => true,
+        match &self.location {
+            Location::File(_) => true,
             #[cfg(feature = "server")]
-            Home::Namespace(host, _) => host.server().has_admin(),
+            Location::Namespace(handle, _) => handle.server().has_admin(),
         }
     }
 
@@ -112,36 +127,42 @@ impl Member {
     pub(crate) fn copy_to(
         &self,
         (file, time): (&Path, &str),
-        patience: &Patience,
-    ) -> Result<(Copied, Option<(String, String)>), Failure> {
-        self.openable()?;
-        match &self.home {
-            Home::File(path) => Ok((copy::copy(path, file, patience)?, None)),
+        options: &ConnectOptions,
+    ) -> Result<(CopyInfo, Option<(String, String)>), MigrateError> {
+        self.ensure_openable()?;
+        match &self.location {
+            Location::File(path) => Ok((copy::copy(path, file, options)?, None)),
             #[cfg(feature = "server")]
-            Home::Namespace(host, name) => {
-                let (name, copied) = Namespace::new(host, name, patience).fork(time)?;
-                Ok((copied, Some((name, host.server().url().to_owned()))))
+            Location::Namespace(handle, name) => {
+                let (name, copy_info) = Namespace::new(handle, name, options).fork(time)?;
+                Ok((copy_info, Some((name, handle.server().url().to_owned()))))
             }
         }
     }
 
     /// Puts what a copy holds in the place of it, at once or not at all; makes it where it is
     /// missing.
-    pub(crate) fn restore_from(&self, copy: &Copy, patience: &Patience) -> Result<(), Failure> {
-        self.openable()?;
-        match (&self.home, copy) {
-            (Home::File(path), Copy::File(file)) => Ok(copy::restore(file, path, patience)?),
-            #[cfg(feature = "server")]
-            (Home::Namespace(host, name), Copy::File(file)) => {
-                let target = Namespace::new(host, name, patience);
-                Ok(target.restore(|| target.replace_by_file(file))?)
+    pub(crate) fn restore_from(
+        &self,
+        copy: &StoredCopy,
+        options: &ConnectOptions,
+    ) -> Result<(), MigrateError> {
+        self.ensure_openable()?;
+        match (&self.location, copy) {
+            (Location::File(path), StoredCopy::File(file)) => {
+                Ok(copy::restore(file, path, options)?)
             }
             #[cfg(feature = "server")]
-            (Home::Namespace(host, name), Copy::Fork(fork)) => {
-                let target = Namespace::new(host, name, patience);
-                Ok(target.restore(|| target.replace_by_fork(fork))?)
+            (Location::Namespace(handle, name), StoredCopy::File(file)) => {
+                let namespace = Namespace::new(handle, name, options);
+                Ok(namespace.create_if_missing(|| namespace.replace_with_file(file))?)
             }
-            (_, copy) => Err(copy.out_of_reach()),
+            #[cfg(feature = "server")]
+            (Location::Namespace(host, name), StoredCopy::Fork(fork)) => {
+                let namespace = Namespace::new(host, name, options);
+                Ok(namespace.create_if_missing(|| namespace.replace_with_fork(fork))?)
+            }
+            (_, copy) => Err(copy.unreachable_error()),
         }
     }
 }

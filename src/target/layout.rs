@@ -7,33 +7,33 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::document::tag::Scope;
-use crate::target::pattern::{Pattern, PatternError};
+use crate::target::pattern::{PathTemplate, PathTemplateError};
 #[cfg(feature = "server")]
-use crate::target::servers::Servers;
+use crate::target::servers::ServerSet;
 use crate::target::shard::Shard;
-use crate::target::{Home, Member};
+use crate::target::{Location, TargetDatabase};
 
 /// Where a fleet is kept.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub struct FleetConfig {
     /// The system database.
     pub system_db: PathBuf,
     /// The directory of the user databases.
     pub users_dir: PathBuf,
     /// How their files are named.
-    pub pattern: Pattern,
+    pub path_template: PathTemplate,
     /// What to do with symbolic links among them.
-    pub links: Links,
+    pub symlink_policy: SymlinkPolicy,
     /// The part of the users that is meant, if not all.
     pub shard: Option<Shard>,
     /// Servers that keep the fleet in place of the files.
     #[cfg(feature = "server")]
-    pub servers: Option<Arc<Servers>>,
+    pub server_set: Option<Arc<ServerSet>>,
 }
 
 /// What to do with a user database that is a symbolic link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Links {
+pub enum SymlinkPolicy {
     /// Refuse it by name.
     #[default]
     Refuse,
@@ -41,52 +41,52 @@ pub enum Links {
     Follow,
 }
 
-impl Layout {
+impl FleetConfig {
     /// A fleet of files, all of it, whose links are refused.
     #[must_use]
-    pub fn of_files(system_db: PathBuf, users_dir: PathBuf, pattern: Pattern) -> Self {
+    pub fn from_paths(system_db: PathBuf, users_dir: PathBuf, path_template: PathTemplate) -> Self {
         Self {
             system_db,
             users_dir,
-            pattern,
-            links: Links::Refuse,
+            path_template,
+            symlink_policy: SymlinkPolicy::Refuse,
             shard: None,
             #[cfg(feature = "server")]
-            servers: None,
+            server_set: None,
         }
     }
 
     /// Whether a user belongs to the part that is meant.
-    pub(crate) fn holds(&self, user: &OsStr) -> bool {
-        self.shard.is_none_or(|shard| shard.holds(user))
+    pub(crate) fn contains(&self, user: &OsStr) -> bool {
+        self.shard.is_none_or(|shard| shard.contains(user))
     }
 
     /// The system database, whether it is there or not.
     #[must_use]
-    pub fn system(&self) -> Member {
+    pub fn system_database(&self) -> TargetDatabase {
         #[cfg(feature = "server")]
-        if let Some(servers) = &self.servers {
-            return servers.system();
+        if let Some(server_set) = &self.server_set {
+            return server_set.system_database();
         }
-        Member {
+        TargetDatabase {
             scope: Scope::System,
             name: "system".into(),
-            home: Home::File(self.system_db.clone()),
-            refused: None,
+            location: Location::File(self.system_db.clone()),
+            skip_reason: None,
         }
     }
 
     /// The server at an address, if it is one of those named.
     #[cfg(feature = "server")]
-    pub(crate) fn host(
+    pub(crate) fn handle_by_url(
         &self,
         url: &str,
-    ) -> Option<&std::sync::Arc<crate::libsql::namespace::Host>> {
-        self.servers.as_ref()?.host(url)
+    ) -> Option<&std::sync::Arc<crate::libsql::namespace::ServerHandle>> {
+        self.server_set.as_ref()?.handle_by_url(url)
     }
 
     /// A file in the users directory, by the shortest path.
-    pub(crate) fn beside_users(&self, file: &OsStr) -> PathBuf {
+    pub(crate) fn user_file_path(&self, file: &OsStr) -> PathBuf {
         if self.users_dir == Path::new(".") {
             PathBuf::from(file)
         } else {
@@ -99,12 +99,17 @@ impl Layout {
     /// # Errors
     ///
     /// A name that cannot be a file's.
-    pub fn user(&self, name: &OsStr) -> Result<Member, PatternError> {
+    pub fn user_database(&self, name: &OsStr) -> Result<TargetDatabase, PathTemplateError> {
         #[cfg(feature = "server")]
-        if let Some(servers) = &self.servers {
-            return Ok(servers.user(name)?);
+        if let Some(server_set) = &self.server_set {
+            return Ok(server_set.user_database(name)?);
         }
-        let home = Home::File(self.beside_users(&self.pattern.file_name(name)?));
-        Ok(Member { scope: Scope::User, name: name.to_owned(), home, refused: None })
+        let location = Location::File(self.user_file_path(&self.path_template.file_name(name)?));
+        Ok(TargetDatabase {
+            scope: Scope::User,
+            name: name.to_owned(),
+            location,
+            skip_reason: None,
+        })
     }
 }

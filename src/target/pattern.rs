@@ -3,23 +3,23 @@
 use std::ffi::{OsStr, OsString};
 
 #[cfg(feature = "server")]
-use crate::sqld::namespace_name::NameError;
-use crate::text::{from_bytes, shown};
+use crate::sqld::namespace_name::NamespaceNameError;
+use crate::text::{escape_for_display, os_string_from_bytes};
 
-const PLACE: &str = "{username}";
+const PLACEHOLDER: &str = "{username}";
 
 /// How the files of user databases are named: a text around `{username}`.
 ///
 /// ```
-/// use tatmig::Pattern;
+/// use tatmig::PathTemplate;
 ///
-/// let pattern: Pattern = "{username}_longterm.db".parse()?;
-/// assert_eq!(pattern.user("ann_longterm.db".as_ref()).unwrap(), "ann");
-/// assert_eq!(pattern.file_name("ann".as_ref())?, "ann_longterm.db");
-/// # Ok::<(), tatmig::PatternError>(())
+/// let template: PathTemplate = "{username}_longterm.db".parse()?;
+/// assert_eq!(template.user_name("ann_longterm.db".as_ref()).unwrap(), "ann");
+/// assert_eq!(template.file_name("ann".as_ref())?, "ann_longterm.db");
+/// # Ok::<(), tatmig::PathTemplateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub struct PathTemplate {
     prefix: String,
     suffix: String,
 }
@@ -27,12 +27,12 @@ pub struct Pattern {
 /// A pattern, or a name in one, that no file can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PatternError {
+pub enum PathTemplateError {
     /// Not exactly one `{username}`.
     #[error(
         "the user pattern `{0}` must hold `{{username}}` exactly once, as in `{{username}}_longterm.db`"
     )]
-    NoPlace(String),
+    InvalidPlaceholder(String),
     /// More than a file name.
     #[error(
         "the user pattern `{0}` must be a file name, without `/`; name the directory with `--users-dir`"
@@ -40,43 +40,44 @@ pub enum PatternError {
     NotAFileName(String),
     /// A user whose file would stand elsewhere.
     #[error("`{0}` cannot be a user's name: its file name would be `{1}`")]
-    Name(String, String),
+    InvalidUserName(String, String),
     /// A user whose namespace may not be.
     #[cfg(feature = "server")]
     #[error(transparent)]
-    Namespace(#[from] NameError),
+    InvalidNamespaceName(#[from] NamespaceNameError),
 }
 
-impl std::str::FromStr for Pattern {
-    type Err = PatternError;
+impl std::str::FromStr for PathTemplate {
+    type Err = PathTemplateError;
 
-    fn from_str(text: &str) -> Result<Self, PatternError> {
-        let (prefix, suffix) =
-            text.split_once(PLACE).ok_or_else(|| PatternError::NoPlace(text.to_owned()))?;
-        if suffix.contains(PLACE) {
-            return Err(PatternError::NoPlace(text.to_owned()));
+    fn from_str(text: &str) -> Result<Self, PathTemplateError> {
+        let (prefix, suffix) = text
+            .split_once(PLACEHOLDER)
+            .ok_or_else(|| PathTemplateError::InvalidPlaceholder(text.to_owned()))?;
+        if suffix.contains(PLACEHOLDER) {
+            return Err(PathTemplateError::InvalidPlaceholder(text.to_owned()));
         }
         if text.contains(['/', '\0']) || text.contains(std::path::MAIN_SEPARATOR) {
-            return Err(PatternError::NotAFileName(text.to_owned()));
+            return Err(PathTemplateError::NotAFileName(text.to_owned()));
         }
         Ok(Self { prefix: prefix.to_owned(), suffix: suffix.to_owned() })
     }
 }
 
-impl std::fmt::Display for Pattern {
+impl std::fmt::Display for PathTemplate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{PLACE}{}", self.prefix, self.suffix)
+        write!(f, "{}{PLACEHOLDER}{}", self.prefix, self.suffix)
     }
 }
 
-impl Pattern {
+impl PathTemplate {
     /// The user whose database a file is; an empty name where nothing is left for it.
     #[must_use]
-    pub fn user(&self, file_name: &OsStr) -> Option<OsString> {
+    pub fn user_name(&self, file_name: &OsStr) -> Option<OsString> {
         let bytes = file_name.as_encoded_bytes();
-        let rest = bytes.strip_prefix(self.prefix.as_bytes())?;
-        let name = rest.strip_suffix(self.suffix.as_bytes())?;
-        Some(from_bytes(name))
+        let without_prefix = bytes.strip_prefix(self.prefix.as_bytes())?;
+        let name = without_prefix.strip_suffix(self.suffix.as_bytes())?;
+        Some(os_string_from_bytes(name))
     }
 
     /// The file of a user.
@@ -84,19 +85,23 @@ impl Pattern {
     /// # Errors
     ///
     /// A name whose file would not be one file in the users directory.
-    pub fn file_name(&self, user: &OsStr) -> Result<OsString, PatternError> {
+    pub fn file_name(&self, user: &OsStr) -> Result<OsString, PathTemplateError> {
         let mut name = OsString::from(&self.prefix);
         name.push(user);
         name.push(&self.suffix);
         let bytes = name.as_encoded_bytes();
-        let separator = |byte: &u8| *byte == b'/' || char::from(*byte) == std::path::MAIN_SEPARATOR;
+        let is_separator =
+            |byte: &u8| *byte == b'/' || char::from(*byte) == std::path::MAIN_SEPARATOR;
         if user.is_empty()
             || bytes == b"."
             || bytes == b".."
             || bytes.contains(&0)
-            || bytes.iter().any(separator)
+            || bytes.iter().any(is_separator)
         {
-            return Err(PatternError::Name(shown(user), shown(&name)));
+            return Err(PathTemplateError::InvalidUserName(
+                escape_for_display(user),
+                escape_for_display(&name),
+            ));
         }
         Ok(name)
     }
@@ -107,17 +112,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_gives_and_takes_names() {
-        let pattern: Pattern = "{username}_longterm.db".parse().unwrap();
-        assert_eq!(pattern.user(OsStr::new(".._longterm.db")).unwrap(), "..");
-        assert_eq!(pattern.user(OsStr::new("_longterm.db")).unwrap(), "");
-        assert_eq!(pattern.user(OsStr::new("ann.db")), None);
-        assert!(pattern.file_name(OsStr::new("a/b")).is_err());
-        assert!(pattern.file_name(OsStr::new("")).is_err());
-        let bare: Pattern = "{username}".parse().unwrap();
-        assert!(bare.file_name(OsStr::new("..")).is_err());
-        for wrong in ["user.db", "{username}{username}", "a/{username}"] {
-            assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
+    fn a_template_formats_and_parses_file_names() {
+        let template: PathTemplate = "{username}_longterm.db".parse().unwrap();
+        assert_eq!(template.user_name(OsStr::new(".._longterm.db")).unwrap(), "..");
+        assert_eq!(template.user_name(OsStr::new("_longterm.db")).unwrap(), "");
+        assert_eq!(template.user_name(OsStr::new("ann.db")), None);
+        assert!(template.file_name(OsStr::new("a/b")).is_err());
+        assert!(template.file_name(OsStr::new("")).is_err());
+        let placeholder_only: PathTemplate = "{username}".parse().unwrap();
+        assert!(placeholder_only.file_name(OsStr::new("..")).is_err());
+        for invalid in ["user.db", "{username}{username}", "a/{username}"] {
+            assert!(invalid.parse::<PathTemplate>().is_err(), "{invalid}");
         }
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 /// use tatmig::Shard;
 ///
 /// let parts: Vec<Shard> = vec!["1/2".parse()?, "2/2".parse()?];
-/// let holders = parts.iter().filter(|part| part.holds("ann".as_ref())).count();
+/// let holders = parts.iter().filter(|part| part.contains("ann".as_ref())).count();
 /// assert_eq!(holders, 1);
 /// # Ok::<(), tatmig::ShardError>(())
 /// ```
@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 pub struct Shard {
     /// From 0.
     index: usize,
-    of: NonZeroUsize,
+    count: NonZeroUsize,
 }
 
 /// A text that names no part.
@@ -33,38 +33,38 @@ impl FromStr for Shard {
     type Err = ShardError;
 
     fn from_str(text: &str) -> Result<Self, ShardError> {
-        let wrong = || ShardError(text.to_owned());
-        let (index, of) = text.split_once('/').ok_or_else(wrong)?;
-        let index: usize = index.trim().parse().map_err(|_| wrong())?;
-        let of: NonZeroUsize = of.trim().parse().map_err(|_| wrong())?;
+        let invalid = || ShardError(text.to_owned());
+        let (index, count) = text.split_once('/').ok_or_else(invalid)?;
+        let index: usize = index.trim().parse().map_err(|_| invalid())?;
+        let of: NonZeroUsize = count.trim().parse().map_err(|_| invalid())?;
         if index == 0 || index > of.get() {
-            return Err(wrong());
+            return Err(invalid());
         }
-        Ok(Self { index: index - 1, of })
+        Ok(Self { index: index - 1, count: of })
     }
 }
 
 impl std::fmt::Display for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.index + 1, self.of)
+        write!(f, "{}/{}", self.index + 1, self.count)
     }
 }
 
 impl Shard {
     /// Whether a user's database belongs to this part.
     #[must_use]
-    pub fn holds(&self, user: &OsStr) -> bool {
-        part_of(user, self.of) == self.index
+    pub fn contains(&self, user: &OsStr) -> bool {
+        shard_index(user, self.count) == self.index
     }
 }
 
 /// The part, from 0, that a user belongs to.
-pub(crate) fn part_of(user: &OsStr, of: NonZeroUsize) -> usize {
+pub(crate) fn shard_index(user: &OsStr, shard_count: NonZeroUsize) -> usize {
     let digest = Sha256::digest(user.as_encoded_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    let of = u64::try_from(of.get()).unwrap_or(u64::MAX);
-    usize::try_from(u64::from_be_bytes(first) % of).unwrap_or(0)
+    let mut first_bytes = [0; 8];
+    first_bytes.copy_from_slice(&digest[..8]);
+    let shard_count = u64::try_from(shard_count.get()).unwrap_or(u64::MAX);
+    usize::try_from(u64::from_be_bytes(first_bytes) % shard_count).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -72,31 +72,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_user_belongs_to_one_part_and_parts_are_even() {
-        let parts: Vec<Shard> = (1..=4).map(|at| format!("{at}/4").parse().unwrap()).collect();
+    fn every_user_belongs_to_one_shard_and_shards_are_even() {
+        let shards: Vec<Shard> =
+            (1..=4).map(|number| format!("{number}/4").parse().unwrap()).collect();
         let mut counts = [0; 4];
         for user in 0..1000 {
             let user = format!("user{user}");
-            let holders: Vec<usize> =
-                (0..4).filter(|at| parts[*at].holds(OsStr::new(&user))).collect();
-            assert_eq!(holders.len(), 1, "{user}");
-            counts[holders[0]] += 1;
+            let containing: Vec<usize> =
+                (0..4).filter(|number| shards[*number].contains(OsStr::new(&user))).collect();
+            assert_eq!(containing.len(), 1, "{user}");
+            counts[containing[0]] += 1;
         }
         assert!(counts.iter().all(|count| (200..300).contains(count)), "{counts:?}");
     }
 
     #[test]
-    fn the_hash_is_the_same_for_ever() {
-        let three = NonZeroUsize::new(3).unwrap();
-        let parts: Vec<usize> =
-            ["ann", "bob", "cid", "dora"].iter().map(|u| part_of(OsStr::new(u), three)).collect();
-        assert_eq!(parts, [2, 2, 0, 2]);
+    fn shard_assignment_is_stable() {
+        let shard_count = NonZeroUsize::new(3).unwrap();
+        let indices: Vec<usize> = ["ann", "bob", "cid", "dora"]
+            .iter()
+            .map(|user| shard_index(OsStr::new(user), shard_count))
+            .collect();
+        assert_eq!(indices, [2, 2, 0, 2]);
     }
 
     #[test]
-    fn what_is_no_part_is_refused() {
-        for wrong in ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2"] {
-            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+    fn invalid_shards_are_rejected() {
+        for invalid in ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2"] {
+            assert!(invalid.parse::<Shard>().is_err(), "{invalid}");
         }
         assert_eq!("2/8".parse::<Shard>().unwrap().to_string(), "2/8");
     }

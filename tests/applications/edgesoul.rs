@@ -1,12 +1,14 @@
 //! `EdgeSoul`, whose own script knew three words: make the database, back it up, reset it. Here they
 //! are, with what it promised of its database: WAL, foreign keys, and rows that outlive a restart.
 
-use crate::life::Application;
+use crate::lifecycle::Application;
 use crate::support::{Database, Fleet};
-use crate::{application, application_of, current, newest_backup, refuses};
+use crate::{
+    application_connection, application_fleet, assert_rejected, current_version, newest_backup,
+};
 
-fn edgesoul() -> Fleet {
-    let fleet = application("edgesoul", "data");
+fn initialized_fleet() -> Fleet {
+    let fleet = application_fleet("edgesoul", "data");
     fleet.run(["init"]).status(0).stderr("").stdout("data/edgesoul.db: made at 1.2.0\n");
     fleet
 }
@@ -20,18 +22,18 @@ const TABLES: [&str; 4] =
     ["conversation_contexts", "emotional_patterns", "memories", "user_profiles"];
 
 #[test]
-fn the_first_start_makes_every_table_index_and_trigger_in_wal_mode() {
-    let fleet = edgesoul();
-    let made = database(&fleet);
-    assert_eq!(made.rows("PRAGMA journal_mode"), ["wal"]);
-    assert_eq!(made.tables(), TABLES);
-    let named = |kind: &str| {
-        made.rows(&format!(
+fn init_creates_every_table_index_and_trigger_in_wal_mode() {
+    let fleet = initialized_fleet();
+    let db = database(&fleet);
+    assert_eq!(db.rows("PRAGMA journal_mode"), ["wal"]);
+    assert_eq!(db.tables(), TABLES);
+    let object_names = |kind: &str| {
+        db.rows(&format!(
             "SELECT name FROM sqlite_schema WHERE type = '{kind}' AND sql IS NOT NULL ORDER BY name"
         ))
     };
     assert_eq!(
-        named("index"),
+        object_names("index"),
         [
             "ix_contexts_created",
             "ix_emotions_created",
@@ -42,112 +44,125 @@ fn the_first_start_makes_every_table_index_and_trigger_in_wal_mode() {
             "ix_memories_user_type",
         ]
     );
-    assert_eq!(named("trigger").len(), 3);
-    drop(made);
-    assert_eq!(current(&fleet), "1.2.0");
+    assert_eq!(object_names("trigger").len(), 3);
+    drop(db);
+    assert_eq!(current_version(&fleet), "1.2.0");
     // A second start finds it and leaves it alone.
     fleet
-        .run_without_a_trace(["init"])
+        .run_without_changes(["init"])
         .status(0)
         .stdout("data/edgesoul.db: there already, left alone\n");
     fleet.run(["upgrade"]).status(0).stderr("").stdout("system: already at 1.2.0\n");
-    fleet.run_without_a_trace(["status", "--exit-code"]).status(0);
+    fleet.run_without_changes(["status", "--exit-code"]).status(0);
 }
 
 #[test]
-fn what_cannot_be_is_refused_by_the_database_itself() {
-    let fleet = edgesoul();
+fn constraints_reject_invalid_rows() {
+    let fleet = initialized_fleet();
     fleet.run(["seed", "persistence"]).status(0);
-    let made = database(&fleet);
-    let memory = |columns: &str, values: &str| {
+    let db = database(&fleet);
+    let insert_memory = |columns: &str, values: &str| {
         format!("INSERT INTO memories (id, {columns}) VALUES ('new', {values})")
     };
     let columns = "user_id, memory_type, content";
-    refuses(&made, &memory(columns, "'nobody', 'fact', 'x'"), "FOREIGN KEY constraint failed");
-    refuses(&made, &memory(columns, "'test_user', 'dream', 'x'"), "CHECK constraint failed");
-    refuses(&made, &memory(columns, "'test_user', 'fact', NULL"), "NOT NULL constraint failed");
-    let certain = memory(&format!("{columns}, confidence"), "'test_user', 'fact', 'x', 1.5");
-    refuses(&made, &certain, "CHECK constraint failed");
-    refuses(
-        &made,
+    assert_rejected(
+        &db,
+        &insert_memory(columns, "'nobody', 'fact', 'x'"),
+        "FOREIGN KEY constraint failed",
+    );
+    assert_rejected(
+        &db,
+        &insert_memory(columns, "'test_user', 'dream', 'x'"),
+        "CHECK constraint failed",
+    );
+    assert_rejected(
+        &db,
+        &insert_memory(columns, "'test_user', 'fact', NULL"),
+        "NOT NULL constraint failed",
+    );
+    let invalid_confidence =
+        insert_memory(&format!("{columns}, confidence"), "'test_user', 'fact', 'x', 1.5");
+    assert_rejected(&db, &invalid_confidence, "CHECK constraint failed");
+    assert_rejected(
+        &db,
         "UPDATE conversation_contexts SET messages = '[1,2,3,4,5,6,7,8,9,10,11]'",
         "CHECK constraint failed",
     );
-    refuses(
-        &made,
+    assert_rejected(
+        &db,
         "INSERT INTO emotional_patterns (user_id, emotion) VALUES ('test_user', 'joy')",
         "UNIQUE constraint failed",
     );
     // A profile takes all that is its own along.
-    application_of(&made).execute_batch("DELETE FROM user_profiles").unwrap();
+    application_connection(&db).execute_batch("DELETE FROM user_profiles").unwrap();
     for table in TABLES {
-        assert_eq!(made.rows(&format!("SELECT count(*) FROM {table}")), ["0"], "{table}");
+        assert_eq!(db.rows(&format!("SELECT count(*) FROM {table}")), ["0"], "{table}");
     }
 }
 
 /// What the application's own test of persistence reads back after a restart.
 #[track_caller]
 fn assert_persisted(fleet: &Fleet) {
-    let made = database(fleet);
+    let db = database(fleet);
     let profile = "SELECT name, gender_preference, empathy_level, humor_level FROM user_profiles";
-    assert_eq!(made.rows(profile), ["Test User|female|95|75"]);
+    assert_eq!(db.rows(profile), ["Test User|female|95|75"]);
     assert_eq!(
-        made.rows("SELECT memory_type FROM memories WHERE content LIKE '% tea %'"),
+        db.rows("SELECT memory_type FROM memories WHERE content LIKE '% tea %'"),
         ["preference"]
     );
     assert_eq!(
-        made.rows(
+        db.rows(
             "SELECT emotion, frequency, average_intensity FROM emotional_patterns ORDER BY emotion"
         ),
         ["joy|2|0.88", "sadness|1|0.3"]
     );
     assert_eq!(
-        made.rows("SELECT session_id, json_array_length(messages) FROM conversation_contexts"),
+        db.rows("SELECT session_id, json_array_length(messages) FROM conversation_contexts"),
         ["session-1|1"]
     );
 }
 
 #[track_caller]
-fn rows(fleet: &Fleet) -> [u64; 4] {
-    let json = fleet.run_without_a_trace(["status", "--stats", "--json"]).status(0).json();
+fn row_counts(fleet: &Fleet) -> [u64; 4] {
+    let json = fleet.run_without_changes(["status", "--stats", "--json"]).status(0).json();
     TABLES.map(|table| json["stats"]["system"]["tables"][table].as_u64().unwrap())
 }
 
 #[test]
-fn rows_outlive_a_restart_and_the_statistics_count_them() {
-    let fleet = edgesoul();
-    assert_eq!(rows(&fleet), [0; 4]);
+fn seeded_rows_persist_and_statistics_count_them() {
+    let fleet = initialized_fleet();
+    assert_eq!(row_counts(&fleet), [0; 4]);
     for _ in 0..2 {
         fleet.run(["seed", "persistence"]).status(0).stderr("").stdout("system: seeded\n");
         assert_persisted(&fleet);
-        assert_eq!(rows(&fleet), [1, 2, 2, 1]);
+        assert_eq!(row_counts(&fleet), [1, 2, 2, 1]);
     }
     fleet
-        .run_without_a_trace(["status", "--stats"])
+        .run_without_changes(["status", "--stats"])
         .status(0)
         .stdout_contains("  memories               2 rows\n");
 }
 
 #[test]
-fn a_backup_is_put_back_and_a_reset_leaves_one_behind() {
-    let fleet = edgesoul();
+fn a_backup_can_be_restored_and_a_reset_backs_up_first() {
+    let fleet = initialized_fleet();
     fleet.run(["seed", "persistence"]).status(0);
     fleet.run(["backup"]).status(0).stdout_contains("1 database copied to backups/");
     let first = newest_backup(&fleet);
     assert!(fleet.path("backups").join(&first).join("edgesoul.db").exists());
 
     // Something goes wrong, and the backup mends it.
-    application_of(&database(&fleet)).execute_batch("DELETE FROM user_profiles").unwrap();
-    assert_eq!(rows(&fleet), [0; 4]);
+    application_connection(&database(&fleet)).execute_batch("DELETE FROM user_profiles").unwrap();
+    assert_eq!(row_counts(&fleet), [0; 4]);
     fleet.run(["restore", &first]).status(0);
     assert_persisted(&fleet);
 
     // A reset is asked about; where nobody can answer it is refused.
-    fleet.run_without_a_trace(["reset"]).status(2).stderr_contains("`--yes` says that it is meant");
+    fleet.run_without_changes(["reset"]).status(2).stderr_contains("`--yes` says that it is meant");
     assert_persisted(&fleet);
     fleet.run(["reset", "--yes"]).status(0).stdout_contains("system: made anew at 1.2.0");
-    assert_eq!(rows(&fleet), [0; 4]);
-    assert_eq!(current(&fleet), "1.2.0");
+    assert_eq!(row_counts(&fleet), [0; 4]);
+    assert_eq!(current_version(&fleet), "1.2.0");
     assert_eq!(database(&fleet).rows("PRAGMA journal_mode"), ["wal"]);
     fleet.run(["verify"]).status(0);
 
@@ -155,14 +170,14 @@ fn a_backup_is_put_back_and_a_reset_leaves_one_behind() {
     fleet.run(["restore", "latest"]).status(0);
     assert_persisted(&fleet);
     fleet.run(["restore", "latest"]).status(0);
-    assert_eq!(rows(&fleet), [0; 4]);
+    assert_eq!(row_counts(&fleet), [0; 4]);
     fleet.run(["restore", &first]).status(0);
     assert_persisted(&fleet);
 }
 
 #[test]
-fn a_file_that_is_gone_comes_back_from_a_backup_as_it_was() {
-    let fleet = edgesoul();
+fn a_missing_database_is_restored_from_a_backup() {
+    let fleet = initialized_fleet();
     fleet.run(["seed", "persistence"]).status(0);
     fleet.run(["backup"]).status(0);
     std::fs::remove_file(fleet.path("data/edgesoul.db")).unwrap();
@@ -170,15 +185,15 @@ fn a_file_that_is_gone_comes_back_from_a_backup_as_it_was() {
     fleet.run(["restore", "latest"]).status(0);
     assert_persisted(&fleet);
     assert_eq!(database(&fleet).rows("PRAGMA journal_mode"), ["wal"]);
-    assert_eq!(current(&fleet), "1.2.0");
+    assert_eq!(current_version(&fleet), "1.2.0");
 }
 
 #[test]
-fn one_step_back_keeps_the_rows_and_so_does_the_way_forward() {
-    let fleet = edgesoul();
+fn downgrade_and_upgrade_keep_the_rows() {
+    let fleet = initialized_fleet();
     fleet.run(["seed", "persistence"]).status(0);
     fleet.run(["downgrade", "--to", "1.0.0"]).status(0);
-    assert_eq!(current(&fleet), "1.0.0");
+    assert_eq!(current_version(&fleet), "1.0.0");
     assert!(!database(&fleet).columns("user_profiles").contains(&"voice_speed".to_owned()));
     assert_persisted(&fleet);
     // Each change was copied before it was made.
@@ -187,39 +202,39 @@ fn one_step_back_keeps_the_rows_and_so_does_the_way_forward() {
     fleet.run(["upgrade", "--backup"]).status(0).stdout_contains("system: 1.1.0 → 1.2.0\n");
     fleet.run(["backup", "list"]).status(0).stdout_contains("before an upgrade");
     assert_persisted(&fleet);
-    let made = database(&fleet);
-    assert_eq!(made.rows("SELECT voice_speed, auto_speak FROM user_profiles"), ["1|0"]);
+    let db = database(&fleet);
+    assert_eq!(db.rows("SELECT voice_speed, auto_speak FROM user_profiles"), ["1|0"]);
     // The triggers of 1.2.0 are back.
-    made.connection()
+    db.connection()
         .execute_batch(
             "UPDATE user_profiles SET updated_at = '2000-01-01'; UPDATE user_profiles SET name = 'T';",
         )
         .unwrap();
-    assert!(made.rows("SELECT 1 FROM user_profiles WHERE updated_at LIKE '2000%'").is_empty());
+    assert!(db.rows("SELECT 1 FROM user_profiles WHERE updated_at LIKE '2000%'").is_empty());
 }
 
 #[test]
-fn a_place_that_is_not_there_is_told_before_anything_is_made() {
-    let fleet = application("edgesoul", "elsewhere");
+fn a_missing_directory_is_reported_before_anything_is_created() {
+    let fleet = application_fleet("edgesoul", "elsewhere");
     fleet
-        .run_without_a_trace(["init"])
+        .run_without_changes(["init"])
         .status(2)
         .stderr_contains("there is no directory `data` to make `data/edgesoul.db` in");
-    fleet.run_without_a_trace(["upgrade"]).status(2).stderr_contains("`tatmig init` makes one");
+    fleet.run_without_changes(["upgrade"]).status(2).stderr_contains("`tatmig init` makes one");
 }
 
 #[test]
-fn its_whole_life() {
+fn full_lifecycle() {
     Application {
         name: "edgesoul",
         directory: "data",
         users: &[],
-        databases: &["data/edgesoul.db"],
+        open_databases: &["data/edgesoul.db"],
         seeds: &["persistence"],
         versions: &["1.0.0", "1.1.0", "1.2.0"],
-        counted: ("emotional_patterns", 2),
-        extended: "memories",
-        revision: &[],
+        counted_table: ("emotional_patterns", 2),
+        extended_table: "memories",
+        new_arguments: &[],
     }
-    .live();
+    .run_lifecycle();
 }

@@ -7,7 +7,7 @@
 )]
 
 mod edgesoul;
-mod life;
+mod lifecycle;
 mod reddit_agent;
 #[allow(dead_code, reason = "each of the binaries uses its own part")]
 #[path = "../support/mod.rs"]
@@ -22,19 +22,19 @@ use rusqlite::Connection;
 use support::{Database, Fleet};
 
 /// What each fixture holds.
-const FILES: [&str; 2] = ["MIGRATIONS.md", "tatmig.toml"];
+const FIXTURE_FILES: [&str; 2] = ["MIGRATIONS.md", "tatmig.toml"];
 
 /// An application's document and settings, and the directory that its databases go to.
-fn application(name: &str, directory: &str) -> Fleet {
+fn application_fleet(name: &str, directory: &str) -> Fleet {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
-    let copied = FILES.into_iter().fold(Fleet::new(), |fleet, file| {
+    let copied = FIXTURE_FILES.into_iter().fold(Fleet::new(), |fleet, file| {
         fleet.file(file, std::fs::read(fixture.join(file)).unwrap())
     });
     copied.directory(directory)
 }
 
 /// A connection as the application makes it: its foreign keys are on.
-fn application_of(database: &Database) -> &Connection {
+fn application_connection(database: &Database) -> &Connection {
     let connection = database.connection();
     connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
     connection
@@ -42,15 +42,15 @@ fn application_of(database: &Database) -> &Connection {
 
 /// Asserts that the database refuses a statement, in SQLite's words.
 #[track_caller]
-fn refuses(database: &Database, sql: &str, words: &str) {
-    let error = application_of(database).execute_batch(sql).unwrap_err().to_string();
-    assert!(error.contains(words), "{sql}: {error}");
+fn assert_rejected(database: &Database, sql: &str, message: &str) {
+    let error = application_connection(database).execute_batch(sql).unwrap_err().to_string();
+    assert!(error.contains(message), "{sql}: {error}");
 }
 
 /// The version that `current` tells of the only database.
 #[track_caller]
-fn current(fleet: &Fleet) -> String {
-    let json = fleet.run_without_a_trace(["current", "--json"]).status(0).json();
+fn current_version(fleet: &Fleet) -> String {
+    let json = fleet.run_without_changes(["current", "--json"]).status(0).json();
     assert_eq!(json["summary"]["total"], 1, "{json}");
     json["databases"][0]["version"].as_str().unwrap_or("none").to_owned()
 }
@@ -58,19 +58,19 @@ fn current(fleet: &Fleet) -> String {
 /// The identity of the newest backup, as `backup list` names it.
 #[track_caller]
 fn newest_backup(fleet: &Fleet) -> String {
-    let list = fleet.run_without_a_trace(["backup", "list"]).status(0).out();
+    let list = fleet.run_without_changes(["backup", "list"]).status(0).stdout_text();
     list.lines().last().unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
 /// Every document is one that `lint` and `test` find nothing in, planned migrations aside: they
 /// are warned of until they are released.
 #[test]
-fn the_documents_are_sound() {
+fn every_document_passes_lint_and_test() {
     for name in ["edgesoul", "synth-mind", "reddit-agent", "tatlock"] {
-        let fleet = application(name, "data");
+        let fleet = application_fleet(name, "data");
         let strict: &[&str] = if name == "tatlock" { &[] } else { &["--deny", "warnings"] };
-        fleet.run_without_a_trace([&["lint"], strict].concat()).status(0);
-        let run = fleet.run_without_a_trace(["test"]);
+        fleet.run_without_changes([&["lint"], strict].concat()).status(0);
+        let run = fleet.run_without_changes(["test"]);
         run.status(0).stdout_contains("down to baseline and up again");
         run.stdout_contains("nothing lost");
     }

@@ -1,15 +1,15 @@
 //! Tatlock, for which the format was made: one database for the system and one for each person of
 //! the house, all of them brought along together.
 
-use crate::application;
-use crate::life::Application;
+use crate::application_fleet;
+use crate::lifecycle::Application;
 use crate::support::{Database, Fleet};
 
-const PEOPLE: [&str; 3] = ["ada", "grace", "the children"];
+const USERS: [&str; 3] = ["ada", "grace", "the children"];
 
-fn household() -> Fleet {
-    let fleet = application("tatlock", "longterm");
-    let users = PEOPLE.iter().flat_map(|name| ["--user", name]);
+fn initialized_fleet() -> Fleet {
+    let fleet = application_fleet("tatlock", "longterm");
+    let users = USERS.iter().flat_map(|name| ["--user", name]);
     fleet.run(std::iter::once("init").chain(users).collect::<Vec<_>>()).status(0).stdout(
         "system.db: made at 0.3.20\n\
          longterm/ada_longterm.db: made at 0.3.20\n\
@@ -20,12 +20,12 @@ fn household() -> Fleet {
 }
 
 #[track_caller]
-fn person(fleet: &Fleet, name: &str) -> Database {
+fn user_database(fleet: &Fleet, name: &str) -> Database {
     Database::open(&fleet.path(format!("longterm/{name}_longterm.db")))
 }
 
 /// What was said in the old layout and in the new one.
-const TALK: &str = "
+const INSERT_CONVERSATION: &str = "
 INSERT INTO memories VALUES ('m1', 'c1', '2025-10-04T08:00:00Z', 'Tea?', 'Naturally.', NULL);
 INSERT INTO conversations (conversation_id, title) VALUES ('c1', 'Tea');
 INSERT INTO topics (topic_name) VALUES ('tea');
@@ -33,8 +33,8 @@ INSERT INTO memory_topics VALUES ('m1', 1);
 ";
 
 #[track_caller]
-fn assert_remembers(fleet: &Fleet, name: &str) {
-    let database = person(fleet, name);
+fn assert_conversation_kept(fleet: &Fleet, name: &str) {
+    let database = user_database(fleet, name);
     assert_eq!(database.rows("SELECT user_prompt, llm_reply FROM memories"), ["Tea?|Naturally."]);
     assert_eq!(
         database.rows("SELECT title FROM conversations WHERE conversation_id = 'c1'"),
@@ -43,15 +43,15 @@ fn assert_remembers(fleet: &Fleet, name: &str) {
     assert_eq!(database.rows("SELECT count(*) FROM memory_topics"), ["1"]);
 }
 
-fn with_talk(fleet: &Fleet) {
-    for name in PEOPLE {
-        person(fleet, name).connection().execute_batch(TALK).unwrap();
+fn insert_conversations(fleet: &Fleet) {
+    for name in USERS {
+        user_database(fleet, name).connection().execute_batch(INSERT_CONVERSATION).unwrap();
     }
 }
 
 #[test]
-fn a_house_is_made_with_every_table_of_both_scopes() {
-    let fleet = household();
+fn init_creates_every_table_of_both_scopes() {
+    let fleet = initialized_fleet();
     let system = fleet.database("system");
     assert_eq!(
         system.tables(),
@@ -69,7 +69,7 @@ fn a_house_is_made_with_every_table_of_both_scopes() {
             "users",
         ]
     );
-    let user = person(&fleet, "ada");
+    let user = user_database(&fleet, "ada");
     assert_eq!(
         user.tables(),
         [
@@ -99,56 +99,56 @@ fn a_house_is_made_with_every_table_of_both_scopes() {
     }
     drop((system, user));
     fleet
-        .run_without_a_trace(["status"])
+        .run_without_changes(["status"])
         .status(0)
         .stdout_contains("head is 0.3.20, 0.3.21 planned, 0.3.22 planned, 0.3.23 planned\n")
         .stdout_contains("the children  0.3.20    current\n");
 }
 
 #[test]
-fn the_house_goes_down_and_up_together_and_forgets_nothing_older() {
-    let fleet = household();
-    with_talk(&fleet);
+fn downgrade_and_upgrade_of_all_users_keep_older_rows() {
+    let fleet = initialized_fleet();
+    insert_conversations(&fleet);
     fleet.run(["seed", "first-talk", "installation", "--all-users"]).status(0);
     fleet.run(["downgrade", "-1", "--all-users"]).status(0);
     fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
-    for name in PEOPLE {
-        assert_remembers(&fleet, name);
-        let database = person(&fleet, name);
+    for name in USERS {
+        assert_conversation_kept(&fleet, name);
+        let database = user_database(&fleet, name);
         assert_eq!(database.version().as_deref(), Some("0.3.19"));
         assert!(!database.tables().contains(&"conversation_messages".to_owned()));
         assert!(!database.columns("conversations").contains(&"schema_version".to_owned()));
     }
     // What would run, then a trial on the real rows, one person, and the others.
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--dry-run"])
+        .run_without_changes(["upgrade", "--all-users", "--dry-run"])
         .status(0)
         .stdout_contains("3 databases, ada, grace, the children");
     fleet.run(["upgrade", "--all-users", "--rehearse"]).status(0);
-    assert_eq!(person(&fleet, "ada").version().as_deref(), Some("0.3.19"));
+    assert_eq!(user_database(&fleet, "ada").version().as_deref(), Some("0.3.19"));
     fleet.run(["upgrade", "--user", "the children"]).status(0);
-    fleet.run_without_a_trace(["status", "--exit-code"]).status(3);
+    fleet.run_without_changes(["status", "--exit-code"]).status(3);
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
         .stdout("system: already at 0.3.20\n3 users: 2 upgraded to 0.3.20, 1 already there\n");
-    for name in PEOPLE {
-        assert_remembers(&fleet, name);
+    for name in USERS {
+        assert_conversation_kept(&fleet, name);
         assert_eq!(
-            person(&fleet, name)
+            user_database(&fleet, name)
                 .rows("SELECT schema_version FROM conversations WHERE conversation_id = 'c1'"),
             ["1"]
         );
     }
-    fleet.run_without_a_trace(["verify"]).status(0);
-    let record = fleet.run_without_a_trace(["history", "--user", "grace"]).status(0).out();
-    assert!(record.contains("downgrade  0.3.20 → 0.3.19"), "{record}");
+    fleet.run_without_changes(["verify"]).status(0);
+    let history = fleet.run_without_changes(["history", "--user", "grace"]).status(0).stdout_text();
+    assert!(history.contains("downgrade  0.3.20 → 0.3.19"), "{history}");
 }
 
 #[test]
-fn everything_goes_down_to_nothing_and_comes_back_from_a_backup() {
-    let fleet = household();
-    with_talk(&fleet);
+fn a_fleet_downgraded_to_baseline_can_be_restored() {
+    let fleet = initialized_fleet();
+    insert_conversations(&fleet);
     fleet.run(["seed", "installation", "first-talk", "--all-users"]).status(0);
     fleet
         .run(["backup", "--all-users"])
@@ -157,27 +157,27 @@ fn everything_goes_down_to_nothing_and_comes_back_from_a_backup() {
     let backup = crate::newest_backup(&fleet);
     fleet.run(["downgrade", "--to", "baseline", "--all-users"]).status(0);
     assert!(fleet.database("system").tables().is_empty());
-    for name in PEOPLE {
-        assert!(person(&fleet, name).tables().is_empty());
+    for name in USERS {
+        assert!(user_database(&fleet, name).tables().is_empty());
     }
     fleet.run(["upgrade", "--all-users"]).status(0);
     fleet.run(["seed", "installation", "first-talk", "--all-users"]).status(0);
     assert_eq!(fleet.database("system").rows("SELECT count(*) FROM roles"), ["3"]);
     fleet.run(["restore", &backup]).status(0);
-    for name in PEOPLE {
-        assert_remembers(&fleet, name);
+    for name in USERS {
+        assert_conversation_kept(&fleet, name);
     }
     fleet.run(["reset", "--user", "ada", "--yes"]).status(0);
-    assert_eq!(person(&fleet, "ada").rows("SELECT count(*) FROM memories"), ["0"]);
-    assert_remembers(&fleet, "grace");
+    assert_eq!(user_database(&fleet, "ada").rows("SELECT count(*) FROM memories"), ["0"]);
+    assert_conversation_kept(&fleet, "grace");
     fleet.run(["restore", &backup, "--user", "ada"]).status(0);
-    assert_remembers(&fleet, "ada");
-    fleet.run_without_a_trace(["verify"]).status(0);
+    assert_conversation_kept(&fleet, "ada");
+    fleet.run_without_changes(["verify"]).status(0);
 }
 
 #[test]
-fn an_installation_and_a_first_talk_are_seeded_and_may_be_run_again() {
-    let fleet = household();
+fn seeds_are_idempotent_in_both_scopes() {
+    let fleet = initialized_fleet();
     for _ in 0..2 {
         fleet.run(["seed", "installation"]).status(0).stdout("system: seeded\n");
         fleet.run(["seed", "first-talk", "--all-users"]).status(0).stderr("");
@@ -193,34 +193,34 @@ fn an_installation_and_a_first_talk_are_seeded_and_may_be_run_again() {
         ] {
             assert_eq!(system.rows(&format!("SELECT count(*) FROM {table}")), [rows], "{table}");
         }
-        for name in PEOPLE {
-            let database = person(&fleet, name);
+        for name in USERS {
+            let database = user_database(&fleet, name);
             assert_eq!(database.rows("SELECT count(*) FROM conversation_messages"), ["2"]);
         }
     }
-    let json = fleet.run_without_a_trace(["status", "--stats", "--json"]).status(0).json();
+    let json = fleet.run_without_changes(["status", "--stats", "--json"]).status(0).json();
     assert_eq!(json["stats"]["users"]["databases"], 3);
     assert_eq!(json["stats"]["users"]["tables"]["conversation_messages"], 6);
     assert_eq!(json["stats"]["system"]["tables"]["roles"], 3);
     let ada = ["status", "--stats", "--user", "ada"];
-    fleet.run_without_a_trace(ada).status(0).stdout_contains("  conversation_messages    2 rows\n");
+    fleet.run_without_changes(ada).status(0).stdout_contains("  conversation_messages    2 rows\n");
 }
 
 #[test]
-fn people_from_before_the_record_are_brought_along() {
-    let fleet = household();
-    with_talk(&fleet);
+fn databases_without_history_are_adopted() {
+    let fleet = initialized_fleet();
+    insert_conversations(&fleet);
     fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
     // As the application left them: no record. One has a column of the future already.
-    for name in PEOPLE {
-        let database = person(&fleet, name);
+    for name in USERS {
+        let database = user_database(&fleet, name);
         database.connection().execute_batch("DROP TABLE _tatmig_migrations").unwrap();
     }
-    person(&fleet, "grace")
+    user_database(&fleet, "grace")
         .connection()
         .execute_batch("ALTER TABLE conversations ADD COLUMN schema_version INTEGER DEFAULT 1")
         .unwrap();
-    let run = fleet.run_without_a_trace(["status"]);
+    let run = fleet.run_without_changes(["status"]);
     run.stdout_contains(
         "ada           -         unversioned, its schema is that of 0.3.19, pending 0.3.20",
     );
@@ -228,34 +228,34 @@ fn people_from_before_the_record_are_brought_along() {
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("grace");
     fleet.run(["adopt", "--user", "grace"]).status(0);
     fleet.run(["upgrade", "--all-users"]).status(0);
-    fleet.run_without_a_trace(["status", "--exit-code"]).status(0);
-    for name in PEOPLE {
-        assert_remembers(&fleet, name);
+    fleet.run_without_changes(["status", "--exit-code"]).status(0);
+    for name in USERS {
+        assert_conversation_kept(&fleet, name);
     }
 }
 
 #[test]
-fn what_is_planned_is_shown_and_tried_and_never_run() {
-    let fleet = household();
-    with_talk(&fleet);
+fn planned_migrations_are_listed_and_rehearsed_but_never_applied() {
+    let fleet = initialized_fleet();
+    insert_conversations(&fleet);
     fleet.run(["upgrade", "--all-users"]).status(0);
-    let before = person(&fleet, "ada").dump();
-    fleet.run_without_a_trace(["history"]).status(0).stdout_contains("(planned)");
+    let before = user_database(&fleet, "ada").dump();
+    fleet.run_without_changes(["history"]).status(0).stdout_contains("(planned)");
     fleet.run(["upgrade", "--all-users", "--rehearse", "--planned", "0.3.22"]).status(0);
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--to", "0.3.21"])
+        .run_without_changes(["upgrade", "--all-users", "--to", "0.3.21"])
         .status(2)
         .stderr_contains("only planned");
-    assert_eq!(person(&fleet, "ada").dump(), before);
+    assert_eq!(user_database(&fleet, "ada").dump(), before);
 }
 
 #[test]
-fn the_system_comes_first_and_one_persons_trouble_is_nobody_elses() {
-    let fleet = household();
-    with_talk(&fleet);
+fn the_system_database_is_first_and_one_failing_user_stops_no_other() {
+    let fleet = initialized_fleet();
+    insert_conversations(&fleet);
     fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
     // Something else stands where the migration puts its table.
-    let database = person(&fleet, "grace");
+    let database = user_database(&fleet, "grace");
     database.connection().execute_batch("CREATE TABLE conversation_messages (own TEXT)").unwrap();
     let before = database.dump();
     drop(database);
@@ -264,32 +264,35 @@ fn the_system_comes_first_and_one_persons_trouble_is_nobody_elses() {
         .status(1)
         .stdout_contains("system: 0.3.19 → 0.3.20\n")
         .stderr_contains("grace");
-    assert_eq!(person(&fleet, "grace").dump(), before);
+    assert_eq!(user_database(&fleet, "grace").dump(), before);
     for name in ["ada", "the children"] {
-        assert_eq!(person(&fleet, name).version().as_deref(), Some("0.3.20"));
-        assert_remembers(&fleet, name);
+        assert_eq!(user_database(&fleet, name).version().as_deref(), Some("0.3.20"));
+        assert_conversation_kept(&fleet, name);
     }
     // Mended, the same command finishes what is left.
-    person(&fleet, "grace").connection().execute_batch("DROP TABLE conversation_messages").unwrap();
+    user_database(&fleet, "grace")
+        .connection()
+        .execute_batch("DROP TABLE conversation_messages")
+        .unwrap();
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
         .stdout("system: already at 0.3.20\n3 users: 1 upgraded to 0.3.20, 2 already there\n");
-    assert_remembers(&fleet, "grace");
+    assert_conversation_kept(&fleet, "grace");
 }
 
 #[test]
-fn its_whole_life() {
+fn full_lifecycle() {
     Application {
         name: "tatlock",
         directory: "longterm",
         users: &["ada", "grace"],
-        databases: &["system.db", "longterm/ada_longterm.db", "longterm/grace_longterm.db"],
+        open_databases: &["system.db", "longterm/ada_longterm.db", "longterm/grace_longterm.db"],
         seeds: &["installation", "first-talk"],
         versions: &["0.3.19", "0.3.20"],
-        counted: ("topics", 1),
-        extended: "topics",
-        revision: &["--scope", "user", "--relink"],
+        counted_table: ("topics", 1),
+        extended_table: "topics",
+        new_arguments: &["--scope", "user", "--relink"],
     }
-    .live();
+    .run_lifecycle();
 }

@@ -6,7 +6,7 @@ use crate::support::Fleet;
 const DOCUMENT: &str = include_str!("../../MIGRATIONS.md");
 
 /// The system database at head, and a database from each file of `fixtures/databases`.
-fn found() -> Fleet {
+fn fleet_of_existing_databases() -> Fleet {
     let fleet = Fleet::new().document(DOCUMENT);
     fleet.run(["init"]).status(0);
     let databases = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/databases");
@@ -18,10 +18,10 @@ fn found() -> Fleet {
 }
 
 #[test]
-fn a_schema_tells_its_version() {
-    let fleet = found();
+fn a_version_is_detected_from_the_schema() {
+    let fleet = fleet_of_existing_databases();
     fleet
-        .run_without_a_trace(["status"])
+        .run_without_changes(["status"])
         .status(0)
         .stdout_contains("ahead-by-hand   -         unversioned, its schema is that of 0.3.20\n")
         .stdout_contains("empty           -         new, pending 0.3.19, 0.3.20\n")
@@ -47,10 +47,10 @@ fn a_schema_tells_its_version() {
 }
 
 #[test]
-fn an_upgrade_adopts_what_fits_and_refuses_what_does_not() {
-    let fleet = found();
-    let torn = ["half-by-hand", "other-code", "unrelated"];
-    let before = torn.map(|name| fleet.database(name).dump());
+fn an_upgrade_adopts_matching_databases_and_refuses_others() {
+    let fleet = fleet_of_existing_databases();
+    let refused = ["half-by-hand", "other-code", "unrelated"];
+    let before = refused.map(|name| fleet.database(name).dump());
     fleet
         .run(["upgrade", "--all-users", "-v"])
         .status(1)
@@ -61,15 +61,15 @@ fn an_upgrade_adopts_what_fits_and_refuses_what_does_not() {
         .stderr_contains("there is all of 0.3.19, column `conversations.compact_summary` of 0.3.20")
         .stderr_contains("table `short_term_storage` is missing")
         .stderr_contains("none of the tables are the document's");
-    assert_eq!(torn.map(|name| fleet.database(name).dump()), before);
-    let record =
+    assert_eq!(refused.map(|name| fleet.database(name).dump()), before);
+    let history =
         fleet.database("own-migrations").rows("SELECT event, to_version FROM _tatmig_migrations");
-    assert_eq!(record, ["adopt|0.3.19", "upgrade|0.3.20"]);
+    assert_eq!(history, ["adopt|0.3.19", "upgrade|0.3.20"]);
 }
 
 #[test]
-fn adopted_databases_go_to_head_with_all_their_rows() {
-    let fleet = found();
+fn adopted_databases_are_upgraded_with_all_their_rows() {
+    let fleet = fleet_of_existing_databases();
     fleet.run(["adopt", "--all-users"]).status(1).stdout_contains(
         "1 user (`other-code`): recorded at baseline, with 5 differences\n  \
          column `memories.full_conversation_history` is missing (TEXT)\n  \
@@ -102,7 +102,7 @@ fn adopted_databases_go_to_head_with_all_their_rows() {
     assert_eq!(fleet.database("other-code").rows("SELECT value FROM settings"), ["dark"]);
     assert_eq!(fleet.database("unrelated").rows("SELECT name FROM recipes"), ["soup", "bread"]);
     fleet
-        .run_without_a_trace(["verify"])
+        .run_without_changes(["verify"])
         .status(0)
         .stdout_contains(
             "  note: table `migrations` is not expected (accepted when it was adopted)\n",
@@ -114,7 +114,7 @@ fn adopted_databases_go_to_head_with_all_their_rows() {
 }
 
 #[test]
-fn an_edited_migration_is_accepted_once_the_schema_has_what_it_makes() {
+fn an_edited_migration_is_accepted_once_the_schema_matches_it() {
     let block = |sql: &str| {
         format!(
             "```sql\n-- [user:baseline→1.0.0:start]\n{sql}\n-- [user:baseline→1.0.0:end]\n```\n"
@@ -139,7 +139,7 @@ fn an_edited_migration_is_accepted_once_the_schema_has_what_it_makes() {
 }
 
 #[test]
-fn a_stamp_runs_nothing_and_leaves_the_others_alone() {
+fn a_stamp_runs_no_sql_and_leaves_other_databases_unchanged() {
     let fleet = Fleet::new().document(DOCUMENT).user("ann", "").user("bob", "");
     fleet.run(["init"]).status(0);
     fleet.run(["upgrade", "--all-users", "--to", "0.3.19"]).status(0);
@@ -148,7 +148,7 @@ fn a_stamp_runs_nothing_and_leaves_the_others_alone() {
     assert_eq!(fleet.database("bob").version().as_deref(), Some("0.3.19"));
     assert!(!fleet.database("ann").tables().contains(&"conversation_messages".to_owned()));
     fleet
-        .run_without_a_trace(["verify"])
+        .run_without_changes(["verify"])
         .status(1)
         .stdout_contains("table `conversation_messages` is missing");
     fleet.run(["stamp", "9.9.9", "--all-users"]).status(2).stderr_contains("version `9.9.9`");
@@ -158,19 +158,19 @@ fn a_stamp_runs_nothing_and_leaves_the_others_alone() {
 }
 
 #[test]
-fn verify_finds_damage_orphans_and_drift_and_tells_one_shape_once() {
-    let fleet = Fleet::of(&[(
+fn verify_finds_damage_orphans_and_drift_and_groups_equal_findings() {
+    let fleet = Fleet::from_blocks(&[(
         "user:baseline→1.0.0",
         "CREATE TABLE a (id INTEGER PRIMARY KEY);\nCREATE TABLE b (a_id INTEGER REFERENCES a (id));",
     )]);
-    let fleet = fleet.users(40, "").at("1.0.0");
-    fleet.run_without_a_trace(["verify"]).status(0).stdout_contains("40 users (");
+    let fleet = fleet.users(40, "").upgrade_to("1.0.0");
+    fleet.run_without_changes(["verify"]).status(0).stdout_contains("40 users (");
     let fleet = fleet
         .user("u003", "CREATE INDEX extra ON b (a_id)")
         .user("u004", "CREATE INDEX extra ON b (a_id)")
         .user("u005", "PRAGMA foreign_keys = OFF; INSERT INTO b VALUES (7)");
     fleet
-        .run_without_a_trace(["verify"])
+        .run_without_changes(["verify"])
         .status(1)
         .stdout_contains("37 users (")
         .stdout_contains("2 users (`u003`, `u004`): 1 finding\n  index `extra` is not expected\n")

@@ -5,23 +5,24 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Fleet, NOTES, TWICE, sha256};
+use crate::support::{DUPLICATE_NOTES, Fleet, NOTES, sha256};
 
 pub(crate) fn fleet() -> Fleet {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
+    let fleet =
+        Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "").upgrade_to("1.1.0");
     fleet.user("ann", "INSERT INTO notes (body) VALUES ('kept')")
 }
 
 /// Makes a backup; returns its name.
 #[track_caller]
-pub(crate) fn backup(fleet: &Fleet, arguments: &[&str]) -> String {
+pub(crate) fn create_backup(fleet: &Fleet, arguments: &[&str]) -> String {
     let arguments = [&["backup", "--json"], arguments].concat();
     let json = fleet.run(arguments).status(0).json();
     json["backup"]["id"].as_str().unwrap().to_owned()
 }
 
 /// The directories in the backups directory.
-fn names(fleet: &Fleet) -> Vec<String> {
+fn backup_names(fleet: &Fleet) -> Vec<String> {
     let entries = fs::read_dir(fleet.path("backups")).into_iter().flatten();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -35,7 +36,7 @@ fn manifest(fleet: &Fleet, id: &str) -> Value {
 }
 
 #[test]
-fn it_copies_the_databases_named_and_says_how_to_put_them_back() {
+fn it_copies_the_named_databases_and_prints_how_to_restore_them() {
     let fleet = fleet();
     let run = fleet.run(["backup", "--all-users"]);
     run.status(0)
@@ -58,7 +59,7 @@ fn it_copies_the_databases_named_and_says_how_to_put_them_back() {
 fn a_copy_is_one_file_with_the_checksum_in_the_manifest() {
     let fleet =
         fleet().user("bob", "PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES (1)");
-    let id = backup(&fleet, &["--all-users"]);
+    let id = create_backup(&fleet, &["--all-users"]);
     let dir = fleet.path("backups").join(&id);
     let mut files: Vec<_> =
         fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -84,7 +85,7 @@ fn it_changes_no_byte_of_what_it_copies() {
             .map(|name| fs::read(fleet.path(format!("{name}.db"))).unwrap())
     };
     let before = bytes();
-    backup(&fleet, &["--all-users"]);
+    create_backup(&fleet, &["--all-users"]);
     assert!(before == bytes());
     assert!(!fleet.path("ann_longterm.db-wal").exists());
     assert!(!fleet.path("ann_longterm.db-shm").exists());
@@ -92,14 +93,14 @@ fn it_changes_no_byte_of_what_it_copies() {
 
 #[cfg(unix)]
 #[test]
-fn a_copy_is_as_private_as_its_database() {
+fn a_copy_has_the_permissions_of_its_database() {
     use std::os::unix::fs::PermissionsExt;
 
     let fleet = fleet();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let ann = fleet.path("ann_longterm.db");
     fs::set_permissions(&ann, fs::Permissions::from_mode(0o600)).unwrap();
-    let id = backup(&fleet, &["--all-users"]);
+    let id = create_backup(&fleet, &["--all-users"]);
     assert_eq!(mode(fleet.path("backups").join(&id).join("ann_longterm.db")), 0o600);
     fs::remove_file(&ann).unwrap();
     fleet.run(["restore", &id, "--user", "ann"]).status(0);
@@ -107,18 +108,22 @@ fn a_copy_is_as_private_as_its_database() {
 }
 
 #[test]
-fn two_in_one_second_have_two_names() {
+fn backups_in_one_second_have_distinct_names() {
     let fleet = fleet();
-    let ids: Vec<String> = (0..4).map(|_| backup(&fleet, &[])).collect();
-    assert_eq!(names(&fleet).len(), 4);
+    let ids: Vec<String> = (0..4).map(|_| create_backup(&fleet, &[])).collect();
+    assert_eq!(backup_names(&fleet).len(), 4);
     let listed = fleet.run(["backup", "list", "--json"]).status(0).json();
-    let listed: Vec<&str> =
-        listed["backups"].as_array().unwrap().iter().map(|b| b["id"].as_str().unwrap()).collect();
+    let listed: Vec<&str> = listed["backups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|listed_backup| listed_backup["id"].as_str().unwrap())
+        .collect();
     assert_eq!(listed, ids, "in the order in which they were made");
 }
 
 #[test]
-fn what_cannot_be_copied_is_named_and_the_others_are_copied() {
+fn an_unreadable_database_is_reported_and_the_others_are_copied() {
     let fleet = fleet().file("eve_longterm.db", "no database");
     fleet
         .run(["backup", "--all-users"])
@@ -126,13 +131,13 @@ fn what_cannot_be_copied_is_named_and_the_others_are_copied() {
         .stdout_contains("3 databases copied to")
         .stdout_contains("1 database failed and not copied\n")
         .stderr_contains("`eve` (eve_longterm.db): this is not a SQLite database");
-    let only = Fleet::of(&NOTES[1..]).file("eve_longterm.db", "no database");
+    let only = Fleet::from_blocks(&NOTES[1..]).file("eve_longterm.db", "no database");
     only.run(["backup", "--all-users"]).status(1).stdout_contains("no backup was made\n");
-    assert!(names(&only).is_empty());
+    assert!(backup_names(&only).is_empty());
 }
 
 #[test]
-fn a_damaged_database_is_no_backup() {
+fn a_damaged_database_is_not_backed_up() {
     let fleet = fleet().user(
         "ann",
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
@@ -140,18 +145,18 @@ fn a_damaged_database_is_no_backup() {
     );
     let path = fleet.path("ann_longterm.db");
     let mut bytes = fs::read(&path).unwrap();
-    let at = bytes.len() - 4096 * 20;
-    bytes[at..at + 4096].fill(0xaa);
+    let offset = bytes.len() - 4096 * 20;
+    bytes[offset..offset + 4096].fill(0xaa);
     fs::write(&path, bytes).unwrap();
     fleet.run(["backup", "--user", "ann"]).status(1).stderr_contains(
         "`ann` (ann_longterm.db): the copy is not whole, because the database is not",
     );
-    let copies = manifest(&fleet, &names(&fleet)[0]);
+    let copies = manifest(&fleet, &backup_names(&fleet)[0]);
     assert_eq!(copies["databases"].as_array().unwrap().len(), 1, "the system database alone");
 }
 
 #[test]
-fn it_works_where_the_document_does_not() {
+fn it_works_with_an_invalid_document() {
     let fleet = fleet().document("-- [user:baseline→1.0.0:start]\n");
     fleet
         .run(["backup", "--all-users"])
@@ -161,7 +166,7 @@ fn it_works_where_the_document_does_not() {
 }
 
 #[test]
-fn users_are_copied_where_the_system_database_is_gone() {
+fn users_are_copied_without_a_system_database() {
     let fleet = fleet();
     fs::remove_file(fleet.path("system.db")).unwrap();
     fleet
@@ -173,7 +178,7 @@ fn users_are_copied_where_the_system_database_is_gone() {
 }
 
 #[test]
-fn too_little_room_is_told_before_anything_is_written() {
+fn insufficient_disk_space_is_reported_before_anything_is_written() {
     let fleet = fleet();
     // A file with a hole of so many bytes; SQLite reads the pages that its header counts.
     let file = fs::OpenOptions::new().write(true).open(fleet.path("ann_longterm.db")).unwrap();
@@ -189,7 +194,7 @@ fn too_little_room_is_told_before_anything_is_written() {
 }
 
 #[test]
-fn the_directory_is_a_setting() {
+fn the_backup_directory_is_configurable() {
     let fleet = fleet().config("backups_dir = \"kept/here\"\n");
     fleet.run(["backup"]).status(0).stdout_contains("copied to kept/here/");
     let fleet = fleet.env("TATMIG_BACKUPS_DIR", "there");
@@ -198,17 +203,18 @@ fn the_directory_is_a_setting() {
 }
 
 #[test]
-fn files_of_one_name_do_not_overwrite_each_other() {
-    let fleet = Fleet::of(NOTES)
+fn files_with_the_same_name_do_not_overwrite_each_other() {
+    let fleet = Fleet::from_blocks(NOTES)
         .config("users_dir = \"users\"\nuser_pattern = \"{username}\"\n")
         .directory("users")
         .system("")
-        .make("users/system.db", "")
-        .make("users/manifest.json", "");
-    let fleet =
-        fleet.at("1.2.0").make("users/system.db", "INSERT INTO notes (body) VALUES ('own')");
-    let id = backup(&fleet, &["--all-users"]);
-    let fleet = fleet.make("users/system.db", "DELETE FROM notes");
+        .database_file("users/system.db", "")
+        .database_file("users/manifest.json", "");
+    let fleet = fleet
+        .upgrade_to("1.2.0")
+        .database_file("users/system.db", "INSERT INTO notes (body) VALUES ('own')");
+    let id = create_backup(&fleet, &["--all-users"]);
+    let fleet = fleet.database_file("users/system.db", "DELETE FROM notes");
     fleet.run(["restore", &id]).status(0);
     let user = crate::support::Database::open(&fleet.path("users/system.db"));
     assert_eq!(user.rows("SELECT body FROM notes"), ["own"]);
@@ -217,17 +223,18 @@ fn files_of_one_name_do_not_overwrite_each_other() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_of_any_bytes_are_copied_and_put_back() {
+fn names_of_any_bytes_are_copied_and_restored() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    let fleet = Fleet::of(&NOTES[1..]);
+    let fleet = Fleet::from_blocks(&NOTES[1..]);
     let all: Vec<_> = [b"\xff".as_slice(), b"file:x?mode=ro", "é\n".as_bytes(), b"..", b" '\"; "]
         .iter()
         .map(|user| OsStr::from_bytes(&[user, b"_longterm.db".as_slice()].concat()).to_owned())
         .collect();
-    let fleet = all.iter().fold(fleet, |fleet, name| fleet.make(name, "")).at("1.2.0");
-    let id = backup(&fleet, &["--all-users"]);
+    let fleet =
+        all.iter().fold(fleet, |fleet, name| fleet.database_file(name, "")).upgrade_to("1.2.0");
+    let id = create_backup(&fleet, &["--all-users"]);
     for name in &all {
         fs::remove_file(fleet.path(name)).unwrap();
     }
@@ -242,16 +249,16 @@ fn names_of_any_bytes_are_copied_and_put_back() {
 }
 
 #[test]
-fn an_upgrade_copies_only_what_has_something_pending() {
-    let fleet = Fleet::of(&NOTES[1..]).users(50, "").at("1.1.0");
+fn an_upgrade_copies_only_databases_with_pending_migrations() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).users(50, "").upgrade_to("1.1.0");
     let mut arguments = vec!["upgrade".to_owned()];
-    arguments.extend((20..50).map(|at| format!("--user=u{at:03}")));
+    arguments.extend((20..50).map(|index| format!("--user=u{index:03}")));
     fleet.run(&arguments).status(0);
     fleet
         .run(["upgrade", "--all-users", "--backup"])
         .status(0)
         .stdout("20 databases copied to backups/[..]Z ([..] kB)\n50 users: 20 upgraded to 1.2.0, 30 already there\n");
-    let ids = names(&fleet);
+    let ids = backup_names(&fleet);
     assert_eq!(ids.len(), 1);
     let copies = fs::read_dir(fleet.path("backups").join(&ids[0])).unwrap().count();
     assert_eq!(copies, 21, "twenty copies and the manifest");
@@ -259,12 +266,12 @@ fn an_upgrade_copies_only_what_has_something_pending() {
         .run(["upgrade", "--all-users", "--backup"])
         .status(0)
         .stdout("50 users: 50 already there\n");
-    assert_eq!(names(&fleet), ids, "nothing pending, nothing copied");
+    assert_eq!(backup_names(&fleet), ids, "nothing pending, nothing copied");
 }
 
 #[test]
-fn an_upgrade_that_fails_names_the_copy() {
-    let fleet = fleet().user("ann", TWICE);
+fn a_failed_upgrade_names_the_copy() {
+    let fleet = fleet().user("ann", DUPLICATE_NOTES);
     let run = fleet.run(["upgrade", "--all-users", "--backup"]);
     run.status(1)
         .stdout_contains("3 databases copied to backups/")
@@ -300,32 +307,32 @@ fn all_or_nothing_commits_nothing_without_every_copy() {
     let fleet = self::fleet();
     let fleet = fleet.file("backups", "not a directory");
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--all-or-nothing", "--backup"])
+        .run_without_changes(["upgrade", "--all-users", "--all-or-nothing", "--backup"])
         .status(2)
         .stderr_contains("`backups` cannot be made");
 }
 
 #[test]
 fn prune_keeps_the_newest_and_the_only_copy_of_a_version() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").at("1.0.0");
-    let oldest = backup(&fleet, &["--all-users"]);
-    let fleet = fleet.at("1.1.0");
-    let ids: Vec<String> = (0..5).map(|_| backup(&fleet, &["--all-users"])).collect();
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "").upgrade_to("1.0.0");
+    let oldest = create_backup(&fleet, &["--all-users"]);
+    let fleet = fleet.upgrade_to("1.1.0");
+    let ids: Vec<String> = (0..5).map(|_| create_backup(&fleet, &["--all-users"])).collect();
     fleet.run(["backup", "prune", "--keep", "2"]).status(0).stdout_contains(&format!(
         "3 backups removed ([..] kB), 3 kept\nolder, and kept because nothing newer holds some database at that version: `{oldest}`\n"
     ).replace("[..] kB", "98.3 kB"));
-    assert_eq!(names(&fleet), [oldest.clone(), ids[3].clone(), ids[4].clone()]);
+    assert_eq!(backup_names(&fleet), [oldest.clone(), ids[3].clone(), ids[4].clone()]);
     fleet.run(["backup", "prune", "--keep", "0"]).status(0);
-    assert_eq!(names(&fleet), [oldest.clone(), ids[4].clone()], "one copy of each version");
+    assert_eq!(backup_names(&fleet), [oldest.clone(), ids[4].clone()], "one copy of each version");
     fleet.run(["restore", &oldest]).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
     fleet.run(["backup", "prune"]).status(2);
 }
 
 #[test]
-fn prune_leaves_alone_what_is_no_backup() {
+fn prune_leaves_other_files_alone() {
     let fleet = fleet();
-    backup(&fleet, &[]);
+    create_backup(&fleet, &[]);
     let fleet = fleet
         .file("backups/notes.txt", "mine")
         .file("backups/20200101T000000Z/data", "without a manifest")
@@ -342,13 +349,13 @@ fn prune_leaves_alone_what_is_no_backup() {
 }
 
 #[test]
-fn a_list_tells_what_each_holds() {
+fn list_shows_what_each_backup_holds() {
     let fleet = fleet();
     fleet
         .run(["backup", "list"])
         .status(0)
         .stdout("no backups in backups; `tatmig backup --all-users` makes one\n");
-    backup(&fleet, &["--all-users"]);
+    create_backup(&fleet, &["--all-users"]);
     fleet.run(["upgrade", "--all-users", "--backup"]).status(0);
     fleet.run(["backup", "list"]).status(0).stdout(
         "[..]Z[..]  3 databases, [..] kB, at 1.1.0, asked for\n[..]Z[..]  3 databases, [..] kB, at 1.1.0, before an upgrade\n",

@@ -4,12 +4,12 @@
 use crate::support::{Fleet, NOTES, document};
 
 fn fleet() -> Fleet {
-    Fleet::of(NOTES).system("").user("ann", "").at("1.1.0")
+    Fleet::from_blocks(NOTES).system("").user("ann", "").upgrade_to("1.1.0")
 }
 
 /// Runs every command that reads the document.
 #[track_caller]
-fn every_reader_refuses(fleet: &Fleet, message: &str) {
+fn assert_every_reader_refuses(fleet: &Fleet, message: &str) {
     for arguments in [
         &["upgrade", "--all-users"] as &[&str],
         &["upgrade", "--all-users", "--dry-run"],
@@ -20,7 +20,7 @@ fn every_reader_refuses(fleet: &Fleet, message: &str) {
         &["init", "--user", "new"],
         &["seed", "any", "--all-users"],
     ] {
-        let run = fleet.run_without_a_trace(arguments);
+        let run = fleet.run_without_changes(arguments);
         run.status(2).stdout("").stderr_contains(message);
     }
 }
@@ -28,7 +28,7 @@ fn every_reader_refuses(fleet: &Fleet, message: &str) {
 #[test]
 fn no_document() {
     let fleet = Fleet::new().system("").user("ann", "");
-    every_reader_refuses(
+    assert_every_reader_refuses(
         &fleet,
         "error: there is no document at `MIGRATIONS.md` (looked for from `",
     );
@@ -39,18 +39,18 @@ fn no_document() {
 #[test]
 fn a_document_that_is_a_directory() {
     let fleet = Fleet::new().directory("MIGRATIONS.md").system("");
-    every_reader_refuses(&fleet, "the document `MIGRATIONS.md` cannot be read");
+    assert_every_reader_refuses(&fleet, "the document `MIGRATIONS.md` cannot be read");
 }
 
 #[test]
 fn a_document_that_is_not_utf_8() {
     let fleet = Fleet::new().file("MIGRATIONS.md", b"# One\n\nna\xefve\n").system("");
-    every_reader_refuses(&fleet, "is not UTF-8: the first wrong byte stands in line 3");
+    assert_every_reader_refuses(&fleet, "is not UTF-8: the first wrong byte stands in line 3");
 }
 
 #[test]
 fn no_system_database() {
-    let fleet = Fleet::of(NOTES).user("ann", "");
+    let fleet = Fleet::from_blocks(NOTES).user("ann", "");
     for arguments in [
         &["upgrade", "--all-users"] as &[&str],
         &["upgrade"],
@@ -58,7 +58,7 @@ fn no_system_database() {
         &["status"],
         &["history", "--system"],
     ] {
-        fleet.run_without_a_trace(arguments).status(2).stderr(
+        fleet.run_without_changes(arguments).status(2).stderr(
             "error: there is no system database at `system.db`; \
              `tatmig init` makes one, `--system-db` names another\n",
         );
@@ -75,23 +75,23 @@ fn no_users_directory() {
         &["history", "--user", "ann", "--users-dir", "nowhere"],
     ] {
         fleet
-            .run_without_a_trace(arguments)
+            .run_without_changes(arguments)
             .status(2)
             .stderr("error: there is no users directory `nowhere`; `--users-dir` names another\n");
     }
-    let run = fleet.run_without_a_trace(["status", "--users-dir", "MIGRATIONS.md"]);
+    let run = fleet.run_without_changes(["status", "--users-dir", "MIGRATIONS.md"]);
     run.status(2).stderr_contains("the users directory `MIGRATIONS.md` cannot be read");
 }
 
 #[test]
-fn a_user_that_is_not_there() {
+fn a_user_that_does_not_exist() {
     let fleet = fleet();
     for arguments in [
         &["upgrade", "--user", "ann", "--user", "nobody"] as &[&str],
         &["upgrade", "--user", "nobody", "--dry-run"],
         &["history", "--user", "nobody"],
     ] {
-        fleet.run_without_a_trace(arguments).status(2).stderr(
+        fleet.run_without_changes(arguments).status(2).stderr(
             "error: no database of user `nobody` in `.`: files named `{username}_longterm.db` \
              were looked for; there are `ann`\n",
         );
@@ -100,17 +100,18 @@ fn a_user_that_is_not_there() {
 
 #[test]
 fn a_user_is_looked_up_and_never_joined_to_a_path() {
-    let fleet = fleet().user("eve", "").directory("users").make("users/bob_longterm.db", "");
+    let fleet =
+        fleet().user("eve", "").directory("users").database_file("users/bob_longterm.db", "");
     for name in ["../eve", "./ann", "", "..", "bob_longterm.db", "b%b"] {
         fleet
-            .run_without_a_trace(["upgrade", "--users-dir", "users", "--user", name])
+            .run_without_changes(["upgrade", "--users-dir", "users", "--user", name])
             .status(2)
             .stderr_contains(&format!("no database of user `{name}`"));
     }
 }
 
 #[test]
-fn a_pattern_that_names_no_file() {
+fn an_invalid_user_pattern() {
     let fleet = fleet();
     for (pattern, message) in [
         ("user.db", "the user pattern `user.db` must hold `{username}` exactly once"),
@@ -119,7 +120,7 @@ fn a_pattern_that_names_no_file() {
         ("users/{username}.db", "must be a file name, without `/`"),
     ] {
         for command in ["upgrade", "status", "history", "lint", "init"] {
-            let run = fleet.run_without_a_trace([command, "--user-pattern", pattern]);
+            let run = fleet.run_without_changes([command, "--user-pattern", pattern]);
             run.status(2).stdout("").stderr_contains(message);
         }
     }
@@ -130,7 +131,7 @@ fn an_unknown_key_in_the_settings() {
     let fleet = fleet().config("users_dir = \".\"\nuser_dir = \"x\"\n");
     for command in ["upgrade", "status", "history", "lint", "init", "demo"] {
         fleet
-            .run_without_a_trace([command])
+            .run_without_changes([command])
             .status(2)
             .stdout("")
             .stderr_contains("in the settings file `tatmig.toml`")
@@ -142,19 +143,19 @@ fn an_unknown_key_in_the_settings() {
 #[test]
 fn settings_that_cannot_be_read() {
     let fleet = fleet().config("users_dir = [\n");
-    fleet.run_without_a_trace(["status"]).status(2).stderr_contains("`tatmig.toml`");
+    fleet.run_without_changes(["status"]).status(2).stderr_contains("`tatmig.toml`");
     let fleet = fleet.config("users_dir = 3\n");
-    fleet.run_without_a_trace(["status"]).status(2).stderr_contains("users_dir");
+    fleet.run_without_changes(["status"]).status(2).stderr_contains("users_dir");
     let fleet = fleet.config("jobs = 0\n");
-    fleet.run_without_a_trace(["upgrade"]).status(2).stderr_contains("jobs");
+    fleet.run_without_changes(["upgrade"]).status(2).stderr_contains("jobs");
     let fleet = fleet.config("busy_timeout = -1\n");
-    fleet.run_without_a_trace(["upgrade"]).status(2).stderr_contains("busy_timeout");
-    let run = fleet.run_without_a_trace(["status", "--config", "other.toml"]);
+    fleet.run_without_changes(["upgrade"]).status(2).stderr_contains("busy_timeout");
+    let run = fleet.run_without_changes(["status", "--config", "other.toml"]);
     run.status(2).stderr_contains("the settings file `other.toml` cannot be read");
 }
 
 #[test]
-fn a_target_that_no_run_can_have() {
+fn an_invalid_target_version() {
     let planned = document(&[("user:1.2.0→1.3.0", "-- CREATE TABLE later (x);")]);
     let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(NOTES));
     let fleet = fleet().document(markdown);
@@ -166,15 +167,15 @@ fn a_target_that_no_run_can_have() {
         ("baseline", "`baseline` is not a version"),
         ("", "`` is not a version"),
     ] {
-        for more in ["--all-users", "--dry-run"] {
-            let run = fleet.run_without_a_trace(["upgrade", "--to", target, more]);
+        for flag in ["--all-users", "--dry-run"] {
+            let run = fleet.run_without_changes(["upgrade", "--to", target, flag]);
             run.status(2).stdout("").stderr_contains(message);
         }
     }
 }
 
 #[test]
-fn a_document_with_defects_tells_all_of_them_in_one_run() {
+fn all_errors_of_a_document_are_reported_in_one_run() {
     let markdown = "\
 ```sql
 -- [user:baseline→1.0.0:start]
@@ -192,7 +193,7 @@ ALTER TABLE notes ADD COLUMN a;
 ```
 ";
     let fleet = fleet().document(markdown);
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users"]);
     run.status(2)
         .stdout("")
         .stderr_contains("MIGRATIONS.md:5:5")
@@ -202,31 +203,31 @@ ALTER TABLE notes ADD COLUMN a;
         .stderr_contains("MIGRATIONS.md:12:1")
         .stderr_contains("cannot be used (3 errors, 0 warnings); no database was touched");
     for arguments in [&["status"] as &[&str], &["history"], &["init", "--user", "new"]] {
-        fleet.run_without_a_trace(arguments).status(2).stdout("").stderr_contains("(3 errors");
+        fleet.run_without_changes(arguments).status(2).stdout("").stderr_contains("(3 errors");
     }
-    fleet.run_without_a_trace(["lint"]).status(2).stdout("MIGRATIONS.md: 3 errors, 0 warnings\n");
+    fleet.run_without_changes(["lint"]).status(2).stdout("MIGRATIONS.md: 3 errors, 0 warnings\n");
 }
 
 #[test]
-fn sql_that_sqlite_refuses_is_told_at_its_token() {
+fn invalid_sql_is_reported_at_its_token() {
     let mut blocks = NOTES.to_vec();
     blocks[3].1 = "CREATE INDEX a ON notes (body);\nCREATE INDEX b ON notes (bdy);";
     let fleet = fleet().blocks(&blocks);
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users"]);
     run.status(2).stderr_contains("no such column: bdy").stderr_contains("MIGRATIONS.md:22:26");
 
     blocks[3].1 = "CREATE INDEX a ON notes (body);\nCREAT INDEX b ON notes (body);";
     let fleet = fleet.blocks(&blocks);
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users"]);
     run.status(2).stderr_contains("syntax error").stderr_contains("MIGRATIONS.md:22:1");
 }
 
 #[test]
-fn a_failure_beyond_the_target_is_a_warning_of_that_run() {
+fn a_failure_beyond_the_target_is_only_a_warning() {
     let mut blocks = NOTES.to_vec();
     blocks[3].1 = "CREATE INDEX b ON notes (bdy);";
     let fleet = fleet().blocks(&blocks);
-    fleet.run_without_a_trace(["lint"]).status(2);
+    fleet.run_without_changes(["lint"]).status(2);
     fleet
         .run(["upgrade", "--all-users", "--to", "1.1.0"])
         .status(0)
@@ -237,20 +238,20 @@ fn a_failure_beyond_the_target_is_a_warning_of_that_run() {
 fn a_document_without_any_block() {
     let fleet = fleet().document("# Migrations\n\nNothing yet.\n");
     for command in ["upgrade", "status", "history", "lint"] {
-        fleet.run_without_a_trace([command]).status(2).stdout_lacks("panicked");
+        fleet.run_without_changes([command]).status(2).stdout_lacks("panicked");
     }
 }
 
 #[test]
-fn a_file_that_is_no_database() {
+fn a_file_that_is_not_a_database() {
     let fleet = fleet().file("bad_longterm.db", "this is a letter, not a database\n".repeat(99));
     let message = "`bad` (bad_longterm.db): this is not a SQLite database: \
                    it does not begin with SQLite's header";
-    refused_alone(&fleet, message);
+    assert_only_bad_is_refused(&fleet, message);
 }
 
 #[test]
-fn a_database_that_is_cut_off() {
+fn a_truncated_database() {
     let fleet = fleet().user("bad", "CREATE TABLE own (x); CREATE INDEX i ON own (x);");
     let path = fleet.path("bad_longterm.db");
     let bytes = std::fs::read(&path).unwrap();
@@ -261,20 +262,20 @@ fn a_database_that_is_cut_off() {
         (7, "this is not a SQLite database"),
     ] {
         std::fs::write(&path, &bytes[..length]).unwrap();
-        refused_alone(&fleet, &format!("`bad` (bad_longterm.db): {message}"));
+        assert_only_bad_is_refused(&fleet, &format!("`bad` (bad_longterm.db): {message}"));
     }
 }
 
 /// The user `bad` is refused with a message and keeps every byte; `ann` goes on. Then `ann` is put
 /// back, for another round.
 #[track_caller]
-fn refused_alone(fleet: &Fleet, message: &str) {
+fn assert_only_bad_is_refused(fleet: &Fleet, message: &str) {
     let read = |name: &str| std::fs::read(fleet.path(name)).unwrap();
     let (bad, ann) = (read("bad_longterm.db"), read("ann_longterm.db"));
-    fleet.run_without_a_trace(["status"]).status(1).stdout_contains("bad     -         error: ");
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    fleet.run_without_changes(["status"]).status(1).stdout_contains("bad     -         error: ");
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     run.status(1).stderr_contains(message).stdout_contains("1 database, ann\n");
-    fleet.run_without_a_trace(["history", "--user", "bad"]).status(1).stderr_contains(message);
+    fleet.run_without_changes(["history", "--user", "bad"]).status(1).stderr_contains(message);
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(1).stderr_contains(message).stdout_contains("1 upgraded to 1.2.0, 1 failed");
     assert!(read("bad_longterm.db") == bad, "the refused file changed");
@@ -284,7 +285,7 @@ fn refused_alone(fleet: &Fleet, message: &str) {
 }
 
 #[test]
-fn a_version_that_the_document_does_not_know() {
+fn a_version_that_is_not_in_the_document() {
     let mut blocks = NOTES.to_vec();
     blocks.push(("user:1.2.0→2.0.0", "CREATE TABLE own (x);"));
     let fleet = fleet().user("bad", "").blocks(&blocks);
@@ -299,7 +300,7 @@ fn a_version_that_the_document_does_not_know() {
     let message = "`bad` (bad_longterm.db): its version is `2.0.0`, which the document does not \
                    know (head is `1.2.0`); use the document that brought it there";
     let before = fleet.database("bad").dump();
-    fleet.run_without_a_trace(["status"]).status(1).stdout_contains("bad     2.0.0     ahead: ");
+    fleet.run_without_changes(["status"]).status(1).stdout_contains("bad     2.0.0     ahead: ");
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(message);
     assert_eq!(fleet.database("bad").dump(), before);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
@@ -313,7 +314,7 @@ fn a_document_older_than_the_system_database_touches_no_user() {
     fleet.run(["upgrade"]).status(0);
     let fleet = fleet.blocks(NOTES);
     fleet
-        .run_without_a_trace(["upgrade", "--all-users"])
+        .run_without_changes(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("`system` (system.db): its version is `2.0.0`")
         .stdout_contains("not begun");
@@ -321,18 +322,18 @@ fn a_document_older_than_the_system_database_touches_no_user() {
 
 #[test]
 fn a_version_that_is_only_planned() {
-    let fleet = fleet().at("1.2.0");
+    let fleet = fleet().upgrade_to("1.2.0");
     let tail = document(&NOTES[3..]);
     let markdown = format!("{}## 1.1.0 → 1.2.0 (Planned)\n\n{tail}", document(&NOTES[..3]));
     let fleet = fleet.document(markdown);
     fleet
-        .run_without_a_trace(["upgrade", "--all-users"])
+        .run_without_changes(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("its version is `1.2.0`, which is only planned in the document");
 }
 
 #[test]
-fn a_table_of_another_make_under_the_name_of_the_record() {
+fn an_unknown_history_table_is_refused() {
     for sql in [
         "CREATE VIEW _tatmig_migrations AS SELECT 1 AS id",
         "CREATE TABLE _tatmig_migrations (version INTEGER)",
@@ -349,9 +350,9 @@ fn a_table_of_another_make_under_the_name_of_the_record() {
 }
 
 #[test]
-fn no_command_and_an_unknown_one_are_wrong_usage() {
+fn missing_and_unknown_commands_are_usage_errors() {
     let fleet = fleet();
-    fleet.run_without_a_trace::<&str>([]).status(2).stderr_contains("Usage: tatmig");
-    fleet.run_without_a_trace(["upgrad"]).status(2).stderr_contains("upgrade");
-    fleet.run_without_a_trace(["--color", "pink", "status"]).status(2).stderr_contains("pink");
+    fleet.run_without_changes::<&str>([]).status(2).stderr_contains("Usage: tatmig");
+    fleet.run_without_changes(["upgrad"]).status(2).stderr_contains("upgrade");
+    fleet.run_without_changes(["--color", "pink", "status"]).status(2).stderr_contains("pink");
 }

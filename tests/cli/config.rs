@@ -4,37 +4,37 @@
 use crate::support::{Fleet, document};
 
 /// A document that brings a user to `version`, so that what ran tells which document was read.
-fn to(version: &str) -> String {
+fn document_up_to(version: &str) -> String {
     document(&[(&format!("user:baseline→{version}"), "CREATE TABLE notes (body TEXT);")])
 }
 
 fn fleet() -> Fleet {
     Fleet::new()
-        .document(to("1.0.0"))
-        .file("by-file.md", to("2.0.0"))
-        .file("by-variable.md", to("3.0.0"))
-        .file("by-flag.md", to("4.0.0"))
+        .document(document_up_to("1.0.0"))
+        .file("by-file.md", document_up_to("2.0.0"))
+        .file("by-variable.md", document_up_to("3.0.0"))
+        .file("by-flag.md", document_up_to("4.0.0"))
         .user("ann", "")
 }
 
 #[track_caller]
-fn head(fleet: &Fleet, flags: &[&str], expected: &str) {
+fn assert_head(fleet: &Fleet, flags: &[&str], expected: &str) {
     let arguments = [&["status", "--json"], flags].concat();
     assert_eq!(fleet.run(arguments).status(0).json()["head"], expected);
 }
 
 #[test]
-fn the_document() {
+fn the_document_path() {
     let flag = &["--file", "by-flag.md"];
     let fleet = fleet();
-    head(&fleet, &[], "1.0.0");
+    assert_head(&fleet, &[], "1.0.0");
     let fleet = fleet.config("file = \"by-file.md\"");
-    head(&fleet, &[], "2.0.0");
-    head(&fleet, flag, "4.0.0");
+    assert_head(&fleet, &[], "2.0.0");
+    assert_head(&fleet, flag, "4.0.0");
     let fleet = fleet.env("TATMIG_FILE", "by-variable.md");
-    head(&fleet, &[], "3.0.0");
-    head(&fleet, flag, "4.0.0");
-    head(&fleet, &["-f", "by-flag.md"], "4.0.0");
+    assert_head(&fleet, &[], "3.0.0");
+    assert_head(&fleet, flag, "4.0.0");
+    assert_head(&fleet, &["-f", "by-flag.md"], "4.0.0");
 }
 
 #[test]
@@ -61,11 +61,11 @@ fn the_users_directory_and_the_pattern() {
 }
 
 #[test]
-fn the_system_database() {
-    let fleet = Fleet::of(&[("system:baseline→1.0.0", "CREATE TABLE s (x);")]);
+fn the_system_database_path() {
+    let fleet = Fleet::from_blocks(&[("system:baseline→1.0.0", "CREATE TABLE s (x);")]);
     let fleet = ["system.db", "file.db", "variable.db", "flag.db"]
         .into_iter()
-        .fold(fleet, |fleet, name| fleet.make(name, ""));
+        .fold(fleet, |fleet, name| fleet.database_file(name, ""));
     let path = |fleet: &Fleet, flags: &[&str]| {
         let json = fleet.run([&["status", "--json"], flags].concat()).status(0).json();
         json["databases"][0]["path"].as_str().unwrap().to_owned()
@@ -79,18 +79,18 @@ fn the_system_database() {
 }
 
 #[test]
-fn the_settings_file_itself() {
+fn the_settings_file_path() {
     let fleet = fleet().config("file = \"by-file.md\"").file("other.toml", "file = \"by-flag.md\"");
     let fleet = fleet.file("another.toml", "file = \"by-variable.md\"");
-    head(&fleet, &[], "2.0.0");
-    head(&fleet, &["--config", "other.toml"], "4.0.0");
+    assert_head(&fleet, &[], "2.0.0");
+    assert_head(&fleet, &["--config", "other.toml"], "4.0.0");
     let fleet = fleet.env("TATMIG_CONFIG", "another.toml");
-    head(&fleet, &[], "3.0.0");
-    head(&fleet, &["--config", "other.toml"], "4.0.0");
+    assert_head(&fleet, &[], "3.0.0");
+    assert_head(&fleet, &["--config", "other.toml"], "4.0.0");
 }
 
 #[test]
-fn its_relative_paths_are_relative_to_it() {
+fn paths_in_the_settings_file_are_relative_to_it() {
     let both = [("user:baseline→1.0.0", "CREATE TABLE n (x);"), ("system:baseline→1.0.0", "")];
     let toml = "file = \"docs/m.md\"\nsystem_db = \"data/s.db\"\nusers_dir = \"data/users\"\n\
                 user_pattern = \"{username}.db\"\n";
@@ -114,7 +114,7 @@ fn an_absolute_path_stays_absolute() {
     let fleet = fleet();
     let toml = format!("file = {:?}", fleet.path("by-flag.md"));
     let fleet = fleet.file("elsewhere/tatmig.toml", toml);
-    head(&fleet, &["--config", "elsewhere/tatmig.toml"], "4.0.0");
+    assert_head(&fleet, &["--config", "elsewhere/tatmig.toml"], "4.0.0");
 }
 
 #[test]
@@ -134,20 +134,20 @@ fn quiet_verbose_and_json() {
 }
 
 #[test]
-fn colour_is_used_where_it_is_asked_for() {
+fn color_is_used_when_requested() {
     let fleet = Fleet::new();
-    let colour = "\u{1b}[";
-    fleet.run(["status"]).status(2).stderr_lacks(colour);
-    fleet.run(["status", "--color", "always"]).status(2).stderr_contains(colour);
+    let escape_sequence = "\u{1b}[";
+    fleet.run(["status"]).status(2).stderr_lacks(escape_sequence);
+    fleet.run(["status", "--color", "always"]).status(2).stderr_contains(escape_sequence);
     let fleet = fleet.config("color = \"always\"");
-    fleet.run(["status"]).stderr_contains(colour);
-    fleet.run(["status", "--color", "never"]).stderr_lacks(colour);
+    fleet.run(["status"]).stderr_contains(escape_sequence);
+    fleet.run(["status", "--color", "never"]).stderr_lacks(escape_sequence);
     let fleet = fleet.env("TATMIG_COLOR", "never");
-    fleet.run(["status"]).stderr_lacks(colour);
+    fleet.run(["status"]).stderr_lacks(escape_sequence);
 }
 
 #[test]
-fn the_number_of_jobs_and_the_busy_timeout_of_the_file_are_heeded() {
+fn jobs_and_busy_timeout_are_read_from_the_settings_file() {
     let fleet = fleet().config("jobs = 1\nbusy_timeout = 0.05\n");
     let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -162,9 +162,9 @@ fn the_number_of_jobs_and_the_busy_timeout_of_the_file_are_heeded() {
 
 #[cfg(unix)]
 #[test]
-fn following_links_is_permitted_by_the_nearest_word() {
-    let fleet = Fleet::of(&[("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);")]);
-    let fleet = fleet.make("elsewhere.db", "");
+fn follow_symlinks_takes_the_most_specific_setting() {
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);")]);
+    let fleet = fleet.database_file("elsewhere.db", "");
     std::os::unix::fs::symlink("elsewhere.db", fleet.path("ann_longterm.db")).unwrap();
     fleet.run(["status"]).status(1);
     let fleet = fleet.config("follow_symlinks = true");

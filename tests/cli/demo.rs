@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::{Database, Fleet};
 
 #[test]
-fn it_makes_a_fleet_whose_one_conflict_stays_alone() {
+fn it_creates_a_fleet_with_one_failing_user() {
     let fleet = Fleet::new();
     fleet
         .run(["demo"])
@@ -27,23 +27,23 @@ fn it_makes_a_fleet_whose_one_conflict_stays_alone() {
 }
 
 #[test]
-fn the_commands_that_it_ends_with_work_as_they_stand() {
+fn the_suggested_commands_work_verbatim() {
     let fleet = Fleet::new();
-    let out = fleet.run(["demo", "fleet"]).status(0).out();
+    let out = fleet.run(["demo", "fleet"]).status(0).stdout_text();
     let (_, after) = out.split_once("Try next:\n").unwrap();
     let commands: Vec<&str> = after.lines().take_while(|line| line.starts_with("  ")).collect();
     assert_eq!(commands.len(), 4, "cd, and three to try");
     let script = format!("set -e\n{}", commands.join("\n"));
     let shell = Command::new("sh").arg("-c").arg(script).current_dir(fleet.path("")).output();
     let shell = shell.unwrap();
-    let told = String::from_utf8(shell.stdout).unwrap();
-    assert!(shell.status.success(), "{told}");
-    assert!(told.contains("grace      1.0.0     behind, pending 1.1.0, 1.2.0\n"), "{told}");
+    let stdout = String::from_utf8(shell.stdout).unwrap();
+    assert!(shell.status.success(), "{stdout}");
+    assert!(stdout.contains("grace      1.0.0     behind, pending 1.1.0, 1.2.0\n"), "{stdout}");
     assert!(
-        told.contains("-- user 1.1.0 → 1.2.0 (MIGRATIONS.md:61): 1 database, grace\n"),
-        "{told}"
+        stdout.contains("-- user 1.1.0 → 1.2.0 (MIGRATIONS.md:61): 1 database, grace\n"),
+        "{stdout}"
     );
-    assert!(told.ends_with("24 users: 1 upgraded to 1.2.0, 23 already there\n"), "{told}");
+    assert!(stdout.ends_with("24 users: 1 upgraded to 1.2.0, 23 already there\n"), "{stdout}");
     fleet
         .run(["lint", "-f", "fleet/MIGRATIONS.md"])
         .status(0)
@@ -51,7 +51,7 @@ fn the_commands_that_it_ends_with_work_as_they_stand() {
 }
 
 #[test]
-fn a_second_one_takes_the_next_free_name() {
+fn a_second_demo_takes_the_next_free_name() {
     let fleet = Fleet::new();
     fleet.run(["demo", "--quiet"]).status(0).stdout("");
     let first = std::fs::read(fleet.path("tatmig-demo/system.db")).unwrap();
@@ -61,11 +61,11 @@ fn a_second_one_takes_the_next_free_name() {
 }
 
 #[test]
-fn a_directory_with_something_in_it_is_left_alone() {
+fn a_non_empty_directory_is_left_unchanged() {
     let fleet = Fleet::new().file("mine/letter.txt", "dear");
-    let run = fleet.run_without_a_trace(["demo", "mine"]);
+    let run = fleet.run_without_changes(["demo", "mine"]);
     run.status(2).stderr_contains("`mine` is not empty");
-    let run = fleet.run_without_a_trace(["demo", "mine/letter.txt"]);
+    let run = fleet.run_without_changes(["demo", "mine/letter.txt"]);
     run.status(2).stderr_contains("`mine/letter.txt` cannot be used");
     let fleet = fleet.directory("empty");
     fleet.run(["demo", "empty"]).status(0);

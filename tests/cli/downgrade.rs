@@ -5,7 +5,7 @@ use snapbox::str;
 use crate::support::{Fleet, document};
 
 /// Three versions with a way back from each, and data that a reverse block may stumble over.
-const BOTH_WAYS: &[(&str, &str)] = &[
+const REVERSIBLE_BLOCKS: &[(&str, &str)] = &[
     ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
     ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);"),
     ("user:1.0.0→1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"),
@@ -19,15 +19,19 @@ const BOTH_WAYS: &[(&str, &str)] = &[
     ),
 ];
 
-const TO_NOTHING: &[(&str, &str)] = &[
+const BASELINE_REVERSE_BLOCKS: &[(&str, &str)] = &[
     ("system:1.0.0→baseline", "DROP TABLE accounts;"),
     ("user:1.0.0→baseline", "DROP TABLE notes;"),
 ];
 
-const TWICE: &str = "INSERT INTO notes (body) VALUES ('tea'), ('tea')";
+const DUPLICATE_NOTES: &str = "INSERT INTO notes (body) VALUES ('tea'), ('tea')";
 
 fn fleet() -> Fleet {
-    Fleet::of(BOTH_WAYS).system("").user("ann", "").user("bob", "").at("1.2.0")
+    Fleet::from_blocks(REVERSIBLE_BLOCKS)
+        .system("")
+        .user("ann", "")
+        .user("bob", "")
+        .upgrade_to("1.2.0")
 }
 
 fn indexes(fleet: &Fleet, user: &str) -> Vec<String> {
@@ -35,7 +39,7 @@ fn indexes(fleet: &Fleet, user: &str) -> Vec<String> {
 }
 
 #[test]
-fn everything_goes_down_and_up_again_and_keeps_its_rows() {
+fn downgrade_and_upgrade_keep_the_rows() {
     let fleet = fleet().user("ann", "INSERT INTO notes (body, pinned) VALUES ('kept', 1)");
     let before = fleet.database("bob").dump().len();
     fleet
@@ -57,7 +61,7 @@ fn everything_goes_down_and_up_again_and_keeps_its_rows() {
 }
 
 #[test]
-fn each_step_is_an_event_of_the_record() {
+fn each_step_is_a_history_entry() {
     let fleet = fleet();
     fleet.run(["down", "--to", "1.0.0", "--all-users"]).status(0);
     for name in ["system", "ann"] {
@@ -77,7 +81,7 @@ fn each_step_is_an_event_of_the_record() {
 }
 
 #[test]
-fn a_number_steps_back_from_the_highest_version_found() {
+fn a_number_counts_steps_from_the_highest_version() {
     let fleet = fleet();
     fleet.run(["rollback", "-1", "--user", "ann"]).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
@@ -87,22 +91,22 @@ fn a_number_steps_back_from_the_highest_version_found() {
     fleet.run(["down", "--steps", "1", "--all-users"]).status(0);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.0.0"));
     fleet
-        .run_without_a_trace(["down", "-2", "--all-users"])
+        .run_without_changes(["down", "-2", "--all-users"])
         .status(2)
         .stderr_contains("from 1.0.0 it is only 1 migration down to nothing");
     for wrong in ["1", "-0", "-x", "1.0.0"] {
-        fleet.run_without_a_trace(["down", wrong, "--all-users"]).status(2);
+        fleet.run_without_changes(["down", wrong, "--all-users"]).status(2);
     }
-    fleet.run_without_a_trace(["down", "--all-users"]).status(2).stderr_contains("--to <VERSION>");
-    fleet.run_without_a_trace(["down", "-1", "--to", "1.0.0", "--all-users"]).status(2);
+    fleet.run_without_changes(["down", "--all-users"]).status(2).stderr_contains("--to <VERSION>");
+    fleet.run_without_changes(["down", "-1", "--to", "1.0.0", "--all-users"]).status(2);
 }
 
 #[test]
-fn every_missing_reverse_block_is_named_before_anything_is_touched() {
+fn every_missing_reverse_block_is_reported_before_any_change() {
     let blocks: Vec<_> =
-        BOTH_WAYS.iter().filter(|(tag, _)| *tag != "user:1.2.0→1.1.0").copied().collect();
+        REVERSIBLE_BLOCKS.iter().filter(|(tag, _)| *tag != "user:1.2.0→1.1.0").copied().collect();
     let fleet = fleet().blocks(&blocks);
-    fleet.run_without_a_trace(["down", "--to", "baseline", "--all-users"]).status(2).stderr(str![
+    fleet.run_without_changes(["down", "--to", "baseline", "--all-users"]).status(2).stderr(str![
         [r#"
 error: MIGRATIONS.md has no reverse blocks for some steps on the way down to baseline:
   -- [system:1.0.0→baseline:start]
@@ -112,29 +116,30 @@ no database was touched; write what is missing, or put back a backup (`tatmig ba
 
 "#]
     ]);
-    fleet.run_without_a_trace(["down", "--to", "1.0.0", "--all-users", "--dry-run"]).status(2);
+    fleet.run_without_changes(["down", "--to", "1.0.0", "--all-users", "--dry-run"]).status(2);
     // What has no part for a scope needs no block to be taken back.
-    let fleet = Fleet::of(&BOTH_WAYS[..3]).system("").at("1.1.0");
+    let fleet = Fleet::from_blocks(&REVERSIBLE_BLOCKS[..3]).system("").upgrade_to("1.1.0");
     fleet.run(["down", "--to", "1.0.0"]).status(0).stdout_contains("system: 1.1.0 → 1.0.0\n");
 }
 
 #[test]
-fn a_planned_reverse_block_is_none() {
-    let planned: Vec<_> = BOTH_WAYS.iter().filter(|(tag, _)| *tag == "user:1.2.0→1.1.0").collect();
+fn a_planned_reverse_block_does_not_count() {
+    let planned: Vec<_> =
+        REVERSIBLE_BLOCKS.iter().filter(|(tag, _)| *tag == "user:1.2.0→1.1.0").collect();
     let rest: Vec<_> =
-        BOTH_WAYS.iter().filter(|(tag, _)| *tag != "user:1.2.0→1.1.0").copied().collect();
+        REVERSIBLE_BLOCKS.iter().filter(|(tag, _)| *tag != "user:1.2.0→1.1.0").copied().collect();
     let later = document(&[*planned[0]]);
     let markdown = format!("{}## 1.2.0 → 1.1.0 (Planned)\n\n{later}", document(&rest));
     let fleet = fleet().document(markdown);
     fleet
-        .run_without_a_trace(["down", "--to", "1.1.0", "--all-users"])
+        .run_without_changes(["down", "--to", "1.1.0", "--all-users"])
         .status(2)
         .stderr_contains("-- [user:1.2.0→1.1.0:start]");
 }
 
 #[test]
-fn to_baseline_takes_everything_back_and_an_upgrade_makes_it_again() {
-    let fleet = fleet().blocks(&[BOTH_WAYS, TO_NOTHING].concat());
+fn downgrade_to_baseline_drops_everything_and_upgrade_recreates_it() {
+    let fleet = fleet().blocks(&[REVERSIBLE_BLOCKS, BASELINE_REVERSE_BLOCKS].concat());
     fleet
         .run(["down", "--to", "baseline", "--all-users", "--no-backup"])
         .status(0)
@@ -151,15 +156,19 @@ fn to_baseline_takes_everything_back_and_an_upgrade_makes_it_again() {
 }
 
 #[test]
-fn a_later_baseline_has_a_way_down_of_its_own() {
+fn a_later_baseline_has_its_own_reverse_block() {
     let blocks = [
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.0.0→2.0.0", "CREATE TABLE b (x);"),
         ("user:baseline→2.0.0", "CREATE TABLE a (x);\nCREATE TABLE b (x);"),
         ("user:2.0.0→baseline", "DROP TABLE b;\nDROP TABLE a;"),
     ];
-    let fleet = Fleet::of(&blocks).user("ann", "").at("1.0.0").at("2.0.0").user("bob", "");
-    let fleet = fleet.at("2.0.0");
+    let fleet = Fleet::from_blocks(&blocks)
+        .user("ann", "")
+        .upgrade_to("1.0.0")
+        .upgrade_to("2.0.0")
+        .user("bob", "");
+    let fleet = fleet.upgrade_to("2.0.0");
     fleet.run(["down", "--to", "baseline", "--all-users"]).status(0);
     for user in ["ann", "bob"] {
         assert!(fleet.database(user).tables().is_empty());
@@ -170,7 +179,7 @@ fn a_later_baseline_has_a_way_down_of_its_own() {
 #[test]
 fn the_system_database_is_never_below_a_user() {
     let fleet = fleet();
-    fleet.run_without_a_trace(["down", "--to", "1.1.0"]).status(2).stderr_contains(
+    fleet.run_without_changes(["down", "--to", "1.1.0"]).status(2).stderr_contains(
         "the system database would be below 2 users that stay above 1.1.0 (`ann`, `bob`); `--all-users`",
     );
     fleet.run(["down", "--to", "1.1.0", "--user", "ann", "--no-backup"]).status(0).stdout(
@@ -192,8 +201,8 @@ fn the_system_database_is_never_below_a_user() {
 }
 
 #[test]
-fn a_user_that_fails_keeps_the_system_database_where_it_is() {
-    let fleet = fleet().user("ann", TWICE);
+fn a_failing_user_keeps_the_system_database_at_its_version() {
+    let fleet = fleet().user("ann", DUPLICATE_NOTES);
     let before = fleet.database("ann").dump();
     fleet
         .run(["down", "--to", "1.1.0", "--all-users"])
@@ -211,8 +220,8 @@ fn a_user_that_fails_keeps_the_system_database_where_it_is() {
 }
 
 #[test]
-fn no_user_is_touched_where_the_system_database_cannot_go_down() {
-    let blocks: Vec<_> = BOTH_WAYS
+fn no_user_is_changed_if_the_system_downgrade_fails() {
+    let blocks: Vec<_> = REVERSIBLE_BLOCKS
         .iter()
         .map(|(tag, sql)| match *tag {
             "system:1.2.0→1.1.0" => {
@@ -232,12 +241,12 @@ fn no_user_is_touched_where_the_system_database_cannot_go_down() {
 
 #[test]
 fn a_rehearsal_and_a_dry_run_change_no_byte() {
-    let fleet = fleet().user("ann", TWICE);
+    let fleet = fleet().user("ann", DUPLICATE_NOTES);
     fleet
-        .run_without_a_trace(["down", "--to", "1.0.0", "--all-users", "--rehearse"])
+        .run_without_changes(["down", "--to", "1.0.0", "--all-users", "--rehearse"])
         .status(1)
         .stdout_contains("2 users: 1 rehearsed down to 1.0.0 and rolled back, 1 failed\n");
-    let dry = fleet.run_without_a_trace(["down", "--to", "1.0.0", "--all-users", "--dry-run"]);
+    let dry = fleet.run_without_changes(["down", "--to", "1.0.0", "--all-users", "--dry-run"]);
     dry.status(0).stderr("").stdout(str![[r#"
 -- user 1.2.0 → 1.1.0 (MIGRATIONS.md:44): 2 databases, ann, bob
 DROP INDEX by_body;
@@ -255,12 +264,12 @@ DROP TABLE audit;
 
 
 "#]]);
-    let json = fleet.run_without_a_trace(["down", "-1", "--all-users", "--dry-run", "--json"]);
+    let json = fleet.run_without_changes(["down", "-1", "--all-users", "--dry-run", "--json"]);
     assert_eq!(json.status(0).json()["migrations"][0]["to"], "1.1.0");
 }
 
 #[test]
-fn a_database_below_the_target_is_left_and_named() {
+fn a_database_below_the_target_is_reported_and_unchanged() {
     let fleet = fleet();
     fleet.run(["down", "--to", "1.0.0", "--user", "ann"]).status(0);
     fleet
@@ -271,7 +280,7 @@ fn a_database_below_the_target_is_left_and_named() {
 }
 
 #[test]
-fn what_it_changes_is_copied_first() {
+fn changed_databases_are_backed_up_first() {
     let fleet = fleet().user("ann", "INSERT INTO notes (body, pinned) VALUES ('kept', 1)");
     let id = {
         let json = fleet.run(["down", "--to", "1.0.0", "--all-users", "--json"]).status(0).json();
@@ -285,9 +294,9 @@ fn what_it_changes_is_copied_first() {
 }
 
 #[test]
-fn a_reverse_block_that_fails_in_the_replay_is_refused_at_its_place() {
+fn a_reverse_block_that_fails_in_the_replay_is_reported_with_its_line() {
     let blocks: Vec<_> =
-        BOTH_WAYS
+        REVERSIBLE_BLOCKS
             .iter()
             .map(|(tag, sql)| {
                 if *tag == "user:1.2.0→1.1.0" {
@@ -299,7 +308,7 @@ fn a_reverse_block_that_fails_in_the_replay_is_refused_at_its_place() {
             .collect();
     let fleet = fleet().blocks(&blocks);
     fleet
-        .run_without_a_trace(["down", "--to", "1.1.0", "--all-users"])
+        .run_without_changes(["down", "--to", "1.1.0", "--all-users"])
         .status(2)
         .stderr_contains("no such index: absent")
         .stderr_contains("MIGRATIONS.md:45:");
@@ -308,19 +317,22 @@ fn a_reverse_block_that_fails_in_the_replay_is_refused_at_its_place() {
 }
 
 #[test]
-fn the_checks_of_an_upgrade_hold_on_the_way_down() {
+fn a_downgrade_runs_the_checks_of_an_upgrade() {
     // Over a table of another shape the reverse block does not do what it did in the replay.
     let blocks = [
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.0.0→1.1.0", "DROP TABLE a;"),
         ("user:1.1.0→1.0.0", "CREATE TABLE IF NOT EXISTS a (x);"),
     ];
-    let fleet = Fleet::of(&blocks).user("ann", "").at("1.1.0").user("ann", "CREATE TABLE a (y)");
+    let fleet = Fleet::from_blocks(&blocks)
+        .user("ann", "")
+        .upgrade_to("1.1.0")
+        .user("ann", "CREATE TABLE a (y)");
     let before = fleet.database("ann").dump();
     fleet.run(["down", "-1", "--all-users"]).status(1).stderr_contains("column `a.x` is missing");
     assert_eq!(fleet.database("ann").dump(), before);
     fleet
-        .run_without_a_trace(["down", "--to", "9.0.0", "--all-users"])
+        .run_without_changes(["down", "--to", "9.0.0", "--all-users"])
         .status(2)
         .stderr_contains("version `9.0.0` is not in MIGRATIONS.md");
 }

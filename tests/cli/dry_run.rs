@@ -5,13 +5,18 @@ use snapbox::str;
 use crate::support::{Fleet, NOTES};
 
 fn fleet() -> Fleet {
-    Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.0.0").user("new", "")
+    Fleet::from_blocks(NOTES)
+        .system("")
+        .user("ann", "")
+        .user("bob", "")
+        .upgrade_to("1.0.0")
+        .user("new", "")
 }
 
 #[test]
-fn it_prints_each_pending_block_once_with_its_place_and_databases() {
+fn it_prints_each_pending_block_once_with_its_line_and_databases() {
     let fleet = fleet();
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     run.status(0).stderr("").stdout(str![[r#"
 -- system 1.0.0 → 1.1.0 (MIGRATIONS.md:14): 1 database, system
 -- nothing for this scope: recorded only
@@ -33,18 +38,18 @@ CREATE UNIQUE INDEX one_body ON notes (body);
 }
 
 #[test]
-fn what_it_prints_is_sql_that_runs() {
+fn its_output_is_runnable_sql() {
     let fleet = fleet();
-    let printed = fleet.run(["upgrade", "--user", "new", "--dry-run"]).status(0).out();
+    let printed = fleet.run(["upgrade", "--user", "new", "--dry-run"]).status(0).stdout_text();
     let other = Fleet::new().user("copy", &printed);
     fleet.run(["upgrade", "--user", "new"]).status(0);
     assert_eq!(other.database("copy").columns("notes"), fleet.database("new").columns("notes"));
 }
 
 #[test]
-fn it_heeds_the_target_and_the_users_named() {
+fn it_respects_the_target_and_the_named_users() {
     let fleet = fleet();
-    let run = fleet.run_without_a_trace(["up", "--user", "ann", "--to", "1.1.0", "--dry-run"]);
+    let run = fleet.run_without_changes(["up", "--user", "ann", "--to", "1.1.0", "--dry-run"]);
     run.status(0)
         .stdout_contains("(MIGRATIONS.md:14): 1 database, ann\n")
         .stdout_lacks("bob")
@@ -52,19 +57,19 @@ fn it_heeds_the_target_and_the_users_named() {
 }
 
 #[test]
-fn nothing_pending_is_said() {
-    let fleet = fleet().at("1.2.0");
+fn it_reports_when_nothing_is_pending() {
+    let fleet = fleet().upgrade_to("1.2.0");
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--dry-run"])
+        .run_without_changes(["upgrade", "--all-users", "--dry-run"])
         .status(0)
         .stdout("-- nothing is pending up to 1.2.0\n");
 }
 
 #[test]
-fn many_databases_are_counted_and_the_first_named() {
-    let fleet = Fleet::of(&NOTES[1..]).users(7, "");
+fn many_databases_are_counted_and_the_first_are_named() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).users(7, "");
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--dry-run", "--to", "1.0.0"])
+        .run_without_changes(["upgrade", "--all-users", "--dry-run", "--to", "1.0.0"])
         .status(0)
         .stdout_contains(
             "(MIGRATIONS.md:2): 7 databases, u000, u001, u002, u003, u004 and 2 more\n",
@@ -74,7 +79,7 @@ fn many_databases_are_counted_and_the_first_named() {
 #[test]
 fn a_block_is_printed_verbatim() {
     let sql = "-- why\nCREATE TABLE a (\n    x  TEXT -- it's\n);\n\nINSERT INTO a VALUES ('→ ;');";
-    let fleet = Fleet::of(&[("user:baseline→1.0.0", sql)]).user("ann", "");
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", sql)]).user("ann", "");
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     run.status(0).stdout_contains(&format!("1 database, ann\n{sql}\n\n"));
 }

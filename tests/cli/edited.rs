@@ -4,10 +4,10 @@
 use crate::support::{Fleet, NOTES, document};
 
 fn fleet() -> Fleet {
-    Fleet::of(NOTES).system("").user("ann", "").at("1.1.0")
+    Fleet::from_blocks(NOTES).system("").user("ann", "").upgrade_to("1.1.0")
 }
 
-fn edited(sql: &'static str) -> Vec<(&'static str, &'static str)> {
+fn blocks_with_edit(sql: &'static str) -> Vec<(&'static str, &'static str)> {
     let mut blocks = NOTES.to_vec();
     blocks[2].1 = sql;
     blocks
@@ -15,11 +15,12 @@ fn edited(sql: &'static str) -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn an_edited_migration_is_refused_with_both_statements() {
-    let fleet =
-        fleet().blocks(&edited("ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no';"));
+    let fleet = fleet().blocks(&blocks_with_edit(
+        "ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no';",
+    ));
     let fleet = fleet.user("new", "");
     let before = fleet.database("ann").dump();
-    let run = fleet.run_without_a_trace(["status"]);
+    let run = fleet.run_without_changes(["status"]);
     run.status(1).stdout_contains("ann     1.1.0     edited: a migration was changed");
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(1)
@@ -36,40 +37,43 @@ fn an_edited_migration_is_refused_with_both_statements() {
 }
 
 #[test]
-fn without_a_system_database_the_migration_alone_is_named() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0");
-    let fleet = fleet.blocks(&edited("ALTER TABLE notes ADD COLUMN pinned;")[1..]);
+fn without_a_system_database_only_the_migration_is_named() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").upgrade_to("1.1.0");
+    let fleet = fleet.blocks(&blocks_with_edit("ALTER TABLE notes ADD COLUMN pinned;")[1..]);
     fleet
-        .run_without_a_trace(["upgrade", "--all-users"])
+        .run_without_changes(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("`1.0.0 → 1.1.0`")
         .stderr_lacks("ran then");
 }
 
 #[test]
-fn comments_white_space_and_prose_are_no_edit() {
+fn changes_in_comments_and_whitespace_are_not_edits() {
     let markdown = format!(
         "# Mended prose\n\n{}",
-        document(&edited(
+        document(&blocks_with_edit(
             "-- pinned notes stand first\nALTER TABLE   notes\n  ADD COLUMN pinned /* a flag */ INTEGER\n  NOT NULL DEFAULT 0;"
         ))
     );
     let fleet = fleet().document(markdown.replace('\n', "\r\n"));
-    fleet.run_without_a_trace(["status"]).status(0).stdout_contains("behind, pending 1.2.0");
+    fleet.run_without_changes(["status"]).status(0).stdout_contains("behind, pending 1.2.0");
     fleet.run(["upgrade", "--all-users"]).status(0);
 }
 
 #[test]
 fn a_changed_string_is_an_edit() {
-    let with = |text| [("user:baseline→1.0.0", "CREATE TABLE a (x);"), ("user:1.0.0→1.1.0", text)];
-    let fleet = Fleet::of(&with("INSERT INTO a VALUES ('a  b');")).user("ann", "").at("1.1.0");
-    let fleet = fleet.blocks(&with("INSERT INTO a VALUES ('a b');"));
-    fleet.run_without_a_trace(["status"]).status(1).stdout_contains("edited");
+    let blocks_with =
+        |text| [("user:baseline→1.0.0", "CREATE TABLE a (x);"), ("user:1.0.0→1.1.0", text)];
+    let fleet = Fleet::from_blocks(&blocks_with("INSERT INTO a VALUES ('a  b');"))
+        .user("ann", "")
+        .upgrade_to("1.1.0");
+    let fleet = fleet.blocks(&blocks_with("INSERT INTO a VALUES ('a b');"));
+    fleet.run_without_changes(["status"]).status(1).stdout_contains("edited");
 }
 
 #[test]
-fn a_baseline_that_replaces_applied_migrations_is_no_edit() {
-    let fleet = fleet().at("1.2.0");
+fn a_baseline_that_replaces_applied_migrations_is_not_an_edit() {
+    let fleet = fleet().upgrade_to("1.2.0");
     let squashed = [
         ("system:baseline→1.2.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
         (
@@ -85,13 +89,13 @@ fn a_baseline_that_replaces_applied_migrations_is_no_edit() {
 }
 
 #[test]
-fn an_edit_of_the_other_scope_is_not_blamed_on_a_database() {
+fn an_edit_in_one_scope_does_not_affect_the_other() {
     let mut blocks = NOTES.to_vec();
     blocks[0].1 = "CREATE TABLE accounts (name TEXT PRIMARY KEY, mail TEXT);";
     let fleet = fleet().blocks(&blocks);
-    let run = fleet.run_without_a_trace(["status"]);
+    let run = fleet.run_without_changes(["status"]);
     run.status(1)
         .stdout_contains("system  1.1.0     edited")
         .stdout_contains("ann     1.1.0     behind, pending 1.2.0");
-    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(1).stdout_contains("not begun");
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(1).stdout_contains("not begun");
 }

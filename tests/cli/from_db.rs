@@ -6,40 +6,40 @@ use snapbox::str;
 use crate::support::{Database, Fleet};
 
 /// All that SQLite tells of a database's schema, whatever its SQL's spelling.
-fn told(database: &Database) -> Vec<String> {
-    let mut all = Vec::new();
+fn describe_schema(database: &Database) -> Vec<String> {
+    let mut lines = Vec::new();
     let tables = database.rows(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') \
          AND name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig%' ESCAPE '$' ORDER BY 1",
     );
     for table in tables {
         let name = table.replace('\'', "''");
-        let mut ask = |sql: String| {
+        let mut query = |sql: String| {
             let rows = database.rows(&sql);
-            all.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+            lines.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         };
-        ask(format!("SELECT * FROM pragma_table_xinfo('{name}')"));
-        ask(format!(
+        query(format!("SELECT * FROM pragma_table_xinfo('{name}')"));
+        query(format!(
             "SELECT \"table\", \"from\", \"to\", on_update, on_delete FROM pragma_foreign_key_list('{name}') ORDER BY 1, 2"
         ));
-        ask(format!("SELECT ncol, wr, strict FROM pragma_table_list WHERE name = '{name}'"));
-        ask(format!(
+        query(format!("SELECT ncol, wr, strict FROM pragma_table_list WHERE name = '{name}'"));
+        query(format!(
             "SELECT iif(origin = 'c', l.name, ''), \"unique\", origin, partial, \
              (SELECT group_concat(x.name || x.\"desc\" || x.coll) FROM pragma_index_xinfo(l.name) x WHERE key) \
              FROM pragma_index_list('{name}') l ORDER BY 1, 5"
         ));
     }
-    all.extend(database.rows(
+    lines.extend(database.rows(
         "SELECT type || ' ' || name || ' ' || sql FROM sqlite_schema \
          WHERE type <> 'table' AND sql IS NOT NULL ORDER BY 1",
     ));
-    all
+    lines
 }
 
 /// A document at a schema, a user's database with rows, and another database with another schema.
 #[track_caller]
 fn fleet(before: &str, rows: &str, after: &str) -> Fleet {
-    let fleet = Fleet::new().make("before.db", before).make("after.db", after);
+    let fleet = Fleet::new().database_file("before.db", before).database_file("after.db", after);
     let first =
         ["new", "1.0.0", "-m", "The beginning", "--scope", "user", "--from-db", "before.db"];
     fleet.run(first).status(0).stderr("");
@@ -51,38 +51,38 @@ fn fleet(before: &str, rows: &str, after: &str) -> Fleet {
     fleet
 }
 
-const FROM_AFTER: [&str; 7] =
+const NEW_FROM_DB: [&str; 7] =
     ["new", "--minor", "-m", "What is new", "--from-db", "after.db", "--reverse"];
 
 /// Writes the migration and puts it through everything; the database that went through it remains.
 #[track_caller]
-fn goes(before: &str, rows: &str, after: &str) -> (Fleet, String) {
+fn assert_migrates(before: &str, rows: &str, after: &str) -> (Fleet, String) {
     let fleet = fleet(before, rows, after);
-    let old = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    let text_before = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
     let source = std::fs::read(fleet.path("after.db")).unwrap();
-    fleet.run(FROM_AFTER).status(0).stderr("");
+    fleet.run(NEW_FROM_DB).status(0).stderr("");
     assert_eq!(
         std::fs::read(fleet.path("after.db")).unwrap(),
         source,
         "the database was written to"
     );
     let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
-    let added = text.strip_prefix(&old).unwrap().to_owned();
+    let added = text.strip_prefix(&text_before).unwrap().to_owned();
     let lint = fleet.run(["lint", "--deny", "warnings", "--allow", "broken-foreign-key"]);
-    assert_eq!(lint.err(), "", "{added}");
+    assert_eq!(lint.stderr_text(), "", "{added}");
     lint.status(0);
     let tested = fleet.run(["test"]);
-    assert_eq!(tested.err(), "", "{added}");
+    assert_eq!(tested.stderr_text(), "", "{added}");
     tested.status(0).stdout_contains("nothing lost").stdout_contains("down to 1.0.0 and up again");
     let run = fleet.run(["upgrade", "--all-users"]);
-    assert_eq!(run.err(), "", "{added}");
+    assert_eq!(run.stderr_text(), "", "{added}");
     run.status(0);
     let target = Database::open(&fleet.path("after.db"));
-    assert_eq!(told(&fleet.database("ann")), told(&target), "{added}");
+    assert_eq!(describe_schema(&fleet.database("ann")), describe_schema(&target), "{added}");
     assert_eq!(fleet.database("ann").version().unwrap(), "1.1.0");
-    let again = ["new", "--patch", "-m", "Nothing", "--from-db", "after.db"];
+    let second_new = ["new", "--patch", "-m", "Nothing", "--from-db", "after.db"];
     fleet
-        .run_without_a_trace(again)
+        .run_without_changes(second_new)
         .status(0)
         .stdout("`after.db` has the schema of 1.1.0 already; MIGRATIONS.md is left as it is\n");
     (fleet, added)
@@ -104,17 +104,20 @@ fn tables_indexes_views_and_triggers_are_added() {
          CREATE VIEW all_calm AS SELECT count(*) AS n FROM calm;
          CREATE TRIGGER tagged AFTER INSERT ON notes BEGIN INSERT INTO tags VALUES (new.id, 'new;'); END;"
     );
-    let (fleet, added) = goes(NOTES, ROWS, &after);
+    let (fleet, added) = assert_migrates(NOTES, ROWS, &after);
     assert_eq!(fleet.database("ann").rows("SELECT n FROM all_calm"), ["1"]);
-    let place = |name: &str| added.find(name).unwrap();
-    assert!(place("EXISTS z_parent") < place("EXISTS a_child"), "{added}");
-    assert!(place("VIEW IF NOT EXISTS calm") < place("VIEW IF NOT EXISTS all_calm"), "{added}");
+    let position_of = |name: &str| added.find(name).unwrap();
+    assert!(position_of("EXISTS z_parent") < position_of("EXISTS a_child"), "{added}");
+    assert!(
+        position_of("VIEW IF NOT EXISTS calm") < position_of("VIEW IF NOT EXISTS all_calm"),
+        "{added}"
+    );
 }
 
 #[test]
-fn columns_come_and_go_without_a_rebuild() {
+fn columns_are_added_and_dropped_without_a_rebuild() {
     let after = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, pinned INTEGER NOT NULL DEFAULT 0, \"the colour\" TEXT DEFAULT 'red');";
-    let (fleet, added) = goes(NOTES, ROWS, after);
+    let (fleet, added) = assert_migrates(NOTES, ROWS, after);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["1|tea|0|red", "7|rain|0|red"]);
     assert!(!added.contains("notes_new"), "{added}");
     assert!(added.contains("RENAME COLUMN mood TO \"the colour\""), "{added}");
@@ -122,12 +125,12 @@ fn columns_come_and_go_without_a_rebuild() {
 }
 
 #[test]
-fn tables_go_with_all_that_hangs_on_them() {
+fn tables_are_dropped_with_their_dependents() {
     let before = format!(
         "{NOTES} CREATE TABLE keep (a TEXT); CREATE VIEW v AS SELECT * FROM notes;
          CREATE TRIGGER t AFTER INSERT ON keep BEGIN DELETE FROM notes; END;"
     );
-    let (fleet, added) = goes(
+    let (fleet, added) = assert_migrates(
         &before,
         ROWS,
         "CREATE TABLE keep (a TEXT); CREATE TABLE memos (id INTEGER PRIMARY KEY, body TEXT, mood TEXT)",
@@ -137,11 +140,11 @@ fn tables_go_with_all_that_hangs_on_them() {
 }
 
 #[test]
-fn a_column_that_must_be_filled_takes_its_default_or_the_neutral_value() {
+fn a_not_null_column_is_filled_with_its_default_or_a_neutral_value() {
     let after = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL, mood TEXT NOT NULL DEFAULT 'fine',
         kind TEXT NOT NULL CHECK (kind IN ('a', 'b')), size INTEGER NOT NULL);
         CREATE INDEX notes_mood ON notes (mood);";
-    let (fleet, added) = goes(NOTES, ROWS, after);
+    let (fleet, added) = assert_migrates(NOTES, ROWS, after);
     assert_eq!(
         fleet.database("ann").rows("SELECT * FROM notes"),
         ["1|tea|calm|a|0", "7|rain|fine|a|0"]
@@ -150,10 +153,10 @@ fn a_column_that_must_be_filled_takes_its_default_or_the_neutral_value() {
 }
 
 #[test]
-fn a_type_a_check_and_a_unique_key_are_changed() {
+fn types_checks_and_unique_keys_are_changed() {
     let after = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body VARCHAR(20) UNIQUE, mood TEXT COLLATE NOCASE DEFAULT ('x' || 'y') CHECK (mood <> ''));
         CREATE INDEX notes_mood ON notes (mood);";
-    let (fleet, added) = goes(NOTES, ROWS, after);
+    let (fleet, added) = assert_migrates(NOTES, ROWS, after);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["1|tea|calm", "7|rain|NULL"]);
     assert!(added.contains("tatmig:allow constraint"), "{added}");
 }
@@ -163,7 +166,7 @@ fn the_order_of_columns_and_the_primary_key_are_changed() {
     let after =
         "CREATE TABLE notes (mood TEXT, id INTEGER NOT NULL, body TEXT, PRIMARY KEY (id, mood));
         CREATE INDEX notes_mood ON notes (mood);";
-    let (fleet, _) = goes(NOTES, ROWS, after);
+    let (fleet, _) = assert_migrates(NOTES, ROWS, after);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["calm|1|tea", "NULL|7|rain"]);
 }
 
@@ -180,7 +183,7 @@ fn a_rebuild_keeps_children_triggers_and_views() {
         CREATE TRIGGER logged AFTER UPDATE ON folders BEGIN INSERT INTO log VALUES (new.name); END;";
     let rows = "INSERT INTO folders VALUES (1, 'a', NULL), (2, 'b', 1); INSERT INTO notes VALUES (1, 2, 'x'), (2, 1, 'y'); DELETE FROM log";
     let after = before.replace("name TEXT, up", "name VARCHAR NOT NULL DEFAULT '?', up");
-    let (fleet, added) = goes(before, rows, &after);
+    let (fleet, added) = assert_migrates(before, rows, &after);
     let ann = fleet.database("ann");
     assert_eq!(ann.rows("SELECT * FROM folders"), ["1|a|NULL", "2|b|1"]);
     assert_eq!(ann.rows("SELECT * FROM notes"), ["1|2|x", "2|1|y"]);
@@ -199,18 +202,21 @@ fn a_rebuild_keeps_children_triggers_and_views() {
 fn foreign_keys_are_added_and_changed() {
     let before = "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (a INTEGER REFERENCES p (id), b INTEGER);";
     let after = "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (a INTEGER REFERENCES p (id) ON DELETE SET NULL, b INTEGER REFERENCES p);";
-    let (fleet, _) =
-        goes(before, "INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1), (NULL, NULL)", after);
+    let (fleet, _) = assert_migrates(
+        before,
+        "INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1), (NULL, NULL)",
+        after,
+    );
     assert_eq!(fleet.database("ann").rows("SELECT * FROM c"), ["1|1", "NULL|NULL"]);
 }
 
 #[test]
-fn a_new_foreign_key_never_lets_orphans_through() {
+fn a_new_foreign_key_rejects_orphans() {
     let before = "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (a INTEGER);";
     let after =
         "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (a INTEGER REFERENCES p (id));";
     let fleet = fleet(before, "INSERT INTO c VALUES (5)", after);
-    fleet.run(FROM_AFTER).status(0);
+    fleet.run(NEW_FROM_DB).status(0);
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("foreign key was broken");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM c"), ["5"]);
     assert_eq!(fleet.database("ann").version().unwrap(), "1.0.0");
@@ -221,7 +227,7 @@ fn options_and_generated_columns_are_changed() {
     let before = "CREATE TABLE t (a INTEGER, b TEXT, c AS (b || 'x')); CREATE TABLE w (k TEXT PRIMARY KEY, v BLOB);";
     let after = "CREATE TABLE t (a INTEGER, b TEXT, c TEXT AS (b || 'y') STORED) STRICT; CREATE TABLE w (k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID;";
     let rows = "INSERT INTO t VALUES (1, 'q'); INSERT INTO w VALUES ('k', x'00ff'), ('l', NULL)";
-    let (fleet, _) = goes(before, rows, after);
+    let (fleet, _) = assert_migrates(before, rows, after);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM t"), ["1|q|qy"]);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM w"), ["k|[00, ff]", "l|NULL"]);
 }
@@ -230,16 +236,16 @@ fn options_and_generated_columns_are_changed() {
 fn a_strict_table_whose_column_refuses_its_own_default_keeps_its_rows() {
     let before = "CREATE TABLE t (a INTEGER PRIMARY KEY) STRICT;";
     let after = "CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB NOT NULL DEFAULT 0, c INTEGER DEFAULT 'x', d TEXT NOT NULL DEFAULT 'y') STRICT;";
-    let (fleet, _) = goes(before, "INSERT INTO t VALUES (1), (2)", after);
+    let (fleet, _) = assert_migrates(before, "INSERT INTO t VALUES (1), (2)", after);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM t"), ["1|[]|NULL|y", "2|[]|NULL|y"]);
 }
 
 #[test]
-fn numbers_of_deleted_rows_are_not_given_out_again() {
+fn autoincrement_ids_are_not_reused() {
     let before = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT);";
     let after = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a VARCHAR);";
     let rows = "INSERT INTO t (a) VALUES ('x'), ('y'), ('z'); DELETE FROM t WHERE id > 1";
-    let (fleet, _) = goes(before, rows, after);
+    let (fleet, _) = assert_migrates(before, rows, after);
     let ann = fleet.database("ann");
     ann.connection().execute_batch("INSERT INTO t (a) VALUES ('new')").unwrap();
     assert_eq!(ann.rows("SELECT id, a FROM t"), ["1|x", "4|new"]);
@@ -249,17 +255,17 @@ fn numbers_of_deleted_rows_are_not_given_out_again() {
 fn odd_names_are_kept() {
     let before = "CREATE TABLE \"a \"\"b\" (\"x y\" TEXT, [select] INT, `t``k` INT); CREATE TABLE \"order\" (a); CREATE INDEX \"i \"\"i\" ON \"a \"\"b\" (\"x y\");";
     let after = "CREATE TABLE \"a \"\"b\" (\"x y\" TEXT NOT NULL, [select] INT, `t``k` INT, \"-- new\" TEXT); CREATE TABLE \"order\" (a, \"group\" TEXT); CREATE INDEX \"i \"\"i\" ON \"a \"\"b\" (\"x y\");";
-    let (fleet, _) = goes(before, "INSERT INTO \"a \"\"b\" VALUES ('p', 1, 2)", after);
+    let (fleet, _) = assert_migrates(before, "INSERT INTO \"a \"\"b\" VALUES ('p', 1, 2)", after);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM \"a \"\"b\""), ["p|1|2|NULL"]);
 }
 
 #[test]
-fn a_full_text_index_comes_with_its_rows() {
+fn a_full_text_index_is_created_with_its_rows() {
     let after = format!(
         "{NOTES} CREATE VIRTUAL TABLE found USING fts5 (body, content='notes', content_rowid='id');
          CREATE VIRTUAL TABLE own USING fts5 (a, b);"
     );
-    let (fleet, added) = goes(NOTES, ROWS, &after);
+    let (fleet, added) = assert_migrates(NOTES, ROWS, &after);
     assert_eq!(
         fleet.database("ann").rows("SELECT rowid FROM found WHERE found MATCH 'rain'"),
         ["7"]
@@ -272,7 +278,7 @@ fn a_full_text_table_keeps_its_rows_when_it_changes() {
     let before = "CREATE VIRTUAL TABLE own USING fts5 (a, b);";
     let after = "CREATE VIRTUAL TABLE own USING fts5 (a, b, tokenize = 'porter');";
     let (fleet, _) =
-        goes(before, "INSERT INTO own (rowid, a, b) VALUES (5, 'running', 'x')", after);
+        assert_migrates(before, "INSERT INTO own (rowid, a, b) VALUES (5, 'running', 'x')", after);
     assert_eq!(
         fleet.database("ann").rows("SELECT rowid, a FROM own WHERE own MATCH 'run'"),
         ["5|running"]
@@ -280,29 +286,29 @@ fn a_full_text_table_keeps_its_rows_when_it_changes() {
 }
 
 #[test]
-fn a_virtual_table_that_cannot_be_read_back_is_named() {
+fn an_unreadable_virtual_table_is_reported() {
     let before = "CREATE VIRTUAL TABLE own USING fts5 (a, content='');";
     let after = "CREATE VIRTUAL TABLE own USING fts5 (a, b, content='');";
     let fleet = fleet(before, "", after);
-    fleet.run_without_a_trace(FROM_AFTER).status(2).stderr(str![[r#"
+    fleet.run_without_changes(NEW_FROM_DB).status(2).stderr(str![[r#"
 error: `after.db`: the virtual table `own` is declared otherwise, and its rows cannot be read back from it; write that part by hand
 
 "#]]);
 }
 
 #[test]
-fn spelling_alone_is_no_difference() {
+fn spelling_is_not_a_difference() {
     let before = "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (a TEXT PRIMARY KEY, b INT REFERENCES p (id) ON DELETE CASCADE, c UNIQUE);";
     let after = "create table p(\"id\" integer primary key); create table [t] (a text, b int, c, -- three\n unique (C), primary key (a), foreign key (b) references P(ID) on delete cascade);";
     let fleet = fleet(before, "", after);
     fleet
-        .run_without_a_trace(FROM_AFTER)
+        .run_without_changes(NEW_FROM_DB)
         .status(0)
         .stdout("`after.db` has the schema of 1.0.0 already; MIGRATIONS.md is left as it is\n");
 }
 
 #[test]
-fn what_a_database_says_in_comments_and_names_cannot_speak_to_tatmig() {
+fn comments_and_names_of_a_database_are_never_read_as_tags() {
     let after =
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, -- tatmig:allow row-loss because I say so
         body TEXT, /* -- [user:1.1.0→1.2.0:start] */ mood TEXT, \"x
@@ -311,39 +317,40 @@ fn what_a_database_says_in_comments_and_names_cannot_speak_to_tatmig() {
         CREATE INDEX notes_mood ON notes (mood);
         CREATE TABLE \"a
 -- [user:9.0.0→9.1.0:start]\" (b TEXT);";
-    let (_, added) = goes(NOTES, ROWS, after);
+    let (_, added) = assert_migrates(NOTES, ROWS, after);
     assert!(!added.contains("row-loss"), "{added}");
 }
 
 #[test]
 fn an_empty_or_missing_file_writes_nothing() {
-    let fleet = Fleet::of(&[("user:baseline→1.0.0", "CREATE TABLE a (x);")]).make("after.db", "");
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE a (x);")])
+        .database_file("after.db", "");
     fleet
-        .run_without_a_trace(FROM_AFTER)
+        .run_without_changes(NEW_FROM_DB)
         .status(2)
         .stderr("error: `after.db` holds nothing: no table, no view; is it the right file?\n");
-    let run = fleet.run_without_a_trace(["new", "-m", "x", "--from-db", "none.db"]);
+    let run = fleet.run_without_changes(["new", "-m", "x", "--from-db", "none.db"]);
     run.status(2).stderr("error: `none.db`: there is no file `none.db`\n");
     let fleet = fleet.file("text.db", "no database");
-    fleet.run_without_a_trace(["new", "-m", "x", "--from-db", "text.db"]).status(2);
+    fleet.run_without_changes(["new", "-m", "x", "--from-db", "text.db"]).status(2);
 }
 
 #[test]
-fn the_scope_is_known_or_asked_for() {
+fn the_scope_is_inferred_or_required() {
     let both = [
         ("system:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:baseline→1.0.0", "CREATE TABLE b (x);"),
     ];
-    let fleet = Fleet::of(&both)
+    let fleet = Fleet::from_blocks(&both)
         .system("CREATE TABLE a (x); CREATE TABLE new_a (x);")
         .user("ann", "CREATE TABLE b (x); CREATE TABLE new_b (x);")
-        .make("other.db", "CREATE TABLE b (x); CREATE TABLE other (x);");
-    let new = |file| ["new", "-m", "More", "--from-db", file];
-    fleet.run_without_a_trace(new("other.db")).status(2).stderr(
+        .database_file("other.db", "CREATE TABLE b (x); CREATE TABLE other (x);");
+    let new_arguments = |file| ["new", "-m", "More", "--from-db", file];
+    fleet.run_without_changes(new_arguments("other.db")).status(2).stderr(
         "error: is `other.db` a system database or a user's? say `--scope system` or `--scope user`\n",
     );
-    fleet.run(new("system.db")).status(0);
-    fleet.run(new("ann_longterm.db")).status(0);
+    fleet.run(new_arguments("system.db")).status(0);
+    fleet.run(new_arguments("ann_longterm.db")).status(0);
     let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
     assert!(
         text.contains("-- [system:1.0.0→1.0.1:start]\nCREATE TABLE IF NOT EXISTS new_a (x);\n"),

@@ -5,7 +5,7 @@ use snapbox::str;
 use crate::support::{Fleet, NOTES, document};
 
 #[test]
-fn the_document_is_told_newest_last() {
+fn migrations_are_listed_in_version_order() {
     let planned = document(&[("user:1.1.0→1.2.0", "-- CREATE TABLE later (x);")]);
     let released = document(&[
         ("user:1.0.0→1.1.0", "CREATE TABLE b (x);"),
@@ -16,7 +16,7 @@ fn the_document_is_told_newest_last() {
          **Date**: 2026-05-06\n**Description**: Search,\nin all notes\n\n{planned}"
     );
     let fleet = Fleet::new().document(markdown);
-    fleet.run_without_a_trace(["history"]).status(0).stdout(str![[r#"
+    fleet.run_without_changes(["history"]).status(0).stdout(str![[r#"
 baseline → 1.0.0      -           One  (MIGRATIONS.md:10)
 1.0.0 → 1.1.0         -           One  (MIGRATIONS.md:4)
 1.1.0 → 1.2.0         2026-05-06  (planned)  Search, in all notes  (MIGRATIONS.md:22)
@@ -32,16 +32,20 @@ baseline → 1.0.0      -           One  (MIGRATIONS.md:10)
 }
 
 #[test]
-fn a_database_tells_what_it_went_through() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").at("1.0.0").at("1.1.0");
+fn the_history_of_a_database_is_listed() {
+    let fleet = Fleet::from_blocks(NOTES)
+        .system("")
+        .user("ann", "")
+        .upgrade_to("1.0.0")
+        .upgrade_to("1.1.0");
     let events = str![[r#"
 [..]T[..]Z  upgrade    baseline → 1.0.0  [..] ms  tatmig [..]
 [..]T[..]Z  upgrade    1.0.0 → 1.1.0  [..] ms  tatmig [..]
 
 "#]];
-    fleet.run_without_a_trace(["history", "--user", "ann"]).status(0).stdout(events.clone());
-    fleet.run_without_a_trace(["history", "--system"]).status(0).stdout(events);
-    let json = fleet.run_without_a_trace(["history", "--user", "ann", "--json"]).status(0).json();
+    fleet.run_without_changes(["history", "--user", "ann"]).status(0).stdout(events.clone());
+    fleet.run_without_changes(["history", "--system"]).status(0).stdout(events);
+    let json = fleet.run_without_changes(["history", "--user", "ann", "--json"]).status(0).json();
     assert_eq!(json["name"], "ann");
     assert_eq!(json["scope"], "user");
     assert_eq!(json["history"][1]["event"], "upgrade");
@@ -50,18 +54,19 @@ fn a_database_tells_what_it_went_through() {
 }
 
 #[test]
-fn a_database_without_a_record_says_so() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "CREATE TABLE own (x)").user("bob", "");
+fn a_database_without_history_is_reported() {
+    let fleet =
+        Fleet::from_blocks(NOTES).system("").user("ann", "CREATE TABLE own (x)").user("bob", "");
     for name in ["ann", "bob"] {
-        let run = fleet.run_without_a_trace(["history", "--user", name]);
+        let run = fleet.run_without_changes(["history", "--user", name]);
         run.status(0).stdout(format!("`{name}` has no record of any migration\n"));
     }
     fleet.run(["history", "--user", "ann", "--system"]).status(2);
 }
 
 #[test]
-fn a_database_tells_its_history_without_the_document() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").at("1.0.0");
+fn the_history_of_a_database_needs_no_document() {
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "").upgrade_to("1.0.0");
     std::fs::remove_file(fleet.path("MIGRATIONS.md")).unwrap();
-    fleet.run_without_a_trace(["history", "--user", "ann"]).status(0).stdout_contains("1.0.0");
+    fleet.run_without_changes(["history", "--user", "ann"]).status(0).stdout_contains("1.0.0");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Fleet, NOTES, TWICE, document};
+use crate::support::{DUPLICATE_NOTES, Fleet, NOTES, document};
 
 /// The keys of an object, in order.
 fn keys(value: &Value) -> Vec<&str> {
@@ -13,10 +13,10 @@ fn keys(value: &Value) -> Vec<&str> {
 fn status_has_the_documented_shape() {
     let planned = document(&[("user:1.2.0→1.3.0", "-- CREATE TABLE later (x);")]);
     let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(NOTES));
-    let fleet = Fleet::new().document(markdown).system("").user("ann", "").at("1.1.0");
+    let fleet = Fleet::new().document(markdown).system("").user("ann", "").upgrade_to("1.1.0");
     let fleet =
         fleet.user("new", "").user("old", "CREATE TABLE own (x)").file("bad_longterm.db", "x");
-    let run = fleet.run_without_a_trace(["status", "--json"]);
+    let run = fleet.run_without_changes(["status", "--json"]);
     assert_eq!(
         run.status(1).stderr("").json(),
         json!({
@@ -46,8 +46,9 @@ fn status_has_the_documented_shape() {
 
 #[test]
 fn an_upgrade_has_the_documented_shape() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
-    let fleet = fleet.user("ann", TWICE);
+    let fleet =
+        Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "").upgrade_to("1.1.0");
+    let fleet = fleet.user("ann", DUPLICATE_NOTES);
     let mut json = fleet.run(["upgrade", "--all-users", "--json"]).status(1).json();
     for database in json["databases"].as_array_mut().unwrap() {
         assert!(database["duration_ms"].is_u64());
@@ -80,8 +81,12 @@ fn an_upgrade_has_the_documented_shape() {
 }
 
 #[test]
-fn those_not_begun_are_skipped() {
-    let fleet = Fleet::of(NOTES).system("").users(3, "").at("1.1.0").user("u000", TWICE);
+fn databases_not_started_are_skipped() {
+    let fleet = Fleet::from_blocks(NOTES)
+        .system("")
+        .users(3, "")
+        .upgrade_to("1.1.0")
+        .user("u000", DUPLICATE_NOTES);
     let flags = ["upgrade", "--all-users", "--json", "--fail-fast", "--jobs", "1"];
     let json = fleet.run(flags).status(1).json();
     assert_eq!(json["summary"]["skipped"], 2);
@@ -90,8 +95,8 @@ fn those_not_begun_are_skipped() {
 
 #[test]
 fn a_dry_run_is_one_document() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").file("bad_longterm.db", "x");
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run", "--json"]);
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").file("bad_longterm.db", "x");
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run", "--json"]);
     let json = run.status(1).json();
     assert_eq!(keys(&json), ["dry_run", "errors", "file", "migrations", "target"]);
     assert_eq!(
@@ -104,21 +109,22 @@ fn a_dry_run_is_one_document() {
 
 #[test]
 fn lint_is_one_document() {
-    let fleet = Fleet::of(&[("user:baseline→1.0.0", "DROP TABLE b;")]);
-    let json = fleet.run_without_a_trace(["lint", "--json"]).status(2).stderr("").json();
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "DROP TABLE b;")]);
+    let json = fleet.run_without_changes(["lint", "--json"]).status(2).stderr("").json();
     assert_eq!(json["summary"], json!({"errors": 1, "warnings": 2, "notes": 0}));
-    let problems = json["problems"].as_array().unwrap();
-    let problem = problems.iter().find(|problem| problem["severity"] == "error").unwrap();
-    assert_eq!(problem["rule"], "sql");
-    assert_eq!(problem["severity"], "error");
-    assert_eq!(problem["line"], 3);
-    assert_eq!(problem["column"], 12);
-    assert_eq!(problem["message"], "no such table: b");
+    let diagnostics = json["problems"].as_array().unwrap();
+    let diagnostic =
+        diagnostics.iter().find(|diagnostic| diagnostic["severity"] == "error").unwrap();
+    assert_eq!(diagnostic["rule"], "sql");
+    assert_eq!(diagnostic["severity"], "error");
+    assert_eq!(diagnostic["line"], 3);
+    assert_eq!(diagnostic["column"], 12);
+    assert_eq!(diagnostic["message"], "no such table: b");
 }
 
 #[test]
-fn a_refusal_is_one_document_too() {
-    let fleet = Fleet::of(NOTES);
+fn an_error_is_one_document_too() {
+    let fleet = Fleet::from_blocks(NOTES);
     for arguments in [
         &["upgrade", "--all-users", "--json"] as &[&str],
         &["status", "--json"],
@@ -127,10 +133,10 @@ fn a_refusal_is_one_document_too() {
         &["upgrade", "--json", "--to", "9.9.9"],
         &["lint", "--json", "--deny", "nothing"],
     ] {
-        let json = fleet.run_without_a_trace(arguments).status(2).json();
+        let json = fleet.run_without_changes(arguments).status(2).json();
         assert!(json["error"].is_string(), "{arguments:?}: {json}");
     }
     let fleet = fleet.document("-- [user:baseline→1.0.0:start]\n");
-    let json = fleet.run_without_a_trace(["upgrade", "--json"]).status(2).json();
+    let json = fleet.run_without_changes(["upgrade", "--json"]).status(2).json();
     assert_eq!(json["problems"][0]["rule"], "tag-outside-code");
 }

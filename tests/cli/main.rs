@@ -10,11 +10,12 @@
 )]
 
 mod adopt;
+mod already_applied;
 mod backup;
 mod bad_input;
+mod completions;
 mod config;
 mod demo;
-mod describe;
 mod downgrade;
 mod dry_run;
 mod edited;
@@ -27,12 +28,11 @@ mod lint;
 #[cfg(unix)]
 mod names;
 mod new;
-mod practice;
+mod policy;
 mod promote;
 mod rehearse;
 mod reset;
 mod restore;
-mod satisfied;
 mod schema;
 mod seed;
 mod sql;

@@ -9,11 +9,11 @@ use std::process::Command;
 use crate::support::{Database, Fleet, NOTES};
 
 fn fleet() -> Fleet {
-    Fleet::of(&NOTES[1..])
+    Fleet::from_blocks(&NOTES[1..])
 }
 
 #[test]
-fn any_name_that_a_file_can_have_works() {
+fn any_file_name_works() {
     let names: [&[u8]; 12] = [
         b"two words",
         b"o'brien",
@@ -32,9 +32,9 @@ fn any_name_that_a_file_can_have_works() {
         let file = [name as &[u8], b"_longterm.db"].concat();
         fleet.file(OsStr::from_bytes(&file), "")
     });
-    let before = fleet.files();
+    let before = fleet.snapshot();
     fleet.run(["status"]).status(0);
-    before.assert_same(&fleet.files());
+    before.assert_same(&fleet.snapshot());
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
@@ -66,7 +66,7 @@ fn names_are_shown_escaped() {
 }
 
 #[test]
-fn a_user_is_named_as_the_file_is() {
+fn a_user_is_selected_by_its_raw_file_name() {
     for name in [&b"latin-\xe9"[..], b"new\nline", b"..", b"file:x?mode=memory"] {
         let file = [name, b"_longterm.db"].concat();
         let name = OsStr::from_bytes(name);
@@ -83,7 +83,7 @@ fn a_user_is_named_as_the_file_is() {
 #[test]
 fn the_system_database_may_be_named_like_a_uri() {
     for name in ["file:s.db?mode=memory", "two words.db", "-s.db"] {
-        let fleet = Fleet::of(&NOTES[..1]).file(name, "");
+        let fleet = Fleet::from_blocks(&NOTES[..1]).file(name, "");
         fleet.run(["upgrade".to_owned(), format!("--system-db={name}")]).status(0);
         let path = fleet.path("./").join(name);
         assert_eq!(Database::open(&path).tables(), ["accounts"], "{name}");
@@ -93,7 +93,7 @@ fn the_system_database_may_be_named_like_a_uri() {
 
 #[test]
 fn the_system_database_is_never_a_user() {
-    let fleet = Fleet::of(NOTES).system("").file("ann.db", "");
+    let fleet = Fleet::from_blocks(NOTES).system("").file("ann.db", "");
     for system in ["system.db", "./system.db"] {
         let flags = ["--user-pattern", "{username}.db", "--system-db", system];
         let run = fleet.run([&["upgrade", "--all-users"][..], &flags].concat());
@@ -107,7 +107,7 @@ fn the_system_database_is_never_a_user() {
 }
 
 #[test]
-fn a_match_with_an_empty_name_is_reported() {
+fn an_empty_user_name_is_reported() {
     let fleet = fleet().file("_longterm.db", "").user("ann", "");
     fleet
         .run(["upgrade", "--all-users"])
@@ -118,17 +118,17 @@ fn a_match_with_an_empty_name_is_reported() {
 }
 
 #[test]
-fn side_files_of_sqlite_are_no_users() {
+fn sqlite_side_files_are_not_users() {
     let fleet = fleet().file("ann", "").file("ann-journal", "").file("ann-wal", "");
     let json = fleet.run(["status", "--json", "--user-pattern", "a{username}"]).status(0).json();
     assert_eq!(json["summary"]["total"], 1);
 }
 
 #[test]
-fn a_symbolic_link_is_refused_until_it_is_permitted() {
-    let fleet = fleet().user("ann", "").make("elsewhere.db", "");
+fn a_symlink_is_refused_unless_permitted() {
+    let fleet = fleet().user("ann", "").database_file("elsewhere.db", "");
     symlink("elsewhere.db", fleet.path("bob_longterm.db")).unwrap();
-    refused(
+    assert_bob_is_refused(
         &fleet,
         "`bob` (bob_longterm.db): it is a symbolic link; `--follow-symlinks` permits it",
     );
@@ -140,29 +140,29 @@ fn a_symbolic_link_is_refused_until_it_is_permitted() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_refused() {
+fn a_dangling_symlink_is_refused() {
     let fleet = fleet().user("ann", "");
     symlink("nowhere.db", fleet.path("bob_longterm.db")).unwrap();
-    refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link");
+    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link");
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "1");
-    refused(&fleet, "`bob` (bob_longterm.db): it is a link that leads nowhere");
+    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a link that leads nowhere");
     assert!(!fleet.path("nowhere.db").exists(), "nothing is made where it points");
 }
 
 #[test]
 fn a_directory_is_refused() {
-    refused(
+    assert_bob_is_refused(
         &fleet().user("ann", "").directory("bob_longterm.db"),
         "`bob` (bob_longterm.db): it is a directory, not a database",
     );
 }
 
 #[test]
-fn a_fifo_is_refused_and_nobody_waits_for_it() {
+fn a_fifo_is_refused_without_blocking() {
     let fleet = fleet().user("ann", "");
-    let made = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
-    assert!(made.success());
-    refused(&fleet, "`bob` (bob_longterm.db): it is no regular file, not a database");
+    let status = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
+    assert!(status.success());
+    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is no regular file, not a database");
     // Behind a permitted link it is none either.
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
@@ -170,24 +170,24 @@ fn a_fifo_is_refused_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn a_system_database_that_is_no_file_is_refused() {
-    let fleet = Fleet::of(NOTES).user("ann", "").directory("system.db");
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+fn a_system_database_that_is_not_a_regular_file_is_refused() {
+    let fleet = Fleet::from_blocks(NOTES).user("ann", "").directory("system.db");
+    let run = fleet.run_without_changes(["upgrade", "--all-users"]);
     run.status(1).stderr_contains("`system` (system.db): not a regular file");
     std::fs::remove_dir(fleet.path("system.db")).unwrap();
     assert!(Command::new("mkfifo").arg(fleet.path("system.db")).status().unwrap().success());
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users"]);
     run.status(1).stderr_contains("`system` (system.db): not a regular file");
-    fleet.run_without_a_trace(["history", "--system"]).status(1);
+    fleet.run_without_changes(["history", "--system"]).status(1);
 }
 
 /// `bob` is refused by every command that looks at him, and `ann` goes to head.
 #[track_caller]
-fn refused(fleet: &Fleet, message: &str) {
+fn assert_bob_is_refused(fleet: &Fleet, message: &str) {
     let reason = message.split_once("): ").unwrap().1;
-    fleet.run_without_a_trace(["status"]).status(1).stdout_contains(&format!("error: {reason}"));
-    fleet.run_without_a_trace(["history", "--user", "bob"]).status(1).stderr_contains(reason);
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    fleet.run_without_changes(["status"]).status(1).stdout_contains(&format!("error: {reason}"));
+    fleet.run_without_changes(["history", "--user", "bob"]).status(1).stderr_contains(reason);
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     run.status(1).stderr_contains(message);
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(message);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
@@ -202,7 +202,7 @@ fn hard_links_are_one_database() {
         .status(0)
         .stderr_contains("`bob_longterm.db` is another name of the file of user `ann`")
         .stdout("ann: made at 1.2.0\n");
-    assert_eq!(fleet.database("bob").record().len(), 3);
+    assert_eq!(fleet.database("bob").history().len(), 3);
     let json = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(json["summary"]["total"], 1);
     // By either name it is that database.
@@ -210,11 +210,11 @@ fn hard_links_are_one_database() {
 }
 
 #[test]
-fn a_hard_link_with_a_journal_beside_it_is_refused() {
+fn a_hard_link_with_a_journal_is_refused() {
     let fleet = fleet().user("bob", "").file("bob_longterm.db-journal", "");
     std::fs::hard_link(fleet.path("bob_longterm.db"), fleet.path("ann_longterm.db")).unwrap();
     fleet
-        .run_without_a_trace(["upgrade", "--all-users"])
+        .run_without_changes(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("`ann` (ann_longterm.db): the same file is named `bob_longterm.db` too");
 }
@@ -224,5 +224,5 @@ fn permitted_links_to_one_file_are_one_database() {
     let fleet = fleet().user("bob", "").env("TATMIG_FOLLOW_SYMLINKS", "yes");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
     fleet.run(["upgrade", "--all-users"]).status(0).stdout("bob: made at 1.2.0\n");
-    assert_eq!(fleet.database("bob").record().len(), 3);
+    assert_eq!(fleet.database("bob").history().len(), 3);
 }

@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use crate::support::{Fleet, NOTES, document, until};
+use crate::support::{Fleet, NOTES, document, wait_until};
 
-const STYLED: &str = "\
+const STYLED_DOCUMENT: &str = "\
 # The schema
 
 Read me first.
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS a (x TEXT);
 ```
 ";
 
-const LATEST: &str = "\
+const DOCUMENT_WITH_PLAN: &str = "\
 # Changes
 
 ## 1.0.0 → 1.1.0
@@ -93,13 +93,13 @@ fn today() -> String {
     database.query_row("SELECT date()", [], |row| row.get(0)).unwrap()
 }
 
-fn text(fleet: &Fleet) -> String {
+fn document_text(fleet: &Fleet) -> String {
     fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap()
 }
 
 #[test]
-fn a_section_is_written_as_the_others_are_above_the_older_ones() {
-    let fleet = Fleet::new().document(STYLED);
+fn a_new_section_follows_the_style_and_order_of_the_document() {
+    let fleet = Fleet::new().document(STYLED_DOCUMENT);
     fleet
         .run(["new", "--minor", "-m", "A third"])
         .status(0)
@@ -111,14 +111,14 @@ fn a_section_is_written_as_the_others_are_above_the_older_ones() {
         today()
     );
     assert_eq!(
-        text(&fleet),
-        STYLED.replace("### Migration: 1.0.0", &format!("{added}### Migration: 1.0.0"))
+        document_text(&fleet),
+        STYLED_DOCUMENT.replace("### Migration: 1.0.0", &format!("{added}### Migration: 1.0.0"))
     );
 }
 
 #[test]
-fn plans_stay_behind_a_release_and_are_linked_to_it_when_asked() {
-    let oldest_first = LATEST.replace("## Plans", "## Ideas");
+fn planned_migrations_are_relinked_on_request() {
+    let oldest_first = DOCUMENT_WITH_PLAN.replace("## Plans", "## Ideas");
     let (first, rest) = oldest_first.split_once("## 1.0.0").unwrap();
     let (released, planned) = rest.split_once("## Ideas").unwrap();
     let (planned, baseline) = planned.split_once("## Baseline").unwrap();
@@ -126,31 +126,31 @@ fn plans_stay_behind_a_release_and_are_linked_to_it_when_asked() {
         format!("{first}## Baseline{baseline}\n\n## 1.0.0{released}## Ideas{planned}");
     let fleet = Fleet::new().document(&text_before);
     let message = "error: the planned migration `1.1.0 → 2.0.0` (MIGRATIONS.md:32) starts at head as well, which is 1.1.0; `--relink` makes it start at `1.2.0`, in its heading and its tags\n";
-    fleet.run_without_a_trace(["new", "1.2.0", "-m", "Between"]).status(2).stderr(message);
+    fleet.run_without_changes(["new", "1.2.0", "-m", "Between"]).status(2).stderr(message);
     fleet
         .run(["new", "1.2.0", "-m", "Between", "--relink"])
         .status(0)
         .stdout_contains("  the planned `1.1.0 → 2.0.0` is `1.2.0 → 2.0.0` now\n");
-    let linked = planned
+    let relinked = planned
         .replace("1.1.0 → 2.0.0", "1.2.0 → 2.0.0")
         .replace("1.1.0→2.0.0", "1.2.0→2.0.0")
         .replace("2.0.0→1.1.0", "2.0.0→1.2.0");
     let expected = format!(
-        "{first}## Baseline{baseline}\n\n## 1.0.0{released}{}\n## Ideas{linked}",
+        "{first}## Baseline{baseline}\n\n## 1.0.0{released}{}\n## Ideas{relinked}",
         section("1.1.0", "1.2.0", "Between")
     );
-    assert_eq!(text(&fleet), expected);
+    assert_eq!(document_text(&fleet), expected);
 }
 
 #[test]
-fn a_plan_of_the_same_version_or_below_is_named_and_renumbered_when_asked() {
-    let fleet = Fleet::new().document(LATEST);
-    let run = fleet.run_without_a_trace(["new", "2.0.0", "-m", "x"]);
+fn conflicting_planned_versions_are_reported_and_renumbered_on_request() {
+    let fleet = Fleet::new().document(DOCUMENT_WITH_PLAN);
+    let run = fleet.run_without_changes(["new", "2.0.0", "-m", "x"]);
     run.status(2).stderr("error: `2.0.0` is planned already (MIGRATIONS.md:21 and below); `tatmig promote 2.0.0` releases what is planned next; `--relink` puts the new migration before the plans: `2.0.0` becomes `2.0.1`\n");
-    let run = fleet.run_without_a_trace(["new", "2.1.0", "-m", "x"]);
+    let run = fleet.run_without_changes(["new", "2.1.0", "-m", "x"]);
     run.status(2).stderr_contains("`2.1.0` is above `2.0.0`, which is planned and comes first");
     fleet.run(["new", "2.1.0", "-m", "x", "--relink"]).status(0);
-    let text = text(&fleet);
+    let text = document_text(&fleet);
     assert!(text.contains("### 2.1.0 → 2.1.1 (Planned)"), "{text}");
     assert!(text.contains("-- [user:2.1.1→2.1.0:end]"), "{text}");
     assert!(text.contains("Away with it, see 2.0.0"), "prose is nobody's business: {text}");
@@ -159,11 +159,11 @@ fn a_plan_of_the_same_version_or_below_is_named_and_renumbered_when_asked() {
 }
 
 #[test]
-fn line_ends_and_a_mark_at_the_beginning_are_kept() {
-    let markdown = format!("\u{feff}{}", STYLED.replace('\n', "\r\n"));
+fn line_endings_and_the_byte_order_mark_are_kept() {
+    let markdown = format!("\u{feff}{}", STYLED_DOCUMENT.replace('\n', "\r\n"));
     let fleet = Fleet::new().document(&markdown);
     fleet.run(["new", "-m", "A third", "--reverse"]).status(0);
-    let text = text(&fleet);
+    let text = document_text(&fleet);
     assert!(text.starts_with("\u{feff}# The schema\r\n"));
     assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
     assert!(text.contains("-- [user:1.1.1->1.1.0:start]\r\n"), "{text}");
@@ -171,19 +171,22 @@ fn line_ends_and_a_mark_at_the_beginning_are_kept() {
 }
 
 #[test]
-fn a_document_without_headings_or_a_last_line_end_gets_a_section_at_its_end() {
+fn a_document_without_headings_gets_the_section_at_its_end() {
     let markdown = document(&NOTES[1..]).trim_end().to_owned();
     let fleet = Fleet::new().document(&markdown);
     fleet.run(["new", "--major", "-m", "All new"]).status(0);
-    assert_eq!(text(&fleet), format!("{markdown}\n\n{}", section("1.2.0", "2.0.0", "All new")));
+    assert_eq!(
+        document_text(&fleet),
+        format!("{markdown}\n\n{}", section("1.2.0", "2.0.0", "All new"))
+    );
 }
 
 #[test]
-fn both_scopes_or_one_of_them() {
-    let fleet = Fleet::of(NOTES);
+fn the_scope_flag_selects_the_blocks() {
+    let fleet = Fleet::from_blocks(NOTES);
     fleet.run(["new", "-m", "Both"]).status(0);
     fleet.run(["new", "-m", "One", "--scope", "system"]).status(0);
-    let text = text(&fleet);
+    let text = document_text(&fleet);
     assert!(
         text.contains("[system:1.2.0→1.2.1:start]") && text.contains("[user:1.2.0→1.2.1:start]")
     );
@@ -193,7 +196,7 @@ fn both_scopes_or_one_of_them() {
 }
 
 #[test]
-fn a_description_stays_a_description() {
+fn a_description_is_never_read_as_markdown() {
     for message in [
         "## 9.0.0 → 9.1.0 (Planned)\n\n```sql\n-- [user:1.2.0→9.0.0:start]\n",
         "```",
@@ -203,25 +206,26 @@ fn a_description_stays_a_description() {
         "===\n---\n> x",
         "a\r\nb\u{0}c\u{1b}[31m",
     ] {
-        let fleet = Fleet::of(&NOTES[1..]);
+        let fleet = Fleet::from_blocks(&NOTES[1..]);
         // No argument of a program holds a NUL.
         let message = message.replace('\u{0}', " ");
         fleet.run(["new", "-m", message.as_str()]).status(0).stderr("");
-        let shown = fleet.run(["history", "--json"]);
-        let history = shown.status(0).json();
-        let told = history["migrations"].as_array().unwrap().last().unwrap()["description"].clone();
+        let history_run = fleet.run(["history", "--json"]);
+        let history = history_run.status(0).json();
+        let description =
+            history["migrations"].as_array().unwrap().last().unwrap()["description"].clone();
         let plain: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(told.as_str().unwrap(), plain);
+        assert_eq!(description.as_str().unwrap(), plain);
     }
-    let fleet = Fleet::of(&NOTES[1..]);
-    let run = fleet.run_without_a_trace(["new", "-m", " \n "]);
+    let fleet = Fleet::from_blocks(&NOTES[1..]);
+    let run = fleet.run_without_changes(["new", "-m", " \n "]);
     run.status(2).stderr("error: a migration needs a description: `-m \"what it is for\"`\n");
 }
 
 #[test]
-fn versions_that_lead_nowhere_are_refused() {
-    let fleet = Fleet::of(&NOTES[1..]);
+fn invalid_new_versions_are_refused() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]);
     for (version, message) in [
         (
             "1.2.0",
@@ -232,40 +236,41 @@ fn versions_that_lead_nowhere_are_refused() {
         ("1.3", "`1.3` is not a version"),
         ("baseline", "`baseline` is not a version"),
     ] {
-        fleet.run_without_a_trace(["new", version, "-m", "x"]).status(2).stderr_contains(message);
+        fleet.run_without_changes(["new", version, "-m", "x"]).status(2).stderr_contains(message);
     }
-    fleet.run_without_a_trace(["new", "1.3.0", "--minor", "-m", "x"]).status(2);
-    fleet.run_without_a_trace(["new"]).status(2);
+    fleet.run_without_changes(["new", "1.3.0", "--minor", "-m", "x"]).status(2);
+    fleet.run_without_changes(["new"]).status(2);
 }
 
 #[test]
-fn the_first_baseline_makes_a_document() {
+fn the_first_baseline_creates_the_document() {
     let fleet = Fleet::new();
-    let run = fleet.run_without_a_trace(["new", "--minor", "-m", "x"]);
+    let run = fleet.run_without_changes(["new", "--minor", "-m", "x"]);
     run.status(2).stderr_contains("name the one that the first baseline leads to");
     fleet.run(["new", "1.0.0", "-m", "The first", "--scope", "user"]).status(0);
     let expected =
         section("baseline", "1.0.0", "The first").replace("## baseline → ", "## Baseline: ");
-    assert_eq!(text(&fleet), format!("# Migrations\n\n{expected}"));
+    assert_eq!(document_text(&fleet), format!("# Migrations\n\n{expected}"));
     let fleet = Fleet::new().document("Only prose.\n\n```sql\nSELECT 1;\n```\n");
     fleet.run(["new", "0.1.0", "-m", "The first"]).status(0);
     assert!(
-        text(&fleet).starts_with("Only prose.\n\n```sql\nSELECT 1;\n```\n\n## Baseline: 0.1.0\n")
+        document_text(&fleet)
+            .starts_with("Only prose.\n\n```sql\nSELECT 1;\n```\n\n## Baseline: 0.1.0\n")
     );
 }
 
 #[test]
-fn a_document_that_cannot_be_used_is_left_alone() {
-    let fleet = Fleet::of(&[
+fn an_invalid_document_is_left_unchanged() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.2.0→1.3.0", "SELECT 1;"),
     ]);
-    fleet.run_without_a_trace(["new", "-m", "x"]).status(2).stderr_contains("error[gap]");
+    fleet.run_without_changes(["new", "-m", "x"]).status(2).stderr_contains("error[gap]");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_link_stays_a_link_and_permissions_stay() {
+fn symlinks_and_permissions_are_kept() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let fleet = Fleet::new().file("docs/real.md", document(&NOTES[1..]));
     symlink("docs/real.md", fleet.path("MIGRATIONS.md")).unwrap();
@@ -280,33 +285,33 @@ fn a_link_stays_a_link_and_permissions_stay() {
     assert!(fs::read_to_string(&real).unwrap().contains("1.2.0→1.2.1"));
     assert_eq!(fs::read_dir(fleet.path("docs")).unwrap().count(), 1, "nothing else is left");
     fs::set_permissions(&real, fs::Permissions::from_mode(0o440)).unwrap();
-    fleet.run_without_a_trace(["new", "-m", "x"]).status(2).stderr_contains("is read-only");
+    fleet.run_without_changes(["new", "-m", "x"]).status(2).stderr_contains("is read-only");
 }
 
 #[test]
-fn what_somebody_else_wrote_meanwhile_is_kept() {
-    let fleet =
-        Fleet::of(&NOTES[1..]).make("after.db", "CREATE TABLE notes (id INTEGER PRIMARY KEY)");
+fn a_concurrent_edit_is_not_overwritten() {
+    let fleet = Fleet::from_blocks(&NOTES[1..])
+        .database_file("after.db", "CREATE TABLE notes (id INTEGER PRIMARY KEY)");
     let lock = rusqlite::Connection::open(fleet.path("after.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let child = fleet.start(["-v", "new", "-m", "x", "--from-db", "after.db", "--scope", "user"]);
     // The document has been read once the database is waited for.
     #[cfg(target_os = "linux")]
-    until("the database is open", || {
+    wait_until("the database is open", || {
         let open = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
         open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|path| path.ends_with("after.db"))
     });
-    let theirs = format!("{}\nA line of theirs.\n", document(&NOTES[1..]));
-    fs::write(fleet.path("MIGRATIONS.md"), &theirs).unwrap();
+    let concurrent_edit = format!("{}\nA line of theirs.\n", document(&NOTES[1..]));
+    fs::write(fleet.path("MIGRATIONS.md"), &concurrent_edit).unwrap();
     drop(lock);
-    let run = fleet.ended(child);
+    let run = fleet.wait(child);
     run.status(2).stderr_contains("was changed by somebody else meanwhile");
-    assert_eq!(text(&fleet), theirs);
+    assert_eq!(document_text(&fleet), concurrent_edit);
 }
 
 #[test]
-fn json_tells_what_was_written() {
-    let fleet = Fleet::of(&NOTES[1..]);
+fn json_describes_the_new_section() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]);
     let run = fleet.run(["new", "-m", "x", "--json"]);
     let json = run.status(0).json();
     assert_eq!(json["from"], "1.2.0");

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::Fleet;
 
-const PLANNED: &str = "\
+const PLANNED_DOCUMENT: &str = "\
 ## Baseline: 1.0.0
 
 **Date**: 2026-01-01
@@ -43,17 +43,17 @@ CREATE TABLE IF NOT EXISTS a (x TEXT);
 ```
 ";
 
-fn text(fleet: &Fleet) -> String {
+fn document_text(fleet: &Fleet) -> String {
     fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap()
 }
 
 #[test]
-fn a_plan_becomes_a_release() {
-    let fleet = Fleet::new().document(PLANNED).user("ann", "");
+fn a_planned_migration_is_released() {
+    let fleet = Fleet::new().document(PLANNED_DOCUMENT).user("ann", "");
     fleet.run(["promote", "1.1.0"]).status(0).stdout("MIGRATIONS.md:18: 1.0.0 → 1.1.0 released\n");
-    let text = text(&fleet);
+    let text = document_text(&fleet);
     let date = text.lines().filter_map(|line| line.strip_prefix("**Date**: ")).nth(1).unwrap();
-    let expected = PLANNED
+    let expected = PLANNED_DOCUMENT
         .replace("1.1.0 (Planned)", "1.1.0")
         .replace("**Description**: More", &format!("**Date**: {date}\n**Description**: More"))
         .replace("-- CREATE TABLE IF NOT EXISTS b", "CREATE TABLE IF NOT EXISTS b")
@@ -62,35 +62,35 @@ fn a_plan_becomes_a_release() {
     assert_eq!(text, expected);
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").tables(), ["a", "b", "c"]);
-    let run = fleet.run_without_a_trace(["promote", "1.1.0"]);
+    let run = fleet.run_without_changes(["promote", "1.1.0"]);
     run.status(2).stderr_contains("`1.1.0` is released already; planned are `1.2.0`");
 }
 
 #[test]
-fn plans_are_released_in_their_order() {
-    let fleet = Fleet::new().document(PLANNED);
-    let run = fleet.run_without_a_trace(["promote", "1.2.0"]);
+fn planned_migrations_are_released_in_order() {
+    let fleet = Fleet::new().document(PLANNED_DOCUMENT);
+    let run = fleet.run_without_changes(["promote", "1.2.0"]);
     run.status(2)
         .stderr("error: `1.1.0` is planned before `1.2.0`; `tatmig promote 1.1.0` comes first\n");
-    let run = fleet.run_without_a_trace(["promote", "7.0.0"]);
+    let run = fleet.run_without_changes(["promote", "7.0.0"]);
     run.status(2).stderr_contains("`7.0.0` is not in the document; planned are `1.1.0`, `1.2.0`");
-    fleet.run_without_a_trace(["promote", "next"]).status(2).stderr_contains("is not a version");
+    fleet.run_without_changes(["promote", "next"]).status(2).stderr_contains("is not a version");
 }
 
 #[test]
-fn a_plan_that_cannot_run_stays_a_plan() {
-    let fleet = Fleet::new().document(PLANNED);
+fn a_failing_planned_migration_is_not_released() {
+    let fleet = Fleet::new().document(PLANNED_DOCUMENT);
     fleet.run(["promote", "1.1.0"]).status(0);
-    let run = fleet.run_without_a_trace(["promote", "1.2.0"]);
+    let run = fleet.run_without_changes(["promote", "1.2.0"]);
     run.status(2).stderr_contains("no such table: nowhere");
 }
 
 #[test]
-fn a_heading_that_plans_several_is_not_guessed_at() {
-    let both = PLANNED
+fn a_heading_with_several_planned_migrations_is_refused() {
+    let both = PLANNED_DOCUMENT
         .replace("## 1.0.0 → 1.1.0 (Planned)", "## Ideas (Planned)\n\n### 1.0.0 → 1.1.0")
         .replace("## 1.1.0 → 1.2.0 ( planned )", "### 1.1.0 → 1.2.0");
     let fleet = Fleet::new().document(both);
-    let run = fleet.run_without_a_trace(["promote", "1.1.0"]);
+    let run = fleet.run_without_changes(["promote", "1.1.0"]);
     run.status(2).stderr("error: the heading `Ideas (Planned)` (MIGRATIONS.md:12) plans `user:1.1.0→1.2.0` too; give each planned migration a heading with `(Planned)` of its own\n");
 }

@@ -1,11 +1,11 @@
 //! Rehearsals: everything runs on the real databases, every check with it, and not a byte of them
 //! is another one afterwards.
 
-use crate::support::{Fleet, NOTES, TWICE, document};
+use crate::support::{DUPLICATE_NOTES, Fleet, NOTES, document};
 
 /// 30 users at 1.0.0, some in WAL mode; `u007` has rows that the unique index cannot hold.
 fn fleet() -> Fleet {
-    let fleet = Fleet::of(NOTES).system("").users(30, "").at("1.0.0");
+    let fleet = Fleet::from_blocks(NOTES).system("").users(30, "").upgrade_to("1.0.0");
     fleet.user("u003", "PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES ('kept')").user(
         "u005",
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
@@ -16,29 +16,29 @@ fn fleet() -> Fleet {
 #[test]
 fn a_rehearsal_changes_no_byte() {
     let fleet = fleet();
-    fleet.run_without_a_trace(["upgrade", "--all-users", "--rehearse"]).status(0).stdout(
+    fleet.run_without_changes(["upgrade", "--all-users", "--rehearse"]).status(0).stdout(
         "system: 1.0.0 → 1.2.0, rehearsed and rolled back\n\
              30 users: 30 rehearsed up to 1.2.0 and rolled back\n",
     );
 }
 
 #[test]
-fn a_rehearsal_finds_what_only_the_rows_tell() {
-    let fleet = fleet().user("u007", TWICE);
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--rehearse"]);
+fn a_rehearsal_finds_failures_that_depend_on_rows() {
+    let fleet = fleet().user("u007", DUPLICATE_NOTES);
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--rehearse"]);
     run.status(1)
         .stdout_contains("30 users: 29 rehearsed up to 1.2.0 and rolled back, 1 failed\n")
         .stderr_contains("`u007` (u007_longterm.db): UNIQUE constraint failed: notes.body")
         .stderr_contains("MIGRATIONS.md:21:");
-    let json = fleet.run_without_a_trace(["upgrade", "--all-users", "--rehearse", "--json"]);
+    let json = fleet.run_without_changes(["upgrade", "--all-users", "--rehearse", "--json"]);
     assert_eq!(json.status(1).json()["summary"]["rehearsed"], 30);
 }
 
 #[test]
-fn all_or_nothing_commits_only_what_passed_as_a_whole() {
-    let fleet = fleet().user("u007", TWICE);
+fn all_or_nothing_commits_only_if_every_database_passes() {
+    let fleet = fleet().user("u007", DUPLICATE_NOTES);
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--all-or-nothing"])
+        .run_without_changes(["upgrade", "--all-users", "--all-or-nothing"])
         .status(1)
         .stdout_contains("nothing was committed: not every database passed the rehearsal\n");
     let fleet = fleet.user("u007", "DELETE FROM notes");
@@ -62,17 +62,17 @@ fn a_planned_migration_is_rehearsed_with_its_sql_uncommented() {
     );
     let fleet = fleet().document(markdown);
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--rehearse", "--planned", "1.3.0"])
+        .run_without_changes(["upgrade", "--all-users", "--rehearse", "--planned", "1.3.0"])
         .status(0)
         .stdout_contains("30 users: 30 rehearsed up to 1.3.0 and rolled back\n");
     fleet
-        .run_without_a_trace(["upgrade", "--all-users", "--rehearse", "--planned", "1.4.0"])
+        .run_without_changes(["upgrade", "--all-users", "--rehearse", "--planned", "1.4.0"])
         .status(2)
         .stderr_contains("near \"nothing\": syntax error");
     fleet
-        .run_without_a_trace(["upgrade", "--rehearse", "--planned", "9.0.0"])
+        .run_without_changes(["upgrade", "--rehearse", "--planned", "9.0.0"])
         .status(2)
         .stderr_contains("version `9.0.0` is not in MIGRATIONS.md");
     // Only a rehearsal may run what is planned.
-    fleet.run_without_a_trace(["upgrade", "--planned", "1.3.0"]).status(2);
+    fleet.run_without_changes(["upgrade", "--planned", "1.3.0"]).status(2);
 }

@@ -8,19 +8,19 @@ use super::backup::fleet;
 use crate::support::Fleet;
 
 #[test]
-fn without_a_terminal_it_must_be_meant() {
+fn without_a_terminal_it_requires_yes() {
     let fleet = fleet();
-    fleet.run_without_a_trace(["reset"]).status(2).stderr_contains(
+    fleet.run_without_changes(["reset"]).status(2).stderr_contains(
         "`reset` would delete every row of 1 database (`system.db`); without a terminal to ask on, `--yes` says that it is meant",
     );
     fleet
-        .run_without_a_trace(["reset", "--user", "ann"])
+        .run_without_changes(["reset", "--user", "ann"])
         .status(2)
         .stderr_contains("1 database (`ann_longterm.db`)");
 }
 
 #[test]
-fn the_databases_named_are_made_anew_at_head_and_copied_first() {
+fn named_databases_are_backed_up_and_replaced_at_head() {
     let fleet = fleet();
     let system = fleet.database("system").dump();
     fleet
@@ -30,7 +30,7 @@ fn the_databases_named_are_made_anew_at_head_and_copied_first() {
         .stdout("1 database copied to backups/[..]Z (12.2 kB)\nann: made anew at 1.2.0\n");
     let ann = fleet.database("ann");
     assert!(ann.rows("SELECT * FROM notes").is_empty());
-    assert_eq!(ann.record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+    assert_eq!(ann.history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
     assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"]);
     drop(ann);
     assert_eq!(fleet.database("system").dump(), system, "who resets a user means that user");
@@ -39,7 +39,7 @@ fn the_databases_named_are_made_anew_at_head_and_copied_first() {
 }
 
 #[test]
-fn all_means_all_and_nothing_named_means_the_system_database() {
+fn without_users_only_the_system_database_is_reset() {
     let fleet = fleet().system("INSERT INTO accounts VALUES ('ann')");
     fleet
         .run(["reset", "--yes"])
@@ -59,19 +59,20 @@ fn all_means_all_and_nothing_named_means_the_system_database() {
 }
 
 #[test]
-fn page_size_encoding_and_journal_mode_stay() {
-    let shape = "PRAGMA page_size = 1024; PRAGMA encoding = 'UTF-16le'; PRAGMA journal_mode = WAL; \
+fn page_size_encoding_and_journal_mode_are_kept() {
+    let settings = "PRAGMA page_size = 1024; PRAGMA encoding = 'UTF-16le'; PRAGMA journal_mode = WAL; \
                  CREATE TABLE x (a); DROP TABLE x";
-    let fleet = Fleet::of(&crate::support::NOTES[1..]).user("ann", shape).at("1.1.0");
+    let fleet =
+        Fleet::from_blocks(&crate::support::NOTES[1..]).user("ann", settings).upgrade_to("1.1.0");
     fleet.run(["reset", "--all-users", "--yes"]).status(0);
     let ann = fleet.database("ann");
     let keys = ["page_size", "encoding", "journal_mode"];
-    let told = keys.map(|key| ann.rows(&format!("PRAGMA {key}")).concat());
-    assert_eq!(told, ["1024", "UTF-16le", "wal"]);
+    let values = keys.map(|key| ann.rows(&format!("PRAGMA {key}")).concat());
+    assert_eq!(values, ["1024", "UTF-16le", "wal"]);
 }
 
 #[test]
-fn a_database_in_use_is_left_as_it_is() {
+fn a_database_in_use_is_left_unchanged() {
     let fleet = fleet();
     let program = Connection::open(fleet.path("ann_longterm.db")).unwrap();
     program.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -84,10 +85,10 @@ fn a_database_in_use_is_left_as_it_is() {
 }
 
 #[test]
-fn what_cannot_be_copied_is_not_reset() {
+fn a_database_that_cannot_be_copied_is_not_reset() {
     let fleet = fleet().file("backups", "not a directory");
-    fleet.run_without_a_trace(["reset", "--user", "ann", "--yes"]).status(2);
+    fleet.run_without_changes(["reset", "--user", "ann", "--yes"]).status(2);
     fleet.run(["reset", "--user", "ann", "--yes", "--no-backup"]).status(0);
     fs::remove_file(fleet.path("ann_longterm.db")).unwrap();
-    fleet.run_without_a_trace(["reset", "--user", "ann", "--yes"]).status(2);
+    fleet.run_without_changes(["reset", "--user", "ann", "--yes"]).status(2);
 }

@@ -4,18 +4,20 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use super::backup::{backup, fleet};
+use super::backup::{create_backup, fleet};
 use crate::support::{Fleet, NOTES};
 
 #[test]
-fn one_user_comes_back_and_the_others_are_not_touched() {
-    let fleet = Fleet::of(&NOTES[1..]).users(50, "").at("1.1.0");
+fn one_user_is_restored_and_the_others_are_unchanged() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).users(50, "").upgrade_to("1.1.0");
     let fleet = fleet.user("u007", "INSERT INTO notes (body) VALUES ('kept')");
-    let id = backup(&fleet, &["--all-users"]);
-    let fleet = fleet.at("1.2.0").user("u007", "DELETE FROM notes");
+    let id = create_backup(&fleet, &["--all-users"]);
+    let fleet = fleet.upgrade_to("1.2.0").user("u007", "DELETE FROM notes");
     let bytes = || -> Vec<_> {
-        let others = (0..50).filter(|at| *at != 7);
-        others.map(|at| fs::read(fleet.path(format!("u{at:03}_longterm.db"))).unwrap()).collect()
+        let others = (0..50).filter(|index| *index != 7);
+        others
+            .map(|index| fs::read(fleet.path(format!("u{index:03}_longterm.db"))).unwrap())
+            .collect()
     };
     let before = bytes();
     fleet
@@ -26,7 +28,7 @@ fn one_user_comes_back_and_the_others_are_not_touched() {
     assert!(before == bytes(), "the other 49 are as they were");
     let user = fleet.database("u007");
     assert_eq!(user.rows("SELECT body FROM notes"), ["kept"]);
-    assert_eq!(user.record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+    assert_eq!(user.history(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
     drop(user);
     let json = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(json["summary"]["current"], 49);
@@ -36,10 +38,10 @@ fn one_user_comes_back_and_the_others_are_not_touched() {
 }
 
 #[test]
-fn everything_comes_back_and_a_restore_can_be_taken_back() {
+fn a_restore_can_be_undone() {
     let fleet = fleet();
-    let id = backup(&fleet, &["--all-users"]);
-    let fleet = fleet.at("1.2.0").user("ann", "INSERT INTO notes (body) VALUES ('newer')");
+    let id = create_backup(&fleet, &["--all-users"]);
+    let fleet = fleet.upgrade_to("1.2.0").user("ann", "INSERT INTO notes (body) VALUES ('newer')");
     let run = fleet.run(["restore", &id]);
     run.status(0).stdout_contains("3 databases restored from ");
     assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["kept"]);
@@ -50,9 +52,9 @@ fn everything_comes_back_and_a_restore_can_be_taken_back() {
 }
 
 #[test]
-fn a_database_that_is_gone_is_made_again() {
+fn a_missing_database_is_recreated() {
     let fleet = fleet();
-    let id = backup(&fleet, &["--all-users"]);
+    let id = create_backup(&fleet, &["--all-users"]);
     for name in ["system.db", "ann_longterm.db"] {
         fs::remove_file(fleet.path(name)).unwrap();
     }
@@ -65,10 +67,10 @@ fn a_database_that_is_gone_is_made_again() {
 }
 
 #[test]
-fn a_journal_beside_a_gone_database_is_not_applied_to_another_one() {
+fn a_leftover_journal_is_not_applied_to_a_restored_database() {
     for suffix in ["journal", "wal"] {
         let fleet = fleet();
-        let id = backup(&fleet, &["--all-users"]);
+        let id = create_backup(&fleet, &["--all-users"]);
         fs::remove_file(fleet.path("ann_longterm.db")).unwrap();
         let fleet = fleet.file(format!("ann_longterm.db-{suffix}"), "left behind");
         fleet
@@ -81,39 +83,39 @@ fn a_journal_beside_a_gone_database_is_not_applied_to_another_one() {
 }
 
 #[test]
-fn the_manifest_is_checked_before_anything_is_touched() {
+fn the_manifest_is_checked_before_any_change() {
     let fleet = fleet();
-    let id = backup(&fleet, &["--all-users"]);
+    let id = create_backup(&fleet, &["--all-users"]);
     let copy = fleet.path("backups").join(&id).join("ann_longterm.db");
-    let whole = fs::read(&copy).unwrap();
-    let mut changed = whole.clone();
+    let original = fs::read(&copy).unwrap();
+    let mut changed = original.clone();
     changed[5000] ^= 1;
-    for (bytes, words) in [
+    for (bytes, message) in [
         (changed.as_slice(), "`ann_longterm.db` does not have the checksum"),
-        (&whole[..whole.len() - 1], "`ann_longterm.db` is 12287 bytes long instead of 12288"),
+        (&original[..original.len() - 1], "`ann_longterm.db` is 12287 bytes long instead of 12288"),
     ] {
         fs::write(&copy, bytes).unwrap();
-        fleet.run_without_a_trace(["restore", &id]).status(2).stderr_contains(words);
+        fleet.run_without_changes(["restore", &id]).status(2).stderr_contains(message);
     }
     fs::remove_file(&copy).unwrap();
-    let missing = fleet.run_without_a_trace(["restore", &id]);
+    let missing = fleet.run_without_changes(["restore", &id]);
     missing.status(2).stderr_contains("`ann_longterm.db` is missing");
     fleet.run(["restore", &id, "--user", "bob"]).status(0);
     let fleet = fleet.file(format!("backups/{id}/manifest.json"), "{}");
-    fleet.run_without_a_trace(["restore", &id]).status(2).stderr_contains("cannot be used");
+    fleet.run_without_changes(["restore", &id]).status(2).stderr_contains("cannot be used");
 }
 
 #[test]
-fn what_is_not_there_is_told() {
+fn a_missing_backup_or_copy_is_reported() {
     let fleet = fleet();
-    let none = fleet.run_without_a_trace(["restore", "latest"]);
+    let none = fleet.run_without_changes(["restore", "latest"]);
     none.status(2).stderr_contains("there is none at all; `tatmig backup` makes one");
-    let id = backup(&fleet, &["--user", "ann"]);
-    let bob = fleet.run_without_a_trace(["restore", &id, "--user", "bob"]);
+    let id = create_backup(&fleet, &["--user", "ann"]);
+    let bob = fleet.run_without_changes(["restore", &id, "--user", "bob"]);
     bob.status(2).stderr_contains("holds no copy of `bob`");
     for wrong in ["20200101T000000Z", "../x", "", "/"] {
         fleet
-            .run_without_a_trace(["restore", wrong])
+            .run_without_changes(["restore", wrong])
             .status(2)
             .stderr_contains(&format!("there is no backup `{wrong}`"))
             .stderr_contains(&id);
@@ -121,34 +123,34 @@ fn what_is_not_there_is_told() {
 }
 
 #[test]
-fn a_hostile_manifest_reaches_no_other_file() {
+fn a_malicious_manifest_reaches_no_other_file() {
     let fleet = fleet();
-    let id = backup(&fleet, &["--all-users"]);
+    let id = create_backup(&fleet, &["--all-users"]);
     let path = fleet.path("backups").join(&id).join("manifest.json");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"file\": \"ann_longterm.db\"", "\"file\": \"../../x\""))
         .unwrap();
-    fleet.run_without_a_trace(["restore", &id]).status(2).stderr_contains("is no name of a file");
+    fleet.run_without_changes(["restore", &id]).status(2).stderr_contains("is no name of a file");
     fs::write(&path, text.replace("\"user\": \"ann\"", "\"user\": \"../ann\"")).unwrap();
     fleet
-        .run_without_a_trace(["restore", &id])
+        .run_without_changes(["restore", &id])
         .status(2)
         .stderr_contains("cannot be a user's name");
 }
 
 #[test]
 fn a_database_that_another_program_uses_is_refused() {
-    for (mode, use_it) in [
+    for (mode, usage_sql) in [
         ("WAL", "SELECT 1"),
         ("WAL", "BEGIN IMMEDIATE"),
         ("DELETE", "SELECT 1"),
         ("DELETE", "BEGIN; SELECT count(*) FROM notes"),
     ] {
         let fleet = fleet().user("ann", &format!("PRAGMA journal_mode = {mode}"));
-        let id = backup(&fleet, &["--all-users"]);
+        let id = create_backup(&fleet, &["--all-users"]);
         let fleet = fleet.user("ann", "INSERT INTO notes (body) VALUES ('newer')");
         let program = Connection::open(fleet.path("ann_longterm.db")).unwrap();
-        program.execute_batch(&format!("PRAGMA user_version; {use_it}")).unwrap();
+        program.execute_batch(&format!("PRAGMA user_version; {usage_sql}")).unwrap();
         let run = fleet.run(["restore", &id, "--busy-timeout", "0.1"]);
         run.status(1).stdout_contains("2 databases restored from");
         if cfg!(target_os = "linux") {
@@ -166,33 +168,33 @@ fn a_database_that_another_program_uses_is_refused() {
 
 #[test]
 fn page_size_encoding_and_journal_mode_may_all_differ() {
-    let shapes = [
+    let settings = [
         "PRAGMA page_size = 1024; PRAGMA encoding = 'UTF-16le'; PRAGMA auto_vacuum = FULL;",
         "PRAGMA page_size = 65536;",
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;",
         "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; PRAGMA encoding = 'UTF-16be';",
     ];
-    for (from, to) in shapes.iter().flat_map(|from| shapes.map(|to| (*from, to))) {
-        let made = |shape: &str, fleet: Fleet| {
+    for (from, to) in settings.iter().flat_map(|from| settings.map(|to| (*from, to))) {
+        let with_settings = |pragmas: &str, fleet: Fleet| {
             let path = fleet.path("ann_longterm.db");
             let _ = fs::remove_file(&path);
             let rows = "CREATE TABLE x (a); INSERT INTO x VALUES ('é')";
-            fleet.user("ann", &format!("{shape} {rows}; DROP TABLE x")).at("1.2.0")
+            fleet.user("ann", &format!("{pragmas} {rows}; DROP TABLE x")).upgrade_to("1.2.0")
         };
-        let fleet = made(from, Fleet::of(&NOTES[1..]));
+        let fleet = with_settings(from, Fleet::from_blocks(&NOTES[1..]));
         let fleet = fleet.user("ann", "INSERT INTO notes (body) VALUES ('größer')");
-        let id = backup(&fleet, &["--all-users"]);
+        let id = create_backup(&fleet, &["--all-users"]);
         let before = fleet.database("ann").dump();
-        let shape = ["page_size", "encoding", "auto_vacuum"];
-        let told =
-            |fleet: &Fleet| shape.map(|key| fleet.database("ann").rows(&format!("PRAGMA {key}")));
-        let should = told(&fleet);
-        let fleet = made(to, fleet);
+        let pragmas = ["page_size", "encoding", "auto_vacuum"];
+        let read_settings =
+            |fleet: &Fleet| pragmas.map(|key| fleet.database("ann").rows(&format!("PRAGMA {key}")));
+        let expected = read_settings(&fleet);
+        let fleet = with_settings(to, fleet);
         fleet.run(["restore", &id]).status(0).stderr("");
         assert_eq!(fleet.database("ann").dump(), before, "{from} → {to}");
         assert_eq!(fleet.database("ann").rows("PRAGMA integrity_check"), ["ok"]);
-        assert_eq!(told(&fleet), should, "{from} → {to}");
-        let wal = [from, to].iter().any(|shape| shape.contains("WAL"));
+        assert_eq!(read_settings(&fleet), expected, "{from} → {to}");
+        let wal = [from, to].iter().any(|pragmas| pragmas.contains("WAL"));
         let journal = fleet.database("ann").rows("PRAGMA journal_mode");
         assert_eq!(journal, [if wal { "wal" } else { "delete" }], "{from} → {to}");
         // It is as usable as before.
@@ -203,51 +205,56 @@ fn page_size_encoding_and_journal_mode_may_all_differ() {
 }
 
 #[test]
-fn what_is_damaged_is_replaced() {
+fn a_damaged_database_is_replaced() {
     let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
                 INSERT INTO notes (body) SELECT hex(zeroblob(100)) FROM n";
     let fleet = fleet().user("ann", rows);
-    let id = backup(&fleet, &["--all-users"]);
-    let good = fleet.database("ann").dump();
+    let id = create_backup(&fleet, &["--all-users"]);
+    let expected = fleet.database("ann").dump();
     let path = fleet.path("ann_longterm.db");
-    let whole = fs::read(&path).unwrap();
-    let mut torn = whole.clone();
-    torn[4096 * 30..4096 * 35].fill(0x55);
-    let mut schema = whole.clone();
-    schema[100..4000].fill(0x55);
-    let damaged = [torn.as_slice(), &whole[..whole.len() - 4096 * 9 - 100], &schema, b""];
+    let original = fs::read(&path).unwrap();
+    let mut damaged_pages = original.clone();
+    damaged_pages[4096 * 30..4096 * 35].fill(0x55);
+    let mut damaged_schema = original.clone();
+    damaged_schema[100..4000].fill(0x55);
+    let damaged = [
+        damaged_pages.as_slice(),
+        &original[..original.len() - 4096 * 9 - 100],
+        &damaged_schema,
+        b"",
+    ];
     for bytes in damaged {
         fs::write(&path, bytes).unwrap();
         if !bytes.is_empty() {
             // It cannot be copied, and nothing is replaced in silence.
             fleet
-                .run_without_a_change_of(&path, ["restore", &id, "--user", "ann"])
+                .run_without_changing(&path, ["restore", &id, "--user", "ann"])
                 .status(1)
                 .stderr_contains("no backup of it could be made, so it was left alone");
         }
         fleet.run(["restore", &id, "--user", "ann", "--no-backup"]).status(0);
-        assert_eq!(fleet.database("ann").dump(), good);
+        assert_eq!(fleet.database("ann").dump(), expected);
         assert_eq!(fleet.database("ann").rows("PRAGMA integrity_check"), ["ok"]);
     }
     fs::write(&path, "no database at all").unwrap();
     fleet
-        .run_without_a_change_of(&path, ["restore", &id, "--user", "ann", "--no-backup"])
+        .run_without_changing(&path, ["restore", &id, "--user", "ann", "--no-backup"])
         .status(1)
         .stderr_contains("move it away, and it is made anew");
     fs::remove_file(&path).unwrap();
     fleet.run(["restore", &id, "--user", "ann"]).status(0);
-    assert_eq!(fleet.database("ann").dump(), good);
+    assert_eq!(fleet.database("ann").dump(), expected);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_symbolic_link_is_not_followed_unasked() {
+fn a_symlink_is_not_followed_unless_permitted() {
     let fleet = fleet();
-    let id = backup(&fleet, &["--all-users"]);
+    let id = create_backup(&fleet, &["--all-users"]);
     fs::rename(fleet.path("ann_longterm.db"), fleet.path("elsewhere")).unwrap();
     std::os::unix::fs::symlink("elsewhere", fleet.path("ann_longterm.db")).unwrap();
     fleet
-        .run_without_a_change_of(&fleet.path("elsewhere"), ["restore", &id, "--user", "ann"])
+        .run_without_changing(&fleet.path("elsewhere"), ["restore", &id, "--user", "ann"])
         .status(1)
         .stderr_contains("it is a symbolic link; `--follow-symlinks` permits it");
     fleet.run(["restore", &id, "--user", "ann", "--follow-symlinks"]).status(0);

@@ -6,7 +6,7 @@ use snapbox::str;
 
 use crate::support::{Fleet, NOTES, document};
 
-const KEYS: &[(&str, &str)] = &[
+const FOREIGN_KEY_BLOCKS: &[(&str, &str)] = &[
     ("user:baseline→1.0.0", "CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE);
 CREATE TABLE \"a desk\" (owner INTEGER PRIMARY KEY REFERENCES people (id), size DECIMAL(10, 2));
 CREATE TABLE calls (id INTEGER PRIMARY KEY, \"from\" INTEGER NOT NULL REFERENCES people, \"to whom\" REFERENCES people);"),
@@ -14,9 +14,9 @@ CREATE TABLE calls (id INTEGER PRIMARY KEY, \"from\" INTEGER NOT NULL REFERENCES
 ];
 
 #[test]
-fn a_schema_is_told_in_sql_at_any_version() {
-    let fleet = Fleet::of(NOTES);
-    fleet.run_without_a_trace(["schema"]).status(0).stderr("").stdout(str![[r#"
+fn the_schema_is_printed_at_any_version() {
+    let fleet = Fleet::from_blocks(NOTES);
+    fleet.run_without_changes(["schema"]).status(0).stderr("").stdout(str![[r#"
 -- system 1.2.0
 
 CREATE TABLE accounts (name TEXT PRIMARY KEY);
@@ -29,23 +29,23 @@ CREATE UNIQUE INDEX one_body ON notes (body);
 
 "#]]);
     fleet
-        .run_without_a_trace(["schema", "--at", "1.0.0", "--scope", "user"])
+        .run_without_changes(["schema", "--at", "1.0.0", "--scope", "user"])
         .status(0)
         .stdout("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);\n");
-    let run = fleet.run_without_a_trace(["schema", "--at", "1.5.0"]);
+    let run = fleet.run_without_changes(["schema", "--at", "1.5.0"]);
     run.status(2)
         .stderr("error: the document has no version `1.5.0`; it has `1.0.0`, `1.1.0`, `1.2.0`\n");
     fleet
-        .run_without_a_trace(["schema", "--at", "head"])
+        .run_without_changes(["schema", "--at", "head"])
         .status(2)
         .stderr_contains("`head` is not a version");
 }
 
 #[test]
-fn the_sql_makes_the_schema() {
-    let fleet = Fleet::of(KEYS).user("ann", "");
-    let sql = fleet.run(["schema"]).status(0).out();
-    let fleet = fleet.make("made.db", &sql);
+fn the_printed_sql_recreates_the_schema() {
+    let fleet = Fleet::from_blocks(FOREIGN_KEY_BLOCKS).user("ann", "");
+    let sql = fleet.run(["schema"]).status(0).stdout_text();
+    let fleet = fleet.database_file("made.db", &sql);
     fleet
         .run(["new", "-m", "x", "--from-db", "made.db"])
         .status(0)
@@ -57,15 +57,15 @@ fn a_planned_version_has_a_schema_too() {
     let planned = document(&[("user:1.2.0→1.3.0", "-- CREATE TABLE later (x);")]);
     let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(&NOTES[1..]));
     let fleet = Fleet::new().document(markdown);
-    fleet.run_without_a_trace(["schema"]).status(0).stdout_lacks("later");
-    let run = fleet.run_without_a_trace(["schema", "--at", "1.3.0"]);
+    fleet.run_without_changes(["schema"]).status(0).stdout_lacks("later");
+    let run = fleet.run_without_changes(["schema", "--at", "1.3.0"]);
     run.status(0).stdout_contains("CREATE TABLE later (x);\n");
 }
 
 #[test]
-fn a_diagram_shows_columns_keys_and_what_refers_to_what() {
-    let fleet = Fleet::of(KEYS);
-    fleet.run_without_a_trace(["schema", "--format", "mermaid"]).status(0).stdout(str![[r#"
+fn a_diagram_shows_columns_keys_and_references() {
+    let fleet = Fleet::from_blocks(FOREIGN_KEY_BLOCKS);
+    fleet.run_without_changes(["schema", "--format", "mermaid"]).status(0).stdout(str![[r#"
 erDiagram
     people {
         INTEGER id PK
@@ -87,7 +87,7 @@ erDiagram
 "#]]);
 }
 
-fn marked(options: &str) -> String {
+fn document_with_markers(options: &str) -> String {
     format!(
         "# Notes\n\n<!-- tatmig:schema:start{options} -->\nwhat was there\n<!-- tatmig:schema:end -->\n\n\
          ````markdown\n<!-- tatmig:schema:start -->\n<!-- tatmig:schema:end -->\n````\n\n{}The end.\n",
@@ -97,7 +97,7 @@ fn marked(options: &str) -> String {
 
 #[test]
 fn the_schema_between_markers_is_kept_up_to_date() {
-    for (options, holds) in [
+    for (options, expected) in [
         ("", "\nThe system database:\n\n```mermaid\nerDiagram\n    accounts {\n"),
         (" format=sql scope=user", "\n```sql\nCREATE TABLE notes (id"),
         (
@@ -105,9 +105,9 @@ fn the_schema_between_markers_is_kept_up_to_date() {
             "\n```mermaid\nerDiagram\n    notes {\n        INTEGER id PK\n        TEXT body\n    }\n```\n\n<!--",
         ),
     ] {
-        let markdown = marked(options);
+        let markdown = document_with_markers(options);
         let fleet = Fleet::new().document(&markdown);
-        fleet.run_without_a_trace(["schema", "--check"]).status(1).stdout("").stderr(
+        fleet.run_without_changes(["schema", "--check"]).status(1).stdout("").stderr(
             "error: MIGRATIONS.md:3: the schema here is stale; `tatmig schema --write` brings it up to date\n",
         );
         fleet
@@ -117,12 +117,12 @@ fn the_schema_between_markers_is_kept_up_to_date() {
         let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
         let (before, after) = markdown.split_once("what was there\n").unwrap();
         let inside = text.strip_prefix(before).unwrap().strip_suffix(after).unwrap();
-        assert!(format!("{inside}<!--").contains(holds), "{inside}");
+        assert!(format!("{inside}<!--").contains(expected), "{inside}");
         fleet
-            .run_without_a_trace(["schema", "--check"])
+            .run_without_changes(["schema", "--check"])
             .status(0)
             .stdout("MIGRATIONS.md: its schema is up to date\n");
-        fleet.run_without_a_trace(["schema", "--write"]).status(0);
+        fleet.run_without_changes(["schema", "--write"]).status(0);
         let rules = ["not-rerunnable", "missing-date", "missing-description"];
         let allowed = rules.into_iter().flat_map(|rule| ["--allow", rule]);
         let lint: Vec<&str> = ["lint", "--deny", "warnings"].into_iter().chain(allowed).collect();
@@ -131,7 +131,7 @@ fn the_schema_between_markers_is_kept_up_to_date() {
 }
 
 #[test]
-fn a_release_makes_the_schema_stale_and_stands_before_it() {
+fn a_new_migration_is_inserted_before_the_schema_and_makes_it_stale() {
     let body = format!(
         "## 1.0.0 → 1.1.0\n\n{}",
         document(&[("user:1.0.0→1.1.0", "ALTER TABLE a ADD COLUMN y")])
@@ -140,7 +140,8 @@ fn a_release_makes_the_schema_stale_and_stands_before_it() {
         "{}{body}<!-- tatmig:schema:start -->\r\n<!-- tatmig:schema:end -->\n",
         document(&[("user:baseline→1.0.0", "CREATE TABLE a (x);")])
     );
-    let fleet = Fleet::new().document(markdown).make("a.db", "CREATE TABLE a (x, y, z TEXT)");
+    let fleet =
+        Fleet::new().document(markdown).database_file("a.db", "CREATE TABLE a (x, y, z TEXT)");
     fleet.run(["schema", "--write"]).status(0);
     fleet.run(["schema", "--check"]).status(0);
     fleet.run(["new", "-m", "More", "--from-db", "a.db"]).status(0);
@@ -155,16 +156,16 @@ fn a_release_makes_the_schema_stale_and_stands_before_it() {
 }
 
 #[test]
-fn line_ends_are_those_of_the_document() {
-    let fleet = Fleet::new().document(marked("").replace('\n', "\r\n"));
+fn line_endings_follow_the_document() {
+    let fleet = Fleet::new().document(document_with_markers("").replace('\n', "\r\n"));
     fleet.run(["schema", "--write"]).status(0);
     let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
     assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
-    fleet.run_without_a_trace(["schema", "--check"]).status(0);
+    fleet.run_without_changes(["schema", "--check"]).status(0);
 }
 
 #[test]
-fn markers_that_make_no_pair_or_no_sense_are_named() {
+fn invalid_markers_are_reported() {
     for (markers, message) in [
         ("", "`MIGRATIONS.md` has no place for a schema; put `<!-- tatmig:schema:start -->` and"),
         (
@@ -187,7 +188,7 @@ fn markers_that_make_no_pair_or_no_sense_are_named() {
     ] {
         let fleet = Fleet::new().document(format!("{markers}\n\n{}", document(NOTES)));
         for flag in ["--write", "--check"] {
-            fleet.run_without_a_trace(["schema", flag]).status(2).stderr_contains(message);
+            fleet.run_without_changes(["schema", flag]).status(2).stderr_contains(message);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::Fleet;
 
 fn fleet() -> Fleet {
-    Fleet::of(&[
+    Fleet::from_blocks(&[
         ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
         ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT UNIQUE);"),
         ("system:seed:sample", "INSERT INTO accounts VALUES ('ann');"),
@@ -13,11 +13,11 @@ fn fleet() -> Fleet {
     .system("")
     .user("ann", "")
     .user("bob", "")
-    .at("1.0.0")
+    .upgrade_to("1.0.0")
 }
 
 #[test]
-fn it_runs_on_the_system_database_and_the_users_named() {
+fn it_runs_on_the_system_database_and_the_named_users() {
     let fleet = fleet();
     fleet
         .run(["seed", "sample", "--user", "ann"])
@@ -27,18 +27,18 @@ fn it_runs_on_the_system_database_and_the_users_named() {
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["tea"]);
     assert!(fleet.database("bob").rows("SELECT * FROM notes").is_empty());
     // It has no version.
-    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0"]);
+    assert_eq!(fleet.database("ann").history(), ["baseline→1.0.0"]);
 }
 
 #[test]
-fn an_upgrade_runs_none() {
+fn an_upgrade_runs_no_seeds() {
     let fleet = fleet();
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert!(fleet.database("ann").rows("SELECT * FROM notes").is_empty());
 }
 
 #[test]
-fn one_that_fails_leaves_no_row() {
+fn a_failing_seed_leaves_no_row() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
     fleet
@@ -50,7 +50,7 @@ fn one_that_fails_leaves_no_row() {
 }
 
 #[test]
-fn several_are_one_transaction_in_their_order() {
+fn several_seeds_run_in_order_in_one_transaction() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
     fleet.run(["seed", "sample", "twice", "--user", "ann"]).status(1);
@@ -60,12 +60,12 @@ fn several_are_one_transaction_in_their_order() {
 }
 
 #[test]
-fn old_rows_without_parents_in_a_table_that_it_renames_are_told_and_not_blamed() {
+fn existing_orphans_in_a_renamed_table_are_reported_and_allowed() {
     let notes = "CREATE TABLE notes (id INTEGER PRIMARY KEY, above INTEGER REFERENCES notes (id));";
     let rename = "ALTER TABLE notes RENAME TO pages;\nINSERT INTO pages VALUES (2, NULL);";
-    let fleet = Fleet::of(&[("user:baseline→1.0.0", notes), ("user:seed:rename", rename)])
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", notes), ("user:seed:rename", rename)])
         .user("ann", "")
-        .at("1.0.0")
+        .upgrade_to("1.0.0")
         .user("ann", "PRAGMA foreign_keys = OFF; INSERT INTO notes VALUES (1, 9)");
     let run = fleet.run(["seed", "rename", "--user", "ann"]);
     run.status(0)
@@ -74,21 +74,21 @@ fn old_rows_without_parents_in_a_table_that_it_renames_are_told_and_not_blamed()
 }
 
 #[test]
-fn one_that_may_be_run_again_changes_nothing_the_second_time() {
-    let fleet = Fleet::of(&[
+fn an_idempotent_seed_changes_nothing_the_second_time() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT UNIQUE);"),
         ("user:seed:sample", "INSERT OR IGNORE INTO notes VALUES ('tea');"),
     ])
     .user("ann", "")
-    .at("1.0.0");
+    .upgrade_to("1.0.0");
     fleet.run(["seed", "sample", "--all-users"]).status(0);
-    let once = fleet.database("ann").dump();
+    let after_first_run = fleet.database("ann").dump();
     fleet.run(["seed", "sample", "--all-users"]).status(0).stdout("ann: seeded\n");
-    assert_eq!(fleet.database("ann").dump(), once);
+    assert_eq!(fleet.database("ann").dump(), after_first_run);
 }
 
 #[test]
-fn the_guard_is_up_while_one_runs() {
+fn the_authorizer_is_active_during_a_seed() {
     let escapes = [
         "INSERT INTO notes VALUES ('x'); COMMIT;",
         "ATTACH 'other.db' AS other;",
@@ -97,18 +97,18 @@ fn the_guard_is_up_while_one_runs() {
         "INSERT OR ROLLBACK INTO notes VALUES ('a'), ('a');",
     ];
     for sql in escapes {
-        let fleet = Fleet::of(&[
+        let fleet = Fleet::from_blocks(&[
             ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT UNIQUE);"),
             ("user:seed:escape", sql),
         ])
         .user("ann", "");
-        fleet.run_without_a_trace(["seed", "escape", "--all-users"]).status(2);
+        fleet.run_without_changes(["seed", "escape", "--all-users"]).status(2);
     }
 }
 
 #[test]
-fn rows_without_their_parents_are_rolled_back() {
-    let fleet = Fleet::of(&[
+fn new_orphans_are_rolled_back() {
+    let fleet = Fleet::from_blocks(&[
         (
             "user:baseline→1.0.0",
             "CREATE TABLE people (id INTEGER PRIMARY KEY);\nCREATE TABLE notes (person INTEGER REFERENCES people (id));",
@@ -116,7 +116,7 @@ fn rows_without_their_parents_are_rolled_back() {
         ("user:seed:orphan", "INSERT INTO notes SELECT 7 WHERE EXISTS (SELECT 1 FROM people);"),
     ])
     .user("ann", "")
-    .at("1.0.0")
+    .upgrade_to("1.0.0")
     .user("ann", "INSERT INTO people VALUES (1);");
     let before = fleet.database("ann").dump();
     fleet
@@ -127,14 +127,14 @@ fn rows_without_their_parents_are_rolled_back() {
 }
 
 #[test]
-fn one_that_a_database_is_too_old_for_says_so() {
-    let fleet = Fleet::of(&[
+fn a_seed_for_a_newer_version_is_reported() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);"),
         ("user:1.0.0→1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER;"),
         ("user:seed:pins", "INSERT INTO notes (body, pinned) VALUES ('tea', 1);"),
     ])
     .user("ann", "")
-    .at("1.0.0");
+    .upgrade_to("1.0.0");
     fleet.run(["seed", "pins", "--user", "ann"]).status(1).stderr_contains(
         "the seed `pins`, written for 1.1.0, where this database is at 1.0.0; `tatmig upgrade` comes first",
     );
@@ -144,37 +144,37 @@ fn one_that_a_database_is_too_old_for_says_so() {
 }
 
 #[test]
-fn a_user_named_for_one_that_is_not_about_users_is_wrong_usage() {
-    let fleet = Fleet::of(&[
+fn a_user_for_a_system_only_seed_is_a_usage_error() {
+    let fleet = Fleet::from_blocks(&[
         ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT);"),
         ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);"),
         ("system:seed:admin", "INSERT INTO accounts VALUES ('admin');"),
     ])
     .system("")
     .user("ann", "")
-    .at("1.0.0");
+    .upgrade_to("1.0.0");
     fleet
-        .run_without_a_trace(["seed", "admin", "--user", "ann"])
+        .run_without_changes(["seed", "admin", "--user", "ann"])
         .status(2)
         .stderr_contains("the seed `admin` puts nothing into user databases; leave `--user` out");
     fleet.run(["seed", "admin", "--all-users"]).status(0).stdout("system: seeded\n");
 }
 
 #[test]
-fn one_that_is_not_there_is_told_with_those_that_are() {
+fn an_unknown_seed_is_reported_with_the_existing_ones() {
     let fleet = fleet();
     fleet
-        .run_without_a_trace(["seed", "smaple"])
+        .run_without_changes(["seed", "smaple"])
         .status(2)
         .stderr_contains("the document has no seed `smaple`; it has `sample`, `twice`");
-    fleet.run_without_a_trace(["seed"]).status(2);
+    fleet.run_without_changes(["seed"]).status(2);
 }
 
 #[test]
-fn a_database_that_holds_nothing_yet_is_refused() {
+fn an_empty_database_is_refused() {
     let fleet = fleet().user("new", "");
     fleet
-        .run_without_a_trace(["seed", "twice", "--user", "new"])
+        .run_without_changes(["seed", "twice", "--user", "new"])
         .status(1)
         .stderr_contains("`new` (new_longterm.db): it holds nothing yet");
 }

@@ -5,22 +5,22 @@ use crate::support::Fleet;
 /// Runs a block as the step after a baseline, on a new database and on one that holds rows, and
 /// asks both.
 #[track_caller]
-fn works(sql: &str, question: &str, answer: &[&str]) {
+fn assert_block_works(sql: &str, query: &str, expected: &[&str]) {
     let baseline = "CREATE TABLE base (id INTEGER PRIMARY KEY, body TEXT);\n\
                     INSERT INTO base VALUES (1, 'one'), (2, 'two');";
-    let fleet = Fleet::of(&[("user:baseline→1.0.0", baseline), ("user:1.0.0→1.1.0", sql)]);
-    let fleet = fleet.user("ann", "").at("1.0.0").user("new", "");
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", baseline), ("user:1.0.0→1.1.0", sql)]);
+    let fleet = fleet.user("ann", "").upgrade_to("1.0.0").user("new", "");
     fleet.run(["lint"]).status(0).stderr_lacks("error");
     fleet.run(["upgrade", "--all-users"]).status(0).stdout("2 users: 2 upgraded to 1.1.0\n");
     for user in ["ann", "new"] {
-        assert_eq!(fleet.database(user).rows(question), answer, "{user}");
+        assert_eq!(fleet.database(user).rows(query), expected, "{user}");
     }
-    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(0);
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(0);
 }
 
 #[test]
 fn a_full_text_index_with_its_triggers() {
-    works(
+    assert_block_works(
         "CREATE VIRTUAL TABLE search USING fts5 (body, content = 'base', content_rowid = 'id');
 INSERT INTO search (rowid, body) SELECT id, body FROM base;
 CREATE TRIGGER base_ai AFTER INSERT ON base BEGIN
@@ -40,7 +40,7 @@ INSERT INTO search (search) VALUES ('optimize');",
 
 #[test]
 fn a_full_text_index_that_is_dropped_again() {
-    works(
+    assert_block_works(
         "CREATE VIRTUAL TABLE search USING fts5 (body);\nDROP TABLE search;",
         "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'search%'",
         &["0"],
@@ -49,7 +49,7 @@ fn a_full_text_index_that_is_dropped_again() {
 
 #[test]
 fn an_r_tree() {
-    works(
+    assert_block_works(
         "CREATE VIRTUAL TABLE boxes USING rtree (id, x0, x1, y0, y1);
 INSERT INTO boxes VALUES (1, 0, 10, 0, 10), (2, 20, 30, 20, 30);",
         "SELECT id FROM boxes WHERE x0 >= 15",
@@ -59,7 +59,7 @@ INSERT INTO boxes VALUES (1, 0, 10, 0, 10), (2, 20, 30, 20, 30);",
 
 #[test]
 fn triggers_with_semicolons_strings_and_cases() {
-    works(
+    assert_block_works(
         "CREATE TABLE log (what TEXT);
 CREATE TRIGGER noted AFTER UPDATE OF body ON base WHEN old.body IS NOT new.body BEGIN
     -- end; this is a comment
@@ -74,7 +74,7 @@ UPDATE base SET body = '' WHERE id = 1;",
 
 #[test]
 fn generated_columns_strict_tables_and_tables_without_rowid() {
-    works(
+    assert_block_works(
         "CREATE TABLE price (
     net INTEGER NOT NULL CHECK (net >= 0),
     gross INTEGER GENERATED ALWAYS AS (net * 119 / 100) STORED,
@@ -91,7 +91,7 @@ ALTER TABLE price ADD COLUMN doubled INTEGER AS (net * 2) VIRTUAL;",
 
 #[test]
 fn partial_and_expression_indexes() {
-    works(
+    assert_block_works(
         "CREATE UNIQUE INDEX once ON base (lower(body)) WHERE id > 1;
 CREATE INDEX long ON base (length(body) DESC, body COLLATE NOCASE);
 CREATE UNIQUE INDEX IF NOT EXISTS once ON base (lower(body)) WHERE id > 1;",
@@ -102,7 +102,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS once ON base (lower(body)) WHERE id > 1;",
 
 #[test]
 fn upsert_returning_and_common_table_expressions() {
-    works(
+    assert_block_works(
         "INSERT INTO base VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET body = excluded.body RETURNING id;
 WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 12)
 INSERT INTO base SELECT i, 'n' || i FROM n RETURNING id, body;
@@ -117,7 +117,7 @@ INSERT OR IGNORE INTO base VALUES (12, 'not this');",
 
 #[test]
 fn statements_that_return_rows_and_statements_that_do_nothing() {
-    works(
+    assert_block_works(
         ";;SELECT * FROM base; VALUES (1), (2);
 PRAGMA user_version = 7;
 PRAGMA table_info(base);
@@ -134,7 +134,7 @@ SELECT 'no semicolon at the end' -- and a comment",
 
 #[test]
 fn views_with_triggers() {
-    works(
+    assert_block_works(
         "CREATE VIEW both AS SELECT a.id, b.body FROM base a JOIN base b USING (id);
 CREATE TRIGGER both_ii INSTEAD OF INSERT ON both BEGIN
     INSERT INTO base VALUES (new.id, new.body);
@@ -147,7 +147,7 @@ INSERT INTO both VALUES (5, 'five');",
 
 #[test]
 fn temporary_tables_that_do_not_outlive_their_block() {
-    works(
+    assert_block_works(
         "CREATE TEMP TABLE held AS SELECT * FROM base;
 CREATE TEMP TRIGGER seen AFTER INSERT ON base BEGIN SELECT 1; END;
 DELETE FROM base;
@@ -160,7 +160,7 @@ CREATE TEMPORARY VIEW v AS SELECT * FROM held;",
 
 #[test]
 fn the_same_temporary_table_in_two_migrations() {
-    let fleet = Fleet::of(&[
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE a (x);\nCREATE TEMP TABLE t (x);"),
         (
             "user:1.0.0→1.1.0",
@@ -174,7 +174,7 @@ fn the_same_temporary_table_in_two_migrations() {
 
 #[test]
 fn double_quoted_strings_and_names_that_are_keywords() {
-    works(
+    assert_block_works(
         "CREATE TABLE \"order\" (\"group\" TEXT DEFAULT \"none\", [select] TEXT, `from` TEXT);
 INSERT INTO \"order\" ([select], `from`) VALUES (\"a literal\", 'x');
 CREATE TABLE \"it's; -- odd\" (\"a\"\"b\");",
@@ -185,7 +185,7 @@ CREATE TABLE \"it's; -- odd\" (\"a\"\"b\");",
 
 #[test]
 fn blobs_and_text_of_any_script() {
-    works(
+    assert_block_works(
         "INSERT INTO base VALUES (3, x'00ff'), (4, '日本語 → 🦀'), (5, 'a\n-- no tag\nb');
 INSERT INTO base SELECT 6, '-- [user:1.1.0→1.2.0:start]';",
         "SELECT id, length(body) FROM base WHERE id > 2",
@@ -194,8 +194,8 @@ INSERT INTO base SELECT 6, '-- [user:1.1.0→1.2.0:start]';",
 }
 
 #[test]
-fn a_rename_and_a_table_built_anew_around_it() {
-    works(
+fn a_rename_and_a_rebuilt_table() {
+    assert_block_works(
         "ALTER TABLE base RENAME TO old_base;
 CREATE TABLE base (id INTEGER PRIMARY KEY, body TEXT NOT NULL DEFAULT '', length INTEGER);
 INSERT INTO base SELECT id, body, length(body) FROM old_base;
@@ -208,7 +208,7 @@ ALTER TABLE base ADD COLUMN late TEXT DEFAULT (NULL);",
 
 #[test]
 fn an_autoincrement_keeps_counting() {
-    works(
+    assert_block_works(
         "CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, x);
 INSERT INTO counted (x) VALUES (1), (2), (3);
 DELETE FROM counted;

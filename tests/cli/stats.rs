@@ -5,16 +5,17 @@ use snapbox::str;
 
 use crate::support::{Fleet, NOTES};
 
-const TWO: &str = "INSERT INTO notes (body) VALUES ('tea'), ('milk');";
+const TWO_NOTES: &str = "INSERT INTO notes (body) VALUES ('tea'), ('milk');";
 
 fn fleet() -> Fleet {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.2.0");
-    fleet.user("ann", TWO).user("bob", "INSERT INTO notes (body) VALUES ('rum');")
+    let fleet =
+        Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "").upgrade_to("1.2.0");
+    fleet.user("ann", TWO_NOTES).user("bob", "INSERT INTO notes (body) VALUES ('rum');")
 }
 
 #[test]
 fn rows_and_sizes_are_summed_over_the_users() {
-    fleet().run_without_a_trace(["status", "--stats"]).status(0).stderr("").stdout(str![[r#"
+    fleet().run_without_changes(["status", "--stats"]).status(0).stderr("").stdout(str![[r#"
 MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 ann     1.2.0     current
@@ -30,19 +31,19 @@ system: 20.4 kB in 5 pages
 }
 
 #[test]
-fn each_is_listed_where_more_is_asked_for() {
+fn verbose_lists_each_database() {
     let fleet = fleet();
     fleet
-        .run_without_a_trace(["status", "--stats", "-v"])
+        .run_without_changes(["status", "--stats", "-v"])
         .status(0)
         .stdout_contains("  ann: 2 rows, 16.3 kB in 4 pages\n  bob: 1 row, 16.3 kB in 4 pages\n");
 }
 
 #[test]
-fn one_database_can_be_asked_for() {
+fn one_database_can_be_selected() {
     let fleet = fleet();
     let ann = ["status", "--stats", "--user", "ann"];
-    fleet.run_without_a_trace(ann).status(0).stdout(str![[r#"
+    fleet.run_without_changes(ann).status(0).stdout(str![[r#"
 MIGRATIONS.md: head is 1.2.0
 ann  1.2.0     current
 
@@ -50,7 +51,7 @@ ann: 16.3 kB in 4 pages
   notes  2 rows
 
 "#]]);
-    fleet.run_without_a_trace(["status", "--stats", "--system"]).status(0).stdout(str![[r#"
+    fleet.run_without_changes(["status", "--stats", "--system"]).status(0).stdout(str![[r#"
 MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 
@@ -60,33 +61,33 @@ system: 20.4 kB in 5 pages
 "#]]);
     // Without the statistics it chooses as well.
     fleet
-        .run_without_a_trace(["status", "--user", "bob"])
+        .run_without_changes(["status", "--user", "bob"])
         .status(0)
         .stdout("MIGRATIONS.md: head is 1.2.0\nbob  1.2.0     current\n");
     fleet
-        .run_without_a_trace(["status", "--stats", "--user", "eve"])
+        .run_without_changes(["status", "--stats", "--user", "eve"])
         .status(2)
         .stderr_contains("no database of user `eve`");
-    fleet.run_without_a_trace(["status", "--user", "ann", "--system"]).status(2);
+    fleet.run_without_changes(["status", "--user", "ann", "--system"]).status(2);
 }
 
 #[test]
-fn a_scope_that_the_document_lacks_is_wrong_usage() {
-    let fleet = Fleet::of(&NOTES[..1]).system("");
+fn a_scope_without_blocks_is_a_usage_error() {
+    let fleet = Fleet::from_blocks(&NOTES[..1]).system("");
     fleet
-        .run_without_a_trace(["status", "--user", "ann"])
+        .run_without_changes(["status", "--user", "ann"])
         .status(2)
         .stderr_contains("the document has no user block");
-    let fleet = Fleet::of(&NOTES[1..]);
+    let fleet = Fleet::from_blocks(&NOTES[1..]);
     fleet
-        .run_without_a_trace(["status", "--system"])
+        .run_without_changes(["status", "--system"])
         .status(2)
         .stderr_contains("the document has no system block");
 }
 
 #[test]
-fn programs_get_the_sums_and_each_by_itself() {
-    let json = fleet().run_without_a_trace(["status", "--stats", "--json"]).status(0).json();
+fn json_has_totals_and_each_database() {
+    let json = fleet().run_without_changes(["status", "--stats", "--json"]).status(0).json();
     assert_eq!(json["summary"]["current"], 3);
     let users = &json["stats"]["users"];
     assert_eq!(users["databases"], 2);
@@ -94,30 +95,31 @@ fn programs_get_the_sums_and_each_by_itself() {
     assert_eq!(users["pages"], 8);
     assert_eq!(users["file_bytes"], 8 * 4096);
     assert_eq!(json["stats"]["system"]["tables"]["accounts"], 0);
-    let each = json["stats"]["databases"].as_array().unwrap();
-    let names: Vec<_> = each.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let databases = json["stats"]["databases"].as_array().unwrap();
+    let names: Vec<_> =
+        databases.iter().map(|database| database["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["system", "ann", "bob"]);
-    assert_eq!(each[1]["stats"]["tables"]["notes"], 2);
+    assert_eq!(databases[1]["stats"]["tables"]["notes"], 2);
     // Who does not ask for them gets none.
     assert!(fleet().run(["status", "--json"]).json().get("stats").is_none());
 }
 
 #[test]
-fn one_that_cannot_be_counted_is_named_and_hides_no_other() {
+fn an_unreadable_database_is_reported_and_hides_no_other() {
     let fleet = fleet().file("bad_longterm.db", "no database");
     fleet
-        .run_without_a_trace(["status", "--stats"])
+        .run_without_changes(["status", "--stats"])
         .status(1)
         .stdout_contains("\n2 of 3 users: 32.7 kB in 8 pages\n  notes  3 rows\n")
         .stderr_contains("`bad` could not be counted: this is not a SQLite database");
-    let json = fleet.run_without_a_trace(["status", "--stats", "--json"]).status(1).json();
+    let json = fleet.run_without_changes(["status", "--stats", "--json"]).status(1).json();
     let bad = &json["stats"]["databases"][2];
     assert_eq!((bad["name"].as_str(), &bad["stats"]), (Some("bad"), &serde_json::Value::Null));
     assert!(bad["error"].as_str().unwrap().contains("not a SQLite database"));
 }
 
 #[test]
-fn a_wal_and_free_pages_are_told() {
+fn wal_size_and_free_pages_are_reported() {
     let fleet = fleet();
     let open = Connection::open(fleet.path("ann_longterm.db")).unwrap();
     open.execute_batch(
@@ -138,10 +140,10 @@ fn a_wal_and_free_pages_are_told() {
 }
 
 #[test]
-fn a_virtual_table_is_one_table_and_one_of_an_unknown_module_is_told() {
+fn virtual_tables_are_counted_once_and_unknown_modules_reported() {
     let fleet = fleet().user("ann", "CREATE VIRTUAL TABLE search USING fts5 (body)");
     fleet
-        .run_without_a_trace(["status", "--stats", "--user", "ann"])
+        .run_without_changes(["status", "--stats", "--user", "ann"])
         .status(0)
         .stdout_contains("  notes   2 rows\n  search  0 rows\n")
         .stdout_lacks("search_data");
@@ -153,7 +155,7 @@ fn a_virtual_table_is_one_table_and_one_of_an_unknown_module_is_told() {
          WHERE name = 'search';",
     );
     fleet
-        .run_without_a_trace(["status", "--stats", "--user", "ann"])
+        .run_without_changes(["status", "--stats", "--user", "ann"])
         .stdout_contains("  search          its module is the application's own\n");
     let json = fleet.run(["status", "--stats", "--user", "ann", "--json"]).json();
     assert_eq!(json["stats"]["users"]["tables"]["search"], serde_json::Value::Null);

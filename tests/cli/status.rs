@@ -5,11 +5,11 @@ use snapbox::str;
 use crate::support::{Fleet, NOTES};
 
 fn fleet() -> Fleet {
-    Fleet::of(NOTES).system("").user("ann", "").at("1.2.0").user("bob", "")
+    Fleet::from_blocks(NOTES).system("").user("ann", "").upgrade_to("1.2.0").user("bob", "")
 }
 
 #[test]
-fn it_tells_version_and_pending_of_each() {
+fn it_shows_version_and_pending_of_each_database() {
     let fleet = fleet().user("old", "CREATE TABLE own (x)");
     let lines = str![[r#"
 MIGRATIONS.md: head is 1.2.0
@@ -20,35 +20,35 @@ old     -         unversioned, foreign: it has tables and no record, and none of
 
 "#]];
     for name in ["status", "info", "current"] {
-        fleet.run_without_a_trace([name]).status(0).stderr("").stdout(lines.clone());
+        fleet.run_without_changes([name]).status(0).stderr("").stdout(lines.clone());
     }
 }
 
 #[test]
-fn what_is_pending_is_worth_3_where_it_is_asked_for() {
+fn exit_code_flag_returns_3_if_migrations_are_pending() {
     let fleet = fleet();
-    fleet.run_without_a_trace(["status"]).status(0);
-    fleet.run_without_a_trace(["status", "--exit-code"]).status(3);
-    fleet.run_without_a_trace(["status", "--exit-code", "--json"]).status(3).json();
+    fleet.run_without_changes(["status"]).status(0);
+    fleet.run_without_changes(["status", "--exit-code"]).status(3);
+    fleet.run_without_changes(["status", "--exit-code", "--json"]).status(3).json();
     let fleet = fleet.file("bad_longterm.db", "no database");
     // A database in error goes before one that is pending.
-    fleet.run_without_a_trace(["status", "--exit-code"]).status(1);
+    fleet.run_without_changes(["status", "--exit-code"]).status(1);
     std::fs::remove_file(fleet.path("bad_longterm.db")).unwrap();
-    let fleet = fleet.at("1.2.0");
-    fleet.run_without_a_trace(["status", "--exit-code"]).status(0);
+    let fleet = fleet.upgrade_to("1.2.0");
+    fleet.run_without_changes(["status", "--exit-code"]).status(0);
 }
 
 #[test]
-fn a_large_fleet_is_counted_and_those_that_differ_are_named() {
-    let fleet = Fleet::of(&NOTES[1..]).users(40, "").at("1.2.0").user("zoe", "");
-    fleet.run_without_a_trace(["status"]).status(0).stdout(str![[r#"
+fn a_large_fleet_is_summarized_and_exceptions_are_named() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).users(40, "").upgrade_to("1.2.0").user("zoe", "");
+    fleet.run_without_changes(["status"]).status(0).stdout(str![[r#"
 MIGRATIONS.md: head is 1.2.0
 1 database: - new, pending 1.0.0, 1.1.0, 1.2.0
 40 databases: 1.2.0 current
 zoe  -         new, pending 1.0.0, 1.1.0, 1.2.0
 
 "#]]);
-    let all = fleet.run_without_a_trace(["status", "-v"]).status(0).out();
+    let all = fleet.run_without_changes(["status", "-v"]).status(0).stdout_text();
     assert_eq!(all.lines().count(), 42);
 }
 
@@ -56,28 +56,29 @@ zoe  -         new, pending 1.0.0, 1.1.0, 1.2.0
 fn a_database_that_cannot_be_read_does_not_hide_the_others() {
     let fleet = fleet().file("bad_longterm.db", "no database");
     fleet
-        .run_without_a_trace(["status"])
+        .run_without_changes(["status"])
         .status(1)
         .stdout_contains("ann     1.2.0     current\n")
         .stdout_contains("bad     -         error: this is not a SQLite database");
 }
 
 #[test]
-fn its_counts_ignore_what_sqlite_made_itself() {
+fn internal_sqlite_tables_are_ignored() {
     // ANALYZE leaves a table of SQLite's own; to tatmig the database is still new.
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "CREATE TABLE t (x); ANALYZE; DROP TABLE t;");
-    fleet.run_without_a_trace(["status"]).stdout_contains("ann  -         new, pending");
+    let fleet =
+        Fleet::from_blocks(&NOTES[1..]).user("ann", "CREATE TABLE t (x); ANALYZE; DROP TABLE t;");
+    fleet.run_without_changes(["status"]).stdout_contains("ann  -         new, pending");
 }
 
 #[test]
-fn every_command_explains_itself_with_an_example() {
+fn every_command_has_help_with_an_example() {
     let fleet = Fleet::new();
     for command in ["upgrade", "status", "history", "lint", "init", "seed", "demo"] {
-        let run = fleet.run_without_a_trace([command, "--help"]);
+        let run = fleet.run_without_changes([command, "--help"]);
         run.status(0)
             .stdout_contains("Examples:\n")
             .stdout_contains(&format!("  tatmig {command}"));
     }
-    fleet.run_without_a_trace(["--help"]).status(0).stdout_contains("Exit status: 0 done");
-    fleet.run_without_a_trace(["--version"]).status(0).stdout_contains("tatmig ");
+    fleet.run_without_changes(["--help"]).status(0).stdout_contains("Exit status: 0 done");
+    fleet.run_without_changes(["--version"]).status(0).stdout_contains("tatmig ");
 }

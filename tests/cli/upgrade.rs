@@ -2,15 +2,15 @@
 
 use snapbox::str;
 
-use crate::support::{Fleet, NOTES, TWICE, document};
+use crate::support::{DUPLICATE_NOTES, Fleet, NOTES, document};
 
 fn fleet() -> Fleet {
-    Fleet::of(NOTES).system("").user("ann", "").user("bob", "")
+    Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "")
 }
 
 #[test]
-fn head_is_a_name_of_the_last_released_version() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "");
+fn head_names_the_last_released_version() {
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "");
     fleet.run(["upgrade", "--all-users", "--to", "head"]).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
     fleet.run(["stamp", "1.0.0", "--all-users"]).status(0);
@@ -19,7 +19,7 @@ fn head_is_a_name_of_the_last_released_version() {
 }
 
 #[test]
-fn the_system_and_every_user_go_to_head() {
+fn the_system_and_every_user_are_upgraded_to_head() {
     let fleet = fleet();
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(0).stderr("").stdout(str![[r#"
@@ -30,15 +30,15 @@ system: made at 1.2.0
     assert_eq!(fleet.database("system").tables(), ["accounts"]);
     let ann = fleet.database("ann");
     assert_eq!(ann.columns("notes"), ["id", "body", "pinned"]);
-    assert_eq!(ann.record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+    assert_eq!(ann.history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
     // The system database has no part in the later ones, and is recorded at head all the same.
     assert_eq!(fleet.database("system").version().as_deref(), Some("1.2.0"));
 }
 
 #[test]
 fn a_second_run_changes_nothing() {
-    let fleet = fleet().at("1.2.0");
-    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
+    let fleet = fleet().upgrade_to("1.2.0");
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
 system: already at 1.2.0
 2 users: 2 already there
 
@@ -46,7 +46,7 @@ system: already at 1.2.0
 }
 
 #[test]
-fn users_nobody_named_are_counted_and_left() {
+fn unnamed_users_are_counted_and_unchanged() {
     let fleet = fleet();
     fleet.run(["upgrade"]).status(0).stdout(str![[r#"
 system: made at 1.2.0
@@ -57,7 +57,7 @@ system: made at 1.2.0
 }
 
 #[test]
-fn only_the_users_named_are_migrated() {
+fn only_named_users_are_migrated() {
     let fleet = fleet().user("cid", "");
     fleet.run(["upgrade", "--user", "ann", "--user", "cid"]).status(0).stdout(str![[r#"
 system: made at 1.2.0
@@ -70,15 +70,15 @@ system: made at 1.2.0
 }
 
 #[test]
-fn all_users_and_a_user_are_not_said_at_once() {
+fn all_users_and_user_are_mutually_exclusive() {
     let run = fleet();
-    run.run_without_a_trace(["upgrade", "--all-users", "--user", "ann"])
+    run.run_without_changes(["upgrade", "--all-users", "--user", "ann"])
         .status(2)
         .stderr_contains("cannot be used with");
 }
 
 #[test]
-fn its_other_names_do_the_same() {
+fn aliases_do_the_same() {
     for name in ["up", "migrate"] {
         let fleet = fleet();
         fleet.run([name, "--all-users"]).status(0);
@@ -87,8 +87,8 @@ fn its_other_names_do_the_same() {
 }
 
 #[test]
-fn to_goes_no_further() {
-    let fleet = fleet().at("1.1.0");
+fn to_stops_at_the_target() {
+    let fleet = fleet().upgrade_to("1.1.0");
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
     fleet.run(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
 system: 1.1.0 → 1.2.0
@@ -98,11 +98,11 @@ system: 1.1.0 → 1.2.0
 }
 
 #[test]
-fn a_user_above_the_target_is_left_alone_and_named() {
+fn a_user_above_the_target_is_reported_and_unchanged() {
     let fleet = fleet();
     fleet.run(["upgrade", "--to", "1.1.0"]).status(0);
     fleet.run(["upgrade", "--user", "ann", "--to", "1.1.0"]).status(0);
-    let fleet = fleet.make("ann_longterm.db", "INSERT INTO notes (body) VALUES ('kept')");
+    let fleet = fleet.database_file("ann_longterm.db", "INSERT INTO notes (body) VALUES ('kept')");
     fleet.run(["upgrade", "--user", "ann"]).status(0);
     let before = fleet.database("ann").dump();
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0).stderr("").stdout(str![[r#"
@@ -116,8 +116,8 @@ above 1.1.0 already, left alone: `ann`
 }
 
 #[test]
-fn a_failing_user_is_told_with_its_place_in_the_document() {
-    let fleet = fleet().at("1.1.0").user("ann", TWICE);
+fn a_failing_user_is_reported_with_its_line() {
+    let fleet = fleet().upgrade_to("1.1.0").user("ann", DUPLICATE_NOTES);
     let before = fleet.database("ann").dump();
     fleet
         .run(["upgrade", "--all-users"])
@@ -150,17 +150,18 @@ system: already at 1.2.0
 }
 
 #[test]
-fn one_cause_is_told_once() {
-    let fleet = Fleet::of(NOTES).system("").users(8, "").at("1.1.0");
-    let fleet = (0..7).fold(fleet, |fleet, at| fleet.user(&format!("u{at:03}"), TWICE));
+fn equal_errors_are_reported_once() {
+    let fleet = Fleet::from_blocks(NOTES).system("").users(8, "").upgrade_to("1.1.0");
+    let fleet =
+        (0..7).fold(fleet, |fleet, index| fleet.user(&format!("u{index:03}"), DUPLICATE_NOTES));
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(1).stderr_contains("error[sql]: 7 databases (`u000`, `u001`, `u002`, `u003`, `u004` and 2 more): UNIQUE constraint failed");
-    assert_eq!(run.err().matches("error[").count(), 1);
+    assert_eq!(run.stderr_text().matches("error[").count(), 1);
 }
 
 #[test]
-fn no_user_is_touched_where_the_system_database_fails() {
-    let fleet = Fleet::of(&[
+fn no_user_is_changed_if_the_system_database_fails() {
+    let fleet = Fleet::from_blocks(&[
         ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
         ("system:1.0.0→1.1.0", "CREATE UNIQUE INDEX one_mail ON accounts (mail);"),
         ("user:1.0.0→1.1.0", "CREATE TABLE notes (body);"),
@@ -171,10 +172,10 @@ fn no_user_is_touched_where_the_system_database_fails() {
         .system("")
         .user("ann", "")
         .user("bob", "")
-        .at("1.0.0");
+        .upgrade_to("1.0.0");
     let fleet = fleet.system("INSERT INTO accounts VALUES ('a', 'x'), ('b', 'x')");
     fleet
-        .run_without_a_trace(["upgrade", "--all-users"])
+        .run_without_changes(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("error[sql]: `system` (system.db): UNIQUE constraint failed")
         .stderr_contains("MIGRATIONS.md:9:")
@@ -183,8 +184,12 @@ fn no_user_is_touched_where_the_system_database_fails() {
 }
 
 #[test]
-fn fail_fast_begins_no_further_database() {
-    let fleet = Fleet::of(NOTES).system("").users(5, "").at("1.1.0").user("u001", TWICE);
+fn fail_fast_starts_no_further_database() {
+    let fleet = Fleet::from_blocks(NOTES)
+        .system("")
+        .users(5, "")
+        .upgrade_to("1.1.0")
+        .user("u001", DUPLICATE_NOTES);
     let run = fleet.run(["upgrade", "--all-users", "--fail-fast", "--jobs", "1"]);
     run.status(1)
         .stdout_contains("5 users: 1 upgraded to 1.2.0, 1 failed, 3 not begun\n")
@@ -194,8 +199,12 @@ fn fail_fast_begins_no_further_database() {
 }
 
 #[test]
-fn canaries_go_first_and_hold_back_the_rest() {
-    let fleet = Fleet::of(NOTES).system("").users(6, "").at("1.1.0").user("u001", TWICE);
+fn a_failing_canary_stops_the_rest() {
+    let fleet = Fleet::from_blocks(NOTES)
+        .system("")
+        .users(6, "")
+        .upgrade_to("1.1.0")
+        .user("u001", DUPLICATE_NOTES);
     fleet
         .run(["upgrade", "--all-users", "--canary", "2"])
         .status(1)
@@ -208,8 +217,12 @@ fn canaries_go_first_and_hold_back_the_rest() {
 }
 
 #[test]
-fn a_failure_behind_the_canaries_holds_nobody_back() {
-    let fleet = Fleet::of(NOTES).system("").users(4, "").at("1.1.0").user("u003", TWICE);
+fn a_failure_after_the_canaries_stops_no_other_database() {
+    let fleet = Fleet::from_blocks(NOTES)
+        .system("")
+        .users(4, "")
+        .upgrade_to("1.1.0")
+        .user("u003", DUPLICATE_NOTES);
     fleet
         .run(["upgrade", "--all-users", "--canary", "1", "--jobs", "1"])
         .status(1)
@@ -217,7 +230,7 @@ fn a_failure_behind_the_canaries_holds_nobody_back() {
 }
 
 #[test]
-fn numbers_that_mean_nothing_are_wrong_usage() {
+fn invalid_numbers_are_usage_errors() {
     let fleet = fleet();
     for arguments in [
         ["--jobs", "0"],
@@ -228,18 +241,18 @@ fn numbers_that_mean_nothing_are_wrong_usage() {
         ["--busy-timeout=-1", "--dry-run"],
         ["--no-such-flag", "x"],
     ] {
-        let run = fleet.run_without_a_trace(["upgrade", arguments[0], arguments[1]]);
+        let run = fleet.run_without_changes(["upgrade", arguments[0], arguments[1]]);
         run.status(2).stderr_contains(arguments[0].trim_end_matches("=-1"));
     }
 }
 
 #[test]
 fn a_document_without_system_blocks_has_no_system_database() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "");
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "");
     fleet.run(["upgrade", "--all-users"]).status(0).stdout("ann: made at 1.2.0\n");
     assert!(!fleet.path("system.db").exists());
 
-    let fleet = fleet.make("system.db", "CREATE TABLE own (x)").user("bob", "");
+    let fleet = fleet.database_file("system.db", "CREATE TABLE own (x)").user("bob", "");
     let before = fleet.database("system").dump();
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("system").dump(), before);
@@ -247,14 +260,14 @@ fn a_document_without_system_blocks_has_no_system_database() {
 
 #[test]
 fn a_document_without_user_blocks_has_no_users() {
-    let fleet = Fleet::of(&NOTES[..1]).system("").user("ann", "");
+    let fleet = Fleet::from_blocks(&NOTES[..1]).system("").user("ann", "");
     fleet.run(["upgrade", "--all-users"]).status(0).stdout("system: made at 1.0.0\n");
-    assert!(fleet.database("ann").record().is_empty());
+    assert!(fleet.database("ann").history().is_empty());
 }
 
 #[test]
-fn no_user_databases_is_said_and_no_error() {
-    let fleet = Fleet::of(NOTES).system("");
+fn no_user_databases_is_reported_and_not_an_error() {
+    let fleet = Fleet::from_blocks(NOTES).system("");
     fleet.run(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
 system: made at 1.2.0
 no user databases found
@@ -270,22 +283,22 @@ fn a_new_database_takes_the_highest_baseline_for_its_scope() {
         ("user:baseline→1.1.0", "CREATE TABLE a (x);\nCREATE TABLE b (x);"),
         ("user:1.1.0→1.2.0", "CREATE TABLE c (x);"),
     ];
-    let fleet = Fleet::of(squashed).user("ann", "");
+    let fleet = Fleet::from_blocks(squashed).user("ann", "");
     fleet.run(["upgrade", "--all-users"]).status(0);
-    assert_eq!(fleet.database("ann").record(), ["baseline→1.1.0", "1.1.0→1.2.0"]);
+    assert_eq!(fleet.database("ann").history(), ["baseline→1.1.0", "1.1.0→1.2.0"]);
     assert_eq!(fleet.database("ann").tables(), ["a", "b", "c"]);
 
     // Below its version the later baseline is no way.
     let fleet = fleet.user("bob", "");
     fleet.run(["upgrade", "--user", "bob", "--to", "1.0.0"]).status(0);
-    assert_eq!(fleet.database("bob").record(), ["baseline→1.0.0"]);
+    assert_eq!(fleet.database("bob").history(), ["baseline→1.0.0"]);
     fleet.run(["upgrade", "--user", "bob"]).status(0);
-    assert_eq!(fleet.database("bob").record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+    assert_eq!(fleet.database("bob").history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
 }
 
 #[test]
-fn a_later_baseline_without_a_part_for_the_scope_is_no_way_for_it() {
-    let fleet = Fleet::of(&[
+fn a_baseline_without_a_block_for_the_scope_is_not_used() {
+    let fleet = Fleet::from_blocks(&[
         ("system:baseline→1.0.0", "CREATE TABLE s (x);"),
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.0.0→1.1.0", "CREATE TABLE b (x);"),
@@ -293,12 +306,12 @@ fn a_later_baseline_without_a_part_for_the_scope_is_no_way_for_it() {
     ]);
     let fleet = fleet.system("").user("ann", "");
     fleet.run(["upgrade", "--all-users"]).status(0);
-    assert_eq!(fleet.database("system").record(), ["baseline→1.1.0"]);
-    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+    assert_eq!(fleet.database("system").history(), ["baseline→1.1.0"]);
+    assert_eq!(fleet.database("ann").history(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
 }
 
 #[test]
-fn what_is_planned_is_never_applied() {
+fn planned_migrations_are_never_applied() {
     let planned = document(&[("user:1.2.0→1.3.0", "CREATE TABLE later (x);")]);
     let markdown = format!("{}## 1.2.0 → 1.3.0 (PLANNED)\n\n{planned}", document(NOTES));
     let fleet = fleet().document(markdown);
@@ -307,7 +320,7 @@ fn what_is_planned_is_never_applied() {
 }
 
 #[test]
-fn a_planned_heading_that_a_stray_fence_swallows_still_counts() {
+fn a_planned_heading_inside_a_stray_fence_still_counts() {
     let markdown = "\
 # Migrations
 
@@ -355,7 +368,7 @@ ALTER TABLE notes ADD COLUMN pinned INTEGER;
         .stderr_contains("MIGRATIONS.md:13:1")
         .stdout_contains("5 users: 5 upgraded to 1.1.0\n");
     assert_eq!(fleet.database("system").tables(), ["accounts"]);
-    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(0);
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(0);
 
     // The same, where the swallowed heading says that nothing is released yet.
     let planned = markdown.replace("## 1.0.0 → 1.1.0\n", "```\n## 1.0.0 → 1.1.0 (Planned)\n");
@@ -366,7 +379,7 @@ ALTER TABLE notes ADD COLUMN pinned INTEGER;
 
 #[test]
 fn reverse_blocks_are_not_run_by_an_upgrade() {
-    let fleet = Fleet::of(&[
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.0.0→1.1.0", "CREATE TABLE b (x);"),
         ("user:1.1.0→1.0.0", "DROP TABLE b;"),
@@ -374,13 +387,13 @@ fn reverse_blocks_are_not_run_by_an_upgrade() {
     ]);
     let fleet = fleet.user("ann", "");
     fleet.run(["upgrade", "--all-users"]).status(0);
-    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+    assert_eq!(fleet.database("ann").history(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
     assert_eq!(fleet.database("ann").tables(), ["a", "b"]);
 }
 
 #[test]
-fn a_part_of_comments_only_is_recorded() {
-    let fleet = Fleet::of(&[
+fn a_block_of_only_comments_is_recorded() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.0.0→1.1.0", "-- nothing for users this time"),
         ("system:baseline→1.0.0", "CREATE TABLE s (x);"),
@@ -388,20 +401,20 @@ fn a_part_of_comments_only_is_recorded() {
     ]);
     let fleet = fleet.system("").user("ann", "");
     fleet.run(["upgrade", "--all-users"]).status(0);
-    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
+    assert_eq!(fleet.database("ann").history(), ["baseline→1.0.0", "1.0.0→1.1.0"]);
 }
 
 #[test]
 fn the_order_in_the_document_is_not_the_order_of_versions() {
     let mut blocks = NOTES.to_vec();
     blocks.reverse();
-    let fleet = Fleet::of(&blocks).system("").user("ann", "");
+    let fleet = Fleet::from_blocks(&blocks).system("").user("ann", "");
     fleet.run(["upgrade", "--all-users"]).status(0);
-    assert_eq!(fleet.database("ann").record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+    assert_eq!(fleet.database("ann").history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
 }
 
 #[test]
-fn verbose_names_every_database_and_quiet_says_nothing() {
+fn verbose_names_every_database_and_quiet_prints_nothing() {
     let fleet = fleet();
     fleet.run(["upgrade", "--all-users", "--quiet", "--to", "1.0.0"]).stdout("").stderr("");
     fleet.run(["upgrade", "--all-users", "--verbose"]).status(0).stdout(str![[r#"
@@ -415,8 +428,8 @@ bob: 1.0.0 → 1.2.0
 }
 
 #[test]
-fn quiet_still_tells_errors() {
-    let fleet = fleet().at("1.1.0").user("ann", TWICE);
+fn quiet_still_reports_errors() {
+    let fleet = fleet().upgrade_to("1.1.0").user("ann", DUPLICATE_NOTES);
     fleet
         .run(["upgrade", "--all-users", "--quiet"])
         .status(1)
@@ -425,16 +438,16 @@ fn quiet_still_tells_errors() {
 }
 
 #[test]
-fn the_applied_sql_is_kept_once_in_the_system_database() {
-    let fleet = fleet().at("1.2.0");
-    let kept = fleet.database("system").rows(
+fn the_applied_sql_is_stored_once_in_the_system_database() {
+    let fleet = fleet().upgrade_to("1.2.0");
+    let sources = fleet.database("system").rows(
         "SELECT scope, from_version, to_version FROM _tatmig_sources ORDER BY scope, to_version",
     );
     assert_eq!(
-        kept,
+        sources,
         ["system|baseline|1.0.0", "user|baseline|1.0.0", "user|1.0.0|1.1.0", "user|1.1.0|1.2.0"]
     );
-    let own =
+    let user_tables =
         fleet.database("ann").rows("SELECT name FROM sqlite_schema WHERE name LIKE '%sources'");
-    assert!(own.is_empty());
+    assert!(user_tables.is_empty());
 }

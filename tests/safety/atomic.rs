@@ -1,12 +1,12 @@
 //! All of a database's pending migrations, or none: whatever fails, and wherever, the database is
 //! wholly as it was, and the others go on.
 
-use crate::fire::{strace_is_here, traced};
-use crate::support::{Fleet, NOTES, TWICE};
+use crate::fault_injection::{has_strace, run_under_strace};
+use crate::support::{DUPLICATE_NOTES, Fleet, NOTES};
 
 #[test]
 fn a_failing_user_leaves_no_trace() {
-    let fleet = Fleet::of(&[
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);"),
         (
             "user:1.0.0→1.1.0",
@@ -16,7 +16,7 @@ fn a_failing_user_leaves_no_trace() {
         ("user:1.2.0→1.3.0", "CREATE UNIQUE INDEX one_body ON notes (body);"),
     ]);
     let rows = "INSERT INTO notes VALUES (1, 'a'), (2, 'tea'), (3, 'tea')";
-    let fleet = fleet.users(5, "").at("1.0.0").user("u002", rows);
+    let fleet = fleet.users(5, "").upgrade_to("1.0.0").user("u002", rows);
     let before = fleet.database("u002").dump();
     fleet
         .run(["upgrade", "--all-users"])
@@ -35,8 +35,12 @@ fn a_failing_user_leaves_no_trace() {
 }
 
 #[test]
-fn one_of_a_hundred_fails_alone_and_the_same_command_finishes() {
-    let fleet = Fleet::of(NOTES).system("").users(100, "").at("1.0.0").user("u042", TWICE);
+fn one_failure_in_a_hundred_stops_no_other_and_a_second_run_finishes() {
+    let fleet = Fleet::from_blocks(NOTES)
+        .system("")
+        .users(100, "")
+        .upgrade_to("1.0.0")
+        .user("u042", DUPLICATE_NOTES);
     let before = fleet.database("u042").dump();
     fleet
         .run(["upgrade", "--all-users"])
@@ -55,21 +59,21 @@ fn one_of_a_hundred_fails_alone_and_the_same_command_finishes() {
         .run(["upgrade", "--all-users"])
         .status(0)
         .stdout_contains("100 users: 1 upgraded to 1.2.0, 99 already there\n");
-    let mended = fleet.database("u042").rows("SELECT body, pinned FROM notes");
-    assert_eq!(mended, ["tea1|0", "tea2|0"]);
+    let fixed = fleet.database("u042").rows("SELECT body, pinned FROM notes");
+    assert_eq!(fixed, ["tea1|0", "tea2|0"]);
 }
 
 /// A fleet whose 1.1.0 ends the transaction in databases that hold a row, and goes on after that.
-fn rolling_back(statement: &str) -> Fleet {
+fn fleet_with_rollback(statement: &str) -> Fleet {
     let sql = format!(
         "CREATE TABLE first (x);\n{statement}\nCREATE TABLE IF NOT EXISTS escaped (x);\nINSERT INTO escaped VALUES (1);"
     );
     let baseline = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);\n\
                     CREATE TRIGGER refuse BEFORE DELETE ON notes BEGIN SELECT RAISE(ROLLBACK, 'no'); END;";
-    Fleet::of(&[("user:baseline→1.0.0", baseline), ("user:1.0.0→1.1.0", &sql)])
+    Fleet::from_blocks(&[("user:baseline→1.0.0", baseline), ("user:1.0.0→1.1.0", &sql)])
         .user("ann", "")
         .user("bob", "")
-        .at("1.0.0")
+        .upgrade_to("1.0.0")
         .user("ann", "INSERT INTO notes VALUES (1, 'kept'), (2, 'also')")
 }
 
@@ -80,7 +84,7 @@ fn insert_or_rollback_leaves_the_database_as_it_was() {
         "UPDATE OR ROLLBACK notes SET id = 7;",
         "DELETE FROM notes;",
     ] {
-        let fleet = rolling_back(statement);
+        let fleet = fleet_with_rollback(statement);
         let before = fleet.database("ann").dump();
         fleet
             .run(["upgrade", "--all-users"])
@@ -96,27 +100,30 @@ fn insert_or_rollback_leaves_the_database_as_it_was() {
 }
 
 #[test]
-fn a_rollback_that_the_document_alone_sets_off_touches_nothing() {
-    let fleet = Fleet::of(&[(
+fn a_rollback_in_the_replay_changes_nothing() {
+    let fleet = Fleet::from_blocks(&[(
         "user:baseline→1.0.0",
         "CREATE TABLE a (x PRIMARY KEY);\nINSERT INTO a VALUES (1);\nINSERT OR ROLLBACK INTO a VALUES (1);",
     )]);
     let fleet = fleet.user("ann", "");
     fleet
-        .run_without_a_trace(["upgrade", "--all-users"])
+        .run_without_changes(["upgrade", "--all-users"])
         .status(2)
         .stderr_contains("ends the transaction of the whole run")
         .stderr_contains("MIGRATIONS.md:5:");
 }
 
 #[test]
-fn a_constraint_that_only_rows_decide_is_a_warning_and_each_database_decides() {
-    let fleet = Fleet::of(&[
+fn a_row_dependent_constraint_is_a_warning_and_fails_per_database() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE a (x PRIMARY KEY);\nCREATE TABLE b (x NOT NULL);"),
         ("user:1.0.0→1.1.0", "INSERT INTO b SELECT max(x) FROM a;"),
     ]);
-    let fleet =
-        fleet.user("ann", "").user("bob", "").at("1.0.0").user("ann", "INSERT INTO a VALUES (3)");
+    let fleet = fleet
+        .user("ann", "")
+        .user("bob", "")
+        .upgrade_to("1.0.0")
+        .user("ann", "INSERT INTO a VALUES (3)");
     let before = fleet.database("bob").dump();
     fleet
         .run(["upgrade", "--all-users"])
@@ -128,29 +135,29 @@ fn a_constraint_that_only_rows_decide_is_a_warning_and_each_database_decides() {
 }
 
 #[test]
-fn a_database_stays_as_it_was_found() {
+fn database_settings_are_kept() {
     let settings =
         ["journal_mode", "page_size", "encoding", "auto_vacuum", "user_version", "application_id"];
-    let made = [
+    let setups = [
         ("ann", "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"),
         ("bob", "PRAGMA encoding = 'UTF-16be'; PRAGMA auto_vacuum = FULL;"),
         ("cid", "PRAGMA journal_mode = WAL; PRAGMA encoding = 'UTF-16le'; PRAGMA page_size = 512;"),
     ];
-    let fleet = Fleet::of(&NOTES[1..]);
-    let fleet = made.into_iter().fold(fleet, |fleet, (user, sql)| {
-        let more = "CREATE TABLE own (x); INSERT INTO own VALUES ('é'); \
+    let fleet = Fleet::from_blocks(&NOTES[1..]);
+    let fleet = setups.into_iter().fold(fleet, |fleet, (user, sql)| {
+        let own_table = "CREATE TABLE own (x); INSERT INTO own VALUES ('é'); \
                     PRAGMA user_version = 5; PRAGMA application_id = 77;";
-        fleet.user(user, &format!("{sql}{more}"))
+        fleet.user(user, &format!("{sql}{own_table}"))
     });
     fleet.run(["adopt", "--at", "baseline", "--all-users"]).status(0);
-    let tell = |user: &str| {
+    let read_settings = |user: &str| {
         let database = fleet.database(user);
         settings.map(|name| database.rows(&format!("PRAGMA {name}")).concat())
     };
-    let before = made.map(|(user, _)| tell(user));
+    let before = setups.map(|(user, _)| read_settings(user));
     fleet.run(["upgrade", "--all-users"]).status(0);
-    for (at, (user, _)) in made.iter().enumerate() {
-        assert_eq!(tell(user), before[at], "{user}");
+    for (index, (user, _)) in setups.iter().enumerate() {
+        assert_eq!(read_settings(user), before[index], "{user}");
         assert_eq!(fleet.database(user).rows("SELECT * FROM own"), ["é"]);
         assert_eq!(fleet.database(user).columns("notes"), ["id", "body", "pinned"]);
     }
@@ -160,8 +167,10 @@ fn a_database_stays_as_it_was_found() {
 
 #[test]
 fn an_upgrade_leaves_no_file_behind() {
-    let fleet =
-        Fleet::of(NOTES).system("").user("ann", "PRAGMA journal_mode = WAL;").user("bob", "");
+    let fleet = Fleet::from_blocks(NOTES)
+        .system("")
+        .user("ann", "PRAGMA journal_mode = WAL;")
+        .user("bob", "");
     let names = || {
         let entries = std::fs::read_dir(fleet.path("")).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
@@ -176,7 +185,7 @@ fn an_upgrade_leaves_no_file_behind() {
 #[test]
 fn a_second_run_finishes_what_the_first_did_not() {
     let mut blocks = NOTES.to_vec();
-    let fleet = Fleet::of(&blocks[..3]).system("").users(3, "");
+    let fleet = Fleet::from_blocks(&blocks[..3]).system("").users(3, "");
     fleet.run(["upgrade", "--user", "u001"]).status(0);
     let fleet = fleet.user("u001", "INSERT INTO notes (body) VALUES ('kept')");
     blocks.truncate(4);
@@ -184,7 +193,7 @@ fn a_second_run_finishes_what_the_first_did_not() {
     fleet.run(["upgrade", "--all-users"]).status(0);
     for user in ["u000", "u001", "u002"] {
         assert_eq!(
-            fleet.database(user).record(),
+            fleet.database(user).history(),
             ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"],
             "{user}"
         );
@@ -193,8 +202,8 @@ fn a_second_run_finishes_what_the_first_did_not() {
 }
 
 #[test]
-fn a_rehearsal_writes_nothing_however_much_it_changes() {
-    if !strace_is_here() {
+fn a_large_rehearsal_writes_nothing() {
+    if !has_strace() {
         return;
     }
     let blocks = [
@@ -205,15 +214,16 @@ fn a_rehearsal_writes_nothing_however_much_it_changes() {
     let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 800) \
                 INSERT INTO notes (body) SELECT hex(zeroblob(5000)) FROM n";
     for mode in ["DELETE", "WAL"] {
-        let fleet = Fleet::of(&blocks).user("ann", "").at("1.0.0").user("ann", rows);
+        let fleet =
+            Fleet::from_blocks(&blocks).user("ann", "").upgrade_to("1.0.0").user("ann", rows);
         let fleet = fleet.user("ann", &format!("PRAGMA journal_mode = {mode}"));
         let files = ["-P", "ann_longterm.db", "-P", "ann_longterm.db-wal"];
         let options = [&files[..], &["-e", "trace=write,pwrite64,ftruncate"]].concat();
         let log = fleet.path("trace");
         let arguments: &[&str] = &["upgrade", "--rehearse", "--all-users", "--json"];
-        let output = traced(&fleet, &options, (&log, arguments));
-        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(told["summary"]["rehearsed"], 1, "{told}");
+        let output = run_under_strace(&fleet, &options, (&log, arguments));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["summary"]["rehearsed"], 1, "{report}");
         let log = std::fs::read_to_string(&log).unwrap();
         assert_eq!(log.lines().next(), None, "{mode}");
         assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));

@@ -10,38 +10,44 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fire::{calls, injected, points, strace_is_here, traced};
-use crate::support::{Fleet, NOTES, sha256, until};
+use crate::fault_injection::{
+    count_syscalls, has_strace, run_under_strace, run_with_injections, sample_points,
+};
+use crate::support::{Fleet, NOTES, sha256, wait_until};
 
 /// Rows of some ten thousand bytes each.
-fn rows(count: usize) -> String {
+fn insert_rows_sql(count: usize) -> String {
     format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
          INSERT INTO notes (body) SELECT i || hex(zeroblob(5000)) FROM n"
     )
 }
 
-fn big() -> Fleet {
-    Fleet::of(&NOTES[1..]).user("ann", "").user("bob", "").at("1.1.0").user("ann", &rows(1500))
+fn fleet_with_large_database() -> Fleet {
+    Fleet::from_blocks(&NOTES[1..])
+        .user("ann", "")
+        .user("bob", "")
+        .upgrade_to("1.1.0")
+        .user("ann", &insert_rows_sql(1500))
 }
 
 /// The names in the backups directory: of whole backups, and of what is being written.
-fn names(fleet: &Fleet) -> (Vec<String>, Vec<PathBuf>) {
+fn backup_entries(fleet: &Fleet) -> (Vec<String>, Vec<PathBuf>) {
     let entries = fs::read_dir(fleet.path("backups")).into_iter().flatten().flatten();
-    let (mut whole, mut partial) = (Vec::new(), Vec::new());
+    let (mut complete, mut partial) = (Vec::new(), Vec::new());
     for entry in entries {
         let name = entry.file_name().into_string().unwrap();
-        if name.starts_with('.') { partial.push(entry.path()) } else { whole.push(name) }
+        if name.starts_with('.') { partial.push(entry.path()) } else { complete.push(name) }
     }
-    whole.sort();
-    (whole, partial)
+    complete.sort();
+    (complete, partial)
 }
 
 /// Asserts that everything under a backup's name is what its manifest says.
 #[track_caller]
-fn assert_whole(fleet: &Fleet) -> usize {
-    let whole = names(fleet).0;
-    for name in &whole {
+fn assert_backups_intact(fleet: &Fleet) -> usize {
+    let complete = backup_entries(fleet).0;
+    for name in &complete {
         let dir = fleet.path("backups").join(name);
         let manifest = fs::read(dir.join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
@@ -50,12 +56,12 @@ fn assert_whole(fleet: &Fleet) -> usize {
             assert_eq!(copy["sha256"], sha256(&bytes));
         }
     }
-    whole.len()
+    complete.len()
 }
 
-fn is_copying(fleet: &Fleet) {
-    until("a copy is being written", || {
-        names(fleet).1.iter().any(|partial| {
+fn wait_until_copying(fleet: &Fleet) {
+    wait_until("a copy is being written", || {
+        backup_entries(fleet).1.iter().any(|partial| {
             let copy = partial.join("ann_longterm.db");
             fs::metadata(copy).is_ok_and(|metadata| metadata.len() > 1 << 20)
         })
@@ -65,7 +71,10 @@ fn is_copying(fleet: &Fleet) {
 #[test]
 fn a_backup_under_a_writer_holds_a_consistent_prefix() {
     for mode in ["WAL", "DELETE"] {
-        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0").user("ann", &rows(500));
+        let fleet = Fleet::from_blocks(&NOTES[1..])
+            .user("ann", "")
+            .upgrade_to("1.1.0")
+            .user("ann", &insert_rows_sql(500));
         let fleet = fleet.user("ann", &format!("PRAGMA journal_mode = {mode}"));
         let done = AtomicBool::new(false);
         let last = AtomicI64::new(500);
@@ -112,8 +121,9 @@ fn a_backup_under_a_writer_holds_a_consistent_prefix() {
 }
 
 #[test]
-fn a_copy_comes_to_its_end_while_a_writer_never_pauses() {
-    let fleet = big().user("ann", "PRAGMA journal_mode = WAL; CREATE TABLE ticks (x)");
+fn a_copy_completes_while_a_writer_never_pauses() {
+    let fleet = fleet_with_large_database()
+        .user("ann", "PRAGMA journal_mode = WAL; CREATE TABLE ticks (x)");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -133,12 +143,14 @@ fn a_copy_comes_to_its_end_while_a_writer_never_pauses() {
         run.status(0);
         assert!(writer.join().unwrap(), "the copy waited until the writer was done");
     });
-    assert_eq!(assert_whole(&fleet), 1);
+    assert_eq!(assert_backups_intact(&fleet), 1);
 }
 
 #[test]
 fn rows_that_only_the_wal_holds_are_copied() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL").at("1.1.0");
+    let fleet = Fleet::from_blocks(&NOTES[1..])
+        .user("ann", "PRAGMA journal_mode = WAL")
+        .upgrade_to("1.1.0");
     let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
     writer
         .execute_batch(
@@ -154,106 +166,108 @@ fn rows_that_only_the_wal_holds_are_copied() {
 }
 
 #[test]
-fn a_wal_that_its_program_left_is_copied_and_stays() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL").at("1.1.0");
+fn a_leftover_wal_is_copied_and_kept() {
+    let fleet = Fleet::from_blocks(&NOTES[1..])
+        .user("ann", "PRAGMA journal_mode = WAL")
+        .upgrade_to("1.1.0");
     let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
     let pragma = "PRAGMA wal_autocheckpoint = 0; INSERT INTO notes (body) VALUES ('in the WAL')";
     writer.execute_batch(pragma).unwrap();
-    let left = fleet.twin();
+    let leftover_fleet = fleet.copy();
     drop(writer);
-    let sums = || {
+    let checksums = || {
         let names = ["ann_longterm.db", "ann_longterm.db-wal"];
-        names.map(|name| sha256(&fs::read(left.path(name)).unwrap()))
+        names.map(|name| sha256(&fs::read(leftover_fleet.path(name)).unwrap()))
     };
-    let before = sums();
-    let json = left.run(["backup", "--all-users", "--json"]).status(0).json();
-    assert_eq!(sums(), before, "the database and its WAL");
+    let before = checksums();
+    let json = leftover_fleet.run(["backup", "--all-users", "--json"]).status(0).json();
+    assert_eq!(checksums(), before, "the database and its WAL");
     let id = json["backup"]["id"].as_str().unwrap();
-    fs::remove_file(left.path("ann_longterm.db-wal")).unwrap();
-    left.run(["restore", id, "--no-backup"]).status(0);
-    assert_eq!(left.database("ann").rows("SELECT body FROM notes"), ["in the WAL"]);
+    fs::remove_file(leftover_fleet.path("ann_longterm.db-wal")).unwrap();
+    leftover_fleet.run(["restore", id, "--no-backup"]).status(0);
+    assert_eq!(leftover_fleet.database("ann").rows("SELECT body FROM notes"), ["in the WAL"]);
 }
 
 #[test]
-fn a_killed_backup_leaves_no_half_one_and_the_next_clears_up() {
-    let fleet = big();
+fn a_killed_backup_leaves_no_partial_backup_and_the_next_removes_leftovers() {
+    let fleet = fleet_with_large_database();
     let before = fleet.database("ann").dump();
     let mut killed = 0;
     for delay in [0, 3, 30, 100, 200] {
         let run = fleet.start(["backup", "--all-users"]);
         if delay == 0 {
-            is_copying(&fleet);
+            wait_until_copying(&fleet);
         } else {
             std::thread::sleep(Duration::from_millis(delay));
         }
         kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
-        let ended = { run }.wait_with_output().unwrap();
-        killed += usize::from(!ended.status.success());
-        assert_whole(&fleet);
+        let output = { run }.wait_with_output().unwrap();
+        killed += usize::from(!output.status.success());
+        assert_backups_intact(&fleet);
     }
     assert!(killed > 0, "the first was killed while it copied");
-    let (whole, _) = names(&fleet);
+    let (complete, _) = backup_entries(&fleet);
     fleet.run(["backup", "--all-users"]).status(0);
-    let (after, partial) = names(&fleet);
-    assert_eq!(after.len(), whole.len() + 1);
+    let (after, partial) = backup_entries(&fleet);
+    assert_eq!(after.len(), complete.len() + 1);
     assert!(partial.is_empty(), "what the killed ones left is gone");
-    assert_eq!(assert_whole(&fleet), after.len());
+    assert_eq!(assert_backups_intact(&fleet), after.len());
     assert_eq!(fleet.database("ann").dump(), before);
 }
 
 #[test]
-fn an_interrupted_backup_leaves_nothing() {
+fn an_interrupted_backup_leaves_no_files() {
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let fleet = big().user("ann", &rows(2500));
+        let fleet = fleet_with_large_database().user("ann", &insert_rows_sql(2500));
         let run = fleet.start(["backup", "--all-users"]);
-        is_copying(&fleet);
+        wait_until_copying(&fleet);
         kill_process(Pid::from_child(&run), signal).unwrap();
-        fleet.ended(run).status(status).stdout_contains("no backup was made\n");
-        assert_eq!(names(&fleet), (Vec::new(), Vec::new()));
+        fleet.wait(run).status(status).stdout_contains("no backup was made\n");
+        assert_eq!(backup_entries(&fleet), (Vec::new(), Vec::new()));
 
         let run = fleet.start(["upgrade", "--all-users", "--backup"]);
-        is_copying(&fleet);
+        wait_until_copying(&fleet);
         kill_process(Pid::from_child(&run), signal).unwrap();
-        fleet.ended(run).status(status).stdout_contains("2 users: 2 not begun\n");
-        assert_eq!(names(&fleet), (Vec::new(), Vec::new()));
+        fleet.wait(run).status(status).stdout_contains("2 users: 2 not begun\n");
+        assert_eq!(backup_entries(&fleet), (Vec::new(), Vec::new()));
         assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
     }
 }
 
 #[test]
-fn two_backups_at_once_do_not_clear_each_other_away() {
-    let fleet = big();
+fn concurrent_backups_do_not_remove_each_other() {
+    let fleet = fleet_with_large_database();
     let runs = [(); 3].map(|()| fleet.start(["backup", "--all-users"]));
     for run in runs {
-        fleet.ended(run).status(0).stderr("");
+        fleet.wait(run).status(0).stderr("");
     }
-    assert_eq!(assert_whole(&fleet), 3);
-    assert!(names(&fleet).1.is_empty());
+    assert_eq!(assert_backups_intact(&fleet), 3);
+    assert!(backup_entries(&fleet).1.is_empty());
 }
 
 #[test]
 fn a_killed_restore_leaves_the_database_before_or_after() {
     for (mode, page_size) in [("DELETE", 4096), ("WAL", 4096), ("DELETE", 1024), ("WAL", 1024)] {
-        let fleet = big();
+        let fleet = fleet_with_large_database();
         let json = fleet.run(["backup", "--user", "ann", "--json"]).status(0).json();
         let id = json["backup"]["id"].as_str().unwrap();
         let after = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
-        let shape = format!(
+        let reshape_sql = format!(
             "DELETE FROM notes; {}; PRAGMA page_size = {page_size}; VACUUM; PRAGMA journal_mode = {mode}",
-            rows(1000)
+            insert_rows_sql(1000)
         );
-        let fleet = fleet.user("ann", &shape);
+        let fleet = fleet.user("ann", &reshape_sql);
         let before = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
         assert_ne!(before, after);
-        let (mut befores, mut afters) = (0, 0);
+        let (mut before_count, mut after_count) = (0, 0);
         for delay in [0, 0, 40, 120] {
             let run = fleet.start(["restore", id, "--no-backup"]);
             if delay == 0 {
-                until("it writes, or is done", || {
-                    let beside = ["ann_longterm.db-journal", "ann_longterm.db-wal"];
-                    let mut lengths = beside.iter().map(|name| fs::metadata(fleet.path(name)));
+                wait_until("it writes, or is done", || {
+                    let side_files = ["ann_longterm.db-journal", "ann_longterm.db-wal"];
+                    let mut lengths = side_files.iter().map(|name| fs::metadata(fleet.path(name)));
                     lengths.any(|found| found.is_ok_and(|found| found.len() > 1 << 20))
-                        || afters > 0
+                        || after_count > 0
                 });
             } else {
                 std::thread::sleep(Duration::from_millis(delay));
@@ -263,11 +277,11 @@ fn a_killed_restore_leaves_the_database_before_or_after() {
             let ann = fleet.database("ann");
             assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"], "{mode} {page_size}");
             let found = ann.rows("SELECT count(*), total(length(body)) FROM notes");
-            befores += usize::from(found == before);
-            afters += usize::from(found == after);
+            before_count += usize::from(found == before);
+            after_count += usize::from(found == after);
             assert!(found == before || found == after, "{mode} {page_size}: {found:?}");
         }
-        assert!(befores > 0, "the first was killed in the middle");
+        assert!(before_count > 0, "the first was killed in the middle");
         fleet.run(["restore", id, "--no-backup"]).status(0).stderr("");
         let found = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
         assert_eq!(found, after);
@@ -278,51 +292,55 @@ fn a_killed_restore_leaves_the_database_before_or_after() {
 }
 
 #[test]
-fn a_killed_restore_of_a_missing_database_leaves_no_half_one() {
-    let fleet = big();
+fn a_killed_restore_of_a_missing_database_leaves_no_partial_file() {
+    let fleet = fleet_with_large_database();
     let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
     let id = json["backup"]["id"].as_str().unwrap();
     let good = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
     let path = fleet.path("ann_longterm.db");
-    let parts = || {
+    let temp_files = || {
         let entries = fs::read_dir(fleet.path("")).unwrap().flatten();
         let hidden = entries.filter(|e| e.file_name().to_string_lossy().starts_with(".tatmig-"));
         hidden.map(|entry| entry.path()).collect::<Vec<_>>()
     };
     fs::remove_file(&path).unwrap();
     let run = fleet.start(["restore", id, "--user", "ann"]);
-    until("the part is being written", || {
-        parts().iter().any(|part| fs::metadata(part).is_ok_and(|found| found.len() > 1 << 20))
+    wait_until("the part is being written", || {
+        temp_files()
+            .iter()
+            .any(|temp_file| fs::metadata(temp_file).is_ok_and(|found| found.len() > 1 << 20))
     });
     kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
     { run }.wait_with_output().unwrap();
     assert!(!path.exists(), "no half file has the database's name");
-    let told = fleet.run(["status"]);
-    told.status(0).stdout_lacks("tatmig-").stderr("");
+    let status = fleet.run(["status"]);
+    status.status(0).stdout_lacks("tatmig-").stderr("");
     fleet.run(["restore", id, "--user", "ann"]).status(0);
-    assert!(parts().is_empty(), "what the killed one left is gone");
+    assert!(temp_files().is_empty(), "what the killed one left is gone");
     assert_eq!(fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes"), good);
 }
 
 #[test]
 fn a_database_that_appears_while_it_is_restored_is_not_replaced() {
-    if !strace_is_here() {
+    if !has_strace() {
         return;
     }
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0");
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").upgrade_to("1.1.0");
     let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
     let id = json["backup"]["id"].as_str().unwrap();
     let path = fleet.path("ann_longterm.db");
     fs::remove_file(&path).unwrap();
-    let parts = || {
+    let count_temp_files = || {
         let entries = fs::read_dir(fleet.path("")).unwrap().flatten();
         entries.filter(|e| e.file_name().to_string_lossy().starts_with(".tatmig-")).count()
     };
     let arguments: &[&str] = &["restore", id, "--user", "ann"];
-    let slow = ["-e", "trace=renameat2", "-e", "inject=renameat2:delay_enter=2000000"];
+    let strace_options = ["-e", "trace=renameat2", "-e", "inject=renameat2:delay_enter=2000000"];
     let output = std::thread::scope(|scope| {
-        let run = scope.spawn(|| traced(&fleet, &slow, (Path::new("/dev/null"), arguments)));
-        until("the part is there", || parts() == 1);
+        let run = scope.spawn(|| {
+            run_under_strace(&fleet, &strace_options, (Path::new("/dev/null"), arguments))
+        });
+        wait_until("the part is there", || count_temp_files() == 1);
         let own = Connection::open(&path).unwrap();
         own.execute_batch("CREATE TABLE own (x); INSERT INTO own VALUES (7)").unwrap();
         drop(own);
@@ -330,47 +348,51 @@ fn a_database_that_appears_while_it_is_restored_is_not_replaced() {
     });
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(fleet.database("ann").rows("SELECT x FROM own"), ["7"]);
-    assert_eq!(parts(), 0, "nothing is left beside it");
+    assert_eq!(count_temp_files(), 0, "nothing is left beside it");
 }
 
 #[test]
-fn a_restore_that_fails_leaves_the_journal_mode_as_it_was() {
-    if !strace_is_here() {
+fn a_failed_restore_keeps_the_journal_mode() {
+    if !has_strace() {
         return;
     }
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0").user("ann", &rows(20));
+    let fleet = Fleet::from_blocks(&NOTES[1..])
+        .user("ann", "")
+        .upgrade_to("1.1.0")
+        .user("ann", &insert_rows_sql(20));
     let json = fleet.run(["backup", "--user", "ann", "--json"]).status(0).json();
     let id = json["backup"]["id"].as_str().unwrap();
     // For another page size SQLite must leave WAL mode first.
-    let shape = "DELETE FROM notes; PRAGMA page_size = 1024; VACUUM; PRAGMA journal_mode = WAL";
-    let fleet = fleet.user("ann", shape);
+    let reshape_sql =
+        "DELETE FROM notes; PRAGMA page_size = 1024; VACUUM; PRAGMA journal_mode = WAL";
+    let fleet = fleet.user("ann", reshape_sql);
     let backups = fleet.path("backups").into_os_string().into_string().unwrap();
     let restore: &[&str] = &["restore", id, "--no-backup", "--backups-dir", &backups];
-    let count = calls(&fleet.twin(), "pwrite64", restore);
+    let count = count_syscalls(&fleet.copy(), "pwrite64", restore);
     assert!(count > 10, "{count}");
-    let mut before = 0;
-    for point in points(count, 12) {
-        let twin = fleet.twin();
-        injected(&twin, &[format!("pwrite64:error=EIO:when={point}")], restore);
-        let ann = twin.database("ann");
+    let mut unchanged_count = 0;
+    for point in sample_points(count, 12) {
+        let copy = fleet.copy();
+        run_with_injections(&copy, &[format!("pwrite64:error=EIO:when={point}")], restore);
+        let ann = copy.database("ann");
         assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"], "{point}");
         let rows = ann.rows("SELECT count(*) FROM notes");
         if rows == ["0"] {
-            before += 1;
+            unchanged_count += 1;
             assert_eq!(ann.rows("PRAGMA journal_mode"), ["wal"], "{point}");
         } else {
             assert_eq!(rows, ["20"], "{point}");
         }
         drop(ann);
-        twin.run(restore).status(0);
-        assert_eq!(twin.database("ann").rows("SELECT count(*) FROM notes"), ["20"], "{point}");
+        copy.run(restore).status(0);
+        assert_eq!(copy.database("ann").rows("SELECT count(*) FROM notes"), ["20"], "{point}");
     }
-    assert!(before > 0, "none failed in the middle");
+    assert!(unchanged_count > 0, "none failed in the middle");
 }
 
 #[test]
 fn a_killed_reset_leaves_the_database_before_or_after() {
-    let fleet = big();
+    let fleet = fleet_with_large_database();
     let before = fleet.database("ann").dump().len();
     for delay in [5, 15, 30, 60, 120] {
         let run = fleet.start(["reset", "--user", "ann", "--yes", "--no-backup"]);
@@ -387,9 +409,9 @@ fn a_killed_reset_leaves_the_database_before_or_after() {
 }
 
 /// Runs the program with no file allowed to grow beyond some hundred kilobytes.
-fn run_with_little_room(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
+fn run_with_file_size_limit(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
     let plain = fleet.command(arguments);
-    let ended = Command::new("sh")
+    let output = Command::new("sh")
         .arg("-c")
         .arg("trap '' XFSZ; ulimit -f 500; exec \"$0\" \"$@\"")
         .arg(plain.get_program())
@@ -399,42 +421,47 @@ fn run_with_little_room(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, Stri
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (ended.status.code(), text(ended.stdout), text(ended.stderr))
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 #[test]
-fn a_disk_that_fills_up_leaves_what_is_not_copied_as_it_was() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").user("bob", "").at("1.1.0");
-    let fleet = fleet.user("ann", &rows(100));
+fn a_full_disk_leaves_uncopied_databases_unchanged() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").user("bob", "").upgrade_to("1.1.0");
+    let fleet = fleet.user("ann", &insert_rows_sql(100));
     let before = fleet.database("ann").dump();
-    let (status, out, err) = run_with_little_room(&fleet, &["upgrade", "--all-users", "--backup"]);
+    let (status, out, err) =
+        run_with_file_size_limit(&fleet, &["upgrade", "--all-users", "--backup"]);
     assert_eq!(status, Some(1), "{err}");
     assert!(out.contains("1 database copied to "), "{out}");
     assert!(out.contains("2 users: 1 upgraded to 1.2.0, 1 failed\n"), "{out}");
     assert!(err.contains("`ann` (ann_longterm.db): no backup of it could be made"), "{err}");
     assert_eq!(fleet.database("ann").dump(), before);
-    assert_eq!(assert_whole(&fleet), 1);
-    let (whole, partial) = names(&fleet);
+    assert_eq!(assert_backups_intact(&fleet), 1);
+    let (complete, partial) = backup_entries(&fleet);
     assert!(partial.is_empty());
-    assert!(!fleet.path("backups").join(&whole[0]).join("ann_longterm.db").exists());
+    assert!(!fleet.path("backups").join(&complete[0]).join("ann_longterm.db").exists());
 
     let arguments = ["upgrade", "--all-users", "--all-or-nothing", "--backup"];
-    let (status, out, _) = run_with_little_room(&fleet, &arguments);
+    let (status, out, _) = run_with_file_size_limit(&fleet, &arguments);
     assert_eq!(status, Some(1));
     assert!(out.contains("nothing was committed: not every database "), "{out}");
     assert_eq!(fleet.database("ann").dump(), before);
 }
 
 #[test]
-fn a_disk_that_fills_up_during_a_restore_leaves_the_database_as_it_was() {
+fn a_full_disk_during_a_restore_leaves_the_database_unchanged() {
     for mode in ["DELETE", "WAL"] {
-        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.1.0").user("ann", &rows(100));
+        let fleet = Fleet::from_blocks(&NOTES[1..])
+            .user("ann", "")
+            .upgrade_to("1.1.0")
+            .user("ann", &insert_rows_sql(100));
         let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
         let id = json["backup"]["id"].as_str().unwrap();
-        let shape = format!("DELETE FROM notes WHERE id > 3; VACUUM; PRAGMA journal_mode = {mode}");
-        let fleet = fleet.user("ann", &shape);
+        let reshape_sql =
+            format!("DELETE FROM notes WHERE id > 3; VACUUM; PRAGMA journal_mode = {mode}");
+        let fleet = fleet.user("ann", &reshape_sql);
         let before = fleet.database("ann").dump();
-        let (status, out, err) = run_with_little_room(&fleet, &["restore", id]);
+        let (status, out, err) = run_with_file_size_limit(&fleet, &["restore", id]);
         assert_eq!(status, Some(1), "{out}{err}");
         assert_eq!(fleet.database("ann").dump(), before, "{mode}");
         fleet.run(["restore", id]).status(0);

@@ -14,123 +14,136 @@ const ROWS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FRO
 
 /// `ann` is whole and at 1.1.0; `bad` is to be made bad.
 fn fleet() -> Fleet {
-    Fleet::of(&NOTES[1..])
+    Fleet::from_blocks(&NOTES[1..])
         .user("ann", "")
         .user("bad", "")
-        .at("1.1.0")
+        .upgrade_to("1.1.0")
         .user("ann", "INSERT INTO notes (body) VALUES ('kept')")
         .user("bad", ROWS)
 }
 
 /// `ann` went to head with her rows.
 #[track_caller]
-fn ann_is_done(fleet: &Fleet, what: &str) {
+fn assert_ann_upgraded(fleet: &Fleet, context: &str) {
     let ann = fleet.database("ann");
-    assert_eq!(ann.version().as_deref(), Some("1.2.0"), "{what}");
-    assert_eq!(ann.rows("SELECT body, pinned FROM notes"), ["kept|0"], "{what}");
+    assert_eq!(ann.version().as_deref(), Some("1.2.0"), "{context}");
+    assert_eq!(ann.rows("SELECT body, pinned FROM notes"), ["kept|0"], "{context}");
 }
 
 /// Puts bytes in the place of `bad`, and runs all that looks at it; it is refused, with every byte
 /// as it was, or it goes to head. Returns what it is then.
 #[track_caller]
-fn tried(fleet: &Fleet, bytes: &[u8], what: &str) -> Option<Database> {
-    let fleet = fleet.twin();
+fn try_damaged_bytes(fleet: &Fleet, bytes: &[u8], context: &str) -> Option<Database> {
+    let fleet = fleet.copy();
     let path = fleet.path("bad_longterm.db");
     fs::write(&path, bytes).unwrap();
-    let reader = fleet.run_without_a_trace(["status"]);
-    assert!(reader.has_status(&[0, 1]), "{what}: {}", reader.told());
-    let reader = fleet.run_without_a_trace(["history", "--user", "bad"]);
-    assert!(reader.has_status(&[0, 1]), "{what}: {}", reader.told());
+    let reader = fleet.run_without_changes(["status"]);
+    assert!(reader.has_status(&[0, 1]), "{context}: {}", reader.describe());
+    let reader = fleet.run_without_changes(["history", "--user", "bad"]);
+    assert!(reader.has_status(&[0, 1]), "{context}: {}", reader.describe());
     let run = fleet.run(["upgrade", "--all-users"]);
-    assert!(run.has_status(&[0, 1]), "{what}: {}", run.told());
-    assert!(!run.err().contains("panicked"), "{what}: {}", run.told());
-    ann_is_done(&fleet, what);
-    if run.succeeded() {
+    assert!(run.has_status(&[0, 1]), "{context}: {}", run.describe());
+    assert!(!run.stderr_text().contains("panicked"), "{context}: {}", run.describe());
+    assert_ann_upgraded(&fleet, context);
+    if run.is_success() {
         let bad = Database::open(&path);
-        assert_eq!(bad.version().as_deref(), Some("1.2.0"), "{what}");
+        assert_eq!(bad.version().as_deref(), Some("1.2.0"), "{context}");
         return Some(bad);
     }
-    assert!(run.err().contains("`bad` (bad_longterm.db): "), "{what}: {}", run.told());
-    assert!(fs::read(&path).unwrap() == bytes, "{what}: it was refused and changed");
-    assert!(!fleet.path("bad_longterm.db-journal").exists(), "{what}");
+    assert!(
+        run.stderr_text().contains("`bad` (bad_longterm.db): "),
+        "{context}: {}",
+        run.describe()
+    );
+    assert!(fs::read(&path).unwrap() == bytes, "{context}: it was refused and changed");
+    assert!(!fleet.path("bad_longterm.db-journal").exists(), "{context}");
     None
 }
 
 /// The same numbers in every run.
-struct Dice(u64);
+struct TestRng(u64);
 
-impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
+impl TestRng {
+    fn next_below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % below as u64).unwrap()
+        usize::try_from(self.0 % limit as u64).unwrap()
     }
 }
 
-fn rounds(some: usize) -> usize {
+fn rounds(count: usize) -> usize {
     if std::env::var_os("TATMIG_FIRE").is_some_and(|value| value == "all") {
-        some * 50
+        count * 50
     } else {
-        some
+        count
     }
 }
 
 #[test]
-fn random_and_empty_bytes_are_refused_or_made_anew() {
+fn random_bytes_are_refused_and_an_empty_file_is_a_new_database() {
     let fleet = fleet();
-    let mut dice = Dice(0x5eed);
+    let mut dice = TestRng(0x5eed);
     for length in [1, 2, 15, 16, 17, 99, 100, 101, 512, 4096, 8192, 70_001] {
-        let mut bytes: Vec<u8> = (0..length).map(|_| dice.roll(256).to_le_bytes()[0]).collect();
-        assert!(tried(&fleet, &bytes, &format!("{length} random bytes")).is_none());
+        let mut bytes: Vec<u8> =
+            (0..length).map(|_| dice.next_below(256).to_le_bytes()[0]).collect();
+        assert!(try_damaged_bytes(&fleet, &bytes, &format!("{length} random bytes")).is_none());
         // Behind SQLite's own first words.
         let header = b"SQLite format 3\0";
-        let lead = header.len().min(length);
-        bytes[..lead].copy_from_slice(&header[..lead]);
-        assert!(tried(&fleet, &bytes, &format!("a header and {length} random bytes")).is_none());
-        assert!(tried(&fleet, &vec![0; length], &format!("{length} times zero")).is_none());
+        let header_len = header.len().min(length);
+        bytes[..header_len].copy_from_slice(&header[..header_len]);
+        assert!(
+            try_damaged_bytes(&fleet, &bytes, &format!("a header and {length} random bytes"))
+                .is_none()
+        );
+        assert!(
+            try_damaged_bytes(&fleet, &vec![0; length], &format!("{length} times zero")).is_none()
+        );
     }
-    let made = tried(&fleet, b"", "zero bytes").expect("an empty file is a new database");
-    assert!(made.rows("SELECT * FROM notes").is_empty());
+    let database =
+        try_damaged_bytes(&fleet, b"", "zero bytes").expect("an empty file is a new database");
+    assert!(database.rows("SELECT * FROM notes").is_empty());
 }
 
 #[test]
-fn a_file_cut_off_anywhere_is_refused() {
+fn a_truncated_file_is_refused() {
     let fleet = fleet();
     let bytes = fs::read(fleet.path("bad_longterm.db")).unwrap();
-    let mut dice = Dice(0xc07);
+    let mut dice = TestRng(0xc07);
     for _ in 0..rounds(25) {
-        let length = 1 + dice.roll(bytes.len() - 1);
-        assert!(tried(&fleet, &bytes[..length], &format!("cut off at {length}")).is_none());
+        let length = 1 + dice.next_below(bytes.len() - 1);
+        assert!(
+            try_damaged_bytes(&fleet, &bytes[..length], &format!("cut off at {length}")).is_none()
+        );
     }
 }
 
 #[test]
-fn flipped_bytes_crash_nothing_and_what_is_refused_is_not_changed() {
+fn flipped_bytes_never_crash_and_refused_files_are_unchanged() {
     let fleet = fleet();
     let bytes = fs::read(fleet.path("bad_longterm.db")).unwrap();
-    let mut dice = Dice(0xf11b);
+    let mut dice = TestRng(0xf11b);
     // The header and the first pages hold most of what can be wrong.
-    let places = |dice: &mut Dice, round: usize| match round % 3 {
-        0 => dice.roll(100),
-        1 => dice.roll(4096.min(bytes.len())),
-        _ => dice.roll(bytes.len()),
+    let random_offset = |dice: &mut TestRng, round: usize| match round % 3 {
+        0 => dice.next_below(100),
+        1 => dice.next_below(4096.min(bytes.len())),
+        _ => dice.next_below(bytes.len()),
     };
     for round in 0..rounds(40) {
         let mut damaged = bytes.clone();
-        let count = 1 + dice.roll(3);
-        let mut told = Vec::new();
+        let count = 1 + dice.next_below(3);
+        let mut flips = Vec::new();
         for _ in 0..count {
-            let at = places(&mut dice, round);
-            damaged[at] ^= 1 + dice.roll(255).to_le_bytes()[0] % 255;
-            told.push((at, damaged[at]));
+            let offset = random_offset(&mut dice, round);
+            damaged[offset] ^= 1 + dice.next_below(255).to_le_bytes()[0] % 255;
+            flips.push((offset, damaged[offset]));
         }
-        tried(&fleet, &damaged, &format!("flipped {told:?}"));
+        try_damaged_bytes(&fleet, &damaged, &format!("flipped {flips:?}"));
     }
 }
 
 #[test]
-fn pages_of_zeros_or_of_another_place_crash_nothing() {
+fn zeroed_or_misplaced_pages_never_crash() {
     let fleet = fleet();
     let bytes = fs::read(fleet.path("bad_longterm.db")).unwrap();
     let pages = bytes.len() / 4096;
@@ -138,10 +151,10 @@ fn pages_of_zeros_or_of_another_place_crash_nothing() {
         let range = page * 4096..(page + 1) * 4096;
         let mut damaged = bytes.clone();
         damaged[range.clone()].fill(0);
-        tried(&fleet, &damaged, &format!("page {page} is zero"));
+        try_damaged_bytes(&fleet, &damaged, &format!("page {page} is zero"));
         let other = (page + 1) % pages;
         damaged[range].copy_from_slice(&bytes[other * 4096..(other + 1) * 4096]);
-        tried(&fleet, &damaged, &format!("page {page} is page {other}"));
+        try_damaged_bytes(&fleet, &damaged, &format!("page {page} is page {other}"));
     }
 }
 
@@ -164,32 +177,32 @@ fn a_schema_that_sqlite_cannot_read_is_refused() {
             .unwrap_or_else(|error| panic!("{damage}: {error}"));
         drop(connection);
         let bytes = fs::read(&path).unwrap();
-        assert!(tried(&fleet, &bytes, damage).is_none(), "{damage}");
+        assert!(try_damaged_bytes(&fleet, &bytes, damage).is_none(), "{damage}");
     }
 }
 
 #[test]
-fn a_directory_a_fifo_a_socket_and_links_never_hang_a_run() {
+fn special_files_and_links_never_hang_a_run() {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
     let fleet = fleet();
-    let at = |name: &str| fleet.path(format!("{name}_longterm.db"));
-    fs::create_dir(at("a-directory")).unwrap();
-    assert!(Command::new("mkfifo").arg(at("a-fifo")).status().unwrap().success());
-    let _socket = UnixListener::bind(at("a-socket")).unwrap();
-    symlink("bad_longterm.db", at("a-link")).unwrap();
-    symlink("a-loop_longterm.db", at("a-loop")).unwrap();
-    symlink("/dev/zero", at("a-device")).unwrap();
-    symlink("nowhere", at("a-dangling")).unwrap();
-    for more in [&[] as &[&str], &["--follow-symlinks"]] {
-        let run = fleet.run([&["upgrade", "--all-users"], more].concat());
+    let database_path = |name: &str| fleet.path(format!("{name}_longterm.db"));
+    fs::create_dir(database_path("a-directory")).unwrap();
+    assert!(Command::new("mkfifo").arg(database_path("a-fifo")).status().unwrap().success());
+    let _socket = UnixListener::bind(database_path("a-socket")).unwrap();
+    symlink("bad_longterm.db", database_path("a-link")).unwrap();
+    symlink("a-loop_longterm.db", database_path("a-loop")).unwrap();
+    symlink("/dev/zero", database_path("a-device")).unwrap();
+    symlink("nowhere", database_path("a-dangling")).unwrap();
+    for extra_arguments in [&[] as &[&str], &["--follow-symlinks"]] {
+        let run = fleet.run([&["upgrade", "--all-users"], extra_arguments].concat());
         run.status(1);
         for name in ["directory", "fifo", "socket", "loop", "device", "dangling"] {
             run.stderr_contains(&format!("`a-{name}`"));
         }
-        ann_is_done(&fleet, "among files that are none");
-        let run = fleet.run([&["status"], more].concat());
+        assert_ann_upgraded(&fleet, "among files that are none");
+        let run = fleet.run([&["status"], extra_arguments].concat());
         run.status(1).stdout_contains("a-fifo       -         error: it is no regular file");
     }
     assert_eq!(fleet.database("bad").rows("SELECT count(*) FROM notes"), ["150"]);
@@ -203,25 +216,26 @@ fn a_directory_a_fifo_a_socket_and_links_never_hang_a_run() {
         }
         let before = fs::read(fleet.path("bad_longterm.db")).unwrap();
         let side = fleet.path(format!("bad_longterm.db{suffix}"));
-        for make in ["mkdir", "mkfifo"] {
-            assert!(Command::new(make).arg(&side).status().unwrap().success());
+        for program in ["mkdir", "mkfifo"] {
+            assert!(Command::new(program).arg(&side).status().unwrap().success());
             let run = fleet.run(["upgrade", "--all-users"]);
-            let what = format!("{make} {suffix}");
+            let context = format!("{program} {suffix}");
             run.status(1).stderr_contains(&format!("its `{suffix}` file is no regular file"));
-            ann_is_done(&fleet, &what);
+            assert_ann_upgraded(&fleet, &context);
             fleet.run(["status"]).status(1);
-            if make == "mkdir" { fs::remove_dir(&side) } else { fs::remove_file(&side) }.unwrap();
+            if program == "mkdir" { fs::remove_dir(&side) } else { fs::remove_file(&side) }
+                .unwrap();
             let bad = fleet.database("bad");
-            assert_eq!(bad.rows("SELECT count(*) FROM notes"), ["150"], "{what}");
-            assert_eq!(bad.version().as_deref(), Some("1.1.0"), "{what}");
+            assert_eq!(bad.rows("SELECT count(*) FROM notes"), ["150"], "{context}");
+            assert_eq!(bad.version().as_deref(), Some("1.1.0"), "{context}");
             drop(bad);
-            assert!(fs::read(fleet.path("bad_longterm.db")).unwrap() == before, "{what}");
+            assert!(fs::read(fleet.path("bad_longterm.db")).unwrap() == before, "{context}");
         }
     }
 }
 
 /// A WAL database whose last rows stand in its WAL alone, as a killed program leaves it.
-fn left_with_a_wal(fleet: &Fleet) {
+fn leave_wal_behind(fleet: &Fleet) {
     let path = fleet.path("bad_longterm.db");
     let writer = Connection::open(&path).unwrap();
     writer
@@ -245,11 +259,11 @@ fn left_with_a_wal(fleet: &Fleet) {
 }
 
 #[test]
-fn rows_that_stand_in_a_left_wal_alone_are_kept() {
+fn rows_only_in_a_leftover_wal_are_kept() {
     let fleet = fleet();
-    left_with_a_wal(&fleet);
+    leave_wal_behind(&fleet);
     assert!(fleet.path("bad_longterm.db-wal").exists());
-    fleet.run_without_a_trace(["status"]).status(0).stdout_contains("bad  1.1.0     behind");
+    fleet.run_without_changes(["status"]).status(0).stdout_contains("bad  1.1.0     behind");
     fleet.run(["upgrade", "--all-users"]).status(0);
     let bad = fleet.database("bad");
     assert_eq!(bad.rows("SELECT count(*) FROM notes"), ["151"]);
@@ -258,16 +272,16 @@ fn rows_that_stand_in_a_left_wal_alone_are_kept() {
 }
 
 #[test]
-fn a_wal_that_is_torn_stale_or_of_another_database_loses_no_committed_row() {
+fn a_damaged_or_stale_wal_loses_no_committed_row() {
     let template = fleet();
-    left_with_a_wal(&template);
+    leave_wal_behind(&template);
     let wal = fs::read(template.path("bad_longterm.db-wal")).unwrap();
     let half = wal.len() - 4096 / 2;
     let mut flipped = wal.clone();
     flipped[40] ^= 0xff;
-    let mut dice = Dice(0x3a1);
-    let noise: Vec<u8> = (0..9000).map(|_| dice.roll(256).to_le_bytes()[0]).collect();
-    for (what, bytes) in [
+    let mut dice = TestRng(0x3a1);
+    let noise: Vec<u8> = (0..9000).map(|_| dice.next_below(256).to_le_bytes()[0]).collect();
+    for (context, bytes) in [
         ("empty", &[] as &[u8]),
         ("a header alone", &wal[..32]),
         ("half a header", &wal[..17]),
@@ -276,22 +290,22 @@ fn a_wal_that_is_torn_stale_or_of_another_database_loses_no_committed_row() {
         ("noise", &noise),
         ("zeros", &[0; 9000]),
     ] {
-        let fleet = template.twin();
+        let fleet = template.copy();
         fs::write(fleet.path("bad_longterm.db-wal"), bytes).unwrap();
-        fleet.run_without_a_trace(["status"]).status(0);
+        fleet.run_without_changes(["status"]).status(0);
         fleet.run(["upgrade", "--all-users"]).status(0);
         let bad = fleet.database("bad");
         // What was in the WAL is gone with the WAL; what the main file holds is all there.
         assert_eq!(
             bad.rows("SELECT count(*) FROM notes WHERE body LIKE '% é %'"),
             ["150"],
-            "{what}"
+            "{context}"
         );
-        assert_eq!(bad.version().as_deref(), Some("1.2.0"), "{what}");
-        assert_eq!(bad.rows("PRAGMA integrity_check"), ["ok"], "{what}");
+        assert_eq!(bad.version().as_deref(), Some("1.2.0"), "{context}");
+        assert_eq!(bad.rows("PRAGMA integrity_check"), ["ok"], "{context}");
     }
     // Where the WAL went into the main file long ago, it brings nothing old back.
-    let fleet = template.twin();
+    let fleet = template.copy();
     let path = fleet.path("bad_longterm.db");
     Connection::open(&path)
         .unwrap()
@@ -304,19 +318,19 @@ fn a_wal_that_is_torn_stale_or_of_another_database_loses_no_committed_row() {
 }
 
 #[test]
-fn journals_that_are_torn_or_noise_lose_no_committed_row() {
+fn damaged_journals_lose_no_committed_row() {
     let template = fleet();
-    let mut dice = Dice(0x10);
-    let noise: Vec<u8> = (0..9000).map(|_| dice.roll(256).to_le_bytes()[0]).collect();
-    for (what, bytes) in [("empty", &[] as &[u8]), ("noise", &noise), ("zeros", &[0; 9000])] {
-        let fleet = template.twin();
+    let mut dice = TestRng(0x10);
+    let noise: Vec<u8> = (0..9000).map(|_| dice.next_below(256).to_le_bytes()[0]).collect();
+    for (context, bytes) in [("empty", &[] as &[u8]), ("noise", &noise), ("zeros", &[0; 9000])] {
+        let fleet = template.copy();
         let before = fleet.database("bad").dump();
         fs::write(fleet.path("bad_longterm.db-journal"), bytes).unwrap();
-        fleet.run_without_a_trace(["status"]);
+        fleet.run_without_changes(["status"]);
         fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]);
-        assert_eq!(fleet.database("bad").dump(), before, "{what}");
+        assert_eq!(fleet.database("bad").dump(), before, "{context}");
         fleet.run(["upgrade", "--all-users"]).status(0);
-        assert_eq!(fleet.database("bad").rows("SELECT count(*) FROM notes"), ["150"], "{what}");
+        assert_eq!(fleet.database("bad").rows("SELECT count(*) FROM notes"), ["150"], "{context}");
     }
 }
 
@@ -324,19 +338,19 @@ fn journals_that_are_torn_or_noise_lose_no_committed_row() {
 fn every_page_size_encoding_and_vacuum_mode_is_migrated_with_its_rows() {
     let sizes = [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536];
     let encodings = ["UTF-8", "UTF-16le", "UTF-16be"];
-    let mut kinds = Vec::new();
+    let mut settings = Vec::new();
     for size in sizes {
         for encoding in encodings {
             for vacuum in ["NONE", "FULL", "INCREMENTAL"] {
                 for journal in ["DELETE", "WAL"] {
-                    kinds.push((size, encoding, vacuum, journal));
+                    settings.push((size, encoding, vacuum, journal));
                 }
             }
         }
     }
-    let name = |at: usize| format!("u{at:03}");
-    let fleet = kinds.iter().enumerate().fold(
-        Fleet::of(&NOTES[1..]),
+    let name = |index: usize| format!("u{index:03}");
+    let fleet = settings.iter().enumerate().fold(
+        Fleet::from_blocks(&NOTES[1..]),
         |fleet, (at, (size, encoding, vacuum, journal))| {
             let sql = format!(
                 "PRAGMA page_size = {size}; PRAGMA encoding = '{encoding}'; \
@@ -346,30 +360,33 @@ fn every_page_size_encoding_and_vacuum_mode_is_migrated_with_its_rows() {
             fleet.user(&name(at), &sql)
         },
     );
-    let fleet = fleet.at("1.0.0");
-    let fleet = (0..kinds.len()).fold(fleet, |fleet, at| fleet.user(&name(at), ROWS));
+    let fleet = fleet.upgrade_to("1.0.0");
+    let fleet = (0..settings.len()).fold(fleet, |fleet, at| fleet.user(&name(at), ROWS));
     fleet.run(["upgrade", "--all-users"]).status(0).stderr("");
-    for (at, (size, encoding, vacuum, journal)) in kinds.iter().enumerate() {
-        let user = fleet.database(&name(at));
-        let tell = |what: &str| user.rows(&format!("PRAGMA {what}")).concat();
-        let what = format!("{size} {encoding} {vacuum} {journal}");
+    for (index, (size, encoding, vacuum, journal)) in settings.iter().enumerate() {
+        let user = fleet.database(&name(index));
+        let read_pragma = |context: &str| user.rows(&format!("PRAGMA {context}")).concat();
+        let context = format!("{size} {encoding} {vacuum} {journal}");
         let vacuum =
             ["NONE", "FULL", "INCREMENTAL"].iter().position(|kind| kind == vacuum).unwrap();
         let expected = [&size.to_string(), *encoding, &vacuum.to_string(), &journal.to_lowercase()];
-        assert_eq!(["page_size", "encoding", "auto_vacuum", "journal_mode"].map(tell), expected);
-        assert_eq!(user.version().as_deref(), Some("1.2.0"), "{what}");
-        assert_eq!(user.rows("SELECT count(*), sum(pinned) FROM notes"), ["150|0"], "{what}");
+        assert_eq!(
+            ["page_size", "encoding", "auto_vacuum", "journal_mode"].map(read_pragma),
+            expected
+        );
+        assert_eq!(user.version().as_deref(), Some("1.2.0"), "{context}");
+        assert_eq!(user.rows("SELECT count(*), sum(pinned) FROM notes"), ["150|0"], "{context}");
         assert_eq!(
             user.rows("SELECT body FROM notes WHERE id = 7").concat(),
             format!("7 é {}", "0".repeat(60))
         );
-        assert_eq!(user.rows("PRAGMA integrity_check"), ["ok"], "{what}");
+        assert_eq!(user.rows("PRAGMA integrity_check"), ["ok"], "{context}");
     }
 }
 
 #[test]
-fn a_record_that_tatmig_did_not_write_is_refused_and_nothing_of_it_changes() {
-    for (sql, words) in [
+fn an_invalid_history_table_is_refused_and_unchanged() {
+    for (sql, message) in [
         (
             "DROP TABLE _tatmig_migrations; CREATE VIEW _tatmig_migrations AS SELECT 1 AS id",
             "is a view",
@@ -400,17 +417,17 @@ fn a_record_that_tatmig_did_not_write_is_refused_and_nothing_of_it_changes() {
         let fleet = fleet().user("bad", sql);
         let before = fleet.database("bad").dump();
         let run = fleet.run(["upgrade", "--all-users"]);
-        run.status(1).stderr_contains("`bad` (bad_longterm.db): ").stderr_contains(words);
+        run.status(1).stderr_contains("`bad` (bad_longterm.db): ").stderr_contains(message);
         assert_eq!(fleet.database("bad").dump(), before, "{sql}");
-        assert!(!run.err().contains('\u{1b}'), "{sql}");
-        ann_is_done(&fleet, sql);
+        assert!(!run.stderr_text().contains('\u{1b}'), "{sql}");
+        assert_ann_upgraded(&fleet, sql);
         let status = fleet.run(["status"]);
         status.stdout_lacks("\u{1b}");
     }
 }
 
 #[test]
-fn a_trigger_on_the_record_changes_no_row_of_it_and_no_other() {
+fn triggers_on_the_history_table_do_not_fire() {
     for action in [
         "BEFORE INSERT ON _tatmig_migrations BEGIN SELECT RAISE(IGNORE); END",
         "AFTER INSERT ON _tatmig_migrations BEGIN DELETE FROM _tatmig_migrations; END",
@@ -420,23 +437,25 @@ fn a_trigger_on_the_record_changes_no_row_of_it_and_no_other() {
         let fleet = fleet().user("bad", &format!("CREATE TRIGGER own {action}"));
         fleet.run(["upgrade", "--all-users"]).status(0);
         let bad = fleet.database("bad");
-        assert_eq!(bad.record(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"], "{action}");
+        assert_eq!(bad.history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"], "{action}");
         assert_eq!(bad.rows("SELECT count(*) FROM notes"), ["150"], "{action}");
     }
 }
 
 #[test]
-fn a_wal_that_may_not_be_written_is_told_and_its_rows_are_kept() {
+fn a_read_only_wal_is_reported_and_its_rows_are_kept() {
     use std::os::unix::fs::PermissionsExt;
 
     let fleet = fleet();
-    left_with_a_wal(&fleet);
+    leave_wal_behind(&fleet);
     let wal = fleet.path("bad_longterm.db-wal");
     let chmod = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
     chmod(&wal, 0o444);
-    let Some(mut upgrade) = crate::faults::bound(&fleet, &["upgrade", "--all-users"]) else {
+    let Some(mut upgrade) =
+        crate::faults::command_bound_by_permissions(&fleet, &["upgrade", "--all-users"])
+    else {
         return;
     };
     let output = upgrade.output().unwrap();
@@ -444,7 +463,7 @@ fn a_wal_that_may_not_be_written_is_told_and_its_rows_are_kept() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(matches!(output.status.code(), Some(0 | 1)), "{err}");
     assert!(!err.contains("in the migration"), "no statement is to blame: {err}");
-    ann_is_done(&fleet, "beside a read-only WAL");
+    assert_ann_upgraded(&fleet, "beside a read-only WAL");
     let bad = fleet.database("bad");
     let expected = if output.status.success() { "1.2.0" } else { "1.1.0" };
     assert_eq!(bad.version().as_deref(), Some(expected), "{err}");
@@ -455,13 +474,13 @@ fn a_wal_that_may_not_be_written_is_told_and_its_rows_are_kept() {
 }
 
 #[test]
-fn a_schema_that_sqlite_cannot_read_is_found_by_verify_and_changes_nothing() {
-    let fleet = self::fleet().at("1.2.0");
+fn verify_reports_an_unreadable_schema_and_changes_nothing() {
+    let fleet = self::fleet().upgrade_to("1.2.0");
     let path = fleet.path("bad_longterm.db");
     let mut bytes = fs::read(&path).unwrap();
     let sql = b"CREATE TABLE notes";
-    let at = bytes.windows(sql.len()).position(|window| window == sql).unwrap();
-    bytes[at + 7..at + 12].copy_from_slice(b"TABBB");
+    let offset = bytes.windows(sql.len()).position(|window| window == sql).unwrap();
+    bytes[offset + 7..offset + 12].copy_from_slice(b"TABBB");
     fs::write(&path, &bytes).unwrap();
     // The record is as it was, and nothing is pending.
     fleet.run(["status"]).status(0).stdout_contains("bad  1.2.0     current");

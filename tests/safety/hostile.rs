@@ -7,18 +7,18 @@ const BASELINE: (&str, &str) =
     ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);");
 
 fn fleet() -> Fleet {
-    Fleet::of(&[BASELINE])
+    Fleet::from_blocks(&[BASELINE])
         .user("ann", "")
-        .at("1.0.0")
+        .upgrade_to("1.0.0")
         .user("ann", "INSERT INTO notes (body) VALUES ('kept'), ('also')")
         .user("new", "")
 }
 
 /// The block is refused before any database is touched, with this line of it.
 #[track_caller]
-fn refused(fleet: Fleet, sql: &str, line: usize) -> Fleet {
+fn assert_refused(fleet: Fleet, sql: &str, line: usize) -> Fleet {
     let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", sql)]);
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users"]);
     run.status(2).stderr_contains(&format!("MIGRATIONS.md:{}:", 8 + line));
     assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["kept", "also"]);
     assert_eq!(fleet.database("ann").tables(), ["notes"]);
@@ -51,18 +51,18 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 #[test]
-fn what_is_forbidden_is_found_behind_comments_in_other_case_and_after_others() {
+fn forbidden_statements_are_found_behind_comments_and_in_any_case() {
     let mut fleet = fleet();
     for statement in FORBIDDEN {
         // Line ends keep their place, and letters in quotes their case.
         let mixed: String = statement
             .split('\'')
             .enumerate()
-            .map(|(at, part)| {
-                let turned = part.chars().enumerate().map(|(at, c)| {
-                    if at % 2 == 0 { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+            .map(|(index, part)| {
+                let toggled = part.chars().enumerate().map(|(index, c)| {
+                    if index % 2 == 0 { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
                 });
-                if at % 2 == 0 { turned.collect() } else { part.to_owned() }
+                if index % 2 == 0 { toggled.collect() } else { part.to_owned() }
             })
             .collect::<Vec<String>>()
             .join("'");
@@ -76,21 +76,21 @@ fn what_is_forbidden_is_found_behind_comments_in_other_case_and_after_others() {
         ] {
             let is_harmless = sql.starts_with("EXPLAIN VACUUM");
             if !is_harmless {
-                fleet = refused(fleet, &sql, line);
+                fleet = assert_refused(fleet, &sql, line);
             }
         }
         let trimmed = statement.trim_end_matches(';');
-        fleet = refused(fleet, &format!("CREATE TABLE a (x);\n{trimmed}"), 2);
+        fleet = assert_refused(fleet, &format!("CREATE TABLE a (x);\n{trimmed}"), 2);
     }
     assert!(!fleet.path("other.db").exists());
 }
 
 #[test]
-fn what_is_forbidden_is_found_after_ten_thousand_statements() {
+fn forbidden_statements_are_found_after_ten_thousand_others() {
     let many = "INSERT INTO notes (body) VALUES ('x');\n".repeat(10_000);
     let mut fleet = fleet();
     for statement in ["COMMIT;", "ATTACH 'other.db' AS other;", "DELETE FROM _tatmig_migrations;"] {
-        fleet = refused(fleet, &format!("{many}{statement}"), 10_001);
+        fleet = assert_refused(fleet, &format!("{many}{statement}"), 10_001);
     }
     // Without it, all of them run.
     let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", &many)]);
@@ -99,9 +99,9 @@ fn what_is_forbidden_is_found_after_ten_thousand_statements() {
 }
 
 #[test]
-fn what_is_forbidden_is_found_inside_triggers_views_defaults_and_expressions() {
+fn forbidden_access_is_found_inside_triggers_views_and_expressions() {
     let mut fleet = fleet();
-    for hiding in [
+    for sql in [
         "CREATE TRIGGER t AFTER INSERT ON notes BEGIN DELETE FROM _tatmig_migrations; END;",
         "CREATE TRIGGER t AFTER INSERT ON notes BEGIN SELECT 1; SELECT 2 FROM _TATMIG_MIGRATIONS; END;",
         "CREATE TRIGGER t AFTER INSERT ON notes WHEN EXISTS (SELECT 1 FROM _tatmig_migrations) BEGIN SELECT 1; END;",
@@ -125,7 +125,7 @@ fn what_is_forbidden_is_found_inside_triggers_views_defaults_and_expressions() {
         "ALTER TABLE sqlite_schema RENAME TO other;",
         "CREATE TABLE sqlite_other (x);",
     ] {
-        fleet = refused(fleet, hiding, 1);
+        fleet = assert_refused(fleet, sql, 1);
     }
     assert!(!fleet.path("other.db").exists());
 }
@@ -133,7 +133,7 @@ fn what_is_forbidden_is_found_inside_triggers_views_defaults_and_expressions() {
 /// SQL that the guard lets be made but that would call what is forbidden later: it is refused, or
 /// made and without effect; either way nothing outside is reached and no row is lost.
 #[test]
-fn a_call_that_hides_until_it_is_run_does_no_harm() {
+fn a_deferred_forbidden_call_does_no_harm() {
     for sql in [
         "CREATE TABLE d (x DEFAULT (load_extension('x')));\nINSERT INTO d DEFAULT VALUES;",
         "CREATE TABLE d (x, y AS (load_extension(x)));\nINSERT INTO d VALUES (1);\nSELECT y FROM d;",
@@ -146,14 +146,14 @@ fn a_call_that_hides_until_it_is_run_does_no_harm() {
         let fleet = fleet().blocks(&[BASELINE, ("user:1.0.0→1.1.0", sql)]);
         let before = fleet.database("ann").dump();
         let run = fleet.run(["upgrade", "--all-users"]);
-        assert!(run.has_status(&[1, 2]), "{sql}: {}", run.told());
+        assert!(run.has_status(&[1, 2]), "{sql}: {}", run.describe());
         assert_eq!(fleet.database("ann").dump(), before, "{sql}");
     }
 }
 
 #[test]
-fn a_failure_after_many_changes_of_every_kind_takes_all_of_them_back() {
-    let everything = "PRAGMA user_version = 9;
+fn a_failure_rolls_back_changes_of_every_kind() {
+    let succeeding_sql = "PRAGMA user_version = 9;
 PRAGMA application_id = 9;
 CREATE VIRTUAL TABLE search USING fts5 (body, content = 'notes', content_rowid = 'id');
 INSERT INTO search (search) VALUES ('rebuild');
@@ -177,8 +177,8 @@ REINDEX;
 WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO flat SELECT i + 1000, hex(i) FROM n;
 DROP TABLE boxes;";
     // The last statement fails where there is a row, in the aside that was taken before.
-    let last = "INSERT INTO flat SELECT 77, 'twice' FROM aside;";
-    let sql = format!("{everything}\n{last}");
+    let failing_statement = "INSERT INTO flat SELECT 77, 'twice' FROM aside;";
+    let sql = format!("{succeeding_sql}\n{failing_statement}");
     for mode in ["DELETE", "WAL"] {
         let fleet = fleet().user("ann", &format!("PRAGMA journal_mode = {mode}"));
         let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", &sql)]);
@@ -188,7 +188,7 @@ DROP TABLE boxes;";
         assert_eq!(fleet.database("ann").rows("PRAGMA integrity_check"), ["ok"]);
         assert_eq!(fleet.database("new").version().as_deref(), Some("1.1.0"));
         // And without that one, all of it works.
-        let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", everything)]);
+        let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", succeeding_sql)]);
         let run = fleet.run(["upgrade", "--user", "ann"]);
         run.status(0);
         let ann = fleet.database("ann");

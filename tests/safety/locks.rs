@@ -6,56 +6,56 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::fire::{strace_is_here, traced};
-use crate::support::{Fleet, NOTES, until};
+use crate::fault_injection::{has_strace, run_under_strace};
+use crate::support::{Fleet, NOTES, wait_until};
 
 fn fleet() -> Fleet {
-    Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0")
+    Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "").upgrade_to("1.1.0")
 }
 
 /// A connection of another program that holds a lock. While it is open, nothing in this process
 /// may open the file by other means: closing that would drop the lock.
-fn hold(fleet: &Fleet, file: &str, sql: &str) -> Connection {
+fn open_as_other_program(fleet: &Fleet, file: &str, sql: &str) -> Connection {
     let connection = Connection::open(fleet.path(file)).unwrap();
     connection.execute_batch(sql).unwrap();
     connection
 }
 
 #[test]
-fn two_runs_at_once_apply_each_migration_once() {
-    let fleet = Fleet::of(NOTES).system("").users(200, "");
+fn two_concurrent_runs_apply_each_migration_once() {
+    let fleet = Fleet::from_blocks(NOTES).system("").users(200, "");
     let runs = [(); 2].map(|()| fleet.start(["upgrade", "--all-users"]));
     for run in runs {
-        fleet.ended(run).status(0).stderr("");
+        fleet.wait(run).status(0).stderr("");
     }
     let all = ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"];
-    assert_eq!(fleet.database("system").record(), all);
-    for at in 0..200 {
-        let user = fleet.database(&format!("u{at:03}"));
-        assert_eq!(user.record(), all, "u{at:03}");
+    assert_eq!(fleet.database("system").history(), all);
+    for index in 0..200 {
+        let user = fleet.database(&format!("u{index:03}"));
+        assert_eq!(user.history(), all, "u{index:03}");
         assert_eq!(user.columns("notes"), ["id", "body", "pinned"]);
     }
 }
 
 #[test]
-fn two_runs_at_once_may_have_two_targets() {
-    let fleet = Fleet::of(NOTES).system("").users(40, "");
+fn concurrent_runs_may_have_different_targets() {
+    let fleet = Fleet::from_blocks(NOTES).system("").users(40, "");
     let runs =
         ["1.0.0", "1.2.0"].map(|target| fleet.start(["upgrade", "--all-users", "--to", target]));
     for run in runs {
-        fleet.ended(run).status(0);
+        fleet.wait(run).status(0);
     }
-    for at in 0..40 {
-        let record = fleet.database(&format!("u{at:03}")).record();
-        assert_eq!(record, ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"], "u{at:03}");
+    for index in 0..40 {
+        let history = fleet.database(&format!("u{index:03}")).history();
+        assert_eq!(history, ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"], "u{index:03}");
     }
 }
 
 #[test]
-fn a_busy_database_is_reported_and_the_others_go_on() {
+fn a_busy_database_is_reported_and_the_others_continue() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
-    let lock = hold(&fleet, "ann_longterm.db", "BEGIN IMMEDIATE");
+    let lock = open_as_other_program(&fleet, "ann_longterm.db", "BEGIN IMMEDIATE");
     let run = fleet.run(["upgrade", "--all-users", "--busy-timeout", "0.1"]);
     run.status(1)
         .stdout_contains("2 users: 1 upgraded to 1.2.0, 1 busy\n")
@@ -74,23 +74,23 @@ fn a_busy_database_is_reported_and_the_others_go_on() {
 }
 
 #[test]
-fn a_busy_database_is_waited_for_while_the_others_go_on() {
+fn a_busy_database_is_waited_for_while_the_others_continue() {
     let fleet = fleet();
-    let lock = hold(&fleet, "ann_longterm.db", "BEGIN IMMEDIATE");
+    let lock = open_as_other_program(&fleet, "ann_longterm.db", "BEGIN IMMEDIATE");
     let run = fleet.start(["upgrade", "--all-users", "--busy-timeout", "3600"]);
-    until("bob is at head", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
+    wait_until("bob is at head", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
     lock.execute_batch("INSERT INTO notes (body) VALUES ('late'); COMMIT").unwrap();
-    fleet.ended(run).status(0);
+    fleet.wait(run).status(0);
     drop(lock);
     assert_eq!(fleet.database("ann").rows("SELECT body, pinned FROM notes"), ["late|0"]);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
 }
 
 #[test]
-fn a_reader_that_blocks_the_commit_alone_leaves_the_database_as_it_was() {
+fn a_reader_that_blocks_the_commit_leaves_the_database_unchanged() {
     let fleet = fleet().user("ann", "INSERT INTO notes (body) VALUES ('kept')");
     let before = fleet.database("ann").dump();
-    let reader = hold(&fleet, "ann_longterm.db", "BEGIN");
+    let reader = open_as_other_program(&fleet, "ann_longterm.db", "BEGIN");
     let count: i64 = reader.query_row("SELECT count(*) FROM notes", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 1);
     fleet
@@ -102,9 +102,9 @@ fn a_reader_that_blocks_the_commit_alone_leaves_the_database_as_it_was() {
 }
 
 #[test]
-fn a_reader_of_a_wal_database_blocks_nobody() {
+fn a_reader_of_a_wal_database_blocks_no_upgrade() {
     let fleet = fleet().user("ann", "PRAGMA journal_mode = WAL");
-    let reader = hold(&fleet, "ann_longterm.db", "BEGIN");
+    let reader = open_as_other_program(&fleet, "ann_longterm.db", "BEGIN");
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'one_body'";
     let count = || reader.query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count(), 0);
@@ -115,10 +115,10 @@ fn a_reader_of_a_wal_database_blocks_nobody() {
 }
 
 #[test]
-fn a_busy_system_database_keeps_every_user_as_it_was() {
+fn a_busy_system_database_leaves_every_user_unchanged() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
-    let lock = hold(&fleet, "system.db", "BEGIN EXCLUSIVE");
+    let lock = open_as_other_program(&fleet, "system.db", "BEGIN EXCLUSIVE");
     fleet
         .run(["upgrade", "--all-users", "--busy-timeout", "0.1"])
         .status(1)
@@ -130,9 +130,9 @@ fn a_busy_system_database_keeps_every_user_as_it_was() {
 }
 
 #[test]
-fn a_database_that_cannot_even_be_read_for_a_lock_is_told_by_status() {
+fn status_reports_an_exclusively_locked_database() {
     let fleet = fleet().config("busy_timeout = 0.1\n");
-    let lock = hold(&fleet, "ann_longterm.db", "BEGIN EXCLUSIVE");
+    let lock = open_as_other_program(&fleet, "ann_longterm.db", "BEGIN EXCLUSIVE");
     fleet
         .run(["status"])
         .status(1)
@@ -143,19 +143,19 @@ fn a_database_that_cannot_even_be_read_for_a_lock_is_told_by_status() {
 }
 
 #[test]
-fn a_file_that_grows_while_it_is_looked_at_is_not_taken_for_cut_off() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.2.0");
+fn a_growing_file_is_not_reported_as_truncated() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").upgrade_to("1.2.0");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let busy = hold(&fleet, "ann_longterm.db", "PRAGMA synchronous = OFF");
+            let busy = open_as_other_program(&fleet, "ann_longterm.db", "PRAGMA synchronous = OFF");
             busy.busy_timeout(Duration::from_mins(1)).unwrap();
             while !done.load(Ordering::Relaxed) {
                 busy.execute("INSERT INTO notes (body) VALUES (hex(randomblob(4000)))", [])
                     .unwrap();
             }
         });
-        let outs: Vec<String> = (0..60).map(|_| fleet.run(["status"]).out()).collect();
+        let outs: Vec<String> = (0..60).map(|_| fleet.run(["status"]).stdout_text()).collect();
         done.store(true, Ordering::Relaxed);
         for out in outs {
             assert!(out.contains("ann  1.2.0     current\n"), "{out}");
@@ -167,12 +167,12 @@ fn a_file_that_grows_while_it_is_looked_at_is_not_taken_for_cut_off() {
 fn a_lock_held_for_two_seconds_is_waited_for() {
     for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
         let fleet = fleet().user("ann", "INSERT INTO notes (body) VALUES ('kept')");
-        let held = hold(&fleet, "ann_longterm.db", lock);
+        let held = open_as_other_program(&fleet, "ann_longterm.db", lock);
         held.execute_batch("INSERT INTO notes (body) VALUES ('late')").unwrap();
         let run = fleet.start(["upgrade", "--all-users"]);
         std::thread::sleep(Duration::from_secs(2));
         held.execute_batch("COMMIT").unwrap();
-        fleet.ended(run).status(0).stderr("");
+        fleet.wait(run).status(0).stderr("");
         drop(held);
         let ann = fleet.database("ann");
         assert_eq!(ann.version().as_deref(), Some("1.2.0"), "{lock}");
@@ -181,46 +181,50 @@ fn a_lock_held_for_two_seconds_is_waited_for() {
 }
 
 #[test]
-fn a_long_reader_delays_the_commit_alone() {
+fn a_long_reader_only_delays_the_commit() {
     let fleet = fleet().user("ann", "INSERT INTO notes (body) VALUES ('kept')");
-    let reader = hold(&fleet, "ann_longterm.db", "BEGIN");
+    let reader = open_as_other_program(&fleet, "ann_longterm.db", "BEGIN");
     let count = || reader.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0));
     assert_eq!(count().unwrap(), 1);
     let run = fleet.start(["upgrade", "--all-users"]);
-    until("bob is at head", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
+    wait_until("bob is at head", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(count().unwrap(), 1, "the reader reads on");
     reader.execute_batch("COMMIT").unwrap();
-    fleet.ended(run).status(0);
+    fleet.wait(run).status(0);
     drop(reader);
     assert_eq!(fleet.database("ann").rows("SELECT body, pinned FROM notes"), ["kept|0"]);
 }
 
 #[test]
-fn eight_runs_at_once_apply_each_migration_once() {
+fn eight_concurrent_runs_apply_each_migration_once() {
     const USERS: usize = 60;
-    let fleet = (0..USERS).fold(Fleet::of(NOTES).system(""), |fleet, at| {
-        fleet.user(&format!("u{at:03}"), if at % 2 == 0 { "" } else { "PRAGMA journal_mode = WAL" })
+    let fleet = (0..USERS).fold(Fleet::from_blocks(NOTES).system(""), |fleet, index| {
+        fleet.user(
+            &format!("u{index:03}"),
+            if index % 2 == 0 { "" } else { "PRAGMA journal_mode = WAL" },
+        )
     });
-    let fleet = fleet.at("1.0.0");
+    let fleet = fleet.upgrade_to("1.0.0");
     let fleet = (0..USERS).fold(fleet, |fleet, at| {
         fleet.user(&format!("u{at:03}"), "INSERT INTO notes (body) VALUES ('tea'), ('rain')")
     });
     let runs = [(); 8].map(|()| fleet.start(["upgrade", "--all-users"]));
     for run in runs {
-        fleet.ended(run).status(0).stderr("");
+        fleet.wait(run).status(0).stderr("");
     }
     let all = ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"];
-    for at in 0..USERS {
-        let user = fleet.database(&format!("u{at:03}"));
-        assert_eq!(user.record(), all, "u{at:03}");
-        assert_eq!(user.rows("SELECT body, pinned FROM notes"), ["tea|0", "rain|0"], "u{at:03}");
+    for index in 0..USERS {
+        let user = fleet.database(&format!("u{index:03}"));
+        assert_eq!(user.history(), all, "u{index:03}");
+        assert_eq!(user.rows("SELECT body, pinned FROM notes"), ["tea|0", "rain|0"], "u{index:03}");
     }
 }
 
 /// A program that adds rows all the while; returns those of which it was told that they are there.
-fn adds_rows(fleet: &Fleet, mode: &str, done: &AtomicBool) -> Vec<String> {
-    let writer = hold(fleet, "ann_longterm.db", &format!("PRAGMA journal_mode = {mode}"));
+fn add_rows_until_done(fleet: &Fleet, mode: &str, done: &AtomicBool) -> Vec<String> {
+    let writer =
+        open_as_other_program(fleet, "ann_longterm.db", &format!("PRAGMA journal_mode = {mode}"));
     writer.busy_timeout(Duration::from_mins(1)).unwrap();
     let mut added = Vec::new();
     while !done.load(Ordering::Relaxed) {
@@ -237,7 +241,7 @@ fn adds_rows(fleet: &Fleet, mode: &str, done: &AtomicBool) -> Vec<String> {
 }
 
 #[test]
-fn a_live_writer_loses_no_row_while_its_tables_are_changed_and_built_anew() {
+fn a_live_writer_loses_no_row_while_its_tables_are_rebuilt() {
     let mut blocks = NOTES[1..3].to_vec();
     let rebuild =
         "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT NOT NULL, pinned INTEGER, v);
@@ -254,16 +258,16 @@ ALTER TABLE fresh RENAME TO notes;";
         .collect();
     blocks.extend(versions.iter().map(|(tag, sql)| (&**tag, &**sql)));
     for mode in ["WAL", "DELETE"] {
-        let fleet = Fleet::of(&blocks).user("ann", "").at("1.0.0");
+        let fleet = Fleet::from_blocks(&blocks).user("ann", "").upgrade_to("1.0.0");
         let done = AtomicBool::new(false);
         let added = std::thread::scope(|scope| {
-            let writer = scope.spawn(|| adds_rows(&fleet, mode, &done));
+            let writer = scope.spawn(|| add_rows_until_done(&fleet, mode, &done));
             for minor in 1..10 {
                 let target = format!("1.{minor}.0");
                 let run =
                     fleet.run(["upgrade", "--all-users", "--to", &target, "--busy-timeout", "60"]);
                 fleet.run(["status"]);
-                if !run.succeeded() {
+                if !run.is_success() {
                     done.store(true, Ordering::Relaxed);
                 }
                 run.status(0);
@@ -281,20 +285,20 @@ ALTER TABLE fresh RENAME TO notes;";
 
 /// A program that takes a database between two versions and back all the while, each time in one
 /// commit that moves the record to other pages; returns how often.
-fn moves_the_record(fleet: &Fleet, mode: &str, done: &AtomicBool) -> usize {
+fn rewrite_history_until_done(fleet: &Fleet, mode: &str, done: &AtomicBool) -> usize {
     let open = format!(
         "PRAGMA journal_mode = {mode}; PRAGMA synchronous = OFF; CREATE TABLE kept AS \
          SELECT * FROM _tatmig_migrations; CREATE TABLE ballast (x)"
     );
-    let writer = hold(fleet, "ann_longterm.db", &open);
+    let writer = open_as_other_program(fleet, "ann_longterm.db", &open);
     writer.busy_timeout(Duration::from_mins(1)).unwrap();
-    let back = "BEGIN IMMEDIATE; INSERT INTO ballast SELECT zeroblob(3000) FROM kept, kept AS more; \
+    let downgrade_sql = "BEGIN IMMEDIATE; INSERT INTO ballast SELECT zeroblob(3000) FROM kept, kept AS more; \
          DELETE FROM _tatmig_migrations WHERE to_version = '1.2.0'; COMMIT";
-    let forth = "BEGIN IMMEDIATE; DELETE FROM ballast; DELETE FROM _tatmig_migrations; \
+    let upgrade_sql = "BEGIN IMMEDIATE; DELETE FROM ballast; DELETE FROM _tatmig_migrations; \
          INSERT INTO _tatmig_migrations SELECT * FROM kept; COMMIT";
     let mut count = 0;
     while !done.load(Ordering::Relaxed) {
-        for change in [back, forth] {
+        for change in [downgrade_sql, upgrade_sql] {
             writer.execute_batch(change).unwrap();
             writer.execute_batch("VACUUM").unwrap();
             std::thread::sleep(Duration::from_micros(200));
@@ -305,14 +309,14 @@ fn moves_the_record(fleet: &Fleet, mode: &str, done: &AtomicBool) -> usize {
 }
 
 #[test]
-fn a_record_that_moves_all_the_while_is_never_read_in_halves() {
-    let both = ["\"1.1.0\" \"behind\"", "\"1.2.0\" \"current\""];
-    let mut seen_of = [0; 2];
+fn a_concurrently_rewritten_history_is_never_read_torn() {
+    let expected_states = ["\"1.1.0\" \"behind\"", "\"1.2.0\" \"current\""];
+    let mut seen_counts = [0; 2];
     for mode in ["DELETE", "PERSIST", "MEMORY", "WAL"] {
-        let fleet = Fleet::of(&NOTES[1..]).user("ann", "").at("1.2.0");
+        let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").upgrade_to("1.2.0");
         let done = AtomicBool::new(false);
         let (seen, moves) = std::thread::scope(|scope| {
-            let writer = scope.spawn(|| moves_the_record(&fleet, mode, &done));
+            let writer = scope.spawn(|| rewrite_history_until_done(&fleet, mode, &done));
             let runs: Vec<_> =
                 (0..60).map(|_| fleet.run(["status", "--json", "--busy-timeout", "60"])).collect();
             done.store(true, Ordering::Relaxed);
@@ -328,37 +332,38 @@ fn a_record_that_moves_all_the_while_is_never_read_in_halves() {
         });
         assert!(moves > 20, "{mode}: it moved {moves} times");
         for seen in seen {
-            let which = both.iter().position(|one| *one == seen);
-            seen_of[which.unwrap_or_else(|| panic!("{mode}: {seen}"))] += 1;
+            let which = expected_states.iter().position(|one| *one == seen);
+            seen_counts[which.unwrap_or_else(|| panic!("{mode}: {seen}"))] += 1;
         }
     }
-    assert!(seen_of.iter().all(|count| *count > 0), "{seen_of:?}");
+    assert!(seen_counts.iter().all(|count| *count > 0), "{seen_counts:?}");
 }
 
 #[test]
-fn a_commit_while_the_record_is_read_waits_or_is_seen() {
-    if !strace_is_here() {
+fn a_commit_during_the_history_read_waits_or_is_seen() {
+    if !has_strace() {
         return;
     }
     // What is not in UTF-8 is read by SQLite alone.
     for (mode, encoding) in [("DELETE", "UTF-8"), ("WAL", "UTF-8"), ("WAL", "UTF-16")] {
         let sql = format!("PRAGMA encoding = '{encoding}'; CREATE TABLE own (x); DROP TABLE own");
-        let fleet = Fleet::of(&NOTES[1..]).user("ann", &sql).at("1.2.0");
+        let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", &sql).upgrade_to("1.2.0");
         let file = "ann_longterm.db";
-        drop(hold(&fleet, file, &format!("PRAGMA journal_mode = {mode}")));
+        drop(open_as_other_program(&fleet, file, &format!("PRAGMA journal_mode = {mode}")));
         // Each page is looked at so slowly that another program could be done between two.
         let options =
             ["-P", file, "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=300000"];
         let log = fleet.path("trace");
         let output = std::thread::scope(|scope| {
-            let run = scope.spawn(|| traced(&fleet, &options, (&log, &["status", "--json"])));
-            until("the first page is read", || {
+            let run =
+                scope.spawn(|| run_under_strace(&fleet, &options, (&log, &["status", "--json"])));
+            wait_until("the first page is read", || {
                 std::fs::read_to_string(&log).is_ok_and(|log| log.contains(") = 4096"))
             });
-            let writer = hold(&fleet, file, "BEGIN IMMEDIATE");
+            let writer = open_as_other_program(&fleet, file, "BEGIN IMMEDIATE");
             writer.busy_timeout(Duration::from_mins(1)).unwrap();
-            let own = "SELECT sql FROM sqlite_schema WHERE name = '_tatmig_migrations'";
-            let own: String = writer.query_row(own, [], |row| row.get(0)).unwrap();
+            let create_history = "SELECT sql FROM sqlite_schema WHERE name = '_tatmig_migrations'";
+            let own: String = writer.query_row(create_history, [], |row| row.get(0)).unwrap();
             // Where the record stood, there is another table of its shape then.
             let change = format!(
                 "ALTER TABLE _tatmig_migrations RENAME TO old; {own}; \
@@ -370,8 +375,8 @@ fn a_commit_while_the_record_is_read_waits_or_is_seen() {
             drop(writer);
             output
         });
-        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(told["databases"][0]["version"], "1.2.0", "{mode}: {told}");
-        assert_eq!(told["databases"][0]["state"], "current", "{mode}: {told}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["databases"][0]["version"], "1.2.0", "{mode}: {report}");
+        assert_eq!(report["databases"][0]["state"], "current", "{mode}: {report}");
     }
 }

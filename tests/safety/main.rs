@@ -6,24 +6,24 @@
 )]
 
 mod atomic;
+mod authorizer;
 #[cfg(unix)]
 mod backup;
 #[cfg(target_os = "linux")]
 mod damage;
 #[cfg(target_os = "linux")]
+mod fault_injection;
+#[cfg(target_os = "linux")]
 mod faults;
-#[cfg(target_os = "linux")]
-mod fire;
-#[cfg(target_os = "linux")]
-mod fresh;
-mod guard;
+mod foreign_keys;
 mod hostile;
-mod keys;
 #[cfg(target_os = "linux")]
 mod kills;
 mod locks;
 #[cfg(target_os = "linux")]
 mod names;
+#[cfg(target_os = "linux")]
+mod new_databases;
 #[cfg(unix)]
 mod output;
 mod reading;

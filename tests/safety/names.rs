@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::support::{Database, Fleet, NOTES};
 
-const NASTY: &[&[u8]] = &[
+const HOSTILE_NAMES: &[&[u8]] = &[
     b" ",
     b"  two  words ",
     b"tab\there",
@@ -65,36 +65,38 @@ const NASTY: &[&[u8]] = &[
 ];
 
 /// A file of `length` bytes in all.
-fn long(length: usize) -> Vec<u8> {
+fn name_for_length(length: usize) -> Vec<u8> {
     vec![b'l'; length - b"_longterm.db".len()]
 }
 
-fn file(name: &[u8]) -> PathBuf {
+fn file_name(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&[name, b"_longterm.db"].concat()))
 }
 
 /// Nothing in it drives a terminal, and each line is UTF-8.
 #[track_caller]
-fn drives_no_terminal(text: &str) {
-    let driving = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}');
-    let found: BTreeSet<char> = text.chars().filter(|c| driving(*c)).collect();
+fn assert_no_control_characters(text: &str) {
+    let is_control = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}');
+    let found: BTreeSet<char> = text.chars().filter(|c| is_control(*c)).collect();
     assert!(found.is_empty(), "{found:?} in {text}");
 }
 
 /// Users of these names with rows go to head; every command tells them.
 #[track_caller]
-fn all_work(names: &[Vec<u8>], mode: &str) {
-    let template = Fleet::of(&NOTES[1..]).user("ann", &format!("PRAGMA journal_mode = {mode}"));
-    let template = template.at("1.0.0").user("ann", "INSERT INTO notes (body) VALUES ('kept')");
-    let fleet = Fleet::of(&NOTES[1..]).directory("users").env("TATMIG_USERS_DIR", "users");
+fn assert_all_names_work(names: &[Vec<u8>], mode: &str) {
+    let template =
+        Fleet::from_blocks(&NOTES[1..]).user("ann", &format!("PRAGMA journal_mode = {mode}"));
+    let template =
+        template.upgrade_to("1.0.0").user("ann", "INSERT INTO notes (body) VALUES ('kept')");
+    let fleet = Fleet::from_blocks(&NOTES[1..]).directory("users").env("TATMIG_USERS_DIR", "users");
     let bytes = std::fs::read(template.path("ann_longterm.db")).unwrap();
     for name in names {
-        std::fs::write(fleet.path("users").join(file(name)), &bytes).unwrap();
+        std::fs::write(fleet.path("users").join(file_name(name)), &bytes).unwrap();
     }
-    let run = fleet.run_without_a_trace(["status", "-v"]);
+    let run = fleet.run_without_changes(["status", "-v"]);
     run.status(0).stdout_contains(" 1.0.0     behind, pending 1.1.0, 1.2.0\n");
-    drives_no_terminal(&run.out());
-    assert_eq!(run.out().lines().count(), names.len() + 1, "{}", run.out());
+    assert_no_control_characters(&run.stdout_text());
+    assert_eq!(run.stdout_text().lines().count(), names.len() + 1, "{}", run.stdout_text());
     let json = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(json["summary"]["behind"], names.len());
     let shown: BTreeSet<_> = json["databases"]
@@ -104,23 +106,23 @@ fn all_work(names: &[Vec<u8>], mode: &str) {
         .map(|found| found["name"].to_string())
         .collect();
     assert_eq!(shown.len(), names.len(), "no two are shown alike");
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
-    drives_no_terminal(&run.status(0).out());
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
+    assert_no_control_characters(&run.status(0).stdout_text());
     // Each of them by its flag, where they are not hundreds.
     for name in names.iter().step_by(1 + names.len() / 100) {
         let flag = [b"--user=", &name[..]].concat();
         let run = fleet.run([OsStr::new("history"), OsStr::from_bytes(&flag)]);
         run.status(0).stdout_contains("baseline → 1.0.0");
-        drives_no_terminal(&run.out());
+        assert_no_control_characters(&run.stdout_text());
     }
     let run = fleet.run(["upgrade", "--all-users", "-v"]);
     run.status(0).stderr("");
-    drives_no_terminal(&run.out());
+    assert_no_control_characters(&run.stdout_text());
     for name in names {
-        let database = Database::open(&fleet.path("users").join(file(name)));
-        let what = name.escape_ascii();
-        assert_eq!(database.version().as_deref(), Some("1.2.0"), "{what}");
-        assert_eq!(database.rows("SELECT body, pinned FROM notes"), ["kept|0"], "{what}");
+        let database = Database::open(&fleet.path("users").join(file_name(name)));
+        let context = name.escape_ascii();
+        assert_eq!(database.version().as_deref(), Some("1.2.0"), "{context}");
+        assert_eq!(database.rows("SELECT body, pinned FROM notes"), ["kept|0"], "{context}");
     }
     assert_eq!(std::fs::read_dir(fleet.path("users")).unwrap().count(), names.len());
     assert_eq!(std::fs::read_dir(fleet.path("")).unwrap().count(), 2);
@@ -133,62 +135,62 @@ fn every_byte_that_a_file_name_can_hold_works() {
     let within = bytes.map(|byte| vec![b'a', byte, b'b']);
     let names: Vec<_> = alone.chain(within).collect();
     assert_eq!(names.len(), 2 * 254);
-    all_work(&names, "DELETE");
+    assert_all_names_work(&names, "DELETE");
 }
 
 #[test]
-fn nasty_names_work_in_every_journal_mode() {
-    let mut names: Vec<_> = NASTY.iter().map(|name| name.to_vec()).collect();
+fn hostile_names_work_in_every_journal_mode() {
+    let mut names: Vec<_> = HOSTILE_NAMES.iter().map(|name| name.to_vec()).collect();
     // SQLite's own journal has a longer name than its database, and a file's name at most 255.
-    names.extend([long(200), long(247)]);
+    names.extend([name_for_length(200), name_for_length(247)]);
     assert!(names.len() >= 36);
     for mode in ["DELETE", "WAL"] {
-        all_work(&names, mode);
+        assert_all_names_work(&names, mode);
     }
 }
 
 #[test]
-fn a_name_too_long_for_a_journal_is_refused_alone() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "");
-    std::fs::write(fleet.path(file(&long(255))), "").unwrap();
+fn a_name_too_long_for_a_journal_stops_no_other_user() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "");
+    std::fs::write(fleet.path(file_name(&name_for_length(255))), "").unwrap();
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(1).stderr_contains("lll_longterm.db): ");
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
-    assert_eq!(std::fs::read(fleet.path(file(&long(255)))).unwrap(), b"");
+    assert_eq!(std::fs::read(fleet.path(file_name(&name_for_length(255)))).unwrap(), b"");
 }
 
 #[test]
-fn a_failure_under_a_nasty_name_drives_no_terminal() {
-    let fleet = NASTY.iter().fold(Fleet::of(&NOTES[1..]), |fleet, name| {
-        fleet.file(file(name), "no database, and long enough to be told from an empty one")
+fn errors_print_no_control_characters_from_names() {
+    let fleet = HOSTILE_NAMES.iter().fold(Fleet::from_blocks(&NOTES[1..]), |fleet, name| {
+        fleet.file(file_name(name), "no database, and long enough to be told from an empty one")
     });
     for arguments in [&["upgrade", "--all-users"] as &[&str], &["status", "-v"], &["verify"]] {
-        let run = fleet.run_without_a_trace(arguments);
+        let run = fleet.run_without_changes(arguments);
         run.status(1);
-        drives_no_terminal(&run.out());
-        drives_no_terminal(&run.err());
+        assert_no_control_characters(&run.stdout_text());
+        assert_no_control_characters(&run.stderr_text());
     }
-    for name in NASTY {
+    for name in HOSTILE_NAMES {
         let flag = [b"--user=", *name].concat();
-        let run = fleet.run_without_a_trace([OsStr::new("upgrade"), OsStr::from_bytes(&flag)]);
-        drives_no_terminal(&run.status(1).err());
+        let run = fleet.run_without_changes([OsStr::new("upgrade"), OsStr::from_bytes(&flag)]);
+        assert_no_control_characters(&run.status(1).stderr_text());
         let flag = [b"--user=no such ", *name].concat();
-        let run = fleet.run_without_a_trace([OsStr::new("upgrade"), OsStr::from_bytes(&flag)]);
-        drives_no_terminal(&run.status(2).err());
+        let run = fleet.run_without_changes([OsStr::new("upgrade"), OsStr::from_bytes(&flag)]);
+        assert_no_control_characters(&run.status(2).stderr_text());
     }
 }
 
 #[test]
-fn what_a_database_holds_drives_no_terminal() {
+fn output_prints_no_control_characters_from_databases() {
     let escape = "' || char(27) || '[2J' || char(7) || char(10) || '";
-    let fleet = Fleet::of(&[
+    let fleet = Fleet::from_blocks(&[
         (
             "user:baseline→1.0.0",
             "CREATE TABLE a (k TEXT PRIMARY KEY);\nCREATE TABLE b (a REFERENCES a (k));",
         ),
         ("user:1.0.0→1.1.0", "DELETE FROM a;"),
     ]);
-    let fleet = fleet.user("ann", "").user("own", "").user("odd", "").at("1.0.0");
+    let fleet = fleet.user("ann", "").user("own", "").user("odd", "").upgrade_to("1.0.0");
     let fleet = fleet
         .user("ann", &format!("INSERT INTO a VALUES ('x{escape}'); INSERT INTO b SELECT k FROM a"))
         .user("own", "CREATE TABLE \"t\u{1b}[2J\u{7}\" (x); CREATE TRIGGER \"g\u{1b}\" BEFORE DELETE ON a BEGIN SELECT RAISE(ABORT, 'no\u{1b}[2J'); END; INSERT INTO a VALUES (1)")
@@ -201,15 +203,15 @@ fn what_a_database_holds_drives_no_terminal() {
         &["adopt", "--user", "own"],
     ] {
         let run = fleet.run(arguments);
-        drives_no_terminal(&run.out());
-        drives_no_terminal(&run.err());
+        assert_no_control_characters(&run.stdout_text());
+        assert_no_control_characters(&run.stderr_text());
     }
     assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM b"), ["1"]);
 }
 
 #[test]
-fn settings_with_nasty_bytes_drive_no_terminal() {
-    let fleet = Fleet::of(NOTES).system("");
+fn errors_print_no_control_characters_from_settings() {
+    let fleet = Fleet::from_blocks(NOTES).system("");
     for arguments in [
         &["--system-db", "\u{1b}[2J.db", "upgrade"] as &[&str],
         &["--users-dir", "\u{1b}[2J", "upgrade", "--all-users"],
@@ -219,7 +221,7 @@ fn settings_with_nasty_bytes_drive_no_terminal() {
         &["upgrade", "--to", "\u{1b}[2J"],
         &["seed", "\u{1b}[2J"],
     ] {
-        let run = fleet.run_without_a_trace(arguments);
-        drives_no_terminal(&run.status(2).err());
+        let run = fleet.run_without_changes(arguments);
+        assert_no_control_characters(&run.status(2).stderr_text());
     }
 }

@@ -4,15 +4,19 @@
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
 
-use crate::support::{Fleet, NOTES, TWICE};
+use crate::support::{DUPLICATE_NOTES, Fleet, NOTES};
 
 fn fleet() -> Fleet {
-    Fleet::of(NOTES).system("").users(5, "").at("1.1.0").user("u003", TWICE)
+    Fleet::from_blocks(NOTES)
+        .system("")
+        .users(5, "")
+        .upgrade_to("1.1.0")
+        .user("u003", DUPLICATE_NOTES)
 }
 
 /// The run fails for one user, and is told so by its status alone.
 #[track_caller]
-fn decided_nothing(fleet: &Fleet, mut command: Command) {
+fn assert_results_unaffected(fleet: &Fleet, mut command: Command) {
     assert_eq!(command.status().unwrap().code(), Some(1));
     for (user, version) in [("u000", "1.2.0"), ("u003", "1.1.0"), ("u004", "1.2.0")] {
         assert_eq!(fleet.database(user).version().as_deref(), Some(version), "{user}");
@@ -21,7 +25,7 @@ fn decided_nothing(fleet: &Fleet, mut command: Command) {
 }
 
 /// The program under a shell that redirects it.
-fn redirected(fleet: &Fleet, redirections: &str) -> Command {
+fn redirected_command(fleet: &Fleet, redirections: &str) -> Command {
     let plain = fleet.command(["upgrade", "--all-users"]);
     let mut shell = Command::new("sh");
     shell
@@ -36,21 +40,21 @@ fn redirected(fleet: &Fleet, redirections: &str) -> Command {
 }
 
 #[test]
-fn a_null_output_decides_nothing() {
+fn a_closed_output_changes_no_result() {
     for redirections in [">&-", ">&- 2>&-", ">/dev/null 2>&-", ">&- 2>&- <&-"] {
         let fleet = fleet();
-        let command = redirected(&fleet, redirections);
-        decided_nothing(&fleet, command);
+        let command = redirected_command(&fleet, redirections);
+        assert_results_unaffected(&fleet, command);
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_output_decides_nothing() {
+fn a_full_output_changes_no_result() {
     for redirections in [">/dev/full", ">/dev/full 2>/dev/full"] {
         let fleet = fleet();
-        let command = redirected(&fleet, redirections);
-        decided_nothing(&fleet, command);
+        let command = redirected_command(&fleet, redirections);
+        assert_results_unaffected(&fleet, command);
     }
     let fleet = fleet();
     let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -64,14 +68,14 @@ fn a_full_output_decides_nothing() {
         (&["upgrade", "--to", "9.9.9"], 2),
     ] {
         let mut command = fleet.command(arguments);
-        let ended = command.stdout(full()).output().unwrap();
-        assert_eq!(ended.status.code(), Some(status), "{arguments:?}");
-        assert!(!String::from_utf8_lossy(&ended.stderr).contains("panicked"), "{arguments:?}");
+        let output = command.stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{arguments:?}");
     }
 }
 
 #[test]
-fn a_reader_that_went_away_decides_nothing() {
+fn a_broken_pipe_changes_no_result() {
     let fleet = fleet();
     let mut child = fleet.start(["upgrade", "--all-users", "--verbose"]);
     drop(child.stdout.take());
@@ -82,8 +86,8 @@ fn a_reader_that_went_away_decides_nothing() {
 }
 
 #[test]
-fn a_disk_that_fills_up_leaves_the_database_as_it_was() {
-    let fleet = Fleet::of(&[
+fn a_full_disk_leaves_the_database_unchanged() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE notes (body);"),
         (
             "user:1.0.0→1.1.0",
@@ -92,11 +96,11 @@ fn a_disk_that_fills_up_leaves_the_database_as_it_was() {
     ]);
     let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
                 INSERT INTO notes SELECT zeroblob(9000) FROM n";
-    let fleet = fleet.user("ann", "").user("bob", "").at("1.0.0").user("ann", rows);
+    let fleet = fleet.user("ann", "").user("bob", "").upgrade_to("1.0.0").user("ann", rows);
     let before = fleet.database("ann").dump();
     // No file may grow beyond some hundred kilobytes; `ann`'s is larger than that already.
     let plain = fleet.command(["upgrade", "--all-users"]);
-    let ended = Command::new("sh")
+    let output = Command::new("sh")
         .arg("-c")
         .arg("trap '' XFSZ; ulimit -f 500; exec \"$0\" \"$@\"")
         .arg(plain.get_program())
@@ -104,10 +108,10 @@ fn a_disk_that_fills_up_leaves_the_database_as_it_was() {
         .current_dir(fleet.path(""))
         .output()
         .unwrap();
-    let told = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{told}");
-    assert!(told.contains("`ann` (ann_longterm.db): "), "{told}");
-    assert!(!told.contains("ended the transaction"), "no block is to blame: {told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("`ann` (ann_longterm.db): "), "{stderr}");
+    assert!(!stderr.contains("ended the transaction"), "no block is to blame: {stderr}");
     assert_eq!(fleet.database("ann").dump(), before);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
     fleet.run(["upgrade", "--all-users"]).status(0);
@@ -116,7 +120,7 @@ fn a_disk_that_fills_up_leaves_the_database_as_it_was() {
 
 #[test]
 fn few_descriptors_are_enough() {
-    let fleet = Fleet::of(NOTES).system("").users(60, "");
+    let fleet = Fleet::from_blocks(NOTES).system("").users(60, "");
     let plain = fleet.command(["upgrade", "--all-users", "--jobs", "60"]);
     let status = Command::new("sh")
         .arg("-c")

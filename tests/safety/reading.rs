@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::support::{Fleet, NOTES};
 
-const READERS: &[&[&str]] = &[
+const READING_COMMANDS: &[&[&str]] = &[
     &["status"],
     &["status", "-v", "--json"],
     &["status", "--exit-code"],
@@ -26,8 +26,8 @@ const READERS: &[&[&str]] = &[
 
 #[test]
 fn reading_commands_leave_no_trace() {
-    let fleet = Fleet::of(NOTES)
-        .make(
+    let fleet = Fleet::from_blocks(NOTES)
+        .database_file(
             "system.db",
             "PRAGMA journal_mode = WAL; CREATE TABLE accounts (name TEXT PRIMARY KEY)",
         )
@@ -37,28 +37,28 @@ fn reading_commands_leave_no_trace() {
         .user("new", "");
     fleet.run(["stamp", "baseline", "--all-users"]).status(0);
     assert!(!fleet.path("wal_longterm.db-wal").exists(), "a WAL database without a WAL beside it");
-    for arguments in READERS {
-        let run = fleet.run_without_a_trace(arguments);
+    for arguments in READING_COMMANDS {
+        let run = fleet.run_without_changes(arguments);
         run.status(if arguments.contains(&"--exit-code") { 3 } else { 0 });
     }
 }
 
 #[test]
 fn dry_run_changes_no_byte() {
-    let fleet = Fleet::of(NOTES).system("").users(20, "").at("1.0.0");
+    let fleet = Fleet::from_blocks(NOTES).system("").users(20, "").upgrade_to("1.0.0");
     let fleet =
         fleet.user("u003", "PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES ('x')");
     let fleet = fleet.user("late", "");
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     run.status(0).stdout_contains("21 databases, late, u000,");
     fleet.run(["upgrade", "--all-users"]).status(0);
-    let run = fleet.run_without_a_trace(["upgrade", "--all-users", "--dry-run"]);
+    let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     run.status(0).stdout("-- nothing is pending up to 1.2.0\n");
 }
 
 #[test]
-fn a_wal_database_whose_wal_holds_the_news_is_read_with_it() {
-    let fleet = Fleet::of(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL;");
+fn uncheckpointed_wal_contents_are_read() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL;");
     // As long as somebody has it open, what is committed stays in the WAL.
     let open = Connection::open(fleet.path("ann_longterm.db")).unwrap();
     open.execute_batch("CREATE TABLE own (x)").unwrap();
@@ -81,16 +81,16 @@ fn a_wal_database_whose_wal_holds_the_news_is_read_with_it() {
 #[test]
 fn a_wal_database_under_an_odd_name_is_read_without_a_trace() {
     for name in ["50%41", "a?b#c", "file:x?mode=rwc", "two words", "日本"] {
-        let fleet =
-            Fleet::of(&NOTES[1..]).user(name, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
-        fleet.run_without_a_trace(["status"]).status(0).stdout_contains("unversioned, foreign");
-        fleet.run_without_a_trace(["history", "--user", name]).status(0);
+        let fleet = Fleet::from_blocks(&NOTES[1..])
+            .user(name, "PRAGMA journal_mode = WAL; CREATE TABLE own (x)");
+        fleet.run_without_changes(["status"]).status(0).stdout_contains("unversioned, foreign");
+        fleet.run_without_changes(["history", "--user", name]).status(0);
     }
 }
 
 #[test]
-fn a_hot_journal_is_reported_and_an_upgrade_mends_it() {
-    let fleet = Fleet::of(&NOTES[1..]).user("tmp", "").at("1.1.0");
+fn a_hot_journal_is_reported_and_an_upgrade_rolls_it_back() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("tmp", "").upgrade_to("1.1.0");
     let path = fleet.path("tmp_longterm.db");
     let writer = Connection::open(&path).unwrap();
     let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
@@ -108,7 +108,7 @@ fn a_hot_journal_is_reported_and_an_upgrade_mends_it() {
     fs::remove_file(&path).unwrap();
 
     for arguments in [&["status"] as &[&str], &["upgrade", "--all-users", "--dry-run"]] {
-        fleet.run_without_a_trace(arguments).status(1);
+        fleet.run_without_changes(arguments).status(1);
     }
     fleet.run(["status"]).stdout_contains("error: an interrupted write of another program");
     let json = fleet.run(["status", "--json"]).json();
@@ -122,33 +122,34 @@ fn a_hot_journal_is_reported_and_an_upgrade_mends_it() {
 
 #[cfg(unix)]
 #[test]
-fn what_stands_beside_the_file_that_a_link_leads_to_is_read_with_it() {
+fn side_files_of_a_link_target_are_read() {
     use std::os::unix::fs::symlink;
 
-    let fleet = Fleet::of(&NOTES[1..]).directory("elsewhere").user("ann", "").at("1.0.0");
+    let fleet =
+        Fleet::from_blocks(&NOTES[1..]).directory("elsewhere").user("ann", "").upgrade_to("1.0.0");
     fs::rename(fleet.path("ann_longterm.db"), fleet.path("elsewhere/real.db")).unwrap();
     symlink("elsewhere/real.db", fleet.path("ann_longterm.db")).unwrap();
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
-    let status = |words: &str| {
-        fleet.run(["status"]).status(0).stdout_contains(words);
+    let assert_status = |message: &str| {
+        fleet.run(["status"]).status(0).stdout_contains(message);
     };
-    status("ann  1.0.0     behind");
+    assert_status("ann  1.0.0     behind");
 
     // As long as somebody has it open, what is committed stays in the WAL.
     let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
     open.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE own (x)").unwrap();
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
     assert!(fs::metadata(fleet.path("elsewhere/real.db-wal")).unwrap().len() > 0);
-    status("ann  1.1.0     behind");
+    assert_status("ann  1.1.0     behind");
     drop(open);
 
     // A journal that takes back what is written, beside the file and not beside the link.
     let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
-    let torn = "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; \
+    let unfinished_write = "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; \
                 UPDATE _tatmig_migrations SET to_version = '1.2.0'; \
                 CREATE TABLE t AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
                 WHERE i < 300) SELECT hex(zeroblob(500)) FROM n";
-    open.execute_batch(torn).unwrap();
+    open.execute_batch(unfinished_write).unwrap();
     for suffix in ["", "-journal"] {
         let from = fleet.path(format!("elsewhere/real.db{suffix}"));
         fs::copy(from, fleet.path(format!("elsewhere/torn.db{suffix}"))).unwrap();
@@ -162,5 +163,5 @@ fn what_stands_beside_the_file_that_a_link_leads_to_is_read_with_it() {
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
     let steps = ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"];
-    assert_eq!(fleet.database("ann").record(), steps);
+    assert_eq!(fleet.database("ann").history(), steps);
 }

@@ -9,24 +9,24 @@ const BASELINE: (&str, &str) = (
 );
 
 /// Users `ann` and `bob` at 1.0.0 with rows, one of ann's without a body, and a rebuild pending.
-fn pending(rebuild: &str) -> Fleet {
+fn fleet_with_pending_rebuild(rebuild: &str) -> Fleet {
     let rows = "INSERT INTO notes (body) VALUES ('tea'), ('rain');";
-    let fleet = Fleet::of(&[BASELINE]).user("ann", "").user("bob", "").at("1.0.0");
+    let fleet = Fleet::from_blocks(&[BASELINE]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
     fleet
         .user("ann", &format!("{rows} INSERT INTO notes (body) VALUES (NULL)"))
         .user("bob", rows)
         .blocks(&[BASELINE, ("user:1.0.0→1.1.0", rebuild)])
 }
 
-const LOSSY: &str = "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+const LOSSY_REBUILD: &str = "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
 INSERT INTO fresh SELECT id, body FROM notes WHERE body IS NOT NULL;
 DROP TABLE notes;
 ALTER TABLE fresh RENAME TO notes;
 CREATE INDEX by_body ON notes (body);";
 
 #[test]
-fn a_rebuild_that_loses_rows_is_rolled_back_where_it_would() {
-    let fleet = pending(LOSSY);
+fn a_rebuild_that_loses_rows_is_rolled_back() {
+    let fleet = fleet_with_pending_rebuild(LOSSY_REBUILD);
     let before = fleet.database("ann").dump();
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(
         "table `notes` held 3 rows before the migration 1.0.0 → 1.1.0 made it anew, and 2 after",
@@ -36,8 +36,8 @@ fn a_rebuild_that_loses_rows_is_rolled_back_where_it_would() {
 }
 
 #[test]
-fn a_table_moved_out_of_the_way_is_guarded_as_well() {
-    let fleet = pending(
+fn a_renamed_and_recreated_table_is_checked_too() {
+    let fleet = fleet_with_pending_rebuild(
         "ALTER TABLE notes RENAME TO old;
 CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);
 INSERT INTO notes SELECT id, body FROM old WHERE id < 3;
@@ -50,20 +50,21 @@ CREATE INDEX by_body ON notes (body);",
 }
 
 #[test]
-fn a_block_that_says_why_may_lose_rows() {
-    let fleet =
-        pending(&format!("-- tatmig:allow row-loss notes without a body are noise\n{LOSSY}"));
+fn an_allowed_row_loss_is_applied() {
+    let fleet = fleet_with_pending_rebuild(&format!(
+        "-- tatmig:allow row-loss notes without a body are noise\n{LOSSY_REBUILD}"
+    ));
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["tea", "rain"]);
 }
 
 #[test]
-fn an_allowance_needs_a_reason_and_a_rule() {
+fn an_allow_directive_needs_a_rule_and_a_reason() {
     for (allow, message) in [
         ("-- tatmig:allow row-loss", "`row-loss` is allowed here without a reason"),
         ("-- tatmig:allow rows because", "there is no rule `rows` to allow"),
     ] {
-        let fleet = pending(&format!("{allow}\n{LOSSY}"));
+        let fleet = fleet_with_pending_rebuild(&format!("{allow}\n{LOSSY_REBUILD}"));
         let before = fleet.database("ann").dump();
         fleet.run(["upgrade", "--all-users"]).status(2).stderr_contains(message);
         assert_eq!(fleet.database("ann").dump(), before);
@@ -71,7 +72,7 @@ fn an_allowance_needs_a_reason_and_a_rule() {
 }
 
 #[test]
-fn a_rebuilt_table_keeps_its_indexes_as_the_document_has_them() {
+fn a_rebuilt_table_must_have_the_documented_indexes() {
     // The guard passes over ann's own index of that name, which stands on another table: in the
     // document the rebuilt table has one.
     let rebuild = "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT);
@@ -79,7 +80,7 @@ INSERT INTO fresh SELECT id, body FROM notes;
 DROP TABLE notes;
 ALTER TABLE fresh RENAME TO notes;
 CREATE INDEX IF NOT EXISTS by_body ON notes (body);";
-    let fleet = pending(rebuild);
+    let fleet = fleet_with_pending_rebuild(rebuild);
     fleet.run(["upgrade", "--user", "bob"]).status(0);
     let fleet = fleet
         .user("ann", "DROP INDEX by_body; CREATE TABLE own (x); CREATE INDEX by_body ON own (x)");
@@ -89,7 +90,7 @@ CREATE INDEX IF NOT EXISTS by_body ON notes (body);";
 }
 
 #[test]
-fn a_block_that_says_why_may_break_foreign_keys() {
+fn an_allowed_foreign_key_violation_is_applied() {
     let blocks = |allow: &str| {
         [
             (
@@ -100,16 +101,16 @@ fn a_block_that_says_why_may_break_foreign_keys() {
             ("user:1.0.0→1.1.0".to_owned(), format!("{allow}DELETE FROM a;")),
         ]
     };
-    let of = |allow: &str| {
+    let fleet_with = |allow: &str| {
         let blocks = blocks(allow);
         let borrowed: Vec<_> = blocks.iter().map(|(tag, sql)| (&**tag, &**sql)).collect();
-        let fleet = Fleet::of(&borrowed[..1]).user("ann", "").at("1.0.0");
+        let fleet = Fleet::from_blocks(&borrowed[..1]).user("ann", "").upgrade_to("1.0.0");
         fleet.user("ann", "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)").blocks(&borrowed)
     };
-    let fleet = of("");
+    let fleet = fleet_with("");
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("`b` refers to `a` by 1");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM a"), ["1"]);
-    let fleet = of("-- tatmig:allow foreign-keys the parents are imported tomorrow\n");
+    let fleet = fleet_with("-- tatmig:allow foreign-keys the parents are imported tomorrow\n");
     fleet
         .run(["upgrade", "--all-users", "-v"])
         .status(0)
@@ -118,7 +119,7 @@ fn a_block_that_says_why_may_break_foreign_keys() {
 }
 
 #[test]
-fn a_rebuild_through_an_index_that_lacks_rows_is_rolled_back() {
+fn a_rebuild_from_an_incomplete_index_is_rolled_back() {
     // So wide a table that SQLite would rather count, and copy, through the index.
     let wide = (
         "user:baseline→1.0.0",
@@ -130,7 +131,7 @@ DROP TABLE notes;
 ALTER TABLE fresh RENAME TO notes;
 CREATE INDEX by_body ON notes (body);";
     let rows = "INSERT INTO notes (body) VALUES ('tea'), ('rain'), ('snow');";
-    let fleet = Fleet::of(&[wide]).user("ann", "").user("bob", "").at("1.0.0");
+    let fleet = Fleet::from_blocks(&[wide]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
     let fleet = fleet.user("ann", rows).user("bob", rows);
     let fleet = fleet.blocks(&[wide, ("user:1.0.0→1.1.0", rebuild)]);
     // The index of a damaged database: it was filled as a partial one, and is one no more.
@@ -140,8 +141,8 @@ CREATE INDEX by_body ON notes (body);";
          PRAGMA writable_schema = ON;
          UPDATE sqlite_schema SET sql = 'CREATE INDEX by_body ON notes (body)' WHERE name = 'by_body';",
     );
-    let through = "SELECT id FROM notes INDEXED BY by_body ORDER BY body";
-    assert_eq!(fleet.database("ann").rows(through), ["1"], "the index lacks rows");
+    let index_query = "SELECT id FROM notes INDEXED BY by_body ORDER BY body";
+    assert_eq!(fleet.database("ann").rows(index_query), ["1"], "the index lacks rows");
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("held 3 rows before");
     let rows = fleet.database("ann").rows("SELECT id FROM notes NOT INDEXED");
     assert_eq!(rows, ["1", "2", "3"]);

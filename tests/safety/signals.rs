@@ -5,10 +5,10 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Fleet, NOTES, until};
+use crate::support::{Fleet, NOTES, wait_until};
 
 /// In a database that holds a note, 1.1.0 never ends.
-const ENDLESS: &[(&str, &str)] = &[
+const ENDLESS_MIGRATION: &[(&str, &str)] = &[
     ("user:baseline→1.0.0", "CREATE TABLE notes (body INTEGER);\nCREATE TABLE log (x);"),
     (
         "user:1.0.0→1.1.0",
@@ -18,34 +18,34 @@ const ENDLESS: &[(&str, &str)] = &[
     ),
 ];
 
-fn endless() -> Fleet {
-    Fleet::of(ENDLESS)
+fn fleet_with_endless_migration() -> Fleet {
+    Fleet::from_blocks(ENDLESS_MIGRATION)
         .user("ann", "")
         .user("bob", "")
-        .at("1.0.0")
+        .upgrade_to("1.0.0")
         .user("ann", "INSERT INTO notes VALUES (1)")
 }
 
-fn send(child: &Child, signal: Signal) {
+fn send_signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// The endless statement runs once the one before it has opened a journal.
-fn is_running(fleet: &Fleet) {
-    until("ann's journal is there", || fleet.path("ann_longterm.db-journal").exists());
-    until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.1.0"));
+fn wait_until_running(fleet: &Fleet) {
+    wait_until("ann's journal is there", || fleet.path("ann_longterm.db-journal").exists());
+    wait_until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.1.0"));
 }
 
 #[test]
 fn an_interrupt_ends_an_endless_statement() {
     for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let fleet = endless();
+        let fleet = fleet_with_endless_migration();
         let before = fleet.database("ann").dump();
         let run = fleet.start(["upgrade", "--all-users"]);
-        is_running(&fleet);
-        send(&run, signal);
+        wait_until_running(&fleet);
+        send_signal(&run, signal);
         fleet
-            .ended(run)
+            .wait(run)
             .status(status)
             .stdout_contains("2 users: 1 upgraded to 1.1.0, 1 not begun\n");
         assert_eq!(fleet.database("ann").dump(), before);
@@ -58,48 +58,49 @@ fn an_interrupt_ends_an_endless_statement() {
 
 #[test]
 fn an_interrupted_run_is_still_one_json_document() {
-    let fleet = endless();
+    let fleet = fleet_with_endless_migration();
     let run = fleet.start(["upgrade", "--all-users", "--json"]);
-    is_running(&fleet);
-    send(&run, Signal::INT);
-    let json = fleet.ended(run).status(130).json();
+    wait_until_running(&fleet);
+    send_signal(&run, Signal::INT);
+    let json = fleet.wait(run).status(130).json();
     assert_eq!(json["databases"][0]["outcome"], "skipped");
     assert_eq!(json["databases"][1]["outcome"], "upgraded");
 }
 
 #[test]
-fn no_user_is_begun_where_the_system_database_is_interrupted() {
-    let fleet = Fleet::of(&[
+fn no_user_is_started_if_the_system_database_is_interrupted() {
+    let fleet = Fleet::from_blocks(&[
         ("system:baseline→1.0.0", "CREATE TABLE notes (body INTEGER);\nCREATE TABLE log (x);"),
-        ("system:1.0.0→1.1.0", ENDLESS[1].1),
+        ("system:1.0.0→1.1.0", ENDLESS_MIGRATION[1].1),
         ("user:1.0.0→1.1.0", "CREATE TABLE more (x);"),
     ]);
-    let fleet = fleet.system("").user("bob", "").at("1.0.0");
+    let fleet = fleet.system("").user("bob", "").upgrade_to("1.0.0");
     let fleet = fleet.system("INSERT INTO notes VALUES (1)");
     let before = [fleet.database("system").dump(), fleet.database("bob").dump()];
     let run = fleet.start(["upgrade", "--all-users"]);
-    until("its journal is there", || fleet.path("system.db-journal").exists());
-    send(&run, Signal::TERM);
-    fleet.ended(run).status(143).stdout_contains("bob: not begun\n");
+    wait_until("its journal is there", || fleet.path("system.db-journal").exists());
+    send_signal(&run, Signal::TERM);
+    fleet.wait(run).status(143).stdout_contains("bob: not begun\n");
     assert_eq!([fleet.database("system").dump(), fleet.database("bob").dump()], before);
 }
 
 #[test]
 fn an_interrupt_ends_the_wait_for_a_lock() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
+    let fleet =
+        Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "").upgrade_to("1.1.0");
     let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let run = fleet.start(["upgrade", "--all-users", "--busy-timeout", "3600"]);
-    until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
-    send(&run, Signal::INT);
-    fleet.ended(run).status(130);
+    wait_until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
+    send_signal(&run, Signal::INT);
+    fleet.wait(run).status(130);
     drop(lock);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_interrupt_ends_an_endless_replay_and_touches_nothing() {
+fn an_interrupt_ends_an_endless_replay_and_changes_nothing() {
     let series = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
     let reads = format!("{series} SELECT count(*) FROM n;");
     let writes = format!("CREATE TABLE a (x);\n{series} INSERT INTO a SELECT count(*) FROM n;");
@@ -109,26 +110,27 @@ fn an_interrupt_ends_an_endless_replay_and_touches_nothing() {
         (&reads, &["lint"]),
         (&writes, &["lint"]),
     ] {
-        let fleet = Fleet::of(&[("user:baseline→1.0.0", sql)]).user("ann", "");
-        let before = fleet.files();
+        let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", sql)]).user("ann", "");
+        let before = fleet.snapshot();
         let run = fleet.start(command);
         let status = format!("/proc/{}/status", run.id());
-        until("signals are caught", || {
+        wait_until("signals are caught", || {
             let text = std::fs::read_to_string(&status).unwrap_or_default();
             let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
             let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
             // INT and, registered last, HUP.
             mask.is_some_and(|mask| mask & 0b11 == 0b11)
         });
-        send(&run, Signal::INT);
-        fleet.ended(run).status(130).stderr_lacks("error");
-        before.assert_same(&fleet.files());
+        send_signal(&run, Signal::INT);
+        fleet.wait(run).status(130).stderr_lacks("error");
+        before.assert_same(&fleet.snapshot());
     }
 }
 
 #[test]
 fn a_signal_that_the_caller_ignores_stays_ignored() {
-    let fleet = Fleet::of(NOTES).system("").user("ann", "").user("bob", "").at("1.1.0");
+    let fleet =
+        Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "").upgrade_to("1.1.0");
     let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let plain = fleet.command(["upgrade", "--all-users", "--busy-timeout", "3600"]);
@@ -142,17 +144,17 @@ fn a_signal_that_the_caller_ignores_stays_ignored() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
-    send(&run, Signal::HUP);
+    wait_until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.2.0"));
+    send_signal(&run, Signal::HUP);
     drop(lock);
-    fleet.ended(run).status(0);
+    fleet.wait(run).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
 }
 
 #[test]
 fn killed_in_the_middle_is_before_or_after() {
     const USERS: usize = 50;
-    const GROWS: &str = "CREATE TABLE big (x);\n\
+    const GROW_DATABASE: &str = "CREATE TABLE big (x);\n\
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
         INSERT INTO big SELECT hex(randomblob(20)) FROM n;\n\
         UPDATE notes SET body = 'after';";
@@ -161,74 +163,74 @@ fn killed_in_the_middle_is_before_or_after() {
             "user:baseline→1.0.0",
             "CREATE TABLE notes (body TEXT);\nINSERT INTO notes VALUES ('before');",
         ),
-        ("user:1.0.0→1.1.0", GROWS),
+        ("user:1.0.0→1.1.0", GROW_DATABASE),
         ("user:1.1.0→1.2.0", "ALTER TABLE big ADD COLUMN y;\nDELETE FROM big WHERE rowid % 2;"),
     ];
     // The moment of each kill: so many databases are done, or the first is being written.
     for done in [0, 1, 7, 20, 45] {
-        let fleet = Fleet::of(&blocks).users(USERS, "").at("1.0.0");
-        let name = |at: usize| format!("u{at:03}");
+        let fleet = Fleet::from_blocks(&blocks).users(USERS, "").upgrade_to("1.0.0");
+        let name = |index: usize| format!("u{index:03}");
         let size = |at: usize| {
             std::fs::metadata(fleet.path(format!("{}_longterm.db", name(at)))).unwrap().len()
         };
-        let small = size(0);
+        let initial_size = size(0);
         let mut run = fleet.start(["upgrade", "--all-users", "--jobs", "4"]);
-        until("it is in the middle", || match done {
+        wait_until("it is in the middle", || match done {
             0 => (0..USERS)
-                .any(|at| fleet.path(format!("{}_longterm.db-journal", name(at))).exists()),
-            done => (0..USERS).filter(|at| size(*at) > small).count() >= done,
+                .any(|index| fleet.path(format!("{}_longterm.db-journal", name(index))).exists()),
+            done => (0..USERS).filter(|index| size(*index) > initial_size).count() >= done,
         });
         // The child is not reaped yet, so the number is still its own, ended or not.
-        send(&run, Signal::KILL);
+        send_signal(&run, Signal::KILL);
         run.wait().unwrap();
 
-        for at in 0..USERS {
-            let user = fleet.database(&name(at));
-            let whole = match user.version().as_deref() {
+        for index in 0..USERS {
+            let user = fleet.database(&name(index));
+            let expected = match user.version().as_deref() {
                 Some("1.0.0") => (vec!["notes"], "before", 1),
                 Some("1.2.0") => (vec!["big", "notes"], "after", 3),
-                other => panic!("{} is between two versions: {other:?}", name(at)),
+                other => panic!("{} is between two versions: {other:?}", name(index)),
             };
             let found = user.rows("SELECT body FROM notes").concat();
             let tables = user.tables();
             assert_eq!(
-                (tables, found.as_str(), user.record().len()),
-                (whole.0.into_iter().map(str::to_owned).collect(), whole.1, whole.2,),
+                (tables, found.as_str(), user.history().len()),
+                (expected.0.into_iter().map(str::to_owned).collect(), expected.1, expected.2,),
                 "{}",
-                name(at)
+                name(index)
             );
             assert_eq!(user.rows("PRAGMA integrity_check"), ["ok"]);
         }
         fleet.run(["upgrade", "--all-users"]).status(0);
-        for at in 0..USERS {
-            let user = fleet.database(&name(at));
+        for index in 0..USERS {
+            let user = fleet.database(&name(index));
             assert_eq!(user.rows("SELECT count(*), count(y) FROM big"), ["1000|0"]);
-            assert_eq!(user.record().len(), 3, "{}", name(at));
+            assert_eq!(user.history().len(), 3, "{}", name(index));
         }
     }
 }
 
 #[test]
-fn a_second_signal_ends_a_statement_that_hears_none() {
+fn a_second_signal_ends_an_uninterruptible_statement() {
     // One function call of SQLite's that takes minutes, in a database that holds a note.
-    let deaf = "INSERT INTO log VALUES (1);
+    let uninterruptible = "INSERT INTO log VALUES (1);
 INSERT INTO log SELECT instr(printf('%.*c', body * 8000000, 'a'), printf('%.*c', 4000000, 'a') || 'b')
 FROM notes;";
-    let blocks = [ENDLESS[0], ("user:1.0.0→1.1.0", deaf)];
+    let blocks = [ENDLESS_MIGRATION[0], ("user:1.0.0→1.1.0", uninterruptible)];
     for [first, second] in
         [[Signal::INT, Signal::INT], [Signal::TERM, Signal::TERM], [Signal::HUP, Signal::INT]]
     {
-        let fleet = Fleet::of(&blocks).user("ann", "").user("bob", "").at("1.0.0");
+        let fleet = Fleet::from_blocks(&blocks).user("ann", "").user("bob", "").upgrade_to("1.0.0");
         let fleet = fleet.user("ann", "INSERT INTO notes VALUES (1)");
         let before = fleet.database("ann").dump();
         let mut run = fleet.start(["upgrade", "--all-users"]);
-        is_running(&fleet);
-        send(&run, first);
+        wait_until_running(&fleet);
+        send_signal(&run, first);
         std::thread::sleep(std::time::Duration::from_millis(50));
         assert!(run.try_wait().unwrap().is_none(), "the statement hears no signal");
-        send(&run, second);
-        let run = fleet.ended(run);
-        assert!(run.has_status(&[129, 130, 143]), "{}", run.told());
+        send_signal(&run, second);
+        let run = fleet.wait(run);
+        assert!(run.has_status(&[129, 130, 143]), "{}", run.describe());
         assert_eq!(fleet.database("ann").dump(), before);
         assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
         let fleet = fleet.user("ann", "DELETE FROM notes");

@@ -2,30 +2,30 @@
 
 use std::fs;
 
-use crate::sqld::{Sqld, free};
+use crate::sqld::{Sqld, unused_address};
 use crate::support::Fleet;
-use crate::support::until;
+use crate::support::wait_until;
 
 const GUIDE: &str = include_str!("../../docs/server.md");
 const DOCUMENT: &str = include_str!("../../fixtures/tatlock/MIGRATIONS.md");
 
 /// The fenced blocks of a language.
-fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
+fn fenced_blocks(language: &str) -> impl Iterator<Item = &'static str> {
     let opening = format!("```{language}\n");
-    let after = GUIDE.match_indices(&opening).map(|(at, _)| at).collect::<Vec<_>>();
+    let after = GUIDE.match_indices(&opening).map(|(offset, _)| offset).collect::<Vec<_>>();
     let length = opening.len();
-    after.into_iter().map(move |at| GUIDE[at + length..].split("```").next().unwrap())
+    after.into_iter().map(move |offset| GUIDE[offset + length..].split("```").next().unwrap())
 }
 
-pub(crate) fn the_guide_goes_there_and_back() {
-    let grpc = free().to_string();
-    let primary = Sqld::with(&["--disable-default-namespace", "--grpc-listen-addr", &grpc]);
-    let replica = Sqld::with(&[
+pub(crate) fn the_guide_commands_print_what_it_shows() {
+    let grpc = unused_address().to_string();
+    let primary = Sqld::start_with(&["--disable-default-namespace", "--grpc-listen-addr", &grpc]);
+    let replica = Sqld::start_with(&[
         "--disable-default-namespace",
         "--primary-grpc-url",
         &format!("http://{grpc}"),
     ]);
-    let here = |text: &str| {
+    let with_test_urls = |text: &str| {
         text.replace("http://127.0.0.1:8080", &primary.url())
             .replace("http://127.0.0.1:9090", &primary.admin_url())
             .replace("http://127.0.0.1:8081", &replica.url())
@@ -42,31 +42,32 @@ pub(crate) fn the_guide_goes_there_and_back() {
         .unwrap();
     fleet.run(["downgrade", "--to", "0.3.19", "--all-users", "--no-backup"]).status(0);
 
-    let settings: String = blocks("toml").collect();
+    let settings: String = fenced_blocks("toml").collect();
     assert!(settings.contains("admin"), "{settings}");
-    let fleet = fleet.file("tatmig.toml", here(&settings));
+    let fleet = fleet.file("tatmig.toml", with_test_urls(&settings));
     let mut commands = 0;
-    for part in blocks("console").flat_map(|block| block.split("$ ").skip(1)) {
-        let (command, shown) = part.split_once('\n').unwrap();
-        let command = here(command);
-        let words: Vec<&str> = command.split_whitespace().collect();
-        match words[..] {
+    for part in fenced_blocks("console").flat_map(|block| block.split("$ ").skip(1)) {
+        let (command, expected_output) = part.split_once('\n').unwrap();
+        let command = with_test_urls(command);
+        let command_words: Vec<&str> = command.split_whitespace().collect();
+        match command_words[..] {
             ["mkdir", directory] => fs::create_dir(fleet.path(directory)).unwrap(),
             ["tatmig", "status", ..] => {
-                until("the replica has what it shows", || {
-                    let output = fleet.command(&words[1..]).output().unwrap();
-                    output.stdout == here(shown).as_bytes()
+                wait_until("the replica has what it shows", || {
+                    let output = fleet.command(&command_words[1..]).output().unwrap();
+                    output.stdout == with_test_urls(expected_output).as_bytes()
                 });
             }
             ["tatmig", ..] => {
-                fleet.run(&words[1..]).status(0).stdout(here(shown));
+                fleet.run(&command_words[1..]).status(0).stdout(with_test_urls(expected_output));
             }
             _ => panic!("`{command}` is none of tatmig's"),
         }
         commands += 1;
     }
     assert!(commands >= 6, "the guide shows commands");
-    let back = fleet.file("tatmig.toml", "users_dir = \"back\"\nsystem_db = \"back/system.db\"\n");
-    back.run(["verify"]).status(0);
-    back.run(["status", "--exit-code"]).status(0);
+    let pulled_fleet =
+        fleet.file("tatmig.toml", "users_dir = \"back\"\nsystem_db = \"back/system.db\"\n");
+    pulled_fleet.run(["verify"]).status(0);
+    pulled_fleet.run(["status", "--exit-code"]).status(0);
 }

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// What installs the server.
-pub(crate) const INSTALL: &str = "npm ci --ignore-scripts --prefix tests/server";
+pub(crate) const INSTALL_COMMAND: &str = "npm ci --ignore-scripts --prefix tests/server";
 
 /// The server's program: the one named, the one installed here, or one on the path.
-pub(crate) fn program() -> Option<PathBuf> {
+pub(crate) fn program_path() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("TATMIG_TEST_SQLD") {
         return Some(PathBuf::from(named));
     }
@@ -42,59 +42,59 @@ fn arch() -> &'static str {
 pub(crate) struct Sqld {
     child: Option<Child>,
     directory: TempDir,
-    user: SocketAddr,
-    admin: SocketAddr,
+    http_address: SocketAddr,
+    admin_address: SocketAddr,
     arguments: Vec<String>,
-    token: Option<String>,
+    with_token: Option<String>,
 }
 
 /// An address that nobody listens on a moment later.
-pub(crate) fn free() -> SocketAddr {
+pub(crate) fn unused_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 impl Sqld {
     /// Starts one that keeps a thousand namespaces open.
     pub(crate) fn start() -> Self {
-        Self::with(&["--disable-default-namespace", "--max-active-namespaces", "1000"])
+        Self::start_with(&["--disable-default-namespace", "--max-active-namespaces", "1000"])
     }
 
     /// Starts one with these flags.
-    pub(crate) fn with(arguments: &[&str]) -> Self {
-        let mut tries = 0;
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let mut attempts = 0;
         loop {
             let mut sqld = Self {
                 child: None,
                 directory: TempDir::new().unwrap(),
-                user: free(),
-                admin: free(),
+                http_address: unused_address(),
+                admin_address: unused_address(),
                 arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
-                token: None,
+                with_token: None,
             };
             // Another test may have taken a port meanwhile.
-            if sqld.run() {
+            if sqld.try_start() {
                 return sqld;
             }
-            tries += 1;
-            assert!(tries < 5, "sqld does not start:\n{}", sqld.log());
+            attempts += 1;
+            assert!(attempts < 5, "sqld does not start:\n{}", sqld.log());
         }
     }
 
     /// Asks with this token from now on.
-    pub(crate) fn token(mut self, token: &str) -> Self {
-        self.token = Some(token.to_owned());
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.with_token = Some(token.to_owned());
         self
     }
 
-    fn run(&mut self) -> bool {
+    fn try_start(&mut self) -> bool {
         let log = fs::File::create(self.directory.path().join("log")).unwrap();
-        let child = Command::new(program().unwrap())
+        let child = Command::new(program_path().unwrap())
             .arg("-d")
             .arg(self.directory.path().join("data"))
             .args(["--enable-namespaces", "--no-welcome", "--http-listen-addr"])
-            .arg(self.user.to_string())
+            .arg(self.http_address.to_string())
             .arg("--admin-listen-addr")
-            .arg(self.admin.to_string())
+            .arg(self.admin_address.to_string())
             .args(&self.arguments)
             .env_clear()
             .stdin(Stdio::null())
@@ -107,8 +107,8 @@ impl Sqld {
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent = config.build().new_agent();
         while started.elapsed() < Duration::from_secs(20) {
-            let up = |url: String| agent.get(url).call().is_ok();
-            if up(format!("{}/health", self.url())) && up(format!("{}/", self.admin_url())) {
+            let is_up = |url: String| agent.get(url).call().is_ok();
+            if is_up(format!("{}/health", self.url())) && is_up(format!("{}/", self.admin_url())) {
                 return true;
             }
             if self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some()) {
@@ -135,24 +135,24 @@ impl Sqld {
     /// Starts it again on the same directory and ports.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        assert!(self.run(), "sqld does not start again:\n{}", self.log());
+        assert!(self.try_start(), "sqld does not start again:\n{}", self.log());
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.user)
+        format!("http://{}", self.http_address)
     }
 
     pub(crate) fn admin_url(&self) -> String {
-        format!("http://{}", self.admin)
+        format!("http://{}", self.admin_address)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.user
+        self.http_address
     }
 
     /// Makes a namespace, empty.
     #[track_caller]
-    pub(crate) fn create(&self, name: &str) {
+    pub(crate) fn create_namespace(&self, name: &str) {
         let url = format!("{}/v1/namespaces/{name}/create", self.admin_url());
         let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
         agent.post(url).content_type("application/json").send("{}").unwrap();
@@ -160,7 +160,7 @@ impl Sqld {
 
     /// Removes a namespace.
     #[track_caller]
-    pub(crate) fn remove(&self, name: &str) {
+    pub(crate) fn remove_namespace(&self, name: &str) {
         let url = format!("{}/v1/namespaces/{name}", self.admin_url());
         let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
         agent.delete(url).call().unwrap();
@@ -168,11 +168,11 @@ impl Sqld {
 
     /// Whether there is a namespace of this name.
     #[track_caller]
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has_namespace(&self, name: &str) -> bool {
         let url = format!("{}/v1/namespaces/{name}/config", self.admin_url());
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let answer = config.build().new_agent().get(url).call().unwrap();
-        match answer.status().as_u16() {
+        let response = config.build().new_agent().get(url).call().unwrap();
+        match response.status().as_u16() {
             200 => true,
             404 => false,
             other => panic!("{name}: {other}"),
@@ -181,7 +181,7 @@ impl Sqld {
 
     /// The rows of each statement, in a stream of their own, each with `|` between its values; or
     /// what the server says.
-    pub(crate) fn try_run(
+    pub(crate) fn try_execute(
         &self,
         name: &str,
         statements: &[&str],
@@ -196,53 +196,53 @@ impl Sqld {
         let body = json!({ "baton": null, "requests": requests }).to_string();
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent = config.build().new_agent();
-        for again in 0..10 {
+        for attempt in 0..10 {
             let mut request = agent
                 .post(format!("{}/v3/pipeline", self.url()))
                 .header("x-namespace-bin", engine.encode(name));
-            if let Some(token) = &self.token {
+            if let Some(token) = &self.with_token {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
-            let mut answer = request.send(body.clone()).map_err(|error| error.to_string())?;
-            let text = answer.body_mut().read_to_string().unwrap();
+            let mut response = request.send(body.clone()).map_err(|error| error.to_string())?;
+            let text = response.body_mut().read_to_string().unwrap();
             // A namespace that was closed to make room is there again at once.
-            if answer.status() == 404 && again < 9 {
-                std::thread::sleep(Duration::from_millis(5 << again));
+            if response.status() == 404 && attempt < 9 {
+                std::thread::sleep(Duration::from_millis(5 << attempt));
                 continue;
             }
-            if answer.status() != 200 {
+            if response.status() != 200 {
                 return Err(text);
             }
             let value: Value = serde_json::from_str(&text).unwrap();
-            let mut found = Vec::new();
+            let mut results = Vec::new();
             for result in &value["results"].as_array().unwrap()[..statements.len()] {
                 if result["type"] == "error" {
                     return Err(result["error"]["message"].as_str().unwrap_or_default().to_owned());
                 }
                 let rows = result["response"]["result"]["rows"].as_array().unwrap();
-                found.push(rows.iter().map(cells).collect());
+                results.push(rows.iter().map(format_row).collect());
             }
-            return Ok(found);
+            return Ok(results);
         }
         unreachable!()
     }
 
     /// Runs statements in a namespace, in autocommit; returns the rows of the last.
     #[track_caller]
-    pub(crate) fn run_in(&self, name: &str, statements: &[&str]) -> Vec<String> {
-        let found = self.try_run(name, statements);
-        found.unwrap_or_else(|error| panic!("{name}: {error}")).pop().unwrap_or_default()
+    pub(crate) fn execute(&self, name: &str, statements: &[&str]) -> Vec<String> {
+        let results = self.try_execute(name, statements);
+        results.unwrap_or_else(|error| panic!("{name}: {error}")).pop().unwrap_or_default()
     }
 
     /// The rows of a query.
     #[track_caller]
     pub(crate) fn rows(&self, name: &str, sql: &str) -> Vec<String> {
-        self.run_in(name, &[sql])
+        self.execute(name, &[sql])
     }
 
     /// The migrations of a namespace's record.
     #[track_caller]
-    pub(crate) fn record(&self, name: &str) -> Vec<String> {
+    pub(crate) fn history(&self, name: &str) -> Vec<String> {
         if self
             .rows(name, "SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_migrations'")
             .is_empty()
@@ -258,32 +258,32 @@ impl Sqld {
     /// The version that its record ends at.
     #[track_caller]
     pub(crate) fn version(&self, name: &str) -> Option<String> {
-        self.record(name).last()?.split('→').nth(1).map(str::to_owned)
+        self.history(name).last()?.split('→').nth(1).map(str::to_owned)
     }
 
     /// The whole schema, and every row of the tables that the application has.
     #[track_caller]
     pub(crate) fn dump(&self, name: &str) -> Vec<String> {
-        let mut all =
+        let mut lines =
             self.rows(name, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name");
         for table in
             self.rows(name, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
         {
             let rows = self.rows(name, &format!("SELECT * FROM \"{table}\""));
-            all.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+            lines.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         }
-        all
+        lines
     }
 }
 
-fn cells(row: &Value) -> String {
-    let cell = |cell: &Value| match (&cell["type"], &cell["value"]) {
+fn format_row(row: &Value) -> String {
+    let format_cell = |cell: &Value| match (&cell["type"], &cell["value"]) {
         (kind, _) if kind == "null" => "NULL".to_owned(),
         (kind, _) if kind == "blob" => cell["base64"].as_str().unwrap_or_default().to_owned(),
         (_, Value::String(text)) => text.clone(),
         (_, other) => other.to_string(),
     };
-    row.as_array().unwrap().iter().map(cell).collect::<Vec<_>>().join("|")
+    row.as_array().unwrap().iter().map(format_cell).collect::<Vec<_>>().join("|")
 }
 
 impl Drop for Sqld {

@@ -16,7 +16,7 @@ use snapbox::IntoData;
 use tempfile::TempDir;
 
 /// Nothing here takes this long; what does hangs.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Markdown that holds these blocks, each in a fence of its own: the n-th statement's line is easy
 /// to count, since a block's SQL begins on the third line of its fence.
@@ -37,10 +37,10 @@ pub(crate) const NOTES: &[(&str, &str)] = &[
 ];
 
 /// Rows that have no place under the unique index of [`NOTES`].
-pub(crate) const TWICE: &str = "INSERT INTO notes (body) VALUES ('tea'), ('tea');";
+pub(crate) const DUPLICATE_NOTES: &str = "INSERT INTO notes (body) VALUES ('tea'), ('tea');";
 
 /// Whether this process was told to ignore SIGINT.
-fn ignores_interrupts() -> bool {
+fn is_sigint_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
@@ -59,7 +59,7 @@ impl Fleet {
     }
 
     /// A fleet whose document has these blocks.
-    pub(crate) fn of(blocks: &[(&str, &str)]) -> Self {
+    pub(crate) fn from_blocks(blocks: &[(&str, &str)]) -> Self {
         Self::new().blocks(blocks)
     }
 
@@ -74,21 +74,21 @@ impl Fleet {
 
     /// Makes `system.db`; no SQL makes an empty file.
     pub(crate) fn system(self, sql: &str) -> Self {
-        self.make("system.db", sql)
+        self.database_file("system.db", sql)
     }
 
     /// Makes a user's database; no SQL makes an empty file.
     pub(crate) fn user(self, name: &str, sql: &str) -> Self {
-        self.make(format!("{name}_longterm.db"), sql)
+        self.database_file(format!("{name}_longterm.db"), sql)
     }
 
     /// Makes `count` users: `u000`, `u001` …
     pub(crate) fn users(self, count: usize, sql: &str) -> Self {
-        (0..count).fold(self, |fleet, at| fleet.user(&format!("u{at:03}"), sql))
+        (0..count).fold(self, |fleet, index| fleet.user(&format!("u{index:03}"), sql))
     }
 
     /// Runs SQL on a file, which is made if need be.
-    pub(crate) fn make(self, path: impl AsRef<Path>, sql: &str) -> Self {
+    pub(crate) fn database_file(self, path: impl AsRef<Path>, sql: &str) -> Self {
         let path = self.path(path);
         fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
         if !sql.is_empty() {
@@ -122,7 +122,7 @@ impl Fleet {
 
     /// Brings every database to a version.
     #[track_caller]
-    pub(crate) fn at(self, version: &str) -> Self {
+    pub(crate) fn upgrade_to(self, version: &str) -> Self {
         self.run(["upgrade", "--all-users", "--to", version]).status(0);
         self
     }
@@ -133,15 +133,15 @@ impl Fleet {
 
     /// Another fleet with the same files. No database may be open in this process: a copy opens
     /// and closes the file, which drops its locks.
-    pub(crate) fn twin(&self) -> Self {
-        let twin = Self { dir: TempDir::new().unwrap(), env: self.env.clone() };
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self { dir: TempDir::new().unwrap(), env: self.env.clone() };
         for entry in fs::read_dir(self.dir.path()).unwrap() {
             let entry = entry.unwrap();
             if entry.file_type().unwrap().is_file() {
-                fs::copy(entry.path(), twin.path(entry.file_name())).unwrap();
+                fs::copy(entry.path(), copy.path(entry.file_name())).unwrap();
             }
         }
-        twin
+        copy
     }
 
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Command {
@@ -160,15 +160,15 @@ impl Fleet {
 
     /// Runs the program to its end.
     #[track_caller]
-    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Run<'_> {
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> RunOutput<'_> {
         let child = self.command(arguments).spawn().unwrap();
-        self.ended(child)
+        self.wait(child)
     }
 
     /// Starts the program.
     pub(crate) fn start<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Child {
         let plain = self.command(arguments);
-        if !ignores_interrupts() {
+        if !is_sigint_ignored() {
             return { plain }.spawn().unwrap();
         }
         // A test run in the background of a script ignores SIGINT, and so would its children.
@@ -188,15 +188,15 @@ impl Fleet {
 
     /// Waits for a started program.
     #[track_caller]
-    pub(crate) fn ended(&self, child: Child) -> Run<'_> {
+    pub(crate) fn wait(&self, child: Child) -> RunOutput<'_> {
         let process = rustix::process::Pid::from_child(&child);
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || sender.send(child.wait_with_output()));
-        let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+        let Ok(output) = receiver.recv_timeout(TIMEOUT) else {
             let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
             panic!("the program does not end");
         };
-        Run { fleet: self, output: output.unwrap() }
+        RunOutput { fleet: self, output: output.unwrap() }
     }
 
     /// Opens a database anew: `system`, or a user's.
@@ -210,7 +210,7 @@ impl Fleet {
     }
 
     /// Every file under the directory, with all that is in it.
-    pub(crate) fn files(&self) -> Files {
+    pub(crate) fn snapshot(&self) -> FileSnapshot {
         let mut files = BTreeMap::new();
         let mut directories = vec![self.dir.path().to_owned()];
         while let Some(directory) = directories.pop() {
@@ -231,16 +231,16 @@ impl Fleet {
                 files.insert(name, content);
             }
         }
-        Files(files)
+        FileSnapshot(files)
     }
 
     /// Asserts that a run changes no byte of one file.
     #[track_caller]
-    pub(crate) fn run_without_a_change_of<A: AsRef<OsStr>>(
+    pub(crate) fn run_without_changing<A: AsRef<OsStr>>(
         &self,
         path: &Path,
         arguments: impl AsRef<[A]>,
-    ) -> Run<'_> {
+    ) -> RunOutput<'_> {
         let before = fs::read(path).unwrap();
         let run = self.run(arguments);
         assert!(fs::read(path).unwrap() == before, "{} changed", path.display());
@@ -249,21 +249,21 @@ impl Fleet {
 
     /// Asserts that a run ends with a status and that no byte of any file changed.
     #[track_caller]
-    pub(crate) fn run_without_a_trace<A: AsRef<OsStr>>(
+    pub(crate) fn run_without_changes<A: AsRef<OsStr>>(
         &self,
         arguments: impl AsRef<[A]>,
-    ) -> Run<'_> {
-        let before = self.files();
+    ) -> RunOutput<'_> {
+        let before = self.snapshot();
         let run = self.run(arguments);
-        before.assert_same(&self.files());
+        before.assert_same(&self.snapshot());
         run
     }
 }
 
 /// The bytes of files by name.
-pub(crate) struct Files(BTreeMap<PathBuf, Vec<u8>>);
+pub(crate) struct FileSnapshot(BTreeMap<PathBuf, Vec<u8>>);
 
-impl Files {
+impl FileSnapshot {
     /// The same without SQLite's shared memory, which every reader writes its marks into and which
     /// nobody reads once the last program is gone.
     pub(crate) fn without_shared_memory(mut self) -> Self {
@@ -282,22 +282,22 @@ impl Files {
 }
 
 /// What a run left.
-pub(crate) struct Run<'f> {
+pub(crate) struct RunOutput<'f> {
     fleet: &'f Fleet,
     output: Output,
 }
 
-impl Run<'_> {
-    pub(crate) fn out(&self) -> String {
+impl RunOutput<'_> {
+    pub(crate) fn stdout_text(&self) -> String {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }
 
-    pub(crate) fn err(&self) -> String {
+    pub(crate) fn stderr_text(&self) -> String {
         String::from_utf8(self.output.stderr.clone()).unwrap()
     }
 
     /// Whether the exit status is 0.
-    pub(crate) fn succeeded(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         self.output.status.success()
     }
 
@@ -307,58 +307,58 @@ impl Run<'_> {
     }
 
     /// Status and output.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!(
             "{}\n--- standard output\n{}--- standard error\n{}",
             self.output.status,
-            self.out(),
-            self.err()
+            self.stdout_text(),
+            self.stderr_text()
         )
     }
 
     /// The exit status.
     #[track_caller]
     pub(crate) fn status(&self, expected: i32) -> &Self {
-        assert_eq!(self.output.status.code(), Some(expected), "{}", self.told());
-        assert!(!self.err().contains("panicked"), "{}", self.told());
+        assert_eq!(self.output.status.code(), Some(expected), "{}", self.describe());
+        assert!(!self.stderr_text().contains("panicked"), "{}", self.describe());
         self
     }
 
     /// The whole of standard output; `[..]` stands for anything within a line.
     #[track_caller]
     pub(crate) fn stdout(&self, expected: impl IntoData) -> &Self {
-        same(self.out(), expected);
+        assert_text_matches(self.stdout_text(), expected);
         self
     }
 
     /// The whole of standard error.
     #[track_caller]
     pub(crate) fn stderr(&self, expected: impl IntoData) -> &Self {
-        same(self.err(), expected);
+        assert_text_matches(self.stderr_text(), expected);
         self
     }
 
     #[track_caller]
-    pub(crate) fn stdout_contains(&self, part: &str) -> &Self {
-        assert!(self.out().contains(part), "no {part:?} in\n{}", self.told());
+    pub(crate) fn stdout_contains(&self, text: &str) -> &Self {
+        assert!(self.stdout_text().contains(text), "no {text:?} in\n{}", self.describe());
         self
     }
 
     #[track_caller]
-    pub(crate) fn stdout_lacks(&self, part: &str) -> &Self {
-        assert!(!self.out().contains(part), "{part:?} in\n{}", self.told());
+    pub(crate) fn stdout_lacks(&self, text: &str) -> &Self {
+        assert!(!self.stdout_text().contains(text), "{text:?} in\n{}", self.describe());
         self
     }
 
     #[track_caller]
-    pub(crate) fn stderr_contains(&self, part: &str) -> &Self {
-        assert!(self.err().contains(part), "no {part:?} in\n{}", self.told());
+    pub(crate) fn stderr_contains(&self, text: &str) -> &Self {
+        assert!(self.stderr_text().contains(text), "no {text:?} in\n{}", self.describe());
         self
     }
 
     #[track_caller]
-    pub(crate) fn stderr_lacks(&self, part: &str) -> &Self {
-        assert!(!self.err().contains(part), "{part:?} in\n{}", self.told());
+    pub(crate) fn stderr_lacks(&self, text: &str) -> &Self {
+        assert!(!self.stderr_text().contains(text), "{text:?} in\n{}", self.describe());
         self
     }
 
@@ -366,7 +366,7 @@ impl Run<'_> {
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.output.stdout)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.told()))
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.describe()))
     }
 
     #[track_caller]
@@ -377,7 +377,7 @@ impl Run<'_> {
 
 /// Compares exactly: a backslash is one.
 #[track_caller]
-fn same(actual: String, expected: impl IntoData) {
+fn assert_text_matches(actual: String, expected: impl IntoData) {
     snapbox::Assert::new()
         .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
         .normalize_paths(false)
@@ -406,18 +406,18 @@ impl Database {
         let mut statement = self.0.prepare(sql).unwrap_or_else(|error| panic!("{error}"));
         let columns = statement.column_count();
         let mut rows = statement.query([]).unwrap();
-        let mut found = Vec::new();
+        let mut lines = Vec::new();
         while let Some(row) = rows.next().unwrap() {
-            let values = (0..columns).map(|at| match row.get_ref(at).unwrap() {
+            let values = (0..columns).map(|index| match row.get_ref(index).unwrap() {
                 ValueRef::Null => "NULL".to_owned(),
                 ValueRef::Integer(value) => value.to_string(),
                 ValueRef::Real(value) => value.to_string(),
                 ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
                 ValueRef::Blob(blob) => format!("{blob:02x?}"),
             });
-            found.push(values.collect::<Vec<_>>().join("|"));
+            lines.push(values.collect::<Vec<_>>().join("|"));
         }
-        found
+        lines
     }
 
     /// The names of its tables, SQLite's and tatmig's own aside.
@@ -434,7 +434,7 @@ impl Database {
     }
 
     /// The migrations of its record: `baseline→1.0.0`.
-    pub(crate) fn record(&self) -> Vec<String> {
+    pub(crate) fn history(&self) -> Vec<String> {
         if self.rows("SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_migrations'").is_empty() {
             return Vec::new();
         }
@@ -443,12 +443,12 @@ impl Database {
 
     /// The version that its record ends at.
     pub(crate) fn version(&self) -> Option<String> {
-        self.record().last()?.split('→').nth(1).map(str::to_owned)
+        self.history().last()?.split('→').nth(1).map(str::to_owned)
     }
 
     /// The whole schema and every row of every table.
     pub(crate) fn dump(&self) -> Vec<String> {
-        let mut all =
+        let mut lines =
             self.rows("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name");
         let tables = self.rows(
             "SELECT name FROM sqlite_schema WHERE type = 'table' \
@@ -457,10 +457,10 @@ impl Database {
         for table in tables {
             let quoted = table.replace('"', "\"\"");
             let rows = self.rows(&format!("SELECT * FROM \"{quoted}\""));
-            all.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+            lines.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         }
-        all.extend(self.rows("PRAGMA user_version"));
-        all
+        lines.extend(self.rows("PRAGMA user_version"));
+        lines
     }
 }
 
@@ -476,10 +476,10 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 /// Waits until something is so.
 #[track_caller]
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
+    while !condition() {
+        assert!(started.elapsed() < TIMEOUT, "waited in vain until {description}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -4,188 +4,204 @@
 use std::ffi::OsString;
 
 use anyhow::bail;
-use tatmig::backup::{Backup, Store, refuse_those_in_use};
-use tatmig::fleet::{Fleet, Options, Selection};
-use tatmig::{Changelog, Failure, Member, Scope, Status};
+use tatmig::backup::{Backup, BackupDir, reject_open_databases};
+use tatmig::fleet::{Fleet, RunOptions, UserSelection};
+use tatmig::{Changelog, DatabaseStatus, MigrateError, Scope, TargetDatabase};
 
 use crate::cli::command_args;
-use crate::cli::command_args::Users;
-use crate::cli::commands::{Text, Tools};
-use crate::cli::report::{Aside, Deed, FAILED, Report};
+use crate::cli::command_args::UserArgs;
+use crate::cli::commands::{CommandContext, DocumentFile};
+use crate::cli::report::{EXIT_FAILURE, Operation, Report, RunSummary};
 
-fn store(tools: Tools<'_>) -> Store {
-    Store::new(tools.settings.backups_dir.clone())
+fn backup_dir(context: CommandContext<'_>) -> BackupDir {
+    BackupDir::new(context.settings.backups_dir.clone())
 }
 
 /// Copies the databases named. The document tells which there are; without one that can be read,
 /// the files do, since that is when a backup is wanted most.
-pub(crate) fn make(tools: Tools<'_>, users: &Users) -> anyhow::Result<u8> {
-    let text = Text::read(&tools.settings.file).ok();
-    let changelog =
-        text.as_ref().and_then(|text| Changelog::parse_named(&text.name, &text.text).ok());
-    let layout = &tools.settings.layout;
+pub(crate) fn create_backup(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
+    let document = DocumentFile::read(&context.settings.file).ok();
+    let changelog = document
+        .as_ref()
+        .and_then(|document| Changelog::parse_named(&document.name, &document.text).ok());
+    let fleet_config = &context.settings.fleet_config;
     let selection = users.selection();
-    let system_is_there = layout.system().home.is_there();
-    let has = |scope| match (&changelog, scope) {
+    let has_system_database = fleet_config.system_database().location.exists();
+    let includes_scope = |scope| match (&changelog, scope) {
         (changelog, Scope::System) => {
-            changelog.as_ref().is_none_or(|changelog| changelog.has(Scope::System))
-                && (system_is_there || selection == Selection::None)
+            changelog.as_ref().is_none_or(|changelog| changelog.has_scope(Scope::System))
+                && (has_system_database || selection == UserSelection::None)
         }
-        (Some(changelog), Scope::User) => changelog.has(Scope::User),
+        (Some(changelog), Scope::User) => changelog.has_scope(Scope::User),
         (None, Scope::User) => true,
     };
     if changelog.is_none() {
-        tools.report.remark("the document cannot be used; the databases that are there are copied");
+        context
+            .report
+            .print_note("the document cannot be used; the databases that are there are copied");
     }
-    let fleet = Fleet::discover(layout, has, &selection)?;
-    let members: Vec<&Member> = fleet.members().collect();
-    if members.is_empty() {
+    let fleet = Fleet::discover(fleet_config, includes_scope, &selection)?;
+    let databases: Vec<&TargetDatabase> = fleet.databases().collect();
+    if databases.is_empty() {
         bail!("there is nothing to copy; `--all-users` or `--user NAME` names user databases");
     }
-    let bar = tools.report.progress(members.len());
-    let options = tools.options();
-    let made = store(tools).make((&members, "backup"), &options, &mut || bar.inc(1))?;
+    let bar = context.report.progress_bar(databases.len());
+    let options = context.run_options();
+    let backup_result =
+        backup_dir(context).create((&databases, "backup"), &options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
-    let status = tools.report.backed_up(&fleet, &made);
-    let misses_system = changelog.as_ref().is_some_and(|changelog| changelog.has(Scope::System));
-    if misses_system && !system_is_there {
-        let path = layout.system().home.shown();
-        tools
+    let status = context.report.print_backup(&fleet, &backup_result);
+    let expects_system_database =
+        changelog.as_ref().is_some_and(|changelog| changelog.has_scope(Scope::System));
+    if expects_system_database && !has_system_database {
+        let path = fleet_config.system_database().location.display();
+        context
             .report
-            .error(format!("there is no system database at `{path}`, so it was not copied"));
-        return Ok(FAILED);
+            .print_error(format!("there is no system database at `{path}`, so it was not copied"));
+        return Ok(EXIT_FAILURE);
     }
     Ok(status)
 }
 
-pub(crate) fn list(tools: Tools<'_>) -> anyhow::Result<u8> {
-    let all = store(tools).list()?;
-    Ok(tools.report.backups(&tools.settings.backups_dir, &all))
+pub(crate) fn list_backups(context: CommandContext<'_>) -> anyhow::Result<u8> {
+    let backups = backup_dir(context).list()?;
+    Ok(context.report.print_backup_list(&context.settings.backups_dir, &backups))
 }
 
-pub(crate) fn prune(tools: Tools<'_>, keep: usize) -> anyhow::Result<u8> {
-    let pruned = store(tools).prune(keep, (&tools.settings.layout, &tools.patience()))?;
-    Ok(tools.report.pruned(&pruned))
+pub(crate) fn prune_backups(context: CommandContext<'_>, keep: usize) -> anyhow::Result<u8> {
+    let prune_result = backup_dir(context)
+        .prune(keep, (&context.settings.fleet_config, &context.connect_options()))?;
+    Ok(context.report.print_prune(&prune_result))
 }
 
 /// Whether a database is about to be changed, or may be.
-pub(crate) fn is_concerned(status: Option<&Status>) -> bool {
+pub(crate) fn may_be_changed(status: Option<&DatabaseStatus>) -> bool {
     status.is_none_or(|status| {
-        !status.steps.is_empty() || matches!(status.failure.as_deref(), Some(Failure::Database(_)))
+        !status.steps.is_empty()
+            || matches!(status.error.as_deref(), Some(MigrateError::Database(_)))
     })
 }
 
 /// Copies databases that are about to be changed. One that cannot be copied is marked to be left
 /// alone.
-pub(crate) fn before(
-    tools: Tools<'_>,
-    (fleet, concerned): (&mut Fleet, &[bool]),
-    (reason, options): (&str, &Options),
+pub(crate) fn back_up_before_change(
+    context: CommandContext<'_>,
+    (fleet, selected): (&mut Fleet, &[bool]),
+    (reason, options): (&str, &RunOptions),
 ) -> anyhow::Result<Option<Backup>> {
-    let mut members: Vec<&mut Member> = fleet
+    let mut databases: Vec<&mut TargetDatabase> = fleet
         .system
         .iter_mut()
         .chain(&mut fleet.users)
-        .zip(concerned)
-        .filter_map(|(member, concerned)| concerned.then_some(member))
+        .zip(selected)
+        .filter_map(|(database, selected)| selected.then_some(database))
         .collect();
-    copy_first(tools, &mut members, (reason, options))
+    back_up(context, &mut databases, (reason, options))
 }
 
-fn copy_first(
-    tools: Tools<'_>,
-    members: &mut [&mut Member],
-    (reason, options): (&str, &Options),
+fn back_up(
+    context: CommandContext<'_>,
+    databases: &mut [&mut TargetDatabase],
+    (reason, options): (&str, &RunOptions),
 ) -> anyhow::Result<Option<Backup>> {
-    let bar = tools.report.progress(members.len());
-    let sources: Vec<&Member> = members.iter().map(|member| &**member).collect();
-    let made = store(tools).make((&sources, reason), options, &mut || bar.inc(1))?;
+    let bar = context.report.progress_bar(databases.len());
+    let sources: Vec<&TargetDatabase> = databases.iter().map(|database| &**database).collect();
+    let backup_result =
+        backup_dir(context).create((&sources, reason), options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
-    for (member, verdict) in members.iter_mut().zip(&made.verdicts) {
-        if let (Some(Err(failure)), None) = (verdict, &member.refused) {
-            member.refuse_without_copy(failure);
+    for (database, outcome) in databases.iter_mut().zip(&backup_result.results) {
+        if let (Some(Err(error)), None) = (outcome, &database.skip_reason) {
+            database.skip_without_backup(error);
         }
     }
-    Ok(made.backup)
+    Ok(backup_result.backup)
 }
 
 /// Puts databases back as a backup holds them.
-pub(crate) fn restore(tools: Tools<'_>, arguments: &command_args::Restore) -> anyhow::Result<u8> {
-    let backup = store(tools).find(&arguments.id)?;
-    let all = arguments.users.is_empty() && !arguments.system;
-    let mut wanted: Vec<(Scope, OsString)> = Vec::new();
-    if all {
+pub(crate) fn restore_backup(
+    context: CommandContext<'_>,
+    args: &command_args::RestoreArgs,
+) -> anyhow::Result<u8> {
+    let backup = backup_dir(context).find(&args.id)?;
+    let is_whole_backup = args.users.is_empty() && !args.system;
+    let mut requested: Vec<(Scope, OsString)> = Vec::new();
+    if is_whole_backup {
         let copies = backup.manifest.databases.iter();
-        wanted.extend(copies.map(|copy| (copy.scope, copy.user.clone())));
+        requested.extend(copies.map(|copy| (copy.scope, copy.user.clone())));
     } else {
-        wanted.extend(arguments.system.then(|| (Scope::System, "system".into())));
-        wanted.extend(arguments.users.iter().map(|user| (Scope::User, user.clone())));
-        wanted.sort();
-        wanted.dedup();
+        requested.extend(args.system.then(|| (Scope::System, "system".into())));
+        requested.extend(args.users.iter().map(|user| (Scope::User, user.clone())));
+        requested.sort();
+        requested.dedup();
     }
-    let mut members = Fleet::places(&tools.settings.layout, &wanted)?;
-    let mut lacking = Vec::new();
-    for member in &members {
-        if backup.copy_of(member).is_none() {
-            lacking.push(format!("`{}`", member.shown()));
+    let mut databases = Fleet::resolve(&context.settings.fleet_config, &requested)?;
+    let mut missing = Vec::new();
+    for database in &databases {
+        if backup.entry_for(database).is_none() {
+            missing.push(format!("`{}`", database.display_name()));
         }
     }
-    if !lacking.is_empty() {
-        let (id, users) = (backup.id, lacking.join(", "));
-        bail!(tatmig::backup::BackupError::NotInIt { id, users });
+    if !missing.is_empty() {
+        let (id, users) = (backup.id, missing.join(", "));
+        bail!(tatmig::backup::BackupError::NoCopyOfUser { id, users });
     }
-    let options = tools.options();
-    backup.check(&members, &options)?;
-    backup.find_room(&members)?;
-    refuse_those_in_use(&mut members);
-    let mut first = None;
-    if !arguments.no_backup {
-        let mut there: Vec<&mut Member> = members
+    let options = context.run_options();
+    backup.check_copies(&databases, &options)?;
+    backup.check_free_space(&databases)?;
+    reject_open_databases(&mut databases);
+    let mut safety_backup = None;
+    if !args.no_backup {
+        let mut existing: Vec<&mut TargetDatabase> = databases
             .iter_mut()
-            .filter(|member| member.refused.is_none() && member.home.is_there())
+            .filter(|database| database.skip_reason.is_none() && database.location.exists())
             .collect();
-        first = copy_first(tools, &mut there, ("restore", &options))?;
+        safety_backup = back_up(context, &mut existing, ("restore", &options))?;
     }
-    let bar = tools.report.progress(members.len());
-    let results = backup.restore(&members, &options, &mut || bar.inc(1));
+    let bar = context.report.progress_bar(databases.len());
+    let results = backup.restore(&databases, &options, &mut || bar.inc(1));
     bar.finish_and_clear();
-    let results: Vec<_> = members.iter().zip(&results).collect();
-    Ok(tools.report.restored((&backup, first.as_ref()), &results))
+    let results: Vec<_> = databases.iter().zip(&results).collect();
+    Ok(context.report.print_restore((&backup, safety_backup.as_ref()), &results))
 }
 
 /// Puts new databases in the place of those named.
-pub(crate) fn reset(tools: Tools<'_>, arguments: &command_args::Reset) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let selection = arguments.users.selection();
+pub(crate) fn reset_databases(
+    context: CommandContext<'_>,
+    args: &command_args::ResetArgs,
+) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let selection = args.users.selection();
     // Who resets one user does not mean the system database.
-    let named = matches!(selection, Selection::Named(_));
-    let has = |scope| changelog.has(scope) && !(named && scope == Scope::System);
-    let mut fleet = Fleet::discover(&tools.settings.layout, has, &selection)?;
-    if fleet.members().next().is_none() {
+    let is_named_selection = matches!(selection, UserSelection::Named(_));
+    let includes_scope =
+        |scope| changelog.has_scope(scope) && !(is_named_selection && scope == Scope::System);
+    let mut fleet = Fleet::discover(&context.settings.fleet_config, includes_scope, &selection)?;
+    if fleet.databases().next().is_none() {
         bail!("there is nothing to reset; `--all-users` or `--user NAME` names user databases");
     }
-    let replay = tools.replay(&changelog, changelog.head_position())?;
-    let ready = tools.ready((&changelog, &replay), changelog.head_position());
-    if !arguments.yes {
+    let replay = context.replay(&changelog, changelog.head_position())?;
+    let migrator = context.migrator((&changelog, &replay), changelog.head_position());
+    if !args.yes {
         Report::confirm_reset(&fleet)?;
     }
-    let options = tools.options();
-    let mut members: Vec<Member> = fleet.members().cloned().collect();
-    refuse_those_in_use(&mut members);
-    let mut copies = None;
-    if !arguments.no_backup {
-        let mut whole: Vec<&mut Member> =
-            members.iter_mut().filter(|member| member.refused.is_none()).collect();
-        copies = copy_first(tools, &mut whole, ("reset", &options))?;
+    let options = context.run_options();
+    let mut databases: Vec<TargetDatabase> = fleet.databases().cloned().collect();
+    reject_open_databases(&mut databases);
+    let mut safety_backup = None;
+    if !args.no_backup {
+        let mut openable: Vec<&mut TargetDatabase> =
+            databases.iter_mut().filter(|database| database.skip_reason.is_none()).collect();
+        safety_backup = back_up(context, &mut openable, ("reset", &options))?;
     }
-    let mut members = members.into_iter();
-    fleet.system = fleet.system.and_then(|_| members.next());
-    fleet.users = members.collect();
-    let bar = tools.report.progress(fleet.members().count());
-    let outcome = fleet.reset(&ready, &options, &mut |_, _| bar.inc(1));
+    let mut databases = databases.into_iter();
+    fleet.system = fleet.system.and_then(|_| databases.next());
+    fleet.users = databases.collect();
+    let bar = context.report.progress_bar(fleet.databases().count());
+    let fleet_outcome = fleet.reset(&migrator, &options, &mut |_, _| bar.inc(1));
     bar.finish_and_clear();
-    let aside = Aside { copies, deed: Deed::Reset, ..Aside::default() };
-    let to = ready.target().to_string();
-    Ok(tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &aside))
+    let summary =
+        RunSummary { backup: safety_backup, operation: Operation::Reset, ..RunSummary::default() };
+    let target = migrator.target().to_string();
+    Ok(context.report.print_run((&fleet, &fleet_outcome), (changelog.source(), &target), &summary))
 }

@@ -8,61 +8,66 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::cli::args::{Arguments, Describe};
-use crate::cli::report::{DONE, Report};
+use crate::cli::args::{CliArgs, StandaloneCommand};
+use crate::cli::report::{EXIT_SUCCESS, Report};
 
-const NAME: &str = "tatmig";
+const PROGRAM_NAME: &str = "tatmig";
 
 /// What paragraphs at the end of a help may begin with.
-const HEADINGS: [&str; 2] = ["Examples", "Exit status"];
+const HELP_HEADINGS: [&str; 2] = ["Examples", "Exit status"];
 
 /// Tells the command line itself.
-pub(crate) fn describe(what: &Describe) -> anyhow::Result<u8> {
-    match what {
-        Describe::Completions { shell } => Ok(completions(*shell)),
-        Describe::Man { of, dir } => man(of.as_deref(), dir.as_deref()),
+pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> {
+    match command {
+        StandaloneCommand::Completions { shell } => Ok(print_completions(*shell)),
+        StandaloneCommand::Man { command: command_name, dir } => {
+            write_man_pages(command_name.as_deref(), dir.as_deref())
+        }
     }
 }
 
 /// Prints the script of a shell.
-fn completions(shell: Shell) -> u8 {
+fn print_completions(shell: Shell) -> u8 {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::definitions(), NAME, &mut script);
-    Report::text(&script);
-    DONE
+    clap_complete::generate(shell, &mut CliArgs::clap_command(), PROGRAM_NAME, &mut script);
+    Report::print_bytes(&script);
+    EXIT_SUCCESS
 }
 
 /// Prints a man page, or writes all of them into a directory.
-fn man(of: Option<&str>, dir: Option<&Path>) -> anyhow::Result<u8> {
+fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Result<u8> {
     // What a page calls the command and its synopsis is only known once the whole is built.
-    let mut tatmig = Arguments::definitions();
-    tatmig.build();
+    let mut root_command = CliArgs::clap_command();
+    root_command.build();
     if let Some(dir) = dir {
         if !dir.is_dir() {
-            bail!("there is no directory `{}`; make it first", tatmig::shown(dir.as_os_str()));
+            bail!(
+                "there is no directory `{}`; make it first",
+                tatmig::escape_for_display(dir.as_os_str())
+            );
         }
-        for command in std::iter::once(&tatmig).chain(tatmig.get_subcommands()) {
+        for command in std::iter::once(&root_command).chain(root_command.get_subcommands()) {
             let path = dir.join(Man::new(command.clone()).get_filename());
-            std::fs::write(&path, page(command)?).with_context(|| {
-                format!("`{}` cannot be written", tatmig::shown(path.as_os_str()))
+            std::fs::write(&path, render_man_page(command)?).with_context(|| {
+                format!("`{}` cannot be written", tatmig::escape_for_display(path.as_os_str()))
             })?;
         }
-        return Ok(DONE);
+        return Ok(EXIT_SUCCESS);
     }
-    let command = match of {
-        None => &tatmig,
-        Some(name) => match tatmig.find_subcommand(name) {
+    let command = match command_name {
+        None => &root_command,
+        Some(name) => match root_command.find_subcommand(name) {
             Some(command) => command,
             None => bail!("there is no command `{name}`; `tatmig --help` lists them"),
         },
     };
-    Report::text(&page(command)?);
-    Ok(DONE)
+    Report::print_bytes(&render_man_page(command)?);
+    Ok(EXIT_SUCCESS)
 }
 
 /// The page of a command. What its help ends with becomes sections of their own: clap's generator
 /// would put the lines of the examples into one paragraph.
-fn page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
+fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     let source = concat!("tatmig ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone()).source(source);
     let mut page = Vec::new();
@@ -74,11 +79,11 @@ fn page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    let ending = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let after_help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut roff = Roff::new();
-    for paragraph in ending.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
+    for paragraph in after_help.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
         let (heading, body) = match paragraph.split_once(':') {
-            Some((heading, body)) if HEADINGS.contains(&heading) => (heading, body),
+            Some((heading, body)) if HELP_HEADINGS.contains(&heading) => (heading, body),
             _ => ("Notes", paragraph),
         };
         roff.control("SH", [heading.to_uppercase().as_str()]);

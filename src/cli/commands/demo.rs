@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
-use tatmig::fleet::{Fleet, Selection};
-use tatmig::{Changelog, Created, Layout, Member, Ready, Replay, Verdict};
+use tatmig::fleet::{Fleet, UserSelection};
+use tatmig::{Changelog, CreateOutcome, FleetConfig, Migrator, Outcome, Replay, TargetDatabase};
 
-use crate::cli::commands::Tools;
-use crate::cli::report::{Aside, DONE, FAILED};
+use crate::cli::commands::CommandContext;
+use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, RunSummary};
 
 const DOCUMENT: &str = include_str!("demo.md");
 
@@ -49,89 +49,97 @@ const USERS: &[&str] = &[
 ];
 
 /// The user whose rows stand in the way of 1.2.0.
-const CONFLICT: &str = "grace";
+const CONFLICTING_USER: &str = "grace";
 
-pub(crate) fn run(tools: Tools<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
-    let report = tools.report;
+pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
+    let report = context.report;
     let dir = match dir {
-        Some(dir) => named(dir)?,
-        None => next_free()?,
+        Some(dir) => require_empty_dir(dir)?,
+        None => next_free_dir()?,
     };
     let users_dir = dir.join("users");
-    fs::create_dir_all(&users_dir)
-        .with_context(|| format!("`{}` cannot be made", tatmig::shown(users_dir.as_os_str())))?;
+    fs::create_dir_all(&users_dir).with_context(|| {
+        format!("`{}` cannot be made", tatmig::escape_for_display(users_dir.as_os_str()))
+    })?;
     fs::write(dir.join("MIGRATIONS.md"), DOCUMENT)?;
     fs::write(dir.join("tatmig.toml"), SETTINGS)?;
-    let layout = Layout::of_files(dir.join("system.db"), users_dir, "{username}.db".parse()?);
+    let fleet_config =
+        FleetConfig::from_paths(dir.join("system.db"), users_dir, "{username}.db".parse()?);
     let changelog = Changelog::parse(DOCUMENT)?;
-    let replay = Replay::run(&changelog, &tools.signals.stop())?;
-    let patience = tools.patience();
-    let baseline = Ready::new(&changelog, &replay, 0);
-    let mut members = vec![layout.system()];
+    let replay = Replay::run(&changelog, &context.signals.cancel_flag())?;
+    let options = context.connect_options();
+    let baseline = Migrator::new(&changelog, &replay, 0);
+    let mut databases = vec![fleet_config.system_database()];
     for user in USERS {
-        members.push(layout.user(&OsString::from(user))?);
+        databases.push(fleet_config.user_database(&OsString::from(user))?);
     }
-    for member in &members {
-        match baseline.create_member(member, &patience) {
-            Created::Tried(Verdict::Upgraded(_)) => {}
-            Created::Tried(Verdict::Failed { failure, .. }) => {
-                bail!("`{}`: {failure}", member.home.shown())
+    for database in &databases {
+        match baseline.create_database(database, &options) {
+            CreateOutcome::Attempted(Outcome::Upgraded(_)) => {}
+            CreateOutcome::Attempted(Outcome::Failed { error, .. }) => {
+                bail!("`{}`: {error}", database.location.display())
             }
-            Created::Tried(_) | Created::There => bail!("`{}` was not made", member.home.shown()),
+            CreateOutcome::Attempted(_) | CreateOutcome::AlreadyExists => {
+                bail!("`{}` was not made", database.location.display())
+            }
         }
-        fill(member)?;
+        insert_demo_rows(database)?;
     }
-    report.line(format!(
+    report.print_line(format!(
         "made {}: MIGRATIONS.md, system.db and {} user databases at {}, with rows in them",
-        tatmig::shown(dir.as_os_str()),
+        tatmig::escape_for_display(dir.as_os_str()),
         USERS.len(),
         baseline.target(),
     ));
-    let ready = Ready::new(&changelog, &replay, changelog.head_position());
-    let head = ready.target().to_string();
-    report.line(format!("\n$ tatmig upgrade --all-users      (head is {head})\n"));
-    let fleet = Fleet::discover(&layout, |scope| changelog.has(scope), &Selection::All)?;
-    let outcome = fleet.upgrade(&ready, &tools.options(), &mut |_, _| {});
-    let status =
-        report.upgraded((&fleet, &outcome), (changelog.source(), &head), &Aside::default());
+    let migrator = Migrator::new(&changelog, &replay, changelog.head_position());
+    let head = migrator.target().to_string();
+    report.print_line(format!("\n$ tatmig upgrade --all-users      (head is {head})\n"));
+    let fleet =
+        Fleet::discover(&fleet_config, |scope| changelog.has_scope(scope), &UserSelection::All)?;
+    let fleet_outcome = fleet.upgrade(&migrator, &context.run_options(), &mut |_, _| {});
+    let status = report.print_run(
+        (&fleet, &fleet_outcome),
+        (changelog.source(), &head),
+        &RunSummary::default(),
+    );
     // One failure is what the demo shows; anything else is one.
-    let failures = outcome.users.iter().filter(|verdict| verdict.is_failure()).count();
-    if failures != 1 || outcome.system.as_ref().is_none_or(Verdict::is_failure) {
-        return Ok(status.max(FAILED));
+    let failures =
+        fleet_outcome.users.iter().filter(|database_outcome| database_outcome.is_failure()).count();
+    if failures != 1 || fleet_outcome.system.as_ref().is_none_or(Outcome::is_failure) {
+        return Ok(status.max(EXIT_FAILURE));
     }
-    let tatmig = own_name(&dir);
-    report.line(format!(
-        "\n{CONFLICT} has tagged a note twice, so that one database was rolled back to what it was; the others are done.\n\n\
+    let program = command_for_next_steps(&dir);
+    report.print_line(format!(
+        "\n{CONFLICTING_USER} has tagged a note twice, so that one database was rolled back to what it was; the others are done.\n\n\
          Try next:\n  \
          cd {}\n  \
-         {tatmig} status\n  \
-         {tatmig} upgrade --all-users --dry-run\n  \
-         {tatmig} seed merge-tags --user {CONFLICT} && {tatmig} upgrade --all-users\n\n\
-         The last one mends {CONFLICT}'s rows and finishes the fleet.",
-        tatmig::shown(dir.as_os_str()),
+         {program} status\n  \
+         {program} upgrade --all-users --dry-run\n  \
+         {program} seed merge-tags --user {CONFLICTING_USER} && {program} upgrade --all-users\n\n\
+         The last one mends {CONFLICTING_USER}'s rows and finishes the fleet.",
+        tatmig::escape_for_display(dir.as_os_str()),
     ));
-    Ok(DONE)
+    Ok(EXIT_SUCCESS)
 }
 
 /// A directory of the user's choice: it must not hold anything yet.
-fn named(dir: &Path) -> anyhow::Result<PathBuf> {
+fn require_empty_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     match fs::read_dir(dir) {
         Ok(mut entries) => match entries.next() {
             Some(_) => bail!(
                 "`{}` is not empty; the demo makes a directory of its own",
-                tatmig::shown(dir.as_os_str())
+                tatmig::escape_for_display(dir.as_os_str())
             ),
             None => Ok(dir.to_owned()),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(dir.to_owned()),
-        Err(error) => {
-            Err(error).context(format!("`{}` cannot be used", tatmig::shown(dir.as_os_str())))
-        }
+        Err(error) => Err(error)
+            .context(format!("`{}` cannot be used", tatmig::escape_for_display(dir.as_os_str()))),
     }
 }
 
 /// `tatmig-demo`, or the first of `tatmig-demo-2`, `-3` … that is not there.
-fn next_free() -> anyhow::Result<PathBuf> {
+fn next_free_dir() -> anyhow::Result<PathBuf> {
     let names = (1..1000).map(|number| match number {
         1 => PathBuf::from("tatmig-demo"),
         number => PathBuf::from(format!("tatmig-demo-{number}")),
@@ -143,30 +151,32 @@ fn next_free() -> anyhow::Result<PathBuf> {
 }
 
 /// How the newcomer can call this very program from within the demo's directory.
-fn own_name(dir: &Path) -> String {
+fn command_for_next_steps(dir: &Path) -> String {
     let Ok(program) = std::env::current_exe() else { return "tatmig".to_owned() };
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = std::env::split_paths(&path)
+    let is_installed = std::env::split_paths(&path)
         .find_map(|entry| entry.join("tatmig").canonicalize().ok())
-        .is_some_and(|found| program.canonicalize().is_ok_and(|program| program == found));
-    if installed {
+        .is_some_and(|found_path| {
+            program.canonicalize().is_ok_and(|program| program == found_path)
+        });
+    if is_installed {
         return "tatmig".to_owned();
     }
     // `target/release/tatmig` is one directory further up from within the demo.
     let relative = std::env::current_dir()
         .ok()
-        .and_then(|here| program.strip_prefix(here).map(Path::to_owned).ok())
+        .and_then(|current_dir| program.strip_prefix(current_dir).map(Path::to_owned).ok())
         .filter(|_| dir.is_relative() && dir.components().count() == 1)
         .map(|program| Path::new("..").join(program));
-    tatmig::shown(relative.unwrap_or(program).as_os_str())
+    tatmig::escape_for_display(relative.unwrap_or(program).as_os_str())
 }
 
 /// Puts rows into a database at the baseline.
-fn fill(member: &Member) -> anyhow::Result<()> {
-    let Some(path) = member.home.file() else { return Ok(()) };
+fn insert_demo_rows(database: &TargetDatabase) -> anyhow::Result<()> {
+    let Some(path) = database.location.file_path() else { return Ok(()) };
     let connection = Connection::open(path)?;
     connection.execute_batch("BEGIN")?;
-    if member.scope == tatmig::Scope::System {
+    if database.scope == tatmig::Scope::System {
         for user in USERS {
             connection.execute(
                 "INSERT INTO accounts (username, email) VALUES (?1, ?1 || '@example.org')",
@@ -174,20 +184,22 @@ fn fill(member: &Member) -> anyhow::Result<()> {
             )?;
         }
     } else {
-        let user = member.shown();
-        for (at, title) in ["Groceries", "Ideas", "To read"].into_iter().enumerate() {
+        let user = database.display_name();
+        for (index, title) in ["Groceries", "Ideas", "To read"].into_iter().enumerate() {
             connection.execute(
                 "INSERT INTO notes (title, body) VALUES (?1, ?2)",
-                params![title, format!("{user}'s note number {}", at + 1)],
+                params![title, format!("{user}'s note number {}", index + 1)],
             )?;
-            let note = connection.last_insert_rowid();
-            let tag = if at == 1 { "work" } else { "home" };
-            connection
-                .execute("INSERT INTO tags (note_id, tag) VALUES (?1, ?2)", params![note, tag])?;
-            if user == CONFLICT && at == 1 {
+            let note_id = connection.last_insert_rowid();
+            let tag = if index == 1 { "work" } else { "home" };
+            connection.execute(
+                "INSERT INTO tags (note_id, tag) VALUES (?1, ?2)",
+                params![note_id, tag],
+            )?;
+            if user == CONFLICTING_USER && index == 1 {
                 connection.execute(
                     "INSERT INTO tags (note_id, tag) VALUES (?1, ?2)",
-                    params![note, tag],
+                    params![note_id, tag],
                 )?;
             }
         }

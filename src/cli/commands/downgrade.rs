@@ -4,102 +4,130 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
-use tatmig::fleet::{OnFailure, Options, Selection};
-use tatmig::{Changelog, Failure, Finding, Ready, Refusal, Scope, Status, StepId};
+use tatmig::fleet::{OnFailure, RunOptions, UserSelection};
+use tatmig::{
+    Changelog, DatabaseStatus, Detection, MigrateError, Migrator, PlanError, Scope, StepId,
+};
 
 use crate::cli::command_args;
-use crate::cli::commands::upgrade::kept;
-use crate::cli::commands::{Tools, backup};
-use crate::cli::report::{Aside, Deed};
+use crate::cli::commands::upgrade::collect_statement_diffs;
+use crate::cli::commands::{CommandContext, backup};
+use crate::cli::report::{Operation, RunSummary};
 
-pub(crate) fn run(tools: Tools<'_>, arguments: &command_args::Downgrade) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let selection = arguments.users.selection();
-    let mut fleet = tools.fleet(&changelog, &selection)?;
-    let replay = tools.unjudged_replay(&changelog)?;
-    let options = Options {
-        on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
-        ..tools.options()
+pub(crate) fn run(
+    context: CommandContext<'_>,
+    args: &command_args::DowngradeArgs,
+) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let selection = args.users.selection();
+    let mut fleet = context.discover_fleet(&changelog, &selection)?;
+    let replay = context.unchecked_replay(&changelog)?;
+    let options = RunOptions {
+        on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
+        ..context.run_options()
     };
     // Those that are left alone count too: the system database must not go below them.
-    let everyone = match fleet.users_found {
-        Some(1..) => tools.fleet(&changelog, &Selection::All)?,
+    let whole_fleet = match fleet.total_users {
+        Some(1..) => context.discover_fleet(&changelog, &UserSelection::All)?,
         _ => fleet.clone(),
     };
-    let head = Ready::new(&changelog, &replay, changelog.head_position());
-    let standings = everyone.standings(&head, &options, &mut || {});
-    let standings: Vec<_> = everyone.members().zip(&standings).collect();
-    let named = |name: &std::ffi::OsStr| fleet.users.iter().any(|user| user.name == name);
-    let target = match (&arguments.to, arguments.steps()) {
-        (Some(to), _) if to == "baseline" => None,
-        (Some(to), _) => Some(changelog.target(Some(to))?),
+    let head_migrator = Migrator::new(&changelog, &replay, changelog.head_position());
+    let current_statuses = whole_fleet.statuses(&head_migrator, &options, &mut || {});
+    let standings: Vec<_> = whole_fleet.databases().zip(&current_statuses).collect();
+    let is_selected_user =
+        |name: &std::ffi::OsStr| fleet.users.iter().any(|user| user.name == name);
+    let target = match (&args.to, args.steps()) {
+        (Some(target_version), _) if target_version == "baseline" => None,
+        (Some(to), _) => Some(changelog.target_position(Some(to))?),
         (None, steps) => {
-            let concerned = standings.iter().filter(|(member, _)| match &selection {
-                Selection::None => member.scope == Scope::System,
-                Selection::All => true,
-                Selection::Named(_) => member.scope == Scope::User && named(&member.name),
+            let considered = standings.iter().filter(|(database, _)| match &selection {
+                UserSelection::None => database.scope == Scope::System,
+                UserSelection::All => true,
+                UserSelection::Named(_) => {
+                    database.scope == Scope::User && is_selected_user(&database.name)
+                }
             });
-            let highest = concerned.filter_map(|(_, status)| status.as_ref()?.position).max();
-            steps_down(&changelog, highest, steps.unwrap_or(1))?
+            let highest = considered.filter_map(|(_, status)| status.as_ref()?.position).max();
+            position_below(&changelog, highest, steps.unwrap_or(1))?
         }
     };
-    let ready =
-        Ready::down(&changelog, &replay, target).with_practice(tools.settings.practice(None));
-    let statuses = fleet.standings(&ready, &options, &mut || {});
-    refuse_gaps(&statuses, &ready)?;
+    let migrator = Migrator::new_downgrade(&changelog, &replay, target)
+        .with_policy(context.settings.policy(None));
+    let statuses = fleet.statuses(&migrator, &options, &mut || {});
+    require_reverse_blocks(&statuses, &migrator)?;
     let steps: BTreeSet<StepId> =
         statuses.iter().flatten().flat_map(|status| status.steps.iter().copied()).collect();
-    tools.judge(&changelog, replay.problems_down(&changelog, &steps))?;
+    context.check_document(&changelog, replay.downgrade_diagnostics(&changelog, &steps))?;
 
-    let staying: Vec<String> = standings
+    let remaining_users: Vec<String> = standings
         .iter()
-        .filter(|(member, _)| member.scope == Scope::User && !named(&member.name))
-        .filter(|(_, status)| status.as_ref().is_none_or(|status| stays_above(status, target)))
-        .map(|(member, _)| member.shown())
+        .filter(|(database, _)| database.scope == Scope::User && !is_selected_user(&database.name))
+        .filter(|(_, status)| status.as_ref().is_none_or(|status| is_above_target(status, target)))
+        .map(|(database, _)| database.display_name())
         .collect();
-    let mut left_out = None;
-    let goes = statuses.first().and_then(Option::as_ref).is_some_and(|s| !s.steps.is_empty());
-    if !staying.is_empty() && goes && fleet.system.is_some() {
-        let who = crate::cli::report::some(&staying);
-        let users = crate::cli::report::plural(staying.len(), "user");
-        let stay = if staying.len() == 1 { "stays" } else { "stay" };
-        let target = ready.target();
-        if selection == Selection::None {
+    let mut system_skip_reason = None;
+    let system_has_steps =
+        statuses.first().and_then(Option::as_ref).is_some_and(|s| !s.steps.is_empty());
+    if !remaining_users.is_empty() && system_has_steps && fleet.system.is_some() {
+        let user_list = crate::cli::report::list_names(&remaining_users);
+        let users = crate::cli::report::plural(remaining_users.len(), "user");
+        let verb = if remaining_users.len() == 1 { "stays" } else { "stay" };
+        let target = migrator.target();
+        if selection == UserSelection::None {
             bail!(
-                "the system database would be below {users} that {stay} above {target} ({who}); `--all-users` takes them down with it"
+                "the system database would be below {users} that {verb} above {target} ({user_list}); `--all-users` takes them down with it"
             );
         }
-        left_out = Some(format!("left where it is, because {users} {stay} above {target} ({who})"));
+        system_skip_reason =
+            Some(format!("left where it is, because {users} {verb} above {target} ({user_list})"));
         fleet.system = None;
     }
-    let statuses: Vec<Option<Status>> =
-        if left_out.is_some() { statuses.into_iter().skip(1).collect() } else { statuses };
-    if arguments.dry_run {
-        if let Some(held) = &left_out {
-            tools.report.remark(format!("system: {held}"));
+    let statuses: Vec<Option<DatabaseStatus>> = if system_skip_reason.is_some() {
+        statuses.into_iter().skip(1).collect()
+    } else {
+        statuses
+    };
+    if args.dry_run {
+        if let Some(reason) = &system_skip_reason {
+            context.report.print_note(format!("system: {reason}"));
         }
-        return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));
+        return Ok(context.report.print_dry_run(&migrator, (&fleet, &statuses)));
     }
-    let mut copies = None;
-    if !arguments.rehearse && !arguments.no_backup {
-        let concerned =
-            statuses.iter().map(|status| backup::is_concerned(status.as_ref())).collect::<Vec<_>>();
-        copies = backup::before(tools, (&mut fleet, &concerned), ("downgrade", &options))?;
+    let mut safety_backup = None;
+    if !args.rehearse && !args.no_backup {
+        let considered = statuses
+            .iter()
+            .map(|status| backup::may_be_changed(status.as_ref()))
+            .collect::<Vec<_>>();
+        safety_backup = backup::back_up_before_change(
+            context,
+            (&mut fleet, &considered),
+            ("downgrade", &options),
+        )?;
     }
-    let trial = Ready::down(&changelog, &replay, target).rolled_back();
-    let ready = if arguments.rehearse { &trial } else { &ready };
-    let bar = tools.report.progress(fleet.members().count());
-    let outcome = fleet.downgrade((ready, &trial), &options, &mut |_, _| bar.inc(1));
+    let rehearsal = Migrator::new_downgrade(&changelog, &replay, target).into_rehearsal();
+    let migrator = if args.rehearse { &rehearsal } else { &migrator };
+    let bar = context.report.progress_bar(fleet.databases().count());
+    let fleet_outcome = fleet.downgrade((migrator, &rehearsal), &options, &mut |_, _| bar.inc(1));
     bar.finish_and_clear();
-    let kept = kept((&fleet, &outcome), (ready, &options));
-    let aside = Aside { kept, copies, held: left_out, deed: Deed::Downgrade };
-    let to = ready.target().to_string();
-    Ok(tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &aside))
+    let statement_diffs = collect_statement_diffs((&fleet, &fleet_outcome), (migrator, &options));
+    let summary = RunSummary {
+        statement_diffs,
+        backup: safety_backup,
+        system_skip_reason,
+        operation: Operation::Downgrade,
+    };
+    let target_version = migrator.target().to_string();
+    Ok(context.report.print_run(
+        (&fleet, &fleet_outcome),
+        (changelog.source(), &target_version),
+        &summary,
+    ))
 }
 
 /// The position so many migrations below the highest one; none below the lowest version.
-fn steps_down(
+fn position_below(
     changelog: &Changelog<'_>,
     highest: Option<usize>,
     steps: usize,
@@ -120,10 +148,15 @@ fn steps_down(
 }
 
 /// Refuses a run for which the document lacks a reverse block, with all that are missing.
-fn refuse_gaps(statuses: &[Option<Status>], ready: &Ready<'_, '_>) -> anyhow::Result<()> {
+fn require_reverse_blocks(
+    statuses: &[Option<DatabaseStatus>],
+    migrator: &Migrator<'_, '_>,
+) -> anyhow::Result<()> {
     let mut tags: Vec<&str> = Vec::new();
     for status in statuses.iter().flatten() {
-        if let Some(Failure::Refused(Refusal::NoReverse { missing })) = status.failure.as_deref() {
+        if let Some(MigrateError::Plan(PlanError::NoReverse { missing_tags: missing })) =
+            status.error.as_deref()
+        {
             for tag in missing {
                 if !tags.contains(&tag.as_str()) {
                     tags.push(tag);
@@ -134,22 +167,22 @@ fn refuse_gaps(statuses: &[Option<Status>], ready: &Ready<'_, '_>) -> anyhow::Re
     if tags.is_empty() {
         return Ok(());
     }
-    let shown: Vec<String> = tags.iter().map(|tag| format!("\n  -- {tag}")).collect();
+    let tag_lines: Vec<String> = tags.iter().map(|tag| format!("\n  -- {tag}")).collect();
     bail!(
         "{} has no {} on the way down to {}:{}\nno database was touched; write what is missing, or put back a backup (`tatmig backup list`)",
-        ready.changelog().source().name(),
+        migrator.changelog().source().name(),
         if tags.len() == 1 { "reverse block for a step" } else { "reverse blocks for some steps" },
-        ready.target(),
-        shown.concat()
+        migrator.target(),
+        tag_lines.concat()
     );
 }
 
 /// Whether a user that is left alone is, or may be, above a target.
-fn stays_above(status: &Status, target: Option<usize>) -> bool {
-    match (status.position, &status.failure) {
+fn is_above_target(status: &DatabaseStatus, target: Option<usize>) -> bool {
+    match (status.position, &status.error) {
         (Some(position), _) => target.is_none_or(|target| position > target),
         // Another program's database has no version to be below.
-        (None, Some(_)) => !matches!(status.finding.as_deref(), Some(Finding::Foreign)),
+        (None, Some(_)) => !matches!(status.detection.as_deref(), Some(Detection::Unrelated)),
         (None, None) => false,
     }
 }

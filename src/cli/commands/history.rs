@@ -1,49 +1,64 @@
 //! `stamp` and `adopt`: they write the record of a database, and nothing else of it.
 
-use tatmig::fleet::{Fleet, Options, Selection};
-use tatmig::{At, Changelog, Ready};
+use tatmig::fleet::{Fleet, RunOptions, UserSelection};
+use tatmig::{AdoptTarget, Changelog, Migrator};
 
-use crate::cli::command_args::Users;
-use crate::cli::commands::Tools;
+use crate::cli::command_args::UserArgs;
+use crate::cli::commands::CommandContext;
 
 /// Records a version without looking.
-pub(crate) fn stamp(tools: Tools<'_>, version: &str, users: &Users) -> anyhow::Result<u8> {
-    run(tools, Some(version), users, |fleet, ready, how| {
+pub(crate) fn stamp(
+    context: CommandContext<'_>,
+    version: &str,
+    users: &UserArgs,
+) -> anyhow::Result<u8> {
+    run_on_fleet(context, Some(version), users, |fleet, migrator, target_and_options| {
         // Who stamps one user does not mean the system database, whose version is another.
         let users_only = Fleet { system: None, ..fleet.clone() };
         match users.selection() {
-            Selection::Named(_) => users_only.stamp(ready, how),
-            Selection::None | Selection::All => fleet.stamp(ready, how),
+            UserSelection::Named(_) => users_only.stamp(migrator, target_and_options),
+            UserSelection::None | UserSelection::All => fleet.stamp(migrator, target_and_options),
         }
     })
 }
 
 /// Records the version that the schema tells, or the one given.
-pub(crate) fn adopt(tools: Tools<'_>, at: Option<&str>, users: &Users) -> anyhow::Result<u8> {
-    run(tools, at, users, tatmig::fleet::Fleet::adopt)
-}
-
-fn run(
-    tools: Tools<'_>,
-    at: Option<&str>,
-    users: &Users,
-    work: impl FnOnce(&Fleet, &Ready<'_, '_>, (At, &Options)) -> tatmig::fleet::Outcome,
+pub(crate) fn adopt(
+    context: CommandContext<'_>,
+    version_arg: Option<&str>,
+    users: &UserArgs,
 ) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let at = position(&changelog, at)?;
-    let fleet = tools.fleet(&changelog, &users.selection())?;
-    let target = changelog.head_position();
-    let replay = tools.replay(&changelog, target)?;
-    let ready = tools.ready((&changelog, &replay), target);
-    let outcome = work(&fleet, &ready, (at, &tools.options()));
-    Ok(tools.report.recorded((&fleet, &outcome), changelog.source()))
+    run_on_fleet(context, version_arg, users, tatmig::fleet::Fleet::adopt)
 }
 
-fn position(changelog: &Changelog<'_>, at: Option<&str>) -> anyhow::Result<At> {
-    Ok(match at {
-        None => At::Found,
-        Some("baseline") => At::Baseline,
-        Some(version) => At::Position(changelog.target(Some(version))?),
+fn run_on_fleet(
+    context: CommandContext<'_>,
+    version_arg: Option<&str>,
+    users: &UserArgs,
+    operation: impl FnOnce(
+        &Fleet,
+        &Migrator<'_, '_>,
+        (AdoptTarget, &RunOptions),
+    ) -> tatmig::fleet::FleetOutcome,
+) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let version_arg = parse_adopt_target(&changelog, version_arg)?;
+    let fleet = context.discover_fleet(&changelog, &users.selection())?;
+    let target = changelog.head_position();
+    let replay = context.replay(&changelog, target)?;
+    let migrator = context.migrator((&changelog, &replay), target);
+    let fleet_outcome = operation(&fleet, &migrator, (version_arg, &context.run_options()));
+    Ok(context.report.print_recorded_versions((&fleet, &fleet_outcome), changelog.source()))
+}
+
+fn parse_adopt_target(
+    changelog: &Changelog<'_>,
+    version_arg: Option<&str>,
+) -> anyhow::Result<AdoptTarget> {
+    Ok(match version_arg {
+        None => AdoptTarget::Detected,
+        Some("baseline") => AdoptTarget::Baseline,
+        Some(version) => AdoptTarget::Position(changelog.target_position(Some(version))?),
     })
 }

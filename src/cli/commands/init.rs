@@ -4,94 +4,98 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use tatmig::{Created, Member, Ready, Scope, Verdict};
+use tatmig::{CreateOutcome, Migrator, Outcome, Scope, TargetDatabase};
 
-use crate::cli::command_args::Making;
-use crate::cli::commands::Tools;
-use crate::cli::report::{DONE, FAILED};
+use crate::cli::command_args::CreateArgs;
+use crate::cli::commands::CommandContext;
+use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS};
 
-pub(crate) fn run(tools: Tools<'_>, users: &[OsString], making: &Making) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let layout = &tools.settings.layout;
-    if !users.is_empty() && !changelog.has(Scope::User) {
+pub(crate) fn run(
+    context: CommandContext<'_>,
+    users: &[OsString],
+    create_args: &CreateArgs,
+) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let fleet_config = &context.settings.fleet_config;
+    if !users.is_empty() && !changelog.has_scope(Scope::User) {
         bail!("the document has no user block, so there are no user databases to make");
     }
-    let mut members: Vec<Member> = Vec::new();
-    members.extend(changelog.has(Scope::System).then(|| layout.system()));
+    let mut databases: Vec<TargetDatabase> = Vec::new();
+    databases.extend(changelog.has_scope(Scope::System).then(|| fleet_config.system_database()));
     for user in users {
-        let member = layout.user(user)?;
-        let path = member.home.file();
-        if path.is_some_and(|path| same_place(path, &layout.system_db)) {
-            bail!("`{}` would be the system database's own file", tatmig::shown(user));
+        let database = fleet_config.user_database(user)?;
+        let path = database.location.file_path();
+        if path.is_some_and(|path| is_same_path(path, &fleet_config.system_db)) {
+            bail!("`{}` would be the system database's own file", tatmig::escape_for_display(user));
         }
-        members.push(member);
+        databases.push(database);
     }
-    for member in &members {
-        let parent = member
-            .home
-            .file()
+    for database in &databases {
+        let parent = database
+            .location
+            .file_path()
             .and_then(Path::parent)
             .filter(|parent| !parent.as_os_str().is_empty());
         if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
             bail!(
                 "there is no directory `{}` to make `{}` in; make it first",
-                tatmig::shown(parent.as_os_str()),
-                member.home.shown()
+                tatmig::escape_for_display(parent.as_os_str()),
+                database.location.display()
             );
         }
     }
     #[cfg(feature = "server")]
-    if let Some(servers) = &layout.servers {
-        if !servers.has_admin() {
-            bail!(tatmig::sqld::ServerError::NoAdmin);
+    if let Some(server_set) = &fleet_config.server_set {
+        if !server_set.has_admin() {
+            bail!(tatmig::sqld::ServerError::NoAdminUrl);
         }
-        if making.journal_mode.is_some() {
+        if create_args.journal_mode.is_some() {
             bail!(
                 "a server keeps every namespace in a journal mode of its own; `--journal-mode` is for files"
             );
         }
-        servers.refuse_twins(&mut members);
+        server_set.reject_case_conflicts(&mut databases);
     }
-    if members.is_empty() {
-        tools
+    if databases.is_empty() {
+        context
             .report
-            .line("the document has no system block; `--user NAME` makes a user's database");
-        return Ok(DONE);
+            .print_line("the document has no system block; `--user NAME` makes a user's database");
+        return Ok(EXIT_SUCCESS);
     }
     let target = changelog.head_position();
-    let replay = tools.replay(&changelog, target)?;
-    let ready = Ready::new(&changelog, &replay, target)
-        .with_practice(tools.settings.practice(Some(making)));
-    let patience = tools.patience();
-    let mut status = DONE;
-    let mut told = Vec::new();
-    for member in &members {
-        match ready.create_member(member, &patience) {
-            Created::There => {
-                tools.report.made(member, None);
-                told.push((member, "there"));
+    let replay = context.replay(&changelog, target)?;
+    let migrator = Migrator::new(&changelog, &replay, target)
+        .with_policy(context.settings.policy(Some(create_args)));
+    let options = context.connect_options();
+    let mut status = EXIT_SUCCESS;
+    let mut outcomes = Vec::new();
+    for database in &databases {
+        match migrator.create_database(database, &options) {
+            CreateOutcome::AlreadyExists => {
+                context.report.print_created(database, None);
+                outcomes.push((database, "there"));
             }
-            Created::Tried(Verdict::Failed { failure, .. }) => {
-                status = FAILED;
-                told.push((member, "failed"));
-                tools.report.failed(member, &failure, changelog.source());
-                if member.scope == Scope::System {
+            CreateOutcome::Attempted(Outcome::Failed { error, .. }) => {
+                status = EXIT_FAILURE;
+                outcomes.push((database, "failed"));
+                context.report.print_database_error(database, &error, changelog.source());
+                if database.scope == Scope::System {
                     break;
                 }
             }
-            Created::Tried(verdict) => {
-                tools.report.made(member, Some(&verdict));
-                told.push((member, "made"));
+            CreateOutcome::Attempted(outcome) => {
+                context.report.print_created(database, Some(&outcome));
+                outcomes.push((database, "made"));
             }
         }
     }
-    tools.report.inited(&told);
+    context.report.print_init_json(&outcomes);
     Ok(status)
 }
 
 /// Whether two paths name one file, there or not.
-fn same_place(left: &Path, right: &Path) -> bool {
+fn is_same_path(left: &Path, right: &Path) -> bool {
     let absolute = |path: &Path| {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         path.components().collect::<PathBuf>()

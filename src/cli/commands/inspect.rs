@@ -3,115 +3,124 @@
 use std::ffi::OsString;
 
 use anyhow::bail;
-use tatmig::fleet::{Fleet, FleetError, Selection};
+use tatmig::fleet::{Fleet, FleetError, UserSelection};
 use tatmig::{Changelog, Scope};
 
-use crate::cli::command_args::Status;
-use crate::cli::commands::Tools;
-use crate::cli::report::{ExitCodeAsked, Holdings};
+use crate::cli::command_args::StatusArgs;
+use crate::cli::commands::CommandContext;
+use crate::cli::report::{ExitOnPending, FleetStats};
 
 /// Where every database stands.
-pub(crate) fn status(tools: Tools<'_>, arguments: &Status) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let fleet = chosen(tools, &changelog, arguments)?;
-    let members: Vec<_> = fleet.members().collect();
-    let bar = tools.report.progress(members.len());
+pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let fleet = selected_fleet(context, &changelog, args)?;
+    let databases: Vec<_> = fleet.databases().collect();
+    let bar = context.report.progress_bar(databases.len());
     // What a schema without a record tells is only asked of a document that holds together.
-    let replay = tools.quiet_replay(&changelog);
-    let head = (&changelog, replay.as_ref(), changelog.head_position());
-    let statuses = fleet.status(head, &tools.options(), &mut || bar.inc(1));
+    let replay = context.valid_replay(&changelog);
+    let head_document = (&changelog, replay.as_ref(), changelog.head_position());
+    let statuses = fleet.statuses_at(head_document, &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
-    for remark in &fleet.remarks {
-        tools.report.remark(remark);
+    for notice in &fleet.notices {
+        context.report.print_note(notice);
     }
-    let told: Vec<_> = members
+    let database_statuses: Vec<_> = databases
         .into_iter()
         .zip(&statuses)
-        .filter_map(|(member, status)| Some((member, status.as_ref()?)))
+        .filter_map(|(database, status)| Some((database, status.as_ref()?)))
         .collect();
-    let asked = if arguments.exit_code { ExitCodeAsked::Yes } else { ExitCodeAsked::No };
-    let stats = arguments.stats.then(|| {
-        let bar = tools.report.progress(fleet.members().count());
-        let stats = fleet.stats(&tools.options(), &mut || bar.inc(1));
+    let exit_on_pending = if args.exit_code { ExitOnPending::Yes } else { ExitOnPending::No };
+    let stats = args.stats.then(|| {
+        let bar = context.report.progress_bar(fleet.databases().count());
+        let stats = fleet.stats(&context.run_options(), &mut || bar.inc(1));
         bar.finish_and_clear();
-        Holdings::of(&fleet, stats)
+        FleetStats::new(&fleet, stats)
     });
-    Ok(tools.report.statuses((&changelog, &told), stats.as_ref(), asked))
+    Ok(context.report.print_statuses(
+        (&changelog, &database_statuses),
+        stats.as_ref(),
+        exit_on_pending,
+    ))
 }
 
 /// The databases that were asked for; all where none is named.
-fn chosen(
-    tools: Tools<'_>,
+fn selected_fleet(
+    context: CommandContext<'_>,
     changelog: &Changelog<'_>,
-    arguments: &Status,
+    args: &StatusArgs,
 ) -> anyhow::Result<Fleet> {
-    if arguments.system {
-        if !changelog.has(Scope::System) {
+    if args.system {
+        if !changelog.has_scope(Scope::System) {
             bail!("the document has no system block, so there is no system database");
         }
         let only_system = |scope| scope == Scope::System;
-        return Ok(Fleet::discover(&tools.settings.layout, only_system, &Selection::None)?);
+        return Ok(Fleet::discover(
+            &context.settings.fleet_config,
+            only_system,
+            &UserSelection::None,
+        )?);
     }
-    if arguments.users.is_empty() {
-        return Ok(tools.fleet(changelog, &Selection::All)?);
+    if args.users.is_empty() {
+        return Ok(context.discover_fleet(changelog, &UserSelection::All)?);
     }
-    if !changelog.has(Scope::User) {
+    if !changelog.has_scope(Scope::User) {
         bail!(FleetError::NoUserBlocks);
     }
     let only_users = |scope| scope == Scope::User;
-    let named = Selection::Named(arguments.users.clone());
-    Ok(Fleet::discover(&tools.settings.layout, only_users, &named)?)
+    let named_users = UserSelection::Named(args.users.clone());
+    Ok(Fleet::discover(&context.settings.fleet_config, only_users, &named_users)?)
 }
 
 /// The document's migrations, or those of one database.
-pub(crate) fn history(
-    tools: Tools<'_>,
+pub(crate) fn show_history(
+    context: CommandContext<'_>,
     (user, system): (Option<OsString>, bool),
 ) -> anyhow::Result<u8> {
-    let layout = &tools.settings.layout;
-    let member = match user {
+    let fleet_config = &context.settings.fleet_config;
+    let database = match user {
         Some(user) => {
             let only_users = |scope| scope == Scope::User;
-            let fleet = Fleet::discover(layout, only_users, &Selection::Named(vec![user]))?;
+            let fleet =
+                Fleet::discover(fleet_config, only_users, &UserSelection::Named(vec![user]))?;
             fleet.users.into_iter().next()
         }
         None if system => {
             let only_system = |scope| scope == Scope::System;
-            Fleet::discover(layout, only_system, &Selection::None)?.system
+            Fleet::discover(fleet_config, only_system, &UserSelection::None)?.system
         }
         None => None,
     };
-    let Some(member) = member else {
-        let text = tools.text()?;
-        return Ok(tools.report.changelog(&tools.changelog(&text)?));
+    let Some(member) = database else {
+        let document = context.read_document()?;
+        return Ok(context.report.print_changelog(&context.parse_changelog(&document)?));
     };
-    let patience = tools.patience();
-    match member.records(&patience) {
-        Ok(records) => Ok(tools.report.records(&member, &records)),
-        Err(failure) => Ok(tools.report.unreadable(&member, &failure)),
+    let options = context.connect_options();
+    match member.history(&options) {
+        Ok(entries) => Ok(context.report.print_history(&member, &entries)),
+        Err(error) => Ok(context.report.print_unreadable_database(&member, &error)),
     }
 }
 
 /// Everything that is wrong with any database.
-pub(crate) fn verify(tools: Tools<'_>) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let fleet = tools.fleet(&changelog, &Selection::All)?;
+pub(crate) fn verify_fleet(context: CommandContext<'_>) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let fleet = context.discover_fleet(&changelog, &UserSelection::All)?;
     let target = changelog.head_position();
-    let replay = tools.replay(&changelog, target)?;
-    let ready = tools.ready((&changelog, &replay), target);
-    let members: Vec<_> = fleet.members().collect();
-    let bar = tools.report.progress(members.len());
-    let results = fleet.verify(&ready, &tools.options(), &mut || bar.inc(1));
+    let replay = context.replay(&changelog, target)?;
+    let migrator = context.migrator((&changelog, &replay), target);
+    let databases: Vec<_> = fleet.databases().collect();
+    let bar = context.report.progress_bar(databases.len());
+    let results = fleet.verify(&migrator, &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
-    for remark in &fleet.remarks {
-        tools.report.remark(remark);
+    for notice in &fleet.notices {
+        context.report.print_note(notice);
     }
-    let told: Vec<_> = members
+    let reports: Vec<_> = databases
         .into_iter()
         .zip(&results)
-        .filter_map(|(member, result)| Some((member, result.as_ref()?)))
+        .filter_map(|(database, result)| Some((database, result.as_ref()?)))
         .collect();
-    Ok(tools.report.verified(&changelog, &told))
+    Ok(context.report.print_verification(&changelog, &reports))
 }

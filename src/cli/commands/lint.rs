@@ -2,108 +2,124 @@
 //! and allowed.
 
 use anyhow::{Context, bail};
-use tatmig::{Judgement, Problem, Rule, Severity, Source};
+use tatmig::{Diagnostic, LintReport, Rule, Severity, Source};
 
-use crate::cli::command_args::{Lint, LintFormat};
-use crate::cli::commands::Tools;
-use crate::cli::report::{DONE, FAILED, REFUSED};
-use crate::cli::settings::{Format, LintKeys};
+use crate::cli::command_args::{LintArgs, LintFormat};
+use crate::cli::commands::CommandContext;
+use crate::cli::report::{EXIT_FAILURE, EXIT_INVALID_INPUT, EXIT_SUCCESS};
+use crate::cli::settings::{LintSettings, OutputFormat};
 
-pub(crate) fn run(tools: Tools<'_>, arguments: &Lint) -> anyhow::Result<u8> {
-    let format = tools.settings.lint_format(arguments);
-    let report = tools.report.with_format(match format {
-        LintFormat::Json => Format::Json,
-        LintFormat::Human | LintFormat::Github | LintFormat::Sarif => Format::Text,
+pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Result<u8> {
+    let format = context.settings.lint_format(args);
+    let report = context.report.with_format(match format {
+        LintFormat::Json => OutputFormat::Json,
+        LintFormat::Human | LintFormat::Github | LintFormat::Sarif => OutputFormat::Text,
     });
-    let tools = Tools { report: &report, ..tools };
+    let context = CommandContext { report: &report, ..context };
     // Whatever goes wrong is told in the form that was asked for.
-    judge(tools, arguments, format).or_else(|error| Ok(report.refuse(&error)))
+    lint_document(context, args, format).or_else(|error| Ok(report.print_command_error(&error)))
 }
 
-fn judge(tools: Tools<'_>, arguments: &Lint, format: LintFormat) -> anyhow::Result<u8> {
-    let typed = LintKeys { deny: arguments.deny.clone(), allow: arguments.allow.clone() };
-    let keys = &tools.settings.lint;
-    check(&typed, "")?;
-    check(keys, " in tatmig.toml")?;
-    let text = tools.text()?;
-    let source = Source::new(&text.name, &text.text);
-    let minimum = tools.settings.min_sqlite(arguments);
-    let judgement =
-        match tatmig::judge(source.clone(), (minimum, tools.engine()), &tools.signals.stop()) {
-            Ok(judgement) => judgement,
-            // The signal decides the exit status.
-            Err(_) if tools.signals.caught().is_some() => return Ok(REFUSED),
-            Err(error) => return Err(error).context("the document run in memory"),
-        };
-    let Judgement { mut problems, unusable } = judgement;
-    problems.retain_mut(|problem| match sentence(problem, (&typed, keys)) {
-        Sentence::Denied => {
-            problem.severity = Severity::Error;
-            true
+fn lint_document(
+    context: CommandContext<'_>,
+    args: &LintArgs,
+    format: LintFormat,
+) -> anyhow::Result<u8> {
+    let args_settings = LintSettings { deny: args.deny.clone(), allow: args.allow.clone() };
+    let file_settings = &context.settings.lint;
+    check_rule_names(&args_settings, "")?;
+    check_rule_names(file_settings, " in tatmig.toml")?;
+    let document = context.read_document()?;
+    let source = Source::new(&document.name, &document.text);
+    let min_sqlite = context.settings.min_sqlite(args);
+    let lint_report = match tatmig::lint_with(
+        source.clone(),
+        (min_sqlite, context.backend()),
+        &context.signals.cancel_flag(),
+    ) {
+        Ok(judgement) => judgement,
+        // The signal decides the exit status.
+        Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
+        Err(error) => return Err(error).context("the document run in memory"),
+    };
+    let LintReport { mut diagnostics, unusable } = lint_report;
+    diagnostics.retain_mut(|diagnostic| {
+        match lint_level(diagnostic, (&args_settings, file_settings)) {
+            LintLevel::Deny => {
+                diagnostic.severity = Severity::Error;
+                true
+            }
+            LintLevel::Warn => true,
+            LintLevel::Allow => false,
         }
-        Sentence::Told => true,
-        Sentence::Allowed => false,
     });
     let status = if unusable {
-        REFUSED
-    } else if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        FAILED
+        EXIT_INVALID_INPUT
+    } else if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        EXIT_FAILURE
     } else {
-        DONE
+        EXIT_SUCCESS
     };
-    tools.report.linted(&source, &problems, format);
+    context.report.print_lint(&source, &diagnostics, format);
     Ok(status)
 }
 
 /// Every name is a rule, and nothing is both denied and allowed.
-fn check(keys: &LintKeys, place: &str) -> anyhow::Result<()> {
-    for (name, verb) in
-        keys.deny.iter().map(|name| (name, "deny")).chain(keys.allow.iter().map(|n| (n, "allow")))
+fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
+    for (name, option) in settings
+        .deny
+        .iter()
+        .map(|name| (name, "deny"))
+        .chain(settings.allow.iter().map(|n| (n, "allow")))
     {
-        match Rule::find(name) {
-            None if name == "warnings" && verb == "deny" => {}
+        match Rule::from_name(name) {
+            None if name == "warnings" && option == "deny" => {}
             None => bail!(
-                "there is no rule `{name}` to {verb}{place}; a message names its rule in brackets, and `--deny warnings` is all of them"
+                "there is no rule `{name}` to {option}{origin}; a message names its rule in brackets, and `--deny warnings` is all of them"
             ),
-            Some(rule) if verb == "allow" && rule.severity() == Severity::Error => bail!(
-                "`{name}` cannot be allowed{place}: it is an error, and the document cannot be used with it"
+            Some(rule) if option == "allow" && rule.severity() == Severity::Error => bail!(
+                "`{name}` cannot be allowed{origin}: it is an error, and the document cannot be used with it"
             ),
             Some(_) => {}
         }
     }
-    if let Some(both) = keys.deny.iter().find(|name| keys.allow.contains(name)) {
-        bail!("`{both}` is both denied and allowed{place}; choose one");
+    if let Some(conflicting) = settings.deny.iter().find(|name| settings.allow.contains(name)) {
+        bail!("`{conflicting}` is both denied and allowed{origin}; choose one");
     }
     Ok(())
 }
 
 /// What becomes of a problem.
-enum Sentence {
-    Denied,
-    Told,
-    Allowed,
+enum LintLevel {
+    Deny,
+    Warn,
+    Allow,
 }
 
 /// What is typed comes before the settings file, a rule's name before `warnings`.
-fn sentence(problem: &Problem, (typed, keys): (&LintKeys, &LintKeys)) -> Sentence {
-    let name = problem.rule.name();
-    let named = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
-    if problem.severity == Severity::Error {
+fn lint_level(
+    diagnostic: &Diagnostic,
+    (args_settings, settings): (&LintSettings, &LintSettings),
+) -> LintLevel {
+    let name = diagnostic.rule.name();
+    let contains_name = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
+    if diagnostic.severity == Severity::Error {
         // One behind head, where no upgrade gets to, or in its way: nothing lifts it.
-        return Sentence::Denied;
+        return LintLevel::Deny;
     }
-    for keys in [typed, keys] {
-        if named(&keys.deny, name) {
-            return Sentence::Denied;
+    for settings in [args_settings, settings] {
+        if contains_name(&settings.deny, name) {
+            return LintLevel::Deny;
         }
-        if named(&keys.allow, name) {
-            return Sentence::Allowed;
+        if contains_name(&settings.allow, name) {
+            return LintLevel::Allow;
         }
     }
-    let warnings = [typed, keys].iter().any(|keys| named(&keys.deny, "warnings"));
-    if warnings && problem.severity == Severity::Warning {
-        Sentence::Denied
+    let denies_warnings =
+        [args_settings, settings].iter().any(|settings| contains_name(&settings.deny, "warnings"));
+    if denies_warnings && diagnostic.severity == Severity::Warning {
+        LintLevel::Deny
     } else {
-        Sentence::Told
+        LintLevel::Warn
     }
 }

@@ -21,25 +21,27 @@ pub(crate) mod write_document;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use tatmig::fleet::{Fleet, FleetError, OnFailure, Options, Selection, workers};
-use tatmig::{Changelog, DatabaseError, Engine, Patience, Problem, Ready, Replay, Severity};
+use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
+use tatmig::{
+    Backend, Changelog, ConnectOptions, DatabaseError, Diagnostic, Migrator, Replay, Severity,
+};
 
 use crate::cli::args::Command;
 use crate::cli::command_args::BackupAction;
-use crate::cli::report::{REFUSED, Report};
+use crate::cli::report::{EXIT_INVALID_INPUT, Report};
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 
-pub(crate) use crate::cli::commands::completions::describe;
+pub(crate) use crate::cli::commands::completions::run_standalone;
 
 /// A command that ends here: why was told already, and this is its exit status.
 #[derive(Debug, thiserror::Error)]
 #[error("exit status {0}")]
-struct Told(u8);
+struct AlreadyReported(u8);
 
 /// What every command has at hand.
 #[derive(Clone, Copy)]
-pub(crate) struct Tools<'r> {
+pub(crate) struct CommandContext<'r> {
     settings: &'r Settings,
     report: &'r Report,
     signals: &'r Signals,
@@ -51,32 +53,32 @@ pub(crate) fn run(
     report: &Report,
     signals: &Signals,
 ) -> anyhow::Result<u8> {
-    let tools = Tools { settings, report, signals };
-    let result = tools.run(command);
+    let context = CommandContext { settings, report, signals };
+    let result = context.run_command(command);
     #[cfg(feature = "server")]
-    tools.tell_of_servers();
+    context.report_server_evictions();
     match result {
-        Err(error) => error.downcast().map(|Told(status)| status),
-        done => done,
+        Err(error) => error.downcast().map(|AlreadyReported(status)| status),
+        success => success,
     }
 }
 
 /// The document's file, read.
-pub(crate) struct Text {
+pub(crate) struct DocumentFile {
     name: String,
     text: String,
 }
 
-impl Text {
+impl DocumentFile {
     fn read(path: &Path) -> anyhow::Result<Self> {
-        let name = tatmig::shown(path.as_os_str());
+        let name = tatmig::escape_for_display(path.as_os_str());
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let here = std::env::current_dir().unwrap_or_default();
+                let current_dir = std::env::current_dir().unwrap_or_default();
                 bail!(
                     "there is no document at `{name}` (looked for from `{}`); `--file` names another, `tatmig demo` shows one",
-                    tatmig::shown(here.as_os_str())
+                    tatmig::escape_for_display(current_dir.as_os_str())
                 );
             }
             Err(error) => {
@@ -92,27 +94,27 @@ impl Text {
     }
 }
 
-impl Tools<'_> {
-    fn run(self, command: Command) -> anyhow::Result<u8> {
+impl CommandContext<'_> {
+    fn run_command(self, command: Command) -> anyhow::Result<u8> {
         match command {
-            Command::Upgrade(arguments) => upgrade::run(self, &arguments),
-            Command::Status(arguments) => inspect::status(self, &arguments),
+            Command::Upgrade(args) => upgrade::run(self, &args),
+            Command::Status(arguments) => inspect::show_status(self, &arguments),
             Command::Downgrade(arguments) => downgrade::run(self, &arguments),
-            Command::Backup { users, action: None } => backup::make(self, &users),
-            Command::Backup { action: Some(BackupAction::List), .. } => backup::list(self),
+            Command::Backup { users, action: None } => backup::create_backup(self, &users),
+            Command::Backup { action: Some(BackupAction::List), .. } => backup::list_backups(self),
             Command::Backup { action: Some(BackupAction::Prune { keep }), .. } => {
-                backup::prune(self, keep)
+                backup::prune_backups(self, keep)
             }
-            Command::Restore(arguments) => backup::restore(self, &arguments),
-            Command::Reset(arguments) => backup::reset(self, &arguments),
-            Command::History { user, system } => inspect::history(self, (user, system)),
+            Command::Restore(arguments) => backup::restore_backup(self, &arguments),
+            Command::Reset(arguments) => backup::reset_databases(self, &arguments),
+            Command::History { user, system } => inspect::show_history(self, (user, system)),
             Command::Lint(arguments) => lint::run(self, &arguments),
-            Command::Verify => inspect::verify(self),
+            Command::Verify => inspect::verify_fleet(self),
             Command::Test => test::run(self),
-            Command::Init { users, making } => init::run(self, &users, &making),
+            Command::Init { users, create_args } => init::run(self, &users, &create_args),
             Command::Stamp { version, users } => history::stamp(self, &version, &users),
             Command::Adopt { at, users } => history::adopt(self, at.as_deref(), &users),
-            Command::Seed { names, users } => upgrade::seed(self, &names, &users),
+            Command::Seed { names, users } => upgrade::run_seeds(self, &names, &users),
             #[cfg(feature = "server")]
             Command::Push { users } => transfer::push(self, &users),
             #[cfg(feature = "server")]
@@ -125,107 +127,122 @@ impl Tools<'_> {
     }
 
     /// What the settings say that keeps the fleet.
-    fn engine(&self) -> Engine {
+    fn backend(&self) -> Backend {
         #[cfg(feature = "server")]
-        if self.settings.layout.servers.is_some() {
-            return Engine::LibsqlServer;
+        if self.settings.fleet_config.server_set.is_some() {
+            return Backend::LibsqlServer;
         }
-        Engine::SqliteFiles
+        Backend::SqliteFiles
     }
 
-    fn text(&self) -> anyhow::Result<Text> {
-        Text::read(&self.settings.file)
+    fn read_document(&self) -> anyhow::Result<DocumentFile> {
+        DocumentFile::read(&self.settings.file)
     }
 
     /// The document, ordered; or [`Told`] what is wrong with it.
-    fn changelog<'a>(&self, text: &'a Text) -> Result<Changelog<'a>, Told> {
-        Changelog::parse_named(&text.name, &text.text).map_err(|error| {
-            let source = tatmig::Source::new(&text.name, &text.text);
-            Told(self.report.refuse_document(&source, &error.problems))
+    fn parse_changelog<'a>(
+        &self,
+        document: &'a DocumentFile,
+    ) -> Result<Changelog<'a>, AlreadyReported> {
+        Changelog::parse_named(&document.name, &document.text).map_err(|error| {
+            let source = tatmig::Source::new(&document.name, &document.text);
+            AlreadyReported(self.report.print_document_error(&source, &error.diagnostics))
         })
     }
 
     /// The databases that a command is about and that the document has blocks for.
-    fn fleet(&self, changelog: &Changelog<'_>, selection: &Selection) -> Result<Fleet, FleetError> {
-        let has = |scope| changelog.has(scope);
-        Fleet::discover(&self.settings.layout, has, selection)
+    fn discover_fleet(
+        &self,
+        changelog: &Changelog<'_>,
+        selection: &UserSelection,
+    ) -> Result<Fleet, FleetError> {
+        let includes_scope = |scope| changelog.has_scope(scope);
+        Fleet::discover(&self.settings.fleet_config, includes_scope, selection)
     }
 
     /// How a command works through a fleet, where nothing else is asked for.
-    fn options(&self) -> Options {
-        Options {
-            jobs: workers(self.settings.jobs),
-            on_failure: OnFailure::GoOn,
+    fn run_options(&self) -> RunOptions {
+        RunOptions {
+            jobs: worker_count(self.settings.jobs),
+            on_failure: OnFailure::Continue,
             canary: None,
-            patience: self.patience(),
+            connect_options: self.connect_options(),
         }
     }
 
     /// The document run in memory; or [`Told`] why it cannot be run up to the target.
     fn replay<'a>(&self, changelog: &Changelog<'a>, target: usize) -> anyhow::Result<Replay<'a>> {
-        let replay = self.unjudged_replay(changelog)?;
-        self.judge(changelog, replay.problems(target))?;
+        let replay = self.unchecked_replay(changelog)?;
+        self.check_document(changelog, replay.diagnostics(target))?;
         Ok(replay)
     }
 
     /// The document run in memory, whatever came of it.
-    fn unjudged_replay<'a>(&self, changelog: &Changelog<'a>) -> anyhow::Result<Replay<'a>> {
-        match Replay::run(changelog, &self.signals.stop()) {
+    fn unchecked_replay<'a>(&self, changelog: &Changelog<'a>) -> anyhow::Result<Replay<'a>> {
+        match Replay::run(changelog, &self.signals.cancel_flag()) {
             Ok(replay) => Ok(replay),
             // The signal decides the exit status.
-            Err(_) if self.signals.caught().is_some() => bail!(Told(REFUSED)),
+            Err(_) if self.signals.received_signal().is_some() => {
+                bail!(AlreadyReported(EXIT_INVALID_INPUT))
+            }
             Err(error) => Err(DatabaseError::from(error)).context("the replay in memory"),
         }
     }
 
     /// Tells the problems of the document; [`Told`] if one of them makes it unusable.
-    fn judge(
+    fn check_document(
         &self,
         changelog: &Changelog<'_>,
-        found: impl Iterator<Item = Problem>,
+        replay_diagnostics: impl Iterator<Item = Diagnostic>,
     ) -> anyhow::Result<()> {
-        let mut problems: Vec<Problem> = changelog.warnings().to_vec();
-        problems.extend(found);
-        problems.sort_by_key(|problem| problem.span.start);
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            bail!(Told(self.report.refuse_document(changelog.source(), &problems)));
+        let mut diagnostics: Vec<Diagnostic> = changelog.warnings().to_vec();
+        diagnostics.extend(replay_diagnostics);
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+        if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            bail!(AlreadyReported(
+                self.report.print_document_error(changelog.source(), &diagnostics)
+            ));
         }
-        self.report.problems(changelog.source(), &problems);
+        self.report.print_diagnostics(changelog.source(), &diagnostics);
         Ok(())
     }
 
     /// The document run in memory, for commands that can do without.
-    fn quiet_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
-        let replay = Replay::run(changelog, &self.signals.stop()).ok()?;
-        let fails = replay
-            .problems(changelog.head_position())
-            .any(|problem| problem.severity == Severity::Error);
-        (!fails).then_some(replay)
+    fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        let replay = Replay::run(changelog, &self.signals.cancel_flag()).ok()?;
+        let has_errors = replay
+            .diagnostics(changelog.head_position())
+            .any(|diagnostic| diagnostic.severity == Severity::Error);
+        (!has_errors).then_some(replay)
     }
 
     /// What the servers could do better.
     #[cfg(feature = "server")]
-    fn tell_of_servers(&self) {
-        let servers = self.settings.layout.servers.iter().flat_map(|servers| servers.servers());
-        for server in servers.filter(|server| server.evictions() > 0) {
-            self.report.remark(format!(
+    fn report_server_evictions(&self) {
+        let servers =
+            self.settings.fleet_config.server_set.iter().flat_map(|servers| servers.servers());
+        for server in servers.filter(|server| server.missing_retries() > 0) {
+            self.report.print_note(format!(
                 "warning: {} closed namespaces of this fleet to make room for others ({} had to be asked for again); start it with a `--max-active-namespaces` of more than there are databases",
                 server.url(),
-                server.evictions()
+                server.missing_retries()
             ));
         }
     }
 
     /// The document ready to be run up to a target, in the practice of the settings.
-    fn ready<'c, 'a>(
+    fn migrator<'c, 'a>(
         &self,
         (changelog, replay): (&'c Changelog<'a>, &'c Replay<'a>),
         target: usize,
-    ) -> Ready<'c, 'a> {
-        Ready::new(changelog, replay, target).with_practice(self.settings.practice(None))
+    ) -> Migrator<'c, 'a> {
+        Migrator::new(changelog, replay, target).with_policy(self.settings.policy(None))
     }
 
-    fn patience(&self) -> Patience {
-        Patience { busy_timeout: self.settings.busy_timeout, stop: self.signals.stop() }
+    fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions {
+            busy_timeout: self.settings.busy_timeout,
+            cancel: self.signals.cancel_flag(),
+        }
     }
 }

@@ -5,75 +5,91 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use semver::Version;
-use tatmig::edit::{Bump, NewMigration, NewPart};
-use tatmig::{Changelog, Replay, Rule, Scope, Severity, Shape, Source, Way, edit};
+use tatmig::edit::{Bump, NewBlock, NewMigration};
+use tatmig::{Changelog, Replay, Rule, SchemaDiff, SchemaSnapshot, Scope, Severity, Source, edit};
 
-use crate::cli::command_args::{Asked, New, Wanted};
-use crate::cli::commands::{Text, Told, Tools, write_document};
-use crate::cli::report::{DONE, Written};
+use crate::cli::command_args::{NewArgs, VersionArg, Wanted};
+use crate::cli::commands::{AlreadyReported, CommandContext, DocumentFile, write_document};
+use crate::cli::report::{EXIT_SUCCESS, MigrationChange};
 
-pub(crate) fn run(tools: Tools<'_>, arguments: &New) -> anyhow::Result<u8> {
-    let path = &tools.settings.file;
-    let is_there = path.symlink_metadata().is_ok();
-    let text = if is_there {
-        tools.text()?
+pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result<u8> {
+    let path = &context.settings.file;
+    let file_exists = path.symlink_metadata().is_ok();
+    let document = if file_exists {
+        context.read_document()?
     } else {
-        Text { name: tatmig::shown(path.as_os_str()), text: "# Migrations\n".to_owned() }
+        DocumentFile {
+            name: tatmig::escape_for_display(path.as_os_str()),
+            text: "# Migrations\n".to_owned(),
+        }
     };
-    let source = Source::new(&text.name, &text.text);
-    let changelog = match Changelog::parse_named(&text.name, &text.text) {
+    let source = Source::new(&document.name, &document.text);
+    let changelog = match Changelog::parse_named(&document.name, &document.text) {
         Ok(changelog) => Some(changelog),
         Err(error) => {
-            let mut errors = error.problems.iter().filter(|p| p.severity == Severity::Error);
-            if !errors.all(|problem| problem.rule == Rule::NoMigrations) {
-                bail!(Told(tools.report.refuse_document(&source, &error.problems)));
+            let mut errors = error.diagnostics.iter().filter(|p| p.severity == Severity::Error);
+            if !errors.all(|diagnostic| diagnostic.rule == Rule::NoMigrations) {
+                bail!(AlreadyReported(
+                    context.report.print_document_error(&source, &error.diagnostics)
+                ));
             }
             None
         }
     };
-    let to = version(arguments.version(), changelog.as_ref())?;
-    let (parts, remarks) = match &arguments.from_db {
-        Some(file) => match parts_of(tools, changelog.as_ref(), (file, arguments))? {
+    let to = resolve_version(args.version(), changelog.as_ref())?;
+    let (parts, notes) = match &args.from_db {
+        Some(file) => match parts_from_database(context, changelog.as_ref(), (file, args))? {
             Some(parts) => parts,
             None => {
                 let head = changelog.as_ref().map(|changelog| changelog.head().to_string());
-                return Ok(tools.report.nothing_to_write(&text.name, (file, head.as_deref())));
+                return Ok(context
+                    .report
+                    .print_no_difference(&document.name, (file, head.as_deref())));
             }
         },
-        None => (empty_parts(changelog.as_ref(), arguments), Vec::new()),
+        None => (empty_parts(changelog.as_ref(), args), Vec::new()),
     };
     let today = today();
-    let new = NewMigration { to, description: &arguments.message, date: &today, parts };
-    let edited = edit::append((&source, changelog.as_ref()), &new, arguments.planned())?;
-    let read = Changelog::parse_named(&text.name, &edited)?;
-    if let Some(file) = &arguments.from_db {
-        prove(tools, (&read, file), &new.parts[0])?;
+    let new_migration =
+        NewMigration { to, description: &args.message, date: &today, blocks: parts };
+    let edited_text = edit::append((&source, changelog.as_ref()), &new_migration, args.planned())?;
+    let edited_changelog = Changelog::parse_named(&document.name, &edited_text)?;
+    if let Some(file) = &args.from_db {
+        check_round_trip(context, (&edited_changelog, file), &new_migration.blocks[0])?;
     }
-    if is_there {
-        write_document::replace(path, &text, &edited)?;
+    if file_exists {
+        write_document::replace_document(path, &document, &edited_text)?;
     } else {
-        write_document::create(path, &edited)?;
+        write_document::create_document(path, &edited_text)?;
     }
-    let migration = read.history().find(|migration| migration.to.version() == Some(&new.to));
+    let migration = edited_changelog
+        .forward_migrations()
+        .find(|migration| migration.to.version() == Some(&new_migration.to));
     let Some(migration) = migration else {
-        bail!("the document was written, and has no `{}`", new.to)
+        bail!("the document was written, and has no `{}`", new_migration.to)
     };
-    let remarks = [remarks, relinked(changelog.as_ref(), &read)].concat();
-    tools.report.written(&read, &Written { migration, remarks: &remarks, what: "added" });
-    Ok(DONE)
+    let notes = [notes, renumbered_planned(changelog.as_ref(), &edited_changelog)].concat();
+    context.report.print_migration_change(
+        &edited_changelog,
+        &MigrationChange { migration, notes: &notes, action: "added" },
+    );
+    Ok(EXIT_SUCCESS)
 }
 
 pub(crate) fn today() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }
 
-fn version(asked: Asked<'_>, changelog: Option<&Changelog<'_>>) -> anyhow::Result<Version> {
-    match (asked, changelog) {
-        (Asked::Named(text), _) => Version::parse(text).with_context(|| {
+fn resolve_version(
+    requested: VersionArg<'_>,
+    changelog: Option<&Changelog<'_>>,
+) -> anyhow::Result<Version> {
+    match (requested, changelog) {
+        (VersionArg::Exact(text), _) => Version::parse(text).with_context(|| {
             format!("`{text}` is not a version; write three numbers, such as `1.2.0`")
         }),
-        (Asked::Next(bump), Some(changelog)) => Ok(bump.after(changelog.head())),
-        (Asked::Any, Some(changelog)) => Ok(Bump::Patch.after(changelog.head())),
+        (VersionArg::Next(bump), Some(changelog)) => Ok(bump.apply(changelog.head())),
+        (VersionArg::Unspecified, Some(changelog)) => Ok(Bump::Patch.apply(changelog.head())),
         (_, None) => bail!(
             "the document has no migration yet, so there is no next version; name the one that the first baseline leads to, such as `tatmig new 1.0.0 -m …`"
         ),
@@ -81,132 +97,140 @@ fn version(asked: Asked<'_>, changelog: Option<&Changelog<'_>>) -> anyhow::Resul
 }
 
 /// Parts to be written by hand.
-fn empty_parts(changelog: Option<&Changelog<'_>>, arguments: &New) -> Vec<NewPart> {
-    let reverse = (arguments.reverse() == Wanted::Yes).then(String::new);
-    let part = |scope| NewPart { scope, sql: String::new(), reverse: reverse.clone() };
-    match arguments.scope {
-        Some(scope) => vec![part(scope.into())],
+fn empty_parts(changelog: Option<&Changelog<'_>>, args: &NewArgs) -> Vec<NewBlock> {
+    let reverse = (args.reverse() == Wanted::Yes).then(String::new);
+    let empty_part = |scope| NewBlock { scope, sql: String::new(), reverse: reverse.clone() };
+    match args.scope {
+        Some(scope) => vec![empty_part(scope.into())],
         None => Scope::BOTH
             .into_iter()
-            .filter(|scope| changelog.is_none_or(|changelog| changelog.has(*scope)))
-            .map(part)
+            .filter(|scope| changelog.is_none_or(|changelog| changelog.has_scope(*scope)))
+            .map(empty_part)
             .collect(),
     }
 }
 
 /// The SQL between the document's head and a database, and what is to be said of it; none if there
 /// is no difference.
-fn parts_of(
-    tools: Tools<'_>,
+fn parts_from_database(
+    context: CommandContext<'_>,
     changelog: Option<&Changelog<'_>>,
-    (file, arguments): (&Path, &New),
-) -> anyhow::Result<Option<(Vec<NewPart>, Vec<String>)>> {
-    let scope = scope_of(tools, changelog, (file, arguments))?;
-    let shape = shape_of(tools, file)?;
-    let head = match changelog {
+    (file, args): (&Path, &NewArgs),
+) -> anyhow::Result<Option<(Vec<NewBlock>, Vec<String>)>> {
+    let scope = resolve_scope(context, changelog, (file, args))?;
+    let snapshot = read_snapshot(context, file)?;
+    let head_snapshot = match changelog {
         Some(changelog) => {
             let position = changelog.head_position();
-            Shape::at(&tools.replay(changelog, position)?, scope, position)
+            SchemaSnapshot::from_replay(&context.replay(changelog, position)?, scope, position)
         }
-        None => Shape::default(),
+        None => SchemaSnapshot::default(),
     };
-    let way = head.way_to(&shape).with_context(|| shown(file))?;
-    if way.sql.is_empty() && head.differences(&shape).is_empty() {
+    let diff = head_snapshot.diff_to(&snapshot).with_context(|| quoted_path(file))?;
+    if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
         return Ok(None);
     }
-    let Way { sql, mut remarks } = way;
-    let reverse = match arguments.reverse() {
+    let SchemaDiff { sql, warnings: mut notes } = diff;
+    let reverse = match args.reverse() {
         Wanted::Yes => {
-            let back = shape.way_to(&head).with_context(|| shown(file))?;
-            remarks.extend(
-                back.remarks.into_iter().map(|remark| format!("on the way back: {remark}")),
+            let reverse_diff =
+                snapshot.diff_to(&head_snapshot).with_context(|| quoted_path(file))?;
+            notes.extend(
+                reverse_diff.warnings.into_iter().map(|note| format!("on the way back: {note}")),
             );
-            Some(back.sql)
+            Some(reverse_diff.sql)
         }
         Wanted::No => None,
     };
-    Ok(Some((vec![NewPart { scope, sql, reverse }], remarks)))
+    Ok(Some((vec![NewBlock { scope, sql, reverse }], notes)))
 }
 
-fn shown(file: &Path) -> String {
-    format!("`{}`", tatmig::shown(file.as_os_str()))
+fn quoted_path(file: &Path) -> String {
+    format!("`{}`", tatmig::escape_for_display(file.as_os_str()))
 }
 
-fn shape_of(tools: Tools<'_>, file: &Path) -> anyhow::Result<Shape> {
-    let shape = Shape::of_file(file, &tools.patience()).with_context(|| shown(file))?;
-    if shape.is_empty() {
-        bail!("{} holds nothing: no table, no view; is it the right file?", shown(file));
+fn read_snapshot(context: CommandContext<'_>, file: &Path) -> anyhow::Result<SchemaSnapshot> {
+    let snapshot = SchemaSnapshot::from_file(file, &context.connect_options())
+        .with_context(|| quoted_path(file))?;
+    if snapshot.is_empty() {
+        bail!("{} holds nothing: no table, no view; is it the right file?", quoted_path(file));
     }
-    Ok(shape)
+    Ok(snapshot)
 }
 
 /// Which databases a file stands for: what was typed, else what its name or the document tells.
-fn scope_of(
-    tools: Tools<'_>,
+fn resolve_scope(
+    context: CommandContext<'_>,
     changelog: Option<&Changelog<'_>>,
-    (file, arguments): (&Path, &New),
+    (file, args): (&Path, &NewArgs),
 ) -> anyhow::Result<Scope> {
-    if let Some(scope) = arguments.scope {
+    if let Some(scope) = args.scope {
         return Ok(scope.into());
     }
-    let layout = &tools.settings.layout;
-    let same = |left: &Path, right: &Path| match (left.canonicalize(), right.canonicalize()) {
+    let fleet_config = &context.settings.fleet_config;
+    let is_same_file = |left: &Path, right: &Path| match (left.canonicalize(), right.canonicalize())
+    {
         (Ok(left), Ok(right)) => left == right,
         _ => false,
     };
-    if same(file, &layout.system_db) {
+    if is_same_file(file, &fleet_config.system_db) {
         return Ok(Scope::System);
     }
-    let is_users = file
-        .file_name()
-        .is_some_and(|name| layout.pattern.user(name).is_some_and(|user| !user.is_empty()));
-    let only = changelog.and_then(|changelog| {
-        let mut scopes = Scope::BOTH.into_iter().filter(|scope| changelog.has(*scope));
+    let has_user_file_name = file.file_name().is_some_and(|name| {
+        fleet_config.path_template.user_name(name).is_some_and(|user| !user.is_empty())
+    });
+    let only_scope = changelog.and_then(|changelog| {
+        let mut scopes = Scope::BOTH.into_iter().filter(|scope| changelog.has_scope(*scope));
         scopes.next().filter(|_| scopes.next().is_none())
     });
-    match (only, is_users) {
+    match (only_scope, has_user_file_name) {
         (Some(scope), _) => Ok(scope),
         (None, true) => Ok(Scope::User),
         (None, false) => bail!(
             "is {} a system database or a user's? say `--scope system` or `--scope user`",
-            shown(file)
+            quoted_path(file)
         ),
     }
 }
 
 /// The new document makes what it was written from, and leads back where it says so.
-fn prove(
-    tools: Tools<'_>,
-    (read, file): (&Changelog<'_>, &Path),
-    part: &NewPart,
+fn check_round_trip(
+    context: CommandContext<'_>,
+    (edited_changelog, file): (&Changelog<'_>, &Path),
+    part: &NewBlock,
 ) -> anyhow::Result<()> {
-    let replay = Replay::run(read, &tools.signals.stop()).context("the new document in memory")?;
-    let position = read.head_position();
-    let problems: Vec<_> =
-        replay.problems(position).filter(|problem| problem.severity == Severity::Error).collect();
-    if !problems.is_empty() {
-        tools.report.problems(read.source(), &problems);
+    let replay = Replay::run(edited_changelog, &context.signals.cancel_flag())
+        .context("the new document in memory")?;
+    let position = edited_changelog.head_position();
+    let diagnostics: Vec<_> = replay
+        .diagnostics(position)
+        .filter(|diagnostic| diagnostic.severity == Severity::Error)
+        .collect();
+    if !diagnostics.is_empty() {
+        context.report.print_diagnostics(edited_changelog.source(), &diagnostics);
         bail!(
             "the SQL that leads to {} does not run, so the document is left as it is; write that migration by hand",
-            shown(file)
+            quoted_path(file)
         );
     }
-    let target = shape_of(tools, file)?;
-    let differences = target.differences(&Shape::at(&replay, part.scope, position));
+    let target = read_snapshot(context, file)?;
+    let differences =
+        target.differences(&SchemaSnapshot::from_replay(&replay, part.scope, position));
     if !differences.is_empty() {
         bail!(
             "the SQL would not lead to the schema of {}, so the document is left as it is: {}",
-            shown(file),
+            quoted_path(file),
             differences.join("; ")
         );
     }
     if part.reverse.is_some() {
         let before = match position {
-            0 => Shape::default(),
-            position => Shape::at(&replay, part.scope, position - 1),
+            0 => SchemaSnapshot::default(),
+            position => SchemaSnapshot::from_replay(&replay, part.scope, position - 1),
         };
-        let back = Shape::reversed(&replay, part.scope, position).unwrap_or_default();
-        let differences = before.differences(&back);
+        let reversed =
+            SchemaSnapshot::from_reverse_block(&replay, part.scope, position).unwrap_or_default();
+        let differences = before.differences(&reversed);
         if !differences.is_empty() {
             bail!(
                 "the reverse block would not lead back, so the document is left as it is: {}",
@@ -218,13 +242,13 @@ fn prove(
 }
 
 /// The planned migrations that are called otherwise now.
-fn relinked(old: Option<&Changelog<'_>>, new: &Changelog<'_>) -> Vec<String> {
-    let planned = |changelog: &Changelog<'_>| -> Vec<String> {
+fn renumbered_planned(old: Option<&Changelog<'_>>, new: &Changelog<'_>) -> Vec<String> {
+    let planned_migrations = |changelog: &Changelog<'_>| -> Vec<String> {
         let chain = changelog.chain()[changelog.head_position()..].iter();
         chain.map(ToString::to_string).collect()
     };
-    let old = old.map(planned).unwrap_or_default();
-    let pairs = old.into_iter().zip(planned(new));
+    let old = old.map(planned_migrations).unwrap_or_default();
+    let pairs = old.into_iter().zip(planned_migrations(new));
     pairs
         .filter(|(old, new)| old != new)
         .map(|(old, new)| format!("the planned `{old}` is `{new}` now"))

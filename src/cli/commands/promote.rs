@@ -5,20 +5,25 @@ use semver::Version;
 use tatmig::{Changelog, edit};
 
 use crate::cli::commands::new::today;
-use crate::cli::commands::{Tools, write_document};
-use crate::cli::report::{DONE, Written};
+use crate::cli::commands::{CommandContext, write_document};
+use crate::cli::report::{EXIT_SUCCESS, MigrationChange};
 
-pub(crate) fn run(tools: Tools<'_>, version: &str) -> anyhow::Result<u8> {
+pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<u8> {
     let version = Version::parse(version)
         .with_context(|| format!("`{version}` is not a version; write three numbers"))?;
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let edited = edit::promote(&changelog, &version, &today())?;
-    let read = Changelog::parse_named(&text.name, &edited)?;
-    tools.replay(&read, read.head_position())?;
-    let migration = read.history().find(|migration| migration.to.version() == Some(&version));
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let edited_text = edit::promote(&changelog, &version, &today())?;
+    let edited_changelog = Changelog::parse_named(&document.name, &edited_text)?;
+    context.replay(&edited_changelog, edited_changelog.head_position())?;
+    let migration = edited_changelog
+        .forward_migrations()
+        .find(|migration| migration.to.version() == Some(&version));
     let Some(migration) = migration else { bail!("`{version}` is not found any more") };
-    write_document::replace(&tools.settings.file, &text, &edited)?;
-    tools.report.written(&read, &Written { migration, remarks: &[], what: "released" });
-    Ok(DONE)
+    write_document::replace_document(&context.settings.file, &document, &edited_text)?;
+    context.report.print_migration_change(
+        &edited_changelog,
+        &MigrationChange { migration, notes: &[], action: "released" },
+    );
+    Ok(EXIT_SUCCESS)
 }

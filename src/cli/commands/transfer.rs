@@ -2,48 +2,58 @@
 
 use anyhow::{Context, bail};
 use tatmig::fleet::Fleet;
-use tatmig::{Layout, Scope};
+use tatmig::{FleetConfig, Scope};
 
-use crate::cli::command_args::Users;
-use crate::cli::commands::Tools;
+use crate::cli::command_args::UserArgs;
+use crate::cli::commands::CommandContext;
 
 /// Copies the files into namespaces.
-pub(crate) fn push(tools: Tools<'_>, users: &Users) -> anyhow::Result<u8> {
-    let (files, namespaces) = both(tools)?;
-    if !namespaces.servers.as_ref().is_some_and(|servers| servers.has_admin()) {
-        bail!(tatmig::sqld::ServerError::NoAdmin);
+pub(crate) fn push(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
+    let (files, namespaces) = both_locations(context)?;
+    if !namespaces.server_set.as_ref().is_some_and(|servers| servers.has_admin()) {
+        bail!(tatmig::sqld::ServerError::NoAdminUrl);
     }
-    carry(tools, users, (&files, &namespaces))
+    transfer(context, users, (&files, &namespaces))
 }
 
 /// Copies the namespaces into files.
-pub(crate) fn pull(tools: Tools<'_>, users: &Users) -> anyhow::Result<u8> {
-    let (files, namespaces) = both(tools)?;
+pub(crate) fn pull(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
+    let (files, namespaces) = both_locations(context)?;
     if !files.users_dir.is_dir() {
         bail!(
             "there is no directory `{}` to put users' databases in; make it first",
-            tatmig::shown(files.users_dir.as_os_str())
+            tatmig::escape_for_display(files.users_dir.as_os_str())
         );
     }
-    carry(tools, users, (&namespaces, &files))
+    transfer(context, users, (&namespaces, &files))
 }
 
 /// The fleet's place in files, and that in namespaces.
-fn both(tools: Tools<'_>) -> anyhow::Result<(Layout, Layout)> {
-    let namespaces = tools.settings.layout.clone();
-    let files = Layout { servers: None, ..namespaces.clone() };
-    namespaces.servers.as_ref().context("this needs a server: `--server URL` names it")?;
+fn both_locations(context: CommandContext<'_>) -> anyhow::Result<(FleetConfig, FleetConfig)> {
+    let namespaces = context.settings.fleet_config.clone();
+    let files = FleetConfig { server_set: None, ..namespaces.clone() };
+    namespaces.server_set.as_ref().context("this needs a server: `--server URL` names it")?;
     Ok((files, namespaces))
 }
 
-fn carry(tools: Tools<'_>, users: &Users, (from, to): (&Layout, &Layout)) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let fleet = Fleet::discover(from, |scope: Scope| changelog.has(scope), &users.selection())?;
-    let members: Vec<_> = fleet.members().collect();
-    let bar = tools.report.progress(members.len());
-    let made_in = tools.settings.practice(None).journal_mode;
-    let places = fleet.move_to((to, made_in), &tools.options(), &mut || bar.inc(1));
+fn transfer(
+    context: CommandContext<'_>,
+    users: &UserArgs,
+    (source_config, target_config): (&FleetConfig, &FleetConfig),
+) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let fleet = Fleet::discover(
+        source_config,
+        |scope: Scope| changelog.has_scope(scope),
+        &users.selection(),
+    )?;
+    let databases: Vec<_> = fleet.databases().collect();
+    let bar = context.report.progress_bar(databases.len());
+    let journal_mode = context.settings.policy(None).journal_mode;
+    let transfers =
+        fleet
+            .transfer_to((target_config, journal_mode), &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
-    Ok(tools.report.moved((&fleet, &members), &places))
+    Ok(context.report.print_transfer((&fleet, &databases), &transfers))
 }

@@ -4,117 +4,144 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 use semver::Version;
-use tatmig::fleet::{Fleet, OnFailure, Options, Outcome, Selection};
-use tatmig::{Changelog, Failure, Problem, Ready, Refusal, Scope, Verdict};
+use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions, UserSelection};
+use tatmig::{Changelog, Diagnostic, MigrateError, Migrator, Outcome, PlanError, Scope};
 
-use crate::cli::command_args::{Upgrade, Users};
-use crate::cli::commands::{Text, Tools, backup};
-use crate::cli::report::{Aside, DONE, Deed, Kept};
+use crate::cli::command_args::{UpgradeArgs, UserArgs};
+use crate::cli::commands::{CommandContext, DocumentFile, backup};
+use crate::cli::report::{EXIT_SUCCESS, Operation, RunSummary, StatementDiffs};
 
-pub(crate) fn run(tools: Tools<'_>, arguments: &Upgrade) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
-    let Some(version) = &arguments.planned else {
-        let target = changelog.target(arguments.to.as_deref())?;
-        return migrate(tools, arguments, (&changelog, target));
+pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let Some(version) = &args.planned else {
+        let target = changelog.target_position(args.to.as_deref())?;
+        return migrate(context, args, (&changelog, target));
     };
     let version = Version::parse(version)
         .with_context(|| format!("`--planned {version}` is not a version"))?;
     let position = changelog
         .position(&version)
-        .with_context(|| format!("version `{version}` is not in {}", text.name))?;
-    let text = Text { text: changelog.uncommented(&version)?, ..text };
-    let changelog = tools.changelog(&text)?;
-    migrate(tools, arguments, (&changelog.released_up_to(position), position))
+        .with_context(|| format!("version `{version}` is not in {}", document.name))?;
+    let document = DocumentFile { text: changelog.uncomment_planned(&version)?, ..document };
+    let changelog = context.parse_changelog(&document)?;
+    migrate(context, args, (&changelog.with_released_up_to(position), position))
 }
 
 /// Brings the fleet to the version at a position, in the way that was asked for.
 fn migrate(
-    tools: Tools<'_>,
-    arguments: &Upgrade,
-    (changelog, target): (&Changelog<'_>, usize),
+    context: CommandContext<'_>,
+    args: &UpgradeArgs,
+    (changelog, target_position): (&Changelog<'_>, usize),
 ) -> anyhow::Result<u8> {
-    let mut fleet = tools.fleet(changelog, &arguments.users.selection())?;
-    let replay = tools.replay(changelog, target)?;
-    let options = Options {
-        on_failure: if arguments.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
-        canary: arguments.canary,
-        ..tools.options()
+    let mut fleet = context.discover_fleet(changelog, &args.users.selection())?;
+    let replay = context.replay(changelog, target_position)?;
+    let options = RunOptions {
+        on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
+        canary: args.canary,
+        ..context.run_options()
     };
-    let bar = tools.report.progress(fleet.members().count());
-    if arguments.dry_run {
+    let bar = context.report.progress_bar(fleet.databases().count());
+    if args.dry_run {
         let statuses =
-            fleet.status((changelog, Some(&replay), target), &options, &mut || bar.inc(1));
+            fleet.statuses_at((changelog, Some(&replay), target_position), &options, &mut || {
+                bar.inc(1);
+            });
         bar.finish_and_clear();
-        let ready = tools.ready((changelog, &replay), target);
-        return Ok(tools.report.dry_run(&ready, (&fleet, &statuses)));
+        let migrator = context.migrator((changelog, &replay), target_position);
+        return Ok(context.report.print_dry_run(&migrator, (&fleet, &statuses)));
     }
-    let ready = tools.ready((changelog, &replay), target);
-    let rehearsal =
-        Ready::rehearsal(changelog, &replay, target).with_practice(tools.settings.practice(None));
-    let mut outcome = None;
-    if arguments.rehearse || arguments.all_or_nothing {
-        outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
+    let migrator = context.migrator((changelog, &replay), target_position);
+    let rehearsal = Migrator::new_rehearsal(changelog, &replay, target_position)
+        .with_policy(context.settings.policy(None));
+    let mut fleet_outcome = None;
+    if args.rehearse || args.all_or_nothing {
+        fleet_outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
     }
-    let mut passed = outcome.as_ref().is_none_or(Outcome::is_clean);
-    let mut copies = None;
-    if arguments.backup && passed {
-        let statuses = fleet.standings(&ready, &options, &mut || {});
-        let concerned =
-            statuses.iter().map(|status| backup::is_concerned(status.as_ref())).collect::<Vec<_>>();
+    let mut is_clean = fleet_outcome.as_ref().is_none_or(FleetOutcome::is_success);
+    let mut safety_backup = None;
+    if args.backup && is_clean {
+        let statuses = fleet.statuses(&migrator, &options, &mut || {});
+        let may_be_changed = statuses
+            .iter()
+            .map(|status| backup::may_be_changed(status.as_ref()))
+            .collect::<Vec<_>>();
         bar.suspend(|| {
-            copies = backup::before(tools, (&mut fleet, &concerned), ("upgrade", &options))?;
+            safety_backup = backup::back_up_before_change(
+                context,
+                (&mut fleet, &may_be_changed),
+                ("upgrade", &options),
+            )?;
             anyhow::Ok(())
         })?;
-        if arguments.all_or_nothing && fleet.members().any(|member| member.refused.is_some()) {
-            outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| {}));
-            passed = false;
+        if args.all_or_nothing && fleet.databases().any(|database| database.skip_reason.is_some()) {
+            fleet_outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| {}));
+            is_clean = false;
         }
     }
-    if !arguments.rehearse && passed {
+    if !args.rehearse && is_clean {
         bar.reset();
-        outcome = Some(fleet.upgrade(&ready, &options, &mut |_, _| bar.inc(1)));
+        fleet_outcome = Some(fleet.upgrade(&migrator, &options, &mut |_, _| bar.inc(1)));
     }
     bar.finish_and_clear();
     // One of the two has run.
-    let Some(outcome) = outcome else { return Ok(DONE) };
-    let kept = kept((&fleet, &outcome), (&ready, &options));
-    let to = ready.target().to_string();
-    let aside = Aside { kept, copies, held: None, deed: Deed::Upgrade };
-    let status = tools.report.upgraded((&fleet, &outcome), (changelog.source(), &to), &aside);
-    if arguments.all_or_nothing && !passed {
-        tools.report.line("nothing was committed: not every database passed the rehearsal");
+    let Some(outcome) = fleet_outcome else { return Ok(EXIT_SUCCESS) };
+    let statement_diffs = collect_statement_diffs((&fleet, &outcome), (&migrator, &options));
+    let target_version = migrator.target().to_string();
+    let summary = RunSummary {
+        statement_diffs,
+        backup: safety_backup,
+        system_skip_reason: None,
+        operation: Operation::Upgrade,
+    };
+    let status = context.report.print_run(
+        (&fleet, &outcome),
+        (changelog.source(), &target_version),
+        &summary,
+    );
+    if args.all_or_nothing && !is_clean {
+        context.report.print_line("nothing was committed: not every database passed the rehearsal");
     }
     Ok(status)
 }
 
 /// What the system database kept of migrations that were edited since, beside what they are now.
-pub(crate) fn kept(
-    (fleet, outcome): (&Fleet, &Outcome),
-    (ready, options): (&Ready<'_, '_>, &Options),
-) -> Kept {
-    let mut kept = Kept::new();
-    let Some(system) = &fleet.system else { return kept };
-    let mut seen = BTreeSet::new();
-    for (member, verdict) in outcome.by_member(fleet) {
-        let Verdict::Failed { failure, .. } = verdict else { continue };
-        let Failure::Refused(Refusal::Edited { edits }) = &**failure else { continue };
-        for edit in edits {
-            if seen.insert(edit.recorded.clone())
-                && let Some(changes) =
-                    ready.changes(edit, member.scope, (system, &options.patience))
+pub(crate) fn collect_statement_diffs(
+    (fleet, outcome): (&Fleet, &FleetOutcome),
+    (migrator, options): (&Migrator<'_, '_>, &RunOptions),
+) -> StatementDiffs {
+    let mut statement_diffs = StatementDiffs::new();
+    let Some(system_database) = &fleet.system else { return statement_diffs };
+    let mut seen_checksums = BTreeSet::new();
+    for (database, database_outcome) in outcome.by_database(fleet) {
+        let Outcome::Failed { error, .. } = database_outcome else { continue };
+        let MigrateError::Plan(PlanError::ChecksumMismatch { changed_migrations }) = &**error
+        else {
+            continue;
+        };
+        for changed_migration in changed_migrations {
+            if seen_checksums.insert(changed_migration.applied_checksum.clone())
+                && let Some(statement_diff) = migrator.statement_diff(
+                    changed_migration,
+                    database.scope,
+                    (system_database, &options.connect_options),
+                )
             {
-                kept.insert(edit.recorded.clone(), changes);
+                statement_diffs.insert(changed_migration.applied_checksum.clone(), statement_diff);
             }
         }
     }
-    kept
+    statement_diffs
 }
 
 /// Runs seed blocks, in the order named: each on the system database, then on the users.
-pub(crate) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow::Result<u8> {
-    let text = tools.text()?;
-    let changelog = tools.changelog(&text)?;
+pub(crate) fn run_seeds(
+    context: CommandContext<'_>,
+    names: &[String],
+    users: &UserArgs,
+) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
     for name in names {
         if !changelog.seeds().iter().any(|seed| seed.name == *name) {
             let mut known: Vec<&str> =
@@ -130,27 +157,33 @@ pub(crate) fn seed(tools: Tools<'_>, names: &[String], users: &Users) -> anyhow:
             }
         }
     }
-    let wanted = |scope: Scope| {
+    let has_requested_seed = |scope: Scope| {
         changelog.seeds().iter().any(|seed| seed.scope == scope && names.contains(&seed.name))
     };
-    if matches!(users.selection(), Selection::Named(_)) && !wanted(Scope::User) {
-        let (noun, puts) = if names.len() == 1 { ("seed", "puts") } else { ("seeds", "put") };
+    if matches!(users.selection(), UserSelection::Named(_)) && !has_requested_seed(Scope::User) {
+        let (noun, verb) = if names.len() == 1 { ("seed", "puts") } else { ("seeds", "put") };
         let names = names.join("`, `");
-        bail!("the {noun} `{names}` {puts} nothing into user databases; leave `--user` out");
+        bail!("the {noun} `{names}` {verb} nothing into user databases; leave `--user` out");
     }
-    let fleet = Fleet::discover(&tools.settings.layout, wanted, &users.selection())?;
+    let fleet =
+        Fleet::discover(&context.settings.fleet_config, has_requested_seed, &users.selection())?;
     let target = changelog.head_position();
     // What fails in a seed stands in the way of that seed alone.
-    let asked = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
-    let blocks: Vec<_> =
-        asked.map(|seed| seed.part.sql().span(0..seed.part.sql().text().len())).collect();
-    let is_asked =
-        |problem: &Problem| blocks.iter().any(|block| block.contains(&problem.span.start));
-    let replay = tools.unjudged_replay(&changelog)?;
-    let problems = replay.problems(target).zip(replay.all_problems());
-    let weighed = problems.map(|(told, whole)| if is_asked(&whole) { whole } else { told });
-    tools.judge(&changelog, weighed)?;
-    let ready = tools.ready((&changelog, &replay), target);
-    let outcome = fleet.seed(&ready, (names, &tools.options()), &mut |_, _| {});
-    Ok(tools.report.seeded((&fleet, &outcome), changelog.source()))
+    let requested_seeds = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
+    let block_spans: Vec<_> = requested_seeds
+        .map(|seed| seed.block.sql().document_span(0..seed.block.sql().text().len()))
+        .collect();
+    let is_in_requested_seed = |diagnostic: &Diagnostic| {
+        block_spans.iter().any(|block| block.contains(&diagnostic.span.start))
+    };
+    let replay = context.unchecked_replay(&changelog)?;
+    let diagnostic_pairs = replay.diagnostics(target).zip(replay.all_diagnostics());
+    let diagnostics =
+        diagnostic_pairs.map(
+            |(limited, complete)| if is_in_requested_seed(&complete) { complete } else { limited },
+        );
+    context.check_document(&changelog, diagnostics)?;
+    let migrator = context.migrator((&changelog, &replay), target);
+    let fleet_outcome = fleet.seed(&migrator, (names, &context.run_options()), &mut |_, _| {});
+    Ok(context.report.print_seeds((&fleet, &fleet_outcome), changelog.source()))
 }

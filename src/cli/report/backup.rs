@@ -7,129 +7,148 @@ use std::path::Path;
 
 use anyhow::bail;
 use serde_json::{Value, json};
-use tatmig::backup::{Backup, BackupError, Made, Pruned, Saved, bytes};
+use tatmig::backup::{Backup, BackupError, BackupResult, ManifestEntry, PruneResult, format_bytes};
 use tatmig::fleet::Fleet;
-use tatmig::{DatabaseError, Failure, Member, Scope};
+use tatmig::{DatabaseError, MigrateError, Scope, TargetDatabase};
 
-use crate::cli::report::{DONE, FAILED, Report, plural, some};
-use crate::cli::settings::{Format, Volume};
+use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
+use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What became of one database; nothing if it was not begun.
-type Result<'r> = (&'r Member, &'r Option<std::result::Result<Saved, Failure>>);
+type DatabaseResult<'r> =
+    (&'r TargetDatabase, &'r Option<std::result::Result<ManifestEntry, MigrateError>>);
 
 impl Report {
     /// Tells what was copied.
-    pub(crate) fn backed_up(&self, fleet: &Fleet, made: &Made) -> u8 {
-        let results: Vec<Result<'_>> = fleet.members().zip(&made.verdicts).collect();
-        if self.format == Format::Json {
-            let backup = made.backup.as_ref().map(summary);
-            Self::json(&json!({
+    pub(crate) fn print_backup(&self, fleet: &Fleet, backup_result: &BackupResult) -> u8 {
+        let results: Vec<DatabaseResult<'_>> =
+            fleet.databases().zip(&backup_result.results).collect();
+        if self.format == OutputFormat::Json {
+            let backup = backup_result.backup.as_ref().map(backup_json);
+            Self::print_json(&json!({
                 "backup": backup,
-                "databases": databases(&results, "copied"),
-                "summary": counts(&results, "copied"),
+                "databases": databases_json(&results, "copied"),
+                "summary": counts_json(&results, "copied"),
             }));
         }
-        for remark in &fleet.remarks {
-            self.remark(remark);
+        for notice in &fleet.notices {
+            self.print_note(notice);
         }
-        if self.volume == Volume::Verbose {
-            for (member, result) in &results {
+        if self.verbosity == Verbosity::Verbose {
+            for (database, result) in &results {
                 if let Some(Ok(copy)) = result {
-                    self.line(format!("{}: {}, {}", member.shown(), at(copy), bytes(copy.size)));
+                    self.print_line(format!(
+                        "{}: {}, {}",
+                        database.display_name(),
+                        version_label(copy),
+                        format_bytes(copy.size)
+                    ));
                 }
             }
         }
-        match &made.backup {
+        match &backup_result.backup {
             Some(backup) => {
-                self.line(copied(backup));
-                self.line(format!("`tatmig restore {}` puts back what it holds", backup.id));
+                self.print_line(backup_line(backup));
+                self.print_line(format!("`tatmig restore {}` puts back what it holds", backup.id));
             }
-            None => self.line("no backup was made"),
+            None => self.print_line("no backup was made"),
         }
-        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.users_found) {
-            self.line(format!(
+        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.total_users) {
+            self.print_line(format!(
                 "{} left alone; `--all-users` or `--user NAME` copies them",
                 plural(count, "user database")
             ));
         }
-        self.unmoved(&results, "copied")
+        self.print_backup_failures(&results, "copied")
     }
 
     /// Tells what was put back, and where what it replaced is kept.
-    pub(crate) fn restored(
+    pub(crate) fn print_restore(
         &self,
-        (backup, first): (&Backup, Option<&Backup>),
-        results: &[Result<'_>],
+        (backup, safety_backup): (&Backup, Option<&Backup>),
+        results: &[DatabaseResult<'_>],
     ) -> u8 {
-        if self.format == Format::Json {
-            Self::json(&json!({
-                "backup": summary(backup),
-                "replaced": first.map(summary),
-                "databases": databases(results, "restored"),
-                "summary": counts(results, "restored"),
+        if self.format == OutputFormat::Json {
+            Self::print_json(&json!({
+                "backup": backup_json(backup),
+                "replaced": safety_backup.map(backup_json),
+                "databases": databases_json(results, "restored"),
+                "summary": counts_json(results, "restored"),
             }));
         }
-        let done: Vec<(&Member, &Saved)> = results
+        let restored: Vec<(&TargetDatabase, &ManifestEntry)> = results
             .iter()
-            .filter_map(|(member, result)| Some((*member, result.as_ref()?.as_ref().ok()?)))
+            .filter_map(|(database, result)| Some((*database, result.as_ref()?.as_ref().ok()?)))
             .collect();
-        if let Some(first) = first {
-            self.line(format!("{}, as they were before", copied(first)));
+        if let Some(first) = safety_backup {
+            self.print_line(format!("{}, as they were before", backup_line(first)));
         }
-        if done.len() == 1 || self.volume == Volume::Verbose {
-            for (member, copy) in &done {
-                self.line(format!("{}: restored from {}, {}", member.shown(), backup.id, at(copy)));
+        if restored.len() == 1 || self.verbosity == Verbosity::Verbose {
+            for (database, copy) in &restored {
+                self.print_line(format!(
+                    "{}: restored from {}, {}",
+                    database.display_name(),
+                    backup.id,
+                    version_label(copy)
+                ));
             }
         }
-        if done.len() != 1 {
-            self.line(format!("{} restored from {}", plural(done.len(), "database"), backup.id));
+        if restored.len() != 1 {
+            self.print_line(format!(
+                "{} restored from {}",
+                plural(restored.len(), "database"),
+                backup.id
+            ));
         }
-        if let Some(first) = first.filter(|_| !done.is_empty()) {
-            self.line(format!("`tatmig restore {}` takes that back", first.id));
+        if let Some(first) = safety_backup.filter(|_| !restored.is_empty()) {
+            self.print_line(format!("`tatmig restore {}` takes that back", first.id));
         }
-        self.unmoved(results, "restored")
+        self.print_backup_failures(results, "restored")
     }
 
     /// Tells every failure and what was not begun.
-    fn unmoved(&self, results: &[Result<'_>], done: &str) -> u8 {
+    fn print_backup_failures(&self, results: &[DatabaseResult<'_>], past_tense: &str) -> u8 {
         let mut failed = 0;
         let mut skipped = 0;
-        for (member, result) in results {
+        for (database, result) in results {
             match result {
                 Some(Ok(_)) => {}
-                Some(Err(failure)) => {
+                Some(Err(error)) => {
                     failed += 1;
-                    self.error(format!(
-                        "`{}` ({}): {failure}",
-                        member.shown(),
-                        member.home.shown()
+                    self.print_error(format!(
+                        "`{}` ({}): {error}",
+                        database.display_name(),
+                        database.location.display()
                     ));
                 }
                 None => skipped += 1,
             }
         }
-        for (count, words) in [(failed, "failed"), (skipped, "not begun")] {
+        for (count, description) in [(failed, "failed"), (skipped, "not begun")] {
             if count > 0 {
-                let none =
-                    if words == "failed" { format!(" and not {done}") } else { String::new() };
-                self.line(format!("{} {words}{none}", plural(count, "database")));
+                let suffix = if description == "failed" {
+                    format!(" and not {past_tense}")
+                } else {
+                    String::new()
+                };
+                self.print_line(format!("{} {description}{suffix}", plural(count, "database")));
             }
         }
-        if failed > 0 { FAILED } else { DONE }
+        if failed > 0 { EXIT_FAILURE } else { EXIT_SUCCESS }
     }
 
     /// Lists backups, oldest first.
-    pub(crate) fn backups(
+    pub(crate) fn print_backup_list(
         &self,
         dir: &Path,
-        all: &[std::result::Result<Backup, BackupError>],
+        results: &[std::result::Result<Backup, BackupError>],
     ) -> u8 {
-        if self.format == Format::Json {
-            let backups: Vec<Value> = all
+        if self.format == OutputFormat::Json {
+            let backups: Vec<Value> = results
                 .iter()
                 .map(|backup| match backup {
                     Ok(backup) => {
-                        let mut value = summary(backup);
+                        let mut value = backup_json(backup);
                         value["created_at"] = json!(backup.manifest.created_at);
                         value["reason"] = json!(backup.manifest.reason);
                         value["copies"] = json!(backup.manifest.databases);
@@ -138,69 +157,78 @@ impl Report {
                     Err(error) => json!({ "error": error.to_string() }),
                 })
                 .collect();
-            Self::json(&json!({ "dir": tatmig::shown(dir.as_os_str()), "backups": backups }));
+            Self::print_json(
+                &json!({ "dir": tatmig::escape_for_display(dir.as_os_str()), "backups": backups }),
+            );
         }
-        if all.is_empty() {
-            self.line(format!(
+        if results.is_empty() {
+            self.print_line(format!(
                 "no backups in {}; `tatmig backup --all-users` makes one",
-                tatmig::shown(dir.as_os_str())
+                tatmig::escape_for_display(dir.as_os_str())
             ));
         }
-        let width = all.iter().flatten().map(|backup| backup.id.len()).max().unwrap_or_default();
-        for backup in all.iter().flatten() {
+        let width =
+            results.iter().flatten().map(|backup| backup.id.len()).max().unwrap_or_default();
+        for backup in results.iter().flatten() {
             let copies = &backup.manifest.databases;
-            self.line(format!(
+            self.print_line(format!(
                 "{:width$}  {}, {}, at {}, {}",
                 backup.id,
                 plural(copies.len(), "database"),
-                bytes(backup.size()),
-                versions(copies),
+                format_bytes(backup.size()),
+                list_versions(copies),
                 match backup.manifest.reason.as_str() {
                     "backup" => "asked for".to_owned(),
                     "upgrade" => "before an upgrade".to_owned(),
                     reason => format!("before a {reason}"),
                 }
             ));
-            if self.volume == Volume::Verbose {
+            if self.verbosity == Verbosity::Verbose {
                 for copy in copies {
-                    let (user, size) = (tatmig::shown(&copy.user), bytes(copy.size));
-                    self.line(format!("  {user}: {}, {size} from {}", at(copy), copy.path));
+                    let (user, size) =
+                        (tatmig::escape_for_display(&copy.user), format_bytes(copy.size));
+                    self.print_line(format!(
+                        "  {user}: {}, {size} from {}",
+                        version_label(copy),
+                        copy.path
+                    ));
                 }
             }
         }
-        let mut status = DONE;
-        for error in all.iter().filter_map(|backup| backup.as_ref().err()) {
-            self.error(error);
-            status = FAILED;
+        let mut status = EXIT_SUCCESS;
+        for error in results.iter().filter_map(|backup| backup.as_ref().err()) {
+            self.print_error(error);
+            status = EXIT_FAILURE;
         }
         status
     }
 
     /// Tells which backups are gone, and which are not though they are old.
-    pub(crate) fn pruned(&self, pruned: &Pruned) -> u8 {
-        let ids = |backups: &[Backup]| backups.iter().map(|b| b.id.clone()).collect::<Vec<_>>();
-        let freed: u64 = pruned.removed.iter().map(Backup::size).sum();
-        if self.format == Format::Json {
-            Self::json(&json!({
-                "removed": ids(&pruned.removed),
-                "kept": ids(&pruned.kept),
-                "only": pruned.only,
-                "freed": freed,
+    pub(crate) fn print_prune(&self, prune_result: &PruneResult) -> u8 {
+        let backup_ids =
+            |backups: &[Backup]| backups.iter().map(|b| b.id.clone()).collect::<Vec<_>>();
+        let freed_bytes: u64 = prune_result.removed.iter().map(Backup::size).sum();
+        if self.format == OutputFormat::Json {
+            Self::print_json(&json!({
+                "removed": backup_ids(&prune_result.removed),
+                "kept": backup_ids(&prune_result.kept),
+                "only": prune_result.kept_as_only_copy,
+                "freed": freed_bytes,
             }));
         }
-        self.line(format!(
+        self.print_line(format!(
             "{} removed ({}), {} kept",
-            plural(pruned.removed.len(), "backup"),
-            bytes(freed),
-            pruned.kept.len()
+            plural(prune_result.removed.len(), "backup"),
+            format_bytes(freed_bytes),
+            prune_result.kept.len()
         ));
-        if !pruned.only.is_empty() {
-            self.line(format!(
+        if !prune_result.kept_as_only_copy.is_empty() {
+            self.print_line(format!(
                 "older, and kept because nothing newer holds some database at that version: {}",
-                some(&pruned.only)
+                list_names(&prune_result.kept_as_only_copy)
             ));
         }
-        DONE
+        EXIT_SUCCESS
     }
 
     /// Asks whether databases are to be made anew.
@@ -209,14 +237,16 @@ impl Report {
     ///
     /// No terminal to ask on, or any answer but yes.
     pub(crate) fn confirm_reset(fleet: &Fleet) -> anyhow::Result<()> {
-        let names: Vec<String> = fleet.members().map(|member| member.home.shown()).collect();
-        let what = format!("every row of {} ({})", plural(names.len(), "database"), some(&names));
+        let names: Vec<String> =
+            fleet.databases().map(|database| database.location.display()).collect();
+        let description =
+            format!("every row of {} ({})", plural(names.len(), "database"), list_names(&names));
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             bail!(
-                "`reset` would delete {what}; without a terminal to ask on, `--yes` says that it is meant"
+                "`reset` would delete {description}; without a terminal to ask on, `--yes` says that it is meant"
             );
         }
-        let _ = write!(anstream::stderr(), "This deletes {what}. Go on? [y/N] ");
+        let _ = write!(anstream::stderr(), "This deletes {description}. Go on? [y/N] ");
         let mut answer = String::new();
         let _ = std::io::stdin().lock().read_line(&mut answer);
         if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
@@ -226,62 +256,71 @@ impl Report {
     }
 }
 
-fn at(copy: &Saved) -> String {
-    copy.version.as_ref().map_or_else(|| "without a record".to_owned(), |at| format!("at {at}"))
+fn version_label(copy: &ManifestEntry) -> String {
+    copy.version
+        .as_ref()
+        .map_or_else(|| "without a record".to_owned(), |version| format!("at {version}"))
 }
 
 /// The versions of copies, in words.
-fn versions(copies: &[Saved]) -> String {
+fn list_versions(copies: &[ManifestEntry]) -> String {
     let versions: BTreeSet<&str> =
         copies.iter().map(|copy| copy.version.as_deref().unwrap_or("no version")).collect();
     let versions: Vec<String> = versions.into_iter().map(str::to_owned).collect();
-    some(&versions).replace('`', "")
+    list_names(&versions).replace('`', "")
 }
 
-fn summary(backup: &Backup) -> Value {
+fn backup_json(backup: &Backup) -> Value {
     json!({
         "id": backup.id,
-        "dir": tatmig::shown(backup.dir.as_os_str()),
+        "dir": tatmig::escape_for_display(backup.dir.as_os_str()),
         "databases": backup.manifest.databases.len(),
         "size": backup.size(),
     })
 }
 
-fn outcome<'o>(result: Option<&std::result::Result<Saved, Failure>>, done: &'o str) -> &'o str {
+fn outcome_name<'o>(
+    result: Option<&std::result::Result<ManifestEntry, MigrateError>>,
+    success_name: &'o str,
+) -> &'o str {
     match result {
-        Some(Ok(_)) => done,
-        Some(Err(Failure::Database(DatabaseError::Busy { .. } | DatabaseError::InUse { .. }))) => {
-            "busy"
-        }
+        Some(Ok(_)) => success_name,
+        Some(Err(MigrateError::Database(
+            DatabaseError::Busy { .. } | DatabaseError::InUse { .. },
+        ))) => "busy",
         Some(Err(_)) => "failed",
         None => "skipped",
     }
 }
 
-fn databases(results: &[Result<'_>], done: &str) -> Vec<Value> {
-    let one = |(member, result): &Result<'_>| {
+fn databases_json(results: &[DatabaseResult<'_>], success_name: &str) -> Vec<Value> {
+    let database_json = |(database, result): &DatabaseResult<'_>| {
         let copy = result.as_ref().and_then(|result| result.as_ref().ok());
-        let failure = result.as_ref().and_then(|result| result.as_ref().err());
+        let error = result.as_ref().and_then(|result| result.as_ref().err());
         json!({
-            "name": member.shown(),
-            "scope": member.scope,
-            "path": member.home.shown(),
-            "outcome": outcome(result.as_ref(), done),
+            "name": database.display_name(),
+            "scope": database.scope,
+            "path": database.location.display(),
+            "outcome": outcome_name(result.as_ref(), success_name),
             "version": copy.and_then(|copy| copy.version.as_ref()),
-            "file": copy.map(|copy| tatmig::shown(&copy.file)),
+            "file": copy.map(|copy| tatmig::escape_for_display(&copy.file)),
             "size": copy.map(|copy| copy.size),
             "sha256": copy.map(|copy| &copy.sha256),
-            "error": failure.map(|failure| json!({ "message": failure.to_string() })),
+            "error": error.map(|error| json!({ "message": error.to_string() })),
         })
     };
-    results.iter().map(one).collect()
+    results.iter().map(database_json).collect()
 }
 
-fn counts(results: &[Result<'_>], done: &str) -> Value {
-    let count =
-        |word| results.iter().filter(|(_, result)| outcome(result.as_ref(), done) == word).count();
+fn counts_json(results: &[DatabaseResult<'_>], success_name: &str) -> Value {
+    let count = |name| {
+        results
+            .iter()
+            .filter(|(_, result)| outcome_name(result.as_ref(), success_name) == name)
+            .count()
+    };
     json!({
-        done: count(done),
+        success_name: count(success_name),
         "failed": count("failed"),
         "busy": count("busy"),
         "skipped": count("skipped"),
@@ -290,21 +329,25 @@ fn counts(results: &[Result<'_>], done: &str) -> Value {
 }
 
 /// Where the copy of a database is, and the command that puts it back.
-pub(crate) fn copy_of(backup: &Backup, member: &Member) -> Option<(String, String)> {
-    let copy = backup.copy_of(member)?;
-    let path = backup.place_of(copy);
-    let whose = match member.scope {
+pub(crate) fn copy_and_restore_command(
+    backup: &Backup,
+    database: &TargetDatabase,
+) -> Option<(String, String)> {
+    let copy = backup.entry_for(database)?;
+    let path = backup.copy_location(copy);
+    let selection = match database.scope {
         Scope::System => "--system".to_owned(),
-        Scope::User => format!("--user {}", member.shown()),
+        Scope::User => format!("--user {}", database.display_name()),
     };
-    Some((path, format!("tatmig restore {} {whose}", backup.id)))
+    Some((path, format!("tatmig restore {} {selection}", backup.id)))
 }
 
 /// That copies were made, in a line.
-pub(crate) fn copied(backup: &Backup) -> String {
+pub(crate) fn backup_line(backup: &Backup) -> String {
     let copies = &backup.manifest.databases;
     let count = plural(copies.len(), "database");
-    let (dir, size) = (tatmig::shown(backup.dir.as_os_str()), bytes(backup.size()));
+    let (dir, size) =
+        (tatmig::escape_for_display(backup.dir.as_os_str()), format_bytes(backup.size()));
     if copies.iter().all(|copy| copy.server.is_some()) {
         format!("{count} forked on the server, as {dir} tells ({size})")
     } else {

@@ -3,104 +3,112 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tatmig::{Member, Source, Verdict};
+use tatmig::{Outcome, Source, TargetDatabase};
 
-use crate::cli::report::backup::copy_of;
-use crate::cli::report::upgrade::Aside;
-use crate::cli::report::{Report, failure_json};
+use crate::cli::report::backup::copy_and_restore_command;
+use crate::cli::report::upgrade::RunSummary;
+use crate::cli::report::{Report, error_json};
 
 impl Report {
     /// The outcome of a run for programs.
-    pub(crate) fn outcome_json(
-        pairs: &[(&Member, &Verdict)],
+    pub(crate) fn print_outcomes_json(
+        pairs: &[(&TargetDatabase, &Outcome)],
         (source, target): (&Source<'_>, &str),
-        aside: &Aside,
+        run_summary: &RunSummary,
     ) {
         let mut counts: BTreeMap<&str, usize> =
             ["upgraded", "current", "failed", "busy", "skipped", "rehearsed"]
                 .into_iter()
                 .map(|outcome| (outcome, 0))
                 .collect();
-        counts.entry(aside.deed.done()).or_default();
-        for (_, verdict) in pairs {
-            *counts.entry(outcome(verdict)).or_default() += 1;
+        counts.entry(run_summary.operation.outcome_name()).or_default();
+        for (_, database_outcome) in pairs {
+            *counts.entry(outcome_name(database_outcome)).or_default() += 1;
         }
         let mut summary = json!(counts);
         summary["total"] = json!(pairs.len());
-        let mut told = json!({ "file": source.name(), "target": target, "summary": summary });
-        if let Some(held) = &aside.held {
-            told["held"] = json!(held);
+        let mut output = json!({ "file": source.name(), "target": target, "summary": summary });
+        if let Some(skip_reason) = &run_summary.system_skip_reason {
+            output["held"] = json!(skip_reason);
         }
-        if let Some(backup) = &aside.copies {
-            told["backup"] = json!({
+        if let Some(backup) = &run_summary.backup {
+            output["backup"] = json!({
                 "id": backup.id,
-                "dir": tatmig::shown(backup.dir.as_os_str()),
+                "dir": tatmig::escape_for_display(backup.dir.as_os_str()),
                 "databases": backup.manifest.databases.len(),
                 "size": backup.size(),
             });
         }
-        let entry = |(member, verdict): &(&Member, &Verdict)| {
-            let mut entry = entry_json((member, verdict), source);
-            if let Some(backup) = &aside.copies {
-                entry["copy"] = json!(copy_of(backup, member).map(|(path, _)| path));
+        let entry = |(database, database_outcome): &(&TargetDatabase, &Outcome)| {
+            let mut entry = database_json((database, database_outcome), source);
+            if let Some(backup) = &run_summary.backup {
+                entry["copy"] =
+                    json!(copy_and_restore_command(backup, database).map(|(path, _)| path));
             }
             entry
         };
-        Self::json_list(told, "databases", || pairs.iter().map(entry));
+        Self::print_json_list(output, "databases", || pairs.iter().map(entry));
     }
 }
 
 /// What became of one database.
-fn entry_json((member, verdict): (&Member, &Verdict), source: &Source<'_>) -> Value {
+fn database_json(
+    (database, database_outcome): (&TargetDatabase, &Outcome),
+    source: &Source<'_>,
+) -> Value {
     let mut entry = json!({
-        "name": member.shown(),
-        "scope": member.scope,
-        "path": member.home.shown(),
-        "from": null, "to": null, "steps": [], "outcome": outcome(verdict), "error": null,
+        "name": database.display_name(),
+        "scope": database.scope,
+        "path": database.location.display(),
+        "from": null, "to": null, "steps": [], "outcome": outcome_name(database_outcome), "error": null,
         "notes": [], "duration_ms": 0,
     });
-    match verdict {
-        Verdict::Upgraded(passage) | Verdict::Downgraded(passage) | Verdict::Rehearsed(passage) => {
-            entry["from"] = json!(passage.route.from);
-            entry["to"] = json!(passage.route.to);
-            entry["steps"] = passage.route.steps.iter().map(|(_, to)| json!(to)).collect();
-            entry["notes"] = json!(passage.notes);
-            entry["duration_ms"] = json!(passage.duration.as_millis());
+    match database_outcome {
+        Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => {
+            entry["from"] = json!(run.path.from);
+            entry["to"] = json!(run.path.to);
+            entry["steps"] = run.path.steps.iter().map(|(_, to)| json!(to)).collect();
+            entry["notes"] = json!(run.notes);
+            entry["duration_ms"] = json!(run.duration.as_millis());
         }
-        Verdict::Renewed { at } => entry["to"] = json!(at),
-        Verdict::Current { at } | Verdict::Above { at } | Verdict::Below { at } => {
+        Outcome::Reset { version } => entry["to"] = json!(version),
+        Outcome::Current { version: at }
+        | Outcome::AheadOfTarget { version: at }
+        | Outcome::BehindTarget { version: at } => {
             entry["from"] = json!(at);
             entry["to"] = json!(at);
         }
-        Verdict::Failed { at, failure } => {
+        Outcome::Failed { version: at, error } => {
             entry["from"] = json!(at);
             entry["to"] = json!(at);
-            entry["error"] = failure_json(failure, source);
+            entry["error"] = error_json(error, source);
         }
-        Verdict::Recorded { at, drift } => {
+        Outcome::VersionRecorded { version: at, drift } => {
             entry["to"] = json!(at);
             entry["drift"] = json!(drift);
         }
-        Verdict::Seeded { notes, duration } => {
+        Outcome::Seeded { notes, duration } => {
             entry["notes"] = json!(notes);
             entry["duration_ms"] = json!(duration.as_millis());
         }
-        Verdict::Skipped => {}
+        Outcome::Skipped => {}
     }
     entry
 }
 
-fn outcome(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Upgraded(_) => "upgraded",
-        Verdict::Downgraded(_) => "downgraded",
-        Verdict::Renewed { .. } => "reset",
-        Verdict::Rehearsed(_) => "rehearsed",
-        Verdict::Seeded { .. } => "seeded",
-        Verdict::Recorded { .. } => "recorded",
-        Verdict::Current { .. } | Verdict::Above { .. } | Verdict::Below { .. } => "current",
-        verdict @ Verdict::Failed { .. } if verdict.is_busy() => "busy",
-        Verdict::Failed { .. } => "failed",
-        Verdict::Skipped => "skipped",
+fn outcome_name(database_outcome: &Outcome) -> &'static str {
+    match database_outcome {
+        Outcome::Upgraded(_) => "upgraded",
+        Outcome::Downgraded(_) => "downgraded",
+        Outcome::Reset { .. } => "reset",
+        Outcome::Rehearsed(_) => "rehearsed",
+        Outcome::Seeded { .. } => "seeded",
+        Outcome::VersionRecorded { .. } => "recorded",
+        Outcome::Current { .. } | Outcome::AheadOfTarget { .. } | Outcome::BehindTarget { .. } => {
+            "current"
+        }
+        verdict @ Outcome::Failed { .. } if verdict.is_busy() => "busy",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Skipped => "skipped",
     }
 }

@@ -5,36 +5,41 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde_json::{Value, json};
-use tatmig::{Place, Problem, Rule, Severity, Source};
+use tatmig::{Diagnostic, LineColumn, Rule, Severity, Source};
 
 use crate::cli::command_args::LintFormat;
-use crate::cli::report::{Report, counts, problem_json};
+use crate::cli::report::{Report, diagnostic_json, severity_counts};
 
 impl Report {
     /// Tells every problem of a document.
-    pub(crate) fn linted(&self, source: &Source<'_>, problems: &[Problem], format: LintFormat) {
+    pub(crate) fn print_lint(
+        &self,
+        source: &Source<'_>,
+        diagnostics: &[Diagnostic],
+        format: LintFormat,
+    ) {
         match format {
             LintFormat::Human => {
-                self.problems(source, problems);
-                self.line(format!("{}: {}", source.name(), counts(problems)));
+                self.print_diagnostics(source, diagnostics);
+                self.print_line(format!("{}: {}", source.name(), severity_counts(diagnostics)));
             }
-            LintFormat::Json => Self::json(&document(source, problems)),
+            LintFormat::Json => Self::print_json(&lint_json(source, diagnostics)),
             LintFormat::Github => {
                 let mut out = std::io::stdout().lock();
-                for problem in problems {
-                    let _ = writeln!(out, "{}", workflow_command(source, problem));
+                for diagnostic in diagnostics {
+                    let _ = writeln!(out, "{}", workflow_command(source, diagnostic));
                 }
             }
-            LintFormat::Sarif => Self::json(&sarif(source, problems)),
+            LintFormat::Sarif => Self::print_json(&sarif_json(source, diagnostics)),
         }
     }
 }
 
-fn document(source: &Source<'_>, problems: &[Problem]) -> Value {
-    let count = |severity| problems.iter().filter(|p| p.severity == severity).count();
+fn lint_json(source: &Source<'_>, diagnostics: &[Diagnostic]) -> Value {
+    let count = |severity| diagnostics.iter().filter(|p| p.severity == severity).count();
     json!({
         "file": source.name(),
-        "problems": problems.iter().map(|p| problem_json(source, p)).collect::<Vec<_>>(),
+        "problems": diagnostics.iter().map(|p| diagnostic_json(source, p)).collect::<Vec<_>>(),
         "summary": {
             "errors": count(Severity::Error),
             "warnings": count(Severity::Warning),
@@ -44,24 +49,27 @@ fn document(source: &Source<'_>, problems: &[Problem]) -> Value {
 }
 
 /// Where a problem begins, and the place behind its last character.
-fn region(source: &Source<'_>, span: &std::ops::Range<usize>) -> (Place, Place) {
+fn line_column_range(
+    source: &Source<'_>,
+    span: &std::ops::Range<usize>,
+) -> (LineColumn, LineColumn) {
     let text = source.text();
-    let inside = text.get(span.clone()).unwrap_or("").trim_end();
-    let start = source.place(span.start);
-    (start, source.place(span.start + inside.len()).max(start))
+    let trimmed = text.get(span.clone()).unwrap_or("").trim_end();
+    let start = source.line_column(span.start);
+    (start, source.line_column(span.start + trimmed.len()).max(start))
 }
 
 /// `::warning file=m.md,line=3,col=1,endLine=3,endColumn=9,title=rule::message`.
-fn workflow_command(source: &Source<'_>, problem: &Problem) -> String {
-    let level = match problem.severity {
+fn workflow_command(source: &Source<'_>, diagnostic: &Diagnostic) -> String {
+    let level = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "notice",
     };
-    let (start, end) = region(source, &problem.span);
+    let (start, end) = line_column_range(source, &diagnostic.span);
     let mut command = format!(
         "::{level} file={},line={},col={},endLine={}",
-        property(source.name()),
+        escape_property(source.name()),
         start.line,
         start.column,
         end.line,
@@ -70,25 +78,30 @@ fn workflow_command(source: &Source<'_>, problem: &Problem) -> String {
     if start.line == end.line {
         let _ = write!(command, ",endColumn={}", end.column);
     }
-    let mut message = problem.message.clone();
-    if let Some(help) = &problem.help {
+    let mut message = diagnostic.message.clone();
+    if let Some(help) = &diagnostic.help {
         let _ = write!(message, "\n{help}");
     }
-    let _ = write!(command, ",title={}::{}", property(problem.rule.name()), data(&message));
+    let _ = write!(
+        command,
+        ",title={}::{}",
+        escape_property(diagnostic.rule.name()),
+        escape_data(&message)
+    );
     command
 }
 
 /// The escapes of a command's message.
-fn data(text: &str) -> String {
+fn escape_data(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// The escapes of a command's properties.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
+fn escape_property(text: &str) -> String {
+    escape_data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-fn sarif(source: &Source<'_>, problems: &[Problem]) -> Value {
+fn sarif_json(source: &Source<'_>, diagnostics: &[Diagnostic]) -> Value {
     let rules: Vec<Value> = Rule::ALL
         .iter()
         .map(|rule| {
@@ -96,7 +109,7 @@ fn sarif(source: &Source<'_>, problems: &[Problem]) -> Value {
                 "id": rule.name(),
                 "shortDescription": { "text": rule.summary() },
                 "help": { "text": format!("docs/lints.md tells what `{}` is about and how to mend it.", rule.name()) },
-                "defaultConfiguration": { "level": level(rule.severity()) },
+                "defaultConfiguration": { "level": sarif_level(rule.severity()) },
             })
         })
         .collect();
@@ -111,12 +124,12 @@ fn sarif(source: &Source<'_>, problems: &[Problem]) -> Value {
                 "rules": rules,
             } },
             "columnKind": "unicodeCodePoints",
-            "results": problems.iter().map(|p| result(source, p)).collect::<Vec<_>>(),
+            "results": diagnostics.iter().map(|p| sarif_result(source, p)).collect::<Vec<_>>(),
         }],
     })
 }
 
-fn level(severity: Severity) -> &'static str {
+fn sarif_level(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -124,22 +137,22 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn result(source: &Source<'_>, problem: &Problem) -> Value {
-    let mut text = problem.message.clone();
-    if let Some(help) = &problem.help {
+fn sarif_result(source: &Source<'_>, diagnostic: &Diagnostic) -> Value {
+    let mut text = diagnostic.message.clone();
+    if let Some(help) = &diagnostic.help {
         let _ = write!(text, "\n{help}");
     }
     let mut result = json!({
-        "ruleId": problem.rule.name(),
-        "ruleIndex": Rule::ALL.iter().position(|rule| *rule == problem.rule),
-        "level": level(problem.severity),
+        "ruleId": diagnostic.rule.name(),
+        "ruleIndex": Rule::ALL.iter().position(|rule| *rule == diagnostic.rule),
+        "level": sarif_level(diagnostic.severity),
         "message": { "text": text },
-        "locations": [{ "physicalLocation": location(source, &problem.span) }],
+        "locations": [{ "physicalLocation": sarif_location(source, &diagnostic.span) }],
     });
-    if !problem.related.is_empty() {
-        let related = problem.related.iter().map(|(span, label)| {
+    if !diagnostic.related.is_empty() {
+        let related = diagnostic.related.iter().map(|(span, label)| {
             json!({
-                "physicalLocation": location(source, span),
+                "physicalLocation": sarif_location(source, span),
                 "message": { "text": label },
             })
         });
@@ -148,10 +161,10 @@ fn result(source: &Source<'_>, problem: &Problem) -> Value {
     result
 }
 
-fn location(source: &Source<'_>, span: &std::ops::Range<usize>) -> Value {
-    let (start, end) = region(source, span);
+fn sarif_location(source: &Source<'_>, span: &std::ops::Range<usize>) -> Value {
+    let (start, end) = line_column_range(source, span);
     json!({
-        "artifactLocation": { "uri": uri(source.name()) },
+        "artifactLocation": { "uri": path_to_uri(source.name()) },
         "region": {
             "startLine": start.line,
             "startColumn": start.column,
@@ -162,7 +175,7 @@ fn location(source: &Source<'_>, span: &std::ops::Range<usize>) -> Value {
 }
 
 /// A path as a URI reference: an absolute one with its scheme, a relative one as it is.
-fn uri(path: &str) -> String {
+fn path_to_uri(path: &str) -> String {
     let mut uri = String::new();
     if path.starts_with('/') {
         uri.push_str("file://");

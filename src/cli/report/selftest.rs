@@ -2,136 +2,139 @@
 //! document, and the tables that no row could be made for.
 
 use serde_json::{Value, json};
-use tatmig::{Caveat, Changelog, Course, Problem, SelfTest, Shortfall};
+use tatmig::{Changelog, CoverageGap, Diagnostic, GapKind, Scenario, SelfTestReport};
 
-use crate::cli::report::{DONE, FAILED, Report, plural, problem_json};
-use crate::cli::settings::Format;
+use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, diagnostic_json, plural};
+use crate::cli::settings::OutputFormat;
 
 impl Report {
     /// Tells what came of the test and returns the exit status.
-    pub(crate) fn tested(&self, changelog: &Changelog<'_>, test: &SelfTest) -> u8 {
+    pub(crate) fn print_self_test(&self, changelog: &Changelog<'_>, report: &SelfTestReport) -> u8 {
         let source = changelog.source();
-        if self.format == Format::Json {
-            Self::json(&test_json(changelog, test));
+        if self.format == OutputFormat::Json {
+            Self::print_json(&self_test_json(changelog, report));
         }
-        let problems: Vec<Problem> = test.losses.iter().map(|loss| loss.problem.clone()).collect();
-        self.problems(source, &problems);
-        for courses in test.courses.chunk_by(alike) {
-            self.line(words(courses, changelog));
+        let diagnostics: Vec<Diagnostic> =
+            report.regressions.iter().map(|regression| regression.diagnostic.clone()).collect();
+        self.print_diagnostics(source, &diagnostics);
+        for scenarios in report.scenarios.chunk_by(is_same_group) {
+            self.print_line(describe_scenarios(scenarios, changelog));
         }
-        for caveat in &test.caveats {
-            self.line(told(caveat));
+        for gap in &report.coverage_gaps {
+            self.print_line(describe_gap(gap));
         }
-        let skipped = match skipped(test).count() {
+        let skipped = match tables_without_rows(report).count() {
             0 => String::new(),
             count => format!(", {} skipped", plural(count, "table")),
         };
-        let losses = match test.losses.len() {
+        let regressions = match report.regressions.len() {
             0 => "nothing lost".to_owned(),
             count => plural(count, "problem"),
         };
-        let databases = plural(test.courses.len(), "database");
-        self.line(format!("{}: {databases} tested, {losses}{skipped}", source.name()));
-        if test.held() { DONE } else { FAILED }
+        let databases = plural(report.scenarios.len(), "database");
+        self.print_line(format!("{}: {databases} tested, {regressions}{skipped}", source.name()));
+        if report.passed() { EXIT_SUCCESS } else { EXIT_FAILURE }
     }
 }
 
 /// Whether two databases are told in one line.
-fn alike(left: &Course, right: &Course) -> bool {
-    left.scope == right.scope && left.baseline == right.baseline && left.held == right.held
+fn is_same_group(left: &Scenario, right: &Scenario) -> bool {
+    left.scope == right.scope && left.baseline == right.baseline && left.passed == right.passed
 }
 
 /// `user 1.0.0 to 1.2.0: kept up to 1.2.0 (at most 4 tables, 20 rows)`.
-fn words(courses: &[Course], changelog: &Changelog<'_>) -> String {
-    let (Some(first), Some(last)) = (courses.first(), courses.last()) else {
+fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> String {
+    let (Some(first), Some(last)) = (scenarios.first(), scenarios.last()) else {
         return String::new();
     };
-    let range = if first.at == last.at {
-        first.at.to_string()
+    let range = if first.start_version == last.start_version {
+        first.start_version.to_string()
     } else {
-        format!("{} to {}", first.at, last.at)
+        format!("{} to {}", first.start_version, last.start_version)
     };
-    let lowest = changelog.baselines().first().and_then(|baseline| baseline.to.version());
-    let own = if lowest == Some(&first.baseline) { "" } else { ", made from its own baseline" };
-    let down = match courses.iter().filter_map(|course| course.down_to.as_ref()).min() {
-        Some(point) => format!(", down to {point} and up again"),
-        None => String::new(),
-    };
-    let outcome = if first.held {
-        format!("kept up to {}{down}", changelog.head())
+    let lowest_baseline = changelog.baselines().first().and_then(|baseline| baseline.to.version());
+    let baseline_note =
+        if lowest_baseline == Some(&first.baseline) { "" } else { ", made from its own baseline" };
+    let downgrade_note =
+        match scenarios.iter().filter_map(|scenario| scenario.down_to.as_ref()).min() {
+            Some(point) => format!(", down to {point} and up again"),
+            None => String::new(),
+        };
+    let outcome = if first.passed {
+        format!("kept up to {}{downgrade_note}", changelog.head())
     } else {
         "not all of it is kept".to_owned()
     };
-    let most = |count: fn(&Course) -> usize| courses.iter().map(count).max().unwrap_or(0);
+    let max_of = |count: fn(&Scenario) -> usize| scenarios.iter().map(count).max().unwrap_or(0);
     format!(
-        "{} {range}{own}: {outcome} ({}, {})",
+        "{} {range}{baseline_note}: {outcome} ({}, {})",
         first.scope,
-        plural(most(|course| course.tables), "table"),
-        plural(most(|course| course.rows), "row"),
+        plural(max_of(|scenario| scenario.table_count), "table"),
+        plural(max_of(|scenario| scenario.row_count), "row"),
     )
 }
 
 /// The tables that hold no row.
-fn skipped(test: &SelfTest) -> impl Iterator<Item = &Caveat> {
-    test.caveats.iter().filter(|caveat| caveat.shortfall == Shortfall::NoRows)
+fn tables_without_rows(report: &SelfTestReport) -> impl Iterator<Item = &CoverageGap> {
+    report.coverage_gaps.iter().filter(|gap| gap.kind == GapKind::NoRows)
 }
 
-fn told(caveat: &Caveat) -> String {
-    let versions = match caveat.versions.as_slice() {
+fn describe_gap(gap: &CoverageGap) -> String {
+    let versions = match gap.versions.as_slice() {
         [first, .., last] => format!("{first} to {last}"),
         [only] => only.to_string(),
         [] => String::new(),
     };
-    let Caveat { scope, table, reason, .. } = caveat;
-    let what = match caveat.shortfall {
-        Shortfall::NoRows => "is skipped, no row satisfies it",
-        Shortfall::TriggersOff => "takes rows only with its triggers off",
+    let CoverageGap { scope, table, reason, .. } = gap;
+    let description = match gap.kind {
+        GapKind::NoRows => "is skipped, no row satisfies it",
+        GapKind::TriggersOff => "takes rows only with its triggers off",
     };
-    format!("{scope} {versions}: table `{table}` {what}: {reason}")
+    format!("{scope} {versions}: table `{table}` {description}: {reason}")
 }
 
-fn test_json(changelog: &Changelog<'_>, test: &SelfTest) -> Value {
+fn self_test_json(changelog: &Changelog<'_>, report: &SelfTestReport) -> Value {
     let source = changelog.source();
-    let courses = test.courses.iter().map(|course| {
+    let scenarios = report.scenarios.iter().map(|scenario| {
         json!({
-            "scope": course.scope,
-            "version": course.at.to_string(),
-            "baseline": course.baseline.to_string(),
-            "tables": course.tables,
-            "rows": course.rows,
-            "down_to": course.down_to,
-            "held": course.held,
+            "scope": scenario.scope,
+            "version": scenario.start_version.to_string(),
+            "baseline": scenario.baseline.to_string(),
+            "tables": scenario.table_count,
+            "rows": scenario.row_count,
+            "down_to": scenario.down_to,
+            "held": scenario.passed,
         })
     });
     let versions = |versions: &[semver::Version]| -> Vec<String> {
         versions.iter().map(ToString::to_string).collect()
     };
-    let problems = test.losses.iter().map(|loss| {
-        let mut problem = problem_json(source, &loss.problem);
-        problem["scope"] = json!(loss.scope);
-        problem["versions"] = json!(versions(&loss.versions));
-        problem
+    let diagnostics = report.regressions.iter().map(|regression| {
+        let mut diagnostic = diagnostic_json(source, &regression.diagnostic);
+        diagnostic["scope"] = json!(regression.scope);
+        diagnostic["versions"] = json!(versions(&regression.versions));
+        diagnostic
     });
-    let caveats = test.caveats.iter().map(|caveat| {
+    let gaps = report.coverage_gaps.iter().map(|gap| {
         json!({
-            "scope": caveat.scope,
-            "table": caveat.table,
-            "shortfall": caveat.shortfall,
-            "versions": versions(&caveat.versions),
-            "reason": caveat.reason,
+            "scope": gap.scope,
+            "table": gap.table,
+            "shortfall": gap.kind,
+            "versions": versions(&gap.versions),
+            "reason": gap.reason,
         })
     });
     json!({
         "file": source.name(),
         "head": changelog.head().to_string(),
-        "databases": courses.collect::<Vec<_>>(),
-        "problems": problems.collect::<Vec<_>>(),
-        "caveats": caveats.collect::<Vec<_>>(),
+        "databases": scenarios.collect::<Vec<_>>(),
+        "problems": diagnostics.collect::<Vec<_>>(),
+        "caveats": gaps.collect::<Vec<_>>(),
         "summary": {
-            "databases": test.courses.len(),
-            "held": test.courses.iter().filter(|course| course.held).count(),
-            "problems": test.losses.len(),
-            "skipped": skipped(test).count(),
+            "databases": report.scenarios.len(),
+            "held": report.scenarios.iter().filter(|scenario| scenario.passed).count(),
+            "problems": report.regressions.len(),
+            "skipped": tables_without_rows(report).count(),
         },
     })
 }

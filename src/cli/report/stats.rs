@@ -2,96 +2,104 @@
 //! all users together.
 
 use serde_json::{Value, json};
-use tatmig::backup::bytes;
+use tatmig::backup::format_bytes;
 use tatmig::fleet::Fleet;
-use tatmig::{Failure, Scope, Stats, shown};
+use tatmig::{MigrateError, Scope, Stats, escape_for_display};
 
 use crate::cli::report::{Report, plural};
-use crate::cli::settings::{Format, Volume};
+use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What the databases of a fleet hold.
-pub(crate) struct Holdings {
+pub(crate) struct FleetStats {
     /// Each database that was counted or could not be, the system database first.
-    each: Vec<(Scope, String, Result<Stats, Failure>)>,
+    databases: Vec<(Scope, String, Result<Stats, MigrateError>)>,
 }
 
-impl Holdings {
-    pub(crate) fn of(fleet: &Fleet, stats: Vec<Option<Result<Stats, Failure>>>) -> Self {
-        let each = fleet.members().zip(stats);
-        let each =
-            each.filter_map(|(member, stats)| Some((member.scope, shown(&member.name), stats?)));
-        Self { each: each.collect() }
+impl FleetStats {
+    pub(crate) fn new(fleet: &Fleet, stats: Vec<Option<Result<Stats, MigrateError>>>) -> Self {
+        let databases = fleet.databases().zip(stats);
+        let databases = databases.filter_map(|(database, stats)| {
+            Some((database.scope, escape_for_display(&database.name), stats?))
+        });
+        Self { databases: databases.collect() }
     }
 
-    fn of_scope(&self, scope: Scope) -> impl Iterator<Item = (&str, &Result<Stats, Failure>)> {
-        let of_scope = self.each.iter().filter(move |(found, ..)| *found == scope);
-        of_scope.map(|(_, name, stats)| (name.as_str(), stats))
+    fn in_scope(&self, scope: Scope) -> impl Iterator<Item = (&str, &Result<Stats, MigrateError>)> {
+        let in_scope =
+            self.databases.iter().filter(move |(database_scope, ..)| *database_scope == scope);
+        in_scope.map(|(_, name, stats)| (name.as_str(), stats))
     }
 
-    fn sum(&self, scope: Scope) -> Stats {
-        let mut sum = Stats::default();
-        for stats in self.of_scope(scope).filter_map(|(_, stats)| stats.as_ref().ok()) {
-            sum += stats;
+    fn total(&self, scope: Scope) -> Stats {
+        let mut total = Stats::default();
+        for stats in self.in_scope(scope).filter_map(|(_, stats)| stats.as_ref().ok()) {
+            total += stats;
         }
-        sum
+        total
     }
 
     /// The same for programs: the sums, and each database by itself.
-    pub(crate) fn json(&self) -> Value {
-        let each = self.each.iter().map(|(scope, name, stats)| match stats {
+    pub(crate) fn to_json(&self) -> Value {
+        let databases = self.databases.iter().map(|(scope, name, stats)| match stats {
             Ok(stats) => json!({ "name": name, "scope": scope, "stats": stats, "error": null }),
-            Err(failure) => {
-                json!({ "name": name, "scope": scope, "stats": null, "error": failure.to_string() })
+            Err(error) => {
+                json!({ "name": name, "scope": scope, "stats": null, "error": error.to_string() })
             }
         });
         json!({
-            "system": self.sum(Scope::System),
-            "users": self.sum(Scope::User),
-            "databases": each.collect::<Vec<_>>(),
+            "system": self.total(Scope::System),
+            "users": self.total(Scope::User),
+            "databases": databases.collect::<Vec<_>>(),
         })
     }
 }
 
 impl Report {
     /// Tells what databases hold, and which of them could not be counted.
-    pub(crate) fn holdings(&self, holdings: &Holdings) {
+    pub(crate) fn print_stats(&self, fleet_stats: &FleetStats) {
         for scope in Scope::BOTH {
-            let sum = holdings.sum(scope);
+            let total = fleet_stats.total(scope);
             let counted: Vec<_> =
-                holdings.of_scope(scope).filter(|(_, stats)| stats.is_ok()).collect();
-            let all = holdings.of_scope(scope).count();
-            let who = match counted.as_slice() {
+                fleet_stats.in_scope(scope).filter(|(_, stats)| stats.is_ok()).collect();
+            let database_count = fleet_stats.in_scope(scope).count();
+            let label = match counted.as_slice() {
                 [] => continue,
-                [(name, _)] if all == 1 => (*name).to_owned(),
-                counted if counted.len() == all => plural(all, "user"),
-                counted => format!("{} of {}", counted.len(), plural(all, "user")),
+                [(name, _)] if database_count == 1 => (*name).to_owned(),
+                counted if counted.len() == database_count => plural(database_count, "user"),
+                counted => format!("{} of {}", counted.len(), plural(database_count, "user")),
             };
-            self.line(format!("\n{who}: {}", sizes(&sum)));
-            self.tables(&sum);
-            if self.volume == Volume::Verbose && counted.len() > 1 {
+            self.print_line(format!("\n{label}: {}", describe_size(&total)));
+            self.print_table_rows(&total);
+            if self.verbosity == Verbosity::Verbose && counted.len() > 1 {
                 for (name, stats) in counted {
                     if let Ok(stats) = stats {
-                        self.line(format!("  {name}: {}, {}", rows(stats.rows()), sizes(stats)));
+                        self.print_line(format!(
+                            "  {name}: {}, {}",
+                            row_count(stats.rows()),
+                            describe_size(stats)
+                        ));
                     }
                 }
             }
         }
-        for (_, name, stats) in &holdings.each {
-            if let (Err(failure), Format::Text) = (stats, self.format) {
-                self.remark(format!("`{name}` could not be counted: {failure}"));
+        for (_, name, stats) in &fleet_stats.databases {
+            if let (Err(error), OutputFormat::Text) = (stats, self.format) {
+                self.print_note(format!("`{name}` could not be counted: {error}"));
             }
         }
     }
 
     /// The rows of each table, the names and the numbers below each other.
-    fn tables(&self, stats: &Stats) {
-        let names: Vec<String> = stats.tables.keys().map(|name| shown(name.as_ref())).collect();
+    fn print_table_rows(&self, stats: &Stats) {
+        let names: Vec<String> =
+            stats.tables.keys().map(|name| escape_for_display(name.as_ref())).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        let most = stats.tables.values().flatten().max().map_or(0, |rows| rows.to_string().len());
+        let count_width =
+            stats.tables.values().flatten().max().map_or(0, |rows| rows.to_string().len());
         for (name, count) in names.iter().zip(stats.tables.values()) {
-            self.line(match count {
-                Some(1) => format!("  {name:width$}  {:>most$} row", 1),
-                Some(count) => format!("  {name:width$}  {count:>most$} rows"),
+            self.print_line(match count {
+                Some(1) => format!("  {name:width$}  {:>count_width$} row", 1),
+                Some(count) => format!("  {name:width$}  {count:>count_width$} rows"),
                 None => format!("  {name:width$}  its module is the application's own"),
             });
         }
@@ -99,20 +107,20 @@ impl Report {
 }
 
 /// `1 row`, `2 rows`.
-fn rows(count: u64) -> String {
+fn row_count(count: u64) -> String {
     format!("{count} {}", if count == 1 { "row" } else { "rows" })
 }
 
 /// `36.8 kB in 9 pages, 2 of them free (8.1 kB), and a WAL of 4.1 kB`.
-fn sizes(stats: &Stats) -> String {
+fn describe_size(stats: &Stats) -> String {
     let plural = if stats.pages == 1 { "" } else { "s" };
     let free = match stats.free_pages {
         0 => String::new(),
-        free => format!(", {free} of them free ({})", bytes(stats.free_bytes)),
+        free => format!(", {free} of them free ({})", format_bytes(stats.free_bytes)),
     };
     let wal = match stats.wal_bytes {
         0 => String::new(),
-        wal => format!(", and a WAL of {}", bytes(wal)),
+        wal => format!(", and a WAL of {}", format_bytes(wal)),
     };
-    format!("{} in {} page{plural}{free}{wal}", bytes(stats.file_bytes), stats.pages)
+    format!("{} in {} page{plural}{free}{wal}", format_bytes(stats.file_bytes), stats.pages)
 }

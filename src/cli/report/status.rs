@@ -3,131 +3,146 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tatmig::{Changelog, Condition, Finding, Member, Record, Source, Status, Verdict};
+use tatmig::{
+    Changelog, DatabaseState, DatabaseStatus, Detection, HistoryEntry, Outcome, Source,
+    TargetDatabase,
+};
 
-use crate::cli::report::{DONE, FAILED, Holdings, PENDING, Report, failure_json, plural};
-use crate::cli::settings::{Format, Volume};
+use crate::cli::report::{
+    EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS, FleetStats, Report, error_json, plural,
+};
+use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// Up to this many databases are all listed.
-const LISTED: usize = 30;
+const MAX_LISTED: usize = 30;
 
 impl Report {
     /// Tells where databases stand; `exit_code`: what is pending is worth an exit status.
-    pub(crate) fn statuses(
+    pub(crate) fn print_statuses(
         &self,
-        (changelog, statuses): (&Changelog<'_>, &[(&Member, &Status)]),
-        holdings: Option<&Holdings>,
-        asked: ExitCodeAsked,
+        (changelog, statuses): (&Changelog<'_>, &[(&TargetDatabase, &DatabaseStatus)]),
+        stats: Option<&FleetStats>,
+        exit_on_pending: ExitOnPending,
     ) -> u8 {
-        let count =
-            |condition| statuses.iter().filter(|(_, status)| status.condition == condition).count();
-        if self.format == Format::Json {
-            let entry = |(member, status): &(&Member, &Status)| {
+        let count = |state| statuses.iter().filter(|(_, status)| status.state == state).count();
+        if self.format == OutputFormat::Json {
+            let entry = |(database, status): &(&TargetDatabase, &DatabaseStatus)| {
                 json!({
-                        "name": member.shown(),
-                        "scope": member.scope,
-                        "path": member.home.shown(),
+                        "name": database.display_name(),
+                        "scope": database.scope,
+                        "path": database.location.display(),
                         "version": status.version,
-                        "state": status.condition,
+                        "state": status.state,
                         "pending": status.pending.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                        "detected": status.finding.as_ref().map(|finding| {
-                            let (there, missing) = finding.lists();
+                        "detected": status.detection.as_ref().map(|detection| {
+                            let (found, missing) = detection.details();
                             json!({
-                                "match": finding.name(),
-                                "version": finding.best().map(|at| changelog.versions()[at].to_string()),
-                                "there": there,
+                                "match": detection.name(),
+                                "version": detection.best_version().map(|position| changelog.versions()[position].to_string()),
+                                "there": found,
                                 "missing": missing,
                             })
                         }),
-                        "error": status.failure.as_ref().filter(|_| status.condition != Condition::Unversioned).map(|failure| failure_json(failure, changelog.source())),
+                        "error": status.error.as_ref().filter(|_| status.state != DatabaseState::Unversioned).map(|error| error_json(error, changelog.source())),
                 })
             };
-            let mut all = json!({
+            let mut output = json!({
                 "file": changelog.source().name(),
                 "head": changelog.head().to_string(),
-                "planned": changelog.planned().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "planned": changelog.planned_versions().iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "summary": {
                     "total": statuses.len(),
-                    "new": count(Condition::New),
-                    "current": count(Condition::Current),
-                    "behind": count(Condition::Behind),
-                    "unversioned": count(Condition::Unversioned),
-                    "ahead": count(Condition::Ahead),
-                    "edited": count(Condition::Edited),
-                    "error": count(Condition::Error),
+                    "new": count(DatabaseState::New),
+                    "current": count(DatabaseState::Current),
+                    "behind": count(DatabaseState::Behind),
+                    "unversioned": count(DatabaseState::Unversioned),
+                    "ahead": count(DatabaseState::Ahead),
+                    "edited": count(DatabaseState::Edited),
+                    "error": count(DatabaseState::Error),
                 },
             });
-            if let Some(holdings) = holdings {
-                all["stats"] = holdings.json();
+            if let Some(holdings) = stats {
+                output["stats"] = holdings.to_json();
             }
-            Self::json_list(all, "databases", || statuses.iter().map(entry));
+            Self::print_json_list(output, "databases", || statuses.iter().map(entry));
         } else {
-            self.status_lines(changelog, statuses);
-            if let Some(holdings) = holdings {
-                self.holdings(holdings);
+            self.print_status_lines(changelog, statuses);
+            if let Some(holdings) = stats {
+                self.print_stats(holdings);
             }
         }
-        let wrong = [Condition::Ahead, Condition::Edited, Condition::Error];
-        if wrong.into_iter().any(|condition| count(condition) > 0) {
-            FAILED
-        } else if asked == ExitCodeAsked::Yes && count(Condition::Current) < statuses.len() {
-            PENDING
+        let failing_states = [DatabaseState::Ahead, DatabaseState::Edited, DatabaseState::Error];
+        if failing_states.into_iter().any(|state| count(state) > 0) {
+            EXIT_FAILURE
+        } else if exit_on_pending == ExitOnPending::Yes
+            && count(DatabaseState::Current) < statuses.len()
+        {
+            EXIT_PENDING
         } else {
-            DONE
+            EXIT_SUCCESS
         }
     }
 
-    fn status_lines(&self, changelog: &Changelog<'_>, statuses: &[(&Member, &Status)]) {
-        let planned: Vec<String> =
-            changelog.planned().iter().map(|version| format!("{version} planned")).collect();
-        let mut head = vec![format!("{}: head is {}", changelog.source().name(), changelog.head())];
-        head.extend(planned);
-        self.line(head.join(", "));
-        let words: Vec<(String, String)> = statuses
+    fn print_status_lines(
+        &self,
+        changelog: &Changelog<'_>,
+        statuses: &[(&TargetDatabase, &DatabaseStatus)],
+    ) {
+        let planned: Vec<String> = changelog
+            .planned_versions()
+            .iter()
+            .map(|version| format!("{version} planned"))
+            .collect();
+        let mut header =
+            vec![format!("{}: head is {}", changelog.source().name(), changelog.head())];
+        header.extend(planned);
+        self.print_line(header.join(", "));
+        let row: Vec<(String, String)> = statuses
             .iter()
             .map(|(_, status)| {
                 let version = status.version.clone().unwrap_or_else(|| "-".to_owned());
-                (version, condition_words(changelog, status))
+                (version, describe_state(changelog, status))
             })
             .collect();
         let mut tally: BTreeMap<&(String, String), usize> = BTreeMap::new();
-        for words in &words {
-            *tally.entry(words).or_default() += 1;
+        for row in &row {
+            *tally.entry(row).or_default() += 1;
         }
-        let all = self.volume == Volume::Verbose || statuses.len() <= LISTED;
-        let most = tally.iter().max_by_key(|(_, count)| **count).map(|(words, _)| (*words).clone());
+        let lists_all = self.verbosity == Verbosity::Verbose || statuses.len() <= MAX_LISTED;
+        let most_common =
+            tally.iter().max_by_key(|(_, count)| **count).map(|(row, _)| (*row).clone());
         let listed: Vec<_> = statuses
             .iter()
-            .zip(&words)
-            .filter(|(_, words)| all || Some(*words) != most.as_ref())
+            .zip(&row)
+            .filter(|(_, row)| lists_all || Some(*row) != most_common.as_ref())
             .collect();
-        if !all {
-            for ((version, condition), count) in &tally {
-                self.line(format!("{}: {version} {condition}", plural(*count, "database")));
+        if !lists_all {
+            for ((version, state), count) in &tally {
+                self.print_line(format!("{}: {version} {state}", plural(*count, "database")));
             }
         }
         // Where a fleet differs in a thousand ways, the counts say it.
-        let shown = if all { listed.len() } else { LISTED };
+        let shown_count = if lists_all { listed.len() } else { MAX_LISTED };
         let width = listed
             .iter()
-            .take(shown)
-            .map(|((member, _), _)| member.shown().chars().count())
+            .take(shown_count)
+            .map(|((database, _), _)| database.display_name().chars().count())
             .max()
             .unwrap_or(0);
-        for ((member, _), (version, condition)) in listed.iter().take(shown) {
-            self.line(format!("{:width$}  {version:8}  {condition}", member.shown()));
+        for ((member, _), (version, condition)) in listed.iter().take(shown_count) {
+            self.print_line(format!("{:width$}  {version:8}  {condition}", member.display_name()));
         }
-        if listed.len() > shown {
-            self.line(format!("and {} more; `-v` lists all", listed.len() - shown));
+        if listed.len() > shown_count {
+            self.print_line(format!("and {} more; `-v` lists all", listed.len() - shown_count));
         }
     }
 
     /// The document's migrations, newest last.
-    pub(crate) fn changelog(&self, changelog: &Changelog<'_>) -> u8 {
+    pub(crate) fn print_changelog(&self, changelog: &Changelog<'_>) -> u8 {
         let source = changelog.source();
-        if self.format == Format::Json {
+        if self.format == OutputFormat::Json {
             let migrations: Vec<_> = changelog
-                .history()
+                .forward_migrations()
                 .map(|migration| {
                     json!({
                         "from": migration.from,
@@ -138,76 +153,83 @@ impl Report {
                         "planned": migration.planned,
                         "system": migration.system.is_some(),
                         "user": migration.user.is_some(),
-                        "line": source.line(migration.span.start),
+                        "line": source.line_number(migration.tag_span.start),
                     })
                 })
                 .collect();
-            Self::json(&json!({
+            Self::print_json(&json!({
                 "file": source.name(),
                 "head": changelog.head().to_string(),
                 "migrations": migrations,
             }));
-            return DONE;
+            return EXIT_SUCCESS;
         }
-        for migration in changelog.history() {
-            let mut words = vec![format!("{:20}", migration.to_string())];
-            words.push(format!("{:10}", migration.date.as_deref().unwrap_or("-")));
-            words.extend(migration.planned.then(|| "(planned)".to_owned()));
-            let told = migration.description.as_ref().or(migration.title.as_ref());
-            words.extend(told.map(|told| told.clone().into_owned()));
-            self.line(format!("{}  {}", words.join("  "), place(source, migration.span.start)));
+        for migration in changelog.forward_migrations() {
+            let mut columns = vec![format!("{:20}", migration.to_string())];
+            columns.push(format!("{:10}", migration.date.as_deref().unwrap_or("-")));
+            columns.extend(migration.planned.then(|| "(planned)".to_owned()));
+            let description = migration.description.as_ref().or(migration.title.as_ref());
+            columns.extend(description.map(|description| description.clone().into_owned()));
+            self.print_line(format!(
+                "{}  {}",
+                columns.join("  "),
+                source_location(source, migration.tag_span.start)
+            ));
         }
-        DONE
+        EXIT_SUCCESS
     }
 
     /// What one database went through.
-    pub(crate) fn records(&self, member: &Member, records: &[Record]) -> u8 {
-        if self.format == Format::Json {
-            Self::json(
-                &json!({ "name": member.shown(), "scope": member.scope, "history": records }),
+    pub(crate) fn print_history(&self, database: &TargetDatabase, entries: &[HistoryEntry]) -> u8 {
+        if self.format == OutputFormat::Json {
+            Self::print_json(
+                &json!({ "name": database.display_name(), "scope": database.scope, "history": entries }),
             );
-            return DONE;
+            return EXIT_SUCCESS;
         }
-        if records.is_empty() {
-            self.line(format!("`{}` has no record of any migration", member.shown()));
-        }
-        for record in records {
-            let event = format!("{:?}", record.event).to_lowercase();
-            let note = record.note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
-            self.line(format!(
-                "{}  {event:9}  {} → {}  {} ms  tatmig {}{note}",
-                record.applied_at, record.from, record.to, record.duration_ms, record.tool_version
+        if entries.is_empty() {
+            self.print_line(format!(
+                "`{}` has no record of any migration",
+                database.display_name()
             ));
         }
-        DONE
+        for entry in entries {
+            let event = format!("{:?}", entry.event).to_lowercase();
+            let note = entry.note.as_ref().map(|note| format!("  ({note})")).unwrap_or_default();
+            self.print_line(format!(
+                "{}  {event:9}  {} → {}  {} ms  tatmig {}{note}",
+                entry.applied_at, entry.from, entry.to, entry.duration_ms, entry.tool_version
+            ));
+        }
+        EXIT_SUCCESS
     }
 
     /// What `init` did, for programs.
-    pub(crate) fn inited(&self, told: &[(&Member, &str)]) {
-        if self.format == Format::Json {
-            let databases: Vec<_> = told
+    pub(crate) fn print_init_json(&self, outcomes: &[(&TargetDatabase, &str)]) {
+        if self.format == OutputFormat::Json {
+            let databases: Vec<_> = outcomes
                 .iter()
-                .map(|(member, outcome)| {
+                .map(|(database, outcome)| {
                     json!({
-                        "name": member.shown(),
-                        "scope": member.scope,
-                        "path": member.home.shown(),
+                        "name": database.display_name(),
+                        "scope": database.scope,
+                        "path": database.location.display(),
                         "outcome": outcome,
                     })
                 })
                 .collect();
-            Self::json(&json!({ "databases": databases }));
+            Self::print_json(&json!({ "databases": databases }));
         }
     }
 
     /// What `init` did with one database.
-    pub(crate) fn made(&self, member: &Member, verdict: Option<&Verdict>) {
-        let path = member.home.shown();
-        match verdict {
-            Some(Verdict::Upgraded(passage)) => {
-                self.line(format!("{path}: made at {}", passage.route.to));
+    pub(crate) fn print_created(&self, database: &TargetDatabase, outcome: Option<&Outcome>) {
+        let path = database.location.display();
+        match outcome {
+            Some(Outcome::Upgraded(run)) => {
+                self.print_line(format!("{path}: made at {}", run.path.to));
             }
-            None => self.line(format!("{path}: there already, left alone")),
+            None => self.print_line(format!("{path}: there already, left alone")),
             Some(_) => {}
         }
     }
@@ -215,54 +237,54 @@ impl Report {
 
 /// Whether `--exit-code` was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExitCodeAsked {
+pub(crate) enum ExitOnPending {
     Yes,
     No,
 }
 
-fn place(source: &Source<'_>, offset: usize) -> String {
-    format!("({}:{})", source.name(), source.line(offset))
+fn source_location(source: &Source<'_>, offset: usize) -> String {
+    format!("({}:{})", source.name(), source.line_number(offset))
 }
 
-fn condition_words(changelog: &Changelog<'_>, status: &Status) -> String {
+fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String {
     let pending = || {
-        let shown: Vec<String> = status.pending.iter().take(5).map(ToString::to_string).collect();
-        let more = status.pending.len().saturating_sub(5);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("pending {}{more}", shown.join(", "))
+        let listed: Vec<String> = status.pending.iter().take(5).map(ToString::to_string).collect();
+        let suffix = status.pending.len().saturating_sub(5);
+        let suffix = if suffix > 0 { format!(" and {suffix} more") } else { String::new() };
+        format!("pending {}{suffix}", listed.join(", "))
     };
-    let why = || status.failure.as_ref().map(ToString::to_string).unwrap_or_default();
-    match status.condition {
-        Condition::New => format!("new, {}", pending()),
-        Condition::Current => "current".to_owned(),
-        Condition::Behind => format!("behind, {}", pending()),
-        Condition::Unversioned => match status.finding.as_deref() {
-            Some(Finding::Match(at)) if status.pending.is_empty() => {
-                format!("unversioned, its schema is that of {}", changelog.versions()[*at])
+    let error_message = || status.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    match status.state {
+        DatabaseState::New => format!("new, {}", pending()),
+        DatabaseState::Current => "current".to_owned(),
+        DatabaseState::Behind => format!("behind, {}", pending()),
+        DatabaseState::Unversioned => match status.detection.as_deref() {
+            Some(Detection::Match(position)) if status.pending.is_empty() => {
+                format!("unversioned, its schema is that of {}", changelog.versions()[*position])
             }
-            Some(Finding::Match(at)) => {
+            Some(Detection::Match(at)) => {
                 format!(
                     "unversioned, its schema is that of {}, {}",
                     changelog.versions()[*at],
                     pending()
                 )
             }
-            Some(Finding::Torn { best, there, missing }) => {
-                let best = best.map_or_else(
+            Some(Detection::Partial { best_version: best, found, missing }) => {
+                let best_version = best.map_or_else(
                     || "the baseline".to_owned(),
-                    |at| changelog.versions()[at].to_string(),
+                    |position| changelog.versions()[position].to_string(),
                 );
                 format!(
-                    "unversioned, torn: {best} fits best, {} there, {} missing; `tatmig adopt` accepts it",
-                    there.len(),
+                    "unversioned, torn: {best_version} fits best, {} there, {} missing; `tatmig adopt` accepts it",
+                    found.len(),
                     missing.len()
                 )
             }
-            Some(finding) => format!("unversioned, {}: {}", finding.name(), why()),
+            Some(detection) => format!("unversioned, {}: {}", detection.name(), error_message()),
             None => "unversioned".to_owned(),
         },
-        Condition::Ahead => format!("ahead: {}", why()),
-        Condition::Edited => format!("edited: {}", why()),
-        Condition::Error => format!("error: {}", why()),
+        DatabaseState::Ahead => format!("ahead: {}", error_message()),
+        DatabaseState::Edited => format!("edited: {}", error_message()),
+        DatabaseState::Error => format!("error: {}", error_message()),
     }
 }

@@ -2,54 +2,59 @@
 
 use serde_json::json;
 use tatmig::fleet::Fleet;
-use tatmig::{Member, Moved, Scope};
+use tatmig::{Scope, TargetDatabase, TransferOutcome};
 
-use crate::cli::report::{DONE, FAILED, Report, plural};
-use crate::cli::settings::{Format, Volume};
+use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, plural};
+use crate::cli::settings::{OutputFormat, Verbosity};
 
 impl Report {
     /// Tells what became of databases that were to be moved, and returns the exit status.
-    pub(crate) fn moved(
+    pub(crate) fn print_transfer(
         &self,
-        (fleet, members): (&Fleet, &[&Member]),
-        places: &[(Member, Option<Moved>)],
+        (fleet, target_databases): (&Fleet, &[&TargetDatabase]),
+        transfers: &[(TargetDatabase, Option<TransferOutcome>)],
     ) -> u8 {
-        for remark in &fleet.remarks {
-            self.remark(remark);
+        for notice in &fleet.notices {
+            self.print_note(notice);
         }
-        let pairs: Vec<_> = members.iter().zip(places).collect();
-        let failed = places.iter().any(|(_, moved)| matches!(moved, Some(Moved::Failed(_))));
-        if self.format == Format::Json {
+        let pairs: Vec<_> = target_databases.iter().zip(transfers).collect();
+        let has_failures = transfers
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, Some(TransferOutcome::Failed(_))));
+        if self.format == OutputFormat::Json {
             let databases: Vec<_> = pairs
                 .iter()
-                .map(|(member, (place, moved))| {
+                .map(|(database, (target_database, outcome))| {
                     json!({
-                        "name": member.shown(),
-                        "scope": member.scope,
-                        "from": member.home.shown(),
-                        "to": place.home.shown(),
-                        "outcome": word(moved.as_ref()),
-                        "error": match moved {
-                            Some(Moved::Failed(failure)) => Some(failure.to_string()),
+                        "name": database.display_name(),
+                        "scope": database.scope,
+                        "from": database.location.display(),
+                        "to": target_database.location.display(),
+                        "outcome": outcome_name(outcome.as_ref()),
+                        "error": match outcome {
+                            Some(TransferOutcome::Failed(error)) => Some(error.to_string()),
                             _ => None,
                         },
                     })
                 })
                 .collect();
-            Self::json(&json!({ "databases": databases }));
+            Self::print_json(&json!({ "databases": databases }));
         }
         let users: Vec<_> =
-            pairs.iter().filter(|(member, _)| member.scope == Scope::User).collect();
-        for (member, (place, moved)) in &pairs {
-            let alone = member.scope == Scope::System || users.len() == 1;
-            if alone || self.volume == Volume::Verbose {
-                let (name, to) = (member.shown(), place.home.shown());
-                self.line(format!("{name}: {} {to}", words(moved.as_ref())));
+            pairs.iter().filter(|(database, _)| database.scope == Scope::User).collect();
+        for (database, (place, outcome)) in &pairs {
+            let is_listed = database.scope == Scope::System || users.len() == 1;
+            if is_listed || self.verbosity == Verbosity::Verbose {
+                let (name, to) = (database.display_name(), place.location.display());
+                self.print_line(format!("{name}: {} {to}", describe(outcome.as_ref())));
             }
         }
         if users.len() > 1 {
-            let count = |wanted: &str| {
-                users.iter().filter(|(_, (_, moved))| word(moved.as_ref()) == wanted).count()
+            let count = |expected: &str| {
+                users
+                    .iter()
+                    .filter(|(_, (_, outcome))| outcome_name(outcome.as_ref()) == expected)
+                    .count()
             };
             let parts: Vec<String> = [
                 ("copied", "copied and compared"),
@@ -58,41 +63,43 @@ impl Report {
                 ("skipped", "not begun"),
             ]
             .iter()
-            .filter_map(|(word, shown)| Some((count(word), shown)).filter(|(count, _)| *count > 0))
-            .map(|(count, shown)| format!("{count} {shown}"))
+            .filter_map(|(key, description)| {
+                Some((count(key), description)).filter(|(count, _)| *count > 0)
+            })
+            .map(|(count, description)| format!("{count} {description}"))
             .collect();
-            self.line(format!("{}: {}", plural(users.len(), "user"), parts.join(", ")));
+            self.print_line(format!("{}: {}", plural(users.len(), "user"), parts.join(", ")));
         }
-        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.users_found) {
-            self.line(format!(
+        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.total_users) {
+            self.print_line(format!(
                 "{} left alone; `--all-users` or `--user NAME` includes them",
                 plural(count, "user database")
             ));
         }
-        for (member, (place, moved)) in &pairs {
-            if let Some(Moved::Failed(failure)) = moved {
-                let (name, to) = (member.shown(), place.home.shown());
-                self.error(format!("`{name}` ({to}): {failure}"));
+        for (database, (place, outcome)) in &pairs {
+            if let Some(TransferOutcome::Failed(failure)) = outcome {
+                let (name, to) = (database.display_name(), place.location.display());
+                self.print_error(format!("`{name}` ({to}): {failure}"));
             }
         }
-        if failed { FAILED } else { DONE }
+        if has_failures { EXIT_FAILURE } else { EXIT_SUCCESS }
     }
 }
 
-fn word(moved: Option<&Moved>) -> &'static str {
-    match moved {
-        Some(Moved::Carried) => "copied",
-        Some(Moved::There) => "there",
-        Some(Moved::Failed(_)) => "failed",
+fn outcome_name(outcome: Option<&TransferOutcome>) -> &'static str {
+    match outcome {
+        Some(TransferOutcome::Copied) => "copied",
+        Some(TransferOutcome::AlreadyIdentical) => "there",
+        Some(TransferOutcome::Failed(_)) => "failed",
         None => "skipped",
     }
 }
 
-fn words(moved: Option<&Moved>) -> &'static str {
-    match moved {
-        Some(Moved::Carried) => "copied and compared:",
-        Some(Moved::There) => "there already, the same:",
-        Some(Moved::Failed(_)) => "failed:",
+fn describe(outcome: Option<&TransferOutcome>) -> &'static str {
+    match outcome {
+        Some(TransferOutcome::Copied) => "copied and compared:",
+        Some(TransferOutcome::AlreadyIdentical) => "there already, the same:",
+        Some(TransferOutcome::Failed(_)) => "failed:",
         None => "not begun:",
     }
 }

@@ -7,31 +7,33 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 use tatmig::backup::Backup;
-use tatmig::fleet::{Fleet, Outcome};
+use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::{
-    DatabaseError, Direction, Failure, Member, Passage, Point, Problem, Ready, Refusal, Rule,
-    Scope, Source, Status, StepId, Verdict,
+    AppliedRun, DatabaseError, DatabaseStatus, Diagnostic, Direction, MigrateError, Migrator,
+    Outcome, PlanError, Rule, Scope, Source, StepId, TargetDatabase, VersionPoint,
 };
 
-use crate::cli::report::backup::{copied, copy_of};
-use crate::cli::report::{DONE, FAILED, Report, failure_json, plural, printable, some};
-use crate::cli::settings::{Format, Volume};
+use crate::cli::report::backup::{backup_line, copy_and_restore_command};
+use crate::cli::report::{
+    EXIT_FAILURE, EXIT_SUCCESS, Report, error_json, escape_for_terminal, list_names, plural,
+};
+use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What ran, where the system database kept it, by checksum: shown beside an edited migration.
-pub(crate) type Kept = BTreeMap<String, (Vec<String>, Vec<String>)>;
+pub(crate) type StatementDiffs = BTreeMap<String, (Vec<String>, Vec<String>)>;
 
 /// What a run was asked to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum Operation {
     #[default]
     Upgrade,
     Downgrade,
     Reset,
 }
 
-impl Deed {
+impl Operation {
     /// What a database is then for which it was done.
-    pub(crate) fn done(self) -> &'static str {
+    pub(crate) fn outcome_name(self) -> &'static str {
         match self {
             Self::Upgrade => "upgraded",
             Self::Downgrade => "downgraded",
@@ -42,251 +44,301 @@ impl Deed {
 
 /// What is told beside the outcome of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Aside {
-    pub(crate) kept: Kept,
+pub(crate) struct RunSummary {
+    pub(crate) statement_diffs: StatementDiffs,
     /// The copies that were made first.
-    pub(crate) copies: Option<Backup>,
+    pub(crate) backup: Option<Backup>,
     /// Why the system database was left out.
-    pub(crate) held: Option<String>,
-    pub(crate) deed: Deed,
+    pub(crate) system_skip_reason: Option<String>,
+    pub(crate) operation: Operation,
 }
 
 impl Report {
     /// Tells what became of a fleet and returns the exit status.
-    pub(crate) fn upgraded(
+    pub(crate) fn print_run(
         &self,
-        (fleet, outcome): (&Fleet, &Outcome),
+        (fleet, fleet_outcome): (&Fleet, &FleetOutcome),
         (source, target): (&Source<'_>, &str),
-        aside: &Aside,
+        summary: &RunSummary,
     ) -> u8 {
-        let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
-        let failed = pairs.iter().any(|(_, verdict)| verdict.is_failure());
-        if self.format == Format::Json {
-            Self::outcome_json(&pairs, (source, target), aside);
+        let pairs: Vec<(&TargetDatabase, &Outcome)> = fleet_outcome.by_database(fleet).collect();
+        let has_failures = pairs.iter().any(|(_, database_outcome)| database_outcome.is_failure());
+        if self.format == OutputFormat::Json {
+            Self::print_outcomes_json(&pairs, (source, target), summary);
         } else {
-            self.told(fleet, &pairs, (target, aside));
+            self.print_summary(fleet, &pairs, (target, summary));
         }
-        self.failures(&pairs, source, &aside.kept);
-        if self.format == Format::Text {
-            self.next(&pairs, (target, aside));
+        self.print_failures(&pairs, source, &summary.statement_diffs);
+        if self.format == OutputFormat::Text {
+            self.print_next_steps(&pairs, (target, summary));
         }
-        if failed { FAILED } else { DONE }
+        if has_failures { EXIT_FAILURE } else { EXIT_SUCCESS }
     }
 
     /// Tells what became of seeds and returns the exit status.
-    pub(crate) fn seeded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
-        let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
-        if self.format == Format::Json {
-            Self::outcome_json(&pairs, (source, ""), &Aside::default());
+    pub(crate) fn print_seeds(
+        &self,
+        (fleet, fleet_outcome): (&Fleet, &FleetOutcome),
+        source: &Source<'_>,
+    ) -> u8 {
+        let pairs: Vec<(&TargetDatabase, &Outcome)> = fleet_outcome.by_database(fleet).collect();
+        if self.format == OutputFormat::Json {
+            Self::print_outcomes_json(&pairs, (source, ""), &RunSummary::default());
         }
-        for (member, verdict) in &pairs {
-            self.line(format!("{}: {}", member.shown(), words(verdict)));
+        for (database, database_outcome) in &pairs {
+            self.print_line(format!("{}: {}", database.display_name(), describe(database_outcome)));
         }
-        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.users_found) {
-            self.line(format!(
+        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.total_users) {
+            self.print_line(format!(
                 "{} left alone; `--all-users` or `--user NAME` seeds them",
                 plural(count, "user database")
             ));
         }
-        self.failures(&pairs, source, &Kept::new());
-        if pairs.iter().any(|(_, verdict)| verdict.is_failure()) { FAILED } else { DONE }
+        self.print_failures(&pairs, source, &StatementDiffs::new());
+        if pairs.iter().any(|(_, database_outcome)| database_outcome.is_failure()) {
+            EXIT_FAILURE
+        } else {
+            EXIT_SUCCESS
+        }
     }
 
     /// Tells what was written into records, databases of one shape once.
-    pub(crate) fn recorded(&self, (fleet, outcome): (&Fleet, &Outcome), source: &Source<'_>) -> u8 {
-        let pairs: Vec<(&Member, &Verdict)> = outcome.by_member(fleet).collect();
-        if self.format == Format::Json {
-            Self::outcome_json(&pairs, (source, ""), &Aside::default());
+    pub(crate) fn print_recorded_versions(
+        &self,
+        (fleet, fleet_outcome): (&Fleet, &FleetOutcome),
+        source: &Source<'_>,
+    ) -> u8 {
+        let pairs: Vec<(&TargetDatabase, &Outcome)> = fleet_outcome.by_database(fleet).collect();
+        if self.format == OutputFormat::Json {
+            Self::print_outcomes_json(&pairs, (source, ""), &RunSummary::default());
         }
-        let mut shapes: BTreeMap<(Scope, String, &[String]), Vec<String>> = BTreeMap::new();
-        for (member, verdict) in &pairs {
-            let drift = match verdict {
-                Verdict::Recorded { drift, .. } => drift.as_slice(),
-                Verdict::Failed { .. } => continue,
+        let mut groups: BTreeMap<(Scope, String, &[String]), Vec<String>> = BTreeMap::new();
+        for (database, database_outcome) in &pairs {
+            let drift = match database_outcome {
+                Outcome::VersionRecorded { drift, .. } => drift.as_slice(),
+                Outcome::Failed { .. } => continue,
                 _ => &[],
             };
-            let shape = (member.scope, words(verdict), drift);
-            shapes.entry(shape).or_default().push(member.shown());
+            let group = (database.scope, describe(database_outcome), drift);
+            groups.entry(group).or_default().push(database.display_name());
         }
-        for ((scope, words, drift), names) in shapes {
+        for ((scope, description, drift), names) in groups {
             match scope {
-                Scope::System => self.line(format!("system: {words}")),
+                Scope::System => self.print_line(format!("system: {description}")),
                 Scope::User => {
-                    self.line(format!(
-                        "{} ({}): {words}",
+                    self.print_line(format!(
+                        "{} ({}): {description}",
                         plural(names.len(), "user"),
-                        some(&names)
+                        list_names(&names)
                     ));
                 }
             }
             for difference in drift {
-                self.line(format!("  {difference}"));
+                self.print_line(format!("  {difference}"));
             }
         }
-        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.users_found) {
-            self.line(format!(
+        if let (true, Some(count @ 1..)) = (fleet.users.is_empty(), fleet.total_users) {
+            self.print_line(format!(
                 "{} left alone; `--all-users` or `--user NAME` includes them",
                 plural(count, "user database")
             ));
         }
-        self.failures(&pairs, source, &Kept::new());
-        if pairs.iter().any(|(_, verdict)| verdict.is_failure()) { FAILED } else { DONE }
+        self.print_failures(&pairs, source, &StatementDiffs::new());
+        if pairs.iter().any(|(_, database_outcome)| database_outcome.is_failure()) {
+            EXIT_FAILURE
+        } else {
+            EXIT_SUCCESS
+        }
     }
 
     /// A database that cannot be made or read.
-    pub(crate) fn failed(&self, member: &Member, failure: &Failure, source: &Source<'_>) {
-        self.failure((failure, &failure.to_string()), &[member], (source, &Kept::new()));
+    pub(crate) fn print_database_error(
+        &self,
+        database: &TargetDatabase,
+        error: &MigrateError,
+        source: &Source<'_>,
+    ) {
+        self.print_failure(
+            (error, &error.to_string()),
+            &[database],
+            (source, &StatementDiffs::new()),
+        );
     }
 
     /// A database whose record was asked for and cannot be read.
-    pub(crate) fn unreadable(&self, member: &Member, failure: &Failure) -> u8 {
-        let path = member.home.shown();
-        self.error(format!("`{}` ({path}): {failure}", member.shown()));
-        if self.format == Format::Json {
-            Self::json(&json!({ "error": failure.to_string() }));
+    pub(crate) fn print_unreadable_database(
+        &self,
+        database: &TargetDatabase,
+        error: &MigrateError,
+    ) -> u8 {
+        let path = database.location.display();
+        self.print_error(format!("`{}` ({path}): {error}", database.display_name()));
+        if self.format == OutputFormat::Json {
+            Self::print_json(&json!({ "error": error.to_string() }));
         }
-        FAILED
+        EXIT_FAILURE
     }
 
     /// Prints the SQL that would run: each migration once for each scope, with the databases
     /// that it would run on.
-    pub(crate) fn dry_run(
+    pub(crate) fn print_dry_run(
         &self,
-        ready: &Ready<'_, '_>,
-        (fleet, statuses): (&Fleet, &[Option<Status>]),
+        migrator: &Migrator<'_, '_>,
+        (fleet, statuses): (&Fleet, &[Option<DatabaseStatus>]),
     ) -> u8 {
-        let changelog = ready.changelog();
+        let changelog = migrator.changelog();
         let source = changelog.source();
-        let members: Vec<&Member> = fleet.members().collect();
-        let mut runs: BTreeMap<(Scope, StepId), Vec<String>> = BTreeMap::new();
-        let mut failures = Vec::new();
-        for (member, status) in members.iter().zip(statuses) {
+        let databases: Vec<&TargetDatabase> = fleet.databases().collect();
+        let mut planned_runs: BTreeMap<(Scope, StepId), Vec<String>> = BTreeMap::new();
+        let mut database_errors = Vec::new();
+        for (database, status) in databases.iter().zip(statuses) {
             let Some(status) = status else { continue };
             for step in &status.steps {
-                runs.entry((member.scope, *step)).or_default().push(member.shown());
+                planned_runs
+                    .entry((database.scope, *step))
+                    .or_default()
+                    .push(database.display_name());
             }
-            failures.extend(status.failure.as_ref().map(|failure| (*member, failure)));
+            database_errors.extend(status.error.as_ref().map(|error| (*database, error)));
         }
-        let mut runs: Vec<_> = runs.into_iter().collect();
-        if ready.direction() == Direction::Down {
-            runs.sort_by_key(|((scope, id), _)| match id {
-                StepId::Reverse(at) => (Other(*scope), 0, Other(*at)),
+        let mut runs: Vec<_> = planned_runs.into_iter().collect();
+        if migrator.direction() == Direction::Down {
+            runs.sort_by_key(|((scope, step_id), _)| match step_id {
+                StepId::Reverse(index) => (Other(*scope), 0, Other(*index)),
                 _ => (Other(*scope), 1, Other(0)),
             });
         }
-        if self.format == Format::Json {
+        if self.format == OutputFormat::Json {
             let migrations: Vec<_> = runs
                 .iter()
-                .filter_map(|((scope, id), names)| {
-                    let (from, to) = changelog.ends(*id)?;
-                    let migration = changelog.step(*id);
-                    let part = migration.and_then(|migration| migration.part(*scope));
-                    let start =
-                        migration.map(|m| part.map_or(m.span.start, |part| part.span().start));
+                .filter_map(|((scope, step_id), names)| {
+                    let (from, to) = changelog.endpoints(*step_id)?;
+                    let migration = changelog.step(*step_id);
+                    let part = migration.and_then(|migration| migration.block(*scope));
+                    let start_offset = migration
+                        .map(|m| part.map_or(m.tag_span.start, |part| part.tag_span().start));
                     Some(json!({
                         "scope": scope,
                         "from": from,
                         "to": to,
-                        "line": start.map(|start| source.line(start)),
+                        "line": start_offset.map(|start_offset| source.line_number(start_offset)),
                         "databases": names,
                         "sql": part.map(|part| part.sql().text().to_owned()),
                     }))
                 })
                 .collect();
-            let errors: Vec<_> = failures
+            let errors: Vec<_> = database_errors
                 .iter()
-                .map(|(member, failure)| {
-                    json!({ "name": member.shown(), "scope": member.scope, "error": failure_json(failure, source) })
+                .map(|(database, error)| {
+                    json!({ "name": database.display_name(), "scope": database.scope, "error": error_json(error, source) })
                 })
                 .collect();
-            Self::json(&json!({
+            Self::print_json(&json!({
                 "file": source.name(),
-                "target": ready.target().to_string(),
+                "target": migrator.target().to_string(),
                 "dry_run": true,
                 "migrations": migrations,
                 "errors": errors,
             }));
         }
-        for remark in &fleet.remarks {
-            self.remark(remark);
+        for notice in &fleet.notices {
+            self.print_note(notice);
         }
-        for ((scope, id), names) in &runs {
-            let Some((from, to)) = changelog.ends(*id) else { continue };
-            let migration = changelog.step(*id);
-            let part = migration.and_then(|migration| migration.part(*scope));
-            let start = migration.map(|m| part.map_or(m.span.start, |part| part.span().start));
-            let place = start.map(|start| format!(" ({}:{})", source.name(), source.line(start)));
-            self.line(format!(
+        for ((scope, step_id), names) in &runs {
+            let Some((from, to)) = changelog.endpoints(*step_id) else { continue };
+            let migration = changelog.step(*step_id);
+            let part = migration.and_then(|migration| migration.block(*scope));
+            let start_offset =
+                migration.map(|m| part.map_or(m.tag_span.start, |part| part.tag_span().start));
+            let location = start_offset.map(|start_offset| {
+                format!(" ({}:{})", source.name(), source.line_number(start_offset))
+            });
+            self.print_line(format!(
                 "-- {scope} {from} → {to}{}: {}, {}",
-                place.unwrap_or_default(),
+                location.unwrap_or_default(),
                 plural(names.len(), "database"),
-                some(names).replace('`', "")
+                list_names(names).replace('`', "")
             ));
             match part {
-                Some(part) => self.verbatim(part.sql().text().trim_end_matches(['\n', '\r'])),
-                None => self.line("-- nothing for this scope: recorded only"),
+                Some(part) => self.print_verbatim(part.sql().text().trim_end_matches(['\n', '\r'])),
+                None => self.print_line("-- nothing for this scope: recorded only"),
             }
-            self.line("");
+            self.print_line("");
         }
-        if runs.is_empty() && failures.is_empty() {
-            let words = match ready.direction() {
+        if runs.is_empty() && database_errors.is_empty() {
+            let description = match migrator.direction() {
                 Direction::Up => "nothing is pending up to",
                 Direction::Down => "nothing stands above",
             };
-            self.line(format!("-- {words} {}", ready.target()));
+            self.print_line(format!("-- {description} {}", migrator.target()));
         }
-        for (member, failure) in &failures {
-            self.failed(member, failure, source);
+        for (database, error) in &database_errors {
+            self.print_database_error(database, error, source);
         }
-        if failures.is_empty() { DONE } else { FAILED }
+        if database_errors.is_empty() { EXIT_SUCCESS } else { EXIT_FAILURE }
     }
 
-    fn told(&self, fleet: &Fleet, pairs: &[(&Member, &Verdict)], (target, aside): (&str, &Aside)) {
-        for remark in &fleet.remarks {
-            self.remark(remark);
+    fn print_summary(
+        &self,
+        fleet: &Fleet,
+        pairs: &[(&TargetDatabase, &Outcome)],
+        (target, summary): (&str, &RunSummary),
+    ) {
+        for notice in &fleet.notices {
+            self.print_note(notice);
         }
-        if let Some(copies) = &aside.copies {
-            self.line(copied(copies));
+        if let Some(backup) = &summary.backup {
+            self.print_line(backup_line(backup));
         }
-        if let Some(held) = &aside.held {
-            self.line(format!("system: {held}"));
+        if let Some(skip_reason) = &summary.system_skip_reason {
+            self.print_line(format!("system: {skip_reason}"));
         }
-        if let Some((_, verdict)) = pairs.iter().find(|(member, _)| member.scope == Scope::System) {
-            self.line(format!("system: {}", words(verdict)));
+        if let Some((_, outcome)) =
+            pairs.iter().find(|(database, _)| database.scope == Scope::System)
+        {
+            self.print_line(format!("system: {}", describe(outcome)));
         }
         let users: Vec<_> =
-            pairs.iter().filter(|(member, _)| member.scope == Scope::User).copied().collect();
-        if self.volume == Volume::Verbose || users.len() == 1 {
-            for (member, verdict) in &users {
-                self.line(format!("{}: {}", member.shown(), words(verdict)));
+            pairs.iter().filter(|(database, _)| database.scope == Scope::User).copied().collect();
+        if self.verbosity == Verbosity::Verbose || users.len() == 1 {
+            for (database, outcome) in &users {
+                self.print_line(format!("{}: {}", database.display_name(), describe(outcome)));
             }
         }
         if users.len() > 1 {
-            self.line(format!(
+            self.print_line(format!(
                 "{}: {}",
                 plural(users.len(), "user"),
-                tally(&users, (target, aside.deed))
+                count_outcomes(&users, (target, summary.operation))
             ));
         }
-        for (word, is_so) in [
-            ("above", (|verdict| matches!(verdict, Verdict::Above { .. })) as fn(&Verdict) -> bool),
-            ("below", |verdict| matches!(verdict, Verdict::Below { .. })),
+        for (word, has_outcome) in [
+            (
+                "above",
+                (|outcome| matches!(outcome, Outcome::AheadOfTarget { .. }))
+                    as fn(&Outcome) -> bool,
+            ),
+            ("below", |outcome| matches!(outcome, Outcome::BehindTarget { .. })),
         ] {
-            let beyond = users.iter().filter(|(_, verdict)| is_so(verdict));
-            let names: Vec<String> = beyond.map(|(member, _)| member.shown()).collect();
+            let matching_users = users.iter().filter(|(_, outcome)| has_outcome(outcome));
+            let names: Vec<String> =
+                matching_users.map(|(database, _)| database.display_name()).collect();
             if !names.is_empty() && users.len() > 1 {
-                self.line(format!("{word} {target} already, left alone: {}", some(&names)));
+                self.print_line(format!(
+                    "{word} {target} already, left alone: {}",
+                    list_names(&names)
+                ));
             }
         }
-        match (fleet.users.is_empty(), fleet.users_found) {
-            (true, Some(0)) => self.line("no user databases found"),
-            (true, Some(count)) => self.line(format!(
+        match (fleet.users.is_empty(), fleet.total_users) {
+            (true, Some(0)) => self.print_line("no user databases found"),
+            (true, Some(count)) => self.print_line(format!(
                 "{} left alone; `--all-users` or `--user NAME` {}",
                 plural(count, "user database"),
-                match aside.deed {
-                    Deed::Upgrade => "migrates them",
-                    Deed::Downgrade => "takes them down",
-                    Deed::Reset => "resets them",
+                match summary.operation {
+                    Operation::Upgrade => "migrates them",
+                    Operation::Downgrade => "takes them down",
+                    Operation::Reset => "resets them",
                 }
             )),
             _ => {}
@@ -294,48 +346,58 @@ impl Report {
     }
 
     /// Every failure, those with one cause told once.
-    fn failures(&self, pairs: &[(&Member, &Verdict)], source: &Source<'_>, kept: &Kept) {
-        let mut causes: Vec<(&Failure, String, Vec<&Member>)> = Vec::new();
-        for (member, verdict) in pairs {
-            let Verdict::Failed { failure, .. } = verdict else { continue };
-            let message = failure.to_string();
-            match causes
-                .iter_mut()
-                .find(|(known, words, _)| *words == message && known.span() == failure.span())
-            {
-                Some((.., members)) => members.push(member),
-                None => causes.push((failure, message, vec![member])),
+    fn print_failures(
+        &self,
+        pairs: &[(&TargetDatabase, &Outcome)],
+        source: &Source<'_>,
+        statement_diffs: &StatementDiffs,
+    ) {
+        let mut causes: Vec<(&MigrateError, String, Vec<&TargetDatabase>)> = Vec::new();
+        for (database, outcome) in pairs {
+            let Outcome::Failed { error, .. } = outcome else { continue };
+            let message = error.to_string();
+            match causes.iter_mut().find(|(known_error, known_message, _)| {
+                *known_message == message && known_error.span() == error.span()
+            }) {
+                Some((.., databases)) => databases.push(database),
+                None => causes.push((error, message, vec![database])),
             }
         }
-        for (failure, message, members) in causes {
-            self.failure((failure, &message), &members, (source, kept));
+        for (error, message, databases) in causes {
+            self.print_failure((error, &message), &databases, (source, statement_diffs));
         }
     }
 
-    pub(crate) fn failure(
+    pub(crate) fn print_failure(
         &self,
-        (failure, message): (&Failure, &str),
-        members: &[&Member],
-        (source, kept): (&Source<'_>, &Kept),
+        (error, message): (&MigrateError, &str),
+        databases: &[&TargetDatabase],
+        (source, statement_diffs): (&Source<'_>, &StatementDiffs),
     ) {
-        let names: Vec<String> = members.iter().map(|member| member.shown()).collect();
-        let who = match members {
-            [only] => format!("`{}` ({})", only.shown(), only.home.shown()),
-            _ => format!("{} databases ({})", members.len(), some(&names)),
+        let names: Vec<String> = databases.iter().map(|database| database.display_name()).collect();
+        let subject = match databases {
+            [only] => format!("`{}` ({})", only.display_name(), only.location.display()),
+            _ => format!("{} databases ({})", databases.len(), list_names(&names)),
         };
-        let Some(span) = failure.span() else {
-            self.error(format!("{who}: {message}"));
+        let Some(span) = error.span() else {
+            self.print_error(format!("{subject}: {message}"));
             return;
         };
-        let mut problem = Problem::at(rule(failure), span, printable(&format!("{who}: {message}")));
-        if let Failure::Refused(Refusal::Edited { edits }) = failure {
+        let mut diagnostic = Diagnostic::at(
+            rule_for_error(error),
+            span,
+            escape_for_terminal(&format!("{subject}: {message}")),
+        );
+        if let MigrateError::Plan(PlanError::ChecksumMismatch { changed_migrations }) = error {
             let mut help = String::new();
-            for edit in edits {
-                if let Some((then, now)) = kept.get(&edit.recorded) {
-                    for (word, statements) in [("ran then", then), ("reads now", now)] {
+            for changed_migration in changed_migrations {
+                if let Some((applied, current)) =
+                    statement_diffs.get(&changed_migration.applied_checksum)
+                {
+                    for (label, statements) in [("ran then", applied), ("reads now", current)] {
                         for statement in statements {
-                            let (from, to) = (&edit.from, &edit.to);
-                            let _ = writeln!(help, "{from} → {to} {word}: {statement}");
+                            let (from, to) = (&changed_migration.from, &changed_migration.to);
+                            let _ = writeln!(help, "{from} → {to} {label}: {statement}");
                         }
                     }
                 }
@@ -343,54 +405,60 @@ impl Report {
             help.push_str(
                 "put the statements back as they were and write the change as a new migration; or, where the databases have what it makes now, `tatmig adopt` accepts it",
             );
-            problem.help = Some(printable(&help));
+            diagnostic.help = Some(escape_for_terminal(&help));
         }
-        self.problems(source, &[problem]);
+        self.print_diagnostics(source, &[diagnostic]);
     }
 
     /// What to do after a failure.
-    fn next(&self, pairs: &[(&Member, &Verdict)], (target, aside): (&str, &Aside)) {
-        const SHOWN: usize = 5;
-        let lost = pairs.iter().filter(|(_, verdict)| verdict.is_failure());
-        let copies: Vec<_> = lost
-            .filter_map(|(member, _)| Some((member, copy_of(aside.copies.as_ref()?, member)?)))
+    fn print_next_steps(
+        &self,
+        pairs: &[(&TargetDatabase, &Outcome)],
+        (target, summary): (&str, &RunSummary),
+    ) {
+        const MAX_LISTED: usize = 5;
+        let failed_databases = pairs.iter().filter(|(_, outcome)| outcome.is_failure());
+        let copies: Vec<_> = failed_databases
+            .filter_map(|(database, _)| {
+                Some((database, copy_and_restore_command(summary.backup.as_ref()?, database)?))
+            })
             .collect();
-        for (member, (path, restore)) in copies.iter().take(SHOWN) {
-            self.line(format!(
+        for (database, (path, restore)) in copies.iter().take(MAX_LISTED) {
+            self.print_line(format!(
                 "`{}` was copied to {path} before; `{restore}` puts that back",
-                member.shown()
+                database.display_name()
             ));
         }
-        if copies.len() > SHOWN {
-            self.line(format!("and so were {} more", copies.len() - SHOWN));
+        if copies.len() > MAX_LISTED {
+            self.print_line(format!("and so were {} more", copies.len() - MAX_LISTED));
         }
-        let failed = pairs.iter().filter(|(_, verdict)| verdict.is_failure()).count();
+        let failed = pairs.iter().filter(|(_, outcome)| outcome.is_failure()).count();
         let skipped =
-            pairs.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Skipped)).count();
+            pairs.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Skipped)).count();
         if failed > 0 {
-            let unsettled = pairs.iter().filter(|(_, verdict)| {
-                matches!(verdict, Verdict::Failed { failure, .. } if failure.is_unsettled())
+            let indeterminate = pairs.iter().filter(|(_, outcome)| {
+                matches!(outcome, Outcome::Failed { error, .. } if error.is_indeterminate())
             });
-            let how = match (failed, unsettled.count()) {
+            let result = match (failed, indeterminate.count()) {
                 (1, 0) => "failed and was left as it was".to_owned(),
                 (_, 0) => "failed and were left as they were".to_owned(),
-                (_, open) => format!(
-                    "failed; whether {open} of them changed is not known, and any other was left as it was"
+                (_, indeterminate_count) => format!(
+                    "failed; whether {indeterminate_count} of them changed is not known, and any other was left as it was"
                 ),
             };
-            self.line(format!(
-                "{} {how}; mend the cause and run the same command again{}",
+            self.print_line(format!(
+                "{} {result}; mend the cause and run the same command again{}",
                 plural(failed, "database"),
-                match aside.deed {
-                    Deed::Upgrade | Deed::Downgrade => {
+                match summary.operation {
+                    Operation::Upgrade | Operation::Downgrade => {
                         format!(": what is at {target} already is left alone")
                     }
-                    Deed::Reset => " for what is left".to_owned(),
+                    Operation::Reset => " for what is left".to_owned(),
                 }
             ));
         }
         if skipped > 0 {
-            self.line(format!(
+            self.print_line(format!(
                 "{} not begun; run the same command again",
                 plural(skipped, "database")
             ));
@@ -398,78 +466,98 @@ impl Report {
     }
 }
 
-fn rule(failure: &Failure) -> Rule {
-    match failure {
-        Failure::Refused(_) => Rule::Edited,
-        Failure::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
+fn rule_for_error(error: &MigrateError) -> Rule {
+    match error {
+        MigrateError::Plan(_) => Rule::Edited,
+        MigrateError::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
         _ => Rule::Sql,
     }
 }
 
 /// What became of one database, in words.
-fn words(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Upgraded(passage) | Verdict::Downgraded(passage) => {
-            with_notes(passed(passage), &passage.notes)
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Upgraded(run) | Outcome::Downgraded(run) => {
+            append_notes(describe_run(run), &run.notes)
         }
-        Verdict::Renewed { at } => format!("made anew at {at}"),
-        Verdict::Rehearsed(passage) => {
-            with_notes(format!("{}, rehearsed and rolled back", passed(passage)), &passage.notes)
+        Outcome::Reset { version } => format!("made anew at {version}"),
+        Outcome::Rehearsed(passage) => append_notes(
+            format!("{}, rehearsed and rolled back", describe_run(passage)),
+            &passage.notes,
+        ),
+        Outcome::Current { version: at } => format!("already at {at}"),
+        Outcome::AheadOfTarget { version: at } => format!("at {at}, above the target, left alone"),
+        Outcome::BehindTarget { version: at } => format!("at {at}, below the target, left alone"),
+        verdict @ Outcome::Failed { .. } if verdict.is_busy() => "busy".to_owned(),
+        Outcome::Failed { .. } => "failed".to_owned(),
+        Outcome::VersionRecorded { version: at, drift } if drift.is_empty() => {
+            format!("recorded at {at}")
         }
-        Verdict::Current { at } => format!("already at {at}"),
-        Verdict::Above { at } => format!("at {at}, above the target, left alone"),
-        Verdict::Below { at } => format!("at {at}, below the target, left alone"),
-        verdict @ Verdict::Failed { .. } if verdict.is_busy() => "busy".to_owned(),
-        Verdict::Failed { .. } => "failed".to_owned(),
-        Verdict::Recorded { at, drift } if drift.is_empty() => format!("recorded at {at}"),
-        Verdict::Recorded { at, drift } => {
+        Outcome::VersionRecorded { version: at, drift } => {
             format!("recorded at {at}, with {}", plural(drift.len(), "difference"))
         }
-        Verdict::Seeded { notes, .. } => with_notes("seeded".to_owned(), notes),
-        Verdict::Skipped => "not begun".to_owned(),
+        Outcome::Seeded { notes, .. } => append_notes("seeded".to_owned(), notes),
+        Outcome::Skipped => "not begun".to_owned(),
     }
 }
 
-fn passed(passage: &Passage) -> String {
-    match &passage.route.from {
-        Point::Baseline => format!("made at {}", passage.route.to),
-        from @ Point::Version(_) if *from == passage.route.to => format!("at {from}"),
-        from @ Point::Version(_) => format!("{from} → {}", passage.route.to),
+fn describe_run(run: &AppliedRun) -> String {
+    match &run.path.from {
+        VersionPoint::Baseline => format!("made at {}", run.path.to),
+        from @ VersionPoint::Version(_) if *from == run.path.to => format!("at {from}"),
+        from @ VersionPoint::Version(_) => format!("{from} → {}", run.path.to),
     }
 }
 
-fn with_notes(text: String, notes: &[String]) -> String {
+fn append_notes(text: String, notes: &[String]) -> String {
     if notes.is_empty() { text } else { format!("{text} ({})", notes.join("; ")) }
 }
 
 /// `98 upgraded to 0.3.20, 1 already there, 1 failed`.
-fn tally(users: &[(&Member, &Verdict)], (target, deed): (&str, Deed)) -> String {
-    let count = |test: fn(&Verdict) -> bool| users.iter().filter(|(_, v)| test(v)).count();
-    let upgraded = count(|verdict| matches!(verdict, Verdict::Upgraded(_)));
-    let downgraded = count(|verdict| matches!(verdict, Verdict::Downgraded(_)));
-    let renewed = count(|verdict| matches!(verdict, Verdict::Renewed { .. }));
-    let rehearsed = count(|verdict| matches!(verdict, Verdict::Rehearsed(_)));
-    let noted = count(
-        |verdict| matches!(verdict, Verdict::Upgraded(passage) | Verdict::Downgraded(passage) | Verdict::Rehearsed(passage) if !passage.notes.is_empty()),
+fn count_outcomes(
+    users: &[(&TargetDatabase, &Outcome)],
+    (target, operation): (&str, Operation),
+) -> String {
+    let count = |predicate: fn(&Outcome) -> bool| {
+        users.iter().filter(|(_, outcome)| predicate(outcome)).count()
+    };
+    let upgraded = count(|database_outcome| matches!(database_outcome, Outcome::Upgraded(_)));
+    let downgraded = count(|database_outcome| matches!(database_outcome, Outcome::Downgraded(_)));
+    let reset = count(|database_outcome| matches!(database_outcome, Outcome::Reset { .. }));
+    let rehearsed = count(|database_outcome| matches!(database_outcome, Outcome::Rehearsed(_)));
+    let noted_count = count(
+        |database_outcome| matches!(database_outcome, Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) if !run.notes.is_empty()),
     );
-    let way = if deed == Deed::Downgrade { "down" } else { "up" };
-    let words = [
+    let direction = if operation == Operation::Downgrade { "down" } else { "up" };
+    let counts_with_descriptions = [
         (upgraded, format!("upgraded to {target}")),
         (downgraded, format!("downgraded to {target}")),
-        (renewed, format!("made anew at {target}")),
-        (rehearsed, format!("rehearsed {way} to {target} and rolled back")),
-        (noted, "of them with notes (`-v` shows them)".to_owned()),
-        (count(|verdict| matches!(verdict, Verdict::Current { .. })), "already there".to_owned()),
-        (count(|verdict| matches!(verdict, Verdict::Above { .. })), "above it".to_owned()),
-        (count(|verdict| matches!(verdict, Verdict::Below { .. })), "below it".to_owned()),
-        (count(tatmig::Verdict::is_failure) - count(Verdict::is_busy), "failed".to_owned()),
-        (count(Verdict::is_busy), "busy".to_owned()),
-        (count(|verdict| matches!(verdict, Verdict::Skipped)), "not begun".to_owned()),
+        (reset, format!("made anew at {target}")),
+        (rehearsed, format!("rehearsed {direction} to {target} and rolled back")),
+        (noted_count, "of them with notes (`-v` shows them)".to_owned()),
+        (
+            count(|database_outcome| matches!(database_outcome, Outcome::Current { .. })),
+            "already there".to_owned(),
+        ),
+        (
+            count(|database_outcome| matches!(database_outcome, Outcome::AheadOfTarget { .. })),
+            "above it".to_owned(),
+        ),
+        (
+            count(|database_outcome| matches!(database_outcome, Outcome::BehindTarget { .. })),
+            "below it".to_owned(),
+        ),
+        (count(tatmig::Outcome::is_failure) - count(Outcome::is_busy), "failed".to_owned()),
+        (count(Outcome::is_busy), "busy".to_owned()),
+        (
+            count(|database_outcome| matches!(database_outcome, Outcome::Skipped)),
+            "not begun".to_owned(),
+        ),
     ];
-    let told: Vec<String> = words
+    let parts: Vec<String> = counts_with_descriptions
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, words)| format!("{count} {words}"))
+        .map(|(count, counts_with_descriptions)| format!("{count} {counts_with_descriptions}"))
         .collect();
-    told.join(", ")
+    parts.join(", ")
 }

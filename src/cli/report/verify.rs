@@ -5,71 +5,77 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tatmig::{Changelog, Failure, Member, Scope, Verification};
+use tatmig::{Changelog, MigrateError, Scope, TargetDatabase, VerifyReport};
 
-use crate::cli::report::{DONE, FAILED, Report, plural, some};
-use crate::cli::settings::Format;
+use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
+use crate::cli::settings::OutputFormat;
 
 /// What databases are told together by: their scope, what is wrong with them, and the remarks.
-type Shape<'r> = (Scope, Cow<'r, [String]>, &'r [String]);
+type ReportGroup<'r> = (Scope, Cow<'r, [String]>, &'r [String]);
 
 impl Report {
     /// Tells what was found and returns the exit status.
-    pub(crate) fn verified(
+    pub(crate) fn print_verification(
         &self,
         changelog: &Changelog<'_>,
-        results: &[(&Member, &Result<Arc<Verification>, Failure>)],
+        results: &[(&TargetDatabase, &Result<Arc<VerifyReport>, MigrateError>)],
     ) -> u8 {
-        let wrong = results.iter().filter(|(_, result)| is_wrong(result)).count();
-        if self.format == Format::Json {
-            let entry = |(member, result): &(&Member, &Result<Arc<Verification>, Failure>)| {
-                let found = result.as_ref().ok();
+        let faulty_count = results.iter().filter(|(_, result)| has_problem(result)).count();
+        if self.format == OutputFormat::Json {
+            let entry = |(database, result): &(
+                &TargetDatabase,
+                &Result<Arc<VerifyReport>, MigrateError>,
+            )| {
+                let report = result.as_ref().ok();
                 json!({
-                    "name": member.shown(),
-                    "scope": member.scope,
-                    "path": member.home.shown(),
-                    "version": found.and_then(|found| found.version.as_ref()),
-                    "findings": found.map(|found| &found.findings),
-                    "remarks": found.map(|found| &found.remarks),
+                    "name": database.display_name(),
+                    "scope": database.scope,
+                    "path": database.location.display(),
+                    "version": report.and_then(|report| report.version.as_ref()),
+                    "findings": report.map(|report| &report.findings),
+                    "remarks": report.map(|report| &report.notes),
                     "error": result.as_ref().err().map(ToString::to_string),
                 })
             };
-            let told = json!({
+            let output = json!({
                 "file": changelog.source().name(),
-                "summary": { "total": results.len(), "wrong": wrong },
+                "summary": { "total": results.len(), "wrong": faulty_count },
             });
-            Self::json_list(told, "databases", || results.iter().map(entry));
-            return if wrong > 0 { FAILED } else { DONE };
+            Self::print_json_list(output, "databases", || results.iter().map(entry));
+            return if faulty_count > 0 { EXIT_FAILURE } else { EXIT_SUCCESS };
         }
-        let mut shapes: BTreeMap<Shape<'_>, Vec<String>> = BTreeMap::new();
-        for (member, result) in results {
-            let (findings, remarks) = match result {
-                Ok(found) => (Cow::from(&found.findings), &*found.remarks),
-                Err(failure) => (Cow::from(vec![failure.to_string()]), &[][..]),
+        let mut groups: BTreeMap<ReportGroup<'_>, Vec<String>> = BTreeMap::new();
+        for (database, result) in results {
+            let (findings, notes) = match result {
+                Ok(found) => (Cow::from(&found.findings), &*found.notes),
+                Err(error) => (Cow::from(vec![error.to_string()]), &[][..]),
             };
-            shapes.entry((member.scope, findings, remarks)).or_default().push(member.shown());
+            groups
+                .entry((database.scope, findings, notes))
+                .or_default()
+                .push(database.display_name());
         }
-        for ((scope, findings, remarks), names) in shapes {
-            let who = match scope {
+        for ((scope, findings, notes), names) in groups {
+            let label = match scope {
                 Scope::System => "system".to_owned(),
-                Scope::User => format!("{} ({})", plural(names.len(), "user"), some(&names)),
+                Scope::User => format!("{} ({})", plural(names.len(), "user"), list_names(&names)),
             };
-            let judgement = match findings.len() {
+            let summary = match findings.len() {
                 0 => "like the document".to_owned(),
                 count => plural(count, "finding"),
             };
-            self.line(format!("{who}: {judgement}"));
-            for finding in &*findings {
-                self.line(format!("  {finding}"));
+            self.print_line(format!("{label}: {summary}"));
+            for detection in &*findings {
+                self.print_line(format!("  {detection}"));
             }
-            for remark in remarks {
-                self.line(format!("  note: {remark}"));
+            for note in notes {
+                self.print_line(format!("  note: {note}"));
             }
         }
-        if wrong > 0 { FAILED } else { DONE }
+        if faulty_count > 0 { EXIT_FAILURE } else { EXIT_SUCCESS }
     }
 }
 
-fn is_wrong(result: &Result<Arc<Verification>, Failure>) -> bool {
-    result.as_ref().map_or(true, |found| !found.findings.is_empty())
+fn has_problem(result: &Result<Arc<VerifyReport>, MigrateError>) -> bool {
+    result.as_ref().map_or(true, |report| !report.findings.is_empty())
 }

@@ -4,104 +4,143 @@
 use std::collections::BTreeSet;
 
 use crate::database::job::ColumnChange;
-use crate::document::diagnostic::{Problem, Rule};
-use crate::lint::context::{Act, Direction, Turn};
-use crate::schema::{Key, Kind};
-use crate::sql::tokens::Words;
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::lint::context::{BlockRun, Direction, StatementRun};
+use crate::schema::{ObjectKey, ObjectKind};
+use crate::sql::tokens::Tokens;
 
-const HELP: &str = "if it is meant, say why in the block: `-- tatmig:allow destructive because …`";
+const ALLOW_HELP: &str =
+    "if it is meant, say why in the block: `-- tatmig:allow destructive because …`";
 
-pub(crate) fn judge(act: &Act<'_, '_>, problems: &mut Vec<Problem>) {
-    let mut own_tables: BTreeSet<Key> = BTreeSet::new();
-    let mut own_columns: BTreeSet<(String, String)> = BTreeSet::new();
-    for turn in &act.turns {
-        problems.extend(verdict(act, turn, (&own_tables, &own_columns)));
-        for (key, object) in &turn.changes {
-            let created = object.as_ref().is_some_and(|object| object.kind == Kind::Table)
-                && Words::of(turn.statement.sql.text()).is(0, "CREATE");
-            if created {
-                own_tables.insert(key.clone());
+pub(crate) fn check(block_run: &BlockRun<'_, '_>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut created_tables: BTreeSet<ObjectKey> = BTreeSet::new();
+    let mut added_columns: BTreeSet<(String, String)> = BTreeSet::new();
+    for statement_run in &block_run.statement_runs {
+        diagnostics.extend(check_statement(
+            block_run,
+            statement_run,
+            (&created_tables, &added_columns),
+        ));
+        for (key, object) in &statement_run.object_changes {
+            let is_created = object.as_ref().is_some_and(|object| object.kind == ObjectKind::Table)
+                && Tokens::new(statement_run.statement.sql.text()).is(0, "CREATE");
+            if is_created {
+                created_tables.insert(key.clone());
             }
         }
-        if let Some(ColumnChange::Added { table, definition }) = &turn.statement.column {
-            own_columns.insert((table.to_lowercase(), definition.column.name.to_lowercase()));
+        if let Some(ColumnChange::Add { table, definition }) =
+            &statement_run.statement.column_change
+        {
+            added_columns.insert((table.to_lowercase(), definition.column.name.to_lowercase()));
         }
     }
 }
 
-fn verdict(
-    act: &Act<'_, '_>,
-    turn: &Turn<'_, '_>,
-    (own_tables, own_columns): (&BTreeSet<Key>, &BTreeSet<(String, String)>),
-) -> Option<Problem> {
-    let piece = &turn.statement.sql;
-    let words = Words::of(piece.text());
-    let verb = words.verb();
-    let problem = |last: usize, message: String| {
-        Some(Problem::new(Rule::Destructive, words.span(piece, verb, last), message).help(HELP))
+fn check_statement(
+    block_run: &BlockRun<'_, '_>,
+    statement_run: &StatementRun<'_, '_>,
+    (created_tables, added_columns): (&BTreeSet<ObjectKey>, &BTreeSet<(String, String)>),
+) -> Option<Diagnostic> {
+    let slice = &statement_run.statement.sql;
+    let tokens = Tokens::new(slice.text());
+    let keyword = tokens.main_keyword();
+    let new_diagnostic = |last: usize, message: String| {
+        Some(
+            Diagnostic::new(Rule::Destructive, tokens.span(slice, keyword, last), message)
+                .help(ALLOW_HELP),
+        )
     };
-    let own = |name: &str| own_tables.contains(&Key::new(Kind::Table, name));
-    if words.are(verb, &["DROP", "TABLE"]) {
-        let at = if words.is(2, "IF") { 4 } else { 2 };
-        let at = words.qualified(at);
-        let name = words.name(at);
-        let key = Key::new(Kind::Table, &name);
-        let gone = turn.changes.iter().any(|(changed, object)| *changed == key && object.is_none());
-        let first_name =
-            act.script.deeds.renames.iter().rev().fold(name.to_lowercase(), |name, (from, to)| {
+    let is_created_in_block =
+        |name: &str| created_tables.contains(&ObjectKey::new(ObjectKind::Table, name));
+    if tokens.match_seq(keyword, &["DROP", "TABLE"]) {
+        let index = if tokens.is(2, "IF") { 4 } else { 2 };
+        let index = tokens.skip_schema_qualifier(index);
+        let name = tokens.name(index);
+        let key = ObjectKey::new(ObjectKind::Table, &name);
+        let is_dropped = statement_run
+            .object_changes
+            .iter()
+            .any(|(changed, object)| *changed == key && object.is_none());
+        let original_name = block_run.script.operations.table_renames.iter().rev().fold(
+            name.to_lowercase(),
+            |name, (from, to)| {
                 if *to == name { from.clone() } else { name }
-            });
-        let meant = own(&name)
-            || [name.to_lowercase(), first_name]
+            },
+        );
+        let is_intended = is_created_in_block(&name)
+            || [name.to_lowercase(), original_name]
                 .iter()
-                .any(|name| act.script.rebuilt.contains(name))
-            || is_taken_back(act, &key, None);
-        return (gone && !meant)
-            .then(|| problem(at, format!("dropping the table `{name}` deletes all of its rows")))
+                .any(|name| block_run.script.rebuilt_tables.contains(name))
+            || is_absent_at_target(block_run, &key, None);
+        return (is_dropped && !is_intended)
+            .then(|| {
+                new_diagnostic(
+                    index,
+                    format!("dropping the table `{name}` deletes all of its rows"),
+                )
+            })
             .flatten();
     }
-    if let Some(ColumnChange::Dropped { table, column }) = &turn.statement.column {
-        let meant =
-            own(table) || is_taken_back(act, &Key::new(Kind::Table, table), Some(column.as_str()));
-        let first = words.outer(0, "DROP").unwrap_or(0);
-        let last = (first..words.len()).find(|at| words.is_name(*at, column)).unwrap_or(first);
-        return (!meant).then(|| {
-            Problem::new(
+    if let Some(ColumnChange::Drop { table, column }) = &statement_run.statement.column_change {
+        let is_intended = is_created_in_block(table)
+            || is_absent_at_target(
+                block_run,
+                &ObjectKey::new(ObjectKind::Table, table),
+                Some(column.as_str()),
+            );
+        let first = tokens.find_top_level(0, "DROP").unwrap_or(0);
+        let last =
+            (first..tokens.len()).find(|index| tokens.is_name(*index, column)).unwrap_or(first);
+        return (!is_intended).then(|| {
+            Diagnostic::new(
                 Rule::Destructive,
-                words.span(piece, first, last),
+                tokens.span(slice, first, last),
                 format!("dropping the column `{table}.{column}` deletes its values in every row"),
             )
-            .help(HELP)
+            .help(ALLOW_HELP)
         });
     }
-    if words.is(verb, "DELETE") && words.outer(verb, "WHERE").is_none() {
-        let at = words.qualified(verb + 2);
-        let name = words.name(at);
-        let meant = own(&name) || !act.is_table(&name);
-        return (!meant)
-            .then(|| problem(at, format!("without `WHERE` this deletes every row of `{name}`")))
+    if tokens.is(keyword, "DELETE") && tokens.find_top_level(keyword, "WHERE").is_none() {
+        let index = tokens.skip_schema_qualifier(keyword + 2);
+        let name = tokens.name(index);
+        let is_intended = is_created_in_block(&name) || !block_run.is_table(&name);
+        return (!is_intended)
+            .then(|| {
+                new_diagnostic(index, format!("without `WHERE` this deletes every row of `{name}`"))
+            })
             .flatten();
     }
-    if words.is(verb, "UPDATE") && words.outer(verb, "WHERE").is_none() {
-        let at = words.qualified(if words.is(verb + 1, "OR") { verb + 3 } else { verb + 1 });
-        let name = words.name(at);
+    if tokens.is(keyword, "UPDATE") && tokens.find_top_level(keyword, "WHERE").is_none() {
+        let index = tokens.skip_schema_qualifier(if tokens.is(keyword + 1, "OR") {
+            keyword + 3
+        } else {
+            keyword + 1
+        });
+        let name = tokens.name(index);
         let table = name.to_lowercase();
         // A column that the block has just added holds nothing that could be lost.
-        let fills = targets(&words, at).is_some_and(|names| {
-            names.into_iter().all(|column| own_columns.contains(&(table.clone(), column)))
+        let sets_only_added_columns = updated_columns(&tokens, index).is_some_and(|names| {
+            names.into_iter().all(|column| added_columns.contains(&(table.clone(), column)))
         });
-        let meant = own(&name) || fills || !act.is_table(&name);
-        return (!meant)
-            .then(|| problem(at, format!("without `WHERE` this changes every row of `{name}`")))
+        let is_intended =
+            is_created_in_block(&name) || sets_only_added_columns || !block_run.is_table(&name);
+        return (!is_intended)
+            .then(|| {
+                new_diagnostic(index, format!("without `WHERE` this changes every row of `{name}`"))
+            })
             .flatten();
     }
     None
 }
 
 /// Whether a reverse block takes away what was not there at the version that it leads to.
-fn is_taken_back(act: &Act<'_, '_>, table: &Key, column: Option<&str>) -> bool {
-    let Direction::Down(_, _, target) = act.direction else { return false };
-    match (target.get(table), column) {
+fn is_absent_at_target(
+    block_run: &BlockRun<'_, '_>,
+    table: &ObjectKey,
+    column: Option<&str>,
+) -> bool {
+    let Direction::Down(_, _, target_schema) = block_run.direction else { return false };
+    match (target_schema.get(table), column) {
         (None, _) => true,
         (Some(object), Some(column)) => object.structure.column(column).is_none(),
         (Some(_), None) => false,
@@ -110,17 +149,17 @@ fn is_taken_back(act: &Act<'_, '_>, table: &Key, column: Option<&str>) -> bool {
 
 /// The columns, in lower case, that an UPDATE of the table named at a token sets; none if one is
 /// not plain.
-fn targets(words: &Words<'_>, table: usize) -> Option<Vec<String>> {
-    let set = words.outer(table, "SET")?;
-    let end = words.outer(set, "FROM").unwrap_or(words.len());
-    let mut found = Vec::new();
-    for at in set..end {
-        if words.depth(at) == 0 && (at == set || words.is(at, ",")) {
-            if words.is(at + 1, "(") {
+fn updated_columns(tokens: &Tokens<'_>, table_index: usize) -> Option<Vec<String>> {
+    let set_index = tokens.find_top_level(table_index, "SET")?;
+    let end = tokens.find_top_level(set_index, "FROM").unwrap_or(tokens.len());
+    let mut columns = Vec::new();
+    for index in set_index..end {
+        if tokens.depth(index) == 0 && (index == set_index || tokens.is(index, ",")) {
+            if tokens.is(index + 1, "(") {
                 return None;
             }
-            found.push(words.name(at + 1).to_lowercase());
+            columns.push(tokens.name(index + 1).to_lowercase());
         }
     }
-    Some(found)
+    Some(columns)
 }

@@ -4,62 +4,71 @@
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::database::error::message;
-use crate::document::diagnostic::{Problem, Rule};
-use crate::lint::sandbox::Stage;
-use crate::schema::tracker::Change;
-use crate::schema::{Kind, Object};
-use crate::source::Piece;
+use crate::database::error::sqlite_message;
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::lint::sandbox::Sandbox;
+use crate::schema::tracker::ObjectChange;
+use crate::schema::{Object, ObjectKind};
+use crate::source::SourceSlice;
 use crate::sql::lexer;
-use crate::sql::tokens::Words;
+use crate::sql::tokens::Tokens;
 
 /// Looks at a statement before it runs.
-pub(crate) fn judge(
-    stage: &Stage,
-    statement: &Piece<'_>,
-    problems: &mut Vec<Problem>,
+pub(crate) fn check(
+    sandbox: &Sandbox,
+    statement: &SourceSlice<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> rusqlite::Result<()> {
     let mut text = statement.text().to_owned();
     if !text.contains('"') {
         return Ok(());
     }
     // Each string that was found is put into single quotes, for the next one to be found.
-    strictly(stage.connection(), |connection| {
-        while let Some(name) = refused(connection, &text) {
-            let words = Words::of(&text);
-            let Some(at) = (0..words.len()).find(|at| is_that(&words, *at, &name)) else { break };
-            let range = words.range(at);
-            problems.push(problem(statement, range.clone()));
-            let inner = text[range.start + 1..range.end - 1].replace('\'', "_");
-            text.replace_range(range, &format!("'{inner}'"));
+    without_double_quoted_strings(sandbox.connection(), |connection| {
+        while let Some(name) = rejected_double_quoted_name(connection, &text) {
+            let tokens = Tokens::new(&text);
+            let Some(index) =
+                (0..tokens.len()).find(|index| is_double_quoted_name(&tokens, *index, &name))
+            else {
+                break;
+            };
+            let range = tokens.byte_range(index);
+            diagnostics.push(new_diagnostic(statement, range.clone()));
+            let string_text = text[range.start + 1..range.end - 1].replace('\'', "_");
+            text.replace_range(range, &format!("'{string_text}'"));
         }
     })
 }
 
 /// Looks at what a statement has left in the schema and SQLite has not read yet: the bodies of
 /// views and triggers.
-pub(crate) fn judge_stored(
-    stage: &Stage,
-    (statement, changes): (&Piece<'_>, &[Change]),
-    problems: &mut Vec<Problem>,
+pub(crate) fn check_stored(
+    sandbox: &Sandbox,
+    (statement, changes): (&SourceSlice<'_>, &[ObjectChange]),
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> rusqlite::Result<()> {
     if !statement.text().contains('"') {
         return Ok(());
     }
     for object in changes.iter().filter_map(|(_, object)| object.as_deref()) {
         let probes = match object.kind {
-            Kind::View => vec![format!("SELECT * FROM {}", lexer::quote(&object.name))],
-            Kind::Trigger => firings(stage, object),
-            Kind::Table | Kind::Index => continue,
+            ObjectKind::View => {
+                vec![format!("SELECT * FROM {}", lexer::quote_identifier(&object.name))]
+            }
+            ObjectKind::Trigger => firing_statements(sandbox, object),
+            ObjectKind::Table | ObjectKind::Index => continue,
         };
-        let words = Words::of(statement.text());
-        strictly(stage.connection(), |connection| {
-            for name in probes.iter().filter_map(|probe| refused(connection, probe)) {
-                let found = (0..words.len()).find(|at| is_that(&words, *at, &name));
-                if let Some(range) = found.map(|at| words.range(at)) {
-                    let problem = problem(statement, range);
-                    if !problems.contains(&problem) {
-                        problems.push(problem);
+        let tokens = Tokens::new(statement.text());
+        without_double_quoted_strings(sandbox.connection(), |connection| {
+            for name in
+                probes.iter().filter_map(|probe| rejected_double_quoted_name(connection, probe))
+            {
+                let token_index =
+                    (0..tokens.len()).find(|index| is_double_quoted_name(&tokens, *index, &name));
+                if let Some(range) = token_index.map(|index| tokens.byte_range(index)) {
+                    let diagnostic = new_diagnostic(statement, range);
+                    if !diagnostics.contains(&diagnostic) {
+                        diagnostics.push(diagnostic);
                     }
                 }
             }
@@ -69,26 +78,29 @@ pub(crate) fn judge_stored(
 }
 
 /// Statements that would fire a trigger.
-fn firings(stage: &Stage, trigger: &Object) -> Vec<String> {
-    let table = lexer::quote(&trigger.table);
-    let mut probes =
+fn firing_statements(sandbox: &Sandbox, trigger: &Object) -> Vec<String> {
+    let table = lexer::quote_identifier(&trigger.table);
+    let mut statements =
         vec![format!("INSERT INTO {table} DEFAULT VALUES"), format!("DELETE FROM {table}")];
-    let columns = stage.schema().values().filter(|object| {
-        object.kind == Kind::Table && object.name.eq_ignore_ascii_case(&trigger.table)
+    let tables = sandbox.schema().values().filter(|object| {
+        object.kind == ObjectKind::Table && object.name.eq_ignore_ascii_case(&trigger.table)
     });
-    probes.extend(columns.flat_map(|object| &object.structure.columns).map(|column| {
-        let column = lexer::quote(&column.name);
+    statements.extend(tables.flat_map(|object| &object.structure.columns).map(|column| {
+        let column = lexer::quote_identifier(&column.name);
         format!("UPDATE {table} SET {column} = {column}")
     }));
-    probes
+    statements
 }
 
-fn strictly(connection: &Connection, look: impl FnOnce(&Connection)) -> rusqlite::Result<()> {
+fn without_double_quoted_strings(
+    connection: &Connection,
+    action: impl FnOnce(&Connection),
+) -> rusqlite::Result<()> {
     let settings = [DbConfig::SQLITE_DBCONFIG_DQS_DML, DbConfig::SQLITE_DBCONFIG_DQS_DDL];
     for setting in settings {
         connection.set_db_config(setting, false)?;
     }
-    look(connection);
+    action(connection);
     for setting in settings {
         connection.set_db_config(setting, true)?;
     }
@@ -96,29 +108,29 @@ fn strictly(connection: &Connection, look: impl FnOnce(&Connection)) -> rusqlite
 }
 
 /// The quoted name, quotes included, for which SQLite knows no column.
-fn refused(connection: &Connection, text: &str) -> Option<String> {
-    let words = message(&connection.prepare(text).err()?);
-    let quoted = words.strip_prefix("no such column: ")?;
-    let token = lexer::tokens(quoted, 0).next()?;
-    let name = &quoted[token.range];
+fn rejected_double_quoted_name(connection: &Connection, sql_text: &str) -> Option<String> {
+    let error_text = sqlite_message(&connection.prepare(sql_text).err()?);
+    let name_and_rest = error_text.strip_prefix("no such column: ")?;
+    let token = lexer::tokens(name_and_rest, 0).next()?;
+    let name = &name_and_rest[token.range];
     name.starts_with('"').then(|| name.to_owned())
 }
 
-fn is_that(words: &Words<'_>, at: usize, name: &str) -> bool {
-    words.text(at).starts_with('"')
-        && (words.text(at) == name || words.name(at) == name.trim_matches('"'))
-        && !words.is(at + 1, ".")
+fn is_double_quoted_name(tokens: &Tokens<'_>, index: usize, name: &str) -> bool {
+    tokens.text(index).starts_with('"')
+        && (tokens.text(index) == name || tokens.name(index) == name.trim_matches('"'))
+        && !tokens.is(index + 1, ".")
 }
 
-fn problem(statement: &Piece<'_>, range: std::ops::Range<usize>) -> Problem {
+fn new_diagnostic(statement: &SourceSlice<'_>, range: std::ops::Range<usize>) -> Diagnostic {
     let text = &statement.text()[range.clone()];
-    let inner = text.trim_matches('"').replace('\'', "''");
-    Problem::new(
+    let string_text = text.trim_matches('"').replace('\'', "''");
+    Diagnostic::new(
         Rule::DoubleQuotedString,
-        statement.span(range),
+        statement.document_span(range),
         format!("no column is called `{text}`, so SQLite takes it for a string"),
     )
     .help(format!(
-        "write '{inner}': double quotes are for names, and an SQLite built without this mercy refuses the statement"
+        "write '{string_text}': double quotes are for names, and an SQLite built without this mercy refuses the statement"
     ))
 }

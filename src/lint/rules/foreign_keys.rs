@@ -4,122 +4,146 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::database::foreign_keys::usable;
-use crate::document::diagnostic::{Problem, Rule};
-use crate::lint::context::{Act, Made, Turn};
-use crate::lint::sandbox::Stage;
-use crate::schema::{ForeignKey, Key, Kind, Object, Table};
-use crate::source::Piece;
-use crate::sql::tokens::{Words, span_of_name};
+use crate::database::foreign_keys::resolve_parent;
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::lint::context::{BlockRun, Origins, StatementRun};
+use crate::lint::sandbox::Sandbox;
+use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Table};
+use crate::source::SourceSlice;
+use crate::sql::tokens::{Tokens, span_of_name};
 
 /// What is wrong with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Mismatch,
-    NoParent,
+enum BrokenKeyReason {
+    ParentKeyMismatch,
+    MissingParent,
 }
 
 /// The foreign keys that are broken, by child table and key.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Keys {
-    broken: BTreeMap<(Key, String), Fault>,
+pub(crate) struct BrokenForeignKeys {
+    reasons_by_key: BTreeMap<(ObjectKey, String), BrokenKeyReason>,
 }
 
-impl Keys {
+impl BrokenForeignKeys {
     /// Looks at the keys that a block may have changed.
-    pub(crate) fn judge(
+    pub(crate) fn check(
         &mut self,
-        stage: &Stage,
-        (act, made): (&Act<'_, '_>, &Made),
-        problems: &mut Vec<Problem>,
+        sandbox: &Sandbox,
+        (block_run, origins): (&BlockRun<'_, '_>, &Origins),
+        diagnostics: &mut Vec<Diagnostic>,
     ) -> rusqlite::Result<()> {
-        let changed = changed_tables(stage, act);
-        if changed.is_empty() {
+        let affected_tables = affected_tables(sandbox, block_run);
+        if affected_tables.is_empty() {
             return Ok(());
         }
-        let mut broken = BTreeMap::new();
-        for (child_key, child) in stage.schema() {
-            for foreign in &child.structure.foreign_keys {
-                let parent = Key::new(Kind::Table, &foreign.parent);
-                let id = (child_key.clone(), foreign.to_string());
-                let known = self.broken.get(&id).copied();
-                let fault = if changed.contains(child_key) || changed.contains(&parent) {
-                    match usable(stage.connection(), foreign)? {
-                        Some(Some(_)) => None,
-                        Some(None) => Some(Fault::NoParent),
-                        None => Some(Fault::Mismatch),
-                    }
-                } else {
-                    known
-                };
-                let Some(fault) = fault else { continue };
-                if known != Some(fault) {
-                    let at = culprit(act, (child_key, &parent), foreign);
-                    problems.extend(at.map(|turn| {
-                        let label = made.get(child_key).filter(|_| !changes(turn, child_key));
-                        problem(stage, turn, (child, foreign, fault), label.cloned())
+        let mut reasons_by_key = BTreeMap::new();
+        for (child_key, child_object) in sandbox.schema() {
+            for foreign_key in &child_object.structure.foreign_keys {
+                let parent = ObjectKey::new(ObjectKind::Table, &foreign_key.parent);
+                let id = (child_key.clone(), foreign_key.to_string());
+                let known_reason = self.reasons_by_key.get(&id).copied();
+                let reason =
+                    if affected_tables.contains(child_key) || affected_tables.contains(&parent) {
+                        match resolve_parent(sandbox.connection(), foreign_key)? {
+                            Some(Some(_)) => None,
+                            Some(None) => Some(BrokenKeyReason::MissingParent),
+                            None => Some(BrokenKeyReason::ParentKeyMismatch),
+                        }
+                    } else {
+                        known_reason
+                    };
+                let Some(fault) = reason else { continue };
+                if known_reason != Some(fault) {
+                    let responsible_run =
+                        responsible_statement(block_run, (child_key, &parent), foreign_key);
+                    diagnostics.extend(responsible_run.map(|statement_run| {
+                        let declaration_span = origins
+                            .get(child_key)
+                            .filter(|_| !changes_table(statement_run, child_key));
+                        new_diagnostic(
+                            sandbox,
+                            statement_run,
+                            (child_object, foreign_key, fault),
+                            declaration_span.cloned(),
+                        )
                     }));
                 }
-                broken.insert(id, fault);
+                reasons_by_key.insert(id, fault);
             }
         }
-        self.broken = broken;
+        self.reasons_by_key = reasons_by_key;
         Ok(())
     }
 }
 
 /// The tables that a block changed, and those whose indexes it changed.
-fn changed_tables(stage: &Stage, act: &Act<'_, '_>) -> BTreeSet<Key> {
-    let mut found = BTreeSet::new();
-    for (key, object) in act.turns.iter().flat_map(|turn| &turn.changes) {
-        let objects = [object.as_ref(), act.before.get(key), stage.schema().get(key)];
-        let tables = objects.into_iter().flatten();
-        found.extend(tables.map(|object| Key::new(Kind::Table, &object.table)));
-        found.insert(key.clone());
+fn affected_tables(sandbox: &Sandbox, block_run: &BlockRun<'_, '_>) -> BTreeSet<ObjectKey> {
+    let mut tables = BTreeSet::new();
+    for (key, object) in
+        block_run.statement_runs.iter().flat_map(|statement_run| &statement_run.object_changes)
+    {
+        let objects =
+            [object.as_ref(), block_run.schema_before.get(key), sandbox.schema().get(key)];
+        let table_objects = objects.into_iter().flatten();
+        tables.extend(table_objects.map(|object| ObjectKey::new(ObjectKind::Table, &object.table)));
+        tables.insert(key.clone());
     }
-    found
+    tables
 }
 
-fn changes(turn: &Turn<'_, '_>, table: &Key) -> bool {
-    turn.changes.iter().any(|(key, _)| key == table)
+fn changes_table(statement_run: &StatementRun<'_, '_>, table: &ObjectKey) -> bool {
+    statement_run.object_changes.iter().any(|(key, _)| key == table)
 }
 
 /// The statement that broke a key: the one that declared it if the block did, else the last one
 /// that did something to its parent.
-fn culprit<'t, 's, 'a>(
-    act: &'t Act<'s, 'a>,
-    (child, parent): (&Key, &Key),
-    foreign: &ForeignKey,
-) -> Option<&'t Turn<'s, 'a>> {
-    let declared_before =
-        act.before.get(child).is_some_and(|object| object.structure.foreign_keys.contains(foreign));
-    let last = |is: &dyn Fn(&Turn<'_, '_>) -> bool| act.turns.iter().rfind(|turn| is(turn));
-    let by_child = || last(&|turn| changes(turn, child));
-    let by_parent = || {
-        last(&|turn| {
-            turn.changes.iter().any(|(key, object)| {
-                let before = act.before.get(key);
-                let mut objects = object.iter().chain(before);
-                key == parent || objects.any(|o| Key::new(Kind::Table, &o.table) == *parent)
+fn responsible_statement<'t, 's, 'a>(
+    block_run: &'t BlockRun<'s, 'a>,
+    (child, parent): (&ObjectKey, &ObjectKey),
+    foreign_key: &ForeignKey,
+) -> Option<&'t StatementRun<'s, 'a>> {
+    let is_declared_before = block_run
+        .schema_before
+        .get(child)
+        .is_some_and(|object| object.structure.foreign_keys.contains(foreign_key));
+    let last_run_where = |matches: &dyn Fn(&StatementRun<'_, '_>) -> bool| {
+        block_run.statement_runs.iter().rfind(|statement_run| matches(statement_run))
+    };
+    let last_change_of_child =
+        || last_run_where(&|statement_run| changes_table(statement_run, child));
+    let last_change_of_parent = || {
+        last_run_where(&|statement_run| {
+            statement_run.object_changes.iter().any(|(key, object)| {
+                let object_before = block_run.schema_before.get(key);
+                let mut objects = object.iter().chain(object_before);
+                key == parent
+                    || objects
+                        .any(|owner| ObjectKey::new(ObjectKind::Table, &owner.table) == *parent)
             })
         })
     };
-    let found = if declared_before { by_parent().or_else(by_child) } else { by_child() };
-    found.or(act.turns.last())
+    let responsible = if is_declared_before {
+        last_change_of_parent().or_else(last_change_of_child)
+    } else {
+        last_change_of_child()
+    };
+    responsible.or(block_run.statement_runs.last())
 }
 
-fn problem(
-    stage: &Stage,
-    turn: &Turn<'_, '_>,
-    (child, foreign, fault): (&Object, &ForeignKey, Fault),
-    declared: Option<Range<usize>>,
-) -> Problem {
-    let statement = &turn.statement.sql;
-    let (name, parent) = (&child.name, &foreign.parent);
-    let columns = foreign.columns.join(", ");
-    let span = reference(statement, foreign).unwrap_or_else(|| span_of_name(statement, parent));
-    let (message, help) = match (fault, &declared) {
-        (Fault::NoParent, Some(_)) => (
+fn new_diagnostic(
+    sandbox: &Sandbox,
+    statement_run: &StatementRun<'_, '_>,
+    (child, foreign_key, reason): (&Object, &ForeignKey, BrokenKeyReason),
+    declaration_span: Option<Range<usize>>,
+) -> Diagnostic {
+    let statement = &statement_run.statement.sql;
+    let (name, parent) = (&child.name, &foreign_key.parent);
+    let columns = foreign_key.columns.join(", ");
+    let span = references_clause_span(statement, foreign_key)
+        .unwrap_or_else(|| span_of_name(statement, parent));
+    let (message, help) = match (reason, &declaration_span) {
+        (BrokenKeyReason::MissingParent, Some(_)) => (
             format!(
                 "this takes away the table `{parent}`, to which `{name} ({columns})` refers: the rows of `{name}` would be orphans"
             ),
@@ -127,61 +151,67 @@ fn problem(
                 "drop `{name}` as well, or rebuild it without the key; where it holds rows, the run fails its check of the foreign keys"
             ),
         ),
-        (Fault::NoParent, None) => (
+        (BrokenKeyReason::MissingParent, None) => (
             format!("`{name} ({columns})` refers to the table `{parent}`, which is not there"),
             format!(
                 "make `{parent}` in this block, or mend its name; where foreign keys are on, no row can be put into `{name}`"
             ),
         ),
-        (Fault::Mismatch, _) => (
+        (BrokenKeyReason::ParentKeyMismatch, _) => (
             format!(
                 "`{name} ({columns})` refers to {}: a foreign key mismatch",
-                target(stage, foreign)
+                describe_mismatch(sandbox, foreign_key)
             ),
             format!(
                 "refer to the primary key of `{parent}`, or make a unique index on what is referred to; where foreign keys are on, writing to `{name}` fails"
             ),
         ),
     };
-    let problem = Problem::new(Rule::BrokenForeignKey, span, message).help(help);
-    match declared {
-        Some(declared) => problem.related(declared, "the table that refers to it"),
-        None => problem,
+    let diagnostic = Diagnostic::new(Rule::BrokenForeignKey, span, message).help(help);
+    match declaration_span {
+        Some(declared) => diagnostic.related(declared, "the table that refers to it"),
+        None => diagnostic,
     }
 }
 
 /// What is wrong with what a key refers to, in words.
-fn target(stage: &Stage, foreign: &ForeignKey) -> String {
-    let parent = &foreign.parent;
-    let table = stage
+fn describe_mismatch(sandbox: &Sandbox, foreign_key: &ForeignKey) -> String {
+    let parent = &foreign_key.parent;
+    let table = sandbox
         .schema()
-        .get(&Key::new(Kind::Table, parent))
+        .get(&ObjectKey::new(ObjectKind::Table, parent))
         .map_or_else(Table::default, |object| object.structure.clone());
-    if foreign.parent_columns.is_empty() {
+    if foreign_key.parent_columns.is_empty() {
         return format!("the primary key of `{parent}`, which has not as many columns");
     }
-    match foreign.parent_columns.iter().find(|column| table.column(column).is_none()) {
-        Some(missing) => format!("`{parent}.{missing}`, which is not there"),
+    match foreign_key.parent_columns.iter().find(|column| table.column(column).is_none()) {
+        Some(missing_column) => format!("`{parent}.{missing_column}`, which is not there"),
         None => {
-            format!("`{parent} ({})`, which is not unique", foreign.parent_columns.join(", "))
+            format!("`{parent} ({})`, which is not unique", foreign_key.parent_columns.join(", "))
         }
     }
 }
 
 /// The `REFERENCES` clause of a key, if the statement declares it.
-fn reference(statement: &Piece<'_>, foreign: &ForeignKey) -> Option<Range<usize>> {
-    let words = Words::of(statement.text());
-    (0..words.len()).find_map(|at| {
-        if !words.is(at, "REFERENCES") || !words.is_name(at + 1, &foreign.parent) {
+fn references_clause_span(
+    statement: &SourceSlice<'_>,
+    foreign_key: &ForeignKey,
+) -> Option<Range<usize>> {
+    let tokens = Tokens::new(statement.text());
+    (0..tokens.len()).find_map(|index| {
+        if !tokens.is(index, "REFERENCES") || !tokens.is_name(index + 1, &foreign_key.parent) {
             return None;
         }
-        let has_columns = words.is(at + 2, "(");
-        let last = if has_columns { words.behind(at + 2) - 1 } else { at + 1 };
-        let named: Vec<String> = (at + 3..last)
-            .filter(|at| !words.is(*at, ","))
-            .map(|at| words.name(at).to_lowercase())
+        let has_columns = tokens.is(index + 2, "(");
+        let last = if has_columns { tokens.after_matching_close(index + 2) - 1 } else { index + 1 };
+        let referenced_columns: Vec<String> = (index + 3..last)
+            .filter(|index| !tokens.is(*index, ","))
+            .map(|index| tokens.name(index).to_lowercase())
             .collect();
-        let wanted = foreign.parent_columns.iter().map(|name| name.to_lowercase());
-        named.into_iter().eq(wanted).then(|| words.span(statement, at, last))
+        let parent_columns = foreign_key.parent_columns.iter().map(|name| name.to_lowercase());
+        referenced_columns
+            .into_iter()
+            .eq(parent_columns)
+            .then(|| tokens.span(statement, index, last))
     })
 }

@@ -3,48 +3,48 @@
 
 use std::collections::BTreeMap;
 
-use crate::database::error::message;
+use crate::database::error::sqlite_message;
 use crate::database::error_span::error_span;
 use crate::database::job::ColumnChange;
-use crate::document::diagnostic::{Problem, Rule};
-use crate::lint::context::{Act, Turn};
-use crate::lint::sandbox::Stage;
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::lint::context::{BlockRun, StatementRun};
+use crate::lint::sandbox::Sandbox;
 use crate::sql::lexer;
-use crate::sql::tokens::Words;
+use crate::sql::tokens::Tokens;
 
 /// Runs a block again on what it has left, and takes that back.
-pub(crate) fn judge(
-    stage: &mut Stage,
-    act: &Act<'_, '_>,
-    problems: &mut Vec<Problem>,
+pub(crate) fn check(
+    sandbox: &mut Sandbox,
+    block_run: &BlockRun<'_, '_>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> rusqlite::Result<()> {
-    stage.aside(|stage| {
-        let before = rows(stage, act);
+    sandbox.run_and_roll_back(|sandbox| {
+        let counts_before = count_rows(sandbox, block_run);
         let mut inserts = Vec::new();
-        for turn in &act.turns {
-            let outcome = stage.run(turn.statement.sql.text())?;
+        for statement_run in &block_run.statement_runs {
+            let outcome = sandbox.run_statement(statement_run.statement.sql.text())?;
             if let Err(error) = &outcome.result {
-                if !turn.failed {
-                    problems.push(problem(turn, error));
+                if !statement_run.failed {
+                    diagnostics.push(new_diagnostic(statement_run, error));
                 }
-            } else if outcome.rows > 0 {
-                inserts.extend(target(turn).map(|table| (table, turn)));
+            } else if outcome.affected_rows > 0 {
+                inserts.extend(insert_target(statement_run).map(|table| (table, statement_run)));
             }
-            if stage.has_ended() {
+            if sandbox.has_transaction_ended() {
                 return Ok(());
             }
         }
-        let after = rows(stage, act);
-        for (table, turn) in inserts {
-            let grew =
-                matches!((before.get(&table), after.get(&table)), (Some(b), Some(a)) if a > b);
-            if grew {
-                let words = Words::of(turn.statement.sql.text());
-                let last = (0..words.len()).find(|at| words.is_name(*at, &table)).unwrap_or(0);
-                problems.push(
-                    Problem::new(
+        let counts_after = count_rows(sandbox, block_run);
+        for (table, statement_run) in inserts {
+            let has_grown =
+                matches!((counts_before.get(&table), counts_after.get(&table)), (Some(rows_before), Some(rows_after)) if rows_after > rows_before);
+            if has_grown {
+                let tokens = Tokens::new(statement_run.statement.sql.text());
+                let last = (0..tokens.len()).find(|index| tokens.is_name(*index, &table)).unwrap_or(0);
+                diagnostics.push(
+                    Diagnostic::new(
                         Rule::NotRerunnable,
-                        words.span(&turn.statement.sql, words.verb(), last),
+                        tokens.span(&statement_run.statement.sql, tokens.main_keyword(), last),
                         format!("run again, this puts its rows into `{table}` a second time"),
                     )
                     .help("add `WHERE NOT EXISTS (…)`, or a unique key and `INSERT OR IGNORE`"),
@@ -56,54 +56,58 @@ pub(crate) fn judge(
 }
 
 /// The table that a statement inserts into, in lower case.
-fn target(turn: &Turn<'_, '_>) -> Option<String> {
-    let words = Words::of(turn.statement.sql.text());
-    let verb = words.verb();
-    let inserts = words.is(verb, "INSERT") || words.is(verb, "REPLACE");
-    let into = words.outer(verb, "INTO").filter(|_| inserts)?;
-    Some(words.name(words.qualified(into + 1)).to_lowercase())
+fn insert_target(statement_run: &StatementRun<'_, '_>) -> Option<String> {
+    let tokens = Tokens::new(statement_run.statement.sql.text());
+    let keyword = tokens.main_keyword();
+    let is_insert = tokens.is(keyword, "INSERT") || tokens.is(keyword, "REPLACE");
+    let into_index = tokens.find_top_level(keyword, "INTO").filter(|_| is_insert)?;
+    Some(tokens.name(tokens.skip_schema_qualifier(into_index + 1)).to_lowercase())
 }
 
 /// How many rows the tables hold that a block inserts into.
-fn rows(stage: &Stage, act: &Act<'_, '_>) -> BTreeMap<String, i64> {
+fn count_rows(sandbox: &Sandbox, block_run: &BlockRun<'_, '_>) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
-    for table in act.turns.iter().filter_map(target) {
-        let count = format!("SELECT count(*) FROM {}", lexer::quote(&table));
+    for table in block_run.statement_runs.iter().filter_map(insert_target) {
+        let count_query = format!("SELECT count(*) FROM {}", lexer::quote_identifier(&table));
         // A table that is not there has no rows to be doubled.
-        if let Ok(count) = stage.connection().query_row(&count, [], |row| row.get(0)) {
+        if let Ok(count) = sandbox.connection().query_row(&count_query, [], |row| row.get(0)) {
             counts.insert(table, count);
         }
     }
     counts
 }
 
-fn problem(turn: &Turn<'_, '_>, error: &rusqlite::Error) -> Problem {
-    let statement = &turn.statement.sql;
-    let words = message(error);
-    let help = match &turn.statement.column {
-        Some(ColumnChange::Added { .. }) => {
+fn new_diagnostic(statement_run: &StatementRun<'_, '_>, error: &rusqlite::Error) -> Diagnostic {
+    let statement = &statement_run.statement.sql;
+    let error_text = sqlite_message(error);
+    let help = match &statement_run.statement.column_change {
+        Some(ColumnChange::Add { .. }) => {
             "SQLite has no `IF NOT EXISTS` for a column; tatmig notes it as done where the column was there before, other tools would fail here"
         }
-        Some(ColumnChange::Dropped { .. }) => {
+        Some(ColumnChange::Drop { .. }) => {
             "SQLite has no `IF EXISTS` for a column; tatmig notes it as done where the column was gone before, other tools would fail here"
         }
-        None if words.contains("already exists") || words.starts_with("there is already") => {
+        None if error_text.contains("already exists")
+            || error_text.starts_with("there is already") =>
+        {
             "for databases that hold it already, write `IF NOT EXISTS`"
         }
-        None if words.starts_with("no such") && Words::of(statement.text()).is(0, "DROP") => {
+        None if error_text.starts_with("no such")
+            && Tokens::new(statement.text()).is(0, "DROP") =>
+        {
             "for databases that lack it already, write `IF EXISTS`"
         }
-        None if words.contains("constraint failed") => {
+        None if error_text.contains("constraint failed") => {
             "write `INSERT OR IGNORE`, or `ON CONFLICT DO NOTHING`"
         }
         None => {
             "a database may have been through this already, by other hands; nothing guards the statement"
         }
     };
-    Problem::new(
+    Diagnostic::new(
         Rule::NotRerunnable,
         error_span(statement, error),
-        format!("this statement cannot be run again: {words}"),
+        format!("this statement cannot be run again: {error_text}"),
     )
     .help(help)
 }

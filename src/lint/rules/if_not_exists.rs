@@ -1,41 +1,45 @@
 //! Guards that hide something: `IF NOT EXISTS` over an object that the document has made before
 //! with another definition. The statement then changes nothing, and says nothing.
 
-use crate::document::diagnostic::{Problem, Rule};
-use crate::lint::context::Made;
-use crate::lint::sandbox::Stage;
-use crate::schema::{Key, Kind, Schema, compare};
-use crate::source::Piece;
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::lint::context::Origins;
+use crate::lint::sandbox::Sandbox;
+use crate::schema::{ObjectKey, ObjectKind, Schema, compare};
+use crate::source::SourceSlice;
 use crate::sql::lexer;
-use crate::sql::tokens::Words;
+use crate::sql::tokens::Tokens;
 
 /// Looks at a statement before it runs.
-pub(crate) fn judge(
-    stage: &mut Stage,
-    (statement, made): (&Piece<'_>, &Made),
-    problems: &mut Vec<Problem>,
+pub(crate) fn check(
+    sandbox: &mut Sandbox,
+    (statement, origins): (&SourceSlice<'_>, &Origins),
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> rusqlite::Result<()> {
-    let words = Words::of(statement.text());
-    let Some((kind, at)) = guarded(&words) else { return Ok(()) };
-    let key = Key::new(kind, &words.name(at));
-    let Some(existing) = stage.schema().get(&key).cloned() else { return Ok(()) };
-    let wanted = stage.aside(|stage| {
+    let tokens = Tokens::new(statement.text());
+    let Some((kind, at)) = if_not_exists_target(&tokens) else { return Ok(()) };
+    let key = ObjectKey::new(kind, &tokens.name(at));
+    let Some(existing) = sandbox.schema().get(&key).cloned() else { return Ok(()) };
+    let expected = sandbox.run_and_roll_back(|sandbox| {
         // What the statement would have made, if nothing had been there.
-        let drop = format!("DROP {} {}", existing.kind, lexer::quote(&existing.name));
-        let gone = stage.run(&drop)?.result.is_ok();
-        let made = gone && stage.run(statement.text())?.result.is_ok();
-        Ok(made.then(|| stage.schema().get(&key).cloned()).flatten())
+        let drop_statement =
+            format!("DROP {} {}", existing.kind, lexer::quote_identifier(&existing.name));
+        let is_dropped = sandbox.run_statement(&drop_statement)?.result.is_ok();
+        let origins = is_dropped && sandbox.run_statement(statement.text())?.result.is_ok();
+        Ok(origins.then(|| sandbox.schema().get(&key).cloned()).flatten())
     })?;
-    let Some(wanted) = wanted else { return Ok(()) };
-    let one = |object| Schema::from([(key.clone(), object)]);
-    let differences = compare::differences(&one(wanted), &one(existing.clone()));
+    let Some(wanted) = expected else { return Ok(()) };
+    let single_object_schema = |object| Schema::from([(key.clone(), object)]);
+    let differences = compare::differences(
+        &single_object_schema(wanted),
+        &single_object_schema(existing.clone()),
+    );
     if differences.is_empty() {
         return Ok(());
     }
     let name = &existing.name;
-    let mut problem = Problem::new(
+    let mut diagnostic = Diagnostic::new(
         Rule::HidingGuard,
-        words.span(statement, 0, at),
+        tokens.span(statement, 0, at),
         format!(
             "the {} `{name}` is there already and not as this has it, so this does nothing: {}",
             existing.kind,
@@ -43,33 +47,33 @@ pub(crate) fn judge(
         ),
     )
     .help(match existing.kind {
-        Kind::Table => format!("change it with `ALTER TABLE {name}`, or rebuild it"),
+        ObjectKind::Table => format!("change it with `ALTER TABLE {name}`, or rebuild it"),
         kind => {
             format!("put `DROP {} IF EXISTS {name};` before it", kind.to_string().to_uppercase())
         }
     });
-    if let Some(span) = made.get(&key) {
-        problem = problem.related(span.clone(), "made or last changed here");
+    if let Some(span) = origins.get(&key) {
+        diagnostic = diagnostic.related(span.clone(), "made or last changed here");
     }
-    problems.push(problem);
+    diagnostics.push(diagnostic);
     Ok(())
 }
 
 /// The kind and the name of what `CREATE … IF NOT EXISTS` would make, outside of `temp`.
-fn guarded(words: &Words<'_>) -> Option<(Kind, usize)> {
-    if !words.is(0, "CREATE") {
+fn if_not_exists_target(tokens: &Tokens<'_>) -> Option<(ObjectKind, usize)> {
+    if !tokens.is(0, "CREATE") {
         return None;
     }
-    let at = if words.is(1, "UNIQUE") || words.is(1, "VIRTUAL") { 2 } else { 1 };
-    let kind = match words.text(at).to_ascii_uppercase().as_str() {
-        "TABLE" => Kind::Table,
-        "INDEX" => Kind::Index,
-        "VIEW" => Kind::View,
-        "TRIGGER" => Kind::Trigger,
+    let kind_index = if tokens.is(1, "UNIQUE") || tokens.is(1, "VIRTUAL") { 2 } else { 1 };
+    let kind = match tokens.text(kind_index).to_ascii_uppercase().as_str() {
+        "TABLE" => ObjectKind::Table,
+        "INDEX" => ObjectKind::Index,
+        "VIEW" => ObjectKind::View,
+        "TRIGGER" => ObjectKind::Trigger,
         _ => return None,
     };
-    let name = at + 4;
-    let temporary = words.is(name + 1, ".") && words.is_name(name, "temp");
-    (words.are(at + 1, &["IF", "NOT", "EXISTS"]) && !temporary)
-        .then(|| (kind, words.qualified(name)))
+    let name_index = kind_index + 4;
+    let is_temporary = tokens.is(name_index + 1, ".") && tokens.is_name(name_index, "temp");
+    (tokens.match_seq(kind_index + 1, &["IF", "NOT", "EXISTS"]) && !is_temporary)
+        .then(|| (kind, tokens.skip_schema_qualifier(name_index)))
 }

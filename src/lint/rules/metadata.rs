@@ -6,19 +6,19 @@ use std::ops::Range;
 use jiff::civil::Date;
 
 use crate::document::changelog::Changelog;
-use crate::document::diagnostic::{Problem, Rule};
+use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::migration::Migration;
 use crate::source::Source;
 
-pub(crate) fn judge(changelog: &Changelog<'_>, problems: &mut Vec<Problem>) {
+pub(crate) fn check(changelog: &Changelog<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let source = changelog.source();
-    let mut latest: Option<(Date, Range<usize>)> = None;
-    for migration in changelog.history() {
+    let mut latest_date: Option<(Date, Range<usize>)> = None;
+    for migration in changelog.forward_migrations() {
         if migration.description.is_none() {
-            problems.push(
-                Problem::new(
+            diagnostics.push(
+                Diagnostic::new(
                     Rule::MissingDescription,
-                    heading(source, migration),
+                    heading_span(source, migration),
                     format!("the migration `{migration}` has no description"),
                 )
                 .help("add a line `**Description**: what it is for` under its heading"),
@@ -28,22 +28,23 @@ pub(crate) fn judge(changelog: &Changelog<'_>, problems: &mut Vec<Problem>) {
             continue;
         }
         let Some(date) = &migration.date else {
-            problems.push(
-                Problem::new(
+            diagnostics.push(
+                Diagnostic::new(
                     Rule::MissingDate,
-                    heading(source, migration),
+                    heading_span(source, migration),
                     format!("the released migration `{migration}` has no date"),
                 )
                 .help("add a line `**Date**: 2026-01-31` under its heading"),
             );
             continue;
         };
-        let span =
-            above(source, migration, |line| line.contains("**").then(|| line.rfind(&**date))?)
-                .map_or_else(|| migration.span.clone(), |at| at..at + date.len());
+        let span = find_line_above(source, migration, |line| {
+            line.contains("**").then(|| line.rfind(&**date))?
+        })
+        .map_or_else(|| migration.tag_span.clone(), |offset| offset..offset + date.len());
         let Ok(date) = date.parse::<Date>() else {
-            problems.push(
-                Problem::new(
+            diagnostics.push(
+                Diagnostic::new(
                     Rule::MissingDate,
                     span,
                     format!("the date of `{migration}`, `{date}`, cannot be read"),
@@ -52,46 +53,46 @@ pub(crate) fn judge(changelog: &Changelog<'_>, problems: &mut Vec<Problem>) {
             );
             continue;
         };
-        match &latest {
-            Some((before, place)) if date < *before => problems.push(
-                Problem::new(
+        match &latest_date {
+            Some((previous_date, previous_span)) if date < *previous_date => diagnostics.push(
+                Diagnostic::new(
                     Rule::DatesOutOfOrder,
                     span,
                     format!("`{migration}` is dated {date}, before the version that it builds on"),
                 )
-                .related(place.clone(), format!("{before}"))
+                .related(previous_span.clone(), format!("{previous_date}"))
                 .help("a migration is released after those before it; mend one of the dates"),
             ),
-            _ => latest = Some((date, span)),
+            _ => latest_date = Some((date, span)),
         }
     }
 }
 
 /// The heading of a migration, else its first tag.
-fn heading(source: &Source<'_>, migration: &Migration<'_>) -> Range<usize> {
-    let Some(title) = &migration.title else { return migration.span.clone() };
-    let found = above(source, migration, |line| {
+fn heading_span(source: &Source<'_>, migration: &Migration<'_>) -> Range<usize> {
+    let Some(title) = &migration.title else { return migration.tag_span.clone() };
+    let heading_start = find_line_above(source, migration, |line| {
         let text = line.trim_start_matches([' ', '>']);
         (text.starts_with('#') && text.contains(&**title)).then(|| line.len() - text.len())
     });
-    found.map_or_else(
-        || migration.span.clone(),
-        |at| {
-            let line = source.text()[at..].lines().next().unwrap_or("");
-            at..at + line.trim_end().len()
+    heading_start.map_or_else(
+        || migration.tag_span.clone(),
+        |offset| {
+            let line = source.text()[offset..].lines().next().unwrap_or("");
+            offset..offset + line.trim_end().len()
         },
     )
 }
 
 /// The nearest place above a migration's first tag at which a line has what is looked for.
-fn above(
+fn find_line_above(
     source: &Source<'_>,
     migration: &Migration<'_>,
-    look: impl Fn(&str) -> Option<usize>,
+    find_in_line: impl Fn(&str) -> Option<usize>,
 ) -> Option<usize> {
-    let first = source.line(migration.span.start);
-    (1..first).rev().find_map(|line| {
+    let first_line = source.line_number(migration.tag_span.start);
+    (1..first_line).rev().find_map(|line| {
         let range = source.line_range(line);
-        look(&source.text()[range.clone()]).map(|at| range.start + at)
+        find_in_line(&source.text()[range.clone()]).map(|offset| range.start + offset)
     })
 }

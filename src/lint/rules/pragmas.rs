@@ -1,22 +1,22 @@
 //! PRAGMAs that do nothing in a migration: those that SQLite ignores inside a transaction, and
 //! those that only tell something, to nobody.
 
-use crate::document::diagnostic::{Problem, Rule};
-use crate::source::Piece;
-use crate::sql::tokens::Words;
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::source::SourceSlice;
+use crate::sql::tokens::Tokens;
 
 /// PRAGMAs that set something in a migration, if they have a value.
-const SETTING: &[&str] = &["application_id", "legacy_alter_table", "user_version"];
+const PRAGMAS_WITH_EFFECT: &[&str] = &["application_id", "legacy_alter_table", "user_version"];
 
-pub(crate) fn judge(statement: &Piece<'_>, problems: &mut Vec<Problem>) {
-    let words = Words::of(statement.text());
-    if !words.is(0, "PRAGMA") {
+pub(crate) fn check(statement: &SourceSlice<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    let tokens = Tokens::new(statement.text());
+    if !tokens.is(0, "PRAGMA") {
         return;
     }
-    let at = words.qualified(1);
-    let name = words.name(at).to_ascii_lowercase();
-    let has_value = words.is(at + 1, "=") || words.is(at + 1, "(");
-    let (why, help) = match name.as_str() {
+    let index = tokens.skip_schema_qualifier(1);
+    let name = tokens.name(index).to_ascii_lowercase();
+    let has_value = tokens.is(index + 1, "=") || tokens.is(index + 1, "(");
+    let (reason, help) = match name.as_str() {
         "optimize" => return,
         "foreign_keys" if has_value => (
             "does nothing inside a transaction",
@@ -34,15 +34,15 @@ pub(crate) fn judge(statement: &Piece<'_>, problems: &mut Vec<Problem>) {
             "only tells, and nobody reads it in a migration",
             "remove it: foreign keys are checked before the commit",
         ),
-        name if SETTING.contains(&name) && has_value => return,
+        name if PRAGMAS_WITH_EFFECT.contains(&name) && has_value => return,
         _ => ("only tells, and nobody reads it in a migration", "remove it"),
     };
-    let last = words.len().saturating_sub(if words.is(words.len() - 1, ";") { 2 } else { 1 });
-    problems.push(
-        Problem::new(
+    let last = tokens.len().saturating_sub(if tokens.is(tokens.len() - 1, ";") { 2 } else { 1 });
+    diagnostics.push(
+        Diagnostic::new(
             Rule::PragmaWithoutEffect,
-            words.span(statement, 0, last),
-            format!("`PRAGMA {name}` {why}"),
+            tokens.span(statement, 0, last),
+            format!("`PRAGMA {name}` {reason}"),
         )
         .help(help),
     );

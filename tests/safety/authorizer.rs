@@ -6,16 +6,16 @@ use crate::support::Fleet;
 const BASELINE: (&str, &str) = ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);");
 
 fn fleet() -> Fleet {
-    Fleet::of(&[BASELINE])
+    Fleet::from_blocks(&[BASELINE])
         .user("ann", "")
-        .at("1.0.0")
+        .upgrade_to("1.0.0")
         .user("ann", "INSERT INTO notes VALUES ('kept')")
         .user("new", "")
 }
 
 /// The statement stands between two that would leave something, in line 10.
 #[track_caller]
-fn refused(fleet: Fleet, statement: &str, reason: &str) -> Fleet {
+fn assert_refused(fleet: Fleet, statement: &str, reason: &str) -> Fleet {
     let sql = format!("CREATE TABLE before (x);\n{statement}\nCREATE TABLE after (x);");
     let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", &sql)]);
     for arguments in [
@@ -25,7 +25,7 @@ fn refused(fleet: Fleet, statement: &str, reason: &str) -> Fleet {
         &["lint"],
     ] {
         fleet
-            .run_without_a_trace(arguments)
+            .run_without_changes(arguments)
             .status(2)
             .stderr_contains(reason)
             .stderr_contains("MIGRATIONS.md:10:");
@@ -39,7 +39,7 @@ fn refused(fleet: Fleet, statement: &str, reason: &str) -> Fleet {
 fn commit_inside_a_block_cannot_escape() {
     let mut fleet = fleet();
     for statement in ["COMMIT;", "END;", "END TRANSACTION;", "/* */ coMMit -- now\n;"] {
-        fleet = refused(fleet, statement, "`COMMIT` is not allowed inside a block");
+        fleet = assert_refused(fleet, statement, "`COMMIT` is not allowed inside a block");
     }
 }
 
@@ -56,7 +56,7 @@ fn no_block_begins_or_ends_a_transaction() {
         ("RELEASE SAVEPOINT s;", "`RELEASE`"),
         ("ROLLBACK TO s;", "`ROLLBACK TO`"),
     ] {
-        fleet = refused(fleet, statement, &format!("{word} is not allowed inside a block"));
+        fleet = assert_refused(fleet, statement, &format!("{word} is not allowed inside a block"));
     }
 }
 
@@ -73,7 +73,7 @@ fn no_block_reaches_another_file() {
         ("SELECT load_extension('other');", "load_extension"),
         ("SELECT LOAD_EXTENSION('other', 'init') FROM notes;", "load_extension"),
     ] {
-        fleet = refused(fleet, statement, reason);
+        fleet = assert_refused(fleet, statement, reason);
     }
     assert!(!fleet.path("other.db").exists());
 }
@@ -103,12 +103,12 @@ fn no_block_changes_what_outlives_the_transaction() {
         let pragma = name.trim_start_matches("main.");
         let end = pragma.find([' ', '(', '=']).unwrap_or(pragma.len());
         let reason = format!("`PRAGMA {}` is not allowed inside a block", &pragma[..end]);
-        fleet = refused(fleet, &format!("PRAGMA {name};"), &reason);
+        fleet = assert_refused(fleet, &format!("PRAGMA {name};"), &reason);
     }
 }
 
 #[test]
-fn no_block_touches_tatmigs_own_record() {
+fn no_block_touches_the_history_table() {
     let mut fleet = fleet();
     for statement in [
         "DELETE FROM _tatmig_migrations;",
@@ -132,7 +132,11 @@ fn no_block_touches_tatmigs_own_record() {
         "CREATE TABLE _tatmig_other (x);",
         "CREATE VIEW _tatmig_view AS SELECT 1;",
     ] {
-        fleet = refused(fleet, statement, "is tatmig's own record: no block may read or change it");
+        fleet = assert_refused(
+            fleet,
+            statement,
+            "is tatmig's own record: no block may read or change it",
+        );
     }
 }
 
@@ -144,39 +148,39 @@ fn no_block_writes_the_schema_by_hand() {
         "DELETE FROM sqlite_master;",
         "INSERT INTO sqlite_schema VALUES ('table', 'x', 'x', 0, 'CREATE TABLE x (y)');",
     ] {
-        fleet = refused(fleet, statement, "may not be modified");
+        fleet = assert_refused(fleet, statement, "may not be modified");
     }
 }
 
 #[test]
-fn a_statement_that_hides_in_a_trigger_is_still_one() {
+fn statements_inside_triggers_are_checked() {
     let fleet = fleet();
     let statement = "CREATE TRIGGER own AFTER INSERT ON notes BEGIN DELETE FROM _tatmig_migrations; END; INSERT INTO notes VALUES ('x');";
-    refused(fleet, statement, "is tatmig's own record");
+    assert_refused(fleet, statement, "is tatmig's own record");
 }
 
 #[test]
-fn a_parameter_that_nobody_gives_a_value_is_refused() {
+fn an_unbound_parameter_is_refused() {
     let mut fleet = fleet();
     for statement in ["INSERT INTO notes VALUES (?);", "DELETE FROM notes WHERE body = :body;"] {
-        fleet = refused(fleet, statement, "a parameter in a block");
+        fleet = assert_refused(fleet, statement, "a parameter in a block");
     }
 }
 
 #[test]
-fn the_guard_stands_before_a_planned_version_too_and_stops_nothing_else() {
+fn a_forbidden_statement_blocks_only_runs_that_reach_it() {
     let fleet = fleet().blocks(&[
         BASELINE,
         ("user:1.0.0→1.1.0", "CREATE TABLE more (x);"),
         ("user:1.1.0→1.2.0", "CREATE TABLE late (x);\nCOMMIT;"),
     ]);
-    fleet.run_without_a_trace(["upgrade", "--all-users"]).status(2);
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(2);
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
     assert_eq!(fleet.database("ann").tables(), ["more", "notes"]);
 }
 
 #[test]
-fn harmless_pragmas_are_no_offence() {
+fn harmless_pragmas_are_allowed() {
     let fleet = fleet().blocks(&[
         BASELINE,
         (
@@ -191,7 +195,7 @@ fn harmless_pragmas_are_no_offence() {
 }
 
 #[test]
-fn a_trigger_of_the_databases_own_cannot_touch_the_record_either() {
+fn a_database_trigger_cannot_touch_the_history_table() {
     let fleet = fleet().user(
         "ann",
         "CREATE TRIGGER own AFTER UPDATE ON notes BEGIN DELETE FROM _tatmig_migrations; END;",

@@ -12,7 +12,7 @@ use crate::support::{Database, Fleet};
 
 /// The calls by which SQLite and tatmig change what is on the disk. One that this machine does not
 /// have, or that a run does not make, counts for nothing.
-pub(crate) const CHANGING: &[&str] = &[
+pub(crate) const WRITE_SYSCALLS: &[&str] = &[
     "write",
     "pwrite64",
     "fsync",
@@ -26,42 +26,46 @@ pub(crate) const CHANGING: &[&str] = &[
 ];
 
 /// Says what is left out and why, past the capture of the test's output.
-pub(crate) fn skipped(why: &str) {
+pub(crate) fn report_skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
 }
 
 /// Whether every point is tried, and not only some spread over the whole run.
-pub(crate) fn all() -> bool {
+pub(crate) fn is_exhaustive() -> bool {
     std::env::var_os("TATMIG_FIRE").is_some_and(|value| value == "all")
 }
 
 /// Whether strace is here and may trace. Where `TATMIG_REQUIRE_STRACE` is 1, it must.
-pub(crate) fn strace_is_here() -> bool {
-    let tried = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
-    if tried.is_ok_and(|output| output.status.success()) {
+pub(crate) fn has_strace() -> bool {
+    let probe = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
+    if probe.is_ok_and(|output| output.status.success()) {
         return true;
     }
     let required = std::env::var_os("TATMIG_REQUIRE_STRACE").is_some_and(|value| value == "1");
     assert!(!required, "strace is missing or may not trace, and TATMIG_REQUIRE_STRACE is 1");
-    skipped("strace is missing or may not trace");
+    report_skipped("strace is missing or may not trace");
     false
 }
 
 /// The program under strace with an injection: `pwrite64:signal=KILL:when=7`. Its standard output
 /// is the program's own.
-pub(crate) fn injected(fleet: &Fleet, injections: &[String], arguments: &[&str]) -> Output {
+pub(crate) fn run_with_injections(
+    fleet: &Fleet,
+    injections: &[String],
+    arguments: &[&str],
+) -> Output {
     let mut options = Vec::new();
     for injection in injections {
-        let call = injection.split(':').next().unwrap();
-        options.extend(["-e".to_owned(), format!("trace=?{call}")]);
+        let syscall = injection.split(':').next().unwrap();
+        options.extend(["-e".to_owned(), format!("trace=?{syscall}")]);
         options.extend(["-e".to_owned(), format!("inject=?{injection}")]);
     }
-    traced(fleet, &options, (Path::new("/dev/null"), arguments))
+    run_under_strace(fleet, &options, (Path::new("/dev/null"), arguments))
 }
 
 /// The program under strace with these options, and where strace writes what it saw.
-pub(crate) fn traced<S: AsRef<OsStr>>(
+pub(crate) fn run_under_strace<S: AsRef<OsStr>>(
     fleet: &Fleet,
     options: &[S],
     (log, arguments): (&Path, &[&str]),
@@ -83,17 +87,17 @@ pub(crate) fn traced<S: AsRef<OsStr>>(
 }
 
 /// How often the busiest thread of a run makes a call: strace counts for each thread.
-pub(crate) fn calls(fleet: &Fleet, call: &str, arguments: &[&str]) -> usize {
+pub(crate) fn count_syscalls(fleet: &Fleet, syscall: &str, arguments: &[&str]) -> usize {
     let log = tempfile::NamedTempFile::new().unwrap();
-    let options = ["-e".to_owned(), format!("trace=?{call}")];
-    let output = traced(fleet, &options, (log.path(), arguments));
+    let options = ["-e".to_owned(), format!("trace=?{syscall}")];
+    let output = run_under_strace(fleet, &options, (log.path(), arguments));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let log = std::fs::read_to_string(log.path()).unwrap();
     let mut counts = std::collections::BTreeMap::new();
     for line in log.lines() {
-        let mut words = line.split_whitespace();
-        let (thread, what) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        if what.starts_with(&format!("{call}(")) {
+        let mut fields = line.split_whitespace();
+        let (thread, call) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        if call.starts_with(&format!("{syscall}(")) {
             *counts.entry(thread).or_insert(0_usize) += 1;
         }
     }
@@ -101,25 +105,26 @@ pub(crate) fn calls(fleet: &Fleet, call: &str, arguments: &[&str]) -> usize {
 }
 
 /// Some points of `1..=count`, from the first to the last, or all of them.
-pub(crate) fn points(count: usize, some: usize) -> Vec<usize> {
-    if all() || count <= some {
+pub(crate) fn sample_points(count: usize, max_points: usize) -> Vec<usize> {
+    if is_exhaustive() || count <= max_points {
         return (1..=count).collect();
     }
-    let mut points: Vec<_> = (0..some).map(|at| 1 + at * (count - 1) / (some - 1)).collect();
+    let mut points: Vec<_> =
+        (0..max_points).map(|index| 1 + index * (count - 1) / (max_points - 1)).collect();
     points.dedup();
     points
 }
 
 /// Tries every one, several at once.
-pub(crate) fn sweep<T: Sync>(tries: &[T], attempt: impl Fn(&T) + Sync) {
+pub(crate) fn run_in_parallel<T: Sync>(cases: &[T], run_case: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while let Some(one) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let result =
-                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| attempt(one)));
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_case(case)));
                     if let Err(panic) = result {
                         failed.lock().unwrap().get_or_insert(panic);
                         return;
@@ -134,11 +139,11 @@ pub(crate) fn sweep<T: Sync>(tries: &[T], attempt: impl Fn(&T) + Sync) {
 }
 
 /// Says how many faults were tried, past the capture of the test's output where all were.
-pub(crate) fn tell(count: usize, what: &str) {
-    if all() {
-        let _ = writeln!(std::io::stderr(), "TRIED {count} {what}");
+pub(crate) fn report_count(count: usize, description: &str) {
+    if is_exhaustive() {
+        let _ = writeln!(std::io::stderr(), "TRIED {count} {description}");
     } else {
-        let _ = writeln!(std::io::stdout(), "tried {count} {what}");
+        let _ = writeln!(std::io::stdout(), "tried {count} {description}");
     }
 }
 
@@ -151,7 +156,7 @@ CREATE INDEX by_body ON notes (body);",
 
 /// Two steps that add, change, remove, build anew and make: what stands between two versions
 /// would be told at once.
-const PENDING: [(&str, &str); 2] = [
+const PENDING_STEPS: [(&str, &str); 2] = [
     (
         "user:1.0.0→1.1.0",
         "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
@@ -175,17 +180,17 @@ CREATE TABLE more (id INTEGER PRIMARY KEY);",
 /// Users at 1.0.0 with rows and two steps pending, in rollback and in WAL mode by turns; the one in
 /// the middle has more pages than SQLite keeps in memory, so that some are written before the
 /// commit.
-pub(crate) fn pending(count: usize) -> Fleet {
-    let fleet = (0..count).fold(Fleet::of(&[BASELINE]), |fleet, at| {
-        let mode = match at {
+pub(crate) fn fleet_with_pending_steps(count: usize) -> Fleet {
+    let fleet = (0..count).fold(Fleet::from_blocks(&[BASELINE]), |fleet, index| {
+        let mode = match index {
             at if at == count / 2 => "PRAGMA page_size = 65536;",
             at if at % 3 == 1 => "PRAGMA journal_mode = WAL;",
             at if at % 3 == 2 => "PRAGMA page_size = 512;",
             _ => "",
         };
-        fleet.user(&format!("u{at:03}"), mode)
+        fleet.user(&format!("u{index:03}"), mode)
     });
-    let fleet = fleet.at("1.0.0");
+    let fleet = fleet.upgrade_to("1.0.0");
     let fleet = (0..count).fold(fleet, |fleet, at| {
         let (rows, size) = if at == count / 2 { (20, 30_000) } else { (12, 60) };
         let sql = format!(
@@ -195,73 +200,82 @@ pub(crate) fn pending(count: usize) -> Fleet {
         );
         fleet.user(&format!("u{at:03}"), &sql)
     });
-    fleet.blocks(&[&[BASELINE], &PENDING[..]].concat())
+    fleet.blocks(&[&[BASELINE], &PENDING_STEPS[..]].concat())
 }
 
 /// Where a database stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stand {
+pub(crate) enum MigrationState {
     Before,
     After,
 }
 
 /// A fleet with what each of its databases holds before and after.
-pub(crate) struct Known {
+pub(crate) struct ReferenceFleet {
     pub(crate) fleet: Fleet,
-    pub(crate) names: Vec<String>,
+    pub(crate) file_names: Vec<String>,
     before: Vec<Vec<String>>,
     after: Vec<Vec<String>>,
 }
 
 /// All that a database holds, times and durations of its record aside.
-fn content(path: &Path) -> Vec<String> {
+fn database_contents(path: &Path) -> Vec<String> {
     let database = Database::open(path);
     assert_eq!(database.rows("PRAGMA integrity_check"), ["ok"], "{}", path.display());
     assert!(database.rows("PRAGMA foreign_key_check").is_empty(), "{}", path.display());
-    let mut all = database.dump();
-    all.retain(|line| !line.starts_with("_tatmig_migrations: "));
-    all.extend(database.record());
-    all
+    let mut lines = database.dump();
+    lines.retain(|line| !line.starts_with("_tatmig_migrations: "));
+    lines.extend(database.history());
+    lines
 }
 
-impl Known {
+impl ReferenceFleet {
     pub(crate) fn new(count: usize) -> Self {
-        let fleet = pending(count);
-        let names: Vec<_> = (0..count).map(|at| format!("u{at:03}_longterm.db")).collect();
-        let contents =
-            |fleet: &Fleet| names.iter().map(|name| content(&fleet.path(name))).collect();
-        let done = fleet.twin();
-        done.run(["upgrade", "--all-users"]).status(0);
-        let (before, after) = (contents(&fleet), contents(&done));
-        Self { fleet, names, before, after }
+        let fleet = fleet_with_pending_steps(count);
+        let file_names: Vec<_> =
+            (0..count).map(|index| format!("u{index:03}_longterm.db")).collect();
+        let contents = |fleet: &Fleet| {
+            file_names.iter().map(|name| database_contents(&fleet.path(name))).collect()
+        };
+        let migrated = fleet.copy();
+        migrated.run(["upgrade", "--all-users"]).status(0);
+        let (before, after) = (contents(&fleet), contents(&migrated));
+        Self { fleet, file_names, before, after }
     }
 
     /// Where each database stands. One that is neither wholly before nor wholly after, or whose
     /// record tells something else, ends the test.
     #[track_caller]
-    pub(crate) fn stands(&self, fleet: &Fleet, what: &str) -> Vec<Stand> {
-        let stand = |(at, name): (usize, &String)| {
-            let found = content(&fleet.path(name));
-            if found == self.before[at] {
-                return Stand::Before;
+    pub(crate) fn states(&self, fleet: &Fleet, context: &str) -> Vec<MigrationState> {
+        let state_of = |(index, name): (usize, &String)| {
+            let found = database_contents(&fleet.path(name));
+            if found == self.before[index] {
+                return MigrationState::Before;
             }
-            assert!(found == self.after[at], "{what}: {name} is between: {found:#?}");
-            Stand::After
+            assert!(found == self.after[index], "{context}: {name} is between: {found:#?}");
+            MigrationState::After
         };
-        self.names.iter().enumerate().map(stand).collect()
+        self.file_names.iter().enumerate().map(state_of).collect()
     }
 
     /// What a run left is whole, a plain second run ends well, and then all of it is done. Returns
     /// where each database stood before that run.
     #[track_caller]
-    pub(crate) fn finishes(&self, fleet: &Fleet, what: &str) -> Vec<Stand> {
+    pub(crate) fn assert_second_run_finishes(
+        &self,
+        fleet: &Fleet,
+        context: &str,
+    ) -> Vec<MigrationState> {
         // Opening a database mends it, so that a copy is looked at, and the second run meets what
         // the first left.
-        let found = self.stands(&fleet.twin(), what);
+        let found = self.states(&fleet.copy(), context);
         let run = fleet.run(["upgrade", "--all-users"]);
-        assert!(run.succeeded(), "{what}: {}", run.told());
-        let stands = self.stands(fleet, what);
-        assert!(stands.iter().all(|stand| *stand == Stand::After), "{what}: {stands:?}");
+        assert!(run.is_success(), "{context}: {}", run.describe());
+        let states = self.states(fleet, context);
+        assert!(
+            states.iter().all(|state| *state == MigrationState::After),
+            "{context}: {states:?}"
+        );
         found
     }
 }

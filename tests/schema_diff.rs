@@ -9,23 +9,23 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tatmig::{Changelog, Replay, Scope, Shape};
+use tatmig::{Changelog, Replay, SchemaSnapshot, Scope};
 
 #[derive(Clone, Debug)]
 struct Column {
     name: usize,
-    declared: usize,
+    declared_type: usize,
     constraint: usize,
-    refers: usize,
+    reference: usize,
 }
 
 #[derive(Clone, Debug)]
 struct Table {
-    key: usize,
+    primary_key: usize,
     columns: Vec<Column>,
     options: usize,
     index: usize,
-    hangs: usize,
+    dependents: usize,
 }
 
 const TYPES: &[&str] = &["TEXT", "INTEGER", "REAL", "BLOB", "VARCHAR(10)", ""];
@@ -34,21 +34,26 @@ const STRICT_TYPES: &[&str] = &["TEXT", "INTEGER", "REAL", "BLOB", "ANY", "INT"]
 
 fn column() -> impl Strategy<Value = Column> {
     (0..5_usize, 0..6_usize, 0..12_usize, 0..8_usize).prop_map(
-        |(name, declared, constraint, refers)| Column { name, declared, constraint, refers },
+        |(name, declared_type, constraint, reference)| Column {
+            name,
+            declared_type,
+            constraint,
+            reference,
+        },
     )
 }
 
 fn table() -> impl Strategy<Value = Option<Table>> {
     let table =
         (0..5_usize, prop::collection::vec(column(), 0..5), 0..6_usize, 0..8_usize, 0..6_usize);
-    let table = table.prop_map(|(key, mut columns, options, index, hangs)| {
+    let table = table.prop_map(|(primary_key, mut columns, options, index, dependents)| {
         let mut seen = Vec::new();
         columns.retain(|column: &Column| {
-            let new = !seen.contains(&column.name);
+            let is_new = !seen.contains(&column.name);
             seen.push(column.name);
-            new
+            is_new
         });
-        Table { key, columns, options, index, hangs }
+        Table { primary_key, columns, options, index, dependents }
     });
     prop::option::weighted(0.85, table)
 }
@@ -59,14 +64,14 @@ fn schema() -> impl Strategy<Value = Vec<Option<Table>>> {
 
 /// The statements that make a schema. Every table is there or not; what refers to one that is not
 /// refers to nothing.
-fn sql(schema: &[Option<Table>]) -> String {
+fn schema_sql(schema: &[Option<Table>]) -> String {
     let mut out = "CREATE TABLE base (id INTEGER PRIMARY KEY, note TEXT);\n".to_owned();
-    for (at, table) in schema.iter().enumerate() {
+    for (index, table) in schema.iter().enumerate() {
         let Some(table) = table else { continue };
         let strict = table.options == 1;
         let without_rowid = table.options == 2;
         let mut items = vec![
-            match table.key {
+            match table.primary_key {
                 0 => "id INTEGER PRIMARY KEY AUTOINCREMENT",
                 1 | 2 => "id INTEGER PRIMARY KEY",
                 3 => "id INTEGER NOT NULL",
@@ -75,7 +80,7 @@ fn sql(schema: &[Option<Table>]) -> String {
             .replace(if without_rowid { " AUTOINCREMENT" } else { "\0" }, ""),
         ];
         for column in &table.columns {
-            let declared = if strict { STRICT_TYPES } else { TYPES }[column.declared];
+            let declared_type = if strict { STRICT_TYPES } else { TYPES }[column.declared_type];
             let name = NAMES[column.name];
             let constraint = match column.constraint {
                 0 => " NOT NULL DEFAULT 0".to_owned(),
@@ -88,14 +93,14 @@ fn sql(schema: &[Option<Table>]) -> String {
                 7 => " AS (id + 1)".to_owned(),
                 _ => String::new(),
             };
-            let refers = match column.refers {
+            let reference = match column.reference {
                 0 if column.constraint > 7 => " REFERENCES base (id)",
                 1 if column.constraint > 7 => " REFERENCES base ON DELETE CASCADE",
                 _ => "",
             };
-            items.push(format!("{name} {declared}{constraint}{refers}"));
+            items.push(format!("{name} {declared_type}{constraint}{reference}"));
         }
-        if table.key == 3 {
+        if table.primary_key == 3 {
             items.push("PRIMARY KEY (id)".to_owned());
         }
         if table.options == 5 {
@@ -105,33 +110,36 @@ fn sql(schema: &[Option<Table>]) -> String {
                 items.iter().position(|item| item.starts_with("PRIMARY")).unwrap_or(items.len());
             items.insert(end, key);
         }
-        let options = match (strict, without_rowid && table.key != 4) {
+        let options = match (strict, without_rowid && table.primary_key != 4) {
             (true, _) => " STRICT",
             (_, true) => " WITHOUT ROWID",
             _ => "",
         };
-        let _ = writeln!(out, "CREATE TABLE t{at} ({}){options};", items.join(", "));
-        let first = table.columns.first().map_or("id", |c| NAMES[c.name]);
+        let _ = writeln!(out, "CREATE TABLE t{index} ({}){options};", items.join(", "));
+        let first = table.columns.first().map_or("id", |first_column| NAMES[first_column.name]);
         let _ = match table.index {
-            0 => writeln!(out, "CREATE INDEX i{at} ON t{at} ({first});"),
+            0 => writeln!(out, "CREATE INDEX i{index} ON t{index} ({first});"),
             1 => {
-                writeln!(out, "CREATE UNIQUE INDEX i{at} ON t{at} (id, {first} DESC) WHERE id > 1;")
+                writeln!(
+                    out,
+                    "CREATE UNIQUE INDEX i{index} ON t{index} (id, {first} DESC) WHERE id > 1;"
+                )
             }
-            2 => writeln!(out, "CREATE INDEX i{at} ON t{at} (lower({first}));"),
+            2 => writeln!(out, "CREATE INDEX i{index} ON t{index} (lower({first}));"),
             _ => Ok(()),
         };
-        let _ = match table.hangs {
+        let _ = match table.dependents {
             0 => writeln!(
                 out,
-                "CREATE VIEW v{at} AS SELECT * FROM t{at};\nCREATE VIEW w{at} AS SELECT count(*) FROM v{at};"
+                "CREATE VIEW v{index} AS SELECT * FROM t{index};\nCREATE VIEW w{index} AS SELECT count(*) FROM v{index};"
             ),
             1 => writeln!(
                 out,
-                "CREATE TRIGGER r{at} AFTER UPDATE ON t{at} BEGIN DELETE FROM base WHERE id < 0; END;"
+                "CREATE TRIGGER r{index} AFTER UPDATE ON t{index} BEGIN DELETE FROM base WHERE id < 0; END;"
             ),
             2 => writeln!(
                 out,
-                "CREATE TRIGGER s{at} AFTER UPDATE ON base BEGIN DELETE FROM t{at} WHERE id < 0; END;"
+                "CREATE TRIGGER s{index} AFTER UPDATE ON base BEGIN DELETE FROM t{index} WHERE id < 0; END;"
             ),
             _ => Ok(()),
         };
@@ -146,11 +154,11 @@ fn document(blocks: &[(&str, &str)]) -> String {
     blocks.iter().map(fence).collect::<Vec<_>>().join("\n")
 }
 
-fn shape(sql: &str) -> Shape {
+fn snapshot_of(sql: &str) -> SchemaSnapshot {
     let text = document(&[("baseline→1.0.0", sql)]);
     let changelog = Changelog::parse(&text).unwrap();
     let replay = Replay::run(&changelog, &std::sync::Arc::default()).unwrap();
-    Shape::at(&replay, Scope::User, 0)
+    SchemaSnapshot::from_replay(&replay, Scope::User, 0)
 }
 
 fn rows(connection: &Connection, sql: &str) -> Vec<String> {
@@ -159,15 +167,15 @@ fn rows(connection: &Connection, sql: &str) -> Vec<String> {
     let mut rows = statement.query([]).unwrap();
     let mut found = Vec::new();
     while let Some(row) = rows.next().unwrap() {
-        let values = (0..count).map(|at| format!("{:?}", row.get_ref(at).unwrap()));
+        let values = (0..count).map(|index| format!("{:?}", row.get_ref(index).unwrap()));
         found.push(values.collect::<Vec<_>>().join("|"));
     }
     found
 }
 
 /// What SQLite tells of a schema, tatmig's own tables aside.
-fn told(connection: &Connection) -> Vec<String> {
-    let mut all = Vec::new();
+fn describe_schema(connection: &Connection) -> Vec<String> {
+    let mut lines = Vec::new();
     for table in ["base", "t0", "t1", "t2"] {
         for sql in [
             format!("SELECT * FROM pragma_table_xinfo('{table}')"),
@@ -179,30 +187,30 @@ fn told(connection: &Connection) -> Vec<String> {
                 "SELECT \"unique\", origin, partial, (SELECT group_concat(x.cid || x.\"desc\" || x.coll) FROM pragma_index_xinfo(l.name) x WHERE key) FROM pragma_index_list('{table}') l ORDER BY 2, 4, 1"
             ),
         ] {
-            all.extend(rows(connection, &sql).into_iter().map(|row| format!("{table} {row}")));
+            lines.extend(rows(connection, &sql).into_iter().map(|row| format!("{table} {row}")));
         }
     }
-    all.extend(rows(
+    lines.extend(rows(
         connection,
         "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL ORDER BY 1, 2",
     ));
-    all
+    lines
 }
 
 /// Puts rows into every table; one that a table does not take is left out.
-fn fill(connection: &Connection, schema: &[Option<Table>]) {
+fn insert_rows(connection: &Connection, schema: &[Option<Table>]) {
     connection.execute_batch("INSERT INTO base VALUES (1, 'x'), (2, NULL)").unwrap();
-    for (at, table) in schema.iter().enumerate() {
+    for (index, table) in schema.iter().enumerate() {
         let Some(table) = table else { continue };
         for row in 1..4 {
             let mut names = vec!["id".to_owned()];
             let mut values = vec![row.to_string()];
             for column in table.columns.iter().filter(|column| column.constraint != 7) {
-                let refers = column.refers < 2 && column.constraint > 7;
-                let value = if refers {
+                let is_reference = column.reference < 2 && column.constraint > 7;
+                let value = if is_reference {
                     "1".to_owned()
                 } else {
-                    match column.declared {
+                    match column.declared_type {
                         0 | 4 if row < 3 => format!("'v{row}'"),
                         3 if row < 3 => format!("x'0{row}'"),
                         _ if row == 3 && !matches!(column.constraint, 0 | 4) => "NULL".to_owned(),
@@ -214,8 +222,11 @@ fn fill(connection: &Connection, schema: &[Option<Table>]) {
                 names.push(NAMES[column.name].to_owned());
                 values.push(value);
             }
-            let insert =
-                format!("INSERT INTO t{at} ({}) VALUES ({})", names.join(", "), values.join(", "));
+            let insert = format!(
+                "INSERT INTO t{index} ({}) VALUES ({})",
+                names.join(", "),
+                values.join(", ")
+            );
             // STRICT tables do not take every value; what is in is compared.
             let _ = connection.execute_batch(&insert);
         }
@@ -223,15 +234,17 @@ fn fill(connection: &Connection, schema: &[Option<Table>]) {
 }
 
 /// The columns that two tables declare alike.
-fn alike((old, new): (&Option<Table>, &Option<Table>)) -> impl Iterator<Item = &'static str> {
+fn identical_columns(
+    (old, new): (&Option<Table>, &Option<Table>),
+) -> impl Iterator<Item = &'static str> {
     let mut found = Vec::new();
     if let (Some(old), Some(new)) = (old, new)
         && (old.options == 1) == (new.options == 1)
     {
         for column in &old.columns {
             let is_same = |other: &&Column| {
-                (other.name, other.declared, other.constraint)
-                    == (column.name, column.declared, column.constraint)
+                (other.name, other.declared_type, other.constraint)
+                    == (column.name, column.declared_type, column.constraint)
             };
             found.extend(new.columns.iter().find(is_same).map(|column| NAMES[column.name]));
         }
@@ -243,10 +256,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_schema_leads_to_any_other_with_its_rows((before, after) in (schema(), schema())) {
-        let (old, new) = (sql(&before), sql(&after));
-        let (from, to) = (shape(&old), shape(&new));
-        let (way, back) = (from.way_to(&to).unwrap(), to.way_to(&from).unwrap());
+    fn any_schema_migrates_to_any_other_and_keeps_rows((before, after) in (schema(), schema())) {
+        let (old, new) = (schema_sql(&before), schema_sql(&after));
+        let (from, to) = (snapshot_of(&old), snapshot_of(&new));
+        let (way, back) = (from.diff_to(&to).unwrap(), to.diff_to(&from).unwrap());
         prop_assert_eq!(way.sql.is_empty(), from.differences(&to).is_empty());
         let text = document(&[
             ("baseline→1.0.0", &old),
@@ -255,11 +268,11 @@ proptest! {
         ]);
         let changelog = Changelog::parse(&text).unwrap();
         let replay = Replay::run(&changelog, &std::sync::Arc::default()).unwrap();
-        let problems: Vec<String> = replay.all_problems().map(|problem| problem.message).collect();
+        let problems: Vec<String> = replay.all_diagnostics().map(|problem| problem.message).collect();
         prop_assert!(problems.is_empty(), "{:?}\n{}", problems, text);
-        let made = Shape::at(&replay, Scope::User, 1);
+        let made = SchemaSnapshot::from_replay(&replay, Scope::User, 1);
         prop_assert_eq!(to.differences(&made), Vec::<String>::new(), "{}", text);
-        let returned = Shape::reversed(&replay, Scope::User, 1).unwrap();
+        let returned = SchemaSnapshot::from_reverse_block(&replay, Scope::User, 1).unwrap();
         prop_assert_eq!(from.differences(&returned), Vec::<String>::new(), "{}", text);
 
         // The same on rows.
@@ -267,7 +280,7 @@ proptest! {
         let first = document(&[("baseline→1.0.0", &old)]);
         Changelog::parse(&first).unwrap().upgrade(&mut database, Scope::User).unwrap();
         database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false).unwrap();
-        fill(&database, &before);
+        insert_rows(&database, &before);
         let kept: Vec<usize> =
             (0..3).filter(|at| before[*at].is_some() && after[*at].is_some()).collect();
         let ids = |database: &Connection| -> Vec<Vec<String>> {
@@ -275,22 +288,22 @@ proptest! {
         };
         let old_ids = ids(&database);
         let values = |database: &Connection| -> Vec<Vec<String>> {
-            let same = kept.iter().flat_map(|at| alike((&before[*at], &after[*at])).map(move |name| (at, name)));
+            let same = kept.iter().flat_map(|at| identical_columns((&before[*at], &after[*at])).map(move |name| (at, name)));
             let selects = same.map(|(at, name)| format!("SELECT id, {name} FROM t{at} ORDER BY id"));
             selects.map(|select| rows(database, &select)).collect()
         };
         let old_values = values(&database);
-        let old_schema = told(&database);
+        let old_schema = describe_schema(&database);
         match changelog.upgrade(&mut database, Scope::User) {
             Ok(_) => {
                 let wanted = Connection::open_in_memory().unwrap();
                 wanted.execute_batch(&new).unwrap();
-                prop_assert_eq!(told(&database), told(&wanted), "{}", text);
+                prop_assert_eq!(describe_schema(&database), describe_schema(&wanted), "{}", text);
             }
             Err(error) => {
                 let known = way.sql.contains("tatmig:allow constraint");
                 prop_assert!(known, "{}\n{}", error, text);
-                prop_assert_eq!(told(&database), old_schema);
+                prop_assert_eq!(describe_schema(&database), old_schema);
             }
         }
         prop_assert_eq!(ids(&database), old_ids, "{}", text);

@@ -13,60 +13,67 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::Value;
 use rusqlite::{Batch, Connection};
-use tatmig::{Changelog, Problem, Scope, Source, Style, Verdict};
+use tatmig::{Changelog, ColorMode, Diagnostic, Outcome, Scope, Source};
 
 /// Reads a text as a document, judges it, and draws all that is wrong with it.
-pub(crate) fn document(text: &str) {
+pub(crate) fn check_document(text: &str) {
     let source = Source::new("m.md", text);
-    let (problems, unusable) = tatmig::lint(source.clone(), &Arc::default());
-    places(&source, &problems);
+    let (diagnostics, unusable) = tatmig::lint(source.clone(), &Arc::default());
+    assert_valid_spans(&source, &diagnostics);
     match Changelog::parse_named("m.md", text) {
         Ok(changelog) => {
-            places(&source, changelog.warnings());
-            let parts = changelog.history().flat_map(|migration| {
-                Scope::BOTH.into_iter().filter_map(|scope| migration.part(scope))
+            assert_valid_spans(&source, changelog.warnings());
+            let parts = changelog.forward_migrations().flat_map(|migration| {
+                Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope))
             });
             for part in parts {
                 let sql = part.sql();
-                for (at, byte) in sql.text().bytes().enumerate() {
-                    assert_eq!(byte, text.as_bytes()[sql.offset(at)], "SQL is the document's own");
+                for (index, byte) in sql.text().bytes().enumerate() {
+                    assert_eq!(
+                        byte,
+                        text.as_bytes()[sql.document_offset(index)],
+                        "SQL is the document's own"
+                    );
                 }
             }
         }
         Err(error) => {
             assert!(unusable, "lint passes what parse refuses: {error}");
-            places(&source, &error.problems);
+            assert_valid_spans(&source, &error.diagnostics);
         }
     }
 }
 
-fn places(source: &Source<'_>, problems: &[Problem]) {
-    for problem in problems {
-        let related = problem.related.iter().map(|(span, _)| span);
-        for span in std::iter::once(&problem.span).chain(related) {
-            assert!(source.text().get(span.clone()).is_some(), "{span:?} of {problem:?}");
+fn assert_valid_spans(source: &Source<'_>, diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        let related = diagnostic.related.iter().map(|(span, _)| span);
+        for span in std::iter::once(&diagnostic.span).chain(related) {
+            assert!(source.text().get(span.clone()).is_some(), "{span:?} of {diagnostic:?}");
         }
-        assert!(!problem.message.is_empty());
-        assert!(!problem.render(source, Style::Coloured).is_empty());
-        let place = source.locate(problem.span.start);
-        let drawn = problem.render(source, Style::Plain);
-        assert!(drawn.contains(&format!("--> {place}\n")), "{place} is not in\n{drawn}");
+        assert!(!diagnostic.message.is_empty());
+        assert!(!diagnostic.render(source, ColorMode::Colored).is_empty());
+        let location = source.format_position(diagnostic.span.start);
+        let rendered = diagnostic.render(source, ColorMode::Plain);
+        assert!(
+            rendered.contains(&format!("--> {location}\n")),
+            "{location} is not in\n{rendered}"
+        );
     }
 }
 
 /// Whether SQL in a text comes to an end soon: no recursion, and no number that makes a value of
 /// gigabytes. An endless statement is ended by a signal, and here comes none.
-pub(crate) fn ends(text: &str) -> bool {
-    let small = text.to_ascii_lowercase();
-    let digits = text
+pub(crate) fn is_quick_to_run(text: &str) -> bool {
+    let lowercase = text.to_ascii_lowercase();
+    let has_long_number = text
         .split(|c: char| !c.is_ascii_alphanumeric())
         .any(|word| word.len() > 6 && word.starts_with(|c: char| c.is_ascii_digit()));
-    !digits && !small.contains("recursive") && text.len() < 20_000
+    !has_long_number && !lowercase.contains("recursive") && text.len() < 20_000
 }
 
 /// What an upgrade is tried on.
 #[derive(Clone, Debug)]
-pub(crate) struct Story<'s> {
+pub(crate) struct Scenario<'s> {
     /// The block that makes the database.
     pub(crate) baseline: &'s str,
     /// What its application does then.
@@ -77,23 +84,23 @@ pub(crate) struct Story<'s> {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum ScenarioOutcome {
     /// The document or the application's statements are no use.
-    Unusable,
+    InvalidInput,
     /// The upgrade was refused, and nothing changed.
     Refused,
     /// It was done.
-    Done,
+    Applied,
 }
 
-impl Story<'_> {
+impl Scenario<'_> {
     fn document(&self) -> String {
         let mut text = String::new();
         let mut from = "baseline".to_owned();
-        for (at, sql) in std::iter::once(&self.baseline).chain(&self.blocks).enumerate() {
-            let to = format!("1.{at}.0");
-            let edge = |edge| format!("-- [user:{from}→{to}:{edge}]");
-            let (start, end) = (edge("start"), edge("end"));
+        for (index, sql) in std::iter::once(&self.baseline).chain(&self.blocks).enumerate() {
+            let to = format!("1.{index}.0");
+            let tag = |tag| format!("-- [user:{from}→{to}:{tag}]");
+            let (start, end) = (tag("start"), tag("end"));
             let _ = write!(text, "```sql\n{start}\n{sql}\n{end}\n```\n\n");
             from = to;
         }
@@ -101,29 +108,31 @@ impl Story<'_> {
     }
 
     /// Runs the baseline, the application and the upgrade on a database in memory.
-    pub(crate) fn end(&self) -> End {
-        let first = Story { blocks: Vec::new(), ..self.clone() }.document();
-        let whole = self.document();
-        let (Ok(first), Ok(whole)) = (Changelog::parse(&first), Changelog::parse(&whole)) else {
-            return End::Unusable;
+    pub(crate) fn run(&self) -> ScenarioOutcome {
+        let baseline_only = Scenario { blocks: Vec::new(), ..self.clone() }.document();
+        let full_changelog = self.document();
+        let (Ok(first), Ok(whole)) =
+            (Changelog::parse(&baseline_only), Changelog::parse(&full_changelog))
+        else {
+            return ScenarioOutcome::InvalidInput;
         };
         let mut connection = Connection::open_in_memory().expect("memory");
         if first.upgrade(&mut connection, Scope::User).is_err() {
             assert!(dump(&connection).is_empty(), "a failed baseline left something");
-            return End::Unusable;
+            return ScenarioOutcome::InvalidInput;
         }
-        if !live(&mut connection, self.application) {
-            return End::Unusable;
+        if !run_application(&mut connection, self.application) {
+            return ScenarioOutcome::InvalidInput;
         }
         let before = dump(&connection);
-        let keys = setting(&connection);
+        let settings_before = connection_settings(&connection);
         let result = whole.upgrade(&mut connection, Scope::User);
         assert!(connection.is_autocommit(), "a transaction is left open");
-        assert_eq!(setting(&connection), keys, "a setting is not put back");
+        assert_eq!(connection_settings(&connection), settings_before, "a setting is not put back");
         let after = dump(&connection);
-        let Ok(verdict) = result else {
+        let Ok(outcome) = result else {
             assert_eq!(before, after, "refused, and changed");
-            return End::Refused;
+            return ScenarioOutcome::Refused;
         };
         let head = whole.head().to_string();
         let version: String = connection
@@ -136,24 +145,24 @@ impl Story<'_> {
         assert_eq!(version, head, "done, and the record says otherwise");
         if self.blocks.is_empty() {
             assert_eq!(before, after, "nothing to do, and changed");
-            return End::Done;
+            return ScenarioOutcome::Applied;
         }
-        assert!(matches!(verdict, Verdict::Upgraded(_)), "{verdict:?}");
+        assert!(matches!(outcome, Outcome::Upgraded(_)), "{outcome:?}");
         let rows: i64 = connection
             .query_row("SELECT count(*) FROM _tatmig_migrations", [], |row| row.get(0))
             .expect("a record");
         assert_eq!(usize::try_from(rows), Ok(1 + self.blocks.len()), "each migration once");
-        let again = whole.upgrade(&mut connection, Scope::User);
-        assert!(matches!(again, Ok(Verdict::Current { .. })), "{again:?}");
+        let second_run = whole.upgrade(&mut connection, Scope::User);
+        assert!(matches!(second_run, Ok(Outcome::Current { .. })), "{second_run:?}");
         assert_eq!(after, dump(&connection), "a second run changed something");
-        End::Done
+        ScenarioOutcome::Applied
     }
 }
 
 /// What the application does with its database, outside any migration. False if it is nothing that
 /// one would do: leave a transaction open, or touch what is not its own.
-fn live(connection: &mut Connection, sql: &str) -> bool {
-    let denied = |context: AuthContext<'_>| match context.action {
+fn run_application(connection: &mut Connection, sql: &str) -> bool {
+    let authorizer = |context: AuthContext<'_>| match context.action {
         AuthAction::Pragma { .. }
         | AuthAction::Attach { .. }
         | AuthAction::Transaction { .. }
@@ -169,13 +178,13 @@ fn live(connection: &mut Connection, sql: &str) -> bool {
         }
         _ => Authorization::Allow,
     };
-    connection.authorizer(Some(denied)).expect("a guard");
-    let done = run(connection, sql);
+    connection.authorizer(Some(authorizer)).expect("a guard");
+    let result = execute_batch(connection, sql);
     connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).expect("no guard");
-    done.is_ok() && connection.is_autocommit()
+    result.is_ok() && connection.is_autocommit()
 }
 
-fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+fn execute_batch(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     let mut batch = Batch::new(connection, sql);
     while let Some(mut statement) = batch.next()? {
         if statement.parameter_count() > 0 {
@@ -187,7 +196,7 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn setting(connection: &Connection) -> Vec<i64> {
+fn connection_settings(connection: &Connection) -> Vec<i64> {
     ["foreign_keys", "trusted_schema", "legacy_alter_table", "recursive_triggers"]
         .map(|name| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)))
         .into_iter()
@@ -200,25 +209,26 @@ fn dump(connection: &Connection) -> Vec<String> {
     let rows = |sql: &str| -> rusqlite::Result<Vec<Vec<Value>>> {
         let mut statement = connection.prepare(sql)?;
         let columns = statement.column_count();
-        let rows = statement
-            .query_map([], |row| (0..columns).map(|at| row.get(at)).collect::<Result<_, _>>())?;
+        let rows = statement.query_map([], |row| {
+            (0..columns).map(|index| row.get(index)).collect::<Result<_, _>>()
+        })?;
         rows.collect()
     };
     let schema = rows("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name, type");
-    let mut all = Vec::new();
+    let mut lines = Vec::new();
     for object in schema.expect("a schema can be read") {
         if let [Value::Text(kind), Value::Text(name), ..] = &object[..]
             && kind == "table"
         {
             let sql = format!("SELECT * FROM \"{}\"", name.replace('"', "\"\""));
-            all.push(format!("{:?}", rows(&sql)));
+            lines.push(format!("{:?}", rows(&sql)));
         }
-        all.push(format!("{object:?}"));
+        lines.push(format!("{object:?}"));
     }
     let header =
         rows("SELECT user_version, application_id FROM pragma_user_version, pragma_application_id");
-    if !all.is_empty() {
-        all.push(format!("{header:?}"));
+    if !lines.is_empty() {
+        lines.push(format!("{header:?}"));
     }
-    all
+    lines
 }

@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 
 use crate::sqld::Sqld;
-use crate::support::{Fleet, Run, document};
+use crate::support::{Fleet, RunOutput, document};
 
 /// A system whose table of users is the list of them, and users with notes and tags. The SQL
 /// stands in lines 3, 9, 16, and 22.
-pub(crate) const TOWN: &[(&str, &str)] = &[
+pub(crate) const USERS_AND_NOTES: &[(&str, &str)] = &[
     ("system:baseline→1.0.0", "CREATE TABLE users (username TEXT PRIMARY KEY);"),
     (
         "user:baseline→1.0.0",
@@ -19,46 +19,47 @@ pub(crate) const TOWN: &[(&str, &str)] = &[
 ];
 
 /// The first blocks of [`TOWN`], and more.
-pub(crate) fn town_and(count: usize, more: &[(&str, &str)]) -> String {
-    let blocks: Vec<(&str, &str)> = TOWN[..count].iter().chain(more).copied().collect();
+pub(crate) fn document_with(count: usize, extra_blocks: &[(&str, &str)]) -> String {
+    let blocks: Vec<(&str, &str)> =
+        USERS_AND_NOTES[..count].iter().chain(extra_blocks).copied().collect();
     document(&blocks)
 }
 
-pub(crate) struct Town {
+pub(crate) struct ServerFleet {
     pub(crate) fleet: Fleet,
     pub(crate) sqld: Sqld,
 }
 
-impl Town {
+impl ServerFleet {
     /// The fleet of [`TOWN`] with these users, made at 1.0.0.
-    pub(crate) fn of(users: &[&str]) -> Self {
-        Self::on(Sqld::start(), users)
+    pub(crate) fn new(users: &[&str]) -> Self {
+        Self::from_server(Sqld::start(), users)
     }
 
-    pub(crate) fn on(sqld: Sqld, users: &[&str]) -> Self {
+    pub(crate) fn from_server(sqld: Sqld, users: &[&str]) -> Self {
         let fleet = Fleet::new()
             .env("TATMIG_SERVER", sqld.url())
             .env("TATMIG_ADMIN", sqld.admin_url())
-            .document(town_and(2, &[]));
-        let town = Self { fleet, sqld };
+            .document(document_with(2, &[]));
+        let server_fleet = Self { fleet, sqld };
         let mut arguments = vec!["init"];
         arguments.extend(users.iter().flat_map(|user| ["--user", user]));
-        town.run(arguments).status(0);
+        server_fleet.run(arguments).status(0);
         for user in users {
-            town.sqld.run_in("system", &[&format!("INSERT INTO users VALUES ('{user}')")]);
+            server_fleet.sqld.execute("system", &[&format!("INSERT INTO users VALUES ('{user}')")]);
         }
-        town
+        server_fleet
     }
 
     /// Writes the document anew: the first blocks of [`TOWN`], and more.
-    pub(crate) fn document(mut self, count: usize, more: &[(&str, &str)]) -> Self {
-        self.fleet = self.fleet.document(town_and(count, more));
+    pub(crate) fn document(mut self, count: usize, extra_blocks: &[(&str, &str)]) -> Self {
+        self.fleet = self.fleet.document(document_with(count, extra_blocks));
         self
     }
 
     /// Runs SQL in a user's namespace.
-    pub(crate) fn put(self, user: &str, statements: &[&str]) -> Self {
-        self.sqld.run_in(&Self::namespace(user), statements);
+    pub(crate) fn execute(self, user: &str, statements: &[&str]) -> Self {
+        self.sqld.execute(&Self::namespace(user), statements);
         self
     }
 
@@ -67,7 +68,7 @@ impl Town {
     }
 
     #[track_caller]
-    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> Run<'_> {
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> RunOutput<'_> {
         self.fleet.run(arguments)
     }
 
@@ -82,8 +83,8 @@ impl Town {
     }
 
     #[track_caller]
-    pub(crate) fn record(&self, user: &str) -> Vec<String> {
-        self.sqld.record(&Self::namespace(user))
+    pub(crate) fn history(&self, user: &str) -> Vec<String> {
+        self.sqld.history(&Self::namespace(user))
     }
 
     #[track_caller]

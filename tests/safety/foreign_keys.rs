@@ -3,7 +3,7 @@
 
 use crate::support::Fleet;
 
-const FAMILY: &str = "\
+const PARENTS_AND_CHILDREN: &str = "\
 CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE children (
     id INTEGER PRIMARY KEY,
@@ -14,20 +14,24 @@ const ROWS: &str = "INSERT INTO parents VALUES (1, 'eve'), (2, 'ada'); \
                     INSERT INTO children VALUES (10, 1), (11, 1), (12, 2), (13, NULL);";
 
 /// A family at the baseline, and then one more migration.
-fn family(sql: &str, rows: &str) -> Fleet {
-    let blocks = [("user:baseline→1.0.0", FAMILY), ("user:1.0.0→1.1.0", sql)];
+fn fleet_with_children(sql: &str, rows: &str) -> Fleet {
+    let blocks = [("user:baseline→1.0.0", PARENTS_AND_CHILDREN), ("user:1.0.0→1.1.0", sql)];
     let rows = format!("PRAGMA foreign_keys = OFF; {rows}");
-    Fleet::of(&blocks).user("ann", "").user("bob", "").at("1.0.0").user("ann", &rows)
+    Fleet::from_blocks(&blocks)
+        .user("ann", "")
+        .user("bob", "")
+        .upgrade_to("1.0.0")
+        .user("ann", &rows)
 }
 
 /// `ann` fails with these words, and keeps all that she had; `bob`, who has no rows, goes on.
 #[track_caller]
-fn blamed(fleet: &Fleet, words: &[&str]) {
+fn assert_ann_fails(fleet: &Fleet, messages: &[&str]) {
     let before = fleet.database("ann").dump();
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(1).stderr_contains("`ann` (ann_longterm.db): ");
-    for words in words {
-        run.stderr_contains(words);
+    for messages in messages {
+        run.stderr_contains(messages);
     }
     assert_eq!(fleet.database("ann").dump(), before);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
@@ -41,7 +45,7 @@ INSERT INTO new_parents SELECT id, name FROM parents;
 DROP TABLE parents;
 ALTER TABLE new_parents RENAME TO parents;";
     for first in ["", "PRAGMA foreign_keys = ON;\n"] {
-        let fleet = family(&format!("{first}{rebuild}"), ROWS);
+        let fleet = fleet_with_children(&format!("{first}{rebuild}"), ROWS);
         fleet.run(["upgrade", "--all-users"]).status(0).stderr("");
         let ann = fleet.database("ann");
         assert_eq!(ann.rows("SELECT * FROM children"), ["10|1", "11|1", "12|2", "13|NULL"]);
@@ -57,8 +61,11 @@ ALTER TABLE new_parents RENAME TO parents;";
 
 #[test]
 fn a_new_violation_fails_and_names_table_key_and_parent() {
-    let fleet = family("DELETE FROM parents WHERE id = 1;", ROWS);
-    blamed(&fleet, &["2 foreign keys were broken", "`children", "parent", "1", "parents"]);
+    let fleet = fleet_with_children("DELETE FROM parents WHERE id = 1;", ROWS);
+    assert_ann_fails(
+        &fleet,
+        &["2 foreign keys were broken", "`children", "parent", "1", "parents"],
+    );
 }
 
 #[test]
@@ -66,14 +73,14 @@ fn many_new_violations_are_counted() {
     let rows = "INSERT INTO parents VALUES (1, 'eve'); \
                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) \
                 INSERT INTO children SELECT i, i FROM n; INSERT INTO parents SELECT id, 'x' FROM children WHERE id > 1;";
-    let fleet = family("DELETE FROM parents;", rows);
-    blamed(&fleet, &["1000 foreign keys were broken", "and 995 more"]);
+    let fleet = fleet_with_children("DELETE FROM parents;", rows);
+    assert_ann_fails(&fleet, &["1000 foreign keys were broken", "and 995 more"]);
 }
 
 #[test]
-fn a_violation_that_was_there_before_is_reported_and_not_blamed() {
+fn an_existing_violation_is_reported_and_allowed() {
     let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
-    let fleet = family("UPDATE parents SET name = upper(name);", &rows);
+    let fleet = fleet_with_children("UPDATE parents SET name = upper(name);", &rows);
     fleet.run(["upgrade", "--all-users", "-v"]).status(0).stdout_contains(
         "ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before already)\n",
     );
@@ -81,35 +88,35 @@ fn a_violation_that_was_there_before_is_reported_and_not_blamed() {
 }
 
 #[test]
-fn an_old_violation_that_a_rebuild_moves_is_still_an_old_one() {
+fn an_existing_violation_moved_by_a_rebuild_is_allowed() {
     let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
     let rebuild = "\
 CREATE TABLE new_children (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents (id) ON DELETE CASCADE, note TEXT);
 INSERT INTO new_children SELECT id + 1000, parent, 'moved' FROM children;
 DROP TABLE children;
 ALTER TABLE new_children RENAME TO children;";
-    let fleet = family(rebuild, &rows);
+    let fleet = fleet_with_children(rebuild, &rows);
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM children WHERE id > 1000"), ["5"]);
 }
 
 #[test]
-fn a_new_violation_is_seen_under_the_name_that_its_table_takes() {
-    let late =
+fn a_new_violation_is_found_in_a_renamed_table() {
+    let orphaning_rename =
         "UPDATE children SET parent = 99 WHERE id = 10;\nALTER TABLE children RENAME TO kids;";
-    blamed(&family(late, ROWS), &["kids", "parents"]);
+    assert_ann_fails(&fleet_with_children(orphaning_rename, ROWS), &["kids", "parents"]);
 }
 
 #[test]
-fn one_old_violation_does_not_excuse_a_new_one() {
+fn an_existing_violation_does_not_hide_a_new_one() {
     let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
-    let fleet = family("UPDATE children SET parent = 99 WHERE id = 12;", &rows);
-    blamed(&fleet, &["1 foreign key was broken", "99"]);
+    let fleet = fleet_with_children("UPDATE children SET parent = 99 WHERE id = 12;", &rows);
+    assert_ann_fails(&fleet, &["1 foreign key was broken", "99"]);
 }
 
 #[test]
-fn what_is_dirty_midway_and_clean_at_the_end_passes() {
-    let fleet = family(
+fn violations_repaired_before_commit_are_allowed() {
+    let fleet = fleet_with_children(
         "DELETE FROM parents;\nINSERT INTO parents VALUES (1, 'new eve'), (2, 'new ada');",
         ROWS,
     );
@@ -118,13 +125,13 @@ fn what_is_dirty_midway_and_clean_at_the_end_passes() {
 }
 
 #[test]
-fn dirt_of_one_migration_may_be_cleaned_by_the_next() {
-    let fleet = Fleet::of(&[
-        ("user:baseline→1.0.0", FAMILY),
+fn a_later_migration_may_repair_violations() {
+    let fleet = Fleet::from_blocks(&[
+        ("user:baseline→1.0.0", PARENTS_AND_CHILDREN),
         ("user:1.0.0→1.1.0", "UPDATE children SET parent = 50;"),
         ("user:1.1.0→1.2.0", "INSERT INTO parents VALUES (50, 'all');"),
     ]);
-    let fleet = fleet.user("ann", "").at("1.0.0").user("ann", ROWS);
+    let fleet = fleet.user("ann", "").upgrade_to("1.0.0").user("ann", ROWS);
     let before = fleet.database("ann").dump();
     // On its own the first of them breaks keys.
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(1);
@@ -133,8 +140,8 @@ fn dirt_of_one_migration_may_be_cleaned_by_the_next() {
 }
 
 #[test]
-fn a_new_key_on_old_rows_is_checked() {
-    let fleet = Fleet::of(&[
+fn a_new_key_on_existing_rows_is_checked() {
+    let fleet = Fleet::from_blocks(&[
         (
             "user:baseline→1.0.0",
             "CREATE TABLE parents (id INTEGER PRIMARY KEY);\nCREATE TABLE children (id INTEGER PRIMARY KEY, parent INTEGER);",
@@ -144,14 +151,14 @@ fn a_new_key_on_old_rows_is_checked() {
             "CREATE TABLE c2 (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents (id));\nINSERT INTO c2 SELECT * FROM children;\nDROP TABLE children;\nALTER TABLE c2 RENAME TO children;",
         ),
     ]);
-    let fleet = fleet.user("ann", "").user("bob", "").at("1.0.0");
+    let fleet = fleet.user("ann", "").user("bob", "").upgrade_to("1.0.0");
     let fleet = fleet.user("ann", "INSERT INTO children VALUES (1, 7)");
-    blamed(&fleet, &["1 foreign key was broken", "7", "parents"]);
+    assert_ann_fails(&fleet, &["1 foreign key was broken", "7", "parents"]);
 }
 
 #[test]
-fn keys_of_several_columns_and_tables_without_rowid_are_checked() {
-    let fleet = Fleet::of(&[
+fn composite_keys_and_tables_without_rowid_are_checked() {
+    let fleet = Fleet::from_blocks(&[
         (
             "user:baseline→1.0.0",
             "CREATE TABLE parents (a TEXT, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;\n\
@@ -159,16 +166,16 @@ fn keys_of_several_columns_and_tables_without_rowid_are_checked() {
         ),
         ("user:1.0.0→1.1.0", "UPDATE parents SET b = 'z';"),
     ]);
-    let fleet = fleet.user("ann", "").user("bob", "").at("1.0.0");
+    let fleet = fleet.user("ann", "").user("bob", "").upgrade_to("1.0.0");
     let fleet = fleet.user(
         "ann",
         "INSERT INTO parents VALUES ('x', 'y'); INSERT INTO children VALUES ('k', 'x', 'y'), ('l', 'x', NULL)",
     );
-    blamed(&fleet, &["1 foreign key was broken", "children", "parents"]);
+    assert_ann_fails(&fleet, &["1 foreign key was broken", "children", "parents"]);
 }
 
 #[test]
-fn a_key_to_columns_that_are_not_unique_is_no_crash() {
+fn a_key_to_non_unique_columns_does_not_crash() {
     // As in Tatlock's own baseline.
     let mismatched = "\
 CREATE TABLE memories (id INTEGER PRIMARY KEY, conversation_id TEXT);
@@ -176,7 +183,7 @@ CREATE TABLE topics (
     id INTEGER PRIMARY KEY,
     conversation_id TEXT REFERENCES memories (conversation_id)
 );";
-    let fleet = Fleet::of(&[
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", &format!("{mismatched}\nINSERT INTO memories VALUES (0, 'c');")),
         (
             "user:1.0.0→1.1.0",
@@ -203,8 +210,8 @@ CREATE TABLE topics (
 }
 
 #[test]
-fn old_rows_under_a_key_that_becomes_usable_are_told_and_not_blamed() {
-    let fleet = Fleet::of(&[
+fn existing_orphans_of_a_repaired_key_are_reported_and_allowed() {
+    let fleet = Fleet::from_blocks(&[
         (
             "user:baseline→1.0.0",
             "CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT);\n\
@@ -217,7 +224,7 @@ fn old_rows_under_a_key_that_becomes_usable_are_told_and_not_blamed() {
     ]);
     let rows = "PRAGMA foreign_keys = OFF; INSERT INTO parents VALUES (1, 'EVE'); \
                 INSERT INTO children VALUES (1, 'eve'), (2, 'gone')";
-    let fleet = fleet.user("ann", "").at("1.0.0").user("ann", rows);
+    let fleet = fleet.user("ann", "").upgrade_to("1.0.0").user("ann", rows);
     fleet.run(["upgrade", "--all-users", "-v"]).status(0).stdout_contains(
         "ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before already)\n",
     );
@@ -225,8 +232,8 @@ fn old_rows_under_a_key_that_becomes_usable_are_told_and_not_blamed() {
 }
 
 #[test]
-fn a_key_to_a_table_that_is_not_there_is_no_crash() {
-    let fleet = Fleet::of(&[
+fn a_key_to_a_missing_table_does_not_crash() {
+    let fleet = Fleet::from_blocks(&[
         (
             "user:baseline→1.0.0",
             "CREATE TABLE children (id INTEGER PRIMARY KEY, parent REFERENCES nowhere (id));",
@@ -236,7 +243,7 @@ fn a_key_to_a_table_that_is_not_there_is_no_crash() {
             "ALTER TABLE children ADD COLUMN note TEXT;\nUPDATE children SET note = 'x';",
         ),
     ]);
-    let fleet = fleet.user("ann", "").at("1.0.0");
+    let fleet = fleet.user("ann", "").upgrade_to("1.0.0");
     let fleet = fleet
         .user("ann", "PRAGMA foreign_keys = OFF; INSERT INTO children VALUES (1, 5), (2, NULL)");
     fleet.run(["upgrade", "--all-users"]).status(0);
@@ -244,7 +251,7 @@ fn a_key_to_a_table_that_is_not_there_is_no_crash() {
 }
 
 #[test]
-fn dropping_a_parent_that_children_need_is_blamed() {
-    let fleet = family("DROP TABLE parents;", ROWS);
-    blamed(&fleet, &["3 foreign keys were broken", "parents"]);
+fn dropping_a_referenced_parent_fails() {
+    let fleet = fleet_with_children("DROP TABLE parents;", ROWS);
+    assert_ann_fails(&fleet, &["3 foreign keys were broken", "parents"]);
 }

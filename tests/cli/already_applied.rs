@@ -3,7 +3,7 @@
 
 use crate::support::Fleet;
 
-const ADDS: &[(&str, &str)] = &[
+const COLUMN_CHANGES: &[(&str, &str)] = &[
     ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, old TEXT);"),
     (
         "user:1.0.0→1.1.0",
@@ -12,21 +12,21 @@ const ADDS: &[(&str, &str)] = &[
 ];
 
 /// A user at the baseline whose database somebody changed by hand.
-fn changed_by_hand(sql: &str) -> Fleet {
-    Fleet::of(ADDS)
+fn fleet_changed_by_hand(sql: &str) -> Fleet {
+    Fleet::from_blocks(COLUMN_CHANGES)
         .user("ann", "")
-        .at("1.0.0")
+        .upgrade_to("1.0.0")
         .user("ann", sql)
         .user("ann", "INSERT INTO notes (id) VALUES (7)")
 }
 
 #[test]
-fn a_column_with_the_same_definition_is_noted() {
+fn an_existing_column_with_the_same_definition_is_skipped() {
     for sql in [
         "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE notes ADD COLUMN \"PINNED\" integer not null default 0",
     ] {
-        let fleet = changed_by_hand(sql);
+        let fleet = fleet_changed_by_hand(sql);
         fleet
             .run(["upgrade", "--all-users"])
             .status(0)
@@ -40,15 +40,15 @@ fn a_column_with_the_same_definition_is_noted() {
 }
 
 #[test]
-fn a_column_that_was_gone_already_is_noted() {
-    let fleet = changed_by_hand("ALTER TABLE notes DROP COLUMN old");
+fn a_column_already_dropped_is_skipped() {
+    let fleet = fleet_changed_by_hand("ALTER TABLE notes DROP COLUMN old");
     let json = fleet.run(["upgrade", "--all-users", "--json"]).status(0).json();
     assert_eq!(json["databases"][0]["notes"][0], "column `notes.old` was already gone");
     assert_eq!(fleet.database("ann").columns("notes"), ["id", "pinned"]);
 }
 
 #[test]
-fn another_definition_fails_and_shows_both() {
+fn a_different_definition_fails_and_shows_both() {
     for (sql, found) in [
         ("ALTER TABLE notes ADD COLUMN pinned TEXT", "TEXT"),
         ("ALTER TABLE notes ADD COLUMN pinned INTEGER", "INTEGER"),
@@ -56,7 +56,7 @@ fn another_definition_fails_and_shows_both() {
         ("ALTER TABLE notes ADD COLUMN pinned AS (1)", "pinned"),
         ("ALTER TABLE notes ADD COLUMN pinned INTEGER REFERENCES notes (id)", "notes"),
     ] {
-        let fleet = changed_by_hand(sql);
+        let fleet = fleet_changed_by_hand(sql);
         let before = fleet.database("ann").dump();
         let run = fleet.run(["upgrade", "--all-users"]);
         run.status(1)
@@ -70,22 +70,22 @@ fn another_definition_fails_and_shows_both() {
 }
 
 #[test]
-fn what_an_earlier_statement_of_the_same_run_did_is_no_excuse() {
-    let fleet = Fleet::of(&[
+fn a_column_added_twice_in_one_run_is_an_error() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.0.0→1.1.0", "ALTER TABLE a ADD COLUMN y;\nALTER TABLE a ADD COLUMN y;"),
     ]);
     let fleet = fleet.user("ann", "");
     fleet
-        .run_without_a_trace(["upgrade", "--all-users"])
+        .run_without_changes(["upgrade", "--all-users"])
         .status(2)
         .stderr_contains("duplicate column name: y")
         .stderr_contains("MIGRATIONS.md:10:");
 }
 
 #[test]
-fn a_database_that_has_it_all_is_adopted() {
-    let fleet = Fleet::of(&[
+fn a_database_with_the_full_schema_is_adopted() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE IF NOT EXISTS a (x);"),
         ("user:1.0.0→1.1.0", "ALTER TABLE a ADD COLUMN y TEXT;"),
     ]);
@@ -98,8 +98,8 @@ fn a_database_that_has_it_all_is_adopted() {
 }
 
 #[test]
-fn a_missing_table_is_not_a_satisfied_change() {
-    let fleet = changed_by_hand("ALTER TABLE notes RENAME TO other; CREATE TABLE notes (id)");
+fn a_missing_table_does_not_count_as_already_applied() {
+    let fleet = fleet_changed_by_hand("ALTER TABLE notes RENAME TO other; CREATE TABLE notes (id)");
     let fleet = fleet.user("ann", "DROP TABLE notes");
     let before = fleet.database("ann").dump();
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("no such table: notes");
@@ -107,8 +107,8 @@ fn a_missing_table_is_not_a_satisfied_change() {
 }
 
 #[test]
-fn a_guard_that_lies_is_found_out_before_the_commit() {
-    let fleet = Fleet::of(&[(
+fn an_if_not_exists_over_a_different_object_fails_before_commit() {
+    let fleet = Fleet::from_blocks(&[(
         "user:baseline→1.0.0",
         "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT);\nCREATE INDEX IF NOT EXISTS by_body ON notes (body);\nCREATE VIEW IF NOT EXISTS bodies AS SELECT body FROM notes;",
     )]);
@@ -145,8 +145,8 @@ fn a_guard_that_lies_is_found_out_before_the_commit() {
 }
 
 #[test]
-fn what_a_table_has_beyond_the_document_is_left_alone() {
-    let fleet = Fleet::of(&[
+fn extra_columns_and_tables_are_left_unchanged() {
+    let fleet = Fleet::from_blocks(&[
         ("user:baseline→1.0.0", "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY);"),
         ("user:1.0.0→1.1.0", "CREATE TABLE more (x);"),
     ]);
