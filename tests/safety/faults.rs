@@ -189,10 +189,10 @@ fn a_full_file_system_leaves_each_before_or_after() {
             String::from_utf8_lossy(&output.stderr)
         );
         assert_report_matches_state(&reference, &leftover_fleet, (&output, &context));
-        let states = reference.states(&fleet, &context);
+        let states_after = reference.states(&fleet, &context);
         assert!(
-            states.iter().all(|state| *state == MigrationState::After),
-            "{context}: {states:?}"
+            states_after.iter().all(|state| *state == MigrationState::After),
+            "{context}: {states_after:?}"
         );
     });
 }
@@ -282,8 +282,8 @@ fn a_file_without_permission_is_reported_and_the_others_continue() {
             chmod(&fleet.path(name), 0o644);
         }
         assert_report_matches_state(&reference, &fleet, (&output, &context));
-        let states = reference.assert_second_run_finishes(&fleet, &context);
-        let done = states.iter().filter(|state| **state == MigrationState::After).count();
+        let states_after = reference.assert_second_run_finishes(&fleet, &context);
+        let done = states_after.iter().filter(|state| **state == MigrationState::After).count();
         assert_eq!(done, 3, "{context}");
     }
 }

@@ -116,11 +116,11 @@ struct Proxy {
 #[derive(Clone, Copy)]
 enum ProxyFault {
     /// The first one that commits is passed on; its answer is not.
-    DropFirstCommitResponse,
+    LostCommitResponse,
     /// The first one that commits is not passed on.
-    DropFirstCommitRequest,
+    LostCommitRequest,
     /// The header that names the namespace is left out.
-    DropNamespaceHeader,
+    NoNamespaceHeader,
 }
 
 impl Proxy {
@@ -148,19 +148,19 @@ impl Proxy {
             let drops_message = is_commit
                 && matches!(
                     fault,
-                    ProxyFault::DropFirstCommitResponse | ProxyFault::DropFirstCommitRequest
+                    ProxyFault::LostCommitResponse | ProxyFault::LostCommitRequest
                 )
                 && !has_interfered.swap(true, Ordering::SeqCst);
-            if drops_message && matches!(fault, ProxyFault::DropFirstCommitRequest) {
+            if drops_message && matches!(fault, ProxyFault::LostCommitRequest) {
                 return;
             }
             let head = match fault {
-                ProxyFault::DropNamespaceHeader => {
+                ProxyFault::NoNamespaceHeader => {
                     has_interfered.store(true, Ordering::SeqCst);
                     let lines = head.split_inclusive("\r\n");
                     lines.filter(|line| !line.starts_with("x-namespace-bin")).collect()
                 }
-                ProxyFault::DropFirstCommitResponse | ProxyFault::DropFirstCommitRequest => head,
+                ProxyFault::LostCommitResponse | ProxyFault::LostCommitRequest => head,
             };
             let mut upstream = TcpStream::connect(server).unwrap();
             upstream.write_all(head.as_bytes()).unwrap();
@@ -201,8 +201,8 @@ fn read_http_message(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
 
 pub(crate) fn a_lost_response_is_resolved_from_the_history() {
     for (fault, status, message) in [
-        (ProxyFault::DropFirstCommitResponse, 0, ""),
-        (ProxyFault::DropFirstCommitRequest, 1, "its record shows that nothing was applied"),
+        (ProxyFault::LostCommitResponse, 0, ""),
+        (ProxyFault::LostCommitRequest, 1, "its record shows that nothing was applied"),
     ] {
         let server_fleet = ServerFleet::new(&["ann"]).document(4, &[]);
         server_fleet.run(["upgrade"]).status(0);
@@ -221,7 +221,7 @@ pub(crate) fn a_lost_response_is_resolved_from_the_history() {
 pub(crate) fn a_proxy_that_drops_the_namespace_header_is_detected() {
     let sqld = Sqld::start_with(&[]);
     let server_fleet = ServerFleet::from_server(sqld, &["ann"]).document(4, &[]);
-    let proxy = Proxy::new(server_fleet.sqld.address(), ProxyFault::DropNamespaceHeader);
+    let proxy = Proxy::new(server_fleet.sqld.address(), ProxyFault::NoNamespaceHeader);
     // A name without a dot makes the server fall back to `default`.
     let url = format!("http://localhost:{}", proxy.address.port());
     let run = server_fleet.run(["upgrade", "--all-users", "--server", &url]);
