@@ -83,12 +83,14 @@ pub use crate::sqld::namespace_name::NamespaceNameError;
 pub use crate::target::layout::{FleetConfig, SymlinkPolicy};
 pub use crate::target::pattern::{PathTemplate, PathTemplateError};
 #[cfg(feature = "server")]
-pub use crate::target::servers::{
-    DEFAULT_USERS_QUERY, Placement, ServerSet, ServerSetError, UserSource, UserSourceError,
-};
+pub use crate::target::server_error::{MissingNamespace, ServerSetError};
+#[cfg(feature = "server")]
+pub use crate::target::servers::{Placement, ServerSet, ServerSetConfig};
 pub use crate::target::shard::{Shard, ShardError};
 #[cfg(feature = "server")]
 pub use crate::target::transfer::TransferOutcome;
+#[cfg(feature = "server")]
+pub use crate::target::user_source::{DEFAULT_USERS_QUERY, UserSource, UserSourceError};
 pub use crate::target::{Location, TargetDatabase};
 pub use crate::text::escape_for_display;
 

@@ -1,4 +1,4 @@
-//! A whole backup: what it holds, whether that is what was written, and how it comes back.
+//! Reads a complete backup: checks its copies against the manifest and restores databases.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -11,24 +11,32 @@ use crate::backup::space::check_free_space;
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
 use crate::document::tag::Scope;
-use crate::fleet::{RunOptions, parallel_map};
+use crate::fleet::pool::parallel_map;
+use crate::fleet::run::RunOptions;
 use crate::plan::outcome::MigrateError;
+use crate::sqlite::copy::FileDigest;
 use crate::sqlite::locks;
 use crate::target::TargetDatabase;
-use crate::target::copy::StoredCopy;
+use crate::target::copy::{CopyLocation, StoredCopy};
 use crate::text::escape_for_display;
 
-/// A whole backup.
+/// A complete backup.
 #[derive(Clone, Debug)]
 pub struct Backup {
-    /// Its directory's name, a time in UTC: `20261121T114500Z`.
+    /// The name of the backup's directory, a time in UTC: `20261121T114500Z`.
     pub id: String,
-    /// Its directory.
+    /// The backup's directory.
     pub dir: PathBuf,
-    /// What it holds.
+    /// The list of the copies.
     pub manifest: Manifest,
-    /// Where in the manifest whose copy is.
+    /// The index of each database's copy in the manifest.
     index_by_user: OnceLock<HashMap<(Scope, OsString), usize>>,
+}
+
+/// A database that is to be restored, with its copy.
+struct CopyOfTarget<'b> {
+    target: &'b TargetDatabase,
+    entry: &'b ManifestEntry,
 }
 
 impl Backup {
@@ -36,13 +44,13 @@ impl Backup {
         Self { id, dir, manifest, index_by_user: OnceLock::new() }
     }
 
-    /// The bytes of its copies.
+    /// The total size of the copies, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.manifest.databases.iter().map(|entry| entry.size).sum()
     }
 
-    /// The copy of a member's database.
+    /// The copy of a database; `None` if the backup has none.
     #[must_use]
     pub fn entry_for(&self, target: &TargetDatabase) -> Option<&ManifestEntry> {
         let entries = &self.manifest.databases;
@@ -55,7 +63,7 @@ impl Backup {
         entries.get(*index.get(&(target.scope, target.name.clone()))?)
     }
 
-    /// Where a copy of it is: the path of a file, or a namespace and its server.
+    /// Where a copy is, for display: the path of a file, or a namespace and its server.
     #[must_use]
     pub fn copy_location(&self, entry: &ManifestEntry) -> String {
         match &entry.server {
@@ -64,88 +72,110 @@ impl Backup {
         }
     }
 
-    /// The copy of a member, where it is kept.
     fn stored_copy(
         &self,
-        (target, entry): (&TargetDatabase, &ManifestEntry),
+        target: &TargetDatabase,
+        entry: &ManifestEntry,
         options: &ConnectOptions,
     ) -> StoredCopy {
-        StoredCopy::new(target, (&self.dir.join(&entry.file), entry.server.as_deref()), options)
+        let file = self.dir.join(&entry.file);
+        let location = CopyLocation { file: &file, server: entry.server.as_deref() };
+        StoredCopy::new(target, location, options)
     }
 
-    /// Checks that the copies of members are what the manifest says: files byte for byte, forks by
-    /// their schema, their record and the numbers of their rows.
+    /// The databases that have a copy in this backup, with their copies.
+    fn copies_of<'b>(
+        &'b self,
+        targets: &'b [TargetDatabase],
+    ) -> impl Iterator<Item = CopyOfTarget<'b>> {
+        targets
+            .iter()
+            .filter_map(|target| Some(CopyOfTarget { target, entry: self.entry_for(target)? }))
+    }
+
+    /// Checks that the copies of databases are what the manifest says: files byte for byte, forks
+    /// by their schema, their history and their row counts.
     ///
     /// # Errors
     ///
-    /// Every copy that is not.
+    /// `Corrupt` with every copy that differs; `WrongServer` for a fork that cannot be reached.
     pub fn check_copies(
         &self,
         targets: &[TargetDatabase],
         options: &RunOptions,
     ) -> Result<(), BackupError> {
-        let work = |(target, entry): &(&TargetDatabase, &ManifestEntry)| {
-            let stored_copy = self.stored_copy((target, entry), &options.connect_options);
-            let problem = match stored_copy.size_and_digest(&options.connect_options) {
-                Ok((size, digest)) if size == entry.size && digest == entry.sha256 => return None,
-                Ok((size, _)) if size != entry.size => {
-                    format!("is {size} bytes long instead of {}", entry.size)
-                }
-                Ok(_) => "does not have the checksum that it was written with".to_owned(),
-                Err(MigrateError::Database(error)) if error.is_missing() => "is missing".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            Some(format!("`{}` {problem}", stored_copy.display()))
-        };
-        let is_cancelled = || options.connect_options.is_cancelled();
-        let entries: Vec<(&TargetDatabase, &ManifestEntry)> =
-            targets.iter().filter_map(|target| Some((target, self.entry_for(target)?))).collect();
-        for (target, entry) in &entries {
-            let stored_copy = self.stored_copy((target, entry), &options.connect_options);
+        let copies: Vec<CopyOfTarget<'_>> = self.copies_of(targets).collect();
+        for CopyOfTarget { target, entry } in &copies {
+            let stored_copy = self.stored_copy(target, entry, &options.connect_options);
             if let StoredCopy::UnknownServer { .. } = stored_copy {
-                let (place, target_location) = (stored_copy.display(), target.location.display());
                 return Err(BackupError::WrongServer {
                     id: self.id.clone(),
-                    copy_location: place,
-                    target_location,
+                    copy_location: stored_copy.display(),
+                    target_location: target.location.display(),
                 });
             }
         }
-        let problem = parallel_map(&entries, options.jobs, (&work, &is_cancelled), &mut || {});
+        let work = |copy: &CopyOfTarget<'_>| self.find_damage(copy, &options.connect_options);
+        let is_cancelled = || options.connect_options.is_cancelled();
+        let damage = parallel_map(&copies, options.jobs, &work, &is_cancelled, &mut || {});
         if is_cancelled() {
             return Err(BackupError::Interrupted);
         }
-        let reasons: Vec<String> = problem.into_iter().flatten().flatten().collect();
+        let reasons: Vec<String> = damage.into_iter().flatten().flatten().collect();
         if reasons.is_empty() {
             return Ok(());
         }
         Err(BackupError::Corrupt { id: self.id.clone(), reasons })
     }
 
-    /// Whether there is room for the copies of members in the place of their databases, with what
-    /// SQLite keeps beside the largest meanwhile.
+    /// What is wrong with a copy; `None` if it is what the manifest says.
+    fn find_damage(&self, copy: &CopyOfTarget<'_>, options: &ConnectOptions) -> Option<String> {
+        let CopyOfTarget { target, entry } = copy;
+        let stored_copy = self.stored_copy(target, entry, options);
+        let problem = match stored_copy.digest(options) {
+            Ok(FileDigest { size, sha256 }) if size == entry.size && sha256 == entry.sha256 => {
+                return None;
+            }
+            Ok(FileDigest { size, .. }) if size != entry.size => {
+                format!("has {size} bytes instead of {}", entry.size)
+            }
+            Ok(_) => "does not match its checksum".to_owned(),
+            Err(MigrateError::Database(error)) if error.is_missing() => "is missing".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Some(format!("`{}` {problem}", stored_copy.display()))
+    }
+
+    /// Checks that each directory has enough free space to restore the copies of databases, with
+    /// the journal that SQLite writes for the largest one.
     ///
     /// # Errors
     ///
-    /// Too little room.
+    /// `InsufficientSpace`.
     pub fn check_free_space(&self, targets: &[TargetDatabase]) -> Result<(), BackupError> {
-        let mut space_by_directory: BTreeMap<&Path, (u64, u64)> = BTreeMap::new();
-        for (target, entry) in
-            targets.iter().filter_map(|target| Some((target, self.entry_for(target)?)))
-        {
+        #[derive(Default)]
+        struct Space {
+            /// How much the databases grow, in bytes.
+            growth: u64,
+            /// The size of the largest database, before or after, in bytes.
+            largest: u64,
+        }
+        let mut space_by_directory: BTreeMap<&Path, Space> = BTreeMap::new();
+        for CopyOfTarget { target, entry } in self.copies_of(targets) {
             let Some(dir) = target.location.file_path().and_then(Path::parent) else { continue };
             let old_size = target.location.copy_size();
-            let (growth, largest) = space_by_directory.entry(dir).or_default();
-            *growth += entry.size.saturating_sub(old_size);
-            *largest = (*largest).max(entry.size.max(old_size));
+            let space = space_by_directory.entry(dir).or_default();
+            space.growth += entry.size.saturating_sub(old_size);
+            space.largest = space.largest.max(entry.size.max(old_size));
         }
         space_by_directory
             .into_iter()
-            .try_for_each(|(dir, (growth, largest))| check_free_space(dir, growth + largest))
+            .try_for_each(|(dir, space)| check_free_space(dir, space.growth + space.largest))
     }
 
-    /// Puts the copies of members in the place of their databases, each at once or not at all.
-    /// `done` is called as each one is there.
+    /// Replaces databases with their copies, each in one transaction. `on_done` is called after
+    /// each one. Returns a result for each database; `None` if it was not started before an
+    /// interrupt.
     pub fn restore(
         &self,
         targets: &[TargetDatabase],
@@ -160,24 +190,20 @@ impl Backup {
             .zip(processes)
             .filter_map(|(file, process)| Some((*file, process?)))
             .collect();
-        let work = |member: &TargetDatabase| {
-            if let Some(process_name) =
-                member.location.file_path().and_then(|file| processes.get(file))
-            {
-                return Err(DatabaseError::InUse { process: process_name.clone() }.into());
+        let work = |target: &TargetDatabase| {
+            let process = target.location.file_path().and_then(|file| processes.get(file));
+            if let Some(process) = process {
+                return Err(DatabaseError::InUse { process: process.clone() }.into());
             }
-            let no_copy_error = || {
-                MigrateError::CannotOpen(format!("the backup `{}` holds no copy of it", self.id))
-            };
-            let entry = self.entry_for(member).ok_or_else(no_copy_error)?;
-            member.restore_from(
-                &self.stored_copy((member, entry), &options.connect_options),
-                &options.connect_options,
-            )?;
+            let no_copy_error =
+                || MigrateError::CannotOpen(format!("the backup `{}` has no copy of it", self.id));
+            let entry = self.entry_for(target).ok_or_else(no_copy_error)?;
+            let stored_copy = self.stored_copy(target, entry, &options.connect_options);
+            target.restore_from(&stored_copy, &options.connect_options)?;
             Ok(entry.clone())
         };
         let is_cancelled = || options.connect_options.is_cancelled();
-        let results = parallel_map(targets, options.jobs, (&work, &is_cancelled), on_done);
+        let results = parallel_map(targets, options.jobs, &work, &is_cancelled, on_done);
         let is_interrupted = |result: &Result<ManifestEntry, MigrateError>| {
             matches!(result, Err(MigrateError::Database(DatabaseError::Interrupted)))
         };

@@ -1,4 +1,4 @@
-//! Errors of backups.
+//! Reports why a backup could not be created, found or used. No database was changed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,62 +6,62 @@ use std::path::{Path, PathBuf};
 use crate::database::error::DatabaseError;
 use crate::text::{escape_for_display, format_bytes};
 
-/// A backup that could not be made, found or used. No database was touched.
+/// A backup that could not be created, found or used. No database was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// The file system's refusal.
+    /// A file or directory could not be accessed.
     #[error("`{}` {context}: {source}", escape_for_display(.path.as_os_str()))]
     Io {
-        /// What was tried.
+        /// What failed: `cannot be created`.
         context: &'static str,
-        /// Where.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The copies would not fit.
+    /// The disk has too little free space.
     #[error(
-        "there is too little room: the copies take {}, and {} are free for `{}`; make room, or keep backups elsewhere with `--backups-dir`",
-        format_bytes(*.needed), format_bytes(*.free), escape_for_display(.dir.as_os_str())
+        "not enough disk space for `{}`: needs {}, {} free; free some space, or use another directory with `--backups-dir`",
+        escape_for_display(.dir.as_os_str()), format_bytes(*.needed), format_bytes(*.free)
     )]
     InsufficientSpace {
-        /// What the databases take, in bytes.
+        /// The size of the copies, in bytes.
         needed: u64,
-        /// What is free, in bytes.
+        /// The free space, in bytes.
         free: u64,
-        /// Where the copies were to go.
+        /// The directory that the copies are written to.
         dir: PathBuf,
     },
-    /// No such backup.
-    #[error("there is no backup `{id}` in `{}`; {hint}", escape_for_display(.dir.as_os_str()))]
+    /// No backup has this name.
+    #[error("no backup `{id}` in `{}`; {hint}", escape_for_display(.dir.as_os_str()))]
     UnknownBackup {
-        /// What was asked for.
+        /// The name.
         id: String,
-        /// Where.
+        /// The backup directory.
         dir: PathBuf,
-        /// Those that are there, in words.
+        /// Which backups exist, as the end of the message.
         hint: String,
     },
-    /// A manifest that is not there or cannot be read.
-    #[error("the manifest of the backup `{id}` cannot be used: {reason}")]
+    /// The manifest is missing or cannot be read.
+    #[error("cannot use the manifest of backup `{id}`: {reason}")]
     InvalidManifest {
         /// The backup.
         id: String,
-        /// What is wrong with it.
+        /// What is wrong with the manifest.
         reason: String,
     },
-    /// A copy is not what the manifest says.
-    #[error("the backup `{id}` is damaged, so nothing was restored: {}", .reasons.join("; "))]
+    /// Copies differ from the manifest.
+    #[error("backup `{id}` is damaged, so nothing was restored: {}", .reasons.join("; "))]
     Corrupt {
         /// The backup.
         id: String,
         /// What is wrong with each copy.
         reasons: Vec<String>,
     },
-    /// Users were named of whom the backup holds no copy.
+    /// The backup has no copy of some users that were named.
     #[error(
-        "the backup `{id}` holds no copy of {users}; `tatmig backup list -v` tells what it holds"
+        "backup `{id}` has no copy of {users}; `tatmig backup list -v` shows which databases it contains"
     )]
     NoCopyOfUser {
         /// The backup.
@@ -69,47 +69,47 @@ pub enum BackupError {
         /// The users.
         users: String,
     },
-    /// A copy on a server, without the address that makes one.
+    /// A copy of a namespace needs the server's admin URL.
     #[error(
-        "a copy of {location} is a fork on its server, which takes the admin address: `--admin URL` names it; what copies first goes without by `--no-backup`, and `tatmig pull` copies into files"
+        "cannot copy {location}: the copy is a fork on the server, which needs the admin address. Pass `--admin URL`, or `--no-backup` to skip the copy; `tatmig pull` copies databases into files"
     )]
     NoAdminUrl {
-        /// A database.
+        /// The namespace.
         location: String,
     },
-    /// Copies that cannot be removed from here.
+    /// A fork that is to be removed is on a server that was not named.
     #[error(
-        "a copy of the backup `{id}` is {copy_location}: `--server` and `--admin` have to name that server; nothing was touched"
+        "cannot remove a copy of backup `{id}`, {copy_location}: pass the server with `--server` and `--admin`; nothing was removed"
     )]
     CopyUnreachable {
         /// The backup.
         id: String,
-        /// Where a copy of it is.
+        /// Where the fork is.
         copy_location: String,
     },
-    /// A fork of a database that is looked for on another server, or in a file.
+    /// A fork can only be restored on its own server.
     #[error(
-        "a copy of the backup `{id}` is {copy_location}, and cannot be put at {target_location}: `--server` has to name that server"
+        "cannot restore {target_location}: its copy in backup `{id}` is {copy_location}; pass that server with `--server`"
     )]
     WrongServer {
         /// The backup.
         id: String,
-        /// Where a copy of it is.
+        /// Where the fork is.
         copy_location: String,
-        /// Where the database is looked for.
+        /// Where the database is configured to be.
         target_location: String,
     },
-    /// A fork that its server did not remove.
-    #[error("{copy_location} of the backup `{id}` cannot be removed: {source}")]
+    /// The server did not remove a fork.
+    #[error("cannot remove {copy_location} of backup `{id}`: {source}")]
     RemoveFailed {
         /// The backup.
         id: String,
-        /// The copy.
+        /// Where the fork is.
         copy_location: String,
-        /// Why.
+        /// Why it was not removed.
         source: DatabaseError,
     },
-    /// tatmig was told to stop.
+    /// The operation was interrupted.
     #[error("interrupted")]
     Interrupted,
 }

@@ -1,5 +1,4 @@
-//! What a backup holds, as its `manifest.json` tells it: whose copies, at which versions, and the
-//! checksum that each must have.
+//! Defines the `manifest.json` of a backup: for each copy its database, version and checksum.
 
 use std::ffi::OsString;
 
@@ -7,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::tag::Scope;
 
-/// The name of the file.
+/// The name of the manifest's file.
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 
-/// The form that this tatmig writes; a higher one is another program's.
+/// The format version that this tatmig writes; a higher one was written by a newer tatmig.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
-/// What a backup holds.
+/// The contents of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The form of this file.
+    /// The format version of this file.
     pub format: u32,
-    /// When it was begun, UTC, RFC 3339.
+    /// When the backup was started, in UTC, RFC 3339.
     pub created_at: String,
-    /// The tatmig that wrote it.
+    /// The version of the tatmig that wrote the backup.
     pub tool_version: String,
-    /// What it was made for: `backup`, `upgrade`, `downgrade`, `restore` or `reset`.
+    /// The command that created the backup: `backup`, `upgrade`, `downgrade`, `restore` or `reset`.
     pub reason: String,
     /// The copies.
     pub databases: Vec<ManifestEntry>,
@@ -34,29 +33,28 @@ pub struct ManifestEntry {
     /// System or user.
     pub scope: Scope,
     /// The user, or `system`.
-    #[serde(with = "spelling")]
+    #[serde(with = "file_name")]
     pub user: OsString,
-    /// The copy's name in the backup's directory; of a fork its namespace.
-    #[serde(with = "spelling")]
+    /// The name of the copy's file in the backup's directory; for a fork, its namespace.
+    #[serde(with = "file_name")]
     pub file: OsString,
-    /// The server that a fork is on; none where the copy is a file.
+    /// The URL of a fork's server; `None` if the copy is a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
-    /// Where the database lived.
+    /// Where the database was.
     pub path: String,
-    /// The version in its record; none without one.
+    /// The version in the database's history, if it has one.
     pub version: Option<String>,
     /// In bytes.
     pub size: u64,
-    /// SHA-256 of the file, in hexadecimal; of a fork that of its schema, its record's end and the
-    /// numbers of its rows.
+    /// SHA-256 in hexadecimal: of the file; for a fork, of its schema, its last history row and its
+    /// row counts.
     pub sha256: String,
 }
 
-/// Names of files as JSON holds them: as text, or in hexadecimal where they are not UTF-8.
-mod spelling {
+/// Serializes file names: as text, or as hexadecimal bytes if they are not UTF-8.
+mod file_name {
     use std::ffi::OsString;
-    use std::fmt::Write as _;
 
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -76,16 +74,9 @@ mod spelling {
     ) -> Result<S::Ok, S::Error> {
         let encoded = match name.to_str() {
             Some(text) => EncodedName::Text(text.to_owned()),
-            None => EncodedName::Bytes { hex: encode_hex(name.as_encoded_bytes()) },
+            None => EncodedName::Bytes { hex: hex::encode(name.as_encoded_bytes()) },
         };
         encoded.serialize(serializer)
-    }
-
-    fn encode_hex(bytes: &[u8]) -> String {
-        bytes.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
     }
 
     pub(crate) fn deserialize<'d, D: Deserializer<'d>>(
@@ -95,15 +86,9 @@ mod spelling {
             EncodedName::Text(text) => return Ok(text.into()),
             EncodedName::Bytes { hex } => hex,
         };
-        let digits: Option<Vec<u8>> = hex
-            .chars()
-            .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-            .collect();
-        let digits = digits.filter(|digits| digits.len() % 2 == 0);
-        let digits = digits.ok_or_else(|| D::Error::custom(format!("`{hex}` is no name")))?;
-        Ok(os_string_from_bytes(
-            &digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>(),
-        ))
+        let bytes = hex::decode(&hex)
+            .map_err(|_| D::Error::custom(format!("`{hex}` is not a file name in hexadecimal")))?;
+        Ok(os_string_from_bytes(&bytes))
     }
 }
 

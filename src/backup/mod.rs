@@ -1,6 +1,6 @@
-//! Backups: directories of whole, checked copies under the time when they were made. One is
-//! written under another name and moved to its own when nothing of it is missing, so that what has
-//! a backup's name is a backup.
+//! Creates and restores backups: directories of complete, checked copies, named after the time. A
+//! backup is written under a temporary name and renamed when it is complete, so every directory
+//! with a backup's name is a complete backup.
 
 pub(crate) mod archive;
 pub(crate) mod error;
@@ -23,23 +23,22 @@ pub use crate::backup::store::{BackupDir, BackupResult, PruneResult};
 pub use crate::text::format_bytes;
 
 impl TargetDatabase {
-    /// Marks a database that must be left alone for want of a backup, so that whatever is to be
-    /// done to it fails with the reason.
-    pub fn skip_without_backup(&mut self, failure: &MigrateError) {
-        self.skip_reason =
-            Some(format!("no backup of it could be made, so it was left alone: {failure}"));
+    /// Marks a database as not to be changed because its backup failed: every operation on it then
+    /// fails with this reason.
+    pub fn skip_without_backup(&mut self, error: &MigrateError) {
+        self.skip_reason = Some(format!("skipped, because its backup failed: {error}"));
     }
 }
 
-/// Marks members whose databases another process has open.
+/// Marks databases that another process has open as not to be changed.
 pub fn reject_open_databases(targets: &mut [TargetDatabase]) {
     let files: Vec<&Path> =
         targets.iter().filter_map(|target| target.location.file_path()).collect();
     let processes = locks::other_processes(&files);
     let file_targets = targets.iter_mut().filter(|target| target.location.file_path().is_some());
     for (target, process) in file_targets.zip(processes) {
-        if let (None, Some(process_name)) = (&target.skip_reason, process) {
-            target.skip_reason = Some(DatabaseError::InUse { process: process_name }.to_string());
+        if let (None, Some(process)) = (&target.skip_reason, process) {
+            target.skip_reason = Some(DatabaseError::InUse { process }.to_string());
         }
     }
 }

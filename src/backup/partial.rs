@@ -1,5 +1,5 @@
-//! A backup that is being written, under a name that counts for nothing: it gets its own once
-//! nothing of it is missing, and goes again if that does not come about.
+//! Writes a backup under a temporary name, renames it when it is complete, and removes it if it is
+//! not finished.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -10,18 +10,22 @@ use crate::backup::archive::Backup;
 use crate::backup::error::BackupError;
 use crate::backup::manifest;
 use crate::backup::manifest::Manifest;
+use crate::sqlite::paths::sync_directory;
 
-/// What its directory's name begins with.
+/// The prefix of the directory names of unfinished backups.
 pub(crate) const PENDING_PREFIX: &str = ".partial-";
 
-/// A backup that is being written; unless it is finished it goes again.
+/// A backup that is being written. Dropping it removes its directory.
 pub(crate) struct PendingBackup {
+    /// The temporary directory; empty after `finish`.
     pub(crate) path: PathBuf,
-    /// Locked for as long as somebody writes there.
+    /// The directory, locked while this process writes there, so that no other process removes it
+    /// as stale.
     lock: Option<File>,
 }
 
 impl PendingBackup {
+    /// Creates the temporary directory.
     pub(crate) fn new(dir: &Path, time: &str) -> Result<Self, BackupError> {
         let mut number = 0;
         loop {
@@ -31,7 +35,7 @@ impl PendingBackup {
                 Ok(()) => {
                     let lock = File::open(&path).ok();
                     let lock_result = lock.as_ref().map(File::try_lock);
-                    // Whoever clears up may have come in between.
+                    // Another process may have removed the new directory as stale, or be about to.
                     let is_locked_by_other =
                         matches!(lock_result, Some(Err(TryLockError::WouldBlock)));
                     if (is_locked_by_other || !path.exists()) && number < 1000 {
@@ -40,12 +44,12 @@ impl PendingBackup {
                     return Ok(Self { path, lock });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 1000 => {}
-                Err(error) => return Err(BackupError::from_io("cannot be made", &path)(error)),
+                Err(error) => return Err(BackupError::from_io("cannot be created", &path)(error)),
             }
         }
     }
 
-    /// Writes the manifest and gives the backup its name.
+    /// Writes the manifest, syncs it, and gives the backup its name.
     pub(crate) fn finish(
         mut self,
         dir: &Path,
@@ -66,14 +70,14 @@ impl PendingBackup {
             let id = if number == 1 { time.to_owned() } else { format!("{time}-{number}") };
             number += 1;
             let final_path = dir.join(&id);
-            // A directory that holds something is never replaced by a rename.
+            // A rename never replaces a directory that is not empty; this check keeps an empty one.
             if final_path.symlink_metadata().is_ok() {
                 continue;
             }
             match fs::rename(&self.path, &final_path) {
                 Err(_) if final_path.symlink_metadata().is_ok() => {}
                 Err(error) => {
-                    return Err(BackupError::from_io("cannot be made", &final_path)(error));
+                    return Err(BackupError::from_io("cannot be created", &final_path)(error));
                 }
                 Ok(()) => {
                     self.lock = None;
@@ -92,8 +96,4 @@ impl Drop for PendingBackup {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
-}
-
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! The directory that backups are kept in: one is made, looked for, or removed.
+//! Manages the directory of backups: creates, lists, finds and removes backups.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -16,137 +16,116 @@ use crate::backup::manifest::{Manifest, ManifestEntry};
 use crate::backup::partial::{PENDING_PREFIX, PendingBackup};
 use crate::backup::space::check_free_space;
 use crate::database::connection::ConnectOptions;
-use crate::fleet::{RunOptions, parallel_map};
+use crate::fleet::pool::parallel_map;
+use crate::fleet::run::RunOptions;
 use crate::plan::outcome::MigrateError;
 use crate::target::TargetDatabase;
-use crate::target::copy::StoredCopy;
+use crate::target::copy::{CopyLocation, StoredCopy};
 use crate::target::layout::FleetConfig;
 use crate::text::escape_for_display;
 
-/// The directory that backups are kept in.
+/// The directory of backups.
 #[derive(Clone, Debug)]
 pub struct BackupDir {
     dir: PathBuf,
 }
 
-/// What came of making a backup.
+/// The result of creating a backup.
 #[derive(Debug)]
 pub struct BackupResult {
-    /// It, if there is anything in it.
+    /// The backup; `None` if nothing was copied.
     pub backup: Option<Backup>,
-    /// Why a database has no copy in it, for each that was asked for; those that were not begun
-    /// have no verdict.
+    /// The copy of each database, or why it has none; `None` if its copy was not started before an
+    /// interrupt.
     pub results: Vec<Option<Result<ManifestEntry, MigrateError>>>,
 }
 
-/// What came of removing backups.
+/// The result of removing backups.
 #[derive(Debug, Default)]
 pub struct PruneResult {
-    /// Those that are gone, oldest first.
+    /// The backups that were removed, oldest first.
     pub removed: Vec<Backup>,
-    /// Those that are left.
+    /// The backups that are left, oldest first.
     pub kept: Vec<Backup>,
-    /// Those of them that are left only because nothing else holds some version of a database.
+    /// The names of kept backups that would have been removed if they were not the only copy of
+    /// some database at some version.
     pub kept_as_only_copy: Vec<String>,
 }
 
-/// A backup's name: the second, and which of that second.
-fn parse_id(name: &str) -> Option<(&str, u32)> {
-    let (time, number) = match name.split_once('-') {
-        Some((time, number)) => (time, number.parse().ok().filter(|number| *number > 1)?),
-        None => (name, 1),
-    };
-    let is_timestamp = time.len() == 16
-        && time.bytes().enumerate().all(|(index, byte)| match index {
-            8 => byte == b'T',
-            15 => byte == b'Z',
-            _ => byte.is_ascii_digit(),
-        });
-    is_timestamp.then_some((time, number))
+/// The parsed name of a backup; names are ordered by age.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct BackupId {
+    /// To the second, in UTC: `20261121T114500Z`.
+    time: String,
+    /// 1 for the first backup of a second, else the suffix: 2 in `20261121T114500Z-2`.
+    number: u32,
+}
+
+impl BackupId {
+    /// `None` if a directory's name is not that of a backup.
+    fn parse(name: &str) -> Option<Self> {
+        let (time, number) = match name.split_once('-') {
+            Some((time, number)) => (time, number.parse().ok().filter(|number| *number > 1)?),
+            None => (name, 1),
+        };
+        let is_timestamp = time.len() == 16
+            && time.bytes().enumerate().all(|(index, byte)| match index {
+                8 => byte == b'T',
+                15 => byte == b'Z',
+                _ => byte.is_ascii_digit(),
+            });
+        is_timestamp.then(|| Self { time: time.to_owned(), number })
+    }
 }
 
 impl BackupDir {
-    /// Backups are kept in this directory, which need not be there yet.
+    /// A directory of backups, which need not exist yet.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    /// Copies databases while they may be in use. Without any that can be copied no backup is
-    /// made. `done` is called as each one is copied.
+    /// Copies databases, which may be in use, into a new backup. If none can be copied, no backup
+    /// is created. `on_done` is called after each copy. `reason` is the command, for the manifest.
     ///
     /// # Errors
     ///
-    /// A directory that cannot be written, or too little room in it.
+    /// A directory that cannot be written, or too little free space.
     pub fn create(
         &self,
-        (targets, reason): (&[&TargetDatabase], &str),
+        targets: &[&TargetDatabase],
+        reason: &str,
         options: &RunOptions,
         on_done: &mut dyn FnMut(),
     ) -> Result<BackupResult, BackupError> {
         if targets.is_empty() {
             return Ok(BackupResult { backup: None, results: Vec::new() });
         }
-        if let Some(target) = targets.iter().find(|target| !target.can_be_copied()) {
-            return Err(BackupError::NoAdminUrl { location: target.location.display() });
-        }
-        check_free_space(
-            &self.dir,
-            targets.iter().map(|target| target.location.copy_size()).sum(),
-        )?;
-        fs::create_dir_all(&self.dir).map_err(BackupError::from_io("cannot be made", &self.dir))?;
-        self.remove_stale();
+        self.prepare(targets)?;
         let now = jiff::Timestamp::now();
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let pending = PendingBackup::new(&self.dir, &time)?;
-        let work = |(target, file): &(&TargetDatabase, OsString)| {
-            let copy_path = pending.path.join(file);
-            let (copy_info, fork) =
-                target.copy_to((&copy_path, &time), &options.connect_options)?;
-            let (file, server) = match fork {
-                None => (file.clone(), None),
-                Some((name, server)) => (name.into(), Some(server)),
-            };
-            Ok(ManifestEntry {
-                scope: target.scope,
-                user: target.name.clone(),
-                file,
-                server,
-                path: target.location.display(),
-                version: copy_info.version,
-                size: copy_info.size,
-                sha256: copy_info.sha256,
-            })
+        let planned_copies = assign_file_names(targets);
+        let work = |planned: &PlannedCopy<'_>| {
+            copy_database(planned, &pending, &time, &options.connect_options)
         };
-        let items = assign_file_names(targets);
         let is_cancelled = || options.connect_options.is_cancelled();
-        let verdicts: Vec<Option<Result<ManifestEntry, MigrateError>>> =
-            parallel_map(&items, options.jobs, (&work, &is_cancelled), on_done);
-        let databases: Vec<ManifestEntry> =
-            verdicts.iter().flatten().filter_map(|result| result.as_ref().ok()).cloned().collect();
+        let results = parallel_map(&planned_copies, options.jobs, &work, &is_cancelled, on_done);
         if is_cancelled() {
-            for (target, result) in targets.iter().zip(&verdicts) {
-                let Some(Ok(entry)) = result else { continue };
-                // An interrupt ends every request; what is to be cleared up is not interrupted.
-                let cleanup_options =
-                    ConnectOptions { cancel: Arc::default(), ..options.connect_options.clone() };
-                let file = pending.path.join(&entry.file);
-                let _ = StoredCopy::new(target, (&file, entry.server.as_deref()), &cleanup_options)
-                    .remove();
-            }
-            return Ok(BackupResult {
-                backup: None,
-                results: targets.iter().map(|_| None).collect(),
-            });
+            remove_forks(targets, &results, &pending, &options.connect_options);
+            let results = targets.iter().map(|_| None).collect();
+            return Ok(BackupResult { backup: None, results });
         }
-        // What failed in the middle is no copy.
-        for ((_, file), verdict) in items.iter().zip(&verdicts) {
-            if !matches!(verdict, Some(Ok(_))) {
-                let _ = fs::remove_file(pending.path.join(file));
+        // An unfinished copy must not stay in the backup.
+        for (planned, result) in planned_copies.iter().zip(&results) {
+            if !matches!(result, Some(Ok(_))) {
+                let _ = fs::remove_file(pending.path.join(&planned.file));
             }
         }
+        let databases: Vec<ManifestEntry> =
+            results.iter().flatten().filter_map(|result| result.as_ref().ok()).cloned().collect();
         if databases.is_empty() {
-            return Ok(BackupResult { backup: None, results: verdicts });
+            return Ok(BackupResult { backup: None, results });
         }
         let manifest = Manifest {
             format: manifest::FORMAT_VERSION,
@@ -156,10 +135,24 @@ impl BackupDir {
             databases,
         };
         let backup = pending.finish(&self.dir, &time, manifest)?;
-        Ok(BackupResult { backup: Some(backup), results: verdicts })
+        Ok(BackupResult { backup: Some(backup), results })
     }
 
-    /// Removes what killed processes left behind.
+    /// Checks that databases can be copied and that their copies fit, creates the directory, and
+    /// removes stale backups.
+    fn prepare(&self, targets: &[&TargetDatabase]) -> Result<(), BackupError> {
+        if let Some(target) = targets.iter().find(|target| !target.can_be_copied()) {
+            return Err(BackupError::NoAdminUrl { location: target.location.display() });
+        }
+        let needed = targets.iter().map(|target| target.location.copy_size()).sum();
+        check_free_space(&self.dir, needed)?;
+        fs::create_dir_all(&self.dir)
+            .map_err(BackupError::from_io("cannot be created", &self.dir))?;
+        self.remove_stale();
+        Ok(())
+    }
+
+    /// Removes unfinished backups of processes that no longer run: a running one holds a lock.
     fn remove_stale(&self) {
         for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -171,11 +164,12 @@ impl BackupDir {
         }
     }
 
-    /// The backups, oldest first, each with its manifest or what is wrong with that.
+    /// Lists the backups, oldest first; `Err` for a backup whose manifest cannot be used. A missing
+    /// directory contains no backups.
     ///
     /// # Errors
     ///
-    /// A directory that cannot be read. One that is not there holds none.
+    /// A directory that cannot be read.
     pub fn list(&self) -> Result<Vec<Result<Backup, BackupError>>, BackupError> {
         let unreadable = |error| BackupError::from_io("cannot be read", &self.dir)(error);
         let entries = match fs::read_dir(&self.dir) {
@@ -186,10 +180,11 @@ impl BackupDir {
         let mut ids = Vec::new();
         for entry in entries {
             let name = entry.map_err(unreadable)?.file_name();
-            ids.extend(name.to_str().filter(|name| parse_id(name).is_some()).map(str::to_owned));
+            let Ok(name) = name.into_string() else { continue };
+            ids.extend(BackupId::parse(&name).map(|id| (id, name)));
         }
-        ids.sort_by(|left, right| parse_id(left).cmp(&parse_id(right)));
-        Ok(ids.into_iter().map(|id| self.read_backup(id)).collect())
+        ids.sort();
+        Ok(ids.into_iter().map(|(_, name)| self.read_backup(name)).collect())
     }
 
     fn read_backup(&self, id: String) -> Result<Backup, BackupError> {
@@ -201,26 +196,26 @@ impl BackupDir {
             serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
         if manifest.format > manifest::FORMAT_VERSION {
             let format = manifest.format;
-            return Err(invalid(format!("it has the form {format} of a newer tatmig")));
+            return Err(invalid(format!("its format {format} belongs to a newer tatmig")));
         }
         let is_plain_name = |file: &OsString| Path::new(file).file_name() == Some(file.as_os_str());
         if let Some(entry) = manifest.databases.iter().find(|entry| !is_plain_name(&entry.file)) {
             return Err(invalid(format!(
-                "`{}` is no name of a file in it",
+                "`{}` is not the name of a file in the backup",
                 escape_for_display(&entry.file)
             )));
         }
         Ok(Backup::new(id, dir, manifest))
     }
 
-    /// The backup of a name; `latest` is the last one.
+    /// Finds a backup by name; `latest` is the newest one.
     ///
     /// # Errors
     ///
-    /// No such backup, or one whose manifest cannot be used.
+    /// `UnknownBackup`, or `InvalidManifest`.
     pub fn find(&self, id: &str) -> Result<Backup, BackupError> {
-        let mut all = self.list()?;
-        let names: Vec<String> = all
+        let mut backups = self.list()?;
+        let names: Vec<String> = backups
             .iter()
             .map(|backup| match backup {
                 Ok(Backup { id, .. }) | Err(BackupError::InvalidManifest { id, .. }) => id.clone(),
@@ -228,36 +223,55 @@ impl BackupDir {
             })
             .collect();
         let index = match id {
-            "latest" => all.len().checked_sub(1),
+            "latest" => backups.len().checked_sub(1),
             id => names.iter().position(|name| name == id),
         };
         match index {
-            Some(at) => all.swap_remove(at),
+            Some(index) => backups.swap_remove(index),
             None => {
                 let newest: Vec<String> =
                     names.iter().rev().take(5).map(|name| format!("`{name}`")).collect();
                 let hint = match newest.as_slice() {
-                    [] => "there is none at all; `tatmig backup` makes one".to_owned(),
-                    last => format!("the last ones are {}", last.join(", ")),
+                    [] => "no backups exist; create one with `tatmig backup`".to_owned(),
+                    names => format!("the newest backups are {}", names.join(", ")),
                 };
                 Err(BackupError::UnknownBackup { id: id.to_owned(), dir: self.dir.clone(), hint })
             }
         }
     }
 
-    /// Removes all but the newest backups; of the older ones those stay that hold a database at a
-    /// version that no newer one holds it at.
+    /// Removes all but the newest backups. An older backup is kept if it contains a database at a
+    /// version at which no newer backup contains it.
     ///
     /// # Errors
     ///
-    /// A directory that cannot be read or removed, and forks on a server that `layout` does not
-    /// name.
+    /// A directory that cannot be read or removed; `CopyUnreachable` for a fork on a server that
+    /// `config` does not name, before anything is removed.
     pub fn prune(
         &self,
         keep_count: usize,
-        (config, options): (&FleetConfig, &ConnectOptions),
+        config: &FleetConfig,
+        options: &ConnectOptions,
     ) -> Result<PruneResult, BackupError> {
         self.remove_stale();
+        let pruned = self.select_removable(keep_count)?;
+        let forks = find_forks(&pruned.removed, config, options)?;
+        // A backup's manifest is the only list of its forks, so the forks are removed first.
+        for ForkOfBackup { backup, copy } in forks {
+            copy.remove().map_err(|source| BackupError::RemoveFailed {
+                id: backup.id.clone(),
+                copy_location: copy.display(),
+                source,
+            })?;
+        }
+        for backup in &pruned.removed {
+            self.remove(backup)?;
+        }
+        Ok(pruned)
+    }
+
+    /// Decides which backups `prune` removes, and removes none.
+    fn select_removable(&self, keep_count: usize) -> Result<PruneResult, BackupError> {
         let mut seen_versions = BTreeSet::new();
         let mut pruned = PruneResult::default();
         for (age_rank, backup) in self.list()?.into_iter().flatten().rev().enumerate() {
@@ -278,39 +292,15 @@ impl BackupDir {
             }
             pruned.kept.push(backup);
         }
-        let mut forks: Vec<(&Backup, StoredCopy)> = Vec::new();
-        for backup in &pruned.removed {
-            for entry in backup.manifest.databases.iter().filter(|entry| entry.server.is_some()) {
-                let file = backup.dir.join(&entry.file);
-                let copy = StoredCopy::on_server(config, (&file, entry.server.as_deref()), options);
-                if let StoredCopy::UnknownServer { .. } = copy {
-                    let (id, copy_location) = (backup.id.clone(), copy.display());
-                    return Err(BackupError::CopyUnreachable { id, copy_location });
-                }
-                forks.push((backup, copy));
-            }
-        }
-        // As long as a fork is left, its list is.
-        for (backup, copy) in forks {
-            copy.remove().map_err(|source| BackupError::RemoveFailed {
-                id: backup.id.clone(),
-                copy_location: copy.display(),
-                source,
-            })?;
-        }
-        for backup in &pruned.removed {
-            self.remove(backup)?;
-        }
         for list in [&mut pruned.removed, &mut pruned.kept] {
             list.reverse();
         }
-        pruned.kept_as_only_copy.sort_by_key(|id| {
-            Reverse(parse_id(id).map(|(time, number)| (time.to_owned(), number)))
-        });
+        pruned.kept_as_only_copy.sort_by_key(|id| Reverse(BackupId::parse(id)));
         Ok(pruned)
     }
 
-    /// Under its own name a backup is whole until it is none.
+    /// Renames a backup before its files are removed, so that an interrupt never leaves an
+    /// incomplete backup under a backup's name.
     fn remove(&self, backup: &Backup) -> Result<(), BackupError> {
         let removal_path =
             self.dir.join(format!("{PENDING_PREFIX}{}-{}", backup.id, std::process::id()));
@@ -320,8 +310,14 @@ impl BackupDir {
     }
 }
 
-/// A name in the backup for each database: its file's own, unless that is taken.
-fn assign_file_names<'m>(targets: &[&'m TargetDatabase]) -> Vec<(&'m TargetDatabase, OsString)> {
+/// A database with the name of its copy's file in the backup.
+struct PlannedCopy<'t> {
+    target: &'t TargetDatabase,
+    file: OsString,
+}
+
+/// Assigns each copy the name of its database's file, with a number if the name is taken.
+fn assign_file_names<'t>(targets: &[&'t TargetDatabase]) -> Vec<PlannedCopy<'t>> {
     let mut used_names = BTreeSet::from([OsString::from(manifest::MANIFEST_FILE)]);
     let assigned = targets.iter().map(|target| {
         let base_name = target.location.copy_file_name();
@@ -332,7 +328,80 @@ fn assign_file_names<'m>(targets: &[&'m TargetDatabase]) -> Vec<(&'m TargetDatab
             file.clone_from(&base_name);
             file.push(format!(".{number}"));
         }
-        (*target, file)
+        PlannedCopy { target, file }
     });
     assigned.collect()
+}
+
+fn copy_database(
+    planned: &PlannedCopy<'_>,
+    pending: &PendingBackup,
+    time: &str,
+    options: &ConnectOptions,
+) -> Result<ManifestEntry, MigrateError> {
+    let PlannedCopy { target, file } = planned;
+    let copy = target.copy_to(&pending.path.join(file), time, options)?;
+    let (file, server) = match copy.fork {
+        None => (file.clone(), None),
+        Some(fork) => (fork.namespace.into(), Some(fork.server)),
+    };
+    Ok(ManifestEntry {
+        scope: target.scope,
+        user: target.name.clone(),
+        file,
+        server,
+        path: target.location.display(),
+        version: copy.info.version,
+        size: copy.info.size,
+        sha256: copy.info.sha256,
+    })
+}
+
+/// Removes the forks of a backup that was interrupted.
+fn remove_forks(
+    targets: &[&TargetDatabase],
+    results: &[Option<Result<ManifestEntry, MigrateError>>],
+    pending: &PendingBackup,
+    options: &ConnectOptions,
+) {
+    // The cancellation flag is set and would end every request at once.
+    let options = ConnectOptions { cancel: Arc::default(), ..options.clone() };
+    for (target, result) in targets.iter().zip(results) {
+        let Some(Ok(entry)) = result else { continue };
+        let file = pending.path.join(&entry.file);
+        let location = CopyLocation { file: &file, server: entry.server.as_deref() };
+        let _ = StoredCopy::new(target, location, &options).remove();
+    }
+}
+
+/// A fork that belongs to a backup.
+struct ForkOfBackup<'b> {
+    backup: &'b Backup,
+    copy: StoredCopy,
+}
+
+/// The forks of backups.
+///
+/// # Errors
+///
+/// `CopyUnreachable` for a fork on a server that the configuration does not name.
+fn find_forks<'b>(
+    backups: &'b [Backup],
+    config: &FleetConfig,
+    options: &ConnectOptions,
+) -> Result<Vec<ForkOfBackup<'b>>, BackupError> {
+    let mut forks = Vec::new();
+    for backup in backups {
+        for entry in backup.manifest.databases.iter().filter(|entry| entry.server.is_some()) {
+            let file = backup.dir.join(&entry.file);
+            let location = CopyLocation { file: &file, server: entry.server.as_deref() };
+            let copy = StoredCopy::on_server(config, location, options);
+            if let StoredCopy::UnknownServer { .. } = copy {
+                let (id, copy_location) = (backup.id.clone(), copy.display());
+                return Err(BackupError::CopyUnreachable { id, copy_location });
+            }
+            forks.push(ForkOfBackup { backup, copy });
+        }
+    }
+    Ok(forks)
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
-use tatmig::{ConnectOptions, DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, UserSource};
+use tatmig::{
+    ConnectOptions, DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, ServerSetConfig,
+    UserSource,
+};
 
 const DEFAULT_TIMEOUT_SECONDS: f64 = 300.0;
 
@@ -172,10 +175,12 @@ pub(crate) fn resolve(
         args.users_on.clone().or_else(|| file_settings.users_on.map(|path| base.join(path)));
     let placement = users_on.map_or(Placement::Hash, Placement::File);
     let system_namespace = system_namespace.unwrap_or_else(|| "system".to_owned());
-    Ok(Some(Arc::new(ServerSet::new(
+    Ok(Some(Arc::new(ServerSet::new(ServerSetConfig {
         servers,
-        (pattern, system_namespace),
-        (users_from, &placement),
+        namespace_template: pattern,
+        system_namespace,
+        user_source: users_from,
+        placement,
         options,
-    )?)))
+    })?)))
 }

@@ -1,5 +1,5 @@
-//! The user databases that a directory holds: which files they are, which of them may be opened,
-//! and one name for each.
+//! Lists the user databases in a directory: which files they are, which of them may be opened, and
+//! one name for each.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -13,18 +13,32 @@ use crate::target::layout::{FleetConfig, SymlinkPolicy};
 use crate::target::{Location, TargetDatabase};
 use crate::text::{escape_for_display, os_string_from_bytes};
 
-/// What a users directory holds.
+/// The databases in a users directory.
 pub(crate) struct DirectoryScan {
+    /// In the order of their file names.
     pub(crate) targets: Vec<TargetDatabase>,
+    /// What the user should know about the directory, one message each.
     pub(crate) notices: Vec<String>,
-    /// Second names of one file, and the name that counts.
+    /// Users whose file is a second name of another user's file, with that other user.
     aliases: HashMap<OsString, OsString>,
 }
 
-/// What tells one file from another, whatever its names.
-type FileIdentity = (u64, u64);
+/// Identifies a file independently of its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+/// A user database in the directory.
+struct FoundFile {
+    target: TargetDatabase,
+    /// `None` if the file may not be opened.
+    identity: Option<FileIdentity>,
+}
 
 impl DirectoryScan {
+    /// Lists the databases that match the path template and belong to the configured shard.
     pub(crate) fn read(config: &FleetConfig) -> Result<Self, FleetError> {
         let dir = &config.users_dir;
         let unreadable = |source: std::io::Error| match source.kind() {
@@ -34,7 +48,7 @@ impl DirectoryScan {
         let system_identity =
             std::fs::metadata(&config.system_db).ok().as_ref().and_then(file_identity);
         let mut scan = Self { targets: Vec::new(), notices: Vec::new(), aliases: HashMap::new() };
-        let mut found: Vec<(TargetDatabase, Option<FileIdentity>)> = Vec::new();
+        let mut found: Vec<FoundFile> = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let file = entry.file_name();
@@ -45,7 +59,7 @@ impl DirectoryScan {
             }
             if user.is_empty() {
                 scan.notices.push(format!(
-                    "`{}` fits the user pattern and names nobody; it was left alone",
+                    "`{}` matches the user pattern without a user name; it was skipped",
                     escape_for_display(&file)
                 ));
                 continue;
@@ -53,28 +67,33 @@ impl DirectoryScan {
             if !config.contains(&user) {
                 continue;
             }
-            let (identity, skip_reason) = match entry.metadata() {
-                Err(error) => (None, Some(format!("it cannot be looked at: {error}"))),
-                Ok(metadata) => classify_entry(&path, metadata, config.symlink_policy),
+            let openable = match entry.metadata() {
+                Err(error) => Err(format!("cannot read its metadata: {error}")),
+                Ok(metadata) => check_openable(&path, metadata, config.symlink_policy),
+            };
+            let (identity, skip_reason) = match openable {
+                Ok(identity) => (identity, None),
+                Err(reason) => (None, Some(reason)),
             };
             if identity.is_some() && identity == system_identity {
                 continue;
             }
             let (scope, location) = (Scope::User, Location::File(path));
-            found.push((TargetDatabase { scope, name: user, location, skip_reason }, identity));
+            let target = TargetDatabase { scope, name: user, location, skip_reason };
+            found.push(FoundFile { target, identity });
         }
-        found.sort_by(|left, right| file_name(&left.0).cmp(file_name(&right.0)));
+        found.sort_by(|left, right| file_name(&left.target).cmp(file_name(&right.target)));
         scan.deduplicate(found);
         Ok(scan)
     }
 
-    /// Leaves one name for each file: the first.
-    fn deduplicate(&mut self, mut found: Vec<(TargetDatabase, Option<FileIdentity>)>) {
+    /// Keeps one name for each file, the first, and notes the others as aliases.
+    fn deduplicate(&mut self, mut found: Vec<FoundFile>) {
         let mut first_by_identity: HashMap<FileIdentity, usize> =
             HashMap::with_capacity(found.len());
         let mut duplicates = Vec::new();
-        for (index, (_, identity)) in found.iter().enumerate() {
-            let Some(identity) = *identity else { continue };
+        for (index, file) in found.iter().enumerate() {
+            let Some(identity) = file.identity else { continue };
             let first_index = *first_by_identity.entry(identity).or_insert(index);
             if first_index != index {
                 duplicates.push((first_index, index));
@@ -82,29 +101,34 @@ impl DirectoryScan {
         }
         drop(first_by_identity);
         for (first_index, index) in &duplicates {
-            let duplicate = found[*index].0.clone();
-            let original = &mut found[*first_index].0;
+            let duplicate = found[*index].target.clone();
+            let original = &mut found[*first_index].target;
             if duplicate.location.file_path().is_some_and(has_journal_or_wal) {
                 original.skip_reason = Some(format!(
-                    "the same file is named `{}` too, and a journal stands beside that name; end the program that uses it, then remove one of the names",
+                    "`{}` is a second name of this file and has a journal; stop the program that uses that name, then remove one of the names",
                     escape_for_display(file_name(&duplicate))
                 ));
             }
             self.notices.push(format!(
-                "`{}` is another name of the file of user `{}`: one database, told once",
+                "`{}` is a second name of the file of user `{}`; the database is listed once",
                 escape_for_display(file_name(&duplicate)),
                 original.display_name()
             ));
             self.aliases.insert(duplicate.name, original.name.clone());
         }
         let mut duplicates = duplicates.into_iter().map(|(_, index)| index).peekable();
-        // In place: of a large fleet there is not room for two such lists.
-        let indexed_targets = found.into_iter().enumerate();
-        let remaining = indexed_targets.filter(|(index, _)| duplicates.next_if_eq(index).is_none());
-        self.targets = remaining.map(|(_, (target, _))| target).collect();
+        // Collecting reuses the vector's memory, which matters for a large fleet.
+        let indexed_files = found.into_iter().enumerate();
+        let remaining = indexed_files.filter(|(index, _)| duplicates.next_if_eq(index).is_none());
+        self.targets = remaining.map(|(_, file)| file.target).collect();
         self.targets.shrink_to_fit();
     }
 
+    /// The databases of the named users; an alias selects the user of the same file.
+    ///
+    /// # Errors
+    ///
+    /// Users that have no database.
     pub(crate) fn select_named(
         self,
         config: &FleetConfig,
@@ -127,11 +151,11 @@ impl DirectoryScan {
                 .map(|target| format!("`{}`", target.display_name()))
                 .collect();
             let hint = match (examples.len(), self.targets.len()) {
-                (0, _) => "; none are there".to_owned(),
+                (0, _) => "; the directory has no user databases".to_owned(),
                 (listed_count, total_count) if listed_count == total_count => {
-                    format!("; there are {}", examples.join(", "))
+                    format!("; existing users: {}", examples.join(", "))
                 }
-                (_, all) => format!("; there are {all}: {}, …", examples.join(", ")),
+                (_, count) => format!("; {count} users exist: {}, …", examples.join(", ")),
             };
             return Err(FleetError::UnknownUsers {
                 users: unknown,
@@ -140,41 +164,38 @@ impl DirectoryScan {
                 hint,
             });
         }
-        let is_requested = |member: &TargetDatabase| requested.binary_search(&&member.name).is_ok();
+        let is_requested = |target: &TargetDatabase| requested.binary_search(&&target.name).is_ok();
         Ok(self.targets.into_iter().filter(is_requested).collect())
     }
 }
 
-/// What a directory entry is: its identity if it may be opened, else why not.
-fn classify_entry(
+/// The identity of a directory entry that may be opened; `Err` with the reason if it may not.
+fn check_openable(
     path: &Path,
     metadata: Metadata,
     symlink_policy: SymlinkPolicy,
-) -> (Option<FileIdentity>, Option<String>) {
+) -> Result<Option<FileIdentity>, String> {
     let metadata = if metadata.is_symlink() {
         if symlink_policy == SymlinkPolicy::Refuse {
-            let reason = "it is a symbolic link; `--follow-symlinks` permits it";
-            return (None, Some(reason.to_owned()));
+            return Err("it is a symbolic link; pass `--follow-symlinks` to open it".to_owned());
         }
-        match std::fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) => return (None, Some(format!("it is a link that leads nowhere: {error}"))),
-        }
+        std::fs::metadata(path)
+            .map_err(|error| format!("it is a symbolic link to a missing file: {error}"))?
     } else {
         metadata
     };
     if metadata.is_file() {
-        return (file_identity(&metadata), None);
+        return Ok(file_identity(&metadata));
     }
-    let file_type = if metadata.is_dir() { "a directory" } else { "no regular file" };
-    (None, Some(format!("it is {file_type}, not a database")))
+    let file_type = if metadata.is_dir() { "a directory" } else { "not a regular file" };
+    Err(format!("it is {file_type}, so it is not a database"))
 }
 
 #[cfg(unix)]
-#[allow(clippy::unnecessary_wraps)] // other systems have none
+#[allow(clippy::unnecessary_wraps, reason = "other systems have no such identity")]
 fn file_identity(metadata: &Metadata) -> Option<FileIdentity> {
     use std::os::unix::fs::MetadataExt;
-    Some((metadata.dev(), metadata.ino()))
+    Some(FileIdentity { device: metadata.dev(), inode: metadata.ino() })
 }
 
 #[cfg(not(unix))]
@@ -186,7 +207,7 @@ fn file_name(target: &TargetDatabase) -> &OsStr {
     target.location.file_path().and_then(Path::file_name).unwrap_or_default()
 }
 
-/// Whether a file is tatmig's own: a database that a restore is about to put there.
+/// Whether a file is tatmig's own: the temporary file of a restore.
 fn is_tatmig_file(file: &OsStr) -> bool {
     file.as_encoded_bytes().starts_with(b".tatmig-")
 }
@@ -195,7 +216,7 @@ fn has_journal_or_wal(path: &Path) -> bool {
     ["-journal", "-wal"].iter().any(|suffix| side_file(path, suffix).exists())
 }
 
-/// Whether a file is SQLite's side file of another one beside it.
+/// Whether a file is the side file of another file in the same directory.
 fn is_side_file(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     ["-journal", "-wal", "-shm"].iter().any(|suffix| {

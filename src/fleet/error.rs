@@ -1,53 +1,64 @@
-//! Errors that stop a run on a fleet before any database is touched.
+//! Reports why the databases of a fleet cannot be found. No database was changed.
 
 use std::path::PathBuf;
 
 use crate::target::pattern::{PathTemplate, PathTemplateError};
 
-/// A fleet that cannot be made out.
+/// A fleet whose databases cannot be found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FleetError {
-    /// No system database.
-    #[error("there is no system database at `{}`; `tatmig init` makes one, `--system-db` names another", .0.display())]
+    /// The system database is missing.
+    #[error("the system database `{}` does not exist; create it with `tatmig init`, or pass `--system-db PATH`", .0.display())]
     NoSystemDatabase(PathBuf),
-    /// No users directory.
-    #[error("there is no users directory `{}`; `--users-dir` names another", .0.display())]
+    /// The users directory is missing.
+    #[error("the users directory `{}` does not exist; pass `--users-dir PATH`", .0.display())]
     NoUsersDir(PathBuf),
-    /// Users that have no file.
-    #[error("no database of {} in `{}`: files named `{path_template}` were looked for{hint}", user_list(.users), .dir.display())]
+    /// Users that have no database.
+    #[error("no database of {} in `{}`, where files are named `{path_template}`{hint}", user_list(.users), .dir.display())]
     UnknownUsers {
         /// The users.
         users: Vec<String>,
-        /// Where they were looked for.
+        /// The users directory.
         dir: PathBuf,
-        /// How their files would be named.
+        /// How the files of users are named.
         path_template: PathTemplate,
-        /// A hint at who is there.
+        /// Which users exist, as the end of the message.
         hint: String,
     },
     /// A user's name that no file can have.
     #[error(transparent)]
     InvalidName(#[from] PathTemplateError),
-    /// Users were named, and the document has nothing for them.
-    #[error("the document has no user block, so there are no user databases to name")]
+    /// Users were named, and the document has no user block.
+    #[error("the document has no user block, so it has no user databases to select")]
     NoUserBlocks,
-    /// A fleet on servers that cannot be made out.
+    /// A fleet on servers whose databases cannot be found.
     #[cfg(feature = "server")]
     #[error(transparent)]
-    ServerSet(#[from] crate::target::servers::ServerSetError),
+    ServerSet(#[from] crate::target::server_error::ServerSetError),
     /// The users directory cannot be read.
-    #[error("the users directory `{}` cannot be read: {source}", .dir.display())]
+    #[error("cannot read the users directory `{}`: {source}", .dir.display())]
     UnreadableUsersDir {
         /// The directory.
         dir: PathBuf,
-        /// Why.
+        /// The I/O error.
         source: std::io::Error,
     },
 }
 
-pub(crate) fn user_list(users: &[String]) -> String {
+fn user_list(users: &[String]) -> String {
     let quoted: Vec<String> = users.iter().map(|user| format!("`{user}`")).collect();
     let noun = if users.len() == 1 { "user" } else { "users" };
     format!("{noun} {}", quoted.join(", "))
+}
+
+/// The first names, quoted, and the number of further ones.
+pub(crate) fn first_names(names: &[String]) -> String {
+    const MAX_LISTED: usize = 5;
+    let listed: Vec<String> =
+        names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MAX_LISTED) {
+        0 => listed.join(", "),
+        more => format!("{} and {more} more", listed.join(", ")),
+    }
 }

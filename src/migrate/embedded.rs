@@ -225,6 +225,6 @@ impl Database for BorrowedConnection<'_> {
         job: &MigrationJob<'_>,
         expected_state: &HistoryState,
     ) -> Result<JobResult, DatabaseError> {
-        apply(self.connection, &self.authorizer, (job, expected_state), &|| false)
+        apply(self.connection, &self.authorizer, job, expected_state, &|| false)
     }
 }

@@ -406,7 +406,7 @@ fn reserved_name_error(statement_sql: &SourceSlice<'_>) -> Option<Diagnostic> {
         Diagnostic::new(
             Rule::RefusedStatement,
             statement_sql.document_span(token.range.clone()),
-            format!("`{}` is tatmig's own record: no block may read or change it", name(&token)),
+            format!("`{}` belongs to tatmig: a block must not read or change it", name(&token)),
         )
         .help("names that begin with `_tatmig_` are tatmig's; use another one"),
     )

@@ -1,6 +1,6 @@
-//! The guard: SQLite's authorizer, up while a block's statements are prepared and stepped. It
-//! refuses whatever would leave the transaction, reach another file or touch tatmig's own record,
-//! and in the replay it notes what a statement does.
+//! Installs an SQLite authorizer that is enabled while a block's statements are prepared and run.
+//! It denies statements that would end the transaction, open another file, or access tatmig's own
+//! tables. In the replay it also records what a statement changes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperati
 use crate::schema::tracker::SchemaChange;
 use crate::schema::{is_sqlite_name, is_tatmig_name};
 
-/// PRAGMAs that change nothing that outlives the transaction, or only what belongs to the
-/// application; `data_version` and `page_size` are used by FTS5 and RTREE themselves.
+/// PRAGMAs whose effect ends with the transaction or belongs to the application. FTS5 and RTREE
+/// themselves use `data_version` and `page_size`.
 const ALLOWED_PRAGMAS: &[&str] = &[
     "application_id",
     "data_version",
@@ -25,7 +25,7 @@ const ALLOWED_PRAGMAS: &[&str] = &[
     "user_version",
 ];
 
-/// PRAGMAs that only tell; those that also set are refused with a value.
+/// PRAGMAs that only read, with or without a value.
 const READ_ONLY_PRAGMAS: &[&str] = &[
     "collation_list",
     "compile_options",
@@ -46,11 +46,11 @@ const READ_ONLY_PRAGMAS: &[&str] = &[
     "table_xinfo",
 ];
 
-/// PRAGMAs that tell without a value and set with one.
+/// PRAGMAs that read without a value and set something with one.
 const READ_ONLY_WITHOUT_VALUE_PRAGMAS: &[&str] =
     &["auto_vacuum", "encoding", "journal_mode", "schema_version", "synchronous"];
 
-/// What a statement did, as the authorizer saw it.
+/// What a statement changes, according to the authorizer callbacks of its preparation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatementEffects {
     pub(crate) schema_change: SchemaChange,
@@ -60,13 +60,14 @@ pub(crate) struct StatementEffects {
     pub(crate) renames_table: bool,
     /// The ordinary table that a `DROP TABLE` names, in lower case.
     pub(crate) dropped_table: Option<String>,
-    /// Indexes, views and triggers that it makes, in lower case.
+    /// Indexes, views and triggers that the statement creates, in lower case.
     pub(crate) created_objects: BTreeSet<String>,
-    /// Tables whose rows are inserted, updated or deleted, or that are dropped.
+    /// Tables that are dropped, or whose rows are inserted, updated or deleted, in lower case.
     pub(crate) modified_tables: BTreeSet<String>,
-    /// Columns that are updated, each with its table, in lower case.
+    /// Updated columns as (table, column), in lower case.
     pub(crate) updated_columns: BTreeSet<(String, String)>,
-    /// Indexes and triggers that are dropped, in lower case; a dropped table takes its own along.
+    /// Indexes and triggers that are dropped by their own name, in lower case. Dropping a table
+    /// drops its indexes and triggers as well.
     pub(crate) dropped_objects: BTreeSet<String>,
     pub(crate) has_temporary_objects: bool,
     pub(crate) has_pragma: bool,
@@ -79,27 +80,27 @@ struct AuthorizerState {
     effects: Option<StatementEffects>,
 }
 
-/// The guard of one connection.
+/// The authorizer of one connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatementAuthorizer(Arc<Mutex<AuthorizerState>>);
 
 impl StatementAuthorizer {
-    /// Sets the guard on a connection, down. Any authorizer that was there is replaced.
+    /// Installs the authorizer on a connection, disabled. An existing authorizer is replaced.
     pub(crate) fn install(connection: &mut Connection) -> rusqlite::Result<Self> {
         let authorizer = Self::default();
         let state = authorizer.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| {
-            let mut watch = state.lock_state();
-            if !watch.is_enabled {
+            let mut state = state.lock_state();
+            if !state.is_enabled {
                 return Authorization::Allow;
             }
-            if let Some(effects) = &mut watch.effects {
+            if let Some(effects) = &mut state.effects {
                 effects.add_action(&context);
             }
             match denial_reason(&context) {
                 None => Authorization::Allow,
                 Some(reason) => {
-                    watch.denial.get_or_insert(reason);
+                    state.denial.get_or_insert(reason);
                     Authorization::Deny
                 }
             }
@@ -111,14 +112,14 @@ impl StatementAuthorizer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the guard up for one statement.
+    /// Enables the authorizer for one statement.
     pub(crate) fn enable(&self) {
         let mut state = self.lock_state();
         state.is_enabled = true;
         state.denial = None;
     }
 
-    /// Puts the guard up for one statement and notes what it does.
+    /// Enables the authorizer for one statement and records what the statement changes.
     pub(crate) fn enable_and_track_effects(&self) {
         self.enable();
         self.lock_state().effects = Some(StatementEffects::default());
@@ -128,12 +129,12 @@ impl StatementAuthorizer {
         self.lock_state().is_enabled = false;
     }
 
-    /// Why a statement was refused since the guard went up.
+    /// Why a statement was denied since the authorizer was enabled.
     pub(crate) fn take_denial(&self) -> Option<String> {
         self.lock_state().denial.take()
     }
 
-    /// What the statement did since the guard went up.
+    /// What the statement changed since the authorizer was enabled.
     pub(crate) fn effects(&self) -> StatementEffects {
         self.lock_state().effects.clone().unwrap_or_default()
     }
@@ -189,12 +190,12 @@ impl StatementEffects {
     }
 }
 
-/// Why an action may not happen inside a block; none for what may.
+/// Why an action is denied inside a block; `None` if it is allowed.
 fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
     use AuthAction as A;
     let transaction_denial = |keyword: &str| {
         Some(format!(
-            "{keyword} is not allowed inside a block: tatmig runs all of a database's migrations in one transaction of its own"
+            "{keyword} is not allowed inside a block: tatmig runs all pending migrations of a database in one transaction"
         ))
     };
     match context.action {
@@ -208,12 +209,12 @@ fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
             TransactionOperation::Rollback => "`ROLLBACK TO`",
             _ => "`SAVEPOINT`",
         }),
-        A::Attach { .. } => {
-            Some("`ATTACH` is not allowed inside a block: a migration has one database".to_owned())
-        }
-        A::Detach { .. } => {
-            Some("`DETACH` is not allowed inside a block: a migration has one database".to_owned())
-        }
+        A::Attach { .. } => Some(
+            "`ATTACH` is not allowed inside a block: a migration changes one database".to_owned(),
+        ),
+        A::Detach { .. } => Some(
+            "`DETACH` is not allowed inside a block: a migration changes one database".to_owned(),
+        ),
         A::Function { function_name } if function_name.eq_ignore_ascii_case("load_extension") => {
             Some("`load_extension` is not allowed inside a block".to_owned())
         }
@@ -224,14 +225,14 @@ fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
                 || is_in(READ_ONLY_PRAGMAS)
                 || (pragma_value.is_none() && is_in(READ_ONLY_WITHOUT_VALUE_PRAGMAS));
             (!is_allowed).then(|| {
-                format!("`PRAGMA {name}` is not allowed inside a block: it would outlive the transaction, or do nothing in it")
+                format!("`PRAGMA {name}` is not allowed inside a block: it outlasts the transaction or has no effect inside one")
             })
         }
-        // `ANALYZE` without a name reads every table, tatmig's among them.
+        // `ANALYZE` without a name reads every table, including tatmig's.
         A::Analyze { .. } => None,
         action => {
             object_names(&action).into_iter().flatten().find(|name| is_tatmig_name(name)).map(
-                |name| format!("`{name}` is tatmig's own record: no block may read or change it"),
+                |name| format!("`{name}` belongs to tatmig: a block must not read or change it"),
             )
         }
     }

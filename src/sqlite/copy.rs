@@ -1,5 +1,5 @@
-//! Whole databases moved by SQLite's own hands, through its backup interface: a live one to a new
-//! file, and a file's content into the place of a live one, in one transaction of that one.
+//! Copies whole databases through SQLite's backup API: a live database to a new file, and a stored
+//! copy over a live database, in one transaction of the live database.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -20,33 +20,33 @@ use crate::database::history_entry::HistoryState;
 use crate::document::migration::Checksum;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::locks;
-use crate::sqlite::paths::{plain_name, side_file};
+use crate::sqlite::paths::{parent_directory, plain_name, side_file, sync_directory};
 use crate::sqlite::preflight::{Access, preflight};
 
-/// So many pages are copied before it is asked whether to stop.
+/// The number of pages that are copied between two checks for an interrupt.
 const PAGES_PER_STEP: i32 = 256;
 
-/// What a copy is.
+/// Describes a finished copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CopyInfo {
     /// In bytes.
     pub(crate) size: u64,
     /// SHA-256 of the file, in hexadecimal.
     pub(crate) sha256: String,
-    /// The version in its record.
+    /// The version in its history.
     pub(crate) version: Option<String>,
 }
 
-/// Copies a live database to a new file: what one moment's reader sees. The copy needs no other
-/// file, is checked, and is on the disk.
+/// Copies a live database to a new file: the state that one read transaction sees. The copy needs
+/// no side file, passed `quick_check`, and is synced to disk.
 pub(crate) fn copy(
     from: &Path,
     to: &Path,
     options: &ConnectOptions,
 ) -> Result<CopyInfo, DatabaseError> {
     match SqliteFile::open(from, options) {
-        // Opened like any program's: a reader that may write shares the WAL's index with the
-        // writers, where reading without a trace may guess that there are none.
+        // Opened for writing, as other programs do: this connection shares the WAL index with the
+        // writers, whereas a read that leaves no side files may assume that no writer exists.
         Ok(source) => {
             source.no_checkpoint_on_close()?;
             copy_to_new_file(&source, to)?;
@@ -59,7 +59,7 @@ pub(crate) fn copy(
     sync_and_check(to, options)
 }
 
-/// Puts the content of a stored copy in the place of a database, or makes the database.
+/// Replaces the content of a database with a stored copy; creates the database if it is missing.
 pub(crate) fn restore(
     from: &Path,
     to: &Path,
@@ -77,33 +77,35 @@ pub(crate) fn restore(
     quick_check(to, options).map(drop)
 }
 
-/// Copies the pages that one moment's reader sees.
+/// Copies the pages that one read transaction sees.
 fn copy_to_new_file(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
-    let with_lock_holder = |error| source.add_lock_holder(error);
+    let add_lock_holder = |error| source.add_lock_holder(error);
     let remove_result = std::fs::remove_file(to);
     remove_result
         .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
         .map_err(|error| write_error(to, error))?;
-    // Nobody else knows the new file, and it counts for nothing until it is whole and synced.
+    // No journal and no sync: no other program knows the new file, and it is not used before it
+    // is complete and synced.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     create_with_permissions_of(source.path(), to).map_err(|error| write_error(to, error))?;
     let mut target = Connection::open_with_flags(plain_name(to), flags)?;
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
-    // One reader's transaction around all of it: else every commit of a writer would begin the
-    // copy anew, and a busy database would never be copied.
+    // One read transaction around the whole copy: otherwise every commit of a writer would restart
+    // the copy, and the copy of a busy database would never finish.
     let connection = source.connection()?;
     let begin = || -> rusqlite::Result<()> {
         connection.execute_batch("BEGIN")?;
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
     };
-    let result = begin().map_err(|error| with_lock_holder(error.into())).and_then(|()| {
-        copy_pages(connection, &mut target, &source.options).map_err(with_lock_holder)
+    let result = begin().map_err(|error| add_lock_holder(error.into())).and_then(|()| {
+        copy_pages(connection, &mut target, &source.options).map_err(add_lock_holder)
     });
     let _ = connection.execute_batch("ROLLBACK");
     result
 }
 
-/// Makes an empty file that is open to nobody to whom another one is not, its owner aside.
+/// Creates an empty file with the owner and permissions of another one. The file is never more
+/// accessible than the other one, except that its owner can always read and write it.
 #[cfg(unix)]
 fn create_with_permissions_of(template: &Path, path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -111,7 +113,7 @@ fn create_with_permissions_of(template: &Path, path: &Path) -> io::Result<()> {
     let metadata = std::fs::metadata(template)?;
     let permissions = std::fs::Permissions::from_mode(metadata.mode() & 0o777 | 0o600);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // Only the administrator may give files away, and only he would need to.
+    // Only root may change a file's owner, and only root needs to.
     let _ = fchown(&file, Some(metadata.uid()), Some(metadata.gid()));
     file.set_permissions(permissions)
 }
@@ -121,7 +123,7 @@ fn create_with_permissions_of(_template: &Path, path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path).map(drop)
 }
 
-/// Moves pages until all are there.
+/// Copies all pages.
 fn copy_pages(
     source: &Connection,
     target: &mut Connection,
@@ -140,22 +142,26 @@ fn copy_pages(
     }
 }
 
-/// Reads a copy as it stands on the disk, syncs it, and has SQLite check it.
-pub(crate) fn sync_and_check(
-    path: &Path,
-    options: &ConnectOptions,
-) -> Result<CopyInfo, DatabaseError> {
-    let (size, sha256) = digest(path, options)?;
+/// Computes the checksum of a copy, syncs the copy, and runs `quick_check` on it.
+fn sync_and_check(path: &Path, options: &ConnectOptions) -> Result<CopyInfo, DatabaseError> {
+    let FileDigest { size, sha256 } = digest(path, options)?;
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| write_error(path, error))?;
     let version = quick_check(path, options)?;
     Ok(CopyInfo { size, sha256, version })
 }
 
-/// The size and the checksum of a file that nobody has open.
-pub(crate) fn digest(
-    path: &Path,
-    options: &ConnectOptions,
-) -> Result<(u64, String), DatabaseError> {
+/// The size and checksum of a stored copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileDigest {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// SHA-256 in hexadecimal.
+    pub(crate) sha256: String,
+}
+
+/// Computes the checksum of a file. No program, including this process, may have the file open as
+/// a database: closing the descriptor would drop SQLite's POSIX locks on the file.
+pub(crate) fn digest(path: &Path, options: &ConnectOptions) -> Result<FileDigest, DatabaseError> {
     let unreadable = |source: io::Error| match source.kind() {
         ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
         _ => DatabaseError::Io { context: "the copy cannot be read".to_owned(), source },
@@ -175,10 +181,11 @@ pub(crate) fn digest(
         hasher.update(&buffer[..count]);
         size += count as u64;
     }
-    Ok((size, Checksum::from(<[u8; 32]>::from(hasher.finalize())).to_string()))
+    let sha256 = Checksum::from(<[u8; 32]>::from(hasher.finalize())).to_string();
+    Ok(FileDigest { size, sha256 })
 }
 
-/// Has SQLite check a database; returns the version in its record.
+/// Runs `quick_check` on a database; returns the version in its history.
 fn quick_check(path: &Path, options: &ConnectOptions) -> Result<Option<String>, DatabaseError> {
     SqliteFile::read(path, options, |file| {
         let connection = file.connection()?;
@@ -187,7 +194,7 @@ fn quick_check(path: &Path, options: &ConnectOptions) -> Result<Option<String>, 
         match check_result {
             Ok(found) if found == "ok" => {}
             Ok(found) => return Err(DatabaseError::Corrupt { check_result: found }),
-            // What this SQLite does not know, such as an application's collation, it cannot check.
+            // SQLite cannot check what it does not know, such as an application's collation.
             Err(error) if is_sql_error(&error) => {}
             Err(error) => match DatabaseError::from(error) {
                 DatabaseError::Sqlite(error) => {
@@ -203,7 +210,7 @@ fn quick_check(path: &Path, options: &ConnectOptions) -> Result<Option<String>, 
     })
 }
 
-/// The place of a database that nobody else uses and that is to hold another one.
+/// A database that is locked exclusively, so that its content can be replaced.
 pub(crate) struct ExclusiveTarget {
     connection: Connection,
     path: PathBuf,
@@ -212,27 +219,30 @@ pub(crate) struct ExclusiveTarget {
 }
 
 impl ExclusiveTarget {
-    /// Takes a database for itself, or tells who uses it.
+    /// Locks a database exclusively.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` with the process that uses the database; a file that SQLite cannot write.
     pub(crate) fn lock(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
         let info = preflight(path, Access::Overwrite).map_err(|error| match error {
             DatabaseError::NotADatabase { reason } => DatabaseError::NotADatabase {
                 reason: format!(
-                    "{reason}; only SQLite writes to a database, and it cannot write to this: move it away, and it is made anew"
+                    "{reason}; SQLite cannot overwrite this file. Move it away and run the command again, which then creates the database"
                 ),
             },
             error => error,
         })?;
         let path = info.path;
         let connection = connect(&path, options)?;
-        // In this order. Exclusive before the first look: in WAL mode that fails where anybody
-        // else is connected, even idly. `writable_schema` makes SQLite open what is damaged, which
-        // is what most needs to be replaced.
+        // The order matters. `locking_mode = EXCLUSIVE` comes before the first read: in WAL mode
+        // that fails while any other program is connected, even an idle one. `writable_schema`
+        // lets SQLite open a damaged database, which most needs to be replaced.
         let lock_result = connection.execute_batch(
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA writable_schema = ON; \
              PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT",
         );
-        let (is_wal, patience) = (info.is_wal, options.clone());
-        let target = Self { connection, path, is_wal, options: patience };
+        let target = Self { connection, path, is_wal: info.is_wal, options: options.clone() };
         lock_result.map_err(|error| target.add_lock_holder(error.into()))?;
         if target.connection.is_readonly("main")? {
             return Err(DatabaseError::Io {
@@ -243,7 +253,7 @@ impl ExclusiveTarget {
         Ok(target)
     }
 
-    /// An empty database in memory with this one's page size and encoding.
+    /// An empty in-memory database with the page size, encoding and `auto_vacuum` of this one.
     pub(crate) fn new_like(&self) -> Result<Connection, DatabaseError> {
         let encoding: String =
             self.connection.pragma_query_value(None, "encoding", |r| r.get(0))?;
@@ -256,8 +266,8 @@ impl ExclusiveTarget {
         Ok(empty)
     }
 
-    /// Overwrites it with another database, in one transaction: a failure, an interrupt or a kill
-    /// leaves what was there.
+    /// Overwrites the database with another one in one transaction: after a failure, an interrupt
+    /// or a kill the old content is complete.
     pub(crate) fn overwrite_from(&mut self, source: &Connection) -> Result<(), DatabaseError> {
         // SQLite cannot change the page size of a database in WAL mode.
         let leaves_wal = self.is_wal && page_size(&self.connection)? != page_size(source)?;
@@ -268,7 +278,7 @@ impl ExclusiveTarget {
         if leaves_wal && result.is_err() {
             let _ = self.set_journal_mode("WAL");
         } else if leaves_wal {
-            // A connection keeps the encoding that it first saw, and this one saw another.
+            // A connection keeps the encoding that it read first, which may have changed.
             self.connection = connect(&self.path, &self.options)?;
             self.set_journal_mode("WAL")?;
         }
@@ -283,13 +293,7 @@ impl ExclusiveTarget {
     }
 
     fn add_lock_holder(&self, error: DatabaseError) -> DatabaseError {
-        match error {
-            DatabaseError::Busy { .. } if self.options.is_cancelled() => DatabaseError::Interrupted,
-            DatabaseError::Busy { holder: None } => {
-                DatabaseError::Busy { holder: locks::lock_holder(&self.path) }
-            }
-            error => error,
-        }
+        locks::add_lock_holder(error, &self.path, &self.options)
     }
 }
 
@@ -305,15 +309,15 @@ fn page_size(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "page_size", |row| row.get(0))
 }
 
-/// Makes a database that is missing: written under a name that nobody looks at, and moved to its
-/// own once it is whole.
+/// Creates a missing database from a stored copy: written under a temporary name, and renamed when
+/// it is complete and checked.
 fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), DatabaseError> {
     for suffix in ["-journal", "-wal"] {
         let side_path = side_file(to, suffix);
         if side_path.symlink_metadata().is_ok() {
             return Err(DatabaseError::NotADatabase {
                 reason: format!(
-                    "the file is gone, and `{}` still stands beside its place, which SQLite would apply to whatever is put there; move it away",
+                    "the database is missing, but `{}` exists, and SQLite would apply it to the restored database; move it away first",
                     crate::text::escape_for_display(side_path.as_os_str())
                 ),
             });
@@ -332,7 +336,8 @@ fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), Databa
 
 const TEMP_FILE_PREFIX: &str = ".tatmig-restore-";
 
-/// A new name beside a file; parts that killed processes left there go.
+/// A new temporary path in a file's directory. Removes the temporary files of processes that no
+/// longer run.
 fn new_temp_path(path: &Path) -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let directory = parent_directory(path);
@@ -351,14 +356,14 @@ fn new_temp_path(path: &Path) -> PathBuf {
     directory.join(format!("{TEMP_FILE_PREFIX}{}-{number}", std::process::id()))
 }
 
-/// Renames a file to a name that nothing has.
+/// Renames a file; fails if the new name exists.
 fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         use rustix::io::Errno;
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Some file systems cannot.
+            // Some file systems do not support the flag.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
             result => return Ok(result?),
         }
@@ -369,21 +374,11 @@ fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
-fn parent_directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Makes a change of names durable.
+/// Syncs the directory of a file that was created, renamed or overwritten.
 fn sync_parent_directory(path: &Path) -> Result<(), DatabaseError> {
-    let result = File::open(parent_directory(path)).and_then(|directory| directory.sync_all());
-    match result {
-        // Not every file system syncs directories, and not every system opens them.
-        Err(error) if error.kind() != ErrorKind::PermissionDenied && cfg!(unix) => {
-            Err(write_error(path, error))
-        }
+    match sync_directory(parent_directory(path)) {
+        // A directory may allow writing but not reading; then it cannot be opened to be synced.
+        Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(write_error(path, error)),
         _ => Ok(()),
     }
 }

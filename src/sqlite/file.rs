@@ -1,5 +1,5 @@
-//! A database that is a SQLite file: looked at before SQLite touches it, opened as found, read
-//! without a trace.
+//! Opens a SQLite file as a database: checks the file first, lets SQLite open it when needed, and
+//! reads it without leaving side files.
 
 use std::cell::OnceCell;
 use std::io;
@@ -27,16 +27,21 @@ use crate::sqlite::paths::{immutable_uri, plain_name, side_file};
 use crate::sqlite::preflight::{Access, FileInfo, preflight};
 use crate::sqlite::transaction::apply;
 
-/// Above this size a run's scratch space goes to disk as SQLite decides; below, to memory, which
-/// is a fifth faster.
+/// Below this file size, in bytes, a run keeps SQLite's temporary tables in memory, which is 20 %
+/// faster; above it SQLite decides.
 const TEMP_STORE_IN_MEMORY_BELOW: u64 = 64 << 20;
 
-/// A database file. SQLite opens it once more is asked than its last look told.
+/// A database file. SQLite opens the file only when preflight did not answer the question.
 pub(crate) struct SqliteFile {
     info: FileInfo,
     mode: OpenMode,
-    open_connection: OnceCell<(Connection, StatementAuthorizer)>,
+    opened: OnceCell<OpenConnection>,
     pub(crate) options: ConnectOptions,
+}
+
+struct OpenConnection {
+    connection: Connection,
+    authorizer: StatementAuthorizer,
 }
 
 /// How SQLite is to open a file.
@@ -44,20 +49,20 @@ pub(crate) struct SqliteFile {
 enum OpenMode {
     Write,
     Read,
-    /// To be read while nobody writes to it.
+    /// Read with `immutable=1`: SQLite takes no lock and creates no side file.
     Immutable,
-    /// To be read together with a WAL that nobody else has open, whose index stands in this
-    /// process's memory instead of a file, and which is left as it is.
+    /// Read together with a WAL that no other program has open. The WAL index is in this process's
+    /// memory instead of a `-shm` file, and the WAL is left unchanged.
     ExclusiveWal,
 }
 
 impl SqliteFile {
-    /// Looks at a file that is to be migrated. It must be there, and a database or empty.
+    /// Checks a file that is to be migrated. The file must exist, and be a database or empty.
     pub(crate) fn prepare(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
         Ok(Self::new(preflight(path, Access::Write)?, OpenMode::Write, options))
     }
 
-    /// The same, and SQLite opens it at once.
+    /// Checks a file like [`Self::prepare`] and opens it with SQLite.
     pub(crate) fn open(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
         let file = Self::prepare(path, options)?;
         file.connection()?;
@@ -65,10 +70,14 @@ impl SqliteFile {
     }
 
     fn new(info: FileInfo, mode: OpenMode, options: &ConnectOptions) -> Self {
-        Self { info, mode, open_connection: OnceCell::new(), options: options.clone() }
+        Self { info, mode, opened: OnceCell::new(), options: options.clone() }
     }
 
-    /// Gives a database that was just made the journal mode that it is to keep.
+    /// Sets the journal mode of a database that was just created.
+    ///
+    /// # Errors
+    ///
+    /// `JournalMode` if the file system does not support WAL mode.
     pub(crate) fn set_journal_mode(
         path: &Path,
         mode: JournalMode,
@@ -86,7 +95,8 @@ impl SqliteFile {
         }
     }
 
-    /// Reads from a file and leaves no trace beside it. `read` may be called several times.
+    /// Reads a file without leaving side files. `read` may be called several times: again in
+    /// another mode, or while a journal disappears.
     pub(crate) fn read<T>(
         path: &Path,
         options: &ConnectOptions,
@@ -94,8 +104,9 @@ impl SqliteFile {
     ) -> Result<T, DatabaseError> {
         let mut file = Self::new(preflight(path, Access::Read)?, OpenMode::Read, options);
         let path = file.path().to_owned();
-        // To read a database in WAL mode, SQLite makes its two side files, and a reader without
-        // the right to write leaves them behind. Without a WAL the main file is all there is.
+        // To read a database in WAL mode, SQLite creates its two side files, and a read-only
+        // connection leaves them behind. Without a WAL, the main file holds all the data, and an
+        // immutable read is correct if no WAL appears meanwhile.
         let wal_len = || std::fs::metadata(side_file(&path, "-wal")).map_or(0, |wal| wal.len());
         if file.info.is_wal && wal_len() == 0 {
             file.mode = OpenMode::Immutable;
@@ -105,14 +116,15 @@ impl SqliteFile {
                 _ => file.reopen_as(OpenMode::Read),
             }
         } else if file.info.is_wal && !side_file(&path, "-shm").exists() {
-            // A WAL that its program left or that was copied here: nobody has it open.
+            // A WAL without a `-shm` file was left by a killed program or copied here: no program
+            // has it open.
             file.mode = OpenMode::ExclusiveWal;
             if file.connection().is_err() {
                 file.reopen_as(OpenMode::Read);
             }
         }
-        // The journal of a program that is just done looks like one that was left behind, until
-        // it is looked at again.
+        // The journal of a transaction that is just ending looks like a hot journal until it is
+        // checked again.
         for pause in [1, 5, 20, 50].map(Duration::from_millis) {
             match read(&file) {
                 Err(DatabaseError::HotJournal) if !options.is_cancelled() => {
@@ -124,27 +136,27 @@ impl SqliteFile {
         read(&file).map_err(|error| file.add_lock_holder(error))
     }
 
-    /// Begins anew, in another mode.
+    /// Closes the connection; the next use opens the file in another mode.
     fn reopen_as(&mut self, mode: OpenMode) {
         self.mode = mode;
         self.info.history_state = None;
-        self.open_connection = OnceCell::new();
+        self.opened = OnceCell::new();
     }
 
-    /// SQLite's connection, which is made when it is first asked for.
+    /// The SQLite connection, opened at the first call.
     pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
-        Ok(&self.open_connection()?.0)
+        Ok(&self.open_connection()?.connection)
     }
 
-    fn open_connection(&self) -> Result<&(Connection, StatementAuthorizer), DatabaseError> {
-        if let Some(opened) = self.open_connection.get() {
+    fn open_connection(&self) -> Result<&OpenConnection, DatabaseError> {
+        if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
         let opened = self.connect().map_err(|error| self.add_lock_holder(error))?;
-        Ok(self.open_connection.get_or_init(|| opened))
+        Ok(self.opened.get_or_init(|| opened))
     }
 
-    fn connect(&self) -> Result<(Connection, StatementAuthorizer), DatabaseError> {
+    fn connect(&self) -> Result<OpenConnection, DatabaseError> {
         let (name, flags) = match self.mode {
             OpenMode::Write | OpenMode::ExclusiveWal => {
                 (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_WRITE)
@@ -171,10 +183,10 @@ impl SqliteFile {
             connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
         }
         let authorizer = StatementAuthorizer::install(&mut connection)?;
-        Ok((connection, authorizer))
+        Ok(OpenConnection { connection, authorizer })
     }
 
-    /// Asks SQLite.
+    /// Runs an operation on the connection and adds the lock holder to a busy error.
     fn with_connection<T>(
         &self,
         operation: impl FnOnce(&Connection) -> Result<T, DatabaseError>,
@@ -182,11 +194,12 @@ impl SqliteFile {
         operation(self.connection()?).map_err(|error| self.add_lock_holder(error))
     }
 
+    /// The path of the file, with symbolic links resolved.
     pub(crate) fn path(&self) -> &Path {
         &self.info.path
     }
 
-    /// Leaves a WAL that was found as it is when this connection closes.
+    /// Leaves a WAL that existed before unchanged when this connection closes.
     pub(crate) fn no_checkpoint_on_close(&self) -> Result<(), DatabaseError> {
         if self.info.has_wal_file {
             self.connection()?.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -194,29 +207,25 @@ impl SqliteFile {
         Ok(())
     }
 
-    /// For a rehearsal: what does not fit in memory stays there all the same, and a WAL that
-    /// another program left is not moved into the main file when this connection closes.
+    /// Keeps the main file unchanged during a rehearsal: dirty pages stay in memory even if the
+    /// cache is full, and closing this connection does not checkpoint a WAL that another program
+    /// left.
     fn freeze_main_file(&self) -> Result<(), DatabaseError> {
         self.connection()?.execute_batch("PRAGMA cache_spill = OFF")?;
         self.no_checkpoint_on_close()
     }
 
-    /// Adds to a busy error who is in the way.
+    /// Adds the process that holds the lock to a busy error. After a cancellation, a busy error
+    /// becomes `Interrupted`.
     pub(crate) fn add_lock_holder(&self, error: DatabaseError) -> DatabaseError {
-        match error {
-            DatabaseError::Busy { .. } if self.options.is_cancelled() => DatabaseError::Interrupted,
-            DatabaseError::Busy { holder: None } => {
-                DatabaseError::Busy { holder: locks::lock_holder(self.path()) }
-            }
-            error => error,
-        }
+        locks::add_lock_holder(error, self.path(), &self.options)
     }
 }
 
 impl ReadDatabase for SqliteFile {
     fn history_state(&self) -> Result<HistoryState, DatabaseError> {
-        // Once SQLite has it open, something has been done to it.
-        match (&self.info.history_state, self.open_connection.get()) {
+        // After SQLite has opened the file, the state from preflight may be out of date.
+        match (&self.info.history_state, self.opened.get()) {
             (Some(state), None) => Ok(state.clone()),
             _ => self.with_connection(ReadDatabase::history_state),
         }
@@ -263,10 +272,10 @@ impl Database for SqliteFile {
         job: &MigrationJob<'_>,
         expected: &HistoryState,
     ) -> Result<JobResult, DatabaseError> {
-        // As it was seen, and nothing was asked or done since.
+        // Preflight found the file empty, and nothing has used the connection since.
         let is_still_empty = self.info.size == 0
             && self.info.history_state.as_ref() == Some(expected)
-            && self.open_connection.get().is_none();
+            && self.opened.get().is_none();
         self.with_connection(|connection| {
             if !*DEFAULT_SYNC_IS_FULL {
                 connection.execute_batch("PRAGMA synchronous = FULL")?;
@@ -282,14 +291,14 @@ impl Database for SqliteFile {
         if is_still_empty
             && let Some(template) =
                 job.template.get_or_init(|| DatabaseTemplate::from_job(job, &self.options))
-            && let Some((connection, _)) = self.open_connection.get_mut()
+            && let Some(opened) = self.opened.get_mut()
         {
-            let result = template.write_to(connection, (&self.info.path, &self.options));
+            let result = template.write_to(&mut opened.connection, &self.info.path, &self.options);
             return result.map_err(|error| self.add_lock_holder(error));
         }
-        let (connection, authorizer) = self.open_connection()?;
+        let OpenConnection { connection, authorizer } = self.open_connection()?;
         let is_cancelled = || self.options.is_cancelled();
-        apply(connection, authorizer, (job, expected), &is_cancelled)
+        apply(connection, authorizer, job, expected, &is_cancelled)
             .map_err(|error| self.add_lock_holder(error))
     }
 }
@@ -313,7 +322,7 @@ mod tests {
         SqliteFile::open(path, &options).unwrap()
     }
 
-    /// A statement that runs as often as it is asked to.
+    /// A statement that succeeds every time it runs.
     fn insert_script() -> CompiledScript<'static> {
         let sql = SourceSlice::new("INSERT INTO t VALUES (1)", 0);
         CompiledScript {
@@ -356,11 +365,11 @@ mod tests {
         let authorizer = StatementAuthorizer::install(&mut connection).unwrap();
         let script = insert_script();
         let job = migration_job(&script, ["baseline", "1.0.0"]);
-        // Asked before the statement, and again.
+        // Called before the statement and before the commit.
         let checks = Cell::new(0);
         let is_cancelled = || checks.replace(checks.get() + 1) > 0;
         let error =
-            apply(&connection, &authorizer, (&job, &HistoryState::Unversioned), &is_cancelled)
+            apply(&connection, &authorizer, &job, &HistoryState::Unversioned, &is_cancelled)
                 .unwrap_err();
         assert!(matches!(error, DatabaseError::Interrupted), "{error}");
         assert_eq!(checks.get(), 2);
@@ -390,7 +399,7 @@ mod tests {
             });
             assert_eq!(rows.unwrap(), before + 1);
             let entries = slow.history().unwrap();
-            assert_eq!(entries.last().map(|record| &*record.to), Some(to));
+            assert_eq!(entries.last().map(|entry| &*entry.to), Some(to));
             assert_eq!(i64::try_from(entries.len()).unwrap(), before + 1);
         }
     }

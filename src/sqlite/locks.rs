@@ -1,10 +1,29 @@
-//! Who holds the lock that a run waited for, as far as the system tells.
+//! Finds the processes that hold a lock on a database file or have it open, where the operating
+//! system can report it.
 
 use std::path::Path;
 
-/// The process that holds a lock on the file, in words: `python3 (process 4711)`.
+use crate::database::connection::ConnectOptions;
+use crate::database::error::DatabaseError;
+
+/// Adds the process that holds the lock to a busy error. After a cancellation, a busy error becomes
+/// `Interrupted`; other errors are returned unchanged.
+pub(crate) fn add_lock_holder(
+    error: DatabaseError,
+    path: &Path,
+    options: &ConnectOptions,
+) -> DatabaseError {
+    match error {
+        DatabaseError::Busy { .. } if options.is_cancelled() => DatabaseError::Interrupted,
+        DatabaseError::Busy { holder: None } => DatabaseError::Busy { holder: lock_holder(path) },
+        error => error,
+    }
+}
+
+/// The processes that hold a lock on a database file, as messages show them:
+/// `` `python3` (process 4711)``. `None` if no other process does.
 #[cfg(target_os = "linux")]
-pub(crate) fn lock_holder(path: &Path) -> Option<String> {
+fn lock_holder(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
 
     let inodes: Vec<u64> = [path, &crate::sqlite::paths::side_file(path, "-shm")]
@@ -12,7 +31,7 @@ pub(crate) fn lock_holder(path: &Path) -> Option<String> {
         .filter_map(|path| std::fs::metadata(path).ok())
         .map(|metadata| metadata.ino())
         .collect();
-    // While others take and give back locks, the system's list may leave one out.
+    // While other processes take and release locks, `/proc/locks` may omit one.
     let mut attempts = (0..4).map(|attempt| {
         if attempt > 0 {
             std::thread::sleep(std::time::Duration::from_millis(2));
@@ -23,11 +42,12 @@ pub(crate) fn lock_holder(path: &Path) -> Option<String> {
     holders.into_iter().map(describe_process).reduce(|all, next| format!("{all} and {next}"))
 }
 
-/// The processes that hold a lock on one of some files.
+/// The ids of other processes that hold a lock on one of the files, which are given by inode.
 #[cfg(target_os = "linux")]
 fn lock_holder_pids(inodes: &[u64]) -> Vec<u32> {
     let own = std::process::id();
-    // 1: POSIX  ADVISORY  WRITE 4711 fe:01:131112 1073741825 1073741825
+    // A line: `1: POSIX  ADVISORY  WRITE 4711 fe:01:131112 1073741825 1073741825`.
+    // A line with `->` is a process that waits for a lock.
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut holders: Vec<u32> = locks
         .lines()
@@ -51,8 +71,8 @@ fn describe_process(pid: u32) -> String {
     }
 }
 
-/// Another process that has one of some files open, locked or not, for each of them; of
-/// processes of other users only the administrator is told.
+/// For each file, another process that has it open, locked or not. The processes of other
+/// operating-system users are visible to root only.
 #[cfg(target_os = "linux")]
 pub(crate) fn other_processes(paths: &[&Path]) -> Vec<Option<String>> {
     use std::collections::HashMap;
@@ -71,24 +91,24 @@ pub(crate) fn other_processes(paths: &[&Path]) -> Vec<Option<String>> {
         let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
         for descriptor in descriptors.flatten() {
             let found = identity(&descriptor.path()).and_then(|file| pid_by_file.get_mut(&file));
-            if let Some(user) = found {
-                user.get_or_insert(pid);
+            if let Some(opener) = found {
+                opener.get_or_insert(pid);
             }
         }
     }
-    let user =
+    let opener =
         |path: &&Path| identity(path).and_then(|file| pid_by_file[&file]).map(describe_process);
-    paths.iter().map(user).collect()
+    paths.iter().map(opener).collect()
 }
 
-/// Other systems do not tell.
+/// Other systems have no `/proc`.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn other_processes(paths: &[&Path]) -> Vec<Option<String>> {
     paths.iter().map(|_| None).collect()
 }
 
-/// Other systems do not tell.
+/// Other systems have no `/proc`.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn lock_holder(_path: &Path) -> Option<String> {
+fn lock_holder(_path: &Path) -> Option<String> {
     None
 }

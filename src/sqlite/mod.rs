@@ -1,4 +1,4 @@
-//! A database that is a SQLite file.
+//! Opens, checks, migrates and copies SQLite database files.
 
 pub(crate) mod authorizer;
 pub(crate) mod copy;
@@ -7,5 +7,7 @@ pub(crate) mod file_format;
 pub(crate) mod locks;
 pub(crate) mod paths;
 pub(crate) mod preflight;
+pub(crate) mod record_format;
+pub(crate) mod shared_lock;
 pub(crate) mod template;
 pub(crate) mod transaction;

@@ -1,6 +1,7 @@
-//! A file looked at before SQLite opens it: whether it is a database at all, and whole, and what
-//! its record says where that can be told without SQLite. It is closed again before SQLite opens
-//! it: closing it later would drop SQLite's locks.
+//! Checks a database file before SQLite opens it: that it is a complete database or empty, and
+//! which version its history has, where that can be read without SQLite. The file's descriptor is
+//! closed before SQLite opens the file: POSIX drops all locks that a process holds on a file when
+//! any descriptor of the file is closed, so closing it later would drop SQLite's locks.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -12,30 +13,36 @@ use crate::database::history_entry::HistoryState;
 use crate::sqlite::file_format;
 use crate::sqlite::file_format::HEADER_SIZE;
 use crate::sqlite::paths::side_file;
+use crate::sqlite::shared_lock::{HAS_SHARED_LOCK, try_shared_lock};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
     Write,
-    /// To be overwritten as a whole: what is cut off may go.
+    /// The whole content is to be replaced: a truncated file is accepted.
     Overwrite,
 }
 
-/// What the first look at a file tells.
+/// What is known about a file before SQLite opens it.
 pub(crate) struct FileInfo {
-    /// Where the file is, links followed.
+    /// The path with symbolic links resolved.
     pub(crate) path: PathBuf,
+    /// In bytes.
     pub(crate) size: u64,
     /// Whether the database is in WAL mode.
     pub(crate) is_wal: bool,
-    /// Whether a WAL stands beside the file.
+    /// Whether a `-wal` file exists beside the file.
     pub(crate) has_wal_file: bool,
-    /// What it says of itself, where that can be told without SQLite.
+    /// The state of the history; `None` where only SQLite can read it.
     pub(crate) history_state: Option<HistoryState>,
 }
 
-/// Looks at a file that is to be opened.
+/// Checks a file that is about to be opened.
+///
+/// # Errors
+///
+/// A file that is missing, cannot be opened, is not a SQLite database, or is truncated.
 pub(crate) fn preflight(path: &Path, access: Access) -> Result<FileInfo, DatabaseError> {
     let io_error = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
@@ -46,64 +53,100 @@ pub(crate) fn preflight(path: &Path, access: Access) -> Result<FileInfo, Databas
     };
     let (path, metadata) = resolve_symlink(path).map_err(io_error)?;
     if !metadata.is_file() {
-        return Err(not_a_database("not a regular file"));
+        return Err(not_a_database("it is not a regular file"));
     }
-    let size = metadata.len();
     let is_for_writing = access != Access::Read;
     let file = OpenOptions::new().read(true).write(is_for_writing).open(&path).map_err(io_error)?;
     let wal_len = side_file_len(&path, "-wal")?;
-    let has_wal_file = wal_len.is_some();
-    // Beside a WAL nothing is told without SQLite; and the last program that closes such a database
-    // wants it for itself. Without one, nobody writes to the file while it is shared.
+    // Beside a WAL only SQLite can answer, and this lock would disturb the last program that
+    // closes such a database: it takes the database exclusively. Without a WAL no program writes
+    // to the file while the shared lock is held.
     let has_shared_lock =
-        access != Access::Overwrite && !has_wal_file && file_format::try_shared_lock(&file);
-    let journal_len = side_file_len(&path, "-journal")?;
-    let can_read_directly = has_shared_lock && journal_len.is_none();
-    if size == 0 {
-        // A WAL is only ever written beside a database that has pages; SQLite would delete it.
-        if access != Access::Overwrite && wal_len.is_some_and(|length| length > 0) {
+        access != Access::Overwrite && wal_len.is_none() && try_shared_lock(&file);
+    let has_journal = side_file_len(&path, "-journal")?.is_some();
+    let file = OpenedFile {
+        size: metadata.len(),
+        can_read_directly: has_shared_lock && !has_journal,
+        // Without the lock, another program may be in the middle of a write.
+        is_stable: has_shared_lock || (access != Access::Overwrite && !HAS_SHARED_LOCK),
+        path,
+        file,
+        wal_len,
+    };
+    if file.size == 0 {
+        return file.inspect_empty(access);
+    }
+    let header = read_header(&file.file).map_err(io_error)??;
+    file.inspect(&header)
+}
+
+/// A file under preflight.
+struct OpenedFile {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    wal_len: Option<u64>,
+    /// Whether the history can be read from the pages of the file.
+    can_read_directly: bool,
+    /// Whether no other program changes the file's length during the check.
+    is_stable: bool,
+}
+
+impl OpenedFile {
+    fn inspect_empty(self, access: Access) -> Result<FileInfo, DatabaseError> {
+        // SQLite writes a WAL only for a database that has pages; beside an empty file it would
+        // delete the WAL.
+        if access != Access::Overwrite && self.wal_len.is_some_and(|length| length > 0) {
             return Err(not_a_database(
-                "the file is empty, and a WAL with data stands beside it; restore it from a backup",
+                "the file is empty, but its WAL contains data; restore the database from a backup",
             ));
         }
-        if has_wal_file {
+        if self.wal_len.is_some() {
+            side_file_len(&self.path, "-shm")?;
+        }
+        let is_empty = || self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        let history_state = (self.can_read_directly && is_empty()).then_some(HistoryState::Empty);
+        let (path, has_wal_file) = (self.path, self.wal_len.is_some());
+        Ok(FileInfo { path, size: 0, is_wal: false, has_wal_file, history_state })
+    }
+
+    fn inspect(self, header: &[u8; HEADER_SIZE]) -> Result<FileInfo, DatabaseError> {
+        let Self { path, size, .. } = self;
+        let is_wal = header[18] == 2 || header[19] == 2;
+        if is_wal || self.wal_len.is_some() {
             side_file_len(&path, "-shm")?;
         }
-        let is_empty = || file.metadata().is_ok_and(|metadata| metadata.len() == 0);
-        let state = (can_read_directly && is_empty()).then_some(HistoryState::Empty);
-        return Ok(FileInfo { path, size, is_wal: false, has_wal_file, history_state: state });
+        if self.is_stable
+            && let Some(expected_size) = truncated_from(&path, header, size)
+        {
+            return Err(not_a_database(&format!(
+                "the file is truncated: it has {size} bytes, its header says {expected_size}; restore it from a backup"
+            )));
+        }
+        let last_entry = if self.can_read_directly {
+            file_format::last_history_entry(&self.file, header)
+        } else {
+            None
+        };
+        // A program may create a WAL while others hold the shared lock, and later write from the
+        // WAL to the file: then the entry that was read is not necessarily the last one.
+        let last_entry = last_entry.filter(|_| !is_wal || !side_file(&path, "-wal").exists());
+        Ok(FileInfo {
+            path,
+            size,
+            is_wal,
+            has_wal_file: self.wal_len.is_some(),
+            history_state: last_entry.map(HistoryState::Versioned),
+        })
     }
-    let header = read_header(&file).map_err(io_error)??;
-    let wal = header[18] == 2 || header[19] == 2;
-    if wal || has_wal_file {
-        side_file_len(&path, "-shm")?;
-    }
-    // While somebody writes, the pages may be on their way.
-    let is_stable =
-        has_shared_lock || (access != Access::Overwrite && !file_format::HAS_SHARED_LOCK);
-    if is_stable && let Some(expected_size) = truncated_from(&path, (&header, size)) {
-        return Err(not_a_database(&format!(
-            "the file is cut off: {size} bytes, where its header tells of {expected_size}; restore it from a backup"
-        )));
-    }
-    let last_entry =
-        if can_read_directly { file_format::last_history_entry(&file, &header) } else { None };
-    // A program may begin a WAL while others read, and write to the file from it.
-    let record = last_entry.filter(|_| !wal || !side_file(&path, "-wal").exists());
-    Ok(FileInfo {
-        path,
-        size,
-        is_wal: wal,
-        has_wal_file,
-        history_state: record.map(HistoryState::Versioned),
-    })
 }
 
 fn not_a_database(reason: &str) -> DatabaseError {
     DatabaseError::NotADatabase { reason: reason.to_owned() }
 }
 
-/// Where a file is and what it is. SQLite, too, looks for side files beside what a link leads to.
+/// The path and metadata of a file with symbolic links resolved: SQLite also expects side files
+/// beside the file that a link points to.
 fn resolve_symlink(path: &Path) -> io::Result<(PathBuf, Metadata)> {
     let metadata = std::fs::symlink_metadata(path)?;
     if !metadata.is_symlink() {
@@ -114,19 +157,24 @@ fn resolve_symlink(path: &Path) -> io::Result<(PathBuf, Metadata)> {
     Ok((path, metadata))
 }
 
-/// The size of a side file, if there is one. If it were a FIFO, SQLite would open it all the same,
-/// and wait for ever.
+/// The size of a side file in bytes; `None` if it does not exist.
+///
+/// # Errors
+///
+/// A side file that is not a regular file: SQLite would open a FIFO all the same, and block
+/// forever.
 fn side_file_len(path: &Path, suffix: &str) -> Result<Option<u64>, DatabaseError> {
     match std::fs::symlink_metadata(side_file(path, suffix)) {
-        Ok(found) if !found.is_file() => Err(not_a_database(&format!(
-            "what stands beside it as its `{suffix}` file is no regular file"
-        ))),
+        Ok(found) if !found.is_file() => {
+            Err(not_a_database(&format!("its `{suffix}` file is not a regular file")))
+        }
         Ok(found) => Ok(Some(found.len())),
         Err(_) => Ok(None),
     }
 }
 
-/// The bytes that every database begins with.
+/// Reads the database header. The outer error is an I/O error; the inner one says why the file is
+/// not a database.
 fn read_header(mut file: &File) -> io::Result<Result<[u8; HEADER_SIZE], DatabaseError>> {
     let mut header = [0; HEADER_SIZE];
     let mut bytes_read = 0;
@@ -137,18 +185,18 @@ fn read_header(mut file: &File) -> io::Result<Result<[u8; HEADER_SIZE], Database
         }
     }
     if !header.starts_with(b"SQLite format 3\0") {
-        let reason = "this is not a SQLite database: it does not begin with SQLite's header";
+        let reason = "not a SQLite database: it does not start with SQLite's header";
         return Ok(Err(not_a_database(reason)));
     }
     if bytes_read < header.len() {
-        let reason = "this is not a whole SQLite database: its header is cut off";
+        let reason = "not a complete SQLite database: its header is truncated";
         return Ok(Err(not_a_database(reason)));
     }
     Ok(Ok(header))
 }
 
-/// The size that the header tells of, if the file has not got it.
-fn truncated_from(path: &Path, (header, size): (&[u8; HEADER_SIZE], u64)) -> Option<u64> {
+/// The size that the header gives, in bytes, if the file is shorter.
+fn truncated_from(path: &Path, header: &[u8; HEADER_SIZE], size: u64) -> Option<u64> {
     let read_u32 = |offset: usize| {
         u32::from_be_bytes([
             header[offset],
@@ -157,13 +205,13 @@ fn truncated_from(path: &Path, (header, size): (&[u8; HEADER_SIZE], u64)) -> Opt
             header[offset + 3],
         ])
     };
-    // Only where both change counters agree does the page count hold, and a journal or WAL
-    // beside the file may still change it.
+    // The page count is valid only if both change counters agree, and a journal or WAL beside the
+    // file may still change it.
     let is_page_count_valid = read_u32(24) == read_u32(92);
     let expected_size = u64::from(read_u32(28)) * file_format::page_size(header) as u64;
     let has_journal = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();
-    // In this order: another program may have been committing, and the file has its whole length
-    // by the time the journal is gone.
+    // The length is read again after the check for a journal: another program may have been
+    // committing, and the file has its full length before the journal is removed.
     let current_size = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());
     (is_page_count_valid
         && size < expected_size

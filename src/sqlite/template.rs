@@ -1,7 +1,7 @@
-//! New databases are alike as long as statements only define: what the steps make of one is made
-//! once, in memory, with every check, and its pages are written to each empty file in one
-//! transaction of that file. That is what running the steps there would leave, and takes half the
-//! time. The record's rows tell when the image was made.
+//! Builds a new database once, in memory, and writes its pages to many empty files, each in one
+//! transaction of that file. While the steps contain only DDL, all new databases are alike, so
+//! the result is the same as running the steps in each file, in half the time. The history rows
+//! give the time at which the template was built.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,11 +23,13 @@ use crate::sqlite::paths::side_file;
 use crate::sqlite::transaction::apply;
 
 impl DatabaseTemplate {
-    /// What an order makes of an empty file; nothing where a statement may write a row, which may
-    /// be another one in each database, and where one fails: running it there tells more.
+    /// Builds the template that a job leaves in an empty file. `None` if a statement may write
+    /// rows, which may differ between databases, or if the job fails: running it in the file then
+    /// reports the error with its context.
     pub(crate) fn from_job(job: &MigrationJob<'_>, options: &ConnectOptions) -> Option<Self> {
         let mut statements = job.steps.iter().flat_map(|step| &step.script.statements);
-        // There is one system database, and its record keeps more.
+        // A template pays off for users only: there is one system database, and its history also
+        // stores the sources of migrations.
         let is_for_many = job.scope == Scope::User && job.transaction_end == TransactionEnd::Commit;
         if !is_for_many || !statements.all(|statement| is_pure_ddl(statement.sql.text())) {
             return None;
@@ -42,7 +44,7 @@ impl DatabaseTemplate {
         let mut memory = open_in_memory(&options.cancel)?;
         let authorizer = StatementAuthorizer::install(&mut memory)?;
         let result =
-            apply(&memory, &authorizer, (job, &HistoryState::Empty), &|| options.is_cancelled())?;
+            apply(&memory, &authorizer, job, &HistoryState::Empty, &|| options.is_cancelled())?;
         let HistoryState::Versioned(entry) = history::state(&memory)? else { return Ok(None) };
         if has_application_rows(&memory)? {
             return Ok(None);
@@ -51,11 +53,16 @@ impl DatabaseTemplate {
         Ok(Some(Self { bytes, last_entry_id: entry.id, notes: result.notes }))
     }
 
-    /// Writes it to the file of a connection, if that is still empty, or changes nothing.
+    /// Writes the template to the file of a connection.
+    ///
+    /// # Errors
+    ///
+    /// `ConcurrentChange` if the file is no longer empty; else what failed. The file is unchanged.
     pub(crate) fn write_to(
         &self,
         connection: &mut Connection,
-        (path, options): (&Path, &ConnectOptions),
+        path: &Path,
+        options: &ConnectOptions,
     ) -> Result<JobResult, DatabaseError> {
         let started = Instant::now();
         if options.is_cancelled() {
@@ -70,7 +77,7 @@ impl DatabaseTemplate {
             Err(error @ (DatabaseError::ConcurrentChange | DatabaseError::Busy { .. })) => {
                 Err(error)
             }
-            // What fails behind the point of no return takes nothing back.
+            // The write can report an error after the data is durable; the history row decides.
             Err(error) => match history::state(connection) {
                 Ok(HistoryState::Versioned(entry)) if entry.id == self.last_entry_id => {
                     Ok(job_result(started.elapsed()))
@@ -87,7 +94,7 @@ fn copy_to_empty_file(
     connection: &mut Connection,
     path: &Path,
 ) -> Result<(), DatabaseError> {
-    // The name may have come to stand for another file before it was opened.
+    // The path may have been replaced by another file before SQLite opened it.
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages != 0 {
         return Err(DatabaseError::ConcurrentChange);
@@ -97,7 +104,8 @@ fn copy_to_empty_file(
         StepResult::Busy | StepResult::Locked => Err(DatabaseError::Busy { holder: None }),
         result => Ok(result),
     };
-    // Without a page it begins the transaction: from here on nobody else writes to the file.
+    // A step of 0 pages begins the write transaction: from here on no other program writes to the
+    // file, so its length can be checked.
     step(0)?;
     let length = std::fs::metadata(path).map(|metadata| metadata.len());
     if !matches!(length, Ok(0)) || side_file(path, "-wal").exists() {
@@ -107,9 +115,9 @@ fn copy_to_empty_file(
     Ok(())
 }
 
-/// Whether a statement changes the schema and no more, so that what it does depends on nothing else.
+/// Whether a statement changes only the schema, so that its effect does not depend on rows.
 fn is_pure_ddl(statement: &str) -> bool {
-    // `CREATE TABLE … AS SELECT …` has no columns in brackets before its `AS`.
+    // `CREATE TABLE … AS SELECT …` has no parenthesis before its `AS`.
     let tokens = lexer::tokens(statement, 0).map(|token| (token.kind, &statement[token.range]));
     let head = tokens.take_while(|(_, text)| *text != "(");
     let words: Vec<String> = head
@@ -124,7 +132,7 @@ fn is_pure_ddl(statement: &str) -> bool {
     }
 }
 
-/// Whether any table but the record holds a row: virtual tables write some of their own.
+/// Whether a table other than tatmig's holds a row: creating a virtual table may write rows.
 fn has_application_rows(connection: &Connection) -> rusqlite::Result<bool> {
     let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
     let tables: Vec<String> =
@@ -197,22 +205,22 @@ mod tests {
         let options = ConnectOptions { busy_timeout, cancel: std::sync::Arc::default() };
         let template = DatabaseTemplate::from_job(&empty_job(), &options).unwrap();
         let mut connection = Connection::open(&path).unwrap();
-        template.write_to(&mut connection, (&path, &options)).unwrap();
+        template.write_to(&mut connection, &path, &options).unwrap();
         let HistoryState::Versioned(entry) = history::state(&connection).unwrap() else { panic!() };
         assert_eq!((entry.id, &*entry.to), (1, "1.0.0"));
 
-        // Whatever stands there by the time that it is locked stays.
+        // A file that another program filled before the lock was taken stays unchanged.
         let path = directory.path().join("b.db");
         let mut connection = Connection::open(&path).unwrap();
         let other = Connection::open(&path).unwrap();
         other.execute_batch("CREATE TABLE own (x); INSERT INTO own VALUES (7)").unwrap();
-        let error = template.write_to(&mut connection, (&path, &options)).unwrap_err();
+        let error = template.write_to(&mut connection, &path, &options).unwrap_err();
         assert!(matches!(error, DatabaseError::ConcurrentChange), "{error}");
         let own: i64 = other.query_row("SELECT x FROM own", [], |row| row.get(0)).unwrap();
         assert_eq!((own, history::state(&other).unwrap()), (7, HistoryState::Unversioned));
         connection.busy_timeout(std::time::Duration::ZERO).unwrap();
         other.execute_batch("BEGIN EXCLUSIVE").unwrap();
-        let error = template.write_to(&mut connection, (&path, &options)).unwrap_err();
+        let error = template.write_to(&mut connection, &path, &options).unwrap_err();
         assert!(matches!(error, DatabaseError::Busy { .. }), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! One database, one transaction: lock, look again, run every step, check, record, commit. Any
-//! error rolls all of it back.
+//! Runs a job in one transaction: locks the database, reads its history again, runs every step,
+//! checks the result, appends the history rows and commits. Any error rolls everything back.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,12 +22,18 @@ use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
 
-/// Applies an order on a connection whose foreign keys are off. `stop` is asked between
-/// statements.
+/// Runs a job on a connection whose `foreign_keys` pragma is off. `is_cancelled` is called before
+/// each statement and before the commit.
+///
+/// # Errors
+///
+/// `ConcurrentChange` if the history is no longer `expected`; else what failed. In both cases the
+/// transaction is rolled back.
 pub(crate) fn apply(
     connection: &Connection,
     authorizer: &StatementAuthorizer,
-    (job, expected): (&MigrationJob<'_>, &HistoryState),
+    job: &MigrationJob<'_>,
+    expected: &HistoryState,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Result<JobResult, DatabaseError> {
     let started = Instant::now();
@@ -38,49 +44,55 @@ pub(crate) fn apply(
             return Err(DatabaseError::Interrupted);
         }
         match job.transaction_end {
-            TransactionEnd::Commit => commit(connection, (job, expected))?,
+            TransactionEnd::Commit => commit(connection, job, expected)?,
             TransactionEnd::Rollback => connection.execute_batch("ROLLBACK")?,
         }
         Ok(JobResult { notes, duration: started.elapsed() })
     });
     if result.is_err() && !connection.is_autocommit() {
-        // A rollback can only fail when there is nothing left to roll back.
+        // A rollback fails only if the transaction has ended already.
         let _ = connection.execute_batch("ROLLBACK");
     }
     result.map_err(|error| match error {
         DatabaseError::Interrupted | DatabaseError::Busy { .. } => error,
-        // What was made for the database as it was may have failed for that.
+        // The job was planned for the expected state, so a change of the state may be the cause.
         error => match (history::is_unchanged(connection, expected), &error) {
             (Ok(false), _) => DatabaseError::ConcurrentChange,
-            // No statement is to blame where not even the record can be read.
+            // If not even the history can be read, the statement is not the cause.
             (Err(other), DatabaseError::Statement { .. }) => other,
             (Ok(true) | Err(_), _) => error,
         },
     })
 }
 
-/// Commits. What fails behind the point of no return, giving back a lock for instance, takes
-/// nothing back: then the record tells that it is done.
+/// Commits. COMMIT can report an error after the data is durable, for example when unlocking
+/// fails; the history row then decides whether the commit succeeded.
 fn commit(
     connection: &Connection,
-    (job, expected): (&MigrationJob<'_>, &HistoryState),
+    job: &MigrationJob<'_>,
+    expected: &HistoryState,
 ) -> Result<(), DatabaseError> {
     let last_rowid = connection.last_insert_rowid();
     let Err(error) = connection.execute_batch("COMMIT") else { return Ok(()) };
     if !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
     }
-    let writes_history = job.steps.iter().any(|step| step.history_entry.is_some())
+    let is_committed = writes_history(job)
         && history::state(connection).is_ok_and(|state| {
             !state.has_same_last_entry(expected)
                 && matches!(state, HistoryState::Versioned(last) if last.id == last_rowid)
         });
-    if writes_history { Ok(()) } else { Err(error.into()) }
+    if is_committed { Ok(()) } else { Err(error.into()) }
 }
 
-/// Whether columns were there, each by its table and its name.
+fn writes_history(job: &MigrationJob<'_>) -> bool {
+    job.steps.iter().any(|step| step.history_entry.is_some())
+}
+
+/// Whether each column, given by table and name, existed before the run.
 type ColumnsBefore<'o> = BTreeMap<(&'o str, &'o str), bool>;
 
+/// A job that is running inside its transaction.
 struct JobExecution<'r> {
     connection: &'r Connection,
     authorizer: &'r StatementAuthorizer,
@@ -89,73 +101,88 @@ struct JobExecution<'r> {
 }
 
 impl JobExecution<'_> {
-    /// Everything between BEGIN and COMMIT; returns the notes.
+    /// Runs everything between BEGIN and COMMIT; returns the notes of the run.
     fn run_steps(&self, expected: &HistoryState) -> Result<Vec<String>, DatabaseError> {
-        let (connection, job) = (self.connection, self.job);
-        let writes_history = job.steps.iter().any(|step| step.history_entry.is_some());
-        let mut last_entry_id = match expected {
-            // The number of the row that is written behind the last one tells that it is.
-            HistoryState::Versioned(entry) if writes_history => entry.id,
-            _ if !history::is_unchanged(connection, expected)? => {
-                return Err(DatabaseError::ConcurrentChange);
-            }
-            HistoryState::Versioned(record) => record.id,
-            HistoryState::Empty | HistoryState::Unversioned => {
-                if writes_history {
-                    history::create_table(connection)?;
-                }
-                0
-            }
-        };
+        let mut last_entry_id = self.prepare_history(expected)?;
         let columns_before = self.columns_before()?;
-        let violations_before = ForeignKeyViolations::scan(connection, &job.modified_tables)?;
+        let violations_before =
+            ForeignKeyViolations::scan(self.connection, &self.job.modified_tables)?;
         let mut notes = Vec::new();
-        for step in &job.steps {
+        for step in &self.job.steps {
             let started = Instant::now();
-            let mut already_applied_notes = Vec::new();
-            let rows_before = self.count_rows(step.script)?;
-            for statement in &step.script.statements {
-                if (self.is_cancelled)() {
-                    return Err(DatabaseError::Interrupted);
-                }
-                already_applied_notes.extend(self.run_statement(
-                    statement,
-                    &step.label,
-                    &columns_before,
-                )?);
-            }
-            if step.script.resets_connection {
-                reset_connection(connection)?;
-            }
-            self.check_row_loss(step, &rows_before)?;
-            let note =
-                (!already_applied_notes.is_empty()).then(|| already_applied_notes.join("; "));
+            let note = self.run_step(step, &columns_before)?;
             if let Some(entry) = &step.history_entry {
                 let duration_and_note = (started.elapsed(), note.as_deref());
                 last_entry_id = history::append_entry(
-                    connection,
-                    (job.scope, last_entry_id),
+                    self.connection,
+                    (self.job.scope, last_entry_id),
                     entry,
                     duration_and_note,
                 )?;
             }
-            history::store_sources(connection, &step.sources)?;
+            history::store_sources(self.connection, &step.sources)?;
             notes.extend(note);
         }
         self.check_foreign_keys(&violations_before, &mut notes)?;
-        let mut unmet = job.expected_changes.unmet_in_database(connection)?;
-        if !unmet.is_empty() {
-            let accepted_drift = history::accepted_drift(connection)?;
-            unmet.retain(|description| !accepted_drift.contains(description));
-        }
-        if !unmet.is_empty() {
-            return Err(DatabaseError::PostconditionFailed { unmet });
-        }
+        self.check_expected_changes()?;
         Ok(notes)
     }
 
-    /// The columns that steps add or drop, each with its table, and whether it was there before
-    /// the run; without those of tables that were not there.
+    /// Checks that the history is as expected, and creates its table if it is missing and needed.
+    /// Returns the id of the last history row, or 0 without one.
+    fn prepare_history(&self, expected: &HistoryState) -> Result<i64, DatabaseError> {
+        let writes_history = writes_history(self.job);
+        match expected {
+            // Appending the next row checks that its id follows the last one's, so the history
+            // need not be read again.
+            HistoryState::Versioned(entry) if writes_history => Ok(entry.id),
+            _ if !history::is_unchanged(self.connection, expected)? => {
+                Err(DatabaseError::ConcurrentChange)
+            }
+            HistoryState::Versioned(entry) => Ok(entry.id),
+            HistoryState::Empty | HistoryState::Unversioned => {
+                if writes_history {
+                    history::create_table(self.connection)?;
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    /// Runs the statements of one step; returns a note if some of them were already applied.
+    fn run_step(
+        &self,
+        step: &Step<'_, '_>,
+        columns_before: &ColumnsBefore<'_>,
+    ) -> Result<Option<String>, DatabaseError> {
+        let mut notes = Vec::new();
+        let rows_before = self.count_rows(step.script)?;
+        for statement in &step.script.statements {
+            if (self.is_cancelled)() {
+                return Err(DatabaseError::Interrupted);
+            }
+            notes.extend(self.run_statement(statement, &step.label, columns_before)?);
+        }
+        if step.script.resets_connection {
+            reset_connection(self.connection)?;
+        }
+        self.check_row_loss(step, &rows_before)?;
+        Ok((!notes.is_empty()).then(|| notes.join("; ")))
+    }
+
+    /// Checks that the schema contains the changes that the job was to make, apart from drift
+    /// that `adopt` accepted.
+    fn check_expected_changes(&self) -> Result<(), DatabaseError> {
+        let mut unmet = self.job.expected_changes.unmet_in_database(self.connection)?;
+        if !unmet.is_empty() {
+            let accepted_drift = history::accepted_drift(self.connection)?;
+            unmet.retain(|description| !accepted_drift.contains(description));
+        }
+        if unmet.is_empty() { Ok(()) } else { Err(DatabaseError::PostconditionFailed { unmet }) }
+    }
+
+    /// Whether each column that a step adds or drops existed before the run. Columns of tables
+    /// that did not exist are left out.
     fn columns_before(&self) -> Result<ColumnsBefore<'_>, DatabaseError> {
         let (connection, main) = (self.connection, Some("main"));
         let mut columns = ColumnsBefore::new();
@@ -167,21 +194,22 @@ impl JobExecution<'_> {
                 columns.insert((table, column), exists);
                 continue;
             }
-            // It may stand under the name that a step of this run takes from it.
+            // The table may still have the name that a step of this run changes.
             let renames_backwards = self.job.table_renames.iter().rev();
             let original_name =
                 renames_backwards.fold(table.to_ascii_lowercase(), |name, (from, to)| {
                     if *to == name { from.clone() } else { name }
                 });
             if connection.table_exists(main, original_name.as_str())? {
-                let there = connection.column_exists(main, original_name.as_str(), column)?;
-                columns.insert((table, column), there);
+                let exists = connection.column_exists(main, original_name.as_str(), column)?;
+                columns.insert((table, column), exists);
             }
         }
         Ok(columns)
     }
 
-    /// How many rows the tables hold that a step makes anew; none of a table that is not there.
+    /// The number of rows of each table that a script rebuilds, `None` for a missing table. Empty
+    /// if the script allows the loss of rows.
     fn count_rows(&self, script: &CompiledScript<'_>) -> Result<Vec<Option<i64>>, DatabaseError> {
         if script.allows(Rule::RowLoss) {
             return Ok(Vec::new());
@@ -195,7 +223,8 @@ impl JobExecution<'_> {
             if !exists {
                 return Ok(None);
             }
-            // The table itself: a damaged index may hold fewer rows, and a copy made through it.
+            // NOT INDEXED: a damaged index may hold fewer rows than the table, and so may a copy
+            // that was made through the index.
             let sql =
                 format!("SELECT count(*) FROM {} NOT INDEXED", lexer::quote_identifier(table));
             Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
@@ -203,7 +232,7 @@ impl JobExecution<'_> {
         script.rebuilt_tables.iter().map(count_table).collect()
     }
 
-    /// The row guard: a table that was made anew holds no fewer rows than before.
+    /// Checks that the tables which the step rebuilt hold no fewer rows than before.
     fn check_row_loss(
         &self,
         step: &Step<'_, '_>,
@@ -223,7 +252,7 @@ impl JobExecution<'_> {
         Ok(())
     }
 
-    /// Runs one statement; returns a note if what it does had been done before this run.
+    /// Runs one statement; returns a note if the statement was already applied before this run.
     fn run_statement(
         &self,
         statement: &Statement<'_>,
@@ -237,13 +266,14 @@ impl JobExecution<'_> {
         if let Err(error) = &result
             && is_environment_error(error)
         {
-            // It rolls back the transaction as well, and no statement is to blame.
+            // SQLite rolls back the transaction for some of these, and the statement is not the
+            // cause.
             return Err(result.err().map_or(DatabaseError::Interrupted, DatabaseError::from));
         }
         if self.connection.is_autocommit() {
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
-                Ok(()) => ("it committed".to_owned(), first_line_span(&statement.sql)),
+                Ok(()) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
             };
             return Err(DatabaseError::EndedTransaction { migration, message, span });
         }
@@ -305,6 +335,7 @@ impl JobExecution<'_> {
         }
     }
 
+    /// Checks that the run introduced no foreign key violations, and notes those that exist.
     fn check_foreign_keys(
         &self,
         before: &ForeignKeyViolations,
@@ -331,9 +362,9 @@ impl JobExecution<'_> {
         if after.violation_count() > 0 {
             let rows = after.violation_count();
             let noun = if rows == 1 { "row refers" } else { "rows refer" };
-            let explanation =
-                if is_allowed { "that are missing" } else { "that were missing before already" };
-            notes.push(format!("{rows} {noun} to parents {explanation}"));
+            let parents =
+                if is_allowed { "missing parents" } else { "parents that were missing before" };
+            notes.push(format!("{rows} {noun} to {parents}"));
         }
         for key in after.unusable_keys.difference(&before.unusable_keys) {
             notes.push(format!(
@@ -344,7 +375,7 @@ impl JobExecution<'_> {
     }
 }
 
-/// Whether what went wrong has nothing to do with the statement.
+/// Whether an error comes from the disk, the file or an interrupt and not from the statement.
 fn is_environment_error(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -361,7 +392,7 @@ fn is_environment_error(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Runs a statement to its end, whether it returns rows or not.
+/// Runs a statement to its end and discards the rows that it returns.
 pub(crate) fn execute_to_completion(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.raw_query();
@@ -369,8 +400,8 @@ pub(crate) fn execute_to_completion(connection: &Connection, sql: &str) -> rusql
     Ok(())
 }
 
-/// Takes back what a block may have left on the connection, so that each block starts as it
-/// would alone.
+/// Resets the connection state that a block may have changed, so that every block starts from the
+/// same state: drops temporary objects and turns `legacy_alter_table` off.
 pub(crate) fn reset_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection
         .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;

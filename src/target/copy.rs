@@ -1,5 +1,6 @@
-//! A copy of one database, made, checked, put back and removed: of a file it is another file, of a
-//! namespace a fork on the same server, closed to writers and named for the time.
+//! Creates, checks, restores and removes the stored copy of one database. The copy of a file is a
+//! file; the copy of a namespace is a fork on the same server, closed to writers and named after
+//! the time.
 
 use std::path::{Path, PathBuf};
 
@@ -9,64 +10,91 @@ use crate::database::error::DatabaseError;
 use crate::libsql::namespace::Namespace;
 use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy;
-use crate::sqlite::copy::{CopyInfo, digest};
+use crate::sqlite::copy::{CopyInfo, FileDigest, digest};
 use crate::target::layout::FleetConfig;
 use crate::target::{Location, TargetDatabase};
 use crate::text::escape_for_display;
 
-/// A copy, where it is kept.
+/// A stored copy of a database.
 pub(crate) enum StoredCopy {
     File(PathBuf),
     #[cfg(feature = "server")]
     Fork(Namespace),
-    /// On a server that nobody named.
+    /// A fork on a server that the configuration does not name.
     UnknownServer {
         server: String,
         name: String,
     },
 }
 
-/// What a manifest tells of a copy's place: its name, and the server that it is on, if any.
-pub(crate) type CopyLocation<'k> = (&'k Path, Option<&'k str>);
+/// Where a manifest says that a copy is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CopyLocation<'k> {
+    /// The path of the copy's file; for a fork, its last component is the fork's namespace.
+    pub(crate) file: &'k Path,
+    /// The URL of a fork's server; `None` for a file.
+    pub(crate) server: Option<&'k str>,
+}
+
+impl CopyLocation<'_> {
+    /// The namespace of a fork.
+    fn fork_name(self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// A copy that was just created.
+pub(crate) struct NewCopy {
+    pub(crate) info: CopyInfo,
+    /// The namespace of the copy, if the copy is a fork.
+    pub(crate) fork: Option<ForkLocation>,
+}
+
+/// Where a fork is.
+pub(crate) struct ForkLocation {
+    pub(crate) namespace: String,
+    /// The URL of the server.
+    pub(crate) server: String,
+}
 
 impl StoredCopy {
-    /// That of a member, beside its database.
+    /// The copy of a database, which for a fork must be on the database's own server.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
     pub(crate) fn new(
         target: &TargetDatabase,
-        (file, server): CopyLocation<'_>,
+        location: CopyLocation<'_>,
         options: &ConnectOptions,
     ) -> Self {
-        match (server, &target.location) {
-            (None, _) => Self::File(file.to_owned()),
+        match (location.server, &target.location) {
+            (None, _) => Self::File(location.file.to_owned()),
             #[cfg(feature = "server")]
             (Some(server), Location::Namespace(handle, _)) if handle.server().url() == server => {
-                Self::Fork(Namespace::new(handle, &fork_name(file), options))
+                Self::Fork(Namespace::new(handle, &location.fork_name(), options))
             }
             (Some(server), _) => {
-                Self::UnknownServer { server: server.to_owned(), name: fork_name(file) }
+                Self::UnknownServer { server: server.to_owned(), name: location.fork_name() }
             }
         }
     }
 
-    /// One on any of the servers that are named, where it could be removed.
+    /// A copy on any configured server whose admin URL is known, so that the copy can be removed.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
     pub(crate) fn on_server(
         config: &FleetConfig,
-        (file, server): CopyLocation<'_>,
+        location: CopyLocation<'_>,
         options: &ConnectOptions,
     ) -> Self {
-        let Some(server) = server else { return Self::File(file.to_owned()) };
+        let Some(server) = location.server else { return Self::File(location.file.to_owned()) };
         #[cfg(feature = "server")]
         if let Some(handle) =
             config.handle_by_url(server).filter(|handle| handle.server().has_admin())
         {
-            return Self::Fork(Namespace::new(handle, &fork_name(file), options));
+            return Self::Fork(Namespace::new(handle, &location.fork_name(), options));
         }
-        Self::UnknownServer { server: server.to_owned(), name: fork_name(file) }
+        Self::UnknownServer { server: server.to_owned(), name: location.fork_name() }
     }
 
-    /// Its name, as it is told.
+    /// The name of the copy for messages: a file name, or `NAMESPACE @ URL`.
     pub(crate) fn display(&self) -> String {
         match self {
             Self::File(path) => escape_for_display(path.file_name().unwrap_or(path.as_os_str())),
@@ -76,23 +104,20 @@ impl StoredCopy {
         }
     }
 
-    /// Its size and its checksum as it is now.
-    pub(crate) fn size_and_digest(
-        &self,
-        options: &ConnectOptions,
-    ) -> Result<(u64, String), MigrateError> {
+    /// The current size and checksum of the copy.
+    pub(crate) fn digest(&self, options: &ConnectOptions) -> Result<FileDigest, MigrateError> {
         match self {
             Self::File(path) => Ok(digest(path, options)?),
             #[cfg(feature = "server")]
             Self::Fork(fork) => {
                 let CopyInfo { size, sha256, .. } = fork.fingerprint()?;
-                Ok((size, sha256))
+                Ok(FileDigest { size, sha256 })
             }
             Self::UnknownServer { .. } => Err(self.unreachable_error()),
         }
     }
 
-    /// Removes it, where it is not a file in the backup's own directory, which goes as a whole.
+    /// Removes a fork. A file is left: it is removed with the backup's directory.
     pub(crate) fn remove(&self) -> Result<(), DatabaseError> {
         match self {
             #[cfg(feature = "server")]
@@ -106,13 +131,8 @@ impl StoredCopy {
     }
 }
 
-/// A fork's name stands where a file's would.
-fn fork_name(file: &Path) -> String {
-    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 impl TargetDatabase {
-    /// Whether a copy of it can be made with what is known of its home.
+    /// Whether a copy can be created: a fork needs the server's admin URL.
     pub(crate) fn can_be_copied(&self) -> bool {
         match &self.location {
             Location::File(_) => true,
@@ -121,27 +141,31 @@ impl TargetDatabase {
         }
     }
 
-    /// Makes a consistent copy of it, whatever other programs write meanwhile: in the file, or in
-    /// a fork that is named for the time, whose name and server are returned.
+    /// Creates a consistent copy while other programs may write: of a file in `file`, of a
+    /// namespace in a fork whose name contains `time`.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
     pub(crate) fn copy_to(
         &self,
-        (file, time): (&Path, &str),
+        file: &Path,
+        time: &str,
         options: &ConnectOptions,
-    ) -> Result<(CopyInfo, Option<(String, String)>), MigrateError> {
+    ) -> Result<NewCopy, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
-            Location::File(path) => Ok((copy::copy(path, file, options)?, None)),
+            Location::File(path) => {
+                Ok(NewCopy { info: copy::copy(path, file, options)?, fork: None })
+            }
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
-                let (name, copy_info) = Namespace::new(handle, name, options).fork(time)?;
-                Ok((copy_info, Some((name, handle.server().url().to_owned()))))
+                let (namespace, info) = Namespace::new(handle, name, options).fork(time)?;
+                let server = handle.server().url().to_owned();
+                Ok(NewCopy { info, fork: Some(ForkLocation { namespace, server }) })
             }
         }
     }
 
-    /// Puts what a copy holds in the place of it, at once or not at all; makes it where it is
-    /// missing.
+    /// Replaces the database with the content of a copy, in one transaction; creates the database
+    /// if it is missing.
     pub(crate) fn restore_from(
         &self,
         copy: &StoredCopy,
@@ -158,8 +182,8 @@ impl TargetDatabase {
                 Ok(namespace.create_if_missing(|| namespace.replace_with_file(file))?)
             }
             #[cfg(feature = "server")]
-            (Location::Namespace(host, name), StoredCopy::Fork(fork)) => {
-                let namespace = Namespace::new(host, name, options);
+            (Location::Namespace(handle, name), StoredCopy::Fork(fork)) => {
+                let namespace = Namespace::new(handle, name, options);
                 Ok(namespace.create_if_missing(|| namespace.replace_with_fork(fork))?)
             }
             (_, copy) => Err(copy.unreachable_error()),

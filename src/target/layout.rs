@@ -1,5 +1,4 @@
-//! Where a fleet is kept and what its databases are called: patterns, paths, and names as they
-//! may be shown.
+//! Maps users to databases: where a fleet is, and how its files or namespaces are named.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,20 +12,20 @@ use crate::target::servers::ServerSet;
 use crate::target::shard::Shard;
 use crate::target::{Location, TargetDatabase};
 
-/// Where a fleet is kept.
+/// Where the databases of a fleet are.
 #[derive(Clone, Debug)]
 pub struct FleetConfig {
     /// The system database.
     pub system_db: PathBuf,
     /// The directory of the user databases.
     pub users_dir: PathBuf,
-    /// How their files are named.
+    /// How the files of users are named.
     pub path_template: PathTemplate,
-    /// What to do with symbolic links among them.
+    /// What to do with symbolic links among the user databases.
     pub symlink_policy: SymlinkPolicy,
-    /// The part of the users that is meant, if not all.
+    /// The shard of users to work on; `None` for all users.
     pub shard: Option<Shard>,
-    /// Servers that keep the fleet in place of the files.
+    /// The servers of the fleet, if its databases are namespaces instead of files.
     #[cfg(feature = "server")]
     pub server_set: Option<Arc<ServerSet>>,
 }
@@ -34,15 +33,15 @@ pub struct FleetConfig {
 /// What to do with a user database that is a symbolic link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SymlinkPolicy {
-    /// Refuse it by name.
+    /// Report it, and do not open it.
     #[default]
     Refuse,
-    /// Open what it points at.
+    /// Open the file that it points to.
     Follow,
 }
 
 impl FleetConfig {
-    /// A fleet of files, all of it, whose links are refused.
+    /// A fleet of files, without sharding, whose symbolic links are refused.
     #[must_use]
     pub fn from_paths(system_db: PathBuf, users_dir: PathBuf, path_template: PathTemplate) -> Self {
         Self {
@@ -56,12 +55,12 @@ impl FleetConfig {
         }
     }
 
-    /// Whether a user belongs to the part that is meant.
+    /// Whether a user belongs to the configured shard.
     pub(crate) fn contains(&self, user: &OsStr) -> bool {
         self.shard.is_none_or(|shard| shard.contains(user))
     }
 
-    /// The system database, whether it is there or not.
+    /// The system database, which need not exist.
     #[must_use]
     pub fn system_database(&self) -> TargetDatabase {
         #[cfg(feature = "server")]
@@ -76,7 +75,7 @@ impl FleetConfig {
         }
     }
 
-    /// The server at an address, if it is one of those named.
+    /// The server with a URL, if it is configured.
     #[cfg(feature = "server")]
     pub(crate) fn handle_by_url(
         &self,
@@ -85,7 +84,7 @@ impl FleetConfig {
         self.server_set.as_ref()?.handle_by_url(url)
     }
 
-    /// A file in the users directory, by the shortest path.
+    /// The path of a file in the users directory, without a leading `./`.
     pub(crate) fn user_file_path(&self, file: &OsStr) -> PathBuf {
         if self.users_dir == Path::new(".") {
             PathBuf::from(file)
@@ -94,11 +93,11 @@ impl FleetConfig {
         }
     }
 
-    /// A user's database, whether it is there or not.
+    /// A user's database, which need not exist.
     ///
     /// # Errors
     ///
-    /// A name that cannot be a file's.
+    /// A name that no file or namespace can have.
     pub fn user_database(&self, name: &OsStr) -> Result<TargetDatabase, PathTemplateError> {
         #[cfg(feature = "server")]
         if let Some(server_set) = &self.server_set {

@@ -1,14 +1,19 @@
-//! One database of a fleet: whose it is, where it lives, and how it is opened there. What opens it
-//! does not know whether that is a file.
+//! Identifies one database of a fleet, a file or a namespace, and opens it.
 
 pub(crate) mod copy;
 pub(crate) mod layout;
 pub(crate) mod pattern;
 #[cfg(feature = "server")]
+pub(crate) mod server_error;
+#[cfg(feature = "server")]
 pub(crate) mod servers;
 pub(crate) mod shard;
 #[cfg(feature = "server")]
 pub(crate) mod transfer;
+#[cfg(feature = "server")]
+pub(crate) mod user_files;
+#[cfg(feature = "server")]
+pub(crate) mod user_source;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -36,25 +41,25 @@ pub struct TargetDatabase {
     pub scope: Scope,
     /// The user, or `system`.
     pub name: OsString,
-    /// Where it lives.
+    /// Where the database is.
     pub location: Location,
-    /// Why it may not be opened, if so.
+    /// Why the database must not be opened; `None` if it may be opened.
     pub skip_reason: Option<String>,
 }
 
-/// Where a database lives.
+/// Where a database is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Location {
-    /// In a file of this machine.
+    /// A file on this machine.
     File(PathBuf),
-    /// In a namespace of a libSQL server.
+    /// A namespace of a libSQL server.
     #[cfg(feature = "server")]
     Namespace(Arc<ServerHandle>, String),
 }
 
 impl Location {
-    /// The file, where it is one.
+    /// The path of the file; `None` for a namespace.
     #[must_use]
     pub fn file_path(&self) -> Option<&Path> {
         match self {
@@ -64,12 +69,12 @@ impl Location {
         }
     }
 
-    /// Whether a database is there.
+    /// Whether the database exists. Without the server's admin URL, a namespace counts as existing:
+    /// reading it shows whether it does.
     #[must_use]
     pub fn exists(&self) -> bool {
         match self {
             Self::File(path) => path.symlink_metadata().is_ok(),
-            // Without an admin address it is known once it is read.
             #[cfg(feature = "server")]
             Self::Namespace(handle, name) => {
                 !handle.server().has_admin()
@@ -78,19 +83,19 @@ impl Location {
         }
     }
 
-    /// The bytes that a copy may take.
+    /// The largest size that a copy may have, in bytes; 0 for a namespace, whose size the server
+    /// does not report.
     pub(crate) fn copy_size(&self) -> u64 {
         let file_length =
             |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         match self {
             Self::File(path) => file_length(path) + file_length(&side_file(path, "-wal")),
-            // The server does not tell.
             #[cfg(feature = "server")]
             Self::Namespace(..) => 0,
         }
     }
 
-    /// What a copy of it is called.
+    /// The preferred file name of a copy.
     pub(crate) fn copy_file_name(&self) -> OsString {
         match self {
             Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_owned(),
@@ -99,7 +104,7 @@ impl Location {
         }
     }
 
-    /// The place as it is shown.
+    /// The location for display: a path, or `NAMESPACE @ URL`.
     #[must_use]
     pub fn display(&self) -> String {
         match self {
@@ -111,17 +116,18 @@ impl Location {
 }
 
 impl TargetDatabase {
-    /// The name as it is shown.
+    /// The name, escaped for display.
     #[must_use]
     pub fn display_name(&self) -> String {
         escape_for_display(&self.name)
     }
 
+    /// Fails with the skip reason, if the database has one.
     pub(crate) fn ensure_openable(&self) -> Result<(), MigrateError> {
         self.skip_reason.clone().map_or(Ok(()), |reason| Err(MigrateError::CannotOpen(reason)))
     }
 
-    /// Opens it to be changed.
+    /// Opens the database for writing.
     pub(crate) fn open(&self, options: &ConnectOptions) -> Result<Box<dyn Database>, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
@@ -133,16 +139,17 @@ impl TargetDatabase {
         }
     }
 
-    /// Counts what it holds; no byte on the disk changes.
+    /// Counts what the database contains, without changing it.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read.
+    /// A database that cannot be read.
     pub fn stats(&self, options: &ConnectOptions) -> Result<Stats, MigrateError> {
         self.read(options, |database| database.stats())
     }
 
-    /// Puts a new database in the place of it, at once or not at all: `fill` is given an empty one.
+    /// Replaces the whole content of the database in one transaction. `fill` receives an empty
+    /// in-memory database and fills it with the new content.
     pub(crate) fn replace<T>(
         &self,
         options: &ConnectOptions,
@@ -167,7 +174,8 @@ impl TargetDatabase {
         }
     }
 
-    /// Opens it to be read, which leaves no trace. `read` may be called several times.
+    /// Opens the database for reading, which leaves no side files. `read` may be called several
+    /// times.
     pub(crate) fn read<T>(
         &self,
         options: &ConnectOptions,

@@ -1,4 +1,4 @@
-//! The pattern of user database files: a file name with `{username}` in it.
+//! Parses and formats the pattern of user database names: a file name with `{username}` in it.
 
 use std::ffi::{OsStr, OsString};
 
@@ -8,7 +8,7 @@ use crate::text::{escape_for_display, os_string_from_bytes};
 
 const PLACEHOLDER: &str = "{username}";
 
-/// How the files of user databases are named: a text around `{username}`.
+/// How the databases of users are named: a prefix, `{username}` and a suffix.
 ///
 /// ```
 /// use tatmig::PathTemplate;
@@ -24,24 +24,24 @@ pub struct PathTemplate {
     suffix: String,
 }
 
-/// A pattern, or a name in one, that no file can have.
+/// An invalid pattern, or a user's name that does not result in a file name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathTemplateError {
-    /// Not exactly one `{username}`.
+    /// The pattern does not contain `{username}` exactly once.
     #[error(
-        "the user pattern `{0}` must hold `{{username}}` exactly once, as in `{{username}}_longterm.db`"
+        "the user pattern `{0}` must contain `{{username}}` exactly once, as in `{{username}}_longterm.db`"
     )]
     InvalidPlaceholder(String),
-    /// More than a file name.
+    /// The pattern contains a directory.
     #[error(
-        "the user pattern `{0}` must be a file name, without `/`; name the directory with `--users-dir`"
+        "the user pattern `{0}` must be a file name, without `/`; pass the directory with `--users-dir`"
     )]
     NotAFileName(String),
-    /// A user whose file would stand elsewhere.
-    #[error("`{0}` cannot be a user's name: its file name would be `{1}`")]
+    /// The file of a user would not be in the users directory.
+    #[error("`{0}` is not a valid user name: its file name would be `{1}`")]
     InvalidUserName(String, String),
-    /// A user whose namespace may not be.
+    /// A user's name that no namespace can have.
     #[cfg(feature = "server")]
     #[error(transparent)]
     InvalidNamespaceName(#[from] NamespaceNameError),
@@ -71,7 +71,8 @@ impl std::fmt::Display for PathTemplate {
 }
 
 impl PathTemplate {
-    /// The user whose database a file is; an empty name where nothing is left for it.
+    /// The user to whom a file belongs; an empty name if the file name is only prefix and suffix.
+    /// `None` if the file name does not match the pattern.
     #[must_use]
     pub fn user_name(&self, file_name: &OsStr) -> Option<OsString> {
         let bytes = file_name.as_encoded_bytes();
@@ -80,11 +81,11 @@ impl PathTemplate {
         Some(os_string_from_bytes(name))
     }
 
-    /// The file of a user.
+    /// The file name of a user's database.
     ///
     /// # Errors
     ///
-    /// A name whose file would not be one file in the users directory.
+    /// `InvalidUserName` if the result is not the name of a file in the users directory.
     pub fn file_name(&self, user: &OsStr) -> Result<OsString, PathTemplateError> {
         let mut name = OsString::from(&self.prefix);
         name.push(user);

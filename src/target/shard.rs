@@ -1,5 +1,5 @@
-//! Which part of a fleet a database belongs to: a hash of its user's name that is the same on every
-//! machine and in every version, so that parts need no coordinator.
+//! Assigns users to shards by a hash of the user's name. The hash is the same on every machine and
+//! in every version, so shards need no coordinator.
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
@@ -7,14 +7,14 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-/// One of several parts of a fleet: `2/8` is the second of eight.
+/// One shard of a fleet: `2/8` is the second of eight.
 ///
 /// ```
 /// use tatmig::Shard;
 ///
-/// let parts: Vec<Shard> = vec!["1/2".parse()?, "2/2".parse()?];
-/// let holders = parts.iter().filter(|part| part.contains("ann".as_ref())).count();
-/// assert_eq!(holders, 1);
+/// let shards: Vec<Shard> = vec!["1/2".parse()?, "2/2".parse()?];
+/// let containing = shards.iter().filter(|shard| shard.contains("ann".as_ref())).count();
+/// assert_eq!(containing, 1);
 /// # Ok::<(), tatmig::ShardError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +24,9 @@ pub struct Shard {
     count: NonZeroUsize,
 }
 
-/// A text that names no part.
+/// A text that is not a shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no part of the fleet; `2/8` is the second of eight")]
+#[error("`{0}` is not a shard; write `2/8` for the second of eight")]
 pub struct ShardError(String);
 
 impl FromStr for Shard {
@@ -36,11 +36,11 @@ impl FromStr for Shard {
         let invalid = || ShardError(text.to_owned());
         let (index, count) = text.split_once('/').ok_or_else(invalid)?;
         let index: usize = index.trim().parse().map_err(|_| invalid())?;
-        let of: NonZeroUsize = count.trim().parse().map_err(|_| invalid())?;
-        if index == 0 || index > of.get() {
+        let count: NonZeroUsize = count.trim().parse().map_err(|_| invalid())?;
+        if index == 0 || index > count.get() {
             return Err(invalid());
         }
-        Ok(Self { index: index - 1, count: of })
+        Ok(Self { index: index - 1, count })
     }
 }
 
@@ -51,14 +51,14 @@ impl std::fmt::Display for Shard {
 }
 
 impl Shard {
-    /// Whether a user's database belongs to this part.
+    /// Whether a user's database belongs to this shard.
     #[must_use]
     pub fn contains(&self, user: &OsStr) -> bool {
         shard_index(user, self.count) == self.index
     }
 }
 
-/// The part, from 0, that a user belongs to.
+/// The shard, from 0, to which a user belongs.
 pub(crate) fn shard_index(user: &OsStr, shard_count: NonZeroUsize) -> usize {
     let digest = Sha256::digest(user.as_encoded_bytes());
     let mut first_bytes = [0; 8];

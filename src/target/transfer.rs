@@ -1,5 +1,5 @@
-//! A fleet moved from files to namespaces and back: each database whole, compared, or not at all. A
-//! second run finishes what the first did not, since what is there already is compared alone.
+//! Copies one database from a file to a namespace or back, and compares the copy. A destination
+//! that already holds the database is only compared, so an interrupted transfer can be repeated.
 
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
@@ -10,14 +10,14 @@ use crate::plan::outcome::MigrateError;
 use crate::sqlite::file::SqliteFile;
 use crate::target::{Location, TargetDatabase};
 
-/// What became of a database that was to be moved.
+/// The outcome of a transfer.
 #[derive(Debug)]
 pub enum TransferOutcome {
-    /// It is there, and was compared.
+    /// The database was copied, and the copy compared.
     Copied,
-    /// It was there already, the same.
+    /// The destination already had the same content.
     AlreadyIdentical,
-    /// It was not moved, and what is at its new place is as it was.
+    /// The transfer failed, and the destination was not changed.
     Failed(MigrateError),
 }
 
@@ -28,40 +28,39 @@ impl From<Result<TransferResult, MigrateError>> for TransferOutcome {
             Ok(TransferResult::AlreadyIdentical) => Self::AlreadyIdentical,
             Ok(TransferResult::TargetDiffers(difference)) => {
                 Self::Failed(MigrateError::CannotOpen(format!(
-                    "something else is there already, which was left alone: {difference}"
+                    "the destination has other content and was not changed: {difference}"
                 )))
             }
-            Err(failure) => Self::Failed(failure),
+            Err(error) => Self::Failed(error),
         }
     }
 }
 
 impl TargetDatabase {
-    /// Carries its database to another place, which holds nothing or the same. The one is a file
-    /// and the other a namespace, which is made where an admin address is known; a file that is
-    /// made is in the journal mode.
+    /// Copies the database to a destination that is empty, missing, or has the same content. One
+    /// of the two is a file, the other a namespace. A missing namespace is created if the server's
+    /// admin URL is known; a new file gets the journal mode.
     #[must_use]
     pub fn transfer_to(
         &self,
-        to: &Self,
-        mode_and_options: (JournalMode, &ConnectOptions),
+        destination: &Self,
+        journal_mode: JournalMode,
+        options: &ConnectOptions,
     ) -> TransferOutcome {
-        self.try_transfer(to, mode_and_options).into()
+        self.try_transfer(destination, journal_mode, options).into()
     }
 
     fn try_transfer(
         &self,
-        to: &Self,
-        (journal_mode, options): (JournalMode, &ConnectOptions),
+        destination: &Self,
+        journal_mode: JournalMode,
+        options: &ConnectOptions,
     ) -> Result<TransferResult, MigrateError> {
-        for target in [self, to] {
-            if let Some(reason) = &target.skip_reason {
-                return Err(MigrateError::CannotOpen(reason.clone()));
-            }
-        }
-        match (&self.location, &to.location) {
+        self.ensure_openable()?;
+        destination.ensure_openable()?;
+        match (&self.location, &destination.location) {
             (Location::File(path), Location::Namespace(handle, name)) => {
-                // What is no database, or not a whole one, is told before anything is made.
+                // A file that is not a complete database fails before a namespace is created.
                 self.read(options, |file| file.history_state())?;
                 if handle.server().has_admin() {
                     handle.server().create(name, &options.cancel).map_err(DatabaseError::from)?;
@@ -69,10 +68,12 @@ impl TargetDatabase {
                 let namespace = Namespace::new(handle, name, options);
                 Ok(SqliteFile::read(path, options, |file| namespace.import(file.connection()?))?)
             }
-            (Location::Namespace(host, name), Location::File(path)) => {
-                Ok(Namespace::new(host, name, options).export_to(path, journal_mode)?)
+            (Location::Namespace(handle, name), Location::File(path)) => {
+                Ok(Namespace::new(handle, name, options).export_to(path, journal_mode)?)
             }
-            _ => Err(MigrateError::CannotOpen("both places are of one kind".to_owned())),
+            _ => Err(MigrateError::CannotOpen(
+                "source and destination must be a file and a namespace".to_owned(),
+            )),
         }
     }
 }

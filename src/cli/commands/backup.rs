@@ -1,11 +1,9 @@
 //! `backup`, `restore` and `reset`: whole databases are moved, and what is replaced is copied
 //! first.
 
-use std::ffi::OsString;
-
 use anyhow::bail;
 use tatmig::backup::{Backup, BackupDir, reject_open_databases};
-use tatmig::fleet::{Fleet, RunOptions, UserSelection};
+use tatmig::fleet::{DatabaseName, Fleet, RunOptions, UserSelection};
 use tatmig::{Changelog, DatabaseStatus, MigrateError, Scope, TargetDatabase};
 
 use crate::cli::command_args;
@@ -48,7 +46,7 @@ pub(crate) fn create_backup(context: CommandContext<'_>, users: &UserArgs) -> an
     let bar = context.report.progress_bar(databases.len());
     let options = context.run_options();
     let backup_result =
-        backup_dir(context).create((&databases, "backup"), &options, &mut || bar.inc(1))?;
+        backup_dir(context).create(&databases, "backup", &options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
     let status = context.report.print_backup(&fleet, &backup_result);
     let expects_system_database =
@@ -69,8 +67,11 @@ pub(crate) fn list_backups(context: CommandContext<'_>) -> anyhow::Result<u8> {
 }
 
 pub(crate) fn prune_backups(context: CommandContext<'_>, keep: usize) -> anyhow::Result<u8> {
-    let prune_result = backup_dir(context)
-        .prune(keep, (&context.settings.fleet_config, &context.connect_options()))?;
+    let prune_result = backup_dir(context).prune(
+        keep,
+        &context.settings.fleet_config,
+        &context.connect_options(),
+    )?;
     Ok(context.report.print_prune(&prune_result))
 }
 
@@ -107,7 +108,7 @@ fn back_up(
     let bar = context.report.progress_bar(databases.len());
     let sources: Vec<&TargetDatabase> = databases.iter().map(|database| &**database).collect();
     let backup_result =
-        backup_dir(context).create((&sources, reason), options, &mut || bar.inc(1))?;
+        backup_dir(context).create(&sources, reason, options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
     for (database, outcome) in databases.iter_mut().zip(&backup_result.results) {
         if let (Some(Err(error)), None) = (outcome, &database.skip_reason) {
@@ -124,13 +125,14 @@ pub(crate) fn restore_backup(
 ) -> anyhow::Result<u8> {
     let backup = backup_dir(context).find(&args.id)?;
     let is_whole_backup = args.users.is_empty() && !args.system;
-    let mut requested: Vec<(Scope, OsString)> = Vec::new();
+    let mut requested: Vec<DatabaseName> = Vec::new();
     if is_whole_backup {
         let copies = backup.manifest.databases.iter();
-        requested.extend(copies.map(|copy| (copy.scope, copy.user.clone())));
+        requested
+            .extend(copies.map(|copy| DatabaseName { scope: copy.scope, name: copy.user.clone() }));
     } else {
-        requested.extend(args.system.then(|| (Scope::System, "system".into())));
-        requested.extend(args.users.iter().map(|user| (Scope::User, user.clone())));
+        requested.extend(args.system.then(DatabaseName::system));
+        requested.extend(args.users.iter().cloned().map(DatabaseName::user));
         requested.sort();
         requested.dedup();
     }

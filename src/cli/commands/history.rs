@@ -12,12 +12,12 @@ pub(crate) fn stamp(
     version: &str,
     users: &UserArgs,
 ) -> anyhow::Result<u8> {
-    run_on_fleet(context, Some(version), users, |fleet, migrator, target_and_options| {
+    run_on_fleet(context, Some(version), users, |fleet, migrator, version, options| {
         // Who stamps one user does not mean the system database, whose version is another.
         let users_only = Fleet { system: None, ..fleet.clone() };
         match users.selection() {
-            UserSelection::Named(_) => users_only.stamp(migrator, target_and_options),
-            UserSelection::None | UserSelection::All => fleet.stamp(migrator, target_and_options),
+            UserSelection::Named(_) => users_only.stamp(migrator, version, options),
+            UserSelection::None | UserSelection::All => fleet.stamp(migrator, version, options),
         }
     })
 }
@@ -38,7 +38,8 @@ fn run_on_fleet(
     operation: impl FnOnce(
         &Fleet,
         &Migrator<'_, '_>,
-        (AdoptTarget, &RunOptions),
+        AdoptTarget,
+        &RunOptions,
     ) -> tatmig::fleet::FleetOutcome,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -48,7 +49,7 @@ fn run_on_fleet(
     let target = changelog.head_position();
     let replay = context.replay(&changelog, target)?;
     let migrator = context.migrator((&changelog, &replay), target);
-    let fleet_outcome = operation(&fleet, &migrator, (version_arg, &context.run_options()));
+    let fleet_outcome = operation(&fleet, &migrator, version_arg, &context.run_options());
     Ok(context.report.print_recorded_versions((&fleet, &fleet_outcome), changelog.source()))
 }
 

@@ -1,10 +1,9 @@
-//! `init`: makes databases that are not there, at head.
+//! Runs `tatmig init`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 
-use anyhow::bail;
-use tatmig::{CreateOutcome, Migrator, Outcome, Scope, TargetDatabase};
+use tatmig::fleet::{InitPlan, InitRequest};
+use tatmig::{CreateOutcome, Migrator, Outcome, TargetDatabase};
 
 use crate::cli::command_args::CreateArgs;
 use crate::cli::commands::CommandContext;
@@ -17,88 +16,43 @@ pub(crate) fn run(
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let fleet_config = &context.settings.fleet_config;
-    if !users.is_empty() && !changelog.has_scope(Scope::User) {
-        bail!("the document has no user block, so there are no user databases to make");
-    }
-    let mut databases: Vec<TargetDatabase> = Vec::new();
-    databases.extend(changelog.has_scope(Scope::System).then(|| fleet_config.system_database()));
-    for user in users {
-        let database = fleet_config.user_database(user)?;
-        let path = database.location.file_path();
-        if path.is_some_and(|path| is_same_path(path, &fleet_config.system_db)) {
-            bail!("`{}` would be the system database's own file", tatmig::escape_for_display(user));
-        }
-        databases.push(database);
-    }
-    for database in &databases {
-        let parent = database
-            .location
-            .file_path()
-            .and_then(Path::parent)
-            .filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
-            bail!(
-                "there is no directory `{}` to make `{}` in; make it first",
-                tatmig::escape_for_display(parent.as_os_str()),
-                database.location.display()
-            );
-        }
-    }
-    #[cfg(feature = "server")]
-    if let Some(server_set) = &fleet_config.server_set {
-        if !server_set.has_admin() {
-            bail!(tatmig::sqld::ServerError::NoAdminUrl);
-        }
-        if create_args.journal_mode.is_some() {
-            bail!(
-                "a server keeps every namespace in a journal mode of its own; `--journal-mode` is for files"
-            );
-        }
-        server_set.reject_case_conflicts(&mut databases);
-    }
-    if databases.is_empty() {
-        context
-            .report
-            .print_line("the document has no system block; `--user NAME` makes a user's database");
+    let policy = context.settings.policy(Some(create_args));
+    let request = InitRequest {
+        config: &context.settings.fleet_config,
+        users,
+        journal_mode: create_args.journal_mode.map(|_| policy.journal_mode),
+    };
+    let plan = InitPlan::new(&changelog, &request)?;
+    if plan.databases.is_empty() {
+        context.report.print_line(
+            "the document has no system block; pass `--user NAME` to create a user's database",
+        );
         return Ok(EXIT_SUCCESS);
     }
     let target = changelog.head_position();
     let replay = context.replay(&changelog, target)?;
-    let migrator = Migrator::new(&changelog, &replay, target)
-        .with_policy(context.settings.policy(Some(create_args)));
-    let options = context.connect_options();
+    let migrator = Migrator::new(&changelog, &replay, target).with_policy(policy);
     let mut status = EXIT_SUCCESS;
-    let mut outcomes = Vec::new();
-    for database in &databases {
-        match migrator.create_database(database, &options) {
+    let mut outcome_words = Vec::new();
+    let mut report = |database: &TargetDatabase, outcome: &CreateOutcome| {
+        outcome_words.push(match outcome {
             CreateOutcome::AlreadyExists => {
                 context.report.print_created(database, None);
-                outcomes.push((database, "there"));
+                "there"
             }
             CreateOutcome::Attempted(Outcome::Failed { error, .. }) => {
                 status = EXIT_FAILURE;
-                outcomes.push((database, "failed"));
-                context.report.print_database_error(database, &error, changelog.source());
-                if database.scope == Scope::System {
-                    break;
-                }
+                context.report.print_database_error(database, error, changelog.source());
+                "failed"
             }
             CreateOutcome::Attempted(outcome) => {
-                context.report.print_created(database, Some(&outcome));
-                outcomes.push((database, "made"));
+                context.report.print_created(database, Some(outcome));
+                "made"
             }
-        }
-    }
+        });
+    };
+    plan.run(&migrator, &context.connect_options(), &mut report);
+    let outcomes: Vec<_> = plan.databases.iter().zip(outcome_words).collect();
     context.report.print_init_json(&outcomes);
     Ok(status)
-}
-
-/// Whether two paths name one file, there or not.
-fn is_same_path(left: &Path, right: &Path) -> bool {
-    let absolute = |path: &Path| {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        path.components().collect::<PathBuf>()
-    };
-    absolute(left) == absolute(right)
 }

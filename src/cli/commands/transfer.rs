@@ -1,7 +1,7 @@
 //! `push` and `pull`: a fleet moves from its files to a server, and back.
 
 use anyhow::{Context, bail};
-use tatmig::fleet::Fleet;
+use tatmig::fleet::{Fleet, TransferDestination};
 use tatmig::{FleetConfig, Scope};
 
 use crate::cli::command_args::UserArgs;
@@ -50,10 +50,15 @@ fn transfer(
     )?;
     let databases: Vec<_> = fleet.databases().collect();
     let bar = context.report.progress_bar(databases.len());
-    let journal_mode = context.settings.policy(None).journal_mode;
-    let transfers =
-        fleet
-            .transfer_to((target_config, journal_mode), &context.run_options(), &mut || bar.inc(1));
+    let destination = TransferDestination {
+        config: target_config,
+        journal_mode: context.settings.policy(None).journal_mode,
+    };
+    let transfers = fleet.transfer_to(destination, &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
+    let transfers: Vec<_> = transfers
+        .into_iter()
+        .map(|transferred| (transferred.destination, transferred.outcome))
+        .collect();
     Ok(context.report.print_transfer((&fleet, &databases), &transfers))
 }

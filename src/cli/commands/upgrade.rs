@@ -184,6 +184,6 @@ pub(crate) fn run_seeds(
         );
     context.check_document(&changelog, diagnostics)?;
     let migrator = context.migrator((&changelog, &replay), target);
-    let fleet_outcome = fleet.seed(&migrator, (names, &context.run_options()), &mut |_, _| {});
+    let fleet_outcome = fleet.seed(&migrator, names, &context.run_options(), &mut |_, _| {});
     Ok(context.report.print_seeds((&fleet, &fleet_outcome), changelog.source()))
 }

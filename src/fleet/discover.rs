@@ -1,0 +1,129 @@
+//! Finds the databases of a fleet, in files or on servers, without opening or creating any file.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+
+use crate::document::tag::Scope;
+use crate::fleet::directory::DirectoryScan;
+use crate::fleet::error::FleetError;
+#[cfg(feature = "server")]
+use crate::fleet::namespaces;
+use crate::fleet::selection::{DatabaseName, UserSelection};
+use crate::target::TargetDatabase;
+use crate::target::layout::FleetConfig;
+#[cfg(feature = "server")]
+use crate::target::servers::ServerSet;
+
+/// The databases that an operation covers.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    /// The system database, if the document has blocks for it.
+    pub system: Option<TargetDatabase>,
+    /// The selected user databases, in the order of their file names.
+    pub users: Vec<TargetDatabase>,
+    /// What the user should know about the users directory, one message each.
+    pub notices: Vec<String>,
+    /// The number of user databases, selected or not; `None` if unknown.
+    pub total_users: Option<usize>,
+}
+
+impl Fleet {
+    /// Finds the databases for which a document has blocks.
+    ///
+    /// # Errors
+    ///
+    /// A missing system database, users directory or named user. No file is opened or created.
+    pub fn discover(
+        config: &FleetConfig,
+        has_blocks: impl Fn(Scope) -> bool,
+        selection: &UserSelection,
+    ) -> Result<Self, FleetError> {
+        #[cfg(feature = "server")]
+        if let Some(server_set) = &config.server_set {
+            return Self::discover_namespaces(config, server_set, has_blocks, selection);
+        }
+        let mut fleet = Self::default();
+        if has_blocks(Scope::System) {
+            if std::fs::symlink_metadata(&config.system_db).is_err() {
+                return Err(FleetError::NoSystemDatabase(config.system_db.clone()));
+            }
+            fleet.system = Some(config.system_database());
+        }
+        if !has_blocks(Scope::User) {
+            return fleet.without_users(selection);
+        }
+        let scan = DirectoryScan::read(config)?;
+        fleet.total_users = Some(scan.targets.len());
+        match selection {
+            UserSelection::None => {}
+            UserSelection::All => {
+                fleet.users = scan.targets;
+                fleet.notices = scan.notices;
+            }
+            UserSelection::Named(names) => fleet.users = scan.select_named(config, names)?,
+        }
+        Ok(fleet)
+    }
+
+    #[cfg(feature = "server")]
+    fn discover_namespaces(
+        config: &FleetConfig,
+        server_set: &ServerSet,
+        has_blocks: impl Fn(Scope) -> bool,
+        selection: &UserSelection,
+    ) -> Result<Self, FleetError> {
+        let mut fleet = Self::default();
+        if has_blocks(Scope::System) {
+            fleet.system = Some(server_set.require_system()?);
+        }
+        if !has_blocks(Scope::User) {
+            return fleet.without_users(selection);
+        }
+        let found = namespaces::find_users(config, server_set, selection)?;
+        Ok(Self { users: found.selected, total_users: found.total, ..fleet })
+    }
+
+    /// The fleet of a document without user blocks.
+    fn without_users(self, selection: &UserSelection) -> Result<Self, FleetError> {
+        match selection {
+            UserSelection::Named(_) => Err(FleetError::NoUserBlocks),
+            UserSelection::None | UserSelection::All => Ok(self),
+        }
+    }
+
+    /// The named databases, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// A missing users directory, or a name that no file can have.
+    pub fn resolve(
+        config: &FleetConfig,
+        requested: &[DatabaseName],
+    ) -> Result<Vec<TargetDatabase>, FleetError> {
+        #[cfg(feature = "server")]
+        if let Some(server_set) = &config.server_set {
+            let resolve_one = |database: &DatabaseName| match database.scope {
+                Scope::System => Ok(server_set.system_database()),
+                Scope::User => Ok(config.user_database(&database.name)?),
+            };
+            return requested.iter().map(resolve_one).collect();
+        }
+        let has_users = requested.iter().any(|database| database.scope == Scope::User);
+        let found = if has_users { DirectoryScan::read(config)?.targets } else { Vec::new() };
+        let found: HashMap<&OsStr, &TargetDatabase> =
+            found.iter().map(|target| (target.name.as_os_str(), target)).collect();
+        let resolve_one = |database: &DatabaseName| match database.scope {
+            Scope::System => Ok(config.system_database()),
+            Scope::User => match found.get(database.name.as_os_str()) {
+                Some(target) => Ok(TargetDatabase::clone(target)),
+                None => Ok(config.user_database(&database.name)?),
+            },
+        };
+        requested.iter().map(resolve_one).collect()
+    }
+
+    /// Every database, the system database first.
+    pub fn databases(&self) -> impl Iterator<Item = &TargetDatabase> {
+        self.system.iter().chain(&self.users)
+    }
+}

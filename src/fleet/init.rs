@@ -1,0 +1,144 @@
+//! Plans and creates the databases that `tatmig init` is asked for.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::database::connection::ConnectOptions;
+use crate::database::policy::JournalMode;
+use crate::document::changelog::Changelog;
+use crate::document::tag::Scope;
+use crate::migrate::create::CreateOutcome;
+use crate::migrate::migrator::Migrator;
+use crate::plan::outcome::Outcome;
+use crate::target::TargetDatabase;
+use crate::target::layout::FleetConfig;
+use crate::target::pattern::PathTemplateError;
+use crate::text::escape_for_display;
+
+/// Which databases are to be created.
+#[derive(Clone, Copy, Debug)]
+pub struct InitRequest<'r> {
+    /// Where the fleet is.
+    pub config: &'r FleetConfig,
+    /// The users whose databases are created, besides the system database.
+    pub users: &'r [OsString],
+    /// The journal mode, if one was requested explicitly.
+    pub journal_mode: Option<JournalMode>,
+}
+
+/// Databases that cannot be created. None was created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// Users were named, and the document has no user block.
+    #[error("the document has no user block, so it has no user databases to create")]
+    NoUserBlocks,
+    /// A user's file would be the system database.
+    #[error("the database of user `{user}` would be the file of the system database")]
+    IsSystemDatabase {
+        /// The user, escaped for display.
+        user: String,
+    },
+    /// The directory of a database is missing.
+    #[error("cannot create `{location}`: the directory `{}` does not exist; create it first", escape_for_display(.directory.as_os_str()))]
+    NoDirectory {
+        /// The missing directory.
+        directory: PathBuf,
+        /// Where the database would be.
+        location: String,
+    },
+    /// A user's name that no file or namespace can have.
+    #[error(transparent)]
+    InvalidName(#[from] PathTemplateError),
+    /// The server cannot create namespaces without its admin URL.
+    #[cfg(feature = "server")]
+    #[error(transparent)]
+    Server(#[from] crate::sqld::error::ServerError),
+    /// A journal mode was requested for namespaces.
+    #[cfg(feature = "server")]
+    #[error(
+        "`--journal-mode` is for files only: the server chooses the journal mode of a namespace"
+    )]
+    JournalModeOnServer,
+}
+
+/// The databases that are to be created.
+#[derive(Clone, Debug)]
+pub struct InitPlan {
+    /// The system database first, if the document has blocks for it.
+    pub databases: Vec<TargetDatabase>,
+}
+
+impl InitPlan {
+    /// Determines the databases for which a document has blocks.
+    ///
+    /// # Errors
+    ///
+    /// A name, directory or option that makes it impossible to create one of them.
+    pub fn new(changelog: &Changelog<'_>, request: &InitRequest<'_>) -> Result<Self, InitError> {
+        let config = request.config;
+        if !request.users.is_empty() && !changelog.has_scope(Scope::User) {
+            return Err(InitError::NoUserBlocks);
+        }
+        let mut databases: Vec<TargetDatabase> = Vec::new();
+        databases.extend(changelog.has_scope(Scope::System).then(|| config.system_database()));
+        for user in request.users {
+            let database = config.user_database(user)?;
+            let path = database.location.file_path();
+            if path.is_some_and(|path| is_same_path(path, &config.system_db)) {
+                return Err(InitError::IsSystemDatabase { user: escape_for_display(user) });
+            }
+            databases.push(database);
+        }
+        databases.iter().try_for_each(require_directory)?;
+        #[cfg(feature = "server")]
+        if let Some(server_set) = &config.server_set {
+            if !server_set.has_admin() {
+                return Err(crate::sqld::error::ServerError::NoAdminUrl.into());
+            }
+            if request.journal_mode.is_some() {
+                return Err(InitError::JournalModeOnServer);
+            }
+            server_set.reject_case_conflicts(&mut databases);
+        }
+        Ok(Self { databases })
+    }
+
+    /// Creates the databases and migrates them to the migrator's target. `on_done` is called after
+    /// each one. A failed system database stops the run, since users depend on it.
+    pub fn run(
+        &self,
+        migrator: &Migrator<'_, '_>,
+        options: &ConnectOptions,
+        on_done: &mut dyn FnMut(&TargetDatabase, &CreateOutcome),
+    ) {
+        for database in &self.databases {
+            let outcome = migrator.create_database(database, options);
+            on_done(database, &outcome);
+            let has_failed = matches!(outcome, CreateOutcome::Attempted(Outcome::Failed { .. }));
+            if has_failed && database.scope == Scope::System {
+                break;
+            }
+        }
+    }
+}
+
+fn require_directory(database: &TargetDatabase) -> Result<(), InitError> {
+    let parent = database.location.file_path().and_then(Path::parent);
+    match parent.filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
+        None => Ok(()),
+        Some(directory) => Err(InitError::NoDirectory {
+            directory: directory.to_owned(),
+            location: database.location.display(),
+        }),
+    }
+}
+
+/// Whether two paths name the same file, which need not exist.
+fn is_same_path(left: &Path, right: &Path) -> bool {
+    let absolute = |path: &Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        path.components().collect::<PathBuf>()
+    };
+    absolute(left) == absolute(right)
+}

@@ -1,0 +1,92 @@
+//! Reads every database of a fleet: status, statistics, verification.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::database::stats::Stats;
+use crate::document::changelog::Changelog;
+use crate::fleet::discover::Fleet;
+use crate::fleet::pool;
+use crate::fleet::pool::parallel_map;
+use crate::fleet::run::RunOptions;
+use crate::migrate::migrator::Migrator;
+use crate::migrate::replay::Replay;
+use crate::migrate::status::DatabaseStatus;
+use crate::migrate::verify::VerifyReport;
+use crate::plan::outcome::MigrateError;
+use crate::target::TargetDatabase;
+
+/// The values of all databases in the fleet's order; `None` for a database that was not started
+/// before an interrupt.
+type Values<T> = Vec<Option<T>>;
+
+impl Fleet {
+    /// Reads the status of every database relative to the migrator's target. `on_done` is called
+    /// after each one.
+    pub fn statuses(
+        &self,
+        migrator: &Migrator<'_, '_>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Values<DatabaseStatus> {
+        self.for_each(&|target| migrator.status(target, &options.connect_options), options, on_done)
+    }
+
+    /// Reads the status of every database relative to a version of the changelog. `on_done` is
+    /// called after each one.
+    pub fn statuses_at(
+        &self,
+        changelog_and_target: (&Changelog<'_>, Option<&Replay<'_>>, usize),
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Values<DatabaseStatus> {
+        self.for_each(
+            &|target| target.status(changelog_and_target, &options.connect_options),
+            options,
+            on_done,
+        )
+    }
+
+    /// Counts what every database contains. `on_done` is called after each one.
+    pub fn stats(
+        &self,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Values<Result<Stats, MigrateError>> {
+        self.for_each(&|target| target.stats(&options.connect_options), options, on_done)
+    }
+
+    /// Verifies every database. Equal reports are shared, since most databases of a fleet have the
+    /// same one. `on_done` is called after each database.
+    pub fn verify(
+        &self,
+        migrator: &Migrator<'_, '_>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Values<Result<Arc<VerifyReport>, MigrateError>> {
+        let distinct_reports = Mutex::new(BTreeSet::new());
+        let verify = |target: &TargetDatabase| {
+            let report = Arc::new(target.verify(migrator, &options.connect_options)?);
+            let mut distinct_reports =
+                distinct_reports.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(shared_report) = distinct_reports.get(&report) {
+                return Ok(Arc::clone(shared_report));
+            }
+            distinct_reports.insert(Arc::clone(&report));
+            Ok(report)
+        };
+        self.for_each(&verify, options, on_done)
+    }
+
+    fn for_each<T: Send>(
+        &self,
+        work: &pool::Work<'_, TargetDatabase, T>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Values<T> {
+        let targets: Vec<&TargetDatabase> = self.databases().collect();
+        let work = |target: &&TargetDatabase| work(target);
+        let is_cancelled = || options.connect_options.is_cancelled();
+        parallel_map(&targets, options.jobs, &work, &is_cancelled, on_done)
+    }
+}

@@ -1,0 +1,77 @@
+//! Copies a whole fleet from files to namespaces or back.
+
+use crate::database::policy::JournalMode;
+use crate::document::tag::Scope;
+use crate::fleet::discover::Fleet;
+use crate::fleet::pool::parallel_map;
+use crate::fleet::run::RunOptions;
+use crate::target::TargetDatabase;
+use crate::target::layout::FleetConfig;
+use crate::target::transfer::TransferOutcome;
+
+/// Where a fleet is copied to.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferDestination<'c> {
+    /// The configuration of the new fleet.
+    pub config: &'c FleetConfig,
+    /// The journal mode of files that are created.
+    pub journal_mode: JournalMode,
+}
+
+/// The transfer of one database.
+#[derive(Debug)]
+pub struct Transferred {
+    /// The new database.
+    pub destination: TargetDatabase,
+    /// What happened; `None` if the transfer was not started before an interrupt.
+    pub outcome: Option<TransferOutcome>,
+}
+
+impl Fleet {
+    /// Copies every database to another fleet. `on_done` is called after each one.
+    pub fn transfer_to(
+        &self,
+        destination: TransferDestination<'_>,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Vec<Transferred> {
+        struct Transfer<'f> {
+            source: &'f TargetDatabase,
+            destination: TargetDatabase,
+        }
+        let connect_options = &options.connect_options;
+        let transfers: Vec<Transfer<'_>> = self
+            .databases()
+            .map(|source| Transfer {
+                source,
+                destination: destination_of(source, destination.config),
+            })
+            .collect();
+        let work = |transfer: &Transfer<'_>| {
+            transfer.source.transfer_to(
+                &transfer.destination,
+                destination.journal_mode,
+                connect_options,
+            )
+        };
+        let is_cancelled = || connect_options.is_cancelled();
+        let outcomes = parallel_map(&transfers, options.jobs, &work, &is_cancelled, on_done);
+        transfers
+            .into_iter()
+            .zip(outcomes)
+            .map(|(transfer, outcome)| Transferred { destination: transfer.destination, outcome })
+            .collect()
+    }
+}
+
+/// The database of the same name in another fleet.
+fn destination_of(source: &TargetDatabase, config: &FleetConfig) -> TargetDatabase {
+    let destination = match source.scope {
+        Scope::System => Ok(config.system_database()),
+        Scope::User => config.user_database(&source.name),
+    };
+    destination.unwrap_or_else(|error| TargetDatabase {
+        skip_reason: Some(error.to_string()),
+        ..source.clone()
+    })
+}

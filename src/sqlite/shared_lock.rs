@@ -1,0 +1,64 @@
+//! Takes the shared lock of SQLite's readers on a file that SQLite itself has not opened.
+
+use std::fs::File;
+
+/// Whether this system has the lock.
+pub(crate) const HAS_SHARED_LOCK: bool =
+    cfg!(any(target_os = "linux", target_os = "android", target_vendor = "apple"));
+
+/// Takes the shared lock of SQLite's readers without waiting. Returns whether the lock was taken;
+/// closing the file releases the lock.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "each system has a type of its own for these small numbers"
+)]
+pub(crate) fn try_shared_lock(file: &File) -> bool {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc::{F_RDLCK, F_UNLCK, SEEK_SET, flock, off_t};
+
+    // SQLite's names and numbers. A writer that waits for readers to finish holds the pending
+    // byte, so a new reader must be able to lock that byte first.
+    const PENDING_BYTE: off_t = 0x4000_0000;
+    const SHARED_FIRST: off_t = PENDING_BYTE + 2;
+    const SHARED_SIZE: off_t = 510;
+    let lock = |l_type, l_start, l_len| {
+        let lock = flock { l_type, l_whence: SEEK_SET as _, l_start, l_len, l_pid: 0 };
+        // An open file description lock, where the system has it, also conflicts with the locks
+        // of this process's own connections; a plain POSIX lock does not.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let lock = FcntlArg::F_OFD_SETLK(&lock);
+        #[cfg(target_vendor = "apple")]
+        let lock = FcntlArg::F_SETLK(&lock);
+        fcntl(file, lock).is_ok()
+    };
+    lock(F_RDLCK as _, PENDING_BYTE, 1) && {
+        let shared = lock(F_RDLCK as _, SHARED_FIRST, SHARED_SIZE);
+        lock(F_UNLCK as _, PENDING_BYTE, 1) && shared
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(crate) fn try_shared_lock(_file: &File) -> bool {
+    false
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_of_the_same_process_blocks_the_shared_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        let file = File::open(&path).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE").unwrap();
+        assert!(!try_shared_lock(&file));
+        connection.execute_batch("COMMIT").unwrap();
+        assert!(try_shared_lock(&file));
+    }
+}
