@@ -80,8 +80,8 @@ pub enum DowngradeError {
     },
     /// Steps without a reverse block.
     #[error(
-        "{document} has no reverse block for {} on the way down to {target}:{}\nno database was changed; add the reverse {}, or restore a backup (`tatmig backup list`)",
-        if .missing_tags.len() == 1 { "a step" } else { "some steps" },
+        "{document} has no reverse {} down to {target}:{}\nno database was changed; add the reverse {}, or restore a backup (`tatmig backup list`)",
+        if .missing_tags.len() == 1 { "block for a step" } else { "blocks for some steps" },
         .missing_tags.iter().map(|tag| format!("\n  -- {tag}")).collect::<Vec<_>>().concat(),
         if .missing_tags.len() == 1 { "block" } else { "blocks" }
     )]

@@ -181,7 +181,10 @@ fn a_missing_database_is_restored_from_a_backup() {
     fleet.run(["seed", "persistence"]).status(0);
     fleet.run(["backup"]).status(0);
     std::fs::remove_file(fleet.path("data/edgesoul.db")).unwrap();
-    fleet.run(["status"]).status(2).stderr_contains("there is no system database");
+    fleet
+        .run(["status"])
+        .status(2)
+        .stderr_contains("the system database `data/edgesoul.db` does not exist");
     fleet.run(["restore", "latest"]).status(0);
     assert_persisted(&fleet);
     assert_eq!(database(&fleet).rows("PRAGMA journal_mode"), ["wal"]);
@@ -219,8 +222,11 @@ fn a_missing_directory_is_reported_before_anything_is_created() {
     fleet
         .run_without_changes(["init"])
         .status(2)
-        .stderr_contains("there is no directory `data` to make `data/edgesoul.db` in");
-    fleet.run_without_changes(["upgrade"]).status(2).stderr_contains("`tatmig init` makes one");
+        .stderr_contains("cannot create `data/edgesoul.db`: the directory `data` does not exist");
+    fleet
+        .run_without_changes(["upgrade"])
+        .status(2)
+        .stderr_contains("create it with `tatmig init`");
 }
 
 #[test]

@@ -59,8 +59,8 @@ fn no_system_database() {
         &["history", "--system"],
     ] {
         fleet.run_without_changes(arguments).status(2).stderr(
-            "error: there is no system database at `system.db`; \
-             `tatmig init` makes one, `--system-db` names another\n",
+            "error: the system database `system.db` does not exist; \
+             create it with `tatmig init`, or pass `--system-db PATH`\n",
         );
     }
 }
@@ -74,13 +74,12 @@ fn no_users_directory() {
         &["status", "--users-dir", "nowhere"],
         &["history", "--user", "ann", "--users-dir", "nowhere"],
     ] {
-        fleet
-            .run_without_changes(arguments)
-            .status(2)
-            .stderr("error: there is no users directory `nowhere`; `--users-dir` names another\n");
+        fleet.run_without_changes(arguments).status(2).stderr(
+            "error: the users directory `nowhere` does not exist; pass `--users-dir PATH`\n",
+        );
     }
     let run = fleet.run_without_changes(["status", "--users-dir", "MIGRATIONS.md"]);
-    run.status(2).stderr_contains("the users directory `MIGRATIONS.md` cannot be read");
+    run.status(2).stderr_contains("cannot read the users directory `MIGRATIONS.md`");
 }
 
 #[test]
@@ -92,8 +91,8 @@ fn a_user_that_does_not_exist() {
         &["history", "--user", "nobody"],
     ] {
         fleet.run_without_changes(arguments).status(2).stderr(
-            "error: no database of user `nobody` in `.`: files named `{username}_longterm.db` \
-             were looked for; there are `ann`\n",
+            "error: no database of user `nobody` in `.`, where files are named \
+             `{username}_longterm.db`; existing users: `ann`\n",
         );
     }
 }
@@ -114,9 +113,9 @@ fn a_user_is_looked_up_and_never_joined_to_a_path() {
 fn an_invalid_user_pattern() {
     let fleet = fleet();
     for (pattern, message) in [
-        ("user.db", "the user pattern `user.db` must hold `{username}` exactly once"),
-        ("", "must hold `{username}` exactly once"),
-        ("{username}{username}", "must hold `{username}` exactly once"),
+        ("user.db", "the user pattern `user.db` must contain `{username}` exactly once"),
+        ("", "must contain `{username}` exactly once"),
+        ("{username}{username}", "must contain `{username}` exactly once"),
         ("users/{username}.db", "must be a file name, without `/`"),
     ] {
         for command in ["upgrade", "status", "history", "lint", "init"] {
@@ -245,8 +244,8 @@ fn a_document_without_any_block() {
 #[test]
 fn a_file_that_is_not_a_database() {
     let fleet = fleet().file("bad_longterm.db", "this is a letter, not a database\n".repeat(99));
-    let message = "`bad` (bad_longterm.db): this is not a SQLite database: \
-                   it does not begin with SQLite's header";
+    let message = "`bad` (bad_longterm.db): not a SQLite database: \
+                   it does not start with SQLite's header";
     assert_only_bad_is_refused(&fleet, message);
 }
 
@@ -256,10 +255,10 @@ fn a_truncated_database() {
     let path = fleet.path("bad_longterm.db");
     let bytes = std::fs::read(&path).unwrap();
     for (length, message) in [
-        (bytes.len() - 4096, "the file is cut off: 8192 bytes, where its header tells of 12288"),
-        (bytes.len() - 1, "the file is cut off: 12287 bytes"),
-        (50, "this is not a whole SQLite database: its header is cut off"),
-        (7, "this is not a SQLite database"),
+        (bytes.len() - 4096, "the file is truncated: it has 8192 bytes, its header says 12288"),
+        (bytes.len() - 1, "the file is truncated: it has 12287 bytes"),
+        (50, "not a complete SQLite database: its header is truncated"),
+        (7, "not a SQLite database"),
     ] {
         std::fs::write(&path, &bytes[..length]).unwrap();
         assert_only_bad_is_refused(&fleet, &format!("`bad` (bad_longterm.db): {message}"));

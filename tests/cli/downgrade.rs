@@ -93,7 +93,7 @@ fn a_number_counts_steps_from_the_highest_version() {
     fleet
         .run_without_changes(["down", "-2", "--all-users"])
         .status(2)
-        .stderr_contains("from 1.0.0 it is only 1 migration down to nothing");
+        .stderr_contains("cannot undo 2 migrations: databases at 1.0.0 have only 1 to undo");
     for wrong in ["1", "-0", "-x", "1.0.0"] {
         fleet.run_without_changes(["down", wrong, "--all-users"]).status(2);
     }
@@ -108,11 +108,11 @@ fn every_missing_reverse_block_is_reported_before_any_change() {
     let fleet = fleet().blocks(&blocks);
     fleet.run_without_changes(["down", "--to", "baseline", "--all-users"]).status(2).stderr(str![
         [r#"
-error: MIGRATIONS.md has no reverse blocks for some steps on the way down to baseline:
+error: MIGRATIONS.md has no reverse blocks for some steps down to baseline:
   -- [system:1.0.0→baseline:start]
   -- [user:1.2.0→1.1.0:start]
   -- [user:1.0.0→baseline:start]
-no database was touched; write what is missing, or put back a backup (`tatmig backup list`)
+no database was changed; add the reverse blocks, or restore a backup (`tatmig backup list`)
 
 "#]
     ]);
@@ -180,10 +180,10 @@ fn a_later_baseline_has_its_own_reverse_block() {
 fn the_system_database_is_never_below_a_user() {
     let fleet = fleet();
     fleet.run_without_changes(["down", "--to", "1.1.0"]).status(2).stderr_contains(
-        "the system database would be below 2 users that stay above 1.1.0 (`ann`, `bob`); `--all-users`",
+        "the system database would be below 2 users that stay above 1.1.0 (`ann`, `bob`); pass `--all-users`",
     );
     fleet.run(["down", "--to", "1.1.0", "--user", "ann", "--no-backup"]).status(0).stdout(
-        "system: left where it is, because 1 user stays above 1.1.0 (`bob`)\nann: 1.2.0 → 1.1.0\n",
+        "system: not downgraded, because it would be below 1 user that stays above 1.1.0 (`bob`)\nann: 1.2.0 → 1.1.0\n",
     );
     let json = fleet.run(["down", "--to", "1.0.0", "--user", "ann", "--json"]).status(0).json();
     assert!(json["held"].as_str().unwrap().contains("`bob`"));

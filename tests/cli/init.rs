@@ -33,7 +33,7 @@ fn an_invalid_user_name_is_refused() {
         fleet
             .run_without_changes(["init", "--users-dir", "users", "--user", name])
             .status(2)
-            .stderr_contains(&format!("`{name}` cannot be a user's name"));
+            .stderr_contains(&format!("`{name}` is not a valid user name"));
     }
 }
 
@@ -44,7 +44,7 @@ fn it_creates_no_directory() {
         fleet
             .run_without_changes(["init", "--user", "ann", flags[0], flags[1]])
             .status(2)
-            .stderr_contains("there is no directory `nowhere`");
+            .stderr_contains("the directory `nowhere` does not exist; create it first");
     }
 }
 

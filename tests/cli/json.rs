@@ -30,7 +30,7 @@ fn status_has_the_documented_shape() {
                  "state": "behind", "pending": ["1.2.0"], "detected": null, "error": null},
                 {"name": "bad", "scope": "user", "path": "bad_longterm.db", "version": null,
                  "state": "error", "pending": [], "detected": null, "error": {
-                    "message": "this is not a SQLite database: it does not begin with SQLite's header",
+                    "message": "not a SQLite database: it does not start with SQLite's header",
                     "file": null, "line": null, "column": null}},
                 {"name": "new", "scope": "user", "path": "new_longterm.db", "version": null,
                  "state": "new", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null, "error": null},

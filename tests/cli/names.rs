@@ -112,7 +112,7 @@ fn an_empty_user_name_is_reported() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stderr_contains("`_longterm.db` fits the user pattern and names nobody")
+        .stderr_contains("`_longterm.db` matches the user pattern without a user name")
         .stdout("ann: made at 1.2.0\n");
     assert_eq!(std::fs::read(fleet.path("_longterm.db")).unwrap(), b"");
 }
@@ -130,7 +130,7 @@ fn a_symlink_is_refused_unless_permitted() {
     symlink("elsewhere.db", fleet.path("bob_longterm.db")).unwrap();
     assert_bob_is_refused(
         &fleet,
-        "`bob` (bob_longterm.db): it is a symbolic link; `--follow-symlinks` permits it",
+        "`bob` (bob_longterm.db): it is a symbolic link; pass `--follow-symlinks` to open it",
     );
     assert_eq!(std::fs::read(fleet.path("elsewhere.db")).unwrap(), b"");
 
@@ -145,7 +145,10 @@ fn a_dangling_symlink_is_refused() {
     symlink("nowhere.db", fleet.path("bob_longterm.db")).unwrap();
     assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link");
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "1");
-    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a link that leads nowhere");
+    assert_bob_is_refused(
+        &fleet,
+        "`bob` (bob_longterm.db): it is a symbolic link to a missing file",
+    );
     assert!(!fleet.path("nowhere.db").exists(), "nothing is made where it points");
 }
 
@@ -153,7 +156,7 @@ fn a_dangling_symlink_is_refused() {
 fn a_directory_is_refused() {
     assert_bob_is_refused(
         &fleet().user("ann", "").directory("bob_longterm.db"),
-        "`bob` (bob_longterm.db): it is a directory, not a database",
+        "`bob` (bob_longterm.db): it is a directory, so it is not a database",
     );
 }
 
@@ -162,22 +165,28 @@ fn a_fifo_is_refused_without_blocking() {
     let fleet = fleet().user("ann", "");
     let status = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
     assert!(status.success());
-    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is no regular file, not a database");
+    assert_bob_is_refused(
+        &fleet,
+        "`bob` (bob_longterm.db): it is not a regular file, so it is not a database",
+    );
     // Behind a permitted link it is none either.
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
-    fleet.run(["status"]).status(1).stdout_contains("cid  -         error: it is no regular file");
+    fleet
+        .run(["status"])
+        .status(1)
+        .stdout_contains("cid  -         error: it is not a regular file");
 }
 
 #[test]
 fn a_system_database_that_is_not_a_regular_file_is_refused() {
     let fleet = Fleet::from_blocks(NOTES).user("ann", "").directory("system.db");
     let run = fleet.run_without_changes(["upgrade", "--all-users"]);
-    run.status(1).stderr_contains("`system` (system.db): not a regular file");
+    run.status(1).stderr_contains("`system` (system.db): it is not a regular file");
     std::fs::remove_dir(fleet.path("system.db")).unwrap();
     assert!(Command::new("mkfifo").arg(fleet.path("system.db")).status().unwrap().success());
     let run = fleet.run_without_changes(["upgrade", "--all-users"]);
-    run.status(1).stderr_contains("`system` (system.db): not a regular file");
+    run.status(1).stderr_contains("`system` (system.db): it is not a regular file");
     fleet.run_without_changes(["history", "--system"]).status(1);
 }
 
@@ -200,7 +209,7 @@ fn hard_links_are_one_database() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stderr_contains("`bob_longterm.db` is another name of the file of user `ann`")
+        .stderr_contains("`bob_longterm.db` is a second name of the file of user `ann`")
         .stdout("ann: made at 1.2.0\n");
     assert_eq!(fleet.database("bob").history().len(), 3);
     let json = fleet.run(["status", "--json"]).status(0).json();
@@ -216,7 +225,7 @@ fn a_hard_link_with_a_journal_is_refused() {
     fleet
         .run_without_changes(["upgrade", "--all-users"])
         .status(1)
-        .stderr_contains("`ann` (ann_longterm.db): the same file is named `bob_longterm.db` too");
+        .stderr_contains("`ann` (ann_longterm.db): `bob_longterm.db` is a second name of this file and has a journal");
 }
 
 #[test]

@@ -89,12 +89,12 @@ fn foreign_keys_are_enforced_unless_disabled() {
     fleet
         .run(["upgrade", "--all-users", "--rehearse"])
         .status(0)
-        .stdout_contains("1 row refers to parents that are missing");
+        .stdout_contains("1 row refers to missing parents");
     assert_eq!(fleet.database("ann").dump(), before);
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stdout_contains("1 row refers to parents that are missing");
+        .stdout_contains("1 row refers to missing parents");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["1"]);
 }
 

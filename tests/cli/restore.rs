@@ -73,10 +73,9 @@ fn a_leftover_journal_is_not_applied_to_a_restored_database() {
         let id = create_backup(&fleet, &["--all-users"]);
         fs::remove_file(fleet.path("ann_longterm.db")).unwrap();
         let fleet = fleet.file(format!("ann_longterm.db-{suffix}"), "left behind");
-        fleet
-            .run(["restore", &id, "--user", "ann"])
-            .status(1)
-            .stderr_contains(&format!("`ann_longterm.db-{suffix}` still stands beside its place"));
+        fleet.run(["restore", &id, "--user", "ann"]).status(1).stderr_contains(&format!(
+            "`ann_longterm.db-{suffix}` exists, and SQLite would apply it"
+        ));
         assert!(!fleet.path("ann_longterm.db").exists());
         assert!(fleet.path(format!("ann_longterm.db-{suffix}")).exists());
     }
@@ -91,8 +90,8 @@ fn the_manifest_is_checked_before_any_change() {
     let mut changed = original.clone();
     changed[5000] ^= 1;
     for (bytes, message) in [
-        (changed.as_slice(), "`ann_longterm.db` does not have the checksum"),
-        (&original[..original.len() - 1], "`ann_longterm.db` is 12287 bytes long instead of 12288"),
+        (changed.as_slice(), "`ann_longterm.db` does not match its checksum"),
+        (&original[..original.len() - 1], "`ann_longterm.db` has 12287 bytes instead of 12288"),
     ] {
         fs::write(&copy, bytes).unwrap();
         fleet.run_without_changes(["restore", &id]).status(2).stderr_contains(message);
@@ -102,22 +101,25 @@ fn the_manifest_is_checked_before_any_change() {
     missing.status(2).stderr_contains("`ann_longterm.db` is missing");
     fleet.run(["restore", &id, "--user", "bob"]).status(0);
     let fleet = fleet.file(format!("backups/{id}/manifest.json"), "{}");
-    fleet.run_without_changes(["restore", &id]).status(2).stderr_contains("cannot be used");
+    fleet
+        .run_without_changes(["restore", &id])
+        .status(2)
+        .stderr_contains("cannot use the manifest");
 }
 
 #[test]
 fn a_missing_backup_or_copy_is_reported() {
     let fleet = fleet();
     let none = fleet.run_without_changes(["restore", "latest"]);
-    none.status(2).stderr_contains("there is none at all; `tatmig backup` makes one");
+    none.status(2).stderr_contains("no backups exist; create one with `tatmig backup`");
     let id = create_backup(&fleet, &["--user", "ann"]);
     let bob = fleet.run_without_changes(["restore", &id, "--user", "bob"]);
-    bob.status(2).stderr_contains("holds no copy of `bob`");
+    bob.status(2).stderr_contains("has no copy of `bob`");
     for wrong in ["20200101T000000Z", "../x", "", "/"] {
         fleet
             .run_without_changes(["restore", wrong])
             .status(2)
-            .stderr_contains(&format!("there is no backup `{wrong}`"))
+            .stderr_contains(&format!("no backup `{wrong}`"))
             .stderr_contains(&id);
     }
 }
@@ -130,12 +132,15 @@ fn a_malicious_manifest_reaches_no_other_file() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"file\": \"ann_longterm.db\"", "\"file\": \"../../x\""))
         .unwrap();
-    fleet.run_without_changes(["restore", &id]).status(2).stderr_contains("is no name of a file");
+    fleet
+        .run_without_changes(["restore", &id])
+        .status(2)
+        .stderr_contains("is not the name of a file in the backup");
     fs::write(&path, text.replace("\"user\": \"ann\"", "\"user\": \"../ann\"")).unwrap();
     fleet
         .run_without_changes(["restore", &id])
         .status(2)
-        .stderr_contains("cannot be a user's name");
+        .stderr_contains("is not a valid user name");
 }
 
 #[test]
@@ -230,7 +235,7 @@ fn a_damaged_database_is_replaced() {
             fleet
                 .run_without_changing(&path, ["restore", &id, "--user", "ann"])
                 .status(1)
-                .stderr_contains("no backup of it could be made, so it was left alone");
+                .stderr_contains("skipped, because its backup failed");
         }
         fleet.run(["restore", &id, "--user", "ann", "--no-backup"]).status(0);
         assert_eq!(fleet.database("ann").dump(), expected);
@@ -240,7 +245,7 @@ fn a_damaged_database_is_replaced() {
     fleet
         .run_without_changing(&path, ["restore", &id, "--user", "ann", "--no-backup"])
         .status(1)
-        .stderr_contains("move it away, and it is made anew");
+        .stderr_contains("Move it away and run the command again");
     fs::remove_file(&path).unwrap();
     fleet.run(["restore", &id, "--user", "ann"]).status(0);
     assert_eq!(fleet.database("ann").dump(), expected);
@@ -256,7 +261,7 @@ fn a_symlink_is_not_followed_unless_permitted() {
     fleet
         .run_without_changing(&fleet.path("elsewhere"), ["restore", &id, "--user", "ann"])
         .status(1)
-        .stderr_contains("it is a symbolic link; `--follow-symlinks` permits it");
+        .stderr_contains("it is a symbolic link; pass `--follow-symlinks` to open it");
     fleet.run(["restore", &id, "--user", "ann", "--follow-symlinks"]).status(0);
     assert!(fleet.path("ann_longterm.db").is_symlink());
 }

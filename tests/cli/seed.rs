@@ -68,8 +68,7 @@ fn existing_orphans_in_a_renamed_table_are_reported_and_allowed() {
         .upgrade_to("1.0.0")
         .user("ann", "PRAGMA foreign_keys = OFF; INSERT INTO notes VALUES (1, 9)");
     let run = fleet.run(["seed", "rename", "--user", "ann"]);
-    run.status(0)
-        .stdout("ann: seeded (1 row refers to parents that were missing before already)\n");
+    run.status(0).stdout("ann: seeded (1 row refers to parents that were missing before)\n");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM pages"), ["1|9", "2|NULL"]);
 }
 

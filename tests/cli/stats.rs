@@ -111,7 +111,7 @@ fn an_unreadable_database_is_reported_and_hides_no_other() {
         .run_without_changes(["status", "--stats"])
         .status(1)
         .stdout_contains("\n2 of 3 users: 32.7 kB in 8 pages\n  notes  3 rows\n")
-        .stderr_contains("`bad` could not be counted: this is not a SQLite database");
+        .stderr_contains("`bad` could not be counted: not a SQLite database");
     let json = fleet.run_without_changes(["status", "--stats", "--json"]).status(1).json();
     let bad = &json["stats"]["databases"][2];
     assert_eq!((bad["name"].as_str(), &bad["stats"]), (Some("bad"), &serde_json::Value::Null));

@@ -59,7 +59,7 @@ fn a_database_that_cannot_be_read_does_not_hide_the_others() {
         .run_without_changes(["status"])
         .status(1)
         .stdout_contains("ann     1.2.0     current\n")
-        .stdout_contains("bad     -         error: this is not a SQLite database");
+        .stdout_contains("bad     -         error: not a SQLite database");
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn special_files_and_links_never_hang_a_run() {
         }
         assert_ann_upgraded(&fleet, "among files that are none");
         let run = fleet.run([&["status"], extra_arguments].concat());
-        run.status(1).stdout_contains("a-fifo       -         error: it is no regular file");
+        run.status(1).stdout_contains("a-fifo       -         error: it is not a regular file");
     }
     assert_eq!(fleet.database("bad").rows("SELECT count(*) FROM notes"), ["150"]);
     // Side files that are none hang nothing either.
@@ -220,7 +220,7 @@ fn special_files_and_links_never_hang_a_run() {
             assert!(Command::new(program).arg(&side).status().unwrap().success());
             let run = fleet.run(["upgrade", "--all-users"]);
             let context = format!("{program} {suffix}");
-            run.status(1).stderr_contains(&format!("its `{suffix}` file is no regular file"));
+            run.status(1).stderr_contains(&format!("its `{suffix}` file is not a regular file"));
             assert_ann_upgraded(&fleet, &context);
             fleet.run(["status"]).status(1);
             if program == "mkdir" { fs::remove_dir(&side) } else { fs::remove_file(&side) }

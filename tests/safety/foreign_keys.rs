@@ -81,9 +81,10 @@ fn many_new_violations_are_counted() {
 fn an_existing_violation_is_reported_and_allowed() {
     let rows = format!("{ROWS} INSERT INTO children VALUES (14, 99);");
     let fleet = fleet_with_children("UPDATE parents SET name = upper(name);", &rows);
-    fleet.run(["upgrade", "--all-users", "-v"]).status(0).stdout_contains(
-        "ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before already)\n",
-    );
+    fleet
+        .run(["upgrade", "--all-users", "-v"])
+        .status(0)
+        .stdout_contains("ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before)\n");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM children WHERE id = 14"), ["14|99"]);
 }
 
@@ -225,9 +226,10 @@ fn existing_orphans_of_a_repaired_key_are_reported_and_allowed() {
     let rows = "PRAGMA foreign_keys = OFF; INSERT INTO parents VALUES (1, 'EVE'); \
                 INSERT INTO children VALUES (1, 'eve'), (2, 'gone')";
     let fleet = fleet.user("ann", "").upgrade_to("1.0.0").user("ann", rows);
-    fleet.run(["upgrade", "--all-users", "-v"]).status(0).stdout_contains(
-        "ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before already)\n",
-    );
+    fleet
+        .run(["upgrade", "--all-users", "-v"])
+        .status(0)
+        .stdout_contains("ann: 1.0.0 → 1.1.0 (1 row refers to parents that were missing before)\n");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM children"), ["1|eve", "2|gone"]);
 }
 

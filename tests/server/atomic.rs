@@ -193,7 +193,7 @@ pub(crate) fn a_new_foreign_key_violation_fails_and_an_existing_one_is_allowed()
     let before = (server_fleet.dump("bob"), server_fleet.dump("cid"));
     let run = server_fleet.run(["upgrade", "--all-users", "-v", "--jobs", "1"]);
     run.status(1)
-        .stdout_contains("2 rows refer to parents that were missing before already")
+        .stdout_contains("2 rows refer to parents that were missing before")
         .stderr_contains("1 foreign key was broken by these migrations")
         .stderr_contains("`tags` refers to `notes` by 7, which is not there")
         .stderr_lacks("by 99");

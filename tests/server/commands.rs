@@ -262,7 +262,7 @@ pub(crate) fn unenforced_foreign_keys_are_reported() {
     server_fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stdout_contains("1 row refers to parents that are missing");
+        .stdout_contains("1 row refers to missing parents");
     assert_eq!(server_fleet.rows("ann", "SELECT note FROM tags"), ["99"]);
 }
 
