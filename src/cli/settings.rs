@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 #[cfg(feature = "server")]
-use tatmig::ConnectOptions;
+use tatmig::database::ConnectOptions;
+use tatmig::database::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
 use tatmig::fleet::DEFAULT_JOBS;
-use tatmig::{
-    DatabasePolicy, FleetConfig, ForeignKeyPolicy, JournalMode, PathTemplate, SqliteVersion,
-    SymlinkPolicy,
-};
+use tatmig::lint::SqliteVersion;
+use tatmig::target::{FleetConfig, PathTemplate, SymlinkPolicy};
 
 use crate::cli::args::{ColorWhen, GlobalArgs};
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};

@@ -16,14 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::database::connection::ConnectOptions;
 use crate::database::stats::Stats;
-use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::fleet::directory::DirectoryScan;
 use crate::fleet::pool::parallel_for_each;
 use crate::migrate::adopt::AdoptTarget;
 use crate::migrate::migrator::Migrator;
-use crate::migrate::replay::Replay;
-use crate::migrate::status::DatabaseStatus;
+use crate::migrate::status::{DatabaseStatus, StatusQuery};
 use crate::migrate::verify::VerifyReport;
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::target::TargetDatabase;
@@ -372,14 +370,11 @@ impl Fleet {
     /// Reads where every database stands. `done` is called as each one is read.
     pub fn statuses_at(
         &self,
-        changelog_and_target: (&Changelog<'_>, Option<&Replay<'_>>, usize),
+        query: StatusQuery<'_, '_>,
         options: &RunOptions,
         on_done: &mut dyn FnMut(),
     ) -> Vec<Option<DatabaseStatus>> {
-        self.for_each(
-            (&|target| target.status(changelog_and_target, &options.connect_options), options),
-            on_done,
-        )
+        self.for_each((&|target| target.status(query, &options.connect_options), options), on_done)
     }
 
     /// Looks at every database, in no order. One that was not begun before an interrupt has no

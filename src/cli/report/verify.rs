@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tatmig::{Changelog, MigrateError, Scope, TargetDatabase, VerifyReport};
+use tatmig::migrate::VerifyReport;
+use tatmig::plan::MigrateError;
+use tatmig::target::TargetDatabase;
+use tatmig::{Changelog, Scope};
 
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
 use crate::cli::settings::OutputFormat;
