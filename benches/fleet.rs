@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 use tatmig::database::ConnectOptions;
+use tatmig::fleet::FleetConfig;
 use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, RunOptions, UserSelection, worker_count};
 use tatmig::migrate::{Migrator, Replay};
-use tatmig::target::FleetConfig;
 use tatmig::{Changelog, Scope};
 
 const DOCUMENT: &str = include_str!("../MIGRATIONS.md");

@@ -45,7 +45,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `fleet` | the modules `fleet`, `target` and `backup` |
+//! | `fleet` | the modules `fleet` and `backup` |
 //! | `server` | fleets on a libSQL server, over HTTP; `server-tls` over HTTPS |
 //! | `lint` | the module `lint` |
 //! | `schema-diff` | the module `schema_diff` |
@@ -107,7 +107,7 @@ pub mod sqld;
 mod sqld;
 mod sqlite;
 #[cfg(feature = "fleet")]
-pub mod target;
+mod target;
 #[cfg(feature = "unstable")]
 pub mod text;
 #[cfg(not(feature = "unstable"))]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use tatmig::target::Shard;
+use tatmig::fleet::Shard;
 
 use crate::cli::command_args::{
     BackupAction, CreateArgs, DowngradeArgs, LintArgs, NewArgs, ResetArgs, RestoreArgs, SchemaArgs,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use tatmig::database::ConnectOptions;
+use tatmig::fleet::{DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, UserSource};
 use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
-use tatmig::target::{DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, UserSource};
 
 const DEFAULT_TIMEOUT_SECONDS: f64 = 300.0;
 

@@ -11,8 +11,8 @@ use anyhow::{Context, bail};
 use tatmig::database::ConnectOptions;
 use tatmig::database::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
 use tatmig::fleet::DEFAULT_JOBS;
+use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
 use tatmig::lint::SqliteVersion;
-use tatmig::target::{FleetConfig, PathTemplate, SymlinkPolicy};
 
 use crate::cli::args::{ColorWhen, GlobalArgs};
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};

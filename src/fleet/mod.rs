@@ -24,12 +24,22 @@ use crate::migrate::migrator::Migrator;
 use crate::migrate::status::{DatabaseStatus, StatusQuery};
 use crate::migrate::verify::VerifyReport;
 use crate::plan::outcome::{MigrateError, Outcome};
-use crate::target::TargetDatabase;
-use crate::target::layout::FleetConfig;
 
 pub use crate::fleet::error::FleetError;
 pub(crate) use crate::fleet::pool::parallel_map;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
+#[cfg(feature = "server")]
+pub use crate::libsql::namespace::ServerHandle;
+pub use crate::target::layout::{FleetConfig, SymlinkPolicy};
+pub use crate::target::pattern::{PathTemplate, PathTemplateError};
+#[cfg(feature = "server")]
+pub use crate::target::servers::{
+    DEFAULT_USERS_QUERY, Placement, ServerSet, ServerSetError, UserSource, UserSourceError,
+};
+pub use crate::target::shard::{Shard, ShardError};
+#[cfg(feature = "server")]
+pub use crate::target::transfer::TransferOutcome;
+pub use crate::target::{Location, TargetDatabase};
 
 /// The databases that were found.
 #[derive(Clone, Debug, Default)]

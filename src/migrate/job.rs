@@ -8,16 +8,9 @@ use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step};
 use crate::document::changelog::StepId;
 use crate::document::migration::{Checksum, Migration};
 use crate::document::tag::{Scope, VersionPoint};
-use crate::migrate::migrator::Migrator;
+use crate::migrate::migrator::{CachedJob, Migrator};
 use crate::plan::outcome::MigrationPath;
 use crate::plan::position::ChainPosition;
-
-/// A job that all databases of one scope at one position share, with the path for their outcomes.
-#[derive(Debug)]
-pub(crate) struct CachedJob<'c> {
-    pub(crate) job: MigrationJob<'c>,
-    pub(crate) path: Arc<MigrationPath>,
-}
 
 impl<'c> Migrator<'c, '_> {
     pub(crate) fn build_cached_job(

@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::database::Database;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
-use crate::database::job::{JobResult, TransactionEnd};
+use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
 use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
-use crate::migrate::job::CachedJob;
 use crate::migrate::replay::Replay;
 use crate::migrate::status::{ReplayedDocument, locate_database};
 use crate::plan::error::PlanError;
@@ -32,6 +31,13 @@ pub enum Direction {
     Up,
     /// Migrations are undone by reverse blocks.
     Down,
+}
+
+/// A job that all databases of one scope at one position share, with the path for their outcomes.
+#[derive(Debug)]
+pub(crate) struct CachedJob<'c> {
+    pub(crate) job: MigrationJob<'c>,
+    pub(crate) path: Arc<MigrationPath>,
 }
 
 /// A document that was read, ordered and replayed, with the target version of a run. One migrator

@@ -23,23 +23,11 @@ use crate::database::stats::Stats;
 use crate::database::{Database, ReadDatabase};
 use crate::document::tag::Scope;
 #[cfg(feature = "server")]
-use crate::libsql::namespace::Namespace;
+use crate::libsql::namespace::{Namespace, ServerHandle};
 use crate::plan::outcome::MigrateError;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::paths::side_file;
 use crate::text::escape_for_display;
-
-#[cfg(feature = "server")]
-pub use crate::libsql::namespace::ServerHandle;
-pub use crate::target::layout::{FleetConfig, SymlinkPolicy};
-pub use crate::target::pattern::{PathTemplate, PathTemplateError};
-#[cfg(feature = "server")]
-pub use crate::target::servers::{
-    DEFAULT_USERS_QUERY, Placement, ServerSet, ServerSetError, UserSource, UserSourceError,
-};
-pub use crate::target::shard::{Shard, ShardError};
-#[cfg(feature = "server")]
-pub use crate::target::transfer::TransferOutcome;
 
 /// One database of a fleet.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 use tatmig::backup::{Backup, BackupDir, reject_open_databases};
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, RunOptions, UserSelection};
 use tatmig::migrate::DatabaseStatus;
 use tatmig::plan::MigrateError;
-use tatmig::target::TargetDatabase;
 use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args;

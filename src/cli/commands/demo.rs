@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
 use tatmig::Changelog;
 use tatmig::fleet::{Fleet, UserSelection};
+use tatmig::fleet::{FleetConfig, TargetDatabase};
 use tatmig::migrate::{CreateOutcome, Migrator, Replay};
 use tatmig::plan::Outcome;
-use tatmig::target::{FleetConfig, TargetDatabase};
 
 use crate::cli::commands::CommandContext;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, RunSummary};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use tatmig::Scope;
+use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::{CreateOutcome, Migrator};
 use tatmig::plan::Outcome;
-use tatmig::target::TargetDatabase;
 
 use crate::cli::command_args::CreateArgs;
 use crate::cli::commands::CommandContext;

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use tatmig::Scope;
 use tatmig::fleet::Fleet;
-use tatmig::target::FleetConfig;
+use tatmig::fleet::FleetConfig;
 
 use crate::cli::command_args::UserArgs;
 use crate::cli::commands::CommandContext;

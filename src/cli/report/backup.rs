@@ -11,8 +11,8 @@ use tatmig::Scope;
 use tatmig::backup::{Backup, BackupError, BackupResult, ManifestEntry, PruneResult, format_bytes};
 use tatmig::database::DatabaseError;
 use tatmig::fleet::Fleet;
+use tatmig::fleet::TargetDatabase;
 use tatmig::plan::MigrateError;
-use tatmig::target::TargetDatabase;
 
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
 use crate::cli::settings::{OutputFormat, Verbosity};

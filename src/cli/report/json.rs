@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tatmig::Source;
+use tatmig::fleet::TargetDatabase;
 use tatmig::plan::Outcome;
-use tatmig::target::TargetDatabase;
 
 use crate::cli::report::backup::copy_and_restore_command;
 use crate::cli::report::upgrade::RunSummary;

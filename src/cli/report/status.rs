@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tatmig::database::HistoryEntry;
+use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::{DatabaseStatus, Detection};
 use tatmig::plan::Outcome;
-use tatmig::target::TargetDatabase;
 use tatmig::{Changelog, DatabaseState, Source};
 
 use crate::cli::report::{

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tatmig::Scope;
 use tatmig::fleet::Fleet;
-use tatmig::target::{TargetDatabase, TransferOutcome};
+use tatmig::fleet::{TargetDatabase, TransferOutcome};
 
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, plural};
 use crate::cli::settings::{OutputFormat, Verbosity};

@@ -9,10 +9,10 @@ use serde_json::json;
 use tatmig::backup::Backup;
 use tatmig::database::DatabaseError;
 use tatmig::document::StepId;
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
 use tatmig::plan::{AppliedRun, MigrateError, Outcome, PlanError};
-use tatmig::target::TargetDatabase;
 use tatmig::{Diagnostic, Rule, Scope, Source, VersionPoint};
 
 use crate::cli::report::backup::{backup_line, copy_and_restore_command};

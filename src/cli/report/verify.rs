@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
+use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::VerifyReport;
 use tatmig::plan::MigrateError;
-use tatmig::target::TargetDatabase;
 use tatmig::{Changelog, Scope};
 
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
