@@ -394,9 +394,7 @@ fn require_statement(
 /// of a trigger or a view, as the target of a foreign key or of a new name.
 fn reserved_name_error(statement_sql: &SourceSlice<'_>) -> Option<Diagnostic> {
     let text = statement_sql.text();
-    let name = |token: &lexer::Token| {
-        text[token.range.clone()].trim_matches(['"', '`', '\'', '[', ']']).to_owned()
-    };
+    let name = |token: &lexer::Token| lexer::unquote(&text[token.range.clone()]).into_owned();
     let token = lexer::tokens(text, 0)
         .filter(|token| matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted))
         .find(|token| schema::is_tatmig_name(&name(token)))?;

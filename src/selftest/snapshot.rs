@@ -308,8 +308,9 @@ fn references_dropped_column(object: &Object, (before, after): (&Snapshot, &Snap
     let text = &object.sql;
     old.columns.iter().filter(|column| new.column(&column.name).is_none()).any(|column| {
         lexer::tokens(text, 0).any(|token| {
-            let token_text = text[token.range].trim_matches(['"', '`', '[', ']']);
-            token_text.eq_ignore_ascii_case(&column.name)
+            let token_text = &text[token.range];
+            !token_text.starts_with('\'')
+                && lexer::unquote(token_text).eq_ignore_ascii_case(&column.name)
         })
     })
 }
