@@ -20,6 +20,7 @@ use crate::database::foreign_keys::ForeignKeyViolations;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::schema::Schema;
+use crate::schema::renames::Renames;
 
 pub use crate::database::connection::ConnectOptions;
 pub use crate::database::error::DatabaseError;
@@ -103,7 +104,7 @@ impl ReadDatabase for Connection {
     fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
         let violations = ForeignKeyViolations::scan_all(self)?;
         let (mut descriptions, rows) =
-            violations.introduced_since(&ForeignKeyViolations::default(), &[]);
+            violations.introduced_since(&ForeignKeyViolations::default(), &Renames::new());
         if descriptions.len() > ForeignKeyViolations::MAX_LISTED {
             let more = descriptions.len() - ForeignKeyViolations::MAX_LISTED;
             descriptions.truncate(ForeignKeyViolations::MAX_LISTED);

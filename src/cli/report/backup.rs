@@ -14,8 +14,8 @@ use tatmig::fleet::Fleet;
 use tatmig::fleet::TargetDatabase;
 use tatmig::plan::MigrateError;
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What became of one database; nothing if it was not begun.
 type DatabaseResult<'r> =

@@ -9,8 +9,8 @@ use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::SchemaFormat;
+use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_SUCCESS, Report, plural};
-use crate::cli::settings::OutputFormat;
 
 /// A migration that was put into the document or released in it.
 pub(crate) struct MigrationChange<'w> {

@@ -25,8 +25,8 @@ use tatmig::plan::MigrateError;
 use tatmig::text::escape_for_display;
 use tatmig::{ColorMode, Diagnostic, Severity, Source};
 
-use crate::cli::args::ColorWhen;
-use crate::cli::settings::{OutputFormat, Settings, Verbosity};
+use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
+use crate::cli::settings::Settings;
 
 pub(crate) use crate::cli::report::document::MigrationChange;
 pub(crate) use crate::cli::report::stats::FleetStats;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use tatmig::selftest::{CoverageGap, GapKind, Scenario, SelfTestReport};
 use tatmig::{Changelog, Diagnostic};
 
+use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, diagnostic_json, plural};
-use crate::cli::settings::OutputFormat;
 
 impl Report {
     /// Tells what came of the test and returns the exit status.

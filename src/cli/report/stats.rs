@@ -9,8 +9,8 @@ use tatmig::fleet::Fleet;
 use tatmig::plan::MigrateError;
 use tatmig::text::escape_for_display;
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{Report, plural};
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What the databases of a fleet hold.
 pub(crate) struct FleetStats {

@@ -9,10 +9,10 @@ use tatmig::migrate::{DatabaseStatus, Detection};
 use tatmig::plan::Outcome;
 use tatmig::{Changelog, DatabaseState, Source};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{
     EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS, FleetStats, Report, error_json, plural,
 };
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// Up to this many databases are all listed.
 const MAX_LISTED: usize = 30;

@@ -5,8 +5,8 @@ use tatmig::Scope;
 use tatmig::fleet::Fleet;
 use tatmig::fleet::{TargetDatabase, TransferOutcome};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, plural};
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 impl Report {
     /// Tells what became of databases that were to be moved, and returns the exit status.

@@ -15,11 +15,11 @@ use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
 use tatmig::plan::{AppliedRun, MigrateError, Outcome, PlanError};
 use tatmig::{Diagnostic, Rule, Scope, Source, VersionPoint};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::backup::{backup_line, copy_and_restore_command};
 use crate::cli::report::{
     EXIT_FAILURE, EXIT_SUCCESS, Report, error_json, escape_for_terminal, list_names, plural,
 };
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What ran, where the system database kept it, by checksum: shown beside an edited migration.
 pub(crate) type StatementDiffs = BTreeMap<String, (Vec<String>, Vec<String>)>;

@@ -10,8 +10,8 @@ use tatmig::migrate::VerifyReport;
 use tatmig::plan::MigrateError;
 use tatmig::{Changelog, Scope};
 
+use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
-use crate::cli::settings::OutputFormat;
 
 /// What databases are told together by: their scope, what is wrong with them, and the remarks.
 type ReportGroup<'r> = (Scope, Cow<'r, [String]>, &'r [String]);
