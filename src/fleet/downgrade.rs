@@ -10,6 +10,7 @@ use semver::Version;
 use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::{Scope, VersionPoint};
+use crate::document::version_index::VersionIndex;
 use crate::fleet::discover::Fleet;
 use crate::fleet::error::{FleetError, first_names};
 use crate::fleet::run::{FleetOutcome, RunOptions};
@@ -18,8 +19,8 @@ use crate::migrate::detect::Detection;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
 use crate::migrate::status::DatabaseStatus;
+use crate::plan::error::{PlanError, TargetError};
 use crate::plan::outcome::{MigrateError, Outcome};
-use crate::plan::{PlanError, TargetError};
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
 
@@ -148,7 +149,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
             }
             _ => fleet.clone(),
         };
-        let head_migrator = Migrator::new(changelog, replay, changelog.head_position());
+        let head_migrator = Migrator::new(changelog, replay, changelog.head_index());
         let current_statuses = whole_fleet.statuses(&head_migrator, options, &mut || {});
         let all: Vec<CurrentStatus<'_>> = whole_fleet
             .databases()
@@ -159,7 +160,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
                 status: status.as_ref(),
             })
             .collect();
-        let target = request.target_position(&all)?;
+        let target = request.target_version(&all)?;
         let migrator =
             Migrator::new_downgrade(changelog, replay, target).with_policy(request.policy);
         let statuses = fleet.statuses(&migrator, options, &mut || {});
@@ -254,26 +255,26 @@ fn is_selected(database: &TargetDatabase, fleet: &Fleet, selection: &UserSelecti
 }
 
 impl DowngradeRequest<'_, '_, '_> {
-    /// The position of the target version in the changelog; `None` for the baseline.
-    fn target_position(
+    /// The target version; `None` for the baseline.
+    fn target_version(
         &self,
         current_statuses: &[CurrentStatus<'_>],
-    ) -> Result<Option<usize>, DowngradeError> {
+    ) -> Result<Option<VersionIndex>, DowngradeError> {
         let requested = match self.target {
             DowngradeTarget::Baseline => return Ok(None),
             DowngradeTarget::Version(version) => {
-                return Ok(Some(self.changelog.target_position(Some(version))?));
+                return Ok(Some(self.changelog.target_index(Some(version))?));
             }
             DowngradeTarget::Steps(steps) => *steps,
         };
         let selected = current_statuses.iter().filter(|current| current.is_selected);
         let highest = selected.filter_map(|current| current.status?.position).max();
         let highest = highest.ok_or(DowngradeError::NoKnownVersion)?;
-        let available = highest + 1;
+        let available = self.changelog.clamp(highest) + 1;
         match available.checked_sub(requested) {
-            Some(remaining) => Ok(remaining.checked_sub(1)),
+            Some(remaining) => Ok(remaining.checked_sub(1).map(VersionIndex::new)),
             None => {
-                let version = self.changelog.versions()[highest].clone();
+                let version = self.changelog.version(highest).clone();
                 Err(DowngradeError::TooManySteps { requested, available, version })
             }
         }
@@ -305,7 +306,7 @@ fn require_reverse_blocks(
 }
 
 /// Whether a user that is not part of the downgrade is, or may be, above its target.
-fn is_above_target(status: &DatabaseStatus, target: Option<usize>) -> bool {
+fn is_above_target(status: &DatabaseStatus, target: Option<VersionIndex>) -> bool {
     match (status.position, &status.error) {
         (Some(position), _) => target.is_none_or(|target| position > target),
         // A database of another program has no version that could be above the target.

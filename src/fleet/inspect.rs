@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::database::stats::Stats;
-use crate::document::changelog::Changelog;
 use crate::fleet::discover::Fleet;
 use crate::fleet::pool;
 use crate::fleet::pool::parallel_map;
 use crate::fleet::run::RunOptions;
 use crate::migrate::migrator::Migrator;
-use crate::migrate::replay::Replay;
-use crate::migrate::status::DatabaseStatus;
+use crate::migrate::status::{DatabaseStatus, StatusQuery};
 use crate::migrate::verify::VerifyReport;
 use crate::plan::outcome::MigrateError;
 use crate::target::TargetDatabase;
@@ -36,15 +34,11 @@ impl Fleet {
     /// called after each one.
     pub fn statuses_at(
         &self,
-        changelog_and_target: (&Changelog<'_>, Option<&Replay<'_>>, usize),
+        query: StatusQuery<'_, '_>,
         options: &RunOptions,
         on_done: &mut dyn FnMut(),
     ) -> Values<DatabaseStatus> {
-        self.for_each(
-            &|target| target.status(changelog_and_target, &options.connect_options),
-            options,
-            on_done,
-        )
+        self.for_each(&|target| target.status(query, &options.connect_options), options, on_done)
     }
 
     /// Counts what every database contains. `on_done` is called after each one.

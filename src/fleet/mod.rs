@@ -26,3 +26,17 @@ pub use crate::fleet::run::{FleetOutcome, OnFailure, RunOptions};
 pub use crate::fleet::selection::{DatabaseName, UserSelection};
 #[cfg(feature = "server")]
 pub use crate::fleet::transfer::{TransferDestination, Transferred};
+#[cfg(feature = "server")]
+pub use crate::libsql::namespace::ServerHandle;
+pub use crate::target::layout::{FleetConfig, SymlinkPolicy};
+pub use crate::target::pattern::{PathTemplate, PathTemplateError};
+#[cfg(feature = "server")]
+pub use crate::target::server_error::{MissingNamespace, ServerSetError};
+#[cfg(feature = "server")]
+pub use crate::target::servers::{Placement, ServerSet, ServerSetConfig};
+pub use crate::target::shard::{Shard, ShardError};
+#[cfg(feature = "server")]
+pub use crate::target::transfer::TransferOutcome;
+#[cfg(feature = "server")]
+pub use crate::target::user_source::{DEFAULT_USERS_QUERY, UserSource, UserSourceError};
+pub use crate::target::{Location, TargetDatabase};

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use tatmig::fleet::{InitPlan, InitRequest};
-use tatmig::{CreateOutcome, Migrator, Outcome, TargetDatabase};
+use tatmig::fleet::{InitPlan, InitRequest, TargetDatabase};
+use tatmig::migrate::{CreateOutcome, Migrator};
+use tatmig::plan::Outcome;
 
 use crate::cli::command_args::CreateArgs;
 use crate::cli::commands::CommandContext;
@@ -29,7 +30,7 @@ pub(crate) fn run(
         );
         return Ok(EXIT_SUCCESS);
     }
-    let target = changelog.head_position();
+    let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
     let migrator = Migrator::new(&changelog, &replay, target).with_policy(policy);
     let mut status = EXIT_SUCCESS;

@@ -1,8 +1,8 @@
 //! `push` and `pull`: a fleet moves from its files to a server, and back.
 
 use anyhow::{Context, bail};
-use tatmig::fleet::{Fleet, TransferDestination};
-use tatmig::{FleetConfig, Scope};
+use tatmig::Scope;
+use tatmig::fleet::{Fleet, FleetConfig, TransferDestination};
 
 use crate::cli::command_args::UserArgs;
 use crate::cli::commands::CommandContext;
@@ -22,7 +22,7 @@ pub(crate) fn pull(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Res
     if !files.users_dir.is_dir() {
         bail!(
             "there is no directory `{}` to put users' databases in; make it first",
-            tatmig::escape_for_display(files.users_dir.as_os_str())
+            tatmig::text::escape_for_display(files.users_dir.as_os_str())
         );
     }
     transfer(context, users, (&namespaces, &files))
