@@ -11,8 +11,8 @@ use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
 use crate::schema::ColumnDefinition;
+use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
-use crate::schema::tracker::ObjectChange;
 use crate::source::SourceSlice;
 
 /// One statement of a block.
@@ -143,6 +143,36 @@ impl<'r> MigrationJob<'r> {
             foreign_keys: ForeignKeyPolicy::Enforce,
             template: OnceLock::new(),
         }
+    }
+}
+
+impl MigrationJob<'_> {
+    /// The name that a table had before the run, in lower case.
+    pub(crate) fn original_table_name(&self, name: &str) -> String {
+        let renames_backwards = self.table_renames.iter().rev();
+        renames_backwards.fold(name.to_ascii_lowercase(), |name, (from, to)| {
+            if *to == name { from.clone() } else { name }
+        })
+    }
+
+    /// The name that a table (in lower case) has after the run.
+    pub(crate) fn final_table_name(&self, name: &str) -> String {
+        self.table_renames
+            .iter()
+            .fold(name.to_owned(), |name, (from, to)| if name == *from { to.clone() } else { name })
+    }
+
+    /// The tables, in lower case, whose rows or keys a statement may have changed, under all of
+    /// their names.
+    pub(crate) fn modified_tables_after(&self) -> BTreeSet<String> {
+        let new_names = self.table_renames.iter().map(|(_, to)| to.clone());
+        self.modified_tables.iter().cloned().chain(new_names).collect()
+    }
+
+    /// Whether violated foreign keys do not fail the job.
+    pub(crate) fn allows_violations(&self) -> bool {
+        self.foreign_keys == ForeignKeyPolicy::Report
+            || self.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys))
     }
 }
 

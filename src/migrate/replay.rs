@@ -14,7 +14,7 @@ use crate::document::tag::Scope;
 use crate::migrate::sandbox::ShadowDatabase;
 use crate::plan::ChainPosition;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
-use crate::schema::{Schema, effects, tracker};
+use crate::schema::{Schema, changes, effects};
 
 /// What the replay found out.
 #[derive(Debug)]
@@ -195,7 +195,7 @@ impl<'a> Replay<'a> {
 
     fn apply_steps(&self, schema: &mut Schema, scope: Scope, ids: impl Iterator<Item = StepId>) {
         for script in ids.filter_map(|id| self.script(scope, id)) {
-            tracker::apply_changes(schema, &script.object_changes);
+            changes::apply_changes(schema, &script.object_changes);
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::database::ReadDatabase;
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
+use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
 use crate::database::policy::ForeignKeyPolicy;
 use crate::document::tag::{Scope, VersionPoint};
@@ -53,7 +54,7 @@ fn verify_database(
     if !report.findings.is_empty() {
         return Ok(report);
     }
-    let (violations, unusable_keys) = database.check_foreign_keys()?;
+    let ForeignKeyReport { violations, unusable_keys } = database.check_foreign_keys()?;
     match migrator.policy().foreign_keys {
         ForeignKeyPolicy::Enforce => report.findings.extend(violations),
         ForeignKeyPolicy::Report => report.notes.extend(violations),

@@ -3,3 +3,4 @@
 pub(crate) mod create_table;
 pub(crate) mod lexer;
 pub(crate) mod tokens;
+pub(crate) mod value;
