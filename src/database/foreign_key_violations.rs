@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use crate::database::foreign_keys::ForeignKeySet;
 use crate::database::session::{Query, Session};
+use crate::schema::renames::Renames;
 use crate::sql::value::{Row, SqlValue};
 
 /// How many violations a message lists.
@@ -78,27 +79,19 @@ impl ForeignKeyViolations {
         self.counts.values().sum()
     }
 
-    /// The violations that did not exist before. `renames` are the tables that the job renamed,
-    /// in order: their old violations count under both names.
+    /// The violations that did not exist before. The old violations of a table in `renames` count
+    /// under both of its names.
     pub(crate) fn introduced_since(
         &self,
         before: &Self,
-        renames: &[(String, String)],
+        renames: &Renames,
     ) -> IntroducedViolations {
-        let new_name = |name: &str| {
-            renames.iter().fold(
-                name.to_owned(),
-                |name, (from, to)| {
-                    if name == *from { to.clone() } else { name }
-                },
-            )
-        };
         let mut counts_before: BTreeMap<Violation, usize> = BTreeMap::new();
         for (violation, count) in &before.counts {
             *counts_before.entry(violation.clone()).or_default() += count;
             let renamed_violation = Violation {
-                child: new_name(&violation.child),
-                parent: new_name(&violation.parent),
+                child: renames.final_name(&violation.child),
+                parent: renames.final_name(&violation.parent),
                 key_values: violation.key_values.clone(),
             };
             if renamed_violation != *violation {

@@ -13,6 +13,7 @@ use crate::document::tag::Scope;
 use crate::schema::ColumnDefinition;
 use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
+use crate::schema::renames::Renames;
 use crate::source::SourceSlice;
 
 /// One statement of a block.
@@ -74,7 +75,7 @@ pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
     updated_columns: BTreeSet::new(),
     dropped_objects: BTreeSet::new(),
     operations: SchemaOperations {
-        table_renames: Vec::new(),
+        table_renames: Renames::new(),
         renamed_columns: Vec::new(),
         created_objects: BTreeSet::new(),
     },
@@ -117,7 +118,7 @@ pub(crate) struct MigrationJob<'r> {
     pub(crate) steps: Vec<Step<'r, 'r>>,
     pub(crate) expected_changes: ExpectedChanges,
     pub(crate) modified_tables: BTreeSet<String>,
-    pub(crate) table_renames: Vec<(String, String)>,
+    pub(crate) table_renames: Renames,
     pub(crate) transaction_end: TransactionEnd,
     /// What broken foreign keys mean.
     pub(crate) foreign_keys: ForeignKeyPolicy,
@@ -131,8 +132,10 @@ impl<'r> MigrationJob<'r> {
         let scripts = || steps.iter().map(|step| step.script);
         let modified_tables =
             scripts().flat_map(|script| script.modified_tables.iter().cloned()).collect();
-        let table_renames =
-            scripts().flat_map(|script| script.operations.table_renames.iter().cloned()).collect();
+        let mut table_renames = Renames::new();
+        for script in scripts() {
+            table_renames.append(&script.operations.table_renames);
+        }
         Self {
             scope,
             modified_tables,
@@ -147,25 +150,10 @@ impl<'r> MigrationJob<'r> {
 }
 
 impl MigrationJob<'_> {
-    /// The name that a table had before the run, in lower case.
-    pub(crate) fn original_table_name(&self, name: &str) -> String {
-        let renames_backwards = self.table_renames.iter().rev();
-        renames_backwards.fold(name.to_ascii_lowercase(), |name, (from, to)| {
-            if *to == name { from.clone() } else { name }
-        })
-    }
-
-    /// The name that a table (in lower case) has after the run.
-    pub(crate) fn final_table_name(&self, name: &str) -> String {
-        self.table_renames
-            .iter()
-            .fold(name.to_owned(), |name, (from, to)| if name == *from { to.clone() } else { name })
-    }
-
     /// The tables, in lower case, whose rows or keys a statement may have changed, under all of
     /// their names.
     pub(crate) fn modified_tables_after(&self) -> BTreeSet<String> {
-        let new_names = self.table_renames.iter().map(|(_, to)| to.clone());
+        let new_names = self.table_renames.new_names().map(str::to_owned);
         self.modified_tables.iter().cloned().chain(new_names).collect()
     }
 

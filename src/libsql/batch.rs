@@ -41,7 +41,7 @@ pub(crate) fn build_batch(
         push_internal(&mut builder, history::CREATE_HISTORY_TABLE, Vec::new());
     }
     if check != ForeignKeyCheck::RequireNone {
-        push_count_before(&mut builder, analysis, job);
+        push_count_before(&mut builder, analysis, &job.table_renames);
     }
     let is_counting_rows = job.steps.iter().any(checks_row_loss);
     if is_counting_rows {

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use crate::database::error::DatabaseError;
 use crate::database::foreign_key_violations::{MAX_LISTED_VIOLATIONS, Violation, format_value};
 use crate::database::foreign_keys::{ForeignKeySet, OrphanQuery};
-use crate::database::job::MigrationJob;
 use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
+use crate::schema::renames::Renames;
 use crate::sql::value::{Row, SqlValue};
 use crate::sqld::hrana::{BatchStep, StepResults};
 
@@ -140,7 +140,7 @@ struct TableNames<'n> {
 pub(crate) fn push_count_before(
     builder: &mut BatchBuilder,
     analysis: &JobAnalysis,
-    job: &MigrationJob<'_>,
+    renames: &Renames,
 ) {
     let key_width = analysis.keys_before.max_key_width().max(analysis.keys_after.max_key_width());
     let create = format!(
@@ -151,8 +151,7 @@ pub(crate) fn push_count_before(
     for query in &analysis.keys_before.orphan_queries {
         let names = TableNames { child: &query.child, parent: &query.parent };
         push_count(builder, query, key_width, CountPhase::Before, names);
-        let (child, parent) =
-            (job.final_table_name(names.child), job.final_table_name(names.parent));
+        let (child, parent) = (renames.final_name(names.child), renames.final_name(names.parent));
         let new_names = TableNames { child: &child, parent: &parent };
         if new_names != names {
             push_count(builder, query, key_width, CountPhase::Before, new_names);

@@ -179,7 +179,7 @@ fn already_applied(
     let table_before = schema_before
         .tables
         .get(&name)
-        .or_else(|| schema_before.tables.get(&job.original_table_name(&name)));
+        .or_else(|| schema_before.tables.get(&job.table_renames.original_name(&name)));
     let (message, _) = error.message_and_offset();
     let failed = FailedColumnChange {
         change,

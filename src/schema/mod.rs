@@ -4,6 +4,7 @@
 pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod effects;
+pub(crate) mod renames;
 
 use std::collections::BTreeMap;
 use std::fmt;

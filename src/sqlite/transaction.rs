@@ -167,7 +167,7 @@ impl JobExecution<'_> {
                 continue;
             }
             // A step of this run may rename the table to this name.
-            let original_name = self.job.original_table_name(table);
+            let original_name = self.job.table_renames.original_name(&table.to_ascii_lowercase());
             if connection.table_exists(main, original_name.as_str())? {
                 let there = connection.column_exists(main, original_name.as_str(), column)?;
                 columns.insert((table, column), there);
