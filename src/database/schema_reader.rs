@@ -13,16 +13,15 @@ use crate::schema::{
 use crate::sql::value::{Row, Rows, SqlValue};
 
 /// The queries for a whole schema. [`structure_from_rows`] takes their results in this order.
-pub(crate) const STRUCTURE_QUERIES: [&str; 5] = [
+pub(crate) const STRUCTURE_QUERIES: [&str; 4] = [
     "SELECT type, name, tbl_name, sql FROM sqlite_schema",
     "SELECT m.name, x.name, x.type, x.\"notnull\", x.dflt_value, x.pk, x.hidden \
      FROM sqlite_schema m, pragma_table_xinfo(m.name) x WHERE m.type = 'table' \
      ORDER BY m.rowid, x.cid",
     FOREIGN_KEYS_QUERY,
-    "SELECT m.name, x.name, x.\"unique\", x.partial \
-     FROM sqlite_schema m, pragma_index_list(m.name) x WHERE m.type = 'table'",
-    "SELECT l.name, x.name, x.\"desc\", x.coll FROM sqlite_schema m, pragma_index_list(m.name) l, \
-     pragma_index_xinfo(l.name) x WHERE m.type = 'table' AND x.key ORDER BY l.name, x.seqno",
+    "SELECT m.name, l.name, l.\"unique\", l.partial, x.name, x.\"desc\", x.coll \
+     FROM sqlite_schema m, pragma_index_list(m.name) l, pragma_index_xinfo(l.name) x \
+     WHERE m.type = 'table' AND x.key ORDER BY m.rowid, l.name, x.seqno",
 ];
 
 /// The foreign keys of every table, in the order of their declaration.
@@ -45,11 +44,11 @@ const UNIQUE_KEYS_QUERY: &str = "\
 SELECT l.name, x.name FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x \
 WHERE l.\"unique\" AND NOT l.partial AND x.key ORDER BY l.name, x.seqno";
 
-/// The queries for one index: its table's name is parameter 1, its own name is parameter 2.
-const INDEX_QUERIES: [&str; 2] = [
-    "SELECT name, \"unique\", partial FROM pragma_index_list(?1) WHERE name = ?2 COLLATE NOCASE",
-    "SELECT ?1, name, \"desc\", coll FROM pragma_index_xinfo(?2) WHERE key",
-];
+/// The query for one index: its table's name is parameter 1, its own name is parameter 2.
+const INDEX_QUERY: &str = "\
+SELECT ?1, l.name, l.\"unique\", l.partial, x.name, x.\"desc\", x.coll \
+FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x \
+WHERE l.name = ?2 COLLATE NOCASE AND x.key ORDER BY x.seqno";
 
 /// A table, and the columns of each unique index that covers all of its rows.
 #[derive(Clone, Debug, Default)]
@@ -76,10 +75,19 @@ pub(crate) fn read_schema<S: Session>(session: &S) -> Result<Schema, S::Error> {
 /// Builds a schema from the results of [`STRUCTURE_QUERIES`]. Missing results count as empty.
 pub(crate) fn structure_from_rows(results: Vec<Rows>) -> Structure {
     let mut results = results.into_iter();
-    let [objects, columns, foreign_keys, index_list, index_columns] =
+    let [objects, columns, foreign_keys, index_columns] =
         std::array::from_fn(|_| results.next().unwrap_or_default());
-    let indexes = indexes_from_rows(&index_list, &index_columns);
-    let tables = tables_from_rows(&columns, &foreign_keys, &index_list, &indexes);
+    let mut tables = tables_from_rows(&columns, &foreign_keys);
+    let mut indexes: BTreeMap<String, Index> = BTreeMap::new();
+    for rows in index_columns.chunk_by(|left, right| left.value(1) == right.value(1)) {
+        let index = index_from_rows(rows);
+        if let Some(columns) = index.unique_columns()
+            && let Some(table) = tables.get_mut(&rows[0].text(0).to_ascii_lowercase())
+        {
+            table.unique_keys.push(columns);
+        }
+        indexes.insert(rows[0].text(1).to_ascii_lowercase(), index);
+    }
     let mut schema = Schema::new();
     for mut object in objects.into_iter().filter_map(object_from_row) {
         let key = object.key();
@@ -96,53 +104,19 @@ pub(crate) fn structure_from_rows(results: Vec<Rows>) -> Structure {
     Structure { schema, tables }
 }
 
-/// All indexes by their names in lower case.
-fn indexes_from_rows(indexes: &Rows, columns: &Rows) -> BTreeMap<String, Index> {
-    let mut by_name: BTreeMap<String, Index> = BTreeMap::new();
-    for row in indexes {
-        let (is_unique, is_partial) = (row.is_true(2), row.is_true(3));
-        by_name.insert(
-            row.text(1).to_ascii_lowercase(),
-            Index { is_unique, is_partial, columns: Vec::new() },
-        );
-    }
-    for row in columns {
-        if let Some(index) = by_name.get_mut(&row.text(0).to_ascii_lowercase()) {
-            index.columns.push(index_column_from_row(row));
-        }
-    }
-    by_name
-}
-
-/// All tables by their names in lower case.
-fn tables_from_rows(
-    columns: &Rows,
-    foreign_keys: &Rows,
-    indexes: &Rows,
-    indexes_by_name: &BTreeMap<String, Index>,
-) -> BTreeMap<String, TableWithKeys> {
+/// All tables by their names in lower case, without their unique keys.
+fn tables_from_rows(columns: &Rows, foreign_keys: &Rows) -> BTreeMap<String, TableWithKeys> {
     let mut tables: BTreeMap<String, TableWithKeys> = BTreeMap::new();
-    for row in columns {
-        let name = row.text(0);
-        let entry = tables.entry(name.to_ascii_lowercase());
-        let found = entry.or_insert_with(|| TableWithKeys { name, ..TableWithKeys::default() });
-        found.table.columns.push(column_from_row(row));
+    for rows in columns.chunk_by(|left, right| left.value(0) == right.value(0)) {
+        let name = rows[0].text(0);
+        let columns = rows.iter().map(column_from_row).collect();
+        let table = Table { columns, foreign_keys: Vec::new() };
+        let key = name.to_ascii_lowercase();
+        tables.insert(key, TableWithKeys { name, table, unique_keys: Vec::new() });
     }
     for (name, keys) in foreign_keys_by_table(foreign_keys) {
         if let Some(found) = tables.get_mut(&name.to_ascii_lowercase()) {
             found.table.foreign_keys = keys;
-        }
-    }
-    for row in indexes {
-        let index = indexes_by_name.get(&row.text(1).to_ascii_lowercase());
-        let columns =
-            index.filter(|index| index.is_unique && !index.is_partial).and_then(|index| {
-                index.columns.iter().map(|(name, ..)| name.clone()).collect::<Option<Vec<_>>>()
-            });
-        if let Some(columns) = columns
-            && let Some(found) = tables.get_mut(&row.text(0).to_ascii_lowercase())
-        {
-            found.unique_keys.push(columns);
         }
     }
     tables
@@ -240,16 +214,22 @@ pub(crate) fn with_details<S: Session>(
 }
 
 fn read_index<S: Session>(session: &S, table: &str, name: &str) -> Result<Index, S::Error> {
-    let results = session.query_each(&INDEX_QUERIES.map(|sql| Query {
-        sql: sql.into(),
-        parameters: [table, name].map(SqlValue::from_text).into(),
-    }))?;
-    let found = results[0].first();
-    Ok(Index {
-        is_unique: found.is_some_and(|row| row.is_true(1)),
-        is_partial: found.is_some_and(|row| row.is_true(2)),
-        columns: results[1].iter().map(index_column_from_row).collect(),
-    })
+    let rows = session.query(INDEX_QUERY, &[table, name].map(SqlValue::from_text))?;
+    Ok(index_from_rows(&rows))
+}
+
+/// Builds an index from its rows, one for each of its columns.
+fn index_from_rows(rows: &[Row]) -> Index {
+    let columns = rows.iter().map(|row| {
+        let name = row.optional_text(4).map(|name| name.to_ascii_lowercase());
+        (name, row.is_true(5), row.text(6).to_ascii_lowercase())
+    });
+    let first = rows.first();
+    Index {
+        is_unique: first.is_some_and(|row| row.is_true(2)),
+        is_partial: first.is_some_and(|row| row.is_true(3)),
+        columns: columns.collect(),
+    }
 }
 
 fn column_from_row(row: &Row) -> Column {
@@ -261,11 +241,6 @@ fn column_from_row(row: &Row) -> Column {
         primary_key_position: row.integer(5),
         hidden: row.integer(6),
     }
-}
-
-fn index_column_from_row(row: &Row) -> (Option<String>, bool, String) {
-    let name = row.optional_text(1).map(|name| name.to_ascii_lowercase());
-    (name, row.is_true(2), row.text(3).to_ascii_lowercase())
 }
 
 /// Groups the rows of foreign keys, which are ordered by table and by declaration. A key has one

@@ -76,7 +76,8 @@ impl Session for Connection {
     }
 
     fn query(&self, sql: &str, parameters: &[SqlValue]) -> rusqlite::Result<Rows> {
-        let mut statement = self.prepare(sql)?;
+        // Most queries are constants that run again on the same connection.
+        let mut statement = self.prepare_cached(sql)?;
         let column_count = statement.column_count();
         let mut cursor = statement.query(params_from_iter(parameters))?;
         let mut rows = Rows::new();

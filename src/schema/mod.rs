@@ -173,6 +173,13 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// The columns of a unique index over all rows, in lower case. None for an index that is not
+    /// unique, is partial or has an expression.
+    pub(crate) fn unique_columns(&self) -> Option<Vec<String>> {
+        let names = self.columns.iter().map(|(name, ..)| name.clone());
+        if self.is_unique && !self.is_partial { names.collect() } else { None }
+    }
+
     /// Whether the columns alone tell what it is: no expression, no WHERE.
     pub(crate) fn is_plain(&self) -> bool {
         !self.is_partial && self.columns.iter().all(|(name, ..)| name.is_some())
