@@ -23,13 +23,17 @@ pub(crate) mod template;
 
 use rusqlite::{Connection, Transaction};
 
-use crate::database::error::DatabaseError;
 use crate::database::foreign_key_violations::ForeignKeyReport;
-use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::session::Session;
-use crate::database::stats::Stats;
 use crate::schema::Schema;
+
+pub use crate::database::connection::ConnectOptions;
+pub use crate::database::error::DatabaseError;
+pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
+pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
+pub use crate::database::stats::Stats;
 
 /// A database that can be read.
 pub(crate) trait ReadDatabase {

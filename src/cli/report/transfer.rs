@@ -1,11 +1,12 @@
 //! What `push` and `pull` tell: how many databases are at their new place, and which are not.
 
 use serde_json::json;
+use tatmig::Scope;
 use tatmig::fleet::Fleet;
-use tatmig::{Scope, TargetDatabase, TransferOutcome};
+use tatmig::fleet::{TargetDatabase, TransferOutcome};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, plural};
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 impl Report {
     /// Tells what became of databases that were to be moved, and returns the exit status.
