@@ -83,13 +83,6 @@ pub(crate) enum VersionArg<'v> {
     Unspecified,
 }
 
-/// Whether something is to be written that need not be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Yes,
-    No,
-}
-
 impl NewArgs {
     pub(crate) fn version(&self) -> VersionArg<'_> {
         match (&self.version, self.patch, self.minor, self.major) {
@@ -101,8 +94,9 @@ impl NewArgs {
         }
     }
 
-    pub(crate) fn reverse(&self) -> Wanted {
-        if self.reverse { Wanted::Yes } else { Wanted::No }
+    /// Whether the migration gets a reverse block.
+    pub(crate) fn has_reverse(&self) -> bool {
+        self.reverse
     }
 
     pub(crate) fn planned(&self) -> PlannedPolicy {

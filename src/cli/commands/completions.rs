@@ -1,5 +1,5 @@
-//! `completions` and `man`: the command line told to shells and readers, from its own definitions.
-//! They ask for no settings and no document, so that a faulty `tatmig.toml` cannot break a shell.
+//! Runs `completions` and `man`, which are generated from the definitions of the command line. They
+//! read no settings and no document, so that an invalid `tatmig.toml` cannot break a shell.
 
 use std::path::Path;
 
@@ -9,14 +9,15 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::args::{CliArgs, StandaloneCommand};
-use crate::cli::report::{EXIT_SUCCESS, Report};
+use crate::cli::report::Report;
+use crate::cli::report::exit_status::EXIT_SUCCESS;
 
 const PROGRAM_NAME: &str = "tatmig";
 
-/// What paragraphs at the end of a help may begin with.
+/// The headings of paragraphs at the end of a command's help.
 const HELP_HEADINGS: [&str; 2] = ["Examples", "Exit status"];
 
-/// Tells the command line itself.
+/// Runs a command that uses no settings.
 pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> {
     match command {
         StandaloneCommand::Completions { shell } => Ok(print_completions(*shell)),
@@ -26,23 +27,23 @@ pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> 
     }
 }
 
-/// Prints the script of a shell.
+/// Prints the completion script of a shell.
 fn print_completions(shell: Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CliArgs::clap_command(), PROGRAM_NAME, &mut script);
-    Report::print_bytes(&script);
+    Report::emit_bytes(&script);
     EXIT_SUCCESS
 }
 
 /// Prints a man page, or writes all of them into a directory.
 fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Result<u8> {
-    // What a page calls the command and its synopsis is only known once the whole is built.
+    // The names and synopses of subcommands are only complete once the whole command is built.
     let mut root_command = CliArgs::clap_command();
     root_command.build();
     if let Some(dir) = dir {
         if !dir.is_dir() {
             bail!(
-                "there is no directory `{}`; make it first",
+                "the directory `{}` does not exist; create it first",
                 tatmig::escape_for_display(dir.as_os_str())
             );
         }
@@ -58,15 +59,15 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
         None => &root_command,
         Some(name) => match root_command.find_subcommand(name) {
             Some(command) => command,
-            None => bail!("there is no command `{name}`; `tatmig --help` lists them"),
+            None => bail!("unknown command `{name}`; `tatmig --help` lists the commands"),
         },
     };
-    Report::print_bytes(&render_man_page(command)?);
+    Report::emit_bytes(&render_man_page(command)?);
     Ok(EXIT_SUCCESS)
 }
 
-/// The page of a command. What its help ends with becomes sections of their own: clap's generator
-/// would put the lines of the examples into one paragraph.
+/// Renders the man page of a command. The paragraphs at the end of its help become sections: the
+/// generator of clap would join the lines of the examples into one paragraph.
 fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     let source = concat!("tatmig ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone()).source(source);
