@@ -140,9 +140,9 @@ fn an_unknown_page_and_a_missing_directory_are_usage_errors() {
     fleet
         .run_without_changes(["man", "dance"])
         .status(2)
-        .stderr_contains("there is no command `dance`");
+        .stderr_contains("unknown command `dance`");
     fleet
         .run_without_changes(["man", "--dir", "nowhere"])
         .status(2)
-        .stderr_contains("there is no directory `nowhere`; make it first");
+        .stderr_contains("the directory `nowhere` does not exist; create it first");
 }

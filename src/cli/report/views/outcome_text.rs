@@ -10,7 +10,7 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
         Outcome::Upgraded(run) | Outcome::Downgraded(run) => {
             append_notes(describe_run(run), &run.notes)
         }
-        Outcome::Reset { version } => format!("replaced with an empty database at {version}"),
+        Outcome::Reset { version } => format!("reset, empty at {version}"),
         Outcome::Rehearsed(run) => {
             append_notes(format!("{}, rehearsed and rolled back", describe_run(run)), &run.notes)
         }
@@ -70,10 +70,7 @@ pub(crate) fn count_outcomes<'r>(
     [
         (count(|o| matches!(o, Outcome::Upgraded(_))), format!("upgraded to {target}")),
         (count(|o| matches!(o, Outcome::Downgraded(_))), format!("downgraded to {target}")),
-        (
-            count(|o| matches!(o, Outcome::Reset { .. })),
-            format!("replaced with empty databases at {target}"),
-        ),
+        (count(|o| matches!(o, Outcome::Reset { .. })), format!("reset, empty at {target}")),
         (
             count(|o| matches!(o, Outcome::Rehearsed(_))),
             format!("rehearsed {direction} to {target} and rolled back"),
