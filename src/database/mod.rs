@@ -15,12 +15,18 @@ pub(crate) mod template;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::error::{DatabaseError, sqlite_message};
+use crate::database::error::sqlite_message;
 use crate::database::foreign_keys::ForeignKeyViolations;
-use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
-use crate::database::stats::Stats;
 use crate::schema::Schema;
+use crate::schema::renames::Renames;
+
+pub use crate::database::connection::ConnectOptions;
+pub use crate::database::error::DatabaseError;
+pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
+pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
+pub use crate::database::stats::Stats;
 
 /// What a database may be asked.
 pub(crate) trait ReadDatabase {
@@ -98,7 +104,7 @@ impl ReadDatabase for Connection {
     fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
         let violations = ForeignKeyViolations::scan_all(self)?;
         let (mut descriptions, rows) =
-            violations.introduced_since(&ForeignKeyViolations::default(), &[]);
+            violations.introduced_since(&ForeignKeyViolations::default(), &Renames::new());
         if descriptions.len() > ForeignKeyViolations::MAX_LISTED {
             let more = descriptions.len() - ForeignKeyViolations::MAX_LISTED;
             descriptions.truncate(ForeignKeyViolations::MAX_LISTED);

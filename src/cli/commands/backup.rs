@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 use tatmig::backup::{Backup, BackupError, reject_open_databases};
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, UserSelection};
-use tatmig::{Changelog, Scope, TargetDatabase};
+use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::{RestoreArgs, UserArgs};
 use crate::cli::commands::context::CommandContext;

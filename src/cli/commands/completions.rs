@@ -1,5 +1,7 @@
-//! Runs `completions` and `man`, which are generated from the definitions of the command line. They
-//! read no settings and no document, so that an invalid `tatmig.toml` cannot break a shell.
+//! Generates shell completions and man pages from the definition of the command line.
+//!
+//! Both commands read neither settings nor a document, so that an invalid `tatmig.toml` cannot
+//! break the start of a shell.
 
 use std::path::Path;
 
@@ -14,10 +16,10 @@ use crate::cli::report::exit_status::EXIT_SUCCESS;
 
 const PROGRAM_NAME: &str = "tatmig";
 
-/// The headings of paragraphs at the end of a command's help.
+/// The headings that a paragraph at the end of a help text may begin with.
 const HELP_HEADINGS: [&str; 2] = ["Examples", "Exit status"];
 
-/// Runs a command that uses no settings.
+/// Runs a command that needs no settings.
 pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> {
     match command {
         StandaloneCommand::Completions { shell } => Ok(print_completions(*shell)),
@@ -35,22 +37,25 @@ fn print_completions(shell: Shell) -> u8 {
     EXIT_SUCCESS
 }
 
-/// Prints a man page, or writes all of them into a directory.
+/// Prints the man page of a command, or writes all pages into a directory.
 fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Result<u8> {
-    // The names and synopses of subcommands are only complete once the whole command is built.
+    // `build` sets the full names (`tatmig-upgrade`) and propagates the global options.
     let mut root_command = CliArgs::clap_command();
     root_command.build();
     if let Some(dir) = dir {
         if !dir.is_dir() {
             bail!(
                 "the directory `{}` does not exist; create it first",
-                tatmig::escape_for_display(dir.as_os_str())
+                tatmig::text::escape_for_display(dir.as_os_str())
             );
         }
         for command in std::iter::once(&root_command).chain(root_command.get_subcommands()) {
             let path = dir.join(Man::new(command.clone()).get_filename());
             std::fs::write(&path, render_man_page(command)?).with_context(|| {
-                format!("`{}` cannot be written", tatmig::escape_for_display(path.as_os_str()))
+                format!(
+                    "`{}` cannot be written",
+                    tatmig::text::escape_for_display(path.as_os_str())
+                )
             })?;
         }
         return Ok(EXIT_SUCCESS);
@@ -66,8 +71,8 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
     Ok(EXIT_SUCCESS)
 }
 
-/// Renders the man page of a command. The paragraphs at the end of its help become sections: the
-/// generator of clap would join the lines of the examples into one paragraph.
+/// Renders the page of a command. The paragraphs at the end of its help become sections of their
+/// own, since `clap_mangen` would join the lines of the examples into one paragraph.
 fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     let source = concat!("tatmig ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone()).source(source);
@@ -80,6 +85,13 @@ fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
+    render_after_help(command).to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// The paragraphs at the end of a command's help as sections. Lines below `Examples:` are kept as
+/// they are; other paragraphs are filled.
+fn render_after_help(command: &clap::Command) -> Roff {
     let after_help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut roff = Roff::new();
     for paragraph in after_help.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
@@ -99,6 +111,5 @@ fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
             roff.text([roman(lines.map(str::trim).collect::<Vec<_>>().join(" "))]);
         }
     }
-    roff.to_writer(&mut page)?;
-    Ok(page)
+    roff
 }

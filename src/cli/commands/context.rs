@@ -2,10 +2,12 @@
 //! file to a migrator.
 
 use anyhow::{Context, bail};
+use tatmig::database::{ConnectOptions, DatabaseError};
+use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
-use tatmig::{
-    Backend, Changelog, ConnectOptions, DatabaseError, Diagnostic, Migrator, Replay, Severity,
-};
+use tatmig::lint::Backend;
+use tatmig::migrate::{Migrator, Replay};
+use tatmig::{Changelog, Diagnostic, Severity};
 
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::Report;
@@ -51,7 +53,7 @@ impl CommandContext<'_> {
     ) -> Result<Changelog<'a>, AlreadyReported> {
         Changelog::parse_named(&document.name, &document.text).map_err(|error| {
             let source = tatmig::Source::new(&document.name, &document.text);
-            AlreadyReported(self.report.emit_document_error(&source, &error.diagnostics))
+            AlreadyReported(self.report.emit_document_error(&source, error.diagnostics()))
         })
     }
 
@@ -90,7 +92,7 @@ impl CommandContext<'_> {
     pub(crate) fn replay<'a>(
         &self,
         changelog: &Changelog<'a>,
-        target: usize,
+        target: VersionIndex,
     ) -> anyhow::Result<Replay<'a>> {
         let replay = self.unchecked_replay(changelog)?;
         self.check_document(changelog, replay.diagnostics(target))?;
@@ -119,7 +121,7 @@ impl CommandContext<'_> {
     pub(crate) fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
         let replay = Replay::run(changelog, &self.signals.cancel_flag()).ok()?;
         let has_errors = replay
-            .diagnostics(changelog.head_position())
+            .diagnostics(changelog.head_index())
             .any(|diagnostic| diagnostic.severity == Severity::Error);
         (!has_errors).then_some(replay)
     }
@@ -150,7 +152,7 @@ impl CommandContext<'_> {
         &self,
         changelog: &'c Changelog<'a>,
         replay: &'c Replay<'a>,
-        target: usize,
+        target: VersionIndex,
     ) -> Migrator<'c, 'a> {
         Migrator::new(changelog, replay, target).with_policy(self.settings.policy(None))
     }

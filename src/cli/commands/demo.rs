@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
+use tatmig::Changelog;
+use tatmig::database::ConnectOptions;
 use tatmig::fleet::{Fleet, UserSelection};
-use tatmig::{
-    Changelog, ConnectOptions, CreateOutcome, FleetConfig, Migrator, Outcome, Replay,
-    TargetDatabase,
-};
+use tatmig::fleet::{FleetConfig, TargetDatabase};
+use tatmig::migrate::{CreateOutcome, Migrator, Replay};
+use tatmig::plan::Outcome;
 
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::demo::{DemoFleet, DemoView, NextCommands};
@@ -63,9 +64,11 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     let fleet_config = write_files(&dir)?;
     let changelog = Changelog::parse(DOCUMENT)?;
     let replay = Replay::run(&changelog, &context.signals.cancel_flag())?;
-    let baseline = Migrator::new(&changelog, &replay, 0);
+    let lowest_version = changelog.versions()[0].to_string();
+    let baseline =
+        Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);
     create_databases(&fleet_config, &baseline, &context.connect_options())?;
-    let migrator = Migrator::new(&changelog, &replay, changelog.head_position());
+    let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let fleet =
         Fleet::discover(&fleet_config, |scope| changelog.has_scope(scope), &UserSelection::All)?;
     let fleet_outcome = fleet.upgrade(&migrator, &context.run_options(), &mut |_, _| {});
@@ -94,7 +97,7 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
 fn write_files(dir: &Path) -> anyhow::Result<FleetConfig> {
     let users_dir = dir.join("users");
     fs::create_dir_all(&users_dir).with_context(|| {
-        format!("`{}` cannot be created", tatmig::escape_for_display(users_dir.as_os_str()))
+        format!("`{}` cannot be created", tatmig::text::escape_for_display(users_dir.as_os_str()))
     })?;
     fs::write(dir.join("MIGRATIONS.md"), DOCUMENT)?;
     fs::write(dir.join("tatmig.toml"), SETTINGS)?;
@@ -132,13 +135,15 @@ fn require_empty_dir(dir: &Path) -> anyhow::Result<PathBuf> {
         Ok(mut entries) => match entries.next() {
             Some(_) => bail!(
                 "`{}` is not empty; name a directory that does not exist",
-                tatmig::escape_for_display(dir.as_os_str())
+                tatmig::text::escape_for_display(dir.as_os_str())
             ),
             None => Ok(dir.to_owned()),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(dir.to_owned()),
-        Err(error) => Err(error)
-            .context(format!("`{}` cannot be used", tatmig::escape_for_display(dir.as_os_str()))),
+        Err(error) => Err(error).context(format!(
+            "`{}` cannot be used",
+            tatmig::text::escape_for_display(dir.as_os_str())
+        )),
     }
 }
 
@@ -172,7 +177,7 @@ fn command_for_next_steps(dir: &Path) -> String {
         .and_then(|current_dir| program.strip_prefix(current_dir).map(Path::to_owned).ok())
         .filter(|_| dir.is_relative() && dir.components().count() == 1)
         .map(|program| Path::new("..").join(program));
-    tatmig::escape_for_display(relative.unwrap_or(program).as_os_str())
+    tatmig::text::escape_for_display(relative.unwrap_or(program).as_os_str())
 }
 
 /// Inserts rows into a database at the baseline.

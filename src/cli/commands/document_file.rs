@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use tatmig::escape_for_display;
+use tatmig::text::escape_for_display;
 
 /// The text of the document's file, and the file's name as messages show it.
 pub(crate) struct DocumentFile {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 use tatmig::fleet::{Fleet, FleetError, UserSelection};
+use tatmig::migrate::StatusQuery;
 use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::StatusArgs;
@@ -23,8 +24,12 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
     let bar = context.report.progress_bar(fleet.databases().count());
     // Only a document without errors can detect the version of a schema without a history.
     let replay = context.valid_replay(&changelog);
-    let head_document = (&changelog, replay.as_ref(), changelog.head_position());
-    let statuses = fleet.statuses_at(head_document, &context.run_options(), &mut || bar.inc(1));
+    let query = StatusQuery {
+        changelog: &changelog,
+        replay: replay.as_ref(),
+        target: changelog.head_index(),
+    };
+    let statuses = fleet.statuses_at(query, &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
     let database_statuses = fleet
         .databases()
@@ -110,7 +115,7 @@ pub(crate) fn verify_fleet(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let fleet = context.discover_fleet(&changelog, &UserSelection::All)?;
-    let target = changelog.head_position();
+    let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
     let migrator = context.migrator(&changelog, &replay, target);
     let bar = context.report.progress_bar(fleet.databases().count());

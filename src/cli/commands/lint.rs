@@ -2,16 +2,18 @@
 //! `--deny`, `--allow` and the settings give to rules.
 
 use anyhow::{Context, bail};
-use tatmig::{Diagnostic, LintReport, Rule, Severity, Source};
+use tatmig::lint::LintReport;
+use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
 use crate::cli::report::views::lint::LintView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
-use crate::cli::settings::{LintSettings, OutputFormat};
+use crate::cli::settings_file::LintSettings;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Result<u8> {
     let format = context.settings.lint_format(args);
@@ -38,7 +40,7 @@ fn lint_document(
     let document = context.read_document()?;
     let source = Source::new(&document.name, &document.text);
     let min_sqlite = context.settings.min_sqlite(args);
-    let lint_report = match tatmig::lint_with(
+    let lint_report = match tatmig::lint::lint_with(
         source.clone(),
         (min_sqlite, context.backend()),
         &context.signals.cancel_flag(),

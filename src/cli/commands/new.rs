@@ -22,7 +22,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
         context.read_document()?
     } else {
         DocumentFile {
-            name: tatmig::escape_for_display(path.as_os_str()),
+            name: tatmig::text::escape_for_display(path.as_os_str()),
             text: "# Migrations\n".to_owned(),
         }
     };
@@ -77,11 +77,11 @@ fn parse_if_any<'a>(
         Ok(changelog) => Ok(Some(changelog)),
         Err(error) => {
             let mut errors =
-                error.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+                error.diagnostics().iter().filter(|found| found.severity == Severity::Error);
             if errors.all(|diagnostic| diagnostic.rule == Rule::NoMigrations) {
                 return Ok(None);
             }
-            Err(AlreadyReported(context.report.emit_document_error(source, &error.diagnostics)))
+            Err(AlreadyReported(context.report.emit_document_error(source, error.diagnostics())))
         }
     }
 }
@@ -110,7 +110,7 @@ fn resolve_version(
 
 /// Blocks without SQL, for the requested scope or for every scope of the document.
 fn empty_blocks(changelog: Option<&Changelog<'_>>, args: &NewArgs) -> Vec<NewBlock> {
-    let reverse = args.has_reverse().then(String::new);
+    let reverse = args.reverse.then(String::new);
     let empty_block = |scope| NewBlock { scope, sql: String::new(), reverse: reverse.clone() };
     match args.scope {
         Some(scope) => vec![empty_block(scope.into())],
@@ -125,7 +125,7 @@ fn empty_blocks(changelog: Option<&Changelog<'_>>, args: &NewArgs) -> Vec<NewBlo
 /// Notes on the planned migrations that got new versions.
 fn renumbered_planned(old: Option<&Changelog<'_>>, new: &Changelog<'_>) -> Vec<String> {
     let planned_migrations = |changelog: &Changelog<'_>| -> Vec<String> {
-        let chain = changelog.chain()[changelog.head_position()..].iter();
+        let chain = changelog.chain().iter().filter(|migration| migration.planned);
         chain.map(ToString::to_string).collect()
     };
     let old = old.map(planned_migrations).unwrap_or_default();

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use tatmig::edit::NewBlock;
-use tatmig::{Changelog, Replay, SchemaDiff, SchemaSnapshot, Scope, Severity};
+use tatmig::migrate::Replay;
+use tatmig::schema_diff::{SchemaDiff, SchemaSnapshot};
+use tatmig::{Changelog, Scope, Severity};
 
 use crate::cli::command_args::NewArgs;
 use crate::cli::commands::context::CommandContext;
@@ -52,7 +54,7 @@ impl<'r> DatabaseSource<'r> {
         let snapshot = self.read_snapshot()?;
         let head_snapshot = match changelog {
             Some(changelog) => {
-                let position = changelog.head_position();
+                let position = changelog.head_index();
                 let replay = self.context.replay(changelog, position)?;
                 SchemaSnapshot::from_replay(&replay, self.scope, position)
             }
@@ -64,7 +66,7 @@ impl<'r> DatabaseSource<'r> {
         }
         let SchemaDiff { sql, warnings: mut notes } = diff;
         let mut reverse = None;
-        if args.has_reverse() {
+        if args.reverse {
             let diff = snapshot.diff_to(&head_snapshot).with_context(|| self.quoted_path())?;
             notes.extend(diff.warnings.into_iter().map(|note| format!("reverse block: {note}")));
             reverse = Some(diff.sql);
@@ -82,7 +84,7 @@ impl<'r> DatabaseSource<'r> {
     ) -> anyhow::Result<()> {
         let replay = Replay::run(edited_changelog, &self.context.signals.cancel_flag())
             .context("the edited document cannot be run in memory")?;
-        let position = edited_changelog.head_position();
+        let position = edited_changelog.head_index();
         let diagnostics: Vec<_> = replay
             .diagnostics(position)
             .filter(|diagnostic| diagnostic.severity == Severity::Error)
@@ -104,7 +106,7 @@ impl<'r> DatabaseSource<'r> {
             );
         }
         if block.reverse.is_some() {
-            check_reverse_block(&replay, block.scope, position)?;
+            check_reverse_block(edited_changelog, &replay, block.scope)?;
         }
         Ok(())
     }
@@ -124,16 +126,24 @@ impl<'r> DatabaseSource<'r> {
 }
 
 fn quoted_path(file: &Path) -> String {
-    format!("`{}`", tatmig::escape_for_display(file.as_os_str()))
+    format!("`{}`", tatmig::text::escape_for_display(file.as_os_str()))
 }
 
-/// Requires that the reverse block of the migration that ends at `position` leads back to the
-/// schema before it.
-fn check_reverse_block(replay: &Replay<'_>, scope: Scope, position: usize) -> anyhow::Result<()> {
-    let before = match position {
-        0 => SchemaSnapshot::default(),
-        position => SchemaSnapshot::from_replay(replay, scope, position - 1),
-    };
+/// Requires that the reverse block of the migration that ends at head leads back to the schema
+/// before it.
+fn check_reverse_block(
+    changelog: &Changelog<'_>,
+    replay: &Replay<'_>,
+    scope: Scope,
+) -> anyhow::Result<()> {
+    let position = changelog.head_index();
+    let versions = changelog.versions().iter().rev();
+    let version_below = versions
+        .skip_while(|version| *version >= changelog.head())
+        .find_map(|version| changelog.index_of(version));
+    let before = version_below.map_or_else(SchemaSnapshot::default, |index| {
+        SchemaSnapshot::from_replay(replay, scope, index)
+    });
     let reversed = SchemaSnapshot::from_reverse_block(replay, scope, position).unwrap_or_default();
     let differences = before.differences(&reversed);
     if !differences.is_empty() {

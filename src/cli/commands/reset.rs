@@ -1,9 +1,10 @@
 //! Runs `reset`: replaces databases with empty ones at head.
 
 use anyhow::bail;
+use tatmig::Scope;
 use tatmig::backup::reject_open_databases;
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, UserSelection};
-use tatmig::{Scope, TargetDatabase};
 
 use crate::cli::command_args::ResetArgs;
 use crate::cli::commands::context::CommandContext;
@@ -23,8 +24,8 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     if fleet.databases().next().is_none() {
         bail!("no database to reset; select user databases with `--all-users` or `--user NAME`");
     }
-    let replay = context.replay(&changelog, changelog.head_position())?;
-    let migrator = context.migrator(&changelog, &replay, changelog.head_position());
+    let replay = context.replay(&changelog, changelog.head_index())?;
+    let migrator = context.migrator(&changelog, &replay, changelog.head_index());
     if !args.yes {
         confirm_reset(&fleet)?;
     }

@@ -1,8 +1,10 @@
 //! Backs up databases before a command changes or replaces them.
 
 use tatmig::backup::{Backup, BackupDir};
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, RunOptions};
-use tatmig::{DatabaseStatus, MigrateError, TargetDatabase};
+use tatmig::migrate::DatabaseStatus;
+use tatmig::plan::MigrateError;
 
 use crate::cli::commands::context::CommandContext;
 

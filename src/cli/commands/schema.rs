@@ -4,7 +4,8 @@
 use anyhow::{Context, bail};
 use semver::Version;
 use tatmig::edit::SchemaSection;
-use tatmig::{Changelog, SchemaSnapshot, Scope, edit};
+use tatmig::schema_diff::SchemaSnapshot;
+use tatmig::{Changelog, Scope, edit};
 
 use crate::cli::command_args::{SchemaAction, SchemaArgs};
 use crate::cli::commands::context::CommandContext;
@@ -43,7 +44,7 @@ fn snapshots(
     requested_version: Option<&Version>,
 ) -> anyhow::Result<Snapshots> {
     let version = requested_version.unwrap_or(changelog.head());
-    let Some(position) = changelog.position(version) else {
+    let Some(position) = changelog.index_of(version) else {
         let versions: Vec<_> = changelog.versions().iter().map(|v| format!("`{v}`")).collect();
         bail!("the document has no version `{version}`; it has {}", versions.join(", "));
     };
@@ -58,7 +59,7 @@ fn snapshots(
             .map(|scope| (scope, SchemaSnapshot::from_replay(&replay, scope, position)))
             .collect())
     };
-    if position <= changelog.head_position() {
+    if position <= changelog.head_index() {
         return snapshots_from(changelog);
     }
     // The SQL of a planned migration may be commented out.
@@ -120,8 +121,8 @@ fn require_same_migrations(
         DocumentFile { name: document.name.clone(), text: edited_text.to_owned() };
     let edited_changelog = context.parse_changelog(&edited_document)?;
     let chain_checksums = |changelog: &Changelog<'_>| {
-        let position = changelog.versions().len() - 1;
-        Scope::BOTH.map(|scope| changelog.chain_checksum(scope, position))
+        let last_index = changelog.versions().last().and_then(|last| changelog.index_of(last));
+        Scope::BOTH.map(|scope| last_index.map(|index| changelog.running_checksum(scope, index)))
     };
     let is_unchanged = edited_changelog.versions() == changelog.versions()
         && chain_checksums(&edited_changelog) == chain_checksums(changelog);

@@ -3,7 +3,8 @@
 
 use anyhow::bail;
 use tatmig::fleet::{Fleet, UserSelection};
-use tatmig::{Changelog, Diagnostic, Replay, Scope};
+use tatmig::migrate::Replay;
+use tatmig::{Changelog, Diagnostic, Scope};
 
 use crate::cli::command_args::UserArgs;
 use crate::cli::commands::context::CommandContext;
@@ -26,7 +27,7 @@ pub(crate) fn run(
     }
     let fleet =
         Fleet::discover(&context.settings.fleet_config, has_requested_seed, &users.selection())?;
-    let target = changelog.head_position();
+    let target = changelog.head_index();
     let replay = context.unchecked_replay(&changelog)?;
     context.check_document(&changelog, seed_diagnostics(&changelog, &replay, names).into_iter())?;
     let migrator = context.migrator(&changelog, &replay, target);
@@ -63,7 +64,7 @@ fn seed_diagnostics(
     let is_in_requested_seed = |diagnostic: &Diagnostic| {
         block_spans.iter().any(|block| block.contains(&diagnostic.span.start))
     };
-    let pairs = replay.diagnostics(changelog.head_position()).zip(replay.all_diagnostics());
+    let pairs = replay.diagnostics(changelog.head_index()).zip(replay.all_diagnostics());
     pairs
         .map(
             |(up_to_head, complete)| {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use tatmig::fleet::{Fleet, FleetOutcome, RunOptions};
-use tatmig::{MigrateError, Migrator, Outcome, PlanError};
+use tatmig::migrate::Migrator;
+use tatmig::plan::{MigrateError, Outcome, PlanError};
 
 use crate::cli::report::views::failures::{StatementDiff, StatementDiffs};
 
@@ -31,7 +32,8 @@ pub(crate) fn collect_statement_diffs(
             let diff = migrator.statement_diff(
                 changed_migration,
                 database.scope,
-                (system_database, &options.connect_options),
+                system_database,
+                &options.connect_options,
             );
             if let Some((applied, current)) = diff {
                 let checksum = changed_migration.applied_checksum.clone();

@@ -1,7 +1,7 @@
 //! Runs `test`: the document on generated rows, in memory, without a database of the fleet.
 
 use anyhow::Context;
-use tatmig::SelfTestReport;
+use tatmig::selftest::SelfTestReport;
 
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
@@ -10,7 +10,7 @@ use crate::cli::report::views::selftest::SelfTestView;
 pub(crate) fn run(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let replay = context.replay(&changelog, changelog.head_position())?;
+    let replay = context.replay(&changelog, changelog.head_index())?;
     match SelfTestReport::run(&changelog, &replay, &context.signals.cancel_flag()) {
         Ok(test_report) => Ok(context.report.emit(&SelfTestView::new(&changelog, &test_report))),
         // The signal decides the exit status.

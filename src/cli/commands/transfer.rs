@@ -1,8 +1,9 @@
 //! Runs `push` and `pull`: copies a fleet from its files to a server, and back.
 
 use anyhow::{Context, bail};
+use tatmig::Scope;
 use tatmig::fleet::Fleet;
-use tatmig::{FleetConfig, Scope};
+use tatmig::fleet::FleetConfig;
 
 use crate::cli::command_args::UserArgs;
 use crate::cli::commands::context::CommandContext;
@@ -38,7 +39,7 @@ pub(crate) fn pull(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Res
     if !files.users_dir.is_dir() {
         bail!(
             "the directory `{}` for user databases does not exist; create it first",
-            tatmig::escape_for_display(files.users_dir.as_os_str())
+            tatmig::text::escape_for_display(files.users_dir.as_os_str())
         );
     }
     transfer(context, users, &namespaces, &files)

@@ -3,9 +3,11 @@
 use anyhow::Context;
 use indicatif::ProgressBar;
 use semver::Version;
+use tatmig::Changelog;
 use tatmig::backup::Backup;
+use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions};
-use tatmig::{Changelog, Migrator, Replay};
+use tatmig::migrate::{Migrator, Replay, StatusQuery};
 
 use crate::cli::command_args::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
@@ -20,13 +22,13 @@ pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Re
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let Some(version) = &args.planned else {
-        let target = changelog.target_position(args.to.as_deref())?;
+        let target = changelog.target_index(args.to.as_deref())?;
         return migrate(context, args, &changelog, target);
     };
     let version = Version::parse(version)
         .with_context(|| format!("`--planned {version}` is not a version"))?;
     let position = changelog
-        .position(&version)
+        .index_of(&version)
         .with_context(|| format!("version `{version}` is not in {}", document.name))?;
     let document = DocumentFile { text: changelog.uncomment_planned(&version)?, ..document };
     let changelog = context.parse_changelog(&document)?;
@@ -38,7 +40,7 @@ fn migrate(
     context: CommandContext<'_>,
     args: &UpgradeArgs,
     changelog: &Changelog<'_>,
-    target: usize,
+    target: VersionIndex,
 ) -> anyhow::Result<u8> {
     let mut fleet = context.discover_fleet(changelog, &args.users.selection())?;
     let replay = context.replay(changelog, target)?;
@@ -50,8 +52,8 @@ fn migrate(
     let migrator = context.migrator(changelog, &replay, target);
     let bar = context.report.progress_bar(fleet.databases().count());
     if args.dry_run {
-        let statuses =
-            fleet.statuses_at((changelog, Some(&replay), target), &options, &mut || bar.inc(1));
+        let query = StatusQuery { changelog, replay: Some(&replay), target };
+        let statuses = fleet.statuses_at(query, &options, &mut || bar.inc(1));
         bar.finish_and_clear();
         return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
     }
@@ -98,11 +100,10 @@ impl FleetRun<'_, '_, '_> {
         fleet: &mut Fleet,
         changelog: &Changelog<'_>,
         replay: &Replay<'_>,
-        target: usize,
+        target: VersionIndex,
     ) -> anyhow::Result<FleetRunResult> {
         let Self { context, args, migrator, options, bar } = *self;
-        let rehearsal = Migrator::new_rehearsal(changelog, replay, target)
-            .with_policy(context.settings.policy(None));
+        let rehearsal = context.migrator(changelog, replay, target).into_rehearsal();
         let mut result =
             FleetRunResult { outcome: None, rehearsal_succeeded: true, safety_backup: None };
         if args.rehearse || args.all_or_nothing {

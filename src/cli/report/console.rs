@@ -8,8 +8,8 @@ use std::io::{IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tatmig::{ColorMode, Diagnostic, Severity, Source};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::format::escape_for_terminal;
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// The standard streams, with how much is printed to them and in which format.
 #[derive(Debug)]

@@ -5,7 +5,8 @@ use std::fmt::Display;
 
 use bytesize::ByteSize;
 use tatmig::fleet::Fleet;
-use tatmig::{Diagnostic, Severity, escape_for_display};
+use tatmig::text::escape_for_display;
+use tatmig::{Diagnostic, Severity};
 
 /// How many names or databases a line of text lists before it only counts them.
 pub(crate) const MAX_LISTED: usize = 5;

@@ -3,7 +3,9 @@
 use std::io::{BufWriter, Write};
 
 use serde::Serialize;
-use tatmig::{Diagnostic, MigrateError, Scope, Severity, Source, TargetDatabase};
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::MigrateError;
+use tatmig::{Diagnostic, Scope, Severity, Source};
 
 /// Writes one JSON document, indented.
 pub(crate) fn write_document(document: &impl Serialize) {

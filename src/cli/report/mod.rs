@@ -17,12 +17,12 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use tatmig::{ColorMode, Diagnostic, Source};
 
-use crate::cli::args::ColorWhen;
+use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::report::console::Console;
 use crate::cli::report::format::error_chain;
 use crate::cli::report::view::View;
 use crate::cli::report::views::error::{CommandErrorView, DocumentErrorView};
-use crate::cli::settings::{OutputFormat, Settings, Verbosity};
+use crate::cli::settings::Settings;
 
 /// Renders views in the format and the verbosity of the settings.
 pub(crate) struct Report {

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 use tatmig::backup::{BackupResult, ManifestEntry};
+use tatmig::database::DatabaseError;
 use tatmig::fleet::Fleet;
-use tatmig::{DatabaseError, MigrateError, TargetDatabase, escape_for_display};
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::MigrateError;
+use tatmig::text::escape_for_display;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use tatmig::backup::{Backup, BackupError, ManifestEntry, PruneResult};
-use tatmig::escape_for_display;
+use tatmig::text::escape_for_display;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;

@@ -1,7 +1,8 @@
 //! Lists the migrations of the document, newest last.
 
 use serde::Serialize;
-use tatmig::{Changelog, Migration, VersionPoint};
+use tatmig::document::Migration;
+use tatmig::{Changelog, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::view::View;

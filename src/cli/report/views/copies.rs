@@ -2,8 +2,10 @@
 //! database of it.
 
 use serde::Serialize;
+use tatmig::Scope;
 use tatmig::backup::{Backup, ManifestEntry};
-use tatmig::{Scope, TargetDatabase, escape_for_display};
+use tatmig::fleet::TargetDatabase;
+use tatmig::text::escape_for_display;
 
 use crate::cli::report::format::{format_size, plural};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tatmig::escape_for_display;
+use tatmig::text::escape_for_display;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_SUCCESS};

@@ -5,11 +5,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tatmig::document::StepId;
 use tatmig::fleet::Fleet;
-use tatmig::{
-    Changelog, DatabaseStatus, Direction, MigrateError, Migrator, Scope, Source, StepId,
-    TargetDatabase, VersionPoint,
-};
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
+use tatmig::plan::MigrateError;
+use tatmig::{Changelog, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use tatmig::{DatabaseError, Diagnostic, MigrateError, PlanError, Rule, Source, TargetDatabase};
+use tatmig::database::DatabaseError;
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::{MigrateError, PlanError};
+use tatmig::{Diagnostic, Rule, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{escape_for_terminal, list_names};
@@ -86,7 +89,7 @@ fn print_group(
         console.error(text);
         return;
     };
-    let mut diagnostic = Diagnostic::at(rule_of(error), span, escape_for_terminal(&text));
+    let mut diagnostic = Diagnostic::new(rule_of(error), span, escape_for_terminal(&text));
     if let MigrateError::Plan(PlanError::ChecksumMismatch { changed_migrations }) = error {
         let mut help = String::new();
         for migration in changed_migrations {

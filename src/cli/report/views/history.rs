@@ -1,7 +1,10 @@
 //! Shows the history of one database.
 
 use serde::Serialize;
-use tatmig::{HistoryEntry, MigrateError, Scope, TargetDatabase};
+use tatmig::Scope;
+use tatmig::database::HistoryEntry;
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::EXIT_FAILURE;

@@ -1,7 +1,10 @@
 //! Shows which databases `init` created.
 
 use serde::Serialize;
-use tatmig::{CreateOutcome, Outcome, Source, TargetDatabase};
+use tatmig::Source;
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::CreateOutcome;
+use tatmig::plan::Outcome;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use serde::Serialize;
-use tatmig::{Diagnostic, LineColumn, Rule, Severity, Source};
+use tatmig::LineColumn;
+use tatmig::{Diagnostic, Rule, Severity, Source};
 
 /// The SARIF log of one document.
 #[derive(Serialize)]

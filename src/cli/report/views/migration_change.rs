@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tatmig::{Changelog, Migration, Scope, ScopedSql, VersionPoint, escape_for_display};
+use tatmig::document::{Migration, ScopedSql};
+use tatmig::text::escape_for_display;
+use tatmig::{Changelog, Scope, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::view::View;

@@ -1,6 +1,7 @@
 //! Describes the outcome of a run in words: of one database, or counted over many.
 
-use tatmig::{AppliedRun, Outcome, VersionPoint};
+use tatmig::VersionPoint;
+use tatmig::plan::{AppliedRun, Outcome};
 
 use crate::cli::report::format::plural;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tatmig::fleet::{Fleet, FleetOutcome};
-use tatmig::{Outcome, Scope, Source};
+use tatmig::plan::Outcome;
+use tatmig::{Scope, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;

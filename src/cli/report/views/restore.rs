@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use tatmig::backup::{Backup, ManifestEntry};
-use tatmig::{MigrateError, TargetDatabase};
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::plural;

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tatmig::backup::Backup;
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, FleetOutcome};
-use tatmig::{MigrateError, Outcome, Scope, Source, TargetDatabase, VersionPoint};
+use tatmig::plan::{MigrateError, Outcome};
+use tatmig::{Scope, Source, VersionPoint};
 
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 

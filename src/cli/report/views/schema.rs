@@ -2,7 +2,8 @@
 
 use semver::Version;
 use serde::Serialize;
-use tatmig::{SchemaSnapshot, Scope};
+use tatmig::Scope;
+use tatmig::schema_diff::SchemaSnapshot;
 
 use crate::cli::command_args::SchemaFormat;
 use crate::cli::report::console::Console;

@@ -3,10 +3,8 @@
 
 use semver::Version;
 use serde::Serialize;
-use tatmig::{
-    Changelog, CoverageGap, Diagnostic, GapKind, Regression, Scenario, Scope, SelfTestReport,
-    Source, VersionPoint,
-};
+use tatmig::selftest::{CoverageGap, GapKind, Regression, Scenario, SelfTestReport};
+use tatmig::{Changelog, Diagnostic, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;

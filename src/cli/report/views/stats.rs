@@ -2,8 +2,11 @@
 //! database and of all users together.
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use tatmig::Scope;
+use tatmig::database::Stats;
 use tatmig::fleet::Fleet;
-use tatmig::{MigrateError, Scope, Stats, escape_for_display};
+use tatmig::plan::MigrateError;
+use tatmig::text::escape_for_display;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{format_size, plural};

@@ -1,7 +1,9 @@
 //! Shows the version and the pending migrations of databases.
 
 use serde::Serialize;
-use tatmig::{Changelog, DatabaseState, DatabaseStatus, TargetDatabase};
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::DatabaseStatus;
+use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
@@ -126,7 +128,7 @@ impl<'r> From<StatusOf<'r>> for StatusEntry<'r> {
             let version = detection.best_version();
             DetectionEntry {
                 name: detection.name(),
-                version: version.map(|position| changelog.versions()[position].to_string()),
+                version: version.map(|position| changelog.version(position).to_string()),
                 found,
                 missing,
             }

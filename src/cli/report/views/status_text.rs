@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use tatmig::{Changelog, DatabaseState, DatabaseStatus, Detection};
+use tatmig::migrate::{DatabaseStatus, Detection};
+use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{MAX_LISTED, plural};
@@ -76,7 +77,8 @@ fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String 
         },
         DatabaseState::Ahead => format!("ahead: {}", error()),
         DatabaseState::Edited => format!("edited: {}", error()),
-        DatabaseState::Error => format!("error: {}", error()),
+        // The enum is not exhaustive: any other state is an error.
+        _ => format!("error: {}", error()),
     }
 }
 
@@ -97,7 +99,7 @@ fn describe_detection(
 ) -> String {
     match detection {
         Detection::Match(position) => {
-            let schema = format!("its schema is that of {}", changelog.versions()[*position]);
+            let schema = format!("its schema is that of {}", changelog.version(*position));
             if status.pending.is_empty() {
                 schema
             } else {
@@ -106,7 +108,7 @@ fn describe_detection(
         }
         Detection::Partial { best_version, found, missing } => {
             let best_version = match best_version {
-                Some(position) => changelog.versions()[*position].to_string(),
+                Some(position) => changelog.version(*position).to_string(),
                 None => "the baseline".to_owned(),
             };
             format!(
@@ -115,7 +117,8 @@ fn describe_detection(
                 missing.len()
             )
         }
-        Detection::Unrelated => {
+        // `Unrelated`, or a result that no message exists for.
+        _ => {
             let error = status.error.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("unrelated schema: {error}")
         }

@@ -1,8 +1,10 @@
 //! Shows which databases `push` and `pull` copied, and which they did not.
 
 use serde::Serialize;
+use tatmig::Scope;
 use tatmig::fleet::Fleet;
-use tatmig::{MigrateError, Scope, TargetDatabase, TransferOutcome};
+use tatmig::fleet::{TargetDatabase, TransferOutcome};
+use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;

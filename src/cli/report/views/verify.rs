@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tatmig::{MigrateError, Scope, TargetDatabase, VerifyReport};
+use tatmig::Scope;
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::VerifyReport;
+use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
