@@ -12,7 +12,6 @@ use crate::plan::outcome::MigrateError;
 use crate::selftest::context::SelfTestContext;
 use crate::selftest::row_comparison::Difference;
 use crate::selftest::snapshot::IntendedChanges;
-use crate::selftest::values::unquote;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 
@@ -145,7 +144,7 @@ fn add_help(diagnostic: Diagnostic) -> Diagnostic {
 fn names_in(text: &str) -> impl Iterator<Item = String> + '_ {
     lexer::tokens(text, 0)
         .filter(|token| matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted))
-        .map(|token| unquote(&text[token.range]).to_lowercase())
+        .map(|token| lexer::unquote(&text[token.range]).to_lowercase())
 }
 
 /// The last of some steps with a statement that contains one of the names.

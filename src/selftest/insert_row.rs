@@ -11,8 +11,8 @@ use crate::database::error::sqlite_message;
 use crate::selftest::orphans::remove_orphans;
 use crate::selftest::row_choices::{Choice, RowSource, Slot};
 use crate::selftest::table_spec::TableSpec;
-use crate::selftest::values::{CheckConstraint, unquote};
-use crate::sql::lexer::quote_identifier;
+use crate::selftest::values::CheckConstraint;
+use crate::sql::lexer::{quote_identifier, unquote};
 
 /// How many combinations of values are tried for one row.
 const MAX_ATTEMPTS: usize = 500;
