@@ -38,7 +38,9 @@ pub use crate::selftest::fill::GapKind;
 /// The result of testing a document against itself.
 ///
 /// ````
-/// use tatmig::{Changelog, Replay, SelfTestReport};
+/// use tatmig::Changelog;
+/// use tatmig::migrate::Replay;
+/// use tatmig::selftest::SelfTestReport;
 ///
 /// let changelog = Changelog::parse(
 ///     "
