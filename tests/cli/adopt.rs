@@ -25,12 +25,14 @@ fn a_version_is_detected_from_the_schema() {
         .status(0)
         .stdout_contains("ahead-by-hand   -         unversioned, its schema is that of 0.3.20\n")
         .stdout_contains("empty           -         new, pending 0.3.19, 0.3.20\n")
-        .stdout_contains("half-by-hand    -         unversioned, torn: 0.3.19 fits best")
-        .stdout_contains("other-code      -         unversioned, torn: the baseline fits best")
+        .stdout_contains("half-by-hand    -         unversioned, partial match: 0.3.19 fits best")
+        .stdout_contains(
+            "other-code      -         unversioned, partial match: the baseline fits best",
+        )
         .stdout_contains(
             "own-migrations  -         unversioned, its schema is that of 0.3.19, pending 0.3.20\n",
         )
-        .stdout_contains("unrelated       -         unversioned, foreign");
+        .stdout_contains("unrelated       -         unversioned, unrelated schema");
     let status = fleet.run(["status", "--json"]).status(0).json();
     let detected = |name: &str| {
         let databases = status["databases"].as_array().unwrap();
@@ -110,7 +112,7 @@ fn adopted_databases_are_upgraded_with_all_their_rows() {
         .stdout_contains(
             "  note: column `memories.mood` is not expected (accepted when it was adopted)\n",
         )
-        .stdout_contains("system: like the document\n");
+        .stdout_contains("system: OK, matches MIGRATIONS.md\n");
 }
 
 #[test]
