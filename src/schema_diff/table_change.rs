@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::schema;
+use crate::database::schema_reader::read_schema;
 use crate::schema::{Object, ObjectKind, Schema};
 use crate::schema_diff::diff::DiffError;
 use crate::schema_diff::placeholder::can_add_column;
@@ -126,7 +126,7 @@ fn produces_table(
 ) -> rusqlite::Result<bool> {
     sandbox.execute_batch("SAVEPOINT trial")?;
     let has_run = statements.iter().all(|sql| sandbox.execute_batch(sql).is_ok());
-    let created = schema::read(sandbox)?;
+    let created = read_schema(sandbox)?;
     let is_produced = has_run
         && created.get(&new.key()).is_some_and(|created| compare::is_equivalent(created, new));
     sandbox.execute_batch("ROLLBACK TO trial; RELEASE trial")?;

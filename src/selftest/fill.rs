@@ -196,7 +196,7 @@ mod tests {
     fn typical_rows_satisfy_later_constraints() {
         let later_schema = Connection::open_in_memory().unwrap();
         later_schema.execute_batch("CREATE TABLE t (a TEXT CHECK (a IN ('x', 'y')))").unwrap();
-        let later_schema = crate::schema::read(&later_schema).unwrap();
+        let later_schema = crate::database::schema_reader::read_schema(&later_schema).unwrap();
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (a TEXT)").unwrap();
         fill_tables(&connection, DataProfile::Typical, &later_schema).unwrap();

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 
 use crate::database::job::CompiledScript;
+use crate::database::schema_reader::{read_schema, read_table};
 use crate::document::diagnostic::Rule;
-use crate::schema;
 use crate::schema::renames::Renames;
-use crate::schema::{Object, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name};
+use crate::schema::{Object, ObjectKind, Schema, is_sqlite_name, is_tatmig_name};
 use crate::selftest::insert_select;
 use crate::selftest::row_comparison::{Difference, RowValues, TableRows, compare_rows};
 use crate::sql::lexer;
@@ -35,7 +35,7 @@ impl Snapshot {
         let mut tables = BTreeMap::new();
         for name in names.into_iter().filter(|name| !is_sqlite_name(name) && !is_tatmig_name(name))
         {
-            let mut table = Table::read(connection, &name)?;
+            let mut table = read_table(connection, &name)?;
             table.columns.retain(|column| column.hidden == 0);
             let columns: Vec<String> = table
                 .columns
@@ -49,7 +49,7 @@ impl Snapshot {
                 .collect::<rusqlite::Result<Vec<RowValues>>>()?;
             tables.insert(name.to_ascii_lowercase(), TableRows { table, rows });
         }
-        Ok(Self { schema: schema::read(connection)?, tables })
+        Ok(Self { schema: read_schema(connection)?, tables })
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
+use crate::database::schema_reader::read_table;
 use crate::schema::{
     ForeignKey, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name,
 };
@@ -42,7 +43,7 @@ impl TableSpec {
             if is_sqlite_name(&name) || is_tatmig_name(&name) {
                 continue;
             }
-            let table = Table::read(connection, &name)?;
+            let table = read_table(connection, &name)?;
             let mut table_spec = Self {
                 foreign_keys: table.foreign_keys.clone(),
                 checks: CheckConstraint::parse_all(&sql),
