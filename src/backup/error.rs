@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
+
 use crate::database::error::DatabaseError;
-use crate::text::{escape_for_display, format_bytes};
+use crate::text::escape_for_display;
 
 /// A backup that could not be created, found or used. No database was changed.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +25,7 @@ pub enum BackupError {
     /// The disk has too little free space.
     #[error(
         "not enough disk space for `{}`: needs {}, {} free; free some space, or use another directory with `--backups-dir`",
-        escape_for_display(.dir.as_os_str()), format_bytes(*.needed), format_bytes(*.free)
+        escape_for_display(.dir.as_os_str()), ByteSize::b(*.needed).display().si(), ByteSize::b(*.free).display().si()
     )]
     InsufficientSpace {
         /// The size of the copies, in bytes.

@@ -77,7 +77,7 @@ fn a_user_is_selected_by_its_raw_file_name() {
     }
     // A name that begins with a dash is bound to its flag.
     let fleet = fleet().user("-rf", "");
-    fleet.run(["upgrade", "--user=-rf"]).status(0).stdout("-rf: made at 1.2.0\n");
+    fleet.run(["upgrade", "--user=-rf"]).status(0).stdout("-rf: created at 1.2.0\n");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_empty_user_name_is_reported() {
         .run(["upgrade", "--all-users"])
         .status(0)
         .stderr_contains("`_longterm.db` matches the user pattern without a user name")
-        .stdout("ann: made at 1.2.0\n");
+        .stdout("ann: created at 1.2.0\n");
     assert_eq!(std::fs::read(fleet.path("_longterm.db")).unwrap(), b"");
 }
 
@@ -130,7 +130,7 @@ fn a_symlink_is_refused_unless_permitted() {
     symlink("elsewhere.db", fleet.path("bob_longterm.db")).unwrap();
     assert_bob_is_refused(
         &fleet,
-        "`bob` (bob_longterm.db): it is a symbolic link; pass `--follow-symlinks` to open it",
+        "`bob` (bob_longterm.db): it is a symbolic link; `--follow-symlinks` permits it",
     );
     assert_eq!(std::fs::read(fleet.path("elsewhere.db")).unwrap(), b"");
 
@@ -145,10 +145,7 @@ fn a_dangling_symlink_is_refused() {
     symlink("nowhere.db", fleet.path("bob_longterm.db")).unwrap();
     assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link");
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "1");
-    assert_bob_is_refused(
-        &fleet,
-        "`bob` (bob_longterm.db): it is a symbolic link to a missing file",
-    );
+    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link to a missing file");
     assert!(!fleet.path("nowhere.db").exists(), "nothing is made where it points");
 }
 
@@ -156,7 +153,7 @@ fn a_dangling_symlink_is_refused() {
 fn a_directory_is_refused() {
     assert_bob_is_refused(
         &fleet().user("ann", "").directory("bob_longterm.db"),
-        "`bob` (bob_longterm.db): it is a directory, so it is not a database",
+        "`bob` (bob_longterm.db): it is a directory, not a database",
     );
 }
 
@@ -165,17 +162,11 @@ fn a_fifo_is_refused_without_blocking() {
     let fleet = fleet().user("ann", "");
     let status = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
     assert!(status.success());
-    assert_bob_is_refused(
-        &fleet,
-        "`bob` (bob_longterm.db): it is not a regular file, so it is not a database",
-    );
+    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is no regular file, not a database");
     // Behind a permitted link it is none either.
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
-    fleet
-        .run(["status"])
-        .status(1)
-        .stdout_contains("cid  -         error: it is not a regular file");
+    fleet.run(["status"]).status(1).stdout_contains("cid  -         error: it is not a regular file");
 }
 
 #[test]
@@ -210,7 +201,7 @@ fn hard_links_are_one_database() {
         .run(["upgrade", "--all-users"])
         .status(0)
         .stderr_contains("`bob_longterm.db` is a second name of the file of user `ann`")
-        .stdout("ann: made at 1.2.0\n");
+        .stdout("ann: created at 1.2.0\n");
     assert_eq!(fleet.database("bob").history().len(), 3);
     let json = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(json["summary"]["total"], 1);
@@ -232,6 +223,6 @@ fn a_hard_link_with_a_journal_is_refused() {
 fn permitted_links_to_one_file_are_one_database() {
     let fleet = fleet().user("bob", "").env("TATMIG_FOLLOW_SYMLINKS", "yes");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
-    fleet.run(["upgrade", "--all-users"]).status(0).stdout("bob: made at 1.2.0\n");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout("bob: created at 1.2.0\n");
     assert_eq!(fleet.database("bob").history().len(), 3);
 }

@@ -1,13 +1,15 @@
-//! Runs `tatmig downgrade`.
+//! Runs `downgrade`: undoes migrations with their reverse blocks.
 
 use tatmig::fleet::{
     DowngradePlan, DowngradeRequest, DowngradeTarget, OnFailure, RunOptions, UsersAboveTarget,
 };
 
 use crate::cli::command_args::DowngradeArgs;
-use crate::cli::commands::upgrade::collect_statement_diffs;
-use crate::cli::commands::{CommandContext, backup};
-use crate::cli::report::{Operation, RunSummary};
+use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::safety_backup::back_up_before_change;
+use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::report::views::dry_run::DryRunView;
+use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 
 pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -35,32 +37,29 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         if let Some(reason) = &system_skip_reason {
             context.report.print_note(format!("system: {reason}"));
         }
-        return Ok(context.report.print_dry_run(plan.migrator(), (&plan.fleet, &plan.statuses)));
+        let view = DryRunView::new(plan.migrator(), &plan.fleet, &plan.statuses);
+        return Ok(context.report.emit(&view));
     }
     let mut safety_backup = None;
     if !args.rehearse && !args.no_backup {
-        let may_be_changed: Vec<bool> =
-            plan.statuses.iter().map(|status| backup::may_be_changed(status.as_ref())).collect();
-        safety_backup = backup::back_up_before_change(
-            context,
-            (&mut plan.fleet, &may_be_changed),
-            ("downgrade", &options),
-        )?;
+        let (fleet, statuses) = (&mut plan.fleet, &plan.statuses);
+        safety_backup = back_up_before_change(context, fleet, statuses, "downgrade", &options)?;
     }
     let migrator = if args.rehearse { plan.rehearsal() } else { plan.migrator() };
-    let bar = context.report.progress_bar(plan.fleet.databases().count());
-    let outcome =
-        plan.fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| bar.inc(1));
+    let fleet = &plan.fleet;
+    let bar = context.report.progress_bar(fleet.databases().count());
+    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| bar.inc(1));
     bar.finish_and_clear();
-    let summary = RunSummary {
-        statement_diffs: collect_statement_diffs((&plan.fleet, &outcome), (migrator, &options)),
+    let details = RunDetails {
+        statement_diffs: collect_statement_diffs(fleet, &outcome, migrator, &options),
         backup: safety_backup,
         system_skip_reason,
         operation: Operation::Downgrade,
+        is_abandoned: false,
     };
-    let target_version = migrator.target().to_string();
-    let source_and_target = (changelog.source(), target_version.as_str());
-    Ok(context.report.print_run((&plan.fleet, &outcome), source_and_target, &summary))
+    let target = migrator.target().to_string();
+    let view = RunView::new(fleet, &outcome, changelog.source(), &target, &details);
+    Ok(context.report.emit(&view))
 }
 
 fn downgrade_target(args: &DowngradeArgs) -> DowngradeTarget {
