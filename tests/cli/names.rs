@@ -130,7 +130,7 @@ fn a_symlink_is_refused_unless_permitted() {
     symlink("elsewhere.db", fleet.path("bob_longterm.db")).unwrap();
     assert_bob_is_refused(
         &fleet,
-        "`bob` (bob_longterm.db): it is a symbolic link; `--follow-symlinks` permits it",
+        "`bob` (bob_longterm.db): it is a symbolic link; pass `--follow-symlinks` to open it",
     );
     assert_eq!(std::fs::read(fleet.path("elsewhere.db")).unwrap(), b"");
 
@@ -145,7 +145,10 @@ fn a_dangling_symlink_is_refused() {
     symlink("nowhere.db", fleet.path("bob_longterm.db")).unwrap();
     assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link");
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "1");
-    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is a symbolic link to a missing file");
+    assert_bob_is_refused(
+        &fleet,
+        "`bob` (bob_longterm.db): it is a symbolic link to a missing file",
+    );
     assert!(!fleet.path("nowhere.db").exists(), "nothing is made where it points");
 }
 
@@ -153,7 +156,7 @@ fn a_dangling_symlink_is_refused() {
 fn a_directory_is_refused() {
     assert_bob_is_refused(
         &fleet().user("ann", "").directory("bob_longterm.db"),
-        "`bob` (bob_longterm.db): it is a directory, not a database",
+        "`bob` (bob_longterm.db): it is a directory, so it is not a database",
     );
 }
 
@@ -162,11 +165,17 @@ fn a_fifo_is_refused_without_blocking() {
     let fleet = fleet().user("ann", "");
     let status = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
     assert!(status.success());
-    assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is no regular file, not a database");
+    assert_bob_is_refused(
+        &fleet,
+        "`bob` (bob_longterm.db): it is not a regular file, so it is not a database",
+    );
     // Behind a permitted link it is none either.
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
-    fleet.run(["status"]).status(1).stdout_contains("cid  -         error: it is not a regular file");
+    fleet
+        .run(["status"])
+        .status(1)
+        .stdout_contains("cid  -         error: it is not a regular file");
 }
 
 #[test]
