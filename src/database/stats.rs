@@ -11,6 +11,7 @@ use crate::sql::lexer;
 
 /// What one database holds, or several together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Stats {
     /// How many databases were counted.
     pub databases: u64,

@@ -75,6 +75,7 @@ fn missing_or_out_of_order(missing: &[String]) -> String {
 
 /// A migration whose statements are not those that ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChangedMigration {
     /// Where the migration starts.
     pub from: VersionPoint,

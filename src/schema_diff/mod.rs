@@ -50,6 +50,7 @@ pub struct SchemaSnapshot(Schema);
 
 /// The statements that lead from one shape to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SchemaDiff {
     /// The SQL of a block; empty where the shapes are the same.
     pub sql: String,

@@ -62,6 +62,7 @@ pub use crate::selftest::fill::GapKind;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct SelfTestReport {
     /// Every database that was sent through the document; the system's first, by version.
     pub scenarios: Vec<Scenario>,
@@ -73,6 +74,7 @@ pub struct SelfTestReport {
 
 /// One database on its way through the document.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Scenario {
     /// What it is a database of.
     pub scope: Scope,
@@ -93,6 +95,7 @@ pub struct Scenario {
 
 /// Something that is lost, or a migration that fails, with rows in the tables.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Regression {
     /// What the databases were.
     pub scope: Scope,
@@ -104,6 +107,7 @@ pub struct Regression {
 
 /// A table that was not filled as it should be, so that the test says less of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CoverageGap {
     /// What the databases were.
     pub scope: Scope,

@@ -44,7 +44,7 @@ fn lint_document(
         Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
         Err(error) => return Err(error).context("the document run in memory"),
     };
-    let LintReport { mut diagnostics, unusable } = lint_report;
+    let LintReport { mut diagnostics, unusable, .. } = lint_report;
     diagnostics.retain_mut(|diagnostic| {
         match lint_level(diagnostic, (&args_settings, file_settings)) {
             LintLevel::Deny => {

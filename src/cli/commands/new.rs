@@ -132,7 +132,7 @@ fn parts_from_database(
     if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
         return Ok(None);
     }
-    let SchemaDiff { sql, warnings: mut notes } = diff;
+    let SchemaDiff { sql, warnings: mut notes, .. } = diff;
     let reverse = if args.reverse {
         let reverse_diff = snapshot.diff_to(&head_snapshot).with_context(|| quoted_path(file))?;
         notes.extend(

@@ -64,7 +64,7 @@ fn workflow_command(source: &Source<'_>, diagnostic: &Diagnostic) -> String {
     let level = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
-        Severity::Note => "notice",
+        _ => "notice",
     };
     let (start, end) = line_column_range(source, &diagnostic.span);
     let mut command = format!(
@@ -133,7 +133,7 @@ fn sarif_level(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
-        Severity::Note => "note",
+        _ => "note",
     }
 }
 

@@ -99,7 +99,7 @@ impl Report {
     pub(crate) fn print_error(&self, text: impl Display) {
         let (color_start, color_end) = match self.color_mode {
             ColorMode::Colored => ("\u{1b}[1;31m", "\u{1b}[0m"),
-            ColorMode::Plain => ("", ""),
+            _ => ("", ""),
         };
         let _ = writeln!(
             anstream::stderr(),
