@@ -57,7 +57,7 @@ fn the_crate_root_exports_what_the_list_names() {
 #[test]
 fn the_stable_signatures_are_unchanged() {
     type UpgradeResult = Result<UpgradeReport, Error>;
-    fn changelog_functions<'a>() {
+    fn changelog_functions<'a>(_text: &'a str) {
         let _: fn(&'a str) -> Result<Changelog<'a>, Error> = Changelog::parse;
         let _: fn(&str, &'a str) -> Result<Changelog<'a>, Error> = Changelog::parse_named;
         let _: fn(&Changelog<'a>, &mut Connection, Scope) -> UpgradeResult = Changelog::upgrade;
@@ -77,7 +77,7 @@ fn the_stable_signatures_are_unchanged() {
         let _: fn(&Diagnostic, &Source<'a>) -> LineColumn = Diagnostic::line_column;
         let _: fn(&Diagnostic, &Source<'a>, ColorMode) -> String = Diagnostic::render;
     }
-    changelog_functions();
+    changelog_functions("");
     let _: fn(Rule, Range<usize>, String) -> Diagnostic = Diagnostic::new;
     let _: fn(&Error) -> ErrorKind = Error::kind;
     let _: fn(&Error) -> &[Diagnostic] = Error::diagnostics;

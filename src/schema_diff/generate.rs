@@ -8,8 +8,8 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::database::connection::apply_security_settings;
-use crate::schema;
-use crate::schema::{Object, ObjectKind, Schema};
+use crate::database::schema_reader::read_schema;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::rebuild::{Rebuild, can_add_column};
 use crate::schema_diff::statement::{
     is_virtual_table, mentions, sort_by_dependency, with_if_not_exists, written_name,
@@ -145,7 +145,7 @@ impl<'s> Generator<'s> {
         &self,
         changes: &[TableChange<'_>],
         dropped_tables: &[&Arc<Object>],
-    ) -> BTreeSet<schema::ObjectKey> {
+    ) -> BTreeSet<ObjectKey> {
         let mut affected_names: BTreeSet<String> = changes
             .iter()
             .filter(|change| change.affects_dependents())
@@ -195,7 +195,7 @@ impl<'s> Generator<'s> {
     /// Drops triggers, views and indexes. What goes with its table and comes again is not named.
     fn drop_dependents(
         &mut self,
-        dependents: &BTreeSet<schema::ObjectKey>,
+        dependents: &BTreeSet<ObjectKey>,
         changes: &[TableChange<'_>],
         dropped_tables: &[&Arc<Object>],
     ) {
@@ -291,7 +291,7 @@ impl<'s> Generator<'s> {
     fn produces_table(&self, statements: &[String], new: &Object) -> rusqlite::Result<bool> {
         self.sandbox.execute_batch("SAVEPOINT trial")?;
         let has_run = statements.iter().all(|sql| self.sandbox.execute_batch(sql).is_ok());
-        let created = schema::read(&self.sandbox)?;
+        let created = read_schema(&self.sandbox)?;
         let is_produced = has_run
             && created.get(&new.key()).is_some_and(|created| compare::is_equivalent(created, new));
         self.sandbox.execute_batch("ROLLBACK TO trial; RELEASE trial")?;
@@ -359,7 +359,7 @@ impl<'s> Generator<'s> {
     /// A name that no table has.
     fn working_name(&self, table: &Object) -> String {
         let is_taken = |name: &str| {
-            let key = schema::ObjectKey::new(ObjectKind::Table, name);
+            let key = ObjectKey::new(ObjectKind::Table, name);
             self.old_schema.contains_key(&key) || self.new_schema.contains_key(&key)
         };
         let mut name = format!("{}_new", table.name);
@@ -421,11 +421,7 @@ impl<'s> Generator<'s> {
     }
 
     /// Makes indexes, views and triggers: new ones, different ones, and those that went.
-    fn create_dependents(
-        &mut self,
-        dependents: &BTreeSet<schema::ObjectKey>,
-        changes: &[TableChange<'_>],
-    ) {
+    fn create_dependents(&mut self, dependents: &BTreeSet<ObjectKey>, changes: &[TableChange<'_>]) {
         for kind in [ObjectKind::Index, ObjectKind::View, ObjectKind::Trigger] {
             let objects =
                 sort_by_dependency(self.new_schema.values().filter(|object| object.kind == kind));
@@ -442,7 +438,7 @@ impl<'s> Generator<'s> {
                     || dependents.contains(&key)
                 {
                     lines.push(with_if_not_exists(&object.sql));
-                    let table = schema::ObjectKey::new(ObjectKind::Table, &object.table);
+                    let table = ObjectKey::new(ObjectKind::Table, &object.table);
                     self.tightens_constraints |= !is_unchanged
                         && kind == ObjectKind::Index
                         && object.is_unique_index()

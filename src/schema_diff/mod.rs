@@ -76,7 +76,7 @@ impl SchemaSnapshot {
         let step_index = position.checked_sub(1)?;
         let script = replay.script(scope, StepId::Reverse(step_index))?;
         let mut schema = replay.schema_at(scope, position);
-        schema::tracker::apply_changes(&mut schema, &script.object_changes);
+        schema::changes::apply_changes(&mut schema, &script.object_changes);
         Some(Self::new(schema))
     }
 

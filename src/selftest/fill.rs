@@ -9,6 +9,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 use crate::database::error::sqlite_message;
+use crate::database::schema_reader::read_table;
 use crate::schema::{
     Column, ForeignKey, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name,
 };
@@ -126,7 +127,7 @@ fn read_table_specs(
     for (name, sql) in
         names_and_sql.into_iter().filter(|(name, _)| !is_sqlite_name(name) && !is_tatmig_name(name))
     {
-        let table = Table::read(connection, &name)?;
+        let table = read_table(connection, &name)?;
         let mut table_spec = TableSpec {
             foreign_keys: table.foreign_keys.clone(),
             checks: CheckConstraint::parse_all(&sql),
@@ -701,7 +702,7 @@ mod tests {
     fn typical_rows_satisfy_later_constraints() {
         let later_schema = Connection::open_in_memory().unwrap();
         later_schema.execute_batch("CREATE TABLE t (a TEXT CHECK (a IN ('x', 'y')))").unwrap();
-        let later_schema = crate::schema::read(&later_schema).unwrap();
+        let later_schema = crate::database::schema_reader::read_schema(&later_schema).unwrap();
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (a TEXT)").unwrap();
         fill_tables(&connection, DataProfile::Typical, &later_schema).unwrap();

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 
 use crate::database::job::CompiledScript;
+use crate::database::schema_reader::{read_schema, read_table};
 use crate::document::diagnostic::Rule;
-use crate::schema;
 use crate::schema::renames::Renames;
 use crate::schema::{Object, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name};
 use crate::selftest::insert_select;
@@ -37,7 +37,7 @@ impl Snapshot {
         let mut table_rows = BTreeMap::new();
         for name in names.into_iter().filter(|name| !is_sqlite_name(name) && !is_tatmig_name(name))
         {
-            let mut table = Table::read(connection, &name)?;
+            let mut table = read_table(connection, &name)?;
             table.columns.retain(|column| column.hidden == 0);
             let columns: Vec<String> = table
                 .columns
@@ -51,7 +51,7 @@ impl Snapshot {
                 .collect::<rusqlite::Result<Vec<RowValues>>>()?;
             table_rows.insert(name.to_ascii_lowercase(), (table, values));
         }
-        Ok(Self { schema: schema::read(connection)?, table_rows })
+        Ok(Self { schema: read_schema(connection)?, table_rows })
     }
 }
 
