@@ -177,7 +177,7 @@ fn verify_finds_damage_orphans_and_drift_and_groups_equal_findings() {
         .stdout_contains("37 users (")
         .stdout_contains("2 users (`u003`, `u004`): 1 finding\n  index `extra` is not expected\n")
         .stdout_contains(
-            "1 user (`u005`): 1 finding\n  `b` refers to `a` by 7, which is not there\n",
+            "1 user (`u005`): 1 finding\n  `b` refers to `a` by 7, which does not exist\n",
         );
     let report = fleet.run(["verify", "--json"]).status(1).json();
     assert_eq!(report["summary"], serde_json::json!({ "total": 40, "wrong": 3 }));
