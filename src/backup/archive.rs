@@ -22,6 +22,7 @@ use crate::text::escape_for_display;
 
 /// A complete backup.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Backup {
     /// The name of the backup's directory, a time in UTC: `20261121T114500Z`.
     pub id: String,

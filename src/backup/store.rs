@@ -32,6 +32,7 @@ pub struct BackupDir {
 
 /// The result of creating a backup.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BackupResult {
     /// The backup; `None` if nothing was copied.
     pub backup: Option<Backup>,
@@ -42,6 +43,7 @@ pub struct BackupResult {
 
 /// The result of removing backups.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct PruneResult {
     /// The backups that were removed, oldest first.
     pub removed: Vec<Backup>,

@@ -102,6 +102,7 @@ pub enum DowngradeError {
 /// Users that are not part of a downgrade and are, or may be, above its target. Displayed as
 /// ``2 users that stay above 1.0.0 (`ann`, `bob`)``.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct UsersAboveTarget {
     /// The names of the users, escaped for display.
     pub users: Vec<String>,
@@ -120,6 +121,7 @@ impl std::fmt::Display for UsersAboveTarget {
 
 /// A planned downgrade.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct DowngradePlan<'c, 'a> {
     /// The databases that are downgraded.
     pub fleet: Fleet,

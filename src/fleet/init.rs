@@ -64,6 +64,7 @@ pub enum InitError {
 
 /// The databases that are to be created.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct InitPlan {
     /// The system database first, if the document has blocks for it.
     pub databases: Vec<TargetDatabase>,

@@ -29,6 +29,7 @@ pub struct RunOptions {
 
 /// What a failure means for the databases that are not started yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnFailure {
     /// They run.
     Continue,
@@ -44,6 +45,7 @@ pub(crate) type OnDone<'d> = dyn FnMut(&TargetDatabase, &Outcome) + 'd;
 
 /// The outcomes of a run, in the fleet's order.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FleetOutcome {
     /// The outcome of the system database, if the fleet has one.
     pub system: Option<Outcome>,

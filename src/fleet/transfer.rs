@@ -20,6 +20,7 @@ pub struct TransferDestination<'c> {
 
 /// The transfer of one database.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Transferred {
     /// The new database.
     pub destination: TargetDatabase,

@@ -32,6 +32,7 @@ pub struct FleetConfig {
 
 /// What to do with a user database that is a symbolic link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SymlinkPolicy {
     /// Report it, and do not open it.
     #[default]

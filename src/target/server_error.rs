@@ -78,6 +78,7 @@ pub enum ServerSetError {
 
 /// A user without a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MissingNamespace {
     /// The user, escaped for display.
     pub user: String,

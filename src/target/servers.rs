@@ -25,6 +25,7 @@ use crate::text::escape_for_display;
 
 /// How users are assigned to servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Placement {
     /// By a hash of the user's name, the same on every machine.
     Hash,
