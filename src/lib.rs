@@ -62,6 +62,7 @@ pub use crate::document::tag::{Scope, VersionPoint};
 #[cfg(feature = "server")]
 pub use crate::libsql::namespace::ServerHandle;
 pub use crate::lint::engine::Backend;
+pub use crate::lint::engine::LintOptions;
 pub use crate::lint::engine::SqliteVersion;
 pub use crate::lint::engine::SqliteVersionError;
 pub use crate::lint::{LintReport, lint, lint_with};

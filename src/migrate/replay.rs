@@ -11,7 +11,7 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::document::tag::Scope;
-use crate::migrate::sandbox::ShadowDatabase;
+use crate::migrate::compile::BlockCompiler;
 use crate::plan::ChainPosition;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::{Schema, effects, tracker};
@@ -52,7 +52,7 @@ impl<'a> Replay<'a> {
         scope: Scope,
         cancel: &Arc<AtomicBool>,
     ) -> rusqlite::Result<()> {
-        let mut shadow = ShadowDatabase::new(cancel)?;
+        let mut shadow = BlockCompiler::new(cancel)?;
         let lowest = &changelog.baselines()[0];
         self.run_step(&mut shadow, scope, (StepId::Baseline(0), lowest, 0))?;
         for (at, migration) in changelog.chain().iter().enumerate() {
@@ -62,7 +62,7 @@ impl<'a> Replay<'a> {
             }
         }
         for (at, baseline) in changelog.baselines().iter().enumerate() {
-            let mut scratch = ShadowDatabase::new(cancel)?;
+            let mut scratch = BlockCompiler::new(cancel)?;
             let position = baseline.to.version().and_then(|to| changelog.position(to)).unwrap_or(0);
             if at > 0 {
                 self.run_step(&mut scratch, scope, (StepId::Baseline(at), baseline, position))?;
@@ -88,12 +88,10 @@ impl<'a> Replay<'a> {
         }
         let seeds = changelog.seeds().iter().enumerate();
         for (at, seed) in seeds.filter(|(_, seed)| seed.scope == scope) {
-            shadow.savepoint()?;
-            let run = shadow.run_block(&seed.block.sql)?;
+            let run = shadow.run_and_roll_back(|shadow| shadow.compile_block(&seed.block.sql))?;
             self.diagnostics
                 .extend(run.diagnostics.into_iter().map(|problem| (UNREACHABLE_POSITION, problem)));
             self.scripts[scope as usize].insert(StepId::Seed(at), run.script);
-            shadow.rollback()?;
         }
         Ok(())
     }
@@ -101,7 +99,7 @@ impl<'a> Replay<'a> {
     /// Runs one migration's part and keeps its script.
     fn run_step(
         &mut self,
-        shadow: &mut ShadowDatabase,
+        shadow: &mut BlockCompiler,
         scope: Scope,
         (id, migration, position): (StepId, &Migration<'a>, usize),
     ) -> rusqlite::Result<()> {
@@ -109,7 +107,7 @@ impl<'a> Replay<'a> {
             self.scripts[scope as usize].insert(id, CompiledScript::default());
             return Ok(());
         };
-        let mut run = shadow.run_block(&block.sql)?;
+        let mut run = shadow.compile_block(&block.sql)?;
         run.script.allowed_rules =
             block.allow_directives.iter().map(|allowance| allowance.rule).collect();
         run.diagnostics.retain(|diagnostic| {
@@ -123,13 +121,13 @@ impl<'a> Replay<'a> {
     /// Runs a reverse block and takes back what it did.
     fn run_and_undo(
         &mut self,
-        shadow: &mut ShadowDatabase,
+        shadow: &mut BlockCompiler,
         scope: Scope,
         (id, migration): (StepId, &Migration<'a>),
     ) -> rusqlite::Result<()> {
-        shadow.savepoint()?;
-        self.run_step(shadow, scope, (id, migration, UNREACHABLE_POSITION))?;
-        shadow.rollback()
+        shadow.run_and_roll_back(|shadow| {
+            self.run_step(shadow, scope, (id, migration, UNREACHABLE_POSITION))
+        })
     }
 
     /// The problems for a run up to a position: what fails beyond it is a warning.

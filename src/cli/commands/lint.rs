@@ -2,7 +2,7 @@
 //! and allowed.
 
 use anyhow::{Context, bail};
-use tatmig::{Diagnostic, LintReport, Rule, Severity, Source};
+use tatmig::{Diagnostic, LintOptions, LintReport, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
 use crate::cli::commands::CommandContext;
@@ -32,18 +32,16 @@ fn lint_document(
     check_rule_names(file_settings, " in tatmig.toml")?;
     let document = context.read_document()?;
     let source = Source::new(&document.name, &document.text);
-    let min_sqlite = context.settings.min_sqlite(args);
-    let lint_report = match tatmig::lint_with(
-        source.clone(),
-        (min_sqlite, context.backend()),
-        &context.signals.cancel_flag(),
-    ) {
-        Ok(judgement) => judgement,
+    let options =
+        LintOptions { min_sqlite: context.settings.min_sqlite(args), backend: context.backend() };
+    let cancel = context.signals.cancel_flag();
+    let lint_report = match tatmig::lint_with(source.clone(), options, &cancel) {
+        Ok(lint_report) => lint_report,
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
         Err(error) => return Err(error).context("the document run in memory"),
     };
-    let LintReport { mut diagnostics, unusable } = lint_report;
+    let LintReport { mut diagnostics, is_unusable } = lint_report;
     diagnostics.retain_mut(|diagnostic| {
         match lint_level(diagnostic, (&args_settings, file_settings)) {
             LintLevel::Deny => {
@@ -54,7 +52,7 @@ fn lint_document(
             LintLevel::Allow => false,
         }
     });
-    let status = if unusable {
+    let status = if is_unusable {
         EXIT_INVALID_INPUT
     } else if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         EXIT_FAILURE
