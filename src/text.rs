@@ -1,4 +1,4 @@
-//! Escapes names for display and formats sizes.
+//! Escapes names for display.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -33,19 +33,6 @@ pub fn escape_for_display(name: &OsStr) -> String {
         }
     }
     text
-}
-
-/// A number of bytes in words: `1.5 MB`.
-#[must_use]
-pub fn format_bytes(count: u64) -> String {
-    let (mut value, mut tenths, mut unit) = (count, 0, "bytes");
-    for larger_unit in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if value < 1000 {
-            break;
-        }
-        (value, tenths, unit) = (value / 1000, value % 1000 / 100, larger_unit);
-    }
-    if unit == "bytes" { format!("{value} bytes") } else { format!("{value}.{tenths} {unit}") }
 }
 
 #[cfg(test)]

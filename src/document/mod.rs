@@ -13,3 +13,10 @@ pub(crate) mod suggest;
 pub(crate) mod tag;
 pub(crate) mod tag_errors;
 pub(crate) mod tag_parser;
+pub(crate) mod version_index;
+
+pub use crate::document::changelog::StepId;
+pub use crate::document::diagnostic::DocumentError;
+pub use crate::document::migration::{AllowDirective, Checksum, Migration, ScopedSql, Seed};
+pub use crate::document::version_index::VersionIndex;
+pub use crate::source::SourceSlice;

@@ -14,7 +14,7 @@ use crate::source::Source;
 
 /// The edited text, read again.
 pub(crate) fn reparse<'t>(source: &Source<'_>, text: &'t str) -> Result<Changelog<'t>, EditError> {
-    Changelog::parse_named(source.name(), text).map_err(EditError::InvalidDocument)
+    Changelog::from_source(Source::new(source.name(), text)).map_err(EditError::InvalidDocument)
 }
 
 /// Where a migration leads.

@@ -16,11 +16,12 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::{Diagnostic, Severity};
 use crate::document::migration::{AllowDirective, ScopedSql};
 use crate::document::tag::Scope;
-use crate::lint::engine::LintOptions;
 use crate::lint::rules::metadata;
 use crate::lint::walk::Runner;
 use crate::migrate::replay::Replay;
 use crate::source::Source;
+
+pub use crate::lint::engine::{Backend, LintOptions, SqliteVersion, SqliteVersionError};
 
 /// The result of linting a document.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub struct LintReport {
 /// use std::sync::Arc;
 ///
 /// let source = tatmig::Source::new("m.md", "-- [user:baseline→1.0.0:start]\n");
-/// let (diagnostics, is_unusable) = tatmig::lint(source, &Arc::default());
+/// let (diagnostics, is_unusable) = tatmig::lint::lint(source, &Arc::default());
 /// assert!(is_unusable);
 /// assert_eq!(diagnostics[0].rule.name(), "tag-outside-code");
 /// ```
@@ -60,8 +61,8 @@ pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> (Vec<Diagnostic>, b
 /// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
 /// let source = tatmig::Source::new("m.md", text);
 /// let options =
-///     tatmig::LintOptions { min_sqlite: Some("3.31.0".parse()?), ..Default::default() };
-/// let report = tatmig::lint_with(source, options, &Arc::default())?;
+///     tatmig::lint::LintOptions { min_sqlite: Some("3.31.0".parse()?), ..Default::default() };
+/// let report = tatmig::lint::lint_with(source, options, &Arc::default())?;
 /// assert!(report.diagnostics.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
@@ -78,7 +79,7 @@ pub fn lint_with(
     let Ok(changelog) = changelog else { return Ok(LintReport { diagnostics, is_unusable: true }) };
     let replay = Replay::run(&changelog, cancel)?;
     let is_unusable = replay
-        .diagnostics(changelog.head_position())
+        .diagnostics(changelog.head_index())
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.extend(replay.all_diagnostics());
     metadata::check(&changelog, &mut diagnostics);

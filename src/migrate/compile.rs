@@ -12,11 +12,12 @@ use rusqlite::{Batch, ErrorCode};
 
 use crate::database::error::sqlite_message;
 use crate::database::job::{ColumnChange, CompiledScript, Statement};
+use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Diagnostic;
 use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
-use crate::schema::tracker::SchemaChange;
+use crate::schema::changes::SchemaChange;
 use crate::schema::{Schema, Table};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
@@ -207,7 +208,7 @@ impl BlockCompiler {
     fn read_before_alter(&self, table: &str) -> rusqlite::Result<TableBeforeAlter> {
         Ok(TableBeforeAlter {
             table: table.to_owned(),
-            structure: Table::read(self.sandbox.connection(), table)?,
+            structure: read_table(self.sandbox.connection(), table)?,
             table_names: self.table_names()?,
         })
     }
@@ -237,7 +238,7 @@ impl BlockCompiler {
             script.modified_tables.insert(lower_table);
             return Ok(None);
         }
-        let after = Table::read(self.sandbox.connection(), &table)?;
+        let after = read_table(self.sandbox.connection(), &table)?;
         let added = after.columns.iter().find(|column| before.column(&column.name).is_none());
         let dropped = before.columns.iter().find(|column| after.column(&column.name).is_none());
         match (added, dropped) {

@@ -11,7 +11,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::args::{CliArgs, StandaloneCommand};
-use crate::cli::report::{EXIT_SUCCESS, Report};
+use crate::cli::report::Report;
+use crate::cli::report::exit_status::EXIT_SUCCESS;
 
 const PROGRAM_NAME: &str = "tatmig";
 
@@ -32,7 +33,7 @@ pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> 
 fn print_completions(shell: Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CliArgs::clap_command(), PROGRAM_NAME, &mut script);
-    Report::print_bytes(&script);
+    Report::emit_bytes(&script);
     EXIT_SUCCESS
 }
 
@@ -45,13 +46,16 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
         if !dir.is_dir() {
             bail!(
                 "the directory `{}` does not exist; create it first",
-                tatmig::escape_for_display(dir.as_os_str())
+                tatmig::text::escape_for_display(dir.as_os_str())
             );
         }
         for command in std::iter::once(&root_command).chain(root_command.get_subcommands()) {
             let path = dir.join(Man::new(command.clone()).get_filename());
             std::fs::write(&path, render_man_page(command)?).with_context(|| {
-                format!("`{}` cannot be written", tatmig::escape_for_display(path.as_os_str()))
+                format!(
+                    "`{}` cannot be written",
+                    tatmig::text::escape_for_display(path.as_os_str())
+                )
             })?;
         }
         return Ok(EXIT_SUCCESS);
@@ -63,7 +67,7 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
             None => bail!("unknown command `{name}`; `tatmig --help` lists the commands"),
         },
     };
-    Report::print_bytes(&render_man_page(command)?);
+    Report::emit_bytes(&render_man_page(command)?);
     Ok(EXIT_SUCCESS)
 }
 

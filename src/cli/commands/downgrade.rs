@@ -4,15 +4,20 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
+use tatmig::document::StepId;
+use tatmig::document::VersionIndex;
 use tatmig::fleet::{OnFailure, RunOptions, UserSelection};
-use tatmig::{
-    Changelog, DatabaseStatus, Detection, MigrateError, Migrator, PlanError, Scope, StepId,
-};
+use tatmig::migrate::{DatabaseStatus, Detection, Migrator};
+use tatmig::plan::{MigrateError, PlanError};
+use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args;
-use crate::cli::commands::upgrade::collect_statement_diffs;
-use crate::cli::commands::{CommandContext, backup};
-use crate::cli::report::{Operation, RunSummary};
+use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::safety_backup::back_up_before_change;
+use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::views::dry_run::DryRunView;
+use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 
 #[allow(clippy::too_many_lines)] // split with the move of its policy into the library
 pub(crate) fn run(
@@ -33,14 +38,14 @@ pub(crate) fn run(
         Some(1..) => context.discover_fleet(&changelog, &UserSelection::All)?,
         _ => fleet.clone(),
     };
-    let head_migrator = Migrator::new(&changelog, &replay, changelog.head_position());
+    let head_migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let current_statuses = whole_fleet.statuses(&head_migrator, &options, &mut || {});
     let standings: Vec<_> = whole_fleet.databases().zip(&current_statuses).collect();
     let is_selected_user =
         |name: &std::ffi::OsStr| fleet.users.iter().any(|user| user.name == name);
     let target = match (&args.to, args.steps()) {
         (Some(target_version), _) if target_version == "baseline" => None,
-        (Some(to), _) => Some(changelog.target_position(Some(to))?),
+        (Some(to), _) => Some(changelog.target_index(Some(to))?),
         (None, steps) => {
             let considered = standings.iter().filter(|(database, _)| match &selection {
                 UserSelection::None => database.scope == Scope::System,
@@ -50,7 +55,7 @@ pub(crate) fn run(
                 }
             });
             let highest = considered.filter_map(|(_, status)| status.as_ref()?.position).max();
-            position_below(&changelog, highest, steps.unwrap_or(1))?
+            version_below(&changelog, highest, steps.unwrap_or(1))?
         }
     };
     let migrator = Migrator::new_downgrade(&changelog, &replay, target)
@@ -71,8 +76,8 @@ pub(crate) fn run(
     let system_has_steps =
         statuses.first().and_then(Option::as_ref).is_some_and(|s| !s.steps.is_empty());
     if !remaining_users.is_empty() && system_has_steps && fleet.system.is_some() {
-        let user_list = crate::cli::report::list_names(&remaining_users);
-        let users = crate::cli::report::plural(remaining_users.len(), "user");
+        let user_list = list_names(&remaining_users);
+        let users = plural(remaining_users.len(), "user");
         let verb = if remaining_users.len() == 1 { "stays" } else { "stay" };
         let target = migrator.target();
         if selection == UserSelection::None {
@@ -93,59 +98,49 @@ pub(crate) fn run(
         if let Some(reason) = &system_skip_reason {
             context.report.print_note(format!("system: {reason}"));
         }
-        return Ok(context.report.print_dry_run(&migrator, (&fleet, &statuses)));
+        return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
     }
     let mut safety_backup = None;
     if !args.rehearse && !args.no_backup {
-        let considered = statuses
-            .iter()
-            .map(|status| backup::may_be_changed(status.as_ref()))
-            .collect::<Vec<_>>();
-        safety_backup = backup::back_up_before_change(
-            context,
-            (&mut fleet, &considered),
-            ("downgrade", &options),
-        )?;
+        safety_backup =
+            back_up_before_change(context, &mut fleet, &statuses, "downgrade", &options)?;
     }
     let rehearsal = Migrator::new_downgrade(&changelog, &replay, target).into_rehearsal();
     let migrator = if args.rehearse { &rehearsal } else { &migrator };
     let bar = context.report.progress_bar(fleet.databases().count());
     let fleet_outcome = fleet.downgrade((migrator, &rehearsal), &options, &mut |_, _| bar.inc(1));
     bar.finish_and_clear();
-    let statement_diffs = collect_statement_diffs((&fleet, &fleet_outcome), (migrator, &options));
-    let summary = RunSummary {
+    let statement_diffs = collect_statement_diffs(&fleet, &fleet_outcome, migrator, &options);
+    let details = RunDetails {
         statement_diffs,
         backup: safety_backup,
         system_skip_reason,
         operation: Operation::Downgrade,
+        is_abandoned: false,
     };
     let target_version = migrator.target().to_string();
-    Ok(context.report.print_run(
-        (&fleet, &fleet_outcome),
-        (changelog.source(), &target_version),
-        &summary,
-    ))
+    let view = RunView::new(&fleet, &fleet_outcome, changelog.source(), &target_version, &details);
+    Ok(context.report.emit(&view))
 }
 
-/// The position so many migrations below the highest one; none below the lowest version.
-fn position_below(
+/// The version that is a number of migrations below the highest one; `None` is `baseline`.
+fn version_below(
     changelog: &Changelog<'_>,
-    highest: Option<usize>,
+    highest: Option<VersionIndex>,
     steps: usize,
-) -> anyhow::Result<Option<usize>> {
+) -> anyhow::Result<Option<VersionIndex>> {
     let Some(highest) = highest else {
         bail!(
             "no database that was named stands at a version of the document; there is nothing to go down from"
         );
     };
-    if steps > highest + 1 {
-        bail!(
-            "from {} it is only {} down to nothing",
-            changelog.versions()[highest],
-            crate::cli::report::plural(highest + 1, "migration")
-        );
-    }
-    Ok((highest + 1 - steps).checked_sub(1))
+    let highest = changelog.version(highest);
+    let applied = changelog.versions().partition_point(|version| version <= highest);
+    let Some(remaining) = applied.checked_sub(steps) else {
+        bail!("from {highest} it is only {} down to nothing", plural(applied, "migration"));
+    };
+    let target = changelog.versions()[..remaining].last();
+    Ok(target.and_then(|version| changelog.index_of(version)))
 }
 
 /// Refuses a run for which the document lacks a reverse block, with all that are missing.
@@ -179,7 +174,7 @@ fn require_reverse_blocks(
 }
 
 /// Whether a user that is left alone is, or may be, above a target.
-fn is_above_target(status: &DatabaseStatus, target: Option<usize>) -> bool {
+fn is_above_target(status: &DatabaseStatus, target: Option<VersionIndex>) -> bool {
     match (status.position, &status.error) {
         (Some(position), _) => target.is_none_or(|target| position > target),
         // Another program's database has no version to be below.
