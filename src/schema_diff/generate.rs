@@ -17,7 +17,7 @@ use crate::schema_diff::table_change::{
     TableChange, columns_missing_in, create_sandbox, tightens_constraints,
 };
 use crate::schema_diff::{compare, statement, virtual_table};
-use crate::sql::create_table::TableDefinition;
+use crate::sql::table_definition::TableDefinition;
 use crate::sql::lexer::quote_identifier;
 
 struct Generator<'s> {

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::schema::Object;
 use crate::sql::affinity::Affinity;
-use crate::sql::create_table::{ColumnSpec, GeneratedStorage, TableDefinition};
+use crate::sql::table_definition::{ColumnSpec, GeneratedStorage, TableDefinition};
 use crate::sql::lexer;
 use crate::sql::lexer::quote_identifier;
 

@@ -8,7 +8,7 @@ use crate::schema::Object;
 use crate::schema_diff::comment::one_line;
 use crate::schema_diff::placeholder::{PlaceholderSource, accepts_default};
 use crate::schema_diff::statement;
-use crate::sql::create_table::{ColumnDefinition, TableDefinition};
+use crate::sql::table_definition::{ColumnDefinition, TableDefinition};
 use crate::sql::lexer::unquote;
 
 /// A table before and after.
