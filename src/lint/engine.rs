@@ -53,6 +53,7 @@ impl fmt::Display for SqliteVersion {
 
 /// The kind of storage that holds the databases of a fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backend {
     /// SQLite files.
     #[default]
@@ -64,6 +65,7 @@ pub enum Backend {
 /// What [`lint_with`](crate::lint::lint_with) checks a document for. The default is SQLite files and no
 /// oldest version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LintOptions {
     /// The oldest SQLite version with which an application opens the databases.
     pub min_sqlite: Option<SqliteVersion>,

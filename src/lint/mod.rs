@@ -25,6 +25,7 @@ pub use crate::lint::engine::{Backend, LintOptions, SqliteVersion, SqliteVersion
 
 /// The result of linting a document.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LintReport {
     /// Every diagnostic, in document order.
     pub diagnostics: Vec<Diagnostic>,
@@ -60,8 +61,8 @@ pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> (Vec<Diagnostic>, b
 ///
 /// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
 /// let source = tatmig::Source::new("m.md", text);
-/// let options =
-///     tatmig::lint::LintOptions { min_sqlite: Some("3.31.0".parse()?), ..Default::default() };
+/// let mut options = tatmig::lint::LintOptions::default();
+/// options.min_sqlite = Some("3.31.0".parse()?);
 /// let report = tatmig::lint::lint_with(source, options, &Arc::default())?;
 /// assert!(report.diagnostics.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

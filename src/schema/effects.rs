@@ -75,7 +75,8 @@ impl ExpectedChanges {
                             || *owner == operations.table_renames.original_name(&table_name))
                 })
             };
-            let (renamed_names, added_names) = std::mem::take(names).into_iter().partition(is_renamed);
+            let (renamed_names, added_names) =
+                std::mem::take(names).into_iter().partition(is_renamed);
             *names = added_names;
             expected_changes
                 .renamed_columns
@@ -249,7 +250,8 @@ impl ExpectedChanges {
         };
         let unmet_removals = removals.unmet_in(&find);
         if !removals.is_empty() && (unmet_removals.is_empty() || !met.is_empty()) {
-            let objects = removals.dropped.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
+            let objects =
+                removals.dropped.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
             let columns = removals
                 .dropped_columns
                 .iter()

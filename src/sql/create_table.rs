@@ -251,11 +251,8 @@ impl DefinitionParser<'_, '_> {
         } else if self.consume_if(&["NULL"]) {
             self.consume_conflict_clause();
         } else if self.consume_if(&["DEFAULT"]) {
-            let default = if self.is_at("(") {
-                self.consume_parenthesized()
-            } else {
-                self.consume_literal()
-            };
+            let default =
+                if self.is_at("(") { self.consume_parenthesized() } else { self.consume_literal() };
             column.default = Some(default);
         } else if self.consume_if(&["COLLATE"]) {
             let collation = self.consume(1);
@@ -317,8 +314,7 @@ impl DefinitionParser<'_, '_> {
             {
                 let is_not_deferrable = self.consume_if(&["NOT"]);
                 self.consume_if(&["DEFERRABLE"]);
-                let is_deferred =
-                    self.consume_if(&["INITIALLY"]) && self.consume(1) == "deferred";
+                let is_deferred = self.consume_if(&["INITIALLY"]) && self.consume(1) == "deferred";
                 if is_deferred && !is_not_deferrable {
                     actions.push("initially deferred".to_owned());
                 }

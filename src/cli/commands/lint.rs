@@ -39,8 +39,9 @@ fn lint_document(
     check_rule_names(levels.file, " in tatmig.toml")?;
     let document = context.read_document()?;
     let source = Source::new(&document.name, &document.text);
-    let options =
-        LintOptions { min_sqlite: context.settings.min_sqlite(args), backend: context.backend() };
+    let mut options = LintOptions::default();
+    options.min_sqlite = context.settings.min_sqlite(args);
+    options.backend = context.backend();
     let cancel = context.signals.cancel_flag();
     let lint_report = match tatmig::lint::lint_with(source.clone(), options, &cancel) {
         Ok(lint_report) => lint_report,
@@ -48,7 +49,7 @@ fn lint_document(
         Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
         Err(error) => return Err(error).context("the document cannot be run in memory"),
     };
-    let LintReport { mut diagnostics, is_unusable } = lint_report;
+    let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
     diagnostics.retain_mut(|diagnostic| match levels.level_of(diagnostic) {
         LintLevel::Deny => {
             diagnostic.severity = Severity::Error;

@@ -120,9 +120,7 @@ fn operator_feature(kind: ObjectKind, tokens: &Tokens<'_>, index: usize) -> Opti
         "NULLS" if is_followed_by("FIRST") || is_followed_by("LAST") => {
             Feature::new("`NULLS FIRST` or `LAST`", 30, two_tokens)
         }
-        "DISTINCT" if is_followed_by("FROM") => {
-            Feature::new("`IS DISTINCT FROM`", 39, two_tokens)
-        }
+        "DISTINCT" if is_followed_by("FROM") => Feature::new("`IS DISTINCT FROM`", 39, two_tokens),
         "WITH" if matches!(kind, ObjectKind::View | ObjectKind::Trigger) => Feature {
             since: SqliteVersion(3, 8, 3),
             ..Feature::new("a common table expression", 8, token)
@@ -173,8 +171,7 @@ fn function_feature(tokens: &Tokens<'_>, index: usize) -> Option<Feature> {
     if name.starts_with("jsonb_") || name == "jsonb" {
         return Some(Feature::new("JSONB", 45, token));
     }
-    let (_, minor) =
-        FUNCTIONS_BY_MINOR_VERSION.iter().find(|(function, _)| *function == name)?;
+    let (_, minor) = FUNCTIONS_BY_MINOR_VERSION.iter().find(|(function, _)| *function == name)?;
     Some(Feature::new(&format!("the function `{name}`"), *minor, token))
 }
 
