@@ -96,7 +96,7 @@ pub(crate) fn reserved_name(statement_sql: &SourceSlice<'_>) -> Option<Diagnosti
         Diagnostic::new(
             Rule::RefusedStatement,
             statement_sql.document_span(token.range.clone()),
-            format!("`{name}` belongs to tatmig: a block cannot read or change it"),
+            format!("`{name}` belongs to tatmig: a block must not read or change it"),
         )
         .help("names that begin with `_tatmig_` are reserved; use another name"),
     )
