@@ -1,5 +1,6 @@
 //! What runs the document: SQLite on files or a libSQL server, and its SQLite version.
 
+use crate::migrate::error::{Error, ErrorKind};
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,4 +60,10 @@ pub enum Backend {
     SqliteFiles,
     /// A libSQL server, whose SQLite is older and whose parser refuses more.
     LibsqlServer,
+}
+
+impl From<SqliteVersionError> for Error {
+    fn from(error: SqliteVersionError) -> Self {
+        Self::new(ErrorKind::Argument, error)
+    }
 }
