@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::migrate::error::{Error, ErrorKind};
+
 /// A version of SQLite, such as 3.35.0.
 ///
 /// ```
@@ -25,6 +27,12 @@ impl SqliteVersion {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an SQLite version; write it like 3.35.0")]
 pub struct SqliteVersionError(String);
+
+impl From<SqliteVersionError> for Error {
+    fn from(error: SqliteVersionError) -> Self {
+        Self::new(ErrorKind::Argument, error)
+    }
+}
 
 impl FromStr for SqliteVersion {
     type Err = SqliteVersionError;
