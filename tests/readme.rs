@@ -1,5 +1,5 @@
-//! The README is run: its documents are written down in their order, its commands are typed, and
-//! what they print is compared to the letter.
+//! Runs the README: writes its documents in their order, runs its commands, and compares their
+//! output exactly.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The fenced blocks of a markdown text: label and content.
+/// The fenced blocks of a Markdown text: label and content.
 fn fenced_blocks(text: &str) -> Vec<(&str, String)> {
     let mut found: Vec<(&str, String)> = Vec::new();
     let mut fence: Option<usize> = None;
