@@ -139,7 +139,7 @@ fn side_files_of_a_link_target_are_read() {
     };
     assert_status("ann  1.0.0     behind");
 
-    // As long as somebody has it open, what is committed stays in the WAL.
+    // While a connection is open, committed rows stay in the WAL.
     let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
     open.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE own (x)").unwrap();
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);

@@ -234,7 +234,7 @@ impl Fleet {
         FileSnapshot(files)
     }
 
-    /// Asserts that a run changes no byte of a file.
+    /// Runs the program and asserts that it changes no byte of one file.
     #[track_caller]
     pub(crate) fn run_without_changing<A: AsRef<OsStr>>(
         &self,
@@ -247,7 +247,7 @@ impl Fleet {
         run
     }
 
-    /// Asserts that a run exits with a status and changes no byte of any file.
+    /// Runs the program and asserts that it changes no byte of any file.
     #[track_caller]
     pub(crate) fn run_without_changes<A: AsRef<OsStr>>(
         &self,
@@ -301,7 +301,7 @@ impl RunOutput<'_> {
         self.output.status.success()
     }
 
-    /// Asserts that the exit status is one of these.
+    /// Whether the exit status is one of these.
     pub(crate) fn has_status(&self, statuses: &[i32]) -> bool {
         self.output.status.code().is_some_and(|status| statuses.contains(&status))
     }
