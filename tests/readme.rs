@@ -1,7 +1,7 @@
 //! Runs the README: writes its documents in their order, runs its commands, and compares their
 //! output exactly.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
+#![allow(clippy::unwrap_used, reason = "clippy exempts test functions only")]
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ fn run_command(directory: &Path, command: &str) -> String {
     let output = tatmig.args(arguments).current_dir(directory).output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "`{command}` failed:\n{errors}");
-    assert_eq!(errors, "", "`{command}` complained");
+    assert_eq!(errors, "", "`{command}` printed to standard error");
     String::from_utf8(output.stdout).unwrap()
 }
 
