@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::migrate::error::{Error, ErrorKind};
 use crate::target::pattern::{PathTemplate, PathTemplateError};
 
 /// A fleet whose databases cannot be found.
@@ -60,5 +61,20 @@ pub(crate) fn first_names(names: &[String]) -> String {
     match names.len().saturating_sub(MAX_LISTED) {
         0 => listed.join(", "),
         more => format!("{} and {more} more", listed.join(", ")),
+    }
+}
+
+impl From<FleetError> for Error {
+    fn from(error: FleetError) -> Self {
+        let kind = match error {
+            FleetError::NoSystemDatabase(_)
+            | FleetError::NoUsersDir(_)
+            | FleetError::UnknownUsers { .. } => ErrorKind::Missing,
+            FleetError::InvalidName(_) | FleetError::NoUserBlocks => ErrorKind::Argument,
+            #[cfg(feature = "server")]
+            FleetError::ServerSet(_) => ErrorKind::Server,
+            FleetError::UnreadableUsersDir { .. } => ErrorKind::Io,
+        };
+        Self::new(kind, error)
     }
 }
