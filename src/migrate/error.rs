@@ -209,7 +209,7 @@ from_argument_errors! {
     #[cfg(feature = "fleet")]
     crate::target::shard::ShardError;
     #[cfg(feature = "server")]
-    crate::target::servers::UserSourceError;
+    crate::target::user_source::UserSourceError;
     #[cfg(feature = "server")]
     crate::sqld::namespace_name::NamespaceNameError;
     #[cfg(feature = "server")]
@@ -224,8 +224,8 @@ impl From<ServerError> for Error {
 }
 
 #[cfg(feature = "server")]
-impl From<crate::target::servers::ServerSetError> for Error {
-    fn from(error: crate::target::servers::ServerSetError) -> Self {
+impl From<crate::target::server_error::ServerSetError> for Error {
+    fn from(error: crate::target::server_error::ServerSetError) -> Self {
         Self::new(ErrorKind::Server, error)
     }
 }
