@@ -16,6 +16,7 @@ use crate::fleet::error::{FleetError, first_names};
 use crate::fleet::run::{FleetOutcome, RunOptions};
 use crate::fleet::selection::UserSelection;
 use crate::migrate::detect::Detection;
+use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
 use crate::migrate::status::DatabaseStatus;
@@ -97,6 +98,20 @@ pub enum DowngradeError {
     /// The system database would be below users, and only the system database was selected.
     #[error("the system database would be below {0}; pass `--all-users` to downgrade them too")]
     SystemBelowUsers(UsersAboveTarget),
+}
+
+impl From<DowngradeError> for Error {
+    fn from(error: DowngradeError) -> Self {
+        let kind = match error {
+            DowngradeError::Fleet(error) => return error.into(),
+            DowngradeError::Target(error) => return error.into(),
+            DowngradeError::NoReverseBlock { .. } => ErrorKind::NoReverse,
+            DowngradeError::NoKnownVersion
+            | DowngradeError::TooManySteps { .. }
+            | DowngradeError::SystemBelowUsers(_) => ErrorKind::Argument,
+        };
+        Self::new(kind, error)
+    }
 }
 
 /// Users that are not part of a downgrade and are, or may be, above its target. Displayed as

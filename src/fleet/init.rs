@@ -8,6 +8,7 @@ use crate::database::policy::JournalMode;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::migrate::create::CreateOutcome;
+use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::Outcome;
 use crate::target::TargetDatabase;
@@ -60,6 +61,22 @@ pub enum InitError {
         "`--journal-mode` is for files only: the server chooses the journal mode of a namespace"
     )]
     JournalModeOnServer,
+}
+
+impl From<InitError> for Error {
+    fn from(error: InitError) -> Self {
+        let kind = match error {
+            InitError::NoUserBlocks
+            | InitError::IsSystemDatabase { .. }
+            | InitError::InvalidName(_) => ErrorKind::Argument,
+            InitError::NoDirectory { .. } => ErrorKind::Missing,
+            #[cfg(feature = "server")]
+            InitError::Server(error) => return error.into(),
+            #[cfg(feature = "server")]
+            InitError::JournalModeOnServer => ErrorKind::Argument,
+        };
+        Self::new(kind, error)
+    }
 }
 
 /// The databases that are to be created.
