@@ -146,10 +146,7 @@ impl Proxy {
         while let Some((head, body)) = read_http_message(&mut client) {
             let is_commit = String::from_utf8_lossy(&body).contains("\"COMMIT\"");
             let drops_message = is_commit
-                && matches!(
-                    fault,
-                    ProxyFault::LostCommitResponse | ProxyFault::LostCommitRequest
-                )
+                && matches!(fault, ProxyFault::LostCommitResponse | ProxyFault::LostCommitRequest)
                 && !has_interfered.swap(true, Ordering::SeqCst);
             if drops_message && matches!(fault, ProxyFault::LostCommitRequest) {
                 return;

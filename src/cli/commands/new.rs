@@ -52,7 +52,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     let today = today();
     let new_migration =
         NewMigration { to, description: &args.message, date: &today, blocks: parts };
-    let edited_text = edit::append((&source, changelog.as_ref()), &new_migration, args.planned())?;
+    let edited_text = edit::append(&source, changelog.as_ref(), &new_migration, args.planned())?;
     let edited_changelog = Changelog::parse_named(&document.name, &edited_text)?;
     if let Some(file) = &args.from_db {
         check_round_trip(context, (&edited_changelog, file), &new_migration.blocks[0])?;
