@@ -324,6 +324,11 @@ fn double_quoted_strings_are_reported() {
         ),
         &["\"it's\""],
     );
+    assert_reported(
+        rule,
+        &after("UPDATE notes SET body = \"a\"\"b\" WHERE body = \"c\";"),
+        &["\"a\"\"b\"", "\"c\""],
+    );
     assert_clean(&after("UPDATE \"notes\" SET \"body\" = 'new' WHERE \"id\" = 1;"));
     assert_clean(&after("CREATE VIEW IF NOT EXISTS v AS SELECT \"body\" FROM notes;"));
 }

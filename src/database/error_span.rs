@@ -89,7 +89,12 @@ pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -
     found.map_or_else(|| first_line_span(statement), |token| statement.document_span(token.range))
 }
 
-/// A name without its quotes, in small letters.
-pub(crate) fn unquoted_lowercase(text: &str, token: &lexer::Token) -> String {
-    text[token.range.clone()].trim_matches(['"', '`', '[', ']']).to_lowercase()
+/// A name without its quotes, in lower case. A string in single quotes keeps its quotes, so that
+/// it never equals a name.
+fn unquoted_lowercase(text: &str, token: &lexer::Token) -> String {
+    let token_text = &text[token.range.clone()];
+    if token_text.starts_with('\'') {
+        return token_text.to_lowercase();
+    }
+    lexer::unquote(token_text).to_lowercase()
 }

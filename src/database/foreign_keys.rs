@@ -9,6 +9,7 @@ use rusqlite::types::Value;
 
 use crate::database::error::is_sql_error;
 use crate::schema;
+use crate::schema::renames::Renames;
 use crate::schema::{ForeignKey, Table};
 use crate::sql::lexer;
 
@@ -116,22 +117,14 @@ impl ForeignKeyViolations {
     pub(crate) fn introduced_since(
         &self,
         before: &Self,
-        renames: &[(String, String)],
+        renames: &Renames,
     ) -> (Vec<String>, usize) {
-        let new_name = |name: &str| {
-            renames.iter().fold(
-                name.to_owned(),
-                |name, (from, to)| {
-                    if name == *from { to.clone() } else { name }
-                },
-            )
-        };
         let mut counts_before: BTreeMap<Violation, usize> = BTreeMap::new();
         for (violation, count) in &before.counts {
             *counts_before.entry(violation.clone()).or_default() += count;
             let renamed_violation = Violation {
-                child: new_name(&violation.child),
-                parent: new_name(&violation.parent),
+                child: renames.final_name(&violation.child),
+                parent: renames.final_name(&violation.parent),
                 key_values: violation.key_values.clone(),
             };
             if renamed_violation != *violation {

@@ -12,6 +12,7 @@ use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
 use crate::schema::ColumnDefinition;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
+use crate::schema::renames::Renames;
 use crate::schema::tracker::ObjectChange;
 use crate::source::SourceSlice;
 
@@ -74,7 +75,7 @@ pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
     updated_columns: BTreeSet::new(),
     dropped_objects: BTreeSet::new(),
     operations: SchemaOperations {
-        table_renames: Vec::new(),
+        table_renames: Renames::new(),
         renamed_columns: Vec::new(),
         created_objects: BTreeSet::new(),
     },
@@ -117,7 +118,7 @@ pub(crate) struct MigrationJob<'r> {
     pub(crate) steps: Vec<Step<'r, 'r>>,
     pub(crate) expected_changes: ExpectedChanges,
     pub(crate) modified_tables: BTreeSet<String>,
-    pub(crate) table_renames: Vec<(String, String)>,
+    pub(crate) table_renames: Renames,
     pub(crate) transaction_end: TransactionEnd,
     /// What broken foreign keys mean.
     pub(crate) foreign_keys: ForeignKeyPolicy,
@@ -131,8 +132,10 @@ impl<'r> MigrationJob<'r> {
         let scripts = || steps.iter().map(|step| step.script);
         let modified_tables =
             scripts().flat_map(|script| script.modified_tables.iter().cloned()).collect();
-        let table_renames =
-            scripts().flat_map(|script| script.operations.table_renames.iter().cloned()).collect();
+        let mut table_renames = Renames::new();
+        for script in scripts() {
+            table_renames.append(&script.operations.table_renames);
+        }
         Self {
             scope,
             modified_tables,

@@ -21,6 +21,7 @@ use crate::database::history_entry::{HistoryEntry, HistoryState};
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::stats::Stats;
 use crate::schema::Schema;
+use crate::schema::renames::Renames;
 
 /// What a database may be asked.
 pub(crate) trait ReadDatabase {
@@ -98,7 +99,7 @@ impl ReadDatabase for Connection {
     fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
         let violations = ForeignKeyViolations::scan_all(self)?;
         let (mut descriptions, rows) =
-            violations.introduced_since(&ForeignKeyViolations::default(), &[]);
+            violations.introduced_since(&ForeignKeyViolations::default(), &Renames::new());
         if descriptions.len() > ForeignKeyViolations::MAX_LISTED {
             let more = descriptions.len() - ForeignKeyViolations::MAX_LISTED;
             descriptions.truncate(ForeignKeyViolations::MAX_LISTED);

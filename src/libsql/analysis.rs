@@ -55,11 +55,8 @@ pub(crate) fn already_applied(
     // The table may have stood under another name before this run.
     let name = change.table().to_ascii_lowercase();
     let table_before_named = |name: &str| schema_before.tables.get(name).map(|(_, table)| table);
-    let renames_backwards = job.table_renames.iter().rev();
-    let original_name = renames_backwards
-        .fold(name.clone(), |name, (from, to)| if *to == name { from.clone() } else { name });
-    let Some(table_before) =
-        table_before_named(&name).or_else(|| table_before_named(&original_name))
+    let Some(table_before) = table_before_named(&name)
+        .or_else(|| table_before_named(&job.table_renames.original_name(&name)))
     else {
         return Ok(None);
     };

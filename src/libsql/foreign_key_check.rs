@@ -9,6 +9,7 @@ use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::foreign_keys;
 use crate::libsql::foreign_keys::ForeignKeySet;
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
+use crate::schema::renames::Renames;
 use crate::sqld::hrana::{BatchStep, StepResults, Value};
 
 /// How foreign keys are looked at.
@@ -133,7 +134,7 @@ fn push_count(
 pub(crate) fn push_count_before(
     builder: &mut BatchBuilder,
     analysis: &JobAnalysis,
-    table_renames: &[(String, String)],
+    table_renames: &Renames,
 ) {
     let key_width = analysis.keys_before.max_key_width().max(analysis.keys_after.max_key_width());
     let create = format!(
@@ -141,15 +142,11 @@ pub(crate) fn push_count_before(
         key_columns(", ", key_width)
     );
     builder.push(BatchStep::execute(create, Vec::new()), StepKind::Internal);
-    let renamed = |name: &str| {
-        let renames_forward = table_renames.iter();
-        renames_forward
-            .fold(name.to_owned(), |name, (from, to)| if name == *from { to.clone() } else { name })
-    };
     for orphan_query in &analysis.keys_before.orphan_queries {
         let child_and_parent = (orphan_query.child.as_str(), orphan_query.parent.as_str());
         push_count(builder, (orphan_query, key_width), (0, child_and_parent));
-        let (child, parent) = (renamed(child_and_parent.0), renamed(child_and_parent.1));
+        let child = table_renames.final_name(child_and_parent.0);
+        let parent = table_renames.final_name(child_and_parent.1);
         if (child.as_str(), parent.as_str()) != child_and_parent {
             push_count(builder, (orphan_query, key_width), (0, (&child, &parent)));
         }

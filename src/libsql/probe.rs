@@ -125,7 +125,7 @@ impl Namespace {
             analysis.keys_before =
                 ForeignKeySet::from_schema(&schema_before, Some(&job.modified_tables));
             let mut modified_tables = job.modified_tables.clone();
-            modified_tables.extend(job.table_renames.iter().map(|(_, to)| to.clone()));
+            modified_tables.extend(job.table_renames.new_names().map(str::to_owned));
             analysis.keys_after = ForeignKeySet::from_schema(&schema_after, Some(&modified_tables));
         }
         Ok(analysis)

@@ -220,7 +220,7 @@ impl<'a> Replay<'a> {
         let scripts = steps.iter().filter_map(|id| self.script(scope, *id));
         let mut operations = SchemaOperations::default();
         for script in scripts.clone() {
-            operations.table_renames.extend(script.operations.table_renames.iter().cloned());
+            operations.table_renames.append(&script.operations.table_renames);
             operations.renamed_columns.extend(script.operations.renamed_columns.iter().cloned());
             operations.created_objects.extend(script.operations.created_objects.iter().cloned());
         }

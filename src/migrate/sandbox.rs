@@ -218,11 +218,7 @@ impl ShadowDatabase {
         }
         if let Some(table) = effects.dropped_table {
             // A table renamed out of the way is known by its first name.
-            let latest_first = script.operations.table_renames.iter().rev();
-            dropped_tables.push(
-                latest_first
-                    .fold(table, |name, (from, to)| if *to == name { from.clone() } else { name }),
-            );
+            dropped_tables.push(script.operations.table_renames.original_name(&table));
         }
         script.modified_tables.extend(effects.modified_tables);
         script.updated_columns.extend(effects.updated_columns);
@@ -251,7 +247,9 @@ impl ShadowDatabase {
         let lower_table = table.to_ascii_lowercase();
         if effects.renames_table {
             let new = self.table_names()?.into_iter().find(|name| !names_before.contains(name));
-            script.operations.table_renames.extend(new.map(|new| (lower_table.clone(), new)));
+            if let Some(new) = new {
+                script.operations.table_renames.push(lower_table.clone(), new);
+            }
             script.modified_tables.insert(lower_table);
             return Ok(None);
         }
@@ -396,9 +394,7 @@ fn require_statement(
 /// of a trigger or a view, as the target of a foreign key or of a new name.
 fn reserved_name_error(statement_sql: &SourceSlice<'_>) -> Option<Diagnostic> {
     let text = statement_sql.text();
-    let name = |token: &lexer::Token| {
-        text[token.range.clone()].trim_matches(['"', '`', '\'', '[', ']']).to_owned()
-    };
+    let name = |token: &lexer::Token| lexer::unquote(&text[token.range.clone()]).into_owned();
     let token = lexer::tokens(text, 0)
         .filter(|token| matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted))
         .find(|token| schema::is_tatmig_name(&name(token)))?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::schema::renames::Renames;
 use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table, read_objects};
 use crate::sql::lexer;
 
@@ -27,21 +28,11 @@ pub(crate) struct ExpectedChanges {
 /// What a run renames, and what it makes; the rest of a difference SQLite rewrote to fit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SchemaOperations {
-    /// Tables renamed, old and new name in lower case, in order.
-    pub(crate) table_renames: Vec<(String, String)>,
+    pub(crate) table_renames: Renames,
     /// Columns under their new names, each with its table as it was called then.
     pub(crate) renamed_columns: Vec<(String, String)>,
     /// Indexes, views and triggers that statements made, in lower case.
     pub(crate) created_objects: BTreeSet<String>,
-}
-
-impl SchemaOperations {
-    /// The name that a table had before.
-    fn original_name(&self, name: &str) -> String {
-        let renames_backwards = self.table_renames.iter().rev();
-        renames_backwards
-            .fold(name.to_owned(), |name, (from, to)| if *to == name { from.clone() } else { name })
-    }
 }
 
 impl ExpectedChanges {
@@ -55,8 +46,10 @@ impl ExpectedChanges {
         // Every renamed table is looked at as if it had had its new name before.
         let mut renamed_before = before.clone();
         for (key, object) in after.iter().filter(|(_, object)| object.kind == ObjectKind::Table) {
-            let old_key =
-                ObjectKey { is_trigger: false, name: operations.original_name(&key.name) };
+            let old_key = ObjectKey {
+                is_trigger: false,
+                name: operations.table_renames.original_name(&key.name),
+            };
             if old_key != *key
                 && let Some(table) = renamed_before.remove(&old_key)
             {
@@ -77,7 +70,8 @@ impl ExpectedChanges {
                 operations.renamed_columns.iter().any(|(owner, column)| {
                     let table_name = table.name.to_ascii_lowercase();
                     *column == name
-                        && (*owner == table_name || *owner == operations.original_name(&table_name))
+                        && (*owner == table_name
+                            || *owner == operations.table_renames.original_name(&table_name))
                 })
             };
             let (renamed_names, added_names) = std::mem::take(names).into_iter().partition(renamed);
@@ -88,12 +82,12 @@ impl ExpectedChanges {
         }
         // A renamed table is there under its new name, whatever its columns are.
         for (key, object) in after.iter().filter(|(_, object)| object.kind == ObjectKind::Table) {
-            if operations.table_renames.iter().any(|(_, to)| *to == key.name) {
+            if operations.table_renames.new_names().any(|name| name == key.name) {
                 expected_changes.added_columns.push((object.clone(), Vec::new()));
             }
         }
-        for (from, _) in &operations.table_renames {
-            let key = ObjectKey { is_trigger: false, name: from.clone() };
+        for from in operations.table_renames.old_names() {
+            let key = ObjectKey { is_trigger: false, name: from.to_owned() };
             if let Some(object) = before.get(&key).filter(|_| !after.contains_key(&key)) {
                 expected_changes.dropped.push((key, object.kind, object.name.clone()));
             }

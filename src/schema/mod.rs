@@ -3,6 +3,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod effects;
+pub(crate) mod renames;
 pub(crate) mod tracker;
 
 use std::borrow::Cow;

@@ -16,6 +16,7 @@ use crate::schema_diff::statement::{
 };
 use crate::schema_diff::{DiffError, SchemaDiff, compare, statement};
 use crate::sql::create_table::TableDefinition;
+use crate::sql::lexer;
 
 /// What becomes of a table that is there before and after.
 enum TableChange<'s> {
@@ -538,7 +539,7 @@ fn content_table(table: &Object) -> Option<String> {
     let (_, arguments) = statement::module_and_arguments(table);
     arguments.iter().find_map(|argument| {
         let (name, value) = argument.split_once('=')?;
-        (name.trim() == "content").then(|| value.trim().trim_matches('\'').to_owned())
+        (name.trim() == "content").then(|| lexer::unquote(value.trim()).into_owned())
     })
 }
 

@@ -8,7 +8,7 @@ use crate::schema_diff::compare::one_line;
 use crate::schema_diff::statement;
 use crate::sql::create_table::{ColumnSpec, GeneratedStorage, TableDefinition};
 use crate::sql::lexer;
-use crate::sql::lexer::quote_identifier;
+use crate::sql::lexer::{quote_identifier, unquote};
 
 /// A table before and after.
 pub(crate) struct Rebuild<'o> {
@@ -220,12 +220,6 @@ fn neutral_value(declared_type: &str) -> &'static str {
     } else {
         "0"
     }
-}
-
-fn unquote(name: &str) -> String {
-    name.strip_prefix('"')
-        .and_then(|name| name.strip_suffix('"'))
-        .map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
 /// Whether a column takes its own default. A STRICT table may declare one of another type, and

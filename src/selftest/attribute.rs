@@ -11,7 +11,6 @@ use crate::document::migration::Migration;
 use crate::plan::outcome::MigrateError;
 use crate::selftest::context::SelfTestContext;
 use crate::selftest::snapshot::Difference;
-use crate::selftest::values::unquote;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 
@@ -124,7 +123,7 @@ fn add_help(diagnostic: Diagnostic) -> Diagnostic {
 fn names_in(text: &str) -> impl Iterator<Item = String> + '_ {
     lexer::tokens(text, 0)
         .filter(|token| matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted))
-        .map(|token| unquote(&text[token.range]).to_lowercase())
+        .map(|token| lexer::unquote(&text[token.range]).to_lowercase())
 }
 
 fn mentions_any(context: &SelfTestContext<'_, '_>, id: StepId, names: &BTreeSet<String>) -> bool {

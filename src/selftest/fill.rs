@@ -13,8 +13,8 @@ use crate::schema::{
     Column, ForeignKey, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name,
 };
 use crate::selftest::values;
-use crate::selftest::values::{CheckConstraint, DataProfile, ROWS_PER_TABLE, unquote};
-use crate::sql::lexer::quote_identifier;
+use crate::selftest::values::{CheckConstraint, DataProfile, ROWS_PER_TABLE};
+use crate::sql::lexer::{quote_identifier, unquote};
 
 /// How many values are tried for one row.
 const MAX_ATTEMPTS: usize = 500;

@@ -2,7 +2,6 @@
 //! which it only copies. What a migration computes it means to change; what it copies is to
 //! arrive as it was.
 
-use crate::selftest::values::unquote;
 use crate::sql::lexer;
 use crate::sql::lexer::{Token, TokenKind};
 
@@ -41,14 +40,14 @@ fn parse_insert_select(text: &str) -> Option<Vec<(String, InsertColumn)>> {
     if token_text(index + 1) == "." {
         index += 2;
     }
-    let table = unquote(token_text(index)).to_lowercase();
+    let table = lexer::unquote(token_text(index)).to_lowercase();
     index += 1;
     let mut column_names = Vec::new();
     if token_text(index) == "(" {
         index += 1;
         while index < tokens.len() && token_text(index) != ")" {
             if token_text(index) != "," {
-                column_names.push(unquote(token_text(index)).to_lowercase());
+                column_names.push(lexer::unquote(token_text(index)).to_lowercase());
             }
             index += 1;
         }

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use crate::database::job::CompiledScript;
 use crate::document::diagnostic::Rule;
 use crate::schema;
+use crate::schema::renames::Renames;
 use crate::schema::{Object, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name};
 use crate::selftest::insert_select;
 use crate::sql::lexer;
@@ -57,8 +58,7 @@ impl Snapshot {
 /// What the migrations of a leg mean to do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IntendedChanges {
-    /// Tables renamed, old and new name in lower case, in order.
-    table_renames: Vec<(String, String)>,
+    table_renames: Renames,
     /// Columns whose values they write, each with its table as it was called then, in lower case.
     written_columns: BTreeSet<(String, String)>,
     /// The same by position, where a statement names none.
@@ -70,7 +70,7 @@ pub(crate) struct IntendedChanges {
 
 impl IntendedChanges {
     pub(crate) fn add_script(&mut self, script: &CompiledScript<'_>) {
-        self.table_renames.extend(script.operations.table_renames.iter().cloned());
+        self.table_renames.append(&script.operations.table_renames);
         self.written_columns.extend(script.updated_columns.iter().cloned());
         self.dropped_objects.extend(script.dropped_objects.iter().cloned());
         self.allowed_rules.extend(&script.allowed_rules);
@@ -92,23 +92,15 @@ impl IntendedChanges {
         self.allowed_rules.contains(&rule)
     }
 
-    /// The name that a table has after the renames.
-    fn name_after_renames(&self, name: &str) -> String {
-        let renames = self.table_renames.iter();
-        renames
-            .fold(name.to_owned(), |name, (from, to)| if *from == name { to.clone() } else { name })
-    }
-
     /// Every name that a table or its stand-in had on the way.
     pub(crate) fn names_of_table(&self, name: &str) -> BTreeSet<String> {
         let mut names = BTreeSet::from([name.to_owned()]);
         loop {
-            let added: Vec<String> = self
-                .table_renames
+            let added: Vec<String> = names
                 .iter()
-                .flat_map(|(from, to)| [(from, to), (to, from)])
-                .filter(|(from_name, other)| names.contains(*from_name) && !names.contains(*other))
-                .map(|(_, other)| other.clone())
+                .flat_map(|name| self.table_renames.names_next_to(name))
+                .filter(|other| !names.contains(*other))
+                .map(str::to_owned)
                 .collect();
             if added.is_empty() {
                 return names;
@@ -145,7 +137,7 @@ pub(crate) fn differences(
 ) -> Vec<Difference> {
     let mut differences = Vec::new();
     for (name, old_rows) in &before.table_rows {
-        let renamed_to = intended_changes.name_after_renames(name);
+        let renamed_to = intended_changes.table_renames.final_name(name);
         let is_renamed = renamed_to != *name
             && after.table_rows.contains_key(&renamed_to)
             && !before.table_rows.contains_key(&renamed_to);
@@ -288,7 +280,8 @@ fn compare_objects(
         if !is_dependent
             || after.schema.contains_key(key)
             || intended_changes.dropped_objects.contains(&name)
-            || !(exists_after(&table) || exists_after(&intended_changes.name_after_renames(&table)))
+            || !(exists_after(&table)
+                || exists_after(&intended_changes.table_renames.final_name(&table)))
             || references_dropped_column(object, (before, after))
             || has_renamed_copy(object, after)
         {
@@ -315,8 +308,9 @@ fn references_dropped_column(object: &Object, (before, after): (&Snapshot, &Snap
     let text = &object.sql;
     old.columns.iter().filter(|column| new.column(&column.name).is_none()).any(|column| {
         lexer::tokens(text, 0).any(|token| {
-            let token_text = text[token.range].trim_matches(['"', '`', '[', ']']);
-            token_text.eq_ignore_ascii_case(&column.name)
+            let token_text = &text[token.range];
+            !token_text.starts_with('\'')
+                && lexer::unquote(token_text).eq_ignore_ascii_case(&column.name)
         })
     })
 }

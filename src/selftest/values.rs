@@ -47,8 +47,11 @@ impl CheckConstraint {
                 [single] => token_text(single).to_owned(),
                 [] => String::new(),
             };
-            let name =
-                if is_named { unquote(token_text(&tokens[index - 1])) } else { expression.clone() };
+            let name = if is_named {
+                lexer::unquote(token_text(&tokens[index - 1])).into_owned()
+            } else {
+                expression.clone()
+            };
             let mut check = Self { name, expression, ..Self::default() };
             check.collect_literals(&tokens[token_range], sql);
             checks.push(check);
@@ -79,12 +82,13 @@ impl CheckConstraint {
                 }
                 TokenKind::Word => self.identifiers.push(word.to_lowercase()),
                 TokenKind::Quoted if word.starts_with('\'') => {
-                    self.string_literals.push(unquote(word));
+                    self.string_literals.push(lexer::unquote(word).into_owned());
                 }
                 // A name; or a string, as SQLite takes it where no column is called so.
                 TokenKind::Quoted => {
-                    self.identifiers.push(unquote(word).to_lowercase());
-                    self.string_literals.extend(word.starts_with('"').then(|| unquote(word)));
+                    self.identifiers.push(lexer::unquote(word).to_lowercase());
+                    self.string_literals
+                        .extend(word.starts_with('"').then(|| lexer::unquote(word).into_owned()));
                 }
                 _ => {}
             }
@@ -159,20 +163,6 @@ fn parenthesized_range(tokens: &[Token], opening: usize, sql: &str) -> Range<usi
         }
     }
     opening + 1..tokens.len()
-}
-
-/// A string or a quoted name without its quotes.
-pub(crate) fn unquote(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(quote @ ('\'' | '"' | '`')) => {
-            let inner = chars.as_str();
-            let inner = inner.strip_suffix(quote).unwrap_or(inner);
-            inner.replace(&format!("{quote}{quote}"), &quote.to_string())
-        }
-        Some('[') => chars.as_str().trim_end_matches(']').to_owned(),
-        _ => text.to_owned(),
-    }
 }
 
 /// A text that a pattern takes: `filler` for what stands for any text.

@@ -2,6 +2,7 @@
 //! tag line may stand, what a checksum folds, and where the next statement may end. It never
 //! decides that a statement is complete; SQLite does.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::{memchr, memmem};
@@ -203,9 +204,31 @@ pub(crate) fn normalize_case(text: &str) -> String {
     out
 }
 
-/// `name` as SQLite reads it whatever it holds.
+/// Puts a name in double quotes, so that SQLite accepts any characters in it.
 pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Removes the quotes from a quoted name or a string: `"a""b"` becomes `a"b`. A text that is not
+/// one complete quoted token is returned unchanged.
+pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let quote = match bytes.first() {
+        Some(quote @ (b'\'' | b'"' | b'`')) => *quote,
+        Some(b'[') if memchr(b']', bytes) == Some(bytes.len() - 1) => {
+            return Cow::Borrowed(&text[1..text.len() - 1]);
+        }
+        _ => return Cow::Borrowed(text),
+    };
+    if scan_quoted(bytes, quote) != (bytes.len(), true) {
+        return Cow::Borrowed(text);
+    }
+    let inner = &text[1..text.len() - 1];
+    if memchr(quote, inner.as_bytes()).is_none() {
+        return Cow::Borrowed(inner);
+    }
+    let quote = char::from(quote);
+    Cow::Owned(inner.replace(&format!("{quote}{quote}"), &quote.to_string()))
 }
 
 #[cfg(test)]
@@ -240,6 +263,41 @@ mod tests {
         assert_different_normalized("SELECT x'00'", "SELECT x '00'");
         assert_different_normalized("SELECT a b", "SELECT ab");
         assert_different_normalized("SELECT 'it''s; x'", "SELECT 'it''s' ; x");
+    }
+
+    #[test]
+    fn unquoting_undoes_doubled_quotes() {
+        for (text, expected) in [
+            (r#""a""b""#, r#"a"b"#),
+            (r#""""""#, r#"""#),
+            (r#""""a""#, r#""a"#),
+            (r#""a""""#, r#"a""#),
+            ("'it''s'", "it's"),
+            ("`a``b`", "a`b"),
+            ("[a\"b]", "a\"b"),
+            ("\"'a'\"", "'a'"),
+            ("\"[a]\"", "[a]"),
+            ("\"\"", ""),
+            ("[]", ""),
+            ("plain", "plain"),
+            ("", ""),
+        ] {
+            assert_eq!(unquote(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn unquoting_leaves_incomplete_tokens_and_expressions_alone() {
+        for text in ["\"", "'", "[", "\"a", "'a''", "[a", "\"a\" > \"b\"", "[a] + [b]", "a\""] {
+            assert_eq!(unquote(text), text);
+        }
+    }
+
+    #[test]
+    fn quoting_and_unquoting_return_the_same_name() {
+        for name in ["a", "a\"b", "\"", "\"\"", "a b", "日本"] {
+            assert_eq!(unquote(&quote_identifier(name)), name);
+        }
     }
 
     #[test]

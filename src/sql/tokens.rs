@@ -76,15 +76,7 @@ impl<'t> Tokens<'t> {
 
     /// A name without its quotes.
     pub(crate) fn name(&self, index: usize) -> String {
-        let text = self.text(index);
-        let between_quotes = || text.get(1..text.len().saturating_sub(1)).unwrap_or("");
-        match text.as_bytes().first() {
-            Some(b'"') => between_quotes().replace("\"\"", "\""),
-            Some(b'`') => between_quotes().replace("``", "`"),
-            Some(b'\'') => between_quotes().replace("''", "'"),
-            Some(b'[') => between_quotes().to_owned(),
-            _ => text.to_owned(),
-        }
+        lexer::unquote(self.text(index)).into_owned()
     }
 
     /// The position of a name, its schema skipped: `main.t`.
@@ -93,7 +85,7 @@ impl<'t> Tokens<'t> {
     }
 
     pub(crate) fn is_name(&self, index: usize, name: &str) -> bool {
-        self.name(index).eq_ignore_ascii_case(name)
+        lexer::unquote(self.text(index)).eq_ignore_ascii_case(name)
     }
 
     /// The token behind the bracket that closes the one at `open`.

@@ -168,11 +168,7 @@ impl JobExecution<'_> {
                 continue;
             }
             // It may stand under the name that a step of this run takes from it.
-            let renames_backwards = self.job.table_renames.iter().rev();
-            let original_name =
-                renames_backwards.fold(table.to_ascii_lowercase(), |name, (from, to)| {
-                    if *to == name { from.clone() } else { name }
-                });
+            let original_name = self.job.table_renames.original_name(&table.to_ascii_lowercase());
             if connection.table_exists(main, original_name.as_str())? {
                 let there = connection.column_exists(main, original_name.as_str(), column)?;
                 columns.insert((table, column), there);
@@ -315,7 +311,7 @@ impl JobExecution<'_> {
             return Ok(());
         }
         let mut modified_tables = job.modified_tables.clone();
-        modified_tables.extend(job.table_renames.iter().map(|(_, to)| to.clone()));
+        modified_tables.extend(job.table_renames.new_names().map(str::to_owned));
         let after = ForeignKeyViolations::scan(self.connection, &modified_tables)?;
         let (mut descriptions, rows) = after.introduced_since(before, &job.table_renames);
         let is_allowed = job.foreign_keys == ForeignKeyPolicy::Report

@@ -61,12 +61,8 @@ fn check_statement(
             .object_changes
             .iter()
             .any(|(changed, object)| *changed == key && object.is_none());
-        let original_name = block_run.script.operations.table_renames.iter().rev().fold(
-            name.to_lowercase(),
-            |name, (from, to)| {
-                if *to == name { from.clone() } else { name }
-            },
-        );
+        let original_name =
+            block_run.script.operations.table_renames.original_name(&name.to_lowercase());
         let is_intended = is_created_in_block(&name)
             || [name.to_lowercase(), original_name]
                 .iter()

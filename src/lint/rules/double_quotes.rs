@@ -107,24 +107,22 @@ fn without_double_quoted_strings(
     Ok(())
 }
 
-/// The quoted name, quotes included, for which SQLite knows no column.
+/// The name in double quotes, without the quotes, for which SQLite found no column.
 fn rejected_double_quoted_name(connection: &Connection, sql_text: &str) -> Option<String> {
     let error_text = sqlite_message(&connection.prepare(sql_text).err()?);
-    let name_and_rest = error_text.strip_prefix("no such column: ")?;
-    let token = lexer::tokens(name_and_rest, 0).next()?;
-    let name = &name_and_rest[token.range];
-    name.starts_with('"').then(|| name.to_owned())
+    let (name, _) = error_text
+        .strip_prefix("no such column: \"")?
+        .split_once("\" - should this be a string literal in single-quotes?")?;
+    Some(name.to_owned())
 }
 
 fn is_double_quoted_name(tokens: &Tokens<'_>, index: usize, name: &str) -> bool {
-    tokens.text(index).starts_with('"')
-        && (tokens.text(index) == name || tokens.name(index) == name.trim_matches('"'))
-        && !tokens.is(index + 1, ".")
+    tokens.text(index).starts_with('"') && tokens.name(index) == name && !tokens.is(index + 1, ".")
 }
 
 fn new_diagnostic(statement: &SourceSlice<'_>, range: std::ops::Range<usize>) -> Diagnostic {
     let text = &statement.text()[range.clone()];
-    let string_text = text.trim_matches('"').replace('\'', "''");
+    let string_text = lexer::unquote(text).replace('\'', "''");
     Diagnostic::new(
         Rule::DoubleQuotedString,
         statement.document_span(range),
