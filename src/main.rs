@@ -4,28 +4,26 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::args::{CliArgs, CommandKind};
 use crate::cli::report::Report;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 
 fn main() -> ExitCode {
-    let args = CliArgs::parse();
+    let args = CliArgs::parse_process_args();
     let command = match args.command {
         CommandKind::Configured(command) => command,
         CommandKind::Standalone(standalone) => {
             return match crate::cli::commands::run_standalone(&standalone) {
                 Ok(status) => ExitCode::from(status),
-                Err(error) => Report::print_settings_error(&error, args.global.json()),
+                Err(error) => Report::print_settings_error(&error, args.global.output_format()),
             };
         }
     };
     let signals = Signals::install_handlers();
     let settings = match Settings::resolve(&args.global, signals.cancel_flag()) {
         Ok(settings) => settings,
-        Err(error) => return Report::print_settings_error(&error, args.global.json()),
+        Err(error) => return Report::print_settings_error(&error, args.global.output_format()),
     };
     let report = Report::new(&settings);
     let status = match crate::cli::commands::run(command, &settings, &report, &signals) {

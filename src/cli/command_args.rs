@@ -1,4 +1,4 @@
-//! What each verb can be told.
+//! Defines the options and arguments of each command.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -9,15 +9,17 @@ use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::fleet::UserSelection;
 use tatmig::{Scope, SqliteVersion};
 
+use crate::cli::value_parsers::{parse_count, parse_negative_steps};
+
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Exit with 3 if anything is pending
     #[arg(long)]
     pub(crate) exit_code: bool,
-    /// Tell the rows of every table and the sizes, summed over the users
+    /// Show the rows of every table and sizes, summed over the users
     #[arg(long)]
     pub(crate) stats: bool,
-    /// Only this user's database; may be given several times
+    /// Only this user's database; may be repeated
     #[arg(long = "user", value_name = "NAME")]
     pub(crate) users: Vec<OsString>,
     /// Only the system database
@@ -25,69 +27,61 @@ pub(crate) struct StatusArgs {
     pub(crate) system: bool,
 }
 
-/// How databases are made.
+/// How databases are created.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
-    /// The journal mode of databases that are made [default: delete]
+    /// Journal mode of the databases that are created [default: delete]
     #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
     pub(crate) journal_mode: Option<JournalModeArg>,
 }
 
-/// The journal modes that SQLite writes into a file.
+/// The journal modes that SQLite stores in the database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum JournalModeArg {
-    /// A rollback journal, deleted after each commit
+    /// Rollback journal, deleted after each commit
     Delete,
-    /// A write-ahead log
+    /// Write-ahead log
     Wal,
 }
 
 #[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools)] // flags, as typed
+#[expect(clippy::struct_excessive_bools, reason = "one field a flag")]
 pub(crate) struct NewArgs {
-    /// The version that it leads to [default: the next patch]
+    /// Version of the new migration [default: the next patch]
     #[arg(value_name = "VERSION")]
     version: Option<String>,
-    /// What it is for
+    /// Description of the migration
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) message: String,
-    /// The next patch version
+    /// Use the next patch version
     #[arg(long, group = "bump", conflicts_with = "version")]
     patch: bool,
-    /// The next minor version
+    /// Use the next minor version
     #[arg(long, group = "bump", conflicts_with = "version")]
     minor: bool,
-    /// The next major version
+    /// Use the next major version
     #[arg(long, group = "bump", conflicts_with = "version")]
     major: bool,
-    /// The databases that it is for [default: those that the document has]
+    /// Scope to write a block for [default: each scope that the document has]
     #[arg(long, value_name = "SCOPE")]
     pub(crate) scope: Option<ScopeArg>,
-    /// Write the SQL that leads to this database's schema
+    /// Write the SQL that leads to the schema of this database
     #[arg(long, value_name = "FILE")]
     pub(crate) from_db: Option<PathBuf>,
     /// Write the reverse block too
     #[arg(long)]
-    reverse: bool,
-    /// Put it before the planned migrations, and give these other versions where need be
+    pub(crate) reverse: bool,
+    /// Insert before the planned migrations, and renumber these if necessary
     #[arg(long)]
     relink: bool,
 }
 
-/// What version was asked for.
+/// The version that `new` was asked for.
 pub(crate) enum VersionArg<'v> {
     Exact(&'v str),
     Next(Bump),
-    /// Nothing was said.
     Unspecified,
-}
-
-/// Whether something is to be written that need not be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Yes,
-    No,
 }
 
 impl NewArgs {
@@ -101,10 +95,6 @@ impl NewArgs {
         }
     }
 
-    pub(crate) fn reverse(&self) -> Wanted {
-        if self.reverse { Wanted::Yes } else { Wanted::No }
-    }
-
     pub(crate) fn planned(&self) -> PlannedPolicy {
         if self.relink { PlannedPolicy::Renumber } else { PlannedPolicy::Refuse }
     }
@@ -112,24 +102,24 @@ impl NewArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
-    /// At this version [default: head]
+    /// Version of the schema [default: head]
     #[arg(long, value_name = "VERSION")]
     pub(crate) at: Option<String>,
-    /// Of these databases [default: those that the document has]
+    /// Scope of the schema [default: each scope that the document has]
     #[arg(long, value_name = "SCOPE")]
     pub(crate) scope: Option<ScopeArg>,
-    /// How it is told [default: sql]
+    /// Output format [default: sql]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<SchemaFormat>,
-    /// Bring what stands between the markers of the document up to date
+    /// Update the schema between the markers of the document
     #[arg(long, conflicts_with_all = ["at", "scope", "format"])]
     write: bool,
-    /// Exit with 1 if what stands between the markers is stale
+    /// Exit with 1 if the schema between the markers is out of date
     #[arg(long, conflicts_with_all = ["at", "scope", "format", "write"])]
     check: bool,
 }
 
-/// What becomes of a schema.
+/// What `schema` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SchemaAction {
     Print,
@@ -147,22 +137,22 @@ impl SchemaArgs {
     }
 }
 
-/// How a schema is printed.
+/// The format of a printed schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaFormat {
-    /// The statements that make it
+    /// SQL statements
     #[default]
     Sql,
-    /// An entity relationship diagram; of two scopes, markdown with one diagram each
+    /// Entity relationship diagram; for two scopes, Markdown with a diagram of each
     Mermaid,
 }
 
-/// A scope, as typed.
+/// A scope as an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScopeArg {
-    /// The system database
+    /// System database
     System,
-    /// Every user's database
+    /// User databases
     User,
 }
 
@@ -177,28 +167,28 @@ impl From<ScopeArg> for Scope {
 
 #[derive(Debug, Args)]
 pub(crate) struct LintArgs {
-    /// Fail with exit status 1 for this rule, or for all `warnings`
+    /// Exit with 1 for this rule, or for all `warnings`; may be repeated
     #[arg(long, value_name = "RULE")]
     pub(crate) deny: Vec<String>,
-    /// Say nothing of this rule
+    /// Ignore this rule; may be repeated
     #[arg(long, value_name = "RULE")]
     pub(crate) allow: Vec<String>,
-    /// How the problems are told [default: human]
+    /// Output format [default: human]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<LintFormat>,
-    /// The oldest SQLite that reads the databases
+    /// Oldest SQLite version that opens the databases
     #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env = true)]
     pub(crate) min_sqlite: Option<SqliteVersion>,
 }
 
-/// How problems are told.
+/// The format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LintFormat {
-    /// Drawn over their source lines
+    /// Source lines with the problem underlined
     Human,
     /// One JSON document
     Json,
-    /// Workflow commands of GitHub Actions, which become annotations
+    /// Workflow commands of GitHub Actions, shown as annotations
     Github,
     /// SARIF 2.1.0, for code scanning
     Sarif,
@@ -206,10 +196,10 @@ pub(crate) enum LintFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
-    /// Every user database that is found
+    /// Select the system database and every user database
     #[arg(long, conflicts_with = "users")]
     all_users: bool,
-    /// This user's database; may be given several times
+    /// Select this user's database; may be repeated
     #[arg(long = "user", value_name = "NAME")]
     users: Vec<OsString>,
 }
@@ -225,86 +215,79 @@ impl UserArgs {
 }
 
 #[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools)] // flags, as typed
+#[expect(clippy::struct_excessive_bools, reason = "one field a flag")]
 pub(crate) struct UpgradeArgs {
-    /// Go no further than this version, or `head`
+    /// Stop at this version [default: head]
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
     pub(crate) users: UserArgs,
-    /// Print the SQL that would run, and touch nothing
+    /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Run and check everything on the real databases, and roll it back
+    /// Run and check everything on the real databases, then roll back
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) rehearse: bool,
-    /// Rehearse up to this planned version, its SQL uncommented in memory
+    /// Rehearse up to this planned version, with its SQL uncommented in memory
     #[arg(long, value_name = "VERSION", requires = "rehearse", conflicts_with = "to")]
     pub(crate) planned: Option<String>,
-    /// Rehearse the whole fleet, and commit only if every database passed
+    /// Rehearse the whole fleet first; commit only if every database passes
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) all_or_nothing: bool,
-    /// Copy the databases that have something pending first, into the backups directory
+    /// Back up the databases with pending migrations first
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) backup: bool,
-    /// Start no further database after one has failed
+    /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
-    /// Migrate this many users first, and go on only if all of them succeed
-    #[arg(long, value_name = "N")]
+    /// Migrate N users first; continue only if all of them succeed
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) canary: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("target").required(true).args(["to", "negative_steps", "steps"])))]
-#[allow(clippy::struct_excessive_bools)] // flags, as typed
+#[expect(clippy::struct_excessive_bools, reason = "one field a flag")]
 pub(crate) struct DowngradeArgs {
-    /// So many migrations down from the highest version found: `-1`
+    /// Number of migrations to undo, from the highest version found: `-1`
     #[arg(value_name = "-N", allow_negative_numbers = true, value_parser = parse_negative_steps)]
-    negative_steps: Option<usize>,
-    /// Down to this version, or to nothing with `baseline`
+    negative_steps: Option<NonZeroUsize>,
+    /// Stop at this version; `baseline` undoes everything
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
-    /// The same as `-N`
-    #[arg(long, value_name = "N")]
+    /// Same as `-N`
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     steps: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) users: UserArgs,
-    /// Print the SQL that would run, and touch nothing
+    /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Run and check everything on the real databases, and roll it back
+    /// Run and check everything on the real databases, then roll back
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) rehearse: bool,
-    /// Change databases without copying them first
+    /// Do not back up first
     #[arg(long)]
     pub(crate) no_backup: bool,
-    /// Start no further database after one has failed
+    /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
 }
 
 impl DowngradeArgs {
-    /// How many migrations down, where that was asked for.
+    /// The number of migrations to undo; `None` with `--to`.
     pub(crate) fn steps(&self) -> Option<usize> {
-        self.negative_steps.or(self.steps.map(NonZeroUsize::get))
+        self.negative_steps.or(self.steps).map(NonZeroUsize::get)
     }
-}
-
-fn parse_negative_steps(text: &str) -> Result<usize, String> {
-    let number = text.strip_prefix('-').and_then(|number| number.parse().ok());
-    number.filter(|number| *number > 0).ok_or_else(|| {
-        "a number of migrations with a minus, such as -1; `--to` takes a version".to_owned()
-    })
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupAction {
-    /// The backups there are, oldest first
+    /// List the backups, oldest first
     List,
     /// Remove old backups, but never the only copy of a database at some version
     Prune {
-        /// How many of the newest stay
+        /// Number of newest backups to keep
         #[arg(long, value_name = "N")]
         keep: usize,
     },
@@ -312,16 +295,16 @@ pub(crate) enum BackupAction {
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// The backup, as `backup list` names it, or `latest`
+    /// Backup to restore: a name from `backup list`, or `latest`
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-    /// This user's database alone; may be given several times
+    /// Only this user's database; may be repeated
     #[arg(long = "user", value_name = "NAME")]
     pub(crate) users: Vec<OsString>,
-    /// The system database alone, or beside the users named
+    /// Only the system database, or with the users named
     #[arg(long)]
     pub(crate) system: bool,
-    /// Replace databases without copying them first
+    /// Do not back up first
     #[arg(long)]
     pub(crate) no_backup: bool,
 }
@@ -330,10 +313,10 @@ pub(crate) struct RestoreArgs {
 pub(crate) struct ResetArgs {
     #[command(flatten)]
     pub(crate) users: UserArgs,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// Replace databases without copying them first
+    /// Do not back up first
     #[arg(long)]
     pub(crate) no_backup: bool,
 }

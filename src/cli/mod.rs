@@ -4,8 +4,13 @@
 pub(crate) mod args;
 pub(crate) mod command_args;
 pub(crate) mod commands;
+pub(crate) mod global_args;
+pub(crate) mod help;
+pub(crate) mod output;
 pub(crate) mod report;
 #[cfg(feature = "server")]
 pub(crate) mod server;
 pub(crate) mod settings;
+pub(crate) mod settings_file;
 pub(crate) mod signals;
+pub(crate) mod value_parsers;

@@ -1,20 +1,23 @@
-//! SIGINT, SIGTERM and SIGHUP: the first one ends the run cleanly, a second one at once. Either
-//! way SQLite brings every database back to before or after.
+//! Handles SIGINT, SIGTERM and SIGHUP. The first signal ends the run after the running databases
+//! are rolled back; a second one ends the process at once. In both cases SQLite leaves every
+//! database entirely before or entirely after its migration.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 #[cfg(unix)]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What was caught so far.
+/// The signals received so far.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     cancel_flag: Arc<AtomicBool>,
+    /// The number of the last signal, or 0.
     #[cfg(unix)]
     received_signal: Arc<AtomicUsize>,
 }
 
 impl Signals {
+    /// Installs the handlers. Signals that are ignored, as SIGHUP is under `nohup`, stay ignored.
     #[cfg(unix)]
     pub(crate) fn install_handlers() -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -25,8 +28,10 @@ impl Signals {
             if is_ignored(signal) {
                 continue;
             }
-            // In this order: the first signal finds the flag down, raises it, and a second one
-            // finds it up. A signal that cannot be caught keeps its own meaning.
+            // The order matters: handlers run as registered. At the first signal the flag is not
+            // set yet, so the shutdown does nothing, and the last handler sets the flag. At the
+            // second signal the shutdown exits. If a handler cannot be registered, the signal
+            // keeps its default action.
             let number = usize::try_from(signal).unwrap_or(0);
             let _ = flag::register_conditional_shutdown(
                 signal,
@@ -39,17 +44,18 @@ impl Signals {
         signals
     }
 
+    /// Installs nothing: this platform has none of these signals.
     #[cfg(not(unix))]
-    pub(crate) fn catch() -> Self {
+    pub(crate) fn install_handlers() -> Self {
         Self::default()
     }
 
-    /// The flag that is up once a signal came.
+    /// The flag that the first signal sets.
     pub(crate) fn cancel_flag(&self) -> Arc<AtomicBool> {
         self.cancel_flag.clone()
     }
 
-    /// The number of the signal that came.
+    /// The number of the received signal, if any.
     #[cfg(unix)]
     pub(crate) fn received_signal(&self) -> Option<u8> {
         match self.received_signal.load(Ordering::Relaxed) {
@@ -58,13 +64,15 @@ impl Signals {
         }
     }
 
+    /// Always `None`: this platform has none of these signals.
     #[cfg(not(unix))]
-    pub(crate) fn caught(&self) -> Option<u8> {
+    pub(crate) fn received_signal(&self) -> Option<u8> {
         None
     }
 }
 
-/// Whether whoever started tatmig told it to ignore a signal, as `nohup` does.
+/// Whether the process was started with this signal ignored, as by `nohup`. Only Linux reports
+/// this, in `/proc/self/status`; elsewhere the result is `false`.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };

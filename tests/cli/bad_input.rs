@@ -135,7 +135,7 @@ fn an_unknown_key_in_the_settings() {
             .status(2)
             .stdout("")
             .stderr_contains("in the settings file `tatmig.toml`")
-            .stderr_contains("unknown field `user_dir`")
+            .stderr_contains("unknown key `user_dir`")
             .stderr_contains("line 2");
     }
 }
@@ -146,10 +146,21 @@ fn settings_that_cannot_be_read() {
     fleet.run_without_changes(["status"]).status(2).stderr_contains("`tatmig.toml`");
     let fleet = fleet.config("users_dir = 3\n");
     fleet.run_without_changes(["status"]).status(2).stderr_contains("users_dir");
-    let fleet = fleet.config("jobs = 0\n");
-    fleet.run_without_changes(["upgrade"]).status(2).stderr_contains("jobs");
-    let fleet = fleet.config("busy_timeout = -1\n");
-    fleet.run_without_changes(["upgrade"]).status(2).stderr_contains("busy_timeout");
+    let count = "must be a whole number of 1 or more";
+    let seconds = "must be a number of seconds of 0 or more";
+    for (key, message) in [
+        ("jobs = 0", count),
+        ("jobs = \"many\"", count),
+        ("busy_timeout = -1", seconds),
+        ("busy_timeout = nan", seconds),
+        ("color = \"pink\"", "unknown value `pink`, expected one of `auto`, `always`, `never`"),
+        ("shard = \"3/2\"", "`3/2`"),
+        ("min_sqlite = \"new\"", "`new`"),
+    ] {
+        let fleet = Fleet::new().config(&format!("quiet = true\n{key}\n"));
+        let message = format!("line 2, `{key}`: {message}");
+        fleet.run_without_changes(["upgrade"]).status(2).stderr_contains(&message);
+    }
     let run = fleet.run_without_changes(["status", "--config", "other.toml"]);
     run.status(2).stderr_contains("the settings file `other.toml` cannot be read");
 }
@@ -355,4 +366,8 @@ fn missing_and_unknown_commands_are_usage_errors() {
     fleet.run_without_changes::<&str>([]).status(2).stderr_contains("Usage: tatmig");
     fleet.run_without_changes(["upgrad"]).status(2).stderr_contains("upgrade");
     fleet.run_without_changes(["--color", "pink", "status"]).status(2).stderr_contains("pink");
+    for flag in ["--jobs", "--busy-timeout", "--shard"] {
+        let run = fleet.run_without_changes(["status", &format!("{flag}=-1")]);
+        run.status(2).stderr_contains("-1").stderr_lacks("non-zero").stderr_lacks("Duration");
+    }
 }

@@ -1,20 +1,21 @@
-//! `completions` and `man`: made from the definitions of the command line, so that neither can
-//! lack a command, and readable by what they are for, where that is installed.
+//! `completions` and `man` are generated from the definition of the command line: they contain
+//! every command, and shells and `groff`, if installed, accept them.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::support::Fleet;
 
-/// The commands that the help lists.
+/// The commands that the help lists, below all of its headings.
 fn listed_commands(fleet: &Fleet) -> Vec<String> {
     let help = fleet.run(["-h"]).status(0).stdout_text();
-    let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let (_, groups) = help.split_once("<COMMAND>\n\n").unwrap();
+    let (groups, _) = groups.split_once("Options:\n").unwrap();
+    let names = groups.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
 }
 
-/// Whether a program reads a text without a complaint; none where it is not installed.
+/// Whether a program accepts a text, and its errors; `None` if the program is not installed.
 fn check_syntax(program: &str, arguments: &[&str], text: &str) -> Option<(bool, String)> {
     let child = Command::new(program)
         .args(arguments)
@@ -26,7 +27,7 @@ fn check_syntax(program: &str, arguments: &[&str], text: &str) -> Option<(bool, 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         child => child.unwrap(),
     };
-    // One that ends early has said why.
+    // A program that exits early has printed the reason.
     let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
     let output = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -81,7 +82,7 @@ fn bash_completes_a_command_a_flag_and_a_value() {
         ("tatmig completions po", "powershell"),
     ];
     for (command_line, expected) in cases {
-        // Where there is no bash there is nobody to complete for.
+        // Without bash there is nothing to test.
         let Some(completed) = complete(command_line) else { return };
         assert_eq!(completed.trim(), expected, "{command_line}");
     }
@@ -130,7 +131,7 @@ fn every_command_has_its_own_valid_man_page() {
             assert!(is_valid, "{command}: {errors}");
         }
     }
-    // By the names that people type.
+    // Aliases have the page of their command.
     assert_eq!(fleet.run(["man", "up"]).stdout_text(), fleet.run(["man", "upgrade"]).stdout_text());
 }
 
@@ -140,9 +141,9 @@ fn an_unknown_page_and_a_missing_directory_are_usage_errors() {
     fleet
         .run_without_changes(["man", "dance"])
         .status(2)
-        .stderr_contains("there is no command `dance`");
+        .stderr_contains("unknown command `dance`");
     fleet
         .run_without_changes(["man", "--dir", "nowhere"])
         .status(2)
-        .stderr_contains("there is no directory `nowhere`; make it first");
+        .stderr_contains("the directory `nowhere` does not exist; create it first");
 }

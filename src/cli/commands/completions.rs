@@ -1,5 +1,7 @@
-//! `completions` and `man`: the command line told to shells and readers, from its own definitions.
-//! They ask for no settings and no document, so that a faulty `tatmig.toml` cannot break a shell.
+//! Generates shell completions and man pages from the definition of the command line.
+//!
+//! Both commands read neither settings nor a document, so that an invalid `tatmig.toml` cannot
+//! break the start of a shell.
 
 use std::path::Path;
 
@@ -13,10 +15,10 @@ use crate::cli::report::{EXIT_SUCCESS, Report};
 
 const PROGRAM_NAME: &str = "tatmig";
 
-/// What paragraphs at the end of a help may begin with.
+/// The headings that a paragraph at the end of a help text may begin with.
 const HELP_HEADINGS: [&str; 2] = ["Examples", "Exit status"];
 
-/// Tells the command line itself.
+/// Runs a command that needs no settings.
 pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> {
     match command {
         StandaloneCommand::Completions { shell } => Ok(print_completions(*shell)),
@@ -26,7 +28,7 @@ pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> 
     }
 }
 
-/// Prints the script of a shell.
+/// Prints the completion script of a shell.
 fn print_completions(shell: Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CliArgs::clap_command(), PROGRAM_NAME, &mut script);
@@ -34,15 +36,15 @@ fn print_completions(shell: Shell) -> u8 {
     EXIT_SUCCESS
 }
 
-/// Prints a man page, or writes all of them into a directory.
+/// Prints the man page of a command, or writes all pages into a directory.
 fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Result<u8> {
-    // What a page calls the command and its synopsis is only known once the whole is built.
+    // `build` sets the full names (`tatmig-upgrade`) and propagates the global options.
     let mut root_command = CliArgs::clap_command();
     root_command.build();
     if let Some(dir) = dir {
         if !dir.is_dir() {
             bail!(
-                "there is no directory `{}`; make it first",
+                "the directory `{}` does not exist; create it first",
                 tatmig::escape_for_display(dir.as_os_str())
             );
         }
@@ -58,15 +60,15 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
         None => &root_command,
         Some(name) => match root_command.find_subcommand(name) {
             Some(command) => command,
-            None => bail!("there is no command `{name}`; `tatmig --help` lists them"),
+            None => bail!("unknown command `{name}`; `tatmig --help` lists the commands"),
         },
     };
     Report::print_bytes(&render_man_page(command)?);
     Ok(EXIT_SUCCESS)
 }
 
-/// The page of a command. What its help ends with becomes sections of their own: clap's generator
-/// would put the lines of the examples into one paragraph.
+/// Renders the page of a command. The paragraphs at the end of its help become sections of their
+/// own, since `clap_mangen` would join the lines of the examples into one paragraph.
 fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     let source = concat!("tatmig ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone()).source(source);
@@ -79,6 +81,13 @@ fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
+    render_after_help(command).to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// The paragraphs at the end of a command's help as sections. Lines below `Examples:` are kept as
+/// they are; other paragraphs are filled.
+fn render_after_help(command: &clap::Command) -> Roff {
     let after_help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut roff = Roff::new();
     for paragraph in after_help.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
@@ -98,6 +107,5 @@ fn render_man_page(command: &clap::Command) -> anyhow::Result<Vec<u8>> {
             roff.text([roman(lines.map(str::trim).collect::<Vec<_>>().join(" "))]);
         }
     }
-    roff.to_writer(&mut page)?;
-    Ok(page)
+    roff
 }

@@ -6,8 +6,9 @@ use tatmig::{Diagnostic, LintReport, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
 use crate::cli::commands::CommandContext;
+use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_FAILURE, EXIT_INVALID_INPUT, EXIT_SUCCESS};
-use crate::cli::settings::{LintSettings, OutputFormat};
+use crate::cli::settings_file::LintSettings;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Result<u8> {
     let format = context.settings.lint_format(args);

@@ -8,7 +8,7 @@ use semver::Version;
 use tatmig::edit::{Bump, NewBlock, NewMigration};
 use tatmig::{Changelog, Replay, Rule, SchemaDiff, SchemaSnapshot, Scope, Severity, Source, edit};
 
-use crate::cli::command_args::{NewArgs, VersionArg, Wanted};
+use crate::cli::command_args::{NewArgs, VersionArg};
 use crate::cli::commands::{AlreadyReported, CommandContext, DocumentFile, write_document};
 use crate::cli::report::{EXIT_SUCCESS, MigrationChange};
 
@@ -98,7 +98,7 @@ fn resolve_version(
 
 /// Parts to be written by hand.
 fn empty_parts(changelog: Option<&Changelog<'_>>, args: &NewArgs) -> Vec<NewBlock> {
-    let reverse = (args.reverse() == Wanted::Yes).then(String::new);
+    let reverse = args.reverse.then(String::new);
     let empty_part = |scope| NewBlock { scope, sql: String::new(), reverse: reverse.clone() };
     match args.scope {
         Some(scope) => vec![empty_part(scope.into())],
@@ -131,16 +131,14 @@ fn parts_from_database(
         return Ok(None);
     }
     let SchemaDiff { sql, warnings: mut notes } = diff;
-    let reverse = match args.reverse() {
-        Wanted::Yes => {
-            let reverse_diff =
-                snapshot.diff_to(&head_snapshot).with_context(|| quoted_path(file))?;
-            notes.extend(
-                reverse_diff.warnings.into_iter().map(|note| format!("on the way back: {note}")),
-            );
-            Some(reverse_diff.sql)
-        }
-        Wanted::No => None,
+    let reverse = if args.reverse {
+        let reverse_diff = snapshot.diff_to(&head_snapshot).with_context(|| quoted_path(file))?;
+        notes.extend(
+            reverse_diff.warnings.into_iter().map(|note| format!("on the way back: {note}")),
+        );
+        Some(reverse_diff.sql)
+    } else {
+        None
     };
     Ok(Some((vec![NewBlock { scope, sql, reverse }], notes)))
 }

@@ -11,8 +11,8 @@ use tatmig::backup::{Backup, BackupError, BackupResult, ManifestEntry, PruneResu
 use tatmig::fleet::Fleet;
 use tatmig::{DatabaseError, MigrateError, Scope, TargetDatabase};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What became of one database; nothing if it was not begun.
 type DatabaseResult<'r> =

@@ -7,8 +7,8 @@ use serde_json::json;
 use tatmig::{Changelog, Migration, SchemaSnapshot, Scope};
 
 use crate::cli::command_args::SchemaFormat;
+use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_SUCCESS, Report, plural};
-use crate::cli::settings::OutputFormat;
 
 /// A migration that was put into the document or released in it.
 pub(crate) struct MigrationChange<'w> {

@@ -23,8 +23,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use tatmig::{ColorMode, Diagnostic, MigrateError, Severity, Source, escape_for_display};
 
-use crate::cli::args::ColorWhen;
-use crate::cli::settings::{OutputFormat, Settings, Verbosity};
+use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
+use crate::cli::settings::Settings;
 
 pub(crate) use crate::cli::report::document::MigrationChange;
 pub(crate) use crate::cli::report::stats::FleetStats;

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 use tatmig::{Changelog, CoverageGap, Diagnostic, GapKind, Scenario, SelfTestReport};
 
+use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, diagnostic_json, plural};
-use crate::cli::settings::OutputFormat;
 
 impl Report {
     /// Tells what came of the test and returns the exit status.

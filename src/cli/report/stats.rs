@@ -6,8 +6,8 @@ use tatmig::backup::format_bytes;
 use tatmig::fleet::Fleet;
 use tatmig::{MigrateError, Scope, Stats, escape_for_display};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{Report, plural};
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What the databases of a fleet hold.
 pub(crate) struct FleetStats {

@@ -8,10 +8,10 @@ use tatmig::{
     TargetDatabase,
 };
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{
     EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS, FleetStats, Report, error_json, plural,
 };
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// Up to this many databases are all listed.
 const MAX_LISTED: usize = 30;

@@ -4,8 +4,8 @@ use serde_json::json;
 use tatmig::fleet::Fleet;
 use tatmig::{Scope, TargetDatabase, TransferOutcome};
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, plural};
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 impl Report {
     /// Tells what became of databases that were to be moved, and returns the exit status.

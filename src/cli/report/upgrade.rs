@@ -13,11 +13,11 @@ use tatmig::{
     Outcome, PlanError, Rule, Scope, Source, StepId, TargetDatabase, VersionPoint,
 };
 
+use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::backup::{backup_line, copy_and_restore_command};
 use crate::cli::report::{
     EXIT_FAILURE, EXIT_SUCCESS, Report, error_json, escape_for_terminal, list_names, plural,
 };
-use crate::cli::settings::{OutputFormat, Verbosity};
 
 /// What ran, where the system database kept it, by checksum: shown beside an edited migration.
 pub(crate) type StatementDiffs = BTreeMap<String, (Vec<String>, Vec<String>)>;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 use tatmig::{Changelog, MigrateError, Scope, TargetDatabase, VerifyReport};
 
+use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
-use crate::cli::settings::OutputFormat;
 
 /// What databases are told together by: their scope, what is wrong with them, and the remarks.
 type ReportGroup<'r> = (Scope, Cow<'r, [String]>, &'r [String]);

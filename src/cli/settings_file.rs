@@ -1,0 +1,177 @@
+//! Reads `tatmig.toml`, the settings file.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use tatmig::{Shard, SqliteVersion, escape_for_display};
+
+use crate::cli::command_args::JournalModeArg;
+use crate::cli::output::ColorWhen;
+use crate::cli::value_parsers::{count, seconds};
+
+const DEFAULT_PATH: &str = "tatmig.toml";
+
+/// The keys of `tatmig.toml`. Each may be missing; unknown keys are errors.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SettingsFile {
+    /// The directory of the settings file, to which its paths are relative.
+    #[serde(skip)]
+    pub(crate) base_dir: PathBuf,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) system_db: Option<PathBuf>,
+    pub(crate) users_dir: Option<PathBuf>,
+    pub(crate) user_pattern: Option<String>,
+    pub(crate) backups_dir: Option<PathBuf>,
+    pub(crate) follow_symlinks: Option<bool>,
+    pub(crate) quiet: Option<bool>,
+    pub(crate) verbose: Option<bool>,
+    pub(crate) color: Option<ColorWhen>,
+    pub(crate) json: Option<bool>,
+    #[serde(default, deserialize_with = "deserialize_count")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    #[serde(default, deserialize_with = "deserialize_seconds")]
+    pub(crate) busy_timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "deserialize_sqlite_version")]
+    pub(crate) min_sqlite: Option<SqliteVersion>,
+    #[serde(default, deserialize_with = "deserialize_shard")]
+    pub(crate) shard: Option<Shard>,
+    #[cfg(feature = "server")]
+    pub(crate) server: Option<OneOrMany>,
+    #[cfg(feature = "server")]
+    pub(crate) admin: Option<OneOrMany>,
+    #[cfg(feature = "server")]
+    pub(crate) namespace_pattern: Option<String>,
+    #[cfg(feature = "server")]
+    pub(crate) system_namespace: Option<String>,
+    #[cfg(feature = "server")]
+    pub(crate) users_from: Option<String>,
+    #[cfg(feature = "server")]
+    pub(crate) users_on: Option<PathBuf>,
+    #[cfg(feature = "server")]
+    #[serde(default, deserialize_with = "deserialize_seconds")]
+    pub(crate) server_timeout: Option<Duration>,
+    pub(crate) journal_mode: Option<JournalModeArg>,
+    pub(crate) foreign_keys: Option<bool>,
+    #[serde(default)]
+    pub(crate) lint: LintSettings,
+}
+
+/// The table `[lint]` of `tatmig.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LintSettings {
+    pub(crate) deny: Vec<String>,
+    pub(crate) allow: Vec<String>,
+}
+
+/// A string or a list of strings.
+#[cfg(feature = "server")]
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "must be a URL or a list of URLs")]
+pub(crate) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[cfg(feature = "server")]
+impl OneOrMany {
+    /// Copies the strings into a list.
+    pub(crate) fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text.clone()],
+            Self::Many(texts) => texts.clone(),
+        }
+    }
+}
+
+impl SettingsFile {
+    /// Reads the settings file at `explicit_path`, or else `tatmig.toml` in the current directory,
+    /// which may be missing. Paths of the document and the databases are made relative to the
+    /// current directory.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has an unknown key or an invalid value.
+    pub(crate) fn load(explicit_path: Option<&Path>) -> anyhow::Result<Self> {
+        let path = explicit_path.unwrap_or(Path::new(DEFAULT_PATH));
+        let name = escape_for_display(path.as_os_str());
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && explicit_path.is_none() =>
+            {
+                return Ok(Self::default());
+            }
+            Err(error) => bail!("the settings file `{name}` cannot be read: {error}"),
+        };
+        let mut settings: Self =
+            toml::from_str(&text).map_err(|error| parse_error(&name, &text, &error))?;
+        settings.base_dir = path.parent().map(PathBuf::from).unwrap_or_default();
+        settings.resolve_paths();
+        Ok(settings)
+    }
+
+    fn resolve_paths(&mut self) {
+        let paths =
+            [&mut self.file, &mut self.system_db, &mut self.users_dir, &mut self.backups_dir];
+        for path in paths.into_iter().flatten() {
+            *path = self.base_dir.join(&*path);
+            if path.as_os_str().is_empty() {
+                *path = PathBuf::from(".");
+            }
+        }
+    }
+}
+
+/// The error for a file that is not valid, with the line at fault.
+fn parse_error(name: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let offset = error.span().map_or(0, |span| span.start);
+    let line_index = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    let line = text.lines().nth(line_index).unwrap_or_default().trim();
+    // serde's words for a key and its value are those of Rust.
+    let message = match error.message() {
+        message if message.starts_with("unknown field") => {
+            message.replacen("unknown field", "unknown key", 1)
+        }
+        message if message.starts_with("unknown variant") => {
+            message.replacen("unknown variant", "unknown value", 1)
+        }
+        message => message.to_owned(),
+    };
+    anyhow!("in the settings file `{name}`, line {}, `{line}`: {message}", line_index + 1)
+}
+
+fn deserialize_count<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroUsize>, D::Error> {
+    let number = toml::Value::deserialize(deserializer)?.as_integer().unwrap_or(0);
+    count(number).map(Some).map_err(D::Error::custom)
+}
+
+fn deserialize_seconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let number = match toml::Value::deserialize(deserializer)? {
+        toml::Value::Integer(number) => u32::try_from(number).map_or(-1.0, f64::from),
+        toml::Value::Float(number) => number,
+        _ => -1.0,
+    };
+    seconds(number).map(Some).map_err(D::Error::custom)
+}
+
+fn deserialize_sqlite_version<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SqliteVersion>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+fn deserialize_shard<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Shard>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
+}

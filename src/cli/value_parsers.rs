@@ -1,0 +1,35 @@
+//! Parses numbers and durations of flags, variables and `tatmig.toml`, with error messages in
+//! tatmig's own words.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+const INVALID_COUNT: &str = "must be a whole number of 1 or more";
+const INVALID_SECONDS: &str = "must be a number of seconds of 0 or more, such as 10 or 0.5";
+
+/// Parses a number of seconds, which may have a fraction.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    seconds(text.parse().map_err(|_| INVALID_SECONDS)?)
+}
+
+/// Converts seconds to a duration; a negative, infinite or too large number is an error.
+pub(crate) fn seconds(seconds: f64) -> Result<Duration, &'static str> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| INVALID_SECONDS)
+}
+
+/// Parses a whole number of 1 or more.
+pub(crate) fn parse_count(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| INVALID_COUNT)
+}
+
+/// Converts an integer to a count; 0 and negative numbers are errors.
+pub(crate) fn count(number: i64) -> Result<NonZeroUsize, &'static str> {
+    usize::try_from(number).ok().and_then(NonZeroUsize::new).ok_or(INVALID_COUNT)
+}
+
+/// Parses a number of migrations to undo, written with a minus: `-1`.
+pub(crate) fn parse_negative_steps(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.strip_prefix('-')
+        .and_then(|number| number.parse().ok())
+        .ok_or("must be a number of migrations with a minus, such as -1; `--to` takes a version")
+}
