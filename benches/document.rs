@@ -71,25 +71,25 @@ fn parse(bencher: Bencher<'_, '_>, migrations: usize) {
 #[divan::bench(args = [10, 100, 1_000], sample_count = 10)]
 fn lint(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = growing_document(migrations);
-    bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
+    bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
 }
 
 /// The same over a schema that does not grow.
 #[divan::bench(args = [1_000, 10_000], sample_count = 5, sample_size = 1)]
 fn lint_constant_size(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = constant_size_document(migrations);
-    bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
+    bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
 }
 
 /// Text that a careless reader goes through twice at every step.
 #[divan::bench(args = [50_000, 200_000], sample_count = 10)]
 fn lint_brackets(bencher: Bencher<'_, '_>, count: usize) {
     let text = "[".repeat(count);
-    bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()).1);
+    bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()).1);
 }
 
 #[divan::bench(args = [1, 10], sample_count = 10)]
 fn lint_long_line(bencher: Bencher<'_, '_>, megabytes: usize) {
     let text = format!("# Long\n\n{}\nend\n", "word [user: ".repeat(megabytes * 87_382));
-    bencher.bench(|| tatmig::lint(Source::new("m.md", black_box(&text)), &Arc::default()).1);
+    bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()).1);
 }

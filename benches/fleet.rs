@@ -11,8 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use tatmig::database::ConnectOptions;
+use tatmig::fleet::FleetConfig;
 use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, RunOptions, UserSelection, worker_count};
-use tatmig::{Changelog, ConnectOptions, FleetConfig, Migrator, Replay, Scope};
+use tatmig::migrate::{Migrator, Replay};
+use tatmig::{Changelog, Scope};
 
 const DOCUMENT: &str = include_str!("../MIGRATIONS.md");
 const DATABASES: usize = 1_000;
@@ -59,7 +62,9 @@ impl BenchFleet {
         let changelog = Changelog::parse(DOCUMENT).unwrap();
         let cancel = Arc::default();
         let replay = Replay::run(&changelog, &cancel).unwrap();
-        let migrator = Migrator::new(&changelog, &replay, version_index);
+        let version = &changelog.versions()[version_index];
+        let target = changelog.index_of(version).unwrap();
+        let migrator = Migrator::new(&changelog, &replay, target);
         let pattern = "{username}_longterm.db".parse().unwrap();
         let users_dir = self.directory.path().to_owned();
         let config = FleetConfig::from_paths(self.system(), users_dir, pattern);
@@ -71,7 +76,7 @@ impl BenchFleet {
             connect_options: ConnectOptions { busy_timeout: Duration::from_secs(10), cancel },
         };
         let outcome = fleet.upgrade(&migrator, &options, &mut |_, _| {});
-        assert!(!outcome.users.iter().any(tatmig::Outcome::is_failure));
+        assert!(!outcome.users.iter().any(tatmig::plan::Outcome::is_failure));
     }
 }
 

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sqld::Sqld;
-use tatmig::{Changelog, Scope, StepId};
+use tatmig::document::StepId;
+use tatmig::{Changelog, Scope};
 use tempfile::TempDir;
 
 const DOCUMENT: &str = include_str!("../fixtures/tatlock/MIGRATIONS.md");

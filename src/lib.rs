@@ -1,18 +1,12 @@
-//! tatmig migrates SQLite databases from one markdown document.
+//! tatmig migrates SQLite databases from one Markdown document.
 //!
-//! The crate is a chain of plain values, each made from the one before:
+//! **Stable:** what an application embeds, re-exported here: [`Changelog`] with
+//! [`parse`](Changelog::parse), [`upgrade`](Changelog::upgrade) and [`status`](Changelog::status),
+//! [`Scope`], [`Error`] and [`Diagnostic`]. **Unstable:** every public module below, and the methods
+//! whose signatures name a type of such a module. They are the engine of the command line, exist
+//! behind cargo features, and may change in any release.
 //!
-//! 1. the document's text is split into headings, code blocks and prose;
-//! 2. tags pair up into blocks of SQL, each of which knows its place in the text;
-//! 3. blocks become migrations, ordered on one chain of versions: the [`Changelog`];
-//! 4. the changelog is run in memory: the [`Replay`] knows every statement and its effects;
-//! 5. together, and with a target, they are [`Migrator`];
-//! 6. what a database says of itself decides its plan: the steps that are pending, or a
-//!    [`PlanError`];
-//! 7. the plan runs in one transaction, is checked, recorded and committed, or changes nothing;
-//! 8. the [`Outcome`]s of a [`Fleet`](fleet::Fleet) are what a command reports.
-//!
-//! An application that embeds its document needs the first and the last line only:
+//! An application embeds its document and upgrades a connection, for example when a user logs in:
 //!
 //! ```
 //! use tatmig::{Changelog, Scope};
@@ -21,76 +15,114 @@
 //! # let path = directory.path().join("ann_longterm.db");
 //! // The same document that the command line migrates the fleet with.
 //! let changelog = Changelog::parse(include_str!("../MIGRATIONS.md"))?;
-//! let mut connection = rusqlite::Connection::open(path)?;
+//! let mut connection = tatmig::rusqlite::Connection::open(path)?;
 //! changelog.upgrade(&mut connection, Scope::User)?;
 //! # connection.execute("INSERT INTO topics (topic_name) VALUES ('tea')", [])?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Built without its default feature `cli`, the crate has none of the command line's
-//! dependencies.
+//! [`rusqlite`] and [`semver`] appear in the signatures, so both are re-exported. Use
+//! `tatmig::rusqlite`, or the same major version: two copies of SQLite in one process do not see
+//! each other's locks.
+//!
+//! # How a migration runs
+//!
+//! The crate is a chain of plain values, each made from the one before:
+//!
+//! 1. The text of the document is split into headings, code blocks and prose.
+//! 2. Tags pair up into blocks of SQL, each of which knows its position in the text.
+//! 3. Blocks become migrations, ordered on one chain of versions: the [`Changelog`].
+//! 4. The replay runs the changelog in memory and knows every statement and its effects.
+//! 5. The history or the schema of a database gives its position on the chain, and so its plan: the
+//!    steps that are pending, or the reason why the database is refused.
+//! 6. The steps run in one transaction, are checked, recorded in the history and committed; or the
+//!    database stays unchanged.
+//!
+//! # Cargo features
+//!
+//! Without default features only the stable part is public, and no dependency of the command line
+//! is built.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `fleet` | the modules `fleet` and `backup` |
+//! | `server` | fleets on a libSQL server, over HTTP; `server-tls` over HTTPS |
+//! | `lint` | the module `lint` |
+//! | `schema-diff` | the module `schema_diff` |
+//! | `self-test` | the module `selftest` |
+//! | `edit` | the module `edit` |
+//! | `cli` (default) | the command line, with all of these but `server`, which is a default itself |
+//!
+//! Each of them also makes public the modules that they share: `database`, `document`, `migrate`,
+//! `plan` and `text`.
 
+// Without a feature, the code that only this feature's public module calls is unused.
+#![cfg_attr(
+    not(all(
+        feature = "fleet",
+        feature = "lint",
+        feature = "schema-diff",
+        feature = "self-test",
+        feature = "edit"
+    )),
+    allow(dead_code, unused_imports, unreachable_pub)
+)]
+
+#[cfg(feature = "fleet")]
 pub mod backup;
+#[cfg(feature = "unstable")]
+pub mod database;
+#[cfg(not(feature = "unstable"))]
 mod database;
+#[cfg(feature = "unstable")]
+pub mod document;
+#[cfg(not(feature = "unstable"))]
 mod document;
+#[cfg(feature = "edit")]
 pub mod edit;
+#[cfg(feature = "fleet")]
 pub mod fleet;
 #[cfg(feature = "server")]
 mod libsql;
-mod lint;
+#[cfg(feature = "lint")]
+pub mod lint;
+#[cfg(feature = "unstable")]
+pub mod migrate;
+#[cfg(not(feature = "unstable"))]
 mod migrate;
+#[cfg(feature = "unstable")]
+pub mod plan;
+#[cfg(not(feature = "unstable"))]
 mod plan;
 mod schema;
-mod schema_diff;
-mod selftest;
+#[cfg(feature = "schema-diff")]
+pub mod schema_diff;
+#[cfg(feature = "self-test")]
+pub mod selftest;
 mod source;
 mod sql;
+#[cfg(feature = "server")]
 pub mod sqld;
+#[cfg(not(feature = "server"))]
+mod sqld;
 mod sqlite;
+#[cfg(feature = "fleet")]
 mod target;
+#[cfg(feature = "unstable")]
+pub mod text;
+#[cfg(not(feature = "unstable"))]
 mod text;
 
-pub use crate::database::connection::ConnectOptions;
-pub use crate::database::error::DatabaseError;
-pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
-pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
-pub use crate::database::stats::Stats;
-pub use crate::document::changelog::{Changelog, StepId};
-pub use crate::document::diagnostic::{ColorMode, Diagnostic, DocumentError, Rule, Severity};
-pub use crate::document::migration::{AllowDirective, Checksum, Migration, ScopedSql, Seed};
+pub use rusqlite;
+pub use semver;
+
+pub use crate::document::changelog::Changelog;
+pub use crate::document::diagnostic::{ColorMode, Diagnostic, Rule, Severity};
 pub use crate::document::tag::{Scope, VersionPoint};
-#[cfg(feature = "server")]
-pub use crate::libsql::namespace::ServerHandle;
-pub use crate::lint::engine::Backend;
-pub use crate::lint::engine::SqliteVersion;
-pub use crate::lint::engine::SqliteVersionError;
-pub use crate::lint::{LintReport, lint, lint_with};
-pub use crate::migrate::adopt::AdoptTarget;
-pub use crate::migrate::create::CreateOutcome;
-pub use crate::migrate::detect::Detection;
-pub use crate::migrate::embedded::UpgradeError;
-pub use crate::migrate::migrator::{Direction, Migrator};
-pub use crate::migrate::replay::Replay;
-pub use crate::migrate::status::{DatabaseState, DatabaseStatus};
-pub use crate::migrate::verify::VerifyReport;
-pub use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
-pub use crate::plan::{ChangedMigration, PlanError, TargetError};
-pub use crate::schema_diff::{DiffError, SchemaDiff, SchemaSnapshot};
-pub use crate::selftest::{CoverageGap, GapKind, Regression, Scenario, SelfTestReport};
-pub use crate::source::{LineColumn, Source, SourceSlice};
-#[cfg(feature = "server")]
-pub use crate::sqld::namespace_name::NamespaceNameError;
-pub use crate::target::layout::{FleetConfig, SymlinkPolicy};
-pub use crate::target::pattern::{PathTemplate, PathTemplateError};
-#[cfg(feature = "server")]
-pub use crate::target::servers::{
-    DEFAULT_USERS_QUERY, Placement, ServerSet, ServerSetError, UserSource, UserSourceError,
-};
-pub use crate::target::shard::{Shard, ShardError};
-#[cfg(feature = "server")]
-pub use crate::target::transfer::TransferOutcome;
-pub use crate::target::{Location, TargetDatabase};
-pub use crate::text::escape_for_display;
+pub use crate::migrate::embedded::{StatusReport, UpgradeReport};
+pub use crate::migrate::error::{Error, ErrorKind};
+pub use crate::migrate::status::DatabaseState;
+pub use crate::source::{LineColumn, Source};
 
 /// The README's Rust runs as a test.
 #[cfg(doctest)]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use tatmig::{Changelog, ColorMode, Diagnostic, Scope, ScopedSql, Source};
+use tatmig::document::ScopedSql;
+use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 
 /// Lines and pieces of lines of which hardly two fit together.
 const FRAGMENTS: &[&str] = &[
@@ -275,14 +276,14 @@ fn check_spans(source: &Source<'_>, diagnostics: &[Diagnostic]) -> Result<(), Te
 
 fn check_document(text: &str) -> Result<(), TestCaseError> {
     let source = Source::new("m.md", text);
-    let (diagnostics, unusable) = tatmig::lint(source.clone(), &Arc::default());
+    let (diagnostics, unusable) = tatmig::lint::lint(source.clone(), &Arc::default());
     check_spans(&source, &diagnostics)?;
     match Changelog::parse_named("m.md", text) {
         Ok(changelog) => check_spans(&source, changelog.warnings())?,
         Err(error) => {
             prop_assert!(unusable);
             prop_assert!(!error.to_string().is_empty());
-            check_spans(&source, &error.diagnostics)?;
+            check_spans(&source, error.diagnostics())?;
         }
     }
     Ok(())

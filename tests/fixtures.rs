@@ -113,7 +113,8 @@ fn every_rule_has_a_document_that_breaks_it() {
         let bytes = std::fs::read(faults_directory().join(format!("{name}.md"))).unwrap();
         // The one that is not UTF-8 is no document to any rule.
         let Ok(text) = String::from_utf8(bytes) else { continue };
-        let (diagnostics, _) = tatmig::lint(Source::new(name, &text), &std::sync::Arc::default());
+        let (diagnostics, _) =
+            tatmig::lint::lint(Source::new(name, &text), &std::sync::Arc::default());
         broken.extend(diagnostics.iter().map(|diagnostic| diagnostic.rule));
     }
     let missing: Vec<_> =

@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tatmig::{Changelog, Replay, SchemaSnapshot, Scope};
+use tatmig::migrate::Replay;
+use tatmig::schema_diff::SchemaSnapshot;
+use tatmig::{Changelog, Scope};
 
 #[derive(Clone, Debug)]
 struct Column {
@@ -158,7 +160,7 @@ fn snapshot_of(sql: &str) -> SchemaSnapshot {
     let text = document(&[("baseline→1.0.0", sql)]);
     let changelog = Changelog::parse(&text).unwrap();
     let replay = Replay::run(&changelog, &std::sync::Arc::default()).unwrap();
-    SchemaSnapshot::from_replay(&replay, Scope::User, 0)
+    SchemaSnapshot::from_replay(&replay, Scope::User, changelog.head_index())
 }
 
 fn rows(connection: &Connection, sql: &str) -> Vec<String> {
@@ -270,9 +272,9 @@ proptest! {
         let replay = Replay::run(&changelog, &std::sync::Arc::default()).unwrap();
         let problems: Vec<String> = replay.all_diagnostics().map(|problem| problem.message).collect();
         prop_assert!(problems.is_empty(), "{:?}\n{}", problems, text);
-        let made = SchemaSnapshot::from_replay(&replay, Scope::User, 1);
+        let made = SchemaSnapshot::from_replay(&replay, Scope::User, changelog.head_index());
         prop_assert_eq!(to.differences(&made), Vec::<String>::new(), "{}", text);
-        let returned = SchemaSnapshot::from_reverse_block(&replay, Scope::User, 1).unwrap();
+        let returned = SchemaSnapshot::from_reverse_block(&replay, Scope::User, changelog.head_index()).unwrap();
         prop_assert_eq!(from.differences(&returned), Vec::<String>::new(), "{}", text);
 
         // The same on rows.

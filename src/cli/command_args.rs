@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use tatmig::Scope;
 use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::fleet::UserSelection;
-use tatmig::{Scope, SqliteVersion};
+use tatmig::lint::SqliteVersion;
 
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use tatmig::Shard;
+use tatmig::fleet::Shard;
 
 use crate::cli::output::{ColorWhen, OutputFormat};
 #[cfg(feature = "server")]

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use tatmig::database::ConnectOptions;
+use tatmig::fleet::{DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, UserSource};
 use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
-use tatmig::{ConnectOptions, DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, UserSource};
 
 use crate::cli::settings_file::{OneOrMany, SettingsFile};
 use crate::cli::value_parsers::parse_seconds;

@@ -8,11 +8,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::bail;
+use tatmig::database::{ConnectOptions, DatabasePolicy, ForeignKeyPolicy, JournalMode};
 use tatmig::fleet::DEFAULT_JOBS;
-use tatmig::{
-    ConnectOptions, DatabasePolicy, FleetConfig, ForeignKeyPolicy, JournalMode, PathTemplate,
-    SqliteVersion, SymlinkPolicy,
-};
+use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
+use tatmig::lint::SqliteVersion;
 
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 use crate::cli::global_args::GlobalArgs;

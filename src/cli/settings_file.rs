@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tatmig::{Shard, SqliteVersion, escape_for_display};
+use tatmig::fleet::Shard;
+use tatmig::lint::SqliteVersion;
+use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::JournalModeArg;
 use crate::cli::output::ColorWhen;

@@ -15,13 +15,18 @@ pub(crate) mod template;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::error::{DatabaseError, sqlite_message};
+use crate::database::error::sqlite_message;
 use crate::database::foreign_keys::ForeignKeyViolations;
-use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
-use crate::database::stats::Stats;
 use crate::schema::Schema;
 use crate::schema::renames::Renames;
+
+pub use crate::database::connection::ConnectOptions;
+pub use crate::database::error::DatabaseError;
+pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
+pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
+pub use crate::database::stats::Stats;
 
 /// What a database may be asked.
 pub(crate) trait ReadDatabase {

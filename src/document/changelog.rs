@@ -10,6 +10,7 @@ use crate::document::diagnostic::{Diagnostic, DocumentError, Rule, Severity};
 use crate::document::migration::{Checksum, Migration, Seed};
 use crate::document::reader;
 use crate::document::tag::{Scope, VersionPoint};
+use crate::document::version_index::VersionIndex;
 use crate::source::{Source, SourceSlice};
 
 /// Identifies one migration or seed of a changelog.
@@ -41,7 +42,7 @@ pub enum StepId {
 /// ";
 /// let changelog = tatmig::Changelog::parse(document)?;
 /// assert_eq!(changelog.head().to_string(), "1.0.0");
-/// # Ok::<(), tatmig::DocumentError>(())
+/// # Ok::<(), tatmig::Error>(())
 /// ````
 #[derive(Debug)]
 pub struct Changelog<'a> {
@@ -53,22 +54,13 @@ pub struct Changelog<'a> {
 }
 
 impl<'a> Changelog<'a> {
-    /// Parses a document that messages call `MIGRATIONS.md`.
+    /// Parses a document. The name of `source` is the file name that messages show.
     ///
     /// # Errors
     ///
-    /// All diagnostics of the document, if one of them is an error.
-    pub fn parse(text: &'a str) -> Result<Self, DocumentError> {
-        Self::parse_named("MIGRATIONS.md", text)
-    }
-
-    /// Parses a document; `name` is the file name that messages show.
-    ///
-    /// # Errors
-    ///
-    /// All diagnostics of the document, if one of them is an error.
-    pub fn parse_named(name: &str, text: &'a str) -> Result<Self, DocumentError> {
-        let (changelog, diagnostics) = parse_source(Source::new(name, text));
+    /// The document has an error; the error holds every diagnostic.
+    pub(crate) fn from_source(source: Source<'a>) -> Result<Self, DocumentError> {
+        let (changelog, diagnostics) = parse_source(source);
         changelog.map_err(|source| DocumentError::new(&source, diagnostics))
     }
 
@@ -102,16 +94,38 @@ impl<'a> Changelog<'a> {
         &self.chain.versions
     }
 
-    /// The index of a version among [`versions`](Self::versions), by semver precedence.
-    #[must_use]
-    pub fn position(&self, version: &Version) -> Option<usize> {
+    /// The position of a version among [`versions`](Self::versions), by semver precedence.
+    pub(crate) fn position(&self, version: &Version) -> Option<usize> {
         self.chain.position(version)
     }
 
-    /// The index of head among [`versions`](Self::versions).
-    #[must_use]
-    pub fn head_position(&self) -> usize {
+    /// The position of head among [`versions`](Self::versions).
+    pub(crate) fn head_position(&self) -> usize {
         self.chain.released_count
+    }
+
+    /// The index of a version, released or planned; `None` if the document does not have it.
+    #[must_use]
+    pub fn index_of(&self, version: &Version) -> Option<VersionIndex> {
+        self.position(version).map(VersionIndex::new)
+    }
+
+    /// The index of head.
+    #[must_use]
+    pub fn head_index(&self) -> VersionIndex {
+        VersionIndex::new(self.head_position())
+    }
+
+    /// The version of an index. An index that is too high, which only another changelog can have
+    /// handed out, is treated as that of the last version.
+    #[must_use]
+    pub fn version(&self, index: VersionIndex) -> &Version {
+        &self.chain.versions[self.clamp(index)]
+    }
+
+    /// The position of an index among [`versions`](Self::versions); at most the last one.
+    pub(crate) fn clamp(&self, index: VersionIndex) -> usize {
+        index.get().min(self.chain.versions.len() - 1)
     }
 
     /// Whether the document has a block for this scope. If it has none, the fleet has no databases
@@ -137,12 +151,11 @@ impl<'a> Changelog<'a> {
         &self.chain.forwards
     }
 
-    /// Treats every migration up to the version at `position` as released, planned ones included: for
-    /// a rehearsal of planned migrations. A position beyond the chain means all of it.
+    /// The same changelog with every planned version up to an index released, for a rehearsal of
+    /// planned migrations.
     #[must_use]
-    pub fn with_released_up_to(mut self, position: usize) -> Self {
-        self.chain.released_count =
-            position.max(self.chain.released_count).min(self.chain.forwards.len());
+    pub fn with_released_up_to(mut self, index: VersionIndex) -> Self {
+        self.chain.released_count = self.clamp(index).max(self.chain.released_count);
         self.warnings.retain(|diagnostic| diagnostic.rule != Rule::PlannedLiveSql);
         self
     }
@@ -208,11 +221,9 @@ impl<'a> Changelog<'a> {
 
     /// The index of the baseline that a new database of this scope starts with on its way to the
     /// version at `position`: the highest one at or below that version with a block for the scope. If
-    /// there is none, the lowest baseline, which is then recorded as a no-op. A position beyond
-    /// the chain means its end.
-    #[must_use]
-    pub fn baseline_for(&self, scope: Scope, position: usize) -> usize {
-        let target = &self.chain.versions[position.min(self.chain.forwards.len())];
+    /// there is none, the lowest baseline, which is then recorded as a no-op.
+    pub(crate) fn baseline_for(&self, scope: Scope, position: usize) -> usize {
+        let target = &self.chain.versions[position];
         let is_applicable = |migration: &Migration<'_>| {
             migration.block(scope).is_some()
                 && (!migration.planned || position > self.chain.released_count)
@@ -221,11 +232,15 @@ impl<'a> Changelog<'a> {
         self.chain.baselines.iter().rposition(is_applicable).unwrap_or(0)
     }
 
-    /// The checksum of all migrations of a scope up to the version at `position`, each combined with
-    /// the one before. A position beyond
-    /// the chain means its end.
+    /// The running checksum of a scope up to a version: the hash of the checksums of its migrations
+    /// from the lowest baseline on.
     #[must_use]
-    pub fn chain_checksum(&self, scope: Scope, position: usize) -> Checksum {
+    pub fn running_checksum(&self, scope: Scope, index: VersionIndex) -> Checksum {
+        self.chain_checksum(scope, self.clamp(index))
+    }
+
+    /// The running checksum of a scope up to the version at a position of the chain.
+    pub(crate) fn chain_checksum(&self, scope: Scope, position: usize) -> Checksum {
         self.chain_checksums[scope as usize].get_or_init(|| {
             let mut running_checksum = self.chain.baselines[0].checksum(scope);
             std::iter::once(running_checksum)
@@ -234,7 +249,7 @@ impl<'a> Changelog<'a> {
                     running_checksum
                 }))
                 .collect()
-        })[position.min(self.chain.forwards.len())]
+        })[position]
     }
 }
 

@@ -194,13 +194,10 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A problem of a kind at a place, without label and help.
+    /// A diagnostic with the rule's own severity, without label, related places and help. `span` is
+    /// a byte range of the document.
     #[must_use]
-    pub fn at(rule: Rule, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self::new(rule, span, message)
-    }
-
-    pub(crate) fn new(rule: Rule, span: Range<usize>, message: impl Into<String>) -> Self {
+    pub fn new(rule: Rule, span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             rule,
             severity: rule.severity(),

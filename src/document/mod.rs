@@ -22,3 +22,10 @@ pub(crate) mod tag;
 pub(crate) mod tag_errors;
 pub(crate) mod tag_parser;
 pub(crate) mod tag_syntax;
+pub(crate) mod version_index;
+
+pub use crate::document::changelog::StepId;
+pub use crate::document::diagnostic::DocumentError;
+pub use crate::document::migration::{AllowDirective, Checksum, Migration, ScopedSql, Seed};
+pub use crate::document::version_index::VersionIndex;
+pub use crate::source::SourceSlice;

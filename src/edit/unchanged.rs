@@ -14,7 +14,7 @@ use crate::source::Source;
 
 /// Parses the edited text under the document's name.
 pub(crate) fn reparse<'t>(source: &Source<'_>, text: &'t str) -> Result<Changelog<'t>, EditError> {
-    Changelog::parse_named(source.name(), text).map_err(EditError::InvalidDocument)
+    Changelog::from_source(Source::new(source.name(), text)).map_err(EditError::InvalidDocument)
 }
 
 /// Old versions of planned migrations and their new ones.

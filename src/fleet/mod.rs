@@ -16,22 +16,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::database::connection::ConnectOptions;
 use crate::database::stats::Stats;
-use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::fleet::directory::DirectoryScan;
 use crate::fleet::pool::parallel_for_each;
 use crate::migrate::adopt::AdoptTarget;
 use crate::migrate::migrator::Migrator;
-use crate::migrate::replay::Replay;
-use crate::migrate::status::DatabaseStatus;
+use crate::migrate::status::{DatabaseStatus, StatusQuery};
 use crate::migrate::verify::VerifyReport;
 use crate::plan::outcome::{MigrateError, Outcome};
-use crate::target::TargetDatabase;
-use crate::target::layout::FleetConfig;
 
 pub use crate::fleet::error::FleetError;
 pub(crate) use crate::fleet::pool::parallel_map;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
+#[cfg(feature = "server")]
+pub use crate::libsql::namespace::ServerHandle;
+pub use crate::target::layout::{FleetConfig, SymlinkPolicy};
+pub use crate::target::pattern::{PathTemplate, PathTemplateError};
+#[cfg(feature = "server")]
+pub use crate::target::servers::{
+    DEFAULT_USERS_QUERY, Placement, ServerSet, ServerSetError, UserSource, UserSourceError,
+};
+pub use crate::target::shard::{Shard, ShardError};
+#[cfg(feature = "server")]
+pub use crate::target::transfer::TransferOutcome;
+pub use crate::target::{Location, TargetDatabase};
 
 /// The databases that were found.
 #[derive(Clone, Debug, Default)]
@@ -372,14 +380,11 @@ impl Fleet {
     /// Reads where every database stands. `done` is called as each one is read.
     pub fn statuses_at(
         &self,
-        changelog_and_target: (&Changelog<'_>, Option<&Replay<'_>>, usize),
+        query: StatusQuery<'_, '_>,
         options: &RunOptions,
         on_done: &mut dyn FnMut(),
     ) -> Vec<Option<DatabaseStatus>> {
-        self.for_each(
-            (&|target| target.status(changelog_and_target, &options.connect_options), options),
-            on_done,
-        )
+        self.for_each((&|target| target.status(query, &options.connect_options), options), on_done)
     }
 
     /// Looks at every database, in no order. One that was not begun before an interrupt has no

@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// A version of SQLite, such as 3.35.0.
 ///
 /// ```
-/// let version: tatmig::SqliteVersion = "3.35".parse()?;
+/// let version: tatmig::lint::SqliteVersion = "3.35".parse()?;
 /// assert_eq!(version.to_string(), "3.35.0");
-/// # Ok::<(), tatmig::SqliteVersionError>(())
+/// # Ok::<(), tatmig::lint::SqliteVersionError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SqliteVersion(pub(crate) u32, pub(crate) u32, pub(crate) u32);

@@ -18,10 +18,11 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::{Diagnostic, Severity};
 use crate::document::migration::{AllowDirective, ScopedSql};
 use crate::document::tag::Scope;
-use crate::lint::engine::{Backend, SqliteVersion};
 use crate::lint::walk::Runner;
 use crate::migrate::replay::Replay;
 use crate::source::Source;
+
+pub use crate::lint::engine::{Backend, SqliteVersion, SqliteVersionError};
 
 /// What was found out about a document.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub struct LintReport {
 /// use std::sync::Arc;
 ///
 /// let source = tatmig::Source::new("m.md", "-- [user:baseline→1.0.0:start]\n");
-/// let (problems, unusable) = tatmig::lint(source, &Arc::default());
+/// let (problems, unusable) = tatmig::lint::lint(source, &Arc::default());
 /// assert!(unusable);
 /// assert_eq!(problems[0].rule.name(), "tag-outside-code");
 /// ```
@@ -60,8 +61,8 @@ pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> (Vec<Diagnostic>, b
 ///
 /// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
 /// let source = tatmig::Source::new("m.md", text);
-/// let oldest = (Some("3.31.0".parse()?), tatmig::Backend::SqliteFiles);
-/// let report = tatmig::lint_with(source, oldest, &Arc::default())?;
+/// let oldest = (Some("3.31.0".parse()?), tatmig::lint::Backend::SqliteFiles);
+/// let report = tatmig::lint::lint_with(source, oldest, &Arc::default())?;
 /// assert!(report.diagnostics.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
@@ -79,7 +80,7 @@ pub fn lint_with(
     let Ok(changelog) = changelog else { return Ok(LintReport { diagnostics, unusable: true }) };
     let replay = Replay::run(&changelog, cancel)?;
     let unusable = replay
-        .diagnostics(changelog.head_position())
+        .diagnostics(changelog.head_index())
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.extend(replay.all_diagnostics());
     crate::lint::rules::metadata::check(&changelog, &mut diagnostics);

@@ -1,5 +1,5 @@
-//! A database that is not there yet: made empty, so that nobody else can have made it, and brought
-//! to the target. Where that fails it goes again.
+//! Creates a database that does not exist and brings it to the target version. The file is created
+//! exclusively, so no other program can have created it; if the run fails, the file is removed.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -19,18 +19,18 @@ use crate::sqlite::file::SqliteFile;
 use crate::sqlite::paths::side_file;
 use crate::target::{Location, TargetDatabase};
 
-/// What came of making a database.
+/// The outcome of creating a database. Exhaustive, since a caller must report each of them.
 #[derive(Debug)]
 pub enum CreateOutcome {
-    /// It was there already, and was left alone.
+    /// The database existed already and was left unchanged.
     AlreadyExists,
-    /// It was made, if the verdict says so.
+    /// The outcome of the first run. The database exists only if it succeeded.
     Attempted(Outcome),
 }
 
 impl Migrator<'_, '_> {
-    /// Makes the database of a member, if it is not there, in the journal mode of the practice, and
-    /// brings it to the target.
+    /// Creates a target database, if it does not exist, in the journal mode of the policy, and
+    /// brings it to the target version.
     #[must_use]
     pub fn create_database(
         &self,
@@ -49,7 +49,8 @@ impl Migrator<'_, '_> {
             Ok(()) => self.upgrade_database(database, options),
             Err(error) => Outcome::from_error(None, error.into()),
         };
-        // Where somebody else uses it already, they would write into a file without a name.
+        // If another program has opened the new file already, unlinking it would make that program
+        // write into a file without a name.
         if !matches!(outcome, Outcome::Upgraded(_)) && !outcome.is_busy() {
             database.location.remove_if_empty(options);
         }
@@ -63,7 +64,7 @@ enum CreateStatus {
 }
 
 impl Location {
-    /// Makes an empty database.
+    /// Creates an empty database.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
     fn create(&self, options: &ConnectOptions) -> Result<CreateStatus, MigrateError> {
         match self {
@@ -83,8 +84,8 @@ impl Location {
         }
     }
 
-    /// Gives a database that was just made its journal mode: before the first transaction, so
-    /// that one that is cut short leaves nothing in another.
+    /// Sets the journal mode of a new database. This happens before the first transaction, so that
+    /// an interrupted transaction never leaves the database in another mode.
     fn set_journal_mode(
         &self,
         mode: JournalMode,
@@ -92,14 +93,13 @@ impl Location {
     ) -> Result<(), DatabaseError> {
         match self {
             Self::File(path) => SqliteFile::set_journal_mode(path, mode, options),
-            // The server keeps every namespace in its own.
+            // The server sets the journal mode of its namespaces itself.
             #[cfg(feature = "server")]
             Self::Namespace(..) => Ok(()),
         }
     }
 
-    /// Removes a database that was just made and to which nothing was written, beside its journal
-    /// mode.
+    /// Removes a new database to which nothing was written except its journal mode.
     fn remove_if_empty(&self, options: &ConnectOptions) {
         match self {
             Self::File(path) => {

@@ -1,36 +1,42 @@
-//! The version of a database without a record, found from its schema: the effects of each version
-//! of the document are looked for in it. Pure: schemas in, a finding out.
+//! Detects the version of a database without a history by comparing its schema with the schema
+//! that the document describes at each version. Pure: schemas in, a detection out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use semver::Version;
+
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
+use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
-use crate::plan::PlanError;
+use crate::plan::error::PlanError;
 use crate::schema::effects::ExpectedChanges;
+use crate::schema::tracker::ObjectChange;
 use crate::schema::{Object, ObjectKey, Schema, effects};
 
-/// What the schema of a database without a record tells.
+/// The result of comparing the schema of a database without a history with the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Detection {
-    /// It is that of the version at a position of the changelog.
-    Match(usize),
-    /// It has some of what the document makes, and fits no version.
+    /// The schema is that of one version of the document.
+    Match(VersionIndex),
+    /// Some objects of the document exist, and the schema is that of no version.
     Partial {
-        /// The highest version whose own effects are all there; none if not even the baseline's.
-        best_version: Option<usize>,
-        /// What is there.
+        /// The highest version all of whose own changes are present; `None` if not even the
+        /// changes of the baseline are.
+        best_version: Option<VersionIndex>,
+        /// What exists: `all of 1.0.0`, or a single change with its version.
         found: Vec<String>,
-        /// What is missing of versions that are there in part.
+        /// What is missing from versions whose changes are present in part.
         missing: Vec<String>,
     },
-    /// It has tables, and none of the document's.
+    /// The database has objects, and none of them is in the document.
     Unrelated,
 }
 
 impl Detection {
-    /// In a word: `matched`, `torn` or `foreign`.
+    /// The name of the result for programs: `matched`, `torn` or `foreign`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -40,17 +46,18 @@ impl Detection {
         }
     }
 
-    /// The position of the version that fits, or fits best.
+    /// The version that matches, or the highest one all of whose changes are present.
     #[must_use]
-    pub fn best_version(&self) -> Option<usize> {
+    pub fn best_version(&self) -> Option<VersionIndex> {
         match self {
-            Self::Match(position) => Some(*position),
+            Self::Match(index) => Some(*index),
             Self::Partial { best_version, .. } => *best_version,
             Self::Unrelated => None,
         }
     }
 
-    /// What is there and what is missing, each in words, where that is not the same for all.
+    /// What exists and what is missing; both are empty unless the result is
+    /// [`Partial`](Self::Partial).
     #[must_use]
     pub fn details(&self) -> (&[String], &[String]) {
         match self {
@@ -59,10 +66,11 @@ impl Detection {
         }
     }
 
-    /// The position to go on from, or why nobody but a human may say it.
+    /// The position of the version that matches; otherwise the reason why only a person can decide
+    /// which version the database has.
     pub(crate) fn resolve(&self) -> Result<usize, PlanError> {
         match self {
-            Self::Match(position) => Ok(*position),
+            Self::Match(index) => Ok(index.get()),
             Self::Partial { found, missing, .. } => {
                 Err(PlanError::PartialMatch { found: found.clone(), missing: missing.clone() })
             }
@@ -71,80 +79,132 @@ impl Detection {
     }
 }
 
-/// A name that the document ever used: of an object, or of a table's column.
+/// The name of an object, or of a column of a table.
 type ObjectOrColumn = (ObjectKey, Option<String>);
 
 /// Finds the released version whose schema a database has.
 pub(crate) fn detect_version(
-    (changelog, replay): (&Changelog<'_>, &Replay<'_>),
+    changelog: &Changelog<'_>,
+    replay: &Replay<'_>,
     scope: Scope,
     actual_schema: &Schema,
 ) -> Detection {
-    let scripts: Vec<_> = std::iter::once(StepId::Baseline(0))
+    let changes_by_version: Vec<&[ObjectChange]> = std::iter::once(StepId::Baseline(0))
         .chain((0..changelog.head_position()).map(StepId::Forward))
         .map(|id| replay.script(scope, id).map_or(&[][..], |script| &script.object_changes))
         .collect();
-    // Whatever stands in the database under a name of the document's belongs to some version.
-    let known_names: BTreeSet<ObjectOrColumn> = scripts
-        .iter()
-        .flat_map(|changes| changes.iter().filter_map(|(_, object)| object.as_ref()))
-        .flat_map(|object| names_present(object, actual_schema))
-        .collect();
-    let mut current: BTreeMap<ObjectKey, Arc<Object>> = BTreeMap::new();
-    let (mut mismatch_count, mut present_count) = (0, 0);
-    let mut exact_match = None;
-    let mut best_version = None;
-    let (mut found_changes, mut missing) = (Vec::new(), Vec::new());
-    for (position, changes) in scripts.iter().enumerate() {
-        let (mut before, mut after) = (Schema::new(), Schema::new());
-        for (key, object) in *changes {
-            let previous_object = match object {
-                Some(object) => current.insert(key.clone(), object.clone()),
-                None => current.remove(key),
-            };
-            if let Some(old) = &previous_object {
-                mismatch_count -= count_mismatches(old, actual_schema);
-                present_count -= names_present(old, actual_schema).len();
-                before.insert(key.clone(), old.clone());
-            }
-            if let Some(object) = object {
-                mismatch_count += count_mismatches(object, actual_schema);
-                present_count += names_present(object, actual_schema).len();
-                after.insert(key.clone(), object.clone());
-            }
+    let mut comparison = SchemaComparison::new(&changes_by_version, actual_schema);
+    for (position, changes) in changes_by_version.iter().enumerate() {
+        comparison.add_version(position, &changelog.versions()[position], changes);
+    }
+    comparison.into_detection()
+}
+
+/// Compares a database's schema with the schema of one version after the other. Only the objects
+/// that a version changes are compared, so the cost is linear in the length of the changelog.
+struct SchemaComparison<'s> {
+    actual: &'s Schema,
+    /// The names in the database that the document uses at any version.
+    known_names: BTreeSet<ObjectOrColumn>,
+    /// The document's objects at the version that was added last.
+    current: BTreeMap<ObjectKey, Arc<Object>>,
+    /// The number of differences between `current` and the database.
+    mismatch_count: usize,
+    /// The number of names of `current` that exist in the database.
+    present_count: usize,
+    exact_match: Option<usize>,
+    best_version: Option<usize>,
+    found: Vec<String>,
+    missing: Vec<String>,
+}
+
+impl<'s> SchemaComparison<'s> {
+    fn new(changes_by_version: &[&[ObjectChange]], actual: &'s Schema) -> Self {
+        // A name of the document that exists in the database must belong to the version that
+        // matches.
+        let known_names = changes_by_version
+            .iter()
+            .flat_map(|changes| changes.iter().filter_map(|(_, object)| object.as_ref()))
+            .flat_map(|object| names_present(object, actual))
+            .collect();
+        Self {
+            actual,
+            known_names,
+            current: BTreeMap::new(),
+            mismatch_count: 0,
+            present_count: 0,
+            exact_match: None,
+            best_version: None,
+            found: Vec::new(),
+            missing: Vec::new(),
         }
-        let effects = ExpectedChanges::between(&before, &after);
-        let (met, unmet) = effects.match_report(|key| actual_schema.get(key).map(AsRef::as_ref));
-        let version = &changelog.versions()[position];
+    }
+
+    /// Applies the changes of the next version and compares the result with the database.
+    fn add_version(&mut self, position: usize, version: &Version, changes: &[ObjectChange]) {
+        let own_changes = self.apply_changes(changes);
+        let (met, unmet) = own_changes.match_report(|key| self.actual.get(key).map(AsRef::as_ref));
         match (met.is_empty(), unmet.is_empty()) {
             (false, true) => {
-                best_version = Some(position);
-                found_changes.push(format!("all of {version}"));
+                self.best_version = Some(position);
+                self.found.push(format!("all of {version}"));
             }
             (false, false) => {
-                found_changes.extend(met.iter().map(|change| format!("{change} of {version}")));
-                missing.extend(unmet);
+                self.found.extend(met.iter().map(|change| format!("{change} of {version}")));
+                self.missing.extend(unmet);
             }
-            // Nothing to be seen of it, either way.
-            (true, true)
-                if best_version.is_some_and(|best_version| best_version + 1 == position) =>
-            {
-                best_version = Some(position);
+            // The version leaves no trace in the schema: it counts as present if the version
+            // before it does.
+            (true, true) if self.best_version.is_some_and(|best| best + 1 == position) => {
+                self.best_version = Some(position);
             }
             (true, _) => {}
         }
-        if mismatch_count == 0 && present_count == known_names.len() && !known_names.is_empty() {
-            exact_match = Some(position);
+        if self.mismatch_count == 0
+            && self.present_count == self.known_names.len()
+            && !self.known_names.is_empty()
+        {
+            self.exact_match = Some(position);
         }
     }
-    match exact_match {
-        Some(position) => Detection::Match(position),
-        None if found_changes.is_empty() => Detection::Unrelated,
-        None => Detection::Partial { best_version, found: found_changes, missing },
+
+    /// Updates `current` and its counts; returns what the changes create, drop and alter.
+    fn apply_changes(&mut self, changes: &[ObjectChange]) -> ExpectedChanges {
+        let (mut before, mut after) = (Schema::new(), Schema::new());
+        for (key, object) in changes {
+            let previous_object = match object {
+                Some(object) => self.current.insert(key.clone(), object.clone()),
+                None => self.current.remove(key),
+            };
+            if let Some(previous_object) = previous_object {
+                self.mismatch_count -= count_mismatches(&previous_object, self.actual);
+                self.present_count -= names_present(&previous_object, self.actual).len();
+                before.insert(key.clone(), previous_object);
+            }
+            if let Some(object) = object {
+                self.mismatch_count += count_mismatches(object, self.actual);
+                self.present_count += names_present(object, self.actual).len();
+                after.insert(key.clone(), object.clone());
+            }
+        }
+        ExpectedChanges::between(&before, &after)
+    }
+
+    fn into_detection(self) -> Detection {
+        match self.exact_match {
+            Some(position) => Detection::Match(VersionIndex::new(position)),
+            None if self.found.is_empty() => Detection::Unrelated,
+            None => Detection::Partial {
+                best_version: self.best_version.map(VersionIndex::new),
+                found: self.found,
+                missing: self.missing,
+            },
+        }
     }
 }
 
-/// In how many ways a database falls short of an object.
+/// The number of differences between an object of the document and the same object of a database;
+/// for an object that the database does not have, one more than the number of its columns.
 fn count_mismatches(object: &Object, actual: &Schema) -> usize {
     let mut mismatches = Vec::new();
     match actual.get(&object.key()) {
@@ -154,7 +214,7 @@ fn count_mismatches(object: &Object, actual: &Schema) -> usize {
     mismatches.len()
 }
 
-/// The names of an object and its columns that stand in a database.
+/// The names of an object and of its columns that exist in a database.
 fn names_present(object: &Object, actual: &Schema) -> Vec<ObjectOrColumn> {
     let key = object.key();
     let Some(actual_object) = actual.get(&key) else { return Vec::new() };
@@ -165,12 +225,14 @@ fn names_present(object: &Object, actual: &Schema) -> Vec<ObjectOrColumn> {
     std::iter::once((key.clone(), None)).chain(columns).collect()
 }
 
-/// In what a database differs from the document at a position, each in words; from the lowest
-/// baseline where it stands below.
+/// The differences between a database's schema and the document's schema at a position of the
+/// chain, each as text. A database below the lowest baseline has no position; its schema is
+/// compared with that of the lowest baseline.
 pub(crate) fn drift(
     replay: &Replay<'_>,
     scope: Scope,
-    (position, actual): (Option<usize>, &Schema),
+    position: Option<usize>,
+    actual_schema: &Schema,
 ) -> Vec<String> {
-    effects::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual)
+    effects::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual_schema)
 }

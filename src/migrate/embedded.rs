@@ -1,12 +1,12 @@
-//! The library's front door: an application upgrades a connection of its own with a document that
-//! it embeds, at log-in for instance.
+//! Upgrades and reads a connection that an application owns, with the document that it embeds.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthContext, Authorization};
+use semver::Version;
 
 use crate::database::connection::apply_security_settings;
 use crate::database::error::DatabaseError;
@@ -16,143 +16,295 @@ use crate::database::stats::Stats;
 use crate::database::{Database, ReadDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{DocumentError, Severity};
-use crate::document::tag::Scope;
+use crate::document::tag::{Scope, VersionPoint};
+use crate::migrate::detect::Detection;
+use crate::migrate::error::Error;
+#[cfg(doc)]
+use crate::migrate::error::ErrorKind;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
-use crate::migrate::status::DatabaseStatus;
-use crate::plan;
-use crate::plan::ChainPosition;
+use crate::migrate::status::{DatabaseState, ReplayedDocument, database_status};
+use crate::plan::error::PlanError;
+use crate::plan::history_check::chain_matches;
 use crate::plan::outcome::{MigrateError, Outcome};
+use crate::plan::position::{ChainPosition, locate};
+use crate::plan::target::Target;
 use crate::schema::Schema;
+use crate::source::Source;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::transaction::apply;
 
-/// Why an upgrade of an open connection did not happen. Nothing of the database was changed.
-#[derive(Debug, thiserror::Error)]
+/// What [`Changelog::upgrade`] did to a database.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum UpgradeError {
-    /// The document fails in the replay.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    /// The database was left as it was.
-    #[error("{location}{error}")]
-    Database {
-        /// `MIGRATIONS.md:224:5: `, where the failure has a place in the document; else empty.
-        location: String,
-        /// Why.
-        #[source]
-        error: MigrateError,
-    },
+pub struct UpgradeReport {
+    /// The version of the database before the call; `baseline` for a new database.
+    pub from: VersionPoint,
+    /// The version of the database now.
+    pub to: VersionPoint,
+    /// The versions that the database reached, one after the other. Empty if it was at head
+    /// already, or if only its detected version was recorded.
+    pub applied: Vec<Version>,
+    /// Remarks that did not fail the upgrade, such as a column that existed already.
+    pub notes: Vec<String>,
+    /// The time from the lock to the commit; zero if nothing was pending.
+    pub duration: Duration,
 }
 
-impl UpgradeError {
-    fn new(changelog: &Changelog<'_>, error: MigrateError) -> Self {
-        let location = error
-            .span()
-            .map(|span| format!("{}: ", changelog.source().format_position(span.start)))
-            .unwrap_or_default();
-        Self::Database { location, error }
-    }
+/// What [`Changelog::status`] read from a database.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StatusReport {
+    /// The state of the database as one word.
+    pub state: DatabaseState,
+    /// The last version in the history of the database. It is text, since it may be one that this
+    /// document does not have.
+    pub version: Option<String>,
+    /// The version whose schema the database has, if it has no history and exactly one matches.
+    pub detected: Option<Version>,
+    /// The versions that an upgrade would bring the database to, one after the other.
+    pub pending: Vec<Version>,
+    /// Why an upgrade would refuse the database.
+    pub error: Option<Error>,
 }
 
-impl Changelog<'_> {
-    /// Brings an open database to head, in one transaction. One that is there already costs one
-    /// read.
+impl<'a> Changelog<'a> {
+    /// Parses a document. Messages call it `MIGRATIONS.md`.
     ///
-    /// Foreign keys are off while the migrations run and checked before the commit; this and every
-    /// other setting of the connection is put back, but an authorizer of the application's own is
-    /// removed.
+    /// The changelog borrows from the text, so it costs no copy of the SQL. Nothing runs yet: SQL
+    /// that SQLite refuses is reported by [`upgrade`](Self::upgrade).
+    ///
+    /// # Errors
+    ///
+    /// The kind is [`Document`](ErrorKind::Document), and
+    /// [`diagnostics`](Error::diagnostics) holds every error and warning, not only the first.
+    pub fn parse(text: &'a str) -> Result<Self, Error> {
+        Self::parse_named("MIGRATIONS.md", text)
+    }
+
+    /// Parses a document under the file name that messages show.
     ///
     /// ```
-    /// use tatmig::{Changelog, Outcome, Scope};
-    ///
-    /// let changelog = Changelog::parse(
-    ///     "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE notes (body TEXT);\n-- [user:baseline→1.0.0:end]\n```\n",
-    /// )?;
-    /// let mut connection = rusqlite::Connection::open_in_memory()?;
-    /// let outcome = changelog.upgrade(&mut connection, Scope::User)?;
-    /// assert!(matches!(outcome, Outcome::Upgraded(_)));
-    /// connection.execute("INSERT INTO notes VALUES ('kept')", [])?;
-    /// let outcome = changelog.upgrade(&mut connection, Scope::User)?;
-    /// assert!(matches!(outcome, Outcome::Current { .. }));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let error = tatmig::Changelog::parse_named("notes.md", "no migrations\n").unwrap_err();
+    /// assert!(error.to_string().contains("notes.md:1:1"));
     /// ```
     ///
     /// # Errors
     ///
-    /// A document that fails in the replay, a database that does not fit the document, or any
-    /// failure of a migration; the database is then as it was.
+    /// As for [`parse`](Self::parse).
+    pub fn parse_named(name: &str, text: &'a str) -> Result<Self, Error> {
+        Ok(Self::from_source(Source::new(name, text))?)
+    }
+}
+
+impl Changelog<'_> {
+    /// Upgrades an open database to head.
+    ///
+    /// Everything that is pending runs in one transaction, with its history entries: when the call
+    /// returns, the database is at head or unchanged. A database that is at head already costs one
+    /// read of its last history entry. Otherwise the document is first replayed in memory, so that
+    /// SQL which cannot work fails before the database is locked.
+    ///
+    /// ```
+    /// use tatmig::{Changelog, Scope};
+    ///
+    /// let changelog = Changelog::parse(
+    ///     "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE notes (body TEXT);\n-- [user:baseline→1.0.0:end]\n```\n",
+    /// )?;
+    /// let mut connection = tatmig::rusqlite::Connection::open_in_memory()?;
+    /// let report = changelog.upgrade(&mut connection, Scope::User)?;
+    /// assert_eq!(report.to.to_string(), "1.0.0");
+    /// connection.execute("INSERT INTO notes VALUES ('kept')", [])?;
+    /// let report = changelog.upgrade(&mut connection, Scope::User)?;
+    /// assert!(report.applied.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # What SQLite demands of the caller
+    ///
+    /// - **Transactions.** SQLite has no nested transactions, and pragmas like `foreign_keys` are
+    ///   silently ignored inside one. A connection inside a transaction is refused.
+    /// - **Foreign keys.** With `foreign_keys` on, rebuilding a table (create, copy, drop, rename)
+    ///   deletes the rows of child tables through ON DELETE CASCADE. Foreign keys are therefore off
+    ///   while migrations run, and checked before the commit. The setting is restored.
+    /// - **Settings.** `defensive`, `trusted_schema` and `legacy_alter_table` are set for the run
+    ///   and restored. SQLite cannot return an authorizer that was set before, so an authorizer of
+    ///   the application is removed: set it again after the call.
+    /// - **Locks.** The connection's own busy timeout or busy handler decides how long the call
+    ///   waits for the locks of other connections. Without one, a lock fails the call at once.
+    /// - **Other connections of this process.** Closing any descriptor of a database file, even
+    ///   one opened with [`std::fs::File`], drops every lock that the process holds on that file.
+    ///   This call opens and closes none; the application must not either.
+    ///
+    /// # Errors
+    ///
+    /// The database is unchanged after every error. The common kinds are
+    /// [`Document`](ErrorKind::Document), [`Busy`](ErrorKind::Busy),
+    /// [`Connection`](ErrorKind::Connection), [`Unversioned`](ErrorKind::Unversioned),
+    /// [`Ahead`](ErrorKind::Ahead), [`Edited`](ErrorKind::Edited), [`Drift`](ErrorKind::Drift),
+    /// [`Constraint`](ErrorKind::Constraint) and [`Statement`](ErrorKind::Statement). An upgrade
+    /// that was interrupted (`sqlite3_interrupt`) is an error of the kind
+    /// [`Interrupted`](ErrorKind::Interrupted), never a success.
     pub fn upgrade(
         &self,
         connection: &mut Connection,
         scope: Scope,
-    ) -> Result<Outcome, UpgradeError> {
-        let to_upgrade_error = |migrate_error: MigrateError| UpgradeError::new(self, migrate_error);
-        if !connection.is_autocommit() {
-            return Err(to_upgrade_error(DatabaseError::InTransaction.into()));
-        }
-        let state = connection.history_state().map_err(|error| to_upgrade_error(error.into()))?;
-        if let (Ok(ChainPosition::AtVersion(position)), HistoryState::Versioned(entry)) =
-            (plan::locate(self, &state, || Err(plan::PlanError::UnrelatedSchema)), &state)
-            && position == self.head_position()
-            && plan::chain_matches(self, scope, (entry, position))
-        {
-            let version = crate::document::tag::VersionPoint::Version(self.head().clone());
-            return Ok(Outcome::Current { version });
-        }
-        let replay = self.checked_replay(self.head_position())?;
-        let migrator = Migrator::new(self, &replay, self.head_position());
-        let mut borrowed =
-            BorrowedConnection::new(connection).map_err(|error| to_upgrade_error(error.into()))?;
-        let outcome = migrator.upgrade(scope, &mut borrowed);
-        borrowed.restore().map_err(|error| to_upgrade_error(error.into()))?;
-        match outcome {
-            Outcome::Failed { error: failure, .. } => Err(to_upgrade_error(*failure)),
-            verdict => Ok(verdict),
-        }
+    ) -> Result<UpgradeReport, Error> {
+        self.try_upgrade(connection, scope).map_err(|error| match error {
+            EmbeddedError::Document(error) => error.into(),
+            EmbeddedError::Database(error) => self.locate_error(error),
+        })
     }
 
-    /// Where an open database stands, and what is pending. Nothing is written.
+    /// Reads the status of an open database without writing to it.
     ///
     /// ```
     /// # use tatmig::{Changelog, DatabaseState, Scope};
     /// # let changelog = Changelog::parse(
     /// #     "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE notes (body TEXT);\n-- [user:baseline→1.0.0:end]\n```\n",
     /// # )?;
-    /// let connection = rusqlite::Connection::open_in_memory()?;
+    /// let connection = tatmig::rusqlite::Connection::open_in_memory()?;
     /// let status = changelog.status(&connection, Scope::User)?;
     /// assert_eq!(status.state, DatabaseState::New);
     /// assert_eq!(status.pending[0].to_string(), "1.0.0");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// # What SQLite demands of the caller
+    ///
+    /// - **One moment.** The call reads several times. Outside a transaction another connection can
+    ///   commit in between; inside a read transaction (`BEGIN`, then a SELECT) all reads see the
+    ///   same state.
+    /// - **Files.** Opening a WAL database read-only can leave `-wal` and `-shm` files behind. The
+    ///   connection is the caller's, so that is the caller's choice of flags.
+    ///
     /// # Errors
     ///
-    /// A database that cannot be read. One that does not fit the document is a status.
-    pub fn status(
-        &self,
-        connection: &Connection,
-        scope: Scope,
-    ) -> Result<DatabaseStatus, DatabaseError> {
-        // A document that fails in memory tells nothing of a database's schema.
+    /// The database cannot be read. A database that an upgrade would refuse is no error: its status
+    /// holds the reason.
+    pub fn status(&self, connection: &Connection, scope: Scope) -> Result<StatusReport, Error> {
+        // If the document fails in memory, the version of a database without a history is unknown.
         let replay = Replay::run(self, &Arc::default()).ok();
-        let document = (self, replay.as_ref(), self.head_position());
-        crate::migrate::status::database_status(document, scope, connection)
+        let document = ReplayedDocument { changelog: self, replay: replay.as_ref() };
+        let target = Target::Up(self.head_position());
+        let status = database_status(document, target, scope, connection)
+            .map_err(|error| self.locate_error(error.into()))?;
+        let detected = match status.detection.as_deref() {
+            Some(Detection::Match(index)) => Some(self.version(*index).clone()),
+            _ => None,
+        };
+        Ok(StatusReport {
+            state: status.state,
+            version: status.version,
+            detected,
+            pending: status.pending,
+            error: status.error.map(|error| self.locate_error(*error)),
+        })
     }
 
-    fn checked_replay(&self, target: usize) -> Result<Replay<'_>, UpgradeError> {
-        let never_cancelled = Arc::new(AtomicBool::new(false));
-        let replay = Replay::run(self, &never_cancelled)
-            .map_err(|error| UpgradeError::new(self, DatabaseError::from(error).into()))?;
-        let diagnostics: Vec<_> = replay.diagnostics(target).collect();
+    fn try_upgrade(
+        &self,
+        connection: &mut Connection,
+        scope: Scope,
+    ) -> Result<UpgradeReport, EmbeddedError> {
+        if !connection.is_autocommit() {
+            return Err(DatabaseError::InTransaction.into());
+        }
+        let state = connection.history_state()?;
+        if self.is_unchanged_at_head(scope, &state) {
+            return Ok(UpgradeReport::unchanged(VersionPoint::Version(self.head().clone())));
+        }
+        let replay = self.checked_replay()?;
+        let migrator = Migrator::new(self, &replay, self.head_index());
+        let mut borrowed = BorrowedConnection::new(connection)?;
+        let outcome = migrator.upgrade(scope, &mut borrowed);
+        borrowed.restore()?;
+        match outcome {
+            Outcome::Upgraded(run) => Ok(UpgradeReport {
+                from: run.path.from.clone(),
+                to: run.path.to.clone(),
+                applied: run
+                    .path
+                    .steps
+                    .iter()
+                    .filter_map(|(_, to)| to.version().cloned())
+                    .collect(),
+                notes: run.notes,
+                duration: run.duration,
+            }),
+            Outcome::Current { version } | Outcome::AheadOfTarget { version } => {
+                Ok(UpgradeReport::unchanged(version))
+            }
+            Outcome::Failed { error, .. } => Err(EmbeddedError::Database(*error)),
+            // A run up to head that commits has no other outcome than `Skipped`.
+            Outcome::Skipped
+            | Outcome::Downgraded(_)
+            | Outcome::Rehearsed(_)
+            | Outcome::Reset { .. }
+            | Outcome::VersionRecorded { .. }
+            | Outcome::Seeded { .. }
+            | Outcome::BehindTarget { .. } => Err(DatabaseError::Interrupted.into()),
+        }
+    }
+
+    /// Whether the last history entry alone proves that a database is at head and that none of its
+    /// migrations was edited.
+    fn is_unchanged_at_head(&self, scope: Scope, state: &HistoryState) -> bool {
+        let HistoryState::Versioned(entry) = state else { return false };
+        let head = self.head_position();
+        locate(self, state, || Err(PlanError::UnrelatedSchema))
+            == Ok(ChainPosition::AtVersion(head))
+            && chain_matches(self, scope, entry, head)
+    }
+
+    /// The replay of the document, which must have no error up to head.
+    fn checked_replay(&self) -> Result<Replay<'_>, EmbeddedError> {
+        let replay = Replay::run(self, &Arc::default())?;
+        let diagnostics: Vec<_> = replay.diagnostics(self.head_index()).collect();
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-            return Err(DocumentError::new(self.source(), diagnostics).into());
+            return Err(EmbeddedError::Document(DocumentError::new(self.source(), diagnostics)));
         }
         Ok(replay)
     }
+
+    /// The error with its line and column in the document, if it has a place there.
+    fn locate_error(&self, error: MigrateError) -> Error {
+        match error.span() {
+            Some(span) => {
+                let location = format!("{}: ", self.source().format_position(span.start));
+                Error::from(error).at(location, span)
+            }
+            None => error.into(),
+        }
+    }
 }
 
-/// A connection of the application's, with tatmig's settings for as long as it is lent.
+impl UpgradeReport {
+    fn unchanged(version: VersionPoint) -> Self {
+        Self {
+            from: version.clone(),
+            to: version,
+            applied: Vec::new(),
+            notes: Vec::new(),
+            duration: Duration::ZERO,
+        }
+    }
+}
+
+/// Why an upgrade failed, before the place in the document is added.
+enum EmbeddedError {
+    Document(DocumentError),
+    Database(MigrateError),
+}
+
+impl<E: Into<MigrateError>> From<E> for EmbeddedError {
+    fn from(error: E) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// A connection of the application with tatmig's settings and authorizer, until
+/// [`restore`](Self::restore).
 pub(crate) struct BorrowedConnection<'c> {
     connection: &'c mut Connection,
     authorizer: StatementAuthorizer,
@@ -175,6 +327,8 @@ impl<'c> BorrowedConnection<'c> {
         Ok(Self { connection, authorizer, saved_settings })
     }
 
+    /// Restores the settings and removes tatmig's authorizer. SQLite cannot return the authorizer
+    /// that the application had set.
     pub(crate) fn restore(self) -> Result<(), DatabaseError> {
         let no_authorizer: Option<fn(AuthContext<'_>) -> Authorization> = None;
         self.connection.authorizer(no_authorizer)?;

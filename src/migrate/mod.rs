@@ -1,13 +1,32 @@
 //! Brings one database to a version: replay, detection, plan, run and checks.
 
+#[cfg(feature = "fleet")]
 pub(crate) mod adopt;
+#[cfg(feature = "fleet")]
 pub(crate) mod create;
 pub(crate) mod detect;
 pub(crate) mod embedded;
+pub(crate) mod error;
+pub(crate) mod job;
 pub(crate) mod migrator;
 pub(crate) mod replay;
+#[cfg(feature = "fleet")]
 pub(crate) mod reset;
 pub(crate) mod sandbox;
 pub(crate) mod status;
+#[cfg(feature = "fleet")]
+pub(crate) mod target_database;
 pub(crate) mod uncomment;
+#[cfg(feature = "fleet")]
 pub(crate) mod verify;
+
+#[cfg(feature = "fleet")]
+pub use crate::migrate::adopt::AdoptTarget;
+#[cfg(feature = "fleet")]
+pub use crate::migrate::create::CreateOutcome;
+pub use crate::migrate::detect::Detection;
+pub use crate::migrate::migrator::{Direction, Migrator};
+pub use crate::migrate::replay::Replay;
+pub use crate::migrate::status::{DatabaseStatus, StatusQuery};
+#[cfg(feature = "fleet")]
+pub use crate::migrate::verify::VerifyReport;

@@ -1,6 +1,7 @@
-//! The document run in memory, before any database is opened for writing: every block is tried on
-//! what the document itself makes. Verdicts, expectations and statements of the real runs all come
-//! from here.
+//! Replays the document in memory before any database is opened for writing: every block runs on
+//! the schema that the blocks before it create. The replay yields the diagnostics of the SQL, the
+//! schema at every version, and the statements as SQLite split them; the runs on databases use all
+//! three.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,28 +12,31 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::document::tag::Scope;
+use crate::document::version_index::VersionIndex;
 use crate::migrate::sandbox::ShadowDatabase;
-use crate::plan::ChainPosition;
+use crate::plan::position::ChainPosition;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::{Schema, effects, tracker};
 
-/// What the replay found out.
+/// The result of running a document in memory.
 #[derive(Debug)]
 pub struct Replay<'a> {
+    /// The script of every step, by scope.
     scripts: [BTreeMap<StepId, CompiledScript<'a>>; 2],
-    /// Problems, with the position of the version that they stand in the way of.
+    /// The diagnostics, each with the position of the lowest target version that it affects.
     diagnostics: Vec<(usize, Diagnostic)>,
 }
 
-/// No target is so far that a reverse block or a seed stands in its way.
+/// The position of diagnostics in reverse blocks and seed blocks: they affect no upgrade.
 const UNREACHABLE_POSITION: usize = usize::MAX;
 
 impl<'a> Replay<'a> {
-    /// Runs the whole document.
+    /// Runs the whole document, for both scopes. Setting `cancel` ends the run.
     ///
     /// # Errors
     ///
-    /// SQLite's, if not even an empty database in memory can be made, or if `stop` was set.
+    /// SQLite cannot open a database in memory, or `cancel` was set. A statement that fails is a
+    /// diagnostic, not an error.
     pub fn run(changelog: &Changelog<'a>, cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
         let mut replay = Self { scripts: Default::default(), diagnostics: Vec::new() };
         for scope in Scope::BOTH {
@@ -53,96 +57,25 @@ impl<'a> Replay<'a> {
         cancel: &Arc<AtomicBool>,
     ) -> rusqlite::Result<()> {
         let mut shadow = ShadowDatabase::new(cancel)?;
-        let lowest = &changelog.baselines()[0];
-        self.run_step(&mut shadow, scope, (StepId::Baseline(0), lowest, 0))?;
-        for (at, migration) in changelog.chain().iter().enumerate() {
-            self.run_step(&mut shadow, scope, (StepId::Forward(at), migration, at + 1))?;
-            if let Some(reverse) = changelog.step(StepId::Reverse(at)) {
-                self.run_and_undo(&mut shadow, scope, (StepId::Reverse(at), reverse))?;
-            }
+        let mut runner = ScopeReplay { replay: self, changelog, scope };
+        runner.run_chain(&mut shadow)?;
+        for index in 0..changelog.baselines().len() {
+            runner.run_baseline(&mut ShadowDatabase::new(cancel)?, index)?;
         }
-        for (at, baseline) in changelog.baselines().iter().enumerate() {
-            let mut scratch = ShadowDatabase::new(cancel)?;
-            let position = baseline.to.version().and_then(|to| changelog.position(to)).unwrap_or(0);
-            if at > 0 {
-                self.run_step(&mut scratch, scope, (StepId::Baseline(at), baseline, position))?;
-                let chain_schema = self.schema_at(scope, position);
-                let has_errors =
-                    self.diagnostics.iter().any(|(_, p)| p.severity == Severity::Error);
-                if baseline.block(scope).is_some() && !has_errors {
-                    let differences = effects::differences(&chain_schema, scratch.schema());
-                    if !differences.is_empty() {
-                        let diagnostic = baselines_differ(baseline, scope, &differences);
-                        self.diagnostics.push((position, diagnostic));
-                    }
-                }
-            }
-            if let Some(reverse) = changelog.step(StepId::BaselineReverse(at)) {
-                if at == 0 {
-                    let mut discarded =
-                        Self { scripts: Default::default(), diagnostics: Vec::new() };
-                    discarded.run_step(&mut scratch, scope, (StepId::Baseline(0), baseline, 0))?;
-                }
-                self.run_and_undo(&mut scratch, scope, (StepId::BaselineReverse(at), reverse))?;
-            }
-        }
-        let seeds = changelog.seeds().iter().enumerate();
-        for (at, seed) in seeds.filter(|(_, seed)| seed.scope == scope) {
-            shadow.savepoint()?;
-            let run = shadow.run_block(&seed.block.sql)?;
-            self.diagnostics
-                .extend(run.diagnostics.into_iter().map(|problem| (UNREACHABLE_POSITION, problem)));
-            self.scripts[scope as usize].insert(StepId::Seed(at), run.script);
-            shadow.rollback()?;
-        }
-        Ok(())
+        runner.run_seeds(&mut shadow)
     }
 
-    /// Runs one migration's part and keeps its script.
-    fn run_step(
-        &mut self,
-        shadow: &mut ShadowDatabase,
-        scope: Scope,
-        (id, migration, position): (StepId, &Migration<'a>, usize),
-    ) -> rusqlite::Result<()> {
-        let Some(block) = migration.block(scope) else {
-            self.scripts[scope as usize].insert(id, CompiledScript::default());
-            return Ok(());
-        };
-        let mut run = shadow.run_block(&block.sql)?;
-        run.script.allowed_rules =
-            block.allow_directives.iter().map(|allowance| allowance.rule).collect();
-        run.diagnostics.retain(|diagnostic| {
-            diagnostic.severity == Severity::Error || !run.script.allows(diagnostic.rule)
-        });
-        self.diagnostics.extend(run.diagnostics.into_iter().map(|problem| (position, problem)));
-        self.scripts[scope as usize].insert(id, run.script);
-        Ok(())
-    }
-
-    /// Runs a reverse block and takes back what it did.
-    fn run_and_undo(
-        &mut self,
-        shadow: &mut ShadowDatabase,
-        scope: Scope,
-        (id, migration): (StepId, &Migration<'a>),
-    ) -> rusqlite::Result<()> {
-        shadow.savepoint()?;
-        self.run_step(shadow, scope, (id, migration, UNREACHABLE_POSITION))?;
-        shadow.rollback()
-    }
-
-    /// The problems for a run up to a position: what fails beyond it is a warning.
-    pub fn diagnostics(&self, target: usize) -> impl Iterator<Item = Diagnostic> + '_ {
+    /// The diagnostics for a run up to a version: an error beyond that version becomes a warning.
+    pub fn diagnostics(&self, target: VersionIndex) -> impl Iterator<Item = Diagnostic> + '_ {
         self.diagnostics.iter().map(move |(position, diagnostic)| {
             let severity = diagnostic.severity;
-            let is_beyond_target = *position > target && severity == Severity::Error;
+            let is_beyond_target = *position > target.get() && severity == Severity::Error;
             diagnostic.clone().severity(if is_beyond_target { Severity::Warning } else { severity })
         })
     }
 
-    /// The problems for a run of some steps down from head: what fails in another reverse block or
-    /// in a seed is a warning.
+    /// The diagnostics for a run of some steps down from head: an error in another reverse block or
+    /// in a seed block becomes a warning.
     pub fn downgrade_diagnostics<'r>(
         &'r self,
         changelog: &'r Changelog<'_>,
@@ -152,30 +85,29 @@ impl<'a> Replay<'a> {
             let mut steps = ids.iter().filter_map(|id| changelog.step(*id));
             steps.any(|step| {
                 let blocks = Scope::BOTH.into_iter().filter_map(|scope| step.block(scope));
-                blocks.map(|part| part.sql.document_span(0..part.sql.text().len())).any(|span| {
+                blocks.map(|block| block.sql.document_span(0..block.sql.text().len())).any(|span| {
                     span.start <= diagnostic.span.start && diagnostic.span.start <= span.end
                 })
             })
         };
-        let head = changelog.head_position();
-        self.diagnostics.iter().zip(self.diagnostics(head)).map(
-            move |((_, unadjusted), problem)| {
-                if is_relevant(unadjusted) { unadjusted.clone() } else { problem }
-            },
-        )
+        let head = changelog.head_index();
+        self.diagnostics.iter().zip(self.diagnostics(head)).map(move |((_, original), adjusted)| {
+            if is_relevant(original) { original.clone() } else { adjusted }
+        })
     }
 
-    /// Every problem with its full weight.
+    /// All diagnostics with their original severity.
     pub fn all_diagnostics(&self) -> impl Iterator<Item = Diagnostic> + '_ {
         self.diagnostics.iter().map(|(_, diagnostic)| diagnostic.clone())
     }
 
-    /// The script of a step; each step of the changelog has one.
+    /// The script of a step. Every step of the changelog has one, an empty one if need be.
     pub(crate) fn script(&self, scope: Scope, id: StepId) -> Option<&CompiledScript<'a>> {
         self.scripts[scope as usize].get(&id)
     }
 
-    /// The schema that the document describes at a position.
+    /// The schema that the document describes at a position of the chain; beyond the last version,
+    /// the schema at the last version.
     pub(crate) fn schema_at(&self, scope: Scope, position: usize) -> Schema {
         let mut schema = Schema::new();
         let ids = std::iter::once(StepId::Baseline(0)).chain((0..position).map(StepId::Forward));
@@ -183,11 +115,12 @@ impl<'a> Replay<'a> {
         schema
     }
 
-    /// What a schema lacks of what the document makes up to a position, each in words.
+    /// What the document creates up to a position and a schema does not have, each as text.
     pub(crate) fn missing_objects(
         &self,
         scope: Scope,
-        (position, schema): (usize, &Schema),
+        position: usize,
+        schema: &Schema,
     ) -> Vec<String> {
         let expected = ExpectedChanges::between(&Schema::new(), &self.schema_at(scope, position));
         expected.unmet_in(|key| schema.get(key).map(AsRef::as_ref))
@@ -199,7 +132,8 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// What steps must have done to a database that stood somewhere.
+    /// The changes that some steps must make to the schema of a database, beginning at its
+    /// position.
     pub(crate) fn expected_changes(
         &self,
         scope: Scope,
@@ -230,9 +164,126 @@ impl<'a> Replay<'a> {
     }
 }
 
+/// Replays the steps of one scope.
+struct ScopeReplay<'r, 'c, 'a> {
+    replay: &'r mut Replay<'a>,
+    changelog: &'c Changelog<'a>,
+    scope: Scope,
+}
+
+impl<'a> ScopeReplay<'_, '_, 'a> {
+    /// Runs the lowest baseline and the chain. Each reverse block runs on the schema that its
+    /// migration leaves, and is undone.
+    fn run_chain(&mut self, shadow: &mut ShadowDatabase) -> rusqlite::Result<()> {
+        let changelog = self.changelog;
+        self.run_step(shadow, StepId::Baseline(0), &changelog.baselines()[0], 0)?;
+        for (index, migration) in changelog.chain().iter().enumerate() {
+            self.run_step(shadow, StepId::Forward(index), migration, index + 1)?;
+            self.run_reverse(shadow, StepId::Reverse(index))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a later baseline on an empty database and compares its schema with that of the chain;
+    /// then the baseline's reverse block.
+    fn run_baseline(&mut self, shadow: &mut ShadowDatabase, index: usize) -> rusqlite::Result<()> {
+        let changelog = self.changelog;
+        let baseline = &changelog.baselines()[index];
+        if index > 0 {
+            let position = changelog.baseline_position(index).unwrap_or(0);
+            self.run_step(shadow, StepId::Baseline(index), baseline, position)?;
+            self.compare_with_chain(shadow, baseline, position);
+        } else if changelog.step(StepId::BaselineReverse(0)).is_some()
+            && let Some(block) = baseline.block(self.scope)
+        {
+            // `run_chain` has recorded the lowest baseline; here it only prepares its reverse.
+            shadow.run_block(&block.sql)?;
+        }
+        self.run_reverse(shadow, StepId::BaselineReverse(index))
+    }
+
+    fn compare_with_chain(
+        &mut self,
+        shadow: &ShadowDatabase,
+        baseline: &Migration<'a>,
+        position: usize,
+    ) {
+        let has_errors = self
+            .replay
+            .diagnostics
+            .iter()
+            .any(|(_, diagnostic)| diagnostic.severity == Severity::Error);
+        if baseline.block(self.scope).is_none() || has_errors {
+            return;
+        }
+        let chain_schema = self.replay.schema_at(self.scope, position);
+        let differences = effects::differences(&chain_schema, shadow.schema());
+        if !differences.is_empty() {
+            let diagnostic = baselines_differ(baseline, self.scope, &differences);
+            self.replay.diagnostics.push((position, diagnostic));
+        }
+    }
+
+    /// Runs every seed block at head and undoes it.
+    fn run_seeds(&mut self, shadow: &mut ShadowDatabase) -> rusqlite::Result<()> {
+        for (index, seed) in self.changelog.seeds().iter().enumerate() {
+            if seed.scope != self.scope {
+                continue;
+            }
+            shadow.savepoint()?;
+            let run = shadow.run_block(&seed.block.sql)?;
+            self.add_diagnostics(run.diagnostics, UNREACHABLE_POSITION);
+            self.insert_script(StepId::Seed(index), run.script);
+            shadow.rollback()?;
+        }
+        Ok(())
+    }
+
+    /// Runs the block of a step and stores its script.
+    fn run_step(
+        &mut self,
+        shadow: &mut ShadowDatabase,
+        id: StepId,
+        migration: &Migration<'a>,
+        position: usize,
+    ) -> rusqlite::Result<()> {
+        let Some(block) = migration.block(self.scope) else {
+            self.insert_script(id, CompiledScript::default());
+            return Ok(());
+        };
+        let mut run = shadow.run_block(&block.sql)?;
+        run.script.allowed_rules =
+            block.allow_directives.iter().map(|directive| directive.rule).collect();
+        run.diagnostics.retain(|diagnostic| {
+            diagnostic.severity == Severity::Error || !run.script.allows(diagnostic.rule)
+        });
+        self.add_diagnostics(run.diagnostics, position);
+        self.insert_script(id, run.script);
+        Ok(())
+    }
+
+    /// Runs a reverse block, if the step has one, and undoes its changes.
+    fn run_reverse(&mut self, shadow: &mut ShadowDatabase, id: StepId) -> rusqlite::Result<()> {
+        let Some(reverse) = self.changelog.step(id) else { return Ok(()) };
+        shadow.savepoint()?;
+        self.run_step(shadow, id, reverse, UNREACHABLE_POSITION)?;
+        shadow.rollback()
+    }
+
+    fn add_diagnostics(&mut self, diagnostics: Vec<Diagnostic>, position: usize) {
+        self.replay
+            .diagnostics
+            .extend(diagnostics.into_iter().map(|diagnostic| (position, diagnostic)));
+    }
+
+    fn insert_script(&mut self, id: StepId, script: CompiledScript<'a>) {
+        self.replay.scripts[self.scope as usize].insert(id, script);
+    }
+}
+
 fn baselines_differ(baseline: &Migration<'_>, scope: Scope, differences: &[String]) -> Diagnostic {
     let span =
-        baseline.block(scope).map_or(baseline.tag_span.clone(), |part| part.tag_span.clone());
+        baseline.block(scope).map_or(baseline.tag_span.clone(), |block| block.tag_span.clone());
     Diagnostic::new(
         Rule::BaselinesDiffer,
         span,

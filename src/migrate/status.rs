@@ -1,106 +1,110 @@
-//! Where one database stands on the document's chain, and what lies ahead of it. Nothing is changed.
+//! Reads the version of one database and plans the steps that are pending. Changes nothing.
 
 use semver::Version;
 
 use crate::database::ReadDatabase;
-use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::history_entry::HistoryState;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
-use crate::migrate::detect;
-use crate::migrate::detect::Detection;
+use crate::document::version_index::VersionIndex;
+use crate::migrate::detect::{self, Detection};
 use crate::migrate::replay::Replay;
-use crate::plan;
+use crate::plan::error::PlanError;
+use crate::plan::history_check::{chain_matches, changed_migrations};
 use crate::plan::outcome::MigrateError;
-use crate::plan::{ChainPosition, PlanError, Target};
-use crate::target::TargetDatabase;
+use crate::plan::position::{ChainPosition, locate};
+use crate::plan::steps::plan_steps;
+use crate::plan::target::Target;
 
-/// Where a database stands in words that programs can read.
+/// The state of a database compared with the document, as one word for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum DatabaseState {
-    /// It holds nothing yet.
+    /// The database has no objects.
     New,
-    /// At head.
+    /// The database is at the target version.
     Current,
-    /// Something is pending.
+    /// Migrations are pending.
     Behind,
-    /// It holds tables and no record.
+    /// The database has objects and no history.
     Unversioned,
-    /// At a version that the document does not know.
+    /// The database is at a version that is planned or not in the document.
     Ahead,
-    /// A migration that it went through was edited since.
+    /// A migration that the database applied was edited in the document afterwards.
     Edited,
-    /// It cannot be read.
+    /// The database cannot be read.
     Error,
 }
 
-/// What reading a database tells of it.
+/// The status of a database compared with the document.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct DatabaseStatus {
-    /// In a word.
+    /// The state as one word.
     pub state: DatabaseState,
-    /// The version in its record.
+    /// The last version in the history.
     pub version: Option<String>,
-    /// The versions that it would go through up to the target.
+    /// The versions that the database would reach, one after the other, up to the target version.
     pub pending: Vec<Version>,
-    /// The steps that lead there.
+    /// The steps to the target version.
     pub steps: Vec<StepId>,
-    /// The position of the version where it stands, if it stands at one.
-    pub position: Option<usize>,
-    /// What its schema tells, where it has no record.
+    /// The database's version, if it is a version of the document.
+    pub position: Option<VersionIndex>,
+    /// The result of detection, for a database without a history.
     pub detection: Option<Box<Detection>>,
-    /// Why it is in that condition, where that is a failure.
+    /// Why an upgrade would refuse the database.
     pub error: Option<Box<MigrateError>>,
 }
 
-impl TargetDatabase {
-    /// Reads where its database stands on the way to the version at a position; no byte on the
-    /// disk changes.
-    #[must_use]
-    pub fn status(
-        &self,
-        document: (&Changelog<'_>, Option<&Replay<'_>>, usize),
-        options: &ConnectOptions,
-    ) -> DatabaseStatus {
-        let read_result =
-            self.read(options, |database| database_status(document, self.scope, database));
-        read_result.unwrap_or_else(|error| DatabaseStatus::from_error(None, error))
-    }
-
-    /// Reads what its database went through, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// A file that cannot be read.
-    pub fn history(&self, options: &ConnectOptions) -> Result<Vec<HistoryEntry>, MigrateError> {
-        self.read(options, |database| database.history())
-    }
+/// What the status of a database is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusQuery<'q, 'a> {
+    /// The document.
+    pub changelog: &'q Changelog<'a>,
+    /// The replay of the document. Without it the version of a database without a history is not
+    /// detected.
+    pub replay: Option<&'q Replay<'a>>,
+    /// The version up to which migrations are pending.
+    pub target: VersionIndex,
 }
 
-/// Where a database stands, with what its schema tells where it has no record; a failure if a
-/// migration that it went through was edited.
+/// A document with its replay, if it was replayed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReplayedDocument<'q, 'a> {
+    pub(crate) changelog: &'q Changelog<'a>,
+    pub(crate) replay: Option<&'q Replay<'a>>,
+}
+
+/// Finds the position of a database on the chain, by detection if it has no history.
+///
+/// # Errors
+///
+/// The database cannot be read, does not fit the document, or applied a migration that was edited
+/// afterwards.
 pub(crate) fn locate_database(
-    (changelog, replay): (&Changelog<'_>, Option<&Replay<'_>>),
+    document: ReplayedDocument<'_, '_>,
     scope: Scope,
-    (state, database): (&HistoryState, &dyn ReadDatabase),
+    state: &HistoryState,
+    database: &dyn ReadDatabase,
 ) -> Result<ChainPosition, MigrateError> {
-    let detection = match (state, replay) {
+    let changelog = document.changelog;
+    let detection = match (state, document.replay) {
         (HistoryState::Unversioned, Some(replay)) => {
-            Some(detect::detect_version((changelog, replay), scope, &database.schema()?))
+            Some(detect::detect_version(changelog, replay, scope, &database.schema()?))
         }
         _ => None,
     };
     let resolve_detection =
         || detection.as_ref().map_or(Err(PlanError::UnrelatedSchema), Detection::resolve);
-    let chain_position = plan::locate(changelog, state, resolve_detection)?;
+    let chain_position = locate(changelog, state, resolve_detection)?;
     if let (ChainPosition::AtVersion(position), HistoryState::Versioned(entry)) =
         (chain_position, state)
-        && !plan::chain_matches(changelog, scope, (entry, position))
+        && !chain_matches(changelog, scope, entry, position)
     {
         let changed_migrations =
-            plan::changed_migrations(changelog, scope, (&database.history()?, position));
+            changed_migrations(changelog, scope, &database.history()?, position);
         if !changed_migrations.is_empty() {
             return Err(PlanError::ChecksumMismatch { changed_migrations }.into());
         }
@@ -108,83 +112,87 @@ pub(crate) fn locate_database(
     Ok(chain_position)
 }
 
-/// The status of a database on the way up to the version at a position.
+/// The status of a database on the way to a target. A database that does not fit the document has
+/// a status with an error.
+///
+/// # Errors
+///
+/// The database cannot be read.
 pub(crate) fn database_status(
-    (changelog, replay, target_position): (&Changelog<'_>, Option<&Replay<'_>>, usize),
+    document: ReplayedDocument<'_, '_>,
+    target: Target,
     scope: Scope,
     database: &dyn ReadDatabase,
 ) -> Result<DatabaseStatus, DatabaseError> {
-    status_for_target((changelog, replay, Target::Up(target_position)), scope, database)
-}
-
-pub(crate) fn status_for_target(
-    (changelog, replay, target): (&Changelog<'_>, Option<&Replay<'_>>, Target),
-    scope: Scope,
-    database: &dyn ReadDatabase,
-) -> Result<DatabaseStatus, DatabaseError> {
-    let plan_steps =
-        |chain_position| match plan::plan_steps(changelog, scope, (chain_position, target)) {
-            Ok(steps) => (steps, None),
-            Err(plan_error) => (Vec::new(), Some(Box::new(MigrateError::from(plan_error)))),
-        };
+    let changelog = document.changelog;
     let state = database.history_state()?;
+    if let (HistoryState::Unversioned, Some(replay)) = (&state, document.replay) {
+        let detection = detect::detect_version(changelog, replay, scope, &database.schema()?);
+        return Ok(detected_status(changelog, target, scope, detection));
+    }
     let version = match &state {
         HistoryState::Versioned(entry) => Some(entry.to.clone()),
         HistoryState::Empty | HistoryState::Unversioned => None,
     };
-    if let (HistoryState::Unversioned, Some(replay)) = (&state, replay) {
-        let detection = detect::detect_version((changelog, replay), scope, &database.schema()?);
-        let resolved = detection.resolve();
-        let position = resolved.as_ref().ok().copied();
-        let (steps, migrate_error) = match resolved {
-            Ok(position) => plan_steps(ChainPosition::Detected(position)),
-            Err(refusal) => (Vec::new(), Some(Box::new(refusal.into()))),
-        };
-        let database_state = DatabaseState::Unversioned;
-        let pending = end_versions(changelog, &steps);
-        let detection = Some(Box::new(detection));
-        return Ok(DatabaseStatus {
-            state: database_state,
-            version,
-            pending,
-            steps,
-            position,
-            detection,
-            error: migrate_error,
-        });
-    }
-    let chain_position = match locate_database((changelog, replay), scope, (&state, database)) {
-        Ok(standing) => standing,
+    let chain_position = match locate_database(document, scope, &state, database) {
+        Ok(chain_position) => chain_position,
         Err(MigrateError::Database(error)) => return Err(error),
-        Err(MigrateError::Plan(PlanError::UnrelatedSchema)) => {
-            let mut database_status =
-                DatabaseStatus::from_error(version, PlanError::UnrelatedSchema.into());
-            database_status.state = DatabaseState::Unversioned;
-            return Ok(database_status);
+        Err(error @ MigrateError::Plan(PlanError::UnrelatedSchema)) => {
+            let status = DatabaseStatus::from_error(version, error);
+            return Ok(DatabaseStatus { state: DatabaseState::Unversioned, ..status });
         }
-        Err(failure) => return Ok(DatabaseStatus::from_error(version, failure)),
+        Err(error) => return Ok(DatabaseStatus::from_error(version, error)),
     };
-    let (steps, migrate_error) = plan_steps(chain_position);
-    let position = match chain_position {
-        ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => Some(position),
-        ChainPosition::Empty | ChainPosition::BelowBaseline => None,
+    let (steps, error) = match plan_steps(changelog, scope, chain_position, target) {
+        Ok(steps) => (steps, None),
+        Err(error) => (Vec::new(), Some(Box::new(error.into()))),
     };
-    let database_state = match chain_position {
-        ChainPosition::Empty => DatabaseState::New,
-        ChainPosition::Detected(_) => DatabaseState::Unversioned,
-        _ if steps.is_empty() => DatabaseState::Current,
-        _ => DatabaseState::Behind,
-    };
-    let pending = end_versions(changelog, &steps);
     Ok(DatabaseStatus {
-        state: database_state,
+        state: match chain_position {
+            ChainPosition::Empty => DatabaseState::New,
+            ChainPosition::Detected(_) => DatabaseState::Unversioned,
+            _ if steps.is_empty() => DatabaseState::Current,
+            _ => DatabaseState::Behind,
+        },
         version,
-        pending,
+        pending: end_versions(changelog, &steps),
         steps,
-        position,
+        position: match chain_position {
+            ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
+                Some(VersionIndex::new(position))
+            }
+            ChainPosition::Empty | ChainPosition::BelowBaseline => None,
+        },
         detection: None,
-        error: migrate_error,
+        error,
     })
+}
+
+/// The status of a database whose version was detected from its schema.
+fn detected_status(
+    changelog: &Changelog<'_>,
+    target: Target,
+    scope: Scope,
+    detection: Detection,
+) -> DatabaseStatus {
+    let resolved = detection.resolve();
+    let position = resolved.as_ref().ok().copied();
+    let planned = resolved.and_then(|position| {
+        plan_steps(changelog, scope, ChainPosition::Detected(position), target)
+    });
+    let (steps, error) = match planned {
+        Ok(steps) => (steps, None),
+        Err(error) => (Vec::new(), Some(Box::new(error.into()))),
+    };
+    DatabaseStatus {
+        state: DatabaseState::Unversioned,
+        version: None,
+        pending: end_versions(changelog, &steps),
+        steps,
+        position: position.map(VersionIndex::new),
+        detection: Some(Box::new(detection)),
+        error,
+    }
 }
 
 fn end_versions(changelog: &Changelog<'_>, steps: &[StepId]) -> Vec<Version> {
@@ -198,7 +206,14 @@ impl DatabaseStatus {
             MigrateError::Plan(_) => DatabaseState::Ahead,
             MigrateError::Database(_) | MigrateError::CannotOpen(_) => DatabaseState::Error,
         };
-        let (pending, steps, error) = (Vec::new(), Vec::new(), Some(Box::new(error)));
-        Self { state, version, pending, steps, position: None, detection: None, error }
+        Self {
+            state,
+            version,
+            pending: Vec::new(),
+            steps: Vec::new(),
+            position: None,
+            detection: None,
+            error: Some(Box::new(error)),
+        }
     }
 }

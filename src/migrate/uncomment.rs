@@ -1,5 +1,5 @@
-//! A planned migration tried before its time: its SQL uncommented in memory, at the very same
-//! places of the document.
+//! Uncomments the SQL of planned migrations in memory, for rehearsals and checks. Every byte keeps
+//! its position in the document.
 
 use rusqlite::Connection;
 use semver::Version;
@@ -10,19 +10,29 @@ use crate::document::migration::ScopedSql;
 use crate::document::tag::Scope;
 use crate::sql::lexer;
 
-/// Words that a statement may begin with.
+/// Keywords that begin a statement.
 const STATEMENT_KEYWORDS: &[&str] = &[
     "ALTER", "ANALYZE", "CREATE", "DELETE", "DROP", "INSERT", "PRAGMA", "REINDEX", "REPLACE",
     "SELECT", "UPDATE", "WITH",
 ];
 
 impl Changelog<'_> {
-    /// The document with the SQL of its planned migrations up to a version uncommented. Every byte
-    /// keeps its place. Comments that are not SQL stay comments; SQLite tells them apart.
+    /// The text of the document with the SQL of its planned migrations up to a version uncommented.
+    /// Every byte keeps its position. Comments that are not SQL stay comments; SQLite's parser
+    /// decides which are.
+    ///
+    /// ```
+    /// let text = "## Baseline 1.0.0\n```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a);\n-- [user:baseline→1.0.0:end]\n```\n\
+    ///     ## 1.0.0 → 1.1.0 (Planned)\n```sql\n-- [user:1.0.0→1.1.0:start]\n-- DROP TABLE t;\n-- [user:1.0.0→1.1.0:end]\n```\n";
+    /// let changelog = tatmig::Changelog::parse(text)?;
+    /// let uncommented = changelog.uncomment_planned(&changelog.planned_versions()[0])?;
+    /// assert!(uncommented.contains("\n   DROP TABLE t;\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// SQLite's, if not even an empty database in memory can be made.
+    /// SQLite cannot open a database in memory.
     pub fn uncomment_planned(&self, version: &Version) -> rusqlite::Result<String> {
         let connection = Connection::open_in_memory()?;
         let mut text = self.source().text().as_bytes().to_vec();
@@ -36,13 +46,13 @@ impl Changelog<'_> {
                 }
             }
         }
-        // Two ASCII bytes for two others: it is as much UTF-8 as before.
+        // Two ASCII bytes were replaced by two others, so the text is still UTF-8.
         Ok(String::from_utf8(text)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 }
 
-/// Where in the document the comment marks before a part's statements stand.
+/// The byte offsets in the document of the comment marks before the statements of a block.
 pub(crate) fn comment_markers(connection: &Connection, block: &ScopedSql<'_>) -> Vec<usize> {
     let text = block.sql().text();
     let comments: Vec<_> = lexer::tokens(text, 0)
@@ -68,7 +78,8 @@ pub(crate) fn comment_markers(connection: &Connection, block: &ScopedSql<'_>) ->
     markers
 }
 
-/// How many lines, from the first on, are one statement; none if the first begins none.
+/// The number of lines, from the first on, that form one statement; 0 if the first line does not
+/// begin a statement.
 fn statement_line_count<'t>(
     connection: &Connection,
     lines: impl Iterator<Item = &'t str>,
@@ -92,16 +103,16 @@ fn statement_line_count<'t>(
         match connection.prepare(&candidate) {
             Ok(_) => return index + 1,
             Err(error) => match sqlite_message(&error) {
-                words if words == "incomplete input" => {}
+                error_message if error_message == "incomplete input" => {}
                 error_message
                     if error_message.contains("syntax error")
                         || error_message.contains("unrecognized token") =>
                 {
-                    // Prose may begin with such a word; in capitals it is SQL with a slip in it,
-                    // which is to be told rather than passed over.
+                    // Prose may begin with such a keyword. A keyword in capitals is SQL with a
+                    // syntax error, which must be reported and not passed over.
                     return if is_uppercase { index + 1 } else { 0 };
                 }
-                // What it names is not there, in an empty database; but it is SQL.
+                // The statement names a table that an empty database does not have, but it is SQL.
                 _ => return index + 1,
             },
         }

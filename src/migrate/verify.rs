@@ -1,5 +1,5 @@
-//! Everything that can be wrong with a database, without changing a byte of it: its pages, its
-//! foreign keys, its record against the document, its schema against the document.
+//! Checks one database without changing a byte: its pages, its foreign keys, its history against
+//! the document, and its schema against the document.
 
 use crate::database::ReadDatabase;
 use crate::database::connection::ConnectOptions;
@@ -10,28 +10,28 @@ use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::detect;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::locate_database;
-use crate::plan::ChainPosition;
 use crate::plan::outcome::MigrateError;
+use crate::plan::position::ChainPosition;
 use crate::target::TargetDatabase;
 
-/// What was found in one database.
+/// The result of checking one database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct VerifyReport {
-    /// The version in its record.
+    /// The last version in the history.
     pub version: Option<String>,
-    /// What is wrong, each in words.
+    /// The problems, each as text.
     pub findings: Vec<String>,
-    /// In what it differs from the document as was accepted when it was adopted, and what else is
-    /// worth knowing.
+    /// Accepted drift, and remarks that are not problems.
     pub notes: Vec<String>,
 }
 
 impl TargetDatabase {
-    /// Checks the database against itself and against the document; no byte on the disk changes.
+    /// Checks this database against itself and against the document; no byte on the disk changes.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read at all.
+    /// The database cannot be read at all.
     pub fn verify(
         &self,
         migrator: &Migrator<'_, '_>,
@@ -46,57 +46,90 @@ fn verify_database(
     scope: Scope,
     database: &dyn ReadDatabase,
 ) -> Result<VerifyReport, DatabaseError> {
-    let (changelog, replay) = (migrator.changelog(), migrator.replay());
     let mut report = VerifyReport::default();
-    // What damage makes unreadable cannot be compared.
     report.findings.extend(database.check_integrity()?);
+    // The contents of damaged pages cannot be compared.
     if !report.findings.is_empty() {
         return Ok(report);
     }
+    check_foreign_keys(migrator.policy().foreign_keys, database, &mut report)?;
+    let state = database.history_state()?;
+    if let HistoryState::Versioned(entry) = &state {
+        report.version = Some(entry.to.clone());
+    }
+    if let Some(position) = check_history(migrator, scope, &state, database, &mut report)? {
+        let drift = detect::drift(migrator.replay(), scope, Some(position), &database.schema()?);
+        check_drift(drift, &state, database, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn check_foreign_keys(
+    policy: ForeignKeyPolicy,
+    database: &dyn ReadDatabase,
+    report: &mut VerifyReport,
+) -> Result<(), DatabaseError> {
     let (violations, unusable_keys) = database.check_foreign_keys()?;
-    match migrator.policy().foreign_keys {
+    match policy {
         ForeignKeyPolicy::Enforce => report.findings.extend(violations),
         ForeignKeyPolicy::Report => report.notes.extend(violations),
     }
     report.notes.extend(
         unusable_keys.into_iter().map(|key| format!("SQLite cannot use the foreign key {key}")),
     );
-    let state = database.history_state()?;
-    if let HistoryState::Versioned(entry) = &state {
-        report.version = Some(entry.to.clone());
-    }
-    let position = match locate_database((changelog, Some(replay)), scope, (&state, database)) {
-        Ok(ChainPosition::Empty) => return Ok(report),
+    Ok(())
+}
+
+/// Compares the history with the document. Returns the position whose schema the database should
+/// have; `None` if no schema can be expected.
+fn check_history(
+    migrator: &Migrator<'_, '_>,
+    scope: Scope,
+    state: &HistoryState,
+    database: &dyn ReadDatabase,
+    report: &mut VerifyReport,
+) -> Result<Option<usize>, DatabaseError> {
+    Ok(match locate_database(migrator.document(), scope, state, database) {
+        Ok(ChainPosition::Empty) => None,
         Ok(ChainPosition::Detected(position)) => {
-            let version = &changelog.versions()[position];
+            let version = migrator.version_point_at(Some(position));
             report.findings.push(format!(
                 "it has no record; its schema is that of {version}, which the next upgrade adopts"
             ));
-            position
+            Some(position)
         }
-        Ok(ChainPosition::AtVersion(position)) => position,
-        Ok(ChainPosition::BelowBaseline) => 0,
+        Ok(ChainPosition::AtVersion(position)) => Some(position),
+        Ok(ChainPosition::BelowBaseline) => Some(0),
         Err(MigrateError::Database(error)) => return Err(error),
-        Err(migrate_error) => {
-            report.findings.push(migrate_error.to_string());
+        Err(error) => {
+            report.findings.push(error.to_string());
+            // The schema of an edited migration can still be compared.
             let version = report.version.as_deref().and_then(VersionPoint::parse);
-            let known_version = version.as_ref().and_then(VersionPoint::version);
-            match known_version.and_then(|version| changelog.position(version)) {
-                Some(position) => position,
-                None => return Ok(report),
-            }
+            version
+                .as_ref()
+                .and_then(VersionPoint::version)
+                .and_then(|version| migrator.changelog().position(version))
         }
-    };
-    let accepted_drift = match &state {
+    })
+}
+
+/// Reports drift, and accepted drift as a note.
+fn check_drift(
+    drift: Vec<String>,
+    state: &HistoryState,
+    database: &dyn ReadDatabase,
+    report: &mut VerifyReport,
+) -> Result<(), DatabaseError> {
+    let accepted_drift = match state {
         HistoryState::Versioned(_) => database.accepted_drift()?,
         HistoryState::Empty | HistoryState::Unversioned => Vec::new(),
     };
-    for difference in detect::drift(replay, scope, (Some(position), &database.schema()?)) {
+    for difference in drift {
         if accepted_drift.contains(&difference) {
             report.notes.push(format!("{difference} (accepted when it was adopted)"));
         } else {
             report.findings.push(difference);
         }
     }
-    Ok(report)
+    Ok(())
 }

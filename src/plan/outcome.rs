@@ -1,5 +1,5 @@
-//! What became of one database, as a value: where it came and on which way, or why it was left as it
-//! was.
+//! The outcome of a run for one database: the version that it reached and the steps that ran, or
+//! the reason why it was left unchanged.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,26 +7,26 @@ use std::time::Duration;
 
 use crate::database::error::DatabaseError;
 use crate::document::tag::VersionPoint;
-use crate::plan::PlanError;
+use crate::plan::error::PlanError;
 
-/// Why a database was left as it was.
+/// Why a database was left unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
-    /// It could not be read or changed.
+    /// The database could not be read or changed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// What it says of itself does not fit the document.
+    /// The database's history or schema does not fit the document.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The file may not be opened at all.
+    /// The database was not opened, for the reason given.
     #[error("{0}")]
     CannotOpen(String),
 }
 
 impl MigrateError {
-    /// Whether nobody can tell if the database was changed, which a server alone can leave open:
-    /// its answer was lost, and it does not answer any more.
+    /// Whether it is unknown if the database was changed. Only a libSQL server can leave this
+    /// open: its response was lost, and the history cannot be read either.
     #[must_use]
     pub fn is_indeterminate(&self) -> bool {
         match self {
@@ -36,7 +36,7 @@ impl MigrateError {
         }
     }
 
-    /// The bytes of the document that the failure is about.
+    /// The byte range of the document that the error is about.
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
@@ -49,99 +49,107 @@ impl MigrateError {
     }
 }
 
-/// The way that all databases go that start from the same place.
+impl From<rusqlite::Error> for MigrateError {
+    fn from(error: rusqlite::Error) -> Self {
+        DatabaseError::from(error).into()
+    }
+}
+
+/// The steps that all databases at one version share.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MigrationPath {
-    /// Where they stood.
+    /// The version before the first step.
     pub from: VersionPoint,
-    /// Where it leads.
+    /// The version after the last step.
     pub to: VersionPoint,
-    /// The migrations that ran, in order.
+    /// The versions before and after each step, in the order in which they run.
     pub steps: Vec<(VersionPoint, VersionPoint)>,
 }
 
-/// What a database went through.
+/// The steps that ran on a database.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AppliedRun {
-    /// The way that it went.
+    /// The steps.
     pub path: Arc<MigrationPath>,
-    /// What was noticed on the way.
+    /// Remarks that did not fail the run, such as a column that existed already.
     pub notes: Vec<String>,
-    /// From lock to commit.
+    /// The time from the lock to the commit.
     pub duration: Duration,
 }
 
-/// What became of a database that was to be brought to a target.
+/// The outcome of a run for one database. Exhaustive, since a caller must report each of them.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Steps were run and committed.
+    /// Migrations were applied and committed.
     Upgraded(AppliedRun),
     /// Reverse blocks were run and committed.
     Downgraded(AppliedRun),
-    /// Steps were run and checked, and then rolled back, as a rehearsal is.
+    /// The steps ran, passed every check, and were rolled back: a rehearsal.
     Rehearsed(AppliedRun),
-    /// A new database was put in its place.
+    /// The database was replaced with a new one.
     Reset {
-        /// Where that stands.
+        /// The version of the new database.
         version: VersionPoint,
     },
-    /// It was there already.
+    /// The database was at the target version already.
     Current {
-        /// Where it stands.
+        /// Its version.
         version: VersionPoint,
     },
-    /// A version was written down, found from the schema or given.
+    /// A version was recorded in the history; no statement of the document ran.
     VersionRecorded {
-        /// Where it stands from now on.
+        /// The version recorded.
         version: VersionPoint,
-        /// In what it differs from the document there, each in words.
+        /// The differences from the document's schema at that version, each as text.
         drift: Vec<String>,
     },
-    /// Seeds were run and committed.
+    /// Seed blocks were run and committed.
     Seeded {
-        /// What was noticed on the way.
+        /// Remarks that did not fail the run.
         notes: Vec<String>,
-        /// From lock to commit.
+        /// The time from the lock to the commit.
         duration: Duration,
     },
-    /// It is above the target, and was left alone.
+    /// The database is above the target version and was left unchanged.
     AheadOfTarget {
-        /// Where it stands.
+        /// Its version.
         version: VersionPoint,
     },
-    /// It is below the target of a downgrade, and was left alone.
+    /// The database is below the target version of a downgrade and was left unchanged.
     BehindTarget {
-        /// Where it stands.
+        /// Its version.
         version: VersionPoint,
     },
-    /// Nothing of it was changed.
+    /// The run failed, and the database was left unchanged.
     Failed {
-        /// Where it stands, as far as that is known.
+        /// Its version, if known.
         version: Option<VersionPoint>,
-        /// Why.
+        /// The reason.
         error: Box<MigrateError>,
     },
-    /// It was not begun: the run ended before.
+    /// The run ended before this database was changed: it was interrupted, or it stopped after the
+    /// failure of another database.
     Skipped,
 }
 
 impl Outcome {
-    /// A database that was told to stop was not begun; any other failure is one.
+    /// The outcome of an error. An interrupted database is skipped, not failed.
     pub(crate) fn from_error(version: Option<VersionPoint>, error: MigrateError) -> Self {
         match error {
             MigrateError::Database(DatabaseError::Interrupted) => Self::Skipped,
-            failure => Self::Failed { version, error: Box::new(failure) },
+            error => Self::Failed { version, error: Box::new(error) },
         }
     }
 
-    /// Whether the database could not be brought to its target. An interrupted one is none: it
-    /// was told to stop.
+    /// Whether the run failed for this database. A skipped database did not fail.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed { .. })
     }
 
-    /// Whether that was because another program uses the database.
+    /// Whether the run failed because another program holds a lock on the database.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         let Self::Failed { error, .. } = self else { return false };

@@ -16,6 +16,7 @@ use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
 use crate::document::tag::Scope;
+use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::schema;
 use crate::schema::{Object, ObjectKind, Schema};
@@ -24,7 +25,9 @@ use crate::sqlite::file::SqliteFile;
 /// The schema of a database, apart from what is SQLite's own or tatmig's own.
 ///
 /// ````
-/// use tatmig::{Changelog, Replay, SchemaSnapshot, Scope};
+/// use tatmig::migrate::Replay;
+/// use tatmig::schema_diff::SchemaSnapshot;
+/// use tatmig::{Changelog, Scope};
 ///
 /// let changelog = Changelog::parse(
 ///     "
@@ -36,7 +39,7 @@ use crate::sqlite::file::SqliteFile;
 /// ",
 /// )?;
 /// let replay = Replay::run(&changelog, &Default::default())?;
-/// let schema = SchemaSnapshot::from_replay(&replay, Scope::User, changelog.head_position());
+/// let schema = SchemaSnapshot::from_replay(&replay, Scope::User, changelog.head_index());
 /// assert!(schema.sql().starts_with("CREATE TABLE notes"));
 /// assert!(schema.mermaid().starts_with("erDiagram"));
 /// assert!(schema.differences(&SchemaSnapshot::default())[0].contains("`notes` is missing"));
@@ -55,15 +58,20 @@ pub struct SchemaDiff {
 }
 
 impl SchemaSnapshot {
-    /// What the document describes at the position of a version.
+    /// The schema that the document describes at a version.
     #[must_use]
-    pub fn from_replay(replay: &Replay<'_>, scope: Scope, position: usize) -> Self {
-        Self::new(replay.schema_at(scope, position))
+    pub fn from_replay(replay: &Replay<'_>, scope: Scope, index: VersionIndex) -> Self {
+        Self::new(replay.schema_at(scope, index.get()))
     }
 
-    /// What the reverse block of the migration to a position leaves behind; none if there is none.
+    /// The schema after the reverse block of the migration to a version; `None` if it has none.
     #[must_use]
-    pub fn from_reverse_block(replay: &Replay<'_>, scope: Scope, position: usize) -> Option<Self> {
+    pub fn from_reverse_block(
+        replay: &Replay<'_>,
+        scope: Scope,
+        index: VersionIndex,
+    ) -> Option<Self> {
+        let position = index.get();
         let step_index = position.checked_sub(1)?;
         let script = replay.script(scope, StepId::Reverse(step_index))?;
         let mut schema = replay.schema_at(scope, position);

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use crate::schema::Object;
 use crate::schema_diff::compare::one_line;
 use crate::schema_diff::statement;
+use crate::sql::affinity::Affinity;
 use crate::sql::create_table::{ColumnSpec, GeneratedStorage, TableDefinition};
 use crate::sql::lexer;
 use crate::sql::lexer::{quote_identifier, unquote};
@@ -149,7 +150,7 @@ impl Rebuild<'_> {
         {
             return Placeholder { expression, is_default: true };
         }
-        let is_text_type = has_text_affinity(&column.declared_type);
+        let is_text_type = Affinity::from_declared_type(&column.declared_type) == Affinity::Text;
         let have_rowids = has_rowid(self.old) && has_rowid(self.new);
         let expression = if new_definition.is_unique(&column.name) && have_rowids {
             if is_text_type { "CAST(rowid AS TEXT)" } else { "rowid" }.to_owned()
@@ -201,24 +202,17 @@ fn has_rowid(table: &Object) -> bool {
         && table.structure.column("rowid").is_none()
 }
 
-/// SQLite's rule: a type with one of these in its name holds text.
-fn has_text_affinity(declared_type: &str) -> bool {
-    ["char", "clob", "text"].iter().any(|part| declared_type.contains(part))
-        && !declared_type.contains("int")
-}
-
 /// The value of a type that says least.
 fn neutral_value(declared_type: &str) -> &'static str {
-    if declared_type.contains("int") {
-        "0"
-    } else if has_text_affinity(declared_type) {
-        "''"
-    } else if declared_type.is_empty() || declared_type.contains("blob") {
-        "x''"
-    } else if declared_type.contains("date") || declared_type.contains("time") {
-        "'1970-01-01 00:00:00'"
-    } else {
-        "0"
+    match Affinity::from_declared_type(declared_type) {
+        Affinity::Text => "''",
+        Affinity::Blob => "x''",
+        Affinity::Real | Affinity::Numeric
+            if declared_type.contains("date") || declared_type.contains("time") =>
+        {
+            "'1970-01-01 00:00:00'"
+        }
+        Affinity::Integer | Affinity::Real | Affinity::Numeric => "0",
     }
 }
 

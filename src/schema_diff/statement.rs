@@ -98,7 +98,7 @@ pub(crate) fn module_and_arguments(object: &Object) -> (String, Vec<String>) {
     let opening = using_index + 2;
     let token_range = opening + 1..tokens.after_matching_close(opening).saturating_sub(1);
     let arguments = if tokens.is(opening, "(") && !token_range.is_empty() {
-        crate::sql::create_table::split_at_commas(&tokens, token_range)
+        tokens.split_at_commas(token_range)
     } else {
         Vec::new()
     };

@@ -2,8 +2,10 @@
 //! which it only copies. What a migration computes it means to change; what it copies is to
 //! arrive as it was.
 
-use crate::sql::lexer;
-use crate::sql::lexer::{Token, TokenKind};
+use std::ops::Range;
+
+use crate::sql::lexer::TokenKind;
+use crate::sql::tokens::Tokens;
 
 /// A column of the table inserted into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,102 +23,63 @@ pub(crate) fn computed_columns(text: &str) -> Vec<(String, InsertColumn)> {
 }
 
 fn parse_insert_select(text: &str) -> Option<Vec<(String, InsertColumn)>> {
-    let tokens: Vec<Token> = lexer::tokens(text, 0)
-        .filter(|token| !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment))
-        .collect();
-    let token_text =
-        |index: usize| tokens.get(index).map_or("", |token| &text[token.range.clone()]);
-    let is_word = |at: usize, expected: &str| token_text(at).eq_ignore_ascii_case(expected);
-    let mut index = 1;
-    if is_word(0, "insert") && is_word(1, "or") {
-        index = 3;
-    } else if !is_word(0, "insert") && !is_word(0, "replace") {
+    let tokens = Tokens::new(text);
+    let into_index = if tokens.match_seq(0, &["INSERT", "OR"]) { 3 } else { 1 };
+    let is_insert = tokens.is(0, "INSERT") || tokens.is(0, "REPLACE");
+    if !is_insert || !tokens.is(into_index, "INTO") {
         return None;
     }
-    if !is_word(index, "into") {
-        return None;
-    }
-    index += 1;
-    if token_text(index + 1) == "." {
-        index += 2;
-    }
-    let table = lexer::unquote(token_text(index)).to_lowercase();
-    index += 1;
+    let table_index = tokens.skip_schema_qualifier(into_index + 1);
+    let table = tokens.name(table_index).to_lowercase();
+    let mut select_index = table_index + 1;
     let mut column_names = Vec::new();
-    if token_text(index) == "(" {
-        index += 1;
-        while index < tokens.len() && token_text(index) != ")" {
-            if token_text(index) != "," {
-                column_names.push(lexer::unquote(token_text(index)).to_lowercase());
-            }
-            index += 1;
-        }
-        index += 1;
+    if tokens.is(select_index, "(") {
+        let end = tokens.after_matching_close(select_index);
+        let names = (select_index + 1..end - 1).filter(|index| !tokens.is(*index, ","));
+        column_names.extend(names.map(|index| tokens.name(index).to_lowercase()));
+        select_index = end;
     }
-    if !is_word(index, "select") {
+    if !tokens.is(select_index, "SELECT") {
         return None;
     }
-    index += 1;
-    if is_word(index, "distinct") || is_word(index, "all") {
-        index += 1;
-    }
+    let has_quantifier =
+        tokens.is(select_index + 1, "DISTINCT") || tokens.is(select_index + 1, "ALL");
+    let start = select_index + if has_quantifier { 2 } else { 1 };
+    let end = tokens.find_top_level(start, "FROM").unwrap_or(tokens.len());
     let mut computed = Vec::new();
-    let (mut position, mut depth, mut start) = (0, 0_usize, index);
-    loop {
-        let is_end = index >= tokens.len() || depth == 0 && is_word(index, "from");
-        if is_end || depth == 0 && token_text(index) == "," {
-            let expression: Vec<&Token> = tokens[start..index].iter().collect();
-            if expression.last().is_some_and(|last| &text[last.range.clone()] == "*") {
-                // How many columns that is, only the table knows.
-                return Some(computed);
-            }
-            if !is_plain_column(&expression, text) {
-                let column = match column_names.get(position) {
-                    Some(name) => InsertColumn::Name(name.clone()),
-                    None => InsertColumn::Position(position),
-                };
-                computed.push((table.clone(), column));
-            }
-            position += 1;
-            start = index + 1;
-        }
-        if is_end {
+    for (position, expression) in tokens.split_at_commas(start..end).into_iter().enumerate() {
+        if expression.clone().last().is_some_and(|last| tokens.is(last, "*")) {
+            // How many columns that is, only the table knows.
             return Some(computed);
         }
-        match token_text(index) {
-            "(" => depth += 1,
-            ")" => depth = depth.saturating_sub(1),
-            _ => {}
+        if !is_plain_column(&tokens, expression) {
+            let column = match column_names.get(position) {
+                Some(name) => InsertColumn::Name(name.clone()),
+                None => InsertColumn::Position(position),
+            };
+            computed.push((table.clone(), column));
         }
-        index += 1;
     }
+    Some(computed)
 }
 
 /// Whether an expression is a column as it stands: `a`, `t.a`, `"a"`, `a AS b`.
-fn is_plain_column(expression: &[&Token], text: &str) -> bool {
-    let token_text = |token: &Token| &text[token.range.clone()];
-    let is_name = |token: &Token| {
-        let token_text = token_text(token);
-        match token.kind {
-            TokenKind::Quoted => !token_text.starts_with('\''),
-            TokenKind::Word => {
-                !token_text.starts_with(|character: char| character.is_ascii_digit())
-                    && !["null", "true", "false"].contains(&token_text.to_lowercase().as_str())
-                    && !token_text.to_lowercase().starts_with("current_")
-            }
-            _ => false,
+fn is_plain_column(tokens: &Tokens<'_>, expression: Range<usize>) -> bool {
+    let is_name = |index: usize| match tokens.kind(index) {
+        Some(TokenKind::Quoted) => !tokens.text(index).starts_with('\''),
+        Some(TokenKind::Word) => {
+            let word = tokens.text(index).to_lowercase();
+            !word.starts_with(|character: char| character.is_ascii_digit())
+                && !["null", "true", "false"].contains(&word.as_str())
+                && !word.starts_with("current_")
         }
+        _ => false,
     };
-    match expression {
-        [name] => is_name(name),
-        [table, dot, name] if token_text(dot) == "." => is_name(table) && is_name(name),
-        [name, as_keyword, _] => is_name(name) && token_text(as_keyword).eq_ignore_ascii_case("as"),
-        [table, point, name, r#as, _] => {
-            token_text(point) == "."
-                && is_name(table)
-                && is_name(name)
-                && token_text(r#as).eq_ignore_ascii_case("as")
-        }
+    let start = expression.start;
+    let has_alias = expression.len() >= 3 && tokens.is(expression.end - 2, "AS");
+    match if has_alias { expression.len() - 2 } else { expression.len() } {
+        1 => is_name(start),
+        3 => is_name(start) && tokens.is(start + 1, ".") && is_name(start + 2),
         _ => false,
     }
 }

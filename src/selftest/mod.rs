@@ -33,7 +33,9 @@ pub use crate::selftest::fill::GapKind;
 /// What came of testing a document against itself.
 ///
 /// ````
-/// use tatmig::{Changelog, Replay, SelfTestReport};
+/// use tatmig::Changelog;
+/// use tatmig::migrate::Replay;
+/// use tatmig::selftest::SelfTestReport;
 ///
 /// let changelog = Changelog::parse(
 ///     "

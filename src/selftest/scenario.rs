@@ -12,11 +12,12 @@ use crate::database::{Database, ReadDatabase};
 use crate::document::changelog::StepId;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::VersionPoint;
+use crate::document::version_index::VersionIndex;
 use crate::migrate::embedded::BorrowedConnection;
 use crate::migrate::migrator::Migrator;
-use crate::plan;
-use crate::plan::ChainPosition;
 use crate::plan::outcome::{MigrateError, Outcome};
+use crate::plan::position::ChainPosition;
+use crate::plan::steps::plan_upgrade;
 use crate::schema::Schema;
 use crate::selftest::attribute::Finding;
 use crate::selftest::context::SelfTestContext;
@@ -69,7 +70,7 @@ impl SelfTestContext<'_, '_> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(DatabaseError::Interrupted);
         }
-        let migrator = Migrator::new(self.changelog, self.replay, target);
+        let migrator = Migrator::new(self.changelog, self.replay, VersionIndex::new(target));
         let mut database = BorrowedConnection::new(connection)?;
         let outcome = migrator.upgrade(self.scope, &mut database);
         database.restore()?;
@@ -319,7 +320,7 @@ impl SelfTestContext<'_, '_> {
                     ChainPosition::AtVersion(position)
                 };
                 let step_ids = |chain_position, target| {
-                    plan::plan_upgrade(self.changelog, self.scope, (chain_position, target))
+                    plan_upgrade(self.changelog, self.scope, chain_position, target)
                 };
                 if step_size == StepSize::WholeSegment {
                     let step_ids = step_ids(chain_position, target);

@@ -7,8 +7,10 @@ use std::ops::Range;
 use rusqlite::types::Value;
 
 use crate::schema::Column;
-use crate::sql::lexer;
-use crate::sql::lexer::{Token, TokenKind};
+use crate::sql::affinity::Affinity;
+use crate::sql::create_table::check_clauses;
+use crate::sql::lexer::TokenKind;
+use crate::sql::tokens::Tokens;
 
 /// How many rows a table gets.
 pub(crate) const ROWS_PER_TABLE: usize = 6;
@@ -28,67 +30,51 @@ pub(crate) struct CheckConstraint {
 impl CheckConstraint {
     /// The CHECK constraints in a table's SQL.
     pub(crate) fn parse_all(sql: &str) -> Vec<Self> {
-        let tokens: Vec<Token> = lexer::tokens(sql, 0)
-            .filter(|token| !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment))
-            .collect();
-        let token_text = |token: &Token| &sql[token.range.clone()];
-        let mut checks = Vec::new();
-        for (index, token) in tokens.iter().enumerate() {
-            let is_check =
-                token.kind == TokenKind::Word && token_text(token).eq_ignore_ascii_case("check");
-            if !is_check || tokens.get(index + 1).is_none_or(|next| token_text(next) != "(") {
-                continue;
-            }
-            let token_range = parenthesized_range(&tokens, index + 1, sql);
-            let is_named =
-                index >= 2 && token_text(&tokens[index - 2]).eq_ignore_ascii_case("constraint");
-            let expression = match &tokens[token_range.clone()] {
-                [first, .., last] => sql[first.range.start..last.range.end].to_owned(),
-                [single] => token_text(single).to_owned(),
-                [] => String::new(),
-            };
-            let name = if is_named {
-                lexer::unquote(token_text(&tokens[index - 1])).into_owned()
-            } else {
-                expression.clone()
-            };
-            let mut check = Self { name, expression, ..Self::default() };
-            check.collect_literals(&tokens[token_range], sql);
-            checks.push(check);
-        }
-        checks
+        let tokens = Tokens::new(sql);
+        let clauses = check_clauses(&tokens).into_iter();
+        clauses
+            .map(|clause| {
+                let first_byte = tokens.byte_range(clause.expression.start).start;
+                let expression = match clause.expression.clone().last() {
+                    Some(last) => sql[first_byte..tokens.byte_range(last).end].to_owned(),
+                    None => String::new(),
+                };
+                let name = clause.name.unwrap_or_else(|| expression.clone());
+                let mut check = Self { name, expression, ..Self::default() };
+                check.collect_literals(&tokens, clause.expression);
+                check
+            })
+            .collect()
     }
 
-    fn collect_literals(&mut self, tokens: &[Token], sql: &str) {
-        let token_text = |token: &Token| &sql[token.range.clone()];
-        let mut index = 0;
-        while let Some(token) = tokens.get(index) {
-            let word = token_text(token);
-            match token.kind {
-                TokenKind::Word
-                    if word.starts_with(|character: char| character.is_ascii_digit()) =>
-                {
-                    let mut end = token.range.end;
-                    if let [dot, fraction, ..] = &tokens[index + 1..]
-                        && token_text(dot) == "."
-                        && fraction.range.start == end + 1
-                    {
-                        end = fraction.range.end;
+    fn collect_literals(&mut self, tokens: &Tokens<'_>, token_range: Range<usize>) {
+        let mut index = token_range.start;
+        while index < token_range.end {
+            let word = tokens.text(index);
+            match tokens.kind(index) {
+                Some(TokenKind::Word) if word.starts_with(|c: char| c.is_ascii_digit()) => {
+                    let mut number_text = word.to_owned();
+                    let has_fraction = index + 2 < token_range.end
+                        && tokens.is(index + 1, ".")
+                        && tokens.is_adjacent(index)
+                        && tokens.is_adjacent(index + 1);
+                    if has_fraction {
+                        number_text.push('.');
+                        number_text.push_str(tokens.text(index + 2));
                         index += 2;
                     }
-                    if let Ok(number) = sql[token.range.start..end].parse::<f64>() {
+                    if let Ok(number) = number_text.parse::<f64>() {
                         self.numeric_literals.extend([number, -number]);
                     }
                 }
-                TokenKind::Word => self.identifiers.push(word.to_lowercase()),
-                TokenKind::Quoted if word.starts_with('\'') => {
-                    self.string_literals.push(lexer::unquote(word).into_owned());
+                Some(TokenKind::Word) => self.identifiers.push(word.to_lowercase()),
+                Some(TokenKind::Quoted) if word.starts_with('\'') => {
+                    self.string_literals.push(tokens.name(index));
                 }
                 // A name; or a string, as SQLite takes it where no column is called so.
-                TokenKind::Quoted => {
-                    self.identifiers.push(lexer::unquote(word).to_lowercase());
-                    self.string_literals
-                        .extend(word.starts_with('"').then(|| lexer::unquote(word).into_owned()));
+                Some(TokenKind::Quoted) => {
+                    self.identifiers.push(tokens.name(index).to_lowercase());
+                    self.string_literals.extend(word.starts_with('"').then(|| tokens.name(index)));
                 }
                 _ => {}
             }
@@ -149,22 +135,6 @@ impl CheckConstraint {
     }
 }
 
-/// The tokens between the parenthesis at `open` and its counterpart.
-fn parenthesized_range(tokens: &[Token], opening: usize, sql: &str) -> Range<usize> {
-    let mut depth = 0;
-    for (index, token) in tokens.iter().enumerate().skip(opening) {
-        match &sql[token.range.clone()] {
-            "(" => depth += 1,
-            ")" => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return opening + 1..index;
-        }
-    }
-    opening + 1..tokens.len()
-}
-
 /// A text that a pattern takes: `filler` for what stands for any text.
 fn text_matching(
     pattern: &str,
@@ -220,34 +190,6 @@ fn rotate(mut values: Vec<Value>, offset: usize) -> Vec<Value> {
     values
 }
 
-/// SQLite's rules for a declared type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Affinity {
-    Integer,
-    Text,
-    Blob,
-    Real,
-    Numeric,
-}
-
-impl Affinity {
-    fn from_declared_type(declared_type: &str) -> Self {
-        let name = declared_type.to_ascii_uppercase();
-        let contains_any = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-        if contains_any(&["INT"]) {
-            Self::Integer
-        } else if contains_any(&["CHAR", "CLOB", "TEXT"]) {
-            Self::Text
-        } else if name.is_empty() || contains_any(&["BLOB", "ANY"]) {
-            Self::Blob
-        } else if contains_any(&["REAL", "FLOA", "DOUB"]) {
-            Self::Real
-        } else {
-            Self::Numeric
-        }
-    }
-}
-
 /// What a column is called tells what applications keep in it: a block may well work on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ColumnHint {
@@ -282,7 +224,11 @@ pub(crate) fn candidate_values(
     (index, row): (usize, usize),
     profile: DataProfile,
 ) -> Vec<Value> {
-    let affinity = Affinity::from_declared_type(&column.declared_type);
+    let affinity = match Affinity::from_declared_type(&column.declared_type) {
+        // `ANY` of a STRICT table converts no value; it gets the values of a column without type.
+        Affinity::Numeric if column.declared_type.eq_ignore_ascii_case("ANY") => Affinity::Blob,
+        affinity => affinity,
+    };
     let mut values = Vec::new();
     for check in checks.iter().filter(|check| check.mentions(&column.name)) {
         check.suggest_values(row, &mut values);

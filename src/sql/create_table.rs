@@ -1,7 +1,6 @@
 //! What a `CREATE TABLE` says, whatever its spelling: two tables are the same if and only if their
 //! definitions are equal. Each column remembers the text that declares it.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::sql::tokens::Tokens;
@@ -77,13 +76,13 @@ impl TableDefinition {
             return definition;
         };
         let end = tokens.after_matching_close(opening);
-        for item in split_at_commas(&tokens, opening + 1..end.saturating_sub(1)) {
+        for item in tokens.split_at_commas(opening + 1..end.saturating_sub(1)) {
             if !item.is_empty() {
                 DefinitionParser { tokens: &tokens, position: item.start, end: item.end }
                     .parse(&mut definition, sql);
             }
         }
-        for option in split_at_commas(&tokens, end..tokens.len()) {
+        for option in tokens.split_at_commas(end..tokens.len()) {
             let normalized = tokens.normalized(option).trim_end_matches([' ', ';']).to_owned();
             if !normalized.is_empty() {
                 definition.constraints.options.push(normalized);
@@ -130,24 +129,6 @@ impl TableDefinition {
         is_only_column(&self.constraints.primary_key)
             || self.constraints.unique_keys.iter().any(|(key, _)| is_only_column(key))
     }
-}
-
-/// The parts of a bracket's content between the commas that belong to it.
-pub(crate) fn split_at_commas(tokens: &Tokens<'_>, token_range: Range<usize>) -> Vec<Range<usize>> {
-    if token_range.is_empty() {
-        return Vec::new();
-    }
-    let depth = tokens.depth(token_range.start);
-    let mut ranges = Vec::new();
-    let mut start = token_range.start;
-    for index in token_range.clone() {
-        if tokens.is(index, ",") && tokens.depth(index) == depth {
-            ranges.push(start..index);
-            start = index + 1;
-        }
-    }
-    ranges.push(start..token_range.end);
-    ranges
 }
 
 /// Words at which a column's type ends.
@@ -215,7 +196,8 @@ impl DefinitionParser<'_, '_> {
         let end = self.tokens.after_matching_close(self.position);
         let token_range = self.position + 1..end.saturating_sub(1);
         self.position = end;
-        split_at_commas(self.tokens, token_range)
+        self.tokens
+            .split_at_commas(token_range)
             .into_iter()
             .map(|item| {
                 let mut text = self.tokens.normalized(item);
@@ -354,10 +336,9 @@ impl DefinitionParser<'_, '_> {
     fn consume_literal(&mut self, has_sign: bool) -> String {
         let start = self.position;
         self.position += usize::from(has_sign) + 1;
-        // `1.5` is three words, `x'00'` two that touch.
+        // `1.5` is three adjacent tokens, `x'00'` two.
         while self.position < self.end
-            && self.tokens.byte_range(self.position - 1).end
-                == self.tokens.byte_range(self.position).start
+            && self.tokens.is_adjacent(self.position - 1)
             && !self.is_at("(")
         {
             self.position += 1;
@@ -405,50 +386,24 @@ impl DefinitionParser<'_, '_> {
     }
 }
 
-pub(crate) fn count_clauses(sql: &str) -> BTreeMap<String, usize> {
-    let tokens = Tokens::new(sql);
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut count_clause = |clause: String| *counts.entry(clause).or_default() += 1;
-    let Some(opening) = (0..tokens.len()).find(|index| tokens.is(*index, "(")) else {
-        return counts;
+/// A CHECK constraint in the SQL of a table.
+pub(crate) struct CheckClause {
+    /// The name behind `CONSTRAINT`, if it has one.
+    pub(crate) name: Option<String>,
+    /// The tokens between the brackets.
+    pub(crate) expression: Range<usize>,
+}
+
+/// The CHECK constraints of columns and of the table, in the order of the text.
+pub(crate) fn check_clauses(tokens: &Tokens<'_>) -> Vec<CheckClause> {
+    let is_check = |index: &usize| {
+        tokens.is(*index, "CHECK") && !tokens.is_quoted(*index) && tokens.is(index + 1, "(")
     };
-    let end = tokens.after_matching_close(opening);
-    for item in split_at_commas(&tokens, opening + 1..end.saturating_sub(1)) {
-        for index in
-            item.clone().filter(|index| tokens.depth(*index) == 1 && !tokens.is_quoted(*index))
-        {
-            let parentheses = tokens
-                .is(index + 1, "(")
-                .then(|| index + 1..tokens.after_matching_close(index + 1));
-            if tokens.is(index, "CHECK") || tokens.is(index, "AS") || tokens.is(index, "UNIQUE") {
-                let keyword = tokens.text(index).to_uppercase();
-                match parentheses {
-                    Some(bracket) => {
-                        count_clause(format!("{keyword} {}", tokens.normalized(bracket)));
-                    }
-                    None if keyword == "UNIQUE" => {
-                        count_clause(format!(
-                            "UNIQUE ( {} )",
-                            tokens.normalized(item.start..item.start + 1)
-                        ));
-                    }
-                    None => {}
-                }
-            } else if tokens.is(index, "COLLATE") && !tokens.is(index + 1, "BINARY") {
-                count_clause(format!("COLLATE {}", tokens.normalized(index + 1..index + 2)));
-            } else if tokens.is(index, "AUTOINCREMENT") {
-                count_clause("AUTOINCREMENT".to_owned());
-            }
-        }
-    }
-    for index in end..tokens.len() {
-        if tokens.is(index, "STRICT") {
-            count_clause("STRICT".to_owned());
-        } else if tokens.match_seq(index, &["WITHOUT", "ROWID"]) {
-            count_clause("WITHOUT ROWID".to_owned());
-        }
-    }
-    counts
+    let clause = |index: usize| CheckClause {
+        name: (index >= 2 && tokens.is(index - 2, "CONSTRAINT")).then(|| tokens.name(index - 1)),
+        expression: index + 2..tokens.after_matching_close(index + 1) - 1,
+    };
+    (0..tokens.len()).filter(is_check).map(clause).collect()
 }
 
 #[cfg(test)]

@@ -70,6 +70,15 @@ impl<'t> Tokens<'t> {
             .all(|(offset, expected_token)| self.is(index + offset, expected_token))
     }
 
+    pub(crate) fn kind(&self, index: usize) -> Option<TokenKind> {
+        self.list.get(index).map(|token| token.kind)
+    }
+
+    /// Whether nothing separates a token from the one after it: `1.5` is three adjacent tokens.
+    pub(crate) fn is_adjacent(&self, index: usize) -> bool {
+        self.byte_range(index).end == self.byte_range(index + 1).start
+    }
+
     pub(crate) fn is_quoted(&self, index: usize) -> bool {
         self.list.get(index).is_some_and(|token| token.kind == TokenKind::Quoted)
     }
@@ -94,6 +103,24 @@ impl<'t> Tokens<'t> {
         (opening + 1..self.len())
             .find(|index| self.is(*index, ")") && self.depth(*index) == depth)
             .map_or(self.len(), |index| index + 1)
+    }
+
+    /// Splits a range of tokens at the commas that have the depth of its first token.
+    pub(crate) fn split_at_commas(&self, token_range: Range<usize>) -> Vec<Range<usize>> {
+        if token_range.is_empty() {
+            return Vec::new();
+        }
+        let depth = self.depth(token_range.start);
+        let mut parts = Vec::new();
+        let mut start = token_range.start;
+        for index in token_range.clone() {
+            if self.is(index, ",") && self.depth(index) == depth {
+                parts.push(start..index);
+                start = index + 1;
+            }
+        }
+        parts.push(start..token_range.end);
+        parts
     }
 
     /// The document's range from one token to another, both included.

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use crate::sql::lexer;
-use crate::sql::lexer::{Token, TokenKind};
+use crate::sql::lexer::TokenKind;
+use crate::sql::tokens::Tokens;
 
 /// PRAGMAs that a block may hold and that the server refuses with a value.
 const UNSUPPORTED_PRAGMA_ASSIGNMENTS: &[&str] =
@@ -17,65 +17,57 @@ const KEYWORDS_BEFORE_PARENTHESIS: &[&str] = &[
 
 /// Why the server refuses a statement that the replay has run, and the bytes of it that are meant.
 pub(crate) fn unsupported(statement: &str) -> Option<(String, Range<usize>)> {
-    let tokens: Vec<Token> = lexer::tokens(statement, 0)
-        .filter(|token| !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment))
-        .collect();
-    let statement_tokens = Tokens { text: statement, tokens: &tokens };
+    let tokens = Tokens::new(statement);
     let through_token = |message: &str, last: usize| {
-        Some((
-            message.to_owned(),
-            statement_tokens.range(0).start..statement_tokens.range(last).end,
-        ))
+        Some((message.to_owned(), tokens.byte_range(0).start..tokens.byte_range(last).end))
     };
-    match statement_tokens.text(0).to_ascii_uppercase().as_str() {
+    match tokens.text(0).to_ascii_uppercase().as_str() {
         "ANALYZE" => return through_token("a libSQL server refuses `ANALYZE`", 0),
         verb @ ("VACUUM" | "ATTACH" | "DETACH") => {
             return through_token(&format!("a libSQL server refuses `{verb}`"), 0);
         }
-        "PRAGMA" => return unsupported_pragma(&statement_tokens),
+        "PRAGMA" => return unsupported_pragma(&tokens),
         "CREATE" => {
-            if statement_tokens.matches(1, "TEMP") || statement_tokens.matches(1, "TEMPORARY") {
+            if tokens.is(1, "TEMP") || tokens.is(1, "TEMPORARY") {
                 return through_token(
                     "a libSQL server has no temporary tables, views or triggers",
                     1,
                 );
             }
-            let temp_index = (1..tokens.len().min(8)).find(|index| {
-                statement_tokens.matches(*index, "temp")
-                    && statement_tokens.matches(*index + 1, ".")
-            });
+            let temp_index = (1..tokens.len().min(8))
+                .find(|index| tokens.is(*index, "temp") && tokens.is(*index + 1, "."));
             if let Some(at) = temp_index {
                 let message = "a libSQL server has no temporary tables, views or triggers";
-                return Some((message.to_owned(), statement_tokens.range(at)));
+                return Some((message.to_owned(), tokens.byte_range(at)));
             }
         }
         _ => {}
     }
     let number_index = (0..tokens.len()).find(|at| {
-        let text = statement_tokens.text(*at);
-        tokens[*at].kind == TokenKind::Word
+        let text = tokens.text(*at);
+        tokens.kind(*at) == Some(TokenKind::Word)
             && text.starts_with(|c: char| c.is_ascii_digit())
             && text.contains('_')
     });
     if let Some(at) = number_index {
         let message = "a libSQL server does not read `_` inside of numbers".to_owned();
-        return Some((message, statement_tokens.range(at)));
+        return Some((message, tokens.byte_range(at)));
     }
-    find_ordered_aggregate(&statement_tokens).map(|at| {
+    find_ordered_aggregate(&tokens).map(|at| {
         let message = "a libSQL server does not read `ORDER BY` inside of a function's brackets";
-        (message.to_owned(), statement_tokens.range(at))
+        (message.to_owned(), tokens.byte_range(at))
     })
 }
 
 fn unsupported_pragma(tokens: &Tokens<'_>) -> Option<(String, Range<usize>)> {
-    let name_index = if tokens.matches(2, ".") { 3 } else { 1 };
+    let name_index = if tokens.is(2, ".") { 3 } else { 1 };
     let name = tokens.text(name_index).to_ascii_lowercase();
-    let has_value = tokens.matches(name_index + 1, "=") || tokens.matches(name_index + 1, "(");
+    let has_value = tokens.is(name_index + 1, "=") || tokens.is(name_index + 1, "(");
     let is_unsupported =
         name == "optimize" || has_value && UNSUPPORTED_PRAGMA_ASSIGNMENTS.contains(&name.as_str());
     is_unsupported.then(|| {
         let pragma_text = if has_value && name != "optimize" { format!("{name} =") } else { name };
-        let range = tokens.range(0).start..tokens.range(name_index).end;
+        let range = tokens.byte_range(0).start..tokens.byte_range(name_index).end;
         (format!("a libSQL server refuses `PRAGMA {pragma_text}`"), range)
     })
 }
@@ -84,25 +76,23 @@ fn unsupported_pragma(tokens: &Tokens<'_>) -> Option<(String, Range<usize>)> {
 fn find_ordered_aggregate(tokens: &Tokens<'_>) -> Option<usize> {
     // Whether each bracket that stands open is a function's.
     let mut is_function_stack = Vec::new();
-    for index in 0..tokens.tokens.len() {
+    for index in 0..tokens.len() {
         match tokens.text(index) {
             "(" => {
                 let before = index.checked_sub(1);
                 let follows_name = before.is_some_and(|before| {
-                    tokens.tokens[before].kind == TokenKind::Word
-                        && !KEYWORDS_BEFORE_PARENTHESIS
-                            .iter()
-                            .any(|word| tokens.matches(before, word))
+                    tokens.kind(before) == Some(TokenKind::Word)
+                        && !KEYWORDS_BEFORE_PARENTHESIS.iter().any(|word| tokens.is(before, word))
                 });
                 let opens_subquery =
-                    ["SELECT", "WITH", "VALUES"].iter().any(|word| tokens.matches(index + 1, word));
+                    ["SELECT", "WITH", "VALUES"].iter().any(|word| tokens.is(index + 1, word));
                 is_function_stack.push(follows_name && !opens_subquery);
             }
             ")" => {
                 is_function_stack.pop();
             }
-            _ if tokens.matches(index, "ORDER")
-                && tokens.matches(index + 1, "BY")
+            _ if tokens.is(index, "ORDER")
+                && tokens.is(index + 1, "BY")
                 && is_function_stack.last() == Some(&true) =>
             {
                 return Some(index);
@@ -111,25 +101,6 @@ fn find_ordered_aggregate(tokens: &Tokens<'_>) -> Option<usize> {
         }
     }
     None
-}
-
-struct Tokens<'t> {
-    text: &'t str,
-    tokens: &'t [Token],
-}
-
-impl Tokens<'_> {
-    fn range(&self, index: usize) -> Range<usize> {
-        self.tokens.get(index).map_or(0..0, |token| token.range.clone())
-    }
-
-    fn text(&self, index: usize) -> &str {
-        &self.text[self.range(index)]
-    }
-
-    fn matches(&self, index: usize, word: &str) -> bool {
-        self.text(index).eq_ignore_ascii_case(word)
-    }
 }
 
 #[cfg(test)]

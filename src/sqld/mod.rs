@@ -16,4 +16,6 @@ pub(crate) mod server;
 #[cfg(feature = "server")]
 pub use error::{ServerError, UrlError};
 #[cfg(feature = "server")]
+pub use namespace_name::NamespaceNameError;
+#[cfg(feature = "server")]
 pub use server::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};

@@ -11,12 +11,12 @@ const PLACEHOLDER: &str = "{username}";
 /// How the files of user databases are named: a text around `{username}`.
 ///
 /// ```
-/// use tatmig::PathTemplate;
+/// use tatmig::fleet::PathTemplate;
 ///
 /// let template: PathTemplate = "{username}_longterm.db".parse()?;
 /// assert_eq!(template.user_name("ann_longterm.db".as_ref()).unwrap(), "ann");
 /// assert_eq!(template.file_name("ann".as_ref())?, "ann_longterm.db");
-/// # Ok::<(), tatmig::PathTemplateError>(())
+/// # Ok::<(), tatmig::fleet::PathTemplateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathTemplate {

@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 /// One of several parts of a fleet: `2/8` is the second of eight.
 ///
 /// ```
-/// use tatmig::Shard;
+/// use tatmig::fleet::Shard;
 ///
 /// let parts: Vec<Shard> = vec!["1/2".parse()?, "2/2".parse()?];
 /// let holders = parts.iter().filter(|part| part.contains("ann".as_ref())).count();
 /// assert_eq!(holders, 1);
-/// # Ok::<(), tatmig::ShardError>(())
+/// # Ok::<(), tatmig::fleet::ShardError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {

@@ -5,8 +5,11 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 use tatmig::backup::{Backup, BackupDir, reject_open_databases};
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, RunOptions, UserSelection};
-use tatmig::{Changelog, DatabaseStatus, MigrateError, Scope, TargetDatabase};
+use tatmig::migrate::DatabaseStatus;
+use tatmig::plan::MigrateError;
+use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args;
 use crate::cli::command_args::UserArgs;
@@ -180,8 +183,8 @@ pub(crate) fn reset_databases(
     if fleet.databases().next().is_none() {
         bail!("there is nothing to reset; `--all-users` or `--user NAME` names user databases");
     }
-    let replay = context.replay(&changelog, changelog.head_position())?;
-    let migrator = context.migrator((&changelog, &replay), changelog.head_position());
+    let replay = context.replay(&changelog, changelog.head_index())?;
+    let migrator = context.migrator((&changelog, &replay), changelog.head_index());
     if !args.yes {
         Report::confirm_reset(&fleet)?;
     }

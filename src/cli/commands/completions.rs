@@ -45,13 +45,16 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
         if !dir.is_dir() {
             bail!(
                 "the directory `{}` does not exist; create it first",
-                tatmig::escape_for_display(dir.as_os_str())
+                tatmig::text::escape_for_display(dir.as_os_str())
             );
         }
         for command in std::iter::once(&root_command).chain(root_command.get_subcommands()) {
             let path = dir.join(Man::new(command.clone()).get_filename());
             std::fs::write(&path, render_man_page(command)?).with_context(|| {
-                format!("`{}` cannot be written", tatmig::escape_for_display(path.as_os_str()))
+                format!(
+                    "`{}` cannot be written",
+                    tatmig::text::escape_for_display(path.as_os_str())
+                )
             })?;
         }
         return Ok(EXIT_SUCCESS);

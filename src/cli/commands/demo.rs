@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
+use tatmig::Changelog;
 use tatmig::fleet::{Fleet, UserSelection};
-use tatmig::{Changelog, CreateOutcome, FleetConfig, Migrator, Outcome, Replay, TargetDatabase};
+use tatmig::fleet::{FleetConfig, TargetDatabase};
+use tatmig::migrate::{CreateOutcome, Migrator, Replay};
+use tatmig::plan::Outcome;
 
 use crate::cli::commands::CommandContext;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, RunSummary};
@@ -59,7 +62,7 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     };
     let users_dir = dir.join("users");
     fs::create_dir_all(&users_dir).with_context(|| {
-        format!("`{}` cannot be made", tatmig::escape_for_display(users_dir.as_os_str()))
+        format!("`{}` cannot be made", tatmig::text::escape_for_display(users_dir.as_os_str()))
     })?;
     fs::write(dir.join("MIGRATIONS.md"), DOCUMENT)?;
     fs::write(dir.join("tatmig.toml"), SETTINGS)?;
@@ -68,7 +71,9 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     let changelog = Changelog::parse(DOCUMENT)?;
     let replay = Replay::run(&changelog, &context.signals.cancel_flag())?;
     let options = context.connect_options();
-    let baseline = Migrator::new(&changelog, &replay, 0);
+    let lowest_version = changelog.versions()[0].to_string();
+    let baseline =
+        Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);
     let mut databases = vec![fleet_config.system_database()];
     for user in USERS {
         databases.push(fleet_config.user_database(&OsString::from(user))?);
@@ -87,11 +92,11 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     }
     report.print_line(format!(
         "made {}: MIGRATIONS.md, system.db and {} user databases at {}, with rows in them",
-        tatmig::escape_for_display(dir.as_os_str()),
+        tatmig::text::escape_for_display(dir.as_os_str()),
         USERS.len(),
         baseline.target(),
     ));
-    let migrator = Migrator::new(&changelog, &replay, changelog.head_position());
+    let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let head = migrator.target().to_string();
     report.print_line(format!("\n$ tatmig upgrade --all-users      (head is {head})\n"));
     let fleet =
@@ -117,7 +122,7 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
          {program} upgrade --all-users --dry-run\n  \
          {program} seed merge-tags --user {CONFLICTING_USER} && {program} upgrade --all-users\n\n\
          The last one mends {CONFLICTING_USER}'s rows and finishes the fleet.",
-        tatmig::escape_for_display(dir.as_os_str()),
+        tatmig::text::escape_for_display(dir.as_os_str()),
     ));
     Ok(EXIT_SUCCESS)
 }
@@ -128,13 +133,15 @@ fn require_empty_dir(dir: &Path) -> anyhow::Result<PathBuf> {
         Ok(mut entries) => match entries.next() {
             Some(_) => bail!(
                 "`{}` is not empty; the demo makes a directory of its own",
-                tatmig::escape_for_display(dir.as_os_str())
+                tatmig::text::escape_for_display(dir.as_os_str())
             ),
             None => Ok(dir.to_owned()),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(dir.to_owned()),
-        Err(error) => Err(error)
-            .context(format!("`{}` cannot be used", tatmig::escape_for_display(dir.as_os_str()))),
+        Err(error) => Err(error).context(format!(
+            "`{}` cannot be used",
+            tatmig::text::escape_for_display(dir.as_os_str())
+        )),
     }
 }
 
@@ -168,7 +175,7 @@ fn command_for_next_steps(dir: &Path) -> String {
         .and_then(|current_dir| program.strip_prefix(current_dir).map(Path::to_owned).ok())
         .filter(|_| dir.is_relative() && dir.components().count() == 1)
         .map(|program| Path::new("..").join(program));
-    tatmig::escape_for_display(relative.unwrap_or(program).as_os_str())
+    tatmig::text::escape_for_display(relative.unwrap_or(program).as_os_str())
 }
 
 /// Puts rows into a database at the baseline.

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
+use tatmig::document::StepId;
+use tatmig::document::VersionIndex;
 use tatmig::fleet::{OnFailure, RunOptions, UserSelection};
-use tatmig::{
-    Changelog, DatabaseStatus, Detection, MigrateError, Migrator, PlanError, Scope, StepId,
-};
+use tatmig::migrate::{DatabaseStatus, Detection, Migrator};
+use tatmig::plan::{MigrateError, PlanError};
+use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args;
 use crate::cli::commands::upgrade::collect_statement_diffs;
@@ -33,14 +35,14 @@ pub(crate) fn run(
         Some(1..) => context.discover_fleet(&changelog, &UserSelection::All)?,
         _ => fleet.clone(),
     };
-    let head_migrator = Migrator::new(&changelog, &replay, changelog.head_position());
+    let head_migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let current_statuses = whole_fleet.statuses(&head_migrator, &options, &mut || {});
     let standings: Vec<_> = whole_fleet.databases().zip(&current_statuses).collect();
     let is_selected_user =
         |name: &std::ffi::OsStr| fleet.users.iter().any(|user| user.name == name);
     let target = match (&args.to, args.steps()) {
         (Some(target_version), _) if target_version == "baseline" => None,
-        (Some(to), _) => Some(changelog.target_position(Some(to))?),
+        (Some(to), _) => Some(changelog.target_index(Some(to))?),
         (None, steps) => {
             let considered = standings.iter().filter(|(database, _)| match &selection {
                 UserSelection::None => database.scope == Scope::System,
@@ -50,7 +52,7 @@ pub(crate) fn run(
                 }
             });
             let highest = considered.filter_map(|(_, status)| status.as_ref()?.position).max();
-            position_below(&changelog, highest, steps.unwrap_or(1))?
+            version_below(&changelog, highest, steps.unwrap_or(1))?
         }
     };
     let migrator = Migrator::new_downgrade(&changelog, &replay, target)
@@ -127,25 +129,27 @@ pub(crate) fn run(
     ))
 }
 
-/// The position so many migrations below the highest one; none below the lowest version.
-fn position_below(
+/// The version that is a number of migrations below the highest one; `None` is `baseline`.
+fn version_below(
     changelog: &Changelog<'_>,
-    highest: Option<usize>,
+    highest: Option<VersionIndex>,
     steps: usize,
-) -> anyhow::Result<Option<usize>> {
+) -> anyhow::Result<Option<VersionIndex>> {
     let Some(highest) = highest else {
         bail!(
             "no database that was named stands at a version of the document; there is nothing to go down from"
         );
     };
-    if steps > highest + 1 {
+    let highest = changelog.version(highest);
+    let applied = changelog.versions().partition_point(|version| version <= highest);
+    let Some(remaining) = applied.checked_sub(steps) else {
         bail!(
-            "from {} it is only {} down to nothing",
-            changelog.versions()[highest],
-            crate::cli::report::plural(highest + 1, "migration")
+            "from {highest} it is only {} down to nothing",
+            crate::cli::report::plural(applied, "migration")
         );
-    }
-    Ok((highest + 1 - steps).checked_sub(1))
+    };
+    let target = changelog.versions()[..remaining].last();
+    Ok(target.and_then(|version| changelog.index_of(version)))
 }
 
 /// Refuses a run for which the document lacks a reverse block, with all that are missing.
@@ -179,7 +183,7 @@ fn require_reverse_blocks(
 }
 
 /// Whether a user that is left alone is, or may be, above a target.
-fn is_above_target(status: &DatabaseStatus, target: Option<usize>) -> bool {
+fn is_above_target(status: &DatabaseStatus, target: Option<VersionIndex>) -> bool {
     match (status.position, &status.error) {
         (Some(position), _) => target.is_none_or(|target| position > target),
         // Another program's database has no version to be below.

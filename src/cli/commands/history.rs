@@ -1,7 +1,8 @@
 //! `stamp` and `adopt`: they write the record of a database, and nothing else of it.
 
+use tatmig::Changelog;
 use tatmig::fleet::{Fleet, RunOptions, UserSelection};
-use tatmig::{AdoptTarget, Changelog, Migrator};
+use tatmig::migrate::{AdoptTarget, Migrator};
 
 use crate::cli::command_args::UserArgs;
 use crate::cli::commands::CommandContext;
@@ -45,7 +46,7 @@ fn run_on_fleet(
     let changelog = context.parse_changelog(&document)?;
     let version_arg = parse_adopt_target(&changelog, version_arg)?;
     let fleet = context.discover_fleet(&changelog, &users.selection())?;
-    let target = changelog.head_position();
+    let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
     let migrator = context.migrator((&changelog, &replay), target);
     let fleet_outcome = operation(&fleet, &migrator, (version_arg, &context.run_options()));
@@ -59,6 +60,6 @@ fn parse_adopt_target(
     Ok(match version_arg {
         None => AdoptTarget::Detected,
         Some("baseline") => AdoptTarget::Baseline,
-        Some(version) => AdoptTarget::Position(changelog.target_position(Some(version))?),
+        Some(version) => AdoptTarget::Position(changelog.target_index(Some(version))?),
     })
 }

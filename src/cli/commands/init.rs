@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use tatmig::{CreateOutcome, Migrator, Outcome, Scope, TargetDatabase};
+use tatmig::Scope;
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::{CreateOutcome, Migrator};
+use tatmig::plan::Outcome;
 
 use crate::cli::command_args::CreateArgs;
 use crate::cli::commands::CommandContext;
@@ -27,7 +30,10 @@ pub(crate) fn run(
         let database = fleet_config.user_database(user)?;
         let path = database.location.file_path();
         if path.is_some_and(|path| is_same_path(path, &fleet_config.system_db)) {
-            bail!("`{}` would be the system database's own file", tatmig::escape_for_display(user));
+            bail!(
+                "`{}` would be the system database's own file",
+                tatmig::text::escape_for_display(user)
+            );
         }
         databases.push(database);
     }
@@ -40,7 +46,7 @@ pub(crate) fn run(
         if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
             bail!(
                 "there is no directory `{}` to make `{}` in; make it first",
-                tatmig::escape_for_display(parent.as_os_str()),
+                tatmig::text::escape_for_display(parent.as_os_str()),
                 database.location.display()
             );
         }
@@ -63,7 +69,7 @@ pub(crate) fn run(
             .print_line("the document has no system block; `--user NAME` makes a user's database");
         return Ok(EXIT_SUCCESS);
     }
-    let target = changelog.head_position();
+    let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
     let migrator = Migrator::new(&changelog, &replay, target)
         .with_policy(context.settings.policy(Some(create_args)));

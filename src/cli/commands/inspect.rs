@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 use tatmig::fleet::{Fleet, FleetError, UserSelection};
+use tatmig::migrate::StatusQuery;
 use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::StatusArgs;
@@ -19,8 +20,12 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
     let bar = context.report.progress_bar(databases.len());
     // What a schema without a record tells is only asked of a document that holds together.
     let replay = context.valid_replay(&changelog);
-    let head_document = (&changelog, replay.as_ref(), changelog.head_position());
-    let statuses = fleet.statuses_at(head_document, &context.run_options(), &mut || bar.inc(1));
+    let query = StatusQuery {
+        changelog: &changelog,
+        replay: replay.as_ref(),
+        target: changelog.head_index(),
+    };
+    let statuses = fleet.statuses_at(query, &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
     for notice in &fleet.notices {
         context.report.print_note(notice);
@@ -107,7 +112,7 @@ pub(crate) fn verify_fleet(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let fleet = context.discover_fleet(&changelog, &UserSelection::All)?;
-    let target = changelog.head_position();
+    let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
     let migrator = context.migrator((&changelog, &replay), target);
     let databases: Vec<_> = fleet.databases().collect();

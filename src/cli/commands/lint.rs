@@ -2,7 +2,8 @@
 //! and allowed.
 
 use anyhow::{Context, bail};
-use tatmig::{Diagnostic, LintReport, Rule, Severity, Source};
+use tatmig::lint::LintReport;
+use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
 use crate::cli::commands::CommandContext;
@@ -33,7 +34,7 @@ fn lint_document(
     let document = context.read_document()?;
     let source = Source::new(&document.name, &document.text);
     let min_sqlite = context.settings.min_sqlite(args);
-    let lint_report = match tatmig::lint_with(
+    let lint_report = match tatmig::lint::lint_with(
         source.clone(),
         (min_sqlite, context.backend()),
         &context.signals.cancel_flag(),

@@ -21,10 +21,12 @@ pub(crate) mod write_document;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use tatmig::database::{ConnectOptions, DatabaseError};
+use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
-use tatmig::{
-    Backend, Changelog, ConnectOptions, DatabaseError, Diagnostic, Migrator, Replay, Severity,
-};
+use tatmig::lint::Backend;
+use tatmig::migrate::{Migrator, Replay};
+use tatmig::{Changelog, Diagnostic, Severity};
 
 use crate::cli::args::Command;
 use crate::cli::command_args::BackupAction;
@@ -71,14 +73,14 @@ pub(crate) struct DocumentFile {
 
 impl DocumentFile {
     fn read(path: &Path) -> anyhow::Result<Self> {
-        let name = tatmig::escape_for_display(path.as_os_str());
+        let name = tatmig::text::escape_for_display(path.as_os_str());
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let current_dir = std::env::current_dir().unwrap_or_default();
                 bail!(
                     "there is no document at `{name}` (looked for from `{}`); `--file` names another, `tatmig demo` shows one",
-                    tatmig::escape_for_display(current_dir.as_os_str())
+                    tatmig::text::escape_for_display(current_dir.as_os_str())
                 );
             }
             Err(error) => {
@@ -146,7 +148,7 @@ impl CommandContext<'_> {
     ) -> Result<Changelog<'a>, AlreadyReported> {
         Changelog::parse_named(&document.name, &document.text).map_err(|error| {
             let source = tatmig::Source::new(&document.name, &document.text);
-            AlreadyReported(self.report.print_document_error(&source, &error.diagnostics))
+            AlreadyReported(self.report.print_document_error(&source, error.diagnostics()))
         })
     }
 
@@ -171,7 +173,11 @@ impl CommandContext<'_> {
     }
 
     /// The document run in memory; or [`Told`] why it cannot be run up to the target.
-    fn replay<'a>(&self, changelog: &Changelog<'a>, target: usize) -> anyhow::Result<Replay<'a>> {
+    fn replay<'a>(
+        &self,
+        changelog: &Changelog<'a>,
+        target: VersionIndex,
+    ) -> anyhow::Result<Replay<'a>> {
         let replay = self.unchecked_replay(changelog)?;
         self.check_document(changelog, replay.diagnostics(target))?;
         Ok(replay)
@@ -211,7 +217,7 @@ impl CommandContext<'_> {
     fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
         let replay = Replay::run(changelog, &self.signals.cancel_flag()).ok()?;
         let has_errors = replay
-            .diagnostics(changelog.head_position())
+            .diagnostics(changelog.head_index())
             .any(|diagnostic| diagnostic.severity == Severity::Error);
         (!has_errors).then_some(replay)
     }
@@ -234,7 +240,7 @@ impl CommandContext<'_> {
     fn migrator<'c, 'a>(
         &self,
         (changelog, replay): (&'c Changelog<'a>, &'c Replay<'a>),
-        target: usize,
+        target: VersionIndex,
     ) -> Migrator<'c, 'a> {
         Migrator::new(changelog, replay, target).with_policy(self.settings.policy(None))
     }

@@ -6,7 +6,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use semver::Version;
 use tatmig::edit::{Bump, NewBlock, NewMigration};
-use tatmig::{Changelog, Replay, Rule, SchemaDiff, SchemaSnapshot, Scope, Severity, Source, edit};
+use tatmig::migrate::Replay;
+use tatmig::schema_diff::{SchemaDiff, SchemaSnapshot};
+use tatmig::{Changelog, Rule, Scope, Severity, Source, edit};
 
 use crate::cli::command_args::{NewArgs, VersionArg};
 use crate::cli::commands::{AlreadyReported, CommandContext, DocumentFile, write_document};
@@ -19,7 +21,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
         context.read_document()?
     } else {
         DocumentFile {
-            name: tatmig::escape_for_display(path.as_os_str()),
+            name: tatmig::text::escape_for_display(path.as_os_str()),
             text: "# Migrations\n".to_owned(),
         }
     };
@@ -27,10 +29,10 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     let changelog = match Changelog::parse_named(&document.name, &document.text) {
         Ok(changelog) => Some(changelog),
         Err(error) => {
-            let mut errors = error.diagnostics.iter().filter(|p| p.severity == Severity::Error);
+            let mut errors = error.diagnostics().iter().filter(|p| p.severity == Severity::Error);
             if !errors.all(|diagnostic| diagnostic.rule == Rule::NoMigrations) {
                 bail!(AlreadyReported(
-                    context.report.print_document_error(&source, &error.diagnostics)
+                    context.report.print_document_error(&source, error.diagnostics())
                 ));
             }
             None
@@ -121,7 +123,7 @@ fn parts_from_database(
     let snapshot = read_snapshot(context, file)?;
     let head_snapshot = match changelog {
         Some(changelog) => {
-            let position = changelog.head_position();
+            let position = changelog.head_index();
             SchemaSnapshot::from_replay(&context.replay(changelog, position)?, scope, position)
         }
         None => SchemaSnapshot::default(),
@@ -144,7 +146,7 @@ fn parts_from_database(
 }
 
 fn quoted_path(file: &Path) -> String {
-    format!("`{}`", tatmig::escape_for_display(file.as_os_str()))
+    format!("`{}`", tatmig::text::escape_for_display(file.as_os_str()))
 }
 
 fn read_snapshot(context: CommandContext<'_>, file: &Path) -> anyhow::Result<SchemaSnapshot> {
@@ -199,7 +201,7 @@ fn check_round_trip(
 ) -> anyhow::Result<()> {
     let replay = Replay::run(edited_changelog, &context.signals.cancel_flag())
         .context("the new document in memory")?;
-    let position = edited_changelog.head_position();
+    let position = edited_changelog.head_index();
     let diagnostics: Vec<_> = replay
         .diagnostics(position)
         .filter(|diagnostic| diagnostic.severity == Severity::Error)
@@ -222,10 +224,13 @@ fn check_round_trip(
         );
     }
     if part.reverse.is_some() {
-        let before = match position {
-            0 => SchemaSnapshot::default(),
-            position => SchemaSnapshot::from_replay(&replay, part.scope, position - 1),
-        };
+        let versions = edited_changelog.versions().iter().rev();
+        let version_below = versions
+            .skip_while(|version| *version >= edited_changelog.head())
+            .find_map(|version| edited_changelog.index_of(version));
+        let before = version_below.map_or_else(SchemaSnapshot::default, |index| {
+            SchemaSnapshot::from_replay(&replay, part.scope, index)
+        });
         let reversed =
             SchemaSnapshot::from_reverse_block(&replay, part.scope, position).unwrap_or_default();
         let differences = before.differences(&reversed);
@@ -242,7 +247,7 @@ fn check_round_trip(
 /// The planned migrations that are called otherwise now.
 fn renumbered_planned(old: Option<&Changelog<'_>>, new: &Changelog<'_>) -> Vec<String> {
     let planned_migrations = |changelog: &Changelog<'_>| -> Vec<String> {
-        let chain = changelog.chain()[changelog.head_position()..].iter();
+        let chain = changelog.chain().iter().filter(|migration| migration.planned);
         chain.map(ToString::to_string).collect()
     };
     let old = old.map(planned_migrations).unwrap_or_default();

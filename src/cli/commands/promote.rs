@@ -15,7 +15,7 @@ pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<
     let changelog = context.parse_changelog(&document)?;
     let edited_text = edit::promote(&changelog, &version, &today())?;
     let edited_changelog = Changelog::parse_named(&document.name, &edited_text)?;
-    context.replay(&edited_changelog, edited_changelog.head_position())?;
+    context.replay(&edited_changelog, edited_changelog.head_index())?;
     let migration = edited_changelog
         .forward_migrations()
         .find(|migration| migration.to.version() == Some(&version));

@@ -4,7 +4,8 @@
 use anyhow::{Context, bail};
 use semver::Version;
 use tatmig::edit::SchemaSection;
-use tatmig::{Changelog, SchemaSnapshot, Scope, edit};
+use tatmig::schema_diff::SchemaSnapshot;
+use tatmig::{Changelog, Scope, edit};
 
 use crate::cli::command_args::{SchemaAction, SchemaArgs};
 use crate::cli::commands::{CommandContext, DocumentFile, write_document};
@@ -42,7 +43,7 @@ fn snapshots(
     (scope, requested_version): (Option<Scope>, Option<&Version>),
 ) -> anyhow::Result<Vec<(Scope, SchemaSnapshot)>> {
     let version = requested_version.unwrap_or(changelog.head());
-    let Some(position) = changelog.position(version) else {
+    let Some(position) = changelog.index_of(version) else {
         let versions: Vec<_> = changelog.versions().iter().map(|v| format!("`{v}`")).collect();
         bail!("the document has no version `{version}`; it has {}", versions.join(", "));
     };
@@ -58,7 +59,7 @@ fn snapshots(
                 .map(|scope| (scope, SchemaSnapshot::from_replay(&replay, scope, position)))
                 .collect())
         };
-    if position <= changelog.head_position() {
+    if position <= changelog.head_index() {
         return snapshots_from(changelog);
     }
     // What is planned is there once its SQL counts.
@@ -111,8 +112,11 @@ fn write_or_check_sections(
             })
             .map(|is_unchanged| {
                 let chain_checksums = |changelog: &Changelog<'_>| {
-                    let position = changelog.versions().len() - 1;
-                    Scope::BOTH.map(|scope| changelog.chain_checksum(scope, position))
+                    let last_index =
+                        changelog.versions().last().and_then(|last| changelog.index_of(last));
+                    Scope::BOTH.map(|scope| {
+                        last_index.map(|index| changelog.running_checksum(scope, index))
+                    })
                 };
                 is_unchanged.versions() == changelog.versions()
                     && chain_checksums(&is_unchanged) == chain_checksums(changelog)

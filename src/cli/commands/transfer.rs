@@ -1,8 +1,9 @@
 //! `push` and `pull`: a fleet moves from its files to a server, and back.
 
 use anyhow::{Context, bail};
+use tatmig::Scope;
 use tatmig::fleet::Fleet;
-use tatmig::{FleetConfig, Scope};
+use tatmig::fleet::FleetConfig;
 
 use crate::cli::command_args::UserArgs;
 use crate::cli::commands::CommandContext;
@@ -22,7 +23,7 @@ pub(crate) fn pull(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Res
     if !files.users_dir.is_dir() {
         bail!(
             "there is no directory `{}` to put users' databases in; make it first",
-            tatmig::escape_for_display(files.users_dir.as_os_str())
+            tatmig::text::escape_for_display(files.users_dir.as_os_str())
         );
     }
     transfer(context, users, (&namespaces, &files))

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
 use semver::Version;
+use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions, UserSelection};
-use tatmig::{Changelog, Diagnostic, MigrateError, Migrator, Outcome, PlanError, Scope};
+use tatmig::migrate::Migrator;
+use tatmig::migrate::StatusQuery;
+use tatmig::plan::{MigrateError, Outcome, PlanError};
+use tatmig::{Changelog, Diagnostic, Scope};
 
 use crate::cli::command_args::{UpgradeArgs, UserArgs};
 use crate::cli::commands::{CommandContext, DocumentFile, backup};
@@ -15,13 +19,13 @@ pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Re
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let Some(version) = &args.planned else {
-        let target = changelog.target_position(args.to.as_deref())?;
+        let target = changelog.target_index(args.to.as_deref())?;
         return migrate(context, args, (&changelog, target));
     };
     let version = Version::parse(version)
         .with_context(|| format!("`--planned {version}` is not a version"))?;
     let position = changelog
-        .position(&version)
+        .index_of(&version)
         .with_context(|| format!("version `{version}` is not in {}", document.name))?;
     let document = DocumentFile { text: changelog.uncomment_planned(&version)?, ..document };
     let changelog = context.parse_changelog(&document)?;
@@ -32,7 +36,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Re
 fn migrate(
     context: CommandContext<'_>,
     args: &UpgradeArgs,
-    (changelog, target_position): (&Changelog<'_>, usize),
+    (changelog, target_position): (&Changelog<'_>, VersionIndex),
 ) -> anyhow::Result<u8> {
     let mut fleet = context.discover_fleet(changelog, &args.users.selection())?;
     let replay = context.replay(changelog, target_position)?;
@@ -43,17 +47,16 @@ fn migrate(
     };
     let bar = context.report.progress_bar(fleet.databases().count());
     if args.dry_run {
-        let statuses =
-            fleet.statuses_at((changelog, Some(&replay), target_position), &options, &mut || {
-                bar.inc(1);
-            });
+        let query = StatusQuery { changelog, replay: Some(&replay), target: target_position };
+        let statuses = fleet.statuses_at(query, &options, &mut || {
+            bar.inc(1);
+        });
         bar.finish_and_clear();
         let migrator = context.migrator((changelog, &replay), target_position);
         return Ok(context.report.print_dry_run(&migrator, (&fleet, &statuses)));
     }
     let migrator = context.migrator((changelog, &replay), target_position);
-    let rehearsal = Migrator::new_rehearsal(changelog, &replay, target_position)
-        .with_policy(context.settings.policy(None));
+    let rehearsal = context.migrator((changelog, &replay), target_position).into_rehearsal();
     let mut fleet_outcome = None;
     if args.rehearse || args.all_or_nothing {
         fleet_outcome = Some(fleet.upgrade(&rehearsal, &options, &mut |_, _| bar.inc(1)));
@@ -124,7 +127,8 @@ pub(crate) fn collect_statement_diffs(
                 && let Some(statement_diff) = migrator.statement_diff(
                     changed_migration,
                     database.scope,
-                    (system_database, &options.connect_options),
+                    system_database,
+                    &options.connect_options,
                 )
             {
                 statement_diffs.insert(changed_migration.applied_checksum.clone(), statement_diff);
@@ -167,7 +171,7 @@ pub(crate) fn run_seeds(
     }
     let fleet =
         Fleet::discover(&context.settings.fleet_config, has_requested_seed, &users.selection())?;
-    let target = changelog.head_position();
+    let target = changelog.head_index();
     // What fails in a seed stands in the way of that seed alone.
     let requested_seeds = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
     let block_spans: Vec<_> = requested_seeds

@@ -47,7 +47,10 @@ pub(crate) fn replace_document(
 /// Writes a document that is not there yet.
 pub(crate) fn create_document(path: &Path, text: &str) -> anyhow::Result<()> {
     let write_error = || {
-        format!("the document `{}` cannot be written", tatmig::escape_for_display(path.as_os_str()))
+        format!(
+            "the document `{}` cannot be written",
+            tatmig::text::escape_for_display(path.as_os_str())
+        )
     };
     let mut file = std::fs::File::create_new(path).with_context(write_error)?;
     file.write_all(text.as_bytes()).with_context(write_error)?;

@@ -7,9 +7,12 @@ use std::path::Path;
 
 use anyhow::bail;
 use serde_json::{Value, json};
+use tatmig::Scope;
 use tatmig::backup::{Backup, BackupError, BackupResult, ManifestEntry, PruneResult, format_bytes};
+use tatmig::database::DatabaseError;
 use tatmig::fleet::Fleet;
-use tatmig::{DatabaseError, MigrateError, Scope, TargetDatabase};
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::MigrateError;
 
 use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};
@@ -158,13 +161,13 @@ impl Report {
                 })
                 .collect();
             Self::print_json(
-                &json!({ "dir": tatmig::escape_for_display(dir.as_os_str()), "backups": backups }),
+                &json!({ "dir": tatmig::text::escape_for_display(dir.as_os_str()), "backups": backups }),
             );
         }
         if results.is_empty() {
             self.print_line(format!(
                 "no backups in {}; `tatmig backup --all-users` makes one",
-                tatmig::escape_for_display(dir.as_os_str())
+                tatmig::text::escape_for_display(dir.as_os_str())
             ));
         }
         let width =
@@ -186,7 +189,7 @@ impl Report {
             if self.verbosity == Verbosity::Verbose {
                 for copy in copies {
                     let (user, size) =
-                        (tatmig::escape_for_display(&copy.user), format_bytes(copy.size));
+                        (tatmig::text::escape_for_display(&copy.user), format_bytes(copy.size));
                     self.print_line(format!(
                         "  {user}: {}, {size} from {}",
                         version_label(copy),
@@ -273,7 +276,7 @@ fn list_versions(copies: &[ManifestEntry]) -> String {
 fn backup_json(backup: &Backup) -> Value {
     json!({
         "id": backup.id,
-        "dir": tatmig::escape_for_display(backup.dir.as_os_str()),
+        "dir": tatmig::text::escape_for_display(backup.dir.as_os_str()),
         "databases": backup.manifest.databases.len(),
         "size": backup.size(),
     })
@@ -303,7 +306,7 @@ fn databases_json(results: &[DatabaseResult<'_>], success_name: &str) -> Vec<Val
             "path": database.location.display(),
             "outcome": outcome_name(result.as_ref(), success_name),
             "version": copy.and_then(|copy| copy.version.as_ref()),
-            "file": copy.map(|copy| tatmig::escape_for_display(&copy.file)),
+            "file": copy.map(|copy| tatmig::text::escape_for_display(&copy.file)),
             "size": copy.map(|copy| copy.size),
             "sha256": copy.map(|copy| &copy.sha256),
             "error": error.map(|error| json!({ "message": error.to_string() })),
@@ -347,7 +350,7 @@ pub(crate) fn backup_line(backup: &Backup) -> String {
     let copies = &backup.manifest.databases;
     let count = plural(copies.len(), "database");
     let (dir, size) =
-        (tatmig::escape_for_display(backup.dir.as_os_str()), format_bytes(backup.size()));
+        (tatmig::text::escape_for_display(backup.dir.as_os_str()), format_bytes(backup.size()));
     if copies.iter().all(|copy| copy.server.is_some()) {
         format!("{count} forked on the server, as {dir} tells ({size})")
     } else {

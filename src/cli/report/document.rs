@@ -4,7 +4,9 @@ use std::path::Path;
 
 use semver::Version;
 use serde_json::json;
-use tatmig::{Changelog, Migration, SchemaSnapshot, Scope};
+use tatmig::document::Migration;
+use tatmig::schema_diff::SchemaSnapshot;
+use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::SchemaFormat;
 use crate::cli::output::OutputFormat;
@@ -49,7 +51,7 @@ impl Report {
         let is_empty = Scope::BOTH
             .into_iter()
             .filter_map(|scope| migration.block(scope))
-            .all(tatmig::ScopedSql::is_empty);
+            .all(tatmig::document::ScopedSql::is_empty);
         if is_empty {
             self.print_line(
                 "  write its statements before the next upgrade, and then run `tatmig lint`",
@@ -63,7 +65,7 @@ impl Report {
         document_name: &str,
         (file, head): (&Path, Option<&str>),
     ) -> u8 {
-        let file = tatmig::escape_for_display(file.as_os_str());
+        let file = tatmig::text::escape_for_display(file.as_os_str());
         let head = head.unwrap_or("baseline");
         if self.format == OutputFormat::Json {
             Self::print_json(

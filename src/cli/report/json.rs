@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tatmig::{Outcome, Source, TargetDatabase};
+use tatmig::Source;
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::Outcome;
 
 use crate::cli::report::backup::copy_and_restore_command;
 use crate::cli::report::upgrade::RunSummary;
@@ -34,7 +36,7 @@ impl Report {
         if let Some(backup) = &run_summary.backup {
             output["backup"] = json!({
                 "id": backup.id,
-                "dir": tatmig::escape_for_display(backup.dir.as_os_str()),
+                "dir": tatmig::text::escape_for_display(backup.dir.as_os_str()),
                 "databases": backup.manifest.databases.len(),
                 "size": backup.size(),
             });

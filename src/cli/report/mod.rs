@@ -21,7 +21,9 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
-use tatmig::{ColorMode, Diagnostic, MigrateError, Severity, Source, escape_for_display};
+use tatmig::plan::MigrateError;
+use tatmig::text::escape_for_display;
+use tatmig::{ColorMode, Diagnostic, Severity, Source};
 
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::settings::Settings;

@@ -2,7 +2,8 @@
 //! document, and the tables that no row could be made for.
 
 use serde_json::{Value, json};
-use tatmig::{Changelog, CoverageGap, Diagnostic, GapKind, Scenario, SelfTestReport};
+use tatmig::selftest::{CoverageGap, GapKind, Scenario, SelfTestReport};
+use tatmig::{Changelog, Diagnostic};
 
 use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, diagnostic_json, plural};

@@ -2,9 +2,12 @@
 //! all users together.
 
 use serde_json::{Value, json};
+use tatmig::Scope;
 use tatmig::backup::format_bytes;
+use tatmig::database::Stats;
 use tatmig::fleet::Fleet;
-use tatmig::{MigrateError, Scope, Stats, escape_for_display};
+use tatmig::plan::MigrateError;
+use tatmig::text::escape_for_display;
 
 use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{Report, plural};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tatmig::{
-    Changelog, DatabaseState, DatabaseStatus, Detection, HistoryEntry, Outcome, Source,
-    TargetDatabase,
-};
+use tatmig::database::HistoryEntry;
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::{DatabaseStatus, Detection};
+use tatmig::plan::Outcome;
+use tatmig::{Changelog, DatabaseState, Source};
 
 use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{
@@ -38,7 +39,7 @@ impl Report {
                             let (found, missing) = detection.details();
                             json!({
                                 "match": detection.name(),
-                                "version": detection.best_version().map(|position| changelog.versions()[position].to_string()),
+                                "version": detection.best_version().map(|index| changelog.version(index).to_string()),
                                 "there": found,
                                 "missing": missing,
                             })
@@ -259,20 +260,20 @@ fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String 
         DatabaseState::Current => "current".to_owned(),
         DatabaseState::Behind => format!("behind, {}", pending()),
         DatabaseState::Unversioned => match status.detection.as_deref() {
-            Some(Detection::Match(position)) if status.pending.is_empty() => {
-                format!("unversioned, its schema is that of {}", changelog.versions()[*position])
+            Some(Detection::Match(index)) if status.pending.is_empty() => {
+                format!("unversioned, its schema is that of {}", changelog.version(*index))
             }
-            Some(Detection::Match(at)) => {
+            Some(Detection::Match(index)) => {
                 format!(
                     "unversioned, its schema is that of {}, {}",
-                    changelog.versions()[*at],
+                    changelog.version(*index),
                     pending()
                 )
             }
             Some(Detection::Partial { best_version: best, found, missing }) => {
                 let best_version = best.map_or_else(
                     || "the baseline".to_owned(),
-                    |position| changelog.versions()[position].to_string(),
+                    |index| changelog.version(index).to_string(),
                 );
                 format!(
                     "unversioned, torn: {best_version} fits best, {} there, {} missing; `tatmig adopt` accepts it",
@@ -285,6 +286,6 @@ fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String 
         },
         DatabaseState::Ahead => format!("ahead: {}", error_message()),
         DatabaseState::Edited => format!("edited: {}", error_message()),
-        DatabaseState::Error => format!("error: {}", error_message()),
+        _ => format!("error: {}", error_message()),
     }
 }

@@ -1,8 +1,9 @@
 //! What `push` and `pull` tell: how many databases are at their new place, and which are not.
 
 use serde_json::json;
+use tatmig::Scope;
 use tatmig::fleet::Fleet;
-use tatmig::{Scope, TargetDatabase, TransferOutcome};
+use tatmig::fleet::{TargetDatabase, TransferOutcome};
 
 use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, plural};

@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 use tatmig::backup::Backup;
+use tatmig::database::DatabaseError;
+use tatmig::document::StepId;
+use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, FleetOutcome};
-use tatmig::{
-    AppliedRun, DatabaseError, DatabaseStatus, Diagnostic, Direction, MigrateError, Migrator,
-    Outcome, PlanError, Rule, Scope, Source, StepId, TargetDatabase, VersionPoint,
-};
+use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
+use tatmig::plan::{AppliedRun, MigrateError, Outcome, PlanError};
+use tatmig::{Diagnostic, Rule, Scope, Source, VersionPoint};
 
 use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::backup::{backup_line, copy_and_restore_command};
@@ -383,7 +385,7 @@ impl Report {
             self.print_error(format!("{subject}: {message}"));
             return;
         };
-        let mut diagnostic = Diagnostic::at(
+        let mut diagnostic = Diagnostic::new(
             rule_for_error(error),
             span,
             escape_for_terminal(&format!("{subject}: {message}")),
@@ -547,7 +549,7 @@ fn count_outcomes(
             count(|database_outcome| matches!(database_outcome, Outcome::BehindTarget { .. })),
             "below it".to_owned(),
         ),
-        (count(tatmig::Outcome::is_failure) - count(Outcome::is_busy), "failed".to_owned()),
+        (count(tatmig::plan::Outcome::is_failure) - count(Outcome::is_busy), "failed".to_owned()),
         (count(Outcome::is_busy), "busy".to_owned()),
         (
             count(|database_outcome| matches!(database_outcome, Outcome::Skipped)),

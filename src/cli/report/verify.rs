@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tatmig::{Changelog, MigrateError, Scope, TargetDatabase, VerifyReport};
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::VerifyReport;
+use tatmig::plan::MigrateError;
+use tatmig::{Changelog, Scope};
 
 use crate::cli::output::OutputFormat;
 use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, Report, list_names, plural};

@@ -8,7 +8,6 @@ use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::BlockRun;
 use crate::lint::engine::SqliteVersion;
 use crate::schema::{ObjectKind, Schema};
-use crate::sql::create_table::split_at_commas;
 use crate::sql::tokens::Tokens;
 
 /// Something that not every SQLite reads, and the tokens that say it.
@@ -101,9 +100,7 @@ fn find_features(kind: ObjectKind, tokens: &Tokens<'_>) -> Vec<Feature> {
     for index in (0..tokens.len()).filter(|index| !tokens.is_quoted(*index)) {
         let token = index..index + 1;
         match tokens.text(index).to_ascii_uppercase().as_str() {
-            "-" if tokens.is(index + 1, ">")
-                && tokens.byte_range(index).end == tokens.byte_range(index + 1).start =>
-            {
+            "-" if tokens.is(index + 1, ">") && tokens.is_adjacent(index) => {
                 add_feature("the operator `->`", (38, 0), index..index + 2);
             }
             "OVER" if tokens.preceded_by(index, ")") => {
@@ -185,7 +182,7 @@ fn find_index_features(
 ) {
     let Some(opening) = (0..tokens.len()).find(|index| tokens.is(*index, "(")) else { return };
     let end = tokens.after_matching_close(opening);
-    for item in split_at_commas(tokens, opening + 1..end.saturating_sub(1)) {
+    for item in tokens.split_at_commas(opening + 1..end.saturating_sub(1)) {
         let mut expression_end = item.end;
         while expression_end > item.start + 1
             && (tokens.is(expression_end - 1, "ASC")

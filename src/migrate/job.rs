@@ -1,0 +1,157 @@
+//! Builds the job of a database: the scripts of its steps, the history entries to write, and the
+//! changes to check before the commit.
+
+use std::sync::Arc;
+
+use crate::database::history_entry::{AppliedSource, HistoryEvent, HistoryState, NewHistoryEntry};
+use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step};
+use crate::document::changelog::StepId;
+use crate::document::migration::{Checksum, Migration};
+use crate::document::tag::{Scope, VersionPoint};
+use crate::migrate::migrator::{CachedJob, Migrator};
+use crate::plan::outcome::MigrationPath;
+use crate::plan::position::ChainPosition;
+
+impl<'c> Migrator<'c, '_> {
+    pub(crate) fn build_cached_job(
+        &self,
+        scope: Scope,
+        chain_position: ChainPosition,
+        step_ids: &[StepId],
+    ) -> CachedJob<'c> {
+        let from = self.version_point(chain_position);
+        let steps: Vec<_> =
+            step_ids.iter().filter_map(|id| self.changelog().endpoints(*id)).collect();
+        let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
+        let path = Arc::new(MigrationPath { from, to, steps });
+        CachedJob { job: self.build_job(scope, chain_position, step_ids), path }
+    }
+
+    fn build_job(
+        &self,
+        scope: Scope,
+        chain_position: ChainPosition,
+        step_ids: &[StepId],
+    ) -> MigrationJob<'c> {
+        let mut steps = Vec::with_capacity(step_ids.len() + 1);
+        if let ChainPosition::Detected(position) = chain_position {
+            steps.push(self.history_step(HistoryEvent::Adopt, scope, Some(position), None));
+        }
+        steps.extend(step_ids.iter().filter_map(|id| self.migration_step(scope, *id)));
+        MigrationJob {
+            expected_changes: self.replay().expected_changes(scope, chain_position, step_ids),
+            transaction_end: self.transaction_end(),
+            foreign_keys: self.policy().foreign_keys,
+            ..MigrationJob::new(scope, steps)
+        }
+    }
+
+    /// The script of a migration for one scope, with its history entry; `None` for a seed. A
+    /// migration without a block for the scope has an empty script and is recorded all the same.
+    fn migration_step(&self, scope: Scope, id: StepId) -> Option<Step<'c, 'c>> {
+        let changelog = self.changelog();
+        let (from, to) = changelog.endpoints(id)?;
+        let migration = changelog.step(id);
+        let position = to.version().and_then(|to| changelog.position(to));
+        let event = match id {
+            StepId::Reverse(_) | StepId::BaselineReverse(_) => HistoryEvent::Downgrade,
+            StepId::Baseline(_) | StepId::Forward(_) | StepId::Seed(_) => HistoryEvent::Upgrade,
+        };
+        let checksum =
+            migration.map_or_else(|| Checksum::from_text(""), |step| step.checksum(scope));
+        Some(Step {
+            script: self.replay().script(scope, id).unwrap_or(&EMPTY_SCRIPT),
+            label: format!("the migration {from} → {to}"),
+            history_entry: Some(NewHistoryEntry {
+                event,
+                from: from.to_string(),
+                to: to.to_string(),
+                checksum: Some(checksum),
+                chain: position.map(|position| changelog.chain_checksum(scope, position)),
+                note: None,
+            }),
+            // Only the system database keeps the SQL of the migrations, for both scopes.
+            sources: migration
+                .filter(|_| scope == Scope::System)
+                .map_or_else(Vec::new, |migration| applied_sources(migration, &from, &to)),
+        })
+    }
+
+    /// A step that only records a version, at a position or below the lowest baseline.
+    pub(crate) fn history_step(
+        &self,
+        event: HistoryEvent,
+        scope: Scope,
+        position: Option<usize>,
+        note: Option<String>,
+    ) -> Step<'c, 'c> {
+        let chain = position.map(|position| self.changelog().chain_checksum(scope, position));
+        Step {
+            script: &EMPTY_SCRIPT,
+            label: "the record".to_owned(),
+            history_entry: Some(NewHistoryEntry {
+                event,
+                from: VersionPoint::Baseline.to_string(),
+                to: self.version_point_at(position).to_string(),
+                checksum: None,
+                chain,
+                note,
+            }),
+            sources: Vec::new(),
+        }
+    }
+
+    /// The job that runs the seed blocks of a scope with the given names.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn seed_job(
+        &self,
+        scope: Scope,
+        names: &[String],
+        state: &HistoryState,
+    ) -> MigrationJob<'c> {
+        let target = self.target();
+        // Part of the message of a seed that fails: at another version a table may be missing.
+        let version_mismatch = match state {
+            HistoryState::Versioned(entry) if entry.to == target.to_string() => String::new(),
+            HistoryState::Versioned(entry) => format!(
+                ", written for {target}, where this database is at {}; `tatmig upgrade` comes first",
+                entry.to
+            ),
+            HistoryState::Empty | HistoryState::Unversioned => {
+                format!(", written for {target}, where this database has no version")
+            }
+        };
+        let seeds = self.changelog().seeds().iter().enumerate();
+        let mut steps = Vec::new();
+        for name in names {
+            let matching_seeds =
+                seeds.clone().filter(|(_, seed)| seed.scope == scope && seed.name == *name);
+            for (index, _) in matching_seeds {
+                if let Some(script) = self.replay().script(scope, StepId::Seed(index)) {
+                    let label = format!("the seed `{name}`{version_mismatch}");
+                    steps.push(Step { script, label, history_entry: None, sources: Vec::new() });
+                }
+            }
+        }
+        MigrationJob { foreign_keys: self.policy().foreign_keys, ..MigrationJob::new(scope, steps) }
+    }
+}
+
+/// The SQL of a migration's blocks, of both scopes.
+fn applied_sources(
+    migration: &Migration<'_>,
+    from: &VersionPoint,
+    to: &VersionPoint,
+) -> Vec<AppliedSource> {
+    let source_of = |scope: Scope| {
+        let block = migration.block(scope).filter(|block| !block.is_empty())?;
+        Some(AppliedSource {
+            scope,
+            checksum: migration.checksum(scope),
+            from: from.to_string(),
+            to: to.to_string(),
+            sql: block.sql().text().to_owned(),
+        })
+    };
+    Scope::BOTH.into_iter().filter_map(source_of).collect()
+}

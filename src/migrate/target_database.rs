@@ -1,0 +1,123 @@
+//! Runs, seeds and reads the target databases of a fleet.
+
+use crate::database::connection::ConnectOptions;
+use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::document::tag::Scope;
+use crate::migrate::migrator::Migrator;
+use crate::migrate::status::{DatabaseStatus, ReplayedDocument, StatusQuery, database_status};
+use crate::plan::error::{ChangedMigration, PlanError};
+use crate::plan::outcome::{MigrateError, Outcome};
+use crate::plan::target::Target;
+use crate::sql::lexer;
+use crate::target::TargetDatabase;
+
+impl TargetDatabase {
+    /// Reads the status of this database; no byte on the disk changes. A database that cannot be
+    /// read has the state [`Error`](crate::DatabaseState::Error).
+    #[must_use]
+    pub fn status(&self, query: StatusQuery<'_, '_>, options: &ConnectOptions) -> DatabaseStatus {
+        let StatusQuery { changelog, replay, target } = query;
+        let document = ReplayedDocument { changelog, replay };
+        let target = Target::Up(changelog.clamp(target));
+        self.read_status(document, target, options)
+    }
+
+    fn read_status(
+        &self,
+        document: ReplayedDocument<'_, '_>,
+        target: Target,
+        options: &ConnectOptions,
+    ) -> DatabaseStatus {
+        self.read(options, |database| database_status(document, target, self.scope, database))
+            .unwrap_or_else(|error| DatabaseStatus::from_error(None, error))
+    }
+
+    /// Reads the history of this database, oldest entry first; no byte on the disk changes.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read.
+    pub fn history(&self, options: &ConnectOptions) -> Result<Vec<HistoryEntry>, MigrateError> {
+        self.read(options, |database| database.history())
+    }
+}
+
+impl Migrator<'_, '_> {
+    /// Reads the status of a target database on the way to the target version; no byte on the disk
+    /// changes.
+    #[must_use]
+    pub fn status(
+        &self,
+        target_database: &TargetDatabase,
+        options: &ConnectOptions,
+    ) -> DatabaseStatus {
+        target_database.read_status(self.document(), self.run_target(), options)
+    }
+
+    /// Brings a target database to the target version.
+    #[must_use]
+    pub fn upgrade_database(
+        &self,
+        target_database: &TargetDatabase,
+        options: &ConnectOptions,
+    ) -> Outcome {
+        match target_database.open(options) {
+            Ok(mut database) => self.upgrade(target_database.scope, &mut *database),
+            Err(error) => Outcome::Failed { version: None, error: Box::new(error) },
+        }
+    }
+
+    /// Runs seed blocks on a target database, in the order of their names in `names`.
+    #[must_use]
+    pub fn seed_database(
+        &self,
+        target_database: &TargetDatabase,
+        names: &[String],
+        options: &ConnectOptions,
+    ) -> Outcome {
+        let result = target_database.open(options).and_then(|mut database| {
+            let state = database.history_state()?;
+            let job = self.seed_job(target_database.scope, names, &state);
+            if state == HistoryState::Empty {
+                return Err(PlanError::EmptyDatabase.into());
+            }
+            Ok(database.apply(&job, &state)?)
+        });
+        match result {
+            Ok(job_result) => {
+                Outcome::Seeded { notes: job_result.notes, duration: job_result.duration }
+            }
+            Err(error) => Outcome::from_error(None, error),
+        }
+    }
+
+    /// Compares the statements of an edited migration with those that ran: the statements that ran
+    /// and are no longer in the document, and those that are in the document and did not run.
+    /// `None` if the system database does not hold the SQL that ran.
+    #[must_use]
+    pub fn statement_diff(
+        &self,
+        changed_migration: &ChangedMigration,
+        scope: Scope,
+        system_database: &TargetDatabase,
+        options: &ConnectOptions,
+    ) -> Option<(Vec<String>, Vec<String>)> {
+        let stored_source = system_database
+            .read(options, |database| database.stored_source(&changed_migration.applied_checksum));
+        let migration = self.changelog().find(&changed_migration.from, &changed_migration.to)?;
+        let current_source = migration.block(scope).map_or("", |block| block.sql().text());
+        Some(diff_statements(&stored_source.ok()??, current_source))
+    }
+}
+
+/// The statements that only the first text has, and those that only the second text has.
+fn diff_statements(applied: &str, current: &str) -> (Vec<String>, Vec<String>) {
+    let split_statements = |text: &str| -> Vec<String> {
+        lexer::normalize(text).split(" ; ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    };
+    let (applied, current) = (split_statements(applied), split_statements(current));
+    let only_in_left = |left: &[String], right: &[String]| {
+        left.iter().filter(|statement| !right.contains(statement)).cloned().collect()
+    };
+    (only_in_left(&applied, &current), only_in_left(&current, &applied))
+}

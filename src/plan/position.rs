@@ -1,0 +1,110 @@
+//! Finds the position of a database on the chain of versions.
+
+use crate::database::history_entry::HistoryState;
+use crate::document::changelog::Changelog;
+use crate::document::tag::VersionPoint;
+use crate::plan::error::PlanError;
+
+/// The position of a database on the chain of versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ChainPosition {
+    /// The database is new: it starts from the highest baseline that has a block for its scope.
+    Empty,
+    /// The database has objects and no history, and its schema is that of the n-th version.
+    Detected(usize),
+    /// The last version in the history is `baseline`: the lowest baseline runs, and its
+    /// `IF NOT EXISTS` clauses skip what exists.
+    BelowBaseline,
+    /// The last version in the history is the n-th version of the chain.
+    AtVersion(usize),
+}
+
+/// Finds the position of a database from its history. `detect` returns the position of a database
+/// that has objects and no history; it is called for such a database only.
+///
+/// # Errors
+///
+/// The last version in the history is planned or not in the document, or `detect` failed.
+pub(crate) fn locate(
+    changelog: &Changelog<'_>,
+    state: &HistoryState,
+    detect: impl FnOnce() -> Result<usize, PlanError>,
+) -> Result<ChainPosition, PlanError> {
+    let entry = match state {
+        HistoryState::Empty => return Ok(ChainPosition::Empty),
+        HistoryState::Unversioned => return detect().map(ChainPosition::Detected),
+        HistoryState::Versioned(entry) => entry,
+    };
+    let head = changelog.head().clone();
+    let version = entry.to.clone();
+    match VersionPoint::parse(&entry.to) {
+        Some(VersionPoint::Baseline) => Ok(ChainPosition::BelowBaseline),
+        Some(VersionPoint::Version(current_version)) => {
+            match changelog.position(&current_version) {
+                Some(position) if position <= changelog.head_position() => {
+                    Ok(ChainPosition::AtVersion(position))
+                }
+                Some(_) => Err(PlanError::AboveHead { version, head }),
+                None => Err(PlanError::UnknownVersion { version, head }),
+            }
+        }
+        None => Err(PlanError::UnknownVersion { version, head }),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::database::history_entry::{HistoryEntry, HistoryEvent};
+
+    /// A document with two scopes, a second baseline, a pre-release and a planned version.
+    pub(crate) fn document() -> String {
+        let block =
+            |tag: &str| format!("```sql\n-- [{tag}:start]\nSELECT 1;\n-- [{tag}:end]\n```\n\n");
+        [
+            block("system:baseline→1.0.0"),
+            block("user:baseline→1.0.0"),
+            block("user:1.0.0→1.1.0"),
+            block("user:1.1.0→2.0.0-rc.1"),
+            block("user:2.0.0-rc.1→2.0.0"),
+            block("user:baseline→2.0.0"),
+            "## 2.0.0 → 2.1.0 (Planned)\n".to_owned(),
+            block("user:2.0.0→2.1.0"),
+        ]
+        .concat()
+    }
+
+    pub(crate) fn versioned_state(to: &str) -> HistoryState {
+        HistoryState::Versioned(HistoryEntry {
+            id: 1,
+            event: HistoryEvent::Upgrade,
+            from: "baseline".into(),
+            to: to.into(),
+            checksum: None,
+            chain: None,
+            applied_at: String::new(),
+            duration_ms: 0,
+            tool_version: String::new(),
+            note: None,
+        })
+    }
+
+    #[test]
+    fn planned_and_unknown_versions_are_rejected() {
+        let text = document();
+        let changelog = Changelog::parse(&text).unwrap();
+        let unrelated = || Err(PlanError::UnrelatedSchema);
+        assert!(matches!(
+            locate(&changelog, &versioned_state("2.1.0"), unrelated),
+            Err(PlanError::AboveHead { .. })
+        ));
+        assert!(matches!(
+            locate(&changelog, &versioned_state("9.0.0"), unrelated),
+            Err(PlanError::UnknownVersion { .. })
+        ));
+        assert!(matches!(
+            locate(&changelog, &versioned_state("junk"), unrelated),
+            Err(PlanError::UnknownVersion { .. })
+        ));
+    }
+}
