@@ -1,21 +1,23 @@
-//! Escapes names for display and formats sizes.
+//! Escapes names for display.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
+/// An `OsString` from the bytes of a file name; on Unix any bytes are valid.
 #[cfg(unix)]
 pub(crate) fn os_string_from_bytes(bytes: &[u8]) -> OsString {
     use std::os::unix::ffi::OsStrExt;
     OsStr::from_bytes(bytes).to_owned()
 }
 
+/// An `OsString` from the bytes of a file name; invalid UTF-8 is replaced.
 #[cfg(not(unix))]
 pub(crate) fn os_string_from_bytes(bytes: &[u8]) -> OsString {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
-/// A file or user name as it is shown: control characters, those that turn the direction of
-/// text, and bytes that are not UTF-8 are escaped.
+/// Escapes a file or user name for display: control characters, characters that change the direction
+/// of text, and bytes that are not UTF-8.
 #[must_use]
 pub fn escape_for_display(name: &OsStr) -> String {
     let mut text = String::with_capacity(name.len());
@@ -33,19 +35,6 @@ pub fn escape_for_display(name: &OsStr) -> String {
         }
     }
     text
-}
-
-/// A number of bytes in words: `1.5 MB`.
-#[must_use]
-pub fn format_bytes(count: u64) -> String {
-    let (mut value, mut tenths, mut unit) = (count, 0, "bytes");
-    for larger_unit in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if value < 1000 {
-            break;
-        }
-        (value, tenths, unit) = (value / 1000, value % 1000 / 100, larger_unit);
-    }
-    if unit == "bytes" { format!("{value} bytes") } else { format!("{value}.{tenths} {unit}") }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What holds of every document, whatever stands in it: reading never panics, every problem has a
-//! place in the file, SQL is the source's own bytes, order comes from versions alone, and a slip
+//! Property tests of the parser, for any document: parsing never panics, every diagnostic has a span in
+//! the file, a block's SQL is byte for byte the document's, order depends on versions alone, and a typo
 //! in a tag never loses a block.
 
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use proptest::sample::{Index, select};
 use tatmig::document::ScopedSql;
 use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 
-/// Lines and pieces of lines of which hardly two fit together.
+/// Lines and parts of lines from which documents full of errors are built.
 const FRAGMENTS: &[&str] = &[
     "```sql",
     "```",
@@ -95,7 +95,7 @@ fn fragments() -> impl Strategy<Value = String> {
     })
 }
 
-/// SQL of any number of lines; none of it is run.
+/// SQL of one or more lines; none of it runs.
 const SQL: &[&str] = &[
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);",
     "INSERT INTO notes (body) VALUES ('née → 📌');",
@@ -108,7 +108,8 @@ const SQL: &[&str] = &[
     "\tDROP VIEW recent;",
 ];
 
-/// What a code block stands in, which decides how each of its lines begins.
+/// The prefix of the first line and of the other lines of a code block, which put it into lists and
+/// block quotes.
 const CONTAINERS: &[(&str, &str)] =
     &[("", ""), ("", ""), ("- ", "  "), ("> ", "> "), ("1. > ", "   > "), ("> - ", ">   ")];
 
@@ -120,7 +121,7 @@ const FENCES: &[(&str, &str)] = &[
     ("", ""),
 ];
 
-/// One block as it was meant.
+/// One block as it was generated.
 #[derive(Clone, Debug)]
 struct Block {
     scope: Scope,
@@ -133,7 +134,7 @@ struct Block {
     order: u32,
 }
 
-/// A document that is right, in an order that is not that of its versions.
+/// A document without errors, whose blocks are not in the order of their versions.
 #[derive(Clone, Debug)]
 struct GeneratedDocument {
     text: String,
@@ -147,7 +148,7 @@ impl Block {
         format!("-- [{}:{}{}{}:{boundary}]", self.scope, self.from, self.arrow, self.to)
     }
 
-    /// The SQL as the document holds it, container aside.
+    /// The SQL as it is in the document, without the prefixes of the container.
     fn sql_text(&self, line_end: &str) -> String {
         let lines = self.sql.iter().flat_map(|sql| sql.split('\n'));
         lines.fold(String::new(), |text, line| text + line + line_end)
@@ -224,7 +225,7 @@ fn generated_document() -> impl Strategy<Value = GeneratedDocument> {
         blocks.sort_by_key(|block| block.order);
         let mut text = String::from(if bom { "\u{feff}# Née\n\n" } else { "" });
         for (index, block) in blocks.iter().enumerate() {
-            // A paragraph at the margin ends every container before it.
+            // A paragraph without a prefix ends every container before it.
             let _ = write!(text, "Part {index}.\n\n");
             block.write(&mut text);
             text.push('\n');
@@ -237,7 +238,7 @@ fn generated_document() -> impl Strategy<Value = GeneratedDocument> {
     })
 }
 
-/// Every part of a changelog that goes up, with what its tag says.
+/// Every block of a changelog except reverse blocks, with its scope and its migration's versions.
 fn forward_blocks<'c, 'a>(
     changelog: &'c Changelog<'a>,
 ) -> impl Iterator<Item = (Scope, String, &'c ScopedSql<'a>)> {
@@ -248,7 +249,7 @@ fn forward_blocks<'c, 'a>(
     })
 }
 
-/// What a changelog would run, in order.
+/// The SQL that a changelog would run, in order.
 fn sql_in_order(changelog: &Changelog<'_>) -> Vec<(Scope, String, String)> {
     forward_blocks(changelog)
         .map(|(scope, name, part)| (scope, name, part.sql().text().to_owned()))
@@ -293,17 +294,17 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_read_without_a_panic(text in "\\PC{0,200}|(?s).{0,200}") {
+    fn any_text_is_parsed_without_a_panic(text in "\\PC{0,200}|(?s).{0,200}") {
         check_document(&text)?;
     }
 
     #[test]
-    fn fragments_are_read_without_a_panic_and_every_problem_has_a_place(text in fragments()) {
+    fn fragments_are_parsed_without_a_panic_and_every_diagnostic_has_a_span(text in fragments()) {
         check_document(&text)?;
     }
 
     #[test]
-    fn a_corrupted_document_is_read_without_a_panic(
+    fn a_corrupted_document_is_parsed_without_a_panic(
         document in generated_document(),
         cut in any::<(Index, Index)>(),
         patch in select(FRAGMENTS),
@@ -382,7 +383,7 @@ proptest! {
         document in generated_document(),
         which in any::<Index>(),
         at in any::<Index>(),
-        slip in prop_oneof![select(&["", " ", "0", "1", "-", "[", "]", ":", "s", "U", ".", "→", "\n"][..])],
+        typo in prop_oneof![select(&["", " ", "0", "1", "-", "[", "]", ":", "s", "U", ".", "→", "\n"][..])],
         replaces in any::<bool>(),
     ) {
         let before = Changelog::parse(&document.text).map(|changelog| sql_in_order(&changelog));
@@ -392,15 +393,15 @@ proptest! {
             .collect();
         let tag = which.get(&tags);
         let chars: Vec<_> = tag.char_indices().map(|(at, c)| at..at + c.len_utf8()).collect();
-        let mut place = at.get(&chars).clone();
+        let mut range = at.get(&chars).clone();
         if !replaces {
-            place.end = place.start;
+            range.end = range.start;
         }
         let mut wrong = tag.clone();
-        wrong.replace_range(place, slip);
+        wrong.replace_range(range, typo);
         let text = document.text.replacen(tag.as_str(), &wrong, 1);
         if let Ok(changelog) = Changelog::parse(&text) {
-            // A line end before the tag is one more blank line of SQL.
+            // A line end inserted before a tag adds a blank line of SQL.
             let trim = |(scope, name, sql): (Scope, String, String)| (scope, name, sql.trim().to_owned());
             let after: Vec<_> = sql_in_order(&changelog).into_iter().map(trim).collect();
             let before: Vec<_> = before.into_iter().map(trim).collect();

@@ -61,9 +61,9 @@ fn assert_document_reports(blocks: &[(&str, &str)], expected: &[(&str, u64)]) {
 fn the_projects_own_document_passes() {
     let fleet = Fleet::new().document(include_str!("../MIGRATIONS.md"));
     fleet.run_without_changes(["test"]).status(0).stderr("").stdout(str![[r#"
-system 0.3.19 to 0.3.20: kept up to 0.3.20 (11 tables, 66 rows)
-user 0.3.19 to 0.3.20: kept up to 0.3.20 (10 tables, 60 rows)
-MIGRATIONS.md: 4 databases tested, nothing lost
+system 0.3.19 to 0.3.20: no data lost up to 0.3.20 (11 tables, 66 rows)
+user 0.3.19 to 0.3.20: no data lost up to 0.3.20 (10 tables, 60 rows)
+MIGRATIONS.md: 4 databases tested, no data lost
 
 "#]]);
 }
@@ -87,19 +87,19 @@ CREATE TRIGGER notes_log AFTER INSERT ON notes BEGIN INSERT INTO log VALUES (new
         .run_without_changes(["test"])
         .status(1)
         .stdout(str![[r#"
-user 1.0.0: not all of it is kept (2 tables, 18 rows)
-user 1.1.0: kept up to 1.1.0 (2 tables, 18 rows)
+user 1.0.0: data lost on the way to 1.1.0 (2 tables, 18 rows)
+user 1.1.0: no data lost up to 1.1.0 (2 tables, 18 rows)
 MIGRATIONS.md: 2 databases tested, 1 problem
 
 "#]])
         .stderr(str![[r#"
-error[row-loss]: table `notes` is made anew and keeps 5 of its 6 rows
+error[row-loss]: rebuilding table `notes` loses 1 of its 6 rows
   --> MIGRATIONS.md:13:1
    |
 13 | INSERT INTO new SELECT id, body, owner FROM notes WHERE owner IS NOT NULL;
    | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ in user databases filled at 1.0.0
    |
-   = help: copy every row; if that is meant, the block says `-- tatmig:allow row-loss` and why
+   = help: copy every row; if this is intended, write `-- tatmig:allow row-loss` and the reason into the block
 
 
 "#]]);
@@ -145,13 +145,13 @@ ALTER TABLE new RENAME TO notes;
 CREATE INDEX notes_owner ON notes (owner);";
     let fleet = Fleet::from_blocks(&[BASELINE, ("user:1.0.0→1.1.0", sql)]);
     fleet.run_without_changes(["test"]).status(1).stderr(str![[r#"
-error[object-loss]: trigger `notes_log` is lost: it went with the old table `notes`, and nothing makes it again
+error[object-loss]: trigger `notes_log` is lost: it was dropped with the old table `notes` and never recreated
   --> MIGRATIONS.md:14:1
    |
 14 | DROP TABLE notes;
    | ^^^^^^^^^^^^^^^^^ in user databases filled at 1.0.0
    |
-   = help: make it again after the table; if that is meant, the block says `-- tatmig:allow object-loss` and why
+   = help: create it again after the table; if this is intended, write `-- tatmig:allow object-loss` and the reason into the block
 
 
 "#]]);
@@ -279,8 +279,8 @@ fn downgrades_are_tested_as_far_as_reverse_blocks_exist() {
         ("user:1.2.0→1.1.0", "DROP TABLE more;"),
     ]);
     fleet.run_without_changes(["test"]).status(0).stderr("").stdout(str![[r#"
-user 1.0.0 to 1.2.0: kept up to 1.2.0, down to baseline and up again (3 tables, 24 rows)
-MIGRATIONS.md: 3 databases tested, nothing lost
+user 1.0.0 to 1.2.0: no data lost up to 1.2.0, down to baseline and up again (3 tables, 24 rows)
+MIGRATIONS.md: 3 databases tested, no data lost
 
 "#]]);
 }
@@ -308,10 +308,10 @@ fn an_unsatisfiable_table_is_reported_and_skipped() {
         ("user:1.0.0→1.1.0", "CREATE TABLE child (a INTEGER NOT NULL REFERENCES never (a));"),
     ]);
     fleet.run_without_changes(["test"]).status(0).stderr("").stdout(str![[r#"
-user 1.0.0 to 1.1.0: kept up to 1.1.0 (0 tables, 0 rows)
-user 1.1.0: table `child` is skipped, no row satisfies it: its parent `never` holds no row
-user 1.0.0 to 1.1.0: table `never` is skipped, no row satisfies it: CHECK constraint failed: a > 5 AND a < 5
-MIGRATIONS.md: 2 databases tested, nothing lost, 2 tables skipped
+user 1.0.0 to 1.1.0: no data lost up to 1.1.0 (0 tables, 0 rows)
+user 1.1.0: table `child` is skipped, no generated row satisfies its constraints: its parent `never` has no rows
+user 1.0.0 to 1.1.0: table `never` is skipped, no generated row satisfies its constraints: CHECK constraint failed: a > 5 AND a < 5
+MIGRATIONS.md: 2 databases tested, no data lost, 2 tables skipped
 
 "#]]);
 }
@@ -323,9 +323,9 @@ fn a_failing_trigger_is_reported() {
         ("user:1.0.0→1.1.0", "ALTER TABLE log ADD COLUMN at TEXT;"),
     ]);
     fleet.run_without_changes(["test"]).status(0).stderr("").stdout(str![[r#"
-user 1.0.0 to 1.1.0: kept up to 1.1.0 (2 tables, 18 rows)
-user 1.1.0: table `notes` takes rows only with its triggers off: table log has 2 columns but 1 values were supplied
-MIGRATIONS.md: 2 databases tested, nothing lost
+user 1.0.0 to 1.1.0: no data lost up to 1.1.0 (2 tables, 18 rows)
+user 1.1.0: table `notes` is filled with its triggers off, INSERT fails because of a trigger: table log has 2 columns but 1 values were supplied
+MIGRATIONS.md: 2 databases tested, no data lost
 
 "#]]);
 }
@@ -375,9 +375,9 @@ fn a_later_baseline_is_tested_too() {
         ("user:1.1.0→1.2.0", "CREATE TABLE more (a);"),
     ]);
     fleet.run_without_changes(["test"]).status(0).stderr("").stdout(str![[r#"
-user 1.0.0 to 1.2.0: kept up to 1.2.0 (3 tables, 24 rows)
-user 1.1.0, made from its own baseline: kept up to 1.2.0 (2 tables, 18 rows)
-MIGRATIONS.md: 4 databases tested, nothing lost
+user 1.0.0 to 1.2.0: no data lost up to 1.2.0 (3 tables, 24 rows)
+user 1.1.0, created from its own baseline: no data lost up to 1.2.0 (2 tables, 18 rows)
+MIGRATIONS.md: 4 databases tested, no data lost
 
 "#]]);
 }

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
+
 use crate::database::error::DatabaseError;
-use crate::text::{escape_for_display, format_bytes};
+use crate::text::escape_for_display;
 
 /// A backup that could not be made, found or used. No database was touched.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +25,7 @@ pub enum BackupError {
     /// The copies would not fit.
     #[error(
         "there is too little room: the copies take {}, and {} are free for `{}`; make room, or keep backups elsewhere with `--backups-dir`",
-        format_bytes(*.needed), format_bytes(*.free), escape_for_display(.dir.as_os_str())
+        ByteSize::b(*.needed).display().si(), ByteSize::b(*.free).display().si(), escape_for_display(.dir.as_os_str())
     )]
     InsufficientSpace {
         /// What the databases take, in bytes.

@@ -20,7 +20,6 @@ pub use crate::backup::archive::Backup;
 pub use crate::backup::error::BackupError;
 pub use crate::backup::manifest::{Manifest, ManifestEntry};
 pub use crate::backup::store::{BackupDir, BackupResult, PruneResult};
-pub use crate::text::format_bytes;
 
 impl TargetDatabase {
     /// Marks a database that must be left alone for want of a backup, so that whatever is to be

@@ -1,283 +1,247 @@
-//! Foreign keys before and after: the violations among the tables that a run touches, as a
-//! multiset, so that what was broken for years is told apart from what a migration broke.
+//! Foreign keys: which columns of its parent a key refers to, and the queries that find the rows
+//! whose parent row is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
-use rusqlite::Connection;
-use rusqlite::types::Value;
-
-use crate::database::error::is_sql_error;
-use crate::schema;
-use crate::schema::renames::Renames;
-use crate::schema::{ForeignKey, Table};
+use crate::database::schema_reader::{
+    Structure, TableWithKeys, read_foreign_keys, read_tables_with_keys,
+};
+use crate::database::session::{Query, Session, SessionError};
+use crate::schema::{ForeignKey, ObjectKey, ObjectKind};
 use crate::sql::lexer;
 
-/// A row whose parent is missing: child table, key values, parent table; names in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Violation {
-    child: String,
-    key_values: Vec<String>,
-    parent: String,
+/// The columns that a foreign key refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ParentKey {
+    /// The primary key or a unique index of the parent.
+    Columns(Vec<String>),
+    /// The parent table does not exist, so that every row of the child violates the key.
+    NoTable,
+    /// The parent's columns are not unique or do not exist. SQLite reports "foreign key mismatch".
+    Mismatch,
 }
 
-/// What a look at the foreign keys found.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ForeignKeyViolations {
-    counts: BTreeMap<Violation, usize>,
-    /// Keys that SQLite cannot use, each in words.
-    pub(crate) unusable_keys: BTreeSet<String>,
-    /// Child and parent, in lower case, of those keys.
-    unusable_pairs: BTreeSet<(String, String)>,
-}
-
-impl ForeignKeyViolations {
-    /// How many violations are told one by one.
-    pub(crate) const MAX_LISTED: usize = 5;
-
-    /// Counts the violations of every table.
-    pub(crate) fn scan_all(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut violations = Self::default();
-        for (table, keys) in foreign_keys_by_table(connection)? {
-            violations.scan_table(connection, &table, &keys)?;
-        }
-        Ok(violations)
+impl ParentKey {
+    /// Reads the columns that a foreign key refers to.
+    pub(crate) fn read<S: Session>(session: &S, key: &ForeignKey) -> Result<Self, S::Error> {
+        let parents = read_tables_with_keys(session, &[key.parent.as_str()])?;
+        Ok(parents.first().map_or(Self::NoTable, |parent| Self::resolve(key, parent)))
     }
 
-    /// Counts the violations of the `touched` tables (lower case) and of those that refer to them.
-    pub(crate) fn scan(
-        connection: &Connection,
-        modified_tables: &BTreeSet<String>,
-    ) -> rusqlite::Result<Self> {
-        let mut violations = Self::default();
-        if modified_tables.is_empty() {
-            return Ok(violations);
+    /// Finds the columns in the definition of the parent, which has no columns if no such table
+    /// or view exists.
+    fn resolve(key: &ForeignKey, parent: &TableWithKeys) -> Self {
+        let table = &parent.table;
+        if table.columns.is_empty() {
+            return Self::NoTable;
         }
-        for (table, keys) in foreign_keys_by_table(connection)? {
-            let is_involved = modified_tables.contains(&table.to_ascii_lowercase())
-                || keys
+        let columns = if key.parent_columns.is_empty() {
+            table.primary_key()
+        } else {
+            key.parent_columns.clone()
+        };
+        if columns.len() != key.columns.len()
+            || columns.iter().any(|name| table.column(name).is_none())
+        {
+            return Self::Mismatch;
+        }
+        let is_same_key = |names: &[String]| {
+            names.len() == columns.len()
+                && columns
                     .iter()
-                    .any(|key| modified_tables.contains(&key.parent.to_ascii_lowercase()));
-            if is_involved {
-                violations.scan_table(connection, &table, &keys)?;
-            }
+                    .all(|column| names.iter().any(|name| name.eq_ignore_ascii_case(column)))
+        };
+        if is_same_key(&table.primary_key())
+            || parent.unique_keys.iter().any(|names| is_same_key(names))
+        {
+            Self::Columns(columns)
+        } else {
+            Self::Mismatch
         }
-        Ok(violations)
+    }
+}
+
+/// The rows of one foreign key whose parent row is missing.
+#[derive(Clone, Debug)]
+pub(crate) struct OrphanQuery {
+    /// The table that has the key, in lower case.
+    pub(crate) child: String,
+    /// The table that the key refers to, in lower case.
+    pub(crate) parent: String,
+    /// The key's columns in the child, as SQL expressions.
+    pub(crate) key_columns: Vec<String>,
+    /// `FROM … WHERE …`.
+    pub(crate) from_clause: String,
+}
+
+impl OrphanQuery {
+    /// Builds the query. `parent_columns` is none if the parent table does not exist.
+    fn new(table: &str, key: &ForeignKey, parent_columns: Option<&[String]>) -> Self {
+        let columns = |alias: &str, names: &[String]| -> Vec<String> {
+            names.iter().map(|name| format!("{alias}.{}", lexer::quote_identifier(name))).collect()
+        };
+        let key_columns = columns("c", &key.columns);
+        let mut conditions: Vec<String> =
+            key_columns.iter().map(|column| format!("{column} IS NOT NULL")).collect();
+        if let Some(parent_columns) = parent_columns {
+            let equalities = columns("p", parent_columns);
+            let equalities = equalities
+                .iter()
+                .zip(&key_columns)
+                .map(|(parent, child)| format!("{parent} = {child}"));
+            conditions.push(format!(
+                "NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
+                lexer::quote_identifier(&key.parent),
+                equalities.collect::<Vec<_>>().join(" AND ")
+            ));
+        }
+        Self {
+            child: table.to_ascii_lowercase(),
+            parent: key.parent.to_ascii_lowercase(),
+            key_columns,
+            from_clause: format!(
+                "FROM {} c WHERE {}",
+                lexer::quote_identifier(table),
+                conditions.join(" AND ")
+            ),
+        }
     }
 
-    fn scan_table(
-        &mut self,
-        connection: &Connection,
-        table: &str,
-        keys: &[ForeignKey],
-    ) -> rusqlite::Result<()> {
-        // SQLite's own check is exact and finds most tables clean; but it stops at the first key
-        // that it cannot use, and does not tell the key values.
-        match has_no_violations(connection, table) {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(error) if is_sql_error(&error) => {}
-            Err(error) => return Err(error),
+    /// `GROUP BY …` for one group for each key value. A column's own collation, such as NOCASE,
+    /// would put different values into one group.
+    pub(crate) fn group_by_clause(&self) -> String {
+        let columns: Vec<String> =
+            self.key_columns.iter().map(|column| format!("{column} COLLATE BINARY")).collect();
+        format!("GROUP BY {}", columns.join(", "))
+    }
+
+    /// The query for each key value and how many rows have it.
+    pub(crate) fn grouped(&self) -> String {
+        format!(
+            "SELECT {}, count(*) AS n {} {}",
+            self.key_columns.join(", "),
+            self.from_clause,
+            self.group_by_clause()
+        )
+    }
+}
+
+/// The queries for the violations of several foreign keys, and the keys that SQLite cannot use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ForeignKeySet {
+    pub(crate) orphan_queries: Vec<OrphanQuery>,
+    /// Keys with a mismatch, each as a message names it.
+    pub(crate) unusable_keys: BTreeSet<String>,
+    /// Child and parent of those keys, in lower case.
+    pub(crate) unusable_pairs: BTreeSet<(String, String)>,
+}
+
+impl ForeignKeySet {
+    /// Builds the queries for the tables in `modified_tables` (in lower case) and for the tables
+    /// that refer to them.
+    pub(crate) fn from_structure(
+        structure: &Structure,
+        modified_tables: &BTreeSet<String>,
+    ) -> Self {
+        let mut key_set = Self::default();
+        for child in structure.tables.values() {
+            let keys = &child.table.foreign_keys;
+            if !is_involved(&child.name, keys, modified_tables) {
+                continue;
+            }
+            for key in keys {
+                let view = ObjectKey::new(ObjectKind::View, &key.parent);
+                let parent_key = match structure.tables.get(&key.parent.to_ascii_lowercase()) {
+                    Some(parent) => ParentKey::resolve(key, parent),
+                    // No column of a view is unique.
+                    None if structure
+                        .schema
+                        .get(&view)
+                        .is_some_and(|o| o.kind == ObjectKind::View) =>
+                    {
+                        ParentKey::Mismatch
+                    }
+                    None => ParentKey::NoTable,
+                };
+                key_set.push(&child.name, key, &parent_key);
+            }
         }
-        for key in keys {
-            let Some(parent_columns) = resolve_parent(connection, key)? else {
+        key_set
+    }
+
+    /// Reads the foreign keys of the tables in which SQLite's own check finds a violation or a
+    /// mismatch, and builds their queries. `modified_tables` limits the check to those tables (in
+    /// lower case) and to the tables that refer to them.
+    ///
+    /// SQLite's check is exact, fast, and finds most tables without violations. But it stops at
+    /// the first key with a mismatch, in whichever table, and does not return the values of the
+    /// key. So it is run table by table, and only decides where to search.
+    pub(crate) fn read_violated<S: Session>(
+        session: &S,
+        modified_tables: Option<&BTreeSet<String>>,
+    ) -> Result<Self, S::Error> {
+        const CHECK: &str = "SELECT 1 FROM pragma_foreign_key_check(?1) LIMIT 1";
+        let mut key_set = Self::default();
+        if modified_tables.is_some_and(BTreeSet::is_empty) {
+            return Ok(key_set);
+        }
+        let mut tables = read_foreign_keys(session)?;
+        if let Some(modified_tables) = modified_tables {
+            tables.retain(|(name, keys)| is_involved(name, keys, modified_tables));
+        }
+        if tables.is_empty() {
+            return Ok(key_set);
+        }
+        let checks: Vec<Query<'_>> =
+            tables.iter().map(|(name, _)| Query::with_text(CHECK, name)).collect();
+        let mut violated = Vec::new();
+        for (table, result) in tables.iter().zip(session.query_all(&checks)?) {
+            match result {
+                Ok(rows) if rows.is_empty() => {}
+                Err(error) if !error.is_sql_error() => return Err(error),
+                Ok(_) | Err(_) => violated.push(table),
+            }
+        }
+        let parent_names: BTreeSet<&str> =
+            violated.iter().flat_map(|(_, keys)| keys).map(|key| key.parent.as_str()).collect();
+        let parent_names: Vec<&str> = parent_names.into_iter().collect();
+        if parent_names.is_empty() {
+            return Ok(key_set);
+        }
+        let parents = read_tables_with_keys(session, &parent_names)?;
+        let parents: BTreeMap<&str, &TableWithKeys> =
+            parent_names.iter().copied().zip(&parents).collect();
+        for (table, keys) in violated {
+            for key in keys {
+                let parent_key = ParentKey::resolve(key, parents[key.parent.as_str()]);
+                key_set.push(table, key, &parent_key);
+            }
+        }
+        Ok(key_set)
+    }
+
+    fn push(&mut self, table: &str, key: &ForeignKey, parent_key: &ParentKey) {
+        let query = match parent_key {
+            ParentKey::Columns(columns) => OrphanQuery::new(table, key, Some(columns)),
+            ParentKey::NoTable => OrphanQuery::new(table, key, None),
+            ParentKey::Mismatch => {
                 self.unusable_keys.insert(format!("`{table}` {key}"));
-                let pair = (table.to_ascii_lowercase(), key.parent.to_ascii_lowercase());
-                self.unusable_pairs.insert(pair);
-                continue;
-            };
-            let (child_columns, from_clause) = orphan_query(table, key, parent_columns.as_deref());
-            let mut statement = connection
-                .prepare(&format!("SELECT {} {from_clause}", child_columns.join(", ")))?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let values = (0..child_columns.len())
-                    .map(|column| row.get::<_, Value>(column).map(|value| format_value(&value)))
-                    .collect::<rusqlite::Result<_>>()?;
-                *self
-                    .counts
-                    .entry(Violation {
-                        child: table.to_ascii_lowercase(),
-                        key_values: values,
-                        parent: key.parent.to_ascii_lowercase(),
-                    })
-                    .or_default() += 1;
+                self.unusable_pairs
+                    .insert((table.to_ascii_lowercase(), key.parent.to_ascii_lowercase()));
+                return;
             }
-        }
-        Ok(())
+        };
+        self.orphan_queries.push(query);
     }
 
-    /// How many rows lack their parent.
-    pub(crate) fn violation_count(&self) -> usize {
-        self.counts.values().sum()
-    }
-
-    /// The violations that were not there before, in words, and how many rows they are. Tables
-    /// renamed by the run carry their old violations with them.
-    pub(crate) fn introduced_since(
-        &self,
-        before: &Self,
-        renames: &Renames,
-    ) -> (Vec<String>, usize) {
-        let mut counts_before: BTreeMap<Violation, usize> = BTreeMap::new();
-        for (violation, count) in &before.counts {
-            *counts_before.entry(violation.clone()).or_default() += count;
-            let renamed_violation = Violation {
-                child: renames.final_name(&violation.child),
-                parent: renames.final_name(&violation.parent),
-                key_values: violation.key_values.clone(),
-            };
-            if renamed_violation != *violation {
-                *counts_before.entry(renamed_violation).or_default() += count;
-            }
-        }
-        let mut descriptions = Vec::new();
-        let mut rows = 0;
-        for (violation, count) in &self.counts {
-            // A key that could not be used before held nobody to anything.
-            let pair = (violation.child.clone(), violation.parent.clone());
-            if before.unusable_pairs.contains(&pair) {
-                continue;
-            }
-            let introduced =
-                count.saturating_sub(counts_before.get(violation).copied().unwrap_or(0));
-            if introduced > 0 {
-                rows += introduced;
-                let between = (violation.child.as_str(), violation.parent.as_str());
-                descriptions.push(describe(between, &violation.key_values, introduced));
-            }
-        }
-        (descriptions, rows)
+    /// How many columns the widest key has.
+    pub(crate) fn max_key_width(&self) -> usize {
+        self.orphan_queries.iter().map(|query| query.key_columns.len()).max().unwrap_or(0)
     }
 }
 
-/// The columns of a key in the child `c`, and from `FROM` on the query for the rows of a table
-/// whose parents are missing. Without the parent's columns there is no parent.
-pub(crate) fn orphan_query(
-    table: &str,
-    key: &ForeignKey,
-    parent_columns: Option<&[String]>,
-) -> (Vec<String>, String) {
-    let columns = |alias: &str, names: &[String]| -> Vec<String> {
-        names.iter().map(|name| format!("{alias}.{}", lexer::quote_identifier(name))).collect()
-    };
-    let child_columns = columns("c", &key.columns);
-    let missing_parent_condition = match parent_columns {
-        Some(parent) => format!(
-            "NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
-            lexer::quote_identifier(&key.parent),
-            columns("p", parent)
-                .iter()
-                .zip(&child_columns)
-                .map(|(parent, child)| format!("{parent} = {child}"))
-                .collect::<Vec<_>>()
-                .join(" AND ")
-        ),
-        None => "1".to_owned(),
-    };
-    let not_null: Vec<String> =
-        child_columns.iter().map(|column| format!("{column} IS NOT NULL")).collect();
-    let query = format!(
-        "FROM {} c WHERE {} AND {missing_parent_condition}",
-        lexer::quote_identifier(table),
-        not_null.join(" AND ")
-    );
-    (child_columns, query)
-}
-
-/// Rows whose parent is missing, in words.
-pub(crate) fn describe((child, parent): (&str, &str), key: &[String], rows: usize) -> String {
-    let row_suffix = if rows > 1 { format!(" in {rows} rows") } else { String::new() };
-    let key = key.join(", ");
-    format!("`{child}` refers to `{parent}` by {key}{row_suffix}, which is not there")
-}
-
-fn foreign_keys_by_table(
-    connection: &Connection,
-) -> rusqlite::Result<Vec<(String, Vec<ForeignKey>)>> {
-    let mut statement = connection.prepare(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%references%' ORDER BY name",
-    )?;
-    let names = statement
-        .query_map([], |row| row.get::<_, String>(0))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut found = Vec::new();
-    for name in names {
-        let keys = schema::foreign_keys(connection, &name)?;
-        if !keys.is_empty() {
-            found.push((name, keys));
-        }
-    }
-    Ok(found)
-}
-
-fn has_no_violations(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
-    let mut statement = connection
-        .prepare(&format!("PRAGMA foreign_key_check({})", lexer::quote_identifier(table)))?;
-    let mut rows = statement.query([])?;
-    Ok(rows.next()?.is_none())
-}
-
-/// The parent's columns that a key points at: `Some(None)` where the parent is not there (every
-/// row is an orphan then), `None` where SQLite calls the key a mismatch.
-#[allow(clippy::option_option)] // three answers, and the caller needs all of them
-pub(crate) fn resolve_parent(
-    connection: &Connection,
-    key: &ForeignKey,
-) -> rusqlite::Result<Option<Option<Vec<String>>>> {
-    let parent = Table::read(connection, &key.parent)?;
-    resolve_parent_in(key, &parent, || schema::unique_keys(connection, &key.parent))
-}
-
-/// The same, told by the parent and its unique keys.
-#[allow(clippy::option_option)]
-pub(crate) fn resolve_parent_in<E>(
-    key: &ForeignKey,
-    parent: &Table,
-    unique_keys: impl FnOnce() -> Result<Vec<Vec<String>>, E>,
-) -> Result<Option<Option<Vec<String>>>, E> {
-    if parent.columns.is_empty() {
-        return Ok(Some(None));
-    }
-    let columns = if key.parent_columns.is_empty() {
-        parent.primary_key()
-    } else {
-        key.parent_columns.clone()
-    };
-    if columns.len() != key.columns.len()
-        || columns.iter().any(|name| parent.column(name).is_none())
-    {
-        return Ok(None);
-    }
-    let is_same_key = |names: &[String]| {
-        names.len() == columns.len()
-            && columns
-                .iter()
-                .all(|column| names.iter().any(|name| name.eq_ignore_ascii_case(column)))
-    };
-    if is_same_key(&parent.primary_key()) || unique_keys()?.iter().any(|names| is_same_key(names)) {
-        return Ok(Some(Some(columns)));
-    }
-    Ok(None)
-}
-
-pub(crate) fn format_value(value: &Value) -> String {
-    const MAX_LENGTH: usize = 60;
-    match value {
-        Value::Null => "NULL".to_owned(),
-        Value::Integer(number) => number.to_string(),
-        Value::Real(number) => number.to_string(),
-        Value::Text(text) if text.chars().count() > MAX_LENGTH => {
-            format!("'{}…'", text.chars().take(MAX_LENGTH).collect::<String>().escape_debug())
-        }
-        Value::Text(text) => format!("'{}'", text.escape_debug()),
-        Value::Blob(bytes) => {
-            let hex: String =
-                bytes.iter().take(MAX_LENGTH / 2).fold(String::new(), |mut hex, byte| {
-                    let _ = write!(hex, "{byte:02x}");
-                    hex
-                });
-            format!("x'{hex}{}'", if bytes.len() > MAX_LENGTH / 2 { "…" } else { "" })
-        }
-    }
+/// Whether a table or a parent of it is in `modified_tables` (in lower case).
+fn is_involved(table: &str, keys: &[ForeignKey], modified_tables: &BTreeSet<String>) -> bool {
+    modified_tables.contains(&table.to_ascii_lowercase())
+        || keys.iter().any(|key| modified_tables.contains(&key.parent.to_ascii_lowercase()))
 }

@@ -1,16 +1,20 @@
-//! The record that each database carries: table `_tatmig_migrations`, one row an event, never
-//! changed. Its last row is the database's version.
+//! Reads and writes the history of a database: the table `_tatmig_migrations`, which has one row
+//! for each event. Rows are only appended. The last row is the version of the database.
+
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, params, params_from_iter};
 
-use crate::database::error::{DatabaseError, is_sql_error};
+use crate::database::error::DatabaseError;
 use crate::database::history_entry::{
     AppliedSource, HistoryEntry, HistoryEvent, HistoryState, NewHistoryEntry,
 };
+use crate::database::session::{Query, Session, SessionError};
 use crate::document::tag::Scope;
+use crate::sql::value::{Row, Rows, SqlValue};
 
-/// The name of the table.
+/// The name of the history table.
 pub(crate) const TABLE_NAME: &str = "_tatmig_migrations";
 
 pub(crate) const CREATE_HISTORY_TABLE: &str = "\
@@ -28,8 +32,8 @@ CREATE TABLE IF NOT EXISTS _tatmig_migrations (
     note TEXT
 )";
 
-/// In the system database alone: the SQL that was applied, once for each checksum, so that an
-/// edited migration can be shown beside what ran.
+/// Only in the system database: the SQL of applied blocks, once for each checksum, so that an
+/// edited migration can be compared with the SQL that ran.
 pub(crate) const CREATE_SOURCES_TABLE: &str = "\
 CREATE TABLE IF NOT EXISTS _tatmig_sources (
     checksum TEXT PRIMARY KEY,
@@ -39,169 +43,181 @@ CREATE TABLE IF NOT EXISTS _tatmig_sources (
     sql TEXT NOT NULL
 ) WITHOUT ROWID";
 
-/// Whether a table is as tatmig makes its record.
+/// Whether this is the SQL of a history table that tatmig created.
 pub(crate) fn is_history_table_sql(sql: &str) -> bool {
     sql.strip_prefix("CREATE TABLE ")
         == CREATE_HISTORY_TABLE.strip_prefix("CREATE TABLE IF NOT EXISTS ")
 }
 
-pub(crate) const ENTRY_COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
-                       duration_ms, tool_version, note";
+/// The columns of a history entry, in the order in which this file reads them.
+const ENTRY_COLUMNS: &str = "id, event, from_version, to_version, checksum, chain, applied_at, \
+                             duration_ms, tool_version, note";
 
-/// Reads the last row.
-pub(crate) fn state(connection: &Connection) -> Result<HistoryState, DatabaseError> {
-    // One statement answers for a database with a record, which is nearly every one.
-    match last_entry(connection) {
-        Ok(Some(entry)) => Ok(HistoryState::Versioned(entry)),
-        Ok(None) => Ok(state_without_history(connection)?.0),
-        Err(error) if is_sql_error(&error) => match state_without_history(connection)? {
-            (state, None) => Ok(state),
-            // Another run may have made it since the first look.
-            (state, Some(kind)) if kind == "table" => Ok(last_entry(connection)
-                .map_err(as_history_table_error)?
-                .map_or(state, HistoryState::Versioned)),
-            (_, Some(kind)) => {
-                Err(DatabaseError::InvalidHistoryTable { reason: format!("is a {kind}") })
-            }
+/// The query for the last entry.
+pub(crate) fn last_entry_query() -> String {
+    format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY rowid DESC LIMIT 1")
+}
+
+/// The query for what a database without a history entry contains: whether it has an object that
+/// belongs neither to SQLite nor to tatmig, and the type of the object that has the name of the
+/// history table, or NULL.
+pub(crate) const OBJECTS_QUERY: &str = "\
+SELECT EXISTS (SELECT 1 FROM sqlite_schema \
+WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'), \
+(SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE)";
+
+/// Reads the last entry of the history. The error is [`DatabaseError::InvalidHistoryTable`] if
+/// something that tatmig did not create has the name of the history table.
+pub(crate) fn state<S: Session>(session: &S) -> Result<HistoryState, DatabaseError> {
+    let last_entry = || session.query(&last_entry_query(), &[]);
+    state_from_results(last_entry(), || session.query(OBJECTS_QUERY, &[]), last_entry)
+}
+
+/// Reads the state from the results of [`last_entry_query`] and [`OBJECTS_QUERY`]. `objects` is
+/// only called if there is no entry, and nearly every database has one. `retry` runs
+/// [`last_entry_query`] again.
+pub(crate) fn state_from_results<E: SessionError>(
+    last_entry: Result<Rows, E>,
+    objects: impl FnOnce() -> Result<Rows, E>,
+    retry: impl FnOnce() -> Result<Rows, E>,
+) -> Result<HistoryState, DatabaseError> {
+    let error = match last_entry {
+        Ok(rows) => match rows.into_iter().next() {
+            Some(row) => return Ok(HistoryState::Versioned(entry_from_row(row)?)),
+            None => None,
         },
-        Err(error) => Err(as_history_table_error(error)),
+        Err(error) if error.is_sql_error() => Some(error),
+        Err(error) => return Err(error.into()),
+    };
+    let objects = objects().map_err(Into::into)?.into_iter().next().unwrap_or_default();
+    let state = if objects.is_true(0) { HistoryState::Unversioned } else { HistoryState::Empty };
+    match (error, objects.value(1).as_text()) {
+        (None, _) | (Some(_), None) => Ok(state),
+        // Another run may have created the table after the first query failed.
+        (Some(_), Some("table")) => match retry().map_err(as_history_table_error)?.pop() {
+            Some(row) => Ok(HistoryState::Versioned(entry_from_row(row)?)),
+            None => Ok(state),
+        },
+        (Some(_), Some(kind)) => {
+            Err(DatabaseError::InvalidHistoryTable { reason: format!("is a {kind}") })
+        }
     }
 }
 
-fn last_entry(connection: &Connection) -> rusqlite::Result<Option<HistoryEntry>> {
-    let sql = format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY rowid DESC LIMIT 1");
-    connection.prepare(&sql)?.query_row([], entry_from_row).optional()
-}
-
-/// What a database is that no row of a record speaks of, and what bears the record's name there.
-fn state_without_history(
-    connection: &Connection,
-) -> rusqlite::Result<(HistoryState, Option<String>)> {
-    connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM sqlite_schema \
-         WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'), \
-         (SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE)",
-        [],
-        |row| {
-            Ok((
-                if row.get(0)? { HistoryState::Unversioned } else { HistoryState::Empty },
-                row.get(1)?,
-            ))
-        },
-    )
-}
-
-/// Whether the record still ends where it did.
+/// Whether the history still ends with the entry that was expected.
 pub(crate) fn is_unchanged(
     connection: &Connection,
     expected: &HistoryState,
 ) -> Result<bool, DatabaseError> {
     let HistoryState::Versioned(entry) = expected else {
-        // As nearly every new database is.
+        // Nearly every new database has no object at all.
         let mut any_object = connection.prepare("SELECT 1 FROM sqlite_schema")?;
         if !any_object.exists([])? {
             return Ok(*expected == HistoryState::Empty);
         }
-        return Ok(match state_without_history(connection)? {
-            (current, None) => current.has_same_last_entry(expected),
-            (_, Some(_)) => state(connection)?.has_same_last_entry(expected),
-        });
+        return Ok(state(connection)?.has_same_last_entry(expected));
     };
     let mut last_id = connection.prepare("SELECT max(rowid) FROM _tatmig_migrations")?;
     let id: Option<i64> = last_id.query_row([], |row| row.get(0))?;
     Ok(id == Some(entry.id))
 }
 
-/// Every row, oldest first; none where there is no record.
-pub(crate) fn entries(connection: &Connection) -> Result<Vec<HistoryEntry>, DatabaseError> {
-    if !matches!(state(connection)?, HistoryState::Versioned(_)) {
-        return Ok(Vec::new());
-    }
-    let mut statement =
-        connection.prepare(&format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY id"))?;
-    let rows = statement.query_map([], entry_from_row)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(as_history_table_error)
+/// Reads every entry, oldest first. The history table must exist.
+pub(crate) fn entries<S: Session>(session: &S) -> Result<Vec<HistoryEntry>, DatabaseError> {
+    let sql = format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY id");
+    let rows = session.query(&sql, &[]).map_err(as_history_table_error)?;
+    rows.into_iter().map(entry_from_row).collect()
 }
 
-/// A table of the right name with other columns is somebody else's.
-fn as_history_table_error(error: rusqlite::Error) -> DatabaseError {
-    use rusqlite::Error as E;
-    match error {
-        error if is_sql_error(&error) => {
-            let reason =
-                format!("is another table: {}", crate::database::error::sqlite_message(&error));
-            DatabaseError::InvalidHistoryTable { reason }
+/// A table of this name with other columns is another program's.
+fn as_history_table_error<E: SessionError>(error: E) -> DatabaseError {
+    if error.is_sql_error() {
+        let reason = format!("is another table: {}", error.message());
+        DatabaseError::InvalidHistoryTable { reason }
+    } else {
+        error.into()
+    }
+}
+
+fn entry_from_row(mut row: Row) -> Result<HistoryEntry, DatabaseError> {
+    let wrong_row = |reason: String| DatabaseError::InvalidHistoryTable {
+        reason: format!("has a row that tatmig did not write: {reason}"),
+    };
+    let column_name = |column: usize| ENTRY_COLUMNS.split(", ").nth(column).unwrap_or_default();
+    for (column, value) in row.0.iter().enumerate() {
+        let has_valid_type = match column {
+            0 | 7 => value.as_integer().is_some(),
+            4 | 5 | 9 => *value == SqlValue::Null || value.as_text().is_some(),
+            _ => value.as_text().is_some(),
+        };
+        if !has_valid_type {
+            return Err(wrong_row(format!("wrong type in column `{}`", column_name(column))));
         }
-        E::InvalidColumnType(..)
-        | E::FromSqlConversionFailure(..)
-        | E::IntegralValueOutOfRange(..) => DatabaseError::InvalidHistoryTable {
-            reason: format!("holds a row that tatmig did not write: {error}"),
-        },
-        error => error.into(),
     }
-}
-
-fn entry_from_row(row: &Row<'_>) -> rusqlite::Result<HistoryEntry> {
-    let event: String = row.get(1)?;
-    let event = HistoryEvent::parse(&event).ok_or_else(|| {
-        rusqlite::Error::FromSqlConversionFailure(
-            1,
-            rusqlite::types::Type::Text,
-            format!("unknown event `{event}`").into(),
-        )
-    })?;
+    let event = row.take_text(1);
+    let event =
+        HistoryEvent::parse(&event).ok_or_else(|| wrong_row(format!("unknown event `{event}`")))?;
+    let mut optional_text =
+        |column: usize| (*row.value(column) != SqlValue::Null).then(|| row.take_text(column));
+    let (checksum, chain, note) = (optional_text(4), optional_text(5), optional_text(9));
     Ok(HistoryEntry {
-        id: row.get(0)?,
+        id: row.integer(0),
         event,
-        from: row.get(2)?,
-        to: row.get(3)?,
-        checksum: row.get(4)?,
-        chain: row.get(5)?,
-        applied_at: row.get(6)?,
-        duration_ms: row.get(7)?,
-        tool_version: row.get(8)?,
-        note: row.get(9)?,
+        from: row.take_text(2),
+        to: row.take_text(3),
+        checksum,
+        chain,
+        applied_at: row.take_text(6),
+        duration_ms: row.integer(7),
+        tool_version: row.take_text(8),
+        note,
     })
 }
 
-/// Makes the table where it is missing.
+/// Creates the history table if it does not exist.
 pub(crate) fn create_table(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(CREATE_HISTORY_TABLE, []).map(drop)
 }
 
-/// Appends a row behind the `last` one, and fails where another one is the last; returns its
-/// number.
+/// An entry to append, with what is known only after its statements ran.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CompletedStep<'e> {
+    pub(crate) entry: &'e NewHistoryEntry,
+    pub(crate) scope: Scope,
+    /// How long the statements took.
+    pub(crate) duration: Duration,
+    /// A note about the run, for an entry that has none of its own.
+    pub(crate) note: Option<&'e str>,
+}
+
+/// Appends an entry after the entry `last_id` and returns its id. The error is
+/// [`DatabaseError::ConcurrentChange`] if the history ends with another entry.
 pub(crate) fn append_entry(
     connection: &Connection,
-    (scope, last_id): (Scope, i64),
-    entry: &NewHistoryEntry,
-    duration_and_note: (std::time::Duration, Option<&str>),
+    last_id: i64,
+    step: CompletedStep<'_>,
 ) -> Result<i64, DatabaseError> {
-    // A trigger that somebody put on the record could keep the row out, or change it.
+    // A trigger on the history table could suppress the row or change it.
     let were_triggers_enabled = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let insert_result = insert_entry(connection, scope, entry, duration_and_note);
+    let insert_result = insert_entry(connection, step);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, were_triggers_enabled)?;
     insert_result?;
     let inserted_id = connection.last_insert_rowid();
     match last_id.checked_add(1) {
         Some(expected_id) if expected_id == inserted_id => Ok(inserted_id),
-        // SQLite takes the number behind the highest.
+        // SQLite assigns the largest id plus one.
         Some(_) => Err(DatabaseError::ConcurrentChange),
-        // Behind the highest number that there is, it takes any that is free.
+        // After the largest possible id, SQLite assigns any free one.
         None => {
-            let reason = format!("holds row {last_id}, which tatmig did not write");
+            let reason = format!("has row {last_id}, which tatmig did not write");
             Err(DatabaseError::InvalidHistoryTable { reason })
         }
     }
 }
 
-fn insert_entry(
-    connection: &Connection,
-    scope: Scope,
-    entry: &NewHistoryEntry,
-    (duration, note): (std::time::Duration, Option<&str>),
-) -> rusqlite::Result<()> {
+fn insert_entry(connection: &Connection, step: CompletedStep<'_>) -> rusqlite::Result<()> {
+    let CompletedStep { entry, scope, duration, note } = step;
     let now = jiff::Timestamp::now();
     let mut insert = connection.prepare(
         "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
@@ -222,7 +238,7 @@ fn insert_entry(
     Ok(())
 }
 
-/// Keeps the SQL of what was applied.
+/// Stores the SQL of applied blocks in the system database.
 pub(crate) fn store_sources(
     connection: &Connection,
     sources: &[AppliedSource],
@@ -231,49 +247,51 @@ pub(crate) fn store_sources(
         return Ok(());
     }
     connection.execute(CREATE_SOURCES_TABLE, [])?;
-    let mut insert = connection.prepare(
-        "INSERT OR IGNORE INTO _tatmig_sources (checksum, scope, from_version, to_version, sql) \
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
+    let mut insert = connection.prepare(INSERT_SOURCE)?;
     for source in sources {
-        insert.execute(params![
-            source.checksum.to_string(),
-            source.scope.to_string(),
-            source.from,
-            source.to,
-            source.sql
-        ])?;
+        insert.execute(params_from_iter(source_parameters(source)))?;
     }
     Ok(())
 }
 
-/// The SQL behind a checksum, where the system database kept it.
-pub(crate) fn stored_source(
-    connection: &Connection,
-    checksum: &str,
-) -> rusqlite::Result<Option<String>> {
-    let exists: bool = connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_sources' AND type = 'table')",
-        [],
-        |row| row.get(0),
-    )?;
-    if !exists {
-        return Ok(None);
-    }
-    connection
-        .query_row("SELECT sql FROM _tatmig_sources WHERE checksum = ?1", [checksum], |row| {
-            row.get(0)
-        })
-        .optional()
+/// Stores one [`AppliedSource`], whose values are [`source_parameters`].
+pub(crate) const INSERT_SOURCE: &str = "\
+INSERT OR IGNORE INTO _tatmig_sources (checksum, scope, from_version, to_version, sql) \
+VALUES (?1, ?2, ?3, ?4, ?5)";
+
+pub(crate) fn source_parameters(source: &AppliedSource) -> [SqlValue; 5] {
+    [
+        SqlValue::from_text(source.checksum.to_string()),
+        SqlValue::from_text(source.scope.to_string()),
+        SqlValue::from_text(source.from.clone()),
+        SqlValue::from_text(source.to.clone()),
+        SqlValue::from_text(source.sql.clone()),
+    ]
 }
 
-/// The differences from the document that were accepted when the database was adopted, in the
-/// words that they were told with.
-pub(crate) fn accepted_drift(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut notes = connection.prepare(
+/// Reads the SQL of an applied block by its checksum, if this database stores it.
+pub(crate) fn stored_source<S: Session>(
+    session: &S,
+    checksum: &str,
+) -> Result<Option<String>, S::Error> {
+    let mut results = session.query_all(&[
+        Query::new("SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_sources' AND type = 'table'"),
+        Query::with_text("SELECT sql FROM _tatmig_sources WHERE checksum = ?1", checksum),
+    ])?;
+    let (source, table) = (results.pop(), results.pop());
+    if table.transpose()?.is_none_or(|rows| rows.is_empty()) {
+        return Ok(None);
+    }
+    Ok(source.transpose()?.and_then(|rows| rows.first()?.optional_text(0)))
+}
+
+/// Reads the accepted drift: the differences from the document that `adopt` recorded, in the same
+/// words that `adopt` reported. The history table must exist.
+pub(crate) fn accepted_drift<S: Session>(session: &S) -> Result<Vec<String>, S::Error> {
+    let rows = session.query(
         "SELECT note FROM _tatmig_migrations WHERE event = 'adopt' AND note IS NOT NULL",
+        &[],
     )?;
-    let notes: Vec<String> =
-        notes.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    Ok(notes.iter().flat_map(|note| note.lines().map(str::to_owned)).collect())
+    let notes = rows.iter().map(|row| row.text(0));
+    Ok(notes.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>()).collect())
 }

@@ -11,9 +11,9 @@ use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
 use crate::schema::ColumnDefinition;
+use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::renames::Renames;
-use crate::schema::tracker::ObjectChange;
 use crate::source::SourceSlice;
 
 /// One statement of a block.
@@ -146,6 +146,21 @@ impl<'r> MigrationJob<'r> {
             foreign_keys: ForeignKeyPolicy::Enforce,
             template: OnceLock::new(),
         }
+    }
+}
+
+impl MigrationJob<'_> {
+    /// The tables, in lower case, whose rows or keys a statement may have changed, under all of
+    /// their names.
+    pub(crate) fn modified_tables_after(&self) -> BTreeSet<String> {
+        let new_names = self.table_renames.new_names().map(str::to_owned);
+        self.modified_tables.iter().cloned().chain(new_names).collect()
+    }
+
+    /// Whether violated foreign keys do not fail the job.
+    pub(crate) fn allows_violations(&self) -> bool {
+        self.foreign_keys == ForeignKeyPolicy::Report
+            || self.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys))
     }
 }
 

@@ -1,26 +1,33 @@
-//! One database and what may be asked of it: read its state, read its history, apply a whole
-//! order atomically or change nothing. No begin, execute or commit leaves this folder, so that a
-//! database reached in one request over a network fits the same boundary.
+//! Declares what can be done with one database: read its history, schema and size, check it, and
+//! run a job, which applies all of its steps or changes nothing. BEGIN, COMMIT and single
+//! statements are not part of this interface, so that a namespace, which runs a whole job in one
+//! HTTP request, implements it as well.
 
+pub(crate) mod already_applied;
 pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod error_span;
+pub(crate) mod foreign_key_violations;
 pub(crate) mod foreign_keys;
 pub(crate) mod history;
 pub(crate) mod history_entry;
+pub(crate) mod integrity;
 pub(crate) mod job;
 pub(crate) mod policy;
+pub(crate) mod postcondition;
+pub(crate) mod schema_reader;
+pub(crate) mod schema_tracker;
+pub(crate) mod session;
 pub(crate) mod stats;
 pub(crate) mod template;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, Transaction};
 
-use crate::database::error::sqlite_message;
-use crate::database::foreign_keys::ForeignKeyViolations;
+use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
+use crate::database::session::Session;
 use crate::schema::Schema;
-use crate::schema::renames::Renames;
 
 pub use crate::database::connection::ConnectOptions;
 pub use crate::database::error::DatabaseError;
@@ -28,38 +35,38 @@ pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
 pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
 pub use crate::database::stats::Stats;
 
-/// What a database may be asked.
+/// A database that can be read.
 pub(crate) trait ReadDatabase {
-    /// What it says of itself: the last row of its record.
+    /// Reads the last entry of the history.
     fn history_state(&self) -> Result<HistoryState, DatabaseError>;
 
-    /// Its whole record, oldest row first.
+    /// Reads the whole history, oldest entry first. Empty if the database has none.
     fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError>;
 
-    /// Its schema: tables, indexes, triggers and views.
+    /// Reads the schema: tables, indexes, triggers and views.
     fn schema(&self) -> Result<Schema, DatabaseError>;
 
-    /// The differences from the document that its record accepts.
+    /// Reads the accepted drift from the history, which must exist.
     fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError>;
 
-    /// The SQL behind a checksum, where this database keeps it.
+    /// Reads the SQL of an applied block by its checksum, if this database stores it.
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
 
-    /// What SQLite's own check finds damaged, each in words.
+    /// Runs SQLite's integrity check and returns the damage that it finds.
     fn check_integrity(&self) -> Result<Vec<String>, DatabaseError>;
 
-    /// The rows whose parents are missing, in words, and the keys that SQLite cannot use.
-    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError>;
+    /// Checks all foreign keys.
+    fn check_foreign_keys(&self) -> Result<ForeignKeyReport, DatabaseError>;
 
-    /// How much it holds.
+    /// Counts pages and rows.
     fn stats(&self) -> Result<Stats, DatabaseError>;
 }
 
-/// A database that may be changed.
+/// A database that can be changed.
 pub(crate) trait Database: ReadDatabase {
-    /// Runs every step of the order, checks and records it in one transaction, or changes
-    /// nothing. `expected` is the state that the order was made for; a database that has moved on
-    /// since is [`DatabaseError::ConcurrentChange`].
+    /// Runs every step of the job, checks the result and writes the history in one transaction,
+    /// or changes nothing. `expected` is the history state that the job was planned for. The error
+    /// is [`DatabaseError::ConcurrentChange`] if the database has another state now.
     fn apply(
         &mut self,
         job: &MigrationJob<'_>,
@@ -67,54 +74,78 @@ pub(crate) trait Database: ReadDatabase {
     ) -> Result<JobResult, DatabaseError>;
 }
 
-impl ReadDatabase for Connection {
+/// A database that is read through a [`Session`]. Implementing this implements [`ReadDatabase`].
+pub(crate) trait SessionDatabase {
+    type Session: Session;
+
+    /// The session, which is opened on the first call.
+    fn session(&self) -> Result<&Self::Session, DatabaseError>;
+
+    /// Adds to an error what the database knows about its cause.
+    fn explain(&self, error: DatabaseError) -> DatabaseError {
+        error
+    }
+
+    fn read_history_state(&self) -> Result<HistoryState, DatabaseError> {
+        history::state(self.session()?)
+    }
+
+    fn read_stats(&self) -> Result<Stats, DatabaseError> {
+        stats::read(self.session()?).map_err(Into::into)
+    }
+}
+
+impl<D: SessionDatabase> ReadDatabase for D {
     fn history_state(&self) -> Result<HistoryState, DatabaseError> {
-        history::state(self)
+        self.read_history_state().map_err(|error| self.explain(error))
     }
 
     fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError> {
-        history::entries(self)
+        if !matches!(self.history_state()?, HistoryState::Versioned(_)) {
+            return Ok(Vec::new());
+        }
+        history::entries(self.session()?).map_err(|error| self.explain(error))
     }
 
     fn schema(&self) -> Result<Schema, DatabaseError> {
-        Ok(crate::schema::read(self)?)
+        schema_reader::read_schema(self.session()?).map_err(|error| self.explain(error.into()))
     }
 
     fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError> {
-        Ok(history::accepted_drift(self)?)
+        history::accepted_drift(self.session()?).map_err(|error| self.explain(error.into()))
     }
 
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        Ok(history::stored_source(self, checksum)?)
+        history::stored_source(self.session()?, checksum)
+            .map_err(|error| self.explain(error.into()))
     }
 
     fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
-        let mut check = self.prepare("PRAGMA integrity_check(20)")?;
-        let lines = check.query_map([], |row| row.get::<_, String>(0))?;
-        let lines: Vec<String> = match lines.collect() {
-            Ok(lines) => lines,
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                vec![sqlite_message(&error)]
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        integrity::check(self.session()?).map_err(|error| self.explain(error.into()))
     }
 
-    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
-        let violations = ForeignKeyViolations::scan_all(self)?;
-        let (mut descriptions, rows) =
-            violations.introduced_since(&ForeignKeyViolations::default(), &Renames::new());
-        if descriptions.len() > ForeignKeyViolations::MAX_LISTED {
-            let more = descriptions.len() - ForeignKeyViolations::MAX_LISTED;
-            descriptions.truncate(ForeignKeyViolations::MAX_LISTED);
-            descriptions
-                .push(format!("and {more} more rows refer to what is not there, {rows} in all"));
-        }
-        Ok((descriptions, violations.unusable_keys.into_iter().collect()))
+    fn check_foreign_keys(&self) -> Result<ForeignKeyReport, DatabaseError> {
+        foreign_key_violations::check(self.session()?).map_err(|error| self.explain(error.into()))
     }
 
     fn stats(&self) -> Result<Stats, DatabaseError> {
-        stats::read(self)
+        self.read_stats().map_err(|error| self.explain(error))
+    }
+}
+
+impl SessionDatabase for Connection {
+    type Session = Self;
+
+    fn session(&self) -> Result<&Self, DatabaseError> {
+        Ok(self)
+    }
+
+    /// Reads everything in one transaction, so that a concurrent writer does not show in only
+    /// some of the numbers.
+    fn read_stats(&self) -> Result<Stats, DatabaseError> {
+        let transaction = session::read_transaction(self)?;
+        let stats = stats::read(self)?;
+        transaction.map_or(Ok(()), Transaction::finish)?;
+        Ok(stats)
     }
 }

@@ -1,31 +1,29 @@
-//! How much a database holds: its pages, and the rows of each of its tables, as values that can be
-//! summed over a fleet.
+//! Counts the pages of a database and the rows of each table, as values that can be summed over a
+//! fleet.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use rusqlite::{Connection, Row, Transaction};
-
-use crate::database::error::{DatabaseError, is_sql_error};
+use crate::database::session::{Query, Session, SessionError};
 use crate::sql::lexer;
 
-/// What one database holds, or several together.
+/// The size of one database, or of several together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     /// How many databases were counted.
     pub databases: u64,
-    /// The rows of each table by its name, tatmig's own and SQLite's aside; none where SQLite
-    /// cannot read a table, for want of the module that a virtual one is made with.
+    /// The rows of each table by its name, without tatmig's and SQLite's own tables. None for a
+    /// virtual table whose module this SQLite does not have.
     pub tables: BTreeMap<String, Option<u64>>,
     /// The length of the main file, in bytes.
     pub file_bytes: u64,
-    /// The length of the write-ahead log beside it, in bytes.
+    /// The length of the write-ahead log, in bytes.
     pub wal_bytes: u64,
-    /// Its pages.
+    /// How many pages the main file has.
     pub pages: u64,
-    /// Those that hold nothing.
+    /// How many of them are unused.
     pub free_pages: u64,
-    /// The bytes in those.
+    /// The bytes of the unused pages.
     pub free_bytes: u64,
 }
 
@@ -52,55 +50,47 @@ impl AddAssign<&Self> for Stats {
     }
 }
 
-/// Reads it in one transaction, so that a writer beside it does not show in half of the numbers.
-pub(crate) fn read(connection: &Connection) -> Result<Stats, DatabaseError> {
-    // An application's connection may be inside one.
-    let transaction =
-        connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
-    // SQLite's numbers are signed; none of these is ever below zero.
-    let first_column = |row: &Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
-    let mut pragmas = [0; SIZE_PRAGMAS.len()];
-    for (pragma, value) in SIZE_PRAGMAS.iter().zip(&mut pragmas) {
-        *value = connection.pragma_query_value(None, pragma, first_column)?;
-    }
-    let mut names = connection.prepare(TABLE_NAMES_QUERY)?;
-    let names: Vec<String> =
-        names.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+/// Counts the pages of a database and the rows of its tables.
+pub(crate) fn read<S: Session>(session: &S) -> Result<Stats, S::Error> {
+    let names = session.query(TABLE_NAMES_QUERY, &[])?;
+    let names: Vec<String> = names.into_iter().map(|mut row| row.take_text(0)).collect();
+    let mut queries: Vec<Query<'_>> = SIZE_QUERIES.map(Query::new).into();
+    queries.extend(
+        names.iter().map(|name| {
+            Query::new(format!("SELECT count(*) FROM {}", lexer::quote_identifier(name)))
+        }),
+    );
+    let mut results = session.query_all(&queries)?.into_iter().map(|result| {
+        // SQLite's integers are signed, but none of these is negative.
+        result.map(|rows| rows.first().map_or(0, |row| row.integer(0).unsigned_abs()))
+    });
+    let mut next_size = || results.next().unwrap_or(Ok(0));
+    let (pages, page_size, free_pages) = (next_size()?, next_size()?, next_size()?);
     let mut tables = BTreeMap::new();
-    for name in names {
-        let rows = match connection.query_row(&row_count_query(&name), [], first_column) {
+    for (name, result) in names.into_iter().zip(results) {
+        let rows = match result {
             Ok(rows) => Some(rows),
             // A virtual table whose module only the application has.
-            Err(error) if is_sql_error(&error) => None,
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_sql_error() => None,
+            Err(error) => return Err(error),
         };
         tables.insert(name, rows);
     }
-    transaction.map_or(Ok(()), Transaction::finish)?;
-    Ok(build(tables, pragmas))
+    let (file_bytes, free_bytes) = (pages * page_size, free_pages * page_size);
+    Ok(Stats { databases: 1, tables, file_bytes, wal_bytes: 0, pages, free_pages, free_bytes })
 }
 
-/// What is asked for its size.
-pub(crate) const SIZE_PRAGMAS: [&str; 3] = ["page_count", "page_size", "freelist_count"];
+/// The queries for the size of a database: pages, bytes of a page, unused pages.
+const SIZE_QUERIES: [&str; 3] = [
+    "SELECT * FROM pragma_page_count",
+    "SELECT * FROM pragma_page_size",
+    "SELECT * FROM pragma_freelist_count",
+];
 
 /// The names of the tables whose rows are counted.
-pub(crate) const TABLE_NAMES_QUERY: &str = "\
+const TABLE_NAMES_QUERY: &str = "\
 SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') \
 AND name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'";
-
-/// The query that counts the rows of a table.
-pub(crate) fn row_count_query(table: &str) -> String {
-    format!("SELECT count(*) FROM {}", lexer::quote_identifier(table))
-}
-
-/// The rows of its tables, and the answers to [`SIZE_PRAGMAS`].
-pub(crate) fn build(
-    tables: BTreeMap<String, Option<u64>>,
-    [pages, page_size, free_pages]: [u64; SIZE_PRAGMAS.len()],
-) -> Stats {
-    let (file_bytes, free_bytes) = (pages * page_size, free_pages * page_size);
-    Stats { databases: 1, tables, file_bytes, wal_bytes: 0, pages, free_pages, free_bytes }
-}
 
 #[cfg(test)]
 mod tests {

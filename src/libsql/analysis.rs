@@ -3,35 +3,39 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::database::error::DatabaseError;
-use crate::database::job::{ColumnChange, MigrationJob};
-use crate::libsql::error::error_span_in_document;
-use crate::libsql::foreign_keys::ForeignKeySet;
-use crate::libsql::introspect;
-use crate::libsql::introspect::RemoteSchema;
-use crate::schema::Table;
-use crate::sqld::hrana::{Rows, SqlError};
+use crate::database::foreign_keys::ForeignKeySet;
 
-/// What an order does to databases of one schema.
+/// A statement of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StatementPosition {
+    /// The index of the step in the job.
+    pub(crate) step: usize,
+    /// The index of the statement in the step's script.
+    pub(crate) statement: usize,
+}
+
+/// What a job does to namespaces of one schema.
 #[derive(Debug, Default)]
 pub(crate) struct JobAnalysis {
-    /// Statements that had been done before, each with what is noted of it.
-    pub(crate) already_applied: BTreeMap<(usize, usize), String>,
-    /// The schema that it ends in; none where nothing is asked of it.
+    /// Statements that are already applied, each with a note.
+    pub(crate) already_applied: BTreeMap<StatementPosition, String>,
+    /// The fingerprint of the schema after the job; none if the job is not expected to make any
+    /// change.
     pub(crate) expected_fingerprint: Option<String>,
-    /// What of the effects is missing there, each in words.
+    /// The expected changes that the schema after the job does not have, each as a message shows
+    /// it.
     pub(crate) unmet: Vec<String>,
     pub(crate) keys_before: ForeignKeySet,
     pub(crate) keys_after: ForeignKeySet,
-    /// Whether a database of this schema was met that has rows without their parents.
+    /// Whether a namespace of this schema had violations before the job.
     has_violations: AtomicBool,
 }
 
 impl JobAnalysis {
-    /// What a step need not do, in words.
+    /// A note about the statements of a step that are already applied.
     pub(crate) fn step_note(&self, step: usize) -> Option<String> {
-        let already_applied = self.already_applied.range((step, 0)..(step + 1, 0));
-        let notes: Vec<&str> = already_applied.map(|(_, note)| note.as_str()).collect();
+        let of_step = self.already_applied.iter().filter(|(position, _)| position.step == step);
+        let notes: Vec<&str> = of_step.map(|(_, note)| note.as_str()).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 
@@ -41,51 +45,5 @@ impl JobAnalysis {
 
     pub(crate) fn set_has_violations(&self) {
         self.has_violations.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Whether a failed ADD or DROP COLUMN had been done before this run, to the same end.
-pub(crate) fn already_applied(
-    (job, (step, statement)): (&MigrationJob<'_>, (usize, usize)),
-    schema_before: &RemoteSchema,
-    (error, columns, foreign_keys): (&SqlError, &Rows, &Rows),
-) -> Result<Option<String>, DatabaseError> {
-    let (step, statement) = (&job.steps[step], &job.steps[step].script.statements[statement]);
-    let Some(change) = &statement.column_change else { return Ok(None) };
-    // The table may have stood under another name before this run.
-    let name = change.table().to_ascii_lowercase();
-    let table_before_named = |name: &str| schema_before.tables.get(name).map(|(_, table)| table);
-    let Some(table_before) = table_before_named(&name)
-        .or_else(|| table_before_named(&job.table_renames.original_name(&name)))
-    else {
-        return Ok(None);
-    };
-    let (message, _) = error.message_and_offset();
-    let table_now: Table = introspect::table_from_rows(columns, foreign_keys);
-    match change {
-        ColumnChange::Add { table, definition } if message.starts_with("duplicate column name") => {
-            let column = &definition.column.name;
-            if table_before.column(column).is_none() {
-                return Ok(None);
-            }
-            let Some(found) = table_now.definition(column) else { return Ok(None) };
-            if definition.matches(&found) {
-                return Ok(Some(format!("column `{table}.{column}` was already there")));
-            }
-            Err(DatabaseError::ColumnDiffers {
-                migration: step.label.clone(),
-                table: table.clone(),
-                column: column.clone(),
-                found: found.to_string(),
-                expected: definition.to_string(),
-                span: error_span_in_document(statement, (&message, None)),
-            })
-        }
-        ColumnChange::Drop { table, column }
-            if message.starts_with("no such column") && table_before.column(column).is_none() =>
-        {
-            Ok(Some(format!("column `{table}.{column}` was already gone")))
-        }
-        ColumnChange::Add { .. } | ColumnChange::Drop { .. } => Ok(None),
     }
 }

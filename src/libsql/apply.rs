@@ -1,5 +1,5 @@
-//! An order applied to a namespace: what the schema decides is learned, the batch is sent, and what
-//! came of it is found out, be it from the record where the answer was lost.
+//! Runs a job on a namespace: analyses what depends on the schema, sends the batch, and reads what
+//! it did. If the response is lost, the history decides.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,18 +9,17 @@ use sha2::{Digest, Sha256};
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
-use crate::database::policy::ForeignKeyPolicy;
 use crate::database::{Database, ReadDatabase};
-use crate::document::diagnostic::Rule;
 use crate::libsql::analysis::JobAnalysis;
-use crate::libsql::batch::build_batch;
+use crate::libsql::batch::{BatchInput, build_batch};
 use crate::libsql::error::{batch_error, is_busy, is_check_failure};
 use crate::libsql::foreign_key_check::ForeignKeyCheck;
 use crate::libsql::namespace::{Namespace, StateSnapshot};
 use crate::libsql::program::{BatchBuilder, BatchFailure, StepKind};
+use crate::sql::value::Rows;
 use crate::sqld::dialect;
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, Rows, StepResults};
+use crate::sqld::hrana::{BatchRequest, StepResults};
 use crate::sqld::server::sleep_unless_cancelled;
 
 impl Database for Namespace {
@@ -31,67 +30,29 @@ impl Database for Namespace {
     ) -> Result<JobResult, DatabaseError> {
         let started = Instant::now();
         reject_unsupported(job)?;
-        let snapshot = self.snapshot.borrow().clone();
-        let snapshot = match snapshot {
-            Some(seen) => seen,
-            None => {
-                self.history_state()?;
-                self.snapshot.borrow().clone().ok_or(DatabaseError::ConcurrentChange)?
-            }
-        };
-        let analysis = self.cached_analysis((job, expected), &snapshot)?;
-        if !analysis.unmet.is_empty() {
-            let accepted_drift = match expected {
-                HistoryState::Versioned(_) => self.accepted_drift()?,
-                HistoryState::Empty | HistoryState::Unversioned => Vec::new(),
-            };
-            let unmet = analysis.unmet.iter().filter(|mismatch| !accepted_drift.contains(mismatch));
-            let missing: Vec<String> = unmet.cloned().collect();
-            if !missing.is_empty() {
-                return Err(DatabaseError::PostconditionFailed { unmet: missing });
-            }
-        }
-        let is_allowed = job.foreign_keys == ForeignKeyPolicy::Report
-            || job.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
-        let mut check = match (analysis.keys_after.orphan_queries.is_empty(), is_allowed) {
-            (false, true) => ForeignKeyCheck::CountOnly,
-            (false, false) if analysis.has_violations() => ForeignKeyCheck::RejectNew,
-            _ => ForeignKeyCheck::RequireNone,
-        };
-        let apply_input = (job, expected, &snapshot);
-        let key_notes = loop {
-            match self.try_apply(apply_input, &analysis, check) {
-                Ok(notes) => break notes,
-                // Once more, beside the rows that lacked theirs before.
-                Err(ApplyError::ForeignKeys) if check == ForeignKeyCheck::RequireNone => {
-                    check = ForeignKeyCheck::RejectNew;
-                }
-                Err(ApplyError::ForeignKeys) => return Err(DatabaseError::ConcurrentChange),
-                Err(ApplyError::Database(error)) => return Err(error),
-            }
-        };
-        if check == ForeignKeyCheck::RejectNew {
-            analysis.set_has_violations();
-        }
+        let snapshot = self.snapshot()?;
+        let analysis = self.cached_analysis(job, expected, &snapshot)?;
+        self.check_postcondition(expected, &analysis)?;
+        let input = BatchInput { job, expected, snapshot: &snapshot, analysis: &analysis };
+        let violation_note = self.apply_with_checks(input)?;
         let mut notes: Vec<String> =
             (0..job.steps.len()).filter_map(|step| analysis.step_note(step)).collect();
-        notes.extend(key_notes);
-        for key in analysis.keys_after.unusable_keys.difference(&analysis.keys_before.unusable_keys)
-        {
-            notes.push(format!(
-                "SQLite cannot use the foreign key {key}: its parent columns are not unique"
-            ));
-        }
+        notes.extend(violation_note);
+        let new_unusable_keys =
+            analysis.keys_after.unusable_keys.difference(&analysis.keys_before.unusable_keys);
+        notes.extend(new_unusable_keys.map(|key| {
+            format!("SQLite cannot use the foreign key {key}: its parent columns are not unique")
+        }));
         Ok(JobResult { notes, duration: started.elapsed() })
     }
 }
 
-/// How often a batch is sent that SQLite or the server interrupted without having run it.
+/// How many times a batch is sent that SQLite or the server interrupts before it has any effect.
 const MAX_INTERRUPTED_ATTEMPTS: usize = 4;
 
 impl Namespace {
-    /// Sends a whole program, again where nothing of it can have run: another program's lock was
-    /// in the way, or the server interrupted it.
+    /// Sends a batch. Sends it again if it cannot have had any effect: another program held the
+    /// lock, or the server interrupted the batch.
     pub(crate) fn run_batch(
         &self,
         batch_builder: &BatchBuilder,
@@ -119,10 +80,68 @@ impl Namespace {
         }
     }
 
-    /// What is known of an order on this schema, learned if need be.
+    /// The snapshot of the last read, or of a read now.
+    fn snapshot(&self) -> Result<StateSnapshot, DatabaseError> {
+        if self.snapshot.borrow().is_none() {
+            self.history_state()?;
+        }
+        self.snapshot.borrow().clone().ok_or(DatabaseError::ConcurrentChange)
+    }
+
+    /// Fails if the schema after the job would not have all expected changes, except for those
+    /// that the history accepts as drift.
+    fn check_postcondition(
+        &self,
+        expected: &HistoryState,
+        analysis: &JobAnalysis,
+    ) -> Result<(), DatabaseError> {
+        if analysis.unmet.is_empty() {
+            return Ok(());
+        }
+        let accepted_drift = match expected {
+            HistoryState::Versioned(_) => self.accepted_drift()?,
+            HistoryState::Empty | HistoryState::Unversioned => Vec::new(),
+        };
+        let unmet = analysis.unmet.iter().filter(|mismatch| !accepted_drift.contains(mismatch));
+        let unmet: Vec<String> = unmet.cloned().collect();
+        if unmet.is_empty() { Ok(()) } else { Err(DatabaseError::PostconditionFailed { unmet }) }
+    }
+
+    /// Runs the job with the cheapest check of foreign keys that can succeed, and with a more
+    /// exact one if that fails. Returns a note about violations that are allowed.
+    fn apply_with_checks(&self, input: BatchInput<'_>) -> Result<Option<String>, DatabaseError> {
+        let analysis = input.analysis;
+        let mut check = if analysis.keys_after.orphan_queries.is_empty() {
+            ForeignKeyCheck::RequireNone
+        } else if input.job.allows_violations() {
+            ForeignKeyCheck::CountOnly
+        } else if analysis.has_violations() {
+            ForeignKeyCheck::RejectNew
+        } else {
+            ForeignKeyCheck::RequireNone
+        };
+        let note = loop {
+            match self.try_apply(input, check) {
+                Ok(note) => break note,
+                // Run the job again and compare with the violations before.
+                Err(ApplyError::ForeignKeys) if check == ForeignKeyCheck::RequireNone => {
+                    check = ForeignKeyCheck::RejectNew;
+                }
+                Err(ApplyError::ForeignKeys) => return Err(DatabaseError::ConcurrentChange),
+                Err(ApplyError::Database(error)) => return Err(error),
+            }
+        };
+        if check == ForeignKeyCheck::RejectNew {
+            analysis.set_has_violations();
+        }
+        Ok(note)
+    }
+
+    /// The analysis of the job for this schema, from the cache or from a probe.
     fn cached_analysis(
         &self,
-        (job, expected): (&MigrationJob<'_>, &HistoryState),
+        job: &MigrationJob<'_>,
+        expected: &HistoryState,
         snapshot: &StateSnapshot,
     ) -> Result<Arc<JobAnalysis>, DatabaseError> {
         if job.expected_changes.is_empty()
@@ -135,73 +154,59 @@ impl Namespace {
         if let Some(analysis) = analyses().get(&key) {
             return Ok(analysis.clone());
         }
-        let job_analysis = Arc::new(self.analyze((job, expected), snapshot)?);
+        let job_analysis = Arc::new(self.analyze(job, expected, snapshot)?);
         analyses().insert(key, job_analysis.clone());
         Ok(job_analysis)
     }
 
-    /// After an answer that did not come: what the record tells of it.
+    /// Reads from the history whether a batch was committed whose response was lost.
     fn resolve_lost_response(
         &self,
-        (job, expected): (&MigrationJob<'_>, &HistoryState),
+        job: &MigrationJob<'_>,
+        expected: &HistoryState,
         cause: ServerError,
     ) -> Result<(), DatabaseError> {
         const MAX_ATTEMPTS: u32 = 4;
-        let target_version = job
-            .steps
-            .iter()
-            .rev()
-            .find_map(|step| step.history_entry.as_ref())
-            .map(|entry| &entry.to);
-        let (TransactionEnd::Commit, Some(to)) = (job.transaction_end, target_version) else {
-            return match job.transaction_end {
-                TransactionEnd::Rollback => Err(DatabaseError::NotApplied { cause }),
-                TransactionEnd::Commit => {
-                    let history_error = "it leaves no record".to_owned();
-                    Err(DatabaseError::OutcomeUnknown { cause, history_error })
-                }
-            };
+        if job.transaction_end == TransactionEnd::Rollback {
+            return Err(DatabaseError::NotApplied { cause });
+        }
+        let last_entry = job.steps.iter().rev().find_map(|step| step.history_entry.as_ref());
+        let Some(last_entry) = last_entry else {
+            let history_error = "the job writes no history entry".to_owned();
+            return Err(DatabaseError::OutcomeUnknown { cause, history_error });
+        };
+        let id_before = match expected {
+            HistoryState::Versioned(entry) => Some(entry.id),
+            HistoryState::Empty | HistoryState::Unversioned => None,
         };
         let mut history_error = String::new();
         for attempt in 0..MAX_ATTEMPTS {
             sleep_unless_cancelled(Duration::from_millis(50 << attempt), &self.options.cancel);
-            match (self.history_state(), expected) {
-                (Ok(HistoryState::Versioned(current)), HistoryState::Versioned(expected_entry))
-                    if current.id > expected_entry.id =>
-                {
-                    return if current.to == *to {
+            match self.history_state() {
+                Ok(HistoryState::Versioned(current)) if Some(current.id) > id_before => {
+                    return if current.to == last_entry.to {
                         Ok(())
                     } else {
                         Err(DatabaseError::ConcurrentChange)
                     };
                 }
-                (
-                    Ok(HistoryState::Versioned(now)),
-                    HistoryState::Empty | HistoryState::Unversioned,
-                ) => {
-                    return if now.to == *to {
-                        Ok(())
-                    } else {
-                        Err(DatabaseError::ConcurrentChange)
-                    };
-                }
-                (Ok(_), _) => return Err(DatabaseError::NotApplied { cause }),
-                (Err(DatabaseError::Interrupted), _) => break,
-                (Err(error), _) => history_error = error.to_string(),
+                Ok(_) => return Err(DatabaseError::NotApplied { cause }),
+                Err(DatabaseError::Interrupted) => break,
+                Err(error) => history_error = error.to_string(),
             }
         }
         Err(DatabaseError::OutcomeUnknown { cause, history_error })
     }
 
-    /// Sends the batch of an order and reads what came of it.
+    /// Sends the batch of a job and reads what it did. Returns a note about violations that are
+    /// allowed.
     fn try_apply(
         &self,
-        (job, expected, snapshot): (&MigrationJob<'_>, &HistoryState, &StateSnapshot),
-        analysis: &JobAnalysis,
+        input: BatchInput<'_>,
         check: ForeignKeyCheck,
-    ) -> Result<Vec<String>, ApplyError> {
-        let (batch_builder, violation_queries) =
-            build_batch((job, expected, snapshot), analysis, check);
+    ) -> Result<Option<String>, ApplyError> {
+        let BatchInput { job, expected, .. } = input;
+        let (batch_builder, violation_queries) = build_batch(input, check);
         let results = match self.run_batch(&batch_builder) {
             Ok(results) => results,
             Err(
@@ -209,38 +214,35 @@ impl Namespace {
                 | ServerError::HttpStatus { .. }
                 | ServerError::UnexpectedResponse { .. }),
             ) => {
-                self.resolve_lost_response((job, expected), cause)?;
-                return Ok(Vec::new());
+                self.resolve_lost_response(job, expected, cause)?;
+                return Ok(None);
             }
             Err(error) => return Err(DatabaseError::from(error).into()),
         };
-        let mut notes = Vec::new();
-        if let Some(counts) = violation_queries {
-            counts.evaluate(&results, check, &mut notes)?;
+        let note = match violation_queries {
+            Some(queries) => queries.evaluate(&results, check)?,
+            None => None,
+        };
+        let Err(failure) = batch_builder.check_outcome(&results, |_| false) else {
+            return Ok(note);
+        };
+        if failure.kind == StepKind::ForeignKeyCheck
+            && failure.error.as_ref().is_some_and(is_check_failure)
+        {
+            return Err(ApplyError::ForeignKeys);
         }
-        match batch_builder.check_outcome(&results, |_| false) {
-            Ok(()) => Ok(notes),
-            Err(failure) => {
-                let rows = match failure.kind {
-                    StepKind::RowLossCheck(.., counts_step) => {
-                        results.rows(counts_step).cloned().unwrap_or_default()
-                    }
-                    _ => Rows::new(),
-                };
-                if failure.kind == StepKind::ForeignKeyCheck
-                    && failure.error.as_ref().is_some_and(is_check_failure)
-                {
-                    return Err(ApplyError::ForeignKeys);
-                }
-                Err(batch_error(job, failure, &rows).into())
-            }
-        }
+        let no_rows = Rows::new();
+        let row_counts = match failure.kind {
+            StepKind::RowLossCheck { counts_step, .. } => results.rows(counts_step),
+            _ => None,
+        };
+        Err(batch_error(job, failure, row_counts.unwrap_or(&no_rows)).into())
     }
 }
 
 /// Why a batch changed nothing.
 enum ApplyError {
-    /// A row lacks its parent.
+    /// A row violates a foreign key.
     ForeignKeys,
     Database(DatabaseError),
 }
@@ -251,7 +253,8 @@ impl From<DatabaseError> for ApplyError {
     }
 }
 
-/// What the server would refuse is refused here, with its place, before anything is sent.
+/// Rejects statements that the server does not support, with their place in the document, before
+/// anything is sent.
 fn reject_unsupported(job: &MigrationJob<'_>) -> Result<(), DatabaseError> {
     for step in &job.steps {
         for statement in &step.script.statements {
@@ -264,7 +267,8 @@ fn reject_unsupported(job: &MigrationJob<'_>) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-/// What makes a lesson another one: the statements, where they lead, and the schema before.
+/// The key of an analysis in the cache: a checksum of the statements, the versions and the schema
+/// before the job.
 fn analysis_key(job: &MigrationJob<'_>, snapshot: &StateSnapshot) -> [u8; 32] {
     let mut hasher = Sha256::new();
     let mut add_text = |text: &str| {

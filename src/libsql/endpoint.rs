@@ -1,114 +1,43 @@
-//! The two ends of a carried database's way, a file and a namespace: each with one transaction open,
-//! each giving and taking values as the bytes that they are.
+//! The two ends of a transfer, a file and a namespace, as one interface. Each has one transaction
+//! open, and each reads and writes values byte for byte.
 
-use rusqlite::types::{Value as Own, ValueRef};
 use rusqlite::{Connection, params_from_iter};
-use sha2::{Digest, Sha256};
 
 use crate::database::error::DatabaseError;
+use crate::database::session::{Query, Session};
 use crate::libsql::error::is_lock_stolen;
 use crate::libsql::namespace::Namespace;
+use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, BatchStep, Condition, StepResults, StreamAfter, Value};
+use crate::sqld::hrana::{BatchRequest, BatchStep, Condition, StepResults, StreamAfter};
 use crate::sqld::server::RequestKind;
 
-/// A value as its bytes are, whatever they are.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum SqlValue {
-    Null,
-    Integer(i64),
-    Real(f64),
-    /// Mostly UTF-8.
-    Text(Vec<u8>),
-    Blob(Vec<u8>),
-}
-
-pub(crate) type SqlValues = Vec<SqlValue>;
-
-impl SqlValue {
-    pub(crate) fn to_text(&self) -> String {
-        match self {
-            Self::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            _ => String::new(),
-        }
-    }
-
-    pub(crate) fn to_integer(&self) -> i64 {
-        if let Self::Integer(number) = self { *number } else { 0 }
-    }
-
-    pub(crate) fn byte_size(&self) -> usize {
-        8 + match self {
-            Self::Text(bytes) | Self::Blob(bytes) => bytes.len(),
-            Self::Null | Self::Integer(_) | Self::Real(_) => 0,
-        }
-    }
-
-    pub(crate) fn update_digest(&self, hasher: &mut Sha256) {
-        let mut add_tagged = |tag: u8, bytes: &[u8]| {
-            hasher.update([tag]);
-            hasher.update(bytes.len().to_le_bytes());
-            hasher.update(bytes);
-        };
-        match self {
-            Self::Null => add_tagged(0, &[]),
-            Self::Integer(number) => add_tagged(1, &number.to_le_bytes()),
-            Self::Real(number) => add_tagged(2, &number.to_bits().to_le_bytes()),
-            Self::Text(bytes) => add_tagged(3, bytes),
-            Self::Blob(bytes) => add_tagged(4, bytes),
-        }
-    }
-}
-
-/// One end of the way. All of its statements are in one transaction.
-pub(crate) trait Session {
-    /// How an expression is selected so that [`Session::query`] gives it back as it is.
+/// A database whose contents are transferred. All of its statements run in one transaction, which
+/// is open.
+pub(crate) trait TransferEndpoint {
+    /// The SQL that selects an expression so that [`TransferEndpoint::query`] returns its value
+    /// unchanged.
     fn select_expression(&self, expression: &str) -> String;
 
-    fn query(&mut self, sql: &str) -> Result<Vec<SqlValues>, DatabaseError>;
+    fn query(&mut self, sql: &str) -> Result<Rows, DatabaseError>;
 
-    /// Runs statements in their order.
-    fn execute_all(&mut self, statements: Vec<(String, SqlValues)>) -> Result<(), DatabaseError>;
+    /// Runs statements in this order.
+    fn execute_all(&mut self, statements: Vec<Query<'static>>) -> Result<(), DatabaseError>;
 }
 
-impl Session for &Connection {
+impl TransferEndpoint for &Connection {
     fn select_expression(&self, expression: &str) -> String {
         expression.to_owned()
     }
 
-    fn query(&mut self, sql: &str) -> Result<Vec<SqlValues>, DatabaseError> {
-        let mut statement = self.prepare(sql)?;
-        let columns = statement.column_count();
-        let mut rows = statement.query([])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let values = (0..columns).map(|index| {
-                Ok(match row.get_ref(index)? {
-                    ValueRef::Null => SqlValue::Null,
-                    ValueRef::Integer(number) => SqlValue::Integer(number),
-                    ValueRef::Real(number) => SqlValue::Real(number),
-                    ValueRef::Text(bytes) => SqlValue::Text(bytes.to_vec()),
-                    ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
-                })
-            });
-            found.push(values.collect::<rusqlite::Result<_>>()?);
-        }
-        Ok(found)
+    fn query(&mut self, sql: &str) -> Result<Rows, DatabaseError> {
+        Ok(Session::query(*self, sql, &[])?)
     }
 
-    fn execute_all(&mut self, statements: Vec<(String, SqlValues)>) -> Result<(), DatabaseError> {
-        for (sql, parameters) in statements {
-            let values = parameters.into_iter().map(|parameter| match parameter {
-                SqlValue::Null => Own::Null,
-                SqlValue::Integer(number) => Own::Integer(number),
-                SqlValue::Real(number) => Own::Real(number),
-                SqlValue::Blob(bytes) => Own::Blob(bytes),
-                // Bound as bytes and cast back where they are no UTF-8.
-                SqlValue::Text(bytes) => String::from_utf8(bytes)
-                    .map_or_else(|error| Own::Blob(error.into_bytes()), Own::Text),
-            });
+    fn execute_all(&mut self, statements: Vec<Query<'static>>) -> Result<(), DatabaseError> {
+        for Query { sql, parameters } in statements {
             let mut statement = self.prepare(&sql)?;
-            let mut rows = statement.query(params_from_iter(values))?;
+            let mut rows = statement.query(params_from_iter(parameters))?;
             while rows.next()?.is_some() {}
         }
         Ok(())
@@ -184,8 +113,9 @@ impl<'n> NamespaceTransaction<'n> {
     }
 }
 
-impl Session for NamespaceTransaction<'_> {
-    /// JSON has neither infinities nor texts that are no UTF-8.
+impl TransferEndpoint for NamespaceTransaction<'_> {
+    /// JSON has neither infinities nor texts that are not UTF-8. So a text is selected as `t` and
+    /// its bytes in hexadecimal, and an infinity as its sign.
     fn select_expression(&self, expression: &str) -> String {
         format!(
             "CASE typeof({expression}) WHEN 'text' THEN 't' || hex({expression}) \
@@ -194,42 +124,33 @@ impl Session for NamespaceTransaction<'_> {
         )
     }
 
-    fn query(&mut self, sql: &str) -> Result<Vec<SqlValues>, DatabaseError> {
+    fn query(&mut self, sql: &str) -> Result<Rows, DatabaseError> {
         let steps = vec![
             BatchStep::query(sql, Vec::new()).with_condition(Condition::IsAutocommit.negate()),
         ];
-        let results = self.send(&steps, StreamAfter::KeepOpen)?;
-        let rows = results.rows(0).ok_or(DatabaseError::LockStolen)?;
-        let sql_value = |value: &Value| match value {
-            Value::Null => SqlValue::Null,
-            Value::Integer(number) => SqlValue::Integer(*number),
-            Value::Real(number) => SqlValue::Real(*number),
-            Value::Blob(bytes) => SqlValue::Blob(bytes.clone()),
-            Value::Text(text) => match text.as_bytes() {
-                b"+" => SqlValue::Real(f64::INFINITY),
-                b"-" => SqlValue::Real(f64::NEG_INFINITY),
-                tagged_hex => SqlValue::Text(decode_hex(tagged_hex.get(1..).unwrap_or_default())),
-            },
-        };
-        Ok(rows.iter().map(|row| row.iter().map(sql_value).collect()).collect())
+        let mut results = self.send(&steps, StreamAfter::KeepOpen)?;
+        let mut rows = results.take_rows(0).ok_or(DatabaseError::LockStolen)?;
+        for value in rows.iter_mut().flat_map(|row| &mut row.0) {
+            if let SqlValue::Text(text) = value {
+                *value = match text.as_slice() {
+                    b"+" => SqlValue::Real(f64::INFINITY),
+                    b"-" => SqlValue::Real(f64::NEG_INFINITY),
+                    tagged_hex => {
+                        SqlValue::Text(decode_hex(tagged_hex.get(1..).unwrap_or_default()))
+                    }
+                };
+            }
+        }
+        Ok(rows)
     }
 
-    fn execute_all(&mut self, statements: Vec<(String, SqlValues)>) -> Result<(), DatabaseError> {
+    fn execute_all(&mut self, statements: Vec<Query<'static>>) -> Result<(), DatabaseError> {
         let mut steps = Vec::new();
-        for (sql, parameters) in statements {
-            let values = parameters.into_iter().map(|parameter| match parameter {
-                SqlValue::Null => Value::Null,
-                SqlValue::Integer(number) => Value::Integer(number),
-                SqlValue::Real(number) => Value::Real(number),
-                SqlValue::Blob(bytes) => Value::Blob(bytes),
-                SqlValue::Text(bytes) => String::from_utf8(bytes)
-                    .map_or_else(|error| Value::Blob(error.into_bytes()), Value::Text),
-            });
+        for Query { sql, parameters } in statements {
             let mut conds = vec![Condition::IsAutocommit.negate()];
             conds.extend(steps.len().checked_sub(1).map(|step| Condition::Ok { step }));
-            steps.push(
-                BatchStep::execute(sql, values.collect()).with_condition(Condition::And { conds }),
-            );
+            steps
+                .push(BatchStep::execute(sql, parameters).with_condition(Condition::And { conds }));
         }
         if steps.is_empty() {
             return Ok(());

@@ -1,5 +1,4 @@
-//! Why a batch stopped: an error of the server's at one of its steps, as the error that a file would
-//! have had there.
+//! Converts the error at a step of a batch to the error that a file would have had there.
 
 use std::ops::Range;
 
@@ -8,51 +7,62 @@ use rusqlite::ffi;
 use crate::database::error::DatabaseError;
 use crate::database::error_span::error_span;
 use crate::database::job::{MigrationJob, Statement};
-use crate::libsql::program::{BatchFailure, StepKind};
+use crate::libsql::analysis::StatementPosition;
+use crate::libsql::program::{BatchFailure, StepKind, TransactionState};
+use crate::sql::value::Rows;
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{SqlError, Value};
+use crate::sqld::hrana::SqlError;
 
-/// The bytes of the document that an error is about.
+/// The bytes of the document that an error of a statement is about. `offset` is the byte of the
+/// statement that the server reported, if it reported one.
 pub(crate) fn error_span_in_document(
     statement: &Statement<'_>,
-    (message, offset): (&str, Option<usize>),
+    message: &str,
+    offset: Option<usize>,
 ) -> Range<usize> {
     error_span(&statement.sql, &as_rusqlite_error(message, offset))
 }
 
-/// A statement that failed.
+/// The error of a statement of the document that failed inside the transaction.
 pub(crate) fn statement_error(
     job: &MigrationJob<'_>,
-    (step, statement_index): (usize, usize),
-    (error, has_transaction_ended): (&SqlError, bool),
+    position: StatementPosition,
+    error: &SqlError,
 ) -> DatabaseError {
-    let step = &job.steps[step];
-    let statement = &step.script.statements[statement_index];
+    statement_error_in(job, position, error, TransactionState::Open)
+}
+
+fn statement_error_in(
+    job: &MigrationJob<'_>,
+    position: StatementPosition,
+    error: &SqlError,
+    transaction: TransactionState,
+) -> DatabaseError {
+    let step = &job.steps[position.step];
+    let statement = &step.script.statements[position.statement];
     let (message, offset) = error.message_and_offset();
-    let span = error_span_in_document(statement, (&message, offset));
+    let span = error_span_in_document(statement, &message, offset);
     let migration = step.label.clone();
-    if has_transaction_ended {
-        DatabaseError::EndedTransaction { migration, message, span }
-    } else {
-        DatabaseError::Statement { migration, message, span }
+    match transaction {
+        TransactionState::Ended => DatabaseError::EndedTransaction { migration, message, span },
+        TransactionState::Open => DatabaseError::Statement { migration, message, span },
     }
 }
 
-/// Why a batch did not get to its end.
+/// The error of a batch that did not run to its end. `row_counts` are the rows of the step that
+/// counts the rows of a rebuilt table, if that check failed.
 pub(crate) fn batch_error(
     job: &MigrationJob<'_>,
     failure: BatchFailure,
-    rows: &[Vec<Value>],
+    row_counts: &Rows,
 ) -> DatabaseError {
-    let BatchFailure { kind, error, has_transaction_ended } = failure;
+    let BatchFailure { kind, error, transaction } = failure;
     let Some(error) = error else {
         return match kind {
-            StepKind::Statement(step, index) => {
-                let error = SqlError {
-                    code: None,
-                    message: "the transaction was over after it".to_owned(),
-                };
-                statement_error(job, (step, index), (&error, true))
+            StepKind::Statement(position) => {
+                let message = "the transaction was over after it".to_owned();
+                let error = SqlError { code: None, message };
+                statement_error_in(job, position, &error, TransactionState::Ended)
             }
             _ => DatabaseError::LockStolen,
         };
@@ -68,15 +78,12 @@ pub(crate) fn batch_error(
         {
             DatabaseError::ConcurrentChange
         }
-        StepKind::Statement(step, nth) => {
-            statement_error(job, (step, nth), (&error, has_transaction_ended))
-        }
-        StepKind::RowLossCheck(step, nth, _) => {
-            let count_at = |column: usize| {
-                rows.first().and_then(|row| row.get(column)?.as_integer()).unwrap_or(0)
-            };
+        StepKind::Statement(position) => statement_error_in(job, position, &error, transaction),
+        StepKind::RowLossCheck { step, table, .. } => {
+            let count_at = |column| row_counts.first().map_or(0, |row| row.integer(column));
             let step = &job.steps[step];
-            let (migration, table) = (step.label.clone(), step.script.rebuilt_tables[nth].clone());
+            let (migration, table) =
+                (step.label.clone(), step.script.rebuilt_tables[table].clone());
             DatabaseError::RowLoss { migration, table, before: count_at(0), after: count_at(1) }
         }
         StepKind::SchemaCheck if is_check_failure(&error) => DatabaseError::ConcurrentChange,
@@ -84,7 +91,7 @@ pub(crate) fn batch_error(
     }
 }
 
-/// Whether a query of tatmig's failed because it was to.
+/// Whether a check failed on purpose: it evaluated [`RAISE`](crate::libsql::program::RAISE).
 pub(crate) fn is_check_failure(error: &SqlError) -> bool {
     error.message.contains("integer overflow")
 }
@@ -93,12 +100,12 @@ pub(crate) fn is_busy(error: &SqlError) -> bool {
     error.code() == "SQLITE_BUSY" || error.message.contains("database is locked")
 }
 
-/// The server gave the lock to somebody who waited for it.
+/// Whether the server ended the transaction because another client waited for its lock.
 pub(crate) fn is_lock_stolen(error: &SqlError) -> bool {
     error.code() == "TRANSACTION_TIMEOUT" || error.message.contains("timed-out")
 }
 
-/// An error of the server's as if SQLite had told it here, for its place to be found.
+/// Converts an error to what rusqlite returns for the same error, so that its place can be found.
 pub(crate) fn as_rusqlite_error(message: &str, offset: Option<usize>) -> rusqlite::Error {
     rusqlite::Error::SqlInputError {
         error: ffi::Error::new(ffi::SQLITE_ERROR),

@@ -1,29 +1,31 @@
-//! Rows without their parents, looked for by the batch itself: either there may be none, or they are
-//! counted before and after into a table of tatmig's own, so that old ones are not blamed.
+//! Adds to a batch the steps that check foreign keys. Either no row may violate a key, or the
+//! violations before and after the job are counted in a table of tatmig's own, so that a migration
+//! is not blamed for old ones.
 
 use std::fmt::Write as _;
 
 use crate::database::error::DatabaseError;
-use crate::database::foreign_keys::{ForeignKeyViolations, describe, format_value as shown_value};
+use crate::database::foreign_key_violations::{MAX_LISTED_VIOLATIONS, Violation, format_value};
+use crate::database::foreign_keys::{ForeignKeySet, OrphanQuery};
 use crate::libsql::analysis::JobAnalysis;
-use crate::libsql::foreign_keys;
-use crate::libsql::foreign_keys::ForeignKeySet;
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
 use crate::schema::renames::Renames;
-use crate::sqld::hrana::{BatchStep, StepResults, Value};
+use crate::sql::value::{Row, SqlValue};
+use crate::sqld::hrana::{BatchStep, StepResults};
 
-/// How foreign keys are looked at.
+/// How a batch checks foreign keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ForeignKeyCheck {
-    /// No row may lack its parent.
+    /// No row may violate a key.
     RequireNone,
-    /// No more rows than before may.
+    /// No more rows than before may violate a key.
     RejectNew,
-    /// They are counted, and the block says that they may.
+    /// Violations are counted and allowed.
     CountOnly,
 }
 
-/// Where the counts of foreign keys are in an answer.
+/// The steps of a batch whose rows are the counts of violations.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct ViolationQueries {
     total: usize,
     introduced: usize,
@@ -31,64 +33,49 @@ pub(crate) struct ViolationQueries {
 }
 
 impl ViolationQueries {
-    /// What they tell: notes, or an error.
+    /// Reads the counts. Returns a note about violations that are allowed, or the error.
     pub(crate) fn evaluate(
         &self,
         results: &StepResults,
         check: ForeignKeyCheck,
-        notes: &mut Vec<String>,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<Option<String>, DatabaseError> {
         let count_at = |step: usize, column: usize| {
-            let value = results.rows(step).and_then(|rows| rows.first()?.get(column)?.as_integer());
-            usize::try_from(value.unwrap_or(0)).unwrap_or(0)
+            let row = results.rows(step).and_then(|rows| rows.first());
+            row.map_or(0, |row| row.count(column))
         };
         let (groups, rows) = (count_at(self.introduced, 0), count_at(self.introduced, 1));
         if check == ForeignKeyCheck::RejectNew && rows > 0 {
             let listed_rows = results.rows(self.listed).cloned().unwrap_or_default();
-            let mut descriptions: Vec<String> =
-                listed_rows.iter().map(|row| describe_group(row)).collect();
+            let mut descriptions: Vec<String> = listed_rows.iter().map(describe_group).collect();
             if groups > descriptions.len() {
                 descriptions.push(format!("and {} more", groups - descriptions.len()));
             }
             return Err(DatabaseError::ForeignKeyViolations { violations: descriptions, rows });
         }
         let total = count_at(self.total, 0);
-        if total > 0 {
-            let noun = if total == 1 { "row refers" } else { "rows refer" };
-            let explanation = match check {
-                ForeignKeyCheck::CountOnly => "that are missing",
-                ForeignKeyCheck::RequireNone | ForeignKeyCheck::RejectNew => {
-                    "that were missing before already"
-                }
-            };
-            notes.push(format!("{total} {noun} to parents {explanation}"));
+        if total == 0 {
+            return Ok(None);
         }
-        Ok(())
+        let noun = if total == 1 { "row refers" } else { "rows refer" };
+        let explanation = match check {
+            ForeignKeyCheck::CountOnly => "that are missing",
+            ForeignKeyCheck::RequireNone | ForeignKeyCheck::RejectNew => {
+                "that were missing before already"
+            }
+        };
+        Ok(Some(format!("{total} {noun} to parents {explanation}")))
     }
 }
 
-/// A group of rows without their parent: child, parent, how many, the key's width and values.
-fn describe_group(row: &[Value]) -> String {
-    let text_at = |index: usize| row.get(index).and_then(Value::to_text).unwrap_or_default();
-    let rows = row.get(2).and_then(Value::as_integer).unwrap_or(1);
-    let key_width = row.get(3).and_then(Value::as_integer).unwrap_or(1);
-    let key_width = usize::try_from(key_width).unwrap_or(1);
-    let key: Vec<String> = row.iter().skip(4).take(key_width).map(format_server_value).collect();
-    describe((&text_at(0), &text_at(1)), &key, usize::try_from(rows).unwrap_or(1))
+/// Describes a row of the query for introduced violations: child, parent, number of rows, number
+/// of key columns, and the values of the key.
+fn describe_group(row: &Row) -> String {
+    let key_values = row.0.iter().skip(4).take(row.count(3)).map(format_value).collect();
+    let violation = Violation { child: row.text(0), parent: row.text(1), key_values };
+    violation.describe(row.count(2))
 }
 
-pub(crate) fn format_server_value(value: &Value) -> String {
-    use rusqlite::types::Value as V;
-    shown_value(&match value {
-        Value::Null => V::Null,
-        Value::Integer(number) => V::Integer(*number),
-        Value::Real(number) => V::Real(*number),
-        Value::Text(text) => V::Text(text.clone()),
-        Value::Blob(bytes) => V::Blob(bytes.clone()),
-    })
-}
-
-/// No row may lack its parent.
+/// Fails the batch if a row violates a key.
 pub(crate) fn push_require_no_violations(builder: &mut BatchBuilder, keys: &ForeignKeySet) {
     for orphan_query in &keys.orphan_queries {
         let sql = format!(
@@ -99,7 +86,7 @@ pub(crate) fn push_require_no_violations(builder: &mut BatchBuilder, keys: &Fore
     }
 }
 
-/// Columns `k0, k1, …`, each with something before it.
+/// The names of the key columns in tatmig's own table, `k0`, `k1` and so on, each after `prefix`.
 fn key_columns(prefix: &str, key_width: usize) -> String {
     (0..key_width).fold(String::new(), |mut text, index| {
         let _ = write!(text, "{prefix}k{index}");
@@ -107,34 +94,53 @@ fn key_columns(prefix: &str, key_width: usize) -> String {
     })
 }
 
-/// Counts the rows without parents into a table of tatmig's own.
+/// When violations were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CountPhase {
+    Before = 0,
+    After = 1,
+    /// After, of a key that SQLite could not use before and so did not enforce.
+    AfterUnusable = 2,
+}
+
+/// Counts the violations of a key into tatmig's own table.
 fn push_count(
     builder: &mut BatchBuilder,
-    (orphan_query, key_width): (&foreign_keys::OrphanQuery, usize),
-    (phase, child_and_parent): (i64, (&str, &str)),
+    query: &OrphanQuery,
+    key_width: usize,
+    phase: CountPhase,
+    names: TableNames<'_>,
 ) {
-    let columns = &orphan_query.key_columns;
+    let columns = &query.key_columns;
     let padding = vec!["NULL".to_owned(); key_width - columns.len()];
     let values: Vec<String> = columns.iter().cloned().chain(padding).collect();
     let sql = format!(
-        "INSERT INTO _tatmig_orphans SELECT ?1, ?2, ?3, count(*), {}, {} {} GROUP BY {}",
+        "INSERT INTO _tatmig_orphans SELECT ?1, ?2, ?3, count(*), {}, {} {} {}",
         columns.len(),
         values.join(", "),
-        orphan_query.from_clause,
-        columns.join(", ")
+        query.from_clause,
+        query.group_by_clause()
     );
     let args = vec![
-        Value::Integer(phase),
-        Value::from_text(child_and_parent.0),
-        Value::from_text(child_and_parent.1),
+        SqlValue::Integer(phase as i64),
+        SqlValue::from_text(names.child),
+        SqlValue::from_text(names.parent),
     ];
     builder.push(BatchStep::execute(sql, args), StepKind::Internal);
 }
 
+/// The names that a key's violations are counted under, in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TableNames<'n> {
+    child: &'n str,
+    parent: &'n str,
+}
+
+/// Counts the violations before the job, also under the names that its tables have after it.
 pub(crate) fn push_count_before(
     builder: &mut BatchBuilder,
     analysis: &JobAnalysis,
-    table_renames: &Renames,
+    renames: &Renames,
 ) {
     let key_width = analysis.keys_before.max_key_width().max(analysis.keys_after.max_key_width());
     let create = format!(
@@ -142,17 +148,18 @@ pub(crate) fn push_count_before(
         key_columns(", ", key_width)
     );
     builder.push(BatchStep::execute(create, Vec::new()), StepKind::Internal);
-    for orphan_query in &analysis.keys_before.orphan_queries {
-        let child_and_parent = (orphan_query.child.as_str(), orphan_query.parent.as_str());
-        push_count(builder, (orphan_query, key_width), (0, child_and_parent));
-        let child = table_renames.final_name(child_and_parent.0);
-        let parent = table_renames.final_name(child_and_parent.1);
-        if (child.as_str(), parent.as_str()) != child_and_parent {
-            push_count(builder, (orphan_query, key_width), (0, (&child, &parent)));
+    for query in &analysis.keys_before.orphan_queries {
+        let names = TableNames { child: &query.child, parent: &query.parent };
+        push_count(builder, query, key_width, CountPhase::Before, names);
+        let (child, parent) = (renames.final_name(names.child), renames.final_name(names.parent));
+        let new_names = TableNames { child: &child, parent: &parent };
+        if new_names != names {
+            push_count(builder, query, key_width, CountPhase::Before, new_names);
         }
     }
 }
 
+/// Counts the violations after the job, and fails the batch if `check` rejects new ones.
 pub(crate) fn push_count_after(
     builder: &mut BatchBuilder,
     analysis: &JobAnalysis,
@@ -160,15 +167,14 @@ pub(crate) fn push_count_after(
 ) -> ViolationQueries {
     let key_width = analysis.keys_before.max_key_width().max(analysis.keys_after.max_key_width());
     for orphan_query in &analysis.keys_after.orphan_queries {
-        let child_and_parent = (orphan_query.child.clone(), orphan_query.parent.clone());
-        // A key that could not be used before held nobody to anything.
-        let phase =
-            if analysis.keys_before.unusable_pairs.contains(&child_and_parent) { 2 } else { 1 };
-        push_count(
-            builder,
-            (orphan_query, key_width),
-            (phase, (&child_and_parent.0, &child_and_parent.1)),
-        );
+        let pair = (orphan_query.child.clone(), orphan_query.parent.clone());
+        let phase = if analysis.keys_before.unusable_pairs.contains(&pair) {
+            CountPhase::AfterUnusable
+        } else {
+            CountPhase::After
+        };
+        let names = TableNames { child: &pair.0, parent: &pair.1 };
+        push_count(builder, orphan_query, key_width, phase, names);
     }
     let push_query = |builder: &mut BatchBuilder, sql: String| {
         builder.push(BatchStep::query(sql, Vec::new()), StepKind::Internal)
@@ -189,8 +195,7 @@ pub(crate) fn push_count_after(
     let listed_step = push_query(
         builder,
         format!(
-            "{introduced_query} ORDER BY child, parent{key_list} LIMIT {}",
-            ForeignKeyViolations::MAX_LISTED
+            "{introduced_query} ORDER BY child, parent{key_list} LIMIT {MAX_LISTED_VIOLATIONS}"
         ),
     );
     if check == ForeignKeyCheck::RejectNew {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
+use crate::database::session::{Query, Session};
 use crate::libsql::analysis::JobAnalysis;
-use crate::libsql::introspect;
-use crate::libsql::introspect::{INTROSPECTION_QUERIES, RemoteSchema};
+use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, BatchStep, Rows, StepResults, Value};
+use crate::sqld::hrana::{BatchRequest, BatchStep, StepResults};
 use crate::sqld::server::{Server, sleep_unless_cancelled};
 
 /// A server, and what was learned of the schemas that its namespaces have.
@@ -142,35 +142,35 @@ impl Namespace {
         }
     }
 
-    /// The rows of one query.
-    pub(crate) fn query(
-        &self,
-        sql: impl Into<String>,
-        args: Vec<Value>,
-    ) -> Result<Rows, DatabaseError> {
-        let results = self.run_read_batch(vec![BatchStep::query(sql, args)])?;
-        Ok(results.required_rows(1)?.clone())
-    }
-
     /// The first column of a query's rows, as texts.
     pub(crate) fn query_texts(&self, sql: &str) -> Result<BTreeSet<String>, DatabaseError> {
-        let rows = self.query(sql, Vec::new())?;
-        Ok(rows.iter().filter_map(|row| row.first()?.to_text()).collect())
+        Ok(self.query(sql, &[])?.iter().filter_map(|row| row.optional_text(0)).collect())
+    }
+}
+
+impl Session for Namespace {
+    type Error = DatabaseError;
+
+    fn query_all(
+        &self,
+        queries: &[Query<'_>],
+    ) -> Result<Vec<Result<Rows, DatabaseError>>, DatabaseError> {
+        let steps = queries
+            .iter()
+            .map(|query| BatchStep::query(query.sql.clone(), query.parameters.clone()))
+            .collect();
+        let mut results = self.run_read_batch(steps)?;
+        let steps = 1..=queries.len();
+        Ok(steps
+            .map(|step| match results.take_rows(step) {
+                Some(rows) => Ok(rows),
+                None => Err(results.step_error(step).into()),
+            })
+            .collect())
     }
 
-    pub(crate) fn introspect(&self) -> Result<RemoteSchema, DatabaseError> {
-        let results = self.run_read_batch(
-            INTROSPECTION_QUERIES
-                .iter()
-                .map(|query| BatchStep::query(*query, Vec::new()))
-                .collect(),
-        )?;
-        Ok(introspect::read([
-            results.required_rows(1)?,
-            results.required_rows(2)?,
-            results.required_rows(3)?,
-            results.required_rows(4)?,
-            results.required_rows(5)?,
-        ]))
+    fn query(&self, sql: &str, parameters: &[SqlValue]) -> Result<Rows, DatabaseError> {
+        let query = Query { sql: sql.into(), parameters: parameters.to_vec() };
+        Ok(self.query_each(&[query])?.pop().unwrap_or_default())
     }
 }

@@ -4,9 +4,11 @@ use crate::database::history;
 use crate::database::history_entry::HistoryState;
 use crate::libsql::namespace::{DATABASE_FILE_QUERY, StateSnapshot};
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
-use crate::sqld::hrana::{BatchStep, Value};
+use crate::sql::value::SqlValue;
+use crate::sqld::hrana::BatchStep;
 
-/// Fails unless the record ends as it did, and the schema is the one that was looked at.
+/// Adds the steps that fail the batch unless the history ends with the expected entry and the
+/// schema has not changed since the snapshot.
 pub(crate) fn push_precondition(
     builder: &mut BatchBuilder,
     expected: &HistoryState,
@@ -15,15 +17,15 @@ pub(crate) fn push_precondition(
     const TABLE: &str = history::TABLE_NAME;
     let schema_version = "(SELECT schema_version FROM pragma_schema_version)";
     let (last_entry, mut args) = match expected {
-        HistoryState::Versioned(record) => (
+        HistoryState::Versioned(entry) => (
             format!(
                 "(SELECT max(rowid) FROM {TABLE}) IS ?2 AND EXISTS (SELECT 1 FROM {TABLE} \
                  WHERE rowid = ?2 AND to_version IS ?3 AND applied_at IS ?4)"
             ),
             vec![
-                Value::Integer(record.id),
-                Value::from_text(record.to.clone()),
-                Value::from_text(record.applied_at.clone()),
+                SqlValue::Integer(entry.id),
+                SqlValue::from_text(entry.to.clone()),
+                SqlValue::from_text(entry.applied_at.clone()),
             ],
         ),
         HistoryState::Empty | HistoryState::Unversioned if snapshot.has_history_table => {
@@ -35,12 +37,13 @@ pub(crate) fn push_precondition(
             Vec::new(),
         ),
     };
-    args.insert(0, Value::Integer(snapshot.schema_version));
-    // A replica answers questions itself, and has its primary answer a transaction that writes.
+    args.insert(0, SqlValue::Integer(snapshot.schema_version));
+    // A replica answers reads itself and forwards a transaction that writes to its primary, whose
+    // file has another path.
     let primary_check =
         format!("SELECT CASE WHEN ({DATABASE_FILE_QUERY}) IS ?1 THEN 1 ELSE {RAISE} END");
     builder.push(
-        BatchStep::execute(primary_check, vec![Value::from_text(snapshot.server_file.clone())]),
+        BatchStep::execute(primary_check, vec![SqlValue::from_text(snapshot.server_file.clone())]),
         StepKind::PrimaryCheck,
     );
     let sql =

@@ -1,133 +1,192 @@
-//! What is learned once of every schema that an order meets: the order runs in the real namespace
-//! and is rolled back, and what it would leave is judged here, by the same code that judges a
-//! file. The next namespaces of that schema need one batch, which commits only if it ends in the
-//! schema that was judged.
+//! Finds out what a job does to a schema: runs the job in the namespace, rolls it back, and
+//! analyses the schema that it would leave with the same code as for a file. The analysis is
+//! cached: later namespaces of the same schema need one batch, which commits only if it ends in
+//! the analysed schema.
 
 use std::collections::BTreeSet;
 
+use crate::database::already_applied::FailedColumnChange;
 use crate::database::error::DatabaseError;
+use crate::database::foreign_keys::ForeignKeySet;
 use crate::database::history_entry::HistoryState;
-use crate::database::job::MigrationJob;
-use crate::libsql::analysis::{JobAnalysis, already_applied};
-use crate::libsql::error::{batch_error, statement_error};
-use crate::libsql::foreign_keys::ForeignKeySet;
-use crate::libsql::introspect;
-use crate::libsql::introspect::{INTROSPECTION_QUERIES, RemoteSchema, TABLE_INTROSPECTION_QUERIES};
-use crate::libsql::namespace::{Namespace, StateSnapshot};
+use crate::database::job::{ColumnChange, MigrationJob};
+use crate::database::schema_reader::{
+    STRUCTURE_QUERIES, Structure, TABLE_QUERIES, structure_from_rows, table_from_rows,
+};
+use crate::libsql::analysis::{JobAnalysis, StatementPosition};
+use crate::libsql::error::{batch_error, error_span_in_document, statement_error};
+use crate::libsql::namespace::{Namespace, SCHEMA_FINGERPRINT_QUERY, StateSnapshot};
 use crate::libsql::precondition::push_precondition;
 use crate::libsql::program::{BatchBuilder, StepKind};
-use crate::sqld::hrana::{BatchStep, StepResults, Value};
+use crate::schema::Table;
+use crate::sql::value::{Rows, SqlValue};
+use crate::sqld::hrana::{BatchStep, SqlError, StepResults};
 
-/// Where the answers of a trial are.
-struct ProbeLayout {
-    schema_before_step: usize,
-    /// Of each column change: its step and statement, its own place, and those of the questions
-    /// asked where it failed.
-    column_changes: Vec<((usize, usize), Vec<usize>)>,
-    schema_after_step: usize,
-    fingerprint_step: usize,
+/// The batch of a probe, and the indices of the steps whose results the analysis needs.
+struct Probe {
+    builder: BatchBuilder,
+    /// The first of the [`STRUCTURE_QUERIES`] before the job.
+    schema_before: usize,
+    column_changes: Vec<ColumnChangeSteps>,
+    /// The first of the [`STRUCTURE_QUERIES`] after the job.
+    schema_after: usize,
+    fingerprint: usize,
+}
+
+/// The steps for a statement that adds or drops a column.
+struct ColumnChangeSteps {
+    position: StatementPosition,
+    statement: usize,
+    /// The [`TABLE_QUERIES`], which run if the statement fails.
+    table: [usize; 2],
 }
 
 impl Namespace {
-    /// Tries an order, rolls it back, and judges what it would leave.
+    /// Runs a job, rolls it back, and analyses what it would leave.
     pub(crate) fn analyze(
         &self,
-        (job, expected): (&MigrationJob<'_>, &HistoryState),
+        job: &MigrationJob<'_>,
+        expected: &HistoryState,
         snapshot: &StateSnapshot,
     ) -> Result<JobAnalysis, DatabaseError> {
+        let probe = Probe::new(job, expected, snapshot);
+        let mut results = self.run_batch(&probe.builder)?;
+        probe.evaluate(job, &mut results)
+    }
+}
+
+impl Probe {
+    fn new(job: &MigrationJob<'_>, expected: &HistoryState, snapshot: &StateSnapshot) -> Self {
         let mut builder = BatchBuilder::new();
         push_precondition(&mut builder, expected, snapshot);
-        let push_introspection = |program: &mut BatchBuilder| {
-            let first_step = program.steps.len();
-            for query in INTROSPECTION_QUERIES {
-                program.push(BatchStep::query(query, Vec::new()), StepKind::Internal);
-            }
-            first_step
-        };
-        let schema_before_step = push_introspection(&mut builder);
+        let schema_before = push_structure_queries(&mut builder);
         let mut column_changes = Vec::new();
         for (step_index, step) in job.steps.iter().enumerate() {
             for (statement_index, statement) in step.script.statements.iter().enumerate() {
-                let kind = StepKind::Statement(step_index, statement_index);
+                let position = StatementPosition { step: step_index, statement: statement_index };
+                let kind = StepKind::Statement(position);
                 let batch_step = BatchStep::execute(statement.sql.text(), Vec::new());
                 match &statement.column_change {
                     None => {
                         builder.push(batch_step, kind);
                     }
                     Some(change) => {
-                        let table_argument = || vec![Value::from_text(change.table())];
-                        let table_queries = TABLE_INTROSPECTION_QUERIES
-                            .map(|query| BatchStep::query(query, table_argument()))
-                            .into();
-                        column_changes.push((
-                            (step_index, statement_index),
-                            builder.push_with_fallback((batch_step, kind), table_queries),
-                        ));
+                        let statement = builder.steps.len();
+                        let table = push_column_change(&mut builder, batch_step, kind, change);
+                        column_changes.push(ColumnChangeSteps { position, statement, table });
                     }
                 }
             }
         }
-        let schema_after_step = push_introspection(&mut builder);
-        let fingerprint_step = builder.push(
-            BatchStep::query(crate::libsql::namespace::SCHEMA_FINGERPRINT_QUERY, Vec::new()),
-            StepKind::Internal,
-        );
+        let schema_after = push_structure_queries(&mut builder);
+        let fingerprint = builder
+            .push(BatchStep::query(SCHEMA_FINGERPRINT_QUERY, Vec::new()), StepKind::Internal);
         builder.push_transaction_end("ROLLBACK");
-        let layout =
-            ProbeLayout { schema_before_step, column_changes, schema_after_step, fingerprint_step };
-        let results = self.run_batch(&builder)?;
-        Self::evaluate_probe((job, &builder), &layout, &results)
+        Self { builder, schema_before, column_changes, schema_after, fingerprint }
     }
 
-    fn evaluate_probe(
-        (job, builder): (&MigrationJob<'_>, &BatchBuilder),
-        layout: &ProbeLayout,
-        results: &StepResults,
+    fn evaluate(
+        &self,
+        job: &MigrationJob<'_>,
+        results: &mut StepResults,
     ) -> Result<JobAnalysis, DatabaseError> {
         let mut analysis = JobAnalysis::default();
-        let schema_at = |first_step: usize| -> Option<RemoteSchema> {
-            let rows = |at: usize| results.rows(first_step + at);
-            Some(introspect::read([rows(0)?, rows(1)?, rows(2)?, rows(3)?, rows(4)?]))
-        };
-        let schema_before = schema_at(layout.schema_before_step).unwrap_or_default();
+        let schema_before = take_structure(results, self.schema_before);
         let mut tolerated_steps = BTreeSet::new();
-        for ((at, statement_index), batch_steps) in &layout.column_changes {
-            let [statement_step, columns, foreign_keys] = batch_steps[..] else { continue };
-            let (Err(error), Some(columns), Some(keys)) =
-                (&results.steps[statement_step], results.rows(columns), results.rows(foreign_keys))
-            else {
+        for steps in &self.column_changes {
+            let (Err(error), Some(columns), Some(foreign_keys)) = (
+                &results.steps[steps.statement],
+                results.rows(steps.table[0]),
+                results.rows(steps.table[1]),
+            ) else {
                 continue;
             };
-            let position = (*at, *statement_index);
-            if let Some(note) =
-                already_applied((job, position), &schema_before, (error, columns, keys))?
-            {
-                analysis.already_applied.insert(position, note);
-                tolerated_steps.insert(statement_step);
-            } else {
-                return Err(statement_error(job, position, (error, false)));
+            let table_now = table_from_rows(columns, foreign_keys);
+            let position = steps.position;
+            match already_applied(job, position, error, &table_now, &schema_before)? {
+                Some(note) => {
+                    analysis.already_applied.insert(position, note);
+                    tolerated_steps.insert(steps.statement);
+                }
+                None => return Err(statement_error(job, position, error)),
             }
         }
-        if let Err(failure) = builder.check_outcome(results, |at| tolerated_steps.contains(&at)) {
-            return Err(batch_error(job, failure, &[]));
+        let is_tolerated = |step| tolerated_steps.contains(&step);
+        if let Err(failure) = self.builder.check_outcome(results, is_tolerated) {
+            return Err(batch_error(job, failure, &Rows::new()));
         }
-        let schema_after = schema_at(layout.schema_after_step).unwrap_or_default();
-        let fingerprint =
-            results.rows(layout.fingerprint_step).and_then(|rows| rows.first()?.first());
+        let schema_after = take_structure(results, self.schema_after);
         if !job.expected_changes.is_empty() {
+            let fingerprint = results.rows(self.fingerprint).and_then(|rows| rows.first());
             analysis.expected_fingerprint =
-                Some(fingerprint.and_then(Value::to_text).unwrap_or_default());
+                Some(fingerprint.map(|row| row.text(0)).unwrap_or_default());
             analysis.unmet = job
                 .expected_changes
                 .unmet_in(|key| schema_after.schema.get(key).map(AsRef::as_ref));
         }
         if !job.modified_tables.is_empty() {
             analysis.keys_before =
-                ForeignKeySet::from_schema(&schema_before, Some(&job.modified_tables));
-            let mut modified_tables = job.modified_tables.clone();
-            modified_tables.extend(job.table_renames.new_names().map(str::to_owned));
-            analysis.keys_after = ForeignKeySet::from_schema(&schema_after, Some(&modified_tables));
+                ForeignKeySet::from_structure(&schema_before, &job.modified_tables);
+            analysis.keys_after =
+                ForeignKeySet::from_structure(&schema_after, &job.modified_tables_after());
         }
         Ok(analysis)
     }
+}
+
+/// Adds the queries for the whole schema; returns the index of the first.
+fn push_structure_queries(builder: &mut BatchBuilder) -> usize {
+    let first_step = builder.steps.len();
+    for query in STRUCTURE_QUERIES {
+        builder.push(BatchStep::query(query, Vec::new()), StepKind::Internal);
+    }
+    first_step
+}
+
+/// Adds a statement that may fail, and the queries for its table if it does; returns the indices
+/// of the queries.
+fn push_column_change(
+    builder: &mut BatchBuilder,
+    statement: BatchStep,
+    kind: StepKind,
+    change: &ColumnChange,
+) -> [usize; 2] {
+    let queries = TABLE_QUERIES
+        .map(|query| BatchStep::query(query, vec![SqlValue::from_text(change.table())]));
+    let steps = builder.push_with_fallback(statement, kind, queries.into());
+    [steps[1], steps[2]]
+}
+
+/// The schema at [`STRUCTURE_QUERIES`]; empty if they did not run.
+fn take_structure(results: &mut StepResults, first_step: usize) -> Structure {
+    let steps = first_step..first_step + STRUCTURE_QUERIES.len();
+    let rows: Option<Vec<Rows>> = steps.map(|step| results.take_rows(step)).collect();
+    rows.map(structure_from_rows).unwrap_or_default()
+}
+
+/// Returns a note if a failed statement is already applied.
+fn already_applied(
+    job: &MigrationJob<'_>,
+    position: StatementPosition,
+    error: &SqlError,
+    table_now: &Table,
+    schema_before: &Structure,
+) -> Result<Option<String>, DatabaseError> {
+    let step = &job.steps[position.step];
+    let statement = &step.script.statements[position.statement];
+    let Some(change) = &statement.column_change else { return Ok(None) };
+    let name = change.table().to_ascii_lowercase();
+    let table_before = schema_before
+        .tables
+        .get(&name)
+        .or_else(|| schema_before.tables.get(&job.table_renames.original_name(&name)));
+    let (message, _) = error.message_and_offset();
+    let failed = FailedColumnChange {
+        change,
+        existed_before: table_before.map(|found| found.table.column(change.column()).is_some()),
+        message: &message,
+        migration: &step.label,
+        span: &error_span_in_document(statement, &message, None),
+    };
+    failed.already_applied(|| Ok(table_now.clone()))
 }

@@ -1,58 +1,74 @@
-//! A whole run as one batch: each step waits for the one before and for the transaction to be
-//! still open. What any step was for is kept beside it, so that its error can be told.
+//! Builds a batch in which each step runs only if the step before succeeded and the transaction is
+//! still open. The purpose of each step is stored with it, so that its error can be explained.
 
+use crate::libsql::analysis::StatementPosition;
 use crate::sqld::hrana::{BatchStep, Condition, SqlError, StepResults};
 
-/// What a step is for.
+/// The purpose of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StepKind {
-    /// Before the transaction.
+    /// Runs before the transaction.
     Prologue,
     Begin,
-    /// What is written to is what was read.
+    /// Checks that the server that is written to is the one that was read.
     PrimaryCheck,
-    /// The database is still what the order was made for.
+    /// Checks that the database has not changed since the job was planned.
     Precondition,
-    /// A statement of the document's: which step, which statement.
-    Statement(usize, usize),
+    /// A statement of the document.
+    Statement(StatementPosition),
     /// A statement of tatmig's own.
     Internal,
-    /// The row guard: which step, which of its rebuilt tables, and the question before it.
-    RowLossCheck(usize, usize, usize),
-    /// Foreign keys.
+    /// Checks that a rebuilt table has no fewer rows than before.
+    RowLossCheck {
+        step: usize,
+        /// The index of the table in the script's rebuilt tables.
+        table: usize,
+        /// The index of the batch step whose row has the two counts.
+        counts_step: usize,
+    },
     ForeignKeyCheck,
-    /// The schema is what was judged.
+    /// Checks that the schema is the analysed one.
     SchemaCheck,
     /// COMMIT, or ROLLBACK of a rehearsal.
     TransactionEnd,
-    /// May fail, and decides nothing by itself.
+    /// May fail without failing the batch.
     Optional,
 }
 
-/// A batch in the making.
+/// A batch under construction.
 #[derive(Debug, Default)]
 pub(crate) struct BatchBuilder {
     pub(crate) steps: Vec<BatchStep>,
     kinds: Vec<StepKind>,
-    /// What must hold for the next step to run.
+    /// The condition that everything before the next step succeeded.
     success_condition: Option<Condition>,
     end_step: usize,
 }
 
-/// An error in the arithmetic is the only way to raise one in a query.
+/// An expression that fails with "integer overflow". Outside of triggers, SQL cannot raise an error
+/// in any other way.
 pub(crate) const RAISE: &str = "abs(-9223372036854775807 - 1)";
 
-/// The step that a program failed at, and why.
+/// The step that a batch stopped at.
 #[derive(Debug)]
 pub(crate) struct BatchFailure {
     pub(crate) kind: StepKind,
+    /// None if the step succeeded but ended the transaction.
     pub(crate) error: Option<SqlError>,
-    /// Whether the transaction was gone before tatmig rolled it back.
-    pub(crate) has_transaction_ended: bool,
+    pub(crate) transaction: TransactionState,
+}
+
+/// Whether the transaction was still open when the batch stopped, so that tatmig's own ROLLBACK
+/// ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TransactionState {
+    Open,
+    Ended,
 }
 
 impl BatchBuilder {
-    /// Turns foreign keys off, which no transaction can do, and begins.
+    /// Starts a batch: turns foreign keys off, which has no effect inside a transaction, and then
+    /// begins the transaction.
     pub(crate) fn new() -> Self {
         let mut builder = Self::default();
         builder.push_with_condition(
@@ -92,7 +108,7 @@ impl BatchBuilder {
         Condition::And { conds }
     }
 
-    /// A step that must succeed for the next one to run.
+    /// Adds a step that has to succeed; returns its index.
     pub(crate) fn push(&mut self, step: BatchStep, kind: StepKind) -> usize {
         let condition = self.transaction_open_condition(None);
         let index = self.push_with_condition(step, kind, Some(condition));
@@ -100,16 +116,18 @@ impl BatchBuilder {
         index
     }
 
-    /// A step that may fail; where it does, all of `instead` must succeed.
+    /// Adds a step that may fail. If it fails, all steps of `fallback` run and have to succeed.
+    /// Returns the indices of all of them.
     pub(crate) fn push_with_fallback(
         &mut self,
-        (step, kind): (BatchStep, StepKind),
+        step: BatchStep,
+        kind: StepKind,
         fallback: Vec<BatchStep>,
     ) -> Vec<usize> {
         let condition = self.transaction_open_condition(None);
         let index = self.push_with_condition(step, kind, Some(condition));
         let mut condition = self.transaction_open_condition(Some(Condition::Error { step: index }));
-        // Only what ran can have failed, so this needs nothing of what was before.
+        // A step that failed has run, so this condition does not repeat that of the step.
         let mut indices = vec![index];
         for step in fallback {
             let fallback_index =
@@ -124,7 +142,7 @@ impl BatchBuilder {
         indices
     }
 
-    /// Ends the transaction; whatever did not get there is rolled back.
+    /// Adds the end of the transaction, and a ROLLBACK that runs if the batch stops before.
     pub(crate) fn push_transaction_end(&mut self, sql: &'static str) {
         self.end_step = self.push(BatchStep::execute(sql, Vec::new()), StepKind::TransactionEnd);
         let conds =
@@ -137,8 +155,8 @@ impl BatchBuilder {
         );
     }
 
-    /// Whether it ran to its end; else where it stopped. `forgiven` are failures that count as
-    /// none.
+    /// Finds the step that the batch stopped at, if it did not run to its end. Failures of the
+    /// steps for which `is_tolerated` returns true do not count.
     pub(crate) fn check_outcome(
         &self,
         results: &StepResults,
@@ -147,26 +165,26 @@ impl BatchBuilder {
         if results.succeeded(self.end_step) {
             return Ok(());
         }
-        let has_transaction_ended = !results.succeeded(self.steps.len() - 1);
-        let failed = (0..self.steps.len()).find(|index| {
-            self.kinds[*index] != StepKind::Optional
-                && results.steps[*index].is_err()
-                && !is_tolerated(*index)
+        let has_failed = |step: usize| results.steps[step].is_err();
+        let mut steps = 0..self.steps.len();
+        let failed = steps
+            .clone()
+            .find(|step| {
+                self.kinds[*step] != StepKind::Optional && has_failed(*step) && !is_tolerated(*step)
+            })
+            .or_else(|| steps.find(|step| has_failed(*step)));
+        // Without an error, the last step that ran is the one that ended the transaction.
+        let stopped_at = failed.unwrap_or_else(|| {
+            (0..self.end_step).rev().find(|step| results.succeeded(*step)).unwrap_or(0)
         });
-        let failed =
-            failed.or_else(|| (0..self.steps.len()).find(|index| results.steps[*index].is_err()));
-        Err(match failed {
-            Some(at) => BatchFailure {
-                kind: self.kinds[at],
-                error: results.steps[at].as_ref().err().cloned(),
-                has_transaction_ended,
+        Err(BatchFailure {
+            kind: self.kinds[stopped_at],
+            error: failed.and_then(|step| results.steps[step].as_ref().err().cloned()),
+            transaction: if results.succeeded(self.steps.len() - 1) {
+                TransactionState::Open
+            } else {
+                TransactionState::Ended
             },
-            // The transaction was gone without a word: the last statement that ran ended it.
-            None => {
-                let last =
-                    (0..self.end_step).rev().find(|index| results.succeeded(*index)).unwrap_or(0);
-                BatchFailure { kind: self.kinds[last], error: None, has_transaction_ended }
-            }
         })
     }
 }

@@ -9,8 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::database::error::DatabaseError;
 use crate::database::policy::JournalMode;
-use crate::libsql::contents::{copy_contents, find_difference, read_contents};
-use crate::libsql::endpoint::{NamespaceTransaction, Session, SqlValues};
+use crate::database::session::Query;
+use crate::libsql::contents::read_contents;
+use crate::libsql::copy::{copy_contents, find_difference};
+use crate::libsql::endpoint::{NamespaceTransaction, TransferEndpoint};
 use crate::libsql::namespace::Namespace;
 use crate::sql::lexer;
 use crate::sqld::server::RequestKind;
@@ -61,29 +63,27 @@ impl Namespace {
         result
     }
 
-    fn replace_contents(&self, source: &mut dyn Session) -> Result<(), DatabaseError> {
+    fn replace_contents(&self, source: &mut dyn TransferEndpoint) -> Result<(), DatabaseError> {
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Write)?;
         let result = (|| {
             let existing = read_contents(&mut transaction)?;
-            let shadow_tables: Vec<&str> = existing
-                .tables
-                .iter()
-                .filter(|table| table.is_shadow)
-                .map(|table| table.name.as_str())
-                .collect();
             let mut drop_statements = Vec::new();
             for kind in ["trigger", "view"] {
                 drop_statements
                     .extend(existing.objects.iter().filter(|object| object.kind == kind));
             }
-            drop_statements.extend(existing.objects.iter().filter(|object| {
-                object.kind == "table" && !shadow_tables.contains(&object.name.as_str())
-            }));
+            drop_statements.extend(
+                existing
+                    .objects
+                    .iter()
+                    .filter(|object| object.kind == "table" && !existing.is_shadow(object)),
+            );
             let drop_statements = drop_statements.into_iter().map(|object| {
-                (
-                    format!("DROP {} {}", object.kind, lexer::quote_identifier(&object.name)),
-                    SqlValues::new(),
-                )
+                Query::new(format!(
+                    "DROP {} {}",
+                    object.kind,
+                    lexer::quote_identifier(&object.name)
+                ))
             });
             transaction.execute_all(drop_statements.collect())?;
             copy_contents(source, &mut transaction)?;

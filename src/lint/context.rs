@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::database::job::{CompiledScript, Statement};
 use crate::document::migration::Migration;
 use crate::document::tag::Scope;
-use crate::schema::tracker::ObjectChange;
+use crate::schema::changes::ObjectChange;
 use crate::schema::{ObjectKey, ObjectKind, Schema};
 
 /// One statement that was run, and what came of it.

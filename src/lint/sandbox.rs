@@ -9,8 +9,9 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::database::connection::open_in_memory;
 use crate::database::history;
+use crate::database::schema_tracker::SchemaTracker;
 use crate::schema::Schema;
-use crate::schema::tracker::{ObjectChange, SchemaChange, SchemaTracker};
+use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::transaction::{execute_to_completion, reset_connection};
 

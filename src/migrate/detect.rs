@@ -11,8 +11,8 @@ use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::plan::error::PlanError;
+use crate::schema::changes::ObjectChange;
 use crate::schema::effects::ExpectedChanges;
-use crate::schema::tracker::ObjectChange;
 use crate::schema::{Object, ObjectKey, Schema, effects};
 
 /// The result of comparing the schema of a database without a history with the document.

@@ -10,10 +10,10 @@ use semver::Version;
 
 use crate::database::connection::apply_security_settings;
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::stats::Stats;
-use crate::database::{Database, ReadDatabase};
+use crate::database::{Database, ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{DocumentError, Severity};
 use crate::document::tag::{Scope, VersionPoint};
@@ -29,7 +29,6 @@ use crate::plan::history_check::chain_matches;
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::plan::position::{ChainPosition, locate};
 use crate::plan::target::Target;
-use crate::schema::Schema;
 use crate::source::Source;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::transaction::apply;
@@ -339,37 +338,15 @@ impl<'c> BorrowedConnection<'c> {
     }
 }
 
-impl ReadDatabase for BorrowedConnection<'_> {
-    fn history_state(&self) -> Result<HistoryState, DatabaseError> {
-        self.connection.history_state()
+impl SessionDatabase for BorrowedConnection<'_> {
+    type Session = Connection;
+
+    fn session(&self) -> Result<&Connection, DatabaseError> {
+        Ok(self.connection)
     }
 
-    fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError> {
-        self.connection.history()
-    }
-
-    fn schema(&self) -> Result<Schema, DatabaseError> {
-        self.connection.schema()
-    }
-
-    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError> {
-        self.connection.accepted_drift()
-    }
-
-    fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        self.connection.stored_source(checksum)
-    }
-
-    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
-        self.connection.check_integrity()
-    }
-
-    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
-        self.connection.check_foreign_keys()
-    }
-
-    fn stats(&self) -> Result<Stats, DatabaseError> {
-        self.connection.stats()
+    fn read_stats(&self) -> Result<Stats, DatabaseError> {
+        self.connection.read_stats()
     }
 }
 

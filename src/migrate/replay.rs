@@ -16,7 +16,7 @@ use crate::document::version_index::VersionIndex;
 use crate::migrate::sandbox::ShadowDatabase;
 use crate::plan::position::ChainPosition;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
-use crate::schema::{Schema, effects, tracker};
+use crate::schema::{Schema, changes, effects};
 
 /// The result of running a document in memory.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl<'a> Replay<'a> {
 
     fn apply_steps(&self, schema: &mut Schema, scope: Scope, ids: impl Iterator<Item = StepId>) {
         for script in ids.filter_map(|id| self.script(scope, id)) {
-            tracker::apply_changes(schema, &script.object_changes);
+            changes::apply_changes(schema, &script.object_changes);
         }
     }
 

@@ -14,9 +14,11 @@ use crate::database::error::sqlite_message;
 use crate::database::error_span::error_span;
 use crate::database::history;
 use crate::database::job::{ColumnChange, CompiledScript, Statement};
+use crate::database::schema_reader::read_table;
+use crate::database::schema_tracker::SchemaTracker;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::schema;
-use crate::schema::tracker::{SchemaChange, SchemaTracker};
+use crate::schema::changes::SchemaChange;
 use crate::schema::{Schema, Table};
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
@@ -164,7 +166,7 @@ impl ShadowDatabase {
                 self.authorizer.disable();
                 let before = TableBeforeAlter {
                     table: table.clone(),
-                    structure: Table::read(&self.connection, table)?,
+                    structure: read_table(&self.connection, table)?,
                     table_names: self.table_names()?,
                 };
                 self.authorizer.enable();
@@ -253,7 +255,7 @@ impl ShadowDatabase {
             script.modified_tables.insert(lower_table);
             return Ok(None);
         }
-        let after = Table::read(&self.connection, &table)?;
+        let after = read_table(&self.connection, &table)?;
         let added = after.columns.iter().find(|column| before.column(&column.name).is_none());
         let dropped = before.columns.iter().find(|column| after.column(&column.name).is_none());
         match (added, dropped) {

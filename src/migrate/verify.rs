@@ -4,6 +4,7 @@
 use crate::database::ReadDatabase;
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
+use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
 use crate::database::policy::ForeignKeyPolicy;
 use crate::document::tag::{Scope, VersionPoint};
@@ -69,7 +70,7 @@ fn check_foreign_keys(
     database: &dyn ReadDatabase,
     report: &mut VerifyReport,
 ) -> Result<(), DatabaseError> {
-    let (violations, unusable_keys) = database.check_foreign_keys()?;
+    let ForeignKeyReport { violations, unusable_keys } = database.check_foreign_keys()?;
     match policy {
         ForeignKeyPolicy::Enforce => report.findings.extend(violations),
         ForeignKeyPolicy::Report => report.notes.extend(violations),

@@ -1,17 +1,14 @@
 //! What a database is made of, as values that can be compared: tables with their columns and
 //! foreign keys, indexes, triggers and views.
 
+pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod effects;
 pub(crate) mod renames;
-pub(crate) mod tracker;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-
-use rusqlite::{Connection, Row};
 
 use crate::sql::lexer;
 
@@ -114,23 +111,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Reads a table; one that is not there has no columns.
-    pub(crate) fn read(connection: &Connection, name: &str) -> rusqlite::Result<Self> {
-        let mut statement = connection
-            .prepare(&format!("PRAGMA table_xinfo({})", lexer::quote_identifier(name)))?;
-        let columns = statement
-            .query_map([], |row| {
-                Ok(Column {
-                    name: text_column(row, 1)?,
-                    declared_type: text_column(row, 2)?,
-                    not_null: row.get(3)?,
-                    default: row.get::<_, Option<String>>(4)?,
-                    primary_key_position: row.get(5)?,
-                    hidden: row.get(6)?,
-                })
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(Self { columns, foreign_keys: foreign_keys(connection, name)? })
+    /// The names of the primary key's columns, in the key's order.
+    pub(crate) fn primary_key(&self) -> Vec<String> {
+        let mut columns: Vec<&Column> =
+            self.columns.iter().filter(|column| column.primary_key_position > 0).collect();
+        columns.sort_by_key(|column| column.primary_key_position);
+        columns.into_iter().map(|column| column.name.clone()).collect()
     }
 
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {
@@ -153,32 +139,6 @@ impl Table {
             foreign_keys: self.single_column_foreign_keys(column).cloned().collect(),
         })
     }
-}
-
-/// The foreign keys of a table, in the order of their declaration.
-pub(crate) fn foreign_keys(
-    connection: &Connection,
-    table: &str,
-) -> rusqlite::Result<Vec<ForeignKey>> {
-    let mut statement = connection
-        .prepare(&format!("PRAGMA foreign_key_list({})", lexer::quote_identifier(table)))?;
-    let mut rows = statement.query([])?;
-    let mut keys: BTreeMap<std::cmp::Reverse<i64>, ForeignKey> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let key = match keys.entry(std::cmp::Reverse(row.get(0)?)) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => entry.insert(ForeignKey {
-                columns: Vec::new(),
-                parent: text_column(row, 2)?,
-                parent_columns: Vec::new(),
-                on_update: text_column(row, 5)?,
-                on_delete: text_column(row, 6)?,
-            }),
-        };
-        key.columns.push(text_column(row, 3)?);
-        key.parent_columns.extend(row.get::<_, Option<String>>(4)?);
-    }
-    Ok(keys.into_values().collect())
 }
 
 /// A column with the foreign keys that its declaration carries.
@@ -213,32 +173,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    fn read(connection: &Connection, table: &str, name: &str) -> rusqlite::Result<Self> {
-        let mut index = Self { is_unique: false, is_partial: false, columns: Vec::new() };
-        let mut list = connection
-            .prepare(&format!("PRAGMA index_list({})", lexer::quote_identifier(table)))?;
-        let mut rows = list.query([])?;
-        while let Some(row) = rows.next()? {
-            if text_column(row, 1)?.eq_ignore_ascii_case(name) {
-                index.is_unique = row.get(2)?;
-                index.is_partial = row.get(4)?;
-            }
-        }
-        let mut info = connection
-            .prepare(&format!("PRAGMA index_xinfo({})", lexer::quote_identifier(name)))?;
-        let mut rows = info.query([])?;
-        while let Some(row) = rows.next()? {
-            if row.get::<_, bool>(5)? {
-                let column: Option<String> = row.get(2)?;
-                let collation: Option<String> = row.get(4)?;
-                index.columns.push((
-                    column.map(|name| name.to_ascii_lowercase()),
-                    row.get(3)?,
-                    collation.unwrap_or_default().to_ascii_lowercase(),
-                ));
-            }
-        }
-        Ok(index)
+    /// The columns of a unique index over all rows, in lower case. None for an index that is not
+    /// unique, is partial or has an expression.
+    pub(crate) fn unique_columns(&self) -> Option<Vec<String>> {
+        let names = self.columns.iter().map(|(name, ..)| name.clone());
+        if self.is_unique && !self.is_partial { names.collect() } else { None }
     }
 
     /// Whether the columns alone tell what it is: no expression, no WHERE.
@@ -335,17 +274,6 @@ impl Object {
         let [(Some(column), ..)] = index.columns.as_slice() else { return None };
         Some(column)
     }
-
-    pub(crate) fn with_pragma_details(mut self, connection: &Connection) -> rusqlite::Result<Self> {
-        match self.kind {
-            ObjectKind::Table => self.structure = Table::read(connection, &self.name)?,
-            ObjectKind::Index => {
-                self.index = Some(Index::read(connection, &self.table, &self.name)?);
-            }
-            ObjectKind::View | ObjectKind::Trigger => {}
-        }
-        Ok(self)
-    }
 }
 
 /// Every object of a database but SQLite's own and tatmig's own.
@@ -359,93 +287,4 @@ pub(crate) fn is_tatmig_name(name: &str) -> bool {
 /// The names that belong to SQLite.
 pub(crate) fn is_sqlite_name(name: &str) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
-}
-
-fn text_column(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    Ok(lossy_text_column(row, column)?.into_owned())
-}
-
-fn lossy_text_column<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
-    let bytes = row.get_ref(column)?.as_bytes_or_null().ok().flatten();
-    Ok(String::from_utf8_lossy(bytes.unwrap_or_default()))
-}
-
-/// One row of `SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema`.
-fn object_from_row(row: &Row<'_>) -> rusqlite::Result<Option<(i64, Object)>> {
-    let (kind, name) = (ObjectKind::parse(&text_column(row, 0)?), text_column(row, 1)?);
-    let Some(kind) = kind.filter(|_| !is_tatmig_name(&name) && !is_sqlite_name(&name)) else {
-        return Ok(None);
-    };
-    let object = Object {
-        kind,
-        name,
-        table: text_column(row, 2)?,
-        sql: text_column(row, 3)?,
-        structure: Table::default(),
-        index: None,
-    };
-    Ok(Some((row.get(4)?, object)))
-}
-
-/// The wanted rows of `sqlite_schema`, without what pragmas tell.
-pub(crate) fn read_objects(
-    connection: &Connection,
-    is_wanted: impl Fn(&ObjectKey) -> bool,
-) -> rusqlite::Result<BTreeMap<ObjectKey, Object>> {
-    let mut statement =
-        connection.prepare("SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema")?;
-    let mut rows = statement.query([])?;
-    let mut objects = BTreeMap::new();
-    let mut key = ObjectKey { is_trigger: false, name: String::new() };
-    while let Some(row) = rows.next()? {
-        key.is_trigger = row.get_ref(0)?.as_str() == Ok("trigger");
-        key.name.clear();
-        key.name.push_str(&lossy_text_column(row, 1)?);
-        key.name.make_ascii_lowercase();
-        if is_wanted(&key)
-            && let Some((_, object)) = object_from_row(row)?
-        {
-            objects.insert(key.clone(), object);
-        }
-    }
-    Ok(objects)
-}
-
-/// The whole schema of a database.
-pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Schema> {
-    let rows = read_objects(connection, |_| true)?;
-    rows.into_iter()
-        .map(|(key, object)| Ok((key, Arc::new(object.with_pragma_details(connection)?))))
-        .collect()
-}
-
-impl Table {
-    /// The names of the primary key's columns, in the key's order.
-    pub(crate) fn primary_key(&self) -> Vec<String> {
-        let mut columns: Vec<&Column> =
-            self.columns.iter().filter(|column| column.primary_key_position > 0).collect();
-        columns.sort_by_key(|column| column.primary_key_position);
-        columns.into_iter().map(|column| column.name.clone()).collect()
-    }
-}
-
-/// The columns of each whole unique index of a table.
-pub(crate) fn unique_keys(
-    connection: &Connection,
-    table: &str,
-) -> rusqlite::Result<Vec<Vec<String>>> {
-    let mut statement =
-        connection.prepare(&format!("PRAGMA index_list({})", lexer::quote_identifier(table)))?;
-    let mut rows = statement.query([])?;
-    let mut keys = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (is_unique, is_partial): (bool, bool) = (row.get(2)?, row.get(4)?);
-        if is_unique && !is_partial {
-            let index = Index::read(connection, table, &text_column(row, 1)?)?;
-            keys.extend(
-                index.columns.into_iter().map(|(name, ..)| name).collect::<Option<Vec<_>>>(),
-            );
-        }
-    }
-    Ok(keys)
 }

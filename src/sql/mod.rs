@@ -5,3 +5,4 @@ pub(crate) mod affinity;
 pub(crate) mod create_table;
 pub(crate) mod lexer;
 pub(crate) mod tokens;
+pub(crate) mod value;

@@ -1,6 +1,7 @@
 //! The server's protocol, Hrana 3 over HTTP: statements with conditions on one another in one
 //! request, rows and errors in its answer.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use ureq::http::Method;
 
+use crate::sql::value::{Row, Rows, SqlValue};
 use crate::sqld::error::ServerError;
 use crate::sqld::server::{RequestKind, Server, TOKEN_VARIABLE, sleep_unless_cancelled};
 
@@ -19,48 +21,43 @@ const MAX_MISSING_ATTEMPTS: u32 = 9;
 /// How often a connection is tried that cannot be made.
 const MAX_CONNECT_ATTEMPTS: u32 = 3;
 
-/// A value of SQLite's.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
+/// A value in the JSON of the protocol.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum WireValue {
+enum WireValue<'v> {
     Null,
-    Integer { value: String },
+    Integer { value: Cow<'v, str> },
     Float { value: Option<f64> },
-    Text { value: String },
-    Blob { base64: String },
+    Text { value: Cow<'v, str> },
+    Blob { base64: Cow<'v, str> },
 }
 
-impl Serialize for Value {
+impl Serialize for SqlValue {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let blob = |bytes| WireValue::Blob { base64: STANDARD_NO_PAD.encode(bytes).into() };
         match self {
             Self::Null => WireValue::Null,
-            Self::Integer(value) => WireValue::Integer { value: value.to_string() },
+            Self::Integer(value) => WireValue::Integer { value: value.to_string().into() },
             Self::Real(value) => WireValue::Float { value: Some(*value) },
-            Self::Text(value) => WireValue::Text { value: value.clone() },
-            Self::Blob(bytes) => WireValue::Blob { base64: STANDARD_NO_PAD.encode(bytes) },
+            // JSON cannot contain a text that is not UTF-8. Statements with such a parameter cast
+            // the bytes back.
+            Self::Text(bytes) => std::str::from_utf8(bytes)
+                .map_or_else(|_| blob(bytes), |text| WireValue::Text { value: text.into() }),
+            Self::Blob(bytes) => blob(bytes),
         }
         .serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for SqlValue {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         Ok(match WireValue::deserialize(deserializer)? {
             WireValue::Null => Self::Null,
             WireValue::Integer { value } => Self::Integer(value.parse().map_err(D::Error::custom)?),
-            // JSON has no infinity; whoever needs one asks for its text.
+            // JSON has no infinity. A query that may return one has to select it as text.
             WireValue::Float { value } => Self::Real(value.unwrap_or(f64::INFINITY)),
-            WireValue::Text { value } => Self::Text(value),
+            WireValue::Text { value } => Self::from_text(value),
             WireValue::Blob { base64 } => Self::Blob(
                 STANDARD_NO_PAD.decode(base64.trim_end_matches('=')).map_err(D::Error::custom)?,
             ),
@@ -68,30 +65,9 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-impl Value {
-    pub(crate) fn from_text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
-
-    pub(crate) fn from_optional_text(text: Option<impl Into<String>>) -> Self {
-        text.map_or(Self::Null, |text| Self::Text(text.into()))
-    }
-
-    /// A number or a text as text.
-    pub(crate) fn to_text(&self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text.clone()),
-            Self::Integer(number) => Some(number.to_string()),
-            Self::Real(number) => Some(number.to_string()),
-            Self::Null | Self::Blob(_) => None,
-        }
-    }
-
-    pub(crate) fn as_integer(&self) -> Option<i64> {
-        match self {
-            Self::Integer(number) => Some(*number),
-            _ => None,
-        }
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self)
     }
 }
 
@@ -117,7 +93,7 @@ impl Condition {
 struct Statement {
     sql: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    args: Vec<Value>,
+    args: Vec<SqlValue>,
     want_rows: bool,
 }
 
@@ -131,13 +107,13 @@ pub(crate) struct BatchStep {
 
 impl BatchStep {
     /// A statement whose rows come back.
-    pub(crate) fn query(sql: impl Into<String>, args: Vec<Value>) -> Self {
+    pub(crate) fn query(sql: impl Into<String>, args: Vec<SqlValue>) -> Self {
         let stmt = Statement { sql: sql.into(), args, want_rows: true };
         Self { stmt, condition: None }
     }
 
     /// A statement whose rows, if it has any, are not wanted.
-    pub(crate) fn execute(sql: impl Into<String>, args: Vec<Value>) -> Self {
+    pub(crate) fn execute(sql: impl Into<String>, args: Vec<SqlValue>) -> Self {
         let stmt = Statement { sql: sql.into(), args, want_rows: false };
         Self { stmt, condition: None }
     }
@@ -193,7 +169,7 @@ struct BatchResult {
 #[derive(Deserialize)]
 struct StepRows {
     #[serde(default)]
-    rows: Vec<Vec<Value>>,
+    rows: Rows,
 }
 
 /// What the server's SQLite said of a statement.
@@ -239,13 +215,15 @@ pub(crate) struct StepResults {
     pub(crate) baton: Option<String>,
 }
 
-/// Rows of values.
-pub(crate) type Rows = Vec<Vec<Value>>;
-
 impl StepResults {
     /// The rows of a step that ran.
     pub(crate) fn rows(&self, step: usize) -> Option<&Rows> {
         self.steps.get(step)?.as_ref().ok()?.as_ref()
+    }
+
+    /// Moves the rows of a step out, if it ran, and leaves none.
+    pub(crate) fn take_rows(&mut self, step: usize) -> Option<Rows> {
+        self.steps.get_mut(step)?.as_mut().ok()?.as_mut().map(std::mem::take)
     }
 
     pub(crate) fn succeeded(&self, step: usize) -> bool {
@@ -254,15 +232,14 @@ impl StepResults {
 
     /// The rows of a step that had to run.
     pub(crate) fn required_rows(&self, step: usize) -> Result<&Rows, ServerError> {
-        match self.steps.get(step) {
-            Some(Ok(Some(rows))) => Ok(rows),
-            Some(Err(error)) => Err(error.clone().into()),
-            Some(Ok(None)) | None => Err(self.first_error()),
-        }
+        self.rows(step).ok_or_else(|| self.step_error(step))
     }
 
-    fn first_error(&self) -> ServerError {
-        let error = self.steps.iter().find_map(|step| step.as_ref().err().cloned());
+    /// Why a step has no rows: its own error, or the first error of the batch if it did not run.
+    pub(crate) fn step_error(&self, step: usize) -> ServerError {
+        let own_error = self.steps.get(step).and_then(|step| step.as_ref().err());
+        let error =
+            own_error.or_else(|| self.steps.iter().find_map(|step| step.as_ref().err())).cloned();
         error.map_or_else(
             || ServerError::ResponseLost { reason: "a step did not run".to_owned() },
             ServerError::from,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
-use crate::schema::tracker::SchemaChange;
+use crate::schema::changes::SchemaChange;
 use crate::schema::{is_sqlite_name, is_tatmig_name};
 
 /// PRAGMAs that change nothing that outlives the transaction, or only what belongs to the

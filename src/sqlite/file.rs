@@ -14,13 +14,12 @@ use crate::database::connection::{
     install_cancel_handler,
 };
 use crate::database::error::DatabaseError;
-use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
 use crate::database::policy::JournalMode;
 use crate::database::stats::Stats;
 use crate::database::template::DatabaseTemplate;
-use crate::database::{Database, ReadDatabase};
-use crate::schema::Schema;
+use crate::database::{Database, SessionDatabase};
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::locks;
 use crate::sqlite::paths::{immutable_uri, plain_name, side_file};
@@ -213,41 +212,27 @@ impl SqliteFile {
     }
 }
 
-impl ReadDatabase for SqliteFile {
-    fn history_state(&self) -> Result<HistoryState, DatabaseError> {
-        // Once SQLite has it open, something has been done to it.
+impl SessionDatabase for SqliteFile {
+    type Session = Connection;
+
+    fn session(&self) -> Result<&Connection, DatabaseError> {
+        self.connection()
+    }
+
+    fn explain(&self, error: DatabaseError) -> DatabaseError {
+        self.add_lock_holder(error)
+    }
+
+    fn read_history_state(&self) -> Result<HistoryState, DatabaseError> {
+        // A state that was read from the file's pages is valid until SQLite has opened the file.
         match (&self.info.history_state, self.open_connection.get()) {
             (Some(state), None) => Ok(state.clone()),
-            _ => self.with_connection(ReadDatabase::history_state),
+            _ => self.connection()?.read_history_state(),
         }
     }
 
-    fn history(&self) -> Result<Vec<HistoryEntry>, DatabaseError> {
-        self.with_connection(ReadDatabase::history)
-    }
-
-    fn schema(&self) -> Result<Schema, DatabaseError> {
-        self.with_connection(ReadDatabase::schema)
-    }
-
-    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError> {
-        self.with_connection(ReadDatabase::accepted_drift)
-    }
-
-    fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {
-        self.with_connection(|connection| connection.stored_source(checksum))
-    }
-
-    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
-        self.with_connection(ReadDatabase::check_integrity)
-    }
-
-    fn check_foreign_keys(&self) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
-        self.with_connection(ReadDatabase::check_foreign_keys)
-    }
-
-    fn stats(&self) -> Result<Stats, DatabaseError> {
-        let stats = self.with_connection(ReadDatabase::stats)?;
+    fn read_stats(&self) -> Result<Stats, DatabaseError> {
+        let stats = self.connection()?.read_stats()?;
         let length = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.len());
         Ok(Stats {
             file_bytes: length(self.path()).unwrap_or(stats.file_bytes),
@@ -300,6 +285,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::database::ReadDatabase;
     use crate::database::connection::open_in_memory;
     use crate::database::history;
     use crate::database::history_entry::{HistoryEvent, NewHistoryEntry};

@@ -2,22 +2,25 @@
 //! error rolls all of it back.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
+use crate::database::already_applied::FailedColumnChange;
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
-use crate::database::foreign_keys::ForeignKeyViolations;
+use crate::database::foreign_key_violations::{
+    ForeignKeyViolations, IntroducedViolations, MAX_LISTED_VIOLATIONS,
+};
 use crate::database::history;
+use crate::database::history::CompletedStep;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{
-    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
+    CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
 };
-use crate::database::policy::ForeignKeyPolicy;
+use crate::database::postcondition::unmet_changes;
+use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Rule;
-use crate::schema::Table;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
@@ -131,19 +134,15 @@ impl JobExecution<'_> {
             let note =
                 (!already_applied_notes.is_empty()).then(|| already_applied_notes.join("; "));
             if let Some(entry) = &step.history_entry {
-                let duration_and_note = (started.elapsed(), note.as_deref());
-                last_entry_id = history::append_entry(
-                    connection,
-                    (job.scope, last_entry_id),
-                    entry,
-                    duration_and_note,
-                )?;
+                let (scope, note) = (job.scope, note.as_deref());
+                let completed = CompletedStep { entry, scope, duration: started.elapsed(), note };
+                last_entry_id = history::append_entry(connection, last_entry_id, completed)?;
             }
             history::store_sources(connection, &step.sources)?;
             notes.extend(note);
         }
         self.check_foreign_keys(&violations_before, &mut notes)?;
-        let mut unmet = job.expected_changes.unmet_in_database(connection)?;
+        let mut unmet = unmet_changes(connection, &job.expected_changes)?;
         if !unmet.is_empty() {
             let accepted_drift = history::accepted_drift(connection)?;
             unmet.retain(|description| !accepted_drift.contains(description));
@@ -167,7 +166,7 @@ impl JobExecution<'_> {
                 columns.insert((table, column), exists);
                 continue;
             }
-            // It may stand under the name that a step of this run takes from it.
+            // A step of this run may rename the table to this name.
             let original_name = self.job.table_renames.original_name(&table.to_ascii_lowercase());
             if connection.table_exists(main, original_name.as_str())? {
                 let there = connection.column_exists(main, original_name.as_str(), column)?;
@@ -249,10 +248,15 @@ impl JobExecution<'_> {
             return Err(DatabaseError::Statement { migration, message, span });
         }
         if let Some(change) = &statement.column_change {
-            let existed_before = columns_before.get(&(change.table(), change.column())).copied();
-            if let Some(note) =
-                self.already_applied((change, existed_before), &error, (&migration, &span))?
-            {
+            let failed = FailedColumnChange {
+                change,
+                existed_before: columns_before.get(&(change.table(), change.column())).copied(),
+                message: &sqlite_message(&error),
+                migration: &migration,
+                span: &span,
+            };
+            let table_now = || Ok(read_table(self.connection, change.table())?);
+            if let Some(note) = failed.already_applied(table_now)? {
                 return Ok(Some(note));
             }
         }
@@ -264,43 +268,6 @@ impl JobExecution<'_> {
         })
     }
 
-    /// Whether a failed ADD or DROP COLUMN had been done before this run, to the same end.
-    fn already_applied(
-        &self,
-        (change, existed_before): (&ColumnChange, Option<bool>),
-        error: &rusqlite::Error,
-        (migration, span): (&str, &Range<usize>),
-    ) -> Result<Option<String>, DatabaseError> {
-        let message = sqlite_message(error);
-        match change {
-            ColumnChange::Add { table, definition }
-                if message.starts_with("duplicate column name") && existed_before == Some(true) =>
-            {
-                let column = &definition.column.name;
-                let Some(found) = Table::read(self.connection, table)?.definition(column) else {
-                    return Ok(None);
-                };
-                if definition.matches(&found) {
-                    return Ok(Some(format!("column `{table}.{column}` was already there")));
-                }
-                Err(DatabaseError::ColumnDiffers {
-                    migration: migration.to_owned(),
-                    table: table.clone(),
-                    column: column.clone(),
-                    found: found.to_string(),
-                    expected: definition.to_string(),
-                    span: span.clone(),
-                })
-            }
-            ColumnChange::Drop { table, column }
-                if message.starts_with("no such column") && existed_before == Some(false) =>
-            {
-                Ok(Some(format!("column `{table}.{column}` was already gone")))
-            }
-            _ => Ok(None),
-        }
-    }
-
     fn check_foreign_keys(
         &self,
         before: &ForeignKeyViolations,
@@ -310,22 +277,20 @@ impl JobExecution<'_> {
         if job.modified_tables.is_empty() {
             return Ok(());
         }
-        let mut modified_tables = job.modified_tables.clone();
-        modified_tables.extend(job.table_renames.new_names().map(str::to_owned));
-        let after = ForeignKeyViolations::scan(self.connection, &modified_tables)?;
-        let (mut descriptions, rows) = after.introduced_since(before, &job.table_renames);
-        let is_allowed = job.foreign_keys == ForeignKeyPolicy::Report
-            || job.steps.iter().any(|step| step.script.allows(Rule::ForeignKeys));
+        let after = ForeignKeyViolations::scan(self.connection, &job.modified_tables_after())?;
+        let IntroducedViolations { mut descriptions, rows } =
+            after.introduced_since(before, &job.table_renames);
+        let is_allowed = job.allows_violations();
         if rows > 0 && !is_allowed {
-            if descriptions.len() > ForeignKeyViolations::MAX_LISTED {
-                let more = descriptions.len() - ForeignKeyViolations::MAX_LISTED;
-                descriptions.truncate(ForeignKeyViolations::MAX_LISTED);
+            if descriptions.len() > MAX_LISTED_VIOLATIONS {
+                let more = descriptions.len() - MAX_LISTED_VIOLATIONS;
+                descriptions.truncate(MAX_LISTED_VIOLATIONS);
                 descriptions.push(format!("and {more} more"));
             }
             return Err(DatabaseError::ForeignKeyViolations { violations: descriptions, rows });
         }
-        if after.violation_count() > 0 {
-            let rows = after.violation_count();
+        if after.row_count() > 0 {
+            let rows = after.row_count();
             let noun = if rows == 1 { "row refers" } else { "rows refer" };
             let explanation =
                 if is_allowed { "that are missing" } else { "that were missing before already" };

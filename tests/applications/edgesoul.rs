@@ -9,7 +9,7 @@ use crate::{
 
 fn initialized_fleet() -> Fleet {
     let fleet = application_fleet("edgesoul", "data");
-    fleet.run(["init"]).status(0).stderr("").stdout("data/edgesoul.db: made at 1.2.0\n");
+    fleet.run(["init"]).status(0).stderr("").stdout("data/edgesoul.db: created at 1.2.0\n");
     fleet
 }
 
@@ -51,7 +51,7 @@ fn init_creates_every_table_index_and_trigger_in_wal_mode() {
     fleet
         .run_without_changes(["init"])
         .status(0)
-        .stdout("data/edgesoul.db: there already, left alone\n");
+        .stdout("data/edgesoul.db: already exists, not changed\n");
     fleet.run(["upgrade"]).status(0).stderr("").stdout("system: already at 1.2.0\n");
     fleet.run_without_changes(["status", "--exit-code"]).status(0);
 }
@@ -158,9 +158,12 @@ fn a_backup_can_be_restored_and_a_reset_backs_up_first() {
     assert_persisted(&fleet);
 
     // A reset is asked about; where nobody can answer it is refused.
-    fleet.run_without_changes(["reset"]).status(2).stderr_contains("`--yes` says that it is meant");
+    fleet
+        .run_without_changes(["reset"])
+        .status(2)
+        .stderr_contains("cannot ask for confirmation here; pass `--yes`");
     assert_persisted(&fleet);
-    fleet.run(["reset", "--yes"]).status(0).stdout_contains("system: made anew at 1.2.0");
+    fleet.run(["reset", "--yes"]).status(0).stdout_contains("system: reset, empty at 1.2.0");
     assert_eq!(row_counts(&fleet), [0; 4]);
     assert_eq!(current_version(&fleet), "1.2.0");
     assert_eq!(database(&fleet).rows("PRAGMA journal_mode"), ["wal"]);

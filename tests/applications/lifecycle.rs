@@ -95,7 +95,7 @@ impl Application {
         let init_output = fleet.run(std::iter::once("init").chain(users).collect::<Vec<_>>());
         let init_output = init_output.status(0).stderr("").stdout_text();
         assert_eq!(
-            init_output.matches(&format!("made at {}\n", self.head())).count(),
+            init_output.matches(&format!("created at {}\n", self.head())).count(),
             self.open_databases.len()
         );
         self.assert_version(&fleet, self.head());
@@ -205,7 +205,7 @@ impl Application {
             ["new", "-m", "A table of features", "--reverse", "--from-db", "developer.db"];
         fleet.run([&arguments, self.new_arguments].concat()).status(0);
         fleet.run_without_changes(["lint"]).status(0);
-        fleet.run_without_changes(["test"]).status(0).stdout_contains("nothing lost");
+        fleet.run_without_changes(["test"]).status(0).stdout_contains("no data lost");
         fleet.run_without_changes(["status", "--exit-code"]).status(3);
         self.run_all(fleet, &["upgrade"]);
         fleet.run_without_changes(["verify"]).status(0);

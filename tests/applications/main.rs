@@ -72,6 +72,6 @@ fn every_document_passes_lint_and_test() {
         fleet.run_without_changes([&["lint"], strict].concat()).status(0);
         let run = fleet.run_without_changes(["test"]);
         run.status(0).stdout_contains("down to baseline and up again");
-        run.stdout_contains("nothing lost");
+        run.stdout_contains("no data lost");
     }
 }

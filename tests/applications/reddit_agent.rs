@@ -7,7 +7,7 @@ use crate::{application_connection, application_fleet, assert_rejected, current_
 
 fn initialized_fleet() -> Fleet {
     let fleet = application_fleet("reddit-agent", "data");
-    fleet.run(["init"]).status(0).stdout("data/reddit_agent.db: made at 0.3.0\n");
+    fleet.run(["init"]).status(0).stdout("data/reddit_agent.db: created at 0.3.0\n");
     fleet
 }
 
@@ -96,7 +96,7 @@ fn the_documented_migration_procedure_works() {
     // From nothing to head.
     fleet.run(["downgrade", "--to", "baseline"]).status(0);
     assert_eq!(current_version(&fleet), "baseline");
-    fleet.run(["upgrade"]).status(0).stdout("system: made at 0.3.0\n");
+    fleet.run(["upgrade"]).status(0).stdout("system: created at 0.3.0\n");
     assert_eq!(current_version(&fleet), "0.3.0");
     fleet.run(["seed", "demo"]).status(0);
     assert_eq!(count_rows(&database(&fleet), "belief_nodes"), "8");
@@ -114,7 +114,7 @@ fn the_documented_migration_procedure_works() {
     assert_eq!(count_rows(&db, "belief_nodes"), "8");
     assert_eq!(count_rows(&db, "belief_edges"), "7");
     drop(db);
-    fleet.run_without_changes(["verify"]).status(0).stdout("system: like the document\n");
+    fleet.run_without_changes(["verify"]).status(0).stdout("system: OK, matches MIGRATIONS.md\n");
     // The document by itself says the same without a database.
     fleet.run_without_changes(["test"]).status(0).stdout_contains("(10 tables, 60 rows)");
 }

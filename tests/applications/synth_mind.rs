@@ -7,7 +7,7 @@ use crate::{application_connection, application_fleet, current_version};
 
 fn initialized_fleet() -> Fleet {
     let fleet = application_fleet("synth-mind", "state");
-    fleet.run(["init"]).status(0).stdout("state/memory.db: made at 1.2.0\n");
+    fleet.run(["init"]).status(0).stdout("state/memory.db: created at 1.2.0\n");
     fleet
 }
 
@@ -58,7 +58,7 @@ fn init_creates_the_database_at_the_configured_path() {
     assert_eq!(db.rows("PRAGMA journal_mode"), ["wal"]);
     // A variable puts another database in its place.
     let fleet = fleet.env("TATMIG_SYSTEM_DB", "state/other.db");
-    fleet.run(["init"]).status(0).stdout("state/other.db: made at 1.2.0\n");
+    fleet.run(["init"]).status(0).stdout("state/other.db: created at 1.2.0\n");
     fleet.run_without_changes(["current", "--json"]).stdout_contains("state/other.db");
 }
 
@@ -102,7 +102,7 @@ fn downgrades_and_upgrades_keep_the_rows() {
     );
     drop(db);
     assert_rows_kept(&fleet);
-    fleet.run_without_changes(["verify"]).status(0).stdout("system: like the document\n");
+    fleet.run_without_changes(["verify"]).status(0).stdout("system: OK, matches MIGRATIONS.md\n");
     // What it went through, up and down, stands in its record.
     let history_output = fleet.run_without_changes(["history", "--system"]).status(0).stdout_text();
     assert_eq!(history_output.matches("  downgrade  ").count(), 2, "{history_output}");

@@ -11,10 +11,10 @@ fn initialized_fleet() -> Fleet {
     let fleet = application_fleet("tatlock", "longterm");
     let users = USERS.iter().flat_map(|name| ["--user", name]);
     fleet.run(std::iter::once("init").chain(users).collect::<Vec<_>>()).status(0).stdout(
-        "system.db: made at 0.3.20\n\
-         longterm/ada_longterm.db: made at 0.3.20\n\
-         longterm/grace_longterm.db: made at 0.3.20\n\
-         longterm/the children_longterm.db: made at 0.3.20\n",
+        "system.db: created at 0.3.20\n\
+         longterm/ada_longterm.db: created at 0.3.20\n\
+         longterm/grace_longterm.db: created at 0.3.20\n\
+         longterm/the children_longterm.db: created at 0.3.20\n",
     );
     fleet
 }
@@ -131,7 +131,7 @@ fn downgrade_and_upgrade_of_all_users_keep_older_rows() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stdout("system: already at 0.3.20\n3 users: 2 upgraded to 0.3.20, 1 already there\n");
+        .stdout("system: already at 0.3.20\n3 users: 2 upgraded to 0.3.20, 1 already at 0.3.20\n");
     for name in USERS {
         assert_conversation_kept(&fleet, name);
         assert_eq!(
@@ -224,7 +224,7 @@ fn databases_without_history_are_adopted() {
     run.stdout_contains(
         "ada           -         unversioned, its schema is that of 0.3.19, pending 0.3.20",
     );
-    run.stdout_contains("unversioned, torn");
+    run.stdout_contains("unversioned, partial match");
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("grace");
     fleet.run(["adopt", "--user", "grace"]).status(0);
     fleet.run(["upgrade", "--all-users"]).status(0);
@@ -277,7 +277,7 @@ fn the_system_database_is_first_and_one_failing_user_stops_no_other() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stdout("system: already at 0.3.20\n3 users: 1 upgraded to 0.3.20, 2 already there\n");
+        .stdout("system: already at 0.3.20\n3 users: 1 upgraded to 0.3.20, 2 already at 0.3.20\n");
     assert_conversation_kept(&fleet, "grace");
 }
 

@@ -25,12 +25,14 @@ fn a_version_is_detected_from_the_schema() {
         .status(0)
         .stdout_contains("ahead-by-hand   -         unversioned, its schema is that of 0.3.20\n")
         .stdout_contains("empty           -         new, pending 0.3.19, 0.3.20\n")
-        .stdout_contains("half-by-hand    -         unversioned, torn: 0.3.19 fits best")
-        .stdout_contains("other-code      -         unversioned, torn: the baseline fits best")
+        .stdout_contains("half-by-hand    -         unversioned, partial match: 0.3.19 fits best")
+        .stdout_contains(
+            "other-code      -         unversioned, partial match: the baseline fits best",
+        )
         .stdout_contains(
             "own-migrations  -         unversioned, its schema is that of 0.3.19, pending 0.3.20\n",
         )
-        .stdout_contains("unrelated       -         unversioned, foreign");
+        .stdout_contains("unrelated       -         unversioned, unrelated schema");
     let status = fleet.run(["status", "--json"]).status(0).json();
     let detected = |name: &str| {
         let databases = status["databases"].as_array().unwrap();
@@ -110,7 +112,7 @@ fn adopted_databases_are_upgraded_with_all_their_rows() {
         .stdout_contains(
             "  note: column `memories.mood` is not expected (accepted when it was adopted)\n",
         )
-        .stdout_contains("system: like the document\n");
+        .stdout_contains("system: OK, matches MIGRATIONS.md\n");
 }
 
 #[test]
@@ -175,7 +177,7 @@ fn verify_finds_damage_orphans_and_drift_and_groups_equal_findings() {
         .stdout_contains("37 users (")
         .stdout_contains("2 users (`u003`, `u004`): 1 finding\n  index `extra` is not expected\n")
         .stdout_contains(
-            "1 user (`u005`): 1 finding\n  `b` refers to `a` by 7, which is not there\n",
+            "1 user (`u005`): 1 finding\n  `b` refers to `a` by 7, which does not exist\n",
         );
     let report = fleet.run(["verify", "--json"]).status(1).json();
     assert_eq!(report["summary"], serde_json::json!({ "total": 40, "wrong": 3 }));

@@ -30,12 +30,12 @@ fn an_existing_column_with_the_same_definition_is_skipped() {
         fleet
             .run(["upgrade", "--all-users"])
             .status(0)
-            .stdout("ann: 1.0.0 → 1.1.0 (column `notes.pinned` was already there)\n");
+            .stdout("ann: 1.0.0 → 1.1.0 (column `notes.pinned` already existed)\n");
         let ann = fleet.database("ann");
         assert_eq!(ann.rows("SELECT id, pinned FROM notes"), ["7|0"]);
         assert_eq!(ann.columns("notes").len(), 2);
         let note = ann.rows("SELECT note FROM _tatmig_migrations ORDER BY id DESC LIMIT 1");
-        assert_eq!(note, ["column `notes.pinned` was already there"]);
+        assert_eq!(note, ["column `notes.pinned` already existed"]);
     }
 }
 
@@ -43,7 +43,7 @@ fn an_existing_column_with_the_same_definition_is_skipped() {
 fn a_column_already_dropped_is_skipped() {
     let fleet = fleet_changed_by_hand("ALTER TABLE notes DROP COLUMN old");
     let json = fleet.run(["upgrade", "--all-users", "--json"]).status(0).json();
-    assert_eq!(json["databases"][0]["notes"][0], "column `notes.old` was already gone");
+    assert_eq!(json["databases"][0]["notes"][0], "column `notes.old` was already dropped");
     assert_eq!(fleet.database("ann").columns("notes"), ["id", "pinned"]);
 }
 

@@ -39,15 +39,15 @@ fn manifest(fleet: &Fleet, id: &str) -> Value {
 fn it_copies_the_named_databases_and_prints_how_to_restore_them() {
     let fleet = fleet();
     let run = fleet.run(["backup", "--all-users"]);
-    run.status(0)
-        .stderr("")
-        .stdout("3 databases copied to backups/[..]Z ([..] kB)\n`tatmig restore [..]Z` puts back what it holds\n");
+    run.status(0).stderr("").stdout(
+        "3 databases copied to backups/[..]Z ([..] kB)\n`tatmig restore [..]Z` restores them\n",
+    );
     fleet
         .run(["backup"])
         .status(0)
         .stdout_contains("1 database copied to backups/")
         .stdout_contains(
-            "2 user databases left alone; `--all-users` or `--user NAME` copies them\n",
+            "2 user databases were not selected; add `--all-users` or `--user NAME`\n",
         );
     let json = fleet.run(["backup", "--user", "ann", "--json"]).status(0).json();
     assert_eq!(json["summary"]["copied"], 2);
@@ -129,10 +129,10 @@ fn an_unreadable_database_is_reported_and_the_others_are_copied() {
         .run(["backup", "--all-users"])
         .status(1)
         .stdout_contains("3 databases copied to")
-        .stdout_contains("1 database failed and not copied\n")
+        .stdout_contains("1 database failed and was not copied\n")
         .stderr_contains("`eve` (eve_longterm.db): this is not a SQLite database");
     let only = Fleet::from_blocks(&NOTES[1..]).file("eve_longterm.db", "no database");
-    only.run(["backup", "--all-users"]).status(1).stdout_contains("no backup was made\n");
+    only.run(["backup", "--all-users"]).status(1).stdout_contains("no backup was created\n");
     assert!(backup_names(&only).is_empty());
 }
 
@@ -162,7 +162,7 @@ fn it_works_with_an_invalid_document() {
         .run(["backup", "--all-users"])
         .status(0)
         .stdout_contains("3 databases copied to")
-        .stderr("the document cannot be used; the databases that are there are copied\n");
+        .stderr("the document cannot be used; copying every database that exists\n");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn users_are_copied_without_a_system_database() {
         .run(["backup", "--all-users"])
         .status(1)
         .stdout_contains("2 databases copied to")
-        .stderr_contains("there is no system database at `system.db`, so it was not copied");
+        .stderr_contains("the system database `system.db` does not exist, so it was not copied");
     fleet.run(["backup"]).status(2).stderr_contains("there is no system database");
 }
 
@@ -186,7 +186,7 @@ fn insufficient_disk_space_is_reported_before_anything_is_written() {
     fleet
         .run(["backup", "--all-users"])
         .status(2)
-        .stderr_contains("there is too little room: the copies take 4.3 TB, and ");
+        .stderr_contains("there is too little room: the copies take 4.4 TB, and ");
     assert!(!fleet.path("backups").exists());
     fleet.run(["upgrade", "--all-users", "--backup"]).status(2);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
@@ -257,7 +257,7 @@ fn an_upgrade_copies_only_databases_with_pending_migrations() {
     fleet
         .run(["upgrade", "--all-users", "--backup"])
         .status(0)
-        .stdout("20 databases copied to backups/[..]Z ([..] kB)\n50 users: 20 upgraded to 1.2.0, 30 already there\n");
+        .stdout("20 databases copied to backups/[..]Z ([..] kB)\n50 users: 20 upgraded to 1.2.0, 30 already at 1.2.0\n");
     let ids = backup_names(&fleet);
     assert_eq!(ids.len(), 1);
     let copies = fs::read_dir(fleet.path("backups").join(&ids[0])).unwrap().count();
@@ -265,7 +265,7 @@ fn an_upgrade_copies_only_databases_with_pending_migrations() {
     fleet
         .run(["upgrade", "--all-users", "--backup"])
         .status(0)
-        .stdout("50 users: 50 already there\n");
+        .stdout("50 users: 50 already at 1.2.0\n");
     assert_eq!(backup_names(&fleet), ids, "nothing pending, nothing copied");
 }
 
@@ -276,8 +276,8 @@ fn a_failed_upgrade_names_the_copy() {
     run.status(1)
         .stdout_contains("3 databases copied to backups/")
         .stdout_contains("`ann` was copied to backups/")
-        .stdout_contains("/ann_longterm.db before; `tatmig restore ")
-        .stdout_contains(" --user ann` puts that back\n");
+        .stdout_contains("/ann_longterm.db before the run; `tatmig restore ")
+        .stdout_contains(" --user ann` restores it\n");
     let json = fleet.run(["upgrade", "--all-users", "--backup", "--json"]).status(1).json();
     assert_eq!(json["backup"]["databases"], 1);
     let copy = json["databases"][1]["copy"].as_str().unwrap();
@@ -319,7 +319,7 @@ fn prune_keeps_the_newest_and_the_only_copy_of_a_version() {
     let fleet = fleet.upgrade_to("1.1.0");
     let ids: Vec<String> = (0..5).map(|_| create_backup(&fleet, &["--all-users"])).collect();
     fleet.run(["backup", "prune", "--keep", "2"]).status(0).stdout_contains(&format!(
-        "3 backups removed ([..] kB), 3 kept\nolder, and kept because nothing newer holds some database at that version: `{oldest}`\n"
+        "3 backups removed ([..] kB), 3 kept\nolder backups kept, each the only backup of a database at that version: `{oldest}`\n"
     ).replace("[..] kB", "98.3 kB"));
     assert_eq!(backup_names(&fleet), [oldest.clone(), ids[3].clone(), ids[4].clone()]);
     fleet.run(["backup", "prune", "--keep", "0"]).status(0);
@@ -354,13 +354,13 @@ fn list_shows_what_each_backup_holds() {
     fleet
         .run(["backup", "list"])
         .status(0)
-        .stdout("no backups in backups; `tatmig backup --all-users` makes one\n");
+        .stdout("no backups in backups; `tatmig backup --all-users` creates one\n");
     create_backup(&fleet, &["--all-users"]);
     fleet.run(["upgrade", "--all-users", "--backup"]).status(0);
     fleet.run(["backup", "list"]).status(0).stdout(
-        "[..]Z[..]  3 databases, [..] kB, at 1.1.0, asked for\n[..]Z[..]  3 databases, [..] kB, at 1.1.0, before an upgrade\n",
+        "[..]Z[..]  3 databases, [..] kB, at 1.1.0, by `tatmig backup`\n[..]Z[..]  3 databases, [..] kB, at 1.1.0, before an upgrade\n",
     );
     fleet
         .run(["backup", "list", "-v"])
-        .stdout_contains("  ann: at 1.1.0, 12.2 kB from ann_longterm.db\n");
+        .stdout_contains("  ann: at 1.1.0, 12.3 kB from ann_longterm.db\n");
 }

@@ -30,9 +30,9 @@ fn no_document() {
     let fleet = Fleet::new().system("").user("ann", "");
     assert_every_reader_refuses(
         &fleet,
-        "error: there is no document at `MIGRATIONS.md` (looked for from `",
+        "error: the document `MIGRATIONS.md` does not exist (searched from `",
     );
-    fleet.run(["status"]).stderr_contains("`--file` names another");
+    fleet.run(["status"]).stderr_contains("name another with `--file`");
     fleet.run(["status", "-f", "docs/m.md"]).status(2).stderr_contains("`docs/m.md`");
 }
 
@@ -45,7 +45,7 @@ fn a_document_that_is_a_directory() {
 #[test]
 fn a_document_that_is_not_utf_8() {
     let fleet = Fleet::new().file("MIGRATIONS.md", b"# One\n\nna\xefve\n").system("");
-    assert_every_reader_refuses(&fleet, "is not UTF-8: the first wrong byte stands in line 3");
+    assert_every_reader_refuses(&fleet, "is not UTF-8: the first invalid byte is in line 3");
 }
 
 #[test]
@@ -212,7 +212,7 @@ ALTER TABLE notes ADD COLUMN a;
         .stderr_contains("MIGRATIONS.md:9:1")
         .stderr_contains("a tag outside any code block")
         .stderr_contains("MIGRATIONS.md:12:1")
-        .stderr_contains("cannot be used (3 errors, 0 warnings); no database was touched");
+        .stderr_contains("cannot be used (3 errors, 0 warnings); no database was changed");
     for arguments in [&["status"] as &[&str], &["history"], &["init", "--user", "new"]] {
         fleet.run_without_changes(arguments).status(2).stdout("").stderr_contains("(3 errors");
     }
@@ -328,7 +328,7 @@ fn a_document_older_than_the_system_database_touches_no_user() {
         .run_without_changes(["upgrade", "--all-users"])
         .status(1)
         .stderr_contains("`system` (system.db): its version is `2.0.0`")
-        .stdout_contains("not begun");
+        .stdout_contains("not started");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn paths_in_the_settings_file_are_relative_to_it() {
     assert_eq!(json["databases"][1]["path"], "deep/down/data/users/ann.db");
     // What is typed is relative to where it is typed.
     let run = fleet.run(["status", "--config", "deep/down/tatmig.toml", "--file", "docs/m.md"]);
-    run.status(2).stderr_contains("no document at `docs/m.md`");
+    run.status(2).stderr_contains("the document `docs/m.md` does not exist");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn the_suggested_commands_work_verbatim() {
         stdout.contains("-- user 1.1.0 → 1.2.0 (MIGRATIONS.md:61): 1 database, grace\n"),
         "{stdout}"
     );
-    assert!(stdout.ends_with("24 users: 1 upgraded to 1.2.0, 23 already there\n"), "{stdout}");
+    assert!(stdout.ends_with("24 users: 1 upgraded to 1.2.0, 23 already at 1.2.0\n"), "{stdout}");
     fleet
         .run(["lint", "-f", "fleet/MIGRATIONS.md"])
         .status(0)

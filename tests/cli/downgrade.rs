@@ -86,7 +86,7 @@ fn a_number_counts_steps_from_the_highest_version() {
     fleet.run(["rollback", "-1", "--user", "ann"]).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
     fleet.run(["down", "-1", "--all-users"]).status(0).stdout_contains(
-        "system: 1.2.0 → 1.1.0\n2 users: 1 downgraded to 1.1.0, 1 already there\n",
+        "system: 1.2.0 → 1.1.0\n2 users: 1 downgraded to 1.1.0, 1 already at 1.1.0\n",
     );
     fleet.run(["down", "--steps", "1", "--all-users"]).status(0);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.0.0"));
@@ -149,7 +149,7 @@ fn downgrade_to_baseline_drops_everything_and_upgrade_recreates_it() {
     fleet
         .run(["down", "--to", "baseline", "--all-users"])
         .status(0)
-        .stdout("system: already at baseline\n2 users: 2 already there\n");
+        .stdout("system: already at baseline\n2 users: 2 already at baseline\n");
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
     fleet.run(["verify"]).status(0);
@@ -197,7 +197,7 @@ fn the_system_database_is_never_below_a_user() {
     fleet
         .run(["down", "--to", "1.1.0"])
         .status(0)
-        .stdout("system: already at 1.1.0\n2 user databases left alone; `--all-users` or `--user NAME` takes them down\n");
+        .stdout("system: already at 1.1.0\n2 user databases were not selected; add `--all-users` or `--user NAME`\n");
 }
 
 #[test]
@@ -207,9 +207,9 @@ fn a_failing_user_keeps_the_system_database_at_its_version() {
     fleet
         .run(["down", "--to", "1.1.0", "--all-users"])
         .status(1)
-        .stdout_contains("system: not begun\n2 users: 1 downgraded to 1.1.0, 1 failed\n")
+        .stdout_contains("system: not started\n2 users: 1 downgraded to 1.1.0, 1 failed\n")
         .stdout_contains("`ann` was copied to backups/")
-        .stdout_contains("--user ann` puts that back\n")
+        .stdout_contains("--user ann` restores it\n")
         .stderr_contains("UNIQUE constraint failed: notes.body")
         .stderr_contains("MIGRATIONS.md:46:");
     assert_eq!(fleet.database("ann").dump(), before);
@@ -235,7 +235,7 @@ fn no_user_is_changed_if_the_system_downgrade_fails() {
     fleet
         .run(["down", "-1", "--all-users"])
         .status(1)
-        .stdout_contains("system: failed\n2 users: 2 not begun\n");
+        .stdout_contains("system: failed\n2 users: 2 not started\n");
     assert_eq!(fleet.database("ann").dump(), before);
 }
 
@@ -260,7 +260,7 @@ ALTER TABLE notes DROP COLUMN pinned;
 DROP TABLE audit;
 
 -- system 1.1.0 → 1.0.0 (MIGRATIONS.md:20): 1 database, system
--- nothing for this scope: recorded only
+-- no block for this scope: recorded in the history only
 
 
 "#]]);
@@ -275,7 +275,7 @@ fn a_database_below_the_target_is_reported_and_unchanged() {
     fleet
         .run(["down", "--to", "1.1.0", "--all-users", "--no-backup"])
         .status(0)
-        .stdout("system: 1.2.0 → 1.1.0\n2 users: 1 downgraded to 1.1.0, 1 below it\nbelow 1.1.0 already, left alone: `ann`\n");
+        .stdout("system: 1.2.0 → 1.1.0\n2 users: 1 downgraded to 1.1.0, 1 below 1.1.0\nalready below 1.1.0, not changed: `ann`\n");
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
 }
 

@@ -19,10 +19,10 @@ fn it_prints_each_pending_block_once_with_its_line_and_databases() {
     let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     run.status(0).stderr("").stdout(str![[r#"
 -- system 1.0.0 → 1.1.0 (MIGRATIONS.md:14): 1 database, system
--- nothing for this scope: recorded only
+-- no block for this scope: recorded in the history only
 
 -- system 1.1.0 → 1.2.0 (MIGRATIONS.md:20): 1 database, system
--- nothing for this scope: recorded only
+-- no block for this scope: recorded in the history only
 
 -- user baseline → 1.0.0 (MIGRATIONS.md:8): 1 database, new
 CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);

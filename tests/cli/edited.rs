@@ -26,8 +26,8 @@ fn an_edited_migration_is_refused_with_both_statements() {
     run.status(1)
         .stderr_contains("error[edited]: `ann` (ann_longterm.db): a migration was changed in the document after this database went through it: `1.0.0 → 1.1.0`")
         .stderr_contains("MIGRATIONS.md:14:1")
-        .stderr_contains("ran then: ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
-        .stderr_contains("reads now: ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no'");
+        .stderr_contains("as applied: ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
+        .stderr_contains("now: ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no'");
     assert_eq!(fleet.database("ann").dump(), before);
     // A database that never went through it takes what the document has now.
     assert_eq!(fleet.database("new").version().as_deref(), Some("1.2.0"));
@@ -97,5 +97,5 @@ fn an_edit_in_one_scope_does_not_affect_the_other() {
     run.status(1)
         .stdout_contains("system  1.1.0     edited")
         .stdout_contains("ann     1.1.0     behind, pending 1.2.0");
-    fleet.run_without_changes(["upgrade", "--all-users"]).status(1).stdout_contains("not begun");
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(1).stdout_contains("not started");
 }

@@ -73,7 +73,7 @@ fn assert_migrates(before: &str, rows: &str, after: &str) -> (Fleet, String) {
     lint.status(0);
     let tested = fleet.run(["test"]);
     assert_eq!(tested.stderr_text(), "", "{added}");
-    tested.status(0).stdout_contains("nothing lost").stdout_contains("down to 1.0.0 and up again");
+    tested.status(0).stdout_contains("no data lost").stdout_contains("down to 1.0.0 and up again");
     let run = fleet.run(["upgrade", "--all-users"]);
     assert_eq!(run.stderr_text(), "", "{added}");
     run.status(0);
@@ -84,7 +84,7 @@ fn assert_migrates(before: &str, rows: &str, after: &str) -> (Fleet, String) {
     fleet
         .run_without_changes(second_new)
         .status(0)
-        .stdout("`after.db` has the schema of 1.1.0 already; MIGRATIONS.md is left as it is\n");
+        .stdout("`after.db` already has the schema of 1.1.0; MIGRATIONS.md was not changed\n");
     (fleet, added)
 }
 
@@ -291,7 +291,7 @@ fn an_unreadable_virtual_table_is_reported() {
     let after = "CREATE VIRTUAL TABLE own USING fts5 (a, b, content='');";
     let fleet = fleet(before, "", after);
     fleet.run_without_changes(NEW_FROM_DB).status(2).stderr(str![[r#"
-error: `after.db`: the virtual table `own` is declared otherwise, and its rows cannot be read back from it; write that part by hand
+error: `after.db`: the virtual table `own` is declared differently, and its rows cannot be read back from it; write the statements for it by hand
 
 "#]]);
 }
@@ -304,7 +304,7 @@ fn spelling_is_not_a_difference() {
     fleet
         .run_without_changes(NEW_FROM_DB)
         .status(0)
-        .stdout("`after.db` has the schema of 1.0.0 already; MIGRATIONS.md is left as it is\n");
+        .stdout("`after.db` already has the schema of 1.0.0; MIGRATIONS.md was not changed\n");
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn an_empty_or_missing_file_writes_nothing() {
     fleet
         .run_without_changes(NEW_FROM_DB)
         .status(2)
-        .stderr("error: `after.db` holds nothing: no table, no view; is it the right file?\n");
+        .stderr("error: `after.db` has no table and no view; check the path\n");
     let run = fleet.run_without_changes(["new", "-m", "x", "--from-db", "none.db"]);
     run.status(2).stderr("error: `none.db`: there is no file `none.db`\n");
     let fleet = fleet.file("text.db", "no database");
@@ -347,7 +347,7 @@ fn the_scope_is_inferred_or_required() {
         .database_file("other.db", "CREATE TABLE b (x); CREATE TABLE other (x);");
     let new_arguments = |file| ["new", "-m", "More", "--from-db", file];
     fleet.run_without_changes(new_arguments("other.db")).status(2).stderr(
-        "error: is `other.db` a system database or a user's? say `--scope system` or `--scope user`\n",
+        "error: cannot decide whether `other.db` is a system or a user database; pass `--scope system` or `--scope user`\n",
     );
     fleet.run(new_arguments("system.db")).status(0);
     fleet.run(new_arguments("ann_longterm.db")).status(0);

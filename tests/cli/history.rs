@@ -59,7 +59,7 @@ fn a_database_without_history_is_reported() {
         Fleet::from_blocks(NOTES).system("").user("ann", "CREATE TABLE own (x)").user("bob", "");
     for name in ["ann", "bob"] {
         let run = fleet.run_without_changes(["history", "--user", name]);
-        run.status(0).stdout(format!("`{name}` has no record of any migration\n"));
+        run.status(0).stdout(format!("`{name}` has no history\n"));
     }
     fleet.run(["history", "--user", "ann", "--system"]).status(2);
 }

@@ -5,12 +5,12 @@ use crate::support::{Fleet, NOTES};
 #[test]
 fn it_creates_the_system_database_and_the_named_users() {
     let fleet = Fleet::from_blocks(NOTES);
-    fleet.run(["init"]).status(0).stdout("system.db: made at 1.2.0\n");
+    fleet.run(["init"]).status(0).stdout("system.db: created at 1.2.0\n");
     assert_eq!(fleet.database("system").tables(), ["accounts"]);
     fleet.run(["init", "--user", "ann", "--user", "b b"]).status(0).stdout(
-        "system.db: there already, left alone\n\
-         ann_longterm.db: made at 1.2.0\n\
-         b b_longterm.db: made at 1.2.0\n",
+        "system.db: already exists, not changed\n\
+         ann_longterm.db: created at 1.2.0\n\
+         b b_longterm.db: created at 1.2.0\n",
     );
     assert_eq!(fleet.database("b b").history().len(), 3);
     fleet.run(["status"]).status(0).stdout_contains("b b     1.2.0     current\n");
@@ -22,7 +22,7 @@ fn existing_databases_are_left_unchanged() {
         .system("CREATE TABLE own (x)")
         .file("ann_longterm.db", "a letter");
     fleet.run_without_changes(["init", "--user", "ann"]).status(0).stdout(
-        "system.db: there already, left alone\nann_longterm.db: there already, left alone\n",
+        "system.db: already exists, not changed\nann_longterm.db: already exists, not changed\n",
     );
 }
 

@@ -50,7 +50,7 @@ fn a_warning_fails_only_if_denied() {
     fleet.run(lint_arguments(&["--deny", rule])).status(1);
     fleet.run(lint_arguments(&["--deny", "stray-fence"])).status(0);
     let run = fleet.run_without_changes(["lint", "--deny", "sttray-fence"]);
-    run.status(2).stderr_contains("there is no rule `sttray-fence`");
+    run.status(2).stderr_contains("unknown rule `sttray-fence`");
 }
 
 #[test]

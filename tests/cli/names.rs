@@ -77,7 +77,7 @@ fn a_user_is_selected_by_its_raw_file_name() {
     }
     // A name that begins with a dash is bound to its flag.
     let fleet = fleet().user("-rf", "");
-    fleet.run(["upgrade", "--user=-rf"]).status(0).stdout("-rf: made at 1.2.0\n");
+    fleet.run(["upgrade", "--user=-rf"]).status(0).stdout("-rf: created at 1.2.0\n");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_empty_user_name_is_reported() {
         .run(["upgrade", "--all-users"])
         .status(0)
         .stderr_contains("`_longterm.db` fits the user pattern and names nobody")
-        .stdout("ann: made at 1.2.0\n");
+        .stdout("ann: created at 1.2.0\n");
     assert_eq!(std::fs::read(fleet.path("_longterm.db")).unwrap(), b"");
 }
 
@@ -201,7 +201,7 @@ fn hard_links_are_one_database() {
         .run(["upgrade", "--all-users"])
         .status(0)
         .stderr_contains("`bob_longterm.db` is another name of the file of user `ann`")
-        .stdout("ann: made at 1.2.0\n");
+        .stdout("ann: created at 1.2.0\n");
     assert_eq!(fleet.database("bob").history().len(), 3);
     let json = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(json["summary"]["total"], 1);
@@ -223,6 +223,6 @@ fn a_hard_link_with_a_journal_is_refused() {
 fn permitted_links_to_one_file_are_one_database() {
     let fleet = fleet().user("bob", "").env("TATMIG_FOLLOW_SYMLINKS", "yes");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
-    fleet.run(["upgrade", "--all-users"]).status(0).stdout("bob: made at 1.2.0\n");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout("bob: created at 1.2.0\n");
     assert_eq!(fleet.database("bob").history().len(), 3);
 }

@@ -104,7 +104,7 @@ fn a_new_section_follows_the_style_and_order_of_the_document() {
         .run(["new", "--minor", "-m", "A third"])
         .status(0)
         .stderr("")
-        .stdout("MIGRATIONS.md:15: 1.1.0 → 1.2.0 added\n  write its statements before the next upgrade, and then run `tatmig lint`\n");
+        .stdout("MIGRATIONS.md:15: 1.1.0 → 1.2.0 added\n  write its SQL before the next upgrade, then run `tatmig lint`\n");
     let added = format!(
         "### Migration: 1.1.0 -> 1.2.0\n\n* **Date:** {}\n* **Description:** A third\n\n#### For everybody\n\n```sql\n\
          -- [user:1.1.0->1.2.0:start]\n-- the statements for each user database\n-- [user:1.1.0->1.2.0:end]\n```\n\n---\n\n",
@@ -130,7 +130,7 @@ fn planned_migrations_are_relinked_on_request() {
     fleet
         .run(["new", "1.2.0", "-m", "Between", "--relink"])
         .status(0)
-        .stdout_contains("  the planned `1.1.0 → 2.0.0` is `1.2.0 → 2.0.0` now\n");
+        .stdout_contains("  the planned migration `1.1.0 → 2.0.0` is now `1.2.0 → 2.0.0`\n");
     let relinked = planned
         .replace("1.1.0 → 2.0.0", "1.2.0 → 2.0.0")
         .replace("1.1.0→2.0.0", "1.2.0→2.0.0")
@@ -247,7 +247,7 @@ fn invalid_new_versions_are_refused() {
 fn the_first_baseline_creates_the_document() {
     let fleet = Fleet::new();
     let run = fleet.run_without_changes(["new", "--minor", "-m", "x"]);
-    run.status(2).stderr_contains("name the one that the first baseline leads to");
+    run.status(2).stderr_contains("name the version of the first baseline");
     fleet.run(["new", "1.0.0", "-m", "The first", "--scope", "user"]).status(0);
     let expected =
         section("baseline", "1.0.0", "The first").replace("## baseline → ", "## Baseline: ");
@@ -306,7 +306,7 @@ fn a_concurrent_edit_is_not_overwritten() {
     fs::write(fleet.path("MIGRATIONS.md"), &concurrent_edit).unwrap();
     drop(lock);
     let run = fleet.wait(child);
-    run.status(2).stderr_contains("was changed by somebody else meanwhile");
+    run.status(2).stderr_contains("was changed by another program meanwhile");
     assert_eq!(document_text(&fleet), concurrent_edit);
 }
 

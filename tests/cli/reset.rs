@@ -11,7 +11,7 @@ use crate::support::Fleet;
 fn without_a_terminal_it_requires_yes() {
     let fleet = fleet();
     fleet.run_without_changes(["reset"]).status(2).stderr_contains(
-        "`reset` would delete every row of 1 database (`system.db`); without a terminal to ask on, `--yes` says that it is meant",
+        "`reset` would delete every row of 1 database (`system.db`); cannot ask for confirmation here; pass `--yes`",
     );
     fleet
         .run_without_changes(["reset", "--user", "ann"])
@@ -27,7 +27,7 @@ fn named_databases_are_backed_up_and_replaced_at_head() {
         .run(["reset", "--user", "ann", "--yes"])
         .status(0)
         .stderr("")
-        .stdout("1 database copied to backups/[..]Z (12.2 kB)\nann: made anew at 1.2.0\n");
+        .stdout("1 database copied to backups/[..]Z (12.3 kB)\nann: reset, empty at 1.2.0\n");
     let ann = fleet.database("ann");
     assert!(ann.rows("SELECT * FROM notes").is_empty());
     assert_eq!(ann.history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
@@ -44,9 +44,9 @@ fn without_users_only_the_system_database_is_reset() {
     fleet
         .run(["reset", "--yes"])
         .status(0)
-        .stdout_contains("system: made anew at 1.2.0\n")
+        .stdout_contains("system: reset, empty at 1.2.0\n")
         .stdout_contains(
-            "2 user databases left alone; `--all-users` or `--user NAME` resets them\n",
+            "2 user databases were not selected; add `--all-users` or `--user NAME`\n",
         );
     assert!(fleet.database("system").rows("SELECT * FROM accounts").is_empty());
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
@@ -79,7 +79,7 @@ fn a_database_in_use_is_left_unchanged() {
     fleet
         .run(["reset", "--all-users", "--yes", "--busy-timeout", "0.1"])
         .status(1)
-        .stdout_contains("2 users: 1 made anew at 1.2.0, 1 failed\n");
+        .stdout_contains("2 users: 1 reset, empty at 1.2.0, 1 failed\n");
     drop(program);
     assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["kept"]);
 }

@@ -24,7 +24,7 @@ fn one_user_is_restored_and_the_others_are_unchanged() {
         .run(["restore", &id, "--user", "u007"])
         .status(0)
         .stderr("")
-        .stdout("1 database copied to backups/[..] (16.3 kB), as they were before\nu007: restored from [..], at 1.1.0\n`tatmig restore [..]` takes that back\n");
+        .stdout("1 database copied to backups/[..] (16.4 kB) before the restore\nu007: restored from [..], at 1.1.0\n`tatmig restore [..]` undoes this\n");
     assert!(before == bytes(), "the other 49 are as they were");
     let user = fleet.database("u007");
     assert_eq!(user.rows("SELECT body FROM notes"), ["kept"]);

@@ -49,7 +49,7 @@ fn the_printed_sql_recreates_the_schema() {
     fleet
         .run(["new", "-m", "x", "--from-db", "made.db"])
         .status(0)
-        .stdout_contains("has the schema of 1.1.0 already");
+        .stdout_contains("already has the schema of 1.1.0");
 }
 
 #[test]
@@ -107,13 +107,15 @@ fn the_schema_between_markers_is_kept_up_to_date() {
     ] {
         let markdown = document_with_markers(options);
         let fleet = Fleet::new().document(&markdown);
-        fleet.run_without_changes(["schema", "--check"]).status(1).stdout("").stderr(
-            "error: MIGRATIONS.md:3: the schema here is stale; `tatmig schema --write` brings it up to date\n",
-        );
+        fleet
+            .run_without_changes(["schema", "--check"])
+            .status(1)
+            .stdout("")
+            .stderr("error: MIGRATIONS.md:3: this schema is stale; run `tatmig schema --write`\n");
         fleet
             .run(["schema", "--write"])
             .status(0)
-            .stdout("MIGRATIONS.md: 1 schema section brought up to date\n");
+            .stdout("MIGRATIONS.md: 1 schema section updated\n");
         let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
         let (before, after) = markdown.split_once("what was there\n").unwrap();
         let inside = text.strip_prefix(before).unwrap().strip_suffix(after).unwrap();
@@ -121,7 +123,7 @@ fn the_schema_between_markers_is_kept_up_to_date() {
         fleet
             .run_without_changes(["schema", "--check"])
             .status(0)
-            .stdout("MIGRATIONS.md: its schema is up to date\n");
+            .stdout("MIGRATIONS.md: the schema is up to date\n");
         fleet.run_without_changes(["schema", "--write"]).status(0);
         let rules = ["not-rerunnable", "missing-date", "missing-description"];
         let allowed = rules.into_iter().flat_map(|rule| ["--allow", rule]);
@@ -167,7 +169,10 @@ fn line_endings_follow_the_document() {
 #[test]
 fn invalid_markers_are_reported() {
     for (markers, message) in [
-        ("", "`MIGRATIONS.md` has no place for a schema; put `<!-- tatmig:schema:start -->` and"),
+        (
+            "",
+            "`MIGRATIONS.md` has no schema section; add the lines `<!-- tatmig:schema:start -->` and",
+        ),
         (
             "<!-- tatmig:schema:start -->",
             "MIGRATIONS.md:1: no `<!-- tatmig:schema:end -->` after this marker",

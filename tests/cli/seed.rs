@@ -156,7 +156,7 @@ fn a_user_for_a_system_only_seed_is_a_usage_error() {
     fleet
         .run_without_changes(["seed", "admin", "--user", "ann"])
         .status(2)
-        .stderr_contains("the seed `admin` puts nothing into user databases; leave `--user` out");
+        .stderr_contains("the seed `admin` has no user block; remove `--user`");
     fleet.run(["seed", "admin", "--all-users"]).status(0).stdout("system: seeded\n");
 }
 

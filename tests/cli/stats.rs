@@ -21,10 +21,10 @@ system  1.2.0     current
 ann     1.2.0     current
 bob     1.2.0     current
 
-system: 20.4 kB in 5 pages
+system: 20.5 kB in 5 pages
   accounts  0 rows
 
-2 users: 32.7 kB in 8 pages
+2 users: 32.8 kB in 8 pages
   notes  3 rows
 
 "#]]);
@@ -36,7 +36,7 @@ fn verbose_lists_each_database() {
     fleet
         .run_without_changes(["status", "--stats", "-v"])
         .status(0)
-        .stdout_contains("  ann: 2 rows, 16.3 kB in 4 pages\n  bob: 1 row, 16.3 kB in 4 pages\n");
+        .stdout_contains("  ann: 2 rows, 16.4 kB in 4 pages\n  bob: 1 row, 16.4 kB in 4 pages\n");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn one_database_can_be_selected() {
 MIGRATIONS.md: head is 1.2.0
 ann  1.2.0     current
 
-ann: 16.3 kB in 4 pages
+ann: 16.4 kB in 4 pages
   notes  2 rows
 
 "#]]);
@@ -55,7 +55,7 @@ ann: 16.3 kB in 4 pages
 MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 
-system: 20.4 kB in 5 pages
+system: 20.5 kB in 5 pages
   accounts  0 rows
 
 "#]]);
@@ -110,8 +110,8 @@ fn an_unreadable_database_is_reported_and_hides_no_other() {
     fleet
         .run_without_changes(["status", "--stats"])
         .status(1)
-        .stdout_contains("\n2 of 3 users: 32.7 kB in 8 pages\n  notes  3 rows\n")
-        .stderr_contains("`bad` could not be counted: this is not a SQLite database");
+        .stdout_contains("\n2 of 3 users: 32.8 kB in 8 pages\n  notes  3 rows\n")
+        .stderr_contains("the rows of `bad` could not be counted: this is not a SQLite database");
     let json = fleet.run_without_changes(["status", "--stats", "--json"]).status(1).json();
     let bad = &json["stats"]["databases"][2];
     assert_eq!((bad["name"].as_str(), &bad["stats"]), (Some("bad"), &serde_json::Value::Null));
@@ -156,7 +156,7 @@ fn virtual_tables_are_counted_once_and_unknown_modules_reported() {
     );
     fleet
         .run_without_changes(["status", "--stats", "--user", "ann"])
-        .stdout_contains("  search          its module is the application's own\n");
+        .stdout_contains("  search          a virtual table; its module is not available here\n");
     let json = fleet.run(["status", "--stats", "--user", "ann", "--json"]).json();
     assert_eq!(json["stats"]["users"]["tables"]["search"], serde_json::Value::Null);
     assert_eq!(json["stats"]["users"]["tables"]["notes"], 2);

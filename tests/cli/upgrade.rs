@@ -23,7 +23,7 @@ fn the_system_and_every_user_are_upgraded_to_head() {
     let fleet = fleet();
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(0).stderr("").stdout(str![[r#"
-system: made at 1.2.0
+system: created at 1.2.0
 2 users: 2 upgraded to 1.2.0
 
 "#]]);
@@ -40,7 +40,7 @@ fn a_second_run_changes_nothing() {
     let fleet = fleet().upgrade_to("1.2.0");
     fleet.run_without_changes(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
 system: already at 1.2.0
-2 users: 2 already there
+2 users: 2 already at 1.2.0
 
 "#]]);
 }
@@ -49,8 +49,8 @@ system: already at 1.2.0
 fn unnamed_users_are_counted_and_unchanged() {
     let fleet = fleet();
     fleet.run(["upgrade"]).status(0).stdout(str![[r#"
-system: made at 1.2.0
-2 user databases left alone; `--all-users` or `--user NAME` migrates them
+system: created at 1.2.0
+2 user databases were not selected; add `--all-users` or `--user NAME`
 
 "#]]);
     assert!(fleet.database("ann").tables().is_empty());
@@ -60,7 +60,7 @@ system: made at 1.2.0
 fn only_named_users_are_migrated() {
     let fleet = fleet().user("cid", "");
     fleet.run(["upgrade", "--user", "ann", "--user", "cid"]).status(0).stdout(str![[r#"
-system: made at 1.2.0
+system: created at 1.2.0
 2 users: 2 upgraded to 1.2.0
 
 "#]]);
@@ -106,9 +106,9 @@ fn a_user_above_the_target_is_reported_and_unchanged() {
     fleet.run(["upgrade", "--user", "ann"]).status(0);
     let before = fleet.database("ann").dump();
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0).stderr("").stdout(str![[r#"
-system: at 1.2.0, above the target, left alone
-2 users: 1 upgraded to 1.1.0, 1 above it
-above 1.1.0 already, left alone: `ann`
+system: at 1.2.0, above the target version; not changed
+2 users: 1 upgraded to 1.1.0, 1 above 1.1.0
+already above 1.1.0, not changed: `ann`
 
 "#]]);
     assert_eq!(fleet.database("ann").dump(), before);
@@ -125,7 +125,7 @@ fn a_failing_user_is_reported_with_its_line() {
         .stdout(str![[r#"
 system: 1.1.0 → 1.2.0
 2 users: 1 upgraded to 1.2.0, 1 failed
-1 database failed and was left as it was; mend the cause and run the same command again: what is at 1.2.0 already is left alone
+1 database failed and was not changed. Fix the cause and run the command again; databases at 1.2.0 are skipped
 
 "#]])
         .stderr(str![[r#"
@@ -143,7 +143,7 @@ error[sql]: `ann` (ann_longterm.db): UNIQUE constraint failed: notes.body (in th
     let fleet = fleet.user("ann", "DELETE FROM notes WHERE id = 2");
     fleet.run(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
 system: already at 1.2.0
-2 users: 1 upgraded to 1.2.0, 1 already there
+2 users: 1 upgraded to 1.2.0, 1 already at 1.2.0
 
 "#]]);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["1|tea|0"]);
@@ -179,7 +179,7 @@ fn no_user_is_changed_if_the_system_database_fails() {
         .status(1)
         .stderr_contains("error[sql]: `system` (system.db): UNIQUE constraint failed")
         .stderr_contains("MIGRATIONS.md:9:")
-        .stdout_contains("system: failed\n2 users: 2 not begun\n");
+        .stdout_contains("system: failed\n2 users: 2 not started\n");
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
 }
 
@@ -192,8 +192,8 @@ fn fail_fast_starts_no_further_database() {
         .user("u001", DUPLICATE_NOTES);
     let run = fleet.run(["upgrade", "--all-users", "--fail-fast", "--jobs", "1"]);
     run.status(1)
-        .stdout_contains("5 users: 1 upgraded to 1.2.0, 1 failed, 3 not begun\n")
-        .stdout_contains("3 databases not begun; run the same command again\n");
+        .stdout_contains("5 users: 1 upgraded to 1.2.0, 1 failed, 3 not started\n")
+        .stdout_contains("3 databases not started; run the command again\n");
     assert_eq!(fleet.database("u000").version().as_deref(), Some("1.2.0"));
     assert_eq!(fleet.database("u002").version().as_deref(), Some("1.1.0"));
 }
@@ -208,7 +208,7 @@ fn a_failing_canary_stops_the_rest() {
     fleet
         .run(["upgrade", "--all-users", "--canary", "2"])
         .status(1)
-        .stdout_contains("6 users: 1 upgraded to 1.2.0, 1 failed, 4 not begun\n");
+        .stdout_contains("6 users: 1 upgraded to 1.2.0, 1 failed, 4 not started\n");
     assert_eq!(fleet.database("u005").version().as_deref(), Some("1.1.0"));
 
     let fleet = fleet.user("u001", "DELETE FROM notes");
@@ -249,7 +249,7 @@ fn invalid_numbers_are_usage_errors() {
 #[test]
 fn a_document_without_system_blocks_has_no_system_database() {
     let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "");
-    fleet.run(["upgrade", "--all-users"]).status(0).stdout("ann: made at 1.2.0\n");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout("ann: created at 1.2.0\n");
     assert!(!fleet.path("system.db").exists());
 
     let fleet = fleet.database_file("system.db", "CREATE TABLE own (x)").user("bob", "");
@@ -261,7 +261,7 @@ fn a_document_without_system_blocks_has_no_system_database() {
 #[test]
 fn a_document_without_user_blocks_has_no_users() {
     let fleet = Fleet::from_blocks(&NOTES[..1]).system("").user("ann", "");
-    fleet.run(["upgrade", "--all-users"]).status(0).stdout("system: made at 1.0.0\n");
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout("system: created at 1.0.0\n");
     assert!(fleet.database("ann").history().is_empty());
 }
 
@@ -269,7 +269,7 @@ fn a_document_without_user_blocks_has_no_users() {
 fn no_user_databases_is_reported_and_not_an_error() {
     let fleet = Fleet::from_blocks(NOTES).system("");
     fleet.run(["upgrade", "--all-users"]).status(0).stdout(str![[r#"
-system: made at 1.2.0
+system: created at 1.2.0
 no user databases found
 
 "#]]);
@@ -373,7 +373,7 @@ ALTER TABLE notes ADD COLUMN pinned INTEGER;
     // The same, where the swallowed heading says that nothing is released yet.
     let planned = markdown.replace("## 1.0.0 → 1.1.0\n", "```\n## 1.0.0 → 1.1.0 (Planned)\n");
     let fleet = Fleet::new().document(planned).system("").user("new", "");
-    fleet.run(["upgrade", "--user", "new"]).stdout_contains("new: made at 1.0.0\n");
+    fleet.run(["upgrade", "--user", "new"]).stdout_contains("new: created at 1.0.0\n");
     assert_eq!(fleet.database("new").columns("notes"), ["body"]);
 }
 

@@ -58,7 +58,7 @@ fn one_failure_in_a_hundred_stops_no_other_and_a_second_run_finishes() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stdout_contains("100 users: 1 upgraded to 1.2.0, 99 already there\n");
+        .stdout_contains("100 users: 1 upgraded to 1.2.0, 99 already at 1.2.0\n");
     let fixed = fleet.database("u042").rows("SELECT body, pinned FROM notes");
     assert_eq!(fixed, ["tea1|0", "tea2|0"]);
 }

@@ -222,13 +222,13 @@ fn an_interrupted_backup_leaves_no_files() {
         let run = fleet.start(["backup", "--all-users"]);
         wait_until_copying(&fleet);
         kill_process(Pid::from_child(&run), signal).unwrap();
-        fleet.wait(run).status(status).stdout_contains("no backup was made\n");
+        fleet.wait(run).status(status).stdout_contains("no backup was created\n");
         assert_eq!(backup_entries(&fleet), (Vec::new(), Vec::new()));
 
         let run = fleet.start(["upgrade", "--all-users", "--backup"]);
         wait_until_copying(&fleet);
         kill_process(Pid::from_child(&run), signal).unwrap();
-        fleet.wait(run).status(status).stdout_contains("2 users: 2 not begun\n");
+        fleet.wait(run).status(status).stdout_contains("2 users: 2 not started\n");
         assert_eq!(backup_entries(&fleet), (Vec::new(), Vec::new()));
         assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
     }

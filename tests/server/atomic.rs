@@ -195,7 +195,7 @@ pub(crate) fn a_new_foreign_key_violation_fails_and_an_existing_one_is_allowed()
     run.status(1)
         .stdout_contains("2 rows refer to parents that were missing before already")
         .stderr_contains("1 foreign key was broken by these migrations")
-        .stderr_contains("`tags` refers to `notes` by 7, which is not there")
+        .stderr_contains("`tags` refers to `notes` by 7, which does not exist")
         .stderr_lacks("by 99");
     assert_eq!((server_fleet.dump("bob"), server_fleet.dump("cid")), before);
     assert_eq!(server_fleet.version("ann").as_deref(), Some("1.1.0"));
@@ -225,12 +225,12 @@ pub(crate) fn an_existing_column_is_skipped_only_if_identical() {
     let before = server_fleet.dump("bob");
     let run = server_fleet.run(["upgrade", "--all-users", "-v"]);
     run.status(1)
-        .stdout_contains("column `notes.pinned` was already there")
+        .stdout_contains("column `notes.pinned` already existed")
         .stderr_contains("column `notes.pinned` is already there as `TEXT`; the migration 1.0.0 → 1.1.0 adds it as `INTEGER NOT NULL DEFAULT 0`");
     assert_eq!(server_fleet.dump("bob"), before);
     assert_eq!(
         server_fleet.rows("ann", "SELECT note FROM _tatmig_migrations WHERE to_version = '1.1.0'"),
-        ["column `notes.pinned` was already there"]
+        ["column `notes.pinned` already existed"]
     );
     assert_eq!(server_fleet.version("cid").as_deref(), Some("1.1.0"));
 }

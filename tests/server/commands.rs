@@ -87,7 +87,7 @@ fn upgrade_scenario(backend: &mut dyn FleetBackend) {
         .status(0)
         .stdout_contains("-- user 1.0.0 → 1.1.0 (MIGRATIONS.md:15): 3 databases, ann, bob, cid");
     backend.run(&["upgrade"]).status(0).stdout(
-        "system: 1.0.0 → 1.2.0\n3 user databases left alone; `--all-users` or `--user NAME` migrates them\n",
+        "system: 1.0.0 → 1.2.0\n3 user databases were not selected; add `--all-users` or `--user NAME`\n",
     );
     backend
         .run(&["upgrade", "--all-users", "--canary", "1"])
@@ -172,7 +172,7 @@ fn downgrade_and_restore_scenario(backend: &mut dyn FleetBackend) {
     backend
         .run(&["reset", "--user", "ann", "--yes"])
         .status(0)
-        .stdout_contains("made anew at 1.2.0");
+        .stdout_contains("reset, empty at 1.2.0");
     assert_eq!(backend.rows("ann", "SELECT * FROM notes"), [""; 0]);
     assert_eq!(backend.rows("bob", "SELECT * FROM notes"), ["1|tea|0"]);
     backend.run(&["restore", "latest", "--user", "ann", "--no-backup"]).status(0);

@@ -31,7 +31,7 @@ pub(crate) struct ServerFleet {
 }
 
 impl ServerFleet {
-    /// The fleet of [`TOWN`] with these users, made at 1.0.0.
+    /// The fleet of [`TOWN`] with these users, created at 1.0.0.
     pub(crate) fn new(users: &[&str]) -> Self {
         Self::from_server(Sqld::start(), users)
     }

@@ -42,7 +42,7 @@ pub(crate) fn a_hundred_users_are_pushed_and_pulled() {
     fleet
         .run(["push", "--all-users"])
         .status(0)
-        .stdout_contains("100 users: 100 there already, the same");
+        .stdout_contains("100 users: 100 already identical");
     let fleet = fleet.document(document_with(4, &[]));
     fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("100 upgraded to 1.2.0");
     // What is in the files is older: nothing of it is lost by a slip.
@@ -224,7 +224,7 @@ pub(crate) fn a_second_push_finishes_a_killed_one() {
     sqld.kill();
     fleet.wait(child).status(1);
     sqld.restart();
-    fleet.run(["push", "--all-users"]).status(0).stdout_contains("there already, the same");
+    fleet.run(["push", "--all-users"]).status(0).stdout_contains("already identical");
     for index in 0..40 {
         assert_eq!(
             sqld.rows(&format!("u{index:03}_longterm"), "SELECT count(*) FROM notes"),

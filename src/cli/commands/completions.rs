@@ -11,7 +11,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::args::{CliArgs, StandaloneCommand};
-use crate::cli::report::{EXIT_SUCCESS, Report};
+use crate::cli::report::Report;
+use crate::cli::report::exit_status::EXIT_SUCCESS;
 
 const PROGRAM_NAME: &str = "tatmig";
 
@@ -32,7 +33,7 @@ pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> 
 fn print_completions(shell: Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CliArgs::clap_command(), PROGRAM_NAME, &mut script);
-    Report::print_bytes(&script);
+    Report::emit_bytes(&script);
     EXIT_SUCCESS
 }
 
@@ -66,7 +67,7 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
             None => bail!("unknown command `{name}`; `tatmig --help` lists the commands"),
         },
     };
-    Report::print_bytes(&render_man_page(command)?);
+    Report::emit_bytes(&render_man_page(command)?);
     Ok(EXIT_SUCCESS)
 }
 

@@ -1,5 +1,5 @@
-//! `demo`: a small fleet at the baseline with rows in it, one of them in a state that a migration
-//! cannot pass, upgraded before the newcomer's eyes and left to be played with.
+//! Runs `demo`: creates a small fleet at the baseline, with rows in it, and upgrades it. The rows of
+//! one user make a migration fail. The files stay, so that the user can experiment.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
 use tatmig::Changelog;
+use tatmig::database::ConnectOptions;
 use tatmig::fleet::{Fleet, UserSelection};
 use tatmig::fleet::{FleetConfig, TargetDatabase};
 use tatmig::migrate::{CreateOutcome, Migrator, Replay};
 use tatmig::plan::Outcome;
 
-use crate::cli::commands::CommandContext;
-use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS, RunSummary};
+use crate::cli::commands::context::CommandContext;
+use crate::cli::report::views::demo::{DemoFleet, DemoView, NextCommands};
+use crate::cli::report::views::run::{RunDetails, RunView};
 
 const DOCUMENT: &str = include_str!("demo.md");
 
@@ -51,88 +53,88 @@ const USERS: &[&str] = &[
     "vera",
 ];
 
-/// The user whose rows stand in the way of 1.2.0.
+/// The user whose rows make the migration to 1.2.0 fail.
 const CONFLICTING_USER: &str = "grace";
 
 pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Result<u8> {
-    let report = context.report;
     let dir = match dir {
         Some(dir) => require_empty_dir(dir)?,
         None => next_free_dir()?,
     };
-    let users_dir = dir.join("users");
-    fs::create_dir_all(&users_dir).with_context(|| {
-        format!("`{}` cannot be made", tatmig::text::escape_for_display(users_dir.as_os_str()))
-    })?;
-    fs::write(dir.join("MIGRATIONS.md"), DOCUMENT)?;
-    fs::write(dir.join("tatmig.toml"), SETTINGS)?;
-    let fleet_config =
-        FleetConfig::from_paths(dir.join("system.db"), users_dir, "{username}.db".parse()?);
+    let fleet_config = write_files(&dir)?;
     let changelog = Changelog::parse(DOCUMENT)?;
     let replay = Replay::run(&changelog, &context.signals.cancel_flag())?;
-    let options = context.connect_options();
     let lowest_version = changelog.versions()[0].to_string();
     let baseline =
         Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);
+    create_databases(&fleet_config, &baseline, &context.connect_options())?;
+    let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
+    let fleet =
+        Fleet::discover(&fleet_config, |scope| changelog.has_scope(scope), &UserSelection::All)?;
+    let fleet_outcome = fleet.upgrade(&migrator, &context.run_options(), &mut |_, _| {});
+    let failures = fleet_outcome.users.iter().filter(|outcome| outcome.is_failure()).count();
+    let is_system_upgraded = fleet_outcome.system.as_ref().is_some_and(|o| !o.is_failure());
+    let head = migrator.target().to_string();
+    let details = RunDetails::default();
+    let view = DemoView {
+        run: RunView::new(&fleet, &fleet_outcome, changelog.source(), &head, &details),
+        fleet: DemoFleet {
+            dir: &dir,
+            user_count: USERS.len(),
+            baseline: baseline.target().to_string(),
+            head: &head,
+        },
+        // The demo intends exactly one failure.
+        next: (failures == 1 && is_system_upgraded).then(|| NextCommands {
+            program: command_for_next_steps(&dir),
+            conflicting_user: CONFLICTING_USER,
+        }),
+    };
+    Ok(context.report.emit(&view))
+}
+
+/// Writes the document and the settings, and creates the users directory.
+fn write_files(dir: &Path) -> anyhow::Result<FleetConfig> {
+    let users_dir = dir.join("users");
+    fs::create_dir_all(&users_dir).with_context(|| {
+        format!("`{}` cannot be created", tatmig::text::escape_for_display(users_dir.as_os_str()))
+    })?;
+    fs::write(dir.join("MIGRATIONS.md"), DOCUMENT)?;
+    fs::write(dir.join("tatmig.toml"), SETTINGS)?;
+    Ok(FleetConfig::from_paths(dir.join("system.db"), users_dir, "{username}.db".parse()?))
+}
+
+/// Creates all databases at the baseline and inserts rows into them.
+fn create_databases(
+    fleet_config: &FleetConfig,
+    baseline: &Migrator<'_, '_>,
+    options: &ConnectOptions,
+) -> anyhow::Result<()> {
     let mut databases = vec![fleet_config.system_database()];
     for user in USERS {
         databases.push(fleet_config.user_database(&OsString::from(user))?);
     }
     for database in &databases {
-        match baseline.create_database(database, &options) {
+        match baseline.create_database(database, options) {
             CreateOutcome::Attempted(Outcome::Upgraded(_)) => {}
             CreateOutcome::Attempted(Outcome::Failed { error, .. }) => {
                 bail!("`{}`: {error}", database.location.display())
             }
             CreateOutcome::Attempted(_) | CreateOutcome::AlreadyExists => {
-                bail!("`{}` was not made", database.location.display())
+                bail!("`{}` was not created", database.location.display())
             }
         }
         insert_demo_rows(database)?;
     }
-    report.print_line(format!(
-        "made {}: MIGRATIONS.md, system.db and {} user databases at {}, with rows in them",
-        tatmig::text::escape_for_display(dir.as_os_str()),
-        USERS.len(),
-        baseline.target(),
-    ));
-    let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
-    let head = migrator.target().to_string();
-    report.print_line(format!("\n$ tatmig upgrade --all-users      (head is {head})\n"));
-    let fleet =
-        Fleet::discover(&fleet_config, |scope| changelog.has_scope(scope), &UserSelection::All)?;
-    let fleet_outcome = fleet.upgrade(&migrator, &context.run_options(), &mut |_, _| {});
-    let status = report.print_run(
-        (&fleet, &fleet_outcome),
-        (changelog.source(), &head),
-        &RunSummary::default(),
-    );
-    // One failure is what the demo shows; anything else is one.
-    let failures =
-        fleet_outcome.users.iter().filter(|database_outcome| database_outcome.is_failure()).count();
-    if failures != 1 || fleet_outcome.system.as_ref().is_none_or(Outcome::is_failure) {
-        return Ok(status.max(EXIT_FAILURE));
-    }
-    let program = command_for_next_steps(&dir);
-    report.print_line(format!(
-        "\n{CONFLICTING_USER} has tagged a note twice, so that one database was rolled back to what it was; the others are done.\n\n\
-         Try next:\n  \
-         cd {}\n  \
-         {program} status\n  \
-         {program} upgrade --all-users --dry-run\n  \
-         {program} seed merge-tags --user {CONFLICTING_USER} && {program} upgrade --all-users\n\n\
-         The last one mends {CONFLICTING_USER}'s rows and finishes the fleet.",
-        tatmig::text::escape_for_display(dir.as_os_str()),
-    ));
-    Ok(EXIT_SUCCESS)
+    Ok(())
 }
 
-/// A directory of the user's choice: it must not hold anything yet.
+/// The given directory, if it is empty or does not exist.
 fn require_empty_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     match fs::read_dir(dir) {
         Ok(mut entries) => match entries.next() {
             Some(_) => bail!(
-                "`{}` is not empty; the demo makes a directory of its own",
+                "`{}` is not empty; name a directory that does not exist",
                 tatmig::text::escape_for_display(dir.as_os_str())
             ),
             None => Ok(dir.to_owned()),
@@ -145,7 +147,7 @@ fn require_empty_dir(dir: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// `tatmig-demo`, or the first of `tatmig-demo-2`, `-3` … that is not there.
+/// The first of `tatmig-demo`, `tatmig-demo-2`, `tatmig-demo-3` … that does not exist.
 fn next_free_dir() -> anyhow::Result<PathBuf> {
     let names = (1..1000).map(|number| match number {
         1 => PathBuf::from("tatmig-demo"),
@@ -154,10 +156,10 @@ fn next_free_dir() -> anyhow::Result<PathBuf> {
     names
         .into_iter()
         .find(|dir| dir.symlink_metadata().is_err())
-        .context("there are a thousand demos here; remove some, or name a directory")
+        .context("a thousand demo directories exist here; remove some, or name a directory")
 }
 
-/// How the newcomer can call this very program from within the demo's directory.
+/// How to call this program from the demo's directory.
 fn command_for_next_steps(dir: &Path) -> String {
     let Ok(program) = std::env::current_exe() else { return "tatmig".to_owned() };
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -169,7 +171,7 @@ fn command_for_next_steps(dir: &Path) -> String {
     if is_installed {
         return "tatmig".to_owned();
     }
-    // `target/release/tatmig` is one directory further up from within the demo.
+    // A relative path such as `target/release/tatmig` needs one more `..` in the demo's directory.
     let relative = std::env::current_dir()
         .ok()
         .and_then(|current_dir| program.strip_prefix(current_dir).map(Path::to_owned).ok())
@@ -178,7 +180,7 @@ fn command_for_next_steps(dir: &Path) -> String {
     tatmig::text::escape_for_display(relative.unwrap_or(program).as_os_str())
 }
 
-/// Puts rows into a database at the baseline.
+/// Inserts rows into a database at the baseline.
 fn insert_demo_rows(database: &TargetDatabase) -> anyhow::Result<()> {
     let Some(path) = database.location.file_path() else { return Ok(()) };
     let connection = Connection::open(path)?;

@@ -12,9 +12,12 @@ use tatmig::plan::{MigrateError, PlanError};
 use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args;
-use crate::cli::commands::upgrade::collect_statement_diffs;
-use crate::cli::commands::{CommandContext, backup};
-use crate::cli::report::{Operation, RunSummary};
+use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::safety_backup::back_up_before_change;
+use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::views::dry_run::DryRunView;
+use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 
 #[allow(clippy::too_many_lines)] // split with the move of its policy into the library
 pub(crate) fn run(
@@ -73,8 +76,8 @@ pub(crate) fn run(
     let system_has_steps =
         statuses.first().and_then(Option::as_ref).is_some_and(|s| !s.steps.is_empty());
     if !remaining_users.is_empty() && system_has_steps && fleet.system.is_some() {
-        let user_list = crate::cli::report::list_names(&remaining_users);
-        let users = crate::cli::report::plural(remaining_users.len(), "user");
+        let user_list = list_names(&remaining_users);
+        let users = plural(remaining_users.len(), "user");
         let verb = if remaining_users.len() == 1 { "stays" } else { "stay" };
         let target = migrator.target();
         if selection == UserSelection::None {
@@ -95,38 +98,29 @@ pub(crate) fn run(
         if let Some(reason) = &system_skip_reason {
             context.report.print_note(format!("system: {reason}"));
         }
-        return Ok(context.report.print_dry_run(&migrator, (&fleet, &statuses)));
+        return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
     }
     let mut safety_backup = None;
     if !args.rehearse && !args.no_backup {
-        let considered = statuses
-            .iter()
-            .map(|status| backup::may_be_changed(status.as_ref()))
-            .collect::<Vec<_>>();
-        safety_backup = backup::back_up_before_change(
-            context,
-            (&mut fleet, &considered),
-            ("downgrade", &options),
-        )?;
+        safety_backup =
+            back_up_before_change(context, &mut fleet, &statuses, "downgrade", &options)?;
     }
     let rehearsal = Migrator::new_downgrade(&changelog, &replay, target).into_rehearsal();
     let migrator = if args.rehearse { &rehearsal } else { &migrator };
     let bar = context.report.progress_bar(fleet.databases().count());
     let fleet_outcome = fleet.downgrade((migrator, &rehearsal), &options, &mut |_, _| bar.inc(1));
     bar.finish_and_clear();
-    let statement_diffs = collect_statement_diffs((&fleet, &fleet_outcome), (migrator, &options));
-    let summary = RunSummary {
+    let statement_diffs = collect_statement_diffs(&fleet, &fleet_outcome, migrator, &options);
+    let details = RunDetails {
         statement_diffs,
         backup: safety_backup,
         system_skip_reason,
         operation: Operation::Downgrade,
+        is_abandoned: false,
     };
     let target_version = migrator.target().to_string();
-    Ok(context.report.print_run(
-        (&fleet, &fleet_outcome),
-        (changelog.source(), &target_version),
-        &summary,
-    ))
+    let view = RunView::new(&fleet, &fleet_outcome, changelog.source(), &target_version, &details);
+    Ok(context.report.emit(&view))
 }
 
 /// The version that is a number of migrations below the highest one; `None` is `baseline`.
@@ -143,10 +137,7 @@ fn version_below(
     let highest = changelog.version(highest);
     let applied = changelog.versions().partition_point(|version| version <= highest);
     let Some(remaining) = applied.checked_sub(steps) else {
-        bail!(
-            "from {highest} it is only {} down to nothing",
-            crate::cli::report::plural(applied, "migration")
-        );
+        bail!("from {highest} it is only {} down to nothing", plural(applied, "migration"));
     };
     let target = changelog.versions()[..remaining].last();
     Ok(target.and_then(|version| changelog.index_of(version)))

@@ -1,20 +1,21 @@
-//! `stamp` and `adopt`: they write the record of a database, and nothing else of it.
+//! Runs `stamp` and `adopt`: they write the history of a database and change nothing else in it.
 
 use tatmig::Changelog;
-use tatmig::fleet::{Fleet, RunOptions, UserSelection};
+use tatmig::fleet::{Fleet, FleetOutcome, RunOptions, UserSelection};
 use tatmig::migrate::{AdoptTarget, Migrator};
 
 use crate::cli::command_args::UserArgs;
-use crate::cli::commands::CommandContext;
+use crate::cli::commands::context::CommandContext;
+use crate::cli::report::views::recorded_versions::RecordedVersionsView;
 
-/// Records a version without looking.
+/// Records a version without checking the schema.
 pub(crate) fn stamp(
     context: CommandContext<'_>,
     version: &str,
     users: &UserArgs,
 ) -> anyhow::Result<u8> {
     run_on_fleet(context, Some(version), users, |fleet, migrator, target_and_options| {
-        // Who stamps one user does not mean the system database, whose version is another.
+        // `--user X` leaves the system database out, since its version is another.
         let users_only = Fleet { system: None, ..fleet.clone() };
         match users.selection() {
             UserSelection::Named(_) => users_only.stamp(migrator, target_and_options),
@@ -23,34 +24,31 @@ pub(crate) fn stamp(
     })
 }
 
-/// Records the version that the schema tells, or the one given.
+/// Records the given version, or the version that is detected from the schema.
 pub(crate) fn adopt(
     context: CommandContext<'_>,
     version_arg: Option<&str>,
     users: &UserArgs,
 ) -> anyhow::Result<u8> {
-    run_on_fleet(context, version_arg, users, tatmig::fleet::Fleet::adopt)
+    run_on_fleet(context, version_arg, users, Fleet::adopt)
 }
 
 fn run_on_fleet(
     context: CommandContext<'_>,
     version_arg: Option<&str>,
     users: &UserArgs,
-    operation: impl FnOnce(
-        &Fleet,
-        &Migrator<'_, '_>,
-        (AdoptTarget, &RunOptions),
-    ) -> tatmig::fleet::FleetOutcome,
+    operation: impl FnOnce(&Fleet, &Migrator<'_, '_>, (AdoptTarget, &RunOptions)) -> FleetOutcome,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let version_arg = parse_adopt_target(&changelog, version_arg)?;
+    let adopt_target = parse_adopt_target(&changelog, version_arg)?;
     let fleet = context.discover_fleet(&changelog, &users.selection())?;
     let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
-    let migrator = context.migrator((&changelog, &replay), target);
-    let fleet_outcome = operation(&fleet, &migrator, (version_arg, &context.run_options()));
-    Ok(context.report.print_recorded_versions((&fleet, &fleet_outcome), changelog.source()))
+    let migrator = context.migrator(&changelog, &replay, target);
+    let fleet_outcome = operation(&fleet, &migrator, (adopt_target, &context.run_options()));
+    let view = RecordedVersionsView::new(&fleet, &fleet_outcome, changelog.source());
+    Ok(context.report.emit(&view))
 }
 
 fn parse_adopt_target(

@@ -10,8 +10,8 @@ use tatmig::migrate::{CreateOutcome, Migrator};
 use tatmig::plan::Outcome;
 
 use crate::cli::command_args::CreateArgs;
-use crate::cli::commands::CommandContext;
-use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS};
+use crate::cli::commands::context::CommandContext;
+use crate::cli::report::views::init::InitView;
 
 pub(crate) fn run(
     context: CommandContext<'_>,
@@ -64,40 +64,24 @@ pub(crate) fn run(
         server_set.reject_case_conflicts(&mut databases);
     }
     if databases.is_empty() {
-        context
-            .report
-            .print_line("the document has no system block; `--user NAME` makes a user's database");
-        return Ok(EXIT_SUCCESS);
+        return Ok(context.report.emit(&InitView::new(std::iter::empty(), changelog.source())));
     }
     let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
     let migrator = Migrator::new(&changelog, &replay, target)
         .with_policy(context.settings.policy(Some(create_args)));
     let options = context.connect_options();
-    let mut status = EXIT_SUCCESS;
     let mut outcomes = Vec::new();
     for database in &databases {
-        match migrator.create_database(database, &options) {
-            CreateOutcome::AlreadyExists => {
-                context.report.print_created(database, None);
-                outcomes.push((database, "there"));
-            }
-            CreateOutcome::Attempted(Outcome::Failed { error, .. }) => {
-                status = EXIT_FAILURE;
-                outcomes.push((database, "failed"));
-                context.report.print_database_error(database, &error, changelog.source());
-                if database.scope == Scope::System {
-                    break;
-                }
-            }
-            CreateOutcome::Attempted(outcome) => {
-                context.report.print_created(database, Some(&outcome));
-                outcomes.push((database, "made"));
-            }
+        let outcome = migrator.create_database(database, &options);
+        let has_failed = matches!(outcome, CreateOutcome::Attempted(Outcome::Failed { .. }));
+        outcomes.push((database, outcome));
+        if has_failed && database.scope == Scope::System {
+            break;
         }
     }
-    context.report.print_init_json(&outcomes);
-    Ok(status)
+    let outcomes = outcomes.iter().map(|(database, outcome)| (*database, outcome));
+    Ok(context.report.emit(&InitView::new(outcomes, changelog.source())))
 }
 
 /// Whether two paths name one file, there or not.

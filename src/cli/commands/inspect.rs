@@ -1,4 +1,5 @@
-//! `status`, `history` and `verify`: databases are opened read-only, and not a byte beside them changes.
+//! Runs `status`, `history` and `verify`: they open databases read-only, and change no byte of
+//! them or of the files beside them.
 
 use std::ffi::OsString;
 
@@ -8,17 +9,20 @@ use tatmig::migrate::StatusQuery;
 use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::StatusArgs;
-use crate::cli::commands::CommandContext;
-use crate::cli::report::{ExitOnPending, FleetStats};
+use crate::cli::commands::context::CommandContext;
+use crate::cli::report::views::changelog::ChangelogView;
+use crate::cli::report::views::history::{HistoryView, UnreadableHistoryView};
+use crate::cli::report::views::stats::FleetStats;
+use crate::cli::report::views::status::{ExitOnPending, StatusView};
+use crate::cli::report::views::verify::VerifyView;
 
-/// Where every database stands.
+/// Shows the version and the pending migrations of the selected databases.
 pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let fleet = selected_fleet(context, &changelog, args)?;
-    let databases: Vec<_> = fleet.databases().collect();
-    let bar = context.report.progress_bar(databases.len());
-    // What a schema without a record tells is only asked of a document that holds together.
+    let bar = context.report.progress_bar(fleet.databases().count());
+    // Only a document without errors can detect the version of a schema without a history.
     let replay = context.valid_replay(&changelog);
     let query = StatusQuery {
         changelog: &changelog,
@@ -27,14 +31,10 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
     };
     let statuses = fleet.statuses_at(query, &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
-    for notice in &fleet.notices {
-        context.report.print_note(notice);
-    }
-    let database_statuses: Vec<_> = databases
-        .into_iter()
+    let database_statuses = fleet
+        .databases()
         .zip(&statuses)
-        .filter_map(|(database, status)| Some((database, status.as_ref()?)))
-        .collect();
+        .filter_map(|(database, status)| Some((database, status.as_ref()?)));
     let exit_on_pending = if args.exit_code { ExitOnPending::Yes } else { ExitOnPending::No };
     let stats = args.stats.then(|| {
         let bar = context.report.progress_bar(fleet.databases().count());
@@ -42,14 +42,16 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
         bar.finish_and_clear();
         FleetStats::new(&fleet, stats)
     });
-    Ok(context.report.print_statuses(
-        (&changelog, &database_statuses),
-        stats.as_ref(),
+    Ok(context.report.emit(&StatusView::new(
+        &changelog,
+        database_statuses,
+        &fleet.notices,
+        stats,
         exit_on_pending,
-    ))
+    )))
 }
 
-/// The databases that were asked for; all where none is named.
+/// The selected databases; all databases if none is selected.
 fn selected_fleet(
     context: CommandContext<'_>,
     changelog: &Changelog<'_>,
@@ -77,10 +79,11 @@ fn selected_fleet(
     Ok(Fleet::discover(&context.settings.fleet_config, only_users, &named_users)?)
 }
 
-/// The document's migrations, or those of one database.
+/// Lists the migrations of the document, or the history of one database if one is selected.
 pub(crate) fn show_history(
     context: CommandContext<'_>,
-    (user, system): (Option<OsString>, bool),
+    user: Option<OsString>,
+    system: bool,
 ) -> anyhow::Result<u8> {
     let fleet_config = &context.settings.fleet_config;
     let database = match user {
@@ -96,36 +99,29 @@ pub(crate) fn show_history(
         }
         None => None,
     };
-    let Some(member) = database else {
+    let Some(database) = database else {
         let document = context.read_document()?;
-        return Ok(context.report.print_changelog(&context.parse_changelog(&document)?));
+        let changelog = context.parse_changelog(&document)?;
+        return Ok(context.report.emit(&ChangelogView::new(&changelog)));
     };
-    let options = context.connect_options();
-    match member.history(&options) {
-        Ok(entries) => Ok(context.report.print_history(&member, &entries)),
-        Err(error) => Ok(context.report.print_unreadable_database(&member, &error)),
-    }
+    Ok(match database.history(&context.connect_options()) {
+        Ok(entries) => context.report.emit(&HistoryView::new(&database, &entries)),
+        Err(error) => context.report.emit(&UnreadableHistoryView::new(&database, &error)),
+    })
 }
 
-/// Everything that is wrong with any database.
+/// Checks the integrity, the history and the schema of all databases.
 pub(crate) fn verify_fleet(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let fleet = context.discover_fleet(&changelog, &UserSelection::All)?;
     let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
-    let migrator = context.migrator((&changelog, &replay), target);
-    let databases: Vec<_> = fleet.databases().collect();
-    let bar = context.report.progress_bar(databases.len());
+    let migrator = context.migrator(&changelog, &replay, target);
+    let bar = context.report.progress_bar(fleet.databases().count());
     let results = fleet.verify(&migrator, &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
-    for notice in &fleet.notices {
-        context.report.print_note(notice);
-    }
-    let reports: Vec<_> = databases
-        .into_iter()
-        .zip(&results)
-        .filter_map(|(database, result)| Some((database, result.as_ref()?)))
-        .collect();
-    Ok(context.report.print_verification(&changelog, &reports))
+    let pairs = fleet.databases().zip(&results);
+    let results = pairs.filter_map(|(database, result)| Some((database, result.as_ref()?)));
+    Ok(context.report.emit(&VerifyView::new(&document.name, results, &fleet.notices)))
 }

@@ -1,14 +1,18 @@
-//! `lint`: the document read and run in memory, without a database, and judged by what is denied
-//! and allowed.
+//! Runs `lint`: checks the document in memory, without a database, and applies the levels that
+//! `--deny`, `--allow` and the settings give to rules.
 
 use anyhow::{Context, bail};
 use tatmig::lint::LintReport;
 use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
-use crate::cli::commands::CommandContext;
+use crate::cli::commands::context::CommandContext;
 use crate::cli::output::OutputFormat;
-use crate::cli::report::{EXIT_FAILURE, EXIT_INVALID_INPUT, EXIT_SUCCESS};
+use crate::cli::report::Report;
+use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
+use crate::cli::report::views::lint::LintView;
+use crate::cli::report::views::lint_github::workflow_commands;
+use crate::cli::report::views::lint_sarif::SarifLog;
 use crate::cli::settings_file::LintSettings;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Result<u8> {
@@ -18,8 +22,8 @@ pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Resul
         LintFormat::Human | LintFormat::Github | LintFormat::Sarif => OutputFormat::Text,
     });
     let context = CommandContext { report: &report, ..context };
-    // Whatever goes wrong is told in the form that was asked for.
-    lint_document(context, args, format).or_else(|error| Ok(report.print_command_error(&error)))
+    // `--format json` reports an error of usage as JSON, too.
+    lint_document(context, args, format).or_else(|error| Ok(report.emit_command_error(&error)))
 }
 
 fn lint_document(
@@ -27,10 +31,12 @@ fn lint_document(
     args: &LintArgs,
     format: LintFormat,
 ) -> anyhow::Result<u8> {
-    let args_settings = LintSettings { deny: args.deny.clone(), allow: args.allow.clone() };
-    let file_settings = &context.settings.lint;
-    check_rule_names(&args_settings, "")?;
-    check_rule_names(file_settings, " in tatmig.toml")?;
+    let levels = LintLevels {
+        args: &LintSettings { deny: args.deny.clone(), allow: args.allow.clone() },
+        file: &context.settings.lint,
+    };
+    check_rule_names(levels.args, "")?;
+    check_rule_names(levels.file, " in tatmig.toml")?;
     let document = context.read_document()?;
     let source = Source::new(&document.name, &document.text);
     let min_sqlite = context.settings.min_sqlite(args);
@@ -39,45 +45,47 @@ fn lint_document(
         (min_sqlite, context.backend()),
         &context.signals.cancel_flag(),
     ) {
-        Ok(judgement) => judgement,
+        Ok(lint_report) => lint_report,
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
-        Err(error) => return Err(error).context("the document run in memory"),
+        Err(error) => return Err(error).context("the document cannot be run in memory"),
     };
     let LintReport { mut diagnostics, unusable } = lint_report;
-    diagnostics.retain_mut(|diagnostic| {
-        match lint_level(diagnostic, (&args_settings, file_settings)) {
-            LintLevel::Deny => {
-                diagnostic.severity = Severity::Error;
-                true
-            }
-            LintLevel::Warn => true,
-            LintLevel::Allow => false,
+    diagnostics.retain_mut(|diagnostic| match levels.level_of(diagnostic) {
+        LintLevel::Deny => {
+            diagnostic.severity = Severity::Error;
+            true
         }
+        LintLevel::Warn => true,
+        LintLevel::Allow => false,
     });
-    let status = if unusable {
-        EXIT_INVALID_INPUT
-    } else if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
-        EXIT_FAILURE
-    } else {
-        EXIT_SUCCESS
-    };
-    context.report.print_lint(&source, &diagnostics, format);
+    let has_errors = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let status = if unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
+    match format {
+        LintFormat::Human | LintFormat::Json => {
+            context.report.emit(&LintView::new(&source, &diagnostics, status));
+        }
+        LintFormat::Github => {
+            Report::emit_bytes(workflow_commands(&source, &diagnostics).as_bytes());
+        }
+        LintFormat::Sarif => Report::emit_json(&SarifLog::new(&source, &diagnostics)),
+    }
     Ok(status)
 }
 
-/// Every name is a rule, and nothing is both denied and allowed.
+/// Checks that every name is a rule and that none is both denied and allowed. `origin` ends the
+/// messages with where the names come from.
 fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
     for (name, option) in settings
         .deny
         .iter()
         .map(|name| (name, "deny"))
-        .chain(settings.allow.iter().map(|n| (n, "allow")))
+        .chain(settings.allow.iter().map(|name| (name, "allow")))
     {
         match Rule::from_name(name) {
             None if name == "warnings" && option == "deny" => {}
             None => bail!(
-                "there is no rule `{name}` to {option}{origin}; a message names its rule in brackets, and `--deny warnings` is all of them"
+                "unknown rule `{name}` to {option}{origin}; messages show the names of rules in brackets, and `--deny warnings` denies every warning"
             ),
             Some(rule) if option == "allow" && rule.severity() == Severity::Error => bail!(
                 "`{name}` cannot be allowed{origin}: it is an error, and the document cannot be used with it"
@@ -91,37 +99,48 @@ fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-/// What becomes of a problem.
+/// What `lint` does with a diagnostic.
 enum LintLevel {
+    /// Report it as an error.
     Deny,
+    /// Report it with its own severity.
     Warn,
+    /// Leave it out.
     Allow,
 }
 
-/// What is typed comes before the settings file, a rule's name before `warnings`.
-fn lint_level(
-    diagnostic: &Diagnostic,
-    (args_settings, settings): (&LintSettings, &LintSettings),
-) -> LintLevel {
-    let name = diagnostic.rule.name();
-    let contains_name = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
-    if diagnostic.severity == Severity::Error {
-        // One behind head, where no upgrade gets to, or in its way: nothing lifts it.
-        return LintLevel::Deny;
-    }
-    for settings in [args_settings, settings] {
-        if contains_name(&settings.deny, name) {
+/// The levels of rules: those of the command line have precedence over those of tatmig.toml, and
+/// the name of a rule over `warnings`.
+struct LintLevels<'r> {
+    args: &'r LintSettings,
+    file: &'r LintSettings,
+}
+
+impl LintLevels<'_> {
+    fn level_of(&self, diagnostic: &Diagnostic) -> LintLevel {
+        if diagnostic.severity == Severity::Error {
+            // An error cannot be allowed, not even one beyond head, where no upgrade runs it.
             return LintLevel::Deny;
         }
-        if contains_name(&settings.allow, name) {
-            return LintLevel::Allow;
+        let name = diagnostic.rule.name();
+        for settings in [self.args, self.file] {
+            if contains(&settings.deny, name) {
+                return LintLevel::Deny;
+            }
+            if contains(&settings.allow, name) {
+                return LintLevel::Allow;
+            }
+        }
+        let denies_warnings =
+            [self.args, self.file].iter().any(|settings| contains(&settings.deny, "warnings"));
+        if denies_warnings && diagnostic.severity == Severity::Warning {
+            LintLevel::Deny
+        } else {
+            LintLevel::Warn
         }
     }
-    let denies_warnings =
-        [args_settings, settings].iter().any(|settings| contains_name(&settings.deny, "warnings"));
-    if denies_warnings && diagnostic.severity == Severity::Warning {
-        LintLevel::Deny
-    } else {
-        LintLevel::Warn
-    }
+}
+
+fn contains(names: &[String], name: &str) -> bool {
+    names.iter().any(|listed| listed == name)
 }

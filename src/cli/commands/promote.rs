@@ -1,16 +1,18 @@
-//! `promote`: a planned migration released in the document, once it is proved to run.
+//! Runs `promote`: releases a planned migration in the document, after a replay of the result.
 
 use anyhow::{Context, bail};
 use semver::Version;
 use tatmig::{Changelog, edit};
 
+use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::new::today;
-use crate::cli::commands::{CommandContext, write_document};
-use crate::cli::report::{EXIT_SUCCESS, MigrationChange};
+use crate::cli::commands::write_document;
+use crate::cli::report::views::migration_change::{ChangeKind, MigrationChangeView};
 
 pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<u8> {
-    let version = Version::parse(version)
-        .with_context(|| format!("`{version}` is not a version; write three numbers"))?;
+    let version = Version::parse(version).with_context(|| {
+        format!("`{version}` is not a version; write three numbers, such as `1.2.0`")
+    })?;
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let edited_text = edit::promote(&changelog, &version, &today())?;
@@ -19,11 +21,10 @@ pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<
     let migration = edited_changelog
         .forward_migrations()
         .find(|migration| migration.to.version() == Some(&version));
-    let Some(migration) = migration else { bail!("`{version}` is not found any more") };
+    let Some(migration) = migration else {
+        bail!("the edited document has no version `{version}`, so it was not written")
+    };
     write_document::replace_document(&context.settings.file, &document, &edited_text)?;
-    context.report.print_migration_change(
-        &edited_changelog,
-        &MigrationChange { migration, notes: &[], action: "released" },
-    );
-    Ok(EXIT_SUCCESS)
+    let view = MigrationChangeView::new(&edited_changelog, migration, ChangeKind::Released, &[]);
+    Ok(context.report.emit(&view))
 }

@@ -1,5 +1,5 @@
-//! `schema`: what the document describes at a version, printed, or kept between two markers of the
-//! document.
+//! Runs `schema`: prints the document's schema at a version, or checks and updates the schema
+//! sections of the document.
 
 use anyhow::{Context, bail};
 use semver::Version;
@@ -8,61 +8,61 @@ use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::{Changelog, Scope, edit};
 
 use crate::cli::command_args::{SchemaAction, SchemaArgs};
-use crate::cli::commands::{CommandContext, DocumentFile, write_document};
-use crate::cli::report::{EXIT_FAILURE, EXIT_SUCCESS};
+use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::commands::write_document;
+use crate::cli::report::views::schema::{SchemaCheckView, SchemaUpdateView, SchemaView};
+
+/// The schemas of one section, by scope.
+type Snapshots = Vec<(Scope, SchemaSnapshot)>;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    match args.action() {
-        SchemaAction::Print => {
-            let version_arg = match &args.at {
-                Some(version) => Some(Version::parse(version).with_context(|| {
-                    format!("`{version}` is not a version; write three numbers")
-                })?),
-                None => None,
-            };
-            let scope = args.scope.map(Scope::from);
-            let snapshots = snapshots(context, &changelog, (scope, version_arg.as_ref()))?;
-            let version = version_arg.as_ref().unwrap_or(changelog.head());
-            context.report.print_schemas(
-                (&document.name, version),
-                &snapshots,
-                args.format.unwrap_or_default(),
-            );
-            Ok(EXIT_SUCCESS)
-        }
-        action => write_or_check_sections(context, (&document, &changelog), action),
+    let action = args.action();
+    if action != SchemaAction::Print {
+        return write_or_check_sections(context, &document, &changelog, action);
     }
+    let requested_version = match &args.at {
+        Some(version) => Some(Version::parse(version).with_context(|| {
+            format!("`{version}` is not a version; write three numbers, such as `1.2.0`")
+        })?),
+        None => None,
+    };
+    let scope = args.scope.map(Scope::from);
+    let snapshots = snapshots(context, &changelog, scope, requested_version.as_ref())?;
+    let version = requested_version.as_ref().unwrap_or(changelog.head());
+    let format = args.format.unwrap_or_default();
+    Ok(context.report.emit(&SchemaView::new(&document.name, version, &snapshots, format)))
 }
 
-/// The schemas of a scope, or of all that the document has, at a version or at head.
+/// The schemas at a version (head if `None`) of a scope (every scope of the document if `None`).
 fn snapshots(
     context: CommandContext<'_>,
     changelog: &Changelog<'_>,
-    (scope, requested_version): (Option<Scope>, Option<&Version>),
-) -> anyhow::Result<Vec<(Scope, SchemaSnapshot)>> {
+    scope: Option<Scope>,
+    requested_version: Option<&Version>,
+) -> anyhow::Result<Snapshots> {
     let version = requested_version.unwrap_or(changelog.head());
     let Some(position) = changelog.index_of(version) else {
         let versions: Vec<_> = changelog.versions().iter().map(|v| format!("`{v}`")).collect();
         bail!("the document has no version `{version}`; it has {}", versions.join(", "));
     };
-    let snapshots_from =
-        |changelog: &Changelog<'_>| -> anyhow::Result<Vec<(Scope, SchemaSnapshot)>> {
-            let replay = context.replay(changelog, position)?;
-            Ok(Scope::BOTH
-                .into_iter()
-                .filter(|candidate| match scope {
-                    Some(scope) => *candidate == scope,
-                    None => changelog.has_scope(*candidate),
-                })
-                .map(|scope| (scope, SchemaSnapshot::from_replay(&replay, scope, position)))
-                .collect())
-        };
+    let snapshots_from = |changelog: &Changelog<'_>| -> anyhow::Result<Snapshots> {
+        let replay = context.replay(changelog, position)?;
+        Ok(Scope::BOTH
+            .into_iter()
+            .filter(|candidate| match scope {
+                Some(scope) => *candidate == scope,
+                None => changelog.has_scope(*candidate),
+            })
+            .map(|scope| (scope, SchemaSnapshot::from_replay(&replay, scope, position)))
+            .collect())
+    };
     if position <= changelog.head_index() {
         return snapshots_from(changelog);
     }
-    // What is planned is there once its SQL counts.
+    // The SQL of a planned migration may be commented out.
     let uncommented_text = changelog.uncomment_planned(version)?;
     let uncommented_changelog =
         Changelog::parse_named(changelog.source().name(), &uncommented_text)?;
@@ -71,20 +71,21 @@ fn snapshots(
 
 fn write_or_check_sections(
     context: CommandContext<'_>,
-    (document, changelog): (&DocumentFile, &Changelog<'_>),
+    document: &DocumentFile,
+    changelog: &Changelog<'_>,
     action: SchemaAction,
 ) -> anyhow::Result<u8> {
     let markers = edit::schema_sections(changelog.source())?;
     if markers.is_empty() {
         bail!(
-            "`{}` has no place for a schema; put `<!-- tatmig:schema:start -->` and `<!-- tatmig:schema:end -->` into it, each on a line of its own",
+            "`{}` has no schema section; add the lines `<!-- tatmig:schema:start -->` and `<!-- tatmig:schema:end -->`",
             document.name
         );
     }
     let sections = markers
         .into_iter()
         .map(|marker| {
-            let snapshots = snapshots(context, changelog, (marker.scope, marker.version.as_ref()))?;
+            let snapshots = snapshots(context, changelog, marker.scope, marker.version.as_ref())?;
             Ok((marker, snapshots))
         })
         .collect::<anyhow::Result<Vec<(SchemaSection, _)>>>()?;
@@ -97,35 +98,39 @@ fn write_or_check_sections(
         })
         .map(|(marker, _)| marker.line)
         .collect();
+    let file = &document.name;
     if action == SchemaAction::Check {
-        let status = if stale_lines.is_empty() { EXIT_SUCCESS } else { EXIT_FAILURE };
-        context.report.print_schema_check(&document.name, &stale_lines);
-        return Ok(status);
+        return Ok(context.report.emit(&SchemaCheckView { file, stale: &stale_lines }));
     }
     if !stale_lines.is_empty() {
         let edited_text = edit::render_schema_sections(changelog.source(), &sections);
-        // The schema is for readers: every migration is what it was.
-        let is_unchanged = context
-            .parse_changelog(&DocumentFile {
-                name: document.name.clone(),
-                text: edited_text.clone(),
-            })
-            .map(|is_unchanged| {
-                let chain_checksums = |changelog: &Changelog<'_>| {
-                    let last_index =
-                        changelog.versions().last().and_then(|last| changelog.index_of(last));
-                    Scope::BOTH.map(|scope| {
-                        last_index.map(|index| changelog.running_checksum(scope, index))
-                    })
-                };
-                is_unchanged.versions() == changelog.versions()
-                    && chain_checksums(&is_unchanged) == chain_checksums(changelog)
-            })?;
-        if !is_unchanged {
-            bail!("with its schema the document would say something else, so it is left as it is");
-        }
+        require_same_migrations(context, document, changelog, &edited_text)?;
         write_document::replace_document(&context.settings.file, document, &edited_text)?;
     }
-    context.report.print_schema_update(&document.name, &stale_lines);
-    Ok(EXIT_SUCCESS)
+    Ok(context.report.emit(&SchemaUpdateView { file, written: &stale_lines }))
+}
+
+/// Requires that an edited document has the same migrations: a schema section is for readers only.
+fn require_same_migrations(
+    context: CommandContext<'_>,
+    document: &DocumentFile,
+    changelog: &Changelog<'_>,
+    edited_text: &str,
+) -> anyhow::Result<()> {
+    let edited_document =
+        DocumentFile { name: document.name.clone(), text: edited_text.to_owned() };
+    let edited_changelog = context.parse_changelog(&edited_document)?;
+    let chain_checksums = |changelog: &Changelog<'_>| {
+        let last_index = changelog.versions().last().and_then(|last| changelog.index_of(last));
+        Scope::BOTH.map(|scope| last_index.map(|index| changelog.running_checksum(scope, index)))
+    };
+    let is_unchanged = edited_changelog.versions() == changelog.versions()
+        && chain_checksums(&edited_changelog) == chain_checksums(changelog);
+    if !is_unchanged {
+        bail!(
+            "the schema section would change the migrations of `{}`, so the document was not changed",
+            document.name
+        );
+    }
+    Ok(())
 }

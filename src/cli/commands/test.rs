@@ -1,19 +1,20 @@
-//! `test`: the document against itself, in memory; no database of the fleet is looked for.
+//! Runs `test`: the document on generated rows, in memory, without a database of the fleet.
 
 use anyhow::Context;
 use tatmig::selftest::SelfTestReport;
 
-use crate::cli::commands::CommandContext;
-use crate::cli::report::EXIT_INVALID_INPUT;
+use crate::cli::commands::context::CommandContext;
+use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
+use crate::cli::report::views::selftest::SelfTestView;
 
 pub(crate) fn run(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let replay = context.replay(&changelog, changelog.head_index())?;
     match SelfTestReport::run(&changelog, &replay, &context.signals.cancel_flag()) {
-        Ok(test_report) => Ok(context.report.print_self_test(&changelog, &test_report)),
+        Ok(test_report) => Ok(context.report.emit(&SelfTestView::new(&changelog, &test_report))),
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => Ok(EXIT_INVALID_INPUT),
-        Err(error) => Err(error).context("the test in memory"),
+        Err(error) => Err(error).context("the document cannot be tested in memory"),
     }
 }

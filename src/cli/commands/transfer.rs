@@ -1,4 +1,4 @@
-//! `push` and `pull`: a fleet moves from its files to a server, and back.
+//! Runs `push` and `pull`: copies a fleet from its files to a server, and back.
 
 use anyhow::{Context, bail};
 use tatmig::Scope;
@@ -6,55 +6,60 @@ use tatmig::fleet::Fleet;
 use tatmig::fleet::FleetConfig;
 
 use crate::cli::command_args::UserArgs;
-use crate::cli::commands::CommandContext;
+use crate::cli::commands::context::CommandContext;
+use crate::cli::report::views::transfer::TransferView;
+
+/// The same fleet in files and in namespaces.
+struct FleetLocations {
+    files: FleetConfig,
+    namespaces: FleetConfig,
+}
+
+impl FleetLocations {
+    fn new(context: CommandContext<'_>) -> anyhow::Result<Self> {
+        let namespaces = context.settings.fleet_config.clone();
+        let files = FleetConfig { server_set: None, ..namespaces.clone() };
+        namespaces.server_set.as_ref().context("no server is set; pass `--server URL`")?;
+        Ok(Self { files, namespaces })
+    }
+}
 
 /// Copies the files into namespaces.
 pub(crate) fn push(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
-    let (files, namespaces) = both_locations(context)?;
+    let FleetLocations { files, namespaces } = FleetLocations::new(context)?;
     if !namespaces.server_set.as_ref().is_some_and(|servers| servers.has_admin()) {
         bail!(tatmig::sqld::ServerError::NoAdminUrl);
     }
-    transfer(context, users, (&files, &namespaces))
+    transfer(context, users, &files, &namespaces)
 }
 
 /// Copies the namespaces into files.
 pub(crate) fn pull(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
-    let (files, namespaces) = both_locations(context)?;
+    let FleetLocations { files, namespaces } = FleetLocations::new(context)?;
     if !files.users_dir.is_dir() {
         bail!(
-            "there is no directory `{}` to put users' databases in; make it first",
+            "the directory `{}` for user databases does not exist; create it first",
             tatmig::text::escape_for_display(files.users_dir.as_os_str())
         );
     }
-    transfer(context, users, (&namespaces, &files))
-}
-
-/// The fleet's place in files, and that in namespaces.
-fn both_locations(context: CommandContext<'_>) -> anyhow::Result<(FleetConfig, FleetConfig)> {
-    let namespaces = context.settings.fleet_config.clone();
-    let files = FleetConfig { server_set: None, ..namespaces.clone() };
-    namespaces.server_set.as_ref().context("this needs a server: `--server URL` names it")?;
-    Ok((files, namespaces))
+    transfer(context, users, &namespaces, &files)
 }
 
 fn transfer(
     context: CommandContext<'_>,
     users: &UserArgs,
-    (source_config, target_config): (&FleetConfig, &FleetConfig),
+    source_config: &FleetConfig,
+    target_config: &FleetConfig,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let fleet = Fleet::discover(
-        source_config,
-        |scope: Scope| changelog.has_scope(scope),
-        &users.selection(),
-    )?;
-    let databases: Vec<_> = fleet.databases().collect();
-    let bar = context.report.progress_bar(databases.len());
+    let includes_scope = |scope: Scope| changelog.has_scope(scope);
+    let fleet = Fleet::discover(source_config, includes_scope, &users.selection())?;
+    let bar = context.report.progress_bar(fleet.databases().count());
     let journal_mode = context.settings.policy(None).journal_mode;
     let transfers =
         fleet
             .transfer_to((target_config, journal_mode), &context.run_options(), &mut || bar.inc(1));
     bar.finish_and_clear();
-    Ok(context.report.print_transfer((&fleet, &databases), &transfers))
+    Ok(context.report.emit(&TransferView::new(&fleet, &transfers)))
 }

@@ -1,14 +1,20 @@
-//! The document written: beside itself, then renamed, so that there is never half of one. Where
-//! somebody else wrote to it in the meantime, theirs stays.
+//! Writes the document: to a temporary file in the same directory, which is then renamed, so that
+//! the file is never half written. If another program changed the document meanwhile, that change
+//! stays and the command fails.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::cli::commands::DocumentFile;
+use crate::cli::commands::document_file::DocumentFile;
 
-/// Puts a new text in the place of the one that was read.
+/// Replaces the text that was read with a new one. Owner, group and permissions stay.
+///
+/// # Errors
+///
+/// The file is not a regular file, is read-only, cannot be written, or has another text than the
+/// one that was read.
 pub(crate) fn replace_document(
     path: &Path,
     original: &DocumentFile,
@@ -16,19 +22,19 @@ pub(crate) fn replace_document(
 ) -> anyhow::Result<()> {
     let name = &original.name;
     let write_error = || format!("the document `{name}` cannot be written");
-    // What a link points at is written; the link stays.
+    // A symbolic link stays; the file that it points to is replaced.
     let target = path.canonicalize().with_context(write_error)?;
     let metadata = target.metadata().with_context(write_error)?;
     if !metadata.is_file() {
-        bail!("the document `{name}` is not a regular file, so it is not written");
+        bail!("the document `{name}` is not a regular file, so it was not written");
     }
     if metadata.permissions().readonly() {
-        bail!("the document `{name}` is read-only, so it is not written");
+        bail!("the document `{name}` is read-only, so it was not written");
     }
     let ensure_unchanged = || -> anyhow::Result<()> {
         if std::fs::read(&target).with_context(write_error)? != original.text.as_bytes() {
             bail!(
-                "the document `{name}` was changed by somebody else meanwhile and is left as it is; run this again"
+                "the document `{name}` was changed by another program meanwhile, so it was not written; run the command again"
             );
         }
         Ok(())
@@ -44,7 +50,7 @@ pub(crate) fn replace_document(
     Ok(())
 }
 
-/// Writes a document that is not there yet.
+/// Creates a document; an existing file is an error.
 pub(crate) fn create_document(path: &Path, text: &str) -> anyhow::Result<()> {
     let write_error = || {
         format!(
@@ -62,7 +68,7 @@ fn temp_file_in_same_dir(target: &Path) -> std::io::Result<tempfile::NamedTempFi
     tempfile::Builder::new().prefix(".tatmig-document-").tempfile_in(directory)
 }
 
-/// The file's owner and group, where the system lets them be kept.
+/// Copies owner and group. Systems that only let root do so leave the new file's owner.
 #[cfg(unix)]
 fn copy_owner(metadata: &std::fs::Metadata, path: &Path) {
     use std::os::unix::fs::MetadataExt;
@@ -70,4 +76,4 @@ fn copy_owner(metadata: &std::fs::Metadata, path: &Path) {
 }
 
 #[cfg(not(unix))]
-fn keep_owner(_metadata: &std::fs::Metadata, _path: &Path) {}
+fn copy_owner(_metadata: &std::fs::Metadata, _path: &Path) {}

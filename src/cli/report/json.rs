@@ -1,116 +1,88 @@
-//! What a run did, for programs.
+//! Writes JSON documents to standard output, and defines the objects that several of them share.
 
-use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 
-use serde_json::{Value, json};
-use tatmig::Source;
+use serde::Serialize;
 use tatmig::fleet::TargetDatabase;
-use tatmig::plan::Outcome;
+use tatmig::plan::MigrateError;
+use tatmig::{Diagnostic, Scope, Severity, Source};
 
-use crate::cli::report::backup::copy_and_restore_command;
-use crate::cli::report::upgrade::RunSummary;
-use crate::cli::report::{Report, error_json};
+/// Writes one JSON document, indented.
+pub(crate) fn write_document(document: &impl Serialize) {
+    // Standard output alone is flushed at every line feed.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if serde_json::to_writer_pretty(&mut out, document).is_ok() {
+        let _ = writeln!(out);
+    }
+    let _ = out.flush();
+}
 
-impl Report {
-    /// The outcome of a run for programs.
-    pub(crate) fn print_outcomes_json(
-        pairs: &[(&TargetDatabase, &Outcome)],
-        (source, target): (&Source<'_>, &str),
-        run_summary: &RunSummary,
-    ) {
-        let mut counts: BTreeMap<&str, usize> =
-            ["upgraded", "current", "failed", "busy", "skipped", "rehearsed"]
-                .into_iter()
-                .map(|outcome| (outcome, 0))
-                .collect();
-        counts.entry(run_summary.operation.outcome_name()).or_default();
-        for (_, database_outcome) in pairs {
-            *counts.entry(outcome_name(database_outcome)).or_default() += 1;
+/// The keys with which every list of databases names one of them.
+#[derive(Serialize)]
+pub(crate) struct DatabaseKeys {
+    name: String,
+    scope: Scope,
+    path: String,
+}
+
+impl DatabaseKeys {
+    pub(crate) fn new(database: &TargetDatabase) -> Self {
+        Self {
+            name: database.display_name(),
+            scope: database.scope,
+            path: database.location.display(),
         }
-        let mut summary = json!(counts);
-        summary["total"] = json!(pairs.len());
-        let mut output = json!({ "file": source.name(), "target": target, "summary": summary });
-        if let Some(skip_reason) = &run_summary.system_skip_reason {
-            output["held"] = json!(skip_reason);
-        }
-        if let Some(backup) = &run_summary.backup {
-            output["backup"] = json!({
-                "id": backup.id,
-                "dir": tatmig::text::escape_for_display(backup.dir.as_os_str()),
-                "databases": backup.manifest.databases.len(),
-                "size": backup.size(),
-            });
-        }
-        let entry = |(database, database_outcome): &(&TargetDatabase, &Outcome)| {
-            let mut entry = database_json((database, database_outcome), source);
-            if let Some(backup) = &run_summary.backup {
-                entry["copy"] =
-                    json!(copy_and_restore_command(backup, database).map(|(path, _)| path));
-            }
-            entry
-        };
-        Self::print_json_list(output, "databases", || pairs.iter().map(entry));
     }
 }
 
-/// What became of one database.
-fn database_json(
-    (database, database_outcome): (&TargetDatabase, &Outcome),
-    source: &Source<'_>,
-) -> Value {
-    let mut entry = json!({
-        "name": database.display_name(),
-        "scope": database.scope,
-        "path": database.location.display(),
-        "from": null, "to": null, "steps": [], "outcome": outcome_name(database_outcome), "error": null,
-        "notes": [], "duration_ms": 0,
-    });
-    match database_outcome {
-        Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => {
-            entry["from"] = json!(run.path.from);
-            entry["to"] = json!(run.path.to);
-            entry["steps"] = run.path.steps.iter().map(|(_, to)| json!(to)).collect();
-            entry["notes"] = json!(run.notes);
-            entry["duration_ms"] = json!(run.duration.as_millis());
-        }
-        Outcome::Reset { version } => entry["to"] = json!(version),
-        Outcome::Current { version: at }
-        | Outcome::AheadOfTarget { version: at }
-        | Outcome::BehindTarget { version: at } => {
-            entry["from"] = json!(at);
-            entry["to"] = json!(at);
-        }
-        Outcome::Failed { version: at, error } => {
-            entry["from"] = json!(at);
-            entry["to"] = json!(at);
-            entry["error"] = error_json(error, source);
-        }
-        Outcome::VersionRecorded { version: at, drift } => {
-            entry["to"] = json!(at);
-            entry["drift"] = json!(drift);
-        }
-        Outcome::Seeded { notes, duration } => {
-            entry["notes"] = json!(notes);
-            entry["duration_ms"] = json!(duration.as_millis());
-        }
-        Outcome::Skipped => {}
-    }
-    entry
+/// A diagnostic of the document.
+#[derive(Serialize)]
+pub(crate) struct DiagnosticEntry<'r> {
+    rule: &'static str,
+    severity: Severity,
+    message: &'r str,
+    file: &'r str,
+    line: usize,
+    column: usize,
+    help: Option<&'r str>,
 }
 
-fn outcome_name(database_outcome: &Outcome) -> &'static str {
-    match database_outcome {
-        Outcome::Upgraded(_) => "upgraded",
-        Outcome::Downgraded(_) => "downgraded",
-        Outcome::Reset { .. } => "reset",
-        Outcome::Rehearsed(_) => "rehearsed",
-        Outcome::Seeded { .. } => "seeded",
-        Outcome::VersionRecorded { .. } => "recorded",
-        Outcome::Current { .. } | Outcome::AheadOfTarget { .. } | Outcome::BehindTarget { .. } => {
-            "current"
+impl<'r> DiagnosticEntry<'r> {
+    pub(crate) fn new(source: &'r Source<'_>, diagnostic: &'r Diagnostic) -> Self {
+        let line_column = diagnostic.line_column(source);
+        Self {
+            rule: diagnostic.rule.name(),
+            severity: diagnostic.severity,
+            message: &diagnostic.message,
+            file: source.name(),
+            line: line_column.line,
+            column: line_column.column,
+            help: diagnostic.help.as_deref(),
         }
-        verdict @ Outcome::Failed { .. } if verdict.is_busy() => "busy",
-        Outcome::Failed { .. } => "failed",
-        Outcome::Skipped => "skipped",
+    }
+
+    pub(crate) fn list(source: &'r Source<'_>, diagnostics: &'r [Diagnostic]) -> Vec<Self> {
+        diagnostics.iter().map(|diagnostic| Self::new(source, diagnostic)).collect()
+    }
+}
+
+/// The error of one database, with its position in the document if it has one.
+#[derive(Serialize)]
+pub(crate) struct ErrorEntry<'r> {
+    message: String,
+    file: Option<&'r str>,
+    line: Option<usize>,
+    column: Option<usize>,
+}
+
+impl<'r> ErrorEntry<'r> {
+    pub(crate) fn new(error: &MigrateError, source: &'r Source<'_>) -> Self {
+        let line_column = error.span().map(|span| source.line_column(span.start));
+        Self {
+            message: error.to_string(),
+            file: line_column.map(|_| source.name()),
+            line: line_column.map(|line_column| line_column.line),
+            column: line_column.map(|line_column| line_column.column),
+        }
     }
 }

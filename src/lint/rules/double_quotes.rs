@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use crate::database::error::sqlite_message;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::sandbox::Sandbox;
-use crate::schema::tracker::ObjectChange;
+use crate::schema::changes::ObjectChange;
 use crate::schema::{Object, ObjectKind};
 use crate::source::SourceSlice;
 use crate::sql::lexer;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::database::foreign_keys::resolve_parent;
+use crate::database::foreign_keys::ParentKey;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, Origins, StatementRun};
 use crate::lint::sandbox::Sandbox;
@@ -45,10 +45,10 @@ impl BrokenForeignKeys {
                 let known_reason = self.reasons_by_key.get(&id).copied();
                 let reason =
                     if affected_tables.contains(child_key) || affected_tables.contains(&parent) {
-                        match resolve_parent(sandbox.connection(), foreign_key)? {
-                            Some(Some(_)) => None,
-                            Some(None) => Some(BrokenKeyReason::MissingParent),
-                            None => Some(BrokenKeyReason::ParentKeyMismatch),
+                        match ParentKey::read(sandbox.connection(), foreign_key)? {
+                            ParentKey::Columns(_) => None,
+                            ParentKey::NoTable => Some(BrokenKeyReason::MissingParent),
+                            ParentKey::Mismatch => Some(BrokenKeyReason::ParentKeyMismatch),
                         }
                     } else {
                         known_reason

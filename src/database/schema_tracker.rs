@@ -1,58 +1,47 @@
-//! A schema kept up to date from statement to statement, and what each of them changed in it.
+//! Follows the schema of an in-memory database from statement to statement.
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use crate::database::schema_reader::{object_from_row, with_details};
+use crate::database::session::Session;
+use crate::schema::changes::{ObjectChange, SchemaChange};
+use crate::schema::{ObjectKey, ObjectKind, Schema};
+use crate::sql::value::SqlValue;
 
-use crate::schema::{Object, ObjectKey, ObjectKind, Schema, object_from_row};
-
-/// The schema of a scratch database, kept up to date from statement to statement at the cost of
-/// what changed.
+/// The schema of an in-memory database, updated after each statement. An update reads the
+/// details of changed objects only.
 #[derive(Debug, Default)]
 pub(crate) struct SchemaTracker {
     schema: Schema,
     last_rowid: i64,
 }
 
-/// What the statements since the last look may have done to `sqlite_schema`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum SchemaChange {
-    /// No schema change.
-    #[default]
-    None,
-    /// New objects only.
-    Additive,
-    /// Anything.
-    Any,
-}
-
-/// A change of one object: its new state, or none where it is gone.
-pub(crate) type ObjectChange = (ObjectKey, Option<Arc<Object>>);
-
 impl SchemaTracker {
-    /// Looks again and returns what changed.
-    pub(crate) fn refresh(
+    /// Reads the schema again and returns what changed. `schema_change` is what the statements
+    /// since the last update may have done to `sqlite_schema`.
+    pub(crate) fn refresh<S: Session>(
         &mut self,
-        connection: &Connection,
+        session: &S,
         schema_change: SchemaChange,
-    ) -> rusqlite::Result<Vec<ObjectChange>> {
+    ) -> Result<Vec<ObjectChange>, S::Error> {
         let after_rowid = match schema_change {
             SchemaChange::None => return Ok(Vec::new()),
             SchemaChange::Additive => self.last_rowid,
             SchemaChange::Any => 0,
         };
-        let mut statement = connection.prepare(
+        let rows = session.query(
             "SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema WHERE rowid > ?1",
+            &[SqlValue::Integer(after_rowid)],
         )?;
-        let mut rows = statement.query([after_rowid])?;
         let mut current = Schema::new();
         let mut changes = Vec::new();
         if schema_change == SchemaChange::Any {
-            // The rows of objects that are gone are given out again.
+            // SQLite reuses the rowids of dropped objects.
             self.last_rowid = 0;
         }
-        while let Some(row) = rows.next()? {
-            let Some((rowid, object)) = object_from_row(row)? else { continue };
+        for row in rows {
+            let rowid = row.integer(4);
+            let Some(object) = object_from_row(row) else { continue };
             self.last_rowid = self.last_rowid.max(rowid);
             let key = object.key();
             let unchanged = self.schema.get(&key).filter(|known| {
@@ -61,7 +50,7 @@ impl SchemaTracker {
             let object = match unchanged {
                 Some(known) => known.clone(),
                 None => {
-                    let object = Arc::new(object.with_pragma_details(connection)?);
+                    let object = Arc::new(with_details(session, object)?);
                     changes.push((key.clone(), Some(object.clone())));
                     object
                 }
@@ -78,7 +67,7 @@ impl SchemaTracker {
         Ok(changes)
     }
 
-    /// Whether an ordinary table of that name, in lower case, was there at the last look.
+    /// Whether a table of that name (in lower case) that is not virtual existed at the last update.
     pub(crate) fn has_table(&self, name: &str) -> bool {
         let key = ObjectKey { is_trigger: false, name: name.to_owned() };
         self.schema.get(&key).is_some_and(|object| {
@@ -92,22 +81,10 @@ impl SchemaTracker {
     }
 }
 
-/// Applies recorded changes to a schema.
-pub(crate) fn apply_changes(schema: &mut Schema, changes: &[ObjectChange]) {
-    for (key, object) in changes {
-        match object {
-            Some(object) => {
-                schema.insert(key.clone(), object.clone());
-            }
-            None => {
-                schema.remove(key);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
 
     #[test]

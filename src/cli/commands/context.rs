@@ -1,0 +1,159 @@
+//! Gives commands what they share: settings, report, signals, and the steps from the document's
+//! file to a migrator.
+
+use anyhow::{Context, bail};
+use tatmig::database::{ConnectOptions, DatabaseError};
+use tatmig::document::VersionIndex;
+use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
+use tatmig::lint::Backend;
+use tatmig::migrate::{Migrator, Replay};
+use tatmig::{Changelog, Diagnostic, Severity};
+
+use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::report::Report;
+use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
+use crate::cli::settings::Settings;
+use crate::cli::signals::Signals;
+
+/// Ends a command whose error is already printed, with its exit status.
+#[derive(Debug, thiserror::Error)]
+#[error("exit status {0}")]
+pub(crate) struct AlreadyReported(pub(crate) u8);
+
+/// What every command needs.
+#[derive(Clone, Copy)]
+pub(crate) struct CommandContext<'r> {
+    pub(crate) settings: &'r Settings,
+    pub(crate) report: &'r Report,
+    pub(crate) signals: &'r Signals,
+}
+
+impl CommandContext<'_> {
+    /// Where the settings keep the fleet.
+    pub(crate) fn backend(&self) -> Backend {
+        #[cfg(feature = "server")]
+        if self.settings.fleet_config.server_set.is_some() {
+            return Backend::LibsqlServer;
+        }
+        Backend::SqliteFiles
+    }
+
+    pub(crate) fn read_document(&self) -> anyhow::Result<DocumentFile> {
+        DocumentFile::read(&self.settings.file)
+    }
+
+    /// Parses the document.
+    ///
+    /// # Errors
+    ///
+    /// The document has errors; they are printed.
+    pub(crate) fn parse_changelog<'a>(
+        &self,
+        document: &'a DocumentFile,
+    ) -> Result<Changelog<'a>, AlreadyReported> {
+        Changelog::parse_named(&document.name, &document.text).map_err(|error| {
+            let source = tatmig::Source::new(&document.name, &document.text);
+            AlreadyReported(self.report.emit_document_error(&source, error.diagnostics()))
+        })
+    }
+
+    /// The selected databases that the document has blocks for.
+    pub(crate) fn discover_fleet(
+        &self,
+        changelog: &Changelog<'_>,
+        selection: &UserSelection,
+    ) -> Result<Fleet, FleetError> {
+        let includes_scope = |scope| changelog.has_scope(scope);
+        Fleet::discover(&self.settings.fleet_config, includes_scope, selection)
+    }
+
+    /// The options of a run that has no flags of its own for them.
+    pub(crate) fn run_options(&self) -> RunOptions {
+        RunOptions {
+            jobs: worker_count(self.settings.jobs),
+            on_failure: OnFailure::Continue,
+            canary: None,
+            connect_options: self.connect_options(),
+        }
+    }
+
+    pub(crate) fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions {
+            busy_timeout: self.settings.busy_timeout,
+            cancel: self.signals.cancel_flag(),
+        }
+    }
+
+    /// Runs the document in memory.
+    ///
+    /// # Errors
+    ///
+    /// The document cannot be run up to the target version; its diagnostics are printed.
+    pub(crate) fn replay<'a>(
+        &self,
+        changelog: &Changelog<'a>,
+        target: VersionIndex,
+    ) -> anyhow::Result<Replay<'a>> {
+        let replay = self.unchecked_replay(changelog)?;
+        self.check_document(changelog, replay.diagnostics(target))?;
+        Ok(replay)
+    }
+
+    /// Runs the document in memory, and leaves the check of its diagnostics to the caller.
+    pub(crate) fn unchecked_replay<'a>(
+        &self,
+        changelog: &Changelog<'a>,
+    ) -> anyhow::Result<Replay<'a>> {
+        match Replay::run(changelog, &self.signals.cancel_flag()) {
+            Ok(replay) => Ok(replay),
+            // The signal decides the exit status.
+            Err(_) if self.signals.received_signal().is_some() => {
+                bail!(AlreadyReported(EXIT_INVALID_INPUT))
+            }
+            Err(error) => {
+                Err(DatabaseError::from(error)).context("the document cannot be run in memory")
+            }
+        }
+    }
+
+    /// Runs the document in memory, for commands that work without a replay. `None` if the
+    /// document has errors up to head.
+    pub(crate) fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        let replay = Replay::run(changelog, &self.signals.cancel_flag()).ok()?;
+        let has_errors = replay
+            .diagnostics(changelog.head_index())
+            .any(|diagnostic| diagnostic.severity == Severity::Error);
+        (!has_errors).then_some(replay)
+    }
+
+    /// Prints the diagnostics of the document and of its replay.
+    ///
+    /// # Errors
+    ///
+    /// One of the diagnostics is an error, so that the document cannot be used.
+    pub(crate) fn check_document(
+        &self,
+        changelog: &Changelog<'_>,
+        replay_diagnostics: impl Iterator<Item = Diagnostic>,
+    ) -> anyhow::Result<()> {
+        let mut diagnostics: Vec<Diagnostic> = changelog.warnings().to_vec();
+        diagnostics.extend(replay_diagnostics);
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+        if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+            let source = changelog.source();
+            bail!(AlreadyReported(self.report.emit_document_error(source, &diagnostics)));
+        }
+        self.report.print_diagnostics(changelog.source(), &diagnostics);
+        Ok(())
+    }
+
+    /// A migrator up to a target version, with the policy of the settings.
+    pub(crate) fn migrator<'c, 'a>(
+        &self,
+        changelog: &'c Changelog<'a>,
+        replay: &'c Replay<'a>,
+        target: VersionIndex,
+    ) -> Migrator<'c, 'a> {
+        Migrator::new(changelog, replay, target).with_policy(self.settings.policy(None))
+    }
+}

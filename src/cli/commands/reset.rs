@@ -1,0 +1,52 @@
+//! Runs `reset`: replaces databases with empty ones at head.
+
+use anyhow::bail;
+use tatmig::Scope;
+use tatmig::backup::reject_open_databases;
+use tatmig::fleet::TargetDatabase;
+use tatmig::fleet::{Fleet, UserSelection};
+
+use crate::cli::command_args::ResetArgs;
+use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::safety_backup::back_up;
+use crate::cli::report::confirm::confirm_reset;
+use crate::cli::report::views::run::{Operation, RunDetails, RunView};
+
+pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = context.parse_changelog(&document)?;
+    let selection = args.users.selection();
+    // `reset --user X` does not replace the system database.
+    let is_named_selection = matches!(selection, UserSelection::Named(_));
+    let includes_scope =
+        |scope| changelog.has_scope(scope) && !(is_named_selection && scope == Scope::System);
+    let mut fleet = Fleet::discover(&context.settings.fleet_config, includes_scope, &selection)?;
+    if fleet.databases().next().is_none() {
+        bail!("no database to reset; select user databases with `--all-users` or `--user NAME`");
+    }
+    let replay = context.replay(&changelog, changelog.head_index())?;
+    let migrator = context.migrator(&changelog, &replay, changelog.head_index());
+    if !args.yes {
+        confirm_reset(&fleet)?;
+    }
+    let options = context.run_options();
+    let mut databases: Vec<TargetDatabase> = fleet.databases().cloned().collect();
+    reject_open_databases(&mut databases);
+    let mut safety_backup = None;
+    if !args.no_backup {
+        let mut openable: Vec<&mut TargetDatabase> =
+            databases.iter_mut().filter(|database| database.skip_reason.is_none()).collect();
+        safety_backup = back_up(context, &mut openable, "reset", &options)?;
+    }
+    let mut databases = databases.into_iter();
+    fleet.system = fleet.system.and_then(|_| databases.next());
+    fleet.users = databases.collect();
+    let bar = context.report.progress_bar(fleet.databases().count());
+    let fleet_outcome = fleet.reset(&migrator, &options, &mut |_, _| bar.inc(1));
+    bar.finish_and_clear();
+    let details =
+        RunDetails { backup: safety_backup, operation: Operation::Reset, ..RunDetails::default() };
+    let target = migrator.target().to_string();
+    let view = RunView::new(&fleet, &fleet_outcome, changelog.source(), &target, &details);
+    Ok(context.report.emit(&view))
+}

@@ -1,0 +1,76 @@
+//! Formats counts, names, sizes and error chains for messages.
+
+use std::ffi::OsStr;
+use std::fmt::Display;
+
+use bytesize::ByteSize;
+use tatmig::fleet::Fleet;
+use tatmig::text::escape_for_display;
+use tatmig::{Diagnostic, Severity};
+
+/// How many names or databases a line of text lists before it only counts them.
+pub(crate) const MAX_LISTED: usize = 5;
+
+/// `1 database`, `2 databases`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The first few names in backticks, and how many more there are.
+pub(crate) fn list_names(names: &[String]) -> String {
+    let listed: Vec<String> =
+        names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MAX_LISTED) {
+        0 => listed.join(", "),
+        more => format!("{} and {more} more", listed.join(", ")),
+    }
+}
+
+/// `1.5 MB`, in powers of 1000.
+pub(crate) fn format_size(bytes: u64) -> impl Display {
+    ByteSize::b(bytes).display().si()
+}
+
+/// `2 errors, 1 warning`.
+pub(crate) fn severity_counts(diagnostics: &[Diagnostic]) -> String {
+    let count =
+        |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let mut parts =
+        vec![plural(count(Severity::Error), "error"), plural(count(Severity::Warning), "warning")];
+    if count(Severity::Note) > 0 {
+        parts.push(plural(count(Severity::Note), "note"));
+    }
+    parts.join(", ")
+}
+
+/// `3 user databases were not selected; …`, if a run selected none of the fleet's users.
+pub(crate) fn describe_unselected_users(fleet: &Fleet) -> Option<String> {
+    let count = fleet.total_users.filter(|count| *count > 0 && fleet.users.is_empty())?;
+    let verb = if count == 1 { "was" } else { "were" };
+    Some(format!(
+        "{} {verb} not selected; add `--all-users` or `--user NAME`",
+        plural(count, "user database")
+    ))
+}
+
+/// Escapes what could drive a terminal in text that quotes a database, an argument or SQLite.
+/// Line feeds and tabs stay.
+pub(crate) fn escape_for_terminal(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let fields = line.split('\t').map(|field| escape_for_display(OsStr::new(field)));
+        fields.collect::<Vec<_>>().join("\t")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// An error and its causes in one line. A cause that the message before it already contains is
+/// left out.
+pub(crate) fn error_chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| {
+        match (message.is_empty(), message.contains(&cause)) {
+            (true, _) => cause,
+            (false, true) => message,
+            (false, false) => format!("{message}: {cause}"),
+        }
+    })
+}

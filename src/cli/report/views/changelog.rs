@@ -1,0 +1,72 @@
+//! Lists the migrations of the document, newest last.
+
+use serde::Serialize;
+use tatmig::document::Migration;
+use tatmig::{Changelog, VersionPoint};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::view::View;
+
+/// The result of `history` without a selection.
+#[derive(Serialize)]
+pub(crate) struct ChangelogView<'r> {
+    file: &'r str,
+    head: String,
+    migrations: Vec<MigrationEntry<'r>>,
+}
+
+/// One migration of the document.
+#[derive(Serialize)]
+struct MigrationEntry<'r> {
+    from: &'r VersionPoint,
+    to: &'r VersionPoint,
+    title: Option<&'r str>,
+    date: Option<&'r str>,
+    description: Option<&'r str>,
+    planned: bool,
+    /// Whether the migration has a block for the system database.
+    system: bool,
+    /// Whether the migration has a block for user databases.
+    user: bool,
+    /// The line of the first tag.
+    line: usize,
+    #[serde(skip)]
+    migration: &'r Migration<'r>,
+}
+
+impl<'r> ChangelogView<'r> {
+    pub(crate) fn new(changelog: &'r Changelog<'r>) -> Self {
+        let source = changelog.source();
+        let migrations = changelog.forward_migrations().map(|migration| MigrationEntry {
+            from: &migration.from,
+            to: &migration.to,
+            title: migration.title.as_deref(),
+            date: migration.date.as_deref(),
+            description: migration.description.as_deref(),
+            planned: migration.planned,
+            system: migration.system.is_some(),
+            user: migration.user.is_some(),
+            line: source.line_number(migration.tag_span.start),
+            migration,
+        });
+        Self {
+            file: source.name(),
+            head: changelog.head().to_string(),
+            migrations: migrations.collect(),
+        }
+    }
+}
+
+impl View for ChangelogView<'_> {
+    fn print_text(&self, console: &Console) {
+        for entry in &self.migrations {
+            let mut columns = vec![
+                format!("{:20}", entry.migration.to_string()),
+                format!("{:10}", entry.date.unwrap_or("-")),
+            ];
+            columns.extend(entry.planned.then(|| "(planned)".to_owned()));
+            columns.extend(entry.description.or(entry.title).map(str::to_owned));
+            console.line(format!("{}  ({}:{})", columns.join("  "), self.file, entry.line));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Shows the SQL that a run would execute: each migration once for each scope, with the databases
+//! that it would run on.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tatmig::document::StepId;
+use tatmig::fleet::Fleet;
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
+use tatmig::plan::MigrateError;
+use tatmig::{Changelog, Scope, Source, VersionPoint};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::json::ErrorEntry;
+use crate::cli::report::view::View;
+use crate::cli::report::views::failures::print_failure;
+
+/// The plan of `upgrade --dry-run` or `downgrade --dry-run`.
+#[derive(Serialize)]
+pub(crate) struct DryRunView<'r> {
+    file: &'r str,
+    target: String,
+    dry_run: bool,
+    migrations: Vec<PlannedMigration<'r>>,
+    errors: Vec<PlanFailure<'r>>,
+    #[serde(skip)]
+    direction: Direction,
+    #[serde(skip)]
+    notices: &'r [String],
+    #[serde(skip)]
+    source: &'r Source<'r>,
+}
+
+/// One migration in one scope, with the names of the databases that would run it.
+#[derive(Serialize)]
+struct PlannedMigration<'r> {
+    scope: Scope,
+    from: VersionPoint,
+    to: VersionPoint,
+    /// The line of the start tag, if the migration is a section of the document.
+    line: Option<usize>,
+    databases: Vec<String>,
+    /// The text of the block; `None` if the migration has no block for the scope.
+    sql: Option<&'r str>,
+}
+
+/// A database that the run would leave unchanged because of an error.
+#[derive(Serialize)]
+struct PlanFailure<'r> {
+    name: String,
+    scope: Scope,
+    error: ErrorEntry<'r>,
+    #[serde(skip)]
+    database: &'r TargetDatabase,
+    #[serde(skip)]
+    migrate_error: &'r MigrateError,
+}
+
+impl<'r> DryRunView<'r> {
+    /// Takes the statuses of the fleet's databases in their order; `None` for a database that was
+    /// not read.
+    pub(crate) fn new(
+        migrator: &'r Migrator<'r, 'r>,
+        fleet: &'r Fleet,
+        statuses: &'r [Option<DatabaseStatus>],
+    ) -> Self {
+        let source = migrator.changelog().source();
+        let mut names_by_step: BTreeMap<(Scope, StepId), Vec<String>> = BTreeMap::new();
+        let mut errors = Vec::new();
+        for (database, status) in fleet.databases().zip(statuses) {
+            let Some(status) = status else { continue };
+            for step in &status.steps {
+                let names = names_by_step.entry((database.scope, *step)).or_default();
+                names.push(database.display_name());
+            }
+            errors.extend(status.error.as_ref().map(|error| PlanFailure {
+                name: database.display_name(),
+                scope: database.scope,
+                error: ErrorEntry::new(error, source),
+                database,
+                migrate_error: error,
+            }));
+        }
+        let mut steps: Vec<_> = names_by_step.into_iter().collect();
+        if migrator.direction() == Direction::Down {
+            // Users first, and the newest migration first.
+            steps.sort_by_key(|((scope, step), _)| match step {
+                StepId::Reverse(index) => (Reverse(*scope), 0, Reverse(*index)),
+                _ => (Reverse(*scope), 1, Reverse(0)),
+            });
+        }
+        let migrations = steps.into_iter().filter_map(|((scope, step), databases)| {
+            PlannedMigration::new(migrator.changelog(), scope, step, databases)
+        });
+        Self {
+            file: source.name(),
+            target: migrator.target().to_string(),
+            dry_run: true,
+            migrations: migrations.collect(),
+            errors,
+            direction: migrator.direction(),
+            notices: &fleet.notices,
+            source,
+        }
+    }
+
+    fn print_migration(&self, console: &Console, migration: &PlannedMigration<'_>) {
+        let PlannedMigration { scope, from, to, databases, .. } = migration;
+        let location = match migration.line {
+            Some(line) => format!(" ({}:{line})", self.file),
+            None => String::new(),
+        };
+        console.line(format!(
+            "-- {scope} {from} → {to}{location}: {}, {}",
+            plural(databases.len(), "database"),
+            list_names(databases).replace('`', "")
+        ));
+        match migration.sql {
+            Some(sql) => console.verbatim(sql.trim_end_matches(['\n', '\r'])),
+            None => console.line("-- no block for this scope: recorded in the history only"),
+        }
+        console.line("");
+    }
+}
+
+impl<'r> PlannedMigration<'r> {
+    fn new(
+        changelog: &'r Changelog<'_>,
+        scope: Scope,
+        step: StepId,
+        databases: Vec<String>,
+    ) -> Option<Self> {
+        let (from, to) = changelog.endpoints(step)?;
+        let migration = changelog.step(step);
+        let block = migration.and_then(|migration| migration.block(scope));
+        let tag_start = migration.map(|migration| match block {
+            Some(block) => block.tag_span().start,
+            None => migration.tag_span.start,
+        });
+        Some(Self {
+            scope,
+            from: from.clone(),
+            to: to.clone(),
+            line: tag_start.map(|offset| changelog.source().line_number(offset)),
+            databases,
+            sql: block.map(|block| block.sql().text()),
+        })
+    }
+}
+
+impl View for DryRunView<'_> {
+    fn print_text(&self, console: &Console) {
+        for migration in &self.migrations {
+            self.print_migration(console, migration);
+        }
+        if self.migrations.is_empty() && self.errors.is_empty() {
+            console.line(match self.direction {
+                Direction::Up => format!("-- nothing is pending up to {}", self.target),
+                Direction::Down => format!("-- no database is above {}", self.target),
+            });
+        }
+        self.print_errors(console);
+    }
+
+    fn print_errors(&self, console: &Console) {
+        for notice in self.notices {
+            console.note(notice);
+        }
+        for failure in &self.errors {
+            print_failure(console, failure.database, failure.migrate_error, self.source);
+        }
+    }
+
+    fn exit_status(&self) -> u8 {
+        failure_if(!self.errors.is_empty())
+    }
+}

@@ -1,0 +1,119 @@
+//! Prints the databases that failed, with the position in the document if the error has one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use tatmig::database::DatabaseError;
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::{MigrateError, PlanError};
+use tatmig::{Diagnostic, Rule, Source};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::format::{escape_for_terminal, list_names};
+
+/// The statements of a migration that was edited after it was applied.
+#[derive(Debug)]
+pub(crate) struct StatementDiff {
+    /// The statements as they were applied, from the copy in the system database.
+    pub(crate) applied: Vec<String>,
+    /// The statements as the document has them now.
+    pub(crate) current: Vec<String>,
+}
+
+/// Statement differences by the checksum of the applied migration.
+pub(crate) type StatementDiffs = BTreeMap<String, StatementDiff>;
+
+/// One error, and every database that failed with it.
+struct FailureGroup<'r> {
+    error: &'r MigrateError,
+    message: String,
+    databases: Vec<&'r TargetDatabase>,
+}
+
+/// Prints each distinct error once, with the databases that it concerns.
+pub(crate) fn print_failures<'r>(
+    console: &Console,
+    failures: impl Iterator<Item = (&'r TargetDatabase, &'r MigrateError)>,
+    source: &Source<'_>,
+    statement_diffs: &StatementDiffs,
+) {
+    let mut groups: Vec<FailureGroup<'r>> = Vec::new();
+    for (database, error) in failures {
+        let message = error.to_string();
+        match groups
+            .iter_mut()
+            .find(|known| known.message == message && known.error.span() == error.span())
+        {
+            Some(group) => group.databases.push(database),
+            None => groups.push(FailureGroup { error, message, databases: vec![database] }),
+        }
+    }
+    for group in &groups {
+        print_group(console, group, source, statement_diffs);
+    }
+}
+
+/// Prints the error of one database.
+pub(crate) fn print_failure(
+    console: &Console,
+    database: &TargetDatabase,
+    error: &MigrateError,
+    source: &Source<'_>,
+) {
+    let group = FailureGroup { error, message: error.to_string(), databases: vec![database] };
+    print_group(console, &group, source, &StatementDiffs::new());
+}
+
+/// `` `ann` (ann_longterm.db)``: the name of a database in an error, and its path or URL.
+pub(crate) fn name_and_location(database: &TargetDatabase) -> String {
+    format!("`{}` ({})", database.display_name(), database.location.display())
+}
+
+fn print_group(
+    console: &Console,
+    group: &FailureGroup<'_>,
+    source: &Source<'_>,
+    statement_diffs: &StatementDiffs,
+) {
+    let FailureGroup { error, message, databases } = group;
+    let subject = match databases.as_slice() {
+        [database] => name_and_location(database),
+        _ => {
+            let names: Vec<String> =
+                databases.iter().map(|database| database.display_name()).collect();
+            format!("{} databases ({})", databases.len(), list_names(&names))
+        }
+    };
+    let text = format!("{subject}: {message}");
+    let Some(span) = error.span() else {
+        console.error(text);
+        return;
+    };
+    let mut diagnostic = Diagnostic::new(rule_of(error), span, escape_for_terminal(&text));
+    if let MigrateError::Plan(PlanError::ChecksumMismatch { changed_migrations }) = error {
+        let mut help = String::new();
+        for migration in changed_migrations {
+            let Some(diff) = statement_diffs.get(&migration.applied_checksum) else { continue };
+            let (from, to) = (&migration.from, &migration.to);
+            for statement in &diff.applied {
+                let _ = writeln!(help, "{from} → {to} as applied: {statement}");
+            }
+            for statement in &diff.current {
+                let _ = writeln!(help, "{from} → {to} now: {statement}");
+            }
+        }
+        help.push_str(
+            "restore the original SQL and add a new migration; if the schema already matches, run `tatmig adopt`",
+        );
+        diagnostic.help = Some(escape_for_terminal(&help));
+    }
+    console.diagnostics(source, &[diagnostic]);
+}
+
+fn rule_of(error: &MigrateError) -> Rule {
+    match error {
+        MigrateError::Plan(_) => Rule::Edited,
+        MigrateError::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
+        _ => Rule::Sql,
+    }
+}

@@ -1,0 +1,65 @@
+//! Shows the diagnostics of `lint` in full.
+
+use serde::Serialize;
+use tatmig::{Diagnostic, Severity, Source};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::format::severity_counts;
+use crate::cli::report::json::DiagnosticEntry;
+use crate::cli::report::view::View;
+
+/// The result of `lint` in the formats `human` and `json`.
+#[derive(Serialize)]
+pub(crate) struct LintView<'r> {
+    file: &'r str,
+    problems: Vec<DiagnosticEntry<'r>>,
+    summary: SeverityCounts,
+    #[serde(skip)]
+    source: &'r Source<'r>,
+    #[serde(skip)]
+    diagnostics: &'r [Diagnostic],
+    #[serde(skip)]
+    exit_status: u8,
+}
+
+#[derive(Serialize)]
+struct SeverityCounts {
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+}
+
+impl<'r> LintView<'r> {
+    pub(crate) fn new(
+        source: &'r Source<'r>,
+        diagnostics: &'r [Diagnostic],
+        exit_status: u8,
+    ) -> Self {
+        let count = |severity| {
+            diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+        };
+        Self {
+            file: source.name(),
+            problems: DiagnosticEntry::list(source, diagnostics),
+            summary: SeverityCounts {
+                errors: count(Severity::Error),
+                warnings: count(Severity::Warning),
+                notes: count(Severity::Note),
+            },
+            source,
+            diagnostics,
+            exit_status,
+        }
+    }
+}
+
+impl View for LintView<'_> {
+    fn print_text(&self, console: &Console) {
+        console.diagnostics(self.source, self.diagnostics);
+        console.line(format!("{}: {}", self.file, severity_counts(self.diagnostics)));
+    }
+
+    fn exit_status(&self) -> u8 {
+        self.exit_status
+    }
+}

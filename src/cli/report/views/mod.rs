@@ -1,0 +1,30 @@
+//! Holds one view per command: the data that is serialized as JSON, and its text.
+
+pub(crate) mod backup;
+pub(crate) mod backup_list;
+pub(crate) mod changelog;
+pub(crate) mod copies;
+pub(crate) mod demo;
+pub(crate) mod dry_run;
+pub(crate) mod error;
+pub(crate) mod failures;
+pub(crate) mod history;
+pub(crate) mod init;
+pub(crate) mod lint;
+pub(crate) mod lint_github;
+pub(crate) mod lint_sarif;
+pub(crate) mod migration_change;
+pub(crate) mod outcome_text;
+pub(crate) mod recorded_versions;
+pub(crate) mod restore;
+pub(crate) mod run;
+pub(crate) mod run_entries;
+pub(crate) mod schema;
+pub(crate) mod seeds;
+pub(crate) mod selftest;
+pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod status_text;
+#[cfg(feature = "server")]
+pub(crate) mod transfer;
+pub(crate) mod verify;

@@ -1,0 +1,100 @@
+//! Describes the outcome of a run in words: of one database, or counted over many.
+
+use tatmig::VersionPoint;
+use tatmig::plan::{AppliedRun, Outcome};
+
+use crate::cli::report::format::plural;
+
+/// What happened to one database, for example `1.0.0 → 1.2.0`.
+pub(crate) fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Upgraded(run) | Outcome::Downgraded(run) => {
+            append_notes(describe_run(run), &run.notes)
+        }
+        Outcome::Reset { version } => format!("reset, empty at {version}"),
+        Outcome::Rehearsed(run) => {
+            append_notes(format!("{}, rehearsed and rolled back", describe_run(run)), &run.notes)
+        }
+        Outcome::Current { version } => format!("already at {version}"),
+        Outcome::AheadOfTarget { version } => {
+            format!("at {version}, above the target version; not changed")
+        }
+        Outcome::BehindTarget { version } => {
+            format!("at {version}, below the target version; not changed")
+        }
+        failed @ Outcome::Failed { .. } if failed.is_busy() => "busy".to_owned(),
+        Outcome::Failed { .. } => "failed".to_owned(),
+        Outcome::VersionRecorded { version, drift } if drift.is_empty() => {
+            format!("recorded at {version}")
+        }
+        Outcome::VersionRecorded { version, drift } => {
+            format!("recorded at {version}, with {}", plural(drift.len(), "difference"))
+        }
+        Outcome::Seeded { notes, .. } => append_notes("seeded".to_owned(), notes),
+        Outcome::Skipped => "not started".to_owned(),
+    }
+}
+
+fn describe_run(run: &AppliedRun) -> String {
+    match &run.path.from {
+        VersionPoint::Baseline => format!("created at {}", run.path.to),
+        from @ VersionPoint::Version(_) if *from == run.path.to => format!("at {from}"),
+        from @ VersionPoint::Version(_) => format!("{from} → {}", run.path.to),
+    }
+}
+
+fn append_notes(text: String, notes: &[String]) -> String {
+    if notes.is_empty() { text } else { format!("{text} ({})", notes.join("; ")) }
+}
+
+/// The direction that a run moves databases in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunDirection {
+    Up,
+    Down,
+}
+
+/// `98 upgraded to 0.3.20, 1 already at 0.3.20, 1 failed`.
+pub(crate) fn count_outcomes<'r>(
+    outcomes: &(impl Iterator<Item = &'r Outcome> + Clone),
+    target: &str,
+    direction: RunDirection,
+) -> String {
+    let count = |predicate: fn(&Outcome) -> bool| {
+        outcomes.clone().filter(|outcome| predicate(outcome)).count()
+    };
+    let direction = match direction {
+        RunDirection::Up => "up",
+        RunDirection::Down => "down",
+    };
+    let busy = count(Outcome::is_busy);
+    [
+        (count(|o| matches!(o, Outcome::Upgraded(_))), format!("upgraded to {target}")),
+        (count(|o| matches!(o, Outcome::Downgraded(_))), format!("downgraded to {target}")),
+        (count(|o| matches!(o, Outcome::Reset { .. })), format!("reset, empty at {target}")),
+        (
+            count(|o| matches!(o, Outcome::Rehearsed(_))),
+            format!("rehearsed {direction} to {target} and rolled back"),
+        ),
+        (count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
+        (count(|o| matches!(o, Outcome::Current { .. })), format!("already at {target}")),
+        (count(|o| matches!(o, Outcome::AheadOfTarget { .. })), format!("above {target}")),
+        (count(|o| matches!(o, Outcome::BehindTarget { .. })), format!("below {target}")),
+        (count(Outcome::is_failure) - busy, "failed".to_owned()),
+        (busy, "busy".to_owned()),
+        (count(|o| matches!(o, Outcome::Skipped)), "not started".to_owned()),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, description)| format!("{count} {description}"))
+    .collect::<Vec<_>>()
+    .join(", ")
+}
+
+fn has_notes(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run)
+            if !run.notes.is_empty()
+    )
+}

@@ -1,0 +1,92 @@
+//! Shows which versions `stamp` and `adopt` recorded. Databases with the same result are listed
+//! together.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tatmig::fleet::{Fleet, FleetOutcome};
+use tatmig::plan::Outcome;
+use tatmig::{Scope, Source};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::{describe_unselected_users, list_names, plural};
+use crate::cli::report::view::View;
+use crate::cli::report::views::failures::{StatementDiffs, print_failures};
+use crate::cli::report::views::outcome_text::describe;
+use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome};
+
+/// The outcome of `stamp` or `adopt`.
+#[derive(Serialize)]
+pub(crate) struct RecordedVersionsView<'r> {
+    file: &'r str,
+    /// Always empty: each database may be recorded at a version of its own.
+    target: &'static str,
+    databases: Vec<DatabaseRun<'r>>,
+    summary: BTreeMap<&'static str, usize>,
+    #[serde(skip)]
+    fleet: &'r Fleet,
+    #[serde(skip)]
+    source: &'r Source<'r>,
+}
+
+/// What databases that are listed together have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ResultGroup<'r> {
+    scope: Scope,
+    description: String,
+    drift: &'r [String],
+}
+
+impl<'r> RecordedVersionsView<'r> {
+    pub(crate) fn new(fleet: &'r Fleet, outcome: &'r FleetOutcome, source: &'r Source<'r>) -> Self {
+        let databases = DatabaseRun::list(fleet, outcome, source, None);
+        let summary = count_by_outcome(&databases, "recorded");
+        Self { file: source.name(), target: "", databases, summary, fleet, source }
+    }
+
+    /// The names of the databases that did not fail, by their result.
+    fn groups(&self) -> BTreeMap<ResultGroup<'r>, Vec<String>> {
+        let mut groups: BTreeMap<ResultGroup<'_>, Vec<String>> = BTreeMap::new();
+        for run in &self.databases {
+            let drift = match run.outcome {
+                Outcome::VersionRecorded { drift, .. } => drift.as_slice(),
+                Outcome::Failed { .. } => continue,
+                _ => &[],
+            };
+            let (scope, description) = (run.database.scope, describe(run.outcome));
+            groups.entry(ResultGroup { scope, description, drift }).or_default().push(run.name());
+        }
+        groups
+    }
+}
+
+impl View for RecordedVersionsView<'_> {
+    fn print_text(&self, console: &Console) {
+        for (ResultGroup { scope, description, drift }, names) in self.groups() {
+            console.line(match scope {
+                Scope::System => format!("system: {description}"),
+                Scope::User => {
+                    let count = plural(names.len(), "user");
+                    format!("{count} ({}): {description}", list_names(&names))
+                }
+            });
+            for difference in drift {
+                console.line(format!("  {difference}"));
+            }
+        }
+        if let Some(line) = describe_unselected_users(self.fleet) {
+            console.line(line);
+        }
+        self.print_errors(console);
+    }
+
+    fn print_errors(&self, console: &Console) {
+        let failures = self.databases.iter().filter_map(DatabaseRun::failure);
+        print_failures(console, failures, self.source, &StatementDiffs::new());
+    }
+
+    fn exit_status(&self) -> u8 {
+        failure_if(self.databases.iter().any(|run| run.outcome.is_failure()))
+    }
+}

@@ -1,0 +1,164 @@
+//! Serializes the databases of a run and counts their outcomes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tatmig::backup::Backup;
+use tatmig::fleet::TargetDatabase;
+use tatmig::fleet::{Fleet, FleetOutcome};
+use tatmig::plan::{MigrateError, Outcome};
+use tatmig::{Scope, Source, VersionPoint};
+
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+
+/// One database of a run with its outcome. It is turned into a [`RunEntry`] as it is written.
+#[derive(Clone, Copy, Serialize)]
+#[serde(into = "RunEntry<'r>")]
+pub(crate) struct DatabaseRun<'r> {
+    pub(crate) database: &'r TargetDatabase,
+    pub(crate) outcome: &'r Outcome,
+    source: &'r Source<'r>,
+    /// The backup that was made before the run, if there was one.
+    backup: Option<&'r Backup>,
+}
+
+impl<'r> DatabaseRun<'r> {
+    /// Pairs every database of a run with its outcome, the system database first.
+    pub(crate) fn list(
+        fleet: &'r Fleet,
+        outcome: &'r FleetOutcome,
+        source: &'r Source<'r>,
+        backup: Option<&'r Backup>,
+    ) -> Vec<Self> {
+        let pairs = outcome.by_database(fleet);
+        pairs.map(|(database, outcome)| Self { database, outcome, source, backup }).collect()
+    }
+
+    /// The name of the database, as messages show it.
+    pub(crate) fn name(&self) -> String {
+        self.database.display_name()
+    }
+
+    /// The database and its error, if it failed.
+    pub(crate) fn failure(&self) -> Option<(&'r TargetDatabase, &'r MigrateError)> {
+        match self.outcome {
+            Outcome::Failed { error, .. } => Some((self.database, error)),
+            _ => None,
+        }
+    }
+}
+
+/// The JSON object of one database.
+#[derive(Serialize)]
+pub(crate) struct RunEntry<'r> {
+    #[serde(flatten)]
+    database: DatabaseKeys,
+    from: Option<&'r VersionPoint>,
+    to: Option<&'r VersionPoint>,
+    steps: Vec<&'r VersionPoint>,
+    outcome: &'static str,
+    notes: &'r [String],
+    error: Option<ErrorEntry<'r>>,
+    duration_ms: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<&'r [String]>,
+    /// Where the database was copied to before the run. The key is absent without a backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy: Option<Value>,
+}
+
+impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
+    fn from(run: DatabaseRun<'r>) -> Self {
+        let DatabaseRun { database, outcome, source, backup } = run;
+        let mut entry = Self {
+            database: DatabaseKeys::new(database),
+            from: None,
+            to: None,
+            steps: Vec::new(),
+            outcome: outcome_name(outcome),
+            notes: &[],
+            error: None,
+            duration_ms: 0,
+            drift: None,
+            copy: backup.map(|backup| json!(copy_path(backup, database))),
+        };
+        match outcome {
+            Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => {
+                entry.from = Some(&run.path.from);
+                entry.to = Some(&run.path.to);
+                entry.steps = run.path.steps.iter().map(|(_, to)| to).collect();
+                entry.notes = &run.notes;
+                entry.duration_ms = run.duration.as_millis();
+            }
+            Outcome::Reset { version } => entry.to = Some(version),
+            Outcome::Current { version }
+            | Outcome::AheadOfTarget { version }
+            | Outcome::BehindTarget { version } => {
+                entry.from = Some(version);
+                entry.to = Some(version);
+            }
+            Outcome::Failed { version, error } => {
+                entry.from = version.as_ref();
+                entry.to = version.as_ref();
+                entry.error = Some(ErrorEntry::new(error, source));
+            }
+            Outcome::VersionRecorded { version, drift } => {
+                entry.to = Some(version);
+                entry.drift = Some(drift);
+            }
+            Outcome::Seeded { notes, duration } => {
+                entry.notes = notes;
+                entry.duration_ms = duration.as_millis();
+            }
+            Outcome::Skipped => {}
+        }
+        entry
+    }
+}
+
+fn copy_path(backup: &Backup, database: &TargetDatabase) -> Option<String> {
+    backup.entry_for(database).map(|copy| backup.copy_location(copy))
+}
+
+/// Counts the outcomes by name. `success_name` is listed even if no database has that outcome.
+pub(crate) fn count_by_outcome(
+    runs: &[DatabaseRun<'_>],
+    success_name: &'static str,
+) -> BTreeMap<&'static str, usize> {
+    let mut counts: BTreeMap<&str, usize> =
+        ["upgraded", "current", "failed", "busy", "skipped", "rehearsed", success_name]
+            .into_iter()
+            .map(|outcome| (outcome, 0))
+            .collect();
+    for run in runs {
+        *counts.entry(outcome_name(run.outcome)).or_default() += 1;
+    }
+    counts.insert("total", runs.len());
+    counts
+}
+
+/// The databases of one scope.
+pub(crate) fn in_scope<'r, 'a>(
+    runs: &'r [DatabaseRun<'a>],
+    scope: Scope,
+) -> impl Iterator<Item = &'r DatabaseRun<'a>> + Clone {
+    runs.iter().filter(move |run| run.database.scope == scope)
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Upgraded(_) => "upgraded",
+        Outcome::Downgraded(_) => "downgraded",
+        Outcome::Reset { .. } => "reset",
+        Outcome::Rehearsed(_) => "rehearsed",
+        Outcome::Seeded { .. } => "seeded",
+        Outcome::VersionRecorded { .. } => "recorded",
+        Outcome::Current { .. } | Outcome::AheadOfTarget { .. } | Outcome::BehindTarget { .. } => {
+            "current"
+        }
+        failed @ Outcome::Failed { .. } if failed.is_busy() => "busy",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Skipped => "skipped",
+    }
+}

@@ -1,0 +1,109 @@
+//! Shows the schemas of the document, and whether the schema sections in it are up to date.
+
+use semver::Version;
+use serde::Serialize;
+use tatmig::Scope;
+use tatmig::schema_diff::SchemaSnapshot;
+
+use crate::cli::command_args::SchemaFormat;
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::plural;
+use crate::cli::report::view::View;
+
+/// The result of `schema`.
+#[derive(Serialize)]
+pub(crate) struct SchemaView<'r> {
+    file: &'r str,
+    version: String,
+    schemas: Vec<SchemaEntry>,
+    #[serde(skip)]
+    format: SchemaFormat,
+}
+
+/// The schema of one scope, as SQL or as a Mermaid diagram.
+#[derive(Serialize)]
+struct SchemaEntry {
+    scope: Scope,
+    text: String,
+}
+
+impl<'r> SchemaView<'r> {
+    pub(crate) fn new(
+        document_name: &'r str,
+        version: &Version,
+        snapshots: &[(Scope, SchemaSnapshot)],
+        format: SchemaFormat,
+    ) -> Self {
+        let schemas = snapshots.iter().map(|(scope, snapshot)| SchemaEntry {
+            scope: *scope,
+            text: match format {
+                SchemaFormat::Sql => snapshot.sql(),
+                SchemaFormat::Mermaid => snapshot.mermaid(),
+            },
+        });
+        let schemas = schemas.collect();
+        Self { file: document_name, version: version.to_string(), schemas, format }
+    }
+}
+
+impl View for SchemaView<'_> {
+    fn print_text(&self, console: &Console) {
+        let version = &self.version;
+        let parts = self.schemas.iter().map(|SchemaEntry { scope, text }| {
+            match (self.schemas.len(), self.format) {
+                (1, _) => text.clone(),
+                (_, SchemaFormat::Sql) => format!("-- {scope} {version}\n\n{text}"),
+                (_, SchemaFormat::Mermaid) => {
+                    format!("**{scope} {version}**\n\n```mermaid\n{text}```\n")
+                }
+            }
+        });
+        console.line(parts.collect::<Vec<_>>().join("\n").trim_end());
+    }
+}
+
+/// The result of `schema --check`: the lines of the markers of stale schema sections.
+#[derive(Serialize)]
+pub(crate) struct SchemaCheckView<'r> {
+    pub(crate) file: &'r str,
+    pub(crate) stale: &'r [usize],
+}
+
+impl View for SchemaCheckView<'_> {
+    fn print_text(&self, console: &Console) {
+        self.print_errors(console);
+        if self.stale.is_empty() {
+            console.line(format!("{}: the schema is up to date", self.file));
+        }
+    }
+
+    fn print_errors(&self, console: &Console) {
+        for line in self.stale {
+            console.error(format!(
+                "{}:{line}: this schema is stale; run `tatmig schema --write`",
+                self.file
+            ));
+        }
+    }
+
+    fn exit_status(&self) -> u8 {
+        failure_if(!self.stale.is_empty())
+    }
+}
+
+/// The result of `schema --write`: the lines of the markers of the updated schema sections.
+#[derive(Serialize)]
+pub(crate) struct SchemaUpdateView<'r> {
+    pub(crate) file: &'r str,
+    pub(crate) written: &'r [usize],
+}
+
+impl View for SchemaUpdateView<'_> {
+    fn print_text(&self, console: &Console) {
+        console.line(match self.written.len() {
+            0 => format!("{}: the schema is up to date", self.file),
+            count => format!("{}: {} updated", self.file, plural(count, "schema section")),
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! Shows what `seed` did: one line for each database, and every failure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tatmig::Source;
+use tatmig::fleet::{Fleet, FleetOutcome};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::describe_unselected_users;
+use crate::cli::report::view::View;
+use crate::cli::report::views::failures::{StatementDiffs, print_failures};
+use crate::cli::report::views::outcome_text::describe;
+use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome};
+
+/// The outcome of `seed`.
+#[derive(Serialize)]
+pub(crate) struct SeedsView<'r> {
+    file: &'r str,
+    /// Always empty: a seed has no target version.
+    target: &'static str,
+    databases: Vec<DatabaseRun<'r>>,
+    summary: BTreeMap<&'static str, usize>,
+    #[serde(skip)]
+    fleet: &'r Fleet,
+    #[serde(skip)]
+    source: &'r Source<'r>,
+}
+
+impl<'r> SeedsView<'r> {
+    pub(crate) fn new(fleet: &'r Fleet, outcome: &'r FleetOutcome, source: &'r Source<'r>) -> Self {
+        let databases = DatabaseRun::list(fleet, outcome, source, None);
+        let summary = count_by_outcome(&databases, "seeded");
+        Self { file: source.name(), target: "", databases, summary, fleet, source }
+    }
+}
+
+impl View for SeedsView<'_> {
+    fn print_text(&self, console: &Console) {
+        for run in &self.databases {
+            console.line(format!("{}: {}", run.name(), describe(run.outcome)));
+        }
+        if let Some(line) = describe_unselected_users(self.fleet) {
+            console.line(line);
+        }
+        self.print_errors(console);
+    }
+
+    fn print_errors(&self, console: &Console) {
+        let failures = self.databases.iter().filter_map(DatabaseRun::failure);
+        print_failures(console, failures, self.source, &StatementDiffs::new());
+    }
+
+    fn exit_status(&self) -> u8 {
+        failure_if(self.databases.iter().any(|run| run.outcome.is_failure()))
+    }
+}

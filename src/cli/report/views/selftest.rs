@@ -1,0 +1,226 @@
+//! Shows what `test` found: a line for each scope and range of versions, every regression at its
+//! position in the document, and the tables that got no generated rows.
+
+use semver::Version;
+use serde::Serialize;
+use tatmig::selftest::{CoverageGap, GapKind, Regression, Scenario, SelfTestReport};
+use tatmig::{Changelog, Diagnostic, Scope, Source, VersionPoint};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::plural;
+use crate::cli::report::json::DiagnosticEntry;
+use crate::cli::report::view::View;
+
+/// The result of `test`.
+#[derive(Serialize)]
+pub(crate) struct SelfTestView<'r> {
+    file: &'r str,
+    head: String,
+    databases: Vec<ScenarioEntry<'r>>,
+    problems: Vec<RegressionEntry<'r>>,
+    #[serde(rename = "caveats")]
+    coverage_gaps: Vec<GapEntry<'r>>,
+    summary: SelfTestCounts,
+    #[serde(skip)]
+    changelog: &'r Changelog<'r>,
+    #[serde(skip)]
+    report: &'r SelfTestReport,
+}
+
+/// The JSON object of one database that was upgraded with generated rows.
+#[derive(Serialize)]
+struct ScenarioEntry<'r> {
+    scope: Scope,
+    version: String,
+    baseline: String,
+    tables: usize,
+    rows: usize,
+    down_to: Option<&'r VersionPoint>,
+    #[serde(rename = "held")]
+    passed: bool,
+}
+
+#[derive(Serialize)]
+struct RegressionEntry<'r> {
+    #[serde(flatten)]
+    diagnostic: DiagnosticEntry<'r>,
+    scope: Scope,
+    versions: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct GapEntry<'r> {
+    scope: Scope,
+    table: &'r str,
+    #[serde(rename = "shortfall")]
+    kind: GapKind,
+    versions: Vec<String>,
+    reason: &'r str,
+}
+
+#[derive(Serialize)]
+struct SelfTestCounts {
+    databases: usize,
+    #[serde(rename = "held")]
+    passed: usize,
+    problems: usize,
+    /// How many tables got no rows.
+    skipped: usize,
+}
+
+impl<'r> SelfTestView<'r> {
+    pub(crate) fn new(changelog: &'r Changelog<'r>, report: &'r SelfTestReport) -> Self {
+        let source = changelog.source();
+        let is_empty_table = |gap: &&CoverageGap| gap.kind == GapKind::NoRows;
+        let regressions = report.regressions.iter();
+        Self {
+            file: source.name(),
+            head: changelog.head().to_string(),
+            databases: report.scenarios.iter().map(ScenarioEntry::new).collect(),
+            problems: regressions.map(|found| RegressionEntry::new(source, found)).collect(),
+            coverage_gaps: report.coverage_gaps.iter().map(GapEntry::new).collect(),
+            summary: SelfTestCounts {
+                databases: report.scenarios.len(),
+                passed: report.scenarios.iter().filter(|scenario| scenario.passed).count(),
+                problems: report.regressions.len(),
+                skipped: report.coverage_gaps.iter().filter(is_empty_table).count(),
+            },
+            changelog,
+            report,
+        }
+    }
+
+    fn print_summary(&self, console: &Console) {
+        let skipped = match self.summary.skipped {
+            0 => String::new(),
+            count => format!(", {} skipped", plural(count, "table")),
+        };
+        let regressions = match self.summary.problems {
+            0 => "no data lost".to_owned(),
+            count => plural(count, "problem"),
+        };
+        let databases = plural(self.summary.databases, "database");
+        console.line(format!("{}: {databases} tested, {regressions}{skipped}", self.file));
+    }
+}
+
+impl<'r> ScenarioEntry<'r> {
+    fn new(scenario: &'r Scenario) -> Self {
+        Self {
+            scope: scenario.scope,
+            version: scenario.start_version.to_string(),
+            baseline: scenario.baseline.to_string(),
+            tables: scenario.table_count,
+            rows: scenario.row_count,
+            down_to: scenario.down_to.as_ref(),
+            passed: scenario.passed,
+        }
+    }
+}
+
+impl<'r> RegressionEntry<'r> {
+    fn new(source: &'r Source<'_>, regression: &'r Regression) -> Self {
+        Self {
+            diagnostic: DiagnosticEntry::new(source, &regression.diagnostic),
+            scope: regression.scope,
+            versions: to_strings(&regression.versions),
+        }
+    }
+}
+
+impl<'r> GapEntry<'r> {
+    fn new(gap: &'r CoverageGap) -> Self {
+        Self {
+            scope: gap.scope,
+            table: &gap.table,
+            kind: gap.kind,
+            versions: to_strings(&gap.versions),
+            reason: &gap.reason,
+        }
+    }
+}
+
+fn to_strings(versions: &[Version]) -> Vec<String> {
+    versions.iter().map(ToString::to_string).collect()
+}
+
+impl View for SelfTestView<'_> {
+    fn print_text(&self, console: &Console) {
+        self.print_errors(console);
+        for scenarios in self.report.scenarios.chunk_by(is_same_group) {
+            console.line(describe_scenarios(scenarios, self.changelog));
+        }
+        for gap in &self.report.coverage_gaps {
+            console.line(describe_gap(gap));
+        }
+        self.print_summary(console);
+    }
+
+    fn print_errors(&self, console: &Console) {
+        let regressions = self.report.regressions.iter();
+        let diagnostics: Vec<Diagnostic> =
+            regressions.map(|regression| regression.diagnostic.clone()).collect();
+        console.diagnostics(self.changelog.source(), &diagnostics);
+    }
+
+    fn exit_status(&self) -> u8 {
+        failure_if(!self.report.passed())
+    }
+}
+
+/// Whether two databases are described in one line.
+fn is_same_group(left: &Scenario, right: &Scenario) -> bool {
+    left.scope == right.scope && left.baseline == right.baseline && left.passed == right.passed
+}
+
+/// `user 1.0.0 to 1.2.0: all rows kept up to 1.2.0 (at most 4 tables, 20 rows)`.
+fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> String {
+    let (Some(first), Some(last)) = (scenarios.first(), scenarios.last()) else {
+        return String::new();
+    };
+    let range = if first.start_version == last.start_version {
+        first.start_version.to_string()
+    } else {
+        format!("{} to {}", first.start_version, last.start_version)
+    };
+    let lowest_baseline = changelog.baselines().first().and_then(|baseline| baseline.to.version());
+    let baseline_note = if lowest_baseline == Some(&first.baseline) {
+        ""
+    } else {
+        ", created from its own baseline"
+    };
+    let lowest_downgrade = scenarios.iter().filter_map(|scenario| scenario.down_to.as_ref()).min();
+    let downgrade_note = match lowest_downgrade {
+        Some(point) => format!(", down to {point} and up again"),
+        None => String::new(),
+    };
+    let outcome = if first.passed {
+        format!("no data lost up to {}{downgrade_note}", changelog.head())
+    } else {
+        format!("data lost on the way to {}", changelog.head())
+    };
+    let max_of = |count: fn(&Scenario) -> usize| scenarios.iter().map(count).max().unwrap_or(0);
+    format!(
+        "{} {range}{baseline_note}: {outcome} ({}, {})",
+        first.scope,
+        plural(max_of(|scenario| scenario.table_count), "table"),
+        plural(max_of(|scenario| scenario.row_count), "row"),
+    )
+}
+
+fn describe_gap(gap: &CoverageGap) -> String {
+    let versions = match gap.versions.as_slice() {
+        [first, .., last] => format!("{first} to {last}"),
+        [only] => only.to_string(),
+        [] => String::new(),
+    };
+    let CoverageGap { scope, table, reason, .. } = gap;
+    let description = match gap.kind {
+        GapKind::NoRows => "is skipped, no generated row satisfies its constraints",
+        GapKind::TriggersOff => {
+            "is filled with its triggers off, INSERT fails because of a trigger"
+        }
+    };
+    format!("{scope} {versions}: table `{table}` {description}: {reason}")
+}

@@ -1,0 +1,184 @@
+//! Shows the version and the pending migrations of databases.
+
+use serde::Serialize;
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::DatabaseStatus;
+use tatmig::{Changelog, DatabaseState};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::view::View;
+use crate::cli::report::views::stats::FleetStats;
+use crate::cli::report::views::status_text;
+
+/// Whether `--exit-code` was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExitOnPending {
+    Yes,
+    No,
+}
+
+/// The statuses of databases, in the order in which they are listed.
+#[derive(Serialize)]
+pub(crate) struct StatusView<'r> {
+    file: &'r str,
+    head: String,
+    planned: Vec<String>,
+    databases: Vec<StatusOf<'r>>,
+    summary: StateCounts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<FleetStats>,
+    #[serde(skip)]
+    notices: &'r [String],
+    #[serde(skip)]
+    changelog: &'r Changelog<'r>,
+    #[serde(skip)]
+    exit_on_pending: ExitOnPending,
+}
+
+/// One database and its status. It is turned into a [`StatusEntry`] as it is written.
+#[derive(Clone, Copy, Serialize)]
+#[serde(into = "StatusEntry<'r>")]
+pub(crate) struct StatusOf<'r> {
+    pub(crate) database: &'r TargetDatabase,
+    pub(crate) status: &'r DatabaseStatus,
+    pub(crate) changelog: &'r Changelog<'r>,
+}
+
+/// The JSON object of one database.
+#[derive(Serialize)]
+struct StatusEntry<'r> {
+    #[serde(flatten)]
+    database: DatabaseKeys,
+    version: Option<&'r str>,
+    state: DatabaseState,
+    pending: Vec<String>,
+    detected: Option<DetectionEntry<'r>>,
+    error: Option<ErrorEntry<'r>>,
+}
+
+/// The version that was detected from a schema.
+#[derive(Serialize)]
+struct DetectionEntry<'r> {
+    #[serde(rename = "match")]
+    name: &'static str,
+    version: Option<String>,
+    #[serde(rename = "there")]
+    found: &'r [String],
+    missing: &'r [String],
+}
+
+#[derive(Serialize)]
+struct StateCounts {
+    total: usize,
+    new: usize,
+    current: usize,
+    behind: usize,
+    unversioned: usize,
+    ahead: usize,
+    edited: usize,
+    error: usize,
+}
+
+impl StateCounts {
+    fn new(databases: &[StatusOf<'_>]) -> Self {
+        let count = |state| databases.iter().filter(|listed| listed.status.state == state).count();
+        Self {
+            total: databases.len(),
+            new: count(DatabaseState::New),
+            current: count(DatabaseState::Current),
+            behind: count(DatabaseState::Behind),
+            unversioned: count(DatabaseState::Unversioned),
+            ahead: count(DatabaseState::Ahead),
+            edited: count(DatabaseState::Edited),
+            error: count(DatabaseState::Error),
+        }
+    }
+}
+
+impl<'r> StatusView<'r> {
+    pub(crate) fn new(
+        changelog: &'r Changelog<'r>,
+        statuses: impl Iterator<Item = (&'r TargetDatabase, &'r DatabaseStatus)>,
+        notices: &'r [String],
+        stats: Option<FleetStats>,
+        exit_on_pending: ExitOnPending,
+    ) -> Self {
+        let databases: Vec<_> =
+            statuses.map(|(database, status)| StatusOf { database, status, changelog }).collect();
+        Self {
+            file: changelog.source().name(),
+            head: changelog.head().to_string(),
+            planned: changelog.planned_versions().iter().map(ToString::to_string).collect(),
+            summary: StateCounts::new(&databases),
+            databases,
+            stats,
+            notices,
+            changelog,
+            exit_on_pending,
+        }
+    }
+}
+
+impl<'r> From<StatusOf<'r>> for StatusEntry<'r> {
+    fn from(StatusOf { database, status, changelog }: StatusOf<'r>) -> Self {
+        let detected = status.detection.as_ref().map(|detection| {
+            let (found, missing) = detection.details();
+            let version = detection.best_version();
+            DetectionEntry {
+                name: detection.name(),
+                version: version.map(|position| changelog.version(position).to_string()),
+                found,
+                missing,
+            }
+        });
+        // Why no version was detected is in `detected`.
+        let error = status.error.as_ref().filter(|_| status.state != DatabaseState::Unversioned);
+        Self {
+            database: DatabaseKeys::new(database),
+            version: status.version.as_deref(),
+            state: status.state,
+            pending: status.pending.iter().map(ToString::to_string).collect(),
+            detected,
+            error: error.map(|error| ErrorEntry::new(error, changelog.source())),
+        }
+    }
+}
+
+impl View for StatusView<'_> {
+    fn print_text(&self, console: &Console) {
+        self.print_notices(console);
+        let planned = self.planned.iter().map(|version| format!(", {version} planned"));
+        let planned: String = planned.collect();
+        console.line(format!("{}: head is {}{planned}", self.file, self.head));
+        status_text::print_databases(console, self.changelog, &self.databases);
+        if let Some(stats) = &self.stats {
+            stats.print_text(console);
+            stats.print_errors(console);
+        }
+    }
+
+    fn print_errors(&self, console: &Console) {
+        self.print_notices(console);
+    }
+
+    fn exit_status(&self) -> u8 {
+        let StateCounts { total, current, ahead, edited, error, .. } = self.summary;
+        if ahead + edited + error > 0 {
+            EXIT_FAILURE
+        } else if self.exit_on_pending == ExitOnPending::Yes && current < total {
+            EXIT_PENDING
+        } else {
+            EXIT_SUCCESS
+        }
+    }
+}
+
+impl StatusView<'_> {
+    fn print_notices(&self, console: &Console) {
+        for notice in self.notices {
+            console.note(notice);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Prints the statuses of databases as a table. Of a large fleet, only the counts and the databases
+//! that differ from the most common status are listed.
+
+use std::collections::BTreeMap;
+
+use tatmig::migrate::{DatabaseStatus, Detection};
+use tatmig::{Changelog, DatabaseState};
+
+use crate::cli::report::console::Console;
+use crate::cli::report::format::{MAX_LISTED, plural};
+use crate::cli::report::views::status::StatusOf;
+
+/// Up to this many databases are listed one by one without `--verbose`.
+const MAX_ROWS: usize = 30;
+
+/// The columns of the table behind the name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct StatusText {
+    version: String,
+    state: String,
+}
+
+pub(crate) fn print_databases(
+    console: &Console,
+    changelog: &Changelog<'_>,
+    databases: &[StatusOf<'_>],
+) {
+    let texts: Vec<StatusText> = databases
+        .iter()
+        .map(|StatusOf { status, .. }| StatusText {
+            version: status.version.clone().unwrap_or_else(|| "-".to_owned()),
+            state: describe_state(changelog, status),
+        })
+        .collect();
+    let rows = databases.iter().zip(&texts);
+    if console.is_verbose() || databases.len() <= MAX_ROWS {
+        print_rows(console, &rows.collect::<Vec<_>>());
+        return;
+    }
+    let mut counts: BTreeMap<&StatusText, usize> = BTreeMap::new();
+    for text in &texts {
+        *counts.entry(text).or_default() += 1;
+    }
+    for (StatusText { version, state }, count) in &counts {
+        console.line(format!("{}: {version} {state}", plural(*count, "database")));
+    }
+    let most_common = counts.iter().max_by_key(|(_, count)| **count).map(|(text, _)| *text);
+    let different: Vec<_> = rows.filter(|(_, text)| Some(*text) != most_common).collect();
+    // A fleet with many different statuses is described by the counts.
+    let listed_count = different.len().min(MAX_ROWS);
+    print_rows(console, &different[..listed_count]);
+    if different.len() > listed_count {
+        console.line(format!("and {} more; `-v` lists all", different.len() - listed_count));
+    }
+}
+
+fn print_rows(console: &Console, rows: &[(&StatusOf<'_>, &StatusText)]) {
+    let names: Vec<String> = rows.iter().map(|(row, _)| row.database.display_name()).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (name, (_, StatusText { version, state })) in names.iter().zip(rows) {
+        console.line(format!("{name:width$}  {version:8}  {state}"));
+    }
+}
+
+/// `behind, pending 1.1.0, 1.2.0`.
+fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String {
+    let error = || status.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    match status.state {
+        DatabaseState::New => format!("new, {}", describe_pending(status)),
+        DatabaseState::Current => "current".to_owned(),
+        DatabaseState::Behind => format!("behind, {}", describe_pending(status)),
+        DatabaseState::Unversioned => match status.detection.as_deref() {
+            Some(detection) => {
+                format!("unversioned, {}", describe_detection(changelog, status, detection))
+            }
+            None => "unversioned".to_owned(),
+        },
+        DatabaseState::Ahead => format!("ahead: {}", error()),
+        DatabaseState::Edited => format!("edited: {}", error()),
+        // The enum is not exhaustive: any other state is an error.
+        _ => format!("error: {}", error()),
+    }
+}
+
+fn describe_pending(status: &DatabaseStatus) -> String {
+    let listed: Vec<String> =
+        status.pending.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+    let more = match status.pending.len().saturating_sub(MAX_LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("pending {}{more}", listed.join(", "))
+}
+
+fn describe_detection(
+    changelog: &Changelog<'_>,
+    status: &DatabaseStatus,
+    detection: &Detection,
+) -> String {
+    match detection {
+        Detection::Match(position) => {
+            let schema = format!("its schema is that of {}", changelog.version(*position));
+            if status.pending.is_empty() {
+                schema
+            } else {
+                format!("{schema}, {}", describe_pending(status))
+            }
+        }
+        Detection::Partial { best_version, found, missing } => {
+            let best_version = match best_version {
+                Some(position) => changelog.version(*position).to_string(),
+                None => "the baseline".to_owned(),
+            };
+            format!(
+                "partial match: {best_version} fits best, {} found, {} missing; `tatmig adopt` accepts the differences",
+                found.len(),
+                missing.len()
+            )
+        }
+        // `Unrelated`, or a result that no message exists for.
+        _ => {
+            let error = status.error.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("unrelated schema: {error}")
+        }
+    }
+}

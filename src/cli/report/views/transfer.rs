@@ -1,0 +1,167 @@
+//! Shows which databases `push` and `pull` copied, and which they did not.
+
+use serde::Serialize;
+use tatmig::Scope;
+use tatmig::fleet::Fleet;
+use tatmig::fleet::{TargetDatabase, TransferOutcome};
+use tatmig::plan::MigrateError;
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::{describe_unselected_users, plural};
+use crate::cli::report::view::View;
+
+/// The outcomes, with their names in JSON and in text, in the order in which text counts them.
+const OUTCOMES: [(&str, &str); 4] = [
+    ("copied", "copied and compared"),
+    ("there", "already identical"),
+    ("failed", "failed"),
+    ("skipped", "not started"),
+];
+
+/// The result of `push` or `pull`.
+#[derive(Serialize)]
+pub(crate) struct TransferView<'r> {
+    databases: Vec<Transfer<'r>>,
+    #[serde(skip)]
+    fleet: &'r Fleet,
+}
+
+/// One database, where it was copied to, and the outcome. It is turned into a [`TransferEntry`] as
+/// it is written.
+#[derive(Clone, Copy, Serialize)]
+#[serde(into = "TransferEntry")]
+struct Transfer<'r> {
+    database: &'r TargetDatabase,
+    destination: &'r TargetDatabase,
+    /// `None` if the database was not started.
+    outcome: Option<&'r TransferOutcome>,
+}
+
+/// The JSON object of one database.
+#[derive(Serialize)]
+struct TransferEntry {
+    name: String,
+    scope: Scope,
+    from: String,
+    to: String,
+    outcome: &'static str,
+    error: Option<String>,
+}
+
+impl<'r> Transfer<'r> {
+    fn error(&self) -> Option<&'r MigrateError> {
+        match self.outcome {
+            Some(TransferOutcome::Failed(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn outcome_name(&self) -> &'static str {
+        match self.outcome {
+            Some(TransferOutcome::Copied) => "copied",
+            Some(TransferOutcome::AlreadyIdentical) => "there",
+            Some(TransferOutcome::Failed(_)) => "failed",
+            None => "skipped",
+        }
+    }
+
+    /// `system: copied and compared: back/system.db`.
+    fn describe(&self) -> String {
+        let name = self.outcome_name();
+        let text = OUTCOMES.iter().find(|(outcome, _)| *outcome == name).map_or(name, |(_, t)| *t);
+        let destination = self.destination.location.display();
+        format!("{}: {text}: {destination}", self.database.display_name())
+    }
+}
+
+impl From<Transfer<'_>> for TransferEntry {
+    fn from(transfer: Transfer<'_>) -> Self {
+        Self {
+            name: transfer.database.display_name(),
+            scope: transfer.database.scope,
+            from: transfer.database.location.display(),
+            to: transfer.destination.location.display(),
+            outcome: transfer.outcome_name(),
+            error: transfer.error().map(ToString::to_string),
+        }
+    }
+}
+
+impl<'r> TransferView<'r> {
+    /// Takes the destination and the outcome of each database of the fleet, in its order.
+    pub(crate) fn new(
+        fleet: &'r Fleet,
+        transfers: &'r [(TargetDatabase, Option<TransferOutcome>)],
+    ) -> Self {
+        let databases = fleet.databases().zip(transfers);
+        let databases = databases.map(|(database, (destination, outcome))| Transfer {
+            database,
+            destination,
+            outcome: outcome.as_ref(),
+        });
+        Self { databases: databases.collect(), fleet }
+    }
+
+    fn print_user_counts(&self, console: &Console) {
+        let users = self.databases.iter().filter(|transfer| transfer.database.scope == Scope::User);
+        let user_count = users.clone().count();
+        if user_count <= 1 {
+            return;
+        }
+        let counts = OUTCOMES.iter().map(|(name, text)| {
+            let count = users.clone().filter(|transfer| transfer.outcome_name() == *name).count();
+            (count, text)
+        });
+        let parts: Vec<String> = counts
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, text)| format!("{count} {text}"))
+            .collect();
+        console.line(format!("{}: {}", plural(user_count, "user"), parts.join(", ")));
+    }
+
+    fn print_failures(&self, console: &Console) {
+        for transfer in &self.databases {
+            if let Some(error) = transfer.error() {
+                console.error(format!(
+                    "`{}` ({}): {error}",
+                    transfer.database.display_name(),
+                    transfer.destination.location.display()
+                ));
+            }
+        }
+    }
+
+    fn print_notices(&self, console: &Console) {
+        for notice in &self.fleet.notices {
+            console.note(notice);
+        }
+    }
+}
+
+impl View for TransferView<'_> {
+    fn print_text(&self, console: &Console) {
+        self.print_notices(console);
+        let has_one_user = self.fleet.users.len() == 1;
+        for transfer in &self.databases {
+            let is_system = transfer.database.scope == Scope::System;
+            if is_system || has_one_user || console.is_verbose() {
+                console.line(transfer.describe());
+            }
+        }
+        self.print_user_counts(console);
+        if let Some(line) = describe_unselected_users(self.fleet) {
+            console.line(line);
+        }
+        self.print_failures(console);
+    }
+
+    fn print_errors(&self, console: &Console) {
+        self.print_notices(console);
+        self.print_failures(console);
+    }
+
+    fn exit_status(&self) -> u8 {
+        failure_if(self.databases.iter().any(|transfer| transfer.error().is_some()))
+    }
+}

@@ -1,0 +1,147 @@
+//! Shows what `verify` found. Databases with the same findings are listed together.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tatmig::Scope;
+use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::VerifyReport;
+use tatmig::plan::MigrateError;
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::json::DatabaseKeys;
+use crate::cli::report::view::View;
+
+/// The result of `verify`.
+#[derive(Serialize)]
+pub(crate) struct VerifyView<'r> {
+    file: &'r str,
+    databases: Vec<VerifiedDatabase<'r>>,
+    summary: VerifyCounts,
+    #[serde(skip)]
+    notices: &'r [String],
+}
+
+/// One database and what was found in it. It is turned into a [`VerifiedEntry`] as it is written.
+#[derive(Clone, Copy, Serialize)]
+#[serde(into = "VerifiedEntry<'r>")]
+struct VerifiedDatabase<'r> {
+    database: &'r TargetDatabase,
+    result: &'r Result<Arc<VerifyReport>, MigrateError>,
+}
+
+/// The JSON object of one database.
+#[derive(Serialize)]
+struct VerifiedEntry<'r> {
+    #[serde(flatten)]
+    database: DatabaseKeys,
+    version: Option<&'r str>,
+    findings: Option<&'r [String]>,
+    #[serde(rename = "remarks")]
+    notes: Option<&'r [String]>,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct VerifyCounts {
+    total: usize,
+    /// How many databases have a finding or could not be read.
+    wrong: usize,
+}
+
+/// What databases that are listed together have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ResultGroup<'r> {
+    scope: Scope,
+    findings: Cow<'r, [String]>,
+    notes: &'r [String],
+}
+
+impl<'r> VerifiedDatabase<'r> {
+    fn has_problem(&self) -> bool {
+        self.result.as_ref().map_or(true, |report| !report.findings.is_empty())
+    }
+
+    fn group(&self) -> ResultGroup<'r> {
+        let scope = self.database.scope;
+        match self.result {
+            Ok(report) => {
+                ResultGroup { scope, findings: Cow::from(&report.findings), notes: &report.notes }
+            }
+            Err(error) => {
+                ResultGroup { scope, findings: Cow::from(vec![error.to_string()]), notes: &[] }
+            }
+        }
+    }
+}
+
+impl<'r> From<VerifiedDatabase<'r>> for VerifiedEntry<'r> {
+    fn from(VerifiedDatabase { database, result }: VerifiedDatabase<'r>) -> Self {
+        let report = result.as_ref().ok();
+        Self {
+            database: DatabaseKeys::new(database),
+            version: report.and_then(|report| report.version.as_deref()),
+            findings: report.map(|report| report.findings.as_slice()),
+            notes: report.map(|report| report.notes.as_slice()),
+            error: result.as_ref().err().map(ToString::to_string),
+        }
+    }
+}
+
+impl<'r> VerifyView<'r> {
+    pub(crate) fn new(
+        file: &'r str,
+        results: impl Iterator<Item = (&'r TargetDatabase, &'r Result<Arc<VerifyReport>, MigrateError>)>,
+        notices: &'r [String],
+    ) -> Self {
+        let databases: Vec<_> =
+            results.map(|(database, result)| VerifiedDatabase { database, result }).collect();
+        let wrong = databases.iter().filter(|database| database.has_problem()).count();
+        Self { file, summary: VerifyCounts { total: databases.len(), wrong }, databases, notices }
+    }
+
+    fn print_group(&self, console: &Console, group: &ResultGroup<'_>, names: &[String]) {
+        let label = match group.scope {
+            Scope::System => "system".to_owned(),
+            Scope::User => format!("{} ({})", plural(names.len(), "user"), list_names(names)),
+        };
+        let result = match group.findings.len() {
+            0 => format!("OK, matches {}", self.file),
+            count => plural(count, "finding"),
+        };
+        console.line(format!("{label}: {result}"));
+        for finding in &*group.findings {
+            console.line(format!("  {finding}"));
+        }
+        for note in group.notes {
+            console.line(format!("  note: {note}"));
+        }
+    }
+}
+
+impl View for VerifyView<'_> {
+    fn print_text(&self, console: &Console) {
+        self.print_errors(console);
+        let mut groups: BTreeMap<ResultGroup<'_>, Vec<String>> = BTreeMap::new();
+        for database in &self.databases {
+            groups.entry(database.group()).or_default().push(database.database.display_name());
+        }
+        for (group, names) in &groups {
+            self.print_group(console, group, names);
+        }
+    }
+
+    fn print_errors(&self, console: &Console) {
+        for notice in self.notices {
+            console.note(notice);
+        }
+    }
+
+    fn exit_status(&self) -> u8 {
+        failure_if(self.summary.wrong > 0)
+    }
+}

@@ -1,0 +1,200 @@
+//! Finds the rows that violate foreign keys. The violations before and after a job are compared,
+//! so that only those that a migration caused are blamed on the migration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use crate::database::foreign_keys::ForeignKeySet;
+use crate::database::session::{Query, Session};
+use crate::schema::renames::Renames;
+use crate::sql::value::{Row, SqlValue};
+
+/// How many violations a message lists.
+pub(crate) const MAX_LISTED_VIOLATIONS: usize = 5;
+
+/// Rows with one key value whose parent row is missing. The names of tables are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Violation {
+    pub(crate) child: String,
+    /// The values of the key's columns, as a message shows them.
+    pub(crate) key_values: Vec<String>,
+    pub(crate) parent: String,
+}
+
+impl Violation {
+    /// Describes the violation for a message. `rows` is how many rows have the key value.
+    pub(crate) fn describe(&self, rows: usize) -> String {
+        let Self { child, parent, key_values } = self;
+        let row_suffix = if rows > 1 { format!(" in {rows} rows") } else { String::new() };
+        let key = key_values.join(", ");
+        format!("`{child}` refers to `{parent}` by {key}{row_suffix}, which does not exist")
+    }
+}
+
+/// The violations among some tables, with the number of rows of each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ForeignKeyViolations {
+    counts: BTreeMap<Violation, usize>,
+    /// Keys that SQLite cannot use, each as a message names it.
+    pub(crate) unusable_keys: BTreeSet<String>,
+    /// Child and parent of those keys, in lower case.
+    unusable_pairs: BTreeSet<(String, String)>,
+}
+
+/// Violations that a job introduced.
+#[derive(Debug, Default)]
+pub(crate) struct IntroducedViolations {
+    /// Each violation as a message shows it.
+    pub(crate) descriptions: Vec<String>,
+    /// How many rows all of them have together.
+    pub(crate) rows: usize,
+}
+
+impl ForeignKeyViolations {
+    /// Counts the violations of the tables in `modified_tables` (in lower case) and of the tables
+    /// that refer to them.
+    pub(crate) fn scan<S: Session>(
+        session: &S,
+        modified_tables: &BTreeSet<String>,
+    ) -> Result<Self, S::Error> {
+        let key_set = ForeignKeySet::read_violated(session, Some(modified_tables))?;
+        let mut counts: BTreeMap<Violation, usize> = BTreeMap::new();
+        for query in key_set.orphan_queries {
+            let key_width = query.key_columns.len();
+            for row in session.query(&query.grouped(), &[])? {
+                let violation = Violation {
+                    child: query.child.clone(),
+                    key_values: format_key(&row, key_width),
+                    parent: query.parent.clone(),
+                };
+                *counts.entry(violation).or_default() += row.count(key_width);
+            }
+        }
+        let ForeignKeySet { unusable_keys, unusable_pairs, .. } = key_set;
+        Ok(Self { counts, unusable_keys, unusable_pairs })
+    }
+
+    /// How many rows violate a key.
+    pub(crate) fn row_count(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    /// The violations that did not exist before. The old violations of a table in `renames` count
+    /// under both of its names.
+    pub(crate) fn introduced_since(
+        &self,
+        before: &Self,
+        renames: &Renames,
+    ) -> IntroducedViolations {
+        let mut counts_before: BTreeMap<Violation, usize> = BTreeMap::new();
+        for (violation, count) in &before.counts {
+            *counts_before.entry(violation.clone()).or_default() += count;
+            let renamed_violation = Violation {
+                child: renames.final_name(&violation.child),
+                parent: renames.final_name(&violation.parent),
+                key_values: violation.key_values.clone(),
+            };
+            if renamed_violation != *violation {
+                *counts_before.entry(renamed_violation).or_default() += count;
+            }
+        }
+        let mut introduced = IntroducedViolations::default();
+        for (violation, count) in &self.counts {
+            // SQLite never enforced a key that it could not use.
+            let pair = (violation.child.clone(), violation.parent.clone());
+            if before.unusable_pairs.contains(&pair) {
+                continue;
+            }
+            let rows = count.saturating_sub(counts_before.get(violation).copied().unwrap_or(0));
+            if rows > 0 {
+                introduced.rows += rows;
+                introduced.descriptions.push(violation.describe(rows));
+            }
+        }
+        introduced
+    }
+}
+
+/// What a check of all foreign keys of a database found.
+#[derive(Debug, Default)]
+pub(crate) struct ForeignKeyReport {
+    /// The first violations, each as a message shows it.
+    pub(crate) violations: Vec<String>,
+    /// Keys that SQLite cannot use, each as a message names it.
+    pub(crate) unusable_keys: Vec<String>,
+}
+
+/// Checks all foreign keys of a database.
+pub(crate) fn check<S: Session>(session: &S) -> Result<ForeignKeyReport, S::Error> {
+    let key_set = ForeignKeySet::read_violated(session, None)?;
+    let unusable_keys = key_set.unusable_keys.into_iter().collect();
+    let queries: Vec<Query<'_>> = key_set
+        .orphan_queries
+        .iter()
+        .flat_map(|query| {
+            let grouped = query.grouped();
+            [
+                Query::new(format!("SELECT count(*), coalesce(sum(n), 0) FROM ({grouped})")),
+                Query::new(format!(
+                    "{grouped} ORDER BY {} LIMIT {MAX_LISTED_VIOLATIONS}",
+                    query.key_columns.join(", ")
+                )),
+            ]
+        })
+        .collect();
+    if queries.is_empty() {
+        return Ok(ForeignKeyReport { violations: Vec::new(), unusable_keys });
+    }
+    let results = session.query_each(&queries)?;
+    let (mut violations, mut group_count, mut row_count) = (Vec::new(), 0, 0);
+    for (query, results) in key_set.orphan_queries.iter().zip(results.chunks_exact(2)) {
+        let (counts, groups) = (&results[0], &results[1]);
+        group_count += counts.first().map_or(0, |row| row.count(0));
+        row_count += counts.first().map_or(0, |row| row.count(1));
+        for row in groups.iter().take(MAX_LISTED_VIOLATIONS - violations.len()) {
+            let key_width = query.key_columns.len();
+            let violation = Violation {
+                child: query.child.clone(),
+                key_values: format_key(row, key_width),
+                parent: query.parent.clone(),
+            };
+            violations.push(violation.describe(row.count(key_width)));
+        }
+    }
+    if group_count > violations.len() {
+        let more = group_count - violations.len();
+        violations.push(format!("and {more} more missing parents; {row_count} rows in all"));
+    }
+    Ok(ForeignKeyReport { violations, unusable_keys })
+}
+
+fn format_key(row: &Row, key_width: usize) -> Vec<String> {
+    row.0.iter().take(key_width).map(format_value).collect()
+}
+
+/// Shows a value in a message as an SQL literal, shortened if long.
+pub(crate) fn format_value(value: &SqlValue) -> String {
+    const MAX_LENGTH: usize = 60;
+    match value {
+        SqlValue::Null => "NULL".to_owned(),
+        SqlValue::Integer(number) => number.to_string(),
+        SqlValue::Real(number) => number.to_string(),
+        SqlValue::Text(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            if text.chars().count() > MAX_LENGTH {
+                let start: String = text.chars().take(MAX_LENGTH).collect();
+                format!("'{}…'", start.escape_debug())
+            } else {
+                format!("'{}'", text.escape_debug())
+            }
+        }
+        SqlValue::Blob(bytes) => {
+            let hex: String =
+                bytes.iter().take(MAX_LENGTH / 2).fold(String::new(), |mut hex, byte| {
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                });
+            format!("x'{hex}{}'", if bytes.len() > MAX_LENGTH / 2 { "…" } else { "" })
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Checks that the schema of a database has the changes that a job was expected to make.
+
+use crate::database::schema_reader::{read_objects, with_details};
+use crate::database::session::Session;
+use crate::schema::effects::ExpectedChanges;
+
+/// Returns the expected changes that the database does not have, each as a message shows it. Empty
+/// if it has all of them.
+pub(crate) fn unmet_changes<S: Session>(
+    session: &S,
+    expected: &ExpectedChanges,
+) -> Result<Vec<String>, S::Error> {
+    if expected.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = expected.keys_to_check();
+    let mut found = read_objects(session, |key| keys.contains(key))?;
+    for object in found.values_mut() {
+        if expected.needs_details(object) {
+            *object = with_details(session, object.clone())?;
+        }
+    }
+    Ok(expected.unmet_in(|key| found.get(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::database::schema_reader::read_schema;
+    use crate::schema::effects::SchemaOperations;
+
+    #[test]
+    fn renamed_column_is_only_checked_by_name() {
+        let database = |sql: &str| {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(sql).unwrap();
+            connection
+        };
+        let schema = |sql: &str| read_schema(&database(sql)).unwrap();
+        let renamed_columns = vec![("t".to_owned(), "b".to_owned())];
+        let operations = SchemaOperations { renamed_columns, ..SchemaOperations::default() };
+        let expected_changes = ExpectedChanges::from_operations(
+            &operations,
+            &schema("CREATE TABLE t (a TEXT)"),
+            &schema("CREATE TABLE t (b TEXT)"),
+        );
+        let unmet = |sql: &str| unmet_changes(&database(sql), &expected_changes).unwrap();
+        assert!(unmet("CREATE TABLE t (b INTEGER DEFAULT 7)").is_empty());
+        assert_eq!(unmet("CREATE TABLE t (c TEXT)"), ["column `t.b` is missing"]);
+        let both = ["column `t.b` is missing", "column `t.a` is still there"];
+        assert_eq!(unmet("CREATE TABLE t (a TEXT)"), both);
+    }
+}
