@@ -3,6 +3,7 @@
 
 /// How SQLite keeps what is not committed yet. Only these two are written into a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JournalMode {
     /// A rollback journal that is deleted after each commit: SQLite's own choice.
     #[default]
@@ -13,6 +14,7 @@ pub enum JournalMode {
 
 /// What it means that a row's parent is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ForeignKeyPolicy {
     /// Migrations that break a key are rolled back.
     #[default]

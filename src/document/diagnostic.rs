@@ -11,6 +11,7 @@ use crate::source::{LineColumn, Source};
 /// How serious a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// For information; nothing has to be fixed.
     Note,
@@ -176,6 +177,7 @@ rules! {
 
 /// One error, warning or note about a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// The kind of diagnostic.
     pub rule: Rule,
@@ -262,6 +264,7 @@ impl Diagnostic {
 
 /// Whether text for a terminal has colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ColorMode {
     /// Without colours.
     Plain,
@@ -277,21 +280,21 @@ fn excerpt<'s>(
     label: &str,
 ) -> Snippet<'s, annotate_snippets::Annotation<'s>> {
     const MAX_LINE_LEN: usize = 2000;
-    let first = source.line_number(span.start);
+    let text = source.text();
+    // A caller may have built a span for another document.
+    let span_start = text.floor_char_boundary(span.start);
+    let first = source.line_number(span_start);
     let lines = source.line_range(first);
     // A span of many lines is shown by its first.
-    let mut end = span.end.clamp(span.start, lines.end);
-    let text = source.text();
+    let mut end = text.floor_char_boundary(span.end).clamp(span_start, lines.end);
     let mut window = lines.clone();
     if window.len() > MAX_LINE_LEN {
         // A line may be megabytes long; the part around the span is enough to find it.
-        window.end = text.floor_char_boundary((span.start + MAX_LINE_LEN).min(window.end));
+        window.end = text.floor_char_boundary((span_start + MAX_LINE_LEN).min(window.end));
         end = end.min(window.end);
     }
-    if let Some(trimmed_end) = text[span.start..end].trim_end().len().checked_add(span.start) {
-        end = trimmed_end.max(span.start);
-    }
-    let annotation = kind.span(span.start - window.start..end - window.start);
+    end = span_start + text[span_start..end].trim_end().len();
+    let annotation = kind.span(span_start - window.start..end - window.start);
     let annotation = if label.is_empty() { annotation } else { annotation.label(label.to_owned()) };
     Snippet::source(&text[window.clone()])
         .line_start(first)
@@ -301,6 +304,7 @@ fn excerpt<'s>(
 
 /// A document that cannot be used. Its `Display` shows all errors with their source lines.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DocumentError {
     /// All diagnostics, warnings included, in document order.
     pub diagnostics: Vec<Diagnostic>,

@@ -59,6 +59,7 @@ pub struct ScopedSql<'a> {
 
 /// A rule that a block allows itself to break: `-- tatmig:allow row-loss because …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AllowDirective {
     /// The allowed rule.
     pub rule: Rule,
@@ -88,6 +89,7 @@ impl<'a> ScopedSql<'a> {
 
 /// One migration of the document, `from → to`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Migration<'a> {
     /// The version that it starts at.
     pub from: VersionPoint,
@@ -136,6 +138,7 @@ impl fmt::Display for Migration<'_> {
 
 /// A seed block, which only `tatmig seed NAME` runs and which has no version.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Seed<'a> {
     /// The kind of database that it is for.
     pub scope: Scope,

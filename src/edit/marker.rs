@@ -19,6 +19,7 @@ const END_MARKER: &str = "tatmig:schema:end";
 
 /// The output format of a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SchemaFormat {
     /// The statements that create it.
     Sql,

@@ -30,6 +30,7 @@ pub struct NewBlock {
 
 /// How to treat planned migrations that are in the way of a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PlannedPolicy {
     /// Refuse the edit.
     #[default]
@@ -41,6 +42,7 @@ pub enum PlannedPolicy {
 
 /// The number of a version to increase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Bump {
     /// `1.2.3` to `1.2.4`.
     Patch,

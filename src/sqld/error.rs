@@ -81,6 +81,7 @@ pub(crate) fn with_colon(message: &str) -> String {
 
 /// Why an address cannot be a server's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum UrlError {
     /// Not of the form.
     #[error("`{0}` is not the address of a server, such as `http://127.0.0.1:8080`")]
