@@ -1,6 +1,6 @@
-//! Property tests of the parser, for any document: parsing never panics, every diagnostic has a span in
-//! the file, a block's SQL is byte for byte the document's, order depends on versions alone, and a typo
-//! in a tag never loses a block.
+//! Tests properties of every document: parsing never panics, every diagnostic has a place in the
+//! file, SQL is an exact slice of the source, only versions determine the order, and a mistyped tag
+//! never loses a block silently.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use proptest::sample::{Index, select};
 use tatmig::document::ScopedSql;
 use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 
-/// Lines and parts of lines from which documents full of errors are built.
+/// Lines and parts of lines that rarely fit together.
 const FRAGMENTS: &[&str] = &[
     "```sql",
     "```",
@@ -95,7 +95,7 @@ fn fragments() -> impl Strategy<Value = String> {
     })
 }
 
-/// SQL of one or more lines; none of it runs.
+/// SQL with any number of lines; it is not run.
 const SQL: &[&str] = &[
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);",
     "INSERT INTO notes (body) VALUES ('née → 📌');",
@@ -108,8 +108,7 @@ const SQL: &[&str] = &[
     "\tDROP VIEW recent;",
 ];
 
-/// The prefix of the first line and of the other lines of a code block, which put it into lists and
-/// block quotes.
+/// The container of a code block, which determines the prefix of its lines.
 const CONTAINERS: &[(&str, &str)] =
     &[("", ""), ("", ""), ("- ", "  "), ("> ", "> "), ("1. > ", "   > "), ("> - ", ">   ")];
 
@@ -121,7 +120,7 @@ const FENCES: &[(&str, &str)] = &[
     ("", ""),
 ];
 
-/// One block as it was generated.
+/// One intended block.
 #[derive(Clone, Debug)]
 struct Block {
     scope: Scope,
@@ -134,7 +133,7 @@ struct Block {
     order: u32,
 }
 
-/// A document without errors, whose blocks are not in the order of their versions.
+/// A valid document whose sections are not in version order.
 #[derive(Clone, Debug)]
 struct GeneratedDocument {
     text: String,
@@ -148,7 +147,7 @@ impl Block {
         format!("-- [{}:{}{}{}:{boundary}]", self.scope, self.from, self.arrow, self.to)
     }
 
-    /// The SQL as it is in the document, without the prefixes of the container.
+    /// The SQL as it is in the document, without the prefixes of its container.
     fn sql_text(&self, line_end: &str) -> String {
         let lines = self.sql.iter().flat_map(|sql| sql.split('\n'));
         lines.fold(String::new(), |text, line| text + line + line_end)
@@ -225,7 +224,7 @@ fn generated_document() -> impl Strategy<Value = GeneratedDocument> {
         blocks.sort_by_key(|block| block.order);
         let mut text = String::from(if bom { "\u{feff}# Née\n\n" } else { "" });
         for (index, block) in blocks.iter().enumerate() {
-            // A paragraph without a prefix ends every container before it.
+            // A paragraph without indentation ends every container before it.
             let _ = write!(text, "Part {index}.\n\n");
             block.write(&mut text);
             text.push('\n');
@@ -238,7 +237,7 @@ fn generated_document() -> impl Strategy<Value = GeneratedDocument> {
     })
 }
 
-/// Every block of a changelog except reverse blocks, with its scope and its migration's versions.
+/// The SQL of every forward block of a changelog, with the content of its tag.
 fn forward_blocks<'c, 'a>(
     changelog: &'c Changelog<'a>,
 ) -> impl Iterator<Item = (Scope, String, &'c ScopedSql<'a>)> {
@@ -249,7 +248,7 @@ fn forward_blocks<'c, 'a>(
     })
 }
 
-/// The SQL that a changelog would run, in order.
+/// The blocks that a changelog would run, in order.
 fn sql_in_order(changelog: &Changelog<'_>) -> Vec<(Scope, String, String)> {
     forward_blocks(changelog)
         .map(|(scope, name, part)| (scope, name, part.sql().text().to_owned()))
@@ -294,17 +293,17 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_parsed_without_a_panic(text in "\\PC{0,200}|(?s).{0,200}") {
+    fn any_text_is_read_without_a_panic(text in "\\PC{0,200}|(?s).{0,200}") {
         check_document(&text)?;
     }
 
     #[test]
-    fn fragments_are_parsed_without_a_panic_and_every_diagnostic_has_a_span(text in fragments()) {
+    fn fragments_are_read_without_a_panic_and_every_problem_has_a_place(text in fragments()) {
         check_document(&text)?;
     }
 
     #[test]
-    fn a_corrupted_document_is_parsed_without_a_panic(
+    fn a_corrupted_document_is_read_without_a_panic(
         document in generated_document(),
         cut in any::<(Index, Index)>(),
         patch in select(FRAGMENTS),
@@ -383,7 +382,7 @@ proptest! {
         document in generated_document(),
         which in any::<Index>(),
         at in any::<Index>(),
-        typo in prop_oneof![select(&["", " ", "0", "1", "-", "[", "]", ":", "s", "U", ".", "→", "\n"][..])],
+        slip in prop_oneof![select(&["", " ", "0", "1", "-", "[", "]", ":", "s", "U", ".", "→", "\n"][..])],
         replaces in any::<bool>(),
     ) {
         let before = Changelog::parse(&document.text).map(|changelog| sql_in_order(&changelog));
@@ -393,15 +392,15 @@ proptest! {
             .collect();
         let tag = which.get(&tags);
         let chars: Vec<_> = tag.char_indices().map(|(at, c)| at..at + c.len_utf8()).collect();
-        let mut range = at.get(&chars).clone();
+        let mut place = at.get(&chars).clone();
         if !replaces {
-            range.end = range.start;
+            place.end = place.start;
         }
         let mut wrong = tag.clone();
-        wrong.replace_range(range, typo);
+        wrong.replace_range(place, slip);
         let text = document.text.replacen(tag.as_str(), &wrong, 1);
         if let Ok(changelog) = Changelog::parse(&text) {
-            // A line end inserted before a tag adds a blank line of SQL.
+            // A line end before the tag adds a blank line of SQL.
             let trim = |(scope, name, sql): (Scope, String, String)| (scope, name, sql.trim().to_owned());
             let after: Vec<_> = sql_in_order(&changelog).into_iter().map(trim).collect();
             let before: Vec<_> = before.into_iter().map(trim).collect();

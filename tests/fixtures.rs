@@ -1,8 +1,8 @@
-//! Checks the messages about faulty documents: `lint` on every document in `fixtures/faults`, each
-//! named by its fault, prints exactly the diagnostics and the exit status in the `.stderr` file beside
-//! it. `TATMIG_BLESS=1` overwrites these files; review the difference like code.
+//! Tests the messages: `lint` on every document in `fixtures/faults`, each named by its one fault,
+//! prints exactly the diagnostics and exits with the status in the file beside it. `TATMIG_BLESS=1`
+//! overwrites those files with the current output; review the changes like code.
 
-#![allow(clippy::unwrap_used)] // a panic fails the test, in helpers too
+#![allow(clippy::unwrap_used)] // in helpers too, a panic is how a test says no
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use std::process::Command;
 
 use tatmig::{Rule, Source};
 
-/// Rules that no document breaks by itself, and the reason.
+/// Rules that a document alone cannot violate.
 const DATABASE_RULES: &[(Rule, &str)] = &[
-    (Rule::Edited, "compares the document with the history of a database"),
-    (Rule::ForeignKeys, "depends on the rows of a database"),
-    (Rule::RowLoss, "depends on the rows of a database"),
-    (Rule::RowChange, "depends on the rows of a database; tests/selftest.rs"),
-    (Rule::ObjectLoss, "depends on the objects of a database; tests/selftest.rs"),
+    (Rule::Edited, "compares a document with what a database went through"),
+    (Rule::ForeignKeys, "is about the rows of a database"),
+    (Rule::RowLoss, "is about the rows of a database"),
+    (Rule::RowChange, "is about the rows of a database; tests/selftest.rs"),
+    (Rule::ObjectLoss, "is about a database on its way; tests/selftest.rs"),
 ];
 
-/// Rules about risks in documents that can be used. tests/lint.rs has a document for each. Here they
-/// are allowed, since they would be reported beside every other fault.
+/// Rules about valid SQL, for which tests/lint.rs has a document each. Here their warnings would
+/// appear beside every other fault.
 const RISK_RULES: &[Rule] = &[
     Rule::NotRerunnable,
     Rule::Destructive,
@@ -40,7 +40,7 @@ fn faults_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/faults")
 }
 
-/// The names of the files with an extension, without it.
+/// The names of the files with an extension, without the extension.
 fn file_stems(extension: &str) -> BTreeSet<String> {
     std::fs::read_dir(faults_directory())
         .unwrap()
@@ -50,7 +50,7 @@ fn file_stems(extension: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The output of `lint` for a document, with its exit status as the last line.
+/// The output of `lint` on a document, with the exit status as the last line.
 fn lint_output(name: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tatmig"));
     for (variable, _) in std::env::vars_os() {
@@ -97,7 +97,7 @@ fn every_faulty_document_prints_its_expected_diagnostics() {
 #[test]
 fn every_document_has_a_golden_file() {
     if is_blessing() {
-        return; // another test is writing them
+        return; // they are being written
     }
     let (documents, goldens) = (file_stems("md"), file_stems("stderr"));
     assert!(!documents.is_empty());
@@ -111,7 +111,7 @@ fn every_rule_has_a_document_that_breaks_it() {
     broken.extend(RISK_RULES);
     for name in file_stems("md") {
         let bytes = std::fs::read(faults_directory().join(format!("{name}.md"))).unwrap();
-        // One document is not UTF-8, which is no rule's error.
+        // A file that is not UTF-8 is not parsed at all.
         let Ok(text) = String::from_utf8(bytes) else { continue };
         let (diagnostics, _) =
             tatmig::lint::lint(Source::new(name, &text), &std::sync::Arc::default());

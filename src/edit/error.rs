@@ -3,6 +3,7 @@
 use semver::Version;
 
 use crate::document::diagnostic::DocumentError;
+use crate::migrate::error::{Error, ErrorKind};
 
 /// Why an edit was refused. The document is left unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -52,4 +53,19 @@ pub enum EditError {
     /// SQLite's, while it decides which comments are SQL that is commented out.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl From<EditError> for Error {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::InvalidDocument(error) => error.into(),
+            EditError::Sqlite(error) => error.into(),
+            EditError::VerificationFailed(_) => Self::new(ErrorKind::Other, error),
+            EditError::MissingDescription
+            | EditError::NotAboveHead { .. }
+            | EditError::BuildMetadata(_)
+            | EditError::PlannedConflict { .. }
+            | EditError::NotPlanned(_) => Self::new(ErrorKind::Argument, error),
+        }
+    }
 }
