@@ -397,10 +397,7 @@ fn an_invalid_history_table_is_refused_and_unchanged() {
             "is another table",
         ),
         ("UPDATE _tatmig_migrations SET event = 'other'", "has a row that tatmig did not write"),
-        (
-            "UPDATE _tatmig_migrations SET to_version = x'ff'",
-            "has a row that tatmig did not write",
-        ),
+        ("UPDATE _tatmig_migrations SET to_version = x'ff'", "has a row that tatmig did not write"),
         (
             "UPDATE _tatmig_migrations SET to_version = '9.9.9'",
             "the database is at version `9.9.9`",
