@@ -9,7 +9,8 @@ use crate::libsql::error::is_lock_stolen;
 use crate::libsql::namespace::Namespace;
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, BatchStep, Condition, StepResults, StreamAfter};
+use crate::sqld::hrana::{BatchRequest, StreamAfter};
+use crate::sqld::protocol::{BatchStep, Condition, StepResults};
 use crate::sqld::server::RequestKind;
 
 /// A database whose contents are transferred. All of its statements run in one transaction, which

@@ -11,7 +11,8 @@ use crate::database::session::{Query, Session};
 use crate::libsql::analysis::JobAnalysis;
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, BatchStep, StepResults};
+use crate::sqld::hrana::BatchRequest;
+use crate::sqld::protocol::{BatchStep, StepResults};
 use crate::sqld::server::{Server, sleep_unless_cancelled};
 
 /// A server, and what was learned of the schemas that its namespaces have.

@@ -5,7 +5,7 @@ use crate::database::history_entry::HistoryState;
 use crate::libsql::namespace::{DATABASE_FILE_QUERY, StateSnapshot};
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
 use crate::sql::value::SqlValue;
-use crate::sqld::hrana::BatchStep;
+use crate::sqld::protocol::BatchStep;
 
 /// Adds the steps that fail the batch unless the history ends with the expected entry and the
 /// schema has not changed since the snapshot.
