@@ -1,4 +1,5 @@
-//! Makes a batch fail unless the history and the schema of the namespace are those that were read.
+//! Adds to a batch the steps that fail it unless the namespace has the history and the schema that
+//! were read.
 
 use crate::database::history;
 use crate::database::history_entry::HistoryState;
