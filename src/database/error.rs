@@ -39,7 +39,7 @@ pub enum DatabaseError {
     },
     /// The integrity check of a copy failed.
     #[error(
-        "the database is damaged, and so is the copy: {check_result}; restore the database from an older backup"
+        "the integrity check of the copy failed, so the database is damaged: {check_result}; restore it from an older backup"
     )]
     Corrupt {
         /// The first damage that SQLite found.
