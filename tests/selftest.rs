@@ -93,13 +93,13 @@ MIGRATIONS.md: 2 databases tested, 1 problem
 
 "#]])
         .stderr(str![[r#"
-error[row-loss]: table `notes` is made anew and keeps 5 of its 6 rows
+error[row-loss]: rebuilding table `notes` loses 1 of its 6 rows
   --> MIGRATIONS.md:13:1
    |
 13 | INSERT INTO new SELECT id, body, owner FROM notes WHERE owner IS NOT NULL;
    | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ in user databases filled at 1.0.0
    |
-   = help: copy every row; if that is meant, the block says `-- tatmig:allow row-loss` and why
+   = help: copy every row; if this is intended, write `-- tatmig:allow row-loss` and the reason into the block
 
 
 "#]]);
@@ -145,13 +145,13 @@ ALTER TABLE new RENAME TO notes;
 CREATE INDEX notes_owner ON notes (owner);";
     let fleet = Fleet::from_blocks(&[BASELINE, ("user:1.0.0→1.1.0", sql)]);
     fleet.run_without_changes(["test"]).status(1).stderr(str![[r#"
-error[object-loss]: trigger `notes_log` is lost: it went with the old table `notes`, and nothing makes it again
+error[object-loss]: trigger `notes_log` is lost: it was dropped with the old table `notes` and never recreated
   --> MIGRATIONS.md:14:1
    |
 14 | DROP TABLE notes;
    | ^^^^^^^^^^^^^^^^^ in user databases filled at 1.0.0
    |
-   = help: make it again after the table; if that is meant, the block says `-- tatmig:allow object-loss` and why
+   = help: create it again after the table; if this is intended, write `-- tatmig:allow object-loss` and the reason into the block
 
 
 "#]]);
@@ -309,7 +309,7 @@ fn an_unsatisfiable_table_is_reported_and_skipped() {
     ]);
     fleet.run_without_changes(["test"]).status(0).stderr("").stdout(str![[r#"
 user 1.0.0 to 1.1.0: no data lost up to 1.1.0 (0 tables, 0 rows)
-user 1.1.0: table `child` is skipped, no generated row satisfies its constraints: its parent `never` holds no row
+user 1.1.0: table `child` is skipped, no generated row satisfies its constraints: its parent `never` has no rows
 user 1.0.0 to 1.1.0: table `never` is skipped, no generated row satisfies its constraints: CHECK constraint failed: a > 5 AND a < 5
 MIGRATIONS.md: 2 databases tested, no data lost, 2 tables skipped
 

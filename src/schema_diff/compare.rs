@@ -1,11 +1,12 @@
-//! In what two schemas differ: by what SQLite's pragmas tell of them, and by what their text says
-//! beyond that.
+//! Describes how two schemas differ: by what SQLite's pragmas report, and by what only the SQL text
+//! shows, such as CHECK constraints.
 
 use crate::schema::{Object, ObjectKind, Schema, effects};
+use crate::schema_diff::comment::one_line;
 use crate::schema_diff::statement;
 use crate::sql::create_table::TableDefinition;
 
-/// In what `is` differs from `should`, each in words.
+/// Describes how the actual schema differs from the expected one, one message per difference.
 pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {
     let mut differences = effects::differences(expected_schema, actual_schema);
     for (key, expected_object) in expected_schema {
@@ -24,7 +25,8 @@ pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> V
                 |name: &str| differences.iter().any(|difference| difference.contains(name));
             let has_column_difference = is_reported(&format!("`{}.", expected_object.name));
             if table_changes.is_empty() && !has_column_difference {
-                differences.push(format!("table `{}` is declared otherwise", expected_object.name));
+                differences
+                    .push(format!("table `{}` is declared differently", expected_object.name));
             }
             differences.extend(table_changes.into_iter().filter(|_| !has_column_difference));
         }
@@ -32,7 +34,7 @@ pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> V
     differences
 }
 
-/// Whether two tables are declared alike.
+/// Whether two tables have the same declaration, spelling aside.
 fn has_same_definition(left: &Object, right: &Object) -> bool {
     match (statement::is_virtual_table(left), statement::is_virtual_table(right)) {
         (false, false) => TableDefinition::parse(&left.sql) == TableDefinition::parse(&right.sql),
@@ -43,7 +45,7 @@ fn has_same_definition(left: &Object, right: &Object) -> bool {
     }
 }
 
-/// Whether an object of one schema need not be touched to be that of the other.
+/// Whether an object of one schema needs no change to become that of the other.
 pub(crate) fn is_equivalent(left: &Object, right: &Object) -> bool {
     let single_object_schema =
         |object: &Object| Schema::from([(object.key(), std::sync::Arc::new(object.clone()))]);
@@ -55,7 +57,7 @@ pub(crate) fn is_equivalent(left: &Object, right: &Object) -> bool {
             .is_empty()
 }
 
-/// What changes from one table to another of its name, each in words.
+/// Describes the changes between two tables of the same name, one message per change.
 pub(crate) fn describe_changes(old: &Object, new: &Object) -> Vec<String> {
     let (before, after) = (TableDefinition::parse(&old.sql), TableDefinition::parse(&new.sql));
     let name = &new.name;
@@ -74,7 +76,8 @@ pub(crate) fn describe_changes(old: &Object, new: &Object) -> Vec<String> {
     let dropped_columns =
         before.columns.iter().filter(|column| after.column(&column.spec.name).is_none());
     changes.extend(
-        dropped_columns.map(|column| format!("`{}` goes", statement::first_token(&column.sql))),
+        dropped_columns
+            .map(|column| format!("`{}` is dropped", statement::first_token(&column.sql))),
     );
     let shared_column_names =
         |definition: &TableDefinition, other: &TableDefinition| -> Vec<String> {
@@ -82,28 +85,23 @@ pub(crate) fn describe_changes(old: &Object, new: &Object) -> Vec<String> {
             column_names.filter(|name| other.column(name).is_some()).collect()
         };
     if shared_column_names(&before, &after) != shared_column_names(&after, &before) {
-        changes.push("the order of its columns".to_owned());
+        changes.push("the order of its columns differs".to_owned());
     }
     let (old, new) = (&before.constraints, &after.constraints);
     for (is_different, aspect) in [
         (
             (&old.primary_key, &old.primary_key_options)
                 != (&new.primary_key, &new.primary_key_options),
-            "its primary key",
+            "its primary key differs",
         ),
-        (old.unique_keys != new.unique_keys, "its unique keys"),
-        (old.checks != new.checks, "its CHECK constraints"),
-        (old.foreign_keys != new.foreign_keys, "its foreign keys"),
-        (old.options != new.options, "its options"),
+        (old.unique_keys != new.unique_keys, "its unique keys differ"),
+        (old.checks != new.checks, "its CHECK constraints differ"),
+        (old.foreign_keys != new.foreign_keys, "its foreign keys differ"),
+        (old.options != new.options, "its options differ"),
     ] {
         if is_different {
             changes.push(aspect.to_owned());
         }
     }
     changes.into_iter().map(|aspect| format!("table `{name}`: {aspect}")).collect()
-}
-
-/// A declaration in one line, fit for a comment.
-pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'")
 }

@@ -1,5 +1,5 @@
-//! A schema as a Mermaid entity relationship diagram: tables with their columns and keys, and what
-//! refers to what.
+//! Renders a schema as a Mermaid entity relationship diagram: tables with their columns and keys,
+//! and foreign keys as lines.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,13 +8,13 @@ use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::statement;
 use crate::sql::create_table::TableDefinition;
 
-/// Draws the tables of a schema.
+/// Renders the tables of a schema.
 pub(crate) fn render(schema: &Schema) -> String {
     let mut out = "erDiagram\n".to_owned();
     let tables = statement::sort_by_dependency(
         schema.values().filter(|object| object.kind == ObjectKind::Table),
     );
-    // What stands alone is drawn aside, where no line has to lead around it.
+    // Tables without relationships come last, so that no line has to lead around them.
     let is_unconnected = |table: &Object| {
         let refers = |child: &Object, other: &str| {
             child.structure.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(other))
@@ -30,7 +30,7 @@ pub(crate) fn render(schema: &Schema) -> String {
     }
     for table in &tables {
         for key in &table.structure.foreign_keys {
-            write_relationship(schema, (table, key), &mut out);
+            write_relationship(schema, table, key, &mut out);
         }
     }
     out
@@ -60,11 +60,11 @@ fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
         if unique_names.contains(&lowercase_name) {
             key_marks.push("UK");
         }
-        let attribute_name = crate::schema_diff::mermaid::attribute_word(&column.name);
+        let attribute_name = attribute_word(&column.name);
         let attribute_type = if column.declared_type.is_empty() {
             "any".to_owned()
         } else {
-            crate::schema_diff::mermaid::attribute_word(&column.declared_type)
+            attribute_word(&column.declared_type)
         };
         let _ = write!(out, "        {attribute_type} {attribute_name}");
         if !key_marks.is_empty() {
@@ -78,7 +78,7 @@ fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
     out.push_str("    }\n");
 }
 
-fn write_relationship(schema: &Schema, (table, key): (&Object, &ForeignKey), out: &mut String) {
+fn write_relationship(schema: &Schema, table: &Object, key: &ForeignKey, out: &mut String) {
     let definition = TableDefinition::parse(&table.sql);
     let is_required = key.columns.iter().all(|name| {
         table.structure.column(name).is_some_and(|column| {
@@ -99,7 +99,7 @@ fn write_relationship(schema: &Schema, (table, key): (&Object, &ForeignKey), out
             && unique_columns(schema, table).iter().any(|unique| columns.contains(unique));
     let parent_end = if is_required { "||" } else { "|o" };
     let child_end = if is_one_to_one { "o|" } else { "o{" };
-    // A table that is not there is drawn all the same, without columns.
+    // Mermaid draws a missing parent table too, without columns.
     let parent = schema
         .get(&ObjectKey::new(ObjectKind::Table, &key.parent))
         .map_or(key.parent.as_str(), |object| object.name.as_str());
@@ -112,7 +112,7 @@ fn write_relationship(schema: &Schema, (table, key): (&Object, &ForeignKey), out
     );
 }
 
-/// The columns, in lower case, in which no two rows are alike, the primary key aside.
+/// The columns that are unique by themselves, in lower case, without those of the primary key.
 fn unique_columns(schema: &Schema, table: &Object) -> BTreeSet<String> {
     let definition = TableDefinition::parse(&table.sql);
     let unique_constraints = definition
@@ -126,7 +126,7 @@ fn unique_columns(schema: &Schema, table: &Object) -> BTreeSet<String> {
         .collect()
 }
 
-/// A table's name; in quotes where Mermaid would stumble over it.
+/// A table's name, in quotes if Mermaid could not parse it otherwise.
 fn entity_name(name: &str) -> String {
     const RESERVED_WORDS: &[&str] = &[
         "accdescr",
@@ -153,13 +153,14 @@ fn entity_name(name: &str) -> String {
     if is_plain { name.to_owned() } else { format!("\"{}\"", escape_label(name)) }
 }
 
-/// A type or a column's name as Mermaid reads one: a letter, then letters, digits, `_` and brackets.
+/// A type or a column name as Mermaid's grammar requires: a letter, then letters, digits, `_` and
+/// parentheses.
 fn attribute_word(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.trim().chars() {
         match character {
             c if c.is_ascii_alphanumeric() || "_()".contains(c) => out.push(c),
-            // `DECIMAL(10, 2)`: the blank behind the comma says nothing.
+            // `DECIMAL(10, 2)`: the space after the comma adds nothing.
             ' ' if out.ends_with('_') => {}
             _ => out.push('_'),
         }
@@ -170,7 +171,7 @@ fn attribute_word(text: &str) -> String {
     if is_plain { out } else { format!("c_{out}") }
 }
 
-/// Text between double quotes.
+/// Text for a label in double quotes.
 fn escape_label(text: &str) -> String {
     let is_unsafe = |character: char| character.is_control() || "\"\\%{}<>;#`".contains(character);
     let text: String =

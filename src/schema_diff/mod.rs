@@ -1,11 +1,17 @@
-//! The shape of a database: its schema as a value that is told in SQL or as a diagram, held
-//! against another one, and that knows the statements which lead from it to another.
+//! Compares schemas, prints them as SQL or as a diagram, and generates the statements that lead from
+//! one schema to another.
 
+pub(crate) mod comment;
 pub(crate) mod compare;
+pub(crate) mod dependents;
+pub(crate) mod diff;
 pub(crate) mod generate;
 pub(crate) mod mermaid;
+pub(crate) mod placeholder;
 pub(crate) mod rebuild;
 pub(crate) mod statement;
+pub(crate) mod table_change;
+pub(crate) mod virtual_table;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,7 +28,9 @@ use crate::schema;
 use crate::schema::{Object, ObjectKind, Schema};
 use crate::sqlite::file::SqliteFile;
 
-/// The schema of a database, apart from what is SQLite's own or tatmig's own.
+pub use crate::schema_diff::diff::{DiffError, SchemaDiff};
+
+/// The schema of a database, without the tables of SQLite and of tatmig.
 ///
 /// ````
 /// use tatmig::migrate::Replay;
@@ -48,15 +56,6 @@ use crate::sqlite::file::SqliteFile;
 #[derive(Clone, Debug, Default)]
 pub struct SchemaSnapshot(Schema);
 
-/// The statements that lead from one shape to another.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SchemaDiff {
-    /// The SQL of a block; empty where the shapes are the same.
-    pub sql: String,
-    /// What a human has to look at, each in words.
-    pub warnings: Vec<String>,
-}
-
 impl SchemaSnapshot {
     /// The schema that the document describes at a version.
     #[must_use]
@@ -79,16 +78,16 @@ impl SchemaSnapshot {
         Some(Self::new(schema))
     }
 
-    /// The shape of a database file, which is read without a trace.
+    /// The schema of a database file. Reading changes nothing in the file or beside it.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the file from being read.
+    /// If the file cannot be read.
     pub fn from_file(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
         SqliteFile::read(path, options, ReadDatabase::schema).map(Self::new)
     }
 
-    /// Leaves out the tables in which virtual tables keep their rows.
+    /// Leaves out the shadow tables of virtual tables.
     fn new(mut schema: Schema) -> Self {
         let shadow_tables: BTreeSet<String> =
             schema.values().flat_map(|object| statement::shadow_tables(object)).collect();
@@ -98,29 +97,31 @@ impl SchemaSnapshot {
         Self(schema)
     }
 
-    /// Whether it has no object at all.
+    /// Whether the schema has no objects.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// In what another shape differs from this one, each in words, whatever their spelling.
+    /// Describes how another schema differs from this one, one message per difference. Differences
+    /// in spelling, such as case and whitespace, do not count.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         compare::differences(&self.0, &other.0)
     }
 
-    /// The statements that make another shape of this one and keep the rows.
+    /// Generates the statements that turn this schema into another one and keep the rows.
     ///
     /// # Errors
     ///
-    /// A virtual table that differs, and that nobody can copy without knowing it; SQLite's, if not
-    /// even an empty database in memory can be made.
+    /// If a virtual table differs whose rows cannot be copied without knowing its module, or if
+    /// SQLite cannot create an empty database in memory.
     pub fn diff_to(&self, target: &Self) -> Result<SchemaDiff, DiffError> {
         generate::generate(&self.0, &target.0)
     }
 
-    /// Every statement that makes it: tables, parents first, each with its indexes; views; triggers.
+    /// The statements that create the schema: tables, parents first, each with its indexes; then
+    /// views; then triggers.
     #[must_use]
     pub fn sql(&self) -> String {
         let mut statements = Vec::new();
@@ -148,28 +149,5 @@ impl SchemaSnapshot {
 
     fn objects_of_kind(&self, kind: ObjectKind) -> impl Iterator<Item = &Arc<Object>> {
         self.0.values().filter(move |object| object.kind == kind)
-    }
-}
-
-/// Why no statements lead from one shape to another.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DiffError {
-    /// A virtual table that is declared otherwise.
-    #[error(
-        "the virtual table `{table}` is declared otherwise, and its rows cannot be read back from it; write that part by hand"
-    )]
-    VirtualTable {
-        /// Its name.
-        table: String,
-    },
-    /// SQLite's refusal.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-}
-
-impl From<rusqlite::Error> for DiffError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.into())
     }
 }

@@ -1,5 +1,5 @@
-//! The text of one `CREATE` statement as SQLite keeps it: made whole, guarded, given another name,
-//! and put in order with others.
+//! Edits and orders `CREATE` statements as `sqlite_schema` stores them: adds the semicolon or
+//! `IF NOT EXISTS`, changes the name, and sorts objects by dependency.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use crate::schema::{Object, ObjectKind};
 use crate::sql::lexer;
 use crate::sql::tokens::Tokens;
 
-/// Where in a `CREATE` statement the name of what it makes stands.
+/// The index of the token that names the created object.
 fn name_index(tokens: &Tokens<'_>) -> usize {
     let index = if tokens.is(1, "UNIQUE") || tokens.is(1, "VIRTUAL") { 3 } else { 2 };
     let index = if tokens.match_seq(index, &["IF", "NOT", "EXISTS"]) { index + 3 } else { index };
     tokens.skip_schema_qualifier(index)
 }
 
-/// The name as the statement writes it, quoted or not.
+/// The object's name as its statement writes it, quoted or not.
 pub(crate) fn written_name(object: &Object) -> String {
     let tokens = Tokens::new(&object.sql);
     let name = tokens.text(name_index(&tokens));
@@ -28,8 +28,8 @@ pub(crate) fn first_token(text: &str) -> &str {
     Tokens::new(text).text(0)
 }
 
-/// The statement with its semicolon, from its first token to its last. Comments that mean something
-/// to tatmig, or that end it, are left out.
+/// The statement from its first token to its last, with a semicolon. Comments at its end, and those
+/// that tatmig would read as tags or directives, are left out.
 pub(crate) fn complete_statement(text: &str) -> String {
     let tokens = Tokens::new(text);
     let last_token = (0..tokens.len()).rev().find(|index| !tokens.is(*index, ";")).unwrap_or(0);
@@ -54,7 +54,7 @@ pub(crate) fn complete_statement(text: &str) -> String {
     statement
 }
 
-/// The same with `IF NOT EXISTS`.
+/// The complete statement with `IF NOT EXISTS`.
 pub(crate) fn with_if_not_exists(text: &str) -> String {
     let tokens = Tokens::new(text);
     let kind_index = if tokens.is(1, "UNIQUE") || tokens.is(1, "VIRTUAL") { 2 } else { 1 };
@@ -65,13 +65,13 @@ pub(crate) fn with_if_not_exists(text: &str) -> String {
     complete_statement(&format!("{} IF NOT EXISTS{}", &text[..kind_end], &text[kind_end..]))
 }
 
-/// The statement of a table under another name.
+/// The complete statement of a table under another name.
 pub(crate) fn with_name(object: &Object, name: &str) -> String {
     let text = &object.sql;
     let tokens = Tokens::new(text);
     let name_token = name_index(&tokens);
     let mut statement = text.clone();
-    // A column may be called by its table's name too: `CHECK (t.a > 0)`.
+    // A column may be qualified with its table's name: `CHECK (t.a > 0)`.
     let qualifiers = (name_token + 1..tokens.len())
         .filter(|token| tokens.is_name(*token, &object.name) && tokens.is(token + 1, "."));
     let mut name_ranges: Vec<_> = std::iter::once(name_token)
@@ -89,7 +89,7 @@ pub(crate) fn is_virtual_table(object: &Object) -> bool {
     object.kind == ObjectKind::Table && Tokens::new(&object.sql).is(1, "VIRTUAL")
 }
 
-/// What stands behind `USING` of a virtual table: its module and its arguments.
+/// The module of a virtual table, in lower case, and the module's arguments.
 pub(crate) fn module_and_arguments(object: &Object) -> (String, Vec<String>) {
     let tokens = Tokens::new(&object.sql);
     let Some(using_index) = tokens.find_top_level(0, "USING") else {
@@ -106,7 +106,7 @@ pub(crate) fn module_and_arguments(object: &Object) -> (String, Vec<String>) {
     (tokens.name(using_index + 1).to_lowercase(), normalized)
 }
 
-/// The tables in which a virtual table of SQLite's own modules keeps its rows, in lower case.
+/// The shadow tables of a virtual table, in lower case, if its module belongs to SQLite.
 pub(crate) fn shadow_tables(object: &Object) -> Vec<String> {
     let suffixes: &[&str] = if is_virtual_table(object) {
         match module_and_arguments(object).0.as_str() {
@@ -122,14 +122,14 @@ pub(crate) fn shadow_tables(object: &Object) -> Vec<String> {
     suffixes.iter().map(|suffix| format!("{name}_{suffix}")).collect()
 }
 
-/// Whether a statement speaks of one of these names, given in lower case.
+/// Whether an object's statement contains one of the names, which are given in lower case.
 pub(crate) fn mentions(object: &Object, names: &BTreeSet<String>) -> bool {
     let tokens = Tokens::new(&object.sql);
     (0..tokens.len()).any(|index| names.contains(&tokens.name(index).to_ascii_lowercase()))
 }
 
-/// Objects in an order in which each comes after those that it is made of: tables after those that
-/// they refer to, views after those that they select from.
+/// Sorts objects so that each comes after those that it depends on: tables after the tables that
+/// they refer to, views after the objects that they select from.
 pub(crate) fn sort_by_dependency<'o>(
     objects: impl Iterator<Item = &'o Arc<Object>>,
 ) -> Vec<&'o Arc<Object>> {
@@ -151,7 +151,7 @@ pub(crate) fn sort_by_dependency<'o>(
         let next = remaining
             .iter()
             .position(|object| !remaining.iter().any(|other| depends_on(object, other)))
-            // They refer to each other in a circle; no order is better than another.
+            // The rest depend on each other in a circle, and no order is better than another.
             .unwrap_or(0);
         sorted.push(remaining.remove(next));
     }

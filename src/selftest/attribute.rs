@@ -1,5 +1,5 @@
-//! Where in the document something went wrong: the statement that lost the rows, as far as its
-//! words tell, and what to do about it.
+//! Attributes a failure or a loss to the statement that probably caused it, by the names that the
+//! statement contains, and adds what to do about it.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,167 +10,195 @@ use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::plan::outcome::MigrateError;
 use crate::selftest::context::SelfTestContext;
-use crate::selftest::snapshot::Difference;
+use crate::selftest::row_comparison::Difference;
+use crate::selftest::snapshot::IntendedChanges;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 
-/// What messages of the database call a migration.
+/// A failure or a loss, with its place in the document.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    /// The step that caused it, as far as that is known.
+    pub(crate) step_id: Option<StepId>,
+    /// What is affected. Findings of the same rule and place with the same subject are one.
+    pub(crate) subject: String,
+    pub(crate) diagnostic: Diagnostic,
+}
+
+/// What a database error calls a migration.
 pub(crate) fn migration_label(migration: &Migration<'_>) -> String {
     format!("the migration {migration}")
 }
 
-/// A transaction that failed with rows in the tables.
+/// Attributes a transaction that failed because the tables had rows.
 pub(crate) fn attribute_failure(
     context: &SelfTestContext<'_, '_>,
     step_ids: &[StepId],
     failure: &MigrateError,
-) -> (Option<StepId>, Finding) {
+) -> Finding {
     let step_with_label = |label: &str| {
         step_ids.iter().copied().find(|id| {
-            context.changelog.step(*id).is_some_and(|migration| {
-                crate::selftest::attribute::migration_label(migration) == label
-            })
+            context.changelog.step(*id).is_some_and(|migration| migration_label(migration) == label)
         })
     };
-    let (id, subject, diagnostic) = match failure {
-        MigrateError::Database(DatabaseError::Statement { migration, message, span }) => {
-            let is_constraint =
-                message.contains("constraint failed") || message.contains("cannot store");
-            let diagnostic = if is_constraint {
-                Diagnostic::new(Rule::Constraint, span.clone(), format!("rows that were allowed stop this migration: {message}"))
-                    .severity(Severity::Error)
-                    .help("take care of such rows in the block, with `COALESCE` or a `WHERE`; if no database can hold any, the block says `-- tatmig:allow constraint` and why")
-            } else {
-                Diagnostic::new(
-                    Rule::Sql,
-                    span.clone(),
-                    format!("with rows in the tables this statement fails: {message}"),
-                )
-                .help("it ran where the tables were empty; make it fit for rows")
-            };
-            (step_with_label(migration), message.clone(), diagnostic)
-        }
+    match failure {
+        MigrateError::Database(DatabaseError::Statement { migration, message, span }) => Finding {
+            step_id: step_with_label(migration),
+            subject: message.clone(),
+            diagnostic: statement_diagnostic(message, span),
+        },
         MigrateError::Database(DatabaseError::RowLoss { migration, table, before, after }) => {
-            let id = step_with_label(migration);
-            let span =
-                writing_statement_span(context, (id, step_ids), &BTreeSet::from([table.clone()]));
-            let message =
-                format!("table `{table}` is made anew and keeps {after} of its {before} rows");
-            let diagnostic = Diagnostic::new(Rule::RowLoss, span, message);
-            (id, format!("{table}."), add_help(diagnostic))
+            let step_id = step_with_label(migration);
+            let span = writing_statement_span(
+                context,
+                step_id.or(step_ids.first().copied()),
+                &BTreeSet::from([table.clone()]),
+            );
+            let lost = before.saturating_sub(*after);
+            let message = format!("rebuilding table `{table}` loses {lost} of its {before} rows");
+            let diagnostic = add_help(Diagnostic::new(Rule::RowLoss, span, message));
+            Finding { step_id, subject: format!("{table}."), diagnostic }
         }
-        MigrateError::Database(DatabaseError::ForeignKeyViolations {
-            violations: broken,
-            rows,
-        }) => {
-            let table =
-                broken.first().and_then(|description| description.split('`').nth(1)).unwrap_or("");
-            let table_names = BTreeSet::from([table.to_lowercase()]);
-            let id =
-                step_ids.iter().copied().rev().find(|id| mentions_any(context, *id, &table_names));
-            let id = id.or(step_ids.last().copied());
-            let span = writing_statement_span(context, (id, step_ids), &table_names);
-            let noun = if *rows == 1 { "row refers" } else { "rows refer" };
-            let message = format!(
-                "{rows} {noun} to parents that are not there after this: {}",
-                broken.join("; ")
-            );
-            let diagnostic = Diagnostic::new(Rule::ForeignKeys, span, message).help(
-                "keep or remove the rows on both sides of the key; if that is meant, the block says `-- tatmig:allow foreign-keys` and why",
-            );
-            (id, table.to_owned(), diagnostic)
+        MigrateError::Database(DatabaseError::ForeignKeyViolations { violations, rows }) => {
+            foreign_key_finding(context, step_ids, violations, *rows)
         }
         failure => {
-            let span = failure.span().unwrap_or_else(|| {
-                writing_statement_span(context, (None, step_ids), &BTreeSet::new())
-            });
+            let step_id = step_ids.first().copied();
+            let span = failure
+                .span()
+                .unwrap_or_else(|| writing_statement_span(context, step_id, &BTreeSet::new()));
             let message = failure.to_string();
-            (step_ids.first().copied(), message.clone(), Diagnostic::new(Rule::Sql, span, message))
+            let diagnostic = Diagnostic::new(Rule::Sql, span, message.clone());
+            Finding { step_id, subject: message, diagnostic }
         }
-    };
-    (id, Finding { subject, diagnostic })
+    }
 }
 
-/// Something that was there before some steps, and is not after them.
+/// Describes a statement that ran on empty tables and fails on filled ones.
+fn statement_diagnostic(message: &str, span: &Range<usize>) -> Diagnostic {
+    let is_constraint = message.contains("constraint failed") || message.contains("cannot store");
+    if is_constraint {
+        let message = format!("rows that were valid before make this migration fail: {message}");
+        Diagnostic::new(Rule::Constraint, span.clone(), message)
+            .severity(Severity::Error)
+            .help("handle such rows in the block, with `COALESCE` or a `WHERE`; if no database can contain any, write `-- tatmig:allow constraint` and the reason into the block")
+    } else {
+        let message = format!("this statement fails when the tables have rows: {message}");
+        Diagnostic::new(Rule::Sql, span.clone(), message)
+            .help("it ran on empty tables; change it so that it also runs on filled ones")
+    }
+}
+
+/// Attributes foreign key violations to the last step that names the first violated table.
+fn foreign_key_finding(
+    context: &SelfTestContext<'_, '_>,
+    step_ids: &[StepId],
+    violations: &[String],
+    row_count: usize,
+) -> Finding {
+    let table =
+        violations.first().and_then(|description| description.split('`').nth(1)).unwrap_or("");
+    let table_names = BTreeSet::from([table.to_lowercase()]);
+    let step_id = last_step_with(context, step_ids, &table_names).or(step_ids.last().copied());
+    let span = writing_statement_span(context, step_id, &table_names);
+    let noun = if row_count == 1 { "row refers" } else { "rows refer" };
+    let message =
+        format!("{row_count} {noun} to missing parents after this: {}", violations.join("; "));
+    let diagnostic = Diagnostic::new(Rule::ForeignKeys, span, message).help(
+        "keep or delete the rows on both sides of the key; if this is intended, write `-- tatmig:allow foreign-keys` and the reason into the block",
+    );
+    Finding { step_id, subject: table.to_owned(), diagnostic }
+}
+
+/// Attributes something that existed before some steps and does not exist after them.
+/// `table_names` are the names that its table had meanwhile, in lower case.
 pub(crate) fn attribute_difference(
     context: &SelfTestContext<'_, '_>,
     step_ids: &[StepId],
-    (table_names, difference): (&BTreeSet<String>, Difference),
-) -> (Option<StepId>, Finding) {
-    let id = step_ids.iter().copied().rev().find(|id| mentions_any(context, *id, table_names));
+    table_names: &BTreeSet<String>,
+    difference: Difference,
+) -> Finding {
+    let step_id = last_step_with(context, step_ids, table_names).or(step_ids.first().copied());
     let span = if difference.rule == Rule::ObjectLoss {
-        drop_statement_span(context, (id, step_ids), table_names)
+        drop_statement_span(context, step_id, table_names)
     } else {
-        writing_statement_span(context, (id, step_ids), table_names)
+        writing_statement_span(context, step_id, table_names)
     };
     let subject = format!("{}.{}", difference.table, difference.subject);
     let diagnostic = add_help(Diagnostic::new(difference.rule, span, difference.message));
-    (id.or(step_ids.first().copied()), Finding { subject, diagnostic })
+    Finding { step_id, subject, diagnostic }
 }
 
 fn add_help(diagnostic: Diagnostic) -> Diagnostic {
     let (remedy, rule) = match diagnostic.rule {
-        Rule::ObjectLoss => ("make it again after the table", "object-loss"),
-        Rule::RowChange => ("copy each column to its own place", "row-change"),
+        Rule::ObjectLoss => ("create it again after the table", "object-loss"),
+        Rule::RowChange => ("copy each column to the column of the same name", "row-change"),
         _ => ("copy every row", "row-loss"),
     };
     diagnostic.help(format!(
-        "{remedy}; if that is meant, the block says `-- tatmig:allow {rule}` and why"
+        "{remedy}; if this is intended, write `-- tatmig:allow {rule}` and the reason into the block"
     ))
 }
 
-/// The names in a statement, in lower case.
+/// The names and keywords in a statement, in lower case.
 fn names_in(text: &str) -> impl Iterator<Item = String> + '_ {
     lexer::tokens(text, 0)
         .filter(|token| matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted))
         .map(|token| lexer::unquote(&text[token.range]).to_lowercase())
 }
 
-fn mentions_any(context: &SelfTestContext<'_, '_>, id: StepId, names: &BTreeSet<String>) -> bool {
-    context.replay.script(context.scope, id).is_some_and(|script| {
-        script
-            .statements
-            .iter()
-            .any(|statement| names_in(statement.sql.text()).any(|name| names.contains(&name)))
+/// The last of some steps with a statement that contains one of the names.
+fn last_step_with(
+    context: &SelfTestContext<'_, '_>,
+    step_ids: &[StepId],
+    names: &BTreeSet<String>,
+) -> Option<StepId> {
+    step_ids.iter().copied().rev().find(|id| {
+        context.replay.script(context.scope, *id).is_some_and(|script| {
+            script
+                .statements
+                .iter()
+                .any(|statement| names_in(statement.sql.text()).any(|name| names.contains(&name)))
+        })
     })
 }
 
-/// The statement that changed the rows of a table: the last that writes rows and names it, else
-/// the last that names it, else the block.
+/// The place of the statement that changed the rows of a table: the last statement that writes
+/// rows and names the table, else the last that names it, else the block.
 fn writing_statement_span(
     context: &SelfTestContext<'_, '_>,
-    (id, step_ids): (Option<StepId>, &[StepId]),
+    step_id: Option<StepId>,
     table_names: &BTreeSet<String>,
 ) -> Range<usize> {
     let writing_keywords = ["insert", "replace", "delete", "update", "with"];
-    find_statement_span(context, (id, step_ids), table_names, &|keyword| {
-        writing_keywords.contains(&keyword)
-    })
+    find_statement_span(context, step_id, table_names, &writing_keywords)
 }
 
-/// The statement that dropped a table.
+/// The place of the statement that dropped a table.
 fn drop_statement_span(
     context: &SelfTestContext<'_, '_>,
-    (id, step_ids): (Option<StepId>, &[StepId]),
+    step_id: Option<StepId>,
     table_names: &BTreeSet<String>,
 ) -> Range<usize> {
-    find_statement_span(context, (id, step_ids), table_names, &|keyword| keyword == "drop")
+    find_statement_span(context, step_id, table_names, &["drop"])
 }
 
+/// The place of the last statement of a step that contains one of the names. Statements that begin
+/// with one of the keywords are preferred.
 fn find_statement_span(
     context: &SelfTestContext<'_, '_>,
-    (id, step_ids): (Option<StepId>, &[StepId]),
+    step_id: Option<StepId>,
     names: &BTreeSet<String>,
-    is_wanted_keyword: &dyn Fn(&str) -> bool,
+    keywords: &[&str],
 ) -> Range<usize> {
-    let Some(id) = id.or(step_ids.first().copied()) else { return 0..0 };
+    let Some(id) = step_id else { return 0..0 };
     let Some(migration) = context.changelog.step(id) else { return 0..0 };
-    let statements =
-        context.replay.script(context.scope, id).map_or(&[][..], |script| &script.statements);
-    // A table that is renamed on the way has its names in this script alone.
     let mut names = names.clone();
+    let mut statements = &[][..];
     if let Some(script) = context.replay.script(context.scope, id) {
-        let mut intended_changes = crate::selftest::snapshot::IntendedChanges::default();
+        statements = &script.statements;
+        // The script may rename the table, and then its statements use all of its names.
+        let mut intended_changes = IntendedChanges::default();
         intended_changes.add_script(script);
         names = names.iter().flat_map(|name| intended_changes.names_of_table(name)).collect();
     }
@@ -179,20 +207,15 @@ fn find_statement_span(
             names_in(statement.sql.text()).any(|token_name| names.contains(&token_name))
         })
     };
-    let wanted = statements_with_names().find(|statement| {
-        names_in(statement.sql.text()).next().is_some_and(|keyword| is_wanted_keyword(&keyword))
+    let preferred = statements_with_names().find(|statement| {
+        names_in(statement.sql.text())
+            .next()
+            .is_some_and(|first_word| keywords.contains(&first_word.as_str()))
     });
-    match wanted.or_else(|| statements_with_names().next()) {
+    match preferred.or_else(|| statements_with_names().next()) {
         Some(statement) => first_line_span(&statement.sql),
         None => migration
             .block(context.scope)
             .map_or(migration.tag_span.clone(), |part| part.tag_span.clone()),
     }
-}
-
-/// Something wrong, with what tells it from others.
-#[derive(Clone, Debug)]
-pub(crate) struct Finding {
-    pub(crate) subject: String,
-    pub(crate) diagnostic: Diagnostic,
 }

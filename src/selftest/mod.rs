@@ -1,36 +1,41 @@
-//! The document against itself, without a fleet and without a file: for every version a database
-//! in memory is filled with rows that satisfy its constraints, goes to head the way that every
-//! real one goes, and down and up again where reverse blocks lead. No row of a table that is
-//! still there may be gone or changed, outside the columns that a migration on the way touches.
+//! Tests a document against itself, without a fleet and without files. For every version, a database
+//! in memory is filled with rows that satisfy its constraints, upgraded to head by the same code as
+//! any real database, and downgraded and upgraded again as far as reverse blocks exist. No row of a
+//! table that still exists may be lost or changed, except in columns that a migration writes.
 
 pub(crate) mod attribute;
 pub(crate) mod context;
 pub(crate) mod fill;
+pub(crate) mod fixtures;
+pub(crate) mod insert_row;
 pub(crate) mod insert_select;
+pub(crate) mod orphans;
+pub(crate) mod row_choices;
+pub(crate) mod row_comparison;
 pub(crate) mod scenario;
 pub(crate) mod snapshot;
+pub(crate) mod table_spec;
 pub(crate) mod values;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::Connection;
 use semver::Version;
 
 use crate::database::error::DatabaseError;
-use crate::document::changelog::{Changelog, StepId};
+use crate::document::changelog::Changelog;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::replay::Replay;
 use crate::selftest::attribute::Finding;
 use crate::selftest::context::SelfTestContext;
-use crate::selftest::scenario::ScenarioOutcome;
-use crate::selftest::snapshot::Snapshot;
+use crate::selftest::fill::FillGap;
+use crate::selftest::fixtures::{StartPoint, run_scenarios};
 
 pub use crate::selftest::fill::GapKind;
 
-/// What came of testing a document against itself.
+/// The result of testing a document against itself.
 ///
 /// ````
 /// use tatmig::Changelog;
@@ -63,69 +68,72 @@ pub use crate::selftest::fill::GapKind;
 /// ````
 #[derive(Clone, Debug, Default)]
 pub struct SelfTestReport {
-    /// Every database that was sent through the document; the system's first, by version.
+    /// Every database that was tested: those of the system scope first, each scope by version.
     pub scenarios: Vec<Scenario>,
-    /// Everything that went wrong, each thing once, in document order.
+    /// Every loss and failure once, in document order.
     pub regressions: Vec<Regression>,
-    /// Tables that were not filled as they should be.
+    /// Tables that were not filled as intended.
     pub coverage_gaps: Vec<CoverageGap>,
 }
 
-/// One database on its way through the document.
+/// One tested database.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What it is a database of.
+    /// The scope of the database.
     pub scope: Scope,
-    /// The version at which it was filled.
+    /// The version at which the database was filled.
     pub start_version: Version,
-    /// The baseline that it was made from; the lowest one, but for those that are tested at their
-    /// own version.
+    /// The baseline that created the database. This is the lowest baseline, except for databases
+    /// that test a later baseline at its own version.
     pub baseline: Version,
-    /// How many tables held rows.
+    /// How many tables had rows.
     pub table_count: usize,
-    /// How many rows they held.
+    /// How many rows the tables had.
     pub row_count: usize,
-    /// How far down it was taken by reverse blocks.
+    /// The lowest point that was reached through reverse blocks.
     pub down_to: Option<VersionPoint>,
-    /// Whether all of it was there in the end.
+    /// Whether nothing was lost and nothing failed.
     pub passed: bool,
 }
 
-/// Something that is lost, or a migration that fails, with rows in the tables.
+/// Data that is lost, or a migration that fails, when the tables have rows.
 #[derive(Clone, Debug)]
 pub struct Regression {
-    /// What the databases were.
+    /// The scope of the databases.
     pub scope: Scope,
-    /// The versions at which they were filled, ascending.
+    /// The versions at which the databases were filled, ascending.
     pub versions: Vec<Version>,
-    /// What, where in the document, and what to do.
+    /// What is lost or fails, where in the document, and how to fix it.
     pub diagnostic: Diagnostic,
 }
 
-/// A table that was not filled as it should be, so that the test says less of it.
+/// A table that was not filled as intended, so that the test covers less of it.
 #[derive(Clone, Debug)]
 pub struct CoverageGap {
-    /// What the databases were.
+    /// The scope of the databases.
     pub scope: Scope,
     /// The table.
     pub table: String,
-    /// In what it falls short.
+    /// How the table was filled with less than intended.
     pub kind: GapKind,
-    /// What SQLite said.
+    /// SQLite's message.
     pub reason: String,
-    /// The versions at which that was so, ascending.
+    /// The versions at which this happened, ascending.
     pub versions: Vec<Version>,
 }
 
+/// The gaps of a scope, by table in lower case and kind.
+type GapsByTable = BTreeMap<(String, GapKind), CoverageGap>;
+
 impl SelfTestReport {
-    /// Tests every version up to head for both scopes. `stop`, once set, ends it.
+    /// Tests every version up to head for both scopes. Setting `cancel` ends the test.
     ///
     /// A document of N versions costs N databases, each of which is upgraded to head: the square
     /// of N in statements, but only N in transactions and comparisons.
     ///
     /// # Errors
     ///
-    /// SQLite's, if no database in memory can be made, or if `stop` was set.
+    /// SQLite's, if a database in memory cannot be created, or if `cancel` was set.
     pub fn run(
         changelog: &Changelog<'_>,
         replay: &Replay<'_>,
@@ -133,10 +141,9 @@ impl SelfTestReport {
     ) -> Result<Self, DatabaseError> {
         let mut report = Self::default();
         for scope in Scope::BOTH.into_iter().filter(|scope| changelog.has_scope(*scope)) {
-            let context = SelfTestContext { changelog, replay, scope, cancel };
-            report.add_outcomes(context, run_scenarios(context)?);
+            report.test_scope(SelfTestContext { changelog, replay, scope, cancel })?;
         }
-        report.regressions.sort_by_key(|loss| loss.diagnostic.span.start);
+        report.regressions.sort_by_key(|regression| regression.diagnostic.span.start);
         Ok(report)
     }
 
@@ -146,27 +153,18 @@ impl SelfTestReport {
         self.regressions.is_empty()
     }
 
-    fn add_outcomes(
-        &mut self,
-        context: SelfTestContext<'_, '_>,
-        outcomes: Vec<(StartPoint, ScenarioOutcome)>,
-    ) {
+    fn test_scope(&mut self, context: SelfTestContext<'_, '_>) -> Result<(), DatabaseError> {
         let (changelog, scope) = (context.changelog, context.scope);
-        let version_of = |start: StartPoint| &changelog.versions()[start.position];
-        let mut coverage_gaps: BTreeMap<(String, GapKind), CoverageGap> = BTreeMap::new();
-        for (start, outcome) in outcomes {
-            let start_version = version_of(start).clone();
-            for (table, kind, reason) in outcome.fill_report.coverage_gaps {
-                let versions = Vec::new();
-                let entry = coverage_gaps
-                    .entry((table.to_lowercase(), kind))
-                    .or_insert_with(|| CoverageGap { scope, table, kind, reason, versions });
-                entry.versions.push(start_version.clone());
+        let mut gaps = GapsByTable::new();
+        let first_regression = self.regressions.len();
+        for (start, outcome) in run_scenarios(context)? {
+            let start_version = &changelog.versions()[start.position];
+            for gap in outcome.fill_report.gaps {
+                add_gap(&mut gaps, scope, start_version, gap);
             }
-            let baseline = &changelog.baselines()[start.baseline_index];
             self.scenarios.push(Scenario {
                 scope,
-                baseline: baseline.to.version().unwrap_or(&start_version).clone(),
+                baseline: baseline_version(changelog, start).unwrap_or(start_version).clone(),
                 table_count: outcome.fill_report.table_count,
                 row_count: outcome.fill_report.row_count,
                 down_to: outcome.down_to,
@@ -174,173 +172,70 @@ impl SelfTestReport {
                 start_version: start_version.clone(),
             });
             for finding in outcome.findings {
-                let existing = self.regressions.iter_mut().find(|regression| {
-                    regression.scope == scope
-                        && regression.diagnostic.rule == finding.diagnostic.rule
-                        && regression.diagnostic.span == finding.diagnostic.span
-                        && regression.diagnostic.label == finding.subject
-                });
-                match existing {
-                    Some(loss) => {
-                        // The nearer the start, the plainer the words.
-                        loss.diagnostic.message = finding.diagnostic.message;
-                        loss.versions.push(start_version.clone());
-                    }
-                    None => {
-                        let diagnostic = finding.diagnostic.label(finding.subject);
-                        self.regressions.push(Regression {
-                            scope,
-                            versions: vec![start_version.clone()],
-                            diagnostic,
-                        });
-                    }
-                }
+                self.add_finding(scope, start_version, finding);
             }
         }
-        for regression in self.regressions.iter_mut().filter(|regression| regression.scope == scope)
-        {
-            regression.versions.sort();
-            regression.versions.dedup();
+        for regression in &mut self.regressions[first_regression..] {
+            sort_versions(&mut regression.versions);
             regression.diagnostic.label =
                 format!("in {scope} databases filled at {}", version_range(&regression.versions));
         }
-        for coverage_gap in coverage_gaps.values_mut() {
-            coverage_gap.versions.sort();
-            coverage_gap.versions.dedup();
+        for gap in gaps.values_mut() {
+            sort_versions(&mut gap.versions);
         }
-        self.coverage_gaps.extend(coverage_gaps.into_values());
+        self.coverage_gaps.extend(gaps.into_values());
+        Ok(())
+    }
+
+    /// Adds a finding, or its version to the regression that already reports the same. Until the
+    /// scope is complete, the label of the diagnostic holds the finding's subject.
+    fn add_finding(&mut self, scope: Scope, version: &Version, finding: Finding) {
+        let existing = self.regressions.iter_mut().find(|regression| {
+            regression.scope == scope
+                && regression.diagnostic.rule == finding.diagnostic.rule
+                && regression.diagnostic.span == finding.diagnostic.span
+                && regression.diagnostic.label == finding.subject
+        });
+        if let Some(regression) = existing {
+            // The database that was filled nearest to the faulty step gives the plainest message.
+            regression.diagnostic.message = finding.diagnostic.message;
+            regression.versions.push(version.clone());
+        } else {
+            self.regressions.push(Regression {
+                scope,
+                versions: vec![version.clone()],
+                diagnostic: finding.diagnostic.label(finding.subject),
+            });
+        }
     }
 }
 
-/// `1.0.0`, or the first and the last of several.
+fn add_gap(gaps: &mut GapsByTable, scope: Scope, version: &Version, gap: FillGap) {
+    let FillGap { table, kind, reason } = gap;
+    let entry = gaps.entry((table.to_lowercase(), kind)).or_insert_with(|| CoverageGap {
+        scope,
+        table,
+        kind,
+        reason,
+        versions: Vec::new(),
+    });
+    entry.versions.push(version.clone());
+}
+
+fn baseline_version<'c>(changelog: &'c Changelog<'_>, start: StartPoint) -> Option<&'c Version> {
+    changelog.baselines()[start.baseline_index].to.version()
+}
+
+fn sort_versions(versions: &mut Vec<Version>) {
+    versions.sort();
+    versions.dedup();
+}
+
+/// `1.0.0`, or `1.0.0 to 1.2.0` for several versions.
 fn version_range(versions: &[Version]) -> String {
     match versions {
         [first, .., last] => format!("{first} to {last}"),
         [single] => single.to_string(),
         [] => String::new(),
-    }
-}
-
-/// Where a database begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct StartPoint {
-    baseline_index: usize,
-    position: usize,
-}
-
-/// Every database of a scope, sent through the document by as many threads as there are
-/// processors.
-fn run_scenarios(
-    context: SelfTestContext<'_, '_>,
-) -> Result<Vec<(StartPoint, ScenarioOutcome)>, DatabaseError> {
-    let head_schema = context.replay.schema_at(context.scope, context.changelog.head_position());
-    let fixtures = Mutex::new(Fixtures::new(context)?);
-    let outcomes = Mutex::new(Ok(Vec::new()));
-    let run_next_scenarios = || {
-        loop {
-            let next = fixtures.lock().unwrap_or_else(PoisonError::into_inner).next_fixture();
-            let result = match next {
-                Ok(None) => break,
-                Ok(Some((start, fixture))) => context
-                    .run_scenario(&fixture, start.position, &head_schema)
-                    .map(|outcome| (start, outcome)),
-                Err(error) => Err(error),
-            };
-            let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            match (&mut *outcomes, result) {
-                (Ok(outcomes), Ok(outcome)) => outcomes.push(outcome),
-                (Ok(_), Err(error)) => *outcomes = Err(error),
-                (Err(_), _) => {}
-            }
-            if outcomes.is_err() {
-                break;
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(context.changelog.head_position() + 1) {
-            // Where the system gives no more threads, those that run do the work.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, run_next_scenarios);
-        }
-        run_next_scenarios();
-    });
-    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    for (start, finding) in fixtures.into_inner().unwrap_or_else(PoisonError::into_inner).findings {
-        if let Some((_, outcome)) = outcomes.iter_mut().find(|(other, _)| *other == start) {
-            outcome.findings.push(finding);
-        }
-    }
-    outcomes.sort_by_key(|(start, _)| *start);
-    Ok(outcomes)
-}
-
-/// Makes databases without rows of an application's: one at each version, by one migration from
-/// the one before, and then one from each later baseline.
-struct Fixtures<'c, 'a> {
-    context: SelfTestContext<'c, 'a>,
-    chain_database: Connection,
-    snapshot: Snapshot,
-    next_position: usize,
-    next_baseline: usize,
-    /// What is lost on the way even without rows: an index, a trigger, a row of the document's.
-    findings: Vec<(StartPoint, Finding)>,
-}
-
-impl<'c, 'a> Fixtures<'c, 'a> {
-    fn new(context: SelfTestContext<'c, 'a>) -> Result<Self, DatabaseError> {
-        let chain_database = context.empty_database()?;
-        let snapshot = Snapshot::capture(&chain_database)?;
-        Ok(Self {
-            context,
-            chain_database,
-            snapshot,
-            next_position: 0,
-            next_baseline: 1,
-            findings: Vec::new(),
-        })
-    }
-
-    fn next_fixture(&mut self) -> Result<Option<(StartPoint, Connection)>, DatabaseError> {
-        let changelog = self.context.changelog;
-        let head = changelog.head_position();
-        if self.next_position <= head {
-            let position = self.next_position;
-            self.next_position += 1;
-            expect_success(self.context.upgrade(&mut self.chain_database, position)?)?;
-            let snapshot = Snapshot::capture(&self.chain_database)?;
-            if position > 0 {
-                let start = StartPoint { position: position - 1, baseline_index: 0 };
-                let step_ids = [StepId::Forward(position - 1)];
-                let findings = self.context.differences(&step_ids, (&self.snapshot, &snapshot));
-                self.findings.extend(findings.into_iter().map(|(_, finding)| (start, finding)));
-            }
-            self.snapshot = snapshot;
-            let copy = self.context.copy_database(&self.chain_database)?;
-            return Ok(Some((StartPoint { position, baseline_index: 0 }, copy)));
-        }
-        while let Some(migration) = changelog.step(StepId::Baseline(self.next_baseline)) {
-            let baseline_index = self.next_baseline;
-            self.next_baseline += 1;
-            let position = migration.to.version().and_then(|to| changelog.position(to));
-            let Some(position) = position.filter(|position| *position <= head) else { continue };
-            if changelog.baseline_for(self.context.scope, position) == baseline_index {
-                let mut database = self.context.empty_database()?;
-                expect_success(self.context.upgrade(&mut database, position)?)?;
-                return Ok(Some((StartPoint { baseline_index, position }, database)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The replay ran these very statements where there was nothing; what fails here is not theirs.
-fn expect_success(
-    result: Result<(), crate::plan::outcome::MigrateError>,
-) -> Result<(), DatabaseError> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(crate::plan::outcome::MigrateError::Database(error)) => Err(error),
-        Err(_) => Err(DatabaseError::ConcurrentChange),
     }
 }

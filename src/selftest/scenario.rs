@@ -1,5 +1,5 @@
-//! One database in memory, made at a version, filled, and sent through the document: to head, down
-//! by the reverse blocks and up again. What it holds is compared leg by leg.
+//! Runs one scenario: fills a database in memory, upgrades it to head, downgrades it through the
+//! reverse blocks and upgrades it again. Compares the contents before and after each transaction.
 
 use std::sync::atomic::Ordering;
 
@@ -22,46 +22,51 @@ use crate::schema::Schema;
 use crate::selftest::attribute::Finding;
 use crate::selftest::context::SelfTestContext;
 use crate::selftest::fill::FillReport;
-use crate::selftest::snapshot::{Difference, IntendedChanges, Snapshot};
+use crate::selftest::snapshot::{IntendedChanges, Snapshot};
 use crate::selftest::values::DataProfile;
 use crate::selftest::{attribute, fill, snapshot};
 
-/// What came of one database.
+/// The result of one scenario.
 #[derive(Debug, Default)]
 pub(crate) struct ScenarioOutcome {
     pub(crate) fill_report: FillReport,
-    /// How far down the reverse blocks led.
+    /// The lowest point that was reached through reverse blocks.
     pub(crate) down_to: Option<VersionPoint>,
     pub(crate) findings: Vec<Finding>,
 }
 
-/// A way that is gone in one transaction.
+/// A part of a path through the versions.
 #[derive(Clone, Copy)]
 enum PathSegment {
-    /// To the version at a position.
+    /// An upgrade to the version at this position.
     Up(usize),
-    /// As many reverse blocks as that.
+    /// This many reverse blocks.
     Down(usize),
 }
 
-/// How long the legs are. Going step by step from every version costs the square of their number
-/// in comparisons, so that is done only where something is wrong, to find the step.
+/// How many steps one transaction has. Single steps from every version cost the square of their
+/// number in comparisons, so they are run only where something is wrong, to find the faulty step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum StepSize {
     WholeSegment,
     SingleStep,
 }
 
-/// Each with the step that it came from, as far as that is known.
-type FindingsResult = Result<Vec<(Option<StepId>, Finding)>, DatabaseError>;
+/// Some steps that run in one transaction.
+struct Transaction {
+    step_ids: Vec<StepId>,
+    /// The position that they lead to.
+    target: usize,
+}
 
-/// Whether rows stopped a migration.
+/// Whether rows made a migration fail.
 fn is_blocking(finding: &Finding) -> bool {
     matches!(finding.diagnostic.rule, Rule::Constraint | Rule::ForeignKeys | Rule::Sql)
 }
 
 impl SelfTestContext<'_, '_> {
-    /// Brings a database up to a position, the way that every real one goes.
+    /// Upgrades a database to a position, by the same code as any real database. The outer error
+    /// ends the self-test, the inner one is a failed migration.
     pub(crate) fn upgrade(
         &self,
         connection: &mut Connection,
@@ -81,7 +86,7 @@ impl SelfTestContext<'_, '_> {
         }
     }
 
-    /// The reverse blocks that lead down from a position, the first of them first.
+    /// The reverse blocks that lead down from a position, in the order in which they run.
     fn reverse_steps(&self, position: usize) -> Vec<StepId> {
         let changelog = self.changelog;
         let mut step_ids: Vec<StepId> = (0..position)
@@ -99,10 +104,13 @@ impl SelfTestContext<'_, '_> {
         step_ids
     }
 
+    /// Runs reverse blocks on a database at a position, in one transaction. The outer error ends
+    /// the self-test, the inner one is a failed migration.
     fn downgrade(
         &self,
         connection: &mut Connection,
-        (position, step_ids): (usize, &[StepId]),
+        position: usize,
+        step_ids: &[StepId],
     ) -> Result<Result<(), MigrateError>, DatabaseError> {
         let (changelog, replay, scope) = (self.changelog, self.replay, self.scope);
         let expected_changes =
@@ -141,8 +149,8 @@ impl SelfTestContext<'_, '_> {
         }
     }
 
-    /// Fills a database that stands at a position and holds nothing but what the document put in,
-    /// and sends it through the document. `head` is the schema that it leads to.
+    /// Fills a copy of a database that is at a position and contains only rows of the document, and
+    /// runs the scenario on that copy. `head_schema` is the schema at head.
     pub(crate) fn run_scenario(
         &self,
         fixture: &Connection,
@@ -150,63 +158,60 @@ impl SelfTestContext<'_, '_> {
         head_schema: &Schema,
     ) -> Result<ScenarioOutcome, DatabaseError> {
         let edge_case_database = self.copy_database(fixture)?;
-        let mut outcome = ScenarioOutcome {
-            fill_report: fill::fill_tables(
-                &edge_case_database,
-                DataProfile::EdgeCases,
-                head_schema,
-            )?,
-            ..ScenarioOutcome::default()
-        };
-        let mut findings = self.run_paths(&edge_case_database, position, &mut outcome.down_to)?;
-        if findings.iter().any(|(_, finding)| is_blocking(finding)) {
-            // Rows that stop the run keep what is behind them from being tried; others may not.
+        let fill_report =
+            fill::fill_tables(&edge_case_database, DataProfile::EdgeCases, head_schema)?;
+        let mut down_to = None;
+        let mut findings = self.run_paths(&edge_case_database, position, &mut down_to)?;
+        if findings.iter().any(is_blocking) {
+            // Rows that make a migration fail also keep the later migrations from being tested.
+            // Typical rows may get through.
             let typical_database = self.copy_database(fixture)?;
             fill::fill_tables(&typical_database, DataProfile::Typical, head_schema)?;
-            let more_findings =
-                self.run_paths(&typical_database, position, &mut outcome.down_to)?;
-            // That some rows may stop it is known to its author, if the block says so.
-            findings
-                .retain(|(id, finding)| !(is_blocking(finding) && self.is_allowed(*id, finding)));
-            for (id, finding) in more_findings {
-                let is_known = findings.iter().any(|(other, found)| {
-                    *other == id && found.diagnostic.rule == finding.diagnostic.rule
+            let more_findings = self.run_paths(&typical_database, position, &mut down_to)?;
+            // If the block has the directive, its author knows that some rows make it fail.
+            findings.retain(|finding| !(is_blocking(finding) && self.is_allowed(finding)));
+            for finding in more_findings {
+                let is_known = findings.iter().any(|known| {
+                    known.step_id == finding.step_id
+                        && known.diagnostic.rule == finding.diagnostic.rule
                 });
                 if !is_known {
-                    findings.push((id, finding));
+                    findings.push(finding);
                 }
             }
         }
-        outcome.findings = findings.into_iter().map(|(_, finding)| finding).collect();
-        Ok(outcome)
+        Ok(ScenarioOutcome { fill_report, down_to, findings })
     }
 
-    fn is_allowed(&self, id: Option<StepId>, finding: &Finding) -> bool {
-        // A foreign key is a constraint too: to know that rows may stop the run is less than to let
-        // them through, which `foreign-keys` does.
+    /// Whether the block of a finding has a directive that allows a failure.
+    fn is_allowed(&self, finding: &Finding) -> bool {
+        // A foreign key is a constraint too. `constraint` only accepts that rows may make the
+        // migration fail, `foreign-keys` even lets violations through.
         let allowing_rules = match finding.diagnostic.rule {
             Rule::ForeignKeys => &[Rule::ForeignKeys, Rule::Constraint] as &[Rule],
             rule => &[rule],
         };
-        id.and_then(|id| self.replay.script(self.scope, id))
+        finding
+            .step_id
+            .and_then(|id| self.replay.script(self.scope, id))
             .is_some_and(|script| allowing_rules.iter().any(|rule| script.allows(*rule)))
     }
 
-    /// Every way from a position, each from a copy of its own: to head, back down to where it came
-    /// from and up again; from head as far down as the reverse blocks lead, step by step; and on
-    /// the way one step down with rows that were made for it.
+    /// Runs every path from a position, each on its own copy: to head, back down to the position and
+    /// up again; from head as far down as reverse blocks exist, step by step; and from any other
+    /// position one step down and up again, with rows that were generated for that position.
     fn run_paths(
         &self,
         database: &Connection,
         position: usize,
         down_to: &mut Option<VersionPoint>,
-    ) -> FindingsResult {
+    ) -> Result<Vec<Finding>, DatabaseError> {
         let head = self.changelog.head_position();
         let reverse_steps = self.reverse_steps(head);
         if position == head {
             let segments = [PathSegment::Down(reverse_steps.len()), PathSegment::Up(head)];
             self.update_down_to(down_to, reverse_steps.last());
-            return self.run_path(database, position, (&segments, StepSize::SingleStep));
+            return self.run_path(database, position, &segments, StepSize::SingleStep);
         }
         let reverse_count = reverse_steps.len().min(head - position);
         let mut segments_through_head = vec![PathSegment::Up(position + 1), PathSegment::Up(head)];
@@ -215,13 +220,13 @@ impl SelfTestContext<'_, '_> {
             self.update_down_to(down_to, reverse_steps.get(reverse_count - 1));
         }
         let mut findings =
-            self.run_path(database, position, (&segments_through_head, StepSize::WholeSegment))?;
+            self.run_path(database, position, &segments_through_head, StepSize::WholeSegment)?;
         if !findings.is_empty() {
             let step_findings =
-                self.run_path(database, position, (&segments_through_head, StepSize::SingleStep))?;
-            // Step by step nothing need be wrong: a table may have gone and come again within one
-            // long leg. But a transaction that fails as a whole has failed.
-            let is_blocked = findings.iter().any(|(_, finding)| is_blocking(finding));
+                self.run_path(database, position, &segments_through_head, StepSize::SingleStep)?;
+            // Single steps may show no loss: one long transaction may drop a table and create another
+            // of its name, which are then compared. But if the long transaction failed, that counts.
+            let is_blocked = findings.iter().any(is_blocking);
             if !step_findings.is_empty() || !is_blocked {
                 findings = step_findings;
             }
@@ -229,16 +234,12 @@ impl SelfTestContext<'_, '_> {
         if let Some(id) = self.reverse_steps(position).first() {
             self.update_down_to(down_to, Some(id));
             let segments = [PathSegment::Down(1), PathSegment::Up(position)];
-            findings.extend(self.run_path(
-                database,
-                position,
-                (&segments, StepSize::SingleStep),
-            )?);
+            findings.extend(self.run_path(database, position, &segments, StepSize::SingleStep)?);
         }
         Ok(findings)
     }
 
-    /// Notes how far down a step leads.
+    /// Lowers `down_to` to the point that a step leads to.
     fn update_down_to(&self, down_to: &mut Option<VersionPoint>, id: Option<&StepId>) {
         let to = id.and_then(|id| self.changelog.step(*id)).map(|migration| migration.to.clone());
         *down_to = match (down_to.take(), to) {
@@ -247,34 +248,42 @@ impl SelfTestContext<'_, '_> {
         };
     }
 
-    /// Goes some legs, and compares after each.
+    /// Runs a path on a copy of a database, and compares the contents after each transaction.
     fn run_path(
         &self,
         source: &Connection,
         mut position: usize,
-        (segments, step_size): (&[PathSegment], StepSize),
-    ) -> FindingsResult {
+        segments: &[PathSegment],
+        step_size: StepSize,
+    ) -> Result<Vec<Finding>, DatabaseError> {
         let mut connection = self.copy_database(source)?;
         let mut before = Snapshot::capture(&connection)?;
         let mut findings = Vec::new();
         // Below the lowest baseline there is no position.
         let mut is_below_baseline = false;
         for segment in segments {
-            for (step_ids, target) in
-                self.transactions((position, is_below_baseline), (*segment, step_size))
-            {
+            let transactions = match *segment {
+                PathSegment::Up(target) => {
+                    let start = if is_below_baseline {
+                        ChainPosition::BelowBaseline
+                    } else {
+                        ChainPosition::AtVersion(position)
+                    };
+                    self.upgrade_transactions(start, target, step_size)
+                }
+                PathSegment::Down(count) => self.downgrade_transactions(position, count, step_size),
+            };
+            for Transaction { step_ids, target } in transactions {
                 let result = match segment {
                     PathSegment::Up(_) => self.upgrade(&mut connection, target)?,
-                    PathSegment::Down(_) => {
-                        self.downgrade(&mut connection, (position, &step_ids))?
-                    }
+                    PathSegment::Down(_) => self.downgrade(&mut connection, position, &step_ids)?,
                 };
                 if let Err(failure) = result {
                     findings.push(attribute::attribute_failure(self, &step_ids, &failure));
                     return Ok(findings);
                 }
                 let after = Snapshot::capture(&connection)?;
-                findings.extend(self.differences(&step_ids, (&before, &after)));
+                findings.extend(self.differences(&step_ids, &before, &after));
                 (before, position) = (after, target);
                 is_below_baseline = matches!(step_ids.last(), Some(StepId::BaselineReverse(_)));
             }
@@ -282,74 +291,73 @@ impl SelfTestContext<'_, '_> {
         Ok(findings)
     }
 
-    /// What is lost between two snapshots on the way of some steps.
+    /// What some steps lost, by the snapshots before and after them.
     pub(crate) fn differences(
         &self,
         step_ids: &[StepId],
-        (before, after): (&Snapshot, &Snapshot),
-    ) -> Vec<(Option<StepId>, Finding)> {
+        before: &Snapshot,
+        after: &Snapshot,
+    ) -> Vec<Finding> {
         let mut intended_changes = IntendedChanges::default();
         for script in step_ids.iter().filter_map(|id| self.replay.script(self.scope, *id)) {
             intended_changes.add_script(script);
         }
         let differences = snapshot::differences(before, after, &intended_changes).into_iter();
-        let table_names =
-            |difference: &Difference| intended_changes.names_of_table(&difference.table);
         differences
             .map(|difference| {
-                attribute::attribute_difference(
-                    self,
-                    step_ids,
-                    (&table_names(&difference), difference),
-                )
+                let table_names = intended_changes.names_of_table(&difference.table);
+                attribute::attribute_difference(self, step_ids, &table_names, difference)
             })
             .collect()
     }
 
-    /// The transactions of a leg: the steps of each, and the position that it leads to.
-    fn transactions(
+    /// The transactions of an upgrade to a position.
+    fn upgrade_transactions(
         &self,
-        (position, is_below_baseline): (usize, bool),
-        (segment, step_size): (PathSegment, StepSize),
-    ) -> Vec<(Vec<StepId>, usize)> {
-        match segment {
-            PathSegment::Up(target) => {
-                let chain_position = if is_below_baseline {
-                    ChainPosition::BelowBaseline
-                } else {
-                    ChainPosition::AtVersion(position)
-                };
-                let step_ids = |chain_position, target| {
-                    plan_upgrade(self.changelog, self.scope, chain_position, target)
-                };
-                if step_size == StepSize::WholeSegment {
-                    let step_ids = step_ids(chain_position, target);
-                    return if step_ids.is_empty() { vec![] } else { vec![(step_ids, target)] };
-                }
-                let mut transactions = Vec::new();
-                let mut from = position;
-                if is_below_baseline {
-                    from = 0;
-                    transactions.push((step_ids(chain_position, 0), 0));
-                }
-                transactions.extend((from..target).map(|index| {
-                    (step_ids(ChainPosition::AtVersion(index), index + 1), index + 1)
-                }));
-                transactions
-            }
-            PathSegment::Down(count) => {
-                let ids: Vec<StepId> =
-                    self.reverse_steps(position).into_iter().take(count).collect();
-                let target_position = |id: &StepId| match id {
-                    StepId::Reverse(at) => *at,
-                    _ => 0,
-                };
-                if step_size == StepSize::SingleStep {
-                    return ids.iter().map(|id| (vec![*id], target_position(id))).collect();
-                }
-                let target = ids.last().map_or(position, target_position);
-                if ids.is_empty() { vec![] } else { vec![(ids, target)] }
-            }
+        start: ChainPosition,
+        target: usize,
+        step_size: StepSize,
+    ) -> Vec<Transaction> {
+        let transaction = |start, target| Transaction {
+            step_ids: plan_upgrade(self.changelog, self.scope, start, target),
+            target,
+        };
+        if step_size == StepSize::WholeSegment {
+            let whole = transaction(start, target);
+            return if whole.step_ids.is_empty() { vec![] } else { vec![whole] };
+        }
+        let mut transactions = Vec::new();
+        let first = if let ChainPosition::AtVersion(position) = start {
+            position
+        } else {
+            transactions.push(transaction(start, 0));
+            0
+        };
+        transactions.extend(
+            (first..target).map(|index| transaction(ChainPosition::AtVersion(index), index + 1)),
+        );
+        transactions
+    }
+
+    /// The transactions that run the first `count` reverse blocks from a position.
+    fn downgrade_transactions(
+        &self,
+        position: usize,
+        count: usize,
+        step_size: StepSize,
+    ) -> Vec<Transaction> {
+        let step_ids: Vec<StepId> = self.reverse_steps(position).into_iter().take(count).collect();
+        let target_position = |id: &StepId| match id {
+            StepId::Reverse(index) => *index,
+            _ => 0,
+        };
+        if step_size == StepSize::SingleStep {
+            let single = |id| Transaction { step_ids: vec![id], target: target_position(&id) };
+            return step_ids.into_iter().map(single).collect();
+        }
+        match step_ids.last().map(target_position) {
+            Some(target) => vec![Transaction { step_ids, target }],
+            None => vec![],
         }
     }
 }

@@ -291,7 +291,7 @@ fn an_unreadable_virtual_table_is_reported() {
     let after = "CREATE VIRTUAL TABLE own USING fts5 (a, b, content='');";
     let fleet = fleet(before, "", after);
     fleet.run_without_changes(NEW_FROM_DB).status(2).stderr(str![[r#"
-error: `after.db`: the virtual table `own` is declared otherwise, and its rows cannot be read back from it; write that part by hand
+error: `after.db`: the virtual table `own` is declared differently, and its rows cannot be read back from it; write the statements for it by hand
 
 "#]]);
 }

@@ -1,0 +1,71 @@
+//! Writes the statements that create a virtual table again with its rows, and those that fill a
+//! full-text index.
+
+use crate::schema::Object;
+use crate::schema_diff::comment::to_comment;
+use crate::schema_diff::statement;
+use crate::schema_diff::statement::{is_virtual_table, with_if_not_exists, written_name};
+use crate::sql::lexer::{quote_identifier, unquote};
+
+/// The statements that drop a virtual table and create it in its new form, filled from a copy or
+/// from its content table. `working_name` is a free table name for the copy.
+pub(crate) fn recreate(old: &Object, new: &Object, working_name: &str) -> Vec<String> {
+    let name = written_name(old);
+    let mut lines =
+        vec![to_comment(&format!("`{}` is a virtual table, so it is rebuilt", new.name))];
+    if content_table(new).is_some() {
+        lines.push(format!("DROP TABLE IF EXISTS {name};"));
+        lines.push(with_if_not_exists(&new.sql));
+        let mut paragraphs = vec![lines.join("\n")];
+        paragraphs.extend(fill_fts5_index(new));
+        return paragraphs;
+    }
+    let columns: Vec<String> = new
+        .columns()
+        .filter(|column| old.has_column(column))
+        .filter(|column| {
+            let is_hidden = |table: &Object| {
+                table.structure.column(column).is_some_and(|column| column.hidden != 0)
+            };
+            !is_hidden(old) && !is_hidden(new)
+        })
+        .map(quote_identifier)
+        .collect();
+    let rowid_prefix =
+        if statement::module_and_arguments(new).0.starts_with("fts") { "rowid, " } else { "" };
+    let columns = columns.join(", ");
+    lines.push(statement::with_name(new, working_name));
+    lines.push(format!(
+        "INSERT INTO {working_name} ({rowid_prefix}{columns})\nSELECT {rowid_prefix}{columns}\nFROM {name};"
+    ));
+    lines.push(format!("DROP TABLE {name};"));
+    lines.push(format!("ALTER TABLE {working_name} RENAME TO {};", written_name(new)));
+    vec![lines.join("\n")]
+}
+
+/// The statement that fills a new FTS5 index over a table that may already have rows. Without it,
+/// the index is empty.
+pub(crate) fn fill_fts5_index(table: &Object) -> Option<String> {
+    let (module, _) = statement::module_and_arguments(table);
+    let has_content = content_table(table).is_some_and(|content| !content.is_empty());
+    let name = written_name(table);
+    (is_virtual_table(table) && module == "fts5" && has_content)
+        .then(|| format!("INSERT INTO {name} ({name}) VALUES ('rebuild');"))
+}
+
+/// The table or view whose rows a full-text table indexes (`content=…`); an empty name means that
+/// the table stores no content at all.
+fn content_table(table: &Object) -> Option<String> {
+    let (_, arguments) = statement::module_and_arguments(table);
+    arguments.iter().find_map(|argument| {
+        let (name, value) = argument.split_once('=')?;
+        (name.trim() == "content").then(|| unquote(value.trim()).into_owned())
+    })
+}
+
+/// Whether the rows of a virtual table can be read back as they were inserted.
+pub(crate) fn can_be_copied(table: &Object) -> bool {
+    let (module, _) = statement::module_and_arguments(table);
+    let is_known_module = module.starts_with("fts") || module.starts_with("rtree");
+    is_known_module && content_table(table).is_none_or(|content| !content.is_empty())
+}

@@ -1,0 +1,64 @@
+//! Checks that the paths which the documents name exist.
+
+use std::path::Path;
+
+const DOCUMENTS: [&str; 3] = ["CONTRIBUTING.md", "docs/architecture.md", "README.md"];
+
+/// The directories of this repository that the documents refer to.
+const DIRECTORIES: [&str; 6] = ["src/", "tests/", "docs/", "benches/", "fixtures/", "fuzz/"];
+
+/// The code spans of a Markdown text that are paths in this repository. Fences hold commands and
+/// output, and are left out.
+fn named_paths(text: &str) -> Vec<&str> {
+    let mut paths = Vec::new();
+    let mut fence_length = None;
+    for line in text.lines() {
+        let ticks = line.bytes().take_while(|byte| *byte == b'`').count();
+        match fence_length {
+            None if ticks >= 3 => fence_length = Some(ticks),
+            Some(opening) if ticks >= opening => fence_length = None,
+            Some(_) => {}
+            None => paths.extend(line.split('`').skip(1).step_by(2).filter(|span| is_path(span))),
+        }
+    }
+    paths
+}
+
+fn is_path(span: &str) -> bool {
+    DIRECTORIES.iter().any(|directory| span.starts_with(directory))
+        && !span.contains(char::is_whitespace)
+}
+
+#[test]
+fn every_path_that_the_documents_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in DOCUMENTS {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        let paths = named_paths(&text);
+        assert!(!paths.is_empty(), "{document} names paths");
+        for path in paths {
+            assert!(root.join(path).exists(), "{document} names `{path}`, which does not exist");
+        }
+    }
+}
+
+#[test]
+fn every_module_is_in_the_table_of_the_architecture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    for entry in std::fs::read_dir(root.join("src")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // The library's root declares the modules and is not one of them.
+        if name != "lib.rs" {
+            let row = format!("| `src/{name}` |");
+            assert!(text.contains(&row), "docs/architecture.md has no row for `src/{name}`");
+        }
+    }
+}
+
+#[test]
+fn paths_are_found_outside_fences_only() {
+    let text = "See `src/a.rs` and `cargo test`.\n````md\n```sh\ncat `src/b.rs`\n```\n````\n\
+                Also `docs/c.md`.";
+    assert_eq!(named_paths(text), ["src/a.rs", "docs/c.md"]);
+}
