@@ -10,6 +10,7 @@ use memchr::memchr_iter;
 
 /// A place in the document, both counted from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct LineColumn {
     /// The line, from 1.
     pub line: usize,
@@ -166,8 +167,8 @@ impl<'a> SourceSlice<'a> {
     pub fn document_offset(&self, text_offset: usize) -> usize {
         let next_segment = self.segments.partition_point(|(start, _)| *start <= text_offset);
         match next_segment.checked_sub(1).and_then(|run| self.segments.get(run)) {
-            Some((start, offset)) => offset + (text_offset - start),
-            None => self.start + text_offset,
+            Some((start, offset)) => offset.saturating_add(text_offset - start),
+            None => self.start.saturating_add(text_offset),
         }
     }
 
@@ -175,8 +176,11 @@ impl<'a> SourceSlice<'a> {
     #[must_use]
     pub fn document_span(&self, range: Range<usize>) -> Range<usize> {
         let start = self.document_offset(range.start);
-        let end =
-            if range.end > range.start { self.document_offset(range.end - 1) + 1 } else { start };
+        let end = if range.end > range.start {
+            self.document_offset(range.end - 1).saturating_add(1)
+        } else {
+            start
+        };
         start..end
     }
 }

@@ -1,13 +1,13 @@
-//! The README is run: its documents are written down in their order, its commands are typed, and
-//! what they print is compared to the letter.
+//! Runs the README: writes its documents in their order, runs its commands, and compares their
+//! output exactly.
 
-#![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
+#![allow(clippy::unwrap_used, reason = "clippy exempts test functions only")]
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The fenced blocks of a markdown text: label and content.
+/// The fenced blocks of a Markdown text: label and content.
 fn fenced_blocks(text: &str) -> Vec<(&str, String)> {
     let mut found: Vec<(&str, String)> = Vec::new();
     let mut fence: Option<usize> = None;
@@ -41,7 +41,7 @@ fn run_command(directory: &Path, command: &str) -> String {
     let output = tatmig.args(arguments).current_dir(directory).output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "`{command}` failed:\n{errors}");
-    assert_eq!(errors, "", "`{command}` complained");
+    assert_eq!(errors, "", "`{command}` printed to standard error");
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -20,6 +20,7 @@ use crate::text::escape_for_display;
 
 /// A whole backup.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Backup {
     /// Its directory's name, a time in UTC: `20261121T114500Z`.
     pub id: String,

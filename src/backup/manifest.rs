@@ -30,6 +30,7 @@ pub struct Manifest {
 
 /// The copy of one database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ManifestEntry {
     /// System or user.
     pub scope: Scope,

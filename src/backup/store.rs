@@ -31,6 +31,7 @@ pub struct BackupDir {
 
 /// What came of making a backup.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BackupResult {
     /// It, if there is anything in it.
     pub backup: Option<Backup>,
@@ -41,6 +42,7 @@ pub struct BackupResult {
 
 /// What came of removing backups.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct PruneResult {
     /// Those that are gone, oldest first.
     pub removed: Vec<Backup>,

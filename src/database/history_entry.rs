@@ -7,6 +7,7 @@ use crate::document::tag::Scope;
 /// What happened to a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum HistoryEvent {
     /// A migration ran.
     Upgrade,
@@ -37,6 +38,7 @@ impl HistoryEvent {
 
 /// One entry of a database's history.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct HistoryEntry {
     /// The id of the row, ascending.
     pub id: i64,

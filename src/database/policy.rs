@@ -3,6 +3,7 @@
 
 /// A journal mode of SQLite. Only these two are stored in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JournalMode {
     /// A rollback journal that is deleted after each commit: SQLite's default.
     #[default]
@@ -13,6 +14,7 @@ pub enum JournalMode {
 
 /// What happens if a row violates a foreign key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ForeignKeyPolicy {
     /// Migrations that cause a violation are rolled back.
     #[default]

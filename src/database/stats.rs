@@ -9,6 +9,7 @@ use crate::sql::lexer;
 
 /// The size of one database, or of several together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Stats {
     /// How many databases were counted.
     pub databases: u64,

@@ -11,6 +11,7 @@ use crate::source::{LineColumn, Source};
 /// How much a problem weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// Worth knowing; nothing to mend.
     Note,
@@ -176,6 +177,7 @@ rules! {
 
 /// One problem of a document, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// Which kind.
     pub rule: Rule,
@@ -262,6 +264,7 @@ impl Diagnostic {
 
 /// Whether text for people carries terminal colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ColorMode {
     /// Text alone.
     Plain,
@@ -277,21 +280,21 @@ fn excerpt<'s>(
     label: &str,
 ) -> Snippet<'s, annotate_snippets::Annotation<'s>> {
     const MAX_LINE_LEN: usize = 2000;
-    let first = source.line_number(span.start);
+    let text = source.text();
+    // A caller may have built a span for another document.
+    let span_start = floor_char_boundary(text, span.start);
+    let first = source.line_number(span_start);
     let lines = source.line_range(first);
     // A span of many lines is shown by its first.
-    let mut end = span.end.clamp(span.start, lines.end);
-    let text = source.text();
+    let mut end = floor_char_boundary(text, span.end).clamp(span_start, lines.end);
     let mut window = lines.clone();
     if window.len() > MAX_LINE_LEN {
         // A line of megabytes: the part around the span is enough to find it.
-        window.end = floor_char_boundary(text, (span.start + MAX_LINE_LEN).min(window.end));
+        window.end = floor_char_boundary(text, (span_start + MAX_LINE_LEN).min(window.end));
         end = end.min(window.end);
     }
-    if let Some(trimmed_end) = text[span.start..end].trim_end().len().checked_add(span.start) {
-        end = trimmed_end.max(span.start);
-    }
-    let annotation = kind.span(span.start - window.start..end - window.start);
+    end = span_start + text[span_start..end].trim_end().len();
+    let annotation = kind.span(span_start - window.start..end - window.start);
     let annotation = if label.is_empty() { annotation } else { annotation.label(label.to_owned()) };
     Snippet::source(&text[window.clone()])
         .line_start(first)
@@ -299,7 +302,9 @@ fn excerpt<'s>(
         .annotation(annotation)
 }
 
-fn floor_char_boundary(text: &str, mut offset: usize) -> usize {
+/// The offset, or the start of the character that it lies in; at most the length of the text.
+fn floor_char_boundary(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;
     }
@@ -308,6 +313,7 @@ fn floor_char_boundary(text: &str, mut offset: usize) -> usize {
 
 /// A document that cannot be used: all its problems, and their drawing.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DocumentError {
     /// Every problem found, errors and warnings, in document order.
     pub diagnostics: Vec<Diagnostic>,

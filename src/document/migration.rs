@@ -60,6 +60,7 @@ pub struct ScopedSql<'a> {
 
 /// A rule that a block lifts for itself: `-- tatmig:allow row-loss because …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AllowDirective {
     /// The rule.
     pub rule: Rule,
@@ -89,6 +90,7 @@ impl<'a> ScopedSql<'a> {
 
 /// One `from → to`, with what the document says of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Migration<'a> {
     /// Where it starts.
     pub from: VersionPoint,
@@ -137,6 +139,7 @@ impl fmt::Display for Migration<'_> {
 
 /// A block of rows that is run on demand, without a version.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Seed<'a> {
     /// The databases that it is for.
     pub scope: Scope,

@@ -19,6 +19,7 @@ const END_MARKER: &str = "tatmig:schema:end";
 
 /// How a schema is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SchemaFormat {
     /// The statements that make it.
     Sql,

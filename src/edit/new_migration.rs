@@ -30,6 +30,7 @@ pub struct NewBlock {
 
 /// What becomes of planned migrations that are in the way of a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PlannedPolicy {
     /// Nothing; the edit is refused.
     #[default]
@@ -41,6 +42,7 @@ pub enum PlannedPolicy {
 
 /// Which number of a version goes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Bump {
     /// `1.2.3` to `1.2.4`.
     Patch,

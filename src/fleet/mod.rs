@@ -158,6 +158,7 @@ pub struct RunOptions {
 
 /// What a failure means for the databases not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnFailure {
     /// Nothing: each database is on its own.
     Continue,
@@ -178,6 +179,7 @@ type Work<'w, T> = pool::Work<'w, TargetDatabase, T>;
 
 /// What became of a fleet, in the fleet's order.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FleetOutcome {
     /// The system database, if there is one.
     pub system: Option<Outcome>,

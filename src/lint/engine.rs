@@ -52,6 +52,7 @@ impl fmt::Display for SqliteVersion {
 
 /// What keeps the databases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backend {
     /// SQLite, in files.
     #[default]

@@ -26,6 +26,7 @@ pub use crate::lint::engine::{Backend, SqliteVersion, SqliteVersionError};
 
 /// What was found out about a document.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LintReport {
     /// Every problem, in document order.
     pub diagnostics: Vec<Diagnostic>,

@@ -73,7 +73,9 @@ impl Location {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     Ok(CreateStatus::AlreadyExists)
                 }
-                Err(error) => Err(MigrateError::CannotOpen(format!("it cannot be made: {error}"))),
+                Err(error) => Err(MigrateError::CannotOpen(format!(
+                    "the database cannot be created: {error}"
+                ))),
             },
             #[cfg(feature = "server")]
             Self::Namespace(server, name) => match server.server().create(name, &options.cancel) {

@@ -88,7 +88,7 @@ impl<'c> Migrator<'c, '_> {
         let chain = position.map(|position| self.changelog().chain_checksum(scope, position));
         Step {
             script: &EMPTY_SCRIPT,
-            label: "the record".to_owned(),
+            label: "the history entry".to_owned(),
             history_entry: Some(NewHistoryEntry {
                 event,
                 from: VersionPoint::Baseline.to_string(),
@@ -114,11 +114,11 @@ impl<'c> Migrator<'c, '_> {
         let version_mismatch = match state {
             HistoryState::Versioned(entry) if entry.to == target.to_string() => String::new(),
             HistoryState::Versioned(entry) => format!(
-                ", written for {target}, where this database is at {}; `tatmig upgrade` comes first",
+                ", which is for version {target}; this database is at {}, so run `tatmig upgrade` first",
                 entry.to
             ),
             HistoryState::Empty | HistoryState::Unversioned => {
-                format!(", written for {target}, where this database has no version")
+                format!(", which is for version {target}; this database has no version")
             }
         };
         let seeds = self.changelog().seeds().iter().enumerate();

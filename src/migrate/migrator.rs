@@ -207,7 +207,8 @@ impl<'c, 'a> Migrator<'c, 'a> {
             match database.apply(&cached_job.job, &state) {
                 Ok(mut job_result) => {
                     if matches!(chain_position, ChainPosition::Detected(_)) {
-                        let note = format!("adopted at {from}, whose schema it had");
+                        let note =
+                            format!("adopted at {from}, since its schema is that of this version");
                         job_result.notes.insert(0, note);
                     }
                     return Ok(self.outcome_of_run(&cached_job.path, job_result));

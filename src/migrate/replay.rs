@@ -288,10 +288,10 @@ fn baselines_differ(baseline: &Migration<'_>, scope: Scope, differences: &[Strin
         Rule::BaselinesDiffer,
         span,
         format!(
-            "this baseline does not end in the schema that the {scope} migrations up to `{}` end in: {}",
+            "the schema of this baseline differs from that of the {scope} migrations up to `{}`: {}",
             baseline.to,
             differences.join("; ")
         ),
     )
-    .help("databases made from it would differ from migrated ones; make the two agree")
+    .help("databases created from this baseline would differ from migrated ones; make the two schemas equal")
 }

@@ -95,7 +95,7 @@ fn check_history(
         Ok(ChainPosition::Detected(position)) => {
             let version = migrator.version_point_at(Some(position));
             report.findings.push(format!(
-                "it has no record; its schema is that of {version}, which the next upgrade adopts"
+                "the database has no history; its schema is that of {version}, and the next upgrade adopts it at that version"
             ));
             Some(position)
         }
@@ -127,7 +127,7 @@ fn check_drift(
     };
     for difference in drift {
         if accepted_drift.contains(&difference) {
-            report.notes.push(format!("{difference} (accepted when it was adopted)"));
+            report.notes.push(format!("{difference} (accepted drift)"));
         } else {
             report.findings.push(difference);
         }

@@ -4,118 +4,139 @@ use semver::Version;
 
 use crate::document::tag::VersionPoint;
 
-/// Why a database is left alone.
+/// Why a run refuses a database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// Its version is none of the document's.
+    /// The database is at a version that is not in the document.
     #[error(
-        "its version is `{version}`, which the document does not know (head is `{head}`); use the document that brought it there"
+        "the database is at version `{version}`, which is not in the document (head is `{head}`); use a document that has this version"
     )]
     UnknownVersion {
-        /// The version in its record.
+        /// The last version in the history.
         version: String,
-        /// The document's head.
+        /// The head of the document.
         head: Version,
     },
-    /// Its version is one that the document plans and has not released.
-    #[error("its version is `{version}`, which is only planned in the document (head is `{head}`)")]
+    /// The database is at a version that is planned in the document and not released.
+    #[error(
+        "the database is at version `{version}`, which is only planned in the document (head is `{head}`)"
+    )]
     AboveHead {
-        /// The version in its record.
+        /// The last version in the history.
         version: String,
-        /// The document's head.
+        /// The head of the document.
         head: Version,
     },
-    /// It has no record, and its schema fits no version of the document.
-    #[error("it has tables and no record, and its schema fits no version: there is {}; but {}. `tatmig adopt` accepts it as it is", .found.join(", "), missing_or_out_of_order(.missing))]
+    /// The database has no history, and its schema is that of no version.
+    #[error("the database has no history, and its schema matches no version: it has {}; {}. `tatmig adopt` records the best match and accepts the differences", .found.join(", "), missing_text(.missing))]
     PartialMatch {
-        /// What of the document's is there.
+        /// The changes of the document that exist in the database.
         found: Vec<String>,
-        /// What is missing.
+        /// The changes that are missing.
         missing: Vec<String>,
     },
-    /// It has no record, and nothing of the document's.
+    /// The database has no history, and none of its objects is in the document.
     #[error(
-        "it has tables and no record, and none of the tables are the document's; if it is this fleet's all the same, `tatmig adopt --at baseline` says so"
+        "the database has no history, and none of its tables is in the document; if it belongs to this fleet, run `tatmig adopt --at baseline`"
     )]
     UnrelatedSchema,
-    /// An edited migration cannot be accepted: the schema does not have what it makes.
-    #[error("it does not have what the edited migration makes: {}", .unmet.join("; "))]
+    /// An edited migration cannot be accepted, since the schema does not have what it creates.
+    #[error("the schema does not have what the edited migration creates: {}", .unmet.join("; "))]
     SchemaMismatch {
         /// What is missing.
         unmet: Vec<String>,
     },
-    /// No reverse block leads down from where it stands.
-    #[error("no reverse block leads down from where it stands: the document has no {}", quote_tags(.missing_tags))]
+    /// Steps down have no reverse block.
+    #[error("the way down needs reverse blocks that the document does not have: {}", quote_tags(.missing_tags))]
     NoReverse {
-        /// The tags of the blocks that are missing, the first to be run first.
+        /// The start tags of the missing blocks, in the order in which they would run.
         missing_tags: Vec<String>,
     },
-    /// It holds nothing yet.
-    #[error("it holds nothing yet; `tatmig upgrade` makes its tables")]
+    /// The database is empty.
+    #[error("the database is empty; run `tatmig upgrade` first")]
     EmptyDatabase,
-    /// A migration that it went through was changed in the document since.
-    #[error("{} changed in the document after this database went through {}: {}", if .changed_migrations.len() == 1 { "a migration was" } else { "migrations were" }, if .changed_migrations.len() == 1 { "it" } else { "them" }, .changed_migrations.iter().map(|edit| format!("`{} → {}`", edit.from, edit.to)).collect::<Vec<_>>().join(", "))]
+    /// Migrations were edited in the document after the database applied them.
+    #[error("{}: {}", edited_text(.changed_migrations), list_changed(.changed_migrations))]
     ChecksumMismatch {
-        /// Each of them.
+        /// The edited migrations.
         changed_migrations: Vec<ChangedMigration>,
     },
 }
 
-/// Tags as they stand in the document.
 fn quote_tags(missing_tags: &[String]) -> String {
     let quoted_tags: Vec<String> = missing_tags.iter().map(|tag| format!("`-- {tag}`")).collect();
     quoted_tags.join(", ")
 }
 
-/// What is missing; where nothing is, too much is there.
-fn missing_or_out_of_order(missing: &[String]) -> String {
-    if missing.is_empty() { "in no order of the document's".to_owned() } else { missing.join(", ") }
+/// The text for what is missing. If nothing is, objects of several versions exist side by side.
+fn missing_text(missing: &[String]) -> String {
+    if missing.is_empty() {
+        "no version has all of that at once".to_owned()
+    } else {
+        missing.join(", ")
+    }
 }
 
-/// A migration whose statements are not those that ran.
+fn edited_text(changed_migrations: &[ChangedMigration]) -> &'static str {
+    match changed_migrations {
+        [_] => "a migration was edited after this database applied it",
+        _ => "migrations were edited after this database applied them",
+    }
+}
+
+fn list_changed(changed_migrations: &[ChangedMigration]) -> String {
+    let quoted: Vec<String> = changed_migrations
+        .iter()
+        .map(|migration| format!("`{} → {}`", migration.from, migration.to))
+        .collect();
+    quoted.join(", ")
+}
+
+/// A migration whose statements in the document are not those that ran on a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChangedMigration {
-    /// Where the migration starts.
+    /// The version before the migration.
     pub from: VersionPoint,
-    /// Where it ends.
+    /// The version after the migration.
     pub to: VersionPoint,
-    /// The checksum of what ran.
+    /// The checksum of the statements that ran.
     pub applied_checksum: String,
-    /// The bytes of the part's start tag in the document.
+    /// The byte range of the start tag in the document.
     pub span: std::ops::Range<usize>,
 }
 
-/// A `--to` that no run can have.
+/// Why a target version (`--to`) is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// Not a semantic version.
-    #[error("`{text}` is not a version; versions read like `{head}`")]
+    /// The text is not a semantic version.
+    #[error("`{text}` is not a version; versions have the form `{head}`")]
     NotAVersion {
-        /// What was given.
+        /// The text.
         text: String,
-        /// The document's head.
+        /// The head of the document.
         head: Version,
     },
-    /// A version that no migration leads to.
+    /// The document does not have the version.
     #[error("version `{version}` is not in {document}; it has {nearby_versions}")]
     UnknownVersion {
-        /// What was given.
+        /// The version.
         version: Version,
-        /// The document's name.
+        /// The name of the document.
         document: String,
-        /// The nearest versions that there are.
+        /// The nearest versions of the document, as text.
         nearby_versions: String,
     },
-    /// A version that is not released.
+    /// The version is planned, not released.
     #[error("version `{version}` is only planned in {document}; head is `{head}`")]
     PlannedVersion {
-        /// What was given.
+        /// The version.
         version: Version,
-        /// The document's name.
+        /// The name of the document.
         document: String,
-        /// The document's head.
+        /// The head of the document.
         head: Version,
     },
 }

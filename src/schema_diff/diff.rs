@@ -4,6 +4,7 @@ use crate::database::error::DatabaseError;
 
 /// The statements that lead from one schema to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SchemaDiff {
     /// The SQL of a block; empty if the schemas are the same.
     pub sql: String,

@@ -67,6 +67,7 @@ pub use crate::selftest::fill::GapKind;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct SelfTestReport {
     /// Every database that was tested: those of the system scope first, each scope by version.
     pub scenarios: Vec<Scenario>,
@@ -78,6 +79,7 @@ pub struct SelfTestReport {
 
 /// One tested database.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Scenario {
     /// The scope of the database.
     pub scope: Scope,
@@ -98,6 +100,7 @@ pub struct Scenario {
 
 /// Data that is lost, or a migration that fails, when the tables have rows.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Regression {
     /// The scope of the databases.
     pub scope: Scope,
@@ -109,6 +112,7 @@ pub struct Regression {
 
 /// A table that was not filled as intended, so that the test covers less of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CoverageGap {
     /// The scope of the databases.
     pub scope: Scope,

@@ -81,6 +81,7 @@ pub(crate) fn with_colon(message: &str) -> String {
 
 /// Why a text is not the address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum UrlError {
     /// The text does not have the form of an address.
     #[error("`{0}` is not the address of a server, such as `http://127.0.0.1:8080`")]

@@ -33,6 +33,7 @@ pub struct FleetConfig {
 
 /// What to do with a user database that is a symbolic link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SymlinkPolicy {
     /// Refuse it by name.
     #[default]

@@ -58,6 +58,7 @@ impl FromStr for UserSource {
 
 /// How users are spread over several servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Placement {
     /// By a hash of their names, the same on every machine.
     Hash,

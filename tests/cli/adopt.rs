@@ -57,12 +57,12 @@ fn an_upgrade_adopts_matching_databases_and_refuses_others() {
         .run(["upgrade", "--all-users", "-v"])
         .status(1)
         .stdout_contains(
-            "own-migrations: 0.3.19 → 0.3.20 (adopted at 0.3.19, whose schema it had)\n",
+            "own-migrations: 0.3.19 → 0.3.20 (adopted at 0.3.19, since its schema is that of this version)\n",
         )
-        .stdout_contains("ahead-by-hand: at 0.3.20 (adopted at 0.3.20, whose schema it had)\n")
-        .stderr_contains("there is all of 0.3.19, column `conversations.compact_summary` of 0.3.20")
+        .stdout_contains("ahead-by-hand: at 0.3.20 (adopted at 0.3.20, since its schema is that of this version)\n")
+        .stderr_contains("it has all of 0.3.19, column `conversations.compact_summary` of 0.3.20")
         .stderr_contains("table `short_term_storage` is missing")
-        .stderr_contains("none of the tables are the document's");
+        .stderr_contains("none of its tables is in the document");
     assert_eq!(refused.map(|name| fleet.database(name).dump()), before);
     let history =
         fleet.database("own-migrations").rows("SELECT event, to_version FROM _tatmig_migrations");
@@ -106,12 +106,8 @@ fn adopted_databases_are_upgraded_with_all_their_rows() {
     fleet
         .run_without_changes(["verify"])
         .status(0)
-        .stdout_contains(
-            "  note: table `migrations` is not expected (accepted when it was adopted)\n",
-        )
-        .stdout_contains(
-            "  note: column `memories.mood` is not expected (accepted when it was adopted)\n",
-        )
+        .stdout_contains("  note: table `migrations` is not expected (accepted drift)\n")
+        .stdout_contains("  note: column `memories.mood` is not expected (accepted drift)\n")
         .stdout_contains("system: OK, matches MIGRATIONS.md\n");
 }
 
@@ -135,7 +131,7 @@ fn an_edited_migration_is_accepted_once_the_schema_matches_it() {
         .run(["adopt", "--all-users"])
         .status(1)
         .stdout_contains("1 user (`ann`): recorded at 1.0.0\n")
-        .stderr_contains("`bob` (bob_longterm.db): it does not have what the edited migration makes: column `notes.title` is missing (TEXT)");
+        .stderr_contains("`bob` (bob_longterm.db): the schema does not have what the edited migration creates: column `notes.title` is missing (TEXT)");
     fleet.run(["upgrade", "--user", "ann"]).status(0).stdout("ann: already at 1.0.0\n");
     fleet.run(["upgrade", "--user", "bob"]).status(1);
 }

@@ -93,7 +93,7 @@ fn a_database_with_the_full_schema_is_adopted() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stdout("ann: at 1.1.0 (adopted at 1.1.0, whose schema it had)\n");
+        .stdout("ann: at 1.1.0 (adopted at 1.1.0, since its schema is that of this version)\n");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM a"), ["1|kept"]);
 }
 

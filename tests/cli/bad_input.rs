@@ -173,7 +173,7 @@ fn an_invalid_target_version() {
     for (target, message) in [
         ("9.9.9", "version `9.9.9` is not in MIGRATIONS.md; it has `1.0.0`, `1.1.0`, `1.2.0`"),
         ("1.3.0", "version `1.3.0` is only planned in MIGRATIONS.md; head is `1.2.0`"),
-        ("1.2", "`1.2` is not a version; versions read like `1.2.0`"),
+        ("1.2", "`1.2` is not a version; versions have the form `1.2.0`"),
         ("v1.2.0", "`v1.2.0` is not a version"),
         ("baseline", "`baseline` is not a version"),
         ("", "`` is not a version"),
@@ -308,8 +308,8 @@ fn a_version_that_is_not_in_the_document() {
     let fleet = fleet.system("").user("ann", "");
     fleet.run(["upgrade", "--to", "1.1.0"]).status(0);
     fleet.run(["upgrade", "--user", "ann", "--to", "1.1.0"]).status(0);
-    let message = "`bad` (bad_longterm.db): its version is `2.0.0`, which the document does not \
-                   know (head is `1.2.0`); use the document that brought it there";
+    let message = "`bad` (bad_longterm.db): the database is at version `2.0.0`, which is not in \
+                   the document (head is `1.2.0`); use a document that has this version";
     let before = fleet.database("bad").dump();
     fleet.run_without_changes(["status"]).status(1).stdout_contains("bad     2.0.0     ahead: ");
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(message);
@@ -327,7 +327,7 @@ fn a_document_older_than_the_system_database_touches_no_user() {
     fleet
         .run_without_changes(["upgrade", "--all-users"])
         .status(1)
-        .stderr_contains("`system` (system.db): its version is `2.0.0`")
+        .stderr_contains("`system` (system.db): the database is at version `2.0.0`")
         .stdout_contains("not started");
 }
 
@@ -337,10 +337,9 @@ fn a_version_that_is_only_planned() {
     let tail = document(&NOTES[3..]);
     let markdown = format!("{}## 1.1.0 → 1.2.0 (Planned)\n\n{tail}", document(&NOTES[..3]));
     let fleet = fleet.document(markdown);
-    fleet
-        .run_without_changes(["upgrade", "--all-users"])
-        .status(1)
-        .stderr_contains("its version is `1.2.0`, which is only planned in the document");
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(1).stderr_contains(
+        "the database is at version `1.2.0`, which is only planned in the document",
+    );
 }
 
 #[test]

@@ -1,9 +1,8 @@
-//! Where settings come from: a flag goes before a variable, a variable before `tatmig.toml`, the
-//! file before the default.
+//! The precedence of settings: flag, environment variable, `tatmig.toml`, default.
 
 use crate::support::{Fleet, document};
 
-/// A document that brings a user to `version`, so that what ran tells which document was read.
+/// A document whose head is `version`, so that the head shows which document was read.
 fn document_up_to(version: &str) -> String {
     document(&[(&format!("user:baseline→{version}"), "CREATE TABLE notes (body TEXT);")])
 }
@@ -104,7 +103,7 @@ fn paths_in_the_settings_file_are_relative_to_it() {
     assert_eq!(json["file"], "deep/down/docs/m.md");
     assert_eq!(json["databases"][0]["path"], "deep/down/data/s.db");
     assert_eq!(json["databases"][1]["path"], "deep/down/data/users/ann.db");
-    // What is typed is relative to where it is typed.
+    // A path of a flag is relative to the current directory.
     let run = fleet.run(["status", "--config", "deep/down/tatmig.toml", "--file", "docs/m.md"]);
     run.status(2).stderr_contains("the document `docs/m.md` does not exist");
 }
@@ -151,8 +150,8 @@ fn jobs_and_busy_timeout_are_read_from_the_settings_file() {
     let fleet = fleet().config("jobs = 1\nbusy_timeout = 0.05\n");
     let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // With the default of ten seconds the test would wait ten seconds; that it ends with the
-    // lock still held is what counts.
+    // The lock is held until the end of the test. With the default of ten seconds, the test would
+    // take that long.
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("busy");
     let fleet = fleet.env("TATMIG_BUSY_TIMEOUT", "0.01").config("busy_timeout = 3600\n");
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("busy");

@@ -21,10 +21,10 @@ fn an_edited_migration_is_refused_with_both_statements() {
     let fleet = fleet.user("new", "");
     let before = fleet.database("ann").dump();
     let run = fleet.run_without_changes(["status"]);
-    run.status(1).stdout_contains("ann     1.1.0     edited: a migration was changed");
+    run.status(1).stdout_contains("ann     1.1.0     edited: a migration was edited");
     let run = fleet.run(["upgrade", "--all-users"]);
     run.status(1)
-        .stderr_contains("error[edited]: `ann` (ann_longterm.db): a migration was changed in the document after this database went through it: `1.0.0 → 1.1.0`")
+        .stderr_contains("error[edited]: `ann` (ann_longterm.db): a migration was edited after this database applied it: `1.0.0 → 1.1.0`")
         .stderr_contains("MIGRATIONS.md:14:1")
         .stderr_contains("as applied: ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
         .stderr_contains("now: ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no'");

@@ -136,7 +136,7 @@ fn a_seed_for_a_newer_version_is_reported() {
     .user("ann", "")
     .upgrade_to("1.0.0");
     fleet.run(["seed", "pins", "--user", "ann"]).status(1).stderr_contains(
-        "the seed `pins`, written for 1.1.0, where this database is at 1.0.0; `tatmig upgrade` comes first",
+        "the seed `pins`, which is for version 1.1.0; this database is at 1.0.0, so run `tatmig upgrade` first",
     );
     assert!(fleet.database("ann").rows("SELECT * FROM notes").is_empty());
     fleet.run(["upgrade", "--all-users"]).status(0);
@@ -176,5 +176,5 @@ fn an_empty_database_is_refused() {
     fleet
         .run_without_changes(["seed", "twice", "--user", "new"])
         .status(1)
-        .stderr_contains("`new` (new_longterm.db): it holds nothing yet");
+        .stderr_contains("`new` (new_longterm.db): the database is empty");
 }

@@ -16,7 +16,7 @@ MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 ann     1.2.0     current
 bob     -         new, pending 1.0.0, 1.1.0, 1.2.0
-old     -         unversioned, unrelated schema: it has tables and no record, and none of the tables are the document's; if it is this fleet's all the same, `tatmig adopt --at baseline` says so
+old     -         unversioned, unrelated schema: the database has no history, and none of its tables is in the document; if it belongs to this fleet, run `tatmig adopt --at baseline`
 
 "#]];
     for name in ["status", "info", "current"] {

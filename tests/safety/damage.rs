@@ -401,13 +401,19 @@ fn an_invalid_history_table_is_refused_and_unchanged() {
             "UPDATE _tatmig_migrations SET to_version = x'ff'",
             "holds a row that tatmig did not write",
         ),
-        ("UPDATE _tatmig_migrations SET to_version = '9.9.9'", "its version is `9.9.9`"),
-        ("UPDATE _tatmig_migrations SET to_version = '1.1.0-rc.1'", "its version is `1.1.0-rc.1`"),
-        ("UPDATE _tatmig_migrations SET to_version = '1.1'", "its version is `1.1`"),
-        ("UPDATE _tatmig_migrations SET to_version = ''", "its version is ``"),
+        (
+            "UPDATE _tatmig_migrations SET to_version = '9.9.9'",
+            "the database is at version `9.9.9`",
+        ),
+        (
+            "UPDATE _tatmig_migrations SET to_version = '1.1.0-rc.1'",
+            "the database is at version `1.1.0-rc.1`",
+        ),
+        ("UPDATE _tatmig_migrations SET to_version = '1.1'", "the database is at version `1.1`"),
+        ("UPDATE _tatmig_migrations SET to_version = ''", "the database is at version ``"),
         (
             "UPDATE _tatmig_migrations SET to_version = 'x' || char(27) || '[2J'",
-            "its version is `x",
+            "the database is at version `x",
         ),
         (
             "UPDATE _tatmig_migrations SET id = 9223372036854775807 WHERE to_version = '1.1.0'",

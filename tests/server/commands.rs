@@ -105,7 +105,7 @@ fn upgrade_scenario(backend: &mut dyn FleetBackend) {
     backend.execute("cid", "CREATE TABLE stray (x)");
     backend.execute("cid", "DROP TABLE _tatmig_migrations");
     backend.run(&["status"]).status(0).stdout_contains("unversioned");
-    backend.run(&["verify"]).status(1).stdout_contains("it has no record");
+    backend.run(&["verify"]).status(1).stdout_contains("the database has no history");
     backend
         .run(&["adopt", "--user", "cid"])
         .status(0)

@@ -50,7 +50,7 @@ fn lint_document(
         Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
         Err(error) => return Err(error).context("the document cannot be run in memory"),
     };
-    let LintReport { mut diagnostics, unusable } = lint_report;
+    let LintReport { mut diagnostics, unusable, .. } = lint_report;
     diagnostics.retain_mut(|diagnostic| match levels.level_of(diagnostic) {
         LintLevel::Deny => {
             diagnostic.severity = Severity::Error;

@@ -64,7 +64,7 @@ impl<'r> DatabaseSource<'r> {
         if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
             return Ok(None);
         }
-        let SchemaDiff { sql, warnings: mut notes } = diff;
+        let SchemaDiff { sql, warnings: mut notes, .. } = diff;
         let mut reverse = None;
         if args.reverse {
             let diff = snapshot.diff_to(&head_snapshot).with_context(|| self.quoted_path())?;

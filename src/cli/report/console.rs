@@ -47,7 +47,7 @@ impl Console {
     pub(crate) fn error(&self, text: impl Display) {
         let (color_start, color_end) = match self.color_mode {
             ColorMode::Colored => ("\u{1b}[1;31m", "\u{1b}[0m"),
-            ColorMode::Plain => ("", ""),
+            _ => ("", ""),
         };
         let _ = writeln!(
             anstream::stderr(),

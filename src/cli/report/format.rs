@@ -74,3 +74,44 @@ pub(crate) fn error_chain(error: &anyhow::Error) -> String {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_up_to_a_limit() {
+        let names: Vec<String> = (1..=7).map(|number| format!("u{number}")).collect();
+        for (count, expected) in [
+            (0, ""),
+            (1, "`u1`"),
+            (5, "`u1`, `u2`, `u3`, `u4`, `u5`"),
+            (7, "`u1`, `u2`, `u3`, `u4`, `u5` and 2 more"),
+        ] {
+            assert_eq!(list_names(&names[..count]), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_are_readable() {
+        for (bytes, expected) in
+            [(0, "0 B"), (999, "999 B"), (20_480, "20.5 kB"), (1_500_000, "1.5 MB")]
+        {
+            assert_eq!(format_size(bytes).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_cause_that_the_message_contains_is_left_out() {
+        let io_error = || std::io::Error::other("disk full");
+        let repeated = anyhow::Error::new(io_error()).context("cannot write: disk full");
+        assert_eq!(error_chain(&repeated), "cannot write: disk full");
+        let distinct = anyhow::Error::new(io_error()).context("cannot write");
+        assert_eq!(error_chain(&distinct), "cannot write: disk full");
+    }
+
+    #[test]
+    fn control_characters_are_escaped_and_lines_kept() {
+        assert_eq!(escape_for_terminal("a\tb\n\u{1b}[31m"), "a\tb\n\\u{1b}[31m");
+    }
+}

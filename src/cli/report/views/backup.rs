@@ -228,7 +228,8 @@ impl View for BackupView<'_> {
         match &self.result.backup {
             Some(backup) => {
                 console.line(describe_backup(backup));
-                console.line(format!("`tatmig restore {}` restores them", backup.id));
+                let pronoun = if backup.manifest.databases.len() == 1 { "it" } else { "them" };
+                console.line(format!("`tatmig restore {}` restores {pronoun}", backup.id));
             }
             None => console.line("no backup was created"),
         }

@@ -18,7 +18,7 @@ fn workflow_command(source: &Source<'_>, diagnostic: &Diagnostic) -> String {
     let level = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
-        Severity::Note => "notice",
+        _ => "notice",
     };
     let (start, end) = line_column_range(source, &diagnostic.span);
     let mut command = format!(

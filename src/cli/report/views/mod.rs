@@ -24,6 +24,7 @@ pub(crate) mod seeds;
 pub(crate) mod selftest;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod status_entries;
 pub(crate) mod status_text;
 #[cfg(feature = "server")]
 pub(crate) mod transfer;

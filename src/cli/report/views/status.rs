@@ -7,9 +7,9 @@ use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
-use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 use crate::cli::report::views::stats::FleetStats;
+use crate::cli::report::views::status_entries::StatusOf;
 use crate::cli::report::views::status_text;
 
 /// Whether `--exit-code` was given.
@@ -35,38 +35,6 @@ pub(crate) struct StatusView<'r> {
     changelog: &'r Changelog<'r>,
     #[serde(skip)]
     exit_on_pending: ExitOnPending,
-}
-
-/// One database and its status. It is turned into a [`StatusEntry`] as it is written.
-#[derive(Clone, Copy, Serialize)]
-#[serde(into = "StatusEntry<'r>")]
-pub(crate) struct StatusOf<'r> {
-    pub(crate) database: &'r TargetDatabase,
-    pub(crate) status: &'r DatabaseStatus,
-    pub(crate) changelog: &'r Changelog<'r>,
-}
-
-/// The JSON object of one database.
-#[derive(Serialize)]
-struct StatusEntry<'r> {
-    #[serde(flatten)]
-    database: DatabaseKeys,
-    version: Option<&'r str>,
-    state: DatabaseState,
-    pending: Vec<String>,
-    detected: Option<DetectionEntry<'r>>,
-    error: Option<ErrorEntry<'r>>,
-}
-
-/// The version that was detected from a schema.
-#[derive(Serialize)]
-struct DetectionEntry<'r> {
-    #[serde(rename = "match")]
-    name: &'static str,
-    version: Option<String>,
-    #[serde(rename = "there")]
-    found: &'r [String],
-    missing: &'r [String],
 }
 
 #[derive(Serialize)]
@@ -117,31 +85,6 @@ impl<'r> StatusView<'r> {
             notices,
             changelog,
             exit_on_pending,
-        }
-    }
-}
-
-impl<'r> From<StatusOf<'r>> for StatusEntry<'r> {
-    fn from(StatusOf { database, status, changelog }: StatusOf<'r>) -> Self {
-        let detected = status.detection.as_ref().map(|detection| {
-            let (found, missing) = detection.details();
-            let version = detection.best_version();
-            DetectionEntry {
-                name: detection.name(),
-                version: version.map(|position| changelog.version(position).to_string()),
-                found,
-                missing,
-            }
-        });
-        // Why no version was detected is in `detected`.
-        let error = status.error.as_ref().filter(|_| status.state != DatabaseState::Unversioned);
-        Self {
-            database: DatabaseKeys::new(database),
-            version: status.version.as_deref(),
-            state: status.state,
-            pending: status.pending.iter().map(ToString::to_string).collect(),
-            detected,
-            error: error.map(|error| ErrorEntry::new(error, changelog.source())),
         }
     }
 }

@@ -8,7 +8,7 @@ use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{MAX_LISTED, plural};
-use crate::cli::report::views::status::StatusOf;
+use crate::cli::report::views::status_entries::StatusOf;
 
 /// Up to this many databases are listed one by one without `--verbose`.
 const MAX_ROWS: usize = 30;
