@@ -1,4 +1,4 @@
-//! What reading a document costs: in all, and as it grows.
+//! Measures how long parsing and linting a document take, and how the time grows with its size.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ fn main() {
     divan::main();
 }
 
-/// A document of some migrations that add columns to a hundred tables, which grow with it.
+/// A document whose migrations add columns to a hundred tables, so that the schema grows with it.
 fn growing_document(migrations: usize) -> String {
     document_with_migrations(migrations, |number| {
         format!(
@@ -20,8 +20,7 @@ fn growing_document(migrations: usize) -> String {
     })
 }
 
-/// A document whose migrations add and fill columns and take them away again, so that the schema
-/// stays as large as it was.
+/// A document whose migrations add, fill and drop columns, so that the schema does not grow.
 fn constant_size_document(migrations: usize) -> String {
     document_with_migrations(migrations, |number| {
         let (table, column) = (number / 4 % 100, number / 4);
@@ -36,7 +35,7 @@ fn constant_size_document(migrations: usize) -> String {
     })
 }
 
-/// Some migrations, each with the prose around it that people write.
+/// Migrations with realistic prose around each.
 fn document_with_migrations(migrations: usize, sql: impl Fn(usize) -> String) -> String {
     let mut text =
         "# Migrations\n\n## Baseline: 1.0.0\n\n```sql\n-- [user:baseline→1.0.0:start]\n".to_owned();
@@ -58,7 +57,7 @@ fn document_with_migrations(migrations: usize, sql: impl Fn(usize) -> String) ->
     text
 }
 
-/// Read, pair, order and check.
+/// Parses a document: reads blocks, pairs tags, and orders versions.
 #[divan::bench(args = [10, 1_000, 10_000])]
 fn parse(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = growing_document(migrations);
@@ -67,21 +66,21 @@ fn parse(bencher: Bencher<'_, '_>, migrations: usize) {
         .bench(|| Changelog::parse(black_box(&text)).map(|changelog| changelog.versions().len()));
 }
 
-/// Read and replayed in memory; most of it is SQLite's own work.
+/// Parses and lints a document. Most of the time is SQLite's replay.
 #[divan::bench(args = [10, 100, 1_000], sample_count = 10)]
 fn lint(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = growing_document(migrations);
     bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
 }
 
-/// The same over a schema that does not grow.
+/// The same with a schema that does not grow.
 #[divan::bench(args = [1_000, 10_000], sample_count = 5, sample_size = 1)]
 fn lint_constant_size(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = constant_size_document(migrations);
     bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
 }
 
-/// Text that a careless reader goes through twice at every step.
+/// Text on which a naive parser would be quadratic.
 #[divan::bench(args = [50_000, 200_000], sample_count = 10)]
 fn lint_brackets(bencher: Bencher<'_, '_>, count: usize) {
     let text = "[".repeat(count);

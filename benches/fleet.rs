@@ -1,6 +1,6 @@
-//! A system database and a fleet of 1,000 databases of about 150 KiB, migrated from 0.3.19 to
-//! 0.3.20, asked again, and made anew, each in turn with the same work done with bare calls: quote
-//! the ratio, never the time.
+//! Measures a fleet of a system database and 1,000 databases of about 150 KiB: an upgrade from
+//! 0.3.19 to 0.3.20, an upgrade with nothing pending, and the creation of all databases. Each is
+//! compared with the same work in bare SQLite calls. Quote the ratio, never the time.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench whose files cannot be made shall stop
 
@@ -20,7 +20,7 @@ use tatmig::{Changelog, Scope};
 const DOCUMENT: &str = include_str!("../MIGRATIONS.md");
 const DATABASES: usize = 1_000;
 
-/// A directory with a fleet at a version, removed when it is dropped.
+/// A directory with a fleet at a version, deleted on drop.
 struct BenchFleet {
     directory: tempfile::TempDir,
 }
@@ -40,7 +40,7 @@ impl BenchFleet {
             fs::copy(&template, fleet.path(&format!("user{number:04}"))).unwrap();
         }
         fs::remove_file(template).unwrap();
-        // What was written by copying shall not be written while something is measured.
+        // Writes the copied files to disk now, so that this does not happen during a measurement.
         let _ = std::process::Command::new("sync").status();
         fleet
     }
@@ -57,7 +57,7 @@ impl BenchFleet {
         (0..DATABASES).map(|number| self.path(&format!("user{number:04}"))).collect()
     }
 
-    /// What the command does, without the command line.
+    /// Runs what the command runs, without the command line.
     fn upgrade(&self, version_index: usize, selection: &UserSelection) {
         let changelog = Changelog::parse(DOCUMENT).unwrap();
         let cancel = Arc::default();
@@ -80,7 +80,7 @@ impl BenchFleet {
     }
 }
 
-/// Rows up to the size of a database in use.
+/// Inserts rows until a database has a realistic size.
 fn insert_rows(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection
@@ -95,7 +95,7 @@ fn insert_rows(path: &Path) {
         .unwrap();
 }
 
-/// Runs bare calls on every file, on as many threads as tatmig would.
+/// Runs bare SQLite calls on every file, on as many threads as tatmig uses.
 fn for_each_file(paths: &[PathBuf], work: impl Fn(&Path) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -140,19 +140,19 @@ fn read_with_rusqlite(path: &Path) {
     assert_eq!(version, "0.3.20");
 }
 
-/// What is measured: how often, on what, and the same work twice.
+/// A measurement: how often, on which fleet, and the two implementations.
 struct Comparison<'r> {
     name: &'r str,
     rounds: usize,
-    /// Where the databases stand before.
+    /// The version of the databases before.
     start_version: Option<usize>,
     bare_work: &'r dyn Fn(&BenchFleet),
     tatmig_work: &'r dyn Fn(&BenchFleet),
 }
 
 impl Comparison<'_> {
-    /// Lets the two take turns, since a disk's speed drifts by the minute, and tells the medians
-    /// and the middle half of the ratios of two that followed one another.
+    /// Alternates the two implementations, because the speed of a disk changes over minutes. Prints
+    /// the medians, and the middle half of the ratios of adjacent runs.
     fn run(&self) {
         let changes_databases = self.start_version != Some(1);
         let shared_fleet = (!changes_databases).then(|| BenchFleet::new(self.start_version));
@@ -231,7 +231,7 @@ fn main() {
             tatmig_work: &tatmig,
         },
     ];
-    // `cargo bench --bench fleet -- fresh` runs that one alone.
+    // `cargo bench --bench fleet -- fresh` runs only that measurement.
     let name_filters: Vec<String> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let is_selected = |comparison: &&Comparison<'_>| {

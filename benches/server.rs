@@ -1,6 +1,6 @@
-//! 1,000 namespaces of a libSQL server brought from 0.3.19 to 0.3.20 by the whole command, at 1, 8
-//! and 32 jobs, beside the server's own way to change many schemas at once, on the same rows in the
-//! same run. Every namespace is looked at after every pass. Quote the ratio, never the time.
+//! Measures an upgrade of 1,000 namespaces of a libSQL server from 0.3.19 to 0.3.20 by the whole
+//! command, with 1, 8 and 32 jobs. It is compared with the server's shared schema, on the same rows
+//! in the same run. Every namespace is checked after every pass. Quote the ratio, never the time.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench whose server fails shall stop
 
@@ -22,12 +22,13 @@ const DOCUMENT: &str = include_str!("../fixtures/tatlock/MIGRATIONS.md");
 const NAMESPACES: usize = 1_000;
 const ROUNDS: usize = 3;
 
-/// What an upgraded namespace holds: the new columns, the new table's indexes, and its own rows.
+/// What is checked in an upgraded namespace: the new columns, the new table's indexes, and its
+/// rows.
 const UPGRADED_QUERY: &str = "SELECT (SELECT count(*) FROM pragma_table_info('conversations') WHERE name IN \
     ('schema_version', 'compact_summary', 'compacted_up_to')), (SELECT count(*) FROM sqlite_schema \
     WHERE tbl_name = 'conversation_messages' AND name LIKE 'idx%'), (SELECT count(*) FROM memories)";
 
-/// `conversation_topics` has a key that SQLite cannot use.
+/// `conversation_topics` has a foreign key that SQLite cannot use.
 const FOREIGN_KEYS_OFF: &str = "PRAGMA foreign_keys = OFF";
 
 const INSERT_ROWS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) \
@@ -35,7 +36,7 @@ const INSERT_ROWS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i 
     SELECT 'i' || i, 'c' || (i / 8), '2026-01-01', hex(randomblob(50)), hex(randomblob(75)) FROM n";
 
 fn main() {
-    // `cargo test` builds benches too; only `cargo bench` shall run this one.
+    // `cargo test` builds benches too, but only `cargo bench` runs this one.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -85,7 +86,7 @@ fn users() -> impl Iterator<Item = String> {
     (0..NAMESPACES).map(|number| format!("user{number:04}"))
 }
 
-/// Does something for every user on eight threads.
+/// Runs a function for every user, on eight threads.
 fn for_each_user(work: impl Fn(&str) + Sync) {
     let users: Vec<String> = users().collect();
     let next = AtomicUsize::new(0);
@@ -100,7 +101,7 @@ fn for_each_user(work: impl Fn(&str) + Sync) {
     });
 }
 
-/// The fleet of the command.
+/// The fleet that the command migrates.
 struct ServerFleet {
     sqld: Sqld,
     directory: TempDir,
@@ -137,7 +138,7 @@ impl ServerFleet {
         self.run(&["downgrade", "--to", "0.3.19", "--all-users", "--no-backup"]);
     }
 
-    /// One pass: up, looked at, and down again.
+    /// One pass: upgrade, check, downgrade.
     fn upgrade(&self, arguments: &[&str]) -> Duration {
         let started = Instant::now();
         self.run(&[&["upgrade", "--all-users"], arguments].concat());
@@ -164,7 +165,7 @@ fn command(directory: &Path, sqld: &Sqld) -> Command {
     command
 }
 
-/// The same databases as children of a schema that the server keeps them to.
+/// The same databases as children of a shared schema of the server.
 struct SharedSchemaFleet {
     sqld: Sqld,
     upgrade_sql: String,
@@ -213,7 +214,7 @@ impl SharedSchemaFleet {
         serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap()
     }
 
-    /// Changes the schema, and waits until every child has the change.
+    /// Changes the shared schema, and waits until every child has changed.
     fn change_schema(&self, sql: &str) {
         let sequence = serde_json::json!({ "type": "sequence", "sql": sql });
         let body =
@@ -231,7 +232,7 @@ impl SharedSchemaFleet {
         }
     }
 
-    /// One pass: up, with a row of history, looked at, and down again.
+    /// One pass: upgrade with a history row, check, downgrade.
     fn upgrade(&self) -> Duration {
         let history_insert = "INSERT INTO history VALUES ('0.3.20', CURRENT_TIMESTAMP);";
         let started = Instant::now();

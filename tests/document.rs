@@ -1,6 +1,6 @@
-//! What holds of every document, whatever stands in it: reading never panics, every problem has a
-//! place in the file, SQL is the source's own bytes, order comes from versions alone, and a slip
-//! in a tag never loses a block.
+//! Tests properties of every document: parsing never panics, every diagnostic has a place in the
+//! file, SQL is an exact slice of the source, only versions determine the order, and a mistyped tag
+//! never loses a block silently.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use proptest::sample::{Index, select};
 use tatmig::document::ScopedSql;
 use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 
-/// Lines and pieces of lines of which hardly two fit together.
+/// Lines and parts of lines that rarely fit together.
 const FRAGMENTS: &[&str] = &[
     "```sql",
     "```",
@@ -95,7 +95,7 @@ fn fragments() -> impl Strategy<Value = String> {
     })
 }
 
-/// SQL of any number of lines; none of it is run.
+/// SQL with any number of lines; it is not run.
 const SQL: &[&str] = &[
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);",
     "INSERT INTO notes (body) VALUES ('née → 📌');",
@@ -108,7 +108,7 @@ const SQL: &[&str] = &[
     "\tDROP VIEW recent;",
 ];
 
-/// What a code block stands in, which decides how each of its lines begins.
+/// The container of a code block, which determines the prefix of its lines.
 const CONTAINERS: &[(&str, &str)] =
     &[("", ""), ("", ""), ("- ", "  "), ("> ", "> "), ("1. > ", "   > "), ("> - ", ">   ")];
 
@@ -120,7 +120,7 @@ const FENCES: &[(&str, &str)] = &[
     ("", ""),
 ];
 
-/// One block as it was meant.
+/// One intended block.
 #[derive(Clone, Debug)]
 struct Block {
     scope: Scope,
@@ -133,7 +133,7 @@ struct Block {
     order: u32,
 }
 
-/// A document that is right, in an order that is not that of its versions.
+/// A valid document whose sections are not in version order.
 #[derive(Clone, Debug)]
 struct GeneratedDocument {
     text: String,
@@ -147,7 +147,7 @@ impl Block {
         format!("-- [{}:{}{}{}:{boundary}]", self.scope, self.from, self.arrow, self.to)
     }
 
-    /// The SQL as the document holds it, container aside.
+    /// The SQL as it is in the document, without the prefixes of its container.
     fn sql_text(&self, line_end: &str) -> String {
         let lines = self.sql.iter().flat_map(|sql| sql.split('\n'));
         lines.fold(String::new(), |text, line| text + line + line_end)
@@ -224,7 +224,7 @@ fn generated_document() -> impl Strategy<Value = GeneratedDocument> {
         blocks.sort_by_key(|block| block.order);
         let mut text = String::from(if bom { "\u{feff}# Née\n\n" } else { "" });
         for (index, block) in blocks.iter().enumerate() {
-            // A paragraph at the margin ends every container before it.
+            // A paragraph without indentation ends every container before it.
             let _ = write!(text, "Part {index}.\n\n");
             block.write(&mut text);
             text.push('\n');
@@ -237,7 +237,7 @@ fn generated_document() -> impl Strategy<Value = GeneratedDocument> {
     })
 }
 
-/// Every part of a changelog that goes up, with what its tag says.
+/// The SQL of every forward block of a changelog, with the content of its tag.
 fn forward_blocks<'c, 'a>(
     changelog: &'c Changelog<'a>,
 ) -> impl Iterator<Item = (Scope, String, &'c ScopedSql<'a>)> {
@@ -248,7 +248,7 @@ fn forward_blocks<'c, 'a>(
     })
 }
 
-/// What a changelog would run, in order.
+/// The blocks that a changelog would run, in order.
 fn sql_in_order(changelog: &Changelog<'_>) -> Vec<(Scope, String, String)> {
     forward_blocks(changelog)
         .map(|(scope, name, part)| (scope, name, part.sql().text().to_owned()))
@@ -400,7 +400,7 @@ proptest! {
         wrong.replace_range(place, slip);
         let text = document.text.replacen(tag.as_str(), &wrong, 1);
         if let Ok(changelog) = Changelog::parse(&text) {
-            // A line end before the tag is one more blank line of SQL.
+            // A line end before the tag adds a blank line of SQL.
             let trim = |(scope, name, sql): (Scope, String, String)| (scope, name, sql.trim().to_owned());
             let after: Vec<_> = sql_in_order(&changelog).into_iter().map(trim).collect();
             let before: Vec<_> = before.into_iter().map(trim).collect();

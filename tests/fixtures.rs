@@ -1,6 +1,6 @@
-//! The words on faults: `lint` on every document in `fixtures/faults`, each named by its one
-//! fault, prints exactly the diagnostics and ends with the status that stand beside it.
-//! `TATMIG_BLESS=1` writes what it prints now; what is blessed is read like code.
+//! Tests the messages: `lint` on every document in `fixtures/faults`, each named by its one fault,
+//! prints exactly the diagnostics and exits with the status in the file beside it. `TATMIG_BLESS=1`
+//! overwrites those files with the current output; review the changes like code.
 
 #![allow(clippy::unwrap_used)] // in helpers too, a panic is how a test says no
 
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use tatmig::{Rule, Source};
 
-/// Rules that no document breaks by itself.
+/// Rules that a document alone cannot violate.
 const DATABASE_RULES: &[(Rule, &str)] = &[
     (Rule::Edited, "compares a document with what a database went through"),
     (Rule::ForeignKeys, "is about the rows of a database"),
@@ -19,8 +19,8 @@ const DATABASE_RULES: &[(Rule, &str)] = &[
     (Rule::ObjectLoss, "is about a database on its way; tests/selftest.rs"),
 ];
 
-/// Rules that judge what a document does well enough to be run: tests/lint.rs has a document for
-/// each. Here they would stand beside every other fault.
+/// Rules about valid SQL, for which tests/lint.rs has a document each. Here their warnings would
+/// appear beside every other fault.
 const RISK_RULES: &[Rule] = &[
     Rule::NotRerunnable,
     Rule::Destructive,
@@ -40,7 +40,7 @@ fn faults_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/faults")
 }
 
-/// The names of the files with an extension, without it.
+/// The names of the files with an extension, without the extension.
 fn file_stems(extension: &str) -> BTreeSet<String> {
     std::fs::read_dir(faults_directory())
         .unwrap()
@@ -50,7 +50,7 @@ fn file_stems(extension: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What `lint` says of a document, its exit status as the last line.
+/// The output of `lint` on a document, with the exit status as the last line.
 fn lint_output(name: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tatmig"));
     for (variable, _) in std::env::vars_os() {
@@ -111,7 +111,7 @@ fn every_rule_has_a_document_that_breaks_it() {
     broken.extend(RISK_RULES);
     for name in file_stems("md") {
         let bytes = std::fs::read(faults_directory().join(format!("{name}.md"))).unwrap();
-        // The one that is not UTF-8 is no document to any rule.
+        // A file that is not UTF-8 is not parsed at all.
         let Ok(text) = String::from_utf8(bytes) else { continue };
         let (diagnostics, _) =
             tatmig::lint::lint(Source::new(name, &text), &std::sync::Arc::default());

@@ -1,5 +1,5 @@
-//! `tatmig lint` through the real program: each rule with a document that breaks it and a twin
-//! that does not, the formats, what is denied and allowed, and the exit statuses.
+//! Tests `tatmig lint` through the real program: each rule with a document that violates it and a
+//! similar one that does not, the output formats, the lint levels, and the exit statuses.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tatmig::Rule;
 
 /// A document of user blocks, each under a heading with a date and a description. The baseline
-/// leads to 1.0.0, each further block one minor version up.
+/// leads to 1.0.0, and each further block to the next minor version.
 fn document(blocks: &[&str]) -> String {
     let mut text = "# Migrations\n".to_owned();
     for (index, sql) in blocks.iter().enumerate() {
@@ -43,7 +43,7 @@ fn lint_command(directory: &Path, arguments: &[&str]) -> Command {
     tatmig
 }
 
-/// Lints a document; returns the output.
+/// Lints a document and returns the output.
 fn run_lint(text: &str, arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("MIGRATIONS.md"), text).unwrap();
@@ -56,7 +56,7 @@ fn diagnostics(text: &str, arguments: &[&str]) -> Vec<Value> {
     json["problems"].as_array().unwrap().clone()
 }
 
-/// The text under the first line of each problem of a rule: where its span begins.
+/// The document's text at the beginning of each problem of a rule.
 fn reported_text<'t>(text: &'t str, rule: Rule, arguments: &[&str]) -> Vec<&'t str> {
     diagnostics(text, arguments)
         .iter()
@@ -71,7 +71,8 @@ fn reported_text<'t>(text: &'t str, rule: Rule, arguments: &[&str]) -> Vec<&'t s
         .collect()
 }
 
-/// A document breaks a rule at these places, in which each is told by how its text begins.
+/// Asserts that a document violates a rule at these places, each given by the beginning of its
+/// text.
 #[track_caller]
 fn assert_reported(rule: Rule, text: &str, expected: &[&str]) {
     let found = reported_text(text, rule, &[]);
@@ -85,7 +86,7 @@ fn assert_not_reported(rule: Rule, text: &str) {
     assert_reported(rule, text, &[]);
 }
 
-/// A document of which nothing at all is said.
+/// Asserts that a document has no problems.
 #[track_caller]
 fn assert_clean(text: &str) {
     assert_eq!(diagnostics(text, &[]), [Value::Null; 0], "{text}");
@@ -172,7 +173,7 @@ fn destructive_statements_are_reported() {
     assert_not_reported(rule, &after("DELETE FROM notes WHERE body IS NULL;"));
     assert_not_reported(rule, &after("UPDATE notes SET body = '' WHERE body IS NULL;"));
     assert_not_reported(rule, &after("DROP TABLE IF EXISTS other;"));
-    // What the block itself has made is its own.
+    // The block may use what it has created itself.
     assert_not_reported(
         rule,
         &after("ALTER TABLE notes ADD COLUMN size INT; UPDATE notes SET size = length(body);"),
@@ -207,7 +208,7 @@ fn a_foreign_key_needs_a_unique_parent_key() {
     assert_reported(rule, &child("REFERENCES nobody (id)"), &["REFERENCES nobody (id)"]);
     assert_clean(&child("REFERENCES notes (id)"));
     assert_clean(&child("REFERENCES notes"));
-    // A parent that comes later in the block is there when it counts.
+    // A parent that is created later in the block exists at the commit.
     assert_clean(&document(&[&format!(
         "CREATE TABLE IF NOT EXISTS c (x INT REFERENCES notes (body));\n{NOTES}\n\
          CREATE UNIQUE INDEX IF NOT EXISTS u ON notes (body);"
@@ -235,7 +236,7 @@ fn a_foreign_key_broken_later_is_reported_where_it_breaks() {
         rule,
         &document(&[&base, "DROP TABLE IF EXISTS notes; DROP TABLE IF EXISTS c;"]),
     );
-    // Told once, not again by every block behind it.
+    // Reported once, not again by every later block.
     let broken = [&format!("{NOTES}\n{child}"), "CREATE TABLE IF NOT EXISTS d (x);"];
     assert_reported(rule, &document(&broken), &["REFERENCES notes (body)"]);
 }
@@ -251,7 +252,7 @@ fn a_planned_migration_is_linted_as_if_released() {
     assert_reported(Rule::BrokenForeignKey, &text, &["notes;"]);
     assert_reported(Rule::Destructive, &text, &["DROP TABLE IF EXISTS notes;"]);
     assert_eq!(run_lint(&text, &[]).status.code(), Some(0));
-    // Planned SQL that fails is no error yet.
+    // Planned SQL that fails is not an error yet.
     let text = text.replace("DROP TABLE IF EXISTS notes", "DROP TABLE nobody");
     let failing: Vec<_> = diagnostics(&text, &[]);
     assert_eq!(failing[0]["rule"], "sql");
@@ -393,8 +394,8 @@ fn features_newer_than_min_sqlite_are_reported() {
     assert_eq!(with("3.35"), ["STRICT;"]);
     assert_eq!(with("3.30.1"), ["AS (a)) STRICT;", "STRICT;"]);
     assert_eq!(reported_text(&text, rule, &[]), [""; 0]);
-    // What only tatmig's own SQLite runs, and what the block takes away again, is none of the
-    // application's business.
+    // Features that only tatmig's SQLite runs, or that the block removes again, do not concern the
+    // application's SQLite.
     let run = "INSERT INTO notes (id) VALUES (1) ON CONFLICT DO NOTHING RETURNING id; ALTER TABLE notes DROP COLUMN body; CREATE TABLE x (a) STRICT; DROP TABLE x;"
         .replace("(a) STRICT", "(a TEXT) STRICT");
     let text = document(&[NOTES, &run]);
@@ -450,7 +451,7 @@ fn denied_rules_fail_and_allowed_rules_are_not_reported() {
     let both = ["--allow", "destructive", "--allow", "not-rerunnable"];
     assert_eq!(status(&[&both[..], &["--deny", "warnings"]].concat()), 0);
     assert_eq!(diagnostics(&text, &both), [Value::Null; 0]);
-    // A denied problem is told even where only errors are.
+    // A denied problem is reported even if only errors are.
     let quiet = run_lint(&text, &["-q", "--deny", "destructive"]);
     let stderr = String::from_utf8(quiet.stderr).unwrap();
     assert!(
@@ -492,7 +493,7 @@ fn the_exit_status_predicts_the_upgrade() {
     assert_eq!(status(&document(&[NOTES])), 0);
     assert_eq!(status(&document(&["CREATE TABLE ;"])), 2);
     assert_eq!(status("nothing"), 2);
-    // Live SQL that fails beyond head stands in no upgrade's way.
+    // Live SQL that fails beyond head prevents no upgrade.
     let plan = block("1.0.0", "1.1.0", "DROP TABLE nobody;");
     let text = document(&[NOTES])
         + &format!("\n## 1.0.0 → 1.1.0 (Planned)\n\n**Description**: Later\n{plan}");
@@ -519,7 +520,7 @@ fn json_is_one_document_for_both_flags() {
     assert_eq!(one.stdout, run_lint(&text, &["--json"]).stdout);
     let json: Value = serde_json::from_slice(&one.stdout).unwrap();
     assert_eq!(json["summary"]["warnings"], 1);
-    // So is what stands in the way of linting at all.
+    // So are errors that prevent linting.
     let directory = tempfile::tempdir().unwrap();
     let output = lint_command(directory.path(), &["--format", "json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -644,7 +645,7 @@ fn the_projects_own_documents_have_known_risks() {
 }
 
 #[cfg(feature = "server")]
-/// Nobody is connected to: nothing listens there.
+/// No connection is made: nothing listens at this address.
 const SERVER_ARGUMENTS: &[&str] = &["--server", "http://127.0.0.1:9"];
 
 #[cfg(feature = "server")]

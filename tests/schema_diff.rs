@@ -1,6 +1,6 @@
-//! Any schema leads to any other: the statements that tatmig writes between two random schemas are
-//! run on rows, forth and back. The schema that they end in is SQLite's own word, and the rows are
-//! counted and compared.
+//! Tests that any schema can be migrated to any other: the statements that tatmig generates between
+//! two random schemas run on rows, forward and back. The resulting schema is read from SQLite, and
+//! the rows are counted and compared.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are not seen as tests
 
@@ -64,8 +64,7 @@ fn schema() -> impl Strategy<Value = Vec<Option<Table>>> {
     prop::collection::vec(table(), 3)
 }
 
-/// The statements that make a schema. Every table is there or not; what refers to one that is not
-/// refers to nothing.
+/// The statements that create a schema. Each table is present or absent.
 fn schema_sql(schema: &[Option<Table>]) -> String {
     let mut out = "CREATE TABLE base (id INTEGER PRIMARY KEY, note TEXT);\n".to_owned();
     for (index, table) in schema.iter().enumerate() {
@@ -106,7 +105,7 @@ fn schema_sql(schema: &[Option<Table>]) -> String {
             items.push("PRIMARY KEY (id)".to_owned());
         }
         if table.options == 5 {
-            // The key stands behind the others.
+            // The key comes after the other columns.
             let key = items.remove(0);
             let end =
                 items.iter().position(|item| item.starts_with("PRIMARY")).unwrap_or(items.len());
@@ -175,7 +174,7 @@ fn rows(connection: &Connection, sql: &str) -> Vec<String> {
     found
 }
 
-/// What SQLite tells of a schema, tatmig's own tables aside.
+/// What SQLite's pragmas report of a schema, without tatmig's tables.
 fn describe_schema(connection: &Connection) -> Vec<String> {
     let mut lines = Vec::new();
     for table in ["base", "t0", "t1", "t2"] {
@@ -199,7 +198,7 @@ fn describe_schema(connection: &Connection) -> Vec<String> {
     lines
 }
 
-/// Puts rows into every table; one that a table does not take is left out.
+/// Inserts rows into every table. Rows that a table rejects are skipped.
 fn insert_rows(connection: &Connection, schema: &[Option<Table>]) {
     connection.execute_batch("INSERT INTO base VALUES (1, 'x'), (2, NULL)").unwrap();
     for (index, table) in schema.iter().enumerate() {
@@ -229,13 +228,13 @@ fn insert_rows(connection: &Connection, schema: &[Option<Table>]) {
                 names.join(", "),
                 values.join(", ")
             );
-            // STRICT tables do not take every value; what is in is compared.
+            // STRICT tables reject some values; the inserted rows are compared.
             let _ = connection.execute_batch(&insert);
         }
     }
 }
 
-/// The columns that two tables declare alike.
+/// The columns that two tables declare in the same way.
 fn identical_columns(
     (old, new): (&Option<Table>, &Option<Table>),
 ) -> impl Iterator<Item = &'static str> {
@@ -277,7 +276,7 @@ proptest! {
         let returned = SchemaSnapshot::from_reverse_block(&replay, Scope::User, changelog.head_index()).unwrap();
         prop_assert_eq!(from.differences(&returned), Vec::<String>::new(), "{}", text);
 
-        // The same on rows.
+        // The same with rows.
         let mut database = Connection::open_in_memory().unwrap();
         let first = document(&[("baseline→1.0.0", &old)]);
         Changelog::parse(&first).unwrap().upgrade(&mut database, Scope::User).unwrap();

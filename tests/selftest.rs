@@ -1,5 +1,5 @@
-//! `tatmig test` through the real program: documents that lose something are found out at the
-//! line, and those that mean what they do are left in peace.
+//! Tests `tatmig test` through the real program: losses are reported at their line, and intended
+//! changes are not reported.
 #![allow(
     clippy::unwrap_used,
     reason = "clippy exempts test functions only, and here all of it is test"
@@ -20,7 +20,7 @@ use snapbox::str;
 
 use support::{Fleet, NOTES};
 
-/// A table with an index and a trigger; its SQL stands in lines 3 to 6.
+/// A table with an index and a trigger. The SQL is in lines 3 to 6.
 const BASELINE: (&str, &str) = (
     "user:baseline→1.0.0",
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, owner TEXT);
@@ -29,7 +29,7 @@ CREATE INDEX notes_owner ON notes (owner);
 CREATE TRIGGER notes_log AFTER INSERT ON notes BEGIN INSERT INTO log VALUES (new.body); END;",
 );
 
-/// The rules and lines of what is found.
+/// The rule and the line of each problem.
 fn reported_rules_and_lines(json: &Value) -> BTreeSet<(String, u64)> {
     let diagnostics = json["problems"].as_array().unwrap();
     diagnostics
@@ -40,7 +40,8 @@ fn reported_rules_and_lines(json: &Value) -> BTreeSet<(String, u64)> {
         .collect()
 }
 
-/// Runs the test on a document with the baseline and another block, whose SQL begins in line 12.
+/// Asserts what the test reports for a document with the baseline and another block, whose SQL
+/// begins in line 12.
 #[track_caller]
 fn assert_second_block_reports(tag: &str, sql: &str, expected: &[(&str, u64)]) {
     assert_document_reports(&[BASELINE, (tag, sql)], expected);
@@ -113,14 +114,14 @@ DROP TABLE notes;
 ALTER TABLE new RENAME TO notes;
 CREATE INDEX notes_owner ON notes (owner);
 CREATE TRIGGER notes_log AFTER INSERT ON notes BEGIN INSERT INTO log VALUES (new.body); END;";
-    // Keys are made anew by intent, so that rows are looked for by what else they hold.
+    // The keys are changed on purpose, so rows are matched by their other values.
     assert_second_block_reports("user:1.0.0→1.1.0", sql, &[("row-change", 13)]);
     assert_second_block_reports(
         "user:1.0.0→1.1.0",
         &sql.replace("n, notes m WHERE n.id = -1", "n"),
         &[],
     );
-    // Nobody computes keys here, and yet they are others.
+    // The statement does not mention the keys, and yet they change.
     let sql = sql.replace("INTO new SELECT NULL,", "INTO new (body, owner) SELECT");
     assert_second_block_reports("user:1.0.0→1.1.0", &sql, &[("row-loss", 13)]);
 }
@@ -246,7 +247,7 @@ CREATE TRIGGER notes_log AFTER INSERT ON notes BEGIN INSERT INTO log VALUES (new
     );
     let allowed = format!("-- tatmig:allow constraint the application never wrote NULL\n{rebuild}");
     assert_second_block_reports("user:1.0.0→1.1.0", &allowed, &[]);
-    // What the author allows does not hide what is behind it.
+    // An allowed failure does not hide a later loss.
     let lossy = allowed.replace("FROM notes", "FROM notes LIMIT 2");
     assert_second_block_reports("user:1.0.0→1.1.0", &lossy, &[("row-loss", 14)]);
 }
@@ -254,7 +255,7 @@ CREATE TRIGGER notes_log AFTER INSERT ON notes BEGIN INSERT INTO log VALUES (new
 #[test]
 fn down_and_up_again_keeps_the_rows() {
     let up = ("user:1.0.0→1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER DEFAULT 0;");
-    // The values of a column that is dropped are gone by intent.
+    // The values of a dropped column are deleted on purpose.
     assert_document_reports(
         &[BASELINE, up, ("user:1.1.0→1.0.0", "ALTER TABLE notes DROP COLUMN pinned;")],
         &[],

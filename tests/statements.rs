@@ -1,5 +1,5 @@
-//! What holds of every upgrade, whatever its statements: it is done, recorded and repeated without
-//! effect, or it is refused and not a row has changed.
+//! Tests properties of every upgrade, whatever its statements: it is applied, has a history entry
+//! and has no effect when repeated, or it is refused and no row has changed.
 
 #[path = "support/oracle.rs"]
 mod oracle;
@@ -8,7 +8,7 @@ use oracle::{Scenario, ScenarioOutcome};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// What makes a database.
+/// Statements that create a database.
 const BASELINES: &[&str] = &[
     "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT);\nCREATE TABLE b (a REFERENCES a (id) ON DELETE CASCADE, y UNIQUE);",
     "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, x NOT NULL);\nCREATE INDEX ax ON a (x);\nCREATE TABLE b (a, y);",
@@ -17,7 +17,7 @@ const BASELINES: &[&str] = &[
     "CREATE TABLE a (id, x);\nCREATE TABLE b (a, y);\nCREATE TRIGGER t AFTER INSERT ON a BEGIN INSERT INTO b VALUES (new.id, ';'); END;",
 ];
 
-/// What an application does, and what a block may hold: much of it does not fit.
+/// Statements of an application or a block. Many do not fit the database.
 const STATEMENTS: &[&str] = &[
     "INSERT INTO a (id, x) VALUES (1, 'one');",
     "INSERT INTO a (id, x) VALUES (2, 'two'), (3, NULL);",

@@ -1,4 +1,4 @@
-//! Any bytes as a document.
+//! Fuzzes the parser and the linter: any text as a document.
 #![no_main]
 
 #[allow(dead_code, reason = "each target uses its own part")]

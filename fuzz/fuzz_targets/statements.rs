@@ -1,5 +1,5 @@
-//! Any statements as a baseline, an application's doings and further blocks, on a database in
-//! memory. The parts stand between lines of `~`.
+//! Fuzzes upgrades of a database in memory: any statements as a baseline, as an application's
+//! statements and as further blocks. Lines with only `~` separate these parts.
 #![no_main]
 
 #[allow(dead_code, reason = "each target uses its own part")]

@@ -1,5 +1,5 @@
-//! The command line: what was typed (`args`), what it means (`settings`), the commands and their
-//! reports.
+//! Runs the command line: parses arguments (`args`), resolves them with the settings file
+//! (`settings`), runs one of the `commands`, and reports its result (`report`).
 
 pub(crate) mod args;
 pub(crate) mod command_args;

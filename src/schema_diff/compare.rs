@@ -34,7 +34,7 @@ pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> V
     differences
 }
 
-/// Whether two tables have the same declaration, spelling aside.
+/// Whether two tables have the same declaration, except for its spelling.
 fn has_same_definition(left: &Object, right: &Object) -> bool {
     match (statement::is_virtual_table(left), statement::is_virtual_table(right)) {
         (false, false) => TableDefinition::parse(&left.sql) == TableDefinition::parse(&right.sql),

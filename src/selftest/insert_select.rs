@@ -1,23 +1,23 @@
-//! `INSERT INTO t (a, b) SELECT a, lower(b) FROM …`: which columns such a statement computes, and
-//! which it only copies. What a migration computes it means to change; what it copies is to
-//! arrive as it was.
+//! Distinguishes the columns that `INSERT INTO t (a, b) SELECT a, lower(b) FROM …` computes from
+//! those that it copies. A migration changes computed columns on purpose; copied values must arrive
+//! unchanged.
 
 use std::ops::Range;
 
 use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
 
-/// A column of the table inserted into.
+/// A column of the table into which rows are inserted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InsertColumn {
     /// In lower case.
     Name(String),
-    /// Counted from 0, where the statement names no columns.
+    /// Counted from 0, if the statement names no columns.
     Position(usize),
 }
 
-/// The columns that a statement fills with something other than a plain column, each with its
-/// table in lower case; none if it is no such statement.
+/// The columns that a statement fills with anything but a plain column, each with its table in lower
+/// case. The result is empty for statements other than `INSERT … SELECT`.
 pub(crate) fn computed_columns(text: &str) -> Vec<(String, InsertColumn)> {
     parse_insert_select(text).unwrap_or_default()
 }
@@ -49,7 +49,8 @@ fn parse_insert_select(text: &str) -> Option<Vec<(String, InsertColumn)>> {
     let mut computed = Vec::new();
     for (position, expression) in tokens.split_at_commas(start..end).into_iter().enumerate() {
         if expression.clone().last().is_some_and(|last| tokens.is(last, "*")) {
-            // How many columns that is, only the table knows.
+            // The number of columns that `*` represents is unknown here, so the positions of further
+            // columns are too.
             return Some(computed);
         }
         if !is_plain_column(&tokens, expression) {
@@ -63,7 +64,7 @@ fn parse_insert_select(text: &str) -> Option<Vec<(String, InsertColumn)>> {
     Some(computed)
 }
 
-/// Whether an expression is a column as it stands: `a`, `t.a`, `"a"`, `a AS b`.
+/// Whether an expression is just a column: `a`, `t.a`, `"a"`, `a AS b`.
 fn is_plain_column(tokens: &Tokens<'_>, expression: Range<usize>) -> bool {
     let is_name = |index: usize| match tokens.kind(index) {
         Some(TokenKind::Quoted) => !tokens.text(index).starts_with('\''),

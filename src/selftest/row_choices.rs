@@ -130,7 +130,7 @@ impl RowSource<'_> {
     ) -> Vec<Vec<Choice>> {
         let column = &table_spec.table.columns[column_index];
         let mut values =
-            values::candidate_values(column, &table_spec.checks, (column_index, row), self.profile);
+            values::candidate_values(column, &table_spec.checks, column_index, row, self.profile);
         if self.profile == DataProfile::Typical {
             // SQLite does not enforce the CHECK constraints of a later version, so they are
             // evaluated here.

@@ -1,6 +1,6 @@
-//! What may be put into a column: values by affinity and name, and the literals of its CHECK
-//! constraints. Nothing is drawn by lot and nothing depends on the time, so that two runs fill a
-//! database alike.
+//! Lists candidate values for a column, from its affinity, its name and the literals of its CHECK
+//! constraints. The values are neither random nor time-dependent, so that every run fills a database
+//! with the same rows.
 
 use std::ops::Range;
 
@@ -15,20 +15,20 @@ use crate::sql::tokens::Tokens;
 /// How many rows a table gets.
 pub(crate) const ROWS_PER_TABLE: usize = 6;
 
-/// A CHECK constraint, as far as its words and literals tell.
+/// A CHECK constraint with the names and literals of its expression.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct CheckConstraint {
-    /// What SQLite calls it: its name, else its expression.
+    /// What SQLite calls the constraint in messages: its name, else its expression.
     pub(crate) name: String,
     pub(crate) expression: String,
-    /// Its words and quoted names, in lower case; the columns are among them.
+    /// The words and quoted names of the expression, in lower case. The columns are among them.
     identifiers: Vec<String>,
     string_literals: Vec<String>,
     numeric_literals: Vec<f64>,
 }
 
 impl CheckConstraint {
-    /// The CHECK constraints in a table's SQL.
+    /// Reads the CHECK constraints of a CREATE TABLE statement.
     pub(crate) fn parse_all(sql: &str) -> Vec<Self> {
         let tokens = Tokens::new(sql);
         let clauses = check_clauses(&tokens).into_iter();
@@ -71,7 +71,7 @@ impl CheckConstraint {
                 Some(TokenKind::Quoted) if word.starts_with('\'') => {
                     self.string_literals.push(tokens.name(index));
                 }
-                // A name; or a string, as SQLite takes it where no column is called so.
+                // A name, or a string: SQLite reads `"x"` as a string if no column has that name.
                 Some(TokenKind::Quoted) => {
                     self.identifiers.push(tokens.name(index).to_lowercase());
                     self.string_literals.extend(word.starts_with('"').then(|| tokens.name(index)));
@@ -82,19 +82,24 @@ impl CheckConstraint {
         }
     }
 
+    /// Whether the expression contains a name.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         let name = name.to_lowercase();
         self.identifiers.contains(&name)
     }
 
-    /// What its literals suggest for the row of a number.
+    /// Appends the values that the expression suggests for the row with this number.
     fn suggest_values(&self, row: usize, values: &mut Vec<Value>) {
         let letter = char::from(b'a' + u8::try_from(row % 26).unwrap_or(0));
         if self.mentions("length") {
             for length in
                 self.numeric_literals.iter().filter(|length| (0.0..=10_000.0).contains(*length))
             {
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked above
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "the range is checked above"
+                )]
                 let length = *length as usize;
                 for length in [length, length + 1, length.saturating_sub(1)] {
                     values.push(Value::Text(letter.to_string().repeat(length)));
@@ -114,9 +119,9 @@ impl CheckConstraint {
         }
         for pattern in &self.string_literals {
             if self.mentions("like") || self.mentions("glob") {
-                let wildcards = if self.mentions("glob") { ['*', '?'] } else { ['%', '_'] };
+                let wildcards = if self.mentions("glob") { GLOB } else { LIKE };
                 for filler in [format!("{letter}{row}"), (10 + row).to_string(), String::new()] {
-                    values.push(Value::Text(text_matching(pattern, wildcards, (&filler, row))));
+                    values.push(Value::Text(text_matching(pattern, &wildcards, &filler, row)));
                 }
             }
         }
@@ -135,19 +140,26 @@ impl CheckConstraint {
     }
 }
 
-/// A text that a pattern takes: `filler` for what stands for any text.
-fn text_matching(
-    pattern: &str,
-    [any_wildcard, one_wildcard]: [char; 2],
-    (filler, row): (&str, usize),
-) -> String {
+/// The wildcards of a pattern language.
+struct Wildcards {
+    any_text: char,
+    one_character: char,
+    /// Whether `[…]` is a character class.
+    has_classes: bool,
+}
+
+const LIKE: Wildcards = Wildcards { any_text: '%', one_character: '_', has_classes: false };
+const GLOB: Wildcards = Wildcards { any_text: '*', one_character: '?', has_classes: true };
+
+/// A text that matches a pattern, with `filler` in the place of any text.
+fn text_matching(pattern: &str, wildcards: &Wildcards, filler: &str, row: usize) -> String {
     let mut text = String::new();
     let mut chars = pattern.chars().peekable();
     while let Some(char) = chars.next() {
         match char {
-            _ if char == any_wildcard => text.push_str(filler),
-            _ if char == one_wildcard => text.push('a'),
-            '[' if any_wildcard == '*' => {
+            _ if char == wildcards.any_text => text.push_str(filler),
+            _ if char == wildcards.one_character => text.push('a'),
+            '[' if wildcards.has_classes => {
                 let first = chars.next().unwrap_or('a');
                 let class: String = chars.by_ref().take_while(|char| *char != ']').collect();
                 text.push(match (first, class.starts_with('-')) {
@@ -164,9 +176,9 @@ fn text_matching(
     text
 }
 
-/// A whole number as an integer.
+/// An INTEGER for a whole number, else a REAL.
 fn numeric_value(number: f64) -> Value {
-    #[allow(clippy::cast_possible_truncation)] // only whole numbers that fit
+    #[allow(clippy::cast_possible_truncation, reason = "only whole numbers that fit are cast")]
     if number.fract() == 0.0 && number.abs() < 9e15 {
         Value::Integer(number as i64)
     } else {
@@ -190,7 +202,8 @@ fn rotate(mut values: Vec<Value>, offset: usize) -> Vec<Value> {
     values
 }
 
-/// What a column is called tells what applications keep in it: a block may well work on that.
+/// What applications probably store in a column, guessed from its name and type. Migrations may depend
+/// on such values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ColumnHint {
     Timestamp,
@@ -217,11 +230,12 @@ impl ColumnHint {
     }
 }
 
-/// The values for a column, the one to be tried first in front.
+/// The values for a column of a row, in the order in which they should be tried.
 pub(crate) fn candidate_values(
     column: &Column,
     checks: &[CheckConstraint],
-    (index, row): (usize, usize),
+    column_index: usize,
+    row: usize,
     profile: DataProfile,
 ) -> Vec<Value> {
     let affinity = match Affinity::from_declared_type(&column.declared_type) {
@@ -240,27 +254,29 @@ pub(crate) fn candidate_values(
             (0..2 * ROWS_PER_TABLE).map(|offset| Value::Text(timestamp_text(offset))).collect()
         }
         (ColumnHint::Timestamp, Affinity::Integer) => {
-            integers((index, 1_760_000_000), DataProfile::Typical)
+            integers(column_index, 1_760_000_000, DataProfile::Typical)
         }
         (ColumnHint::Json, Affinity::Text) => (0..2 * ROWS_PER_TABLE)
             .map(|offset| Value::Text(format!("{{\"key\": {offset}}}")))
             .collect(),
         (ColumnHint::Boolean, _) => vec![Value::Integer(1), Value::Integer(0)],
-        (_, Affinity::Integer) if is_key => integers((index, 1000), profile),
-        (_, Affinity::Integer) => integers((index, 0), profile),
-        (_, Affinity::Real) => reals(index, profile),
+        (_, Affinity::Integer) if is_key => integers(column_index, 1000, profile),
+        (_, Affinity::Integer) => integers(column_index, 0, profile),
+        (_, Affinity::Real) => reals(column_index, profile),
         (_, Affinity::Numeric) => match profile {
             DataProfile::EdgeCases => {
-                let pairs = integers((index, 0), profile).into_iter().zip(reals(index, profile));
+                let pairs = integers(column_index, 0, profile)
+                    .into_iter()
+                    .zip(reals(column_index, profile));
                 pairs.flat_map(|(integer, real)| [integer, real]).collect()
             }
-            DataProfile::Typical => integers((index, 0), profile),
+            DataProfile::Typical => integers(column_index, 0, profile),
         },
         (_, Affinity::Text) => texts(&column.name, profile),
-        (_, Affinity::Blob) => blobs(&column.name, (index, profile)),
+        (_, Affinity::Blob) => blobs(&column.name, column_index, profile),
     };
     values.extend(rotate(profile_values, row));
-    // For what a CHECK wants and its literals do not tell.
+    // For CHECK constraints whose literals suggest no fitting value.
     values.extend(
         [0, 1, 2, 10].map(|offset| Value::Integer(offset + i64::try_from(row).unwrap_or(0))),
     );
@@ -273,9 +289,10 @@ pub(crate) fn candidate_values(
     values
 }
 
-/// Different ones in each row and in each column, so that swapped columns show.
-fn integers((index, base): (usize, i64), profile: DataProfile) -> Vec<Value> {
-    let index = i64::try_from(index).unwrap_or(0);
+/// Integers from `base` that differ between rows and between columns, so that swapped columns are
+/// noticed.
+fn integers(column_index: usize, base: i64, profile: DataProfile) -> Vec<Value> {
+    let index = i64::try_from(column_index).unwrap_or(0);
     let typical = (0..).map(|offset| base + 100 * (index + 1) + offset).take(2 * ROWS_PER_TABLE);
     let edge_cases = [base + index, -1 - index, 9_007_199_254_740_993 + index];
     match profile {
@@ -286,8 +303,8 @@ fn integers((index, base): (usize, i64), profile: DataProfile) -> Vec<Value> {
     }
 }
 
-fn reals(index: usize, profile: DataProfile) -> Vec<Value> {
-    let index = f64::from(u32::try_from(index).unwrap_or(0));
+fn reals(column_index: usize, profile: DataProfile) -> Vec<Value> {
+    let index = f64::from(u32::try_from(column_index).unwrap_or(0));
     let typical = (0..2 * ROWS_PER_TABLE)
         .map(|offset| index + f64::from(u32::try_from(offset).unwrap_or(0)) + 0.25);
     match profile {
@@ -314,16 +331,16 @@ fn texts(name: &str, profile: DataProfile) -> Vec<Value> {
     }
 }
 
-fn blobs(name: &str, (index, profile): (usize, DataProfile)) -> Vec<Value> {
+fn blobs(name: &str, column_index: usize, profile: DataProfile) -> Vec<Value> {
     let typical = (0..2 * ROWS_PER_TABLE)
         .map(|n| Value::Blob([name.as_bytes(), &[0, 255, n.to_le_bytes()[0]]].concat()));
     match profile {
         DataProfile::EdgeCases => {
             let edge_cases = [
-                Value::Blob(vec![0, 159, 146, index.to_le_bytes()[0]]),
+                Value::Blob(vec![0, 159, 146, column_index.to_le_bytes()[0]]),
                 Value::Text(format!("it's {name}")),
                 Value::Blob(Vec::new()),
-                Value::Integer(i64::try_from(index).unwrap_or(0)),
+                Value::Integer(i64::try_from(column_index).unwrap_or(0)),
             ];
             edge_cases.into_iter().chain(typical).collect()
         }
@@ -331,12 +348,12 @@ fn blobs(name: &str, (index, profile): (usize, DataProfile)) -> Vec<Value> {
     }
 }
 
-/// What rows are like.
+/// The kind of values in generated rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DataProfile {
-    /// All that the constraints permit: NULL, the empty text, quotes, signs, large numbers.
+    /// Unusual values that the constraints permit: NULL, empty text, quotes, negative and large numbers.
     EdgeCases,
-    /// What an application would write: nothing missing, no two alike.
+    /// Values that an application would write: never NULL, all different.
     Typical,
 }
 

@@ -1,5 +1,6 @@
-//! `EdgeSoul`, whose own script knew three words: make the database, back it up, reset it. Here they
-//! are, with what it promised of its database: WAL, foreign keys, and rows that outlive a restart.
+//! Tests `EdgeSoul`, whose own script had three commands: create the database, back it up, reset
+//! it. Tests them with tatmig, together with what the application needs: WAL mode, foreign keys,
+//! and rows that survive a restart.
 
 use crate::lifecycle::Application;
 use crate::support::{Database, Fleet};
@@ -47,7 +48,7 @@ fn init_creates_every_table_index_and_trigger_in_wal_mode() {
     assert_eq!(object_names("trigger").len(), 3);
     drop(db);
     assert_eq!(current_version(&fleet), "1.2.0");
-    // A second start finds it and leaves it alone.
+    // A second start finds the database and does not change it.
     fleet
         .run_without_changes(["init"])
         .status(0)
@@ -93,7 +94,7 @@ fn constraints_reject_invalid_rows() {
         "INSERT INTO emotional_patterns (user_id, emotion) VALUES ('test_user', 'joy')",
         "UNIQUE constraint failed",
     );
-    // A profile takes all that is its own along.
+    // Deleting a profile deletes all of its rows.
     application_connection(&db).execute_batch("DELETE FROM user_profiles").unwrap();
     for table in TABLES {
         assert_eq!(db.rows(&format!("SELECT count(*) FROM {table}")), ["0"], "{table}");
@@ -151,13 +152,13 @@ fn a_backup_can_be_restored_and_a_reset_backs_up_first() {
     let first = newest_backup(&fleet);
     assert!(fleet.path("backups").join(&first).join("edgesoul.db").exists());
 
-    // Something goes wrong, and the backup mends it.
+    // Data is lost, and the backup restores it.
     application_connection(&database(&fleet)).execute_batch("DELETE FROM user_profiles").unwrap();
     assert_eq!(row_counts(&fleet), [0; 4]);
     fleet.run(["restore", &first]).status(0);
     assert_persisted(&fleet);
 
-    // A reset is asked about; where nobody can answer it is refused.
+    // A reset asks for confirmation; without a terminal it is refused.
     fleet
         .run_without_changes(["reset"])
         .status(2)
@@ -169,7 +170,7 @@ fn a_backup_can_be_restored_and_a_reset_backs_up_first() {
     assert_eq!(database(&fleet).rows("PRAGMA journal_mode"), ["wal"]);
     fleet.run(["verify"]).status(0);
 
-    // Even so nothing was lost: what a reset or a restore replaces is copied first.
+    // Nothing was lost: a reset or a restore copies what it replaces first.
     fleet.run(["restore", "latest"]).status(0);
     assert_persisted(&fleet);
     fleet.run(["restore", "latest"]).status(0);
@@ -199,7 +200,7 @@ fn downgrade_and_upgrade_keep_the_rows() {
     assert_eq!(current_version(&fleet), "1.0.0");
     assert!(!database(&fleet).columns("user_profiles").contains(&"voice_speed".to_owned()));
     assert_persisted(&fleet);
-    // Each change was copied before it was made.
+    // A copy was made before each change.
     fleet.run(["backup", "list"]).status(0).stdout_contains("before a downgrade");
     fleet.run(["upgrade", "--to", "1.1.0"]).status(0).stdout("system: 1.0.0 → 1.1.0\n");
     fleet.run(["upgrade", "--backup"]).status(0).stdout_contains("system: 1.1.0 → 1.2.0\n");
@@ -207,7 +208,7 @@ fn downgrade_and_upgrade_keep_the_rows() {
     assert_persisted(&fleet);
     let db = database(&fleet);
     assert_eq!(db.rows("SELECT voice_speed, auto_speak FROM user_profiles"), ["1|0"]);
-    // The triggers of 1.2.0 are back.
+    // The triggers of 1.2.0 exist again.
     db.connection()
         .execute_batch(
             "UPDATE user_profiles SET updated_at = '2000-01-01'; UPDATE user_profiles SET name = 'T';",

@@ -1,28 +1,27 @@
-//! What every one of the applications does with its databases in the course of its life: one
-//! course for all four, so that none is spared a step.
+//! Runs the life cycle that every application shares: the same commands for all four.
 
 use crate::support::{Database, Fleet};
 use crate::{application_fleet, newest_backup};
 
-/// An application, as its course needs to know it.
+/// What the life cycle needs to know of an application.
 pub(crate) struct Application {
     /// The name of its fixture.
     pub(crate) name: &'static str,
-    /// Where its databases go.
+    /// The directory of its databases.
     pub(crate) directory: &'static str,
     /// Its users, if it has any.
     pub(crate) users: &'static [&'static str],
-    /// Its databases, the one that a developer works on last.
+    /// Its databases; the last is the one that a developer works on.
     pub(crate) open_databases: &'static [&'static str],
-    /// The rows that it begins with.
+    /// The rows that it starts with.
     pub(crate) seeds: &'static [&'static str],
     /// The versions of its document, head last.
     pub(crate) versions: &'static [&'static str],
-    /// A table of the last database with its rows once the seeds are in.
+    /// A table of the last database, with its row count after the seeds.
     pub(crate) counted_table: (&'static str, u64),
-    /// A table that a developer adds a column to.
+    /// A table to which a developer adds a column.
     pub(crate) extended_table: &'static str,
-    /// What the command for a new revision is told beside its message.
+    /// Further arguments of the command that creates a revision.
     pub(crate) new_arguments: &'static [&'static str],
 }
 
@@ -43,7 +42,7 @@ impl Application {
         run.status(0).stdout_text()
     }
 
-    /// Asserts that every database stands at a version, for `current` and in its own record.
+    /// Asserts that every database is at a version, according to `current` and to its history.
     #[track_caller]
     fn assert_version(&self, fleet: &Fleet, version: &str) {
         let json = fleet.run_without_changes(["current", "--json"]).status(0).json();
@@ -55,7 +54,7 @@ impl Application {
         }
     }
 
-    /// The rows that the statistics tell of the counted table, over all databases.
+    /// The number of rows of the counted table in all databases, according to the statistics.
     #[track_caller]
     fn counted_rows(&self, fleet: &Fleet) -> u64 {
         let json = fleet.run_without_changes(["status", "--stats", "--json"]).status(0).json();
@@ -77,7 +76,7 @@ impl Application {
         self.assert_seeded(fleet);
     }
 
-    /// Lives it.
+    /// Runs the life cycle.
     #[track_caller]
     pub(crate) fn run_lifecycle(&self) {
         let fleet = self.init_and_seed();
@@ -145,7 +144,7 @@ impl Application {
         fleet.run_without_changes(["verify"]).status(0);
     }
 
-    /// A version that is only written down, and a record that was lost.
+    /// A stamped version, and a lost history table.
     fn stamp_versions(&self, fleet: &Fleet) {
         let before: Vec<_> = self.open_databases(fleet).iter().map(Database::tables).collect();
         self.run_all(fleet, &["stamp", self.versions[0]]);
@@ -163,7 +162,7 @@ impl Application {
         self.assert_seeded(fleet);
     }
 
-    /// A check finds what somebody changed by hand.
+    /// A check finds a manual change.
     fn detect_drift(&self, fleet: &Fleet) {
         fleet.run_without_changes(["verify"]).status(0);
         let execute = |sql: &str| {
@@ -191,7 +190,7 @@ impl Application {
         }
     }
 
-    /// A developer changes a copy; the difference becomes the next migration, there and back.
+    /// A developer changes a copy; the difference becomes the next migration, up and down.
     fn add_migration_from_database(&self, fleet: &Fleet) {
         let path = fleet.path("developer.db");
         std::fs::copy(fleet.path(self.open_databases.last().unwrap()), &path).unwrap();
@@ -220,7 +219,7 @@ impl Application {
         self.assert_version(fleet, self.head());
         assert!(!last_database().tables().contains(&"features".to_owned()));
         self.assert_seeded(fleet);
-        // One that is written by hand is a section with room for its statements.
+        // A migration written by hand starts as a section with empty blocks.
         fleet.run([&["new", "-m", "To be written"], self.new_arguments].concat()).status(0);
         let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
         assert!(text.contains("**Description**: To be written"));

@@ -1,6 +1,6 @@
-//! Four applications, each with its whole document in `fixtures/`, through the real program: all
-//! that they do to their databases, from the first file to the last backup. The names of the
-//! modules are those of the applications.
+//! Tests four applications, each with its whole document in `fixtures/`, through the real program:
+//! all that they do with their databases, from the first file to the last backup. The modules are
+//! named after the applications.
 #![allow(
     clippy::unwrap_used,
     reason = "clippy exempts test functions only, and here all of it is test"
@@ -21,10 +21,10 @@ use rusqlite::Connection;
 
 use support::{Database, Fleet};
 
-/// What each fixture holds.
+/// The files of each fixture.
 const FIXTURE_FILES: [&str; 2] = ["MIGRATIONS.md", "tatmig.toml"];
 
-/// An application's document and settings, and the directory that its databases go to.
+/// Creates a fleet with an application's document and settings, and the directory of its databases.
 fn application_fleet(name: &str, directory: &str) -> Fleet {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
     let copied = FIXTURE_FILES.into_iter().fold(Fleet::new(), |fleet, file| {
@@ -33,21 +33,21 @@ fn application_fleet(name: &str, directory: &str) -> Fleet {
     copied.directory(directory)
 }
 
-/// A connection as the application makes it: its foreign keys are on.
+/// A connection like the application's, with foreign keys enforced.
 fn application_connection(database: &Database) -> &Connection {
     let connection = database.connection();
     connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
     connection
 }
 
-/// Asserts that the database refuses a statement, in SQLite's words.
+/// Asserts that the database rejects a statement with this message of SQLite.
 #[track_caller]
 fn assert_rejected(database: &Database, sql: &str, message: &str) {
     let error = application_connection(database).execute_batch(sql).unwrap_err().to_string();
     assert!(error.contains(message), "{sql}: {error}");
 }
 
-/// The version that `current` tells of the only database.
+/// The version that `current` reports for the only database.
 #[track_caller]
 fn current_version(fleet: &Fleet) -> String {
     let json = fleet.run_without_changes(["current", "--json"]).status(0).json();
@@ -62,8 +62,8 @@ fn newest_backup(fleet: &Fleet) -> String {
     list.lines().last().unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
-/// Every document is one that `lint` and `test` find nothing in, planned migrations aside: they
-/// are warned of until they are released.
+/// `lint` and `test` find nothing in the documents, except the warning that planned migrations are
+/// not released.
 #[test]
 fn every_document_passes_lint_and_test() {
     for name in ["edgesoul", "synth-mind", "reddit-agent", "tatlock"] {

@@ -1,5 +1,5 @@
-//! The Reddit agent: its page's whole procedure for testing migrations, its three scripts of rows,
-//! and the constraints and cascades that it tells of each table.
+//! Tests the Reddit agent: its documented procedure for testing migrations, its three seed scripts,
+//! and the constraints and cascades of each table.
 
 use crate::lifecycle::Application;
 use crate::support::{Database, Fleet};
@@ -34,7 +34,7 @@ const TABLES: [&str; 10] = [
     "stance_versions",
 ];
 
-/// What hangs on a persona, by a cascade.
+/// The tables whose rows are deleted with a persona.
 const PERSONA_TABLES: [&str; 8] = [
     "agent_config",
     "belief_edges",
@@ -100,14 +100,14 @@ fn the_documented_migration_procedure_works() {
     assert_eq!(current_version(&fleet), "0.3.0");
     fleet.run(["seed", "demo"]).status(0);
     assert_eq!(count_rows(&database(&fleet), "belief_nodes"), "8");
-    // With rows in it back to nothing: every table is gone, the record stays.
+    // With rows, down to nothing: every table is dropped, the history stays.
     fleet.run(["downgrade", "--to", "baseline"]).status(0);
     assert_eq!(
         database(&fleet)
             .rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name"),
         ["_tatmig_migrations", "_tatmig_sources"]
     );
-    // And forward again, with the rows.
+    // Up again, with the rows.
     fleet.run(["upgrade"]).status(0);
     fleet.run(["seed", "demo"]).status(0);
     let db = database(&fleet);
@@ -115,7 +115,7 @@ fn the_documented_migration_procedure_works() {
     assert_eq!(count_rows(&db, "belief_edges"), "7");
     drop(db);
     fleet.run_without_changes(["verify"]).status(0).stdout("system: OK, matches MIGRATIONS.md\n");
-    // The document by itself says the same without a database.
+    // `test` gives the same result without a database.
     fleet.run_without_changes(["test"]).status(0).stdout_contains("(10 tables, 60 rows)");
 }
 
@@ -135,7 +135,7 @@ fn downgrades_drop_only_what_each_migration_added() {
     assert_eq!(history.lines().count(), 3);
     fleet.run(["upgrade", "--to", "0.2.0"]).status(0).stdout("system: 0.1.0 → 0.2.0\n");
     fleet.run(["upgrade"]).status(0).stdout("system: 0.2.0 → 0.3.0\n");
-    // A row that this version has no table for is put in again by its seed.
+    // The seed inserts the rows again whose table this version did not have.
     seed_all(&fleet);
     assert_eq!(count_rows(&database(&fleet), "admins"), "1");
 }
@@ -152,13 +152,13 @@ fn seeds_insert_their_rows_and_are_idempotent() {
         assert_eq!(count_rows(&db, "belief_nodes"), "8");
         assert_eq!(count_rows(&db, "stance_versions"), "8");
     }
-    // A password that somebody has changed stays changed.
+    // A changed password stays changed.
     let db = database(&fleet);
     db.connection().execute_batch("UPDATE admins SET hashed_password = 'mine'").unwrap();
     drop(db);
     fleet.run(["seed", "admin"]).status(0);
     assert_eq!(database(&fleet).rows("SELECT hashed_password FROM admins"), ["mine"]);
-    // The demonstration makes its persona itself.
+    // The demonstration creates its persona itself.
     let demo_only_fleet = initialized_fleet();
     demo_only_fleet.run(["seed", "demo"]).status(0);
     assert_eq!(count_rows(&database(&demo_only_fleet), "belief_nodes"), "8");
@@ -213,7 +213,7 @@ fn constraints_reject_invalid_rows_and_deletes_cascade() {
         "FOREIGN KEY constraint failed",
     );
 
-    // A belief takes along what hangs on it, a persona everything.
+    // Deleting a belief deletes its dependent rows, deleting a persona deletes all of its rows.
     let application = application_connection(&db);
     application.execute_batch("DELETE FROM belief_nodes WHERE id = 'demo-belief-3'").unwrap();
     assert_eq!(count_rows(&db, "belief_edges"), "5");
@@ -238,7 +238,7 @@ fn verify_finds_drift() {
     drop(db);
     let run = fleet.run_without_changes(["verify"]);
     run.status(1).stdout_contains("mood").stdout_contains("ix_interactions_subreddit");
-    // Nothing is pending all the same.
+    // Still nothing is pending.
     fleet.run_without_changes(["status", "--exit-code"]).status(0);
 }
 

@@ -1,5 +1,5 @@
-//! Synth Mind, which was migrated with Alembic: every command that its page shows, by the words
-//! that tatmig has for it.
+//! Tests Synth Mind, which was migrated with Alembic: every command of its documentation, in
+//! tatmig's form.
 
 use crate::lifecycle::Application;
 use crate::support::{Database, Fleet};
@@ -19,7 +19,7 @@ fn database(fleet: &Fleet) -> Database {
 const TABLES: [&str; 5] =
     ["episodes", "long_term", "semantic_memories", "turns", "uncertainty_log"];
 
-/// What was said, whatever the version.
+/// The messages, in any version.
 #[track_caller]
 fn assert_rows_kept(fleet: &Fleet) {
     let db = database(fleet);
@@ -31,7 +31,7 @@ fn assert_rows_kept(fleet: &Fleet) {
     assert_eq!(db.rows("SELECT value FROM long_term WHERE key = 'name'"), ["\"Synth\""]);
 }
 
-/// The SQL of the baseline, as the application ran it by itself before it had migrations.
+/// The SQL of the baseline, as the application ran it before it had migrations.
 fn baseline_sql(fleet: &Fleet) -> String {
     let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
     let (_, rest) = text.split_once("-- [system:baseline→1.0.0:start]").unwrap();
@@ -56,7 +56,7 @@ fn init_creates_the_database_at_the_configured_path() {
         ]
     );
     assert_eq!(db.rows("PRAGMA journal_mode"), ["wal"]);
-    // A variable puts another database in its place.
+    // An environment variable selects another database.
     let fleet = fleet.env("TATMIG_SYSTEM_DB", "state/other.db");
     fleet.run(["init"]).status(0).stdout("state/other.db: created at 1.2.0\n");
     fleet.run_without_changes(["current", "--json"]).stdout_contains("state/other.db");
@@ -79,7 +79,7 @@ fn downgrades_and_upgrades_keep_the_rows() {
     fleet.run(["downgrade", "--to", "1.0.0"]).status(0);
     assert_eq!(current_version(&fleet), "1.0.0");
     assert_rows_kept(&fleet);
-    // 1.0.0 lets anybody speak, which 1.1.0 takes care of.
+    // 1.0.0 accepts any speaker; 1.1.0 handles such rows.
     let db = database(&fleet);
     application_connection(&db)
         .execute_batch("INSERT INTO turns VALUES (3, 1767225662.0, 'daemon', 'tick')")
@@ -103,7 +103,7 @@ fn downgrades_and_upgrades_keep_the_rows() {
     drop(db);
     assert_rows_kept(&fleet);
     fleet.run_without_changes(["verify"]).status(0).stdout("system: OK, matches MIGRATIONS.md\n");
-    // What it went through, up and down, stands in its record.
+    // Its history lists the upgrades and downgrades.
     let history_output = fleet.run_without_changes(["history", "--system"]).status(0).stdout_text();
     assert_eq!(history_output.matches("  downgrade  ").count(), 2, "{history_output}");
 }
@@ -118,14 +118,14 @@ fn downgrade_to_baseline_and_upgrade_again() {
     fleet.run(["upgrade"]).status(0);
     fleet.run(["seed", "first-day"]).status(0);
     assert_rows_kept(&fleet);
-    // The copies that were made on the way lead back as well.
+    // The copies that were made before each change can be restored as well.
     fleet.run(["restore", "latest"]).status(0);
     assert_rows_kept(&fleet);
 }
 
 #[test]
 fn a_database_without_history_is_detected_or_stamped() {
-    // Made by the application's own code: tables, rows, and nothing of tatmig's.
+    // Created by the application's own code: tables and rows, without tatmig's tables.
     let fleet = application_fleet("synth-mind", "state");
     let sql = baseline_sql(&fleet);
     let fleet = fleet.database_file("state/memory.db", &sql);
@@ -133,18 +133,18 @@ fn a_database_without_history_is_detected_or_stamped() {
         .run_without_changes(["status"])
         .status(0)
         .stdout_contains("unversioned, its schema is that of 1.");
-    // An upgrade knows where it stands without being told.
+    // An upgrade detects the version by itself.
     fleet.run(["upgrade"]).status(0);
     assert_eq!(current_version(&fleet), "1.2.0");
 
-    // Who would rather say so, says so.
+    // The version can also be given explicitly.
     let fleet = application_fleet("synth-mind", "state").database_file("state/memory.db", &sql);
     fleet.run(["stamp", "1.0.0"]).status(0);
     assert_eq!(current_version(&fleet), "1.0.0");
     fleet.run(["upgrade"]).status(0);
     fleet.run_without_changes(["verify"]).status(0);
 
-    // The schema is there, the record is not: at head from now on.
+    // The schema exists, the history does not: `stamp` records head.
     let db = database(&fleet);
     db.connection()
         .execute_batch("DROP TABLE _tatmig_migrations; DROP TABLE IF EXISTS _tatmig_sources;")

@@ -1,5 +1,5 @@
-//! Tatlock, for which the format was made: one database for the system and one for each person of
-//! the house, all of them brought along together.
+//! Tests Tatlock, for which the format was designed: one database for the system and one for each
+//! person of the household, migrated together.
 
 use crate::application_fleet;
 use crate::lifecycle::Application;
@@ -24,7 +24,7 @@ fn user_database(fleet: &Fleet, name: &str) -> Database {
     Database::open(&fleet.path(format!("longterm/{name}_longterm.db")))
 }
 
-/// What was said in the old layout and in the new one.
+/// The messages in the old and in the new schema.
 const INSERT_CONVERSATION: &str = "
 INSERT INTO memories VALUES ('m1', 'c1', '2025-10-04T08:00:00Z', 'Tea?', 'Naturally.', NULL);
 INSERT INTO conversations (conversation_id, title) VALUES ('c1', 'Tea');
@@ -119,7 +119,7 @@ fn downgrade_and_upgrade_of_all_users_keep_older_rows() {
         assert!(!database.tables().contains(&"conversation_messages".to_owned()));
         assert!(!database.columns("conversations").contains(&"schema_version".to_owned()));
     }
-    // What would run, then a trial on the real rows, one person, and the others.
+    // A dry run, a rehearsal on the real rows, one person, and then the others.
     fleet
         .run_without_changes(["upgrade", "--all-users", "--dry-run"])
         .status(0)
@@ -211,7 +211,8 @@ fn databases_without_history_are_adopted() {
     let fleet = initialized_fleet();
     insert_conversations(&fleet);
     fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
-    // As the application left them: no record. One has a column of the future already.
+    // As the application created them, without history. One already has a column of a later
+    // version.
     for name in USERS {
         let database = user_database(&fleet, name);
         database.connection().execute_batch("DROP TABLE _tatmig_migrations").unwrap();
@@ -254,7 +255,7 @@ fn the_system_database_is_first_and_one_failing_user_stops_no_other() {
     let fleet = initialized_fleet();
     insert_conversations(&fleet);
     fleet.run(["downgrade", "--to", "0.3.19", "--all-users"]).status(0);
-    // Something else stands where the migration puts its table.
+    // A different object has the name of the table that the migration creates.
     let database = user_database(&fleet, "grace");
     database.connection().execute_batch("CREATE TABLE conversation_messages (own TEXT)").unwrap();
     let before = database.dump();
@@ -269,7 +270,7 @@ fn the_system_database_is_first_and_one_failing_user_stops_no_other() {
         assert_eq!(user_database(&fleet, name).version().as_deref(), Some("0.3.20"));
         assert_conversation_kept(&fleet, name);
     }
-    // Mended, the same command finishes what is left.
+    // Once that is fixed, the same command migrates the remaining databases.
     user_database(&fleet, "grace")
         .connection()
         .execute_batch("DROP TABLE conversation_messages")

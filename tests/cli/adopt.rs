@@ -1,5 +1,5 @@
-//! `adopt`, `stamp` and `verify` on databases that are already out there: made by other code, half
-//! migrated by hand, of another program. No row is lost, and what differs is named.
+//! Tests `adopt`, `stamp` and `verify` on existing databases: created by other code, partly
+//! migrated by hand, or of another program. No row is lost, and differences are named.
 
 use crate::support::Fleet;
 
@@ -78,7 +78,7 @@ fn adopted_databases_are_upgraded_with_all_their_rows() {
          column `memories.mood` is not expected\n",
     );
     fleet.run(["adopt", "--user", "unrelated", "--at", "baseline"]).status(0);
-    // What has a record is not adopted again.
+    // A database with a history is not adopted again.
     assert_eq!(fleet.database("system").version().as_deref(), Some("0.3.20"));
     fleet.run(["upgrade", "--all-users"]).status(0);
     for name in ["ahead-by-hand", "half-by-hand", "other-code", "own-migrations"] {

@@ -1,5 +1,6 @@
-//! ADD COLUMN and DROP COLUMN that were done before the run count as done where the outcome is the
-//! same, and fail with both definitions where it is not; never because the document did it itself.
+//! Tests ADD COLUMN and DROP COLUMN that were applied before the run: tatmig skips them if the
+//! result is the same, and fails with both definitions if it differs. Changes of the document
+//! itself are never skipped.
 
 use crate::support::Fleet;
 
@@ -11,7 +12,7 @@ const COLUMN_CHANGES: &[(&str, &str)] = &[
     ),
 ];
 
-/// A user at the baseline whose database somebody changed by hand.
+/// A user at the baseline whose database was changed by hand.
 fn fleet_changed_by_hand(sql: &str) -> Fleet {
     Fleet::from_blocks(COLUMN_CHANGES)
         .user("ann", "")
@@ -131,7 +132,7 @@ fn an_if_not_exists_over_a_different_object_fails_before_commit() {
             .document(std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap())
             .user("ann", sql)
             .user("bob", "");
-        // Its schema fits no version, and nobody adopted it: told to run the baseline over it.
+        // The schema matches no version and was not adopted; `stamp` makes the baseline run on it.
         fleet.run(["stamp", "baseline", "--user", "ann"]).status(0);
         let before = fleet.database("ann").dump();
         fleet

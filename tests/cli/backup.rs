@@ -1,4 +1,5 @@
-//! `backup`: what is copied, under which name, and what `list` and `prune` make of it.
+//! Tests `backup`: what is copied, under which name, and what `list` and `prune` do with the
+//! copies.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ pub(crate) fn fleet() -> Fleet {
     fleet.user("ann", "INSERT INTO notes (body) VALUES ('kept')")
 }
 
-/// Makes a backup; returns its name.
+/// Creates a backup and returns its name.
 #[track_caller]
 pub(crate) fn create_backup(fleet: &Fleet, arguments: &[&str]) -> String {
     let arguments = [&["backup", "--json"], arguments].concat();
@@ -181,7 +182,7 @@ fn users_are_copied_without_a_system_database() {
 #[test]
 fn insufficient_disk_space_is_reported_before_anything_is_written() {
     let fleet = fleet();
-    // A file with a hole of so many bytes; SQLite reads the pages that its header counts.
+    // A sparse file with a hole of this many bytes; SQLite reads the pages that the header counts.
     let file = fs::OpenOptions::new().write(true).open(fleet.path("ann_longterm.db")).unwrap();
     file.set_len(1 << 42).unwrap();
     fleet

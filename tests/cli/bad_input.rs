@@ -1,5 +1,5 @@
-//! Everything that can be wrong with what tatmig is given: a message that says what was looked
-//! for, where, and what to do; the exit status; and not a byte changed.
+//! Tests invalid input of every kind: a message that names what was expected, where, and what to
+//! do; the exit status; and no changed byte.
 
 use crate::support::{Fleet, NOTES, document};
 
@@ -277,8 +277,8 @@ fn a_truncated_database() {
     }
 }
 
-/// The user `bad` is refused with a message and keeps every byte; `ann` goes on. Then `ann` is put
-/// back, for another round.
+/// Asserts that the user `bad` is refused with a message and not changed, and that `ann` is
+/// migrated. Then restores `ann` for the next call.
 #[track_caller]
 fn assert_only_bad_is_refused(fleet: &Fleet, message: &str) {
     let read = |name: &str| std::fs::read(fleet.path(name)).unwrap();
@@ -301,7 +301,7 @@ fn a_version_that_is_not_in_the_document() {
     blocks.push(("user:1.2.0→2.0.0", "CREATE TABLE own (x);"));
     let fleet = fleet().user("bad", "").blocks(&blocks);
     fleet.run(["upgrade", "--all-users"]).status(0);
-    // The users went ahead; the system database is where the older document knows it.
+    // The users are at a newer version; the system database is at a version of the older document.
     let fleet = fleet.blocks(NOTES);
     std::fs::remove_file(fleet.path("system.db")).unwrap();
     std::fs::remove_file(fleet.path("ann_longterm.db")).unwrap();

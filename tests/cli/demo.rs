@@ -1,5 +1,4 @@
-//! `demo`: a newcomer's fleet, and the three commands that it ends with, which must work as they
-//! stand there.
+//! Tests `demo`: its fleet, and the three commands that it prints, which must work as printed.
 
 use std::process::Command;
 

@@ -1,10 +1,10 @@
-//! `downgrade`: reverse blocks, users first, the system database never below one of them.
+//! Tests `downgrade`: reverse blocks, users first, and the system database never below a user.
 
 use snapbox::str;
 
 use crate::support::{Fleet, document};
 
-/// Three versions with a way back from each, and data that a reverse block may stumble over.
+/// Three versions with a reverse block each, and data on which a reverse block may fail.
 const REVERSIBLE_BLOCKS: &[(&str, &str)] = &[
     ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
     ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);"),
@@ -117,7 +117,7 @@ no database was touched; write what is missing, or put back a backup (`tatmig ba
 "#]
     ]);
     fleet.run_without_changes(["down", "--to", "1.0.0", "--all-users", "--dry-run"]).status(2);
-    // What has no part for a scope needs no block to be taken back.
+    // A migration without a block for a scope needs no reverse block.
     let fleet = Fleet::from_blocks(&REVERSIBLE_BLOCKS[..3]).system("").upgrade_to("1.1.0");
     fleet.run(["down", "--to", "1.0.0"]).status(0).stdout_contains("system: 1.1.0 → 1.0.0\n");
 }
@@ -191,7 +191,7 @@ fn the_system_database_is_never_below_a_user() {
     assert_eq!(json["databases"][0]["outcome"], "downgraded");
     assert_eq!(json["summary"]["downgraded"], 1);
     assert_eq!(fleet.database("system").version().as_deref(), Some("1.2.0"));
-    // Once every user is there, it goes alone.
+    // Once every user is at the version, the system database can be downgraded alone.
     fleet.run(["down", "--to", "1.1.0", "--user", "bob"]).status(0);
     assert_eq!(fleet.database("system").version().as_deref(), Some("1.1.0"));
     fleet
@@ -312,13 +312,13 @@ fn a_reverse_block_that_fails_in_the_replay_is_reported_with_its_line() {
         .status(2)
         .stderr_contains("no such index: absent")
         .stderr_contains("MIGRATIONS.md:45:");
-    // It stands in nobody's way up.
+    // It prevents no upgrade.
     fleet.run(["up", "--all-users"]).status(0);
 }
 
 #[test]
 fn a_downgrade_runs_the_checks_of_an_upgrade() {
-    // Over a table of another shape the reverse block does not do what it did in the replay.
+    // On a table with other columns the reverse block has another result than in the replay.
     let blocks = [
         ("user:baseline→1.0.0", "CREATE TABLE a (x);"),
         ("user:1.0.0→1.1.0", "DROP TABLE a;"),

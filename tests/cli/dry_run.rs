@@ -1,4 +1,4 @@
-//! `upgrade --dry-run`: what it prints is what would run, and not a byte changes.
+//! Tests `upgrade --dry-run`: it prints what would run, and changes no byte.
 
 use snapbox::str;
 

@@ -1,5 +1,5 @@
-//! A migration that was edited after it ran: the database is refused and the change shown; what
-//! only looks different is no edit.
+//! Tests migrations that were edited after they were applied: the database is refused and the
+//! change is shown. Changes of layout alone are no edits.
 
 use crate::support::{Fleet, NOTES, document};
 
@@ -29,7 +29,7 @@ fn an_edited_migration_is_refused_with_both_statements() {
         .stderr_contains("as applied: ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0")
         .stderr_contains("now: ALTER TABLE notes ADD COLUMN pinned TEXT NOT NULL DEFAULT 'no'");
     assert_eq!(fleet.database("ann").dump(), before);
-    // A database that never went through it takes what the document has now.
+    // A database to which it was never applied gets the current SQL.
     assert_eq!(fleet.database("new").version().as_deref(), Some("1.2.0"));
 
     let fleet = fleet.blocks(NOTES);

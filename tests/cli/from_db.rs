@@ -1,11 +1,11 @@
-//! `new --from-db`: the SQL between the document and a database, written, proved, linted, tested
-//! with rows, and run on a real database; both schemas are then read from SQLite and compared.
+//! Tests `new --from-db`: generates the SQL between the document and a database, lints it, tests it
+//! with rows, and runs it on a real database. Then both schemas are read from SQLite and compared.
 
 use snapbox::str;
 
 use crate::support::{Database, Fleet};
 
-/// All that SQLite tells of a database's schema, whatever its SQL's spelling.
+/// Everything that SQLite's pragmas report of a schema, independent of the spelling of its SQL.
 fn describe_schema(database: &Database) -> Vec<String> {
     let mut lines = Vec::new();
     let tables = database.rows(
@@ -36,7 +36,7 @@ fn describe_schema(database: &Database) -> Vec<String> {
     lines
 }
 
-/// A document at a schema, a user's database with rows, and another database with another schema.
+/// A document with a schema, a user's database with rows, and another database with another schema.
 #[track_caller]
 fn fleet(before: &str, rows: &str, after: &str) -> Fleet {
     let fleet = Fleet::new().database_file("before.db", before).database_file("after.db", after);
@@ -54,7 +54,7 @@ fn fleet(before: &str, rows: &str, after: &str) -> Fleet {
 const NEW_FROM_DB: [&str; 7] =
     ["new", "--minor", "-m", "What is new", "--from-db", "after.db", "--reverse"];
 
-/// Writes the migration and puts it through everything; the database that went through it remains.
+/// Generates the migration, runs every check on it, and returns the migrated database.
 #[track_caller]
 fn assert_migrates(before: &str, rows: &str, after: &str) -> (Fleet, String) {
     let fleet = fleet(before, rows, after);

@@ -1,4 +1,4 @@
-//! `history`: the document's migrations, and what one database went through.
+//! Tests `history`: the document's migrations, and those applied to one database.
 
 use snapbox::str;
 

@@ -1,4 +1,4 @@
-//! `init`: the one command that makes databases, at head, and never one over another.
+//! Tests `init`, the only command that creates databases: at head, and never over an existing one.
 
 use crate::support::{Fleet, NOTES};
 

@@ -1,4 +1,5 @@
-//! `--json`: standard output is exactly one document, of the shape that programs rely on.
+//! Tests `--json`: standard output is exactly one JSON document with the keys that programs rely
+//! on.
 
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
-//! `lint`: what is wrong or risky, without a database, and what that is worth as an exit status.
+//! Tests `lint`: what it reports without a database, and its exit status.
 
 use snapbox::str;
 
 use crate::support::{Fleet, NOTES, document};
 
-/// `lint` without what it says of every short document of these tests.
+/// `lint` without the rules that every short test document violates.
 fn lint_arguments<'a>(extra_arguments: &[&'a str]) -> Vec<&'a str> {
     let rules = ["missing-date", "missing-description", "not-rerunnable"];
     let allowed = rules.into_iter().flat_map(|rule| ["--allow", rule]);

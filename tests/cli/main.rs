@@ -1,5 +1,5 @@
-//! The command line through the real program: one module a verb, and one for each kind of input
-//! that is not what it should be.
+//! Tests the command line through the real program: one module per command, and one for each kind
+//! of invalid input.
 #![allow(
     clippy::unwrap_used,
     reason = "clippy exempts test functions only, and here all of it is test"

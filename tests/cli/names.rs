@@ -1,5 +1,5 @@
-//! Files under names that nobody expects, and things that are no files: every database is found
-//! and migrated, everything else refused by name.
+//! Tests unusual file names, and directory entries that are not files: every database is found and
+//! migrated, everything else is refused by name.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -45,7 +45,7 @@ fn any_file_name_works() {
         let database = Database::open(&fleet.path("./").join(OsStr::from_bytes(&file)));
         assert_eq!(database.version().as_deref(), Some("1.2.0"), "{}", name.escape_ascii());
     }
-    // Nothing beside them was made.
+    // No other file was created.
     assert_eq!(std::fs::read_dir(fleet.path("")).unwrap().count(), names.len() + 1);
 }
 
@@ -75,7 +75,7 @@ fn a_user_is_selected_by_its_raw_file_name() {
         fleet.run([OsStr::new("history"), OsStr::new("--user"), name]).stdout_contains("1.2.0");
         assert!(fleet.database("other").tables().is_empty());
     }
-    // A name that begins with a dash is bound to its flag.
+    // A name that begins with a dash is written with `=` after its flag.
     let fleet = fleet().user("-rf", "");
     fleet.run(["upgrade", "--user=-rf"]).status(0).stdout("-rf: created at 1.2.0\n");
 }
@@ -163,7 +163,7 @@ fn a_fifo_is_refused_without_blocking() {
     let status = Command::new("mkfifo").arg(fleet.path("bob_longterm.db")).status().unwrap();
     assert!(status.success());
     assert_bob_is_refused(&fleet, "`bob` (bob_longterm.db): it is no regular file, not a database");
-    // Behind a permitted link it is none either.
+    // It is refused behind a permitted link as well.
     let fleet = fleet.env("TATMIG_FOLLOW_SYMLINKS", "true");
     symlink("bob_longterm.db", fleet.path("cid_longterm.db")).unwrap();
     fleet.run(["status"]).status(1).stdout_contains("cid  -         error: it is no regular file");
@@ -181,7 +181,7 @@ fn a_system_database_that_is_not_a_regular_file_is_refused() {
     fleet.run_without_changes(["history", "--system"]).status(1);
 }
 
-/// `bob` is refused by every command that looks at him, and `ann` goes to head.
+/// Asserts that every command refuses `bob`, and that `ann` is upgraded to head.
 #[track_caller]
 fn assert_bob_is_refused(fleet: &Fleet, message: &str) {
     let reason = message.split_once("): ").unwrap().1;
@@ -205,7 +205,7 @@ fn hard_links_are_one_database() {
     assert_eq!(fleet.database("bob").history().len(), 3);
     let json = fleet.run(["status", "--json"]).status(0).json();
     assert_eq!(json["summary"]["total"], 1);
-    // By either name it is that database.
+    // Both names select that database.
     fleet.run(["upgrade", "--user", "bob"]).status(0).stdout("ann: already at 1.2.0\n");
 }
 

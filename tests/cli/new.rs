@@ -1,5 +1,5 @@
-//! `new`: the next migration's section stands where it belongs and is written as the document
-//! writes; every other byte stays.
+//! Tests `new`: the section of the next migration is inserted at the right place in the document's
+//! own style, and no other byte changes.
 
 use std::fs;
 
@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS a (x TEXT);
 -- [user:baseline→1.0.0:end]
 ```";
 
-/// The section for a user database, as the README writes one.
+/// The section for a user database, in the style of the README.
 fn section(from: &str, to: &str, description: &str) -> String {
     format!(
         "## {from} → {to}\n\n**Date**: {}\n**Description**: {description}\n\n```sql\n-- [user:{from}→{to}:start]\n\
@@ -207,7 +207,7 @@ fn a_description_is_never_read_as_markdown() {
         "a\r\nb\u{0}c\u{1b}[31m",
     ] {
         let fleet = Fleet::from_blocks(&NOTES[1..]);
-        // No argument of a program holds a NUL.
+        // Program arguments cannot contain NUL.
         let message = message.replace('\u{0}', " ");
         fleet.run(["new", "-m", message.as_str()]).status(0).stderr("");
         let history_run = fleet.run(["history", "--json"]);
@@ -295,7 +295,7 @@ fn a_concurrent_edit_is_not_overwritten() {
     let lock = rusqlite::Connection::open(fleet.path("after.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let child = fleet.start(["-v", "new", "-m", "x", "--from-db", "after.db", "--scope", "user"]);
-    // The document has been read once the database is waited for.
+    // Once the run waits for the database, it has read the document.
     #[cfg(target_os = "linux")]
     wait_until("the database is open", || {
         let open = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();

@@ -1,5 +1,5 @@
-//! What an application does with its databases and no document can say: the journal mode that they
-//! are made in, and whether its foreign keys hold.
+//! Tests the database settings of an application that are not in the document: the journal mode of
+//! new databases, and whether foreign keys are enforced.
 
 use crate::support::{Fleet, NOTES};
 
@@ -16,7 +16,7 @@ fn new_databases_use_the_most_specific_journal_mode_setting() {
     let fleet = fleet.config("journal_mode = \"wal\"");
     fleet.run(["init", "--user", "ann", "--user", "bob"]).status(0);
     assert_eq!(journal_mode(&fleet, "bob"), "wal");
-    // What is there keeps its own.
+    // Existing databases keep their journal mode.
     assert_eq!(journal_mode(&fleet, "ann"), "delete");
     let fleet = fleet.env("TATMIG_JOURNAL_MODE", "delete");
     fleet.run(["init", "--user", "cid"]).status(0);
@@ -33,7 +33,7 @@ fn a_new_wal_database_is_checkpointed() {
     for side in ["-wal", "-shm", "-journal"] {
         assert!(!fleet.path(format!("ann_longterm.db{side}")).exists(), "{side} was left");
     }
-    // It stays in that mode through migrations, and is read without a trace.
+    // The database stays in that mode through migrations, and reading changes no file.
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(journal_mode(&fleet, "ann"), "wal");
     fleet.run_without_changes(["status"]).status(0);

@@ -1,4 +1,5 @@
-//! `promote`: the next planned migration is released in the document, and nothing else changes.
+//! Tests `promote`: the next planned migration is released in the document, and nothing else
+//! changes.
 
 use std::fs;
 

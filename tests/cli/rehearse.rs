@@ -1,9 +1,9 @@
-//! Rehearsals: everything runs on the real databases, every check with it, and not a byte of them
-//! is another one afterwards.
+//! Tests rehearsals: every statement and every check runs on the real databases, and no byte of
+//! them changes.
 
 use crate::support::{DUPLICATE_NOTES, Fleet, NOTES, document};
 
-/// 30 users at 1.0.0, some in WAL mode; `u007` has rows that the unique index cannot hold.
+/// 30 users at 1.0.0, some in WAL mode; `u007` has rows that violate the unique index.
 fn fleet() -> Fleet {
     let fleet = Fleet::from_blocks(NOTES).system("").users(30, "").upgrade_to("1.0.0");
     fleet.user("u003", "PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES ('kept')").user(
@@ -73,6 +73,6 @@ fn a_planned_migration_is_rehearsed_with_its_sql_uncommented() {
         .run_without_changes(["upgrade", "--rehearse", "--planned", "9.0.0"])
         .status(2)
         .stderr_contains("version `9.0.0` is not in MIGRATIONS.md");
-    // Only a rehearsal may run what is planned.
+    // Only a rehearsal may run planned migrations.
     fleet.run_without_changes(["upgrade", "--planned", "1.3.0"]).status(2);
 }

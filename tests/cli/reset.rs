@@ -1,4 +1,5 @@
-//! `reset`: new databases at head in the place of old ones, asked for and copied first.
+//! Tests `reset`: databases are replaced with empty ones at head, after a confirmation and a
+//! backup.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! `restore`: databases as a backup holds them, whole and with their record, or as they were.
+//! Tests `restore`: databases are restored from a backup completely, with their history, or not
+//! changed.
 
 use std::fs;
 
@@ -200,7 +201,7 @@ fn page_size_encoding_and_journal_mode_may_all_differ() {
         let wal = [from, to].iter().any(|pragmas| pragmas.contains("WAL"));
         let journal = fleet.database("ann").rows("PRAGMA journal_mode");
         assert_eq!(journal, [if wal { "wal" } else { "delete" }], "{from} → {to}");
-        // It is as usable as before.
+        // The database is as usable as before.
         fleet.run(["verify"]).status(0);
         let fleet = fleet.user("ann", "INSERT INTO notes (body) VALUES ('more')");
         assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM notes"), ["2"]);
@@ -229,7 +230,7 @@ fn a_damaged_database_is_replaced() {
     for bytes in damaged {
         fs::write(&path, bytes).unwrap();
         if !bytes.is_empty() {
-            // It cannot be copied, and nothing is replaced in silence.
+            // The database cannot be copied first, so it is not replaced silently.
             fleet
                 .run_without_changing(&path, ["restore", &id, "--user", "ann"])
                 .status(1)

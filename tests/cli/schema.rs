@@ -1,4 +1,4 @@
-//! `schema`: what the document describes, as SQL and as a diagram, printed and between markers.
+//! Tests `schema`: the document's schema as SQL and as a diagram, printed and between markers.
 
 use std::fs;
 

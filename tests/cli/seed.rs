@@ -1,4 +1,4 @@
-//! `seed`: blocks that have no version and run on demand, each database in a transaction.
+//! Tests `seed`: blocks without a version that run on demand, in one transaction per database.
 
 use crate::support::Fleet;
 
@@ -26,7 +26,7 @@ fn it_runs_on_the_system_database_and_the_named_users() {
     assert_eq!(fleet.database("system").rows("SELECT * FROM accounts"), ["ann"]);
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["tea"]);
     assert!(fleet.database("bob").rows("SELECT * FROM notes").is_empty());
-    // It has no version.
+    // A seed has no version.
     assert_eq!(fleet.database("ann").history(), ["baseline→1.0.0"]);
 }
 
@@ -55,7 +55,7 @@ fn several_seeds_run_in_order_in_one_transaction() {
     let before = fleet.database("ann").dump();
     fleet.run(["seed", "sample", "twice", "--user", "ann"]).status(1);
     assert_eq!(fleet.database("ann").dump(), before, "`sample` was kept without `twice`");
-    // Each database is on its own: the system's part was done.
+    // Each database is seeded independently: the system database was seeded.
     assert_eq!(fleet.database("system").rows("SELECT * FROM accounts"), ["ann"]);
 }
 

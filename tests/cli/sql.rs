@@ -1,9 +1,10 @@
-//! SQL that is hard to cut and to watch, and valid: it must simply work, and hold rows afterwards.
+//! Tests valid SQL that is hard to split or to authorize: it must work, with the right rows
+//! afterwards.
 
 use crate::support::Fleet;
 
-/// Runs a block as the step after a baseline, on a new database and on one that holds rows, and
-/// asks both.
+/// Runs a block as the step after a baseline, on a new database and on one with rows, and queries
+/// both.
 #[track_caller]
 fn assert_block_works(sql: &str, query: &str, expected: &[&str]) {
     let baseline = "CREATE TABLE base (id INTEGER PRIMARY KEY, body TEXT);\n\

@@ -1,4 +1,5 @@
-//! `status --stats`: rows and sizes of one database or of all together, read without a trace.
+//! Tests `status --stats`: rows and sizes of one database or of all together, read without changing
+//! a file.
 
 use rusqlite::Connection;
 use snapbox::str;
@@ -59,7 +60,7 @@ system: 20.5 kB in 5 pages
   accounts  0 rows
 
 "#]]);
-    // Without the statistics it chooses as well.
+    // The flag selects databases without `--stats` as well.
     fleet
         .run_without_changes(["status", "--user", "bob"])
         .status(0)
@@ -100,7 +101,7 @@ fn json_has_totals_and_each_database() {
         databases.iter().map(|database| database["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["system", "ann", "bob"]);
     assert_eq!(databases[1]["stats"]["tables"]["notes"], 2);
-    // Who does not ask for them gets none.
+    // Without `--stats` no statistics are printed.
     assert!(fleet().run(["status", "--json"]).json().get("stats").is_none());
 }
 
@@ -147,7 +148,7 @@ fn virtual_tables_are_counted_once_and_unknown_modules_reported() {
         .status(0)
         .stdout_contains("  notes   2 rows\n  search  0 rows\n")
         .stdout_lacks("search_data");
-    // As it is where only the application has the module.
+    // The same as for a module that only the application has.
     let fleet = fleet.user(
         "ann",
         "PRAGMA writable_schema = ON; \

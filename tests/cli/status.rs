@@ -1,4 +1,4 @@
-//! `status`: where every database stands, in a screenful, and what that is worth as an exit status.
+//! Tests `status`: the version of every database on one screen, and the exit status.
 
 use snapbox::str;
 
@@ -31,7 +31,7 @@ fn exit_code_flag_returns_3_if_migrations_are_pending() {
     fleet.run_without_changes(["status", "--exit-code"]).status(3);
     fleet.run_without_changes(["status", "--exit-code", "--json"]).status(3).json();
     let fleet = fleet.file("bad_longterm.db", "no database");
-    // A database in error goes before one that is pending.
+    // A database with an error is listed before a pending one.
     fleet.run_without_changes(["status", "--exit-code"]).status(1);
     std::fs::remove_file(fleet.path("bad_longterm.db")).unwrap();
     let fleet = fleet.upgrade_to("1.2.0");
@@ -64,7 +64,7 @@ fn a_database_that_cannot_be_read_does_not_hide_the_others() {
 
 #[test]
 fn internal_sqlite_tables_are_ignored() {
-    // ANALYZE leaves a table of SQLite's own; to tatmig the database is still new.
+    // ANALYZE creates a table of SQLite; for tatmig the database is still empty.
     let fleet =
         Fleet::from_blocks(&NOTES[1..]).user("ann", "CREATE TABLE t (x); ANALYZE; DROP TABLE t;");
     fleet.run_without_changes(["status"]).stdout_contains("ann  -         new, pending");

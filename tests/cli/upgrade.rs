@@ -1,4 +1,5 @@
-//! `upgrade`: which databases it brings where, what it says of them, and what it leaves alone.
+//! Tests `upgrade`: which databases it migrates to which version, what it reports, and what it does
+//! not change.
 
 use snapbox::str;
 
@@ -31,7 +32,7 @@ system: created at 1.2.0
     let ann = fleet.database("ann");
     assert_eq!(ann.columns("notes"), ["id", "body", "pinned"]);
     assert_eq!(ann.history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
-    // The system database has no part in the later ones, and is recorded at head all the same.
+    // The later migrations have no block for the system database; its history is at head anyway.
     assert_eq!(fleet.database("system").version().as_deref(), Some("1.2.0"));
 }
 
@@ -288,7 +289,7 @@ fn a_new_database_takes_the_highest_baseline_for_its_scope() {
     assert_eq!(fleet.database("ann").history(), ["baseline→1.1.0", "1.1.0→1.2.0"]);
     assert_eq!(fleet.database("ann").tables(), ["a", "b", "c"]);
 
-    // Below its version the later baseline is no way.
+    // The later baseline cannot be used for a version below its own.
     let fleet = fleet.user("bob", "");
     fleet.run(["upgrade", "--user", "bob", "--to", "1.0.0"]).status(0);
     assert_eq!(fleet.database("bob").history(), ["baseline→1.0.0"]);
@@ -370,7 +371,7 @@ ALTER TABLE notes ADD COLUMN pinned INTEGER;
     assert_eq!(fleet.database("system").tables(), ["accounts"]);
     fleet.run_without_changes(["upgrade", "--all-users"]).status(0);
 
-    // The same, where the swallowed heading says that nothing is released yet.
+    // The same if the swallowed heading marks the migrations as planned.
     let planned = markdown.replace("## 1.0.0 → 1.1.0\n", "```\n## 1.0.0 → 1.1.0 (Planned)\n");
     let fleet = Fleet::new().document(planned).system("").user("new", "");
     fleet.run(["upgrade", "--user", "new"]).stdout_contains("new: created at 1.0.0\n");

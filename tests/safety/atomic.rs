@@ -1,5 +1,5 @@
-//! All of a database's pending migrations, or none: whatever fails, and wherever, the database is
-//! wholly as it was, and the others go on.
+//! Tests that a database gets all of its pending migrations or none: whatever fails, the database
+//! is unchanged, and the other databases are migrated.
 
 use crate::fault_injection::{has_strace, run_under_strace};
 use crate::support::{DUPLICATE_NOTES, Fleet, NOTES};
@@ -63,7 +63,7 @@ fn one_failure_in_a_hundred_stops_no_other_and_a_second_run_finishes() {
     assert_eq!(fixed, ["tea1|0", "tea2|0"]);
 }
 
-/// A fleet whose 1.1.0 ends the transaction in databases that hold a row, and goes on after that.
+/// A fleet whose 1.1.0 ends the transaction in databases with a row, and then runs more statements.
 fn fleet_with_rollback(statement: &str) -> Fleet {
     let sql = format!(
         "CREATE TABLE first (x);\n{statement}\nCREATE TABLE IF NOT EXISTS escaped (x);\nINSERT INTO escaped VALUES (1);"
@@ -210,7 +210,7 @@ fn a_large_rehearsal_writes_nothing() {
         ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);"),
         ("user:1.0.0→1.1.0", "UPDATE notes SET body = body || 'x';"),
     ];
-    // More than SQLite keeps in memory by itself.
+    // More pages than SQLite's page cache holds by default.
     let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 800) \
                 INSERT INTO notes (body) SELECT hex(zeroblob(5000)) FROM n";
     for mode in ["DELETE", "WAL"] {

@@ -1,4 +1,4 @@
-//! The guard: what no block may do is found before any database is touched, each thing at its
+//! Tests the authorizer: forbidden statements are found before any database is changed, each at its
 //! place in the document.
 
 use crate::support::Fleet;
@@ -13,7 +13,7 @@ fn fleet() -> Fleet {
         .user("new", "")
 }
 
-/// The statement stands between two that would leave something, in line 10.
+/// The statement is in line 10, between two statements that would change the database.
 #[track_caller]
 fn assert_refused(fleet: Fleet, statement: &str, reason: &str) -> Fleet {
     let sql = format!("CREATE TABLE before (x);\n{statement}\nCREATE TABLE after (x);");

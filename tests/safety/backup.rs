@@ -1,5 +1,6 @@
-//! Backups and restores under everything that happens to them: writers that do not stop, kills,
-//! interrupts, a full disk. What has a backup's name is whole; a database is before or after.
+//! Tests backups and restores under concurrent writers, kills, interrupts and a full disk. Every
+//! directory with a backup's name is a complete backup, and every database is in its old or its new
+//! state.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::fault_injection::{
 };
 use crate::support::{Fleet, NOTES, sha256, wait_until};
 
-/// Rows of some ten thousand bytes each.
+/// Rows of about ten thousand bytes each.
 fn insert_rows_sql(count: usize) -> String {
     format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
@@ -31,7 +32,7 @@ fn fleet_with_large_database() -> Fleet {
         .user("ann", &insert_rows_sql(1500))
 }
 
-/// The names in the backups directory: of whole backups, and of what is being written.
+/// The names in the backups directory: those of complete backups, and those of unfinished ones.
 fn backup_entries(fleet: &Fleet) -> (Vec<String>, Vec<PathBuf>) {
     let entries = fs::read_dir(fleet.path("backups")).into_iter().flatten().flatten();
     let (mut complete, mut partial) = (Vec::new(), Vec::new());
@@ -43,7 +44,7 @@ fn backup_entries(fleet: &Fleet) -> (Vec<String>, Vec<PathBuf>) {
     (complete, partial)
 }
 
-/// Asserts that everything under a backup's name is what its manifest says.
+/// Asserts that every backup matches its manifest.
 #[track_caller]
 fn assert_backups_intact(fleet: &Fleet) -> usize {
     let complete = backup_entries(fleet).0;
@@ -96,7 +97,7 @@ fn a_backup_under_a_writer_holds_a_consistent_prefix() {
                 .map(|_| {
                     let before = last.load(Ordering::SeqCst);
                     let json = fleet.run(["backup", "--all-users", "--json"]).status(0).json();
-                    // A row is there before the writer knows it.
+                    // A row is committed before the writer counts it.
                     let after = last.load(Ordering::SeqCst) + 1;
                     (json["backup"]["id"].as_str().unwrap().to_owned(), before, after)
                 })
@@ -130,7 +131,7 @@ fn a_copy_completes_while_a_writer_never_pauses() {
             let writer = Connection::open(fleet.path("ann_longterm.db")).unwrap();
             writer.busy_timeout(Duration::from_mins(1)).unwrap();
             writer.execute_batch("PRAGMA synchronous = OFF").unwrap();
-            // Not for ever, so that what waits for a pause comes to its end as well.
+            // The writer ends at some time, so that a run that waits for a pause ends as well.
             let started = Instant::now();
             while !done.load(Ordering::SeqCst) && started.elapsed() < Duration::from_secs(20) {
                 writer.execute("INSERT INTO ticks VALUES (1)", []).unwrap();
@@ -285,7 +286,8 @@ fn a_killed_restore_leaves_the_database_before_or_after() {
         fleet.run(["restore", id, "--no-backup"]).status(0).stderr("");
         let found = fleet.database("ann").rows("SELECT count(*), total(length(body)) FROM notes");
         assert_eq!(found, after);
-        // For another page size SQLite must leave WAL mode first, and a kill may find it there.
+        // To change the page size SQLite must leave WAL mode first, and a kill may happen in
+        // between.
         let journal = fleet.database("ann").rows("PRAGMA journal_mode");
         assert!(page_size != 4096 || journal == [mode.to_lowercase()], "it stays as it was");
     }
@@ -362,7 +364,7 @@ fn a_failed_restore_keeps_the_journal_mode() {
         .user("ann", &insert_rows_sql(20));
     let json = fleet.run(["backup", "--user", "ann", "--json"]).status(0).json();
     let id = json["backup"]["id"].as_str().unwrap();
-    // For another page size SQLite must leave WAL mode first.
+    // To change the page size SQLite must leave WAL mode first.
     let reshape_sql =
         "DELETE FROM notes; PRAGMA page_size = 1024; VACUUM; PRAGMA journal_mode = WAL";
     let fleet = fleet.user("ann", reshape_sql);
@@ -408,7 +410,7 @@ fn a_killed_reset_leaves_the_database_before_or_after() {
     }
 }
 
-/// Runs the program with no file allowed to grow beyond some hundred kilobytes.
+/// Runs the program with a file size limit of some hundred kilobytes.
 fn run_with_file_size_limit(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
     let plain = fleet.command(arguments);
     let output = Command::new("sh")

@@ -1,5 +1,5 @@
-//! Files that are damaged, half there, not what they seem, or that SQLite itself would hesitate to
-//! open: none hangs or crashes a run, none changes where it is refused, and their neighbours go on.
+//! Tests damaged, truncated and unusual files: none of them hangs or crashes a run, a refused file
+//! is not changed, and the other databases are migrated.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{Database, Fleet, NOTES};
 const ROWS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) \
                     INSERT INTO notes (body) SELECT i || ' é ' || hex(zeroblob(30)) FROM n";
 
-/// `ann` is whole and at 1.1.0; `bad` is to be made bad.
+/// `ann` is intact and at 1.1.0; the test damages `bad`.
 fn fleet() -> Fleet {
     Fleet::from_blocks(&NOTES[1..])
         .user("ann", "")
@@ -22,7 +22,7 @@ fn fleet() -> Fleet {
         .user("bad", ROWS)
 }
 
-/// `ann` went to head with her rows.
+/// Asserts that `ann` was upgraded to head with all rows.
 #[track_caller]
 fn assert_ann_upgraded(fleet: &Fleet, context: &str) {
     let ann = fleet.database("ann");
@@ -30,8 +30,8 @@ fn assert_ann_upgraded(fleet: &Fleet, context: &str) {
     assert_eq!(ann.rows("SELECT body, pinned FROM notes"), ["kept|0"], "{context}");
 }
 
-/// Puts bytes in the place of `bad`, and runs all that looks at it; it is refused, with every byte
-/// as it was, or it goes to head. Returns what it is then.
+/// Replaces the file of `bad`, and runs every command that reads it. The file is refused and not
+/// changed, or upgraded to head. Returns which.
 #[track_caller]
 fn try_damaged_bytes(fleet: &Fleet, bytes: &[u8], context: &str) -> Option<Database> {
     let fleet = fleet.copy();
@@ -60,7 +60,7 @@ fn try_damaged_bytes(fleet: &Fleet, bytes: &[u8], context: &str) -> Option<Datab
     None
 }
 
-/// The same numbers in every run.
+/// A generator of the same numbers in every run.
 struct TestRng(u64);
 
 impl TestRng {
@@ -88,7 +88,7 @@ fn random_bytes_are_refused_and_an_empty_file_is_a_new_database() {
         let mut bytes: Vec<u8> =
             (0..length).map(|_| dice.next_below(256).to_le_bytes()[0]).collect();
         assert!(try_damaged_bytes(&fleet, &bytes, &format!("{length} random bytes")).is_none());
-        // Behind SQLite's own first words.
+        // After SQLite's magic string.
         let header = b"SQLite format 3\0";
         let header_len = header.len().min(length);
         bytes[..header_len].copy_from_slice(&header[..header_len]);
@@ -123,7 +123,7 @@ fn flipped_bytes_never_crash_and_refused_files_are_unchanged() {
     let fleet = fleet();
     let bytes = fs::read(fleet.path("bad_longterm.db")).unwrap();
     let mut dice = TestRng(0xf11b);
-    // The header and the first pages hold most of what can be wrong.
+    // Most damage that matters is in the header and the first pages.
     let random_offset = |dice: &mut TestRng, round: usize| match round % 3 {
         0 => dice.next_below(100),
         1 => dice.next_below(4096.min(bytes.len())),
@@ -206,11 +206,11 @@ fn special_files_and_links_never_hang_a_run() {
         run.status(1).stdout_contains("a-fifo       -         error: it is no regular file");
     }
     assert_eq!(fleet.database("bad").rows("SELECT count(*) FROM notes"), ["150"]);
-    // Side files that are none hang nothing either.
+    // Side files that are not regular files do not hang a run either.
     let fleet = self::fleet();
     for suffix in ["-journal", "-wal", "-shm"] {
         if suffix == "-shm" {
-            // Beside any other database SQLite does not open one.
+            // Beside other databases SQLite does not open such a file.
             let bad = Connection::open(fleet.path("bad_longterm.db")).unwrap();
             bad.execute_batch("PRAGMA journal_mode = WAL").unwrap();
         }
@@ -234,7 +234,7 @@ fn special_files_and_links_never_hang_a_run() {
     }
 }
 
-/// A WAL database whose last rows stand in its WAL alone, as a killed program leaves it.
+/// A WAL database whose last rows are only in its WAL, as a killed program leaves it.
 fn leave_wal_behind(fleet: &Fleet) {
     let path = fleet.path("bad_longterm.db");
     let writer = Connection::open(&path).unwrap();
@@ -295,7 +295,7 @@ fn a_damaged_or_stale_wal_loses_no_committed_row() {
         fleet.run_without_changes(["status"]).status(0);
         fleet.run(["upgrade", "--all-users"]).status(0);
         let bad = fleet.database("bad");
-        // What was in the WAL is gone with the WAL; what the main file holds is all there.
+        // The rows in the WAL are lost with the WAL; all rows in the main file exist.
         assert_eq!(
             bad.rows("SELECT count(*) FROM notes WHERE body LIKE '% é %'"),
             ["150"],
@@ -304,7 +304,7 @@ fn a_damaged_or_stale_wal_loses_no_committed_row() {
         assert_eq!(bad.version().as_deref(), Some("1.2.0"), "{context}");
         assert_eq!(bad.rows("PRAGMA integrity_check"), ["ok"], "{context}");
     }
-    // Where the WAL went into the main file long ago, it brings nothing old back.
+    // A WAL that was checkpointed long ago restores no old rows.
     let fleet = template.copy();
     let path = fleet.path("bad_longterm.db");
     Connection::open(&path)
@@ -488,7 +488,7 @@ fn verify_reports_an_unreadable_schema_and_changes_nothing() {
     let offset = bytes.windows(sql.len()).position(|window| window == sql).unwrap();
     bytes[offset + 7..offset + 12].copy_from_slice(b"TABBB");
     fs::write(&path, &bytes).unwrap();
-    // The record is as it was, and nothing is pending.
+    // The history is unchanged, and nothing is pending.
     fleet.run(["status"]).status(0).stdout_contains("bad  1.2.0     current");
     fleet.run(["upgrade", "--all-users"]).status(0);
     fleet.run(["verify"]).status(1).stdout_contains("malformed database schema");

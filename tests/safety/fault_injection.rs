@@ -1,5 +1,5 @@
-//! What the tests under fire share: strace, which kills a program or fails its system calls at a
-//! chosen call, a fleet whose rows are all known before and after, and the judgement over it.
+//! Injects faults with strace, which kills a program or fails its system calls at a chosen call,
+//! and checks the state of a fleet whose rows are known before and after.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{Database, Fleet};
 
-/// The calls by which SQLite and tatmig change what is on the disk. One that this machine does not
-/// have, or that a run does not make, counts for nothing.
+/// The system calls by which SQLite and tatmig change the disk. Calls that this machine lacks, or
+/// that a run does not make, are skipped.
 pub(crate) const WRITE_SYSCALLS: &[&str] = &[
     "write",
     "pwrite64",
@@ -25,18 +25,19 @@ pub(crate) const WRITE_SYSCALLS: &[&str] = &[
     "renameat2",
 ];
 
-/// Says what is left out and why, past the capture of the test's output.
+/// Prints what is skipped and why, even if the test's output is captured.
 pub(crate) fn report_skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "SKIPPED {name}: {reason}");
 }
 
-/// Whether every point is tried, and not only some spread over the whole run.
+/// Whether every call is tried, instead of a sample spread over the whole run.
 pub(crate) fn is_exhaustive() -> bool {
     std::env::var_os("TATMIG_FIRE").is_some_and(|value| value == "all")
 }
 
-/// Whether strace is here and may trace. Where `TATMIG_REQUIRE_STRACE` is 1, it must.
+/// Whether strace is installed and may trace. With `TATMIG_REQUIRE_STRACE=1` its absence is a
+/// failure.
 pub(crate) fn has_strace() -> bool {
     let probe = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
     if probe.is_ok_and(|output| output.status.success()) {
@@ -48,8 +49,8 @@ pub(crate) fn has_strace() -> bool {
     false
 }
 
-/// The program under strace with an injection: `pwrite64:signal=KILL:when=7`. Its standard output
-/// is the program's own.
+/// The program under strace with an injection: `pwrite64:signal=KILL:when=7`. Standard output is
+/// that of the program.
 pub(crate) fn run_with_injections(
     fleet: &Fleet,
     injections: &[String],
@@ -64,7 +65,7 @@ pub(crate) fn run_with_injections(
     run_under_strace(fleet, &options, (Path::new("/dev/null"), arguments))
 }
 
-/// The program under strace with these options, and where strace writes what it saw.
+/// The program under strace with these options, and the file to which strace writes its report.
 pub(crate) fn run_under_strace<S: AsRef<OsStr>>(
     fleet: &Fleet,
     options: &[S],
@@ -86,7 +87,7 @@ pub(crate) fn run_under_strace<S: AsRef<OsStr>>(
         .unwrap()
 }
 
-/// How often the busiest thread of a run makes a call: strace counts for each thread.
+/// How often the busiest thread of a run makes a call. strace counts per thread.
 pub(crate) fn count_syscalls(fleet: &Fleet, syscall: &str, arguments: &[&str]) -> usize {
     let log = tempfile::NamedTempFile::new().unwrap();
     let options = ["-e".to_owned(), format!("trace=?{syscall}")];
@@ -104,7 +105,7 @@ pub(crate) fn count_syscalls(fleet: &Fleet, syscall: &str, arguments: &[&str]) -
     counts.into_values().max().unwrap_or(0)
 }
 
-/// Some points of `1..=count`, from the first to the last, or all of them.
+/// All numbers of `1..=count`, or a sample from the first to the last.
 pub(crate) fn sample_points(count: usize, max_points: usize) -> Vec<usize> {
     if is_exhaustive() || count <= max_points {
         return (1..=count).collect();
@@ -115,7 +116,7 @@ pub(crate) fn sample_points(count: usize, max_points: usize) -> Vec<usize> {
     points
 }
 
-/// Tries every one, several at once.
+/// Tries every fault, several in parallel.
 pub(crate) fn run_in_parallel<T: Sync>(cases: &[T], run_case: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(None);
@@ -138,7 +139,7 @@ pub(crate) fn run_in_parallel<T: Sync>(cases: &[T], run_case: impl Fn(&T) + Sync
     }
 }
 
-/// Says how many faults were tried, past the capture of the test's output where all were.
+/// Prints how many faults were tried, even if the test's output is captured and all were tried.
 pub(crate) fn report_count(count: usize, description: &str) {
     if is_exhaustive() {
         let _ = writeln!(std::io::stderr(), "TRIED {count} {description}");
@@ -154,8 +155,8 @@ CREATE TABLE tags (note INTEGER REFERENCES notes (id) ON DELETE CASCADE, tag TEX
 CREATE INDEX by_body ON notes (body);",
 );
 
-/// Two steps that add, change, remove, build anew and make: what stands between two versions
-/// would be told at once.
+/// Two steps that add, change, remove, rebuild and create, so that a state between two versions is
+/// noticed.
 const PENDING_STEPS: [(&str, &str); 2] = [
     (
         "user:1.0.0→1.1.0",
@@ -177,8 +178,8 @@ CREATE TABLE more (id INTEGER PRIMARY KEY);",
     ),
 ];
 
-/// Users at 1.0.0 with rows and two steps pending, in rollback and in WAL mode by turns; the one in
-/// the middle has more pages than SQLite keeps in memory, so that some are written before the
+/// Users at 1.0.0 with rows and two pending steps, alternately in rollback and in WAL mode. The
+/// user in the middle has more pages than SQLite's cache holds, so that some are written before the
 /// commit.
 pub(crate) fn fleet_with_pending_steps(count: usize) -> Fleet {
     let fleet = (0..count).fold(Fleet::from_blocks(&[BASELINE]), |fleet, index| {
@@ -203,14 +204,14 @@ pub(crate) fn fleet_with_pending_steps(count: usize) -> Fleet {
     fleet.blocks(&[&[BASELINE], &PENDING_STEPS[..]].concat())
 }
 
-/// Where a database stands.
+/// Which state a database is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MigrationState {
     Before,
     After,
 }
 
-/// A fleet with what each of its databases holds before and after.
+/// A fleet with the contents of each database before and after.
 pub(crate) struct ReferenceFleet {
     pub(crate) fleet: Fleet,
     pub(crate) file_names: Vec<String>,
@@ -218,7 +219,7 @@ pub(crate) struct ReferenceFleet {
     after: Vec<Vec<String>>,
 }
 
-/// All that a database holds, times and durations of its record aside.
+/// The contents of a database, without the times and durations in its history.
 fn database_contents(path: &Path) -> Vec<String> {
     let database = Database::open(path);
     assert_eq!(database.rows("PRAGMA integrity_check"), ["ok"], "{}", path.display());
@@ -243,8 +244,8 @@ impl ReferenceFleet {
         Self { fleet, file_names, before, after }
     }
 
-    /// Where each database stands. One that is neither wholly before nor wholly after, or whose
-    /// record tells something else, ends the test.
+    /// The state of each database. Panics if a database is neither in its old nor in its new state,
+    /// or if its history disagrees.
     #[track_caller]
     pub(crate) fn states(&self, fleet: &Fleet, context: &str) -> Vec<MigrationState> {
         let state_of = |(index, name): (usize, &String)| {
@@ -258,16 +259,16 @@ impl ReferenceFleet {
         self.file_names.iter().enumerate().map(state_of).collect()
     }
 
-    /// What a run left is whole, a plain second run ends well, and then all of it is done. Returns
-    /// where each database stood before that run.
+    /// Asserts that every database is intact after a run, and that a plain second run completes all
+    /// of them. Returns the state of each database before the second run.
     #[track_caller]
     pub(crate) fn assert_second_run_finishes(
         &self,
         fleet: &Fleet,
         context: &str,
     ) -> Vec<MigrationState> {
-        // Opening a database mends it, so that a copy is looked at, and the second run meets what
-        // the first left.
+        // Opening a database rolls back its hot journal, so a copy is checked, and the second run
+        // gets the files as the first left them.
         let found = self.states(&fleet.copy(), context);
         let run = fleet.run(["upgrade", "--all-users"]);
         assert!(run.is_success(), "{context}: {}", run.describe());

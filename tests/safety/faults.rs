@@ -1,5 +1,5 @@
-//! A disk that fails, fills up or may not be written, and limits that are too small: what is told of
-//! each database is what became of it, and a plain second run finishes.
+//! Tests disks that fail, are full or read-only, and limits that are too small: the report of each
+//! database is true, and a plain second run completes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::fault_injection::{
 };
 use crate::support::{Fleet, NOTES};
 
-/// SQLite takes some failed locks for held ones, so that waiting for them is short.
+/// SQLite treats some failed lock calls as held locks, so the timeout is short.
 const SINGLE_JOB_UPGRADE: &[&str] =
     &["upgrade", "--all-users", "--json", "--jobs", "1", "--busy-timeout", "0.05"];
 
-/// What the run tells of each database is what became of it.
+/// Asserts that the report of each database is true.
 #[track_caller]
 pub(crate) fn assert_report_matches_state(
     reference: &ReferenceFleet,
@@ -28,7 +28,7 @@ pub(crate) fn assert_report_matches_state(
     let is_done = |state: &MigrationState| *state == MigrationState::After;
     match output.status.code() {
         Some(0) => assert!(states.iter().all(is_done), "{context}: exit status 0, and {states:?}"),
-        // 1: some failed; 129, 130, 143: a signal ended it where it was.
+        // 1: some failed; 129, 130, 143: a signal ended the run.
         Some(1 | 129 | 130 | 143) => {}
         _ => assert!(
             !states.iter().any(is_done),
@@ -53,7 +53,7 @@ pub(crate) fn assert_report_matches_state(
     assert_eq!(output.status.code() == Some(1), failed, "{context}: {}, and {json}", output.status);
 }
 
-/// Fails the n-th call of each kind with an error: that call alone, and every one from there on.
+/// Fails the n-th call of each kind with an error: once only that call, once also every later one.
 fn check_failing_syscalls(syscalls: &[(&str, &str)], max_points: usize) {
     if !has_strace() {
         return;
@@ -118,7 +118,7 @@ fn a_failed_unlock_after_commit_is_not_a_failure() {
     if !has_strace() {
         return;
     }
-    // Some of the calls give back the lock of a database whose journal is gone already.
+    // Some of the calls release the lock of a database whose journal is already deleted.
     let reference = ReferenceFleet::new(1);
     let cases: Vec<_> =
         (1..=count_syscalls(&reference.fleet.copy(), "fcntl", SINGLE_JOB_UPGRADE)).collect();
@@ -135,7 +135,8 @@ fn a_failed_unlock_after_commit_is_not_a_failure() {
     report_count(2 * cases.len(), "failures of a lock");
 }
 
-/// Runs a script in a mount namespace of its own; what it writes into the fleet's directory stays.
+/// Runs a script in its own mount namespace; files that it writes into the fleet's directory
+/// remain.
 fn run_in_mount_namespace(fleet: &Fleet, script: &str) -> Option<Output> {
     let run_unshared = |script: &str, options: &[&str]| {
         Command::new("unshare")
@@ -161,7 +162,7 @@ fn a_full_file_system_leaves_each_before_or_after() {
     let free_kib = [0, 1, 2, 5, 12, 30, 80, 200, 500, 1200];
     run_in_parallel(&free_kib, |kib| {
         let fleet = reference.fleet.copy();
-        // So much room above what is there; what it left is copied out, and then there is more.
+        // The disk has this much free space; afterwards the files are copied to a larger one.
         let script = format!(
             "mount -t tmpfs none mnt\ncp *.db MIGRATIONS.md mnt\nused=$(du -k --apparent-size -s mnt | cut -f1)\n\
              blocks=$(df -k mnt | tail -1 | awk '{{print $3}}')\n\
@@ -222,7 +223,7 @@ fn a_read_only_mount_changes_nothing_and_is_reported() {
     assert!(!fleet.path("ro/new_longterm.db").exists());
 }
 
-/// The program, for which permission bits count: root is above them until it gives that up.
+/// The program without root's capability to ignore permission bits.
 pub(crate) fn command_bound_by_permissions(fleet: &Fleet, arguments: &[&str]) -> Option<Command> {
     let plain = fleet.command(arguments);
     if !rustix::process::geteuid().is_root() {
@@ -290,8 +291,8 @@ fn a_file_without_permission_is_reported_and_the_others_continue() {
 
 #[test]
 fn a_directory_without_permission_is_reported_and_nothing_changes() {
-    // Without the right to write, no journal can be made; without the right to enter, no file is
-    // found; without the right to list, nobody knows whom to migrate.
+    // Without write permission no journal can be created; without search permission no file is
+    // found; without read permission the users are unknown.
     for (mode, code, message) in [
         (0o555, 1, "; is the file, its directory or its file system read-only?"),
         (0o444, 1, "Permission denied"),
@@ -327,7 +328,7 @@ fn a_directory_without_permission_is_reported_and_nothing_changes() {
     }
 }
 
-/// The program under a limit of the shell's.
+/// The program under a limit set by the shell.
 fn run_with_ulimit(fleet: &Fleet, limit: &str, arguments: &[&str]) -> Output {
     let plain = fleet.command(arguments);
     Command::new("sh")

@@ -1,5 +1,5 @@
-//! Foreign keys: off while the steps run, so that no rebuild deletes children, and counted before
-//! the commit, so that no migration breaks one unseen and none is blamed for what it found.
+//! Tests foreign keys: they are off while the steps run, so that no rebuild deletes child rows, and
+//! checked before the commit, so that new violations fail the migration and existing ones do not.
 
 use crate::support::Fleet;
 
@@ -13,7 +13,7 @@ CREATE TABLE children (
 const ROWS: &str = "INSERT INTO parents VALUES (1, 'eve'), (2, 'ada'); \
                     INSERT INTO children VALUES (10, 1), (11, 1), (12, 2), (13, NULL);";
 
-/// A family at the baseline, and then one more migration.
+/// Parents and children at the baseline, and one pending migration.
 fn fleet_with_children(sql: &str, rows: &str) -> Fleet {
     let blocks = [("user:baseline→1.0.0", PARENTS_AND_CHILDREN), ("user:1.0.0→1.1.0", sql)];
     let rows = format!("PRAGMA foreign_keys = OFF; {rows}");
@@ -24,7 +24,8 @@ fn fleet_with_children(sql: &str, rows: &str) -> Fleet {
         .user("ann", &rows)
 }
 
-/// `ann` fails with these words, and keeps all that she had; `bob`, who has no rows, goes on.
+/// Asserts that `ann` fails with this message and keeps all rows, and that `bob`, who has no rows,
+/// is migrated.
 #[track_caller]
 fn assert_ann_fails(fleet: &Fleet, messages: &[&str]) {
     let before = fleet.database("ann").dump();
@@ -51,7 +52,7 @@ ALTER TABLE new_parents RENAME TO parents;";
         assert_eq!(ann.rows("SELECT * FROM children"), ["10|1", "11|1", "12|2", "13|NULL"]);
         assert_eq!(ann.rows("SELECT * FROM parents"), ["1|eve", "2|ada"]);
         assert!(ann.rows("PRAGMA foreign_key_check").is_empty());
-        // The children still refer to the table of that name, and their key still works.
+        // The children still refer to the table of that name, and their foreign key works.
         ann.connection()
             .execute_batch("PRAGMA foreign_keys = ON; DELETE FROM parents WHERE id = 1")
             .unwrap();
@@ -136,7 +137,7 @@ fn a_later_migration_may_repair_violations() {
     ]);
     let fleet = fleet.user("ann", "").upgrade_to("1.0.0").user("ann", ROWS);
     let before = fleet.database("ann").dump();
-    // On its own the first of them breaks keys.
+    // The first of them alone violates foreign keys.
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(1);
     assert_eq!(fleet.database("ann").dump(), before);
     fleet.run(["upgrade", "--all-users"]).status(0);
@@ -182,7 +183,7 @@ fn composite_keys_and_tables_without_rowid_are_checked() {
 
 #[test]
 fn a_key_to_non_unique_columns_does_not_crash() {
-    // As in Tatlock's own baseline.
+    // As in the baseline of Tatlock.
     let mismatched = "\
 CREATE TABLE memories (id INTEGER PRIMARY KEY, conversation_id TEXT);
 CREATE TABLE topics (
@@ -206,7 +207,7 @@ CREATE TABLE topics (
         "PRAGMA foreign_keys = OFF; INSERT INTO memories VALUES (1, 'a'), (2, 'a'); \
          INSERT INTO topics VALUES (1, 'gone');",
     );
-    // It was unusable before, so the next migration is not blamed, nor told of it again.
+    // The key was unusable before, so the next migration neither fails nor reports it again.
     fleet
         .run(["upgrade", "--all-users", "-v"])
         .status(0)

@@ -1,5 +1,6 @@
-//! Hostile documents: what the guard forbids is found wherever it hides, and nothing is touched;
-//! what SQL can do beyond that either works or is refused, and never reaches past its database.
+//! Tests hostile documents: forbidden statements are found wherever they are hidden, and no
+//! database is changed. All other SQL works or is refused, and never affects anything outside its
+//! database.
 
 use crate::support::Fleet;
 
@@ -14,7 +15,7 @@ fn fleet() -> Fleet {
         .user("new", "")
 }
 
-/// The block is refused before any database is touched, with this line of it.
+/// Asserts that the block is refused at this line before any database is changed.
 #[track_caller]
 fn assert_refused(fleet: Fleet, sql: &str, line: usize) -> Fleet {
     let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", sql)]);
@@ -25,7 +26,7 @@ fn assert_refused(fleet: Fleet, sql: &str, line: usize) -> Fleet {
     fleet
 }
 
-/// Each thing that the guard forbids, in one statement.
+/// One statement for each thing that the authorizer forbids.
 const FORBIDDEN: &[&str] = &[
     "BEGIN;",
     "COMMIT;",
@@ -54,7 +55,7 @@ const FORBIDDEN: &[&str] = &[
 fn forbidden_statements_are_found_behind_comments_and_in_any_case() {
     let mut fleet = fleet();
     for statement in FORBIDDEN {
-        // Line ends keep their place, and letters in quotes their case.
+        // Line ends and the case of quoted letters are kept.
         let mixed: String = statement
             .split('\'')
             .enumerate()
@@ -92,7 +93,7 @@ fn forbidden_statements_are_found_after_ten_thousand_others() {
     for statement in ["COMMIT;", "ATTACH 'other.db' AS other;", "DELETE FROM _tatmig_migrations;"] {
         fleet = assert_refused(fleet, &format!("{many}{statement}"), 10_001);
     }
-    // Without it, all of them run.
+    // Without that statement all others run.
     let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", &many)]);
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM notes"), ["10002"]);
@@ -130,8 +131,9 @@ fn forbidden_access_is_found_inside_triggers_views_and_expressions() {
     assert!(!fleet.path("other.db").exists());
 }
 
-/// SQL that the guard lets be made but that would call what is forbidden later: it is refused, or
-/// made and without effect; either way nothing outside is reached and no row is lost.
+/// SQL whose creation the authorizer allows, but that would call something forbidden later: it is
+/// refused, or created without effect. Either way nothing outside the database changes and no row
+/// is lost.
 #[test]
 fn a_deferred_forbidden_call_does_no_harm() {
     for sql in [
@@ -176,7 +178,7 @@ ANALYZE;
 REINDEX;
 WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO flat SELECT i + 1000, hex(i) FROM n;
 DROP TABLE boxes;";
-    // The last statement fails where there is a row, in the aside that was taken before.
+    // The last statement fails if a row exists, inside the savepoint that was opened before.
     let failing_statement = "INSERT INTO flat SELECT 77, 'twice' FROM aside;";
     let sql = format!("{succeeding_sql}\n{failing_statement}");
     for mode in ["DELETE", "WAL"] {
@@ -187,7 +189,7 @@ DROP TABLE boxes;";
         assert_eq!(fleet.database("ann").dump(), before, "{mode}");
         assert_eq!(fleet.database("ann").rows("PRAGMA integrity_check"), ["ok"]);
         assert_eq!(fleet.database("new").version().as_deref(), Some("1.1.0"));
-        // And without that one, all of it works.
+        // Without that statement everything works.
         let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", succeeding_sql)]);
         let run = fleet.run(["upgrade", "--user", "ann"]);
         run.status(0);

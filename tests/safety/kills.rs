@@ -1,5 +1,5 @@
-//! Killed at any moment and at any call: each database is wholly before or wholly after, its record
-//! agrees, and a plain second run finishes.
+//! Tests kills at random moments and at chosen system calls: each database is in its old or its new
+//! state, its history agrees, and a plain second run completes.
 
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use crate::support::{Fleet, wait_until};
 
 const DATABASES: usize = 50;
 
-/// One worker makes its calls in the same order in every run.
+/// With one worker the order of the calls is the same in every run.
 const SINGLE_JOB_UPGRADE: &[&str] = &["upgrade", "--all-users", "--jobs", "1"];
 
-/// A number that no run foresees.
+/// A number that differs from run to run.
 fn random_number() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
@@ -30,7 +30,7 @@ fn killed_at_random_moments_each_is_before_or_after() {
         let mut child = fleet.start(["upgrade", "--all-users", "--jobs", jobs]);
         if let Some(delay) = delay {
             std::thread::sleep(delay);
-            // Not reaped yet, so that the number is still its own, ended or not.
+            // The child is not reaped yet, so its process ID is not reused even if it has exited.
             kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
         }
         child.wait().unwrap();
@@ -53,7 +53,7 @@ fn killed_at_random_moments_each_is_before_or_after() {
     stats.report();
 }
 
-/// How often a kill met a fleet that was partly done.
+/// How often a kill interrupted a partly migrated fleet.
 #[derive(Default)]
 struct KillStats(std::sync::Mutex<(usize, usize)>);
 
@@ -71,7 +71,7 @@ impl KillStats {
     }
 }
 
-/// Kills the run at its n-th call of each of these kinds; every one of them must be made.
+/// Kills the run at its n-th call of each kind. The run must make calls of every kind.
 fn check_kills_at(syscalls: &[&str], max_points: usize) {
     if !has_strace() {
         return;
@@ -93,7 +93,7 @@ fn check_kills_at(syscalls: &[&str], max_points: usize) {
             SINGLE_JOB_UPGRADE,
         );
         assert!(!output.status.success(), "{context}: it was not");
-        // A reader finds it as it is, and leaves it so.
+        // A reading command reads the files as they are and changes nothing.
         let before = fleet.snapshot().without_shared_memory();
         fleet.run(["status"]);
         before.assert_same(&fleet.snapshot().without_shared_memory());
@@ -133,8 +133,8 @@ fn killed_again_during_recovery_each_is_before_or_after() {
             &[format!("pwrite64:signal=KILL:when={first}")],
             SINGLE_JOB_UPGRADE,
         );
-        // The next runs end at their first write, fsync, truncation and removal: those that undo
-        // what the killed run left.
+        // The next runs are killed at their first write, fsync, truncation and removal, which roll
+        // back the killed run's hot journal.
         for (round, syscall) in
             WRITE_SYSCALLS.iter().cycle().take(2 * WRITE_SYSCALLS.len()).enumerate()
         {
@@ -196,7 +196,7 @@ fn a_signal_at_a_random_moment_is_reported_correctly() {
         }
         let output = child.wait_with_output().unwrap();
         let context = format!("{signal:?} after {delay:?}, twice: {twice}");
-        // Before the program has asked to be told, a signal ends it as it ends any program.
+        // Before the program has installed its handlers, a signal ends it as any other program.
         if output.status.code().is_some() {
             assert_report_matches_state(&reference, &fleet, (&output, &context));
         }
@@ -213,8 +213,8 @@ fn a_database_in_use_during_init_is_not_removed() {
     }
     let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE notes (body);")]);
     let path = fleet.path("ann_longterm.db");
-    // Each lock is taken late, so that the application is there between the making of the file
-    // and the first lock.
+    // Each lock call is delayed, so that the application opens the file between its creation and
+    // the first lock.
     std::thread::scope(|scope| {
         let init = scope.spawn(|| {
             let delay_locks = "fcntl:delay_enter=200000".to_owned();

@@ -1,5 +1,5 @@
-//! Several programs at one fleet: a lock is waited for, the others go on meanwhile, and two runs
-//! at once apply each migration once.
+//! Tests several programs on one fleet: a run waits for locks and migrates the other databases
+//! meanwhile, and two concurrent runs apply each migration once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,8 +13,8 @@ fn fleet() -> Fleet {
     Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "").upgrade_to("1.1.0")
 }
 
-/// A connection of another program that holds a lock. While it is open, nothing in this process
-/// may open the file by other means: closing that would drop the lock.
+/// A connection that holds a lock like another program. While it is open, nothing in this process
+/// may open the file otherwise: closing that descriptor would drop the lock.
 fn open_as_other_program(fleet: &Fleet, file: &str, sql: &str) -> Connection {
     let connection = Connection::open(fleet.path(file)).unwrap();
     connection.execute_batch(sql).unwrap();
@@ -221,7 +221,7 @@ fn eight_concurrent_runs_apply_each_migration_once() {
     }
 }
 
-/// A program that adds rows all the while; returns those of which it was told that they are there.
+/// A program that inserts rows continuously. Returns the rows whose commit was confirmed.
 fn add_rows_until_done(fleet: &Fleet, mode: &str, done: &AtomicBool) -> Vec<String> {
     let writer =
         open_as_other_program(fleet, "ann_longterm.db", &format!("PRAGMA journal_mode = {mode}"));
@@ -283,8 +283,8 @@ ALTER TABLE fresh RENAME TO notes;";
     }
 }
 
-/// A program that takes a database between two versions and back all the while, each time in one
-/// commit that moves the record to other pages; returns how often.
+/// A program that changes a database between two versions and back continuously, each time in one
+/// commit that moves the history to other pages. Returns how often.
 fn rewrite_history_until_done(fleet: &Fleet, mode: &str, done: &AtomicBool) -> usize {
     let open = format!(
         "PRAGMA journal_mode = {mode}; PRAGMA synchronous = OFF; CREATE TABLE kept AS \
@@ -344,13 +344,13 @@ fn a_commit_during_the_history_read_waits_or_is_seen() {
     if !has_strace() {
         return;
     }
-    // What is not in UTF-8 is read by SQLite alone.
+    // Only SQLite reads databases that are not encoded in UTF-8.
     for (mode, encoding) in [("DELETE", "UTF-8"), ("WAL", "UTF-8"), ("WAL", "UTF-16")] {
         let sql = format!("PRAGMA encoding = '{encoding}'; CREATE TABLE own (x); DROP TABLE own");
         let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", &sql).upgrade_to("1.2.0");
         let file = "ann_longterm.db";
         drop(open_as_other_program(&fleet, file, &format!("PRAGMA journal_mode = {mode}")));
-        // Each page is looked at so slowly that another program could be done between two.
+        // Each page is read so slowly that another program could commit in between.
         let options =
             ["-P", file, "-e", "trace=pread64", "-e", "inject=pread64:delay_enter=300000"];
         let log = fleet.path("trace");
@@ -364,7 +364,7 @@ fn a_commit_during_the_history_read_waits_or_is_seen() {
             writer.busy_timeout(Duration::from_mins(1)).unwrap();
             let create_history = "SELECT sql FROM sqlite_schema WHERE name = '_tatmig_migrations'";
             let own: String = writer.query_row(create_history, [], |row| row.get(0)).unwrap();
-            // Where the record stood, there is another table of its shape then.
+            // Another table with the same columns is then on the pages of the history.
             let change = format!(
                 "ALTER TABLE _tatmig_migrations RENAME TO old; {own}; \
                  INSERT INTO _tatmig_migrations SELECT * FROM old; \

@@ -1,5 +1,5 @@
-//! The promises, each test named for the one it checks: through the real program, and with every
-//! database opened anew afterwards.
+//! Tests the guarantees of tatmig through the real program. Each test is named after its guarantee,
+//! and reopens every database afterwards.
 #![allow(
     clippy::unwrap_used,
     reason = "clippy exempts test functions only, and here all of it is test"

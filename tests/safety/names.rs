@@ -1,5 +1,6 @@
-//! Names: whatever bytes Linux allows in a file's name are a user's; each is found, migrated with
-//! its rows, told without driving a terminal, and never taken for a path, a flag or a URI.
+//! Tests user names with every byte that Linux allows in a file name: each database is found,
+//! migrated with its rows, printed without control characters, and never mistaken for a path, a
+//! flag or a URI.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -64,7 +65,7 @@ const HOSTILE_NAMES: &[&[u8]] = &[
     b"x-journal",
 ];
 
-/// A file of `length` bytes in all.
+/// A file name of `length` bytes in total.
 fn name_for_length(length: usize) -> Vec<u8> {
     vec![b'l'; length - b"_longterm.db".len()]
 }
@@ -73,7 +74,7 @@ fn file_name(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&[name, b"_longterm.db"].concat()))
 }
 
-/// Nothing in it drives a terminal, and each line is UTF-8.
+/// Asserts that a text has no control characters, and that each line is UTF-8.
 #[track_caller]
 fn assert_no_control_characters(text: &str) {
     let is_control = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}');
@@ -81,7 +82,8 @@ fn assert_no_control_characters(text: &str) {
     assert!(found.is_empty(), "{found:?} in {text}");
 }
 
-/// Users of these names with rows go to head; every command tells them.
+/// Asserts that users with these names are upgraded to head with their rows, and that every command
+/// prints them.
 #[track_caller]
 fn assert_all_names_work(names: &[Vec<u8>], mode: &str) {
     let template =
@@ -108,7 +110,7 @@ fn assert_all_names_work(names: &[Vec<u8>], mode: &str) {
     assert_eq!(shown.len(), names.len(), "no two are shown alike");
     let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     assert_no_control_characters(&run.status(0).stdout_text());
-    // Each of them by its flag, where they are not hundreds.
+    // Each user by flag, unless there are hundreds.
     for name in names.iter().step_by(1 + names.len() / 100) {
         let flag = [b"--user=", &name[..]].concat();
         let run = fleet.run([OsStr::new("history"), OsStr::from_bytes(&flag)]);
@@ -141,7 +143,7 @@ fn every_byte_that_a_file_name_can_hold_works() {
 #[test]
 fn hostile_names_work_in_every_journal_mode() {
     let mut names: Vec<_> = HOSTILE_NAMES.iter().map(|name| name.to_vec()).collect();
-    // SQLite's own journal has a longer name than its database, and a file's name at most 255.
+    // SQLite's journal has a longer name than its database, and a file name has at most 255 bytes.
     names.extend([name_for_length(200), name_for_length(247)]);
     assert!(names.len() >= 36);
     for mode in ["DELETE", "WAL"] {

@@ -1,5 +1,5 @@
-//! New databases: made from one image where they are alike, each as if its migrations had run there
-//! alone, and each wholly there or still empty.
+//! Tests the creation of databases: equal ones are copied from one template, each has the same
+//! contents as if its migrations had run there, and each is complete or still empty.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::support::{Database, Fleet, NOTES};
 
 const UPGRADE: &[&str] = &["upgrade", "--all-users"];
 
-/// The schema and the record of a database, but for the times; nothing of an empty one.
+/// The schema and the history of a database, without times; empty for an empty database.
 fn schema_and_history(database: &Database) -> Vec<String> {
     let mut lines = database.rows("SELECT type, name, tbl_name, sql FROM sqlite_schema");
     if !lines.is_empty() {
@@ -22,7 +22,7 @@ fn schema_and_history(database: &Database) -> Vec<String> {
     lines
 }
 
-/// Each database, and whether it is a new one as it must be; it is empty otherwise.
+/// Returns for each database whether it is created as expected; otherwise it must be empty.
 fn assert_new_or_empty(fleet: &Fleet, expected: &[String], context: &str) -> Vec<bool> {
     let users = (0..20).map(|index| format!("u{index:03}"));
     users
@@ -36,9 +36,9 @@ fn assert_new_or_empty(fleet: &Fleet, expected: &[String], context: &str) -> Vec
         .collect()
 }
 
-/// What a database looks like that was not empty, so that each migration ran in it.
+/// The contents of a database that was not empty, so that each migration ran in it.
 fn expected_contents() -> Vec<String> {
-    // A first page, and nothing on it.
+    // A first page without tables.
     let fleet =
         Fleet::from_blocks(NOTES).system("").user("ann", "CREATE TABLE t (x); DROP TABLE t;");
     fleet.run(UPGRADE).status(0);
@@ -54,7 +54,7 @@ fn new_databases_equal_individually_migrated_ones() {
     run.status(0).stdout_contains("20 users: 20 upgraded to 1.2.0");
     assert_eq!(assert_new_or_empty(&fleet, &expected_contents(), "as a whole"), [true; 20]);
     fleet.run(["verify"]).status(0);
-    // They are copies of one: to the millisecond, no twenty runs end at once.
+    // They are copies of one template: twenty separate runs would not end in the same millisecond.
     let times: BTreeSet<String> = (0..20)
         .flat_map(|index| {
             let user = fleet.database(&format!("u{index:03}"));
@@ -98,7 +98,7 @@ fn file_header_pragmas_apply_to_each_new_database() {
     }
 }
 
-/// Ends or fails calls of a run, and finishes it by a second one.
+/// Kills or fails calls of a run, and completes it by a second run.
 fn check_injected_faults(injection: &str, syscalls: &[&str], max_points: usize) {
     if !has_strace() {
         return;
@@ -121,7 +121,7 @@ fn check_injected_faults(injection: &str, syscalls: &[&str], max_points: usize) 
             &single_job_upgrade,
         );
         assert_new_or_empty(&fleet, &expected, &context);
-        // What is told is so: exit 0 is everything, whatever call failed.
+        // The report is true: with exit status 0 every database is complete, whatever call failed.
         let is_complete = |fleet: &Fleet| {
             assert_new_or_empty(fleet, &expected, &context)
                 .into_iter()

@@ -1,5 +1,5 @@
-//! Where results go never decides what is done: a closed, full or abandoned output changes neither
-//! a migration nor the exit status.
+//! Tests that a closed, full or abandoned standard output changes neither a migration nor the exit
+//! status.
 
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ fn fleet() -> Fleet {
         .user("u003", DUPLICATE_NOTES)
 }
 
-/// The run fails for one user, and is told so by its status alone.
+/// Asserts that the run fails for one user, which only the exit status shows.
 #[track_caller]
 fn assert_results_unaffected(fleet: &Fleet, mut command: Command) {
     assert_eq!(command.status().unwrap().code(), Some(1));
@@ -24,7 +24,7 @@ fn assert_results_unaffected(fleet: &Fleet, mut command: Command) {
     assert_eq!(fleet.database("u003").rows("SELECT body FROM notes"), ["tea", "tea"]);
 }
 
-/// The program under a shell that redirects it.
+/// The program under a shell that redirects its output.
 fn redirected_command(fleet: &Fleet, redirections: &str) -> Command {
     let plain = fleet.command(["upgrade", "--all-users"]);
     let mut shell = Command::new("sh");
@@ -98,7 +98,7 @@ fn a_full_disk_leaves_the_database_unchanged() {
                 INSERT INTO notes SELECT zeroblob(9000) FROM n";
     let fleet = fleet.user("ann", "").user("bob", "").upgrade_to("1.0.0").user("ann", rows);
     let before = fleet.database("ann").dump();
-    // No file may grow beyond some hundred kilobytes; `ann`'s is larger than that already.
+    // The file size limit is some hundred kilobytes; the file of `ann` is already larger.
     let plain = fleet.command(["upgrade", "--all-users"]);
     let output = Command::new("sh")
         .arg("-c")

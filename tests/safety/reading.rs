@@ -1,5 +1,5 @@
-//! Reading commands leave no trace: not a byte of any file changes, and none is made or removed,
-//! whatever state the databases are in.
+//! Tests that reading commands change no byte of any file, and create and remove no file, whatever
+//! state the databases are in.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ fn dry_run_changes_no_byte() {
 #[test]
 fn uncheckpointed_wal_contents_are_read() {
     let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "PRAGMA journal_mode = WAL;");
-    // As long as somebody has it open, what is committed stays in the WAL.
+    // While a connection is open, committed rows stay in the WAL.
     let open = Connection::open(fleet.path("ann_longterm.db")).unwrap();
     open.execute_batch("CREATE TABLE own (x)").unwrap();
     fleet.run(["stamp", "baseline", "--all-users"]).status(0);
@@ -100,7 +100,8 @@ fn a_hot_journal_is_reported_and_an_upgrade_rolls_it_back() {
                 INSERT INTO notes (body) SELECT i || hex(zeroblob(200)) FROM n";
     writer.execute_batch(rows).unwrap();
     let before = fleet.database("tmp").dump();
-    // What a killed program leaves: pages already written, and the journal that takes them back.
+    // What a killed program leaves: pages that are already written, and the hot journal that undoes
+    // them.
     writer
         .execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE notes SET body = 'torn' || id")
         .unwrap();
@@ -140,7 +141,7 @@ fn side_files_of_a_link_target_are_read() {
     };
     assert_status("ann  1.0.0     behind");
 
-    // As long as somebody has it open, what is committed stays in the WAL.
+    // While a connection is open, committed rows stay in the WAL.
     let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
     open.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE own (x)").unwrap();
     fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
@@ -148,7 +149,7 @@ fn side_files_of_a_link_target_are_read() {
     assert_status("ann  1.1.0     behind");
     drop(open);
 
-    // A journal that takes back what is written, beside the file and not beside the link.
+    // A hot journal beside the file, not beside the link.
     let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
     let unfinished_write = "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; \
                 UPDATE _tatmig_migrations SET to_version = '1.2.0'; \

@@ -1,5 +1,5 @@
-//! The row guard and what hangs on a rebuilt table: making a table anew, SQLite's way of changing
-//! one, loses nothing of a real database unless its block says so.
+//! Tests table rebuilds: they lose no rows, indexes or triggers of a real database unless the block
+//! allows it.
 
 use crate::support::Fleet;
 
@@ -8,7 +8,7 @@ const BASELINE: (&str, &str) = (
     "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);\nCREATE INDEX by_body ON notes (body);",
 );
 
-/// Users `ann` and `bob` at 1.0.0 with rows, one of ann's without a body, and a rebuild pending.
+/// Users `ann` and `bob` at 1.0.0 with rows, one of ann's without a body, and a pending rebuild.
 fn fleet_with_pending_rebuild(rebuild: &str) -> Fleet {
     let rows = "INSERT INTO notes (body) VALUES ('tea'), ('rain');";
     let fleet = Fleet::from_blocks(&[BASELINE]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
@@ -73,8 +73,8 @@ fn an_allow_directive_needs_a_rule_and_a_reason() {
 
 #[test]
 fn a_rebuilt_table_must_have_the_documented_indexes() {
-    // The guard passes over ann's own index of that name, which stands on another table: in the
-    // document the rebuilt table has one.
+    // Ann's own index of that name belongs to another table, but in the document the rebuilt table
+    // has an index of that name, so it is not reported.
     let rebuild = "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT);
 INSERT INTO fresh SELECT id, body FROM notes;
 DROP TABLE notes;
@@ -120,7 +120,7 @@ fn an_allowed_foreign_key_violation_is_applied() {
 
 #[test]
 fn a_rebuild_from_an_incomplete_index_is_rolled_back() {
-    // So wide a table that SQLite would rather count, and copy, through the index.
+    // The table is so wide that SQLite would count and copy rows through the index.
     let wide = (
         "user:baseline→1.0.0",
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, a TEXT, b TEXT, c TEXT);\nCREATE INDEX by_body ON notes (body);",
@@ -134,7 +134,8 @@ CREATE INDEX by_body ON notes (body);";
     let fleet = Fleet::from_blocks(&[wide]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
     let fleet = fleet.user("ann", rows).user("bob", rows);
     let fleet = fleet.blocks(&[wide, ("user:1.0.0→1.1.0", rebuild)]);
-    // The index of a damaged database: it was filled as a partial one, and is one no more.
+    // The index of a damaged database: it was filled as a partial index, and is declared as a full
+    // one.
     let fleet = fleet.user(
         "ann",
         "DROP INDEX by_body; CREATE INDEX by_body ON notes (body) WHERE id = 1;

@@ -1,5 +1,5 @@
-//! Interrupts and kills: the first ends a run cleanly and says so, the second ends it at once, and
-//! either way every database is wholly before or wholly after.
+//! Tests interrupts and kills: the first signal ends a run cleanly with a message, the second ends
+//! it immediately, and every database is in its old or its new state.
 
 use std::process::{Child, Command, Stdio};
 
@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Fleet, NOTES, wait_until};
 
-/// In a database that holds a note, 1.1.0 never ends.
+/// In a database with a note, 1.1.0 never ends.
 const ENDLESS_MIGRATION: &[(&str, &str)] = &[
     ("user:baseline→1.0.0", "CREATE TABLE notes (body INTEGER);\nCREATE TABLE log (x);"),
     (
@@ -30,7 +30,7 @@ fn send_signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// The endless statement runs once the one before it has opened a journal.
+/// The endless statement runs once the previous one has created a journal.
 fn wait_until_running(fleet: &Fleet) {
     wait_until("ann's journal is there", || fleet.path("ann_longterm.db-journal").exists());
     wait_until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.1.0"));
@@ -166,7 +166,7 @@ fn killed_in_the_middle_is_before_or_after() {
         ("user:1.0.0→1.1.0", GROW_DATABASE),
         ("user:1.1.0→1.2.0", "ALTER TABLE big ADD COLUMN y;\nDELETE FROM big WHERE rowid % 2;"),
     ];
-    // The moment of each kill: so many databases are done, or the first is being written.
+    // The moment of each kill: this many databases are done, or the first is being written.
     for done in [0, 1, 7, 20, 45] {
         let fleet = Fleet::from_blocks(&blocks).users(USERS, "").upgrade_to("1.0.0");
         let name = |index: usize| format!("u{index:03}");
@@ -180,7 +180,7 @@ fn killed_in_the_middle_is_before_or_after() {
                 .any(|index| fleet.path(format!("{}_longterm.db-journal", name(index))).exists()),
             done => (0..USERS).filter(|index| size(*index) > initial_size).count() >= done,
         });
-        // The child is not reaped yet, so the number is still its own, ended or not.
+        // The child is not reaped yet, so its process ID is not reused even if it has exited.
         send_signal(&run, Signal::KILL);
         run.wait().unwrap();
 
@@ -212,7 +212,7 @@ fn killed_in_the_middle_is_before_or_after() {
 
 #[test]
 fn a_second_signal_ends_an_uninterruptible_statement() {
-    // One function call of SQLite's that takes minutes, in a database that holds a note.
+    // A single SQLite function call that takes minutes, in a database with a note.
     let uninterruptible = "INSERT INTO log VALUES (1);
 INSERT INTO log SELECT instr(printf('%.*c', body * 8000000, 'a'), printf('%.*c', 4000000, 'a') || 'b')
 FROM notes;";

@@ -1,4 +1,4 @@
-//! All of a namespace's migrations, or none of them.
+//! Tests that a namespace gets all of its pending migrations or none.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ pub(crate) fn a_statement_that_ends_the_transaction_leaves_no_trace() {
     assert_eq!(server_fleet.dump("ann"), before);
 }
 
-/// A query that takes the server this long for each tag, measured on this machine.
+/// A query that takes the server this long per tag, measured on this machine.
 fn slow_query(server_fleet: &ServerFleet, duration: Duration) -> String {
     const CALIBRATION_ROWS: u32 = 2_000_000;
     let query = |rows: &str| {
@@ -70,10 +70,10 @@ fn slow_query(server_fleet: &ServerFleet, duration: Duration) -> String {
 }
 
 pub(crate) fn a_lock_that_is_stolen_leaves_no_stray_row() {
-    // In the replay's empty table the statements are over at once.
+    // On the empty tables of the replay the statements end immediately.
     let server_fleet = ServerFleet::new(&["ann"])
         .execute("ann", &["PRAGMA foreign_keys = OFF", "INSERT INTO tags VALUES (1, NULL)"]);
-    // The server looks at its clock between two statements, so there are several.
+    // The server checks its clock between statements, so several are needed.
     let slow_statement = format!("{};\n", slow_query(&server_fleet, Duration::from_secs(2)));
     let sql = format!(
         "INSERT INTO notes (body) VALUES ('first');\n{}INSERT INTO notes (body) VALUES ('stray');",
@@ -81,7 +81,8 @@ pub(crate) fn a_lock_that_is_stolen_leaves_no_stray_row() {
     );
     let server_fleet = server_fleet.document(2, &[("user:1.0.0→1.1.0", &sql)]);
     let child = server_fleet.fleet.start(["upgrade", "--all-users"]);
-    // Somebody else wants the lock again and again. Once tatmig has it, they wait for 5 seconds.
+    // Another client requests the lock repeatedly. Once tatmig has it, the client waits for 5
+    // seconds.
     wait_until("the lock is taken away", || {
         let sql = "INSERT INTO notes (body) VALUES ('theirs')";
         let started = Instant::now();
@@ -177,7 +178,7 @@ pub(crate) fn a_rebuild_keeps_child_rows() {
 pub(crate) fn a_new_foreign_key_violation_fails_and_an_existing_one_is_allowed() {
     let foreign_keys_off = "PRAGMA foreign_keys = OFF";
     let server_fleet = ServerFleet::new(&["ann", "bob", "cid"])
-        // Ann's is broken for years, Bob's is whole until the migration breaks it.
+        // Ann's database has an old violation; Bob's has none until the migration adds one.
         .execute("ann", &[foreign_keys_off, "INSERT INTO tags VALUES (1, 99), (2, 99)"])
         .execute("bob", &["INSERT INTO notes VALUES (7, 'tea')", "INSERT INTO tags VALUES (1, 7)"])
         .execute(

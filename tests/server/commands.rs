@@ -1,10 +1,10 @@
-//! Every command over namespaces, and one story told twice: over files and over namespaces.
+//! Tests every command on namespaces, and runs one scenario on files and on namespaces.
 
 use crate::fleet::{ServerFleet, USERS_AND_NOTES, document_with};
 use crate::sqld::Sqld;
 use crate::support::{Fleet, RunOutput};
 
-/// A fleet wherever it is.
+/// A fleet of files or of namespaces.
 trait FleetBackend {
     fn run(&self, arguments: &[&str]) -> RunOutput<'_>;
     fn document(&mut self, markdown: &str);
@@ -63,8 +63,8 @@ impl FleetBackend for NamespaceBackend {
     }
 }
 
-/// From nothing to head, through a failure, an adoption and a stamp. Results are the same text
-/// wherever the databases are, their places aside.
+/// From nothing to head, with a failure, an adoption and a stamp. The output is the same for files
+/// and namespaces, except for locations.
 fn upgrade_scenario(backend: &mut dyn FleetBackend) {
     backend.document(&document_with(2, &[]));
     backend.run(&["init", "--user", "ann", "--user", "bob", "--user", "cid"]).status(0);
@@ -122,7 +122,7 @@ fn upgrade_scenario(backend: &mut dyn FleetBackend) {
     backend.run(&["status"]).status(0).stdout_contains("cid     1.1.0     behind");
 }
 
-/// Up in one piece, down again, and back by copies.
+/// An upgrade of all databases, a downgrade, and a restore from copies.
 fn downgrade_and_restore_scenario(backend: &mut dyn FleetBackend) {
     backend.document(&document_with(2, &[]));
     backend.run(&["init", "--user", "ann", "--user", "bob"]).status(0);
@@ -271,7 +271,7 @@ pub(crate) fn init_without_an_admin_url_is_refused() {
     let fleet =
         Fleet::new().env("TATMIG_SERVER", server_fleet.sqld.url()).document(document_with(2, &[]));
     fleet.run(["init", "--user", "bob"]).status(2).stderr_contains("--admin URL");
-    // What is there already needs none.
+    // Existing namespaces need no admin address.
     fleet.run(["upgrade", "--all-users"]).status(0);
 }
 
@@ -322,7 +322,7 @@ pub(crate) fn unsupported_sql_is_reported_by_lint_and_upgrade() {
         let before = server_fleet.dump("ann");
         server_fleet.run(["lint"]).stderr_contains(message).stderr_contains("MIGRATIONS.md:16");
         server_fleet.run(["lint", "--deny", "warnings"]).status(1);
-        // The server's own words, or those of lint, at the place in the document.
+        // The message of the server or of `lint`, at the place in the document.
         server_fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("MIGRATIONS.md:16");
         assert_eq!(server_fleet.dump("ann"), before, "{sql}");
     }

@@ -1,4 +1,5 @@
-//! What goes wrong on the way: evicted namespaces, killed servers, lost answers, proxies, time.
+//! Tests faults between tatmig and a server: evicted namespaces, killed servers, lost responses,
+//! proxies, timeouts.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -106,20 +107,20 @@ pub(crate) fn a_replica_can_be_read_but_not_migrated() {
     assert_eq!(server_fleet.sqld.version("system").as_deref(), Some("1.0.0"));
 }
 
-/// What stands between tatmig and a server.
+/// A proxy between tatmig and a server.
 struct Proxy {
     address: SocketAddr,
     has_interfered: Arc<AtomicBool>,
 }
 
-/// What a proxy does with a request.
+/// How a proxy handles requests.
 #[derive(Clone, Copy)]
 enum ProxyFault {
-    /// The first one that commits is passed on; its answer is not.
+    /// The first request that commits is forwarded; its response is dropped.
     LostCommitResponse,
-    /// The first one that commits is not passed on.
+    /// The first request that commits is dropped.
     LostCommitRequest,
-    /// The header that names the namespace is left out.
+    /// The header that names the namespace is removed.
     NoNamespaceHeader,
 }
 
@@ -173,7 +174,7 @@ impl Proxy {
     }
 }
 
-/// One message of HTTP: its head, and its body of a known length.
+/// Reads an HTTP message: its head, and a body of the given length.
 fn read_http_message(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -257,8 +258,7 @@ pub(crate) fn an_unreachable_server_is_reported() {
     }
 }
 
-/// A key that was made for this test, and two tokens signed with it: one for all, one that only
-/// reads.
+/// A key for this test, and two tokens signed with it: one with full access, one that only reads.
 const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAsEvnxTvxvKjb2+C2+UuLFqiR73jx1zMTrZnMC0KDzWQ=\n-----END PUBLIC KEY-----\n";
 const FULL_ACCESS_TOKEN: &str = "eyJhbGciOiAiRWREU0EiLCAidHlwIjogIkpXVCJ9.e30.FpWAuR6IZd18LCuk7G-wBKdZnH1uCMa64yR8Yj1fwqxMMJEbIaT7dVHa84qNPMQU2039U0WxgzeMC5Ar7kdiCg";
 const READ_ONLY_TOKEN: &str = "eyJhbGciOiAiRWREU0EiLCAidHlwIjogIkpXVCJ9.eyJhIjogInJvIn0.v_P1gu8uaH_x3blfxzWpK0oTxrez3RAbCcSA9ci5nPWrd6k8gDANJV-6I7bSNT9chi1tmNJp72g7JOMhBP6RDw";
@@ -291,7 +291,7 @@ pub(crate) fn an_invalid_token_is_refused() {
         run.status(2)
             .stderr_contains("the server refuses the token (401); TATMIG_AUTH_TOKEN holds it");
     }
-    // Reading it may, writing not.
+    // The token may read but not write.
     with_pending_migrations(fleet(READ_ONLY_TOKEN)).run(["status"]).status(0);
     with_pending_migrations(fleet(READ_ONLY_TOKEN)).run(["upgrade", "--all-users"]).status(1);
     assert_eq!(sqld.version("ann_longterm").as_deref(), Some("1.0.0"));
@@ -308,7 +308,7 @@ pub(crate) fn an_interrupt_ends_a_long_statement() {
     let forever = "SELECT count(*) FROM (WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000000000 * (SELECT count(*) FROM tags)) SELECT i FROM c)";
     let sql = format!("INSERT INTO notes (body) VALUES ('stray');\n{forever};");
     let server_fleet = ServerFleet::new(&["ann"])
-        // In the replay's empty table it is over at once.
+        // On the empty table of the replay the statement ends immediately.
         .execute(
             "ann",
             &["INSERT INTO notes (body) VALUES ('tea')", "INSERT INTO tags VALUES (1, 1)"],
@@ -322,7 +322,7 @@ pub(crate) fn an_interrupt_ends_a_long_statement() {
     rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
     server_fleet.fleet.wait(child).status(130);
     assert!(interrupted.elapsed() < Duration::from_secs(30));
-    // The server lets go of the lock once the connection is gone.
+    // The server releases the lock once the connection is closed.
     let sql = "INSERT INTO tags VALUES (2, 1)";
     server_fleet.sqld.execute("ann_longterm", &["BEGIN IMMEDIATE", sql, "COMMIT"]);
     assert_eq!(server_fleet.version("ann").as_deref(), Some("1.0.0"));

@@ -1,12 +1,12 @@
-//! A directory with a document, and a server beside it that holds the databases.
+//! Builds a fleet whose databases are on a server, with the document in a directory.
 
 use std::ffi::OsStr;
 
 use crate::sqld::Sqld;
 use crate::support::{Fleet, RunOutput, document};
 
-/// A system whose table of users is the list of them, and users with notes and tags. The SQL
-/// stands in lines 3, 9, 16, and 22.
+/// A system database whose table of users lists the fleet, and users with notes and tags. The SQL
+/// is in lines 3, 9, 16, and 22.
 pub(crate) const USERS_AND_NOTES: &[(&str, &str)] = &[
     ("system:baseline→1.0.0", "CREATE TABLE users (username TEXT PRIMARY KEY);"),
     (
@@ -18,7 +18,7 @@ pub(crate) const USERS_AND_NOTES: &[(&str, &str)] = &[
     ("user:1.1.0→1.2.0", "CREATE UNIQUE INDEX one_body ON notes (body);"),
 ];
 
-/// The first blocks of [`TOWN`], and more.
+/// The first blocks of [`TOWN`], and further ones.
 pub(crate) fn document_with(count: usize, extra_blocks: &[(&str, &str)]) -> String {
     let blocks: Vec<(&str, &str)> =
         USERS_AND_NOTES[..count].iter().chain(extra_blocks).copied().collect();
@@ -31,7 +31,7 @@ pub(crate) struct ServerFleet {
 }
 
 impl ServerFleet {
-    /// The fleet of [`TOWN`] with these users, created at 1.0.0.
+    /// Creates the fleet of [`TOWN`] with these users, at 1.0.0.
     pub(crate) fn new(users: &[&str]) -> Self {
         Self::from_server(Sqld::start(), users)
     }
@@ -51,7 +51,7 @@ impl ServerFleet {
         server_fleet
     }
 
-    /// Writes the document anew: the first blocks of [`TOWN`], and more.
+    /// Overwrites the document with the first blocks of [`TOWN`] and further ones.
     pub(crate) fn document(mut self, count: usize, extra_blocks: &[(&str, &str)]) -> Self {
         self.fleet = self.fleet.document(document_with(count, extra_blocks));
         self

@@ -1,4 +1,4 @@
-//! `docs/server.md`: its settings and its commands, in its order, print what it shows.
+//! Runs the commands of `docs/server.md` with its settings, in order, and compares their output.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::wait_until;
 const GUIDE: &str = include_str!("../../docs/server.md");
 const DOCUMENT: &str = include_str!("../../fixtures/tatlock/MIGRATIONS.md");
 
-/// The fenced blocks of a language.
+/// The fenced blocks with a language label.
 fn fenced_blocks(language: &str) -> impl Iterator<Item = &'static str> {
     let opening = format!("```{language}\n");
     let after = GUIDE.match_indices(&opening).map(|(offset, _)| offset).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! What is promised of files, kept on a real libSQL server. Without one these tests are listed as
+//! Tests the guarantees for files on a real libSQL server. Without a server the tests are listed as
 //! ignored; with `TATMIG_REQUIRE_SQLD` set, as in CI, its absence is a failure.
 #![allow(clippy::unwrap_used, reason = "here all of it is test")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is its own harness")]
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// Each function by its name. One that is forgotten here is dead code, which is no clean build.
+/// Lists each test function. The compiler reports a forgotten one as dead code.
 macro_rules! trials {
     ($ignored:expr; $($module:ident: $($name:ident),+;)+) => {
         vec![$($(

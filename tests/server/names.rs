@@ -1,4 +1,4 @@
-//! Who is in the fleet, and where.
+//! Tests which users are in the fleet, and where their databases are.
 
 use crate::fleet::{ServerFleet, USERS_AND_NOTES, document_with};
 use crate::sqld::Sqld;
@@ -21,7 +21,7 @@ pub(crate) fn path_like_names_are_refused() {
         .run(["status", "--system-namespace", ".."])
         .status(2)
         .stderr_contains("system namespace");
-    // In the list it fails alone.
+    // In the list only this user fails.
     server_fleet.sqld.execute("system", &["INSERT INTO users VALUES ('..'), ('a/b')"]);
     let run = server_fleet.run(["upgrade", "--all-users"]);
     run.status(1)
@@ -37,7 +37,7 @@ pub(crate) fn names_that_differ_by_case_are_refused() {
         .status(1)
         .stderr_contains("`Ann` and `ann` differ by the case of letters alone");
     assert!(!server_fleet.sqld.has_namespace("Ann_longterm"), "it was made");
-    // Another program made it.
+    // Another program created the namespace.
     server_fleet.sqld.create_namespace("Ann_longterm");
     server_fleet.sqld.execute("system", &["INSERT INTO users VALUES ('Ann')"]);
     server_fleet
@@ -144,7 +144,7 @@ pub(crate) fn users_are_placed_on_servers_by_hash_or_file() {
         .run(["upgrade", "--all-users"])
         .status(0)
         .stdout_contains("20 users: 20 upgraded to 1.2.0");
-    // Who says otherwise finds nobody there, and makes nobody there.
+    // With other settings no user is found, and none is created.
     let run = hash_placed_fleet.run(["status", "--users-on", "on.txt"]);
     run.status(1).stdout_contains("has no namespace");
     let lines: Vec<String> = users

@@ -1,5 +1,5 @@
-//! A libSQL server of a test's own: on free ports of this machine, in a directory of its own,
-//! stopped when it is dropped. And where its program is found.
+//! Starts a libSQL server for a test: on free ports of this machine, in its own directory, stopped
+//! when it is dropped.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What installs the server.
+/// The command that installs the server.
 pub(crate) const INSTALL_COMMAND: &str = "npm ci --ignore-scripts --prefix tests/server";
 
-/// The server's program: the one named, the one installed here, or one on the path.
+/// Finds the server's program: the configured one, the one installed here, or one in PATH.
 pub(crate) fn program_path() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("TATMIG_TEST_SQLD") {
         return Some(PathBuf::from(named));
@@ -38,7 +38,7 @@ fn arch() -> &'static str {
     }
 }
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Sqld {
     child: Option<Child>,
     directory: TempDir,
@@ -48,18 +48,18 @@ pub(crate) struct Sqld {
     with_token: Option<String>,
 }
 
-/// An address that nobody listens on a moment later.
+/// A free address on which nothing listens.
 pub(crate) fn unused_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 impl Sqld {
-    /// Starts one that keeps a thousand namespaces open.
+    /// Starts a server that keeps a thousand namespaces open.
     pub(crate) fn start() -> Self {
         Self::start_with(&["--disable-default-namespace", "--max-active-namespaces", "1000"])
     }
 
-    /// Starts one with these flags.
+    /// Starts a server with these flags.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut attempts = 0;
         loop {
@@ -71,7 +71,7 @@ impl Sqld {
                 arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
                 with_token: None,
             };
-            // Another test may have taken a port meanwhile.
+            // Another test may have bound the port meanwhile.
             if sqld.try_start() {
                 return sqld;
             }
@@ -80,7 +80,7 @@ impl Sqld {
         }
     }
 
-    /// Asks with this token from now on.
+    /// Sends this token with all further requests.
     pub(crate) fn with_token(mut self, token: &str) -> Self {
         self.with_token = Some(token.to_owned());
         self
@@ -124,7 +124,7 @@ impl Sqld {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills the server, like a power failure.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -132,7 +132,7 @@ impl Sqld {
         }
     }
 
-    /// Starts it again on the same directory and ports.
+    /// Restarts the server with the same directory and ports.
     pub(crate) fn restart(&mut self) {
         self.kill();
         assert!(self.try_start(), "sqld does not start again:\n{}", self.log());
@@ -150,7 +150,7 @@ impl Sqld {
         self.http_address
     }
 
-    /// Makes a namespace, empty.
+    /// Creates an empty namespace.
     #[track_caller]
     pub(crate) fn create_namespace(&self, name: &str) {
         let url = format!("{}/v1/namespaces/{name}/create", self.admin_url());
@@ -166,7 +166,7 @@ impl Sqld {
         agent.delete(url).call().unwrap();
     }
 
-    /// Whether there is a namespace of this name.
+    /// Whether a namespace of this name exists.
     #[track_caller]
     pub(crate) fn has_namespace(&self, name: &str) -> bool {
         let url = format!("{}/v1/namespaces/{name}/config", self.admin_url());
@@ -179,8 +179,8 @@ impl Sqld {
         }
     }
 
-    /// The rows of each statement, in a stream of their own, each with `|` between its values; or
-    /// what the server says.
+    /// Runs statements in their own stream. Returns the rows of each, with `|` between values, or
+    /// the server's error.
     pub(crate) fn try_execute(
         &self,
         name: &str,
@@ -205,7 +205,7 @@ impl Sqld {
             }
             let mut response = request.send(body.clone()).map_err(|error| error.to_string())?;
             let text = response.body_mut().read_to_string().unwrap();
-            // A namespace that was closed to make room is there again at once.
+            // A namespace that was evicted is available again immediately.
             if response.status() == 404 && attempt < 9 {
                 std::thread::sleep(Duration::from_millis(5 << attempt));
                 continue;
@@ -240,7 +240,7 @@ impl Sqld {
         self.execute(name, &[sql])
     }
 
-    /// The migrations of a namespace's record.
+    /// The migrations in a namespace's history.
     #[track_caller]
     pub(crate) fn history(&self, name: &str) -> Vec<String> {
         if self
@@ -255,13 +255,13 @@ impl Sqld {
         )
     }
 
-    /// The version that its record ends at.
+    /// The version at which its history ends.
     #[track_caller]
     pub(crate) fn version(&self, name: &str) -> Option<String> {
         self.history(name).last()?.split('→').nth(1).map(str::to_owned)
     }
 
-    /// The whole schema, and every row of the tables that the application has.
+    /// The whole schema, and every row of the application's tables.
     #[track_caller]
     pub(crate) fn dump(&self, name: &str) -> Vec<String> {
         let mut lines =

@@ -1,4 +1,4 @@
-//! From files to namespaces and back, and whole databases copied, put back and made anew.
+//! Tests transfers between files and namespaces, and copies, restores and resets of namespaces.
 
 use crate::fleet::{ServerFleet, USERS_AND_NOTES, document_with};
 use crate::sqld::Sqld;
@@ -8,7 +8,7 @@ fn with_server(sqld: &Sqld, fleet: Fleet) -> Fleet {
     fleet.env("TATMIG_SERVER", sqld.url()).env("TATMIG_ADMIN", sqld.admin_url())
 }
 
-/// Runs over the files, though a server is named.
+/// Runs on the files although a server is configured.
 fn run_over_files(fleet: &Fleet, arguments: &[&str]) -> String {
     let output = fleet.command(arguments).env_remove("TATMIG_SERVER").output().unwrap();
     let output_text =
@@ -45,7 +45,7 @@ pub(crate) fn a_hundred_users_are_pushed_and_pulled() {
         .stdout_contains("100 users: 100 already identical");
     let fleet = fleet.document(document_with(4, &[]));
     fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("100 upgraded to 1.2.0");
-    // What is in the files is older: nothing of it is lost by a slip.
+    // The files have older contents, which must not be lost by mistake.
     fleet
         .run(["pull", "--all-users"])
         .status(1)
@@ -71,7 +71,7 @@ pub(crate) fn a_hundred_users_are_pushed_and_pulled() {
     }
 }
 
-/// Everything that a row may hold, and every kind of table.
+/// Every kind of value and every kind of table.
 const EVERY_KIND_OF_TABLE: &str = "\
 CREATE TABLE \"odd \"\"name\"\"; --\" (\"a b\" TEXT, [group] BLOB, c REAL, d, e AS (d + 1) VIRTUAL, f AS (d * 2) STORED);
 INSERT INTO \"odd \"\"name\"\"; --\" VALUES ('x', x'00ff', 0.1, 9223372036854775807), ('', x'', 9e999, -9223372036854775808), (char(0) || 'nul', 'text', -9e999, 1e-320), ('日本 ☃', NULL, 3.0, NULL), (CAST(x'ff41' AS TEXT), 1, 1.7976931348623157e308, '7');
@@ -112,7 +112,7 @@ pub(crate) fn every_value_and_kind_of_table_is_transferred() {
         .connection()
         .execute_batch("INSERT INTO notes (body) VALUES ('tea')")
         .unwrap();
-    // More than one answer and one request hold.
+    // More data than one response or one request may contain.
     fleet
         .database("big")
         .connection()
@@ -233,7 +233,7 @@ pub(crate) fn a_second_push_finishes_a_killed_one() {
     }
 }
 
-/// The namespaces that a backup holds, by the backup's name.
+/// The namespaces of a backup, by the backup's name.
 fn backup_forks(server_fleet: &ServerFleet) -> Vec<(String, Vec<String>)> {
     let listed = server_fleet.run(["backup", "list", "--json"]).status(0).json();
     let file_names = |copies: &serde_json::Value| {
@@ -258,7 +258,7 @@ pub(crate) fn a_backup_consists_of_forks_named_by_time() {
         .collect();
     assert_eq!(*copies, expected);
     assert_eq!(server_fleet.sqld.dump(&copies[1]), before);
-    // Whoever has the name cannot change what it holds.
+    // A client that knows the name cannot change the copy.
     let error = server_fleet.sqld.try_execute(&copies[1], &["DELETE FROM notes"]).unwrap_err();
     assert!(error.contains("backup"), "{error}");
 
@@ -268,7 +268,7 @@ pub(crate) fn a_backup_consists_of_forks_named_by_time() {
     server_fleet.run(["restore", id, "--user", "ann"]).status(0);
     assert_eq!(server_fleet.dump("ann"), before);
     assert_eq!(server_fleet.version("bob").as_deref(), Some("1.2.0"));
-    // One that is gone is made again.
+    // A missing namespace is created again.
     server_fleet.sqld.remove_namespace("ann_longterm");
     server_fleet.run(["restore", id, "--user", "ann"]).status(0);
     assert_eq!(server_fleet.dump("ann"), before);

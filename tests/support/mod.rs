@@ -1,5 +1,5 @@
-//! A fleet in a directory of its own, and the real program run on it: what both test binaries are
-//! written with.
+//! Builds a fleet in a temporary directory and runs the real program on it. Every test binary uses
+//! this builder.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,11 +15,11 @@ use sha2::Digest;
 use snapbox::IntoData;
 use tempfile::TempDir;
 
-/// Nothing here takes this long; what does hangs.
+/// The time after which a program counts as hanging. No test takes this long.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Markdown that holds these blocks, each in a fence of its own: the n-th statement's line is easy
-/// to count, since a block's SQL begins on the third line of its fence.
+/// Markdown with these blocks, each in its own fence. The SQL of a block begins on the third line
+/// of its fence, so that line numbers are easy to count.
 pub(crate) fn document(blocks: &[(&str, &str)]) -> String {
     let fence = |(tag, sql): &(&str, &str)| {
         format!("```sql\n-- [{tag}:start]\n{}\n-- [{tag}:end]\n```\n\n", sql.trim_end())
@@ -27,8 +27,8 @@ pub(crate) fn document(blocks: &[(&str, &str)]) -> String {
     blocks.iter().map(fence).collect()
 }
 
-/// A small history: the system's baseline, a table of notes, a column, and an index that a user
-/// with the same note twice cannot have. The SQL stands in lines 3, 9, 15 and 21.
+/// A small document: the system's baseline, a table of notes, a column, and a unique index that
+/// fails for a user with a duplicate note. The SQL is in lines 3, 9, 15 and 21.
 pub(crate) const NOTES: &[(&str, &str)] = &[
     ("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT PRIMARY KEY);"),
     ("user:baseline→1.0.0", "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);"),
@@ -36,10 +36,10 @@ pub(crate) const NOTES: &[(&str, &str)] = &[
     ("user:1.1.0→1.2.0", "CREATE UNIQUE INDEX one_body ON notes (body);"),
 ];
 
-/// Rows that have no place under the unique index of [`NOTES`].
+/// Rows that violate the unique index of [`NOTES`].
 pub(crate) const DUPLICATE_NOTES: &str = "INSERT INTO notes (body) VALUES ('tea'), ('tea');";
 
-/// Whether this process was told to ignore SIGINT.
+/// Whether this process ignores SIGINT.
 fn is_sigint_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -47,7 +47,7 @@ fn is_sigint_ignored() -> bool {
         .is_some_and(|mask| mask >> 1 & 1 == 1)
 }
 
-/// A directory with a document and databases in it.
+/// A directory with a document and databases.
 pub(crate) struct Fleet {
     dir: TempDir,
     env: Vec<(OsString, OsString)>,
@@ -58,12 +58,12 @@ impl Fleet {
         Self { dir: TempDir::new().unwrap(), env: Vec::new() }
     }
 
-    /// A fleet whose document has these blocks.
+    /// Creates a fleet whose document has these blocks.
     pub(crate) fn from_blocks(blocks: &[(&str, &str)]) -> Self {
         Self::new().blocks(blocks)
     }
 
-    /// Writes `MIGRATIONS.md`, again if it is there.
+    /// Writes `MIGRATIONS.md`, or overwrites it.
     pub(crate) fn document(self, markdown: impl AsRef<str>) -> Self {
         self.file("MIGRATIONS.md", markdown.as_ref())
     }
@@ -72,22 +72,22 @@ impl Fleet {
         self.document(document(blocks))
     }
 
-    /// Makes `system.db`; no SQL makes an empty file.
+    /// Creates `system.db`. Without SQL the file is empty.
     pub(crate) fn system(self, sql: &str) -> Self {
         self.database_file("system.db", sql)
     }
 
-    /// Makes a user's database; no SQL makes an empty file.
+    /// Creates a user's database. Without SQL the file is empty.
     pub(crate) fn user(self, name: &str, sql: &str) -> Self {
         self.database_file(format!("{name}_longterm.db"), sql)
     }
 
-    /// Makes `count` users: `u000`, `u001` …
+    /// Creates `count` users: `u000`, `u001` …
     pub(crate) fn users(self, count: usize, sql: &str) -> Self {
         (0..count).fold(self, |fleet, index| fleet.user(&format!("u{index:03}"), sql))
     }
 
-    /// Runs SQL on a file, which is made if need be.
+    /// Runs SQL on a file, which is created if necessary.
     pub(crate) fn database_file(self, path: impl AsRef<Path>, sql: &str) -> Self {
         let path = self.path(path);
         fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
@@ -114,13 +114,13 @@ impl Fleet {
         self
     }
 
-    /// A variable of every run.
+    /// Sets an environment variable for every run.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.into(), value.as_ref().to_owned()));
         self
     }
 
-    /// Brings every database to a version.
+    /// Upgrades every database to a version.
     #[track_caller]
     pub(crate) fn upgrade_to(self, version: &str) -> Self {
         self.run(["upgrade", "--all-users", "--to", version]).status(0);
@@ -131,8 +131,8 @@ impl Fleet {
         self.dir.path().join(path)
     }
 
-    /// Another fleet with the same files. No database may be open in this process: a copy opens
-    /// and closes the file, which drops its locks.
+    /// Copies the fleet into another directory. No database may be open in this process: copying
+    /// opens and closes the file, which drops this process's locks on it.
     pub(crate) fn copy(&self) -> Self {
         let copy = Self { dir: TempDir::new().unwrap(), env: self.env.clone() };
         for entry in fs::read_dir(self.dir.path()).unwrap() {
@@ -158,7 +158,7 @@ impl Fleet {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program until it exits.
     #[track_caller]
     pub(crate) fn run<A: AsRef<OsStr>>(&self, arguments: impl AsRef<[A]>) -> RunOutput<'_> {
         let child = self.command(arguments).spawn().unwrap();
@@ -171,7 +171,7 @@ impl Fleet {
         if !is_sigint_ignored() {
             return { plain }.spawn().unwrap();
         }
-        // A test run in the background of a script ignores SIGINT, and so would its children.
+        // A test run in the background of a script ignores SIGINT, and its children inherit that.
         let mut command = Command::new("env");
         command
             .arg("--default-signal=INT,TERM,HUP")
@@ -186,7 +186,7 @@ impl Fleet {
         command.spawn().unwrap()
     }
 
-    /// Waits for a started program.
+    /// Waits until a started program exits.
     #[track_caller]
     pub(crate) fn wait(&self, child: Child) -> RunOutput<'_> {
         let process = rustix::process::Pid::from_child(&child);
@@ -199,7 +199,7 @@ impl Fleet {
         RunOutput { fleet: self, output: output.unwrap() }
     }
 
-    /// Opens a database anew: `system`, or a user's.
+    /// Opens a database on a new connection: `system`, or a user's.
     #[track_caller]
     pub(crate) fn database(&self, name: &str) -> Database {
         let path = match name {
@@ -209,7 +209,7 @@ impl Fleet {
         Database::open(&path)
     }
 
-    /// Every file under the directory, with all that is in it.
+    /// Reads every file under the directory.
     pub(crate) fn snapshot(&self) -> FileSnapshot {
         let mut files = BTreeMap::new();
         let mut directories = vec![self.dir.path().to_owned()];
@@ -234,7 +234,7 @@ impl Fleet {
         FileSnapshot(files)
     }
 
-    /// Asserts that a run changes no byte of one file.
+    /// Runs the program and asserts that it changes no byte of one file.
     #[track_caller]
     pub(crate) fn run_without_changing<A: AsRef<OsStr>>(
         &self,
@@ -247,7 +247,7 @@ impl Fleet {
         run
     }
 
-    /// Asserts that a run ends with a status and that no byte of any file changed.
+    /// Runs the program and asserts that it changes no byte of any file.
     #[track_caller]
     pub(crate) fn run_without_changes<A: AsRef<OsStr>>(
         &self,
@@ -260,12 +260,12 @@ impl Fleet {
     }
 }
 
-/// The bytes of files by name.
+/// The contents of files by name.
 pub(crate) struct FileSnapshot(BTreeMap<PathBuf, Vec<u8>>);
 
 impl FileSnapshot {
-    /// The same without SQLite's shared memory, which every reader writes its marks into and which
-    /// nobody reads once the last program is gone.
+    /// The same without SQLite's shared memory files. Every reader writes its marks into them, and
+    /// no program reads them after the last one has exited.
     pub(crate) fn without_shared_memory(mut self) -> Self {
         self.0.retain(|name, _| !name.as_os_str().as_encoded_bytes().ends_with(b"-shm"));
         self
@@ -281,7 +281,7 @@ impl FileSnapshot {
     }
 }
 
-/// What a run left.
+/// The result of a run.
 pub(crate) struct RunOutput<'f> {
     fleet: &'f Fleet,
     output: Output,
@@ -316,7 +316,7 @@ impl RunOutput<'_> {
         )
     }
 
-    /// The exit status.
+    /// Asserts the exit status.
     #[track_caller]
     pub(crate) fn status(&self, expected: i32) -> &Self {
         assert_eq!(self.output.status.code(), Some(expected), "{}", self.describe());
@@ -324,14 +324,14 @@ impl RunOutput<'_> {
         self
     }
 
-    /// The whole of standard output; `[..]` stands for anything within a line.
+    /// Asserts the whole of standard output; `[..]` matches anything within a line.
     #[track_caller]
     pub(crate) fn stdout(&self, expected: impl IntoData) -> &Self {
         assert_text_matches(self.stdout_text(), expected);
         self
     }
 
-    /// The whole of standard error.
+    /// Asserts the whole of standard error.
     #[track_caller]
     pub(crate) fn stderr(&self, expected: impl IntoData) -> &Self {
         assert_text_matches(self.stderr_text(), expected);
@@ -375,7 +375,7 @@ impl RunOutput<'_> {
     }
 }
 
-/// Compares exactly: a backslash is one.
+/// Compares exactly, without treating backslashes as path separators.
 #[track_caller]
 fn assert_text_matches(actual: String, expected: impl IntoData) {
     snapbox::Assert::new()
@@ -384,7 +384,7 @@ fn assert_text_matches(actual: String, expected: impl IntoData) {
         .eq(actual, expected);
 }
 
-/// A database as it is now.
+/// A database, opened for reading its current contents.
 pub(crate) struct Database(Connection);
 
 impl Database {
@@ -420,7 +420,7 @@ impl Database {
         lines
     }
 
-    /// The names of its tables, SQLite's and tatmig's own aside.
+    /// The names of the tables, without those of SQLite and of tatmig.
     pub(crate) fn tables(&self) -> Vec<String> {
         self.rows(
             "SELECT name FROM sqlite_schema WHERE type = 'table' \
@@ -433,7 +433,7 @@ impl Database {
         self.rows(&format!("SELECT name FROM pragma_table_xinfo('{table}') ORDER BY cid"))
     }
 
-    /// The migrations of its record: `baseline→1.0.0`.
+    /// The migrations in its history: `baseline→1.0.0`.
     pub(crate) fn history(&self) -> Vec<String> {
         if self.rows("SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_migrations'").is_empty() {
             return Vec::new();
@@ -441,7 +441,7 @@ impl Database {
         self.rows("SELECT from_version || '→' || to_version FROM _tatmig_migrations ORDER BY id")
     }
 
-    /// The version that its record ends at.
+    /// The version at which its history ends.
     pub(crate) fn version(&self) -> Option<String> {
         self.history().last()?.split('→').nth(1).map(str::to_owned)
     }
@@ -474,7 +474,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     })
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 pub(crate) fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();

@@ -1,5 +1,5 @@
-//! What holds of every document and of every statement that an upgrade is given, for the property
-//! tests and the fuzz targets alike: whatever it is, it panics here or it holds.
+//! Checks the properties that every document and every upgrade must have, for the property tests
+//! and the fuzz targets. A violated property panics.
 
 #![allow(
     clippy::expect_used,
@@ -15,7 +15,7 @@ use rusqlite::types::Value;
 use rusqlite::{Batch, Connection};
 use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 
-/// Reads a text as a document, judges it, and draws all that is wrong with it.
+/// Parses a text as a document, lints it, and renders every diagnostic.
 pub(crate) fn check_document(text: &str) {
     let source = Source::new("m.md", text);
     let (diagnostics, unusable) = tatmig::lint::lint(source.clone(), &Arc::default());
@@ -61,8 +61,8 @@ fn assert_valid_spans(source: &Source<'_>, diagnostics: &[Diagnostic]) {
     }
 }
 
-/// Whether SQL in a text comes to an end soon: no recursion, and no number that makes a value of
-/// gigabytes. An endless statement is ended by a signal, and here comes none.
+/// Whether the SQL in a text ends soon: it has no recursion, and no number that could create a
+/// value of gigabytes. In the program a signal ends an endless statement; here nothing does.
 pub(crate) fn is_quick_to_run(text: &str) -> bool {
     let lowercase = text.to_ascii_lowercase();
     let has_long_number = text
@@ -71,25 +71,25 @@ pub(crate) fn is_quick_to_run(text: &str) -> bool {
     !has_long_number && !lowercase.contains("recursive") && text.len() < 20_000
 }
 
-/// What an upgrade is tried on.
+/// The document and the database of an upgrade.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario<'s> {
-    /// The block that makes the database.
+    /// The block that creates the database.
     pub(crate) baseline: &'s str,
-    /// What its application does then.
+    /// The statements that the application runs afterwards.
     pub(crate) application: &'s str,
     /// The blocks of the next versions.
     pub(crate) blocks: Vec<&'s str>,
 }
 
-/// What came of it.
+/// The result of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScenarioOutcome {
-    /// The document or the application's statements are no use.
+    /// The document or the application's statements are invalid.
     InvalidInput,
     /// The upgrade was refused, and nothing changed.
     Refused,
-    /// It was done.
+    /// The upgrade was applied.
     Applied,
 }
 
@@ -162,8 +162,8 @@ impl Scenario<'_> {
     }
 }
 
-/// What the application does with its database, outside any migration. False if it is nothing that
-/// one would do: leave a transaction open, or touch what is not its own.
+/// Runs the application's statements, outside any migration. Returns false if no application would
+/// run them: they leave a transaction open, or change tables of tatmig.
 fn run_application(connection: &mut Connection, sql: &str) -> bool {
     let authorizer = |context: AuthContext<'_>| match context.action {
         AuthAction::Pragma { .. }
@@ -207,7 +207,7 @@ fn connection_settings(connection: &Connection) -> Vec<i64> {
         .expect("settings can be read")
 }
 
-/// The whole schema and every row. A table that cannot be read is told as such.
+/// The whole schema and every row. Tables that cannot be read are listed as unreadable.
 fn dump(connection: &Connection) -> Vec<String> {
     let rows = |sql: &str| -> rusqlite::Result<Vec<Vec<Value>>> {
         let mut statement = connection.prepare(sql)?;
