@@ -120,10 +120,11 @@ impl Server {
             .extend(authorization.as_deref().map(|authorization| ("authorization", authorization)));
         let request_kind =
             if method == Method::GET { RequestKind::Read } else { RequestKind::Write };
-        let request = Self::build_request(method.clone(), &url, &headers, body)?;
+        let is_post = method == Method::POST;
+        let request = Self::build_request(method, &url, &headers, body)?;
         let response = self.send_request(request, request_kind, cancel)?;
         match response.status {
-            404 if !response.message().starts_with("Namespace ") && method == Method::POST => {
+            404 if !response.message().starts_with("Namespace ") && is_post => {
                 let reason = "404 from the admin interface".to_owned();
                 Err(ServerError::UnexpectedResponse { url: admin_url.to_owned(), reason })
             }
