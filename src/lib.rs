@@ -63,9 +63,15 @@
         feature = "lint",
         feature = "schema-diff",
         feature = "self-test",
-        feature = "edit"
+        feature = "edit",
+        feature = "server"
     )),
-    allow(dead_code, unused_imports, unreachable_pub)
+    allow(
+        dead_code,
+        unused_imports,
+        unreachable_pub,
+        reason = "used by the public modules of other features"
+    )
 )]
 
 #[cfg(feature = "fleet")]

@@ -1,4 +1,4 @@
-//! Checks that the paths which the documents name exist.
+//! Checks that the paths and functions which the documents name exist.
 
 use std::path::Path;
 
@@ -54,6 +54,23 @@ fn every_module_is_in_the_table_of_the_architecture() {
             assert!(text.contains(&row), "docs/architecture.md has no row for `src/{name}`");
         }
     }
+}
+
+#[test]
+fn every_function_of_the_walk_is_in_the_file_that_is_named() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let function_in_file =
+        regex::Regex::new(r"`(?:\w+::)?([a-z]\w*)`\s+in\s+`(src/[^`]+)`").unwrap();
+    let mut functions = 0;
+    for captures in function_in_file.captures_iter(&text) {
+        let (function, path) = (&captures[1], &captures[2]);
+        let source = std::fs::read_to_string(root.join(path)).unwrap();
+        let definition = regex::Regex::new(&format!(r"\bfn {function}\b")).unwrap();
+        assert!(definition.is_match(&source), "`{path}` has no function `{function}`");
+        functions += 1;
+    }
+    assert!(functions > 10, "the walk names functions");
 }
 
 #[test]

@@ -427,7 +427,7 @@ fn min_sqlite_is_read_from_settings_and_environment() {
     fs::write(path.join("tatmig.toml"), "min_sqlite = \"three\"\n").unwrap();
     let output = lint_command(path, &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("`three` is not a version"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("`three` is not an SQLite version"));
 }
 
 #[test]
@@ -542,11 +542,11 @@ fn github_format_prints_workflow_commands() {
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
         "::warning file=a%2Cb%3Ac%25.md,line=21,col=25,endLine=21,endColumn=35,title=double-quoted-string::\
-         no column is called `\"50%25, a:b\"`, so SQLite takes it for a string%0A\
-         write '50%25, a:b': double quotes are for names, and an SQLite built without this mercy refuses the statement\n\
+         no column has the name `\"50%25, a:b\"`, so SQLite reads it as a string%0A\
+         write '50%25, a:b': double quotes are for names, and some builds of SQLite refuse such a string\n\
          ::error file=a%2Cb%3Ac%25.md,line=22,col=1,endLine=22,endColumn=18,title=destructive::\
          without `WHERE` this deletes every row of `notes`%0A\
-         if it is meant, say why in the block: `-- tatmig:allow destructive because …`\n"
+         if this is intended, say why in the block: `-- tatmig:allow destructive because …`\n"
     );
 }
 

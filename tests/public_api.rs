@@ -110,6 +110,31 @@ fn the_error_can_cross_threads() {
     is_portable::<Error>();
 }
 
+/// An application that uses unstable modules can still return the one error of the crate.
+#[test]
+fn every_error_converts_into_the_one_error() {
+    fn converts<E: Into<Error> + std::error::Error + Send + Sync + 'static>() {}
+    converts::<tatmig::backup::BackupError>();
+    converts::<tatmig::database::DatabaseError>();
+    converts::<tatmig::document::DocumentError>();
+    converts::<tatmig::edit::EditError>();
+    converts::<tatmig::edit::MarkerError>();
+    converts::<tatmig::fleet::FleetError>();
+    converts::<tatmig::fleet::PathTemplateError>();
+    converts::<tatmig::fleet::ServerSetError>();
+    converts::<tatmig::fleet::ShardError>();
+    converts::<tatmig::fleet::UserSourceError>();
+    converts::<tatmig::lint::SqliteVersionError>();
+    converts::<tatmig::plan::MigrateError>();
+    converts::<tatmig::plan::PlanError>();
+    converts::<tatmig::plan::TargetError>();
+    converts::<tatmig::rusqlite::Error>();
+    converts::<tatmig::schema_diff::DiffError>();
+    converts::<tatmig::sqld::NamespaceNameError>();
+    converts::<tatmig::sqld::ServerError>();
+    converts::<tatmig::sqld::UrlError>();
+}
+
 fn block(tag: &str, sql: &str) -> String {
     format!("```sql\n-- [user:{tag}:start]\n{sql}\n-- [user:{tag}:end]\n```\n\n")
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 
 use crate::database::error::DatabaseError;
+use crate::migrate::error::{Error, ErrorKind};
 use crate::text::escape_for_display;
 
 /// A backup that could not be made, found or used. No database was touched.
@@ -119,5 +120,22 @@ pub enum BackupError {
 impl BackupError {
     pub(crate) fn from_io(context: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { context, path: path.to_owned(), source }
+    }
+}
+
+impl From<BackupError> for Error {
+    fn from(error: BackupError) -> Self {
+        let kind = match &error {
+            BackupError::Io { .. } | BackupError::InsufficientSpace { .. } => ErrorKind::Io,
+            BackupError::InvalidManifest { .. } | BackupError::Corrupt { .. } => ErrorKind::Corrupt,
+            BackupError::UnknownBackup { .. }
+            | BackupError::NoCopyOfUser { .. }
+            | BackupError::NoAdminUrl { .. }
+            | BackupError::CopyUnreachable { .. }
+            | BackupError::WrongServer { .. } => ErrorKind::Argument,
+            BackupError::RemoveFailed { .. } => ErrorKind::Server,
+            BackupError::Interrupted => ErrorKind::Interrupted,
+        };
+        Self::new(kind, error)
     }
 }

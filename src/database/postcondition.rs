@@ -49,7 +49,7 @@ mod tests {
         let unmet = |sql: &str| unmet_changes(&database(sql), &expected_changes).unwrap();
         assert!(unmet("CREATE TABLE t (b INTEGER DEFAULT 7)").is_empty());
         assert_eq!(unmet("CREATE TABLE t (c TEXT)"), ["column `t.b` is missing"]);
-        let both = ["column `t.b` is missing", "column `t.a` is still there"];
+        let both = ["column `t.b` is missing", "column `t.a` still exists"];
         assert_eq!(unmet("CREATE TABLE t (a TEXT)"), both);
     }
 }

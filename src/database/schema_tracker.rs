@@ -13,6 +13,7 @@ use crate::sql::value::SqlValue;
 #[derive(Debug, Default)]
 pub(crate) struct SchemaTracker {
     schema: Schema,
+    /// The highest rowid of `sqlite_schema` at the last refresh; new objects have higher ones.
     last_rowid: i64,
 }
 

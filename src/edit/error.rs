@@ -3,6 +3,7 @@
 use semver::Version;
 
 use crate::document::diagnostic::DocumentError;
+use crate::migrate::error::{Error, ErrorKind};
 
 /// Why a document is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -44,4 +45,19 @@ pub enum EditError {
     /// SQLite's, where statements are told from comments.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl From<EditError> for Error {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::InvalidDocument(error) => error.into(),
+            EditError::Sqlite(error) => error.into(),
+            EditError::VerificationFailed(_) => Self::new(ErrorKind::Other, error),
+            EditError::MissingDescription
+            | EditError::NotAboveHead { .. }
+            | EditError::BuildMetadata(_)
+            | EditError::PlannedConflict { .. }
+            | EditError::NotPlanned(_) => Self::new(ErrorKind::Argument, error),
+        }
+    }
 }

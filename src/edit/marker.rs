@@ -11,6 +11,7 @@ use crate::document::lines::line_ranges;
 use crate::document::tag::Scope;
 use crate::edit::change::{TextEdit, apply_edits};
 use crate::edit::page::{DocumentView, fence_around, with_line_ends};
+use crate::migrate::error::{Error, ErrorKind};
 use crate::schema_diff::SchemaSnapshot;
 use crate::source::Source;
 
@@ -65,6 +66,12 @@ pub struct MarkerError {
     pub location: String,
     /// What is wrong, and what to do.
     pub message: String,
+}
+
+impl From<MarkerError> for Error {
+    fn from(error: MarkerError) -> Self {
+        Self::new(ErrorKind::Document, error)
+    }
 }
 
 /// The content of the comment that a line is.

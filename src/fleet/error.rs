@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::migrate::error::{Error, ErrorKind};
 use crate::target::pattern::{PathTemplate, PathTemplateError};
 
 /// A fleet that cannot be made out.
@@ -50,4 +51,19 @@ pub(crate) fn user_list(users: &[String]) -> String {
     let quoted: Vec<String> = users.iter().map(|user| format!("`{user}`")).collect();
     let noun = if users.len() == 1 { "user" } else { "users" };
     format!("{noun} {}", quoted.join(", "))
+}
+
+impl From<FleetError> for Error {
+    fn from(error: FleetError) -> Self {
+        let kind = match error {
+            FleetError::NoSystemDatabase(_)
+            | FleetError::NoUsersDir(_)
+            | FleetError::UnknownUsers { .. } => ErrorKind::Missing,
+            FleetError::InvalidName(_) | FleetError::NoUserBlocks => ErrorKind::Argument,
+            #[cfg(feature = "server")]
+            FleetError::ServerSet(_) => ErrorKind::Server,
+            FleetError::UnreadableUsersDir { .. } => ErrorKind::Io,
+        };
+        Self::new(kind, error)
+    }
 }

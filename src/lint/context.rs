@@ -1,5 +1,5 @@
-//! What a rule sees of the statement that it checks: the block, the direction and the statement's
-//! effects.
+//! Describes a block that ran in the sandbox to the rules of lint: its statements, its direction
+//! and what each statement changed.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,32 +10,36 @@ use crate::document::tag::Scope;
 use crate::schema::changes::ObjectChange;
 use crate::schema::{ObjectKey, ObjectKind, Schema};
 
-/// One statement that was run, and what came of it.
+/// A statement that ran, and its result.
 pub(crate) struct StatementRun<'s, 'a> {
     pub(crate) statement: &'s Statement<'a>,
     pub(crate) object_changes: Vec<ObjectChange>,
-    pub(crate) failed: bool,
+    pub(crate) has_failed: bool,
 }
 
-/// Which way a block leads.
+/// Whether a block leads up or down the chain.
 #[derive(Clone, Copy)]
 pub(crate) enum Direction<'s> {
     Up,
-    /// Down by this migration, to this schema.
-    Down(&'s Migration<'s>, Scope, &'s Schema),
+    Down {
+        migration: &'s Migration<'s>,
+        scope: Scope,
+        /// The schema that the block has to restore.
+        target_schema: &'s Schema,
+    },
 }
 
-/// A block that was run.
+/// A block that ran.
 pub(crate) struct BlockRun<'s, 'a> {
     pub(crate) script: &'s CompiledScript<'a>,
     pub(crate) direction: Direction<'s>,
-    /// The schema before it.
     pub(crate) schema_before: Schema,
     pub(crate) statement_runs: Vec<StatementRun<'s, 'a>>,
 }
 
 impl BlockRun<'_, '_> {
-    /// Whether an ordinary schema's table, not a temporary one or a view, has this name.
+    /// Whether `name` is a table of the main schema before or during the block; a temporary table
+    /// or a view is not.
     pub(crate) fn is_table(&self, name: &str) -> bool {
         let key = ObjectKey::new(ObjectKind::Table, name);
         let changed_objects = self
@@ -50,5 +54,5 @@ impl BlockRun<'_, '_> {
     }
 }
 
-/// Where in the document each object was last made or changed.
+/// Where in the document each object was created or last changed.
 pub(crate) type Origins = HashMap<ObjectKey, Range<usize>>;

@@ -1,11 +1,9 @@
-//! Everything that is wrong or risky in a document, without a database. Here the judges' findings
-//! come together: the document is read and replayed as before every run, then walked once more
-//! with its planned migrations uncommented.
+//! Checks a document without a database: reads and replays it as before every run, then runs it
+//! again with its planned migrations uncommented and applies every rule.
 
 pub(crate) mod context;
 pub(crate) mod engine;
 pub(crate) mod rules;
-pub(crate) mod sandbox;
 pub(crate) mod walk;
 
 use std::ops::Range;
@@ -18,106 +16,100 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::{Diagnostic, Severity};
 use crate::document::migration::{AllowDirective, ScopedSql};
 use crate::document::tag::Scope;
+use crate::lint::rules::metadata;
 use crate::lint::walk::Runner;
 use crate::migrate::replay::Replay;
 use crate::source::Source;
 
-pub use crate::lint::engine::{Backend, SqliteVersion, SqliteVersionError};
+pub use crate::lint::engine::{Backend, LintOptions, SqliteVersion, SqliteVersionError};
 
-/// What was found out about a document.
+/// The result of linting a document.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LintReport {
-    /// Every problem, in document order.
+    /// Every diagnostic, in document order.
     pub diagnostics: Vec<Diagnostic>,
     /// Whether an upgrade to head would refuse the document.
-    pub unusable: bool,
+    pub is_unusable: bool,
 }
 
-/// Reads a document and runs it in memory, again and again. Returns its problems in document
-/// order, and whether an upgrade to head would refuse the document; one that could not be run is
-/// refused. `stop`, once set, ends the work.
+/// Checks a document for SQLite files with no oldest version. Returns its diagnostics in document
+/// order, and whether an upgrade to head would refuse the document. A document that could not be
+/// run counts as refused. Once `cancel` is set, the work ends.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
 /// let source = tatmig::Source::new("m.md", "-- [user:baseline→1.0.0:start]\n");
-/// let (problems, unusable) = tatmig::lint::lint(source, &Arc::default());
-/// assert!(unusable);
-/// assert_eq!(problems[0].rule.name(), "tag-outside-code");
+/// let (diagnostics, is_unusable) = tatmig::lint::lint(source, &Arc::default());
+/// assert!(is_unusable);
+/// assert_eq!(diagnostics[0].rule.name(), "tag-outside-code");
 /// ```
 #[must_use]
 pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> (Vec<Diagnostic>, bool) {
-    match lint_with(source, (None, Backend::SqliteFiles), cancel) {
-        Ok(LintReport { diagnostics: problems, unusable }) => (problems, unusable),
+    match lint_with(source, LintOptions::default(), cancel) {
+        Ok(LintReport { diagnostics, is_unusable }) => (diagnostics, is_unusable),
         Err(_) => (Vec::new(), true),
     }
 }
 
-/// The same for databases that a SQLite as old as `minimum` reads, or that a libSQL server keeps:
-/// what in the schema the one could not read, and what the other would refuse, is a problem too.
+/// Checks a document for an oldest SQLite version and a backend: what that version cannot read in
+/// the schema, and what a libSQL server refuses, is reported as well.
 ///
 /// ````
 /// use std::sync::Arc;
 ///
 /// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
 /// let source = tatmig::Source::new("m.md", text);
-/// let oldest = (Some("3.31.0".parse()?), tatmig::lint::Backend::SqliteFiles);
-/// let report = tatmig::lint::lint_with(source, oldest, &Arc::default())?;
+/// let mut options = tatmig::lint::LintOptions::default();
+/// options.min_sqlite = Some("3.31.0".parse()?);
+/// let report = tatmig::lint::lint_with(source, options, &Arc::default())?;
 /// assert!(report.diagnostics.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
 ///
 /// # Errors
 ///
-/// SQLite's, if not even an empty database in memory can be made, or if `stop` was set.
+/// An SQLite error if an in-memory database cannot be created, or if `cancel` was set.
 pub fn lint_with(
     source: Source<'_>,
-    (min_sqlite, backend): (Option<SqliteVersion>, Backend),
+    options: LintOptions,
     cancel: &Arc<AtomicBool>,
 ) -> Result<LintReport, DatabaseError> {
-    let compatibility = (backend.oldest_sqlite(min_sqlite), backend);
     let (changelog, mut diagnostics) = changelog::parse_source(source);
-    let Ok(changelog) = changelog else { return Ok(LintReport { diagnostics, unusable: true }) };
+    let Ok(changelog) = changelog else { return Ok(LintReport { diagnostics, is_unusable: true }) };
     let replay = Replay::run(&changelog, cancel)?;
-    let unusable = replay
+    let is_unusable = replay
         .diagnostics(changelog.head_index())
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.extend(replay.all_diagnostics());
-    crate::lint::rules::metadata::check(&changelog, &mut diagnostics);
-    match uncomment_planned(&changelog)? {
-        Some(uncommented_text) => {
-            let (uncommented_changelog, _) =
-                changelog::parse_source(Source::new(changelog.source().name(), &uncommented_text));
-            // Comments that only look like SQL may make a document that is none.
-            if let Ok(planned) = uncommented_changelog {
-                let uncommented_replay = Replay::run(&planned, cancel)?;
-                let known_diagnostics = diagnostics.clone();
-                let new_diagnostics = uncommented_replay
-                    .all_diagnostics()
-                    .filter(|diagnostic| !known_diagnostics.contains(diagnostic));
-                // A plan stands in nobody's way yet.
-                diagnostics.extend(new_diagnostics.map(|diagnostic| {
-                    let severity = diagnostic.severity.min(Severity::Warning);
-                    diagnostic.severity(severity)
-                }));
-                diagnostics.extend(Runner::check(
-                    &planned,
-                    &uncommented_replay,
-                    compatibility,
-                    cancel,
-                )?);
-            } else {
-                diagnostics.extend(Runner::check(&changelog, &replay, compatibility, cancel)?);
-            }
+    metadata::check(&changelog, &mut diagnostics);
+    let uncommented_text = uncomment_planned(&changelog)?;
+    let uncommented_changelog = uncommented_text.as_ref().and_then(|text| {
+        // A comment that only resembles SQL may make the document invalid.
+        changelog::parse_source(Source::new(changelog.source().name(), text)).0.ok()
+    });
+    match &uncommented_changelog {
+        Some(planned) => {
+            let uncommented_replay = Replay::run(planned, cancel)?;
+            let known_diagnostics = diagnostics.clone();
+            let new_diagnostics = uncommented_replay
+                .all_diagnostics()
+                .filter(|diagnostic| !known_diagnostics.contains(diagnostic));
+            // An error in a planned migration does not block an upgrade yet.
+            diagnostics.extend(new_diagnostics.map(|diagnostic| {
+                let severity = diagnostic.severity.min(Severity::Warning);
+                diagnostic.severity(severity)
+            }));
+            diagnostics.extend(Runner::check(planned, &uncommented_replay, options, cancel)?);
         }
-        None => diagnostics.extend(Runner::check(&changelog, &replay, compatibility, cancel)?),
+        None => diagnostics.extend(Runner::check(&changelog, &replay, options, cancel)?),
     }
     let allowing_blocks = blocks_with_allow_directives(&changelog);
     diagnostics.retain(|diagnostic| !is_allowed(diagnostic, &allowing_blocks));
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.rule));
     diagnostics.dedup();
-    Ok(LintReport { diagnostics, unusable })
+    Ok(LintReport { diagnostics, is_unusable })
 }
 
 /// The document with all of its planned migrations uncommented, if it has any.
@@ -129,7 +121,7 @@ fn uncomment_planned(changelog: &Changelog<'_>) -> rusqlite::Result<Option<Strin
         .transpose()
 }
 
-/// Where each block that lifts rules stands, and which.
+/// The range of each block that allows rules, with its directives.
 fn blocks_with_allow_directives<'c>(
     changelog: &'c Changelog<'_>,
 ) -> Vec<(Range<usize>, &'c [AllowDirective])> {
@@ -150,7 +142,7 @@ fn blocks_with_allow_directives<'c>(
     parts.filter(|part| !part.allow_directives.is_empty()).map(span_and_allows).collect()
 }
 
-/// Whether the block that a problem stands in lifts its rule. No block lifts an error.
+/// Whether the block that a diagnostic points into allows its rule. No block can allow an error.
 fn is_allowed(
     diagnostic: &Diagnostic,
     allowing_blocks: &[(Range<usize>, &[AllowDirective])],

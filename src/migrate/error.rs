@@ -182,15 +182,51 @@ impl From<PlanError> for Error {
     }
 }
 
-impl From<TargetError> for Error {
-    fn from(error: TargetError) -> Self {
-        Self::new(ErrorKind::Argument, error)
-    }
-}
-
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         DatabaseError::from(error).into()
+    }
+}
+
+/// Errors whose cause is a text that the caller gave.
+macro_rules! from_argument_errors {
+    ($($(#[$attribute:meta])* $error:path;)*) => {
+        $(
+            $(#[$attribute])*
+            impl From<$error> for Error {
+                fn from(error: $error) -> Self {
+                    Self::new(ErrorKind::Argument, error)
+                }
+            }
+        )*
+    };
+}
+
+from_argument_errors! {
+    TargetError;
+    #[cfg(feature = "fleet")]
+    crate::target::pattern::PathTemplateError;
+    #[cfg(feature = "fleet")]
+    crate::target::shard::ShardError;
+    #[cfg(feature = "server")]
+    crate::target::servers::UserSourceError;
+    #[cfg(feature = "server")]
+    crate::sqld::namespace_name::NamespaceNameError;
+    #[cfg(feature = "server")]
+    crate::sqld::error::UrlError;
+}
+
+#[cfg(feature = "server")]
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        DatabaseError::from(error).into()
+    }
+}
+
+#[cfg(feature = "server")]
+impl From<crate::target::servers::ServerSetError> for Error {
+    fn from(error: crate::target::servers::ServerSetError) -> Self {
+        Self::new(ErrorKind::Server, error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fleet")]
 pub(crate) mod adopt;
+pub(crate) mod compile;
 #[cfg(feature = "fleet")]
 pub(crate) mod create;
 pub(crate) mod detect;
@@ -13,6 +14,7 @@ pub(crate) mod replay;
 #[cfg(feature = "fleet")]
 pub(crate) mod reset;
 pub(crate) mod sandbox;
+pub(crate) mod statement_errors;
 pub(crate) mod status;
 #[cfg(feature = "fleet")]
 pub(crate) mod target_database;

@@ -13,7 +13,7 @@ use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
-use crate::migrate::sandbox::ShadowDatabase;
+use crate::migrate::compile::BlockCompiler;
 use crate::plan::position::ChainPosition;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::{Schema, changes, effects};
@@ -56,13 +56,13 @@ impl<'a> Replay<'a> {
         scope: Scope,
         cancel: &Arc<AtomicBool>,
     ) -> rusqlite::Result<()> {
-        let mut shadow = ShadowDatabase::new(cancel)?;
+        let mut compiler = BlockCompiler::new(cancel)?;
         let mut runner = ScopeReplay { replay: self, changelog, scope };
-        runner.run_chain(&mut shadow)?;
+        runner.run_chain(&mut compiler)?;
         for index in 0..changelog.baselines().len() {
-            runner.run_baseline(&mut ShadowDatabase::new(cancel)?, index)?;
+            runner.run_baseline(&mut BlockCompiler::new(cancel)?, index)?;
         }
-        runner.run_seeds(&mut shadow)
+        runner.run_seeds(&mut compiler)
     }
 
     /// The diagnostics for a run up to a version: an error beyond that version becomes a warning.
@@ -174,37 +174,37 @@ struct ScopeReplay<'r, 'c, 'a> {
 impl<'a> ScopeReplay<'_, '_, 'a> {
     /// Runs the lowest baseline and the chain. Each reverse block runs on the schema that its
     /// migration leaves, and is undone.
-    fn run_chain(&mut self, shadow: &mut ShadowDatabase) -> rusqlite::Result<()> {
+    fn run_chain(&mut self, compiler: &mut BlockCompiler) -> rusqlite::Result<()> {
         let changelog = self.changelog;
-        self.run_step(shadow, StepId::Baseline(0), &changelog.baselines()[0], 0)?;
+        self.run_step(compiler, StepId::Baseline(0), &changelog.baselines()[0], 0)?;
         for (index, migration) in changelog.chain().iter().enumerate() {
-            self.run_step(shadow, StepId::Forward(index), migration, index + 1)?;
-            self.run_reverse(shadow, StepId::Reverse(index))?;
+            self.run_step(compiler, StepId::Forward(index), migration, index + 1)?;
+            self.run_reverse(compiler, StepId::Reverse(index))?;
         }
         Ok(())
     }
 
     /// Runs a later baseline on an empty database and compares its schema with that of the chain;
     /// then the baseline's reverse block.
-    fn run_baseline(&mut self, shadow: &mut ShadowDatabase, index: usize) -> rusqlite::Result<()> {
+    fn run_baseline(&mut self, compiler: &mut BlockCompiler, index: usize) -> rusqlite::Result<()> {
         let changelog = self.changelog;
         let baseline = &changelog.baselines()[index];
         if index > 0 {
             let position = changelog.baseline_position(index).unwrap_or(0);
-            self.run_step(shadow, StepId::Baseline(index), baseline, position)?;
-            self.compare_with_chain(shadow, baseline, position);
+            self.run_step(compiler, StepId::Baseline(index), baseline, position)?;
+            self.compare_with_chain(compiler, baseline, position);
         } else if changelog.step(StepId::BaselineReverse(0)).is_some()
             && let Some(block) = baseline.block(self.scope)
         {
             // `run_chain` has recorded the lowest baseline; here it only prepares its reverse.
-            shadow.run_block(&block.sql)?;
+            compiler.compile_block(&block.sql)?;
         }
-        self.run_reverse(shadow, StepId::BaselineReverse(index))
+        self.run_reverse(compiler, StepId::BaselineReverse(index))
     }
 
     fn compare_with_chain(
         &mut self,
-        shadow: &ShadowDatabase,
+        compiler: &BlockCompiler,
         baseline: &Migration<'a>,
         position: usize,
     ) {
@@ -217,7 +217,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
             return;
         }
         let chain_schema = self.replay.schema_at(self.scope, position);
-        let differences = effects::differences(&chain_schema, shadow.schema());
+        let differences = effects::differences(&chain_schema, compiler.schema());
         if !differences.is_empty() {
             let diagnostic = baselines_differ(baseline, self.scope, &differences);
             self.replay.diagnostics.push((position, diagnostic));
@@ -225,16 +225,15 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
     }
 
     /// Runs every seed block at head and undoes it.
-    fn run_seeds(&mut self, shadow: &mut ShadowDatabase) -> rusqlite::Result<()> {
+    fn run_seeds(&mut self, compiler: &mut BlockCompiler) -> rusqlite::Result<()> {
         for (index, seed) in self.changelog.seeds().iter().enumerate() {
             if seed.scope != self.scope {
                 continue;
             }
-            shadow.savepoint()?;
-            let run = shadow.run_block(&seed.block.sql)?;
+            let run =
+                compiler.run_and_roll_back(|compiler| compiler.compile_block(&seed.block.sql))?;
             self.add_diagnostics(run.diagnostics, UNREACHABLE_POSITION);
             self.insert_script(StepId::Seed(index), run.script);
-            shadow.rollback()?;
         }
         Ok(())
     }
@@ -242,7 +241,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
     /// Runs the block of a step and stores its script.
     fn run_step(
         &mut self,
-        shadow: &mut ShadowDatabase,
+        compiler: &mut BlockCompiler,
         id: StepId,
         migration: &Migration<'a>,
         position: usize,
@@ -251,7 +250,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
             self.insert_script(id, CompiledScript::default());
             return Ok(());
         };
-        let mut run = shadow.run_block(&block.sql)?;
+        let mut run = compiler.compile_block(&block.sql)?;
         run.script.allowed_rules =
             block.allow_directives.iter().map(|directive| directive.rule).collect();
         run.diagnostics.retain(|diagnostic| {
@@ -263,11 +262,11 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
     }
 
     /// Runs a reverse block, if the step has one, and undoes its changes.
-    fn run_reverse(&mut self, shadow: &mut ShadowDatabase, id: StepId) -> rusqlite::Result<()> {
+    fn run_reverse(&mut self, compiler: &mut BlockCompiler, id: StepId) -> rusqlite::Result<()> {
         let Some(reverse) = self.changelog.step(id) else { return Ok(()) };
-        shadow.savepoint()?;
-        self.run_step(shadow, id, reverse, UNREACHABLE_POSITION)?;
-        shadow.rollback()
+        compiler.run_and_roll_back(|compiler| {
+            self.run_step(compiler, id, reverse, UNREACHABLE_POSITION)
+        })
     }
 
     fn add_diagnostics(&mut self, diagnostics: Vec<Diagnostic>, position: usize) {

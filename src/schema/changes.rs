@@ -1,4 +1,4 @@
-//! Changes of a schema, object by object.
+//! Represents the changes of a schema, object by object.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ pub(crate) enum SchemaChange {
     None,
     /// New objects only.
     Additive,
-    /// Anything.
+    /// Any change, such as dropped or altered objects.
     Any,
 }
 
-/// A change of one object: its new definition, or none if it was dropped.
+/// A change of one object: its new definition, or `None` if it was dropped.
 pub(crate) type ObjectChange = (ObjectKey, Option<Arc<Object>>);
 
 /// Applies changes to a schema.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::schema::{Object, ObjectKind, Schema, effects};
-use crate::sql::create_table::TableDefinition;
+use crate::sql::table_definition::TableDefinition;
 
 /// Describes every difference of the actual schema from the expected one, one line each. Empty if
 /// the two are equal.

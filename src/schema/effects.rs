@@ -1,5 +1,5 @@
-//! The difference between two schemas: what migrations must have done to a database, whatever else
-//! it holds, and in what a database differs from what it should be, each in words.
+//! Computes the changes that migrations make to a schema, checks whether a database has them, and
+//! describes the differences between two schemas.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,40 +8,43 @@ use crate::schema::renames::Renames;
 use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table};
 use crate::sql::lexer;
 
-/// What migrations must have done to a database, whatever else it holds.
+/// The schema changes that a database must have after a run. The database may hold other objects,
+/// which are ignored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExpectedChanges {
-    /// Objects that were made, or made anew.
+    /// Objects that were created or recreated.
     created: Vec<Arc<Object>>,
-    /// Objects that were removed.
+    /// Objects that were dropped.
     dropped: Vec<(ObjectKey, ObjectKind, String)>,
-    /// Columns and keys that a table gained: the table as it should be, and the names gained.
+    /// The expected table, and the names of the columns that were added to it or redefined.
     added_columns: Vec<(Arc<Object>, Vec<String>)>,
-    /// Columns that a table lost.
+    /// Columns that were dropped, each with its table.
     dropped_columns: Vec<(String, String)>,
-    /// Columns that must be there, however they are declared.
+    /// Columns that must exist, however they are declared, each with its table.
     renamed_columns: Vec<(String, String)>,
 }
 
-/// What a run renames, and what it makes; the rest of a difference SQLite rewrote to fit.
+/// The names that a run changes and creates. SQLite rewrites other objects to fit a new name; those
+/// differences are not changes of the run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SchemaOperations {
     pub(crate) table_renames: Renames,
-    /// Columns under their new names, each with its table as it was called then.
+    /// Columns under their new names, each with the name of its table at that time, in lower case.
     pub(crate) renamed_columns: Vec<(String, String)>,
-    /// Indexes, views and triggers that statements made, in lower case.
+    /// Indexes, views and triggers that statements create, in lower case.
     pub(crate) created_objects: BTreeSet<String>,
 }
 
 impl ExpectedChanges {
-    /// The difference from one schema to another, by deeds that may have renamed things: what was
-    /// only rewritten on the way may have been different before, and is nobody's effect.
+    /// The changes from one schema to another, made by operations that may have renamed tables and
+    /// columns. What SQLite only rewrote because of a rename is left out: another database may have
+    /// had a different definition there.
     pub(crate) fn from_operations(
         operations: &SchemaOperations,
         before: &Schema,
         after: &Schema,
     ) -> Self {
-        // Every renamed table is looked at as if it had had its new name before.
+        // Compare each renamed table as if it had had its new name before.
         let mut renamed_before = before.clone();
         for (key, object) in after.iter().filter(|(_, object)| object.kind == ObjectKind::Table) {
             let old_key = ObjectKey {
@@ -51,8 +54,8 @@ impl ExpectedChanges {
             if old_key != *key
                 && let Some(table) = renamed_before.remove(&old_key)
             {
-                let is_renamed = Object { name: object.name.clone(), ..Object::clone(&table) };
-                renamed_before.insert(key.clone(), Arc::new(is_renamed));
+                let renamed = Object { name: object.name.clone(), ..Object::clone(&table) };
+                renamed_before.insert(key.clone(), Arc::new(renamed));
             }
         }
         let mut expected_changes = Self::between(&renamed_before, after);
@@ -61,9 +64,9 @@ impl ExpectedChanges {
                 || operations.created_objects.contains(&object.name.to_ascii_lowercase())
                 || !renamed_before.contains_key(&object.key())
         });
-        // Of a column that got a new name only the name is an effect.
+        // Of a renamed column only the new name is expected.
         for (table, names) in &mut expected_changes.added_columns {
-            let renamed = |name: &String| {
+            let is_renamed = |name: &String| {
                 let name = name.to_ascii_lowercase();
                 operations.renamed_columns.iter().any(|(owner, column)| {
                     let table_name = table.name.to_ascii_lowercase();
@@ -72,13 +75,14 @@ impl ExpectedChanges {
                             || *owner == operations.table_renames.original_name(&table_name))
                 })
             };
-            let (renamed_names, added_names) = std::mem::take(names).into_iter().partition(renamed);
+            let (renamed_names, added_names) =
+                std::mem::take(names).into_iter().partition(is_renamed);
             *names = added_names;
             expected_changes
                 .renamed_columns
                 .extend(Vec::into_iter(renamed_names).map(|column| (table.name.clone(), column)));
         }
-        // A renamed table is there under its new name, whatever its columns are.
+        // A renamed table must exist under its new name, with any columns.
         for (key, object) in after.iter().filter(|(_, object)| object.kind == ObjectKind::Table) {
             if operations.table_renames.new_names().any(|name| name == key.name) {
                 expected_changes.added_columns.push((object.clone(), Vec::new()));
@@ -93,7 +97,7 @@ impl ExpectedChanges {
         expected_changes
     }
 
-    /// The difference from one schema to another.
+    /// The changes from one schema to another, without renames.
     pub(crate) fn between(before: &Schema, after: &Schema) -> Self {
         let mut expected_changes = Self::default();
         for (key, object) in after {
@@ -131,8 +135,8 @@ impl ExpectedChanges {
         expected_changes
     }
 
-    /// Adds the tables that were dropped and made again, with all that hangs on them: in another
-    /// database that may have been different.
+    /// Adds the tables that were rebuilt, with their indexes and triggers, even if their definition
+    /// is the same as before: in another database it may have been different.
     pub(crate) fn including_rebuilt<'n>(
         mut self,
         tables: impl Iterator<Item = &'n String>,
@@ -174,7 +178,7 @@ impl ExpectedChanges {
         self.created.iter().chain(self.added_columns.iter().map(|(table, _)| table))
     }
 
-    /// What of the effects is not in a schema, each in words.
+    /// Describes each expected change that a schema does not have. `find` returns its objects.
     pub(crate) fn unmet_in<'s>(
         &self,
         find: impl Fn(&ObjectKey) -> Option<&'s Object>,
@@ -187,45 +191,38 @@ impl ExpectedChanges {
             }
         }
         for (table, names) in &self.added_columns {
-            let is = find(&table.key());
-            if is.is_some_and(|is| is.sql == table.sql) {
-                continue;
-            }
-            let no_columns = Table::default();
-            if is.is_none() {
+            let Some(actual) = find(&table.key()) else {
                 unmet.push(format!("table `{}` is missing", table.name));
+                continue;
+            };
+            if actual.sql == table.sql {
                 continue;
             }
             for name in names {
-                append_column_mismatch(
-                    table,
-                    name,
-                    is.map_or(&no_columns, |is| &is.structure),
-                    &mut unmet,
-                );
+                append_column_mismatch(table, name, &actual.structure, &mut unmet);
             }
         }
         for (key, kind, name) in &self.dropped {
             if find(key).is_some() {
-                unmet.push(format!("{kind} `{name}` is still there"));
+                unmet.push(format!("{kind} `{name}` still exists"));
             }
         }
         for (table, column) in &self.renamed_columns {
-            let is = find(&ObjectKey::new(ObjectKind::Table, table));
-            if is.is_none_or(|is| is.structure.column(column).is_none()) {
+            let actual = find(&ObjectKey::new(ObjectKind::Table, table));
+            if actual.is_none_or(|actual| !actual.has_column(column)) {
                 unmet.push(format!("column `{table}.{column}` is missing"));
             }
         }
         for (table, column) in &self.dropped_columns {
-            let is = find(&ObjectKey::new(ObjectKind::Table, table));
-            if is.is_some_and(|is| is.structure.column(column).is_some()) {
-                unmet.push(format!("column `{table}.{column}` is still there"));
+            let actual = find(&ObjectKey::new(ObjectKind::Table, table));
+            if actual.is_some_and(|actual| actual.has_column(column)) {
+                unmet.push(format!("column `{table}.{column}` still exists"));
             }
         }
         unmet
     }
 
-    /// What of the effects a schema has, and what not, each in words.
+    /// Describes the expected changes that a schema has, and those that it does not have.
     pub(crate) fn match_report<'s>(
         &self,
         find: impl Fn(&ObjectKey) -> Option<&'s Object>,
@@ -245,21 +242,25 @@ impl ExpectedChanges {
                 report(format!("column `{}.{name}`", table.name), alone.unmet_in(&find));
             }
         }
-        // That something is not there is evidence only beside something that is.
+        // A missing object is evidence of a drop only if other changes are found as well.
         let removals = Self {
             dropped: self.dropped.clone(),
             dropped_columns: self.dropped_columns.clone(),
             ..Self::default()
         };
-        let lacking = removals.unmet_in(&find);
-        if !removals.is_empty() && (lacking.is_empty() || !met.is_empty()) {
-            let what = removals.dropped.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
+        let unmet_removals = removals.unmet_in(&find);
+        if !removals.is_empty() && (unmet_removals.is_empty() || !met.is_empty()) {
+            let objects =
+                removals.dropped.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
             let columns = removals
                 .dropped_columns
                 .iter()
                 .map(|(table, name)| format!("no column `{table}.{name}`"));
-            let what: Vec<String> = what.chain(columns).collect();
-            if lacking.is_empty() { met.extend(what) } else { unmet.extend(lacking) }
+            if unmet_removals.is_empty() {
+                met.extend(objects.chain(columns));
+            } else {
+                unmet.extend(unmet_removals);
+            }
         }
         (met, unmet)
     }
@@ -274,7 +275,8 @@ impl ExpectedChanges {
 }
 
 impl Object {
-    /// In what another object of the name falls short of this one, whatever else it has.
+    /// Appends what the actual object of the same name lacks of this one. Additional columns of a
+    /// table are ignored.
     pub(crate) fn append_mismatches(&self, actual: &Self, mismatches: &mut Vec<String>) {
         let (kind, name) = (self.kind, &self.name);
         if actual.kind != kind {
@@ -304,7 +306,7 @@ impl Object {
         }
     }
 
-    /// In what another object of the name differs from this one, either way.
+    /// Appends every difference of the actual object of the same name, additional columns included.
     fn append_differences(&self, actual: &Self, differences: &mut Vec<String>) {
         self.append_mismatches(actual, differences);
         if self.kind != ObjectKind::Table || actual.kind != ObjectKind::Table {
@@ -323,8 +325,8 @@ impl Object {
 }
 
 impl Table {
-    /// A foreign key of several columns that another table has not; those of one column belong
-    /// to their column.
+    /// A foreign key over several columns that the other table does not have. A key over one column
+    /// is compared with its column.
     fn composite_foreign_key_not_in(&self, other: &Self) -> Option<&ForeignKey> {
         self.foreign_keys
             .iter()
@@ -340,18 +342,18 @@ fn append_column_mismatch(
     mismatches: &mut Vec<String>,
 ) {
     let table = &expected.name;
-    let Some(wanted) = expected.structure.definition(name) else { return };
+    let Some(expected) = expected.structure.definition(name) else { return };
     match actual.definition(name) {
-        None => mismatches.push(format!("column `{table}.{name}` is missing ({wanted})")),
-        Some(found) if wanted.matches(&found) => {}
+        None => mismatches.push(format!("column `{table}.{name}` is missing ({expected})")),
+        Some(found) if expected.matches(&found) => {}
         Some(found) => {
-            mismatches.push(format!("column `{table}.{name}` is `{found}`, not `{wanted}`"));
+            mismatches.push(format!("column `{table}.{name}` is `{found}`, not `{expected}`"));
         }
     }
 }
 
-/// In what two schemas differ, each in words, whatever their SQL's spelling and the order of
-/// columns: `is` is held against `should`.
+/// Describes each difference of the actual schema from the expected one. The spelling of the SQL and
+/// the order of columns do not count.
 pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {
     let mut differences = Vec::new();
     for (key, expected) in expected_schema {

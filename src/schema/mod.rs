@@ -1,5 +1,5 @@
-//! What a database is made of, as values that can be compared: tables with their columns and
-//! foreign keys, indexes, triggers and views.
+//! Represents schemas as values that can be compared: tables with their columns and foreign keys,
+//! indexes, triggers and views.
 
 pub(crate) mod changes;
 pub(crate) mod compare;
@@ -12,21 +12,22 @@ use std::sync::Arc;
 
 use crate::sql::lexer;
 
-/// A column as `PRAGMA table_xinfo` tells it.
+/// A column as `PRAGMA table_xinfo` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) declared_type: String,
     pub(crate) not_null: bool,
     pub(crate) default: Option<String>,
-    /// Position in the primary key, from 1; 0 for none.
+    /// The position in the primary key, from 1; 0 if the column is not part of it.
     pub(crate) primary_key_position: i64,
-    /// 0 ordinary, 1 hidden, 2 and 3 generated.
+    /// 0 for an ordinary column, 1 for a hidden one, 2 for a virtual generated one and 3 for a
+    /// stored generated one.
     pub(crate) hidden: i64,
 }
 
 impl Column {
-    /// Whether the two mean the same, whatever the case of letters.
+    /// Whether two columns mean the same. The case of names and keywords does not count.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
             && normalize_type(&self.declared_type) == normalize_type(&other.declared_type)
@@ -38,7 +39,7 @@ impl Column {
     }
 }
 
-/// A type without its blanks and its case.
+/// A declared type in lower case and without white space.
 fn normalize_type(declared_type: &str) -> String {
     declared_type.split_whitespace().collect::<String>().to_ascii_lowercase()
 }
@@ -68,7 +69,7 @@ impl fmt::Display for Column {
 pub(crate) struct ForeignKey {
     pub(crate) columns: Vec<String>,
     pub(crate) parent: String,
-    /// Empty where the parent's primary key is meant.
+    /// Empty if the key references the primary key of the parent.
     pub(crate) parent_columns: Vec<String>,
     pub(crate) on_update: String,
     pub(crate) on_delete: String,
@@ -132,7 +133,7 @@ impl Table {
         })
     }
 
-    /// What an `ADD COLUMN` made, to be looked for elsewhere.
+    /// The definition of a column with its own foreign keys: what `ADD COLUMN` creates.
     pub(crate) fn definition(&self, column: &str) -> Option<ColumnDefinition> {
         Some(ColumnDefinition {
             column: self.column(column)?.clone(),
@@ -141,7 +142,7 @@ impl Table {
     }
 }
 
-/// A column with the foreign keys that its declaration carries.
+/// A column with the foreign keys of that column alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ColumnDefinition {
     pub(crate) column: Column,
@@ -163,12 +164,13 @@ impl fmt::Display for ColumnDefinition {
     }
 }
 
-/// An index, apart from what its SQL may spell in many ways.
+/// The properties of an index that do not depend on how its SQL is spelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) is_unique: bool,
     pub(crate) is_partial: bool,
-    /// Name (none for an expression), descending, collation.
+    /// For each column: its name (`None` for an expression), whether it is descending, and its
+    /// collation. Names and collations are in lower case.
     pub(crate) columns: Vec<(Option<String>, bool, String)>,
 }
 
@@ -180,13 +182,13 @@ impl Index {
         if self.is_unique && !self.is_partial { names.collect() } else { None }
     }
 
-    /// Whether the columns alone tell what it is: no expression, no WHERE.
+    /// Whether the columns describe the index completely: it has no expression and no WHERE.
     pub(crate) fn is_plain(&self) -> bool {
         !self.is_partial && self.columns.iter().all(|(name, ..)| name.is_some())
     }
 }
 
-/// The kinds of objects that a schema holds.
+/// The kinds of objects in a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ObjectKind {
     Table,
@@ -218,11 +220,12 @@ impl fmt::Display for ObjectKind {
     }
 }
 
-/// A name as SQLite compares it. Tables, indexes and views share one space of names, triggers
-/// have another.
+/// The name of an object as SQLite compares it. Tables, indexes and views share one namespace;
+/// triggers have another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ObjectKey {
     pub(crate) is_trigger: bool,
+    /// In lower case.
     pub(crate) name: String,
 }
 
@@ -237,14 +240,14 @@ impl ObjectKey {
     }
 }
 
-/// One row of `sqlite_schema`, and what pragmas tell of it.
+/// One row of `sqlite_schema`, with the details that pragmas report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Object {
     pub(crate) kind: ObjectKind,
     pub(crate) name: String,
     pub(crate) table: String,
     pub(crate) sql: String,
-    /// For tables; empty for the others.
+    /// Empty for objects other than tables.
     pub(crate) structure: Table,
     pub(crate) index: Option<Index>,
 }
@@ -254,7 +257,7 @@ impl Object {
         ObjectKey::new(self.kind, &self.name)
     }
 
-    /// The names of its columns; none for what is no table.
+    /// The names of the columns of a table; no names for other objects.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
         self.structure.columns.iter().map(|column| column.name.as_str())
     }
@@ -263,12 +266,12 @@ impl Object {
         self.structure.column(name).is_some()
     }
 
-    /// Whether it is an index in which every entry is there once, whatever rows it covers.
+    /// Whether the object is a unique index, partial ones included.
     pub(crate) fn is_unique_index(&self) -> bool {
         self.index.as_ref().is_some_and(|index| index.is_unique)
     }
 
-    /// The column of a unique index over all rows of one column, in lower case.
+    /// The column, in lower case, of a unique index over one column and all rows.
     pub(crate) fn unique_column(&self) -> Option<&str> {
         let index = self.index.as_ref().filter(|index| index.is_unique && !index.is_partial)?;
         let [(Some(column), ..)] = index.columns.as_slice() else { return None };
@@ -276,15 +279,15 @@ impl Object {
     }
 }
 
-/// Every object of a database but SQLite's own and tatmig's own.
+/// All objects of a database except those of SQLite and of tatmig.
 pub(crate) type Schema = BTreeMap<ObjectKey, Arc<Object>>;
 
-/// The names that belong to tatmig: no block may touch them.
+/// Whether a name is reserved for tatmig; no block may use such a name.
 pub(crate) fn is_tatmig_name(name: &str) -> bool {
     name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("_tatmig_"))
 }
 
-/// The names that belong to SQLite.
+/// Whether a name is reserved for SQLite.
 pub(crate) fn is_sqlite_name(name: &str) -> bool {
     name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
 }

@@ -4,7 +4,7 @@
 use crate::schema::{Object, ObjectKind, Schema, effects};
 use crate::schema_diff::comment::one_line;
 use crate::schema_diff::statement;
-use crate::sql::create_table::TableDefinition;
+use crate::sql::table_definition::TableDefinition;
 
 /// Describes how the actual schema differs from the expected one, one message per difference.
 pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {

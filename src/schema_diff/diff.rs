@@ -1,6 +1,7 @@
 //! Defines the result of comparing two schemas: the statements of a migration, or why none exist.
 
 use crate::database::error::DatabaseError;
+use crate::migrate::error::{Error, ErrorKind};
 
 /// The statements that lead from one schema to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,5 +33,14 @@ pub enum DiffError {
 impl From<rusqlite::Error> for DiffError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error.into())
+    }
+}
+
+impl From<DiffError> for Error {
+    fn from(error: DiffError) -> Self {
+        match error {
+            DiffError::Database(error) => error.into(),
+            DiffError::VirtualTable { .. } => Self::new(ErrorKind::Other, error),
+        }
     }
 }

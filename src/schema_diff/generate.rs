@@ -17,8 +17,8 @@ use crate::schema_diff::table_change::{
     TableChange, columns_missing_in, create_sandbox, tightens_constraints,
 };
 use crate::schema_diff::{compare, statement, virtual_table};
-use crate::sql::create_table::TableDefinition;
 use crate::sql::lexer::quote_identifier;
+use crate::sql::table_definition::TableDefinition;
 
 struct Generator<'s> {
     old_schema: &'s Schema,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::statement;
-use crate::sql::create_table::TableDefinition;
+use crate::sql::table_definition::TableDefinition;
 
 /// Renders the tables of a schema.
 pub(crate) fn render(schema: &Schema) -> String {

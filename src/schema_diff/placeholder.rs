@@ -5,9 +5,9 @@ use rusqlite::Connection;
 
 use crate::schema::Object;
 use crate::sql::affinity::Affinity;
-use crate::sql::create_table::{ColumnSpec, GeneratedStorage, TableDefinition};
 use crate::sql::lexer;
 use crate::sql::lexer::quote_identifier;
+use crate::sql::table_definition::{ColumnSpec, GeneratedStorage, TableDefinition};
 
 /// A value for a column that existing rows have no value for.
 pub(crate) struct Placeholder {

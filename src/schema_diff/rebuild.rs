@@ -8,8 +8,8 @@ use crate::schema::Object;
 use crate::schema_diff::comment::one_line;
 use crate::schema_diff::placeholder::{PlaceholderSource, accepts_default};
 use crate::schema_diff::statement;
-use crate::sql::create_table::{ColumnDefinition, TableDefinition};
 use crate::sql::lexer::unquote;
+use crate::sql::table_definition::{ColumnDefinition, TableDefinition};
 
 /// A table before and after.
 pub(crate) struct Rebuild<'o> {

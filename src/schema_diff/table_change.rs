@@ -12,7 +12,7 @@ use crate::schema_diff::diff::DiffError;
 use crate::schema_diff::placeholder::can_add_column;
 use crate::schema_diff::statement::{is_virtual_table, written_name};
 use crate::schema_diff::{compare, statement, virtual_table};
-use crate::sql::create_table::{ColumnDefinition, TableDefinition};
+use crate::sql::table_definition::{ColumnDefinition, TableDefinition};
 
 /// How a table that exists before and after is changed.
 pub(crate) enum TableChange<'s> {

@@ -1,74 +1,15 @@
-//! What a `CREATE TABLE` says, whatever its spelling: two tables are the same if and only if their
-//! definitions are equal. Each column remembers the text that declares it.
+//! Reads the SQL of a `CREATE TABLE` statement into a [`TableDefinition`], and finds its CHECK
+//! constraints. Expects SQL that SQLite has accepted.
 
 use std::ops::Range;
 
+use crate::sql::table_definition::{
+    ColumnDefinition, ColumnSpec, GeneratedStorage, TableConstraints, TableDefinition,
+};
 use crate::sql::tokens::Tokens;
 
-/// A column, names and keywords in lower case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ColumnSpec {
-    pub(crate) name: String,
-    pub(crate) declared_type: String,
-    /// With its `ON CONFLICT`, if it has one.
-    pub(crate) not_null: Option<String>,
-    pub(crate) default: Option<String>,
-    pub(crate) collation: Option<String>,
-    /// The expression of a generated column, and whether it is stored.
-    pub(crate) generated: Option<(String, GeneratedStorage)>,
-}
-
-/// Where the value of a generated column is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GeneratedStorage {
-    Virtual,
-    Stored,
-}
-
-/// A column and the text that declares it.
-#[derive(Clone, Debug)]
-pub(crate) struct ColumnDefinition {
-    pub(crate) spec: ColumnSpec,
-    pub(crate) sql: String,
-}
-
-/// A table's definition.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TableDefinition {
-    pub(crate) columns: Vec<ColumnDefinition>,
-    pub(crate) constraints: TableConstraints,
-}
-
-/// What holds for a table beyond its columns one by one; each list is sorted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TableConstraints {
-    /// The columns of the primary key, each with its collation and its order if they are given.
-    pub(crate) primary_key: Vec<String>,
-    /// `AUTOINCREMENT` and `ON CONFLICT` of the primary key.
-    pub(crate) primary_key_options: Vec<String>,
-    /// The columns of each unique key, then its `ON CONFLICT`.
-    pub(crate) unique_keys: Vec<(Vec<String>, String)>,
-    pub(crate) checks: Vec<String>,
-    pub(crate) foreign_keys: Vec<String>,
-    /// `strict` and `without rowid`.
-    pub(crate) options: Vec<String>,
-    /// Words that are none of all this.
-    unrecognized_tokens: Vec<String>,
-}
-
-impl PartialEq for TableDefinition {
-    fn eq(&self, other: &Self) -> bool {
-        self.constraints == other.constraints
-            && self
-                .columns
-                .iter()
-                .map(|column| &column.spec)
-                .eq(other.columns.iter().map(|column| &column.spec))
-    }
-}
-
 impl TableDefinition {
-    /// Reads the SQL of an ordinary table as SQLite keeps it.
+    /// Reads the SQL of an ordinary table as `sqlite_schema` stores it.
     pub(crate) fn parse(sql: &str) -> Self {
         let tokens = Tokens::new(sql);
         let mut definition = Self::default();
@@ -96,42 +37,29 @@ impl TableDefinition {
         constraints.options.sort();
         definition
     }
-
-    pub(crate) fn column(&self, name: &str) -> Option<&ColumnDefinition> {
-        self.columns.iter().find(|column| column.spec.name.eq_ignore_ascii_case(name))
-    }
-
-    /// The column that is another name of the row id, in lower case.
-    pub(crate) fn rowid_alias(&self) -> Option<&str> {
-        let [only_column] = self.constraints.primary_key.as_slice() else { return None };
-        let column = self.column(only_column)?;
-        (column.spec.declared_type == "integer" && !self.has_option("without rowid"))
-            .then_some(column.spec.name.as_str())
-    }
-
-    pub(crate) fn has_option(&self, option: &str) -> bool {
-        self.constraints.options.iter().any(|table_option| table_option == option)
-    }
-
-    pub(crate) fn is_autoincrement(&self) -> bool {
-        self.constraints.primary_key_options.iter().any(|option| option == "autoincrement")
-    }
-
-    /// Whether SQLite refuses NULL in a column.
-    pub(crate) fn rejects_null(&self, column: &ColumnSpec) -> bool {
-        let is_in_primary_key = self.constraints.primary_key.contains(&column.name);
-        column.not_null.is_some() || is_in_primary_key && self.has_option("without rowid")
-    }
-
-    /// Whether no two rows may have the same value in a column.
-    pub(crate) fn is_unique(&self, column: &str) -> bool {
-        let is_only_column = |key: &[String]| key == [column];
-        is_only_column(&self.constraints.primary_key)
-            || self.constraints.unique_keys.iter().any(|(key, _)| is_only_column(key))
-    }
 }
 
-/// Words at which a column's type ends.
+/// A CHECK constraint in the SQL of a table.
+pub(crate) struct CheckClause {
+    /// The name after `CONSTRAINT`, if it has one.
+    pub(crate) name: Option<String>,
+    /// The tokens between the brackets.
+    pub(crate) expression: Range<usize>,
+}
+
+/// The CHECK constraints of columns and of the table, in the order of the text.
+pub(crate) fn check_clauses(tokens: &Tokens<'_>) -> Vec<CheckClause> {
+    let is_check = |index: &usize| {
+        tokens.is(*index, "CHECK") && !tokens.is_quoted(*index) && tokens.is(index + 1, "(")
+    };
+    let clause = |index: usize| CheckClause {
+        name: (index >= 2 && tokens.is(index - 2, "CONSTRAINT")).then(|| tokens.name(index - 1)),
+        expression: index + 2..tokens.after_matching_close(index + 1) - 1,
+    };
+    (0..tokens.len()).filter(is_check).map(clause).collect()
+}
+
+/// Keywords that end the type of a column.
 const TYPE_TERMINATORS: &[&str] = &[
     "CONSTRAINT",
     "PRIMARY",
@@ -146,7 +74,7 @@ const TYPE_TERMINATORS: &[&str] = &[
     "AS",
 ];
 
-/// One column or table constraint that is being read.
+/// Reads one column or one table constraint: the tokens from `position` to `end`.
 struct DefinitionParser<'w, 't> {
     tokens: &'w Tokens<'t>,
     position: usize,
@@ -162,7 +90,7 @@ impl DefinitionParser<'_, '_> {
         keywords.iter().any(|keyword| self.is_at(keyword))
     }
 
-    /// Takes words if they stand next.
+    /// Consumes a sequence of tokens if it comes next.
     fn consume_if(&mut self, expected: &[&str]) -> bool {
         let is_match = self.position + expected.len() <= self.end
             && self.tokens.match_seq(self.position, expected);
@@ -172,14 +100,14 @@ impl DefinitionParser<'_, '_> {
         is_match
     }
 
-    /// Takes so many words, folded.
+    /// Consumes a number of tokens and returns them normalized.
     fn consume(&mut self, count: usize) -> String {
         let start = self.position;
         self.position = (self.position + count).min(self.end);
         self.tokens.normalized(start..self.position)
     }
 
-    /// Takes a bracket, folded; nothing if none stands here.
+    /// Consumes a pair of brackets with its content, if one comes next.
     fn consume_parenthesized(&mut self) -> String {
         if self.is_at("(") {
             self.consume(self.tokens.after_matching_close(self.position) - self.position)
@@ -188,7 +116,8 @@ impl DefinitionParser<'_, '_> {
         }
     }
 
-    /// Takes a bracket of names, each with what is said of it.
+    /// Consumes a list of columns in brackets. Each item keeps its collation and order unless they
+    /// are SQLite's defaults.
     fn consume_column_list(&mut self) -> Vec<String> {
         if !self.is_at("(") {
             return Vec::new();
@@ -209,6 +138,7 @@ impl DefinitionParser<'_, '_> {
             .collect()
     }
 
+    /// Consumes `ON CONFLICT …`; returns the action, or an empty text without such a clause.
     fn consume_conflict_clause(&mut self) -> String {
         if self.consume_if(&["ON", "CONFLICT"]) { self.consume(1) } else { String::new() }
     }
@@ -217,7 +147,7 @@ impl DefinitionParser<'_, '_> {
         const TABLE_CONSTRAINT_KEYWORDS: &[&str] =
             &["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"];
         if self.is_at_any(TABLE_CONSTRAINT_KEYWORDS) {
-            self.parse_constraints(None, definition);
+            self.parse_constraints(None, &mut definition.constraints);
             return;
         }
         let first_byte = self.tokens.byte_range(self.position).start;
@@ -232,109 +162,122 @@ impl DefinitionParser<'_, '_> {
             };
         }
         spec.declared_type = self.tokens.normalized(type_start..self.position);
-        self.parse_constraints(Some(&mut spec), definition);
+        self.parse_constraints(Some(&mut spec), &mut definition.constraints);
         definition.columns.push(ColumnDefinition { spec, sql: column_sql });
     }
 
-    /// Reads constraints to the end, those of a column or of the table.
+    /// Reads all remaining constraints, of the column if one is given, else of the table.
     fn parse_constraints(
         &mut self,
         mut column: Option<&mut ColumnSpec>,
-        definition: &mut TableDefinition,
+        table: &mut TableConstraints,
     ) {
-        let table = &mut definition.constraints;
         while self.position < self.end {
-            if self.consume_if(&["CONSTRAINT"]) {
-                self.position += 1;
-            } else if self.consume_if(&["PRIMARY", "KEY"]) {
-                table.primary_key = match &column {
-                    Some(column) => {
-                        let is_descending = self.consume_if(&["DESC"]);
-                        self.consume_if(&["ASC"]);
-                        vec![format!("{}{}", column.name, if is_descending { " desc" } else { "" })]
-                    }
-                    None => {
-                        let end = self.tokens.after_matching_close(self.position);
-                        if (self.position..end).any(|index| self.tokens.is(index, "AUTOINCREMENT"))
-                        {
-                            table.primary_key_options.push("autoincrement".to_owned());
-                        }
-                        self.consume_column_list()
-                    }
-                };
-                let conflict_clause = self.consume_conflict_clause();
-                if !conflict_clause.is_empty() {
-                    table.primary_key_options.push(conflict_clause);
-                }
-                if self.consume_if(&["AUTOINCREMENT"]) {
-                    table.primary_key_options.push("autoincrement".to_owned());
-                }
-            } else if self.consume_if(&["NOT", "NULL"]) {
-                let conflict_clause = self.consume_conflict_clause();
-                if let Some(column) = &mut column {
-                    column.not_null = Some(conflict_clause);
-                }
-            } else if self.consume_if(&["NULL"]) {
-                self.consume_conflict_clause();
-            } else if self.consume_if(&["UNIQUE"]) {
-                let names = match &column {
-                    Some(column) => vec![column.name.clone()],
-                    None => self.consume_column_list(),
-                };
-                let conflict_clause = self.consume_conflict_clause();
-                table.unique_keys.push((names, conflict_clause));
-            } else if self.consume_if(&["CHECK"]) {
-                let check = self.consume_parenthesized();
-                self.consume_conflict_clause();
-                table.checks.push(check);
-            } else if self.consume_if(&["DEFAULT"]) {
-                let has_sign = self.is_at("+") || self.is_at("-");
-                let default = if self.is_at("(") {
-                    self.consume_parenthesized()
-                } else {
-                    self.consume_literal(has_sign)
-                };
-                if let Some(column) = &mut column {
-                    column.default = Some(default);
-                }
-            } else if self.consume_if(&["COLLATE"]) {
-                let collation = self.consume(1);
-                if let Some(column) = &mut column
-                    && collation != "binary"
-                {
-                    column.collation = Some(collation);
-                }
-            } else if self.is_at("REFERENCES") {
-                let names = column.as_ref().map(|column| vec![column.name.clone()]);
-                let key = self.parse_foreign_key(&names.unwrap_or_default());
-                table.foreign_keys.push(key);
-            } else if self.consume_if(&["FOREIGN", "KEY"]) {
-                let names = self.consume_column_list();
-                let key = self.parse_foreign_key(&names);
-                table.foreign_keys.push(key);
-            } else if self.consume_if(&["GENERATED", "ALWAYS"]) {
-            } else if self.consume_if(&["AS"]) {
-                let expression = self.consume_parenthesized();
-                let is_stored = self.consume_if(&["STORED"]);
-                self.consume_if(&["VIRTUAL"]);
-                if let Some(column) = &mut column {
-                    let storage = if is_stored {
-                        GeneratedStorage::Stored
-                    } else {
-                        GeneratedStorage::Virtual
-                    };
-                    column.generated = Some((expression, storage));
-                }
-            } else {
+            let is_recognized = self.parse_table_constraint(column.as_deref(), table)
+                || self.parse_value_constraint(column.as_deref_mut());
+            if !is_recognized {
                 let token = self.consume(1);
                 table.unrecognized_tokens.push(token);
             }
         }
     }
 
-    /// A default without brackets: a number with its sign and its fraction, a string, a word.
-    fn consume_literal(&mut self, has_sign: bool) -> String {
+    /// Reads a constraint that SQLite has for columns and for tables. Returns false if another
+    /// token comes next.
+    fn parse_table_constraint(
+        &mut self,
+        column: Option<&ColumnSpec>,
+        table: &mut TableConstraints,
+    ) -> bool {
+        if self.consume_if(&["CONSTRAINT"]) {
+            self.position += 1;
+        } else if self.consume_if(&["PRIMARY", "KEY"]) {
+            self.parse_primary_key(column, table);
+        } else if self.consume_if(&["UNIQUE"]) {
+            let names = match column {
+                Some(column) => vec![column.name.clone()],
+                None => self.consume_column_list(),
+            };
+            let conflict_clause = self.consume_conflict_clause();
+            table.unique_keys.push((names, conflict_clause));
+        } else if self.consume_if(&["CHECK"]) {
+            let check = self.consume_parenthesized();
+            self.consume_conflict_clause();
+            table.checks.push(check);
+        } else if self.is_at("REFERENCES") {
+            let names = column.map(|column| vec![column.name.clone()]).unwrap_or_default();
+            let key = self.parse_foreign_key(&names);
+            table.foreign_keys.push(key);
+        } else if self.consume_if(&["FOREIGN", "KEY"]) {
+            let names = self.consume_column_list();
+            let key = self.parse_foreign_key(&names);
+            table.foreign_keys.push(key);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn parse_primary_key(&mut self, column: Option<&ColumnSpec>, table: &mut TableConstraints) {
+        table.primary_key = match column {
+            Some(column) => {
+                let is_descending = self.consume_if(&["DESC"]);
+                self.consume_if(&["ASC"]);
+                vec![format!("{}{}", column.name, if is_descending { " desc" } else { "" })]
+            }
+            None => {
+                let end = self.tokens.after_matching_close(self.position);
+                if (self.position..end).any(|index| self.tokens.is(index, "AUTOINCREMENT")) {
+                    table.primary_key_options.push("autoincrement".to_owned());
+                }
+                self.consume_column_list()
+            }
+        };
+        let conflict_clause = self.consume_conflict_clause();
+        if !conflict_clause.is_empty() {
+            table.primary_key_options.push(conflict_clause);
+        }
+        if self.consume_if(&["AUTOINCREMENT"]) {
+            table.primary_key_options.push("autoincrement".to_owned());
+        }
+    }
+
+    /// Reads a constraint that only columns have. Returns false if another token comes next.
+    fn parse_value_constraint(&mut self, column: Option<&mut ColumnSpec>) -> bool {
+        let mut ignored = ColumnSpec::default();
+        let column = column.unwrap_or(&mut ignored);
+        if self.consume_if(&["NOT", "NULL"]) {
+            column.not_null = Some(self.consume_conflict_clause());
+        } else if self.consume_if(&["NULL"]) {
+            self.consume_conflict_clause();
+        } else if self.consume_if(&["DEFAULT"]) {
+            let default =
+                if self.is_at("(") { self.consume_parenthesized() } else { self.consume_literal() };
+            column.default = Some(default);
+        } else if self.consume_if(&["COLLATE"]) {
+            let collation = self.consume(1);
+            if collation != "binary" {
+                column.collation = Some(collation);
+            }
+        } else if self.consume_if(&["GENERATED", "ALWAYS"]) {
+            // The expression follows after `AS`.
+        } else if self.consume_if(&["AS"]) {
+            let expression = self.consume_parenthesized();
+            let is_stored = self.consume_if(&["STORED"]);
+            self.consume_if(&["VIRTUAL"]);
+            let storage =
+                if is_stored { GeneratedStorage::Stored } else { GeneratedStorage::Virtual };
+            column.generated = Some((expression, storage));
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Consumes a default without brackets: a number with its sign and fraction, a string, a word.
+    fn consume_literal(&mut self) -> String {
         let start = self.position;
+        let has_sign = self.is_at("+") || self.is_at("-");
         self.position += usize::from(has_sign) + 1;
         // `1.5` is three adjacent tokens, `x'00'` two.
         while self.position < self.end
@@ -346,6 +289,8 @@ impl DefinitionParser<'_, '_> {
         self.tokens.normalized(start..self.position)
     }
 
+    /// Consumes a `REFERENCES` clause; returns the whole key with its child columns. Defaults such
+    /// as `NO ACTION` are left out, and the actions are sorted.
     fn parse_foreign_key(&mut self, columns: &[String]) -> String {
         let mut clause = format!("( {} ) ", columns.join(" , "));
         self.consume_if(&["REFERENCES"]);
@@ -362,17 +307,14 @@ impl DefinitionParser<'_, '_> {
                     actions.push(action);
                 }
             } else if self.is_at("MATCH") {
-                // SQLite reads it and does nothing about it.
+                // SQLite parses MATCH clauses and ignores them.
                 self.consume(2);
             } else if self.is_at("DEFERRABLE")
                 || self.is_at("NOT") && self.tokens.is(self.position + 1, "DEFERRABLE")
             {
                 let is_not_deferrable = self.consume_if(&["NOT"]);
                 self.consume_if(&["DEFERRABLE"]);
-                let mut is_deferred = false;
-                if self.consume_if(&["INITIALLY"]) {
-                    is_deferred = self.consume(1) == "deferred";
-                }
+                let is_deferred = self.consume_if(&["INITIALLY"]) && self.consume(1) == "deferred";
                 if is_deferred && !is_not_deferrable {
                     actions.push("initially deferred".to_owned());
                 }
@@ -384,26 +326,6 @@ impl DefinitionParser<'_, '_> {
         clause.push_str(&actions.join(" "));
         clause.trim_end().to_owned()
     }
-}
-
-/// A CHECK constraint in the SQL of a table.
-pub(crate) struct CheckClause {
-    /// The name behind `CONSTRAINT`, if it has one.
-    pub(crate) name: Option<String>,
-    /// The tokens between the brackets.
-    pub(crate) expression: Range<usize>,
-}
-
-/// The CHECK constraints of columns and of the table, in the order of the text.
-pub(crate) fn check_clauses(tokens: &Tokens<'_>) -> Vec<CheckClause> {
-    let is_check = |index: &usize| {
-        tokens.is(*index, "CHECK") && !tokens.is_quoted(*index) && tokens.is(index + 1, "(")
-    };
-    let clause = |index: usize| CheckClause {
-        name: (index >= 2 && tokens.is(index - 2, "CONSTRAINT")).then(|| tokens.name(index - 1)),
-        expression: index + 2..tokens.after_matching_close(index + 1) - 1,
-    };
-    (0..tokens.len()).filter(is_check).map(clause).collect()
 }
 
 #[cfg(test)]

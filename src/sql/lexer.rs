@@ -1,18 +1,18 @@
-//! Just enough of SQLite's lexical rules to tell comments, strings and separators apart: where a
-//! tag line may stand, what a checksum folds, and where the next statement may end. It never
-//! decides that a statement is complete; SQLite does.
+//! Implements SQLite's lexical rules as far as needed to separate comments, strings, words and
+//! semicolons. They decide where a tag line can be, what a checksum ignores, and where the next
+//! statement may end. Whether a statement is complete, only SQLite decides.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
-/// What a token is, as far as tatmig needs to know.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     Whitespace,
     Comment,
-    /// A string or a quoted name, quotes included.
+    /// A string or a quoted name, with its quotes.
     Quoted,
     Word,
     Semicolon,
@@ -23,11 +23,11 @@ pub(crate) enum TokenKind {
 pub(crate) struct Token {
     pub(crate) kind: TokenKind,
     pub(crate) range: Range<usize>,
-    /// False for a string or a block comment that the text ends inside of.
+    /// False for a string or a block comment whose end is missing.
     pub(crate) is_terminated: bool,
 }
 
-/// The tokens of `text` from byte `at` on.
+/// The tokens of `text` from a byte offset on. The offset must be the start of a token.
 pub(crate) fn tokens(text: &str, offset: usize) -> impl Iterator<Item = Token> + '_ {
     let mut at = offset;
     std::iter::from_fn(move || {
@@ -62,9 +62,9 @@ fn token_at(bytes: &[u8], offset: usize) -> Option<Token> {
             (len, is_terminated) = scan_quoted(rest, *quote);
             (TokenKind::Quoted, len)
         }
-        // A byte order mark is white space to SQLite.
+        // SQLite treats a byte order mark as white space.
         [0xEF, 0xBB, 0xBF, ..] => (TokenKind::Whitespace, 3),
-        // To the end of the line at most: who asks line by line shall not read on each time.
+        // A white space token ends with its line, so that reading line by line stays linear.
         [byte, ..] if is_whitespace(*byte) => {
             let whitespace_len = count_while(rest, |byte| is_whitespace(byte) && byte != b'\n');
             (
@@ -78,7 +78,7 @@ fn token_at(bytes: &[u8], offset: usize) -> Option<Token> {
     Some(Token { kind, range: offset..offset + len, is_terminated })
 }
 
-/// The length of a quoted token, in which a doubled quote stands for one, and whether it ends.
+/// The length of a quoted token, in which two quotes mean one, and whether its end was found.
 fn scan_quoted(rest: &[u8], quote: u8) -> (usize, bool) {
     let mut offset = 1;
     while let Some(found) = rest.get(offset..).and_then(|rest| memchr(quote, rest)) {
@@ -103,14 +103,14 @@ fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
 
-/// The end of the line at `at`, or of the last line into which a string or a comment that stands
-/// on it runs on. `Err` is where a string or comment begins that the text ends inside of.
+/// The end of the line at `offset`. If a string or a comment on it continues on later lines, the
+/// end of the line on which it ends. `Err` is the offset of a string or comment without an end.
 pub(crate) fn end_of_logical_line(text: &str, offset: usize) -> Result<usize, usize> {
     for token in tokens(text, offset) {
         if !token.is_terminated {
             return Err(token.range.start);
         }
-        // Blanks go to the end of the line at most.
+        // A white space token never spans two lines.
         if token.kind == TokenKind::Whitespace && text.as_bytes()[token.range.end - 1] == b'\n' {
             return Ok(token.range.end);
         }
@@ -118,12 +118,12 @@ pub(crate) fn end_of_logical_line(text: &str, offset: usize) -> Result<usize, us
     Ok(text.len())
 }
 
-/// Whether nothing but blanks, comments and semicolons stands in `text`.
+/// Whether `text` has only white space, comments and semicolons.
 pub(crate) fn is_empty(text: &str) -> bool {
     skip_trivia(text, 0) == text.len()
 }
 
-/// The first byte from `at` on that is neither blank, comment nor a lone semicolon.
+/// The offset of the first token from `offset` on that is not white space, comment or semicolon.
 pub(crate) fn skip_trivia(text: &str, offset: usize) -> usize {
     tokens(text, offset)
         .find(|token| {
@@ -132,8 +132,8 @@ pub(crate) fn skip_trivia(text: &str, offset: usize) -> usize {
         .map_or(text.len(), |token| token.range.start)
 }
 
-/// Whether `text` begins a trigger and does not end with its `END`. SQLite may complain about
-/// something else before it notices that the text is incomplete.
+/// Whether `text` begins a trigger and does not end with its `END`. SQLite may report another error
+/// before it reports that the text is incomplete.
 pub(crate) fn is_unfinished_trigger(text: &str) -> bool {
     is_create_trigger(text)
         && !words(text).last().is_some_and(|word| word.eq_ignore_ascii_case("end"))
@@ -150,9 +150,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     tokens(text, 0).filter(|token| token.kind == TokenKind::Word).map(|token| &text[token.range])
 }
 
-/// The statements of `text` with comments and white space folded, for checksums and comparisons:
-/// tokens with one blank between them. Line ends inside strings become `\n`, so that a checkout
-/// with other line ends is the same document.
+/// The statements of `text` for checksums and comparisons: without comments, and with one space
+/// between tokens. Line ends inside strings become `\n`, so that a checkout with other line ends is
+/// the same document.
 pub(crate) fn normalize(text: &str) -> String {
     let mut normalized = String::with_capacity(text.len());
     let mut previous: Option<Token> = None;
@@ -170,7 +170,7 @@ pub(crate) fn normalize(text: &str) -> String {
             normalized.push_str(" ; ");
         }
         if let Some(previous) = previous {
-            // `x'00'` is a blob, `x '00'` is a name and its alias.
+            // `x'00'` is a blob, but `x '00'` is a name and its alias.
             let is_adjacent = token.kind == TokenKind::Quoted
                 && previous.kind == TokenKind::Word
                 && previous.range.end == token.range.start;
@@ -189,7 +189,8 @@ pub(crate) fn normalize(text: &str) -> String {
     normalized
 }
 
-/// The same with names and keywords in one case: what two spellings of one definition share.
+/// The normalized text with words in lower case, so that two spellings of one definition are
+/// equal. Quoted names and strings keep their case.
 pub(crate) fn normalize_case(text: &str) -> String {
     let normalized = normalize(text);
     let mut out = String::with_capacity(normalized.len());

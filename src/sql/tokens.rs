@@ -1,5 +1,5 @@
-//! The words of one statement, comments and blanks left out: enough to find a keyword, a name and
-//! the brackets around them, at their places in the document.
+//! Splits one statement into its tokens, without comments and white space, to find keywords, names
+//! and matching brackets, and their positions in the document.
 
 use std::ops::Range;
 
@@ -7,11 +7,13 @@ use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::lexer::{Token, TokenKind};
 
-/// The tokens of a statement that mean something to SQLite.
+/// The tokens of a statement, without comments and white space. An index past the last token is
+/// allowed everywhere: its text is empty.
 #[derive(Debug)]
 pub(crate) struct Tokens<'t> {
     text: &'t str,
     list: Vec<Token>,
+    /// The bracket depth of each token.
     depths: Vec<usize>,
 }
 
@@ -42,12 +44,12 @@ impl<'t> Tokens<'t> {
         self.list.len()
     }
 
-    /// The token as it is written; empty behind the last one.
+    /// The text of a token, as written.
     pub(crate) fn text(&self, index: usize) -> &'t str {
         self.list.get(index).map_or("", |token| &self.text[token.range.clone()])
     }
 
-    /// How many brackets stand open around a token; brackets count as outside.
+    /// The number of brackets around a token. A bracket itself counts as outside its pair.
     pub(crate) fn depth(&self, index: usize) -> usize {
         self.depths.get(index).copied().unwrap_or(0)
     }
@@ -57,12 +59,12 @@ impl<'t> Tokens<'t> {
         self.text(index).eq_ignore_ascii_case(expected)
     }
 
-    /// Whether the token before is this keyword or symbol.
+    /// Whether the token before this one is a keyword or symbol.
     pub(crate) fn preceded_by(&self, index: usize, expected: &str) -> bool {
         index > 0 && self.is(index - 1, expected)
     }
 
-    /// Whether these words stand one behind the other from a token on.
+    /// Whether the tokens from `index` on are this sequence.
     pub(crate) fn match_seq(&self, index: usize, expected: &[&str]) -> bool {
         expected
             .iter()
@@ -83,21 +85,23 @@ impl<'t> Tokens<'t> {
         self.list.get(index).is_some_and(|token| token.kind == TokenKind::Quoted)
     }
 
-    /// A name without its quotes.
+    /// A name or a string without its quotes.
     pub(crate) fn name(&self, index: usize) -> String {
         lexer::unquote(self.text(index)).into_owned()
     }
 
-    /// The position of a name, its schema skipped: `main.t`.
+    /// The index of the name proper where a schema name and a dot may come first: `main.t`.
     pub(crate) fn skip_schema_qualifier(&self, index: usize) -> usize {
         if self.is(index + 1, ".") { index + 2 } else { index }
     }
 
+    /// Whether a token is this name, quoted or not, in any case of letters.
     pub(crate) fn is_name(&self, index: usize, name: &str) -> bool {
         lexer::unquote(self.text(index)).eq_ignore_ascii_case(name)
     }
 
-    /// The token behind the bracket that closes the one at `open`.
+    /// The index after the bracket that closes the one at `opening`; the number of tokens if none
+    /// does.
     pub(crate) fn after_matching_close(&self, opening: usize) -> usize {
         let depth = self.depth(opening);
         (opening + 1..self.len())
@@ -123,7 +127,7 @@ impl<'t> Tokens<'t> {
         parts
     }
 
-    /// The document's range from one token to another, both included.
+    /// The range in the document from the first token to the last, both included.
     pub(crate) fn span(&self, slice: &SourceSlice<'_>, first: usize, last: usize) -> Range<usize> {
         match (self.list.get(first), self.list.get(last)) {
             (Some(first), Some(last)) => slice.document_span(first.range.start..last.range.end),
@@ -132,12 +136,13 @@ impl<'t> Tokens<'t> {
         }
     }
 
-    /// The bytes of a token in the statement.
+    /// The byte range of a token in the statement.
     pub(crate) fn byte_range(&self, index: usize) -> Range<usize> {
         self.list.get(index).map_or(0..0, |token| token.range.clone())
     }
 
-    /// What the statement does: its first keyword behind any `WITH`.
+    /// The index of the keyword that says what the statement does: the first one, after any `WITH`
+    /// clause.
     pub(crate) fn main_keyword(&self) -> usize {
         const MAIN_KEYWORDS: [&str; 6] =
             ["SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"];
@@ -152,12 +157,12 @@ impl<'t> Tokens<'t> {
             .unwrap_or(0)
     }
 
-    /// The first position of a keyword outside all brackets, from a token on.
+    /// The index of the first such keyword outside all brackets, from `from` on.
     pub(crate) fn find_top_level(&self, from: usize, keyword: &str) -> Option<usize> {
         (from..self.len()).find(|index| self.depth(*index) == 0 && self.is(*index, keyword))
     }
 
-    /// Tokens with one blank between them, names bare, in lower case.
+    /// The tokens with one space between them, names unquoted, all but strings in lower case.
     pub(crate) fn normalized(&self, range: Range<usize>) -> String {
         range
             .map(|index| match self.text(index).as_bytes().first() {
@@ -169,7 +174,7 @@ impl<'t> Tokens<'t> {
     }
 }
 
-/// Where a name stands in a statement, else the statement's first line.
+/// The range in the document of a name in a statement; the first line if the name does not occur.
 pub(crate) fn span_of_name(slice: &SourceSlice<'_>, name: &str) -> Range<usize> {
     let tokens = Tokens::new(slice.text());
     (0..tokens.len()).find(|index| tokens.is_name(*index, name)).map_or_else(

@@ -32,7 +32,7 @@ error[sql]: no such table: b
 4 | DROP TABLE b;
   |            ^
   |
-  = help: a block may use only what the document has made up to there
+  = help: no earlier statement of the document creates it
 
 
 "#]]);

@@ -2,7 +2,7 @@
 //! `--deny`, `--allow` and the settings give to rules.
 
 use anyhow::{Context, bail};
-use tatmig::lint::LintReport;
+use tatmig::lint::{LintOptions, LintReport};
 use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
@@ -39,18 +39,17 @@ fn lint_document(
     check_rule_names(levels.file, " in tatmig.toml")?;
     let document = context.read_document()?;
     let source = Source::new(&document.name, &document.text);
-    let min_sqlite = context.settings.min_sqlite(args);
-    let lint_report = match tatmig::lint::lint_with(
-        source.clone(),
-        (min_sqlite, context.backend()),
-        &context.signals.cancel_flag(),
-    ) {
+    let mut options = LintOptions::default();
+    options.min_sqlite = context.settings.min_sqlite(args);
+    options.backend = context.backend();
+    let cancel = context.signals.cancel_flag();
+    let lint_report = match tatmig::lint::lint_with(source.clone(), options, &cancel) {
         Ok(lint_report) => lint_report,
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
         Err(error) => return Err(error).context("the document cannot be run in memory"),
     };
-    let LintReport { mut diagnostics, unusable, .. } = lint_report;
+    let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
     diagnostics.retain_mut(|diagnostic| match levels.level_of(diagnostic) {
         LintLevel::Deny => {
             diagnostic.severity = Severity::Error;
@@ -60,7 +59,7 @@ fn lint_document(
         LintLevel::Allow => false,
     });
     let has_errors = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let status = if unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
+    let status = if is_unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
     match format {
         LintFormat::Human | LintFormat::Json => {
             context.report.emit(&LintView::new(&source, &diagnostics, status));

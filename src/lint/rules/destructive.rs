@@ -1,7 +1,9 @@
-//! Statements that destroy rows wholesale: DROP TABLE, DROP COLUMN, and DELETE or UPDATE without
-//! WHERE. A table that the block itself made, or makes anew, is not meant.
+//! Reports statements that delete or overwrite all rows of a table: DROP TABLE, DROP COLUMN, and
+//! DELETE or UPDATE without WHERE. Tables and columns that the same block created, and tables that
+//! it rebuilds, are exempt.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::database::job::ColumnChange;
 use crate::document::diagnostic::{Diagnostic, Rule};
@@ -10,132 +12,164 @@ use crate::schema::{ObjectKey, ObjectKind};
 use crate::sql::tokens::Tokens;
 
 const ALLOW_HELP: &str =
-    "if it is meant, say why in the block: `-- tatmig:allow destructive because …`";
+    "if this is intended, say why in the block: `-- tatmig:allow destructive because …`";
 
+/// Checks every statement of a block.
 pub(crate) fn check(block_run: &BlockRun<'_, '_>, diagnostics: &mut Vec<Diagnostic>) {
-    let mut created_tables: BTreeSet<ObjectKey> = BTreeSet::new();
-    let mut added_columns: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut created = CreatedInBlock::default();
     for statement_run in &block_run.statement_runs {
-        diagnostics.extend(check_statement(
-            block_run,
-            statement_run,
-            (&created_tables, &added_columns),
-        ));
+        diagnostics.extend(check_statement(block_run, statement_run, &created));
+        created.add(statement_run);
+    }
+}
+
+/// What the statements of the block so far have created: none of it holds rows of real databases.
+#[derive(Default)]
+struct CreatedInBlock {
+    tables: BTreeSet<ObjectKey>,
+    /// Columns with their tables, in lower case.
+    columns: BTreeSet<(String, String)>,
+}
+
+impl CreatedInBlock {
+    fn add(&mut self, statement_run: &StatementRun<'_, '_>) {
+        let is_create = Tokens::new(statement_run.statement.sql.text()).is(0, "CREATE");
         for (key, object) in &statement_run.object_changes {
-            let is_created = object.as_ref().is_some_and(|object| object.kind == ObjectKind::Table)
-                && Tokens::new(statement_run.statement.sql.text()).is(0, "CREATE");
-            if is_created {
-                created_tables.insert(key.clone());
+            let is_table = object.as_ref().is_some_and(|object| object.kind == ObjectKind::Table);
+            if is_create && is_table {
+                self.tables.insert(key.clone());
             }
         }
         if let Some(ColumnChange::Add { table, definition }) =
             &statement_run.statement.column_change
         {
-            added_columns.insert((table.to_lowercase(), definition.column.name.to_lowercase()));
+            self.columns.insert((table.to_lowercase(), definition.column.name.to_lowercase()));
         }
     }
+
+    fn has_table(&self, name: &str) -> bool {
+        self.tables.contains(&ObjectKey::new(ObjectKind::Table, name))
+    }
+}
+
+/// A destructive statement: the tokens to underline, and the message.
+struct Finding {
+    token_range: Range<usize>,
+    message: String,
 }
 
 fn check_statement(
     block_run: &BlockRun<'_, '_>,
     statement_run: &StatementRun<'_, '_>,
-    (created_tables, added_columns): (&BTreeSet<ObjectKey>, &BTreeSet<(String, String)>),
+    created: &CreatedInBlock,
 ) -> Option<Diagnostic> {
     let slice = &statement_run.statement.sql;
     let tokens = Tokens::new(slice.text());
     let keyword = tokens.main_keyword();
-    let new_diagnostic = |last: usize, message: String| {
-        Some(
-            Diagnostic::new(Rule::Destructive, tokens.span(slice, keyword, last), message)
-                .help(ALLOW_HELP),
-        )
-    };
-    let is_created_in_block =
-        |name: &str| created_tables.contains(&ObjectKey::new(ObjectKind::Table, name));
-    if tokens.match_seq(keyword, &["DROP", "TABLE"]) {
-        let index = if tokens.is(2, "IF") { 4 } else { 2 };
-        let index = tokens.skip_schema_qualifier(index);
-        let name = tokens.name(index);
-        let key = ObjectKey::new(ObjectKind::Table, &name);
-        let is_dropped = statement_run
-            .object_changes
-            .iter()
-            .any(|(changed, object)| *changed == key && object.is_none());
-        let original_name =
-            block_run.script.operations.table_renames.original_name(&name.to_lowercase());
-        let is_intended = is_created_in_block(&name)
-            || [name.to_lowercase(), original_name]
-                .iter()
-                .any(|name| block_run.script.rebuilt_tables.contains(name))
-            || is_absent_at_target(block_run, &key, None);
-        return (is_dropped && !is_intended)
-            .then(|| {
-                new_diagnostic(
-                    index,
-                    format!("dropping the table `{name}` deletes all of its rows"),
-                )
-            })
-            .flatten();
-    }
-    if let Some(ColumnChange::Drop { table, column }) = &statement_run.statement.column_change {
-        let is_intended = is_created_in_block(table)
+    let has_where = || tokens.find_top_level(keyword, "WHERE").is_some();
+    let finding = if tokens.match_seq(keyword, &["DROP", "TABLE"]) {
+        check_drop_table(block_run, statement_run, created, &tokens)
+    } else if let Some(ColumnChange::Drop { table, column }) =
+        &statement_run.statement.column_change
+    {
+        let is_exempt = created.has_table(table)
             || is_absent_at_target(
                 block_run,
                 &ObjectKey::new(ObjectKind::Table, table),
                 Some(column.as_str()),
             );
-        let first = tokens.find_top_level(0, "DROP").unwrap_or(0);
-        let last =
-            (first..tokens.len()).find(|index| tokens.is_name(*index, column)).unwrap_or(first);
-        return (!is_intended).then(|| {
-            Diagnostic::new(
-                Rule::Destructive,
-                tokens.span(slice, first, last),
-                format!("dropping the column `{table}.{column}` deletes its values in every row"),
-            )
-            .help(ALLOW_HELP)
-        });
-    }
-    if tokens.is(keyword, "DELETE") && tokens.find_top_level(keyword, "WHERE").is_none() {
-        let index = tokens.skip_schema_qualifier(keyword + 2);
-        let name = tokens.name(index);
-        let is_intended = is_created_in_block(&name) || !block_run.is_table(&name);
-        return (!is_intended)
-            .then(|| {
-                new_diagnostic(index, format!("without `WHERE` this deletes every row of `{name}`"))
-            })
-            .flatten();
-    }
-    if tokens.is(keyword, "UPDATE") && tokens.find_top_level(keyword, "WHERE").is_none() {
-        let index = tokens.skip_schema_qualifier(if tokens.is(keyword + 1, "OR") {
-            keyword + 3
-        } else {
-            keyword + 1
-        });
-        let name = tokens.name(index);
-        let table = name.to_lowercase();
-        // A column that the block has just added holds nothing that could be lost.
-        let sets_only_added_columns = updated_columns(&tokens, index).is_some_and(|names| {
-            names.into_iter().all(|column| added_columns.contains(&(table.clone(), column)))
-        });
-        let is_intended =
-            is_created_in_block(&name) || sets_only_added_columns || !block_run.is_table(&name);
-        return (!is_intended)
-            .then(|| {
-                new_diagnostic(index, format!("without `WHERE` this changes every row of `{name}`"))
-            })
-            .flatten();
-    }
-    None
+        (!is_exempt).then(|| drop_column_finding(&tokens, table, column))
+    } else if tokens.is(keyword, "DELETE") && !has_where() {
+        check_delete(block_run, created, &tokens)
+    } else if tokens.is(keyword, "UPDATE") && !has_where() {
+        check_update(block_run, created, &tokens)
+    } else {
+        None
+    };
+    let Finding { token_range, message } = finding?;
+    let span = tokens.span(slice, token_range.start, token_range.end - 1);
+    Some(Diagnostic::new(Rule::Destructive, span, message).help(ALLOW_HELP))
 }
 
-/// Whether a reverse block takes away what was not there at the version that it leads to.
+fn check_drop_table(
+    block_run: &BlockRun<'_, '_>,
+    statement_run: &StatementRun<'_, '_>,
+    created: &CreatedInBlock,
+    tokens: &Tokens<'_>,
+) -> Option<Finding> {
+    let index = tokens.skip_schema_qualifier(if tokens.is(2, "IF") { 4 } else { 2 });
+    let name = tokens.name(index);
+    let key = ObjectKey::new(ObjectKind::Table, &name);
+    let is_dropped = statement_run
+        .object_changes
+        .iter()
+        .any(|(changed, object)| *changed == key && object.is_none());
+    let script = block_run.script;
+    let original_name = script.operations.table_renames.original_name(&name.to_lowercase());
+    let is_rebuilt = [name.to_lowercase(), original_name]
+        .iter()
+        .any(|name| script.rebuilt_tables.contains(name));
+    let is_exempt =
+        created.has_table(&name) || is_rebuilt || is_absent_at_target(block_run, &key, None);
+    (is_dropped && !is_exempt).then(|| Finding {
+        token_range: 0..index + 1,
+        message: format!("dropping the table `{name}` deletes all of its rows"),
+    })
+}
+
+fn drop_column_finding(tokens: &Tokens<'_>, table: &str, column: &str) -> Finding {
+    let first = tokens.find_top_level(0, "DROP").unwrap_or(0);
+    let last = (first..tokens.len()).find(|index| tokens.is_name(*index, column)).unwrap_or(first);
+    Finding {
+        token_range: first..last + 1,
+        message: format!("dropping the column `{table}.{column}` deletes its values in every row"),
+    }
+}
+
+fn check_delete(
+    block_run: &BlockRun<'_, '_>,
+    created: &CreatedInBlock,
+    tokens: &Tokens<'_>,
+) -> Option<Finding> {
+    let keyword = tokens.main_keyword();
+    let index = tokens.skip_schema_qualifier(keyword + 2);
+    let name = tokens.name(index);
+    (!created.has_table(&name) && block_run.is_table(&name)).then(|| Finding {
+        token_range: keyword..index + 1,
+        message: format!("without `WHERE` this deletes every row of `{name}`"),
+    })
+}
+
+fn check_update(
+    block_run: &BlockRun<'_, '_>,
+    created: &CreatedInBlock,
+    tokens: &Tokens<'_>,
+) -> Option<Finding> {
+    let keyword = tokens.main_keyword();
+    let name_index = if tokens.is(keyword + 1, "OR") { keyword + 3 } else { keyword + 1 };
+    let index = tokens.skip_schema_qualifier(name_index);
+    let name = tokens.name(index);
+    let table = name.to_lowercase();
+    // A column that the block has just added holds no values that could be lost.
+    let sets_only_added_columns = updated_columns(tokens, index).is_some_and(|names| {
+        names.into_iter().all(|column| created.columns.contains(&(table.clone(), column)))
+    });
+    let is_exempt =
+        created.has_table(&name) || sets_only_added_columns || !block_run.is_table(&name);
+    (!is_exempt).then(|| Finding {
+        token_range: keyword..index + 1,
+        message: format!("without `WHERE` this changes every row of `{name}`"),
+    })
+}
+
+/// Whether a reverse block removes a table, or a column of it, that does not exist at the version
+/// that it leads to.
 fn is_absent_at_target(
     block_run: &BlockRun<'_, '_>,
     table: &ObjectKey,
     column: Option<&str>,
 ) -> bool {
-    let Direction::Down(_, _, target_schema) = block_run.direction else { return false };
+    let Direction::Down { target_schema, .. } = block_run.direction else { return false };
     match (target_schema.get(table), column) {
         (None, _) => true,
         (Some(object), Some(column)) => object.structure.column(column).is_none(),
@@ -143,8 +177,8 @@ fn is_absent_at_target(
     }
 }
 
-/// The columns, in lower case, that an UPDATE of the table named at a token sets; none if one is
-/// not plain.
+/// The columns, in lower case, that an UPDATE of the table named at a token sets. `None` if it
+/// sets columns in a list, as `SET (a, b) = …`.
 fn updated_columns(tokens: &Tokens<'_>, table_index: usize) -> Option<Vec<String>> {
     let set_index = tokens.find_top_level(table_index, "SET")?;
     let end = tokens.find_top_level(set_index, "FROM").unwrap_or(tokens.len());

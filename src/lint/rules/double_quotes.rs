@@ -1,19 +1,22 @@
-//! Text in double quotes that SQLite takes for a string. SQLite itself tells: the statement is
-//! prepared with that mercy turned off.
+//! Reports text in double quotes that SQLite reads as a string because no column has that name.
+//! SQLite finds it: each statement is prepared with double-quoted strings disabled
+//! (`SQLITE_DBCONFIG_DQS_DML` and `SQLITE_DBCONFIG_DQS_DDL`).
+
+use std::ops::Range;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::database::error::sqlite_message;
 use crate::document::diagnostic::{Diagnostic, Rule};
-use crate::lint::sandbox::Sandbox;
+use crate::migrate::sandbox::Sandbox;
 use crate::schema::changes::ObjectChange;
 use crate::schema::{Object, ObjectKind};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::tokens::Tokens;
 
-/// Looks at a statement before it runs.
+/// Checks a statement before it runs.
 pub(crate) fn check(
     sandbox: &Sandbox,
     statement: &SourceSlice<'_>,
@@ -23,7 +26,8 @@ pub(crate) fn check(
     if !text.contains('"') {
         return Ok(());
     }
-    // Each string that was found is put into single quotes, for the next one to be found.
+    // SQLite reports one name at a time. Each one found is replaced by a string in single quotes
+    // of the same length, so that SQLite reports the next one.
     without_double_quoted_strings(sandbox.connection(), |connection| {
         while let Some(name) = rejected_double_quoted_name(connection, &text) {
             let tokens = Tokens::new(&text);
@@ -40,17 +44,18 @@ pub(crate) fn check(
     })
 }
 
-/// Looks at what a statement has left in the schema and SQLite has not read yet: the bodies of
-/// views and triggers.
+/// Checks the views and triggers that a statement has created. SQLite resolves the names in their
+/// bodies only when they are used, so statements that use them are prepared.
 pub(crate) fn check_stored(
     sandbox: &Sandbox,
-    (statement, changes): (&SourceSlice<'_>, &[ObjectChange]),
+    statement: &SourceSlice<'_>,
+    object_changes: &[ObjectChange],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> rusqlite::Result<()> {
     if !statement.text().contains('"') {
         return Ok(());
     }
-    for object in changes.iter().filter_map(|(_, object)| object.as_deref()) {
+    for object in object_changes.iter().filter_map(|(_, object)| object.as_deref()) {
         let probes = match object.kind {
             ObjectKind::View => {
                 vec![format!("SELECT * FROM {}", lexer::quote_identifier(&object.name))]
@@ -77,7 +82,7 @@ pub(crate) fn check_stored(
     Ok(())
 }
 
-/// Statements that would fire a trigger.
+/// Statements of which at least one fires the trigger.
 fn firing_statements(sandbox: &Sandbox, trigger: &Object) -> Vec<String> {
     let table = lexer::quote_identifier(&trigger.table);
     let mut statements =
@@ -109,8 +114,8 @@ fn without_double_quoted_strings(
 
 /// The name in double quotes, without the quotes, for which SQLite found no column.
 fn rejected_double_quoted_name(connection: &Connection, sql_text: &str) -> Option<String> {
-    let error_text = sqlite_message(&connection.prepare(sql_text).err()?);
-    let (name, _) = error_text
+    let message = sqlite_message(&connection.prepare(sql_text).err()?);
+    let (name, _) = message
         .strip_prefix("no such column: \"")?
         .split_once("\" - should this be a string literal in single-quotes?")?;
     Some(name.to_owned())
@@ -120,15 +125,15 @@ fn is_double_quoted_name(tokens: &Tokens<'_>, index: usize, name: &str) -> bool 
     tokens.text(index).starts_with('"') && tokens.name(index) == name && !tokens.is(index + 1, ".")
 }
 
-fn new_diagnostic(statement: &SourceSlice<'_>, range: std::ops::Range<usize>) -> Diagnostic {
+fn new_diagnostic(statement: &SourceSlice<'_>, range: Range<usize>) -> Diagnostic {
     let text = &statement.text()[range.clone()];
     let string_text = lexer::unquote(text).replace('\'', "''");
     Diagnostic::new(
         Rule::DoubleQuotedString,
         statement.document_span(range),
-        format!("no column is called `{text}`, so SQLite takes it for a string"),
+        format!("no column has the name `{text}`, so SQLite reads it as a string"),
     )
     .help(format!(
-        "write '{string_text}': double quotes are for names, and an SQLite built without this mercy refuses the statement"
+        "write '{string_text}': double quotes are for names, and some builds of SQLite refuse such a string"
     ))
 }

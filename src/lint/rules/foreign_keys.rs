@@ -1,5 +1,5 @@
-//! Foreign keys that SQLite cannot use, and those whose parent table is not there, each told once:
-//! where the key is declared, or where its parent was taken away.
+//! Reports foreign keys whose parent table does not exist or has no matching key. Each one is
+//! reported once: where it is declared, or at the statement that removes its parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -7,30 +7,32 @@ use std::ops::Range;
 use crate::database::foreign_keys::ParentKey;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, Origins, StatementRun};
-use crate::lint::sandbox::Sandbox;
-use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Table};
+use crate::migrate::sandbox::Sandbox;
+use crate::schema::{ForeignKey, ObjectKey, ObjectKind, Table};
 use crate::source::SourceSlice;
 use crate::sql::tokens::{Tokens, span_of_name};
 
-/// What is wrong with a key.
+/// Why SQLite cannot enforce a foreign key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BrokenKeyReason {
     ParentKeyMismatch,
     MissingParent,
 }
 
-/// The foreign keys that are broken, by child table and key.
+/// The foreign keys that are broken after the blocks so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BrokenForeignKeys {
+    /// By child table and the text of the key.
     reasons_by_key: BTreeMap<(ObjectKey, String), BrokenKeyReason>,
 }
 
 impl BrokenForeignKeys {
-    /// Looks at the keys that a block may have changed.
+    /// Checks the keys of all tables that a block may have changed.
     pub(crate) fn check(
         &mut self,
         sandbox: &Sandbox,
-        (block_run, origins): (&BlockRun<'_, '_>, &Origins),
+        block_run: &BlockRun<'_, '_>,
+        origins: &Origins,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> rusqlite::Result<()> {
         let affected_tables = affected_tables(sandbox, block_run);
@@ -53,23 +55,20 @@ impl BrokenForeignKeys {
                     } else {
                         known_reason
                     };
-                let Some(fault) = reason else { continue };
-                if known_reason != Some(fault) {
+                let Some(reason) = reason else { continue };
+                if known_reason != Some(reason) {
                     let responsible_run =
-                        responsible_statement(block_run, (child_key, &parent), foreign_key);
+                        responsible_statement(block_run, child_key, &parent, foreign_key);
                     diagnostics.extend(responsible_run.map(|statement_run| {
                         let declaration_span = origins
                             .get(child_key)
                             .filter(|_| !changes_table(statement_run, child_key));
-                        new_diagnostic(
-                            sandbox,
-                            statement_run,
-                            (child_object, foreign_key, fault),
-                            declaration_span.cloned(),
-                        )
+                        let broken_key =
+                            BrokenKey { child: &child_object.name, foreign_key, reason };
+                        broken_key.diagnostic(sandbox, statement_run, declaration_span.cloned())
                     }));
                 }
-                reasons_by_key.insert(id, fault);
+                reasons_by_key.insert(id, reason);
             }
         }
         self.reasons_by_key = reasons_by_key;
@@ -77,7 +76,7 @@ impl BrokenForeignKeys {
     }
 }
 
-/// The tables that a block changed, and those whose indexes it changed.
+/// The tables that a block changed, and the tables whose indexes it changed.
 fn affected_tables(sandbox: &Sandbox, block_run: &BlockRun<'_, '_>) -> BTreeSet<ObjectKey> {
     let mut tables = BTreeSet::new();
     for (key, object) in
@@ -96,11 +95,12 @@ fn changes_table(statement_run: &StatementRun<'_, '_>, table: &ObjectKey) -> boo
     statement_run.object_changes.iter().any(|(key, _)| key == table)
 }
 
-/// The statement that broke a key: the one that declared it if the block did, else the last one
-/// that did something to its parent.
+/// The statement that broke a key: the one that declares it, if it is in this block, else the last
+/// one that changed its parent.
 fn responsible_statement<'t, 's, 'a>(
     block_run: &'t BlockRun<'s, 'a>,
-    (child, parent): (&ObjectKey, &ObjectKey),
+    child: &ObjectKey,
+    parent: &ObjectKey,
     foreign_key: &ForeignKey,
 ) -> Option<&'t StatementRun<'s, 'a>> {
     let is_declared_before = block_run
@@ -131,50 +131,63 @@ fn responsible_statement<'t, 's, 'a>(
     responsible.or(block_run.statement_runs.last())
 }
 
-fn new_diagnostic(
-    sandbox: &Sandbox,
-    statement_run: &StatementRun<'_, '_>,
-    (child, foreign_key, reason): (&Object, &ForeignKey, BrokenKeyReason),
-    declaration_span: Option<Range<usize>>,
-) -> Diagnostic {
-    let statement = &statement_run.statement.sql;
-    let (name, parent) = (&child.name, &foreign_key.parent);
-    let columns = foreign_key.columns.join(", ");
-    let span = references_clause_span(statement, foreign_key)
-        .unwrap_or_else(|| span_of_name(statement, parent));
-    let (message, help) = match (reason, &declaration_span) {
-        (BrokenKeyReason::MissingParent, Some(_)) => (
-            format!(
-                "this takes away the table `{parent}`, to which `{name} ({columns})` refers: the rows of `{name}` would be orphans"
+/// A foreign key to report.
+struct BrokenKey<'k> {
+    child: &'k str,
+    foreign_key: &'k ForeignKey,
+    reason: BrokenKeyReason,
+}
+
+impl BrokenKey<'_> {
+    /// `declaration_span` is where the child was declared, if another statement broke the key.
+    fn diagnostic(
+        &self,
+        sandbox: &Sandbox,
+        statement_run: &StatementRun<'_, '_>,
+        declaration_span: Option<Range<usize>>,
+    ) -> Diagnostic {
+        let Self { child, foreign_key, reason } = self;
+        let statement = &statement_run.statement.sql;
+        let parent = &foreign_key.parent;
+        let columns = foreign_key.columns.join(", ");
+        let span = references_clause_span(statement, foreign_key)
+            .unwrap_or_else(|| span_of_name(statement, parent));
+        let (message, help) = match (reason, &declaration_span) {
+            (BrokenKeyReason::MissingParent, Some(_)) => (
+                format!(
+                    "this removes the table `{parent}`, which `{child} ({columns})` references: the rows of `{child}` would have no parent"
+                ),
+                format!(
+                    "drop `{child}` as well, or rebuild it without the foreign key; in a database where `{child}` has rows, the foreign key check fails"
+                ),
             ),
-            format!(
-                "drop `{name}` as well, or rebuild it without the key; where it holds rows, the run fails its check of the foreign keys"
+            (BrokenKeyReason::MissingParent, None) => (
+                format!(
+                    "`{child} ({columns})` references the table `{parent}`, which does not exist"
+                ),
+                format!(
+                    "create `{parent}` in this block, or correct its name; with foreign keys on, every INSERT into `{child}` fails"
+                ),
             ),
-        ),
-        (BrokenKeyReason::MissingParent, None) => (
-            format!("`{name} ({columns})` refers to the table `{parent}`, which is not there"),
-            format!(
-                "make `{parent}` in this block, or mend its name; where foreign keys are on, no row can be put into `{name}`"
+            (BrokenKeyReason::ParentKeyMismatch, _) => (
+                format!(
+                    "`{child} ({columns})` references {}: foreign key mismatch",
+                    describe_mismatch(sandbox, foreign_key)
+                ),
+                format!(
+                    "reference the primary key of `{parent}`, or create a unique index on the referenced columns; with foreign keys on, writing to `{child}` fails"
+                ),
             ),
-        ),
-        (BrokenKeyReason::ParentKeyMismatch, _) => (
-            format!(
-                "`{name} ({columns})` refers to {}: a foreign key mismatch",
-                describe_mismatch(sandbox, foreign_key)
-            ),
-            format!(
-                "refer to the primary key of `{parent}`, or make a unique index on what is referred to; where foreign keys are on, writing to `{name}` fails"
-            ),
-        ),
-    };
-    let diagnostic = Diagnostic::new(Rule::BrokenForeignKey, span, message).help(help);
-    match declaration_span {
-        Some(declared) => diagnostic.related(declared, "the table that refers to it"),
-        None => diagnostic,
+        };
+        let diagnostic = Diagnostic::new(Rule::BrokenForeignKey, span, message).help(help);
+        match declaration_span {
+            Some(declared) => diagnostic.related(declared, "the table that references it"),
+            None => diagnostic,
+        }
     }
 }
 
-/// What is wrong with what a key refers to, in words.
+/// Describes the referenced columns and why they are not a key.
 fn describe_mismatch(sandbox: &Sandbox, foreign_key: &ForeignKey) -> String {
     let parent = &foreign_key.parent;
     let table = sandbox
@@ -182,10 +195,10 @@ fn describe_mismatch(sandbox: &Sandbox, foreign_key: &ForeignKey) -> String {
         .get(&ObjectKey::new(ObjectKind::Table, parent))
         .map_or_else(Table::default, |object| object.structure.clone());
     if foreign_key.parent_columns.is_empty() {
-        return format!("the primary key of `{parent}`, which has not as many columns");
+        return format!("the primary key of `{parent}`, which has a different number of columns");
     }
     match foreign_key.parent_columns.iter().find(|column| table.column(column).is_none()) {
-        Some(missing_column) => format!("`{parent}.{missing_column}`, which is not there"),
+        Some(missing_column) => format!("`{parent}.{missing_column}`, which does not exist"),
         None => {
             format!("`{parent} ({})`, which is not unique", foreign_key.parent_columns.join(", "))
         }

@@ -1,5 +1,5 @@
-//! Statements that cannot be run again: each block runs a second time, right behind the first,
-//! and what fails then would fail on every database that has some of it already.
+//! Reports statements that are not safe to run twice. Each block runs a second time directly after
+//! the first: what fails then also fails on a database where the change was already made.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use crate::database::error_span::error_span;
 use crate::database::job::ColumnChange;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, StatementRun};
-use crate::lint::sandbox::Sandbox;
+use crate::migrate::sandbox::Sandbox;
 use crate::sql::lexer;
 use crate::sql::tokens::Tokens;
 
-/// Runs a block again on what it has left, and takes that back.
+/// Runs a block that has already run once more, and undoes that.
 pub(crate) fn check(
     sandbox: &mut Sandbox,
     block_run: &BlockRun<'_, '_>,
@@ -24,7 +24,7 @@ pub(crate) fn check(
         for statement_run in &block_run.statement_runs {
             let outcome = sandbox.run_statement(statement_run.statement.sql.text())?;
             if let Err(error) = &outcome.result {
-                if !statement_run.failed {
+                if !statement_run.has_failed {
                     diagnostics.push(new_diagnostic(statement_run, error));
                 }
             } else if outcome.affected_rows > 0 {
@@ -36,23 +36,24 @@ pub(crate) fn check(
         }
         let counts_after = count_rows(sandbox, block_run);
         for (table, statement_run) in inserts {
-            let has_grown =
-                matches!((counts_before.get(&table), counts_after.get(&table)), (Some(rows_before), Some(rows_after)) if rows_after > rows_before);
-            if has_grown {
-                let tokens = Tokens::new(statement_run.statement.sql.text());
-                let last = (0..tokens.len()).find(|index| tokens.is_name(*index, &table)).unwrap_or(0);
-                diagnostics.push(
-                    Diagnostic::new(
-                        Rule::NotRerunnable,
-                        tokens.span(&statement_run.statement.sql, tokens.main_keyword(), last),
-                        format!("run again, this puts its rows into `{table}` a second time"),
-                    )
-                    .help("add `WHERE NOT EXISTS (…)`, or a unique key and `INSERT OR IGNORE`"),
-                );
+            let rows_before = counts_before.get(&table);
+            if rows_before.is_some() && counts_after.get(&table) > rows_before {
+                diagnostics.push(repeated_insert_diagnostic(statement_run, &table));
             }
         }
         Ok(())
     })
+}
+
+fn repeated_insert_diagnostic(statement_run: &StatementRun<'_, '_>, table: &str) -> Diagnostic {
+    let tokens = Tokens::new(statement_run.statement.sql.text());
+    let last = (0..tokens.len()).find(|index| tokens.is_name(*index, table)).unwrap_or(0);
+    Diagnostic::new(
+        Rule::NotRerunnable,
+        tokens.span(&statement_run.statement.sql, tokens.main_keyword(), last),
+        format!("not safe to run twice: the rows are inserted into `{table}` again"),
+    )
+    .help("add `WHERE NOT EXISTS (…)`, or a unique key and `INSERT OR IGNORE`")
 }
 
 /// The table that a statement inserts into, in lower case.
@@ -64,12 +65,12 @@ fn insert_target(statement_run: &StatementRun<'_, '_>) -> Option<String> {
     Some(tokens.name(tokens.skip_schema_qualifier(into_index + 1)).to_lowercase())
 }
 
-/// How many rows the tables hold that a block inserts into.
+/// Counts the rows of the tables that a block inserts into.
 fn count_rows(sandbox: &Sandbox, block_run: &BlockRun<'_, '_>) -> BTreeMap<String, i64> {
     let mut counts = BTreeMap::new();
     for table in block_run.statement_runs.iter().filter_map(insert_target) {
         let count_query = format!("SELECT count(*) FROM {}", lexer::quote_identifier(&table));
-        // A table that is not there has no rows to be doubled.
+        // A table that does not exist has no rows that could be inserted twice.
         if let Ok(count) = sandbox.connection().query_row(&count_query, [], |row| row.get(0)) {
             counts.insert(table, count);
         }
@@ -82,32 +83,30 @@ fn new_diagnostic(statement_run: &StatementRun<'_, '_>, error: &rusqlite::Error)
     let error_text = sqlite_message(error);
     let help = match &statement_run.statement.column_change {
         Some(ColumnChange::Add { .. }) => {
-            "SQLite has no `IF NOT EXISTS` for a column; tatmig notes it as done where the column was there before, other tools would fail here"
+            "SQLite has no `IF NOT EXISTS` for a column; tatmig skips the statement if the column exists, but other tools fail here"
         }
         Some(ColumnChange::Drop { .. }) => {
-            "SQLite has no `IF EXISTS` for a column; tatmig notes it as done where the column was gone before, other tools would fail here"
+            "SQLite has no `IF EXISTS` for a column; tatmig skips the statement if the column is already gone, but other tools fail here"
         }
         None if error_text.contains("already exists")
             || error_text.starts_with("there is already") =>
         {
-            "for databases that hold it already, write `IF NOT EXISTS`"
+            "for databases that already have it, write `IF NOT EXISTS`"
         }
         None if error_text.starts_with("no such")
             && Tokens::new(statement.text()).is(0, "DROP") =>
         {
-            "for databases that lack it already, write `IF EXISTS`"
+            "for databases that no longer have it, write `IF EXISTS`"
         }
         None if error_text.contains("constraint failed") => {
             "write `INSERT OR IGNORE`, or `ON CONFLICT DO NOTHING`"
         }
-        None => {
-            "a database may have been through this already, by other hands; nothing guards the statement"
-        }
+        None => "the change may already have been made on some databases, outside of tatmig",
     };
     Diagnostic::new(
         Rule::NotRerunnable,
         error_span(statement, error),
-        format!("this statement cannot be run again: {error_text}"),
+        format!("not safe to run twice: {error_text}"),
     )
     .help(help)
 }

@@ -1,18 +1,19 @@
-//! Guards that hide something: `IF NOT EXISTS` over an object that the document has made before
-//! with another definition. The statement then changes nothing, and says nothing.
+//! Reports `CREATE … IF NOT EXISTS` for an object that the document has already created with
+//! another definition. SQLite then silently does nothing.
 
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::Origins;
-use crate::lint::sandbox::Sandbox;
+use crate::migrate::sandbox::Sandbox;
 use crate::schema::{ObjectKey, ObjectKind, Schema, compare};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::tokens::Tokens;
 
-/// Looks at a statement before it runs.
+/// Checks a statement before it runs.
 pub(crate) fn check(
     sandbox: &mut Sandbox,
-    (statement, origins): (&SourceSlice<'_>, &Origins),
+    statement: &SourceSlice<'_>,
+    origins: &Origins,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> rusqlite::Result<()> {
     let tokens = Tokens::new(statement.text());
@@ -20,17 +21,17 @@ pub(crate) fn check(
     let key = ObjectKey::new(kind, &tokens.name(at));
     let Some(existing) = sandbox.schema().get(&key).cloned() else { return Ok(()) };
     let expected = sandbox.run_and_roll_back(|sandbox| {
-        // What the statement would have made, if nothing had been there.
+        // What the statement creates if the object does not exist.
         let drop_statement =
             format!("DROP {} {}", existing.kind, lexer::quote_identifier(&existing.name));
         let is_dropped = sandbox.run_statement(&drop_statement)?.result.is_ok();
-        let origins = is_dropped && sandbox.run_statement(statement.text())?.result.is_ok();
-        Ok(origins.then(|| sandbox.schema().get(&key).cloned()).flatten())
+        let is_created = is_dropped && sandbox.run_statement(statement.text())?.result.is_ok();
+        Ok(is_created.then(|| sandbox.schema().get(&key).cloned()).flatten())
     })?;
-    let Some(wanted) = expected else { return Ok(()) };
+    let Some(expected) = expected else { return Ok(()) };
     let single_object_schema = |object| Schema::from([(key.clone(), object)]);
     let differences = compare::differences(
-        &single_object_schema(wanted),
+        &single_object_schema(expected),
         &single_object_schema(existing.clone()),
     );
     if differences.is_empty() {
@@ -41,7 +42,7 @@ pub(crate) fn check(
         Rule::HidingGuard,
         tokens.span(statement, 0, at),
         format!(
-            "the {} `{name}` is there already and not as this has it, so this does nothing: {}",
+            "the {} `{name}` already exists with another definition, so this statement does nothing: {}",
             existing.kind,
             differences.join("; ")
         ),
@@ -49,17 +50,18 @@ pub(crate) fn check(
     .help(match existing.kind {
         ObjectKind::Table => format!("change it with `ALTER TABLE {name}`, or rebuild it"),
         kind => {
-            format!("put `DROP {} IF EXISTS {name};` before it", kind.to_string().to_uppercase())
+            format!("add `DROP {} IF EXISTS {name};` before it", kind.to_string().to_uppercase())
         }
     });
     if let Some(span) = origins.get(&key) {
-        diagnostic = diagnostic.related(span.clone(), "made or last changed here");
+        diagnostic = diagnostic.related(span.clone(), "created or last changed here");
     }
     diagnostics.push(diagnostic);
     Ok(())
 }
 
-/// The kind and the name of what `CREATE … IF NOT EXISTS` would make, outside of `temp`.
+/// The kind of the object in a `CREATE … IF NOT EXISTS`, and the index of its name. `None` for
+/// other statements and for temporary objects.
 fn if_not_exists_target(tokens: &Tokens<'_>) -> Option<(ObjectKind, usize)> {
     if !tokens.is(0, "CREATE") {
         return None;

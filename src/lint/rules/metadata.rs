@@ -1,5 +1,5 @@
-//! What the document says beside the SQL: every migration has a description, every released one a
-//! date, and dates go up along the chain.
+//! Checks the metadata of migrations: every migration needs a description, every released one needs
+//! a date, and dates must not decrease along the chain.
 
 use std::ops::Range;
 
@@ -47,9 +47,9 @@ pub(crate) fn check(changelog: &Changelog<'_>, diagnostics: &mut Vec<Diagnostic>
                 Diagnostic::new(
                     Rule::MissingDate,
                     span,
-                    format!("the date of `{migration}`, `{date}`, cannot be read"),
+                    format!("`{date}` is not a valid date for the migration `{migration}`"),
                 )
-                .help("write it as `2026-01-31`"),
+                .help("write the date as `2026-01-31`"),
             );
             continue;
         };
@@ -58,17 +58,17 @@ pub(crate) fn check(changelog: &Changelog<'_>, diagnostics: &mut Vec<Diagnostic>
                 Diagnostic::new(
                     Rule::DatesOutOfOrder,
                     span,
-                    format!("`{migration}` is dated {date}, before the version that it builds on"),
+                    format!("the date {date} of `{migration}` is before the date of an earlier migration"),
                 )
                 .related(previous_span.clone(), format!("{previous_date}"))
-                .help("a migration is released after those before it; mend one of the dates"),
+                .help("dates must not decrease along the chain; correct one of the two"),
             ),
             _ => latest_date = Some((date, span)),
         }
     }
 }
 
-/// The heading of a migration, else its first tag.
+/// The span of a migration's heading, else of its first tag.
 fn heading_span(source: &Source<'_>, migration: &Migration<'_>) -> Range<usize> {
     let Some(title) = &migration.title else { return migration.tag_span.clone() };
     let heading_start = find_line_above(source, migration, |line| {
@@ -84,7 +84,8 @@ fn heading_span(source: &Source<'_>, migration: &Migration<'_>) -> Range<usize> 
     )
 }
 
-/// The nearest place above a migration's first tag at which a line has what is looked for.
+/// Searches upwards from a migration's first tag for a line in which `find_in_line` finds something.
+/// Returns the byte offset in the document.
 fn find_line_above(
     source: &Source<'_>,
     migration: &Migration<'_>,

@@ -1,4 +1,4 @@
-//! The rules of `lint`, one file each.
+//! Holds the rules of lint, one file for each.
 
 pub(crate) mod destructive;
 pub(crate) mod double_quotes;

@@ -1,11 +1,11 @@
-//! PRAGMAs that do nothing in a migration: those that SQLite ignores inside a transaction, and
-//! those that only tell something, to nobody.
+//! Reports PRAGMAs without effect in a migration: those that SQLite ignores inside a transaction,
+//! and those that only return rows.
 
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::source::SourceSlice;
 use crate::sql::tokens::Tokens;
 
-/// PRAGMAs that set something in a migration, if they have a value.
+/// PRAGMAs that have an effect in a migration if a value is given.
 const PRAGMAS_WITH_EFFECT: &[&str] = &["application_id", "legacy_alter_table", "user_version"];
 
 pub(crate) fn check(statement: &SourceSlice<'_>, diagnostics: &mut Vec<Diagnostic>) {
@@ -20,22 +20,22 @@ pub(crate) fn check(statement: &SourceSlice<'_>, diagnostics: &mut Vec<Diagnosti
         "optimize" => return,
         "foreign_keys" if has_value => (
             "does nothing inside a transaction",
-            "remove it: foreign keys are off while migrations run, and checked before the commit",
+            "remove it: foreign keys are off during migrations and checked before the commit",
         ),
         "defer_foreign_keys" if has_value => (
-            "has nothing to defer: foreign keys are off while migrations run",
+            "has no effect: foreign keys are off during migrations",
             "remove it: foreign keys are checked once, before the commit",
         ),
         "page_size" if has_value => (
-            "does nothing to a database that is there already",
-            "remove it; a page size is changed by `VACUUM`, outside of migrations",
+            "does nothing to an existing database",
+            "remove it; to change the page size, run `VACUUM` outside of migrations",
         ),
         "foreign_key_check" | "integrity_check" | "quick_check" => (
-            "only tells, and nobody reads it in a migration",
+            "only returns rows, which a migration discards",
             "remove it: foreign keys are checked before the commit",
         ),
         name if PRAGMAS_WITH_EFFECT.contains(&name) && has_value => return,
-        _ => ("only tells, and nobody reads it in a migration", "remove it"),
+        _ => ("only returns rows, which a migration discards", "remove it"),
     };
     let last = tokens.len().saturating_sub(if tokens.is(tokens.len() - 1, ";") { 2 } else { 1 });
     diagnostics.push(

@@ -1,23 +1,26 @@
-//! Reverse blocks that do not lead back: the schema behind them is held against the schema of the
-//! version that they name.
+//! Reports reverse blocks that do not restore the schema of the version that they lead to.
 
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::migration::{Migration, ScopedSql};
 use crate::document::tag::Scope;
 use crate::schema::{Schema, compare};
 
+/// Compares the schema after a reverse block with the schema that it has to restore.
 pub(crate) fn check(
-    (migration, scope): (&Migration<'_>, Scope),
-    (expected_schema, actual_schema): (&Schema, &Schema),
+    migration: &Migration<'_>,
+    scope: Scope,
+    target_schema: &Schema,
+    actual_schema: &Schema,
 ) -> Option<Diagnostic> {
-    let differences = compare::differences(expected_schema, actual_schema);
+    let differences = compare::differences(target_schema, actual_schema);
     if differences.is_empty() {
         return None;
     }
-    let (span, help) = match migration.block(scope) {
+    let block = migration.block(scope);
+    let (span, help) = match block {
         Some(part) => (
             part.tag_span(),
-            "a database that goes down and up again would not be what it was; mend the block"
+            "a downgrade and a new upgrade would give the database another schema; complete the block"
                 .to_owned(),
         ),
         None => (
@@ -25,20 +28,14 @@ pub(crate) fn check(
             format!("add a block tagged `-- [{scope}:{}→{}:start]`", migration.from, migration.to),
         ),
     };
-    let subject = match migration.block(scope).filter(|part| !ScopedSql::is_empty(part)) {
+    let subject = match block.filter(|part| !ScopedSql::is_empty(part)) {
         Some(_) => "this reverse block",
-        None => "an absent or empty reverse block",
+        None => "a missing or empty reverse block",
     };
-    Some(
-        Diagnostic::new(
-            Rule::ReverseDiffers,
-            span,
-            format!(
-                "{subject} does not bring back the {scope} schema of `{}`: {}",
-                migration.to,
-                differences.join("; ")
-            ),
-        )
-        .help(help),
-    )
+    let message = format!(
+        "{subject} does not restore the {scope} schema of `{}`: {}",
+        migration.to,
+        differences.join("; ")
+    );
+    Some(Diagnostic::new(Rule::ReverseDiffers, span, message).help(help))
 }

@@ -1,6 +1,6 @@
-//! What in the schema an older SQLite cannot read. tatmig runs the document with a SQLite of its
-//! own; the application reads the schema with another. So only what is stored counts, not the
-//! statements that made it.
+//! Reports parts of the schema that an older SQLite cannot read. tatmig runs the document with its
+//! bundled SQLite, but the application may open the database with an older one. Only what is stored
+//! in the schema counts, not the statements that created it.
 
 use std::ops::Range;
 
@@ -10,14 +10,22 @@ use crate::lint::engine::SqliteVersion;
 use crate::schema::{ObjectKind, Schema};
 use crate::sql::tokens::Tokens;
 
-/// Something that not every SQLite reads, and the tokens that say it.
+/// A feature that needs a certain SQLite version, and the tokens that use it.
 struct Feature {
     description: String,
     since: SqliteVersion,
     token_range: Range<usize>,
 }
 
-/// Functions by the version that brought them.
+impl Feature {
+    /// A feature of SQLite 3.`minor`.0.
+    fn new(description: &str, minor: u32, token_range: Range<usize>) -> Self {
+        let since = SqliteVersion(3, minor, 0);
+        Self { description: description.to_owned(), since, token_range }
+    }
+}
+
+/// SQL functions, each with the minor version of SQLite 3 that introduced it.
 const FUNCTIONS_BY_MINOR_VERSION: &[(&str, u32)] = &[
     ("iif", 32),
     ("sign", 35),
@@ -34,9 +42,10 @@ const FUNCTIONS_BY_MINOR_VERSION: &[(&str, u32)] = &[
     ("unistr", 50),
 ];
 
-/// Looks at what a block has left in the schema.
+/// Checks the objects that a block has created and not dropped again.
 pub(crate) fn check(
-    (schema, block_run): (&Schema, &BlockRun<'_, '_>),
+    schema: &Schema,
+    block_run: &BlockRun<'_, '_>,
     min_sqlite: SqliteVersion,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
@@ -45,38 +54,32 @@ pub(crate) fn check(
         let statement_tokens = Tokens::new(slice.text());
         for (key, object) in &statement_run.object_changes {
             let Some(object) = object else { continue };
-            // What the same block takes away again, the application never meets.
+            // The application never reads what the same block drops again.
             if schema.get(key).is_none_or(|remaining| remaining.kind != object.kind) {
                 continue;
             }
-            let stored = Tokens::new(&object.sql);
-            let stored = find_features(object.kind, &stored);
+            let stored_features = find_features(object.kind, &Tokens::new(&object.sql));
             for feature in find_features(object.kind, &statement_tokens) {
-                let is_stored = stored
+                let is_stored = stored_features
                     .iter()
                     .any(|stored_feature| stored_feature.description == feature.description);
-                let span = statement_tokens.span(
-                    slice,
-                    feature.token_range.start,
-                    feature.token_range.end - 1,
-                );
+                if !is_stored || feature.since <= min_sqlite {
+                    continue;
+                }
+                let range = &feature.token_range;
+                let span = statement_tokens.span(slice, range.start, range.end - 1);
                 let is_already_reported = |diagnostic: &Diagnostic| {
                     diagnostic.rule == Rule::NeedsNewerSqlite && diagnostic.span == span
                 };
-                if is_stored
-                    && feature.since > min_sqlite
-                    && !diagnostics.iter().any(is_already_reported)
-                {
+                if !diagnostics.iter().any(is_already_reported) {
+                    let message = format!(
+                        "{} in the {} `{}` needs SQLite {}, but `min_sqlite` is {min_sqlite}",
+                        feature.description, object.kind, object.name, feature.since
+                    );
                     diagnostics.push(
-                        Diagnostic::new(
-                            Rule::NeedsNewerSqlite,
-                            span,
-                            format!(
-                                "{} in the {} `{}` needs SQLite {}, and `min_sqlite` is {min_sqlite}",
-                                feature.description, object.kind, object.name, feature.since
-                            ),
-                        )
-                        .help("an application with an older SQLite could not read the database; do without it, or raise `min_sqlite`"),
+                        Diagnostic::new(Rule::NeedsNewerSqlite, span, message).help(
+                            "an application with an older SQLite cannot read the database; avoid the feature, or raise `min_sqlite`",
+                        ),
                     );
                 }
             }
@@ -84,103 +87,124 @@ pub(crate) fn check(
     }
 }
 
-/// What of an object's SQL, or of the statement that makes it, not every SQLite reads.
+/// The features in the SQL of an object, or in the statement that creates it, that need a certain
+/// SQLite version.
 fn find_features(kind: ObjectKind, tokens: &Tokens<'_>) -> Vec<Feature> {
-    let mut found = Vec::new();
-    let mut add_feature = |description: &str, (minor, patch), token_range| {
-        let description = description.to_owned();
-        found.push(Feature { description, since: SqliteVersion(3, minor, patch), token_range });
+    let mut features = match kind {
+        ObjectKind::Index => index_features(tokens),
+        ObjectKind::Table => table_features(tokens),
+        ObjectKind::View | ObjectKind::Trigger => Vec::new(),
     };
-    if kind == ObjectKind::Index {
-        find_index_features(tokens, &mut add_feature);
-    }
-    if kind == ObjectKind::Table {
-        find_table_features(tokens, &mut add_feature);
-    }
-    for index in (0..tokens.len()).filter(|index| !tokens.is_quoted(*index)) {
-        let token = index..index + 1;
-        match tokens.text(index).to_ascii_uppercase().as_str() {
-            "-" if tokens.is(index + 1, ">") && tokens.is_adjacent(index) => {
-                add_feature("the operator `->`", (38, 0), index..index + 2);
-            }
-            "OVER" if tokens.preceded_by(index, ")") => {
-                add_feature("a window function", (25, 0), token);
-            }
-            "FILTER" if tokens.is(index + 1, "(") && tokens.preceded_by(index, ")") => {
-                add_feature("`FILTER`", (30, 0), token);
-            }
-            "NULLS" if tokens.is(index + 1, "FIRST") || tokens.is(index + 1, "LAST") => {
-                add_feature("`NULLS FIRST` or `LAST`", (30, 0), index..index + 2);
-            }
-            "DISTINCT" if tokens.is(index + 1, "FROM") => {
-                add_feature("`IS DISTINCT FROM`", (39, 0), index..index + 2);
-            }
-            "RIGHT" | "FULL"
-                if tokens.is(index + 1, "JOIN")
-                    || tokens.match_seq(index + 1, &["OUTER", "JOIN"]) =>
-            {
-                add_feature("`RIGHT` or `FULL JOIN`", (39, 0), token);
-            }
-            "MATERIALIZED" => add_feature("`MATERIALIZED`", (35, 0), token),
-            "DO" if tokens.is(index + 1, "NOTHING") || tokens.is(index + 1, "UPDATE") => {
-                add_feature("an upsert", (24, 0), token);
-            }
-            "UPDATE"
-                if kind == ObjectKind::Trigger
-                    && (tokens.preceded_by(index, "BEGIN") || tokens.preceded_by(index, ";"))
-                    && is_update_from(tokens, index) =>
-            {
-                add_feature("`UPDATE … FROM`", (33, 0), token);
-            }
-            "WITH" if matches!(kind, ObjectKind::View | ObjectKind::Trigger) => {
-                add_feature("a common table expression", (8, 3), token);
-            }
-            word if tokens.is(index + 1, "(") => {
-                let keyword = word.to_ascii_lowercase();
-                if keyword.starts_with("jsonb_") || keyword == "jsonb" {
-                    add_feature("JSONB", (45, 0), token);
-                } else if let Some((_, minor)) =
-                    FUNCTIONS_BY_MINOR_VERSION.iter().find(|(name, _)| *name == keyword)
-                {
-                    add_feature(&format!("the function `{keyword}`"), (*minor, 0), token);
-                }
-            }
-            word if word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('_') => {
-                add_feature("a number with `_` in it", (46, 0), token);
-            }
-            _ => {}
-        }
-    }
-    found
+    features.extend((0..tokens.len()).filter(|index| !tokens.is_quoted(*index)).filter_map(
+        |index| {
+            operator_feature(kind, tokens, index)
+                .or_else(|| statement_feature(kind, tokens, index))
+                .or_else(|| function_feature(tokens, index))
+        },
+    ));
+    features
 }
 
-fn find_table_features(
-    tokens: &Tokens<'_>,
-    add_feature: &mut impl FnMut(&str, (u32, u32), Range<usize>),
-) {
+/// A feature of an expression: an operator, a clause of an aggregate, a literal.
+fn operator_feature(kind: ObjectKind, tokens: &Tokens<'_>, index: usize) -> Option<Feature> {
+    let token = index..index + 1;
+    let two_tokens = index..index + 2;
+    let is_followed_by = |expected: &str| tokens.is(index + 1, expected);
+    let follows_bracket = tokens.preceded_by(index, ")");
+    let feature = match tokens.text(index).to_ascii_uppercase().as_str() {
+        "-" if is_followed_by(">") && tokens.is_adjacent(index) => {
+            Feature::new("the operator `->`", 38, two_tokens)
+        }
+        "OVER" if follows_bracket => Feature::new("a window function", 25, token),
+        "FILTER" if is_followed_by("(") && follows_bracket => Feature::new("`FILTER`", 30, token),
+        "NULLS" if is_followed_by("FIRST") || is_followed_by("LAST") => {
+            Feature::new("`NULLS FIRST` or `LAST`", 30, two_tokens)
+        }
+        "DISTINCT" if is_followed_by("FROM") => Feature::new("`IS DISTINCT FROM`", 39, two_tokens),
+        "WITH" if matches!(kind, ObjectKind::View | ObjectKind::Trigger) => Feature {
+            since: SqliteVersion(3, 8, 3),
+            ..Feature::new("a common table expression", 8, token)
+        },
+        word if word.starts_with(|c: char| c.is_ascii_digit())
+            && word.contains('_')
+            && !is_followed_by("(") =>
+        {
+            Feature::new("a number with `_` in it", 46, token)
+        }
+        _ => return None,
+    };
+    Some(feature)
+}
+
+/// A feature of a SELECT, or of a statement in the body of a trigger.
+fn statement_feature(kind: ObjectKind, tokens: &Tokens<'_>, index: usize) -> Option<Feature> {
+    let token = index..index + 1;
+    let is_followed_by = |expected: &str| tokens.is(index + 1, expected);
+    let feature = match tokens.text(index).to_ascii_uppercase().as_str() {
+        "RIGHT" | "FULL"
+            if is_followed_by("JOIN") || tokens.match_seq(index + 1, &["OUTER", "JOIN"]) =>
+        {
+            Feature::new("`RIGHT` or `FULL JOIN`", 39, token)
+        }
+        "MATERIALIZED" => Feature::new("`MATERIALIZED`", 35, token),
+        "DO" if is_followed_by("NOTHING") || is_followed_by("UPDATE") => {
+            Feature::new("an upsert", 24, token)
+        }
+        "UPDATE"
+            if kind == ObjectKind::Trigger
+                && (tokens.preceded_by(index, "BEGIN") || tokens.preceded_by(index, ";"))
+                && is_update_from(tokens, index) =>
+        {
+            Feature::new("`UPDATE … FROM`", 33, token)
+        }
+        _ => return None,
+    };
+    Some(feature)
+}
+
+fn function_feature(tokens: &Tokens<'_>, index: usize) -> Option<Feature> {
+    if !tokens.is(index + 1, "(") {
+        return None;
+    }
+    let token = index..index + 1;
+    let name = tokens.text(index).to_ascii_lowercase();
+    if name.starts_with("jsonb_") || name == "jsonb" {
+        return Some(Feature::new("JSONB", 45, token));
+    }
+    let (_, minor) = FUNCTIONS_BY_MINOR_VERSION.iter().find(|(function, _)| *function == name)?;
+    Some(Feature::new(&format!("the function `{name}`"), *minor, token))
+}
+
+fn table_features(tokens: &Tokens<'_>) -> Vec<Feature> {
+    let mut features = Vec::new();
     for index in 1..tokens.len() {
+        let token = index..index + 1;
         if tokens.is(index, "AS") && tokens.is(index + 1, "(") {
-            add_feature("a generated column", (31, 0), index..index + 1);
+            features.push(Feature::new("a generated column", 31, token.clone()));
         }
         let is_option = tokens.depth(index) == 0
             && (tokens.preceded_by(index, ")") || tokens.preceded_by(index, ","));
         if is_option && tokens.is(index, "STRICT") {
-            add_feature("`STRICT`", (37, 0), index..index + 1);
+            features.push(Feature::new("`STRICT`", 37, token.clone()));
         }
         if is_option && tokens.match_seq(index, &["WITHOUT", "ROWID"]) {
-            add_feature("`WITHOUT ROWID`", (8, 2), index..index + 2);
+            features.push(Feature {
+                since: SqliteVersion(3, 8, 2),
+                ..Feature::new("`WITHOUT ROWID`", 8, index..index + 2)
+            });
         }
         if tokens.preceded_by(index, "USING") && tokens.is(index, "fts5") {
-            add_feature("`fts5`", (9, 0), index..index + 1);
+            features.push(Feature::new("`fts5`", 9, token));
         }
     }
+    features
 }
 
-fn find_index_features(
-    tokens: &Tokens<'_>,
-    add_feature: &mut impl FnMut(&str, (u32, u32), Range<usize>),
-) {
-    let Some(opening) = (0..tokens.len()).find(|index| tokens.is(*index, "(")) else { return };
+fn index_features(tokens: &Tokens<'_>) -> Vec<Feature> {
+    let mut features = Vec::new();
+    let Some(opening) = (0..tokens.len()).find(|index| tokens.is(*index, "(")) else {
+        return features;
+    };
     let end = tokens.after_matching_close(opening);
     for item in tokens.split_at_commas(opening + 1..end.saturating_sub(1)) {
         let mut expression_end = item.end;
@@ -192,15 +216,17 @@ fn find_index_features(
             expression_end -= if tokens.is(expression_end - 2, "COLLATE") { 2 } else { 1 };
         }
         if expression_end > item.start + 1 {
-            add_feature("an index on an expression", (9, 0), item.start..expression_end);
+            let token_range = item.start..expression_end;
+            features.push(Feature::new("an index on an expression", 9, token_range));
         }
     }
-    if let Some(at) = tokens.find_top_level(end, "WHERE") {
-        add_feature("a partial index", (8, 0), at..at + 1);
+    if let Some(index) = tokens.find_top_level(end, "WHERE") {
+        features.push(Feature::new("a partial index", 8, index..index + 1));
     }
+    features
 }
 
-/// Whether an UPDATE inside a trigger reads from further tables.
+/// Whether an UPDATE inside a trigger has a FROM clause.
 fn is_update_from(tokens: &Tokens<'_>, index: usize) -> bool {
     let depth = tokens.depth(index);
     let end = (index..tokens.len()).find(|index| tokens.is(*index, ";")).unwrap_or(tokens.len());
@@ -264,13 +290,5 @@ mod tests {
             "CREATE TRIGGER r AFTER UPDATE ON t BEGIN UPDATE u SET a = (SELECT 1 FROM t); END",
             &[],
         );
-    }
-
-    #[test]
-    fn versions_are_three_numbers() {
-        assert!("3.9.2".parse::<SqliteVersion>().unwrap() < "3.35".parse().unwrap());
-        for invalid in ["", "3", "4.0", "3.x", "3.35.0.1", "3.+5"] {
-            assert!(invalid.parse::<SqliteVersion>().is_err(), "{invalid}");
-        }
     }
 }

@@ -1,0 +1,371 @@
+//! Compiles a block: runs it statement by statement in the sandbox, where SQLite decides where each
+//! statement ends, and collects what each statement does. The result is the script that real
+//! databases run later.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::{Batch, ErrorCode};
+
+use crate::database::error::sqlite_message;
+use crate::database::job::{ColumnChange, CompiledScript, Statement};
+use crate::database::schema_reader::read_table;
+use crate::document::diagnostic::Diagnostic;
+use crate::migrate::sandbox::Sandbox;
+use crate::migrate::statement_errors;
+use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
+use crate::schema::changes::SchemaChange;
+use crate::schema::{Schema, Table};
+use crate::source::SourceSlice;
+use crate::sql::lexer;
+use crate::sqlite::authorizer::StatementEffects;
+use crate::sqlite::transaction::reset_connection;
+
+/// Compiles blocks one after the other; each sees the schema that the ones before it have created.
+pub(crate) struct BlockCompiler {
+    /// A transaction is always open in it.
+    sandbox: Sandbox,
+    /// Whether a statement has failed. Later errors may then only be consequences of that.
+    earlier_failure: Cell<EarlierFailure>,
+}
+
+/// A compiled block.
+pub(crate) struct CompiledBlock<'a> {
+    /// The statements that ran, also where others failed.
+    pub(crate) script: CompiledScript<'a>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// What the statements of a block have done so far.
+#[derive(Default)]
+struct BlockProgress<'a> {
+    script: CompiledScript<'a>,
+    schema_change: SchemaChange,
+    /// Tables that were dropped, in lower case, by their names before the block.
+    dropped_tables: Vec<String>,
+}
+
+/// The state before an ALTER TABLE.
+struct TableBeforeAlter {
+    table: String,
+    structure: Table,
+    table_names: BTreeSet<String>,
+}
+
+/// How one statement ended.
+enum StatementResult {
+    Succeeded,
+    /// The statement failed, and the next one can be run.
+    Failed(Diagnostic),
+    /// The statement failed, and where the next one begins is unknown.
+    Unrecoverable(Diagnostic),
+}
+
+impl BlockCompiler {
+    /// Starts with an empty schema. Once `cancel` is set, compiling ends with an interrupt error.
+    pub(crate) fn new(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
+        let sandbox = Sandbox::new(cancel)?;
+        sandbox.begin()?;
+        Ok(Self { sandbox, earlier_failure: Cell::new(EarlierFailure::None) })
+    }
+
+    /// The schema that the compiled blocks have created.
+    pub(crate) fn schema(&self) -> &Schema {
+        self.sandbox.schema()
+    }
+
+    /// Runs `action` and undoes what its blocks did.
+    pub(crate) fn run_and_roll_back<T>(
+        &mut self,
+        action: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.sandbox.savepoint()?;
+        let value = action(self)?;
+        self.sandbox.roll_back_to_savepoint()?;
+        Ok(value)
+    }
+
+    /// Runs a block and continues after statements that fail. Only an interrupt or an error of the
+    /// sandbox itself is an error.
+    pub(crate) fn compile_block<'a>(
+        &mut self,
+        block: &SourceSlice<'a>,
+    ) -> rusqlite::Result<CompiledBlock<'a>> {
+        let mut progress = BlockProgress::default();
+        let mut diagnostics = Vec::new();
+        let text = block.text();
+        let mut offset = lexer::skip_trivia(text, 0);
+        while offset < text.len() {
+            let (end, result) = self.run_next_statement(block, offset, &mut progress)?;
+            match result {
+                StatementResult::Succeeded => {}
+                StatementResult::Failed(diagnostic) => diagnostics.push(diagnostic),
+                StatementResult::Unrecoverable(diagnostic) => {
+                    diagnostics.push(diagnostic);
+                    break;
+                }
+            }
+            offset = lexer::skip_trivia(text, end);
+        }
+        let BlockProgress { mut script, schema_change, mut dropped_tables } = progress;
+        if script.resets_connection {
+            reset_connection(self.sandbox.connection())?;
+        }
+        // A table that existed before the block and exists after it was rebuilt.
+        dropped_tables.retain(|name| self.sandbox.has_table(name));
+        script.object_changes = self.sandbox.read_changes(schema_change)?;
+        dropped_tables.retain(|name| self.sandbox.has_table(name));
+        script.rebuilt_tables = dropped_tables;
+        Ok(CompiledBlock { script, diagnostics })
+    }
+
+    /// Prepares and runs the statement at `offset`. Returns the offset at which it ends.
+    fn run_next_statement<'a>(
+        &self,
+        block: &SourceSlice<'a>,
+        offset: usize,
+        progress: &mut BlockProgress<'a>,
+    ) -> rusqlite::Result<(usize, StatementResult)> {
+        let (end, prepared) = prepare_statement(&self.sandbox, block.text(), offset);
+        let statement_sql = block.slice(offset..end);
+        let result = match prepared {
+            Ok(prepared) => self.run_prepared(&statement_sql, prepared, progress)?,
+            Err(error) => {
+                self.sandbox.authorizer().disable();
+                self.diagnose_failure(&statement_sql, &error)
+            }
+        };
+        Ok((end, result))
+    }
+
+    /// Runs a prepared statement. The authorizer is enabled before and disabled afterwards.
+    fn run_prepared<'a>(
+        &self,
+        statement_sql: &SourceSlice<'a>,
+        mut prepared: rusqlite::Statement<'_>,
+        progress: &mut BlockProgress<'a>,
+    ) -> rusqlite::Result<StatementResult> {
+        let authorizer = self.sandbox.authorizer();
+        let effects = authorizer.effects();
+        if let Some(diagnostic) = unsupported_statement_error(statement_sql, &prepared, &effects) {
+            authorizer.disable();
+            return Ok(StatementResult::Failed(diagnostic));
+        }
+        let before_alter = match &effects.altered_table {
+            Some(table) => {
+                authorizer.disable();
+                let before = self.read_before_alter(table)?;
+                authorizer.enable();
+                Some(before)
+            }
+            None => None,
+        };
+        let is_row_change = effects.schema_change == SchemaChange::None && !prepared.readonly();
+        let result = run_to_completion(&mut prepared);
+        authorizer.disable();
+        drop(prepared);
+        if let Err(error) = &result
+            && error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
+        {
+            // SQLite rolls back the transaction of an interrupted write. That is not the fault of
+            // the block.
+            return Err(result.err().unwrap_or(rusqlite::Error::InvalidQuery));
+        }
+        if self.sandbox.has_transaction_ended() {
+            self.sandbox.begin()?;
+            self.earlier_failure.set(EarlierFailure::Exists);
+            return Ok(StatementResult::Unrecoverable(statement_errors::ended_transaction(
+                statement_sql,
+                result.err().as_ref(),
+            )));
+        }
+        let statement_result = match result {
+            Ok(()) => StatementResult::Succeeded,
+            // The statement stays in the script: in a database with other rows it may succeed.
+            Err(error)
+                if is_row_change
+                    && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
+            {
+                StatementResult::Failed(statement_errors::constraint(statement_sql, &error))
+            }
+            Err(error) => return Ok(self.diagnose_failure(statement_sql, &error)),
+        };
+        let column_change = match before_alter {
+            Some(before) => {
+                self.collect_alter_table(&mut progress.script, effects.renames_table, before)?
+            }
+            None => None,
+        };
+        progress.add_effects(effects);
+        let statement = Statement { sql: statement_sql.clone(), column_change };
+        progress.script.statements.push(statement);
+        Ok(statement_result)
+    }
+
+    fn read_before_alter(&self, table: &str) -> rusqlite::Result<TableBeforeAlter> {
+        Ok(TableBeforeAlter {
+            table: table.to_owned(),
+            structure: read_table(self.sandbox.connection(), table)?,
+            table_names: self.table_names()?,
+        })
+    }
+
+    fn table_names(&self) -> rusqlite::Result<BTreeSet<String>> {
+        let connection = self.sandbox.connection();
+        let mut names =
+            connection.prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table'")?;
+        names.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// Adds to the script what an ALTER TABLE did. Returns the column that it added or dropped:
+    /// another database may have or lack that column already.
+    fn collect_alter_table(
+        &self,
+        script: &mut CompiledScript<'_>,
+        renames_table: bool,
+        before: TableBeforeAlter,
+    ) -> rusqlite::Result<Option<ColumnChange>> {
+        let TableBeforeAlter { table, structure: before, table_names: names_before } = before;
+        let lower_table = table.to_ascii_lowercase();
+        if renames_table {
+            let new = self.table_names()?.into_iter().find(|name| !names_before.contains(name));
+            if let Some(new) = new {
+                script.operations.table_renames.push(lower_table.clone(), new);
+            }
+            script.modified_tables.insert(lower_table);
+            return Ok(None);
+        }
+        let after = read_table(self.sandbox.connection(), &table)?;
+        let added = after.columns.iter().find(|column| before.column(&column.name).is_none());
+        let dropped = before.columns.iter().find(|column| after.column(&column.name).is_none());
+        match (added, dropped) {
+            (Some(column), None) => {
+                let Some(definition) = after.definition(&column.name) else { return Ok(None) };
+                if !definition.foreign_keys.is_empty() {
+                    script.modified_tables.insert(lower_table);
+                }
+                Ok(Some(ColumnChange::Add { table, definition }))
+            }
+            (None, Some(column)) => {
+                Ok(Some(ColumnChange::Drop { table, column: column.name.clone() }))
+            }
+            // A renamed column. Its foreign keys have to be checked again.
+            (added, _) => {
+                if let Some(column) = added {
+                    let column = column.name.to_ascii_lowercase();
+                    script.operations.renamed_columns.push((lower_table.clone(), column));
+                }
+                script.modified_tables.insert(lower_table);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Describes a statement that SQLite or the authorizer rejected.
+    fn diagnose_failure(
+        &self,
+        statement_sql: &SourceSlice<'_>,
+        error: &rusqlite::Error,
+    ) -> StatementResult {
+        if let Some(reason) = self.sandbox.authorizer().take_denial() {
+            let diagnostic = statement_errors::denied(statement_sql, reason);
+            return if lexer::is_create_trigger(statement_sql.text()) {
+                StatementResult::Unrecoverable(diagnostic)
+            } else {
+                StatementResult::Failed(diagnostic)
+            };
+        }
+        let earlier_failure = self.earlier_failure.replace(EarlierFailure::Exists);
+        let diagnostic = statement_errors::rejected(statement_sql, error, earlier_failure);
+        if is_unrecoverable(statement_sql.text(), &sqlite_message(error)) {
+            StatementResult::Unrecoverable(diagnostic)
+        } else {
+            StatementResult::Failed(diagnostic)
+        }
+    }
+}
+
+impl BlockProgress<'_> {
+    fn add_effects(&mut self, effects: StatementEffects) {
+        let script = &mut self.script;
+        self.schema_change = self.schema_change.max(effects.schema_change);
+        match effects.dropped_table {
+            // The name before the block: a rebuild may rename the table before it drops it.
+            Some(table) => {
+                self.dropped_tables.push(script.operations.table_renames.original_name(&table));
+            }
+            None => script.dropped_objects.extend(effects.dropped_objects),
+        }
+        script.modified_tables.extend(effects.modified_tables);
+        script.updated_columns.extend(effects.updated_columns);
+        script.operations.created_objects.extend(effects.created_objects);
+        script.resets_connection |= effects.has_temporary_objects || effects.has_pragma;
+    }
+}
+
+/// Finds and prepares the statement that begins at `start`; returns where it ends. SQLite decides
+/// that: it gets the text up to a semicolon, and up to later semicolons for as long as it reports
+/// incomplete input, as it does inside a trigger. The authorizer stays enabled.
+fn prepare_statement<'c>(
+    sandbox: &'c Sandbox,
+    text: &str,
+    start: usize,
+) -> (usize, rusqlite::Result<rusqlite::Statement<'c>>) {
+    let mut statement_ends = lexer::tokens(text, start)
+        .filter(|token| token.kind == lexer::TokenKind::Semicolon)
+        .map(|token| token.range.end);
+    let first = statement_ends.next().unwrap_or(text.len());
+    let mut end = first;
+    // The number of semicolons doubles each time, so that a trigger of many statements, or one that
+    // never ends, does not take quadratic time.
+    let mut semicolons_to_add = 1;
+    loop {
+        sandbox.authorizer().enable_and_track_effects();
+        let mut batch = Batch::new(sandbox.connection(), &text[start..end]);
+        match batch.next().and_then(require_statement) {
+            Ok(prepared) => {
+                // SQLite keeps the text of this one statement, so its length is where the statement
+                // ends. With parameters the expanded text is longer, but such a statement is
+                // refused anyway.
+                let length = prepared.expanded_sql().map_or(end - start, |sql| sql.len());
+                let end = if prepared.parameter_count() == 0 { start + length } else { end };
+                return (end, Ok(prepared));
+            }
+            Err(error) if sqlite_message(&error) == "incomplete input" && end < text.len() => {
+                end = (0..semicolons_to_add)
+                    .fold(end, |_, _| statement_ends.next().unwrap_or(text.len()));
+                semicolons_to_add *= 2;
+            }
+            Err(error) => return (first.max(start + 1), Err(error)),
+        }
+    }
+}
+
+/// The text begins with something other than white space and comments, so a statement exists.
+fn require_statement(
+    statement: Option<rusqlite::Statement<'_>>,
+) -> rusqlite::Result<rusqlite::Statement<'_>> {
+    statement.ok_or(rusqlite::Error::InvalidQuery)
+}
+
+fn run_to_completion(prepared: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()> {
+    let mut rows = prepared.raw_query();
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// A statement that SQLite accepts and tatmig does not.
+fn unsupported_statement_error(
+    statement_sql: &SourceSlice<'_>,
+    prepared: &rusqlite::Statement<'_>,
+    effects: &StatementEffects,
+) -> Option<Diagnostic> {
+    if prepared.parameter_count() > 0 {
+        return Some(statement_errors::parameter(statement_sql));
+    }
+    let stores_sql = effects.schema_change != SchemaChange::None || effects.has_temporary_objects;
+    if stores_sql { statement_errors::reserved_name(statement_sql) } else { None }
+}
