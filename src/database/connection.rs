@@ -1,4 +1,5 @@
-//! How every connection of tatmig's is set up, to a file or in memory, and how long it waits.
+//! Sets up connections to files and in-memory databases: security settings, lock timeouts and
+//! interrupts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -7,29 +8,29 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-/// How often a long statement asks whether to stop, in SQLite's virtual machine instructions:
-/// some hundred times a second.
+/// How many instructions of SQLite's virtual machine run between two checks for an interrupt: a few
+/// hundred checks per second.
 const CANCEL_CHECK_INTERVAL: i32 = 20_000;
 
-/// How long to wait for locks, and the flag that ends all waiting and running.
+/// How long to wait for locks, and a flag that stops all work.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    /// How long a lock of another program is waited for.
+    /// How long to wait for a lock of another program.
     pub busy_timeout: Duration,
-    /// Once set, nothing is waited for and nothing runs on.
+    /// Once this is true, every wait ends and running statements fail.
     pub cancel: Arc<AtomicBool>,
 }
 
 impl ConnectOptions {
-    /// Whether the flag is set.
+    /// Whether the run was interrupted.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
 }
 
-/// Whether SQLite was built to sync in full where nobody says. To say so costs each database an
-/// extra look at its schema.
+/// Whether this SQLite uses `synchronous = FULL` by default. Setting the pragma makes SQLite read the
+/// schema of each database once more.
 pub(crate) static DEFAULT_SYNC_IS_FULL: LazyLock<bool> = LazyLock::new(|| {
     let built = "SELECT count(*) = 2 FROM pragma_compile_options \
          WHERE compile_options IN ('DEFAULT_SYNCHRONOUS=2', 'DEFAULT_WAL_SYNCHRONOUS=2')";
@@ -37,8 +38,8 @@ pub(crate) static DEFAULT_SYNC_IS_FULL: LazyLock<bool> = LazyLock::new(|| {
     memory.and_then(|memory| memory.query_row(built, [], |row| row.get(0))).unwrap_or(false)
 });
 
-/// The settings that every connection of tatmig's has: foreign keys off (they are checked once,
-/// at the end), `sqlite_schema` out of reach, nothing in the schema trusted.
+/// Applies the settings of every connection: foreign keys are off (they are checked once, at the
+/// end), `sqlite_schema` cannot be written, and functions in the schema are not trusted.
 pub(crate) fn apply_security_settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -46,7 +47,7 @@ pub(crate) fn apply_security_settings(connection: &Connection) -> rusqlite::Resu
     Ok(())
 }
 
-/// A database in memory that holds nothing, with the same settings; `stop` ends what it runs.
+/// Opens an empty in-memory database with the same settings. `cancel` interrupts its statements.
 pub(crate) fn open_in_memory(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
     apply_security_settings(&connection)?;
@@ -54,16 +55,16 @@ pub(crate) fn open_in_memory(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Conne
     Ok(connection)
 }
 
-/// Ends what runs on a connection once `stop` is set.
+/// Makes statements on a connection fail once `cancel` is true.
 pub(crate) fn install_cancel_handler(
     connection: &mut Connection,
     cancel: &Arc<AtomicBool>,
 ) -> rusqlite::Result<()> {
-    let stop = cancel.clone();
-    connection.progress_handler(CANCEL_CHECK_INTERVAL, Some(move || stop.load(Ordering::Relaxed)))
+    let cancel = cancel.clone();
+    connection.progress_handler(CANCEL_CHECK_INTERVAL, Some(move || cancel.load(Ordering::Relaxed)))
 }
 
-/// Waits for a lock in small steps, so that an interrupt ends the waiting.
+/// Makes a connection wait for locks in short steps, so that an interrupt ends the wait.
 pub(crate) fn install_busy_handler(
     connection: &mut Connection,
     options: ConnectOptions,

@@ -1,4 +1,4 @@
-//! Errors of one database: what failed, on which table or statement, and why.
+//! Declares the errors of one database: what failed, on which table or statement, and why.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -8,68 +8,69 @@ use rusqlite::ErrorCode;
 #[cfg(feature = "server")]
 use crate::sqld::error::ServerError;
 
-/// Why a database could not be read, or was left as it was.
+/// Why a database could not be read or changed. The database is unchanged, except after
+/// `OutcomeUnknown`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatabaseError {
-    /// No file of that name.
-    #[error("there is no file `{}`", .path.display())]
+    /// The file does not exist.
+    #[error("no such file: `{}`", .path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// Not a file that SQLite wrote, or not all of it.
+    /// The file is not a SQLite database, or not a complete one.
     #[error("{reason}")]
     NotADatabase {
-        /// What is wrong with it.
+        /// What is wrong with the file.
         reason: String,
     },
     /// Another process held a lock for longer than the busy timeout.
     #[error("the database is busy{}", lock_holder_suffix(.holder.as_deref()))]
     Busy {
-        /// The process that held the lock, where the system tells.
+        /// The process that held the lock, if the operating system reports it.
         holder: Option<String>,
     },
     /// Another process has the file open, whether or not it holds a lock.
-    #[error("{process} has it open; end that first")]
+    #[error("{process} has the database open; stop that process first")]
     InUse {
         /// The process.
         process: String,
     },
-    /// The pages of a copy do not hang together.
+    /// The integrity check of a copy failed.
     #[error(
-        "the copy is not whole, because the database is not: {check_result}; restore it from an older backup"
+        "the integrity check of the copy failed, so the database is damaged: {check_result}; restore it from an older backup"
     )]
     Corrupt {
-        /// What SQLite's check found.
+        /// The first damage that SQLite found.
         check_result: String,
     },
-    /// tatmig was told to stop.
+    /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
-    /// An interrupted write stands beside the file; only a writer may undo it.
+    /// A hot journal exists, which only a writer may roll back.
     #[error(
-        "an interrupted write of another program stands beside it (a hot journal); the next `upgrade` lets SQLite undo it"
+        "a hot journal from an interrupted write of another program exists; `tatmig upgrade` lets SQLite roll it back"
     )]
     HotJournal,
-    /// A journal mode that the file could not be given.
+    /// SQLite did not change the journal mode of the file.
     #[error(
-        "SQLite keeps it in the journal mode `{found}` and not in `wal`; a file system without shared memory, such as a network's, cannot have that"
+        "SQLite left the journal mode at `{found}` instead of `wal`; file systems without shared memory, such as network file systems, do not support `wal`"
     )]
     JournalMode {
-        /// The mode that it has.
+        /// The journal mode of the file.
         found: String,
     },
-    /// The record's table is not tatmig's.
-    #[error("`_tatmig_migrations` {reason}; tatmig keeps its record under that name")]
+    /// The history table is not one that tatmig created.
+    #[error("`_tatmig_migrations` {reason}; tatmig needs this name for its history table")]
     InvalidHistoryTable {
-        /// What it is instead.
+        /// What is wrong with the table.
         reason: String,
     },
     /// Another run migrated the database between reading and locking.
     #[error("another run is migrating this database at the same time")]
     ConcurrentChange,
-    /// The connection that the application lent is inside a transaction.
+    /// The application's connection is inside a transaction.
     #[error("the connection is inside a transaction; commit it before an upgrade")]
     InTransaction,
     /// SQLite refused a statement of a migration.
@@ -77,26 +78,26 @@ pub enum DatabaseError {
     Statement {
         /// The migration.
         migration: String,
-        /// SQLite's words.
+        /// SQLite's message.
         message: String,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
-    /// A statement ended the transaction, which rolled everything back.
+    /// A statement ended the transaction, so that everything was rolled back.
     #[error(
-        "this statement ended the transaction ({message}), so all of it was rolled back (in {migration})"
+        "this statement ended the transaction ({message}), so everything was rolled back (in {migration})"
     )]
     EndedTransaction {
         /// The migration.
         migration: String,
-        /// SQLite's words.
+        /// SQLite's message.
         message: String,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
-    /// A column that a migration adds was there before, with another definition.
+    /// A column that a migration adds existed before with another definition.
     #[error(
-        "column `{table}.{column}` is already there as `{found}`; {migration} adds it as `{expected}`"
+        "column `{table}.{column}` already exists as `{found}`; {migration} adds it as `{expected}`"
     )]
     ColumnDiffers {
         /// The migration.
@@ -105,91 +106,91 @@ pub enum DatabaseError {
         table: String,
         /// The column.
         column: String,
-        /// Its definition in the database.
+        /// The definition in the database.
         found: String,
-        /// Its definition in the document.
+        /// The definition in the document.
         expected: String,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
-    /// After the last step the schema was not what the steps were to make.
-    #[error("after the last step the database is not what the document describes, so it was rolled back: {}", .unmet.join("; "))]
+    /// After the last step, the schema did not have the expected changes.
+    #[error("after the last step, the schema does not match the document, so everything was rolled back: {}", .unmet.join("; "))]
     PostconditionFailed {
-        /// What is missing or different, each in words.
+        /// What is missing or different, each as a message shows it.
         unmet: Vec<String>,
     },
-    /// A table that a migration dropped and made again lost rows on the way.
+    /// A table that a migration rebuilt lost rows.
     #[error(
-        "table `{table}` held {before} rows before {migration} made it anew, and {after} after; if that is meant, the block says `-- tatmig:allow row-loss` and why"
+        "table `{table}` had {before} {} before {migration} rebuilt it, and {after} after; if this is intended, add `-- tatmig:allow row-loss` and the reason to the block", if *.before == 1 { "row" } else { "rows" }
     )]
     RowLoss {
         /// The migration.
         migration: String,
         /// The table.
         table: String,
-        /// Its rows before.
+        /// The number of rows before.
         before: i64,
-        /// Its rows after.
+        /// The number of rows after.
         after: i64,
     },
-    /// After the last step rows refer to parents that are not there.
-    #[error("{rows} {} broken by these migrations, so they were rolled back: {}", if *.rows == 1 { "foreign key was" } else { "foreign keys were" }, .violations.join("; "))]
+    /// After the last step, more rows violate a foreign key than before.
+    #[error("these migrations leave {rows} {} without a parent, so everything was rolled back: {}", if *.rows == 1 { "row" } else { "rows" }, .violations.join("; "))]
     ForeignKeyViolations {
-        /// The first of them, each in words.
+        /// The first violations, each as a message shows it.
         violations: Vec<String>,
-        /// How many rows.
+        /// How many rows violate a key.
         rows: usize,
     },
-    /// A libSQL server did not do what was asked.
+    /// A request to a libSQL server failed.
     #[cfg(feature = "server")]
     #[error(transparent)]
     Server(ServerError),
-    /// The answer to a whole run was lost, and what came of it is not known.
+    /// The response to a job was lost, and whether it was committed is unknown.
     #[cfg(feature = "server")]
     #[error(
-        "{cause}; whether it was committed is not known: {history_error}. `tatmig status` tells"
+        "{cause}; whether the run was committed is unknown: {history_error}. Check it with `tatmig status`"
     )]
     OutcomeUnknown {
-        /// How the answer was lost.
+        /// How the response was lost.
         cause: ServerError,
-        /// Why its record does not tell either.
+        /// Why the history does not show it either.
         history_error: String,
     },
-    /// The answer to a whole run was lost, and nothing of it is there.
+    /// The response to a job was lost, and the history shows that the job was not committed.
     #[cfg(feature = "server")]
-    #[error("{cause}; its record shows that nothing was applied. Run it again")]
+    #[error("{cause}; the history shows that nothing was applied. Run the command again")]
     NotApplied {
-        /// How the answer was lost.
+        /// How the response was lost.
         cause: ServerError,
     },
-    /// What arrived elsewhere is not what was sent; it was rolled back.
+    /// A copy was not identical to its source, and was rolled back.
     #[cfg(feature = "server")]
-    #[error("what arrived is not what was sent, so it was rolled back: {difference}")]
+    #[error("the copy is not identical to its source, so it was rolled back: {difference}")]
     CopyMismatch {
-        /// The first difference, in words.
+        /// The first difference, as a message shows it.
         difference: String,
     },
-    /// Another program waited for the lock, and the server took it away.
+    /// The server ended the transaction because another client waited for its lock.
     #[cfg(feature = "server")]
     #[error(
-        "the server gave its lock to another program that waited for it, and rolled everything back; run it again while nobody writes, or give the namespace a longer `txn_timeout_s`"
+        "the server gave the lock to another program that waited for it, and rolled everything back; stop writers and run the command again, or give the namespace a longer `txn_timeout_s`"
     )]
     LockStolen,
-    /// Anything else that SQLite says.
+    /// Any other error of SQLite.
     #[error("{}", sqlite_message_with_hint(.0))]
     Sqlite(#[source] rusqlite::Error),
-    /// The file system's refusal.
+    /// A file system operation failed.
     #[error("{context}: {source}")]
     Io {
-        /// What was tried.
+        /// What tatmig tried to do.
         context: String,
-        /// Why it failed.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
 impl DatabaseError {
-    /// The bytes of the document that the error is about.
+    /// The bytes of the document that the error is about, if it is about a statement.
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
@@ -200,7 +201,7 @@ impl DatabaseError {
         }
     }
 
-    /// Whether there is no database where it was looked for.
+    /// Whether the database does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::Missing { .. } => true,
@@ -229,9 +230,9 @@ impl From<rusqlite::Error> for DatabaseError {
                     Self::Busy { holder: None }
                 }
                 (ErrorCode::OperationInterrupted, _) => Self::Interrupted,
-                (ErrorCode::NotADatabase, _) => Self::NotADatabase {
-                    reason: "SQLite says that this is not a database".to_owned(),
-                },
+                (ErrorCode::NotADatabase, _) => {
+                    Self::NotADatabase { reason: "this is not a SQLite database".to_owned() }
+                }
                 // SQLITE_READONLY_ROLLBACK, SQLITE_READONLY_RECOVERY
                 (ErrorCode::ReadOnly, 776 | 264) => Self::HotJournal,
                 _ => Self::Sqlite(error),
@@ -243,24 +244,29 @@ impl From<rusqlite::Error> for DatabaseError {
 
 pub(crate) fn lock_holder_suffix(holder: Option<&str>) -> String {
     holder.map_or_else(
-        || ": another program holds its lock".to_owned(),
-        |holder| format!(": {holder} holds its lock"),
+        || ": another program holds a lock".to_owned(),
+        |holder| format!(": {holder} holds a lock"),
     )
 }
 
 pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
     let code = error.sqlite_error_code();
     let hint = match code {
-        Some(ErrorCode::ReadOnly) => "; is the file, its directory or its file system read-only?",
+        Some(ErrorCode::ReadOnly) => {
+            "; check whether the file, its directory or its file system is read-only"
+        }
         Some(ErrorCode::DiskFull) => "; the disk is full",
-        Some(ErrorCode::CannotOpen) => "; may this user read and write the file and its directory?",
+        Some(ErrorCode::CannotOpen) => {
+            "; check whether this user may read and write the file and its directory"
+        }
         Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged, restore it from a backup",
         _ => "",
     };
     format!("{}{hint}", sqlite_message(error))
 }
 
-/// Whether SQLite refuses what a statement says, rather than the state of a file.
+/// Whether SQLite refuses what a statement says, such as a table that does not exist, rather than the
+/// state of the file.
 pub(crate) fn is_sql_error(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqlInputError { .. })
         || error.sqlite_error_code() == Some(ErrorCode::Unknown)

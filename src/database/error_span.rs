@@ -1,5 +1,5 @@
-//! Finds the token in the document that an SQLite error is about. SQLite gives an offset for syntax
-//! errors only; for the others the token is found by the name in the message.
+//! Finds the token of the document that an SQLite error is about. SQLite reports an offset for syntax
+//! errors only. For other errors, the token is found by the name in the message.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::database::error::sqlite_message;
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 
-/// Words of SQLite's messages that are no names.
+/// Words in SQLite's messages that are not names.
 const MESSAGE_WORDS: &[&str] = &[
     "a",
     "after",
@@ -52,8 +52,8 @@ const MESSAGE_WORDS: &[&str] = &[
     "with",
 ];
 
-/// The part of the document that an error is about: the token that SQLite points at, else the
-/// name in its message, else the statement's first line.
+/// Returns the bytes of the document that an error is about: the token at SQLite's offset, or else the
+/// first token that the message names, or else the first line of the statement.
 pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -> Range<usize> {
     let text = statement.text();
     if let rusqlite::Error::SqlInputError { offset, .. } = error
@@ -68,7 +68,8 @@ pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -
         .iter()
         .find_map(|prefix| message.split_once(prefix).map(|(_, name)| name));
     if let Some(column) = column {
-        // The last one: the table may bear the same name, and of two columns one is too many.
+        // The last token with the name: the table may have the same name, and of two columns with
+        // the same name the second is the duplicate.
         let tokens: Vec<_> =
             lexer::tokens(text, 0).filter(|t| unquoted_lowercase(text, t) == column).collect();
         if let Some(token) = tokens.into_iter().next_back() {

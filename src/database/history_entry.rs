@@ -1,5 +1,5 @@
-//! Entries of a history: the rows that were read, the rows to be written, and what the last row
-//! says about a database.
+//! Values of a history: entries that were read, entries to write, and the state that the last entry
+//! gives a database.
 
 use crate::document::migration::Checksum;
 use crate::document::tag::Scope;
@@ -13,9 +13,9 @@ pub enum HistoryEvent {
     Upgrade,
     /// A reverse block ran.
     Downgrade,
-    /// A version was written down without running anything.
+    /// A version was recorded without running anything.
     Stamp,
-    /// A version was found from the schema and accepted.
+    /// A version was detected from the schema and recorded.
     Adopt,
 }
 
@@ -36,41 +36,41 @@ impl HistoryEvent {
     }
 }
 
-/// One row of a database's history, as it was written.
+/// One entry of a database's history.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct HistoryEntry {
-    /// The row's number, ascending.
+    /// The id of the row, ascending.
     pub id: i64,
     /// What happened.
     pub event: HistoryEvent,
-    /// The version before; `baseline` for none.
+    /// The version before; `baseline` if nothing was applied.
     pub from: String,
     /// The version after.
     pub to: String,
-    /// The checksum of what ran.
+    /// The checksum of the SQL that ran.
     pub checksum: Option<String>,
-    /// The running checksum of the document at that version.
+    /// The checksum of all migrations of the document up to this version.
     pub chain: Option<String>,
-    /// When its transaction wrote it, UTC, RFC 3339; in new databases, when the first of the run
-    /// was made, of which the others are copies.
+    /// When the entry was written, in UTC as RFC 3339. New databases of one run are copies of the
+    /// first, and have its time.
     pub applied_at: String,
-    /// How long its statements took, in milliseconds.
+    /// How long the statements took, in milliseconds.
     pub duration_ms: i64,
-    /// The tatmig that did it.
+    /// The version of tatmig that wrote the entry.
     pub tool_version: String,
-    /// Anything worth knowing.
+    /// Remarks about the run, such as an already applied column or accepted drift.
     pub note: Option<String>,
 }
 
-/// What a database says of itself.
+/// The state of a database according to its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HistoryState {
-    /// No schema objects: nothing was ever done to it.
+    /// The database has no schema objects.
     Empty,
-    /// Tables, but no record of tatmig's.
+    /// The database has schema objects, but no history entry.
     Unversioned,
-    /// The last row of its record.
+    /// The last entry of the history.
     Versioned(HistoryEntry),
 }
 
@@ -82,14 +82,14 @@ impl HistoryState {
         }
     }
 
-    /// Whether two looks saw the same last row.
+    /// Whether two reads found the same last entry.
     pub(crate) fn has_same_last_entry(&self, other: &Self) -> bool {
         self.last_entry_id() == other.last_entry_id()
             && matches!(self, Self::Unversioned) == matches!(other, Self::Unversioned)
     }
 }
 
-/// An event to be written down.
+/// An entry to write.
 #[derive(Clone, Debug)]
 pub(crate) struct NewHistoryEntry {
     pub(crate) event: HistoryEvent,
@@ -97,11 +97,11 @@ pub(crate) struct NewHistoryEntry {
     pub(crate) to: String,
     pub(crate) checksum: Option<Checksum>,
     pub(crate) chain: Option<Checksum>,
-    /// Known before the event; what is noticed on the way comes behind it.
+    /// A remark that is known before the run. It takes precedence over remarks of the run.
     pub(crate) note: Option<String>,
 }
 
-/// The SQL of a part, for the system database.
+/// The SQL of an applied block, which the system database stores.
 #[derive(Clone, Debug)]
 pub(crate) struct AppliedSource {
     pub(crate) scope: Scope,

@@ -1,5 +1,6 @@
-//! What a database is asked to do: the statements of some steps as SQLite split them in the
-//! replay, the effects that they must have, and the rows to write down.
+//! Describes a job, which is what a database has to run: the statements of its steps as SQLite split
+//! them in the replay, the schema changes that they are expected to make, and the history entries
+//! to write.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -20,11 +21,11 @@ use crate::source::SourceSlice;
 #[derive(Clone, Debug)]
 pub(crate) struct Statement<'a> {
     pub(crate) sql: SourceSlice<'a>,
-    /// What it does to a column, where that may have been done before.
+    /// The column that the statement adds or drops, which may be already applied.
     pub(crate) column_change: Option<ColumnChange>,
 }
 
-/// A change that SQLite cannot guard with `IF NOT EXISTS`.
+/// A change of one column, for which SQLite has no `IF NOT EXISTS`.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnChange {
     Add { table: String, definition: ColumnDefinition },
@@ -46,29 +47,30 @@ impl ColumnChange {
     }
 }
 
-/// A migration's part for one scope, as the replay saw it run.
+/// The blocks of a migration for one scope, with what the replay observed when it ran them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CompiledScript<'a> {
     pub(crate) statements: Vec<Statement<'a>>,
     /// Tables, in lower case, whose rows or keys a statement may have changed.
     pub(crate) modified_tables: BTreeSet<String>,
-    /// Columns that an UPDATE names, each with its table as it was called then, in lower case.
+    /// Columns that an UPDATE names, each with the name that its table had then, in lower case.
     pub(crate) updated_columns: BTreeSet<(String, String)>,
     /// Indexes and triggers that a DROP names, in lower case.
     pub(crate) dropped_objects: BTreeSet<String>,
-    /// What it renames and makes.
+    /// The tables and columns that the script renames, and the objects that it creates.
     pub(crate) operations: SchemaOperations,
-    /// Whether connection state that outlives a block has to be put back.
+    /// Whether the script changes connection state that has to be reset after a block.
     pub(crate) resets_connection: bool,
-    /// Tables that it drops and makes again under their name, as SQLite changes tables.
+    /// Tables that the script drops and creates again under the same name, as SQLite requires for
+    /// most changes of a table.
     pub(crate) rebuilt_tables: Vec<String>,
-    /// The rules that its block lifts.
+    /// The lint rules that the block may violate.
     pub(crate) allowed_rules: Vec<Rule>,
-    /// What it changed in the schema.
+    /// The schema objects that the script changed.
     pub(crate) object_changes: Vec<ObjectChange>,
 }
 
-/// The script of an event that runs nothing.
+/// The script of a history entry that runs no statement.
 pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
     statements: Vec::new(),
     modified_tables: BTreeSet::new(),
@@ -91,15 +93,15 @@ impl CompiledScript<'_> {
     }
 }
 
-/// A script with the row that records it.
+/// A script with the history entry that it writes.
 #[derive(Debug)]
 pub(crate) struct Step<'r, 'a> {
     pub(crate) script: &'r CompiledScript<'a>,
-    /// What messages call it.
+    /// The name of the step in messages.
     pub(crate) label: String,
-    /// None for a seed, which leaves no record.
+    /// None for a seed, which writes no history entry.
     pub(crate) history_entry: Option<NewHistoryEntry>,
-    /// For the system database: the SQL to be kept.
+    /// The SQL to store, for the system database.
     pub(crate) sources: Vec<AppliedSource>,
 }
 
@@ -107,11 +109,11 @@ pub(crate) struct Step<'r, 'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransactionEnd {
     Commit,
-    /// After every check, nothing is kept: a rehearsal.
+    /// Roll back after every check: a rehearsal.
     Rollback,
 }
 
-/// All pending steps of a database.
+/// The steps to run on a database in one transaction.
 #[derive(Debug)]
 pub(crate) struct MigrationJob<'r> {
     pub(crate) scope: Scope,
@@ -120,14 +122,16 @@ pub(crate) struct MigrationJob<'r> {
     pub(crate) modified_tables: BTreeSet<String>,
     pub(crate) table_renames: Renames,
     pub(crate) transaction_end: TransactionEnd,
-    /// What broken foreign keys mean.
+    /// What happens if a row violates a foreign key.
     pub(crate) foreign_keys: ForeignKeyPolicy,
-    /// What it makes of an empty file, once that was asked for; none where it has to be run.
+    /// The database that the job creates from an empty file, built on first use. None if the job
+    /// cannot use a template.
     pub(crate) template: OnceLock<Option<DatabaseTemplate>>,
 }
 
 impl<'r> MigrationJob<'r> {
-    /// Steps that are to be kept once foreign keys hold, without any effect that they must have.
+    /// Creates a job that commits and enforces foreign keys, and that is not expected to make any
+    /// schema change.
     pub(crate) fn new(scope: Scope, steps: Vec<Step<'r, 'r>>) -> Self {
         let scripts = || steps.iter().map(|step| step.script);
         let modified_tables =
@@ -164,10 +168,10 @@ impl MigrationJob<'_> {
     }
 }
 
-/// What came of an order.
+/// The result of a job that succeeded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobResult {
-    /// What was noticed on the way and stood in nobody's way.
+    /// Remarks that did not fail the job.
     pub(crate) notes: Vec<String>,
     pub(crate) duration: Duration,
 }

@@ -1,33 +1,34 @@
-//! What a fleet's application does with its databases that no document can say: the journal mode
-//! that it keeps them in, and whether it holds its foreign keys.
+//! Settings of a fleet that the document does not contain: the journal mode of new databases, and
+//! whether the application enforces foreign keys.
 
-/// How SQLite keeps what is not committed yet. Only these two are written into a file.
+/// A journal mode of SQLite. Only these two are stored in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JournalMode {
-    /// A rollback journal that is deleted after each commit: SQLite's own choice.
+    /// A rollback journal that is deleted after each commit: SQLite's default.
     #[default]
     Delete,
     /// A write-ahead log: readers and a writer do not wait for each other.
     Wal,
 }
 
-/// What it means that a row's parent is missing.
+/// What happens if a row violates a foreign key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ForeignKeyPolicy {
-    /// Migrations that break a key are rolled back.
+    /// Migrations that cause a violation are rolled back.
     #[default]
     Enforce,
-    /// The application never turns them on: broken keys are told, and stand in nobody's way.
+    /// The application never enforces foreign keys: violations are reported and do not fail a
+    /// migration.
     Report,
 }
 
-/// The practice of a fleet's application.
+/// How the application of a fleet uses its databases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DatabasePolicy {
-    /// The journal mode of the databases that are made; those that are there keep theirs.
+    /// The journal mode of new databases. Existing databases keep theirs.
     pub journal_mode: JournalMode,
-    /// Whether foreign keys hold.
+    /// What happens if a row violates a foreign key.
     pub foreign_keys: ForeignKeyPolicy,
 }

@@ -1,10 +1,10 @@
-//! The bytes of a new database that many files receive.
+//! Holds the bytes of a new database, which are written to many empty files.
 
-/// A database that an order made of nothing.
+/// A database that a job created from nothing.
 #[derive(Debug)]
 pub(crate) struct DatabaseTemplate {
     pub(crate) bytes: Vec<u8>,
-    /// The number of the record's last row.
+    /// The id of the last history entry.
     pub(crate) last_entry_id: i64,
     pub(crate) notes: Vec<String>,
 }

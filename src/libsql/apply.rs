@@ -19,7 +19,8 @@ use crate::libsql::program::{BatchBuilder, BatchFailure, StepKind};
 use crate::sql::value::Rows;
 use crate::sqld::dialect;
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, StepResults};
+use crate::sqld::hrana::BatchRequest;
+use crate::sqld::protocol::StepResults;
 use crate::sqld::server::sleep_unless_cancelled;
 
 impl Database for Namespace {

@@ -15,7 +15,7 @@ use crate::libsql::precondition::push_precondition;
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
 use crate::sql::lexer;
 use crate::sql::value::SqlValue;
-use crate::sqld::hrana::BatchStep;
+use crate::sqld::protocol::BatchStep;
 
 /// A job, with everything that decides what its batch is.
 #[derive(Clone, Copy)]

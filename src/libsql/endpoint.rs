@@ -9,7 +9,8 @@ use crate::libsql::error::is_lock_stolen;
 use crate::libsql::namespace::Namespace;
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, BatchStep, Condition, StepResults, StreamAfter};
+use crate::sqld::hrana::{BatchRequest, StreamAfter};
+use crate::sqld::protocol::{BatchStep, Condition, StepResults};
 use crate::sqld::server::RequestKind;
 
 /// A database whose contents are transferred. All of its statements run in one transaction, which
@@ -44,7 +45,7 @@ impl TransferEndpoint for &Connection {
     }
 }
 
-/// A stream to a namespace with a transaction open in it.
+/// A stream to a namespace with an open transaction.
 pub(crate) struct NamespaceTransaction<'n> {
     namespace: &'n Namespace,
     baton: Option<String>,
@@ -58,7 +59,7 @@ impl<'n> NamespaceTransaction<'n> {
     ) -> Result<Self, DatabaseError> {
         let execute = |sql: &str| BatchStep::execute(sql, Vec::new());
         let steps = match request_kind {
-            // The server takes the pragma for a write, and a copy may be closed to writes.
+            // The server counts the pragma as a write, and a copy may be read-only.
             RequestKind::Read => vec![execute("BEGIN")],
             RequestKind::Write => vec![
                 execute("PRAGMA foreign_keys = OFF"),
@@ -81,8 +82,8 @@ impl<'n> NamespaceTransaction<'n> {
             stream_after,
             request_kind: self.request_kind,
         };
-        let Namespace { handle: host, name, options: patience, .. } = self.namespace;
-        let results = host.server.send_batch(name, batch, &patience.cancel)?;
+        let Namespace { handle, name, options, .. } = self.namespace;
+        let results = handle.server.send_batch(name, batch, &options.cancel)?;
         self.baton.clone_from(&results.baton);
         if let Some(error) = results.steps.iter().find_map(|step| step.as_ref().err()) {
             if is_lock_stolen(error) {
@@ -96,7 +97,8 @@ impl<'n> NamespaceTransaction<'n> {
         Ok(results)
     }
 
-    /// Ends the transaction. An error after COMMIT was sent leaves it unknown what came of it.
+    /// Ends the transaction. If the response to COMMIT is lost, the error is
+    /// [`DatabaseError::OutcomeUnknown`].
     pub(crate) fn end(mut self, end_sql: &'static str) -> Result<(), DatabaseError> {
         let is_transaction_open = Condition::IsAutocommit.negate();
         let steps =
@@ -105,7 +107,7 @@ impl<'n> NamespaceTransaction<'n> {
             Err(DatabaseError::Server(cause @ ServerError::ResponseLost { .. }))
                 if end_sql == "COMMIT" =>
             {
-                let history_error = "what is there has to be compared; run it again".to_owned();
+                let history_error = "run the command again, which compares the contents".to_owned();
                 Err(DatabaseError::OutcomeUnknown { cause, history_error })
             }
             result => result.map(drop),

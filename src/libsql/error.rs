@@ -11,7 +11,7 @@ use crate::libsql::analysis::StatementPosition;
 use crate::libsql::program::{BatchFailure, StepKind, TransactionState};
 use crate::sql::value::Rows;
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::SqlError;
+use crate::sqld::protocol::SqlError;
 
 /// The bytes of the document that an error of a statement is about. `offset` is the byte of the
 /// statement that the server reported, if it reported one.

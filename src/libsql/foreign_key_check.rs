@@ -11,7 +11,7 @@ use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
 use crate::schema::renames::Renames;
 use crate::sql::value::{Row, SqlValue};
-use crate::sqld::hrana::{BatchStep, StepResults};
+use crate::sqld::protocol::{BatchStep, StepResults};
 
 /// How a batch checks foreign keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

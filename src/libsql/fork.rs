@@ -1,5 +1,5 @@
-//! A copy of a namespace on its own server: a fork, made by the admin interface, checked, and closed
-//! to writers so that it stays what it is.
+//! Backs up a namespace on its own server: forks it through the admin interface, checks the copy,
+//! and makes the copy read-only.
 
 use sha2::{Digest, Sha256};
 
@@ -12,18 +12,19 @@ use crate::sqld::error::ServerError;
 use crate::sqld::namespace_name;
 use crate::sqlite::copy::CopyInfo;
 
-/// How many copies a namespace may have of one second.
+/// How many copies of a namespace may have names with the same second.
 const MAX_COPIES_PER_SECOND: u32 = 20;
 
 impl Namespace {
-    /// Copies it to a new namespace of its server, `NAME--TIME`; returns that one's name.
+    /// Copies this namespace to a new namespace `NAME--TIME` on the same server. Returns the name of
+    /// the copy.
     pub(crate) fn fork(&self, time: &str) -> Result<(String, CopyInfo), DatabaseError> {
         let server = &self.handle.server;
         for number in 1..=MAX_COPIES_PER_SECOND {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };
             let name = format!("{}--{time}{suffix}", self.name);
             namespace_name::validate(&name).map_err(|error| DatabaseError::NotADatabase {
-                reason: format!("a copy cannot be named: {error}"),
+                reason: format!("cannot name a copy of it: {error}"),
             })?;
             if server.fork(&self.name, &name, &self.options.cancel)? == CreateResult::AlreadyExists
             {
@@ -39,11 +40,11 @@ impl Namespace {
             };
         }
         Err(DatabaseError::NotADatabase {
-            reason: format!("it has {MAX_COPIES_PER_SECOND} copies of this second already"),
+            reason: format!("it already has {MAX_COPIES_PER_SECOND} copies of this second"),
         })
     }
 
-    /// A copy that was just made is whole, and from now on nobody writes to it.
+    /// Checks a new copy and makes it read-only.
     fn check_and_block_writes(&self) -> Result<CopyInfo, DatabaseError> {
         if let Some(check_result) = self.check_integrity()?.into_iter().next() {
             return Err(DatabaseError::Corrupt { check_result });
@@ -52,7 +53,8 @@ impl Namespace {
         self.fingerprint()
     }
 
-    /// What tells a copy from another: its record's end, its schema, and the rows of its tables.
+    /// Computes a checksum of the last history entry, the schema, and the number of rows of each
+    /// table.
     pub(crate) fn fingerprint(&self) -> Result<CopyInfo, DatabaseError> {
         let mut hasher = Sha256::new();
         let mut add_text = |text: &str| {
@@ -76,7 +78,7 @@ impl Namespace {
         Ok(CopyInfo { size: stats.file_bytes, sha256: sha256.concat(), version })
     }
 
-    /// Removes it with all that is in it; one that is gone is no error.
+    /// Deletes this namespace. Succeeds if it does not exist.
     pub(crate) fn remove(&self) -> Result<(), ServerError> {
         match self.handle.server.delete(&self.name, &self.options.cancel) {
             Ok(()) | Err(ServerError::NoNamespace { .. }) => Ok(()),
@@ -84,8 +86,8 @@ impl Namespace {
         }
     }
 
-    /// Makes it where it is missing and an admin address is known, for `put` to write to; one that
-    /// was made for nothing goes again.
+    /// Creates this namespace if it is missing and the admin interface is configured, and then runs
+    /// `write`. If `write` fails and leaves a new namespace empty, deletes that namespace.
     pub(crate) fn create_if_missing(
         &self,
         write: impl FnOnce() -> Result<(), DatabaseError>,

@@ -1,4 +1,5 @@
-//! A namespace of a libSQL server, and the server with what is cached about its schemas.
+//! Reads from a namespace of a libSQL server, with one request and one read transaction for several
+//! queries.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -11,17 +12,18 @@ use crate::database::session::{Query, Session};
 use crate::libsql::analysis::JobAnalysis;
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::{BatchRequest, BatchStep, StepResults};
+use crate::sqld::hrana::BatchRequest;
+use crate::sqld::protocol::{BatchStep, StepResults};
 use crate::sqld::server::{Server, sleep_unless_cancelled};
 
-/// A server, and what was learned of the schemas that its namespaces have.
+/// A server, with the cached analyses of jobs for the schemas of its namespaces.
 #[derive(Debug)]
 pub struct ServerHandle {
     pub(crate) server: Server,
     pub(crate) analyses: Mutex<HashMap<[u8; 32], Arc<JobAnalysis>>>,
 }
 
-/// Two are one where they are at one address.
+/// Two handles are equal if they have the same address.
 impl PartialEq for ServerHandle {
     fn eq(&self, other: &Self) -> bool {
         self.server.url() == other.server.url()
@@ -31,7 +33,7 @@ impl PartialEq for ServerHandle {
 impl Eq for ServerHandle {}
 
 impl ServerHandle {
-    /// A server of which nothing is known yet.
+    /// Creates a handle with an empty cache.
     #[must_use]
     pub fn new(server: Server) -> Self {
         Self { server, analyses: Mutex::default() }
@@ -44,39 +46,40 @@ impl ServerHandle {
     }
 }
 
-/// The whole schema as one text, the same for the same schema. tatmig's own tables and SQLite's
-/// are no part of it.
+/// The query for the whole schema as one text, without tatmig's own and SQLite's own objects. Equal
+/// schemas have equal texts.
 pub(crate) const SCHEMA_FINGERPRINT_QUERY: &str = "\
 SELECT coalesce(group_concat(o, char(10)), '') FROM (\
 SELECT quote(type) || quote(name) || quote(tbl_name) || quote(sql) AS o FROM sqlite_schema \
 WHERE lower(substr(name, 1, 7)) <> 'sqlite_' AND lower(substr(name, 1, 8)) <> '_tatmig_' ORDER BY 1)";
 
-/// Where the server keeps what it opened.
+/// The query for the path of the file that the server opened.
 pub(crate) const DATABASE_FILE_QUERY: &str =
     "SELECT file FROM pragma_database_list WHERE name = 'main'";
 
-/// What a database looked like when its state was read.
+/// What was read together with the history state.
 #[derive(Clone, Debug)]
 pub(crate) struct StateSnapshot {
-    /// SQLite's own count of schema changes.
+    /// SQLite's counter of schema changes.
     pub(crate) schema_version: i64,
     pub(crate) fingerprint: String,
-    /// Whether the record's table is there.
+    /// Whether the history table exists.
     pub(crate) has_history_table: bool,
-    /// The file under the server, which tells one namespace from another.
+    /// The path of the namespace's file on the server.
     pub(crate) server_file: String,
 }
 
-/// A namespace.
+/// One namespace of a server.
 pub(crate) struct Namespace {
     pub(crate) handle: Arc<ServerHandle>,
     pub(crate) name: String,
     pub(crate) options: ConnectOptions,
+    /// The snapshot of the last read of the history state.
     pub(crate) snapshot: RefCell<Option<StateSnapshot>>,
 }
 
 impl Namespace {
-    /// Nothing is sent yet.
+    /// Creates a client for a namespace. No request is sent yet.
     pub(crate) fn new(handle: &Arc<ServerHandle>, name: &str, options: &ConnectOptions) -> Self {
         Self {
             handle: handle.clone(),
@@ -86,17 +89,14 @@ impl Namespace {
         }
     }
 
-    /// Its name and its server.
+    /// The name and the server, for messages.
     pub(crate) fn display(&self) -> String {
         format!("{} @ {}", self.name, self.handle.server.url())
     }
 
-    /// Sends statements that read, in a transaction of their own so that they see one moment; the
-    /// answers stand at their places from 1. Each may fail alone.
-    pub(crate) fn run_read_batch(
-        &self,
-        queries: Vec<BatchStep>,
-    ) -> Result<StepResults, DatabaseError> {
+    /// Sends queries in one read transaction. The result of the first query is at index 1. Each query
+    /// may fail alone.
+    fn run_read_batch(&self, queries: Vec<BatchStep>) -> Result<StepResults, DatabaseError> {
         let mut steps = vec![BatchStep::execute("BEGIN", Vec::new())];
         steps.extend(queries);
         steps.push(BatchStep::execute("ROLLBACK", Vec::new()));
@@ -108,7 +108,7 @@ impl Namespace {
                 &self.options.cancel,
             );
             match response {
-                // What only reads may be asked again.
+                // Reading again has no side effect.
                 Err(ServerError::ResponseLost { .. }) if lost_responses < 2 => {
                     lost_responses += 1;
                     sleep_unless_cancelled(Duration::from_millis(100), &self.options.cancel);
@@ -124,8 +124,8 @@ impl Namespace {
         }
     }
 
-    /// A server that does not know how tatmig names the namespace, or a proxy that drops the
-    /// header, opens another one without a word.
+    /// Fails if the server opened another namespace: one that does not know the header with the name,
+    /// or that is behind a proxy that removes it, opens another namespace without an error.
     pub(crate) fn check_opened_namespace(&self, file: &str) -> Result<(), ServerError> {
         let directory = std::path::Path::new(file).parent().and_then(std::path::Path::file_name);
         match directory.and_then(std::ffi::OsStr::to_str) {
@@ -133,7 +133,7 @@ impl Namespace {
                 Err(ServerError::UnexpectedResponse {
                     url: self.handle.server.url().to_owned(),
                     reason: format!(
-                        "asked for the namespace `{}`, it opened `{directory}`; does a proxy drop the header `x-namespace-bin`?",
+                        "it opened the namespace `{directory}` instead of `{}`; check whether a proxy removes the header `x-namespace-bin`",
                         self.name
                     ),
                 })

@@ -1,11 +1,12 @@
-//! Makes a batch fail unless the history and the schema of the namespace are those that were read.
+//! Adds to a batch the steps that fail it unless the namespace has the history and the schema that
+//! were read.
 
 use crate::database::history;
 use crate::database::history_entry::HistoryState;
 use crate::libsql::namespace::{DATABASE_FILE_QUERY, StateSnapshot};
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
 use crate::sql::value::SqlValue;
-use crate::sqld::hrana::BatchStep;
+use crate::sqld::protocol::BatchStep;
 
 /// Adds the steps that fail the batch unless the history ends with the expected entry and the
 /// schema has not changed since the snapshot.

@@ -20,7 +20,7 @@ use crate::libsql::precondition::push_precondition;
 use crate::libsql::program::{BatchBuilder, StepKind};
 use crate::schema::Table;
 use crate::sql::value::{Rows, SqlValue};
-use crate::sqld::hrana::{BatchStep, SqlError, StepResults};
+use crate::sqld::protocol::{BatchStep, SqlError, StepResults};
 
 /// The batch of a probe, and the indices of the steps whose results the analysis needs.
 struct Probe {

@@ -2,7 +2,7 @@
 //! still open. The purpose of each step is stored with it, so that its error can be explained.
 
 use crate::libsql::analysis::StatementPosition;
-use crate::sqld::hrana::{BatchStep, Condition, SqlError, StepResults};
+use crate::sqld::protocol::{BatchStep, Condition, SqlError, StepResults};
 
 /// The purpose of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

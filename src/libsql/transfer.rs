@@ -1,7 +1,8 @@
-//! Whole databases carried between files and namespaces, both ways, value by value: what arrives is
-//! read back and compared before it is committed. A reader sees one moment; a writer writes all in
-//! one transaction, in which every statement waits for the one before and for the transaction to be
-//! still open, so that a lock that the server takes away ends in nothing.
+//! Copies whole databases between files and namespaces, in both directions, value by value. What was
+//! written is read back and compared before it is committed. The source is read in one transaction.
+//! The target is written in one transaction, in which each statement runs only if the one before
+//! succeeded and the transaction is still open. So if the server gives the lock to another client,
+//! nothing is written.
 
 use std::path::Path;
 
@@ -17,19 +18,19 @@ use crate::libsql::namespace::Namespace;
 use crate::sql::lexer;
 use crate::sqld::server::RequestKind;
 
-/// What came of carrying a database.
+/// The result of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TransferResult {
-    /// It is there now.
+    /// The database was copied.
     Copied,
-    /// It was there already, the same.
+    /// The target had the same contents before.
     AlreadyIdentical,
-    /// Something else is there, which was left alone.
+    /// The target has other contents and was not changed.
     TargetDiffers(String),
 }
 
 impl Namespace {
-    /// Makes a namespace that holds nothing hold what a database holds.
+    /// Copies a database to this namespace, which has to be empty or identical.
     pub(crate) fn import(&self, source: &Connection) -> Result<TransferResult, DatabaseError> {
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Write)?;
         let result = (|| {
@@ -44,18 +45,18 @@ impl Namespace {
         finish_transfer(transaction, result)
     }
 
-    /// Puts what a database holds in the place of what is there, in one transaction.
+    /// Replaces the contents of this namespace with those of a database, in one transaction.
     pub(crate) fn replace_with(&self, mut source: &Connection) -> Result<(), DatabaseError> {
         self.replace_contents(&mut source)
     }
 
-    /// The same with what a file holds.
+    /// Replaces the contents of this namespace with those of a file, in one transaction.
     pub(crate) fn replace_with_file(&self, file: &Path) -> Result<(), DatabaseError> {
         let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         self.replace_with(&source)
     }
 
-    /// The same with what another namespace holds.
+    /// Replaces the contents of this namespace with those of another, in one transaction.
     pub(crate) fn replace_with_fork(&self, fork: &Self) -> Result<(), DatabaseError> {
         let mut source = NamespaceTransaction::begin(fork, RequestKind::Read)?;
         let result = self.replace_contents(&mut source);
@@ -92,7 +93,8 @@ impl Namespace {
         finish_transfer(transaction, result).map(drop)
     }
 
-    /// Writes what one moment's reader sees to a new file; one that is there holds nothing.
+    /// Copies this namespace to a file, which has to be missing, empty or identical. A missing file
+    /// is created in `journal_mode`.
     pub(crate) fn export_to(
         &self,
         file: &Path,
@@ -101,9 +103,9 @@ impl Namespace {
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Read)?;
         let file_exists = file.symlink_metadata().is_ok();
         let new_file_mode = (!file_exists).then_some(journal_mode);
-        let result = export_to_file(&mut transaction, (file, new_file_mode));
+        let result = export_to_file(&mut transaction, file, new_file_mode);
         if !file_exists && !matches!(result, Ok(TransferResult::Copied)) {
-            // Nothing was committed, and nobody else knew of it.
+            // Nothing was committed, and no other program knows the file.
             let _ = std::fs::remove_file(file);
         }
         transaction.end("ROLLBACK")?;
@@ -113,7 +115,8 @@ impl Namespace {
 
 fn export_to_file(
     transaction: &mut NamespaceTransaction<'_>,
-    (file, new_file_mode): (&Path, Option<JournalMode>),
+    file: &Path,
+    new_file_mode: Option<JournalMode>,
 ) -> Result<TransferResult, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -139,7 +142,7 @@ fn export_to_file(
     Ok(result)
 }
 
-/// What was written is what was read, or nothing is kept.
+/// Fails if the copy differs from its source.
 fn require_identical(difference: Option<String>) -> Result<TransferResult, DatabaseError> {
     match difference {
         None => Ok(TransferResult::Copied),
@@ -158,7 +161,7 @@ fn finish_transfer(
             Ok(other)
         }
         Err(error) => {
-            // The server rolls back a stream that nobody goes on with, if this does not arrive.
+            // If this request fails, the server rolls the stream back after a timeout.
             let _ = transaction.end("ROLLBACK");
             Err(error)
         }

@@ -1,5 +1,5 @@
-//! The server's admin interface: namespaces are made and removed through it. It lists
-//! none, so that nothing here finds out which there are.
+//! Creates, copies and deletes namespaces through the server's admin interface. The interface cannot
+//! list namespaces.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -11,32 +11,32 @@ use crate::sqld::server::{
     ADMIN_KEY_VARIABLE, HttpResponse, RequestKind, Server, sleep_unless_cancelled,
 };
 
-/// How often a namespace is looked for that the server says is missing.
+/// How many times tatmig asks for a namespace that the server reports as missing.
 const MAX_EXISTS_ATTEMPTS: u32 = 3;
 
-/// What came of making a namespace.
+/// What a request to create a namespace did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CreateResult {
-    /// It was made.
+    /// The namespace was created.
     Created,
-    /// It was there already.
+    /// The namespace existed before.
     AlreadyExists,
 }
 
 impl Server {
-    /// Whether an admin address was named.
+    /// Whether the address of the admin interface is configured.
     pub(crate) fn has_admin(&self) -> bool {
         self.config.admin_url.is_some()
     }
 
-    /// Makes a namespace, which holds nothing.
+    /// Creates an empty namespace.
     pub(crate) fn create(
         &self,
         name: &str,
         cancel: &AtomicBool,
     ) -> Result<CreateResult, ServerError> {
         let path = format!("/{name}/create");
-        let response = self.send_admin_request((Method::POST, &path), b"{}".to_vec(), cancel)?;
+        let response = self.send_admin_request(Method::POST, &path, b"{}".to_vec(), cancel)?;
         match response.status {
             200 => Ok(CreateResult::Created),
             400 if response.message().contains("already exist") => Ok(CreateResult::AlreadyExists),
@@ -44,10 +44,10 @@ impl Server {
         }
     }
 
-    /// Removes a namespace and all that is in it.
+    /// Deletes a namespace and everything in it.
     pub(crate) fn delete(&self, name: &str, cancel: &AtomicBool) -> Result<(), ServerError> {
         let path = format!("/{name}");
-        let response = self.send_admin_request((Method::DELETE, &path), Vec::new(), cancel)?;
+        let response = self.send_admin_request(Method::DELETE, &path, Vec::new(), cancel)?;
         match response.status {
             200 => Ok(()),
             404 => Err(ServerError::NoNamespace { name: name.to_owned() }),
@@ -55,7 +55,7 @@ impl Server {
         }
     }
 
-    /// Copies a namespace to a new one.
+    /// Copies a namespace to a new namespace.
     pub(crate) fn fork(
         &self,
         name: &str,
@@ -63,7 +63,7 @@ impl Server {
         cancel: &AtomicBool,
     ) -> Result<CreateResult, ServerError> {
         let path = format!("/{name}/fork/{new_name}");
-        let response = self.send_admin_request((Method::POST, &path), Vec::new(), cancel)?;
+        let response = self.send_admin_request(Method::POST, &path, Vec::new(), cancel)?;
         match response.status {
             200 => Ok(CreateResult::Created),
             400 if response.message().contains("already exist") => Ok(CreateResult::AlreadyExists),
@@ -72,28 +72,29 @@ impl Server {
         }
     }
 
-    /// Lets nobody write to a namespace from now on.
+    /// Makes a namespace read-only for every client.
     pub(crate) fn block_writes(&self, name: &str, cancel: &AtomicBool) -> Result<(), ServerError> {
         let path = format!("/{name}/config");
-        let response = self.send_admin_request((Method::GET, &path), Vec::new(), cancel)?;
+        let response = self.send_admin_request(Method::GET, &path, Vec::new(), cancel)?;
         let parsed: Option<serde_json::Value> = serde_json::from_slice(&response.body).ok();
-        // What is not sent back is reset, and a key among it would open the copy to everybody.
+        // The server resets every setting that is not sent back. If it has a key, leaving it out
+        // would open the copy to everyone.
         let Some(mut config) = parsed.filter(|config| response.status == 200 && config.is_object())
         else {
             return Err(http_status_error(&response));
         };
         config["block_writes"] = true.into();
-        config["block_reason"] = "it is a backup that tatmig made".into();
+        config["block_reason"] = "backup made by tatmig".into();
         let config = config.to_string().into_bytes();
-        let response = self.send_admin_request((Method::POST, &path), config, cancel)?;
+        let response = self.send_admin_request(Method::POST, &path, config, cancel)?;
         if response.status == 200 { Ok(()) } else { Err(http_status_error(&response)) }
     }
 
-    /// Whether there is such a namespace.
+    /// Whether a namespace exists.
     pub(crate) fn exists(&self, name: &str, cancel: &AtomicBool) -> Result<bool, ServerError> {
         let path = format!("/{name}/config");
         for attempt in 0..MAX_EXISTS_ATTEMPTS {
-            let response = self.send_admin_request((Method::GET, &path), Vec::new(), cancel)?;
+            let response = self.send_admin_request(Method::GET, &path, Vec::new(), cancel)?;
             match response.status {
                 200 => return Ok(true),
                 404 => sleep_unless_cancelled(Duration::from_millis(20 << attempt), cancel),
@@ -105,7 +106,8 @@ impl Server {
 
     fn send_admin_request(
         &self,
-        (method, path): (Method, &str),
+        method: Method,
+        path: &str,
         body: Vec<u8>,
         cancel: &AtomicBool,
     ) -> Result<HttpResponse, ServerError> {
@@ -118,11 +120,12 @@ impl Server {
             .extend(authorization.as_deref().map(|authorization| ("authorization", authorization)));
         let request_kind =
             if method == Method::GET { RequestKind::Read } else { RequestKind::Write };
-        let request = Self::build_request(method.clone(), &url, (&headers, body))?;
-        let response = self.send_request(request, (request_kind, cancel))?;
+        let is_post = method == Method::POST;
+        let request = Self::build_request(method, &url, &headers, body)?;
+        let response = self.send_request(request, request_kind, cancel)?;
         match response.status {
-            404 if !response.message().starts_with("Namespace ") && method == Method::POST => {
-                let reason = "404 where namespaces are made".to_owned();
+            404 if !response.message().starts_with("Namespace ") && is_post => {
+                let reason = "404 from the admin interface".to_owned();
                 Err(ServerError::UnexpectedResponse { url: admin_url.to_owned(), reason })
             }
             401 | 403 => {

@@ -1,21 +1,22 @@
-//! What a libSQL server's parser refuses of what SQLite takes: found by trying each on sqld
-//! 0.24.32, whose SQLite is 3.45.1.
+//! Finds SQL that SQLite accepts and the parser of a libSQL server does not. Each case was found by
+//! trying it on sqld 0.24.32, whose SQLite is 3.45.1.
 
 use std::ops::Range;
 
 use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
 
-/// PRAGMAs that a block may hold and that the server refuses with a value.
+/// PRAGMAs that a block may contain and that the server refuses if they have a value.
 const UNSUPPORTED_PRAGMA_ASSIGNMENTS: &[&str] =
     &["application_id", "legacy_alter_table", "page_size"];
 
-/// Words that a bracket may follow without being a function's.
+/// Keywords before a parenthesis that does not belong to a function call.
 const KEYWORDS_BEFORE_PARENTHESIS: &[&str] = &[
     "AS", "OVER", "IN", "FROM", "JOIN", "EXISTS", "VALUES", "WHERE", "AND", "OR", "NOT", "SELECT",
 ];
 
-/// Why the server refuses a statement that the replay has run, and the bytes of it that are meant.
+/// Returns why the server refuses a statement that the replay has run, and the bytes of the statement
+/// that the message is about.
 pub(crate) fn unsupported(statement: &str) -> Option<(String, Range<usize>)> {
     let tokens = Tokens::new(statement);
     let through_token = |message: &str, last: usize| {
@@ -50,11 +51,11 @@ pub(crate) fn unsupported(statement: &str) -> Option<(String, Range<usize>)> {
             && text.contains('_')
     });
     if let Some(at) = number_index {
-        let message = "a libSQL server does not read `_` inside of numbers".to_owned();
+        let message = "a libSQL server does not accept `_` in numbers".to_owned();
         return Some((message, tokens.byte_range(at)));
     }
     find_ordered_aggregate(&tokens).map(|at| {
-        let message = "a libSQL server does not read `ORDER BY` inside of a function's brackets";
+        let message = "a libSQL server does not accept `ORDER BY` in the arguments of a function";
         (message.to_owned(), tokens.byte_range(at))
     })
 }
@@ -72,9 +73,9 @@ fn unsupported_pragma(tokens: &Tokens<'_>) -> Option<(String, Range<usize>)> {
     })
 }
 
-/// `ORDER` directly inside the brackets of a function.
+/// The index of an `ORDER` in the arguments of a function.
 fn find_ordered_aggregate(tokens: &Tokens<'_>) -> Option<usize> {
-    // Whether each bracket that stands open is a function's.
+    // Whether each open parenthesis belongs to a function call.
     let mut is_function_stack = Vec::new();
     for index in 0..tokens.len() {
         match tokens.text(index) {

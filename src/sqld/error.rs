@@ -1,77 +1,77 @@
-//! Errors of a libSQL server and of its address.
+//! Declares the errors of a libSQL server and of its address.
 
-/// Why a server did not do what was asked.
+/// Why a request to a server failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// Nothing was sent.
+    /// No request was sent.
     #[error("the server at `{url}` cannot be reached: {reason}")]
     Unreachable {
-        /// Where it was looked for.
+        /// The address.
         url: String,
         /// Why.
         reason: String,
     },
-    /// The answer to a request that was sent did not come.
+    /// The request was sent, but no response arrived.
     #[error("the connection to the server was lost: {reason}")]
     ResponseLost {
         /// Why.
         reason: String,
     },
-    /// The server knows no such namespace, or the token does not open it.
+    /// The namespace does not exist, or the token gives no access to it.
     #[error(
-        "the server has no namespace `{name}`, or the token does not open it; `tatmig init` makes one"
+        "the server has no namespace `{name}`, or the token gives no access to it; `tatmig init` creates missing databases"
     )]
     NoNamespace {
         /// Its name.
         name: String,
     },
-    /// The token or the key is not the server's.
-    #[error("the server refuses {credential} ({status}); {variable} holds it")]
+    /// The server does not accept the token or the admin key.
+    #[error("the server refuses {credential} ({status}); set it in `{variable}`")]
     Unauthorized {
         /// `the token` or `the admin key`.
         credential: &'static str,
-        /// The status of the answer.
+        /// The HTTP status.
         status: u16,
-        /// The variable that it is taken from.
+        /// The environment variable with the credential.
         variable: &'static str,
     },
-    /// Any other answer that is none.
-    #[error("the server answers {status}{}", with_colon(.message))]
+    /// Any other HTTP status.
+    #[error("the server responds with status {status}{}", with_colon(.message))]
     HttpStatus {
-        /// The status of the answer.
+        /// The HTTP status.
         status: u16,
-        /// Its text.
+        /// The text of the response.
         message: String,
     },
-    /// The server's SQLite refused a statement that is tatmig's own.
-    #[error("the server says: {message}")]
+    /// The server's SQLite refused a statement of tatmig's own.
+    #[error("error of the server: {message}")]
     Sql {
         /// The kind of error.
         code: String,
-        /// In words.
+        /// The message of the server.
         message: String,
     },
-    /// The answer is not what this protocol has.
+    /// The response is not part of the protocol.
     #[error(
-        "the answer of the server at `{url}` is not understood ({reason}); is that the right address of a libSQL server, 0.24 or newer?"
+        "unexpected response from the server at `{url}` ({reason}); check that this is the address of a libSQL server, version 0.24 or newer"
     )]
     UnexpectedResponse {
-        /// Where it came from.
+        /// The address of the server.
         url: String,
-        /// What is strange about it.
+        /// What is unexpected.
         reason: String,
     },
-    /// What is read there is not what is written to.
+    /// The server reads from one database and forwards writes to another.
     #[error(
-        "what is read there is not what would be written to, as on a replica; `--server` has to name the primary"
+        "the server is a replica, which forwards writes to another server; pass the address of the primary to `--server`"
     )]
     NotPrimary,
-    /// tatmig was told to stop.
+    /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
-    /// Something needs the admin address, and it was not named.
-    #[error("this needs the server's admin address: `--admin URL` names it")]
+    /// The operation needs the admin interface, whose address is not configured.
+    #[error("this needs the address of the server's admin interface; pass it with `--admin URL`")]
     NoAdminUrl,
 }
 
@@ -79,14 +79,14 @@ pub(crate) fn with_colon(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
-/// Why an address cannot be a server's.
+/// Why a text is not the address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// Not of the form.
+    /// The text does not have the form of an address.
     #[error("`{0}` is not the address of a server, such as `http://127.0.0.1:8080`")]
     InvalidUrl(String),
-    /// HTTPS without the feature.
+    /// The address is HTTPS, and this build has no TLS.
     #[error("`{0}`: this tatmig was built without TLS; build it with `--features server-tls`")]
     TlsNotBuilt(String),
 }

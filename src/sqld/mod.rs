@@ -1,5 +1,5 @@
-//! The protocol of a libSQL server (`sqld`): Hrana over HTTP, the admin interface, names of
-//! namespaces, and the SQL that the server refuses.
+//! Implements the protocol of a libSQL server (`sqld`): Hrana over HTTP, the admin interface, the
+//! names of namespaces, and the SQL that the server does not support.
 
 #[cfg(feature = "server")]
 pub(crate) mod admin;
@@ -10,6 +10,8 @@ pub(crate) mod error;
 pub(crate) mod hrana;
 #[cfg(feature = "server")]
 pub(crate) mod namespace_name;
+#[cfg(feature = "server")]
+pub(crate) mod protocol;
 #[cfg(feature = "server")]
 pub(crate) mod server;
 

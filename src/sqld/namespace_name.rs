@@ -1,21 +1,23 @@
-//! The names of namespaces. The server takes every text, and makes a path of it: `..` writes over
-//! its own data. So the rule is tatmig's.
+//! Checks the names of namespaces. The server accepts every text and uses it as a path, so that `..`
+//! overwrites its own data. This rule is tatmig's own.
 
 use std::ffi::OsStr;
 
 use crate::text::escape_for_display;
 
-/// A name that no namespace of tatmig's may have.
+/// Why a name is not allowed for a namespace of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NamespaceNameError {
-    /// Letters, digits, `_` and `-` alone are safe on every server.
+    /// Only letters, digits, `_` and `-` are safe on every server.
     #[error(
-        "`{0}` cannot be the name of a namespace: letters, digits, `_` and `-` make one, at most 128, and the first is a letter or a digit"
+        "`{0}` cannot be the name of a namespace: it may have at most 128 letters, digits, `_` and `-`, and has to start with a letter or a digit"
     )]
     Invalid(String),
-    /// The server's own.
-    #[error("`default` cannot be a database of a fleet: a server falls back to that namespace")]
+    /// The namespace that the server uses for requests without a name.
+    #[error(
+        "`default` cannot be a database of a fleet: the server uses that namespace for requests without a name"
+    )]
     Reserved,
 }
 

@@ -1,6 +1,5 @@
-//! A libSQL server (`sqld`) as far as tatmig needs it: one namespace for each database, reached
-//! over HTTP. Every request has a time-out, an interrupt ends every wait, and what is not known
-//! after a lost answer is said to be not known.
+//! Sends HTTP requests to a libSQL server (`sqld`). Every request has a timeout, and an interrupt
+//! ends every wait. An error says whether the request may have reached the server.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -10,31 +9,32 @@ use ureq::http::{Method, Request};
 
 use crate::sqld::error::{ServerError, UrlError};
 
-/// How often an interrupt is looked for while an answer is waited for.
+/// How often a wait checks for an interrupt.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a request that changes something may still answer after an interrupt. Then it is
-/// abandoned: the connection closes with the process, and the server rolls the transaction back.
+/// How long tatmig waits for the response to a request that writes after an interrupt. Then it
+/// abandons the request: the connection closes with the process, and the server rolls the
+/// transaction back.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
-/// How long a connection may take to be made.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Nothing that tatmig asks for is longer.
+/// The size limit of a response. No response that tatmig expects is larger.
 const MAX_RESPONSE_BYTES: u64 = 64 << 20;
 
-/// Where a server is, and what opens it. Secrets are never shown.
+/// The addresses and credentials of a server. `Debug` does not show the credentials.
 #[derive(Clone)]
 pub struct ServerConfig {
-    /// The address that databases are used through: `http://db.example:8080`.
+    /// The address of the databases, such as `http://db.example:8080`.
     pub url: String,
-    /// The address that namespaces are made and removed through.
+    /// The address of the admin interface, which creates and deletes namespaces.
     pub admin_url: Option<String>,
-    /// What the server was told to demand, as `Authorization: Bearer`.
+    /// The token for `Authorization: Bearer`, if the server requires one.
     pub token: Option<String>,
-    /// What its admin address was told to demand, as `Authorization: basic`.
+    /// The key for `Authorization: basic`, if the admin interface requires one.
     pub admin_key: Option<String>,
-    /// How long any one request may take.
+    /// How long one request may take.
     pub timeout: Duration,
 }
 
@@ -47,21 +47,21 @@ impl std::fmt::Debug for ServerConfig {
     }
 }
 
-/// One server. Its connections are kept and shared among threads.
+/// One server. Its connections are pooled and shared among threads.
 #[derive(Debug)]
 pub struct Server {
     pub(crate) config: ServerConfig,
     agent: ureq::Agent,
-    /// How often a namespace was said to be missing that was there a moment later.
+    /// How many times the server reported a namespace as missing that existed a moment later.
     pub(crate) missing_retries: AtomicUsize,
 }
 
-/// The variable that the token is taken from.
+/// The environment variable with the token.
 pub const TOKEN_VARIABLE: &str = "TATMIG_AUTH_TOKEN";
-/// The variable that the admin key is taken from.
+/// The environment variable with the admin key.
 pub const ADMIN_KEY_VARIABLE: &str = "TATMIG_ADMIN_KEY";
 
-/// Whether a request changes something, so that an interrupt gives it a moment to end.
+/// Whether a request writes. After an interrupt, tatmig waits a moment for such a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     Read,
@@ -69,11 +69,11 @@ pub(crate) enum RequestKind {
 }
 
 impl ServerConfig {
-    /// Checks the two addresses.
+    /// Checks both addresses.
     ///
     /// # Errors
     ///
-    /// What is no `http://` or `https://` address, or one that this build has no TLS for.
+    /// An address does not start with `http://` or `https://`, or this build has no TLS for it.
     pub fn validate(&self) -> Result<(), UrlError> {
         for url in std::iter::once(&self.url).chain(&self.admin_url) {
             let rest = if let Some(rest) = url.strip_prefix("http://") {
@@ -95,18 +95,19 @@ impl ServerConfig {
     }
 }
 
-/// An answer: its status and its body.
+/// The status and the body of a response.
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
 impl HttpResponse {
+    /// The error message in the body, at most 300 characters.
     pub(crate) fn message(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
-        // A page for people, of a proxy or of another program.
+        // A proxy or another program sent an HTML page.
         if text.trim_start().starts_with('<') {
-            return "a page that is none of a libSQL server's".to_owned();
+            return "an HTML page, which no libSQL server sends".to_owned();
         }
         let json: Option<serde_json::Value> = serde_json::from_str(&text).ok();
         let json_message = json
@@ -117,7 +118,7 @@ impl HttpResponse {
 }
 
 impl Server {
-    /// A server; nothing is sent yet.
+    /// Creates a client for a server. No request is sent yet.
     #[must_use]
     pub fn new(server_config: ServerConfig) -> Self {
         let config = ureq::Agent::config_builder()
@@ -142,24 +143,25 @@ impl Server {
         }
     }
 
-    /// The address.
+    /// The address of the databases, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> &str {
         self.config.url.trim_end_matches('/')
     }
 
-    /// How often a namespace was said to be missing that was there a moment later: the server
-    /// keeps fewer of them open than are in use.
+    /// How many times the server reported a namespace as missing that existed a moment later. It
+    /// does so if fewer namespaces may be open than are in use.
     #[must_use]
     pub fn missing_retries(&self) -> usize {
         self.missing_retries.load(Ordering::Relaxed)
     }
 
-    /// Sends a request on a thread of its own, so that an interrupt need not wait for the answer.
+    /// Sends a request on a thread of its own, so that an interrupt does not wait for the response.
     pub(crate) fn send_request(
         &self,
         request: Request<Vec<u8>>,
-        (request_kind, cancel): (RequestKind, &AtomicBool),
+        request_kind: RequestKind,
+        cancel: &AtomicBool,
     ) -> Result<HttpResponse, ServerError> {
         if cancel.load(Ordering::Relaxed) {
             return Err(ServerError::Interrupted);
@@ -172,7 +174,7 @@ impl Server {
                 let _ = sender.send(run_request(&agent, request));
             });
         if let Err(error) = spawned {
-            let reason = format!("no thread can be started: {error}");
+            let reason = format!("cannot start a thread: {error}");
             return Err(ServerError::Unreachable { url, reason });
         }
         let mut cancelled_at: Option<Instant> = None;
@@ -182,7 +184,7 @@ impl Server {
                 Ok(Err(error)) => return Err(self.classify_error(&error, url)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     return Err(ServerError::ResponseLost {
-                        reason: "the request ended early".to_owned(),
+                        reason: "the thread of the request ended early".to_owned(),
                     });
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) if cancel.load(Ordering::Relaxed) => {
@@ -196,6 +198,7 @@ impl Server {
         }
     }
 
+    /// Whether the request cannot have reached the server, or its response was lost.
     fn classify_error(&self, error: &ureq::Error, url: String) -> ServerError {
         use std::io::ErrorKind as K;
         use ureq::{Error as E, Timeout as T};
@@ -206,14 +209,14 @@ impl Server {
             }
             E::Timeout(_) => {
                 format!(
-                    "no answer within {} seconds; `--server-timeout` waits longer",
+                    "no response within {} seconds; `--server-timeout` sets a longer time",
                     self.config.timeout.as_secs_f64()
                 )
             }
             error => error.to_string(),
         };
         let is_unsent = match error {
-            // The standard library's words, for which it has no kind.
+            // The standard library has no `ErrorKind` for this.
             E::Io(error) if error.to_string().starts_with("failed to lookup address") => true,
             E::Io(error) => matches!(
                 error.kind(),
@@ -236,7 +239,8 @@ impl Server {
     pub(crate) fn build_request(
         method: Method,
         url: &str,
-        (headers, body): (&[(&str, &str)], Vec<u8>),
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
     ) -> Result<Request<Vec<u8>>, ServerError> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
@@ -249,7 +253,7 @@ impl Server {
     }
 }
 
-/// The address that was typed, without what tatmig asks for there.
+/// The scheme and the authority of an address, as the user gave it.
 fn origin(uri: &ureq::http::Uri) -> String {
     let or_empty = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let authority = uri.authority().map(ureq::http::uri::Authority::as_str);
@@ -266,7 +270,7 @@ fn run_request(
     Ok(HttpResponse { status, body })
 }
 
-/// A pause between two tries, which an interrupt ends.
+/// Waits before another attempt. An interrupt ends the wait.
 pub(crate) fn sleep_unless_cancelled(duration: Duration, cancel: &AtomicBool) {
     let deadline = Instant::now() + duration;
     while !cancel.load(Ordering::Relaxed) {

@@ -62,7 +62,7 @@ fn a_different_definition_fails_and_shows_both() {
         let run = fleet.run(["upgrade", "--all-users"]);
         run.status(1)
             .stderr_contains("MIGRATIONS.md:9:")
-            .stderr_contains("column `notes.pinned` is already there as `")
+            .stderr_contains("column `notes.pinned` already exists as `")
             .stderr_contains("the migration 1.0.0 → 1.1.0 adds it as `")
             .stderr_contains("INTEGER NOT NULL DEFAULT 0`")
             .stderr_contains(found);
@@ -138,7 +138,7 @@ fn an_if_not_exists_over_a_different_object_fails_before_commit() {
         fleet
             .run(["upgrade", "--all-users"])
             .status(1)
-            .stderr_contains("after the last step the database is not what the document describes")
+            .stderr_contains("after the last step, the schema does not match the document")
             .stderr_contains(missing);
         assert_eq!(fleet.database("ann").dump(), before, "{sql}");
         assert_eq!(fleet.database("bob").version().as_deref(), Some("1.0.0"));

@@ -217,7 +217,7 @@ fn a_new_foreign_key_rejects_orphans() {
         "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (a INTEGER REFERENCES p (id));";
     let fleet = fleet(before, "INSERT INTO c VALUES (5)", after);
     fleet.run(NEW_FROM_DB).status(0);
-    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("foreign key was broken");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("leave 1 row without a parent");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM c"), ["5"]);
     assert_eq!(fleet.database("ann").version().unwrap(), "1.0.0");
 }
@@ -330,7 +330,7 @@ fn an_empty_or_missing_file_writes_nothing() {
         .status(2)
         .stderr("error: `after.db` has no table and no view; check the path\n");
     let run = fleet.run_without_changes(["new", "-m", "x", "--from-db", "none.db"]);
-    run.status(2).stderr("error: `none.db`: there is no file `none.db`\n");
+    run.status(2).stderr("error: `none.db`: no such file: `none.db`\n");
     let fleet = fleet.file("text.db", "no database");
     fleet.run_without_changes(["new", "-m", "x", "--from-db", "text.db"]).status(2);
 }

@@ -81,7 +81,7 @@ fn foreign_keys_are_enforced_unless_disabled() {
         .upgrade_to("1.0.0")
         .user("ann", ROWS);
     let before = fleet.database("ann").dump();
-    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("1 foreign key was broken");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("leave 1 row without a parent");
     assert_eq!(fleet.database("ann").dump(), before);
     let fleet = fleet.config("foreign_keys = true");
     fleet.run(["upgrade", "--all-users"]).status(1);

@@ -160,7 +160,10 @@ fn a_database_that_another_program_uses_is_refused() {
         let run = fleet.run(["restore", &id, "--busy-timeout", "0.1"]);
         run.status(1).stdout_contains("2 databases restored from");
         if cfg!(target_os = "linux") {
-            let process = format!("(process {}) has it open; end that first", std::process::id());
+            let process = format!(
+                "(process {}) has the database open; stop that process first",
+                std::process::id()
+            );
             run.stderr_contains(&process);
         }
         drop(program);

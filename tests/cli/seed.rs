@@ -121,7 +121,7 @@ fn new_orphans_are_rolled_back() {
     fleet
         .run(["seed", "orphan", "--all-users"])
         .status(1)
-        .stderr_contains("1 foreign key was broken");
+        .stderr_contains("leave 1 row without a parent");
     assert_eq!(fleet.database("ann").dump(), before);
 }
 

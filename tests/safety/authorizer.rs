@@ -163,7 +163,7 @@ fn statements_inside_triggers_are_checked() {
 fn an_unbound_parameter_is_refused() {
     let mut fleet = fleet();
     for statement in ["INSERT INTO notes VALUES (?);", "DELETE FROM notes WHERE body = :body;"] {
-        fleet = assert_refused(fleet, statement, "a parameter in a block");
+        fleet = assert_refused(fleet, statement, "a block cannot have parameters");
     }
 }
 

@@ -61,7 +61,7 @@ fn a_busy_database_is_reported_and_the_others_continue() {
         .stdout_contains("2 users: 1 upgraded to 1.2.0, 1 busy\n")
         .stderr_contains("`ann` (ann_longterm.db): the database is busy: ");
     if cfg!(target_os = "linux") {
-        run.stderr_contains(&format!("(process {}) holds its lock", std::process::id()));
+        run.stderr_contains(&format!("(process {}) holds a lock", std::process::id()));
     }
     let json = fleet.run(["upgrade", "--all-users", "--busy-timeout", "0", "--json"]);
     assert_eq!(json.status(1).json()["databases"][1]["outcome"], "busy");

@@ -114,7 +114,9 @@ fn a_hot_journal_is_reported_and_an_upgrade_rolls_it_back() {
     for arguments in [&["status"] as &[&str], &["upgrade", "--all-users", "--dry-run"]] {
         fleet.run_without_changes(arguments).status(1);
     }
-    fleet.run(["status"]).stdout_contains("error: an interrupted write of another program");
+    fleet
+        .run(["status"])
+        .stdout_contains("error: a hot journal from an interrupted write of another program");
     let json = fleet.run(["status", "--json"]).json();
     assert_eq!(json["databases"][0]["state"], "error");
 
@@ -163,7 +165,8 @@ fn side_files_of_a_link_target_are_read() {
     fs::remove_file(fleet.path("ann_longterm.db")).unwrap();
     symlink("elsewhere/torn.db", fleet.path("ann_longterm.db")).unwrap();
     let run = fleet.run(["status"]);
-    run.status(1).stdout_contains("error: an interrupted write of another program");
+    run.status(1)
+        .stdout_contains("error: a hot journal from an interrupted write of another program");
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
     let steps = ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"];

@@ -29,7 +29,7 @@ fn a_rebuild_that_loses_rows_is_rolled_back() {
     let fleet = fleet_with_pending_rebuild(LOSSY_REBUILD);
     let before = fleet.database("ann").dump();
     fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(
-        "table `notes` held 3 rows before the migration 1.0.0 → 1.1.0 made it anew, and 2 after",
+        "table `notes` had 3 rows before the migration 1.0.0 → 1.1.0 rebuilt it, and 2 after",
     );
     assert_eq!(fleet.database("ann").dump(), before);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
@@ -45,7 +45,7 @@ DROP TABLE old;
 CREATE INDEX by_body ON notes (body);",
     );
     let before = fleet.database("ann").dump();
-    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("held 3 rows before");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("had 3 rows before");
     assert_eq!(fleet.database("ann").dump(), before);
 }
 
@@ -144,7 +144,7 @@ CREATE INDEX by_body ON notes (body);";
     );
     let index_query = "SELECT id FROM notes INDEXED BY by_body ORDER BY body";
     assert_eq!(fleet.database("ann").rows(index_query), ["1"], "the index lacks rows");
-    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("held 3 rows before");
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("had 3 rows before");
     let rows = fleet.database("ann").rows("SELECT id FROM notes NOT INDEXED");
     assert_eq!(rows, ["1", "2", "3"]);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));

@@ -154,7 +154,7 @@ pub(crate) fn a_rebuild_that_loses_rows_fails() {
         .document(2, &[("user:1.0.0→1.1.0", sql)]);
     let before = server_fleet.dump("ann");
     server_fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(
-        "table `notes` held 2 rows before the migration 1.0.0 → 1.1.0 made it anew, and 1 after",
+        "table `notes` had 2 rows before the migration 1.0.0 → 1.1.0 rebuilt it, and 1 after",
     );
     assert_eq!(server_fleet.dump("ann"), before);
     assert_eq!(server_fleet.version("bob").as_deref(), Some("1.1.0"));
@@ -195,7 +195,7 @@ pub(crate) fn a_new_foreign_key_violation_fails_and_an_existing_one_is_allowed()
     let run = server_fleet.run(["upgrade", "--all-users", "-v", "--jobs", "1"]);
     run.status(1)
         .stdout_contains("2 rows refer to parents that were missing before")
-        .stderr_contains("1 foreign key was broken by these migrations")
+        .stderr_contains("these migrations leave 1 row without a parent")
         .stderr_contains("`tags` refers to `notes` by 7, which does not exist")
         .stderr_lacks("by 99");
     assert_eq!((server_fleet.dump("bob"), server_fleet.dump("cid")), before);
@@ -227,7 +227,7 @@ pub(crate) fn an_existing_column_is_skipped_only_if_identical() {
     let run = server_fleet.run(["upgrade", "--all-users", "-v"]);
     run.status(1)
         .stdout_contains("column `notes.pinned` already existed")
-        .stderr_contains("column `notes.pinned` is already there as `TEXT`; the migration 1.0.0 → 1.1.0 adds it as `INTEGER NOT NULL DEFAULT 0`");
+        .stderr_contains("column `notes.pinned` already exists as `TEXT`; the migration 1.0.0 → 1.1.0 adds it as `INTEGER NOT NULL DEFAULT 0`");
     assert_eq!(server_fleet.dump("bob"), before);
     assert_eq!(
         server_fleet.rows("ann", "SELECT note FROM _tatmig_migrations WHERE to_version = '1.1.0'"),

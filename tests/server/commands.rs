@@ -311,15 +311,12 @@ pub(crate) fn unsupported_sql_is_reported_by_lint_and_upgrade() {
         ("CREATE TEMP TABLE t (x);", "a libSQL server has no temporary tables"),
         ("PRAGMA optimize;", "a libSQL server refuses `PRAGMA optimize`"),
         ("PRAGMA application_id = 7;", "a libSQL server refuses `PRAGMA application_id =`"),
-        (
-            "INSERT INTO notes (id, body) VALUES (1_000, 'x');",
-            "does not read `_` inside of numbers",
-        ),
+        ("INSERT INTO notes (id, body) VALUES (1_000, 'x');", "does not accept `_` in numbers"),
         (
             "INSERT INTO notes (body) SELECT group_concat(body ORDER BY id) FROM notes HAVING count(*) > 0;",
-            "does not read `ORDER BY` inside",
+            "does not accept `ORDER BY` in the arguments",
         ),
-        ("INSERT INTO notes (body) VALUES (\"tea\");", "takes it for a string"),
+        ("INSERT INTO notes (body) VALUES (\"tea\");", "reads it as a string"),
     ] {
         let server_fleet = ServerFleet::new(&["ann"]).document(2, &[("user:1.0.0→1.1.0", sql)]);
         let before = server_fleet.dump("ann");

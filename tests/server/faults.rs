@@ -200,7 +200,7 @@ fn read_http_message(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
 pub(crate) fn a_lost_response_is_resolved_from_the_history() {
     for (fault, status, message) in [
         (ProxyFault::LostCommitResponse, 0, ""),
-        (ProxyFault::LostCommitRequest, 1, "its record shows that nothing was applied"),
+        (ProxyFault::LostCommitRequest, 1, "the history shows that nothing was applied"),
     ] {
         let server_fleet = ServerFleet::new(&["ann"]).document(4, &[]);
         server_fleet.run(["upgrade"]).status(0);
