@@ -1,5 +1,5 @@
-//! The text of the document and the places in it: offsets to lines and columns, and pieces of
-//! text that remember where they came from.
+//! Maps byte offsets of the document to lines and columns, and slices its text so that each slice
+//! still knows the document offset of every byte.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use memchr::memchr_iter;
 
-/// A place in the document, both counted from 1; the column counts characters.
+/// A position in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct LineColumn {
@@ -24,17 +24,17 @@ impl fmt::Display for LineColumn {
     }
 }
 
-/// The document's text under the name by which messages call it.
+/// The text of a document and the file name that messages show.
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
     name: String,
     text: &'a str,
-    /// Known once a place is asked for.
+    /// The offset of each line; computed on first use.
     line_starts: OnceLock<Vec<usize>>,
 }
 
 impl<'a> Source<'a> {
-    /// A text under the name that messages show.
+    /// A document with the file name that messages show.
     pub fn new(name: impl Into<String>, text: &'a str) -> Self {
         Self { name: name.into(), text, line_starts: OnceLock::new() }
     }
@@ -58,13 +58,14 @@ impl<'a> Source<'a> {
         self.text
     }
 
-    /// The line of a byte offset, from 1.
+    /// The line that contains a byte offset, counted from 1.
     #[must_use]
     pub fn line_number(&self, offset: usize) -> usize {
         self.line_starts().partition_point(|start| *start <= offset)
     }
 
-    /// The line and column of a byte offset.
+    /// The line and column of a byte offset. An offset inside a character or beyond the text has
+    /// column 1.
     #[must_use]
     pub fn line_column(&self, offset: usize) -> LineColumn {
         let line = self.line_number(offset);
@@ -73,36 +74,40 @@ impl<'a> Source<'a> {
         LineColumn { line, column }
     }
 
-    /// `MIGRATIONS.md:224:5`, as editors and terminals understand it.
+    /// The position of a byte offset as `MIGRATIONS.md:224:5`, which editors and terminals can open.
     #[must_use]
     pub fn format_position(&self, offset: usize) -> String {
         format!("{}:{}", self.name, self.line_column(offset))
     }
 
-    /// The byte range of a line (from 1), its line end included.
+    /// The byte range of a line, counted from 1, with its line end.
     pub(crate) fn line_range(&self, line: usize) -> Range<usize> {
         let end = self.line_starts().get(line).copied().unwrap_or(self.text.len());
         self.line_starts()[line - 1]..end
     }
 }
 
-/// A piece of the document's text that knows where each byte of it stands in the document. It
-/// borrows wherever the piece is one slice, which it is outside lists and block quotes.
+/// A part of the document's text that maps each of its bytes to its offset in the document.
+///
+/// Inside lists and block quotes, the indentation and the quote marks are left out of the text. Outside
+/// of them the slice is contiguous and borrows from the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceSlice<'a> {
     text: Cow<'a, str>,
-    /// Where it begins in the document.
+    /// The document offset of the first byte.
     start: usize,
-    /// Where it goes on elsewhere: offset in `text` and in the document, ascending.
+    /// The points at which the text is not contiguous in the document, as an offset in `text` and
+    /// the document offset of the same byte, ascending.
     segments: Vec<(usize, usize)>,
 }
 
 impl<'a> SourceSlice<'a> {
+    /// A contiguous slice that begins at the document offset `start`.
     pub(crate) fn new(text: &'a str, start: usize) -> Self {
         Self { text: Cow::Borrowed(text), start, segments: Vec::new() }
     }
 
-    /// Joins ranges of `source`, ascending and apart.
+    /// Joins ranges of `source`, which must be ascending and disjoint.
     pub(crate) fn join(source: &SourceSlice<'a>, ranges: &[Range<usize>]) -> Self {
         match ranges {
             [] => Self::new("", source.document_offset(0)),
@@ -126,6 +131,7 @@ impl<'a> SourceSlice<'a> {
         }
     }
 
+    /// The slice of a range of the text.
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         let (start, segments) =
             (self.document_offset(range.start), self.segments_in(&range).collect());
@@ -136,7 +142,8 @@ impl<'a> SourceSlice<'a> {
         Self { text, start, segments }
     }
 
-    /// A part of the piece's own text, from the document itself where the piece borrows.
+    /// A part of [`text`](Self::text) with the lifetime of the document if the slice borrows from it;
+    /// otherwise an owned copy.
     pub(crate) fn to_cow(&self, part: &str) -> Cow<'a, str> {
         if let Cow::Borrowed(text) = self.text {
             let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
@@ -148,7 +155,8 @@ impl<'a> SourceSlice<'a> {
         Cow::Owned(part.to_owned())
     }
 
-    /// Where a range goes on elsewhere, behind its start.
+    /// The points inside a range at which the text is not contiguous in the document, relative to
+    /// the start of the range.
     fn segments_in(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {
         let (start, end) = (range.start, range.end);
         let first = self.segments.partition_point(|(at, _)| *at <= start);
@@ -156,13 +164,13 @@ impl<'a> SourceSlice<'a> {
         segments.map(move |(at, offset)| (at - start, *offset))
     }
 
-    /// The text itself.
+    /// The text of the slice.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Where a byte of the piece stands in the document.
+    /// The document offset of a byte of the text.
     #[must_use]
     pub fn document_offset(&self, text_offset: usize) -> usize {
         let next_segment = self.segments.partition_point(|(start, _)| *start <= text_offset);
@@ -172,7 +180,7 @@ impl<'a> SourceSlice<'a> {
         }
     }
 
-    /// The document's range behind a range of the piece.
+    /// The document range from the first to the last byte of a range of the text.
     #[must_use]
     pub fn document_span(&self, range: Range<usize>) -> Range<usize> {
         let start = self.document_offset(range.start);
@@ -185,7 +193,7 @@ impl<'a> SourceSlice<'a> {
     }
 }
 
-/// A statement's first line.
+/// The document range of the first line of a statement.
 pub(crate) fn first_line_span(statement: &SourceSlice<'_>) -> Range<usize> {
     let text = statement.text();
     let end = text.find('\n').unwrap_or(text.len());

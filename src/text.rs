@@ -3,19 +3,21 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
+/// An `OsString` from the bytes of a file name; on Unix any bytes are valid.
 #[cfg(unix)]
 pub(crate) fn os_string_from_bytes(bytes: &[u8]) -> OsString {
     use std::os::unix::ffi::OsStrExt;
     OsStr::from_bytes(bytes).to_owned()
 }
 
+/// An `OsString` from the bytes of a file name; invalid UTF-8 is replaced.
 #[cfg(not(unix))]
 pub(crate) fn os_string_from_bytes(bytes: &[u8]) -> OsString {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
-/// A file or user name as it is shown: control characters, those that turn the direction of
-/// text, and bytes that are not UTF-8 are escaped.
+/// Escapes a file or user name for display: control characters, characters that change the direction
+/// of text, and bytes that are not UTF-8.
 #[must_use]
 pub fn escape_for_display(name: &OsStr) -> String {
     let mut text = String::with_capacity(name.len());

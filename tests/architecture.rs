@@ -287,7 +287,9 @@ impl Contents {
         while let Some(token) = tokens.get(index) {
             index += 1;
             match token {
-                TokenTree::Group(group) => self.add_tokens(group.stream()),
+                TokenTree::Group(group) if !is_doc_attribute(group) => {
+                    self.add_tokens(group.stream());
+                }
                 TokenTree::Literal(literal) => {
                     if let Ok(string) = syn::parse_str::<syn::LitStr>(&literal.to_string()) {
                         self.literals.push((string.value(), literal.span().start().line));
@@ -361,6 +363,13 @@ impl<'ast> Visit<'ast> for Contents {
         }
         visit::visit_signature(self, signature);
     }
+}
+
+/// Whether a group is the `[doc = "…"]` of a documentation comment.
+fn is_doc_attribute(group: &proc_macro2::Group) -> bool {
+    let mut tokens = group.stream().into_iter();
+    group.delimiter() == proc_macro2::Delimiter::Bracket
+        && matches!(tokens.next(), Some(TokenTree::Ident(ident)) if ident == "doc")
 }
 
 fn is_cfg_test(attribute: &syn::Attribute) -> bool {
@@ -693,6 +702,8 @@ mod checkers {
         let text = r#"/// This is told in documentation only.
             #[error("nobody knows")] struct E;
             // told
+            rules! { /// told
+                "goes" }
             fn f() { g("It STOOD"); format!("{}", h("not \
                 begun")); }
             #[cfg(test)] mod tests { fn f() { g("told"); } }"#;
@@ -700,8 +711,9 @@ mod checkers {
             &banned_words_in_messages(&sources(&[("src/a.rs", text)])),
             &[
                 "src/a.rs:2: `nobody` in \"nobody knows\"",
-                "src/a.rs:4: `STOOD` in \"It STOOD\"",
-                "src/a.rs:4: `not begun` in \"not begun\"",
+                "src/a.rs:5: `goes` in \"goes\"",
+                "src/a.rs:6: `STOOD` in \"It STOOD\"",
+                "src/a.rs:6: `not begun` in \"not begun\"",
             ],
         );
     }

@@ -64,6 +64,29 @@ fn schema() -> impl Strategy<Value = Vec<Option<Table>>> {
     prop::collection::vec(table(), 3)
 }
 
+/// The declaration of a column.
+fn column_sql(column: &Column, strict: bool) -> String {
+    let declared_type = if strict { STRICT_TYPES } else { TYPES }[column.declared_type];
+    let name = NAMES[column.name];
+    let constraint = match column.constraint {
+        0 => " NOT NULL DEFAULT 0".to_owned(),
+        1 => " DEFAULT 'x'".to_owned(),
+        2 => format!(" CHECK ({name} <> 'forbidden')"),
+        3 => " COLLATE NOCASE".to_owned(),
+        4 => " NOT NULL".to_owned(),
+        5 => " DEFAULT (1 + 1)".to_owned(),
+        6 => " UNIQUE".to_owned(),
+        7 => " AS (id + 1)".to_owned(),
+        _ => String::new(),
+    };
+    let reference = match column.reference {
+        0 if column.constraint > 7 => " REFERENCES base (id)",
+        1 if column.constraint > 7 => " REFERENCES base ON DELETE CASCADE",
+        _ => "",
+    };
+    format!("{name} {declared_type}{constraint}{reference}")
+}
+
 /// The statements that create a schema. Each table is present or absent.
 fn schema_sql(schema: &[Option<Table>]) -> String {
     let mut out = "CREATE TABLE base (id INTEGER PRIMARY KEY, note TEXT);\n".to_owned();
@@ -81,25 +104,7 @@ fn schema_sql(schema: &[Option<Table>]) -> String {
             .replace(if without_rowid { " AUTOINCREMENT" } else { "\0" }, ""),
         ];
         for column in &table.columns {
-            let declared_type = if strict { STRICT_TYPES } else { TYPES }[column.declared_type];
-            let name = NAMES[column.name];
-            let constraint = match column.constraint {
-                0 => " NOT NULL DEFAULT 0".to_owned(),
-                1 => " DEFAULT 'x'".to_owned(),
-                2 => format!(" CHECK ({name} <> 'forbidden')"),
-                3 => " COLLATE NOCASE".to_owned(),
-                4 => " NOT NULL".to_owned(),
-                5 => " DEFAULT (1 + 1)".to_owned(),
-                6 => " UNIQUE".to_owned(),
-                7 => " AS (id + 1)".to_owned(),
-                _ => String::new(),
-            };
-            let reference = match column.reference {
-                0 if column.constraint > 7 => " REFERENCES base (id)",
-                1 if column.constraint > 7 => " REFERENCES base ON DELETE CASCADE",
-                _ => "",
-            };
-            items.push(format!("{name} {declared_type}{constraint}{reference}"));
+            items.push(column_sql(column, strict));
         }
         if table.primary_key == 3 {
             items.push("PRIMARY KEY (id)".to_owned());
@@ -117,35 +122,40 @@ fn schema_sql(schema: &[Option<Table>]) -> String {
             _ => "",
         };
         let _ = writeln!(out, "CREATE TABLE t{index} ({}){options};", items.join(", "));
-        let first = table.columns.first().map_or("id", |first_column| NAMES[first_column.name]);
-        let _ = match table.index {
-            0 => writeln!(out, "CREATE INDEX i{index} ON t{index} ({first});"),
-            1 => {
-                writeln!(
-                    out,
-                    "CREATE UNIQUE INDEX i{index} ON t{index} (id, {first} DESC) WHERE id > 1;"
-                )
-            }
-            2 => writeln!(out, "CREATE INDEX i{index} ON t{index} (lower({first}));"),
-            _ => Ok(()),
-        };
-        let _ = match table.dependents {
-            0 => writeln!(
-                out,
-                "CREATE VIEW v{index} AS SELECT * FROM t{index};\nCREATE VIEW w{index} AS SELECT count(*) FROM v{index};"
-            ),
-            1 => writeln!(
-                out,
-                "CREATE TRIGGER r{index} AFTER UPDATE ON t{index} BEGIN DELETE FROM base WHERE id < 0; END;"
-            ),
-            2 => writeln!(
-                out,
-                "CREATE TRIGGER s{index} AFTER UPDATE ON base BEGIN DELETE FROM t{index} WHERE id < 0; END;"
-            ),
-            _ => Ok(()),
-        };
+        write_index_and_dependents(&mut out, index, table);
     }
     out
+}
+
+/// Appends the index, views and triggers of a table.
+fn write_index_and_dependents(out: &mut String, index: usize, table: &Table) {
+    let first = table.columns.first().map_or("id", |first_column| NAMES[first_column.name]);
+    let _ = match table.index {
+        0 => writeln!(out, "CREATE INDEX i{index} ON t{index} ({first});"),
+        1 => {
+            writeln!(
+                out,
+                "CREATE UNIQUE INDEX i{index} ON t{index} (id, {first} DESC) WHERE id > 1;"
+            )
+        }
+        2 => writeln!(out, "CREATE INDEX i{index} ON t{index} (lower({first}));"),
+        _ => Ok(()),
+    };
+    let _ = match table.dependents {
+        0 => writeln!(
+            out,
+            "CREATE VIEW v{index} AS SELECT * FROM t{index};\nCREATE VIEW w{index} AS SELECT count(*) FROM v{index};"
+        ),
+        1 => writeln!(
+            out,
+            "CREATE TRIGGER r{index} AFTER UPDATE ON t{index} BEGIN DELETE FROM base WHERE id < 0; END;"
+        ),
+        2 => writeln!(
+            out,
+            "CREATE TRIGGER s{index} AFTER UPDATE ON base BEGIN DELETE FROM t{index} WHERE id < 0; END;"
+        ),
+        _ => Ok(()),
+    };
 }
 
 fn document(blocks: &[(&str, &str)]) -> String {

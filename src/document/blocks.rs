@@ -1,29 +1,55 @@
-//! Sections: what headings say of the blocks under them, looked up from the innermost outwards.
+//! Holds the blocks and sections of a document before its migrations are ordered, and looks up the
+//! headings of a block from the innermost outwards.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::document::diagnostic::Diagnostic;
 use crate::document::migration::AllowDirective;
-use crate::document::tag::{Tag, VersionPoint};
+use crate::document::tag::{Tag, VersionPair};
 use crate::source::SourceSlice;
 
-/// A heading and what it says about the blocks under it.
+/// A heading, and the properties that it gives to the blocks below it.
 #[derive(Clone, Debug)]
 pub(crate) struct Section<'a> {
+    /// 1 to 6, as in HTML.
     pub(crate) level: u8,
+    /// The index of the section that contains this one.
     pub(crate) parent: Option<usize>,
     pub(crate) title: Cow<'a, str>,
     pub(crate) span: Range<usize>,
-    pub(crate) versions: Option<(VersionPoint, VersionPoint)>,
+    /// The versions in the title, which the tags below must agree with.
+    pub(crate) versions: Option<VersionPair>,
+    /// Whether the title holds `(Planned)`.
     pub(crate) planned: bool,
     pub(crate) date: Option<Cow<'a, str>>,
     pub(crate) description: Option<Cow<'a, str>>,
-    /// Whether a block stands under it or under a heading below it.
+    /// Whether a block follows below this heading or below a deeper one, even a malformed block.
     pub(crate) has_blocks: bool,
 }
 
+/// The SQL between a start tag and its end tag.
+#[derive(Clone, Debug)]
+pub(crate) struct Block<'a> {
+    pub(crate) tag: Tag,
+    /// The start tag's line.
+    pub(crate) tag_span: Range<usize>,
+    pub(crate) sql: SourceSlice<'a>,
+    /// The index of the innermost section that contains the block.
+    pub(crate) section: Option<usize>,
+    pub(crate) allow_directives: Vec<AllowDirective>,
+}
+
+/// The blocks and sections of a document, in document order, and the errors found on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks<'a> {
+    pub(crate) list: Vec<Block<'a>>,
+    pub(crate) sections: Vec<Section<'a>>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
 impl<'a> Blocks<'a> {
+    /// A section and the sections that contain it, innermost first.
     pub(crate) fn ancestors(&self, section: Option<usize>) -> impl Iterator<Item = &Section<'a>> {
         let mut next = section;
         std::iter::from_fn(move || {
@@ -33,13 +59,15 @@ impl<'a> Blocks<'a> {
         })
     }
 
-    /// The heading that a migration is called by: the nearest one that binds, else the nearest.
+    /// The section whose heading names a migration: the innermost one with versions, else the
+    /// innermost one.
     pub(crate) fn title_section(&self, section: Option<usize>) -> Option<&Section<'a>> {
         self.ancestors(section)
             .find(|section| section.versions.is_some())
             .or_else(|| self.ancestors(section).next())
     }
 
+    /// The innermost section whose heading holds `(Planned)`.
     pub(crate) fn planned_section(&self, section: Option<usize>) -> Option<&Section<'a>> {
         self.ancestors(section).find(|section| section.planned)
     }
@@ -52,7 +80,7 @@ impl<'a> Blocks<'a> {
         self.nearest_field(section, |section| section.description.as_ref())
     }
 
-    /// The nearest value, looked for no higher than the heading that names the migration.
+    /// The innermost value of a field, up to the heading that names the migration.
     fn nearest_field(
         &self,
         section: Option<usize>,
@@ -68,23 +96,4 @@ impl<'a> Blocks<'a> {
         }
         None
     }
-}
-
-/// The SQL between a start tag and its end tag.
-#[derive(Clone, Debug)]
-pub(crate) struct Block<'a> {
-    pub(crate) tag: Tag,
-    /// The start tag's line.
-    pub(crate) tag_span: Range<usize>,
-    pub(crate) sql: SourceSlice<'a>,
-    pub(crate) section: Option<usize>,
-    pub(crate) allow_directives: Vec<AllowDirective>,
-}
-
-/// All that the document holds, before any thought of order.
-#[derive(Debug, Default)]
-pub(crate) struct Blocks<'a> {
-    pub(crate) list: Vec<Block<'a>>,
-    pub(crate) sections: Vec<Section<'a>>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
 }

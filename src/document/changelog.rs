@@ -1,35 +1,34 @@
-//! Every migration of a document, ordered and checked: what versions there are, which is head, and
-//! what leads from one to another.
+//! Provides the changelog: every migration of a document, ordered and checked, with its versions, head
+//! and checksums.
 
 use std::sync::OnceLock;
 
 use semver::Version;
 
-use crate::document::chain::Chain;
+use crate::document::chain::{Chain, MissingMigrations};
 use crate::document::diagnostic::{Diagnostic, DocumentError, Rule, Severity};
 use crate::document::migration::{Checksum, Migration, Seed};
+use crate::document::reader;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::source::{Source, SourceSlice};
 
-/// A migration's place in the changelog.
+/// Identifies one migration or seed of a changelog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepId {
-    /// The n-th baseline, lowest first.
+    /// The baseline at this index, lowest version first.
     Baseline(usize),
-    /// The n-th migration of the chain.
+    /// The migration at this index of the chain.
     Forward(usize),
-    /// The reverse of the n-th migration of the chain.
+    /// The reverse of the migration at this index of the chain.
     Reverse(usize),
-    /// The reverse of the n-th baseline.
+    /// The reverse of the baseline at this index.
     BaselineReverse(usize),
-    /// The n-th seed, which is no migration.
+    /// The seed at this index, which is not a migration.
     Seed(usize),
 }
 
-/// Every migration of a document, ordered and checked.
-///
-/// It borrows from the document's text.
+/// Every migration of a document, ordered and checked. Borrows from the document's text.
 ///
 /// ````
 /// let document = "
@@ -50,6 +49,7 @@ pub struct Changelog<'a> {
     source: Source<'a>,
     chain: Chain<'a>,
     warnings: Vec<Diagnostic>,
+    /// The running checksum at each position, by scope; computed on first use.
     chain_checksums: [OnceLock<Vec<Checksum>>; 2],
 }
 
@@ -64,25 +64,25 @@ impl<'a> Changelog<'a> {
         changelog.map_err(|source| DocumentError::new(&source, diagnostics))
     }
 
-    /// The document's text and the name that messages show.
+    /// The document's text, and the file name that messages show.
     #[must_use]
     pub fn source(&self) -> &Source<'a> {
         &self.source
     }
 
-    /// What is risky in the document, as far as reading it tells.
+    /// The warnings and notes that parsing found, in document order. `lint` finds more.
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
-    /// The version at the end of the released migrations.
+    /// The last version of the chain of released migrations.
     #[must_use]
     pub fn head(&self) -> &Version {
         &self.chain.versions[self.chain.released_count]
     }
 
-    /// The versions behind head that are planned, in order.
+    /// The planned versions, all of them above head, in order.
     #[must_use]
     pub fn planned_versions(&self) -> &[Version] {
         &self.chain.versions[self.chain.released_count + 1..]
@@ -94,7 +94,7 @@ impl<'a> Changelog<'a> {
         &self.chain.versions
     }
 
-    /// The position of a version among [`versions`](Self::versions).
+    /// The position of a version among [`versions`](Self::versions), by semver precedence.
     pub(crate) fn position(&self, version: &Version) -> Option<usize> {
         self.chain.position(version)
     }
@@ -128,8 +128,8 @@ impl<'a> Changelog<'a> {
         index.get().min(self.chain.versions.len() - 1)
     }
 
-    /// Whether any block is for databases of this scope. A fleet without is one without such
-    /// databases.
+    /// Whether the document has a block for this scope. If it has none, the fleet has no databases
+    /// of this scope: none is required or created.
     #[must_use]
     pub fn has_scope(&self, scope: Scope) -> bool {
         self.chain
@@ -139,13 +139,13 @@ impl<'a> Changelog<'a> {
             .any(|migration| migration.block(scope).is_some())
     }
 
-    /// The baselines, lowest first.
+    /// The baselines, lowest version first; at least one.
     #[must_use]
     pub fn baselines(&self) -> &[Migration<'a>] {
         &self.chain.baselines
     }
 
-    /// The migrations of the chain in order, planned ones last.
+    /// The migrations of the chain in order, planned ones last. Baselines are not among them.
     #[must_use]
     pub fn chain(&self) -> &[Migration<'a>] {
         &self.chain.forwards
@@ -160,13 +160,13 @@ impl<'a> Changelog<'a> {
         self
     }
 
-    /// The blocks of rows to run on demand.
+    /// The seeds, in document order.
     #[must_use]
     pub fn seeds(&self) -> &[Seed<'a>] {
         &self.chain.seeds
     }
 
-    /// Every migration that goes up: baselines and chain, ordered by where they end.
+    /// Baselines and the migrations of the chain, ordered by the version that they lead to.
     pub fn forward_migrations(&self) -> impl Iterator<Item = &Migration<'a>> {
         let mut migrations: Vec<_> =
             self.chain.baselines.iter().chain(&self.chain.forwards).collect();
@@ -174,7 +174,8 @@ impl<'a> Changelog<'a> {
         migrations.into_iter()
     }
 
-    /// The migration at a place, if there is one.
+    /// A migration by its id; `None` for a seed, for a reverse that the document does not have, and
+    /// for an index out of range.
     #[must_use]
     pub fn step(&self, id: StepId) -> Option<&Migration<'a>> {
         match id {
@@ -186,8 +187,8 @@ impl<'a> Changelog<'a> {
         }
     }
 
-    /// Where a step starts and ends, which a step down does whether or not its block is there;
-    /// none of a seed, which is no migration.
+    /// The versions that a step starts and ends at. A step down has them even if the document has no
+    /// reverse block for it. `None` for a seed and for an index out of range.
     #[must_use]
     pub fn endpoints(&self, id: StepId) -> Option<(VersionPoint, VersionPoint)> {
         let up = |migration: &Migration<'_>| (migration.from.clone(), migration.to.clone());
@@ -201,12 +202,12 @@ impl<'a> Changelog<'a> {
         }
     }
 
-    /// The position of the version at which the n-th baseline stands.
+    /// The position of the version of the baseline at `index`.
     pub(crate) fn baseline_position(&self, index: usize) -> Option<usize> {
         self.chain.baselines.get(index)?.to.version().and_then(|version| self.position(version))
     }
 
-    /// The migration from one point to another, in either direction.
+    /// The migration from one version to another: a baseline, a migration of the chain or a reverse.
     #[must_use]
     pub fn find(&self, from: &VersionPoint, to: &VersionPoint) -> Option<&Migration<'a>> {
         self.chain
@@ -218,8 +219,9 @@ impl<'a> Changelog<'a> {
             .find(|migration| migration.from == *from && migration.to == *to)
     }
 
-    /// The baseline that a new database of this scope starts from to reach the version at a
-    /// position: the highest one with a part for the scope, else the lowest as a recorded no-op.
+    /// The index of the baseline that a new database of this scope starts with on its way to the
+    /// version at `position`: the highest one at or below that version with a block for the scope. If
+    /// there is none, the lowest baseline, which is then recorded as a no-op.
     pub(crate) fn baseline_for(&self, scope: Scope, position: usize) -> usize {
         let target = &self.chain.versions[position];
         let is_applicable = |migration: &Migration<'_>| {
@@ -251,24 +253,28 @@ impl<'a> Changelog<'a> {
     }
 }
 
-/// Reads a document to a changelog, or gives its source back, with every problem on the way.
+/// Parses a document into a changelog, or returns its source if it has an error. The diagnostics are
+/// in document order in both cases.
 pub(crate) fn parse_source(
     source: Source<'_>,
 ) -> (Result<Changelog<'_>, Source<'_>>, Vec<Diagnostic>) {
     let text = source.text();
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut blocks =
-        crate::document::reader::read_blocks(&SourceSlice::new(body, text.len() - body.len()));
+    let mut blocks = reader::read_blocks(&SourceSlice::new(body, text.len() - body.len()));
     let mut diagnostics = std::mem::take(&mut blocks.diagnostics);
-    let has_errors = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let chain = Chain::from_blocks(blocks, &source, &mut diagnostics, has_errors);
-    diagnostics.sort_by_key(|problem| problem.span.start);
-    let is_unusable = diagnostics.iter().any(|problem| problem.severity == Severity::Error);
+    let missing =
+        if has_error(&diagnostics) { MissingMigrations::Ignore } else { MissingMigrations::Report };
+    let chain = Chain::from_blocks(blocks, &source, &mut diagnostics, missing);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
     match chain {
-        Some(chain) if !is_unusable => {
+        Some(chain) if !has_error(&diagnostics) => {
             let (warnings, chain_checksums) = (diagnostics.clone(), Default::default());
             (Ok(Changelog { source, chain, warnings, chain_checksums }), diagnostics)
         }
         _ => (Err(source), diagnostics),
     }
+}
+
+fn has_error(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }

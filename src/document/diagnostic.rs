@@ -1,5 +1,5 @@
-//! What is wrong or risky in a document: a named rule, a message, the place, and how to mend it,
-//! drawn over the source as rustc draws it.
+//! Defines diagnostics of a document: a rule, a message, a span of the document and a hint, rendered
+//! over the source line as rustc does.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,14 +8,14 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::source::{LineColumn, Source};
 
-/// How much a problem weighs.
+/// How serious a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Severity {
-    /// Worth knowing; nothing to mend.
+    /// For information; nothing has to be fixed.
     Note,
-    /// Risky, or not what was meant; the document can be used.
+    /// Risky or probably not intended; the document can be used.
     Warning,
     /// The document cannot be used.
     Error,
@@ -23,7 +23,7 @@ pub enum Severity {
 
 macro_rules! rules {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $severity:ident;)*) => {
-        /// The kinds of problems, each with a stable name.
+        /// The kinds of diagnostics, each with a stable name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Rule {
@@ -34,13 +34,13 @@ macro_rules! rules {
             /// Every rule.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The rule of a name.
+            /// The rule with this name.
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|rule| rule.name() == name)
             }
 
-            /// The stable name, as messages show it.
+            /// The stable name that messages, `--deny` and `tatmig:allow` use.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -48,7 +48,7 @@ macro_rules! rules {
                 }
             }
 
-            /// What it is about, in a sentence.
+            /// What the rule reports, in one line.
             #[must_use]
             pub fn summary(self) -> &'static str {
                 let text = match self {
@@ -57,7 +57,7 @@ macro_rules! rules {
                 text.trim_start()
             }
 
-            /// The severity that a problem of this kind has unless a command says otherwise.
+            /// The severity of its diagnostics, unless a command changes it.
             #[must_use]
             pub fn severity(self) -> Severity {
                 match self {
@@ -69,19 +69,19 @@ macro_rules! rules {
 }
 
 rules! {
-    /// A block holds a NUL character, at which SQLite would stop reading.
+    /// A NUL character in a block, at which SQLite stops reading.
     NulCharacter = "nul-character", Error;
-    /// No migration stands in the document.
+    /// The document contains no migration.
     NoMigrations = "no-migrations", Error;
-    /// A line looks like a tag and is not one.
+    /// A line that looks like a tag and is not one.
     MalformedTag = "malformed-tag", Error;
-    /// A heading that almost says `(Planned)`.
+    /// A heading, or a line like one, that is nearly marked `(Planned)`.
     MalformedPlanned = "malformed-planned", Error;
-    /// A carriage return that ends no line.
+    /// A carriage return without a line feed.
     CarriageReturn = "carriage-return", Error;
-    /// A tag stands outside any code block.
+    /// A tag outside any code block.
     TagOutsideCode = "tag-outside-code", Error;
-    /// A block stands in a code block labelled with another language.
+    /// A block in a code block that is labelled as another language.
     WrongFenceLabel = "wrong-fence-label", Error;
     /// A start tag without its end tag.
     UnclosedBlock = "unclosed-block", Error;
@@ -89,114 +89,114 @@ rules! {
     UnopenedBlock = "unopened-block", Error;
     /// A start tag inside another block, a template or a comment.
     NestedBlock = "nested-block", Error;
-    /// An end tag that names another block than the one it stands in.
+    /// An end tag whose versions or scope differ from its start tag's.
     MismatchedEnd = "mismatched-end", Error;
-    /// SQL in a code block that holds tags, but outside them.
+    /// SQL in a code block with tags, but outside the tags.
     TextOutsideBlock = "text-outside-block", Error;
-    /// The same tag a second time.
+    /// The same tag twice in the document.
     DuplicateTag = "duplicate-tag", Error;
     /// A tag whose versions are not those of the heading above it.
     HeadingMismatch = "heading-mismatch", Error;
-    /// A tag from a version to itself.
+    /// A tag whose two versions are the same.
     SameVersion = "same-version", Error;
-    /// Build metadata, which has no precedence, in a version.
+    /// A version with build metadata, which does not count when versions are compared.
     BuildMetadata = "build-metadata", Error;
-    /// Two migrations start at one version, or end at one.
+    /// Two migrations that start or end at the same version.
     Fork = "fork", Error;
     /// A migration that starts where no other ends.
     Gap = "gap", Error;
-    /// No baseline to begin with.
+    /// No released baseline to start the chain with.
     NoBaseline = "no-baseline", Error;
     /// A baseline at a version that no migration reaches.
     BaselineOffChain = "baseline-off-chain", Error;
-    /// A reverse block without the migration it would reverse.
+    /// A reverse block without the migration that it would undo.
     ReverseWithoutForward = "reverse-without-forward", Error;
-    /// A released migration that only a planned one leads to.
+    /// A released migration behind a planned one.
     ReleasedAfterPlanned = "released-after-planned", Error;
-    /// One part of a migration planned, another released.
+    /// A migration with one planned block and one released block.
     HalfPlanned = "half-planned", Error;
-    /// A statement that SQLite refuses in the replay.
+    /// A statement that SQLite rejects in the replay.
     Sql = "sql", Error;
     /// A statement that tatmig refuses inside a block.
     RefusedStatement = "refused-statement", Error;
-    /// A parameter like `?1`, for which nobody gives a value.
+    /// A parameter such as `?1`, which has no value in a migration.
     Parameter = "parameter", Error;
-    /// A statement that left its transaction, in the replay.
+    /// A statement that ends the transaction of the run.
     EndedTransaction = "ended-transaction", Error;
-    /// A migration that a database went through was changed since.
+    /// A migration that was edited after a database applied it.
     Edited = "edited", Error;
-    /// A `-- tatmig:allow` without a reason, or for a rule that does not exist.
+    /// A `-- tatmig:allow` without a reason, or for an unknown rule.
     MalformedAllow = "malformed-allow", Error;
-    /// Rows refer to parents that are not there.
+    /// Rows whose foreign keys refer to missing rows.
     ForeignKeys = "foreign-keys", Error;
-    /// A table that is dropped and made again loses rows.
+    /// A table that loses rows when it is dropped and rebuilt.
     RowLoss = "row-loss", Error;
-    /// A migration changes values of columns that it does not name.
+    /// A migration that changes values in columns it does not name.
     RowChange = "row-change", Error;
-    /// A table that is dropped and made again loses an index or a trigger.
+    /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
-    /// A code block that swallowed a fence or a heading.
+    /// A code block that includes a fence or a heading by mistake.
     StrayFence = "stray-fence", Warning;
-    /// A heading with two versions and no block under it.
+    /// A heading with two versions and no block below it.
     EmptyHeading = "empty-heading", Warning;
     /// A planned migration whose SQL is not commented out.
     PlannedLiveSql = "planned-live-sql", Warning;
     /// A released migration whose blocks are all commented out.
     ReleasedWithoutSql = "released-without-sql", Warning;
-    /// A row-changing statement broke a constraint in the replay.
+    /// A row-changing statement that violates a constraint in the replay.
     Constraint = "constraint", Warning;
-    /// A later baseline does not end in the schema that the chain ends in.
+    /// A later baseline whose schema differs from the schema that the chain leads to.
     BaselinesDiffer = "baselines-differ", Warning;
-    /// A statement that fails, or adds its rows again, when its block runs a second time.
+    /// A statement that fails or inserts its rows again when its block runs a second time.
     NotRerunnable = "not-rerunnable", Warning;
-    /// A statement that deletes or overwrites rows wholesale.
+    /// A statement that deletes or overwrites data.
     Destructive = "destructive", Warning;
-    /// A foreign key that SQLite cannot use, or whose parent table is not there.
+    /// A foreign key that SQLite cannot use, or whose parent table does not exist.
     BrokenForeignKey = "broken-foreign-key", Warning;
-    /// An `IF NOT EXISTS` over something that is there with another definition.
+    /// An `IF NOT EXISTS` for an object that exists with another definition.
     HidingGuard = "hiding-guard", Warning;
     /// A statement that a libSQL server refuses.
     ServerRefuses = "server-refuses", Warning;
-    /// A PRAGMA that does nothing inside a migration.
+    /// A PRAGMA that has no effect inside a migration.
     PragmaWithoutEffect = "pragma-without-effect", Warning;
-    /// Text in double quotes, which SQLite takes for a string only where no column has its name.
+    /// Text in double quotes, which SQLite takes for a string only if no column has that name.
     DoubleQuotedString = "double-quoted-string", Warning;
     /// A released migration without a date, or with one that cannot be read.
     MissingDate = "missing-date", Warning;
     /// A migration without a description.
     MissingDescription = "missing-description", Warning;
-    /// A migration dated before the one that it builds on.
+    /// A migration dated before the one that it follows.
     DatesOutOfOrder = "dates-out-of-order", Warning;
-    /// A reverse block that does not bring back the schema of its version.
+    /// A reverse block that does not restore the schema of its version.
     ReverseDiffers = "reverse-differs", Warning;
-    /// Something in the schema that the application's SQLite (`min_sqlite`) cannot read.
+    /// A part of the schema that the application's SQLite (`min_sqlite`) cannot read.
     NeedsNewerSqlite = "needs-newer-sqlite", Warning;
-    /// Tags in a code block for readers (`text`, `markdown`), which tatmig does not run.
+    /// Tags in a code block labelled as an example (`text`, `markdown`), which never run.
     Example = "example", Note;
 }
 
-/// One problem of a document, with its place.
+/// One error, warning or note about a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnostic {
-    /// Which kind.
+    /// The kind of diagnostic.
     pub rule: Rule,
-    /// Its weight in this run.
+    /// How serious it is in this run.
     pub severity: Severity,
-    /// What is wrong, in a sentence.
+    /// What is wrong, without a full stop.
     pub message: String,
     /// The bytes of the document that are underlined.
     pub span: Range<usize>,
-    /// What stands beside the underline; may be empty.
+    /// The text beside the underline; may be empty.
     pub label: String,
-    /// Other places that belong to it, each with a label.
+    /// Other spans of the document that the message refers to, each with a label.
     pub related: Vec<(Range<usize>, String)>,
-    /// What to do.
+    /// What to do next.
     pub help: Option<String>,
 }
 
 impl Diagnostic {
-    /// A diagnostic with the rule's own severity, without label, related places and help. `span` is
+    /// A diagnostic with the rule's own severity, without label, related spans and help. `span` is
     /// a byte range of the document.
     #[must_use]
     pub fn new(rule: Rule, span: Range<usize>, message: impl Into<String>) -> Self {
@@ -231,13 +231,13 @@ impl Diagnostic {
         self
     }
 
-    /// Where the problem begins.
+    /// The line and column at which the span begins.
     #[must_use]
     pub fn line_column(&self, source: &Source<'_>) -> LineColumn {
         source.line_column(self.span.start)
     }
 
-    /// The problem drawn over its source line; `ColorMode` says whether with terminal colours.
+    /// The diagnostic as text for a terminal, with the source lines and their line numbers.
     #[must_use]
     pub fn render(&self, source: &Source<'_>, color_mode: ColorMode) -> String {
         let level = match self.severity {
@@ -262,17 +262,17 @@ impl Diagnostic {
     }
 }
 
-/// Whether text for people carries terminal colours.
+/// Whether text for a terminal has colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColorMode {
-    /// Text alone.
+    /// Without colours.
     Plain,
     /// With ANSI colours.
     Colored,
 }
 
-/// The lines of a span, cut out of the document: the renderer's cost is then theirs alone.
+/// The source lines of a span, cut out of the document so that the renderer does not scan all of it.
 fn excerpt<'s>(
     source: &Source<'s>,
     span: &Range<usize>,
@@ -282,15 +282,15 @@ fn excerpt<'s>(
     const MAX_LINE_LEN: usize = 2000;
     let text = source.text();
     // A caller may have built a span for another document.
-    let span_start = floor_char_boundary(text, span.start);
+    let span_start = text.floor_char_boundary(span.start);
     let first = source.line_number(span_start);
     let lines = source.line_range(first);
     // A span of many lines is shown by its first.
-    let mut end = floor_char_boundary(text, span.end).clamp(span_start, lines.end);
+    let mut end = text.floor_char_boundary(span.end).clamp(span_start, lines.end);
     let mut window = lines.clone();
     if window.len() > MAX_LINE_LEN {
-        // A line of megabytes: the part around the span is enough to find it.
-        window.end = floor_char_boundary(text, (span_start + MAX_LINE_LEN).min(window.end));
+        // A line may be megabytes long; the part around the span is enough to find it.
+        window.end = text.floor_char_boundary((span_start + MAX_LINE_LEN).min(window.end));
         end = end.min(window.end);
     }
     end = span_start + text[span_start..end].trim_end().len();
@@ -302,20 +302,11 @@ fn excerpt<'s>(
         .annotation(annotation)
 }
 
-/// The offset, or the start of the character that it lies in; at most the length of the text.
-fn floor_char_boundary(text: &str, offset: usize) -> usize {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    offset
-}
-
-/// A document that cannot be used: all its problems, and their drawing.
+/// A document that cannot be used. Its `Display` shows all errors with their source lines.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DocumentError {
-    /// Every problem found, errors and warnings, in document order.
+    /// All diagnostics, warnings included, in document order.
     pub diagnostics: Vec<Diagnostic>,
     pub(crate) message: String,
 }
@@ -325,7 +316,7 @@ impl DocumentError {
         let message = diagnostics
             .iter()
             .filter(|diagnostic| diagnostic.severity == Severity::Error)
-            .map(|problem| problem.render(source, ColorMode::Plain))
+            .map(|diagnostic| diagnostic.render(source, ColorMode::Plain))
             .collect::<Vec<_>>()
             .join("\n\n");
         Self { diagnostics, message }

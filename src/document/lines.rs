@@ -1,22 +1,24 @@
-//! Lines of a text, and what a line alone tells: a fence, a heading, a plan, a field.
+//! Splits text into lines, and classifies single lines: tags, fences and metadata fields.
 
 use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
+use crate::document::heading::parse_atx_heading;
 use crate::document::tag::Tag;
 use crate::document::tag_parser;
 use crate::document::tag_parser::TagLine;
 use crate::source::SourceSlice;
 
-/// What a section says of itself.
+/// A field below a heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MetadataField {
     Date,
     Description,
 }
 
-/// `**Date**: 2025-10-03` and `**Date:** 2025-10-03`, in whatever letters.
+/// Parses `**Date**: 2025-10-03` or `**Date:** 2025-10-03`, in any case of letters, into the field
+/// and its value, which is not empty.
 pub(crate) fn parse_metadata_field(line: &str) -> Option<(MetadataField, &str)> {
     let line = line.trim_start_matches(['-', '*', '+', ' ']);
     let (name, rest) = line.split_at(memmem::find(line.as_bytes(), b"**")?);
@@ -26,16 +28,16 @@ pub(crate) fn parse_metadata_field(line: &str) -> Option<(MetadataField, &str)> 
         None => rest.trim_start().strip_prefix(':')?,
     };
     let name = name.trim_end_matches(':').trim();
-    let field_kind = match name {
+    let field = match name {
         name if name.eq_ignore_ascii_case("date") => MetadataField::Date,
         name if name.eq_ignore_ascii_case("description") => MetadataField::Description,
         _ => return None,
     };
     let value = value.trim();
-    (!value.is_empty()).then_some((field_kind, value))
+    (!value.is_empty()).then_some((field, value))
 }
 
-/// The first line that is a tag or looks like one, templates aside.
+/// The first line of `range` that is a tag or looks like one, placeholders aside.
 pub(crate) fn find_first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let is_tag = |line: &Range<usize>| {
         let found = tag_parser::parse_tag_line(&text[line.clone()]);
@@ -44,14 +46,14 @@ pub(crate) fn find_first_tag(text: &str, range: Range<usize>) -> Option<Range<us
     line_ranges(text, range).find(is_tag).map(|line| trim_range(text, line))
 }
 
-/// Whether a fence opens in a code block and does not close in it: what closed the code block was
-/// to close that fence.
+/// Whether a code block holds a fence that opens in it and does not close in it. The fence that
+/// closed the code block was then meant to close the inner one.
 pub(crate) fn has_unclosed_fence(text: &str) -> bool {
     let fences = line_ranges(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
     fences.count() % 2 == 1
 }
 
-/// An unlabelled code block is a stray fence if it holds a line that begins a fence or a heading.
+/// Whether the content of a code block holds a fence line or a heading line.
 pub(crate) fn has_fence_or_heading(text: &str) -> bool {
     line_ranges(text, 0..text.len())
         .any(|line| is_fence_line(&text[line.clone()]) || parse_atx_heading(&text[line]).is_some())
@@ -62,8 +64,8 @@ pub(crate) fn is_fence_line(line: &str) -> bool {
     line.starts_with("```") || line.starts_with("~~~")
 }
 
-/// Whether a code block is a template for readers: fenced longer than what it holds, without a
-/// tag that means anything.
+/// Whether a code block is a template for readers: its fence has four or more marks, it holds a
+/// fence or a heading, and no tag but placeholders.
 pub(crate) fn is_template(content: &SourceSlice<'_>, fence_span: &Range<usize>) -> bool {
     let has_long_fence = fence_span.len() >= 4 && fence_span.start < content.document_offset(0);
     has_long_fence
@@ -71,34 +73,17 @@ pub(crate) fn is_template(content: &SourceSlice<'_>, fence_span: &Range<usize>) 
         && find_first_tag(content.text(), 0..content.text().len()).is_none()
 }
 
-/// Whether a heading makes what stands under it a plan.
-pub(crate) fn is_planned(title: &str) -> bool {
-    if !title.contains('(') {
-        return false;
-    }
-    let lower = title.to_lowercase();
-    lower
-        .split('(')
-        .skip(1)
-        .any(|rest| rest.split_once(')').is_some_and(|(word, _)| word.trim() == "planned"))
-}
-
-pub(crate) fn parse_atx_heading(line: &str) -> Option<(u8, &str)> {
-    let line = line.trim();
-    let level = line.bytes().take_while(|byte| *byte == b'#').count();
-    let rest = &line[level..];
-    let level = u8::try_from(level).ok().filter(|level| (1..=6).contains(level))?;
-    rest.starts_with([' ', '\t']).then(|| (level, rest.trim().trim_end_matches('#').trim_end()))
-}
-
+/// The end of the line that holds `offset`, its line feed included.
 pub(crate) fn line_end(text: &str, offset: usize) -> usize {
     memchr(b'\n', &text.as_bytes()[offset..]).map_or(text.len(), |end| offset + end + 1)
 }
 
+/// The first line of `range`, without white space around it.
 pub(crate) fn first_line_range(text: &str, range: Range<usize>) -> Range<usize> {
     trim_range(text, range.start..line_end(text, range.start).min(range.end))
 }
 
+/// The lines of `range`, line feeds included; the first and the last may be parts of lines.
 pub(crate) fn line_ranges(
     text: &str,
     range: Range<usize>,
@@ -114,7 +99,7 @@ pub(crate) fn line_ranges(
     })
 }
 
-/// A line without the blanks around it.
+/// A range without the white space at its start and end.
 pub(crate) fn trim_range(text: &str, line: Range<usize>) -> Range<usize> {
     let content = &text[line.clone()];
     let start = line.start + (content.len() - content.trim_start().len());

@@ -1,5 +1,5 @@
-//! The one place that knows CommonMark: splits a text into headings, code blocks and prose, in
-//! document order. What stands in an HTML comment is left out.
+//! Splits a Markdown document into headings, code blocks and prose, in document order, by the rules
+//! of CommonMark. The content of HTML comments is left out.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::{memchr, memmem};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
-/// A part of the document, with byte ranges into the text that was parsed.
+/// A part of a document, with byte ranges of the parsed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MarkdownElement<'t> {
     Heading {
@@ -17,14 +17,15 @@ pub(crate) enum MarkdownElement<'t> {
         range: Range<usize>,
     },
     CodeBlock {
-        /// First word of a fence's info, lower case; empty for none and for indented code.
+        /// The first word of the fence's info string, in lower case; empty without one and for
+        /// indented code.
         label: String,
         range: Range<usize>,
-        /// The content, whole lines, without the indentation and the quote marks of what the
-        /// block stands in.
+        /// The content in whole lines, without the indentation and the quote marks of the lists and
+        /// block quotes around it.
         content: Vec<Range<usize>>,
     },
-    /// An HTML comment without an end, to the end of what it stands in.
+    /// An HTML comment without an end, to the end of the block that contains it.
     UnclosedComment {
         range: Range<usize>,
     },
@@ -45,17 +46,19 @@ impl MarkdownElement<'_> {
     }
 }
 
-/// How many bytes are parsed at once, at first: what a parse builds stays in the processor's cache.
+/// The number of bytes that are first parsed at once: few enough that the parser's events stay in the
+/// processor's cache.
 const INITIAL_CHUNK_LEN: usize = 128 << 10;
 
-/// Splits `text` and tells its parts in their order. Linear in its length.
+/// Splits `text` and passes its parts to `emit`, in order. Linear in the length of `text`.
 pub(crate) fn split<'t>(text: &'t str, emit: impl FnMut(MarkdownElement<'t>)) {
-    // What defines a link may stand behind the headings that it changes.
+    // A link definition may follow the headings whose text it changes, at any distance.
     let is_single_chunk = memmem::find(text.as_bytes(), b"]:").is_some();
     split_in_chunks(if is_single_chunk { text.len() } else { INITIAL_CHUNK_LEN }, text, emit);
 }
 
-/// Splits `text` in pieces of `size` bytes, or more where no heading ends one.
+/// Splits `text` by parsing chunks of `chunk_len` bytes, or longer ones if a chunk holds no heading to
+/// end at.
 fn split_in_chunks<'t>(mut chunk_len: usize, text: &'t str, emit: impl FnMut(MarkdownElement<'t>)) {
     let mut emitter = ElementEmitter { position: 0, pending_comments: VecDeque::new(), emit };
     let mut items = Vec::new();
@@ -65,27 +68,27 @@ fn split_in_chunks<'t>(mut chunk_len: usize, text: &'t str, emit: impl FnMut(Mar
         let to = to.map_or(text.len(), |at| from + chunk_len + at + 1);
         parse_chunk(text, from..to, &mut items);
         if to < text.len() {
-            // What starts its line with `#` and is a heading ends whatever was open, so what
-            // stands before it is as if the text were parsed whole; what stands behind it need
-            // not be.
+            // A heading that begins its line with `#` ends every open block, so the parts before
+            // it are the same as in a parse of the whole text. Those behind it may differ, and
+            // are parsed again with the next chunk.
             let last_heading = items.iter().rposition(|found| {
                 matches!(found, ParsedItem::Element(MarkdownElement::Heading { range, .. })
                     if range.start > from && text.as_bytes()[range.start - 1..].starts_with(b"\n#"))
             });
-            let Some(settled) = last_heading else {
+            let Some(heading) = last_heading else {
                 items.clear();
-                // A line may be far longer than a piece.
+                // Relative to what was parsed, because a line may be far longer than a chunk.
                 chunk_len = 2 * (to - from);
                 continue;
             };
-            from = items[settled].range().start;
-            items.truncate(settled);
+            from = items[heading].range().start;
+            items.truncate(heading);
         } else {
             from = to;
         }
         for found in items.drain(..) {
             match found {
-                ParsedItem::Element(part) => emitter.emit_element(part),
+                ParsedItem::Element(element) => emitter.emit_element(element),
                 ParsedItem::Comment(range) => emitter.pending_comments.push_back(range),
             }
         }
@@ -93,7 +96,7 @@ fn split_in_chunks<'t>(mut chunk_len: usize, text: &'t str, emit: impl FnMut(Mar
     emitter.emit_prose_until(text.len());
 }
 
-/// What a parse finds.
+/// One result of parsing a chunk.
 enum ParsedItem<'t> {
     Element(MarkdownElement<'t>),
     Comment(Range<usize>),
@@ -102,13 +105,13 @@ enum ParsedItem<'t> {
 impl ParsedItem<'_> {
     fn range(&self) -> &Range<usize> {
         match self {
-            Self::Element(part) => part.range(),
+            Self::Element(element) => element.range(),
             Self::Comment(range) => range,
         }
     }
 }
 
-/// Finds the headings, code blocks and comments of one piece of `text`.
+/// Finds the headings, code blocks and comments of one chunk of `text`.
 fn parse_chunk<'t>(text: &'t str, chunk: Range<usize>, items: &mut Vec<ParsedItem<'t>>) {
     let mut open_element: Option<MarkdownElement<'t>> = None;
     let mut html_start = 0;
@@ -147,7 +150,7 @@ fn parse_chunk<'t>(text: &'t str, chunk: Range<usize>, items: &mut Vec<ParsedIte
                     *text += " ";
                 }
             }
-            // The block runs on to the end of the comment's last line.
+            // The HTML block extends to the end of the comment's last line.
             Event::Start(Tag::HtmlBlock) => html_start = range.start,
             Event::End(TagEnd::HtmlBlock)
                 if text[html_start..].trim_start().starts_with("<!--") =>
@@ -166,17 +169,17 @@ fn parse_chunk<'t>(text: &'t str, chunk: Range<usize>, items: &mut Vec<ParsedIte
     }
 }
 
-/// Adds the whole lines that a text event covers; lines that touch make one range.
+/// Adds the whole lines of a text event to `content`; adjacent lines become one range.
 fn add_lines(content: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, block_end: usize) {
     let mut start = range.start;
-    // Of an empty line that ends in CRLF only the LF is told.
+    // For an empty line that ends in CRLF, the event covers the LF only.
     if start > 0 && text.as_bytes()[start - 1] == b'\r' {
         start -= 1;
     }
     if range.end <= start {
         return;
     }
-    // The events of one line end where the line does.
+    // The last event of a line may end before its line feed.
     let last = &text.as_bytes()[range.end - 1..block_end];
     let end = memchr(b'\n', last).map_or(block_end, |at| range.end + at);
     match content.last_mut() {
@@ -185,17 +188,17 @@ fn add_lines(content: &mut Vec<Range<usize>>, text: &str, range: Range<usize>, b
     }
 }
 
-/// Where the splitting is.
+/// Emits elements, and the text between them as prose.
 struct ElementEmitter<T> {
-    /// All before it has been told.
+    /// Everything before this offset is emitted.
     position: usize,
-    /// Those behind it, in their order.
+    /// The comments behind `position`, in order.
     pending_comments: VecDeque<Range<usize>>,
     emit: T,
 }
 
 impl<'t, T: FnMut(MarkdownElement<'t>)> ElementEmitter<T> {
-    /// Tells a part and the prose before it.
+    /// Emits an element and the prose before it.
     fn emit_element(&mut self, element: MarkdownElement<'t>) {
         let range = element.range().clone();
         self.emit_prose_until(range.start);
@@ -203,7 +206,7 @@ impl<'t, T: FnMut(MarkdownElement<'t>)> ElementEmitter<T> {
         (self.emit)(element);
     }
 
-    /// Tells what stands before `to`, without the comments, as prose.
+    /// Emits the text before `limit`, without the comments in it, as prose.
     fn emit_prose_until(&mut self, limit: usize) {
         if limit <= self.position {
             return;
@@ -229,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    /// Lines that open, close or go on with every kind of block, or end one.
+    /// Lines that open, continue or close every kind of block.
     const LINES: [&str; 44] = [
         "",
         "",

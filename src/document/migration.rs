@@ -1,5 +1,5 @@
-//! One migration as the document has it: where it starts and ends, its SQL for each scope, and what
-//! is said of it.
+//! Defines a migration of the document: its versions, its SQL for each scope, the text of its heading
+//! and fields, and its checksum.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,15 +12,18 @@ use crate::document::tag::{Scope, VersionPoint};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
 
-/// SHA-256 of a migration's statements, comments and white space folded; shown in hexadecimal.
+/// The SHA-256 digest of a migration's statements, with comments removed and white space normalized.
+/// Its `Display` is 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Checksum([u8; 32]);
 
 impl Checksum {
+    /// The checksum of normalized SQL.
     pub(crate) fn from_text(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
+    /// The checksum of two migrations in this order.
     pub(crate) fn combine(self, next: Self) -> Self {
         Self(Sha256::new().chain_update(self.0).chain_update(next.0).finalize().into())
     }
@@ -34,12 +37,8 @@ impl From<[u8; 32]> for Checksum {
 
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
+        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
         f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
@@ -50,7 +49,7 @@ impl fmt::Debug for Checksum {
     }
 }
 
-/// What a migration runs on the databases of one scope.
+/// The SQL of a migration for the databases of one scope.
 #[derive(Clone, Debug)]
 pub struct ScopedSql<'a> {
     pub(crate) sql: SourceSlice<'a>,
@@ -58,62 +57,62 @@ pub struct ScopedSql<'a> {
     pub(crate) allow_directives: Vec<AllowDirective>,
 }
 
-/// A rule that a block lifts for itself: `-- tatmig:allow row-loss because …`.
+/// A rule that a block allows itself to break: `-- tatmig:allow row-loss because …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AllowDirective {
-    /// The rule.
+    /// The allowed rule.
     pub rule: Rule,
-    /// Why.
+    /// The reason; not empty.
     pub reason: String,
 }
 
 impl<'a> ScopedSql<'a> {
-    /// The SQL between the tags, verbatim.
+    /// The SQL between the tags, byte for byte.
     #[must_use]
     pub fn sql(&self) -> &SourceSlice<'a> {
         &self.sql
     }
 
-    /// The bytes of the start tag in the document.
+    /// The byte range of the start tag in the document.
     #[must_use]
     pub fn tag_span(&self) -> Range<usize> {
         self.tag_span.clone()
     }
 
-    /// Whether nothing but comments stands between the tags.
+    /// Whether the SQL consists of comments and white space alone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         lexer::is_empty(self.sql.text())
     }
 }
 
-/// One `from → to`, with what the document says of it.
+/// One migration of the document, `from → to`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Migration<'a> {
-    /// Where it starts.
+    /// The version that it starts at.
     pub from: VersionPoint,
-    /// Where it ends.
+    /// The version that it leads to.
     pub to: VersionPoint,
-    /// What it runs on the system database, if anything.
+    /// Its block for the system database.
     pub system: Option<ScopedSql<'a>>,
-    /// What it runs on user databases, if anything.
+    /// Its block for user databases.
     pub user: Option<ScopedSql<'a>>,
     /// The heading above its first block.
     pub title: Option<Cow<'a, str>>,
-    /// The `**Date**` under that heading.
+    /// The `**Date**` below that heading, as written.
     pub date: Option<Cow<'a, str>>,
-    /// The `**Description**` under that heading.
+    /// The `**Description**` below that heading, in one line.
     pub description: Option<Cow<'a, str>>,
-    /// Whether a heading over it says `(Planned)`.
+    /// Whether a heading above it has `(Planned)`.
     pub planned: bool,
-    /// The first start tag.
+    /// The byte range of its first start tag.
     pub tag_span: Range<usize>,
 }
 
 impl<'a> Migration<'a> {
-    /// Its part for a scope.
+    /// Its block for a scope.
     #[must_use]
     pub fn block(&self, scope: Scope) -> Option<&ScopedSql<'a>> {
         match scope {
@@ -122,11 +121,11 @@ impl<'a> Migration<'a> {
         }
     }
 
-    /// The checksum of its statements for a scope; an absent part counts as an empty one.
+    /// The checksum of its statements for a scope; an absent block counts as an empty one.
     #[must_use]
     pub fn checksum(&self, scope: Scope) -> Checksum {
         Checksum::from_text(
-            &self.block(scope).map_or_else(String::new, |part| lexer::normalize(part.sql.text())),
+            &self.block(scope).map_or_else(String::new, |block| lexer::normalize(block.sql.text())),
         )
     }
 }
@@ -137,11 +136,11 @@ impl fmt::Display for Migration<'_> {
     }
 }
 
-/// A block of rows that is run on demand, without a version.
+/// A seed block, which only `tatmig seed NAME` runs and which has no version.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Seed<'a> {
-    /// The databases that it is for.
+    /// The kind of database that it is for.
     pub scope: Scope,
     /// Its name.
     pub name: String,

@@ -1,18 +1,27 @@
-//! The document: from markdown to an ordered changelog. Everything here is pure; it touches no
-//! disk and no connection, and borrows from the one source text.
+//! Parses a Markdown document into an ordered changelog. Everything here is pure: it opens no file
+//! and no database, and borrows from the document's text.
 
 pub(crate) mod blocks;
 pub(crate) mod chain;
+pub(crate) mod chain_errors;
 pub(crate) mod changelog;
+pub(crate) mod code_block;
+pub(crate) mod collector;
 pub(crate) mod diagnostic;
+pub(crate) mod grouping;
+pub(crate) mod heading;
 pub(crate) mod lines;
 pub(crate) mod markdown;
 pub(crate) mod migration;
+pub(crate) mod near_miss;
+pub(crate) mod pattern;
+pub(crate) mod prose;
 pub(crate) mod reader;
 pub(crate) mod suggest;
 pub(crate) mod tag;
 pub(crate) mod tag_errors;
 pub(crate) mod tag_parser;
+pub(crate) mod tag_syntax;
 pub(crate) mod version_index;
 
 pub use crate::document::changelog::StepId;

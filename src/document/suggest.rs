@@ -1,17 +1,55 @@
-//! What a misspelt word of a tag was probably meant to be.
+//! Suggests the tag that a malformed line was probably meant to be.
 
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use strsim::osa_distance;
+
+use crate::document::pattern::constant_pattern;
 use crate::document::tag::{BlockBoundary, Scope, VersionPoint};
 
-/// The first word and the last one.
-pub(crate) fn first_and_last_word(inner: &str) -> (&str, &str) {
+/// A version or what resembles one: `1.2.3`, `v0.4`, `Baseline`.
+pub(crate) static VERSION_LIKE: LazyLock<Regex> =
+    LazyLock::new(|| constant_pattern(r"(?i)\bv?\d[0-9A-Za-z.+-]*|\bbaseline\b"));
+
+/// The tag that replaces a malformed one; both versions are valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SuggestedTag {
+    scope: Scope,
+    from: String,
+    to: String,
+    pub(crate) boundary: BlockBoundary,
+}
+
+impl fmt::Display for SuggestedTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "-- [{}:{}→{}:{}]", self.scope, self.from, self.to, self.boundary)
+    }
+}
+
+/// Suggests a tag for the text of a malformed one, brackets excluded; `None` unless the scope, both
+/// versions and `start` or `end` can be guessed.
+pub(crate) fn suggest_tag(text: &str) -> Option<SuggestedTag> {
+    let text = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let (first_word, last_word) = first_and_last_word(text);
+    let (scope, boundary) = (suggest_scope(first_word)?, suggest_boundary(last_word)?);
+    let mut versions =
+        VERSION_LIKE.find_iter(text).filter_map(|found| suggest_version(found.as_str()));
+    let (from, to) = (versions.next()?, versions.next()?);
+    Some(SuggestedTag { scope, from, to, boundary })
+}
+
+/// The first and the last word of a text: letters and underscores. Either may be empty.
+pub(crate) fn first_and_last_word(text: &str) -> (&str, &str) {
     let is_word = |c: char| c.is_ascii_alphabetic() || c == '_';
-    let first = inner.find(|c| !is_word(c)).map_or(inner, |end| &inner[..end]);
-    let last = inner.rsplit(|c| !is_word(c)).next().unwrap_or("");
+    let first = text.find(|c| !is_word(c)).map_or(text, |end| &text[..end]);
+    let last = text.rsplit(|c| !is_word(c)).next().unwrap_or("");
     (first, last)
 }
 
-/// `v0.4` → `0.4.0`.
-pub(crate) fn suggest_version(text: &str) -> Option<String> {
+/// Corrects a version: `v0.4` → `0.4.0`.
+fn suggest_version(text: &str) -> Option<String> {
     let text = text.trim_end_matches(['-', '.', '+', '_']).to_lowercase();
     if text == "baseline" {
         return Some(text);
@@ -32,52 +70,30 @@ pub(crate) fn suggest_version(text: &str) -> Option<String> {
     VersionPoint::parse(&text).map(|_| text)
 }
 
+/// The scope that a word is probably meant to be. `use` and `set` are words of SQL.
 pub(crate) fn suggest_scope(word: &str) -> Option<Scope> {
     let word = word.to_lowercase();
     if matches!(word.as_str(), "use" | "set") {
         return None;
     }
-    if edit_distance(&word, "user") <= 1 {
+    if osa_distance(&word, "user") <= 1 {
         Some(Scope::User)
-    } else if matches!(word.as_str(), "sys") || edit_distance(&word, "system") <= 2 {
+    } else if word == "sys" || osa_distance(&word, "system") <= 2 {
         Some(Scope::System)
     } else {
         None
     }
 }
 
+/// The boundary that a word is probably meant to be. `and` is a word of prose.
 pub(crate) fn suggest_boundary(word: &str) -> Option<BlockBoundary> {
     let word = word.to_lowercase();
     match word.as_str() {
         "begin" | "open" => Some(BlockBoundary::Start),
         "stop" | "finish" | "close" | "ends" => Some(BlockBoundary::End),
         "and" => None,
-        _ if edit_distance(&word, "start") <= 1 => Some(BlockBoundary::Start),
-        _ if word.len() >= 3 && edit_distance(&word, "end") <= 1 => Some(BlockBoundary::End),
+        _ if osa_distance(&word, "start") <= 1 => Some(BlockBoundary::Start),
+        _ if word.len() >= 3 && osa_distance(&word, "end") <= 1 => Some(BlockBoundary::End),
         _ => None,
     }
-}
-
-/// Edit distance (insert, delete, replace, swap of neighbours).
-fn edit_distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    if left.len().abs_diff(right.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    rows[0] = (0..=right.len()).collect();
-    for i in 1..=left.len() {
-        for j in 1..=right.len() {
-            let replace = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
-            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[left.len()][right.len()]
 }

@@ -1,23 +1,24 @@
-//! What a tag says: the databases that a block is for, and the versions that it leads between.
+//! The parts of a tag: the scope of a block, the two versions that it migrates between, and whether
+//! the tag starts or ends the block.
 
 use std::fmt;
 
 use semver::Version;
 
-/// Which databases a block runs on.
+/// The kind of database that a block runs on.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// The one system database.
+    /// The system database.
     System,
     /// Every user database.
     User,
 }
 
 impl Scope {
-    /// Both, in the order in which they are migrated.
+    /// Both scopes, in the order in which their databases are migrated.
     pub const BOTH: [Self; 2] = [Self::System, Self::User];
 }
 
@@ -30,17 +31,17 @@ impl fmt::Display for Scope {
     }
 }
 
-/// An end of a migration: a version, or the nothing before the first one.
+/// One end of a migration: a version, or `baseline` for the empty database before the first one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VersionPoint {
-    /// Before the lowest baseline.
+    /// The state before any baseline: nothing is applied.
     Baseline,
     /// A released or planned version.
     Version(Version),
 }
 
 impl VersionPoint {
-    /// Reads `baseline` or a semantic version without build metadata.
+    /// Parses `baseline` or a semantic version without build metadata; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text == "baseline" {
@@ -49,7 +50,7 @@ impl VersionPoint {
         Version::parse(text).ok().filter(|version| version.build.is_empty()).map(Self::Version)
     }
 
-    /// The version, if it is one.
+    /// The version; `None` for [`Baseline`](Self::Baseline).
     #[must_use]
     pub fn version(&self) -> Option<&Version> {
         match self {
@@ -74,7 +75,36 @@ impl serde::Serialize for VersionPoint {
     }
 }
 
-/// What a tag says, without its edge.
+/// The two versions of a migration, as a tag or a version heading names them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct VersionPair {
+    pub(crate) from: VersionPoint,
+    pub(crate) to: VersionPoint,
+}
+
+impl VersionPair {
+    pub(crate) fn new(from: VersionPoint, to: VersionPoint) -> Self {
+        Self { from, to }
+    }
+
+    /// The pair of the reverse migration.
+    pub(crate) fn reversed(&self) -> Self {
+        Self { from: self.to.clone(), to: self.from.clone() }
+    }
+
+    /// Whether a tag from `from` to `to` belongs to this migration or to its reverse.
+    pub(crate) fn matches_either_way(&self, from: &VersionPoint, to: &VersionPoint) -> bool {
+        (&self.from, &self.to) == (from, to) || (&self.from, &self.to) == (to, from)
+    }
+}
+
+impl fmt::Display for VersionPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {}", self.from, self.to)
+    }
+}
+
+/// The content of a tag, apart from `start` or `end`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tag {
     Migration {
@@ -82,13 +112,13 @@ pub(crate) enum Tag {
         from: VersionPoint,
         to: VersionPoint,
     },
-    /// A template for readers: neither version holds a digit.
+    /// A tag of a template for readers, which is ignored: neither version holds a digit.
     Placeholder {
         scope: Scope,
         from: String,
         to: String,
     },
-    /// `[user:seed:NAME:…]`: run on demand, without a version.
+    /// `[user:seed:NAME:…]`, which only `tatmig seed NAME` runs and which has no version.
     Seed {
         scope: Scope,
         name: String,
@@ -96,7 +126,15 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    /// Whether two tags differ in their scope at most.
+    pub(crate) fn scope(&self) -> Scope {
+        match self {
+            Self::Migration { scope, .. }
+            | Self::Placeholder { scope, .. }
+            | Self::Seed { scope, .. } => *scope,
+        }
+    }
+
+    /// Whether two tags have the same versions or the same seed name, whatever their scopes are.
     pub(crate) fn equals_ignoring_scope(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -119,6 +157,7 @@ impl fmt::Display for Tag {
     }
 }
 
+/// Whether a tag starts a block or ends one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlockBoundary {
     Start,

@@ -1,15 +1,16 @@
-//! A start tag that waits for its end, and the words for what may come instead.
+//! Builds the diagnostics for tags that do not pair: unclosed, nested, crossed and mismatched
+//! blocks, and text outside all of them.
 
 use std::ops::Range;
 
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::lines::{line_ranges, trim_range};
-use crate::document::tag::{BlockBoundary, Scope, Tag};
+use crate::document::tag::{BlockBoundary, Tag};
 use crate::document::tag_parser;
 use crate::document::tag_parser::TagLine;
 use crate::source::SourceSlice;
 
-/// A block whose end tag has not come yet.
+/// A block whose end tag is not read yet. Ranges are byte ranges of the code block.
 pub(crate) struct OpenBlock {
     pub(crate) tag: Tag,
     /// The start tag's line.
@@ -18,33 +19,36 @@ pub(crate) struct OpenBlock {
 }
 
 impl OpenBlock {
-    /// The code block ends first.
+    /// The code block ends before the block does.
     pub(crate) fn unclosed_error(&self, content: &SourceSlice<'_>) -> Diagnostic {
         let diagnostic = Diagnostic::new(
             Rule::UnclosedBlock,
             content.document_span(self.tag_span.clone()),
             format!("the block `{}` has no end tag in this code block", self.tag),
-        )
-        .help(format!("close it with `-- [{}:end]`", self.tag));
-        let text = content.text();
-        let commented_end_tag = line_ranges(text, self.sql_start..text.len()).find_map(|line| {
-            let at = line.start + text[line.clone()].rfind("--")?;
-            let read = tag_parser::parse_tag_line(&text[at..line.end]);
-            (read == Some(TagLine::Tag(self.tag.clone(), BlockBoundary::End)))
-                .then_some(at..line.end)
-        });
-        match commented_end_tag {
-            Some(late) => diagnostic
+        );
+        match self.find_misplaced_end_tag(content.text()) {
+            Some(range) => diagnostic
                 .related(
-                    content.document_span(trim_range(text, late)),
-                    "a comment: a tag begins its line",
+                    content.document_span(trim_range(content.text(), range)),
+                    "this end tag does not begin its line",
                 )
                 .help("put the end tag on a line of its own"),
-            None => diagnostic,
+            None => diagnostic
+                .help(format!("add `-- [{}:end]` after the last statement of the block", self.tag)),
         }
     }
 
-    /// A string or comment that begins at `token` swallows the end tag.
+    /// The end tag of this block where it follows SQL on the same line, and is only a comment.
+    fn find_misplaced_end_tag(&self, text: &str) -> Option<Range<usize>> {
+        line_ranges(text, self.sql_start..text.len()).find_map(|line| {
+            let start = line.start + text[line.clone()].rfind("--")?;
+            let parsed = tag_parser::parse_tag_line(&text[start..line.end]);
+            (parsed == Some(TagLine::Tag(self.tag.clone(), BlockBoundary::End)))
+                .then_some(start..line.end)
+        })
+    }
+
+    /// An unterminated string, name or comment that starts at `token_start` includes the end tag.
     pub(crate) fn swallowed_end_error(
         &self,
         content: &SourceSlice<'_>,
@@ -54,7 +58,7 @@ impl OpenBlock {
             b'\'' => (
                 "string",
                 1,
-                "close it above the end tag; a quote inside a string is doubled: `''`",
+                "close it above the end tag; write a quote inside a string twice: `''`",
             ),
             b'/' => ("comment", 2, "close it with `*/` above the end tag"),
             _ => ("quoted name", 1, "close it above the end tag"),
@@ -62,16 +66,13 @@ impl OpenBlock {
         Diagnostic::new(
             Rule::UnclosedBlock,
             content.document_span(token_start..token_start + len),
-            format!(
-                "this {token_name} never ends, and swallows the end of the block `{}`",
-                self.tag
-            ),
+            format!("this {token_name} is not closed and includes the end tag of `{}`", self.tag),
         )
         .related(content.document_span(self.tag_span.clone()), "the block starts here")
         .help(help)
     }
 
-    /// Another block starts first.
+    /// Another block starts before this one ends.
     pub(crate) fn nested_block_error(
         &self,
         content: &SourceSlice<'_>,
@@ -83,11 +84,11 @@ impl OpenBlock {
             content.document_span(span.clone()),
             format!("the block `{tag}` starts inside the block `{}`", self.tag),
         )
-        .related(content.document_span(self.tag_span.clone()), "which starts here")
-        .help(format!("close the first one with `-- [{}:end]` above it", self.tag))
+        .related(content.document_span(self.tag_span.clone()), "the outer block starts here")
+        .help(format!("end the outer block above this tag, with `-- [{}:end]`", self.tag))
     }
 
-    /// The same start tag comes again where the end tag is due.
+    /// The same start tag follows where the end tag is expected.
     pub(crate) fn repeated_start_error(
         &self,
         content: &SourceSlice<'_>,
@@ -98,11 +99,11 @@ impl OpenBlock {
             content.document_span(span.clone()),
             format!("the block `{}` starts a second time before it ends", self.tag),
         )
-        .related(content.document_span(self.tag_span.clone()), "the first time")
-        .help(format!("if this is its end, write `-- [{}:end]`", self.tag))
+        .related(content.document_span(self.tag_span.clone()), "the first start tag")
+        .help(format!("if this tag ends the block, write `-- [{}:end]`", self.tag))
     }
 
-    /// The end tag of another block comes.
+    /// The end tag of another block follows.
     pub(crate) fn mismatched_end_error(
         &self,
         content: &SourceSlice<'_>,
@@ -110,44 +111,52 @@ impl OpenBlock {
         span: &Range<usize>,
     ) -> Diagnostic {
         let difference =
-            match (tag_scope(&self.tag) == tag_scope(tag), self.tag.equals_ignoring_scope(tag)) {
-                (true, _) => "versions are",
-                (false, true) => "scope is",
-                (false, false) => "scope and versions are",
+            match (self.tag.scope() == tag.scope(), self.tag.equals_ignoring_scope(tag)) {
+                (true, _) => "the versions differ",
+                (false, true) => "the scopes differ",
+                (false, false) => "scope and versions differ",
             };
         Diagnostic::new(
             Rule::MismatchedEnd,
             content.document_span(span.clone()),
-            format!("the end tag's {difference} not its start tag's: `{tag}` ends `{}`", self.tag),
+            format!(
+                "the end tag of `{tag}` does not match the start tag of `{}`: {difference}",
+                self.tag
+            ),
         )
         .related(content.document_span(self.tag_span.clone()), "the start tag")
         .help(format!("write `-- [{}:end]` here", self.tag))
     }
 }
 
-/// Turns what was told of a nested block, which goes on where the one around it ends.
+/// Turns the diagnostic about a nested block into one about crossed blocks: the outer block ends at
+/// `outer_end`, before the inner one does.
 pub(crate) fn rewrite_as_crossing_error(
     nested: &mut Diagnostic,
-    (outer, outer_end): (&Tag, Range<usize>),
+    outer: &Tag,
+    outer_end: Range<usize>,
     inner: &Tag,
 ) {
-    nested.message = format!("the blocks `{outer}` and `{inner}` cross each other");
-    nested.label = String::from("this one starts before the first has ended");
-    nested.related.push((outer_end, "the first one ends here".to_owned()));
-    nested.help = Some("end the first block above the start of the second".to_owned());
+    nested.message = format!("the blocks `{outer}` and `{inner}` overlap");
+    nested.label = String::from("the second block starts before the first one ends");
+    if let Some((_, label)) = nested.related.first_mut() {
+        "the first block starts here".clone_into(label);
+    }
+    nested.related.push((outer_end, "the first block ends here".to_owned()));
+    nested.help = Some("end the first block above the start of the second one".to_owned());
 }
 
-/// An end tag comes that nothing started.
+/// An end tag without a start tag.
 pub(crate) fn unopened_error(span: Range<usize>, tag: &Tag) -> Diagnostic {
     Diagnostic::new(
         Rule::UnopenedBlock,
         span,
-        format!("the block `{tag}` ends here, and starts nowhere in this code block"),
+        format!("the end tag of `{tag}` has no start tag in this code block"),
     )
-    .help(format!("put `-- [{tag}:start]` before its first statement"))
+    .help(format!("add `-- [{tag}:start]` before the first statement of the block"))
 }
 
-/// A tag is commented out, which hides it from nobody.
+/// A start tag inside a comment of several lines: the comment does not hide the tag.
 pub(crate) fn tag_in_comment_error(
     span: Range<usize>,
     tag: &Tag,
@@ -156,23 +165,23 @@ pub(crate) fn tag_in_comment_error(
     Diagnostic::new(
         Rule::NestedBlock,
         span,
-        format!("the tag `{tag}` stands inside a comment, and would be read all the same"),
+        format!("the tag `{tag}` is inside a comment, which does not disable it"),
     )
     .related(comment, "the comment starts here")
-    .help("end the comment above the tag; to leave a block out, put `<!--` before its code block and `-->` after it")
+    .help("end the comment above the tag; to disable a block, put `<!--` before its code block and `-->` after it")
 }
 
-/// A tag stands where nothing is ever run.
+/// A tag inside a template, where nothing ever runs.
 pub(crate) fn tag_in_template_error(span: Range<usize>, tag: &Tag, template: &Tag) -> Diagnostic {
     Diagnostic::new(
         Rule::NestedBlock,
         span,
-        format!("the tag `{tag}` stands inside the template `{template}`, which is never run"),
+        format!("the tag `{tag}` is inside the template `{template}`, which never runs"),
     )
-    .help(format!("close the template with `-- [{template}:end]` above it"))
+    .help(format!("end the template above this tag, with `-- [{template}:end]`"))
 }
 
-/// Lines of a code block with tags stand outside them all.
+/// Lines of a code block with tags that are outside all of them; `None` if there are no such lines.
 pub(crate) fn text_outside_error(
     content: &SourceSlice<'_>,
     stray_lines: &[Range<usize>],
@@ -183,15 +192,7 @@ pub(crate) fn text_outside_error(
     let diagnostic = Diagnostic::new(
         Rule::TextOutsideBlock,
         content.document_span(first.clone()),
-        format!("text outside the tags of this code block would not be run{more}"),
+        format!("text outside the tags of this code block never runs{more}"),
     );
     Some(diagnostic.help("move it between a start tag and its end tag, or out of the code block; if a closing ``` is missing above, add it"))
-}
-
-fn tag_scope(tag: &Tag) -> Scope {
-    match tag {
-        Tag::Migration { scope, .. } | Tag::Placeholder { scope, .. } | Tag::Seed { scope, .. } => {
-            *scope
-        }
-    }
 }

@@ -1,8 +1,8 @@
-//! Replacements of parts of a text, applied from the end to the start.
+//! Replaces parts of a text.
 
 use std::ops::Range;
 
-/// A place in a text, and what is to stand there instead.
+/// A byte range of a text, and the text that replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TextEdit {
     range: Range<usize>,
@@ -15,12 +15,13 @@ impl TextEdit {
     }
 }
 
-/// The text with changes, which do not overlap.
+/// Applies edits, which must not overlap. Their ranges refer to the text before any edit.
 pub(crate) fn apply_edits(text: &str, mut edits: Vec<TextEdit>) -> String {
     edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
     let mut out = text.to_owned();
-    for change in edits.into_iter().rev() {
-        out.replace_range(change.range, &change.text);
+    // From the end to the start, so that the remaining ranges stay valid.
+    for edit in edits.into_iter().rev() {
+        out.replace_range(edit.range, &edit.text);
     }
     out
 }

@@ -1,48 +1,56 @@
-//! Errors of edits to a document.
+//! Defines the errors of edits to a document.
 
 use semver::Version;
 
 use crate::document::diagnostic::DocumentError;
 use crate::migrate::error::{Error, ErrorKind};
 
-/// Why a document is left as it is.
+/// Why an edit was refused. The document is left unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
-    /// The description says nothing.
-    #[error("a migration needs a description: `-m \"what it is for\"`")]
+    /// The description is empty.
+    #[error("a migration needs a description; pass `-m \"what it is for\"`")]
     MissingDescription,
-    /// A version that the chain cannot go to.
-    #[error("`{to}` is not above head, which is {head}; the next versions are {next_versions}")]
+    /// The new version is not above head.
+    #[error(
+        "`{to}` is not above head, which is {head}; use a higher version, such as {next_versions}"
+    )]
     NotAboveHead {
-        /// The version.
+        /// The new version.
         to: Version,
         /// The document's head.
         head: Version,
-        /// What could be meant.
+        /// The next patch, minor and major version, in backticks.
         next_versions: String,
     },
-    /// Build metadata has no order.
-    #[error("`{0}` has build metadata, which has no order; leave out what stands behind `+`")]
+    /// The new version has build metadata.
+    #[error(
+        "`{0}` has build metadata, which does not count when versions are compared; remove the \
+         `+` and what follows it"
+    )]
     BuildMetadata(Version),
-    /// A planned migration starts at head or has the version.
+    /// A planned migration starts at head or has the new version, or a heading plans several
+    /// migrations.
     #[error("{message}; {help}")]
     PlannedConflict {
-        /// What is in the way, and where.
+        /// What conflicts, and where it is.
         message: String,
         /// What to do.
         help: String,
     },
-    /// No planned migration leads to the version.
+    /// No planned migration leads to the version, or another one must be released first.
     #[error("{0}")]
     NotPlanned(String),
-    /// The edited document could not be used.
-    #[error("the document would be unusable with this, so it is left as it is:\n{0}")]
+    /// The edited document would have errors.
+    #[error("the edited document would have errors, so the document is left unchanged:\n{0}")]
     InvalidDocument(DocumentError),
-    /// The edited document would say something else than it should.
-    #[error("the document would not say what it should with this, so it is left as it is: {0}")]
+    /// The edited document would differ from what was requested.
+    #[error(
+        "the edited document would not be as requested, so the document is left unchanged: {0}"
+    )]
     VerificationFailed(String),
-    /// SQLite's, where statements are told from comments.
+    /// SQLite's, while it decides which comments are SQL that is commented out.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
 }

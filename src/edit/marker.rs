@@ -1,5 +1,5 @@
-//! The schema between two markers of the document: found, told apart from examples in code, and
-//! replaced.
+//! Finds the schema sections of a document, each between two markers outside of code, and rewrites
+//! them.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -18,11 +18,11 @@ use crate::source::Source;
 const START_MARKER: &str = "tatmig:schema:start";
 const END_MARKER: &str = "tatmig:schema:end";
 
-/// How a schema is told.
+/// The output format of a schema.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchemaFormat {
-    /// The statements that make it.
+    /// The statements that create it.
     Sql,
     /// A Mermaid entity relationship diagram.
     #[default]
@@ -36,33 +36,31 @@ impl FromStr for SchemaFormat {
         match text {
             "sql" => Ok(Self::Sql),
             "mermaid" => Ok(Self::Mermaid),
-            _ => {
-                Err(format!("there is no format `{text}`; a schema is told as `sql` or `mermaid`"))
-            }
+            _ => Err(format!("unknown schema format `{text}`; use `sql` or `mermaid`")),
         }
     }
 }
 
-/// A pair of markers and what they ask for.
+/// A pair of markers and their options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaSection {
-    /// How the schema is told.
+    /// The output format of the schema.
     pub format: SchemaFormat,
-    /// Of which databases; none for all that the document has.
+    /// The scope whose schema is shown; `None` for every scope that the document has.
     pub scope: Option<Scope>,
-    /// At which version; none for head.
+    /// The version of the schema; `None` for head.
     pub version: Option<Version>,
     /// The bytes between the two markers.
     pub content: Range<usize>,
-    /// The line of the first marker, from 1.
+    /// The line of the start marker, counted from 1.
     pub line: usize,
 }
 
-/// Markers that do not make pairs, or ask for what there is not.
+/// A marker without its partner or with an invalid option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{location}: {message}")]
 pub struct MarkerError {
-    /// `MIGRATIONS.md:12`
+    /// The line of the marker, such as `MIGRATIONS.md:12`.
     pub location: String,
     /// What is wrong, and what to do.
     pub message: String,
@@ -74,18 +72,18 @@ impl From<MarkerError> for Error {
     }
 }
 
-/// The content of the comment that a line is.
+/// The text of a line that is an HTML comment.
 fn comment_text(line: &str) -> Option<&str> {
     Some(line.trim().strip_prefix("<!--")?.strip_suffix("-->")?.trim())
 }
 
-/// The lines outside of code.
+/// The lines outside of code blocks.
 fn prose_lines<'p>(view: &'p DocumentView<'_>) -> impl Iterator<Item = Range<usize>> + 'p {
     line_ranges(view.text, 0..view.text.len())
         .filter(|line| !view.code_blocks.iter().any(|code| code.contains(&line.start)))
 }
 
-/// Where markers begin.
+/// The offsets of the lines with a start marker.
 pub(crate) fn start_marker_offsets(view: &DocumentView<'_>) -> Vec<usize> {
     let is_start = |line: &Range<usize>| {
         comment_text(&view.text[line.clone()]).is_some_and(|text| text.starts_with(START_MARKER))
@@ -93,7 +91,7 @@ pub(crate) fn start_marker_offsets(view: &DocumentView<'_>) -> Vec<usize> {
     prose_lines(view).filter(is_start).map(|line| line.start).collect()
 }
 
-/// The pairs of markers in a document.
+/// Finds the pairs of markers in a document.
 ///
 /// ```
 /// let text = "<!-- tatmig:schema:start format=sql scope=user -->\n<!-- tatmig:schema:end -->\n";
@@ -104,59 +102,68 @@ pub(crate) fn start_marker_offsets(view: &DocumentView<'_>) -> Vec<usize> {
 ///
 /// # Errors
 ///
-/// The first marker without its partner, or with an option that means nothing.
+/// The first marker without its partner or with an invalid option.
 pub fn schema_sections(source: &Source<'_>) -> Result<Vec<SchemaSection>, MarkerError> {
     let view = DocumentView::parse(source.text());
+    let error_at = |line: usize, message: String| MarkerError {
+        location: format!("{}:{line}", source.name()),
+        message,
+    };
     let mut sections: Vec<SchemaSection> = Vec::new();
     let mut open_section: Option<SchemaSection> = None;
     for line in prose_lines(&view) {
-        let line_number = source.line_number(line.start);
-        let error_at = |number: usize, message: String| MarkerError {
-            location: format!("{}:{number}", source.name()),
-            message,
-        };
         let Some(text) = comment_text(&view.text[line.clone()]) else { continue };
+        let line_number = source.line_number(line.start);
         let mut words = text.split_whitespace();
         match words.next() {
             Some(START_MARKER) => {
                 if let Some(open) = &open_section {
-                    let what = format!(
-                        "no `<!-- {END_MARKER} -->` stands between this and line {line_number}"
+                    let message = format!(
+                        "no `<!-- {END_MARKER} -->` between this marker and line {line_number}; add it"
                     );
-                    return Err(error_at(open.line, what));
+                    return Err(error_at(open.line, message));
                 }
-                let mut section = SchemaSection {
-                    format: SchemaFormat::default(),
-                    scope: None,
-                    version: None,
-                    content: line.end..line.end,
-                    line: line_number,
-                };
-                for word in words {
-                    parse_option(&mut section, word).map_err(|what| error_at(line_number, what))?;
-                }
-                open_section = Some(section);
+                let section = parse_start_marker(words, &line, line_number);
+                open_section = Some(section.map_err(|message| error_at(line_number, message))?);
             }
-            Some(END_MARKER) => match open_section.take() {
-                Some(mut marker) => {
-                    marker.content.end = line.start;
-                    sections.push(marker);
-                }
-                None => {
-                    let what = format!("no `<!-- {START_MARKER} -->` stands before this");
-                    return Err(error_at(line_number, what));
-                }
-            },
+            Some(END_MARKER) => {
+                let Some(mut section) = open_section.take() else {
+                    let message =
+                        format!("no `<!-- {START_MARKER} -->` before this marker; add it");
+                    return Err(error_at(line_number, message));
+                };
+                section.content.end = line.start;
+                sections.push(section);
+            }
             _ => {}
         }
     }
     match open_section {
-        Some(open) => Err(MarkerError {
-            location: format!("{}:{}", source.name(), open.line),
-            message: format!("no `<!-- {END_MARKER} -->` ends this"),
-        }),
+        Some(open) => {
+            let message = format!("no `<!-- {END_MARKER} -->` after this marker; add it");
+            Err(error_at(open.line, message))
+        }
         None => Ok(sections),
     }
+}
+
+/// The section of a start marker with these options, not yet ended.
+fn parse_start_marker<'w>(
+    options: impl Iterator<Item = &'w str>,
+    line: &Range<usize>,
+    line_number: usize,
+) -> Result<SchemaSection, String> {
+    let mut section = SchemaSection {
+        format: SchemaFormat::default(),
+        scope: None,
+        version: None,
+        content: line.end..line.end,
+        line: line_number,
+    };
+    for option in options {
+        parse_option(&mut section, option)?;
+    }
+    Ok(section)
 }
 
 fn parse_option(section: &mut SchemaSection, word: &str) -> Result<(), String> {
@@ -165,24 +172,24 @@ fn parse_option(section: &mut SchemaSection, word: &str) -> Result<(), String> {
         Some(("scope", "system")) => section.scope = Some(Scope::System),
         Some(("scope", "user")) => section.scope = Some(Scope::User),
         Some(("scope", other)) => {
-            return Err(format!(
-                "there is no scope `{other}`; write `scope=system` or `scope=user`"
-            ));
+            return Err(format!("unknown scope `{other}`; write `scope=system` or `scope=user`"));
         }
         Some(("at", value)) => {
             let version = Version::parse(value);
-            section.version = Some(version.map_err(|_| format!("`{value}` is not a version"))?);
+            section.version = Some(version.map_err(|_| {
+                format!("`{value}` is not a version; write three numbers, such as `at=1.2.0`")
+            })?);
         }
         _ => {
             return Err(format!(
-                "`{word}` means nothing here; a marker takes `format=`, `scope=` and `at=`"
+                "unknown option `{word}`; a marker takes `format=`, `scope=` and `at=`"
             ));
         }
     }
     Ok(())
 }
 
-/// The document with what belongs between its markers, each given with the schemas that it asks for.
+/// Returns the document's text with each section replaced by the schemas given for it.
 #[must_use]
 pub fn render_schema_sections(
     source: &Source<'_>,
@@ -203,7 +210,7 @@ fn render_schemas(format: SchemaFormat, schemas: &[(Scope, SchemaSnapshot)], eol
     for (scope, schema) in schemas {
         let scope_title = match scope {
             Scope::System => "The system database:",
-            Scope::User => "Each user's database:",
+            Scope::User => "Each user database:",
         };
         out.push_str(eol);
         if schemas.len() > 1 {

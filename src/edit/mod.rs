@@ -1,6 +1,6 @@
-//! Edits of the document's text: a new section, a plan that becomes a release, a schema between two
-//! markers. Pure: a text in, another text out, which has been read again and found to say what it
-//! was to say, and of everything else what it said before.
+//! Edits the text of a document: adds a migration, releases a planned one, and updates the schema
+//! between two markers. Pure: each edit takes a text and returns a new one, which was parsed again to
+//! check that it contains the requested change and is otherwise the same.
 
 pub(crate) mod append;
 pub(crate) mod change;
@@ -10,6 +10,7 @@ pub(crate) mod new_migration;
 pub(crate) mod page;
 pub(crate) mod promote;
 pub(crate) mod relink;
+pub(crate) mod section;
 pub(crate) mod style;
 pub(crate) mod unchanged;
 

@@ -1,46 +1,46 @@
-//! The migration that `append` adds to a document.
+//! Describes the migration that `append` adds to a document.
 
 use semver::{Prerelease, Version};
 
 use crate::document::tag::Scope;
 
-/// A migration to be put into a document.
+/// A migration to add to a document.
 #[derive(Clone, Debug)]
 pub struct NewMigration<'n> {
     /// The version that it leads to.
     pub to: Version,
-    /// What it is for.
+    /// The text of its `**Description**`.
     pub description: &'n str,
-    /// The day of its release, as `2026-01-31`.
+    /// The text of its `**Date**`, such as `2026-01-31`.
     pub date: &'n str,
-    /// What it runs; a scope at most once.
+    /// Its blocks, at most one for each scope.
     pub blocks: Vec<NewBlock>,
 }
 
-/// What a new migration runs on the databases of one scope.
+/// The block of a new migration for one scope.
 #[derive(Clone, Debug)]
 pub struct NewBlock {
-    /// The databases.
+    /// The kind of database that the block is for.
     pub scope: Scope,
-    /// The statements; empty for a place to write them.
+    /// The statements; if empty, a comment marks where to write them.
     pub sql: String,
-    /// Those that lead back, if there is to be a reverse block.
+    /// The statements of the reverse block; `None` for no reverse block.
     pub reverse: Option<String>,
 }
 
-/// What becomes of planned migrations that are in the way of a new one.
+/// How to treat planned migrations that are in the way of a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PlannedPolicy {
-    /// Nothing; the edit is refused.
+    /// Refuse the edit.
     #[default]
     Refuse,
-    /// They are linked to the new one: its version is where the first of them starts, and those
-    /// that would not be above it get higher versions.
+    /// Renumber them: the first one starts at the new version, and those that would not be above it
+    /// get higher versions.
     Renumber,
 }
 
-/// Which number of a version goes up.
+/// The number of a version to increase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bump {
@@ -53,7 +53,8 @@ pub enum Bump {
 }
 
 impl Bump {
-    /// The next version of this kind. A pre-release goes to its release first.
+    /// The next version of this kind. The next version of a pre-release is its release, if the
+    /// lower numbers are zero.
     ///
     /// ```
     /// use tatmig::edit::Bump;

@@ -1,22 +1,24 @@
-//! The document as an editor sees it: its sections and how far they reach, its blocks and the code
-//! blocks that they stand in, its line ends.
+//! Provides the view of a document that edits need: its blocks and sections with their extent, its
+//! code blocks and its line ends.
 
 use std::ops::Range;
 
 use crate::document::blocks::{Block, Blocks};
 use crate::document::lines::line_end;
 use crate::document::markdown::MarkdownElement;
-use crate::document::tag::{BlockBoundary, Scope, Tag, VersionPoint};
+use crate::document::tag::{BlockBoundary, Scope, Tag, VersionPair};
 use crate::document::tag_parser::TagLine;
 use crate::document::{markdown, reader, tag_parser};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
 
+/// A parsed document. All offsets and ranges are bytes of `text`.
 pub(crate) struct DocumentView<'t> {
     pub(crate) text: &'t str,
     pub(crate) blocks: Blocks<'t>,
-    /// The code blocks outside of stray fences' content, in document order.
+    /// The code blocks in document order; the content of a stray fence is a single one.
     pub(crate) code_blocks: Vec<Range<usize>>,
+    /// The line end of most lines.
     pub(crate) line_ending: &'static str,
 }
 
@@ -37,42 +39,43 @@ impl<'t> DocumentView<'t> {
     /// The blocks of a migration and of its reverse.
     pub(crate) fn blocks_of<'p>(
         &'p self,
-        (from, to): (&'p VersionPoint, &'p VersionPoint),
+        versions: &'p VersionPair,
     ) -> impl Iterator<Item = &'p Block<'t>> {
         self.blocks.list.iter().filter(move |block| match &block.tag {
-            Tag::Migration { from: tag_from, to: tag_to, .. } => {
-                (tag_from, tag_to) == (from, to) || (tag_from, tag_to) == (to, from)
+            Tag::Migration { from, to, .. } => versions.matches_either_way(from, to),
+            _ => false,
+        })
+    }
+
+    /// The block of a migration, not of its reverse, for one scope.
+    pub(crate) fn block_for_scope<'p>(
+        &'p self,
+        versions: &'p VersionPair,
+        wanted: Scope,
+    ) -> Option<&'p Block<'t>> {
+        self.blocks_of(versions).find(|block| match &block.tag {
+            Tag::Migration { scope, from, to } => {
+                *scope == wanted && (from, to) == (&versions.from, &versions.to)
             }
             _ => false,
         })
     }
 
-    /// The block of a migration for one scope.
-    pub(crate) fn block_for_scope<'p>(
-        &'p self,
-        versions: (&'p VersionPoint, &'p VersionPoint),
-        wanted: Scope,
-    ) -> Option<&'p Block<'t>> {
-        self.blocks_of(versions).find(|block| match &block.tag {
-            Tag::Migration { scope, from, to } => *scope == wanted && (from, to) == versions,
-            _ => false,
-        })
-    }
-
-    /// The section whose heading binds what stands in another one.
+    /// The innermost section with versions in its heading among `section` and those that contain it.
     pub(crate) fn owning_section(&self, section: Option<usize>) -> Option<usize> {
-        self.section_ancestors(section).find(|at| self.blocks.sections[*at].versions.is_some())
+        self.section_ancestors(section)
+            .find(|index| self.blocks.sections[*index].versions.is_some())
     }
 
-    /// A section and those that it stands in, innermost first.
+    /// A section and those that contain it, innermost first.
     pub(crate) fn section_ancestors(
         &self,
         section: Option<usize>,
     ) -> impl Iterator<Item = usize> + '_ {
-        std::iter::successors(section, |at| self.blocks.sections[*at].parent)
+        std::iter::successors(section, |index| self.blocks.sections[*index].parent)
     }
 
-    /// From the heading of a section to the next one of its rank.
+    /// From the heading of a section to the next heading of its level or above.
     pub(crate) fn section_range(&self, section: usize) -> Range<usize> {
         let sections = &self.blocks.sections;
         let level = sections[section].level;
@@ -81,12 +84,12 @@ impl<'t> DocumentView<'t> {
         self.line_start(sections[section].span.start)..end
     }
 
-    /// The code block that a place stands in; else its line.
+    /// The whole lines of the code block that contains `offset`; without one, the line.
     pub(crate) fn code_block_range(&self, offset: usize) -> Range<usize> {
         let found = self.code_blocks.iter().find(|range| range.contains(&offset)).cloned();
         let line = self.line_start(offset)..line_end(self.text, offset);
         let Some(found) = found else { return line };
-        // The range ends with the closing fence, without its line end.
+        // The parser's range ends with the closing fence, without its line end.
         let end = if self.text[..found.end].ends_with('\n') {
             found.end
         } else {
@@ -95,15 +98,15 @@ impl<'t> DocumentView<'t> {
         self.line_start(found.start)..end
     }
 
+    /// The start of the line that contains `offset`, behind a byte order mark.
     pub(crate) fn line_start(&self, offset: usize) -> usize {
         self.text[..offset].rfind('\n').map_or(
-            // A mark at the very beginning stays there.
             self.text.len() - self.text.strip_prefix('\u{feff}').unwrap_or(self.text).len(),
             |end| end + 1,
         )
     }
 
-    /// The line of the end tag that belongs to a block.
+    /// The line of the end tag of a block.
     pub(crate) fn end_tag_line(&self, block: &Block<'_>) -> Option<Range<usize>> {
         let mut at = line_end(self.text, block.tag_span.end);
         while at < self.text.len() {
@@ -121,21 +124,21 @@ impl<'t> DocumentView<'t> {
     }
 }
 
-/// The line end that most lines have.
+/// The line end of most lines.
 fn dominant_line_ending(text: &str) -> &'static str {
     let line_count = text.matches('\n').count();
     let crlf_count = text.matches("\r\n").count();
     if crlf_count * 2 > line_count { "\r\n" } else { "\n" }
 }
 
-/// A fence that no line of a text ends.
+/// A fence of backticks that no line of `text` closes.
 pub(crate) fn fence_around(text: &str) -> String {
     let backtick_count =
         |line: &str| line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
     "`".repeat((text.lines().map(backtick_count).max().unwrap_or(0) + 1).max(3))
 }
 
-/// SQL with other line ends; what stands in quotes stays.
+/// SQL with the line ends `eol`. Strings and quoted names keep theirs: they are data.
 pub(crate) fn with_line_ends(text: &str, eol: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for token in lexer::tokens(text, 0) {

@@ -1,5 +1,5 @@
-//! A plan that becomes a release: `(Planned)` goes from its heading, the comment marks go from its
-//! SQL, and it gets a date if it has none.
+//! Releases a planned migration: removes `(Planned)` from its heading and the comment marks from its
+//! SQL, and adds a date if it has none.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use semver::Version;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::lines::{MetadataField, line_end, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
-use crate::document::tag::{Scope, Tag, VersionPoint};
+use crate::document::tag::{Scope, Tag, VersionPair, VersionPoint};
 use crate::edit::change::{TextEdit, apply_edits};
 use crate::edit::error::EditError;
 use crate::edit::page::DocumentView;
@@ -18,58 +18,43 @@ use crate::edit::unchanged;
 use crate::edit::unchanged::VersionRenames;
 use crate::migrate::uncomment::comment_markers;
 
-/// The document with its first planned migration released, on the given day if the document does
-/// not date it.
+/// Releases the next planned migration, which must lead to `version`. Returns the text of the new
+/// document. `date` is written where the document does not date the migration.
 ///
 /// # Errors
 ///
-/// Why the document is better left as it is.
+/// If `version` is not planned, another planned migration comes first, or a heading with `(Planned)`
+/// is shared with other migrations; or if the edited document would have errors or differ in anything
+/// else.
 pub fn promote(
     changelog: &Changelog<'_>,
     version: &Version,
     date: &str,
 ) -> Result<String, EditError> {
     let source = changelog.source();
-    let text = source.text();
     let migration = find_planned(changelog, version)?;
-    let versions = (migration.from.clone(), migration.to.clone());
-    let view = DocumentView::parse(text);
+    let versions = VersionPair::new(migration.from.clone(), migration.to.clone());
+    let view = DocumentView::parse(source.text());
+    let headings: BTreeSet<usize> = view
+        .blocks_of(&versions)
+        .flat_map(|block| view.section_ancestors(block.section))
+        .filter(|section| view.blocks.sections[*section].planned)
+        .collect();
     let mut edits = Vec::new();
-    let mut headings = BTreeSet::new();
-    for block in view.blocks_of((&versions.0, &versions.1)) {
-        headings.extend(
-            view.section_ancestors(block.section).filter(|at| view.blocks.sections[*at].planned),
-        );
-    }
     for heading in &headings {
-        edits.push(remove_planned_mark(&view, *heading, (source.name(), &versions))?);
+        edits.push(remove_planned_mark(&view, *heading, source.name(), &versions)?);
     }
-    let connection = Connection::open_in_memory()?;
-    let reverse = changelog
-        .position(version)
-        .filter(|at| *at > 0)
-        .and_then(|at| changelog.step(StepId::Reverse(at - 1)));
-    for migration in std::iter::once(migration).chain(reverse) {
-        for block in Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope)) {
-            for marker in comment_markers(&connection, block) {
-                let space_len = usize::from(text[marker + 2..].starts_with(' '));
-                edits.push(TextEdit::new(marker..marker + 2 + space_len, ""));
-            }
-        }
-    }
+    edits.extend(uncomment_edits(changelog, version, migration)?);
     if migration.date.is_none()
         && let Some(heading) = headings.first()
     {
-        edits.push(insert_date(&view, changelog, (*heading, migration.tag_span.start, date)));
+        let date_line = Style::from_document(&view, Some(changelog)).date_line(date);
+        edits.push(insert_date(&view, *heading, migration.tag_span.start, &date_line));
     }
-    let edited = apply_edits(text, edits);
+    let edited = apply_edits(source.text(), edits);
     let reparsed = unchanged::reparse(source, &edited)?;
-    unchanged::check_unchanged(
-        (Some(changelog), &VersionRenames::default()),
-        &reparsed,
-        &versions,
-    )?;
-    let is_released = reparsed.find(&versions.0, &versions.1).is_some_and(|found| {
+    unchanged::check_unchanged(Some(changelog), &VersionRenames::default(), &reparsed, &versions)?;
+    let is_released = reparsed.find(&versions.from, &versions.to).is_some_and(|found| {
         !found.planned && found.description == migration.description && found.date.is_some()
     });
     if !is_released {
@@ -78,7 +63,31 @@ pub fn promote(
     Ok(edited)
 }
 
-/// The planned migration that may be released.
+/// The edits that remove the comment marks from the SQL of a migration and of its reverse.
+fn uncomment_edits(
+    changelog: &Changelog<'_>,
+    version: &Version,
+    migration: &Migration<'_>,
+) -> Result<Vec<TextEdit>, EditError> {
+    let text = changelog.source().text();
+    let connection = Connection::open_in_memory()?;
+    let reverse = changelog
+        .position(version)
+        .filter(|position| *position > 0)
+        .and_then(|position| changelog.step(StepId::Reverse(position - 1)));
+    let mut edits = Vec::new();
+    for migration in std::iter::once(migration).chain(reverse) {
+        for block in Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope)) {
+            for marker in comment_markers(&connection, block) {
+                let space_len = usize::from(text[marker + 2..].starts_with(' '));
+                edits.push(TextEdit::new(marker..marker + 2 + space_len, ""));
+            }
+        }
+    }
+    Ok(edits)
+}
+
+/// The planned migration that leads to `version`, if it is the next one.
 fn find_planned<'c, 'a>(
     changelog: &'c Changelog<'a>,
     version: &Version,
@@ -92,41 +101,42 @@ fn find_planned<'c, 'a>(
             [] => "nothing is planned".to_owned(),
             plans => {
                 let plans: Vec<String> = plans.iter().map(|plan| format!("`{plan}`")).collect();
-                format!("planned are {}", plans.join(", "))
+                format!("planned: {}", plans.join(", "))
             }
         };
-        let reason = if is_known { "is released already" } else { "is not in the document" };
+        let reason = if is_known { "is already released" } else { "is not in the document" };
         return Err(EditError::NotPlanned(format!("`{version}` {reason}; {plans}")));
     };
     match next {
         Some(next) if next < version => Err(EditError::NotPlanned(format!(
-            "`{next}` is planned before `{version}`; `tatmig promote {next}` comes first"
+            "`{next}` is planned before `{version}`; run `tatmig promote {next}` first"
         ))),
         _ => Ok(found),
     }
 }
 
-/// A heading without its `(Planned)`, if nothing else is planned by it.
+/// The edit that removes `(Planned)` from a heading, which must not plan any other migration.
 fn remove_planned_mark(
     view: &DocumentView<'_>,
     heading: usize,
-    (name, (from, to)): (&str, &(VersionPoint, VersionPoint)),
+    document_name: &str,
+    versions: &VersionPair,
 ) -> Result<TextEdit, EditError> {
     let section = &view.blocks.sections[heading];
     let others = view.blocks.list.iter().find(|block| {
         let is_under_heading = view.section_ancestors(block.section).any(|at| at == heading);
-        let is_own_block = matches!(&block.tag, Tag::Migration { from: tag_from, to: tag_to, .. }
-            if (tag_from, tag_to) == (from, to) || (tag_from, tag_to) == (to, from));
+        let is_own_block = matches!(&block.tag, Tag::Migration { from, to, .. }
+            if versions.matches_either_way(from, to));
         is_under_heading && !is_own_block
     });
     let line = view.text[..section.span.start].matches('\n').count() + 1;
     if let Some(other) = others {
         return Err(EditError::PlannedConflict {
             message: format!(
-                "the heading `{}` ({name}:{line}) plans `{}` too",
+                "the heading `{}` ({document_name}:{line}) also plans `{}`",
                 section.title, other.tag
             ),
-            help: "give each planned migration a heading with `(Planned)` of its own".to_owned(),
+            help: "give each planned migration its own heading with `(Planned)`".to_owned(),
         });
     }
     let heading_text = &view.text[section.span.clone()];
@@ -146,14 +156,15 @@ fn remove_planned_mark(
     Ok(TextEdit::new(section.span.start + start..section.span.start + close, ""))
 }
 
-/// A line with the date: above the description, else under the heading.
+/// The edit that inserts the line with the date: above the description if one precedes the first
+/// tag, else below the heading.
 fn insert_date(
     view: &DocumentView<'_>,
-    changelog: &Changelog<'_>,
-    (heading, first_tag, date): (usize, usize, &str),
+    heading: usize,
+    first_tag: usize,
+    date_line: &str,
 ) -> TextEdit {
     let eol = view.line_ending;
-    let date = Style::from_document(view, Some(changelog)).date_line(date);
     let below_heading =
         line_end(view.text, view.blocks.sections[heading].span.end.saturating_sub(1));
     let description =
@@ -162,7 +173,7 @@ fn insert_date(
                 .is_some_and(|(name, _)| name == MetadataField::Description)
         });
     match description {
-        Some(line) => TextEdit::new(line.start..line.start, format!("{date}{eol}")),
-        None => TextEdit::new(below_heading..below_heading, format!("{eol}{date}{eol}")),
+        Some(line) => TextEdit::new(line.start..line.start, format!("{date_line}{eol}")),
+        None => TextEdit::new(below_heading..below_heading, format!("{eol}{date_line}{eol}")),
     }
 }

@@ -1,30 +1,33 @@
-//! How a document writes its migrations: the rank and the words of their headings, the arrow, the
-//! fields, the headings of the two scopes, rules between sections. What it has never written is
-//! written as the README does.
+//! Infers how a document writes its migrations, so that a new one looks the same: the level and text
+//! of headings, the arrow, the fields, the headings of the two scopes, and rules between sections.
+//! Anything that the document has no example of is written as in the README.
 
 use crate::document::changelog::Changelog;
 use crate::document::lines::{MetadataField, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
-use crate::document::tag::{Scope, VersionPoint};
+use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::edit::page::DocumentView;
 
+/// How a document writes its migrations.
 pub(crate) struct Style {
     pub(crate) heading_level: u8,
-    /// What stands before the versions in a heading.
+    /// The text before the versions in a heading.
     heading_prefix: String,
+    /// The text between the versions in a heading, spaces included.
     heading_arrow: String,
     pub(crate) tag_arrow: &'static str,
     /// The line of each field up to its value.
     date_prefix: String,
     description_prefix: String,
-    /// The headings over the blocks of each scope, whole lines.
+    /// The heading lines above the blocks of each scope, by scope.
     scope_headings: [Option<String>; 2],
-    /// Whether a rule stands before each section.
+    /// Whether a thematic break (`---`) precedes each section.
     pub(crate) has_rules: bool,
 }
 
 impl Style {
-    /// The style of the latest migrations that show one.
+    /// The style of a document's released migrations. For each property, the latest migration that
+    /// shows it decides.
     pub(crate) fn from_document(
         view: &DocumentView<'_>,
         changelog: Option<&Changelog<'_>>,
@@ -42,16 +45,16 @@ impl Style {
         let Some(changelog) = changelog else { return style };
         let mut migrations: Vec<&Migration<'_>> = changelog.baselines()[..1].iter().collect();
         migrations.extend(&changelog.chain()[..changelog.head_position()]);
-        // The latest one has the last word.
         for migration in migrations {
             style.infer(view, migration);
         }
         style
     }
 
+    /// Takes over the style of one migration, as far as it shows one.
     fn infer(&mut self, view: &DocumentView<'_>, migration: &Migration<'_>) {
-        let versions = (&migration.from, &migration.to);
-        let Some(first_block) = view.blocks_of(versions).next() else { return };
+        let versions = VersionPair::new(migration.from.clone(), migration.to.clone());
+        let Some(first_block) = view.blocks_of(&versions).next() else { return };
         self.tag_arrow =
             if view.text[first_block.tag_span.clone()].contains("->") { "->" } else { "→" };
         let Some(owning_section) = view.owning_section(first_block.section) else { return };
@@ -59,7 +62,7 @@ impl Style {
         self.heading_level = section.level;
         let heading = view.text[section.span.clone()].lines().next().unwrap_or("");
         if migration.from != VersionPoint::Baseline
-            && let Some((prefix, arrow)) = split_heading(heading, versions)
+            && let Some((prefix, arrow)) = split_heading(heading, &versions)
         {
             (self.heading_prefix, self.heading_arrow) = (prefix, arrow);
         }
@@ -77,28 +80,17 @@ impl Style {
             }
         }
         for scope in Scope::BOTH {
-            let Some(block) = view.block_for_scope(versions, scope) else { continue };
-            if let Some(block_section) = block.section.filter(|own| *own != owning_section) {
-                let line = view.text[view.blocks.sections[block_section].span.clone()].trim_end();
-                let is_plain =
-                    line.starts_with('#') && !line.contains(|c: char| c.is_ascii_digit());
-                let is_shared = Scope::BOTH.into_iter().any(|other| {
-                    other != scope
-                        && view
-                            .block_for_scope(versions, other)
-                            .is_some_and(|other| other.section == Some(block_section))
-                });
-                if is_plain && !is_shared && !line.contains(['\n', '(']) {
-                    self.scope_headings[scope as usize] = Some(line.to_owned());
-                }
+            if let Some(heading) = find_scope_heading(view, &versions, scope, owning_section) {
+                self.scope_headings[scope as usize] = Some(heading.to_owned());
             }
         }
     }
 
     /// The heading of a migration, without its line end.
-    pub(crate) fn heading(&self, from: &VersionPoint, to: &VersionPoint) -> String {
+    pub(crate) fn heading(&self, versions: &VersionPair) -> String {
         let hashes = "#".repeat(usize::from(self.heading_level));
-        match from {
+        let to = &versions.to;
+        match &versions.from {
             VersionPoint::Baseline => format!("{hashes} Baseline: {to}"),
             VersionPoint::Version(from) => {
                 format!("{hashes} {}{from}{}{to}", self.heading_prefix, self.heading_arrow)
@@ -114,31 +106,48 @@ impl Style {
         format!("{}{text}", self.description_prefix)
     }
 
-    /// The heading over the blocks of a scope, if the document has such.
+    /// The heading line above the blocks of a scope, if the document uses such headings.
     pub(crate) fn scope_heading(&self, scope: Scope) -> Option<&str> {
         self.scope_headings[scope as usize].as_deref()
     }
 }
 
-/// What stands before and between the versions of a heading.
-fn split_heading(
-    heading: &str,
-    (from, to): (&VersionPoint, &VersionPoint),
-) -> Option<(String, String)> {
+/// The heading line between the heading of a migration and its block for `scope`, if it is for that
+/// scope alone and not for this migration alone: it has no digit and no bracket.
+fn find_scope_heading<'v>(
+    view: &'v DocumentView<'_>,
+    versions: &VersionPair,
+    scope: Scope,
+    owning_section: usize,
+) -> Option<&'v str> {
+    let section_of =
+        |scope: Scope| view.block_for_scope(versions, scope).and_then(|block| block.section);
+    let section = section_of(scope).filter(|section| *section != owning_section)?;
+    let is_shared =
+        Scope::BOTH.into_iter().any(|other| other != scope && section_of(other) == Some(section));
+    let line = view.text[view.blocks.sections[section].span.clone()].trim_end();
+    let is_plain = line.starts_with('#')
+        && !line.contains(|c: char| c.is_ascii_digit())
+        && !line.contains(['\n', '(']);
+    (is_plain && !is_shared).then_some(line)
+}
+
+/// The text before the versions of a heading, and the text between them.
+fn split_heading(heading: &str, versions: &VersionPair) -> Option<(String, String)> {
     let text = heading.trim_start().trim_start_matches('#').trim_start();
-    let (from, to) = (from.to_string(), to.to_string());
+    let (from, to) = (versions.from.to_string(), versions.to.to_string());
     let start = text.find(&from)?;
     let rest = &text[start + from.len()..];
     let arrow = &rest[..rest.find(&to)?];
-    let trimmed_arrow = arrow.trim().trim_end_matches('v');
+    let trimmed_arrow = arrow.trim().trim_end_matches('v').trim();
     let prefix = &text[..start];
-    // Numbers in front are this heading's own.
+    // A number before the versions, such as `3.`, belongs to this heading alone.
     let is_numbered = prefix.contains(|c: char| c.is_ascii_digit());
-    (trimmed_arrow.trim() == "→" || trimmed_arrow.trim() == "->")
+    matches!(trimmed_arrow, "→" | "->")
         .then(|| (if is_numbered { String::new() } else { prefix.to_owned() }, arrow.to_owned()))
 }
 
-/// Whether a line is a thematic break.
+/// Whether a line is a thematic break, such as `---` or `* * *`.
 pub(crate) fn is_thematic_break(line: &str) -> bool {
     let without_spaces: String = line.chars().filter(|c| !c.is_whitespace()).collect();
     without_spaces.len() >= 3

@@ -1,5 +1,5 @@
-//! What two readings of a document have in common: every migration but those that were edited on
-//! purpose must be what it was.
+//! Checks that an edit changed nothing but what it was meant to change: every other migration and
+//! every seed must be the same before and after.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,43 +8,46 @@ use semver::Version;
 
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::migration::Migration;
-use crate::document::tag::{Scope, VersionPoint};
+use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::edit::error::EditError;
 use crate::source::Source;
 
-/// The edited text, read again.
+/// Parses the edited text under the document's name.
 pub(crate) fn reparse<'t>(source: &Source<'_>, text: &'t str) -> Result<Changelog<'t>, EditError> {
     Changelog::from_source(Source::new(source.name(), text)).map_err(EditError::InvalidDocument)
 }
 
-/// Where a migration leads.
-pub(crate) type VersionPair = (VersionPoint, VersionPoint);
-
-/// How versions and pairs are called after an edit.
+/// Old versions of planned migrations and their new ones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VersionRenames {
+    /// By single version, for migrations that are not in `pairs`.
     pub(crate) versions: BTreeMap<Version, Version>,
+    /// By both versions of a migration. The first planned migration starts at head before the edit
+    /// and at the new version after it, although head itself keeps its version.
     pub(crate) pairs: BTreeMap<VersionPair, VersionPair>,
 }
 
 impl VersionRenames {
-    pub(crate) fn rename_point(&self, point: &VersionPoint) -> VersionPoint {
+    fn rename_point(&self, point: &VersionPoint) -> VersionPoint {
         let new = point.version().and_then(|version| self.versions.get(version));
         new.map_or_else(|| point.clone(), |version| VersionPoint::Version(version.clone()))
     }
 
-    pub(crate) fn rename_pair(&self, from: &VersionPoint, to: &VersionPoint) -> VersionPair {
-        let new_pair = self.pairs.get(&(from.clone(), to.clone()));
-        new_pair.cloned().unwrap_or_else(|| (self.rename_point(from), self.rename_point(to)))
+    pub(crate) fn rename_pair(&self, old: &VersionPair) -> VersionPair {
+        let new_pair = self.pairs.get(old);
+        new_pair.cloned().unwrap_or_else(|| {
+            VersionPair::new(self.rename_point(&old.from), self.rename_point(&old.to))
+        })
     }
 }
 
-/// All that is known of a migration, its versions aside.
+/// The properties of a migration that an edit elsewhere must not change; its versions are the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct MigrationFacts<'a> {
     planned: bool,
     date: Option<Cow<'a, str>>,
     description: Option<Cow<'a, str>>,
+    /// The SQL of the system block and of the user block, with LF line ends.
     sql: [Option<String>; 2],
 }
 
@@ -70,46 +73,42 @@ fn collect_facts<'a>(
         .chain(chain)
         .filter_map(|id| changelog.step(id))
         .map(|migration| {
-            (renames.rename_pair(&migration.from, &migration.to), migration_facts(migration))
+            let pair = VersionPair::new(migration.from.clone(), migration.to.clone());
+            (renames.rename_pair(&pair), migration_facts(migration))
         })
         .collect()
 }
 
-/// Whether the edited document has, beside `edited` and its reverse, what the old one has.
+/// Checks that `new` contains `edited`, and otherwise the same migrations and seeds as `old`, renamed
+/// by `renames`. The reverse of `edited` may differ too. `old` is `None` for a document that had no
+/// migrations.
 pub(crate) fn check_unchanged(
-    (old, renames): (Option<&Changelog<'_>>, &VersionRenames),
+    old: Option<&Changelog<'_>>,
+    renames: &VersionRenames,
     new: &Changelog<'_>,
     edited: &VersionPair,
 ) -> Result<(), EditError> {
-    let reverse = (edited.1.clone(), edited.0.clone());
+    let reverse = edited.reversed();
     let mut before = old.map(|old| collect_facts(old, renames)).unwrap_or_default();
     let mut after = collect_facts(new, &VersionRenames::default());
     if after.remove(edited).is_none() {
-        let (from, to) = edited;
-        return Err(EditError::VerificationFailed(format!("`{from} → {to}` is not found in it")));
+        return Err(EditError::VerificationFailed(format!("`{edited}` would be missing")));
     }
     after.remove(&reverse);
     before.remove(edited);
     before.remove(&reverse);
-    for (pair, facts) in &before {
-        if after.get(pair) != Some(facts) {
-            return Err(EditError::VerificationFailed(format!(
-                "`{} → {}` would change",
-                pair.0, pair.1
-            )));
-        }
+    if let Some((pair, _)) = before.iter().find(|(pair, facts)| after.get(pair) != Some(facts)) {
+        return Err(EditError::VerificationFailed(format!("`{pair}` would change")));
     }
-    if let Some(((from, to), _)) = after.iter().find(|(pair, _)| !before.contains_key(*pair)) {
-        return Err(EditError::VerificationFailed(format!(
-            "`{from} → {to}` would come of nothing"
-        )));
+    if let Some(pair) = after.keys().find(|pair| !before.contains_key(pair)) {
+        return Err(EditError::VerificationFailed(format!("`{pair}` would be added")));
     }
     let seeds = |changelog: &Changelog<'_>| -> Vec<String> {
         let seeds = changelog.seeds().iter();
         seeds.map(|s| format!("{} {} {}", s.scope, s.name, s.block.sql().text())).collect()
     };
     if old.map(seeds).unwrap_or_default() != seeds(new) {
-        return Err(EditError::VerificationFailed("its seeds would change".to_owned()));
+        return Err(EditError::VerificationFailed("a seed would change".to_owned()));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::document::tag_parser;
+use crate::document::{near_miss, tag_parser};
 use crate::schema::{Object, ObjectKind};
 use crate::sql::lexer;
 use crate::sql::tokens::Tokens;
@@ -37,7 +37,7 @@ pub(crate) fn complete_statement(text: &str) -> String {
     let is_for_tatmig = |comment: &str| {
         let is_tag = |line: &str| {
             tag_parser::parse_tag_line(line).is_some()
-                || tag_parser::find_embedded_tag(line).is_some()
+                || near_miss::find_embedded_tag(line).is_some()
         };
         comment.contains("tatmig") || comment.contains('[') || comment.lines().any(is_tag)
     };

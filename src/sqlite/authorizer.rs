@@ -231,7 +231,7 @@ fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
         A::Analyze { .. } => None,
         action => {
             object_names(&action).into_iter().flatten().find(|name| is_tatmig_name(name)).map(
-                |name| format!("`{name}` is tatmig's own record: no block may read or change it"),
+                |name| format!("`{name}` belongs to tatmig: a block must not read or change it"),
             )
         }
     }

@@ -83,7 +83,7 @@ CREATE TABLE IF NOT EXISTS a (x TEXT);
 fn section(from: &str, to: &str, description: &str) -> String {
     format!(
         "## {from} → {to}\n\n**Date**: {}\n**Description**: {description}\n\n```sql\n-- [user:{from}→{to}:start]\n\
-         -- the statements for every user's database\n-- [user:{from}→{to}:end]\n```\n",
+         -- the statements for each user database\n-- [user:{from}→{to}:end]\n```\n",
         today()
     )
 }
@@ -107,7 +107,7 @@ fn a_new_section_follows_the_style_and_order_of_the_document() {
         .stdout("MIGRATIONS.md:15: 1.1.0 → 1.2.0 added\n  write its SQL before the next upgrade, then run `tatmig lint`\n");
     let added = format!(
         "### Migration: 1.1.0 -> 1.2.0\n\n* **Date:** {}\n* **Description:** A third\n\n#### For everybody\n\n```sql\n\
-         -- [user:1.1.0->1.2.0:start]\n-- the statements for every user's database\n-- [user:1.1.0->1.2.0:end]\n```\n\n---\n\n",
+         -- [user:1.1.0->1.2.0:start]\n-- the statements for each user database\n-- [user:1.1.0->1.2.0:end]\n```\n\n---\n\n",
         today()
     );
     assert_eq!(
@@ -125,7 +125,7 @@ fn planned_migrations_are_relinked_on_request() {
     let text_before =
         format!("{first}## Baseline{baseline}\n\n## 1.0.0{released}## Ideas{planned}");
     let fleet = Fleet::new().document(&text_before);
-    let message = "error: the planned migration `1.1.0 → 2.0.0` (MIGRATIONS.md:32) starts at head as well, which is 1.1.0; `--relink` makes it start at `1.2.0`, in its heading and its tags\n";
+    let message = "error: the planned migration `1.1.0 → 2.0.0` (MIGRATIONS.md:32) also starts at head, which is 1.1.0; pass `--relink` to make it start at `1.2.0`, in its heading and its tags\n";
     fleet.run_without_changes(["new", "1.2.0", "-m", "Between"]).status(2).stderr(message);
     fleet
         .run(["new", "1.2.0", "-m", "Between", "--relink"])
@@ -146,9 +146,10 @@ fn planned_migrations_are_relinked_on_request() {
 fn conflicting_planned_versions_are_reported_and_renumbered_on_request() {
     let fleet = Fleet::new().document(DOCUMENT_WITH_PLAN);
     let run = fleet.run_without_changes(["new", "2.0.0", "-m", "x"]);
-    run.status(2).stderr("error: `2.0.0` is planned already (MIGRATIONS.md:21 and below); `tatmig promote 2.0.0` releases what is planned next; `--relink` puts the new migration before the plans: `2.0.0` becomes `2.0.1`\n");
+    run.status(2).stderr("error: `2.0.0` is already planned (MIGRATIONS.md:21 and below); run `tatmig promote 2.0.0` to release the next planned migration, or pass `--relink` to insert the new migration before the planned ones: `2.0.0` becomes `2.0.1`\n");
     let run = fleet.run_without_changes(["new", "2.1.0", "-m", "x"]);
-    run.status(2).stderr_contains("`2.1.0` is above `2.0.0`, which is planned and comes first");
+    run.status(2)
+        .stderr_contains("`2.1.0` is above `2.0.0`, which is planned and must be released first");
     fleet.run(["new", "2.1.0", "-m", "x", "--relink"]).status(0);
     let text = document_text(&fleet);
     assert!(text.contains("### 2.1.0 → 2.1.1 (Planned)"), "{text}");
@@ -220,7 +221,7 @@ fn a_description_is_never_read_as_markdown() {
     }
     let fleet = Fleet::from_blocks(&NOTES[1..]);
     let run = fleet.run_without_changes(["new", "-m", " \n "]);
-    run.status(2).stderr("error: a migration needs a description: `-m \"what it is for\"`\n");
+    run.status(2).stderr("error: a migration needs a description; pass `-m \"what it is for\"`\n");
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn invalid_new_versions_are_refused() {
     for (version, message) in [
         (
             "1.2.0",
-            "`1.2.0` is not above head, which is 1.2.0; the next versions are `1.2.1`, `1.3.0`, `2.0.0`",
+            "`1.2.0` is not above head, which is 1.2.0; use a higher version, such as `1.2.1`, `1.3.0`, `2.0.0`",
         ),
         ("0.9.0", "`0.9.0` is not above head"),
         ("1.3.0+build", "has build metadata"),

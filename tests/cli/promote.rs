@@ -64,7 +64,7 @@ fn a_planned_migration_is_released() {
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").tables(), ["a", "b", "c"]);
     let run = fleet.run_without_changes(["promote", "1.1.0"]);
-    run.status(2).stderr_contains("`1.1.0` is released already; planned are `1.2.0`");
+    run.status(2).stderr_contains("`1.1.0` is already released; planned: `1.2.0`");
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn planned_migrations_are_released_in_order() {
     let fleet = Fleet::new().document(PLANNED_DOCUMENT);
     let run = fleet.run_without_changes(["promote", "1.2.0"]);
     run.status(2)
-        .stderr("error: `1.1.0` is planned before `1.2.0`; `tatmig promote 1.1.0` comes first\n");
+        .stderr("error: `1.1.0` is planned before `1.2.0`; run `tatmig promote 1.1.0` first\n");
     let run = fleet.run_without_changes(["promote", "7.0.0"]);
-    run.status(2).stderr_contains("`7.0.0` is not in the document; planned are `1.1.0`, `1.2.0`");
+    run.status(2).stderr_contains("`7.0.0` is not in the document; planned: `1.1.0`, `1.2.0`");
     fleet.run_without_changes(["promote", "next"]).status(2).stderr_contains("is not a version");
 }
 
@@ -93,5 +93,5 @@ fn a_heading_with_several_planned_migrations_is_refused() {
         .replace("## 1.1.0 → 1.2.0 ( planned )", "### 1.1.0 → 1.2.0");
     let fleet = Fleet::new().document(both);
     let run = fleet.run_without_changes(["promote", "1.1.0"]);
-    run.status(2).stderr("error: the heading `Ideas (Planned)` (MIGRATIONS.md:12) plans `user:1.1.0→1.2.0` too; give each planned migration a heading with `(Planned)` of its own\n");
+    run.status(2).stderr("error: the heading `Ideas (Planned)` (MIGRATIONS.md:12) also plans `user:1.1.0→1.2.0`; give each planned migration its own heading with `(Planned)`\n");
 }

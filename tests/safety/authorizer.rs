@@ -135,7 +135,7 @@ fn no_block_touches_the_history_table() {
         fleet = assert_refused(
             fleet,
             statement,
-            "is tatmig's own record: no block may read or change it",
+            "belongs to tatmig: a block must not read or change it",
         );
     }
 }
@@ -156,14 +156,14 @@ fn no_block_writes_the_schema_by_hand() {
 fn statements_inside_triggers_are_checked() {
     let fleet = fleet();
     let statement = "CREATE TRIGGER own AFTER INSERT ON notes BEGIN DELETE FROM _tatmig_migrations; END; INSERT INTO notes VALUES ('x');";
-    assert_refused(fleet, statement, "is tatmig's own record");
+    assert_refused(fleet, statement, "belongs to tatmig");
 }
 
 #[test]
 fn an_unbound_parameter_is_refused() {
     let mut fleet = fleet();
     for statement in ["INSERT INTO notes VALUES (?);", "DELETE FROM notes WHERE body = :body;"] {
-        fleet = assert_refused(fleet, statement, "a parameter in a block");
+        fleet = assert_refused(fleet, statement, "a block cannot have parameters");
     }
 }
 
@@ -205,7 +205,7 @@ fn a_database_trigger_cannot_touch_the_history_table() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(1)
-        .stderr_contains("`ann` (ann_longterm.db): `_tatmig_migrations` is tatmig's own record");
+        .stderr_contains("`ann` (ann_longterm.db): `_tatmig_migrations` belongs to tatmig");
     assert_eq!(fleet.database("ann").dump(), before);
     assert_eq!(fleet.database("new").version().as_deref(), Some("1.1.0"));
 }

@@ -396,11 +396,8 @@ fn an_invalid_history_table_is_refused_and_unchanged() {
             "DROP TABLE _tatmig_migrations; CREATE VIRTUAL TABLE _tatmig_migrations USING fts5 (x)",
             "is another table",
         ),
-        ("UPDATE _tatmig_migrations SET event = 'other'", "holds a row that tatmig did not write"),
-        (
-            "UPDATE _tatmig_migrations SET to_version = x'ff'",
-            "holds a row that tatmig did not write",
-        ),
+        ("UPDATE _tatmig_migrations SET event = 'other'", "has a row that tatmig did not write"),
+        ("UPDATE _tatmig_migrations SET to_version = x'ff'", "has a row that tatmig did not write"),
         (
             "UPDATE _tatmig_migrations SET to_version = '9.9.9'",
             "the database is at version `9.9.9`",
@@ -417,7 +414,7 @@ fn an_invalid_history_table_is_refused_and_unchanged() {
         ),
         (
             "UPDATE _tatmig_migrations SET id = 9223372036854775807 WHERE to_version = '1.1.0'",
-            "holds row 9223372036854775807, which tatmig did not write",
+            "has row 9223372036854775807, which tatmig did not write",
         ),
     ] {
         let fleet = fleet().user("bad", sql);

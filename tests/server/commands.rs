@@ -316,7 +316,7 @@ pub(crate) fn unsupported_sql_is_reported_by_lint_and_upgrade() {
             "INSERT INTO notes (body) SELECT group_concat(body ORDER BY id) FROM notes HAVING count(*) > 0;",
             "does not accept `ORDER BY` in the arguments",
         ),
-        ("INSERT INTO notes (body) VALUES (\"tea\");", "so SQLite reads it as a string"),
+        ("INSERT INTO notes (body) VALUES (\"tea\");", "reads it as a string"),
     ] {
         let server_fleet = ServerFleet::new(&["ann"]).document(2, &[("user:1.0.0→1.1.0", sql)]);
         let before = server_fleet.dump("ann");

@@ -43,7 +43,12 @@ fn main() -> ExitCode {
         }
         println!("\nignored, for there is no libSQL server here; install it: {install}");
     }
-    let trials = trials! { missing;
+    let conclusion = libtest_mimic::run(&arguments, trials(missing));
+    conclusion.exit_code()
+}
+
+fn trials(is_ignored: bool) -> Vec<Trial> {
+    trials! { is_ignored;
         atomic:
             a_failing_step_leaves_no_trace,
             a_hidden_commit_is_refused_before_anything_is_sent,
@@ -102,7 +107,5 @@ fn main() -> ExitCode {
             users_can_be_read_from_a_file,
             users_are_placed_on_servers_by_hash_or_file,
             shards_cover_a_fleet_exactly_once;
-    };
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    conclusion.exit_code()
+    }
 }

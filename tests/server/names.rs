@@ -147,20 +147,11 @@ pub(crate) fn users_are_placed_on_servers_by_hash_or_file() {
     // With other settings no user is found, and none is created.
     let run = hash_placed_fleet.run(["status", "--users-on", "on.txt"]);
     run.status(1).stdout_contains("has no namespace");
-    let lines: Vec<String> = users
-        .iter()
-        .map(|user| {
-            format!(
-                "{user}\t{}/",
-                if has_user(&first_server, user) {
-                    first_server.url()
-                } else {
-                    second_server.url()
-                }
-            )
-        })
-        .collect();
-    let lines = lines.join("\n");
+    let line = |user: &String| {
+        let server = if has_user(&first_server, user) { &first_server } else { &second_server };
+        format!("{user}\t{}/", server.url())
+    };
+    let lines = users.iter().map(line).collect::<Vec<_>>().join("\n");
     let file_placed_fleet = hash_placed_fleet.file("on.txt", lines);
     file_placed_fleet.run(["status", "--users-on", "on.txt", "--exit-code"]).status(0);
     let file_placed_fleet = file_placed_fleet.file("on.txt", "u00 http://127.0.0.1:1\n");

@@ -46,7 +46,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     };
     let today = today();
     let new_migration = NewMigration { to, description: &args.message, date: &today, blocks };
-    let edited_text = edit::append((&source, changelog), &new_migration, args.planned())?;
+    let edited_text = edit::append(&source, changelog, &new_migration, args.planned())?;
     let edited_changelog = Changelog::parse_named(&document.name, &edited_text)?;
     if let Some(database) = &database {
         database.check_round_trip(&edited_changelog, &new_migration.blocks[0])?;

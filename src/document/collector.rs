@@ -1,0 +1,212 @@
+//! Collects the sections and blocks of a document, and checks each block against its heading.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::{memchr, memmem};
+
+use crate::document::blocks::{Block, Blocks, Section};
+use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::document::heading::{heading_versions, is_planned};
+use crate::document::lines::trim_range;
+use crate::document::migration::AllowDirective;
+use crate::document::tag::{Tag, VersionPoint};
+use crate::document::tag_errors::OpenBlock;
+use crate::document::tag_parser;
+use crate::source::SourceSlice;
+use crate::sql::lexer;
+
+/// The document as read so far.
+#[derive(Default)]
+pub(crate) struct BlockCollector<'a> {
+    blocks: Blocks<'a>,
+    /// The index of the section that the next line belongs to.
+    current_section: Option<usize>,
+}
+
+impl<'a> BlockCollector<'a> {
+    pub(crate) fn blocks(&self) -> &Blocks<'a> {
+        &self.blocks
+    }
+
+    pub(crate) fn diagnostics_mut(&mut self) -> &mut Vec<Diagnostic> {
+        &mut self.blocks.diagnostics
+    }
+
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+        self.blocks.diagnostics.push(diagnostic);
+    }
+
+    pub(crate) fn current_section_mut(&mut self) -> Option<&mut Section<'a>> {
+        self.current_section.map(|index| &mut self.blocks.sections[index])
+    }
+
+    /// Starts a section at a heading.
+    pub(crate) fn add_section(&mut self, level: u8, title: Cow<'a, str>, span: Range<usize>) {
+        let mut parent = self.current_section;
+        while let Some(index) = parent.filter(|index| self.blocks.sections[*index].level >= level) {
+            parent = self.blocks.sections[index].parent;
+        }
+        let (versions, planned) = (heading_versions(&title), is_planned(&title));
+        if versions.is_some()
+            && title.contains('(')
+            && !planned
+            && has_planned_prefix(&title.to_lowercase())
+        {
+            self.report(
+                Diagnostic::new(
+                    Rule::MalformedPlanned,
+                    span.clone(),
+                    "only `(Planned)` marks a migration as planned; this heading differs from it",
+                )
+                .help("write exactly `(Planned)`, with other text after it, or use another word"),
+            );
+        }
+        self.current_section = Some(self.blocks.sections.len());
+        self.blocks.sections.push(Section {
+            level,
+            parent,
+            title,
+            span,
+            versions,
+            planned,
+            date: None,
+            description: None,
+            has_blocks: false,
+        });
+    }
+
+    /// Marks the current section and those that contain it as having a block, even a malformed one.
+    pub(crate) fn mark_section_as_used(&mut self) {
+        let mut section = self.current_section;
+        while let Some(index) = section {
+            self.blocks.sections[index].has_blocks = true;
+            section = self.blocks.sections[index].parent;
+        }
+    }
+
+    /// Adds the block that starts at `open` and whose end tag begins at `end`, both in `content`.
+    pub(crate) fn add_block(&mut self, content: &SourceSlice<'a>, open: OpenBlock, end: usize) {
+        let tag_span = content.document_span(open.tag_span);
+        let sql = content.slice(open.sql_start..end);
+        if let Some(at) = memchr(0, sql.text().as_bytes()) {
+            self.report(
+                Diagnostic::new(
+                    Rule::NulCharacter,
+                    sql.document_span(at..at + 1),
+                    "a NUL character in a block: SQLite would ignore the rest of the SQL",
+                )
+                .help("remove the NUL character"),
+            );
+        }
+        if let Tag::Migration { from, to, .. } = &open.tag {
+            self.check_heading_versions(&tag_span, from, to);
+            if from == to {
+                self.report(
+                    Diagnostic::new(
+                        Rule::SameVersion,
+                        tag_span.clone(),
+                        format!("this migration starts and ends at `{from}`"),
+                    )
+                    .help("replace the second version by the one that the block migrates to"),
+                );
+            }
+        }
+        let allow_directives = self.read_allow_directives(&sql);
+        self.blocks.list.push(Block {
+            tag: open.tag,
+            tag_span,
+            sql,
+            section: self.current_section,
+            allow_directives,
+        });
+    }
+
+    /// The `-- tatmig:allow` directives of a block.
+    fn read_allow_directives(&mut self, block: &SourceSlice<'a>) -> Vec<AllowDirective> {
+        let text = block.text();
+        let mut directives = Vec::new();
+        if memmem::find(text.as_bytes(), b"tatmig:").is_none() {
+            return directives;
+        }
+        for comment in
+            lexer::tokens(text, 0).filter(|token| token.kind == lexer::TokenKind::Comment)
+        {
+            let Some((rule_name, reason)) =
+                tag_parser::parse_allow_directive(&text[comment.range.clone()])
+            else {
+                continue;
+            };
+            let (message, help) = match Rule::from_name(rule_name) {
+                Some(rule) if !reason.is_empty() => {
+                    directives.push(AllowDirective { rule, reason: reason.to_owned() });
+                    continue;
+                }
+                Some(_) => (
+                    format!("`{rule_name}` is allowed without a reason"),
+                    format!(
+                        "add the reason on the same line: `-- tatmig:allow {rule_name} because …`"
+                    ),
+                ),
+                None => (
+                    format!("unknown rule `{rule_name}`"),
+                    "write the name that a message shows in brackets, such as `foreign-keys` or \
+                     `row-loss`"
+                        .to_owned(),
+                ),
+            };
+            let span = block.document_span(trim_range(text, comment.range));
+            self.report(Diagnostic::new(Rule::MalformedAllow, span, message).help(help));
+        }
+        directives
+    }
+
+    /// Reports a tag whose versions are neither those of its heading nor their reverse.
+    fn check_heading_versions(
+        &mut self,
+        tag_span: &Range<usize>,
+        from: &VersionPoint,
+        to: &VersionPoint,
+    ) {
+        let heading = self
+            .blocks
+            .ancestors(self.current_section)
+            .find_map(|section| Some((section.versions.as_ref()?, &section.span)));
+        let Some((versions, heading_span)) = heading else { return };
+        if versions.matches_either_way(from, to) {
+            return;
+        }
+        let diagnostic = Diagnostic::new(
+            Rule::HeadingMismatch,
+            tag_span.clone(),
+            format!("the tag's versions `{from}→{to}` are not those of its heading, `{versions}`"),
+        )
+        .related(heading_span.clone(), "the heading of this tag")
+        .help("correct the versions in the tag, if it was copied from another migration, or in the heading");
+        self.report(diagnostic);
+    }
+
+    /// The document's blocks, after a check for version headings without a block.
+    pub(crate) fn finish(mut self) -> Blocks<'a> {
+        for section in &self.blocks.sections {
+            let Some(versions) = section.versions.as_ref().filter(|_| !section.has_blocks) else {
+                continue;
+            };
+            let (from, to) = (&versions.from, &versions.to);
+            self.blocks.diagnostics.push(
+                Diagnostic::new(
+                    Rule::EmptyHeading,
+                    section.span.clone(),
+                    format!("no block for `{versions}` follows this heading"),
+                )
+                .help(format!("add a block tagged `-- [user:{from}→{to}:start]`, or remove the versions from the heading")),
+            );
+        }
+        self.blocks
+    }
+}
+
+/// Whether a bracket in a lowercase title begins with `planned`.
+fn has_planned_prefix(title: &str) -> bool {
+    title.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"))
+}
