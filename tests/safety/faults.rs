@@ -294,7 +294,7 @@ fn a_directory_without_permission_is_reported_and_nothing_changes() {
     // Without write permission no journal can be created; without search permission no file is
     // found; without read permission the users are unknown.
     for (mode, code, message) in [
-        (0o555, 1, "; is the file, its directory or its file system read-only?"),
+        (0o555, 1, "; check whether the file, its directory or its file system is read-only"),
         (0o444, 1, "Permission denied"),
         (0o333, 2, "Permission denied"),
         (0o000, 2, "Permission denied"),

@@ -90,7 +90,7 @@ pub(crate) fn a_lock_that_is_stolen_leaves_no_stray_row() {
         started.elapsed() > Duration::from_secs(4)
     });
     let run = server_fleet.fleet.wait(child);
-    run.status(1).stderr_contains("the server gave its lock to another program");
+    run.status(1).stderr_contains("the server gave the lock to another program");
     assert_eq!(server_fleet.rows("ann", "SELECT DISTINCT body FROM notes"), ["theirs"]);
     assert_eq!(server_fleet.history("ann"), ["baseline→1.0.0"]);
 }

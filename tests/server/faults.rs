@@ -102,7 +102,7 @@ pub(crate) fn a_replica_can_be_read_but_not_migrated() {
     server_fleet
         .run(["upgrade", "--all-users", "--server", &url])
         .status(1)
-        .stderr_contains("`--server` has to name the primary");
+        .stderr_contains("pass the address of the primary to `--server`");
     assert_eq!(server_fleet.version("ann").as_deref(), Some("1.0.0"));
     assert_eq!(server_fleet.sqld.version("system").as_deref(), Some("1.0.0"));
 }
@@ -223,7 +223,7 @@ pub(crate) fn a_proxy_that_drops_the_namespace_header_is_detected() {
     // A name without a dot makes the server fall back to `default`.
     let url = format!("http://localhost:{}", proxy.address.port());
     let run = server_fleet.run(["upgrade", "--all-users", "--server", &url]);
-    run.status(2).stderr_contains("it opened `default`");
+    run.status(2).stderr_contains("it opened the namespace `default`");
     assert!(proxy.has_interfered.load(Ordering::SeqCst));
     assert_eq!(server_fleet.version("ann").as_deref(), Some("1.0.0"));
     assert_eq!(server_fleet.sqld.rows("default", "SELECT count(*) FROM sqlite_schema"), ["0"]);
@@ -237,7 +237,7 @@ pub(crate) fn a_server_that_never_responds_times_out() {
     fleet
         .run(["upgrade", "--all-users", "--server", &url, "--server-timeout", "0.5"])
         .status(2)
-        .stderr_contains("no answer within 0.5 seconds");
+        .stderr_contains("no response within 0.5 seconds");
     assert!(started.elapsed() < Duration::from_mins(1));
     drop(listener);
 }
@@ -289,7 +289,7 @@ pub(crate) fn an_invalid_token_is_refused() {
         let run = with_pending_migrations(fleet(token));
         let run = run.run(["upgrade", "--all-users"]);
         run.status(2)
-            .stderr_contains("the server refuses the token (401); TATMIG_AUTH_TOKEN holds it");
+            .stderr_contains("the server refuses the token (401); set it in `TATMIG_AUTH_TOKEN`");
     }
     // The token may read but not write.
     with_pending_migrations(fleet(READ_ONLY_TOKEN)).run(["status"]).status(0);
