@@ -93,7 +93,8 @@ mod file_name {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::text::os_string_from_bytes;

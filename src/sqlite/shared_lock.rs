@@ -43,7 +43,8 @@ pub(crate) fn try_shared_lock(_file: &File) -> bool {
     false
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use rusqlite::Connection;
 
