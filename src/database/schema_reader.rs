@@ -204,13 +204,27 @@ pub(crate) fn with_details<S: Session>(
     mut object: Object,
 ) -> Result<Object, S::Error> {
     match object.kind {
-        ObjectKind::Table => object.structure = read_table(session, &object.name)?,
+        ObjectKind::Table => {
+            object.structure = if may_have_foreign_keys(&object.sql) {
+                read_table(session, &object.name)?
+            } else {
+                let name = SqlValue::from_text(&object.name);
+                table_from_rows(&session.query(TABLE_QUERIES[0], &[name])?, &Rows::new())
+            };
+        }
         ObjectKind::Index => {
             object.index = Some(read_index(session, &object.table, &object.name)?);
         }
         ObjectKind::View | ObjectKind::Trigger => {}
     }
     Ok(object)
+}
+
+/// Whether a CREATE TABLE statement can declare a foreign key: each has the keyword REFERENCES.
+/// A table without it costs one query less, and lint reads a table after each statement.
+fn may_have_foreign_keys(sql: &str) -> bool {
+    const KEYWORD: &[u8] = b"references";
+    sql.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD))
 }
 
 fn read_index<S: Session>(session: &S, table: &str, name: &str) -> Result<Index, S::Error> {
