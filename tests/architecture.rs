@@ -88,7 +88,6 @@ fn modules_import_only_lower_layers() {
 }
 
 #[test]
-#[ignore = "not true of every file yet"]
 fn files_do_not_import_each_other_in_a_circle() {
     assert_none(&import_circles(&read_sources()));
 }
@@ -99,19 +98,16 @@ fn only_the_named_files_are_at_the_root() {
 }
 
 #[test]
-#[ignore = "not true of every file yet"]
 fn files_are_short() {
     assert_none(&long_files(&read_sources()));
 }
 
 #[test]
-#[ignore = "not true of every file yet"]
 fn functions_take_no_tuples() {
     assert_none(&tuple_parameters(&read_sources()));
 }
 
 #[test]
-#[ignore = "not true of every file yet"]
 fn messages_use_plain_words() {
     assert_none(&banned_words_in_messages(&read_sources()));
 }

@@ -113,9 +113,8 @@ fn every_rule_has_a_document_that_breaks_it() {
         let bytes = std::fs::read(faults_directory().join(format!("{name}.md"))).unwrap();
         // A file that is not UTF-8 is not parsed at all.
         let Ok(text) = String::from_utf8(bytes) else { continue };
-        let (diagnostics, _) =
-            tatmig::lint::lint(Source::new(name, &text), &std::sync::Arc::default());
-        broken.extend(diagnostics.iter().map(|diagnostic| diagnostic.rule));
+        let report = tatmig::lint::lint(Source::new(name, &text), &std::sync::Arc::default());
+        broken.extend(report.diagnostics.iter().map(|diagnostic| diagnostic.rule));
     }
     let missing: Vec<_> =
         Rule::ALL.iter().filter(|rule| !broken.contains(rule)).map(|rule| rule.name()).collect();
