@@ -30,9 +30,9 @@
 //! The crate is a chain of plain values, each made from the one before:
 //!
 //! 1. The text of the document is split into headings, code blocks and prose.
-//! 2. Tags pair up into blocks of SQL, each of which knows its position in the text.
+//! 2. Tags pair up into blocks of SQL, each of which has its position in the text.
 //! 3. Blocks become migrations, ordered on one chain of versions: the [`Changelog`].
-//! 4. The replay runs the changelog in memory and knows every statement and its effects.
+//! 4. The replay runs the changelog in memory and determines the effects of every statement.
 //! 5. The history or the schema of a database gives its position on the chain, and so its plan: the
 //!    steps that are pending, or the reason why the database is refused.
 //! 6. The steps run in one transaction, are checked, recorded in the history and committed; or the

@@ -276,12 +276,12 @@ fn check_spans(source: &Source<'_>, diagnostics: &[Diagnostic]) -> Result<(), Te
 
 fn check_document(text: &str) -> Result<(), TestCaseError> {
     let source = Source::new("m.md", text);
-    let (diagnostics, unusable) = tatmig::lint::lint(source.clone(), &Arc::default());
-    check_spans(&source, &diagnostics)?;
+    let lint_report = tatmig::lint::lint(source.clone(), &Arc::default());
+    check_spans(&source, &lint_report.diagnostics)?;
     match Changelog::parse_named("m.md", text) {
         Ok(changelog) => check_spans(&source, changelog.warnings())?,
         Err(error) => {
-            prop_assert!(unusable);
+            prop_assert!(lint_report.is_unusable);
             prop_assert!(!error.to_string().is_empty());
             check_spans(&source, error.diagnostics())?;
         }

@@ -1,5 +1,5 @@
 //! Tests the messages: `lint` on every document in `fixtures/faults`, each named by its one fault,
-//! prints exactly the diagnostics and exits with the status in the file beside it. `TATMIG_BLESS=1`
+//! prints exactly the diagnostics and exits with the status in the file next to it. `TATMIG_BLESS=1`
 //! overwrites those files with the current output; review the changes like code.
 
 #![allow(clippy::unwrap_used)] // in helpers too, a panic is how a test says no
@@ -20,7 +20,7 @@ const DATABASE_RULES: &[(Rule, &str)] = &[
 ];
 
 /// Rules about valid SQL, for which tests/lint.rs has a document each. Here their warnings would
-/// appear beside every other fault.
+/// appear next to every other fault.
 const RISK_RULES: &[Rule] = &[
     Rule::NotRerunnable,
     Rule::Destructive,
@@ -113,9 +113,8 @@ fn every_rule_has_a_document_that_breaks_it() {
         let bytes = std::fs::read(faults_directory().join(format!("{name}.md"))).unwrap();
         // A file that is not UTF-8 is not parsed at all.
         let Ok(text) = String::from_utf8(bytes) else { continue };
-        let (diagnostics, _) =
-            tatmig::lint::lint(Source::new(name, &text), &std::sync::Arc::default());
-        broken.extend(diagnostics.iter().map(|diagnostic| diagnostic.rule));
+        let report = tatmig::lint::lint(Source::new(name, &text), &std::sync::Arc::default());
+        broken.extend(report.diagnostics.iter().map(|diagnostic| diagnostic.rule));
     }
     let missing: Vec<_> =
         Rule::ALL.iter().filter(|rule| !broken.contains(rule)).map(|rule| rule.name()).collect();

@@ -203,7 +203,7 @@ fn a_lock_is_busy_and_leaves_the_database_unchanged() {
     Changelog::parse(&text).unwrap().upgrade(&mut connection, Scope::User).unwrap();
 }
 
-/// Nobody can construct an index, so the only hostile one is that of another changelog.
+/// An application cannot construct an index, so the only hostile one is that of another changelog.
 #[test]
 fn an_index_of_another_changelog_does_not_panic() {
     let long_text = document("SELECT 1;");

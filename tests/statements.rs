@@ -1,4 +1,4 @@
-//! Tests properties of every upgrade, whatever its statements: it is applied, has a history entry
+//! Tests properties of every upgrade, with any statements: it is applied, has a history entry
 //! and has no effect when repeated, or it is refused and no row has changed.
 
 #[path = "support/oracle.rs"]

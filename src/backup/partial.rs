@@ -19,8 +19,8 @@ pub(crate) const PENDING_PREFIX: &str = ".partial-";
 pub(crate) struct PendingBackup {
     /// The temporary directory; empty after `finish`.
     pub(crate) path: PathBuf,
-    /// The directory, locked while this process writes there, so that no other process removes it
-    /// as stale.
+    /// The directory, locked while this process writes there: other processes do not remove a locked
+    /// directory as stale.
     lock: Option<File>,
 }
 

@@ -197,7 +197,7 @@ Examples:
   tatmig adopt --user ann --at 0.3.19
   tatmig adopt --user ann --at baseline    a database of another origin; run the baseline next")]
     Adopt {
-        /// Record this version, or `baseline`, whatever the schema is
+        /// Record this version, or `baseline`, even if the schema differs
         #[arg(long, value_name = "VERSION")]
         at: Option<String>,
         #[command(flatten)]

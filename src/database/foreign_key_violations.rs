@@ -2,7 +2,6 @@
 //! so that only those that a migration caused are blamed on the migration.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use crate::database::foreign_keys::ForeignKeySet;
 use crate::database::session::{Query, Session};
@@ -189,12 +188,9 @@ pub(crate) fn format_value(value: &SqlValue) -> String {
             }
         }
         SqlValue::Blob(bytes) => {
-            let hex: String =
-                bytes.iter().take(MAX_LENGTH / 2).fold(String::new(), |mut hex, byte| {
-                    let _ = write!(hex, "{byte:02x}");
-                    hex
-                });
-            format!("x'{hex}{}'", if bytes.len() > MAX_LENGTH / 2 { "…" } else { "" })
+            let shown = &bytes[..bytes.len().min(MAX_LENGTH / 2)];
+            let ellipsis = if shown.len() < bytes.len() { "…" } else { "" };
+            format!("x'{}{ellipsis}'", hex::encode(shown))
         }
     }
 }

@@ -75,7 +75,7 @@ pub(crate) struct OrphanQuery {
 }
 
 impl OrphanQuery {
-    /// Builds the query. `parent_columns` is none if the parent table does not exist.
+    /// Builds the query. `parent_columns` is `None` if the parent table does not exist.
     fn new(table: &str, key: &ForeignKey, parent_columns: Option<&[String]>) -> Self {
         let columns = |alias: &str, names: &[String]| -> Vec<String> {
             names.iter().map(|name| format!("{alias}.{}", lexer::quote_identifier(name))).collect()

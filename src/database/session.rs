@@ -1,5 +1,5 @@
-//! Runs queries on a database, wherever it is: on a connection to a file or, in one HTTP request,
-//! on a namespace of a libSQL server. Everything that tatmig reads of a database is written once
+//! Runs queries on a database: on a connection to a file or, in one HTTP request, on a namespace
+//! of a libSQL server. Everything that tatmig reads of a database is written once
 //! over [`Session`].
 
 use std::borrow::Cow;

@@ -220,8 +220,8 @@ impl<'a> Changelog<'a> {
     }
 
     /// The index of the baseline that a new database of this scope starts with on its way to the
-    /// version at `position`: the highest one at or below that version with a block for the scope. If
-    /// there is none, the lowest baseline, which is then recorded as a no-op.
+    /// version at `position`: the highest one at or below that version with a block for the scope.
+    /// Without such a baseline, it is the lowest baseline, which then runs no statement.
     pub(crate) fn baseline_for(&self, scope: Scope, position: usize) -> usize {
         let target = &self.chain.versions[position];
         let is_applicable = |migration: &Migration<'_>| {

@@ -187,7 +187,7 @@ pub struct Diagnostic {
     pub message: String,
     /// The bytes of the document that are underlined.
     pub span: Range<usize>,
-    /// The text beside the underline; may be empty.
+    /// The text next to the underline; may be empty.
     pub label: String,
     /// Other spans of the document that the message refers to, each with a label.
     pub related: Vec<(Range<usize>, String)>,

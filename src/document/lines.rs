@@ -37,7 +37,7 @@ pub(crate) fn parse_metadata_field(line: &str) -> Option<(MetadataField, &str)> 
     (!value.is_empty()).then_some((field, value))
 }
 
-/// The first line of `range` that is a tag or looks like one, placeholders aside.
+/// The first line of `range`, placeholders excluded, that is a tag or looks like one.
 pub(crate) fn find_first_tag(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let is_tag = |line: &Range<usize>| {
         let found = tag_parser::parse_tag_line(&text[line.clone()]);

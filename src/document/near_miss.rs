@@ -52,7 +52,7 @@ impl MalformedTag {
     }
 }
 
-/// What a line begins with, white space aside.
+/// What a line begins with after its white space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinePrefix {
     CommentMark,

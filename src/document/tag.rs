@@ -134,7 +134,7 @@ impl Tag {
         }
     }
 
-    /// Whether two tags have the same versions or the same seed name, whatever their scopes are.
+    /// Whether two tags have the same versions or the same seed name; their scopes may differ.
     pub(crate) fn equals_ignoring_scope(&self, other: &Self) -> bool {
         match (self, other) {
             (

@@ -36,7 +36,7 @@ pub(crate) fn parse_tag_line(line: &str) -> Option<TagLine> {
     if !(body.starts_with(OPENING_BRACKETS) || is_comment) {
         return None;
     }
-    // A longer line is malformed, whatever the rest of it holds.
+    // A longer line is malformed, so the rest of it need not be read.
     let end = line.floor_char_boundary(line.len() - body.len() + MAX_TAG_LEN);
     let (line, body) = (&line[..end], &body[..end - (line.len() - body.len())]);
     let Some(parts) = parse_well_formed(line) else {

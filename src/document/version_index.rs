@@ -3,9 +3,9 @@
 /// The index of a version on the chain of a [`Changelog`](crate::Changelog), counted from the
 /// lowest baseline.
 ///
-/// Only a changelog hands indexes out, and an index is meant for that changelog alone. An index
-/// that is too high for another changelog is treated there as the index of the last version; it
-/// never causes a panic.
+/// Only a changelog creates indexes, and an index is valid for that changelog only. Another
+/// changelog treats an index that is too high for it as the index of its last version, without a
+/// panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VersionIndex(usize);
 

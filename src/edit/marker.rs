@@ -189,14 +189,29 @@ fn parse_option(section: &mut SchemaSection, word: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The schema of the databases of one scope.
+#[derive(Clone, Debug)]
+pub struct ScopeSchema {
+    /// System or user.
+    pub scope: Scope,
+    /// The schema.
+    pub schema: SchemaSnapshot,
+}
+
+/// A schema section of a document and the schemas to write into it.
+#[derive(Clone, Debug)]
+pub struct SectionSchemas {
+    /// The section, as [`schema_sections`] found it.
+    pub section: SchemaSection,
+    /// The schemas, in the order in which they are written.
+    pub schemas: Vec<ScopeSchema>,
+}
+
 /// Returns the document's text with each section replaced by the schemas given for it.
 #[must_use]
-pub fn render_schema_sections(
-    source: &Source<'_>,
-    sections: &[(SchemaSection, Vec<(Scope, SchemaSnapshot)>)],
-) -> String {
+pub fn render_schema_sections(source: &Source<'_>, sections: &[SectionSchemas]) -> String {
     let view = DocumentView::parse(source.text());
-    let to_edit = |(section, schemas): &(SchemaSection, Vec<(Scope, SchemaSnapshot)>)| {
+    let to_edit = |SectionSchemas { section, schemas }: &SectionSchemas| {
         TextEdit::new(
             section.content.clone(),
             render_schemas(section.format, schemas, view.line_ending),
@@ -205,9 +220,9 @@ pub fn render_schema_sections(
     apply_edits(source.text(), sections.iter().map(to_edit).collect())
 }
 
-fn render_schemas(format: SchemaFormat, schemas: &[(Scope, SchemaSnapshot)], eol: &str) -> String {
+fn render_schemas(format: SchemaFormat, schemas: &[ScopeSchema], eol: &str) -> String {
     let mut out = String::new();
-    for (scope, schema) in schemas {
+    for ScopeSchema { scope, schema } in schemas {
         let scope_title = match scope {
             Scope::System => "The system database:",
             Scope::User => "Each user database:",

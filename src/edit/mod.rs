@@ -17,7 +17,8 @@ pub(crate) mod unchanged;
 pub use crate::edit::append::append;
 pub use crate::edit::error::EditError;
 pub use crate::edit::marker::{
-    MarkerError, SchemaFormat, SchemaSection, render_schema_sections, schema_sections,
+    MarkerError, SchemaFormat, SchemaSection, ScopeSchema, SectionSchemas, render_schema_sections,
+    schema_sections,
 };
 pub use crate::edit::new_migration::{Bump, NewBlock, NewMigration, PlannedPolicy};
 pub use crate::edit::promote::promote;

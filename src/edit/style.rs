@@ -51,7 +51,7 @@ impl Style {
         style
     }
 
-    /// Takes over the style of one migration, as far as it shows one.
+    /// Adopts the style of one migration, as far as the migration shows it.
     fn infer(&mut self, view: &DocumentView<'_>, migration: &Migration<'_>) {
         let versions = VersionPair::new(migration.from.clone(), migration.to.clone());
         let Some(first_block) = view.blocks_of(&versions).next() else { return };

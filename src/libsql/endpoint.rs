@@ -97,6 +97,15 @@ impl<'n> NamespaceTransaction<'n> {
         Ok(results)
     }
 
+    /// Decodes a text that `select_expression` encoded as `t` and hexadecimal digits.
+    fn decode_text(&self, tagged_hex: &[u8]) -> Result<Vec<u8>, ServerError> {
+        let digits = tagged_hex.strip_prefix(b"t").unwrap_or(tagged_hex);
+        hex::decode(digits).map_err(|error| ServerError::UnexpectedResponse {
+            url: self.namespace.handle.server.url().to_owned(),
+            reason: format!("a text is not in hexadecimal: {error}"),
+        })
+    }
+
     /// Ends the transaction. If the response to COMMIT is lost, the error is
     /// [`DatabaseError::OutcomeUnknown`].
     pub(crate) fn end(mut self, end_sql: &'static str) -> Result<(), DatabaseError> {
@@ -137,9 +146,7 @@ impl TransferEndpoint for NamespaceTransaction<'_> {
                 *value = match text.as_slice() {
                     b"+" => SqlValue::Real(f64::INFINITY),
                     b"-" => SqlValue::Real(f64::NEG_INFINITY),
-                    tagged_hex => {
-                        SqlValue::Text(decode_hex(tagged_hex.get(1..).unwrap_or_default()))
-                    }
+                    tagged_hex => SqlValue::Text(self.decode_text(tagged_hex)?),
                 };
             }
         }
@@ -161,10 +168,4 @@ impl TransferEndpoint for NamespaceTransaction<'_> {
         results.required_rows(steps.len() - 1).map_err(|_| DatabaseError::LockStolen)?;
         Ok(())
     }
-}
-
-fn decode_hex(hex: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0);
-    let byte = |pair: &[u8]| u8::try_from(digit(pair[0]) * 16 + digit(pair[1])).unwrap_or(0);
-    hex.chunks_exact(2).map(byte).collect()
 }

@@ -15,10 +15,15 @@ use crate::sqlite::copy::CopyInfo;
 /// How many copies of a namespace may have names with the same second.
 const MAX_COPIES_PER_SECOND: u32 = 20;
 
+/// A copy of a namespace on the same server.
+pub(crate) struct NamespaceFork {
+    pub(crate) name: String,
+    pub(crate) info: CopyInfo,
+}
+
 impl Namespace {
-    /// Copies this namespace to a new namespace `NAME--TIME` on the same server. Returns the name of
-    /// the copy.
-    pub(crate) fn fork(&self, time: &str) -> Result<(String, CopyInfo), DatabaseError> {
+    /// Copies this namespace to a new namespace `NAME--TIME` on the same server.
+    pub(crate) fn fork(&self, time: &str) -> Result<NamespaceFork, DatabaseError> {
         let server = &self.handle.server;
         for number in 1..=MAX_COPIES_PER_SECOND {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };
@@ -32,7 +37,7 @@ impl Namespace {
             }
             let fork = Self::new(&self.handle, &name, &self.options);
             return match fork.check_and_block_writes() {
-                Ok(copy_info) => Ok((name, copy_info)),
+                Ok(info) => Ok(NamespaceFork { name, info }),
                 Err(error) => {
                     let _ = fork.remove();
                     Err(error)
@@ -74,8 +79,8 @@ impl Namespace {
             add_text(table);
             add_text(&rows.map_or_else(String::new, |rows| rows.to_string()));
         }
-        let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
-        Ok(CopyInfo { size: stats.file_bytes, sha256: sha256.concat(), version })
+        let sha256 = hex::encode(hasher.finalize());
+        Ok(CopyInfo { size: stats.file_bytes, sha256, version })
     }
 
     /// Deletes this namespace. Succeeds if it does not exist.

@@ -33,24 +33,21 @@ pub struct LintReport {
     pub is_unusable: bool,
 }
 
-/// Checks a document for SQLite files with no oldest version. Returns its diagnostics in document
-/// order, and whether an upgrade to head would refuse the document. A document that could not be
-/// run counts as refused. Once `cancel` is set, the work ends.
+/// Checks a document for SQLite files with no oldest version. A document that could not be run
+/// counts as one that an upgrade refuses. Once `cancel` is set, the work ends.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
 /// let source = tatmig::Source::new("m.md", "-- [user:baseline→1.0.0:start]\n");
-/// let (diagnostics, is_unusable) = tatmig::lint::lint(source, &Arc::default());
-/// assert!(is_unusable);
-/// assert_eq!(diagnostics[0].rule.name(), "tag-outside-code");
+/// let report = tatmig::lint::lint(source, &Arc::default());
+/// assert!(report.is_unusable);
+/// assert_eq!(report.diagnostics[0].rule.name(), "tag-outside-code");
 /// ```
 #[must_use]
-pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> (Vec<Diagnostic>, bool) {
-    match lint_with(source, LintOptions::default(), cancel) {
-        Ok(LintReport { diagnostics, is_unusable }) => (diagnostics, is_unusable),
-        Err(_) => (Vec::new(), true),
-    }
+pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> LintReport {
+    lint_with(source, LintOptions::default(), cancel)
+        .unwrap_or_else(|_| LintReport { diagnostics: Vec::new(), is_unusable: true })
 }
 
 /// Checks a document for an oldest SQLite version and a backend: what that version cannot read in

@@ -116,7 +116,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         Ok(())
     }
 
-    /// Runs and checks a block of the way up, and keeps its changes.
+    /// Runs and checks a block that leads up the chain, and keeps its changes.
     fn check_forward_block(
         &mut self,
         state: &mut ScopeState,

@@ -47,7 +47,7 @@ impl<'c> Migrator<'c, '_> {
     }
 
     /// The script of a migration for one scope, with its history entry; `None` for a seed. A
-    /// migration without a block for the scope has an empty script and is recorded all the same.
+    /// migration without a block for the scope has an empty script and still gets a history entry.
     fn migration_step(&self, scope: Scope, id: StepId) -> Option<Step<'c, 'c>> {
         let changelog = self.changelog();
         let (from, to) = changelog.endpoints(id)?;

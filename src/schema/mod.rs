@@ -27,7 +27,7 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// Whether two columns mean the same. The case of names and keywords does not count.
+    /// Whether two columns have the same definition. The case of names and keywords is ignored.
     pub(crate) fn matches(&self, other: &Self) -> bool {
         self.name.eq_ignore_ascii_case(&other.name)
             && normalize_type(&self.declared_type) == normalize_type(&other.declared_type)

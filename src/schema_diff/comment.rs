@@ -1,6 +1,6 @@
 //! Writes text into SQL comments that cannot be mistaken for tags or end early.
 
-/// A line comment. It stays a single comment whatever the names in `text` contain.
+/// A line comment. It stays a single comment even if a name in `text` contains a line feed.
 pub(crate) fn to_comment(text: &str) -> String {
     // A bracket could begin a tag.
     let sanitize = |character: char| match character {

@@ -14,7 +14,7 @@ pub(crate) fn render(schema: &Schema) -> String {
     let tables = statement::sort_by_dependency(
         schema.values().filter(|object| object.kind == ObjectKind::Table),
     );
-    // Tables without relationships come last, so that no line has to lead around them.
+    // Tables without relationships come last: the lines of the diagram need not avoid them.
     let is_unconnected = |table: &Object| {
         let refers = |child: &Object, other: &str| {
             child.structure.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(other))

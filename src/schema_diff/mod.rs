@@ -78,7 +78,7 @@ impl SchemaSnapshot {
         Some(Self::new(schema))
     }
 
-    /// The schema of a database file. Reading changes nothing in the file or beside it.
+    /// The schema of a database file. Reading changes neither the file nor its side files.
     ///
     /// # Errors
     ///

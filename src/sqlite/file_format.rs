@@ -3,7 +3,7 @@
 //! and for a fleet without pending migrations that would be most of the run time.
 //!
 //! The reader never guesses. The caller holds the shared lock, as SQLite's own readers do, and has
-//! checked that neither a journal nor a WAL exists beside the file, so no program can write to the
+//! checked that the file has neither a journal nor a WAL, so no program can write to the
 //! file meanwhile. Anything that is not exactly as tatmig writes it returns `None`, and the caller
 //! asks SQLite. The file format is documented and guaranteed not to change:
 //! <https://sqlite.org/fileformat.html>.

@@ -32,7 +32,7 @@ pub(crate) struct FileInfo {
     pub(crate) size: u64,
     /// Whether the database is in WAL mode.
     pub(crate) is_wal: bool,
-    /// Whether a `-wal` file exists beside the file.
+    /// Whether the file has a `-wal` file.
     pub(crate) has_wal_file: bool,
     /// The state of the history; `None` where only SQLite can read it.
     pub(crate) history_state: Option<HistoryState>,
@@ -58,9 +58,9 @@ pub(crate) fn preflight(path: &Path, access: Access) -> Result<FileInfo, Databas
     let is_for_writing = access != Access::Read;
     let file = OpenOptions::new().read(true).write(is_for_writing).open(&path).map_err(io_error)?;
     let wal_len = side_file_len(&path, "-wal")?;
-    // Beside a WAL only SQLite can answer, and this lock would disturb the last program that
-    // closes such a database: it takes the database exclusively. Without a WAL no program writes
-    // to the file while the shared lock is held.
+    // A database with a WAL can be read only by SQLite, and this lock would disturb the last
+    // program that closes such a database: it takes the database exclusively. Without a WAL no
+    // program writes to the file while the shared lock is held.
     let has_shared_lock =
         access != Access::Overwrite && wal_len.is_none() && try_shared_lock(&file);
     let has_journal = side_file_len(&path, "-journal")?.is_some();
@@ -94,8 +94,8 @@ struct OpenedFile {
 
 impl OpenedFile {
     fn inspect_empty(self, access: Access) -> Result<FileInfo, DatabaseError> {
-        // SQLite writes a WAL only for a database that has pages; beside an empty file it would
-        // delete the WAL.
+        // SQLite writes a WAL only for a database that has pages; it would delete the WAL of
+        // an empty file.
         if access != Access::Overwrite && self.wal_len.is_some_and(|length| length > 0) {
             return Err(not_a_database(
                 "the file is empty, but its WAL contains data; restore the database from a backup",
@@ -146,7 +146,7 @@ fn not_a_database(reason: &str) -> DatabaseError {
 }
 
 /// The path and metadata of a file with symbolic links resolved: SQLite also expects side files
-/// beside the file that a link points to.
+/// next to the file that a link points to.
 fn resolve_symlink(path: &Path) -> io::Result<(PathBuf, Metadata)> {
     let metadata = std::fs::symlink_metadata(path)?;
     if !metadata.is_symlink() {
@@ -205,8 +205,8 @@ fn truncated_from(path: &Path, header: &[u8; HEADER_SIZE], size: u64) -> Option<
             header[offset + 3],
         ])
     };
-    // The page count is valid only if both change counters agree, and a journal or WAL beside the
-    // file may still change it.
+    // The page count is valid only if both change counters agree, and a journal or WAL of the file
+    // may still change it.
     let is_page_count_valid = read_u32(24) == read_u32(92);
     let expected_size = u64::from(read_u32(28)) * file_format::page_size(header) as u64;
     let has_journal = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();

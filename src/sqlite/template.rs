@@ -1,5 +1,5 @@
 //! Builds a new database once, in memory, and writes its pages to many empty files, each in one
-//! transaction of that file. While the steps contain only DDL, all new databases are alike, so
+//! transaction of that file. While the steps contain only DDL, all new databases are equal, so
 //! the result is the same as running the steps in each file, in half the time. The history rows
 //! give the time at which the template was built.
 

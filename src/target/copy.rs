@@ -157,9 +157,10 @@ impl TargetDatabase {
             }
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
-                let (namespace, info) = Namespace::new(handle, name, options).fork(time)?;
+                let fork = Namespace::new(handle, name, options).fork(time)?;
                 let server = handle.server().url().to_owned();
-                Ok(NewCopy { info, fork: Some(ForkLocation { namespace, server }) })
+                let location = ForkLocation { namespace: fork.name, server };
+                Ok(NewCopy { info: fork.info, fork: Some(location) })
             }
         }
     }

@@ -155,7 +155,7 @@ impl ServerSet {
         ServerSetError::Unusable { url: handle.server().url().to_owned(), source }
     }
 
-    /// Reads from a namespace, to see that it is there.
+    /// Reads from a namespace, to check that it exists.
     fn check_exists(&self, handle: &Arc<ServerHandle>, name: &str) -> Result<(), DatabaseError> {
         match Namespace::new(handle, name, &self.options).history_state() {
             // A namespace that is damaged or not tatmig's exists all the same.

@@ -1,4 +1,4 @@
-//! Tests that a database gets all of its pending migrations or none: whatever fails, the database
+//! Tests that a database gets all of its pending migrations or none: at any failure the database
 //! is unchanged, and the other databases are migrated.
 
 use crate::fault_injection::{has_strace, run_under_strace};

@@ -1,4 +1,4 @@
-//! Tests damaged, truncated and unusual files: none of them hangs or crashes a run, a refused file
+//! Tests damaged, truncated and unusual files: none of them blocks or crashes a run, a refused file
 //! is not changed, and the other databases are migrated.
 
 use std::fs;
@@ -206,11 +206,11 @@ fn special_files_and_links_never_hang_a_run() {
         run.status(1).stdout_contains("a-fifo       -         error: it is not a regular file");
     }
     assert_eq!(fleet.database("bad").rows("SELECT count(*) FROM notes"), ["150"]);
-    // Side files that are not regular files do not hang a run either.
+    // Side files that are not regular files do not block a run either.
     let fleet = self::fleet();
     for suffix in ["-journal", "-wal", "-shm"] {
         if suffix == "-shm" {
-            // Beside other databases SQLite does not open such a file.
+            // SQLite does not open such a file of a database in another journal mode.
             let bad = Connection::open(fleet.path("bad_longterm.db")).unwrap();
             bad.execute_batch("PRAGMA journal_mode = WAL").unwrap();
         }

@@ -1,4 +1,4 @@
-//! Tests hostile documents: forbidden statements are found wherever they are hidden, and no
+//! Tests hostile documents: forbidden statements are found in every place, and no
 //! database is changed. All other SQL works or is refused, and never affects anything outside its
 //! database.
 

@@ -121,7 +121,7 @@ fn check_injected_faults(injection: &str, syscalls: &[&str], max_points: usize) 
             &single_job_upgrade,
         );
         assert_new_or_empty(&fleet, &expected, &context);
-        // The report is true: with exit status 0 every database is complete, whatever call failed.
+        // The report is true: with exit status 0 every database is complete, even if a call failed.
         let is_complete = |fleet: &Fleet| {
             assert_new_or_empty(fleet, &expected, &context)
                 .into_iter()

@@ -1,5 +1,5 @@
-//! Tests that reading commands change no byte of any file, and create and remove no file, whatever
-//! state the databases are in.
+//! Tests that reading commands change no byte of any file, and create and remove no file, in
+//! every state of the databases.
 
 use std::fs;
 
@@ -149,7 +149,7 @@ fn side_files_of_a_link_target_are_read() {
     assert_status("ann  1.1.0     behind");
     drop(open);
 
-    // A hot journal beside the file, not beside the link.
+    // A hot journal next to the file, not next to the link.
     let open = Connection::open(fleet.path("elsewhere/real.db")).unwrap();
     let unfinished_write = "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; \
                 UPDATE _tatmig_migrations SET to_version = '1.2.0'; \

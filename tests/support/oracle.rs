@@ -18,8 +18,8 @@ use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 /// Parses a text as a document, lints it, and renders every diagnostic.
 pub(crate) fn check_document(text: &str) {
     let source = Source::new("m.md", text);
-    let (diagnostics, unusable) = tatmig::lint::lint(source.clone(), &Arc::default());
-    assert_valid_spans(&source, &diagnostics);
+    let lint_report = tatmig::lint::lint(source.clone(), &Arc::default());
+    assert_valid_spans(&source, &lint_report.diagnostics);
     match Changelog::parse_named("m.md", text) {
         Ok(changelog) => {
             assert_valid_spans(&source, changelog.warnings());
@@ -38,7 +38,7 @@ pub(crate) fn check_document(text: &str) {
             }
         }
         Err(error) => {
-            assert!(unusable, "lint passes what parse refuses: {error}");
+            assert!(lint_report.is_unusable, "lint passes what parse refuses: {error}");
             assert_valid_spans(&source, error.diagnostics());
         }
     }

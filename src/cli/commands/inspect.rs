@@ -1,5 +1,5 @@
 //! Runs `status`, `history` and `verify`: they open databases read-only, and change no byte of
-//! them or of the files beside them.
+//! them or of their side files.
 
 use std::ffi::OsString;
 

@@ -3,7 +3,7 @@
 
 use anyhow::bail;
 use semver::Version;
-use tatmig::edit::SchemaSection;
+use tatmig::edit::{ScopeSchema, SectionSchemas};
 use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::{Changelog, Scope, edit};
 
@@ -13,9 +13,6 @@ use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::write_document;
 use crate::cli::report::views::schema::{SchemaCheckView, SchemaUpdateView, SchemaView};
 use crate::cli::value_parsers::parse_version;
-
-/// The schemas of one section, by scope.
-type Snapshots = Vec<(Scope, SchemaSnapshot)>;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -29,25 +26,25 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
         None => None,
     };
     let scope = args.scope.map(Scope::from);
-    let snapshots = snapshots(context, &changelog, scope, requested_version.as_ref())?;
+    let schemas = schemas_at(context, &changelog, scope, requested_version.as_ref())?;
     let version = requested_version.as_ref().unwrap_or(changelog.head());
     let format = args.format.unwrap_or_default();
-    Ok(context.report.emit(&SchemaView::new(&document.name, version, &snapshots, format)))
+    Ok(context.report.emit(&SchemaView::new(&document.name, version, &schemas, format)))
 }
 
 /// The schemas at a version (head if `None`) of a scope (every scope of the document if `None`).
-fn snapshots(
+fn schemas_at(
     context: CommandContext<'_>,
     changelog: &Changelog<'_>,
     scope: Option<Scope>,
     requested_version: Option<&Version>,
-) -> anyhow::Result<Snapshots> {
+) -> anyhow::Result<Vec<ScopeSchema>> {
     let version = requested_version.unwrap_or(changelog.head());
     let Some(position) = changelog.index_of(version) else {
         let versions: Vec<_> = changelog.versions().iter().map(|v| format!("`{v}`")).collect();
         bail!("the document has no version `{version}`; it has {}", versions.join(", "));
     };
-    let snapshots_from = |changelog: &Changelog<'_>| -> anyhow::Result<Snapshots> {
+    let replay_schemas = |changelog: &Changelog<'_>| -> anyhow::Result<Vec<ScopeSchema>> {
         let replay = context.replay(changelog, position)?;
         Ok(Scope::BOTH
             .into_iter()
@@ -55,17 +52,20 @@ fn snapshots(
                 Some(scope) => *candidate == scope,
                 None => changelog.has_scope(*candidate),
             })
-            .map(|scope| (scope, SchemaSnapshot::from_replay(&replay, scope, position)))
+            .map(|scope| ScopeSchema {
+                scope,
+                schema: SchemaSnapshot::from_replay(&replay, scope, position),
+            })
             .collect())
     };
     if position <= changelog.head_index() {
-        return snapshots_from(changelog);
+        return replay_schemas(changelog);
     }
     // The SQL of a planned migration may be commented out.
     let uncommented_text = changelog.uncomment_planned(version)?;
     let uncommented_changelog =
         Changelog::parse_named(changelog.source().name(), &uncommented_text)?;
-    snapshots_from(&uncommented_changelog.with_released_up_to(position))
+    replay_schemas(&uncommented_changelog.with_released_up_to(position))
 }
 
 fn write_or_check_sections(
@@ -83,11 +83,11 @@ fn write_or_check_sections(
     }
     let sections = markers
         .into_iter()
-        .map(|marker| {
-            let snapshots = snapshots(context, changelog, marker.scope, marker.version.as_ref())?;
-            Ok((marker, snapshots))
+        .map(|section| {
+            let schemas = schemas_at(context, changelog, section.scope, section.version.as_ref())?;
+            Ok(SectionSchemas { section, schemas })
         })
-        .collect::<anyhow::Result<Vec<(SchemaSection, _)>>>()?;
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let stale_lines: Vec<usize> = sections
         .iter()
         .filter(|section| {
@@ -95,7 +95,7 @@ fn write_or_check_sections(
                 edit::render_schema_sections(changelog.source(), std::slice::from_ref(*section));
             updated_text != document.text
         })
-        .map(|(marker, _)| marker.line)
+        .map(|stale| stale.section.line)
         .collect();
     let file = &document.name;
     if action == SchemaAction::Check {

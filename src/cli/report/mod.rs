@@ -83,12 +83,12 @@ impl Report {
         self.emit(&DocumentErrorView::new(source, diagnostics))
     }
 
-    /// Writes JSON whatever the output format, for results that are defined as JSON (SARIF).
+    /// Writes JSON regardless of the output format, for results that are defined as JSON (SARIF).
     pub(crate) fn emit_json(document: &impl Serialize) {
         json::write_document(document);
     }
 
-    /// Writes bytes that are themselves the result, whatever the output format and verbosity.
+    /// Writes bytes that are themselves the result, regardless of the output format and verbosity.
     pub(crate) fn emit_bytes(text: &[u8]) {
         let _ = std::io::stdout().lock().write_all(text);
     }

@@ -14,7 +14,7 @@ pub(crate) trait View: Serialize {
     /// error.
     fn print_text(&self, console: &Console);
 
-    /// Prints only the notes and errors, to standard error: what a JSON document is accompanied by.
+    /// Prints only the notes and errors, to standard error; with `--json` they accompany the document.
     fn print_errors(&self, _console: &Console) {}
 
     /// The exit status of the command.

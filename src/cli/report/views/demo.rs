@@ -17,7 +17,7 @@ pub(crate) struct DemoView<'r> {
     pub(crate) run: RunView<'r>,
     #[serde(skip)]
     pub(crate) fleet: DemoFleet<'r>,
-    /// What to try next; `None` if the upgrade did not go as the demo intends.
+    /// What to try next; `None` if the upgrade did not end as the demo intends.
     #[serde(skip)]
     pub(crate) next: Option<NextCommands<'r>>,
 }

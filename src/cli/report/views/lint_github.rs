@@ -1,4 +1,4 @@
-//! Writes diagnostics as workflow commands of GitHub Actions, which show them beside the changed
+//! Writes diagnostics as workflow commands of GitHub Actions, which show them next to the changed
 //! lines of a pull request.
 
 use std::fmt::Write as _;

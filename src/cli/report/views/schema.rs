@@ -3,7 +3,7 @@
 use semver::Version;
 use serde::Serialize;
 use tatmig::Scope;
-use tatmig::schema_diff::SchemaSnapshot;
+use tatmig::edit::ScopeSchema;
 
 use crate::cli::command_args::SchemaFormat;
 use crate::cli::report::console::Console;
@@ -32,14 +32,14 @@ impl<'r> SchemaView<'r> {
     pub(crate) fn new(
         document_name: &'r str,
         version: &Version,
-        snapshots: &[(Scope, SchemaSnapshot)],
+        schemas: &[ScopeSchema],
         format: SchemaFormat,
     ) -> Self {
-        let schemas = snapshots.iter().map(|(scope, snapshot)| SchemaEntry {
+        let schemas = schemas.iter().map(|ScopeSchema { scope, schema }| SchemaEntry {
             scope: *scope,
             text: match format {
-                SchemaFormat::Sql => snapshot.sql(),
-                SchemaFormat::Mermaid => snapshot.mermaid(),
+                SchemaFormat::Sql => schema.sql(),
+                SchemaFormat::Mermaid => schema.mermaid(),
             },
         });
         let schemas = schemas.collect();
