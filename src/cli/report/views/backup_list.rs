@@ -61,7 +61,7 @@ impl View for BackupListView<'_> {
     fn print_text(&self, console: &Console) {
         if self.results.is_empty() {
             let dir = &self.dir;
-            console.line(format!("no backups in {dir}; `tatmig backup --all-users` creates one"));
+            console.line(format!("no backups in `{dir}`; `tatmig backup --all-users` creates one"));
         }
         let width = self.readable().map(|backup| backup.id.len()).max().unwrap_or_default();
         for backup in self.readable() {
