@@ -1,4 +1,4 @@
-//! Errors of planning: why a database is refused, and why a target version is.
+//! Declares the errors of planning: why a database is refused, and why a target version is.
 
 use semver::Version;
 

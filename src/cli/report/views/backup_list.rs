@@ -11,7 +11,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{format_size, list_names, plural};
 use crate::cli::report::view::View;
-use crate::cli::report::views::copies::{BackupEntry, version_label};
+use crate::cli::report::views::backup_entry::{BackupEntry, version_label};
 
 /// The result of `backup list`.
 #[derive(Serialize)]
