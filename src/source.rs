@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use memchr::memchr_iter;
 
-/// A position in the document.
+/// A position in the document, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct LineColumn {
@@ -29,7 +29,8 @@ impl fmt::Display for LineColumn {
 pub struct Source<'a> {
     name: String,
     text: &'a str,
-    /// The offset of each line; computed on first use.
+    /// The byte offset at which each line starts, ascending; computed on first use, since only
+    /// messages need it.
     line_starts: OnceLock<Vec<usize>>,
 }
 
@@ -80,7 +81,7 @@ impl<'a> Source<'a> {
         format!("{}:{}", self.name, self.line_column(offset))
     }
 
-    /// The byte range of a line, counted from 1, with its line end.
+    /// The byte range of a line that exists, with its line end. Lines are counted from 1.
     pub(crate) fn line_range(&self, line: usize) -> Range<usize> {
         let end = self.line_starts().get(line).copied().unwrap_or(self.text.len());
         self.line_starts()[line - 1]..end
@@ -96,18 +97,27 @@ pub struct SourceSlice<'a> {
     text: Cow<'a, str>,
     /// The document offset of the first byte.
     start: usize,
-    /// The points at which the text is not contiguous in the document, as an offset in `text` and
-    /// the document offset of the same byte, ascending.
-    segments: Vec<(usize, usize)>,
+    /// The jumps in the text, ascending; empty if the text is contiguous in the document.
+    jumps: Vec<Jump>,
+}
+
+/// A byte of a slice that does not follow the byte before it in the document. The bytes from here to
+/// the next jump are contiguous in the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Jump {
+    /// The offset of the byte in the slice's text.
+    text_offset: usize,
+    /// The offset of the same byte in the document.
+    document_offset: usize,
 }
 
 impl<'a> SourceSlice<'a> {
     /// A contiguous slice that begins at the document offset `start`.
     pub(crate) fn new(text: &'a str, start: usize) -> Self {
-        Self { text: Cow::Borrowed(text), start, segments: Vec::new() }
+        Self { text: Cow::Borrowed(text), start, jumps: Vec::new() }
     }
 
-    /// Joins ranges of `source`, which must be ascending and disjoint.
+    /// Joins ranges of the text of `source`, which must be ascending and disjoint.
     pub(crate) fn join(source: &SourceSlice<'a>, ranges: &[Range<usize>]) -> Self {
         match ranges {
             [] => Self::new("", source.document_offset(0)),
@@ -115,53 +125,58 @@ impl<'a> SourceSlice<'a> {
             [first, others @ ..] => {
                 let mut text = source.text[first.clone()].to_owned();
                 let start = source.document_offset(first.start);
-                let mut segments: Vec<_> = source.segments_in(first).collect();
+                let mut jumps: Vec<_> = source.jumps_inside(first).collect();
                 for range in others {
-                    let text_offset = text.len();
-                    segments.push((text_offset, source.document_offset(range.start)));
-                    segments.extend(
-                        source
-                            .segments_in(range)
-                            .map(|(segment_start, offset)| (text_offset + segment_start, offset)),
+                    let range_start = text.len();
+                    let document_offset = source.document_offset(range.start);
+                    jumps.push(Jump { text_offset: range_start, document_offset });
+                    jumps.extend(
+                        source.jumps_inside(range).map(|jump| Jump {
+                            text_offset: range_start + jump.text_offset,
+                            ..jump
+                        }),
                     );
                     text.push_str(&source.text[range.clone()]);
                 }
-                Self { text: Cow::Owned(text), start, segments }
+                Self { text: Cow::Owned(text), start, jumps }
             }
         }
     }
 
     /// The slice of a range of the text.
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
-        let (start, segments) =
-            (self.document_offset(range.start), self.segments_in(&range).collect());
+        let start = self.document_offset(range.start);
+        let jumps = self.jumps_inside(&range).collect();
         let text = match &self.text {
             Cow::Borrowed(text) => Cow::Borrowed(&text[range]),
             Cow::Owned(text) => Cow::Owned(text[range].to_owned()),
         };
-        Self { text, start, segments }
+        Self { text, start, jumps }
     }
 
-    /// A part of [`text`](Self::text) with the lifetime of the document if the slice borrows from it;
-    /// otherwise an owned copy.
+    /// Takes a part of [`text`](Self::text), whose lifetime is that of the slice, and returns it with
+    /// the lifetime of the document if the slice borrows from it; otherwise an owned copy.
+    ///
+    /// The parts come from parsers, which return subslices without their offsets. The offset is
+    /// computed from the addresses; a `part` from elsewhere is copied.
     pub(crate) fn to_cow(&self, part: &str) -> Cow<'a, str> {
         if let Cow::Borrowed(text) = self.text {
             let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-            let document_text = text.get(start..start.saturating_add(part.len()));
-            if let Some(same) = document_text.filter(|same| std::ptr::eq(*same, part)) {
-                return Cow::Borrowed(same);
+            let candidate = text.get(start..start.saturating_add(part.len()));
+            if let Some(document_part) = candidate.filter(|text| std::ptr::eq(*text, part)) {
+                return Cow::Borrowed(document_part);
             }
         }
         Cow::Owned(part.to_owned())
     }
 
-    /// The points inside a range at which the text is not contiguous in the document, relative to
-    /// the start of the range.
-    fn segments_in(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let (start, end) = (range.start, range.end);
-        let first = self.segments.partition_point(|(at, _)| *at <= start);
-        let segments = self.segments[first..].iter().take_while(move |(at, _)| *at < end);
-        segments.map(move |(at, offset)| (at - start, *offset))
+    /// The jumps after the first byte of a range, with text offsets relative to the start of the
+    /// range. A jump at the first byte is left out: the slice of the range starts there.
+    fn jumps_inside(&self, range: &Range<usize>) -> impl Iterator<Item = Jump> + '_ {
+        let Range { start, end } = *range;
+        let first = self.jumps.partition_point(|jump| jump.text_offset <= start);
+        let jumps = self.jumps[first..].iter().take_while(move |jump| jump.text_offset < end);
+        jumps.map(move |jump| Jump { text_offset: jump.text_offset - start, ..*jump })
     }
 
     /// The text of the slice.
@@ -173,14 +188,15 @@ impl<'a> SourceSlice<'a> {
     /// The document offset of a byte of the text.
     #[must_use]
     pub fn document_offset(&self, text_offset: usize) -> usize {
-        let next_segment = self.segments.partition_point(|(start, _)| *start <= text_offset);
-        match next_segment.checked_sub(1).and_then(|run| self.segments.get(run)) {
-            Some((start, offset)) => offset.saturating_add(text_offset - start),
+        let jump_count = self.jumps.partition_point(|jump| jump.text_offset <= text_offset);
+        match self.jumps[..jump_count].last() {
+            Some(jump) => jump.document_offset.saturating_add(text_offset - jump.text_offset),
             None => self.start.saturating_add(text_offset),
         }
     }
 
-    /// The document range from the first to the last byte of a range of the text.
+    /// The document range from the first to the last byte of a range of the text. At a jump, the
+    /// document range also covers the indentation or quote marks that the text leaves out.
     #[must_use]
     pub fn document_span(&self, range: Range<usize>) -> Range<usize> {
         let start = self.document_offset(range.start);
@@ -193,11 +209,14 @@ impl<'a> SourceSlice<'a> {
     }
 }
 
-/// The document range of the first line of a statement.
+/// The document range of the first line of a statement, without white space at its end: the place
+/// that messages mark if they know no better one. If the line is blank, its first byte, so that the
+/// range is empty for an empty statement only.
 pub(crate) fn first_line_span(statement: &SourceSlice<'_>) -> Range<usize> {
     let text = statement.text();
-    let end = text.find('\n').unwrap_or(text.len());
-    statement.document_span(0..text[..end].trim_end().len().max(1).min(text.len()))
+    let line_end = text.find('\n').unwrap_or(text.len());
+    let visible_end = text[..line_end].trim_end().len();
+    statement.document_span(0..visible_end.max(1).min(text.len()))
 }
 
 #[cfg(test)]
@@ -217,12 +236,12 @@ mod tests {
     fn a_joined_slice_maps_every_byte_to_the_document() {
         let text = "> ab\n> cd\n";
         let source = SourceSlice::new(text, 0);
-        let piece = SourceSlice::join(&source, &[2..5, 7..10]);
-        assert_eq!(piece.text(), "ab\ncd\n");
-        for (at, byte) in piece.text().bytes().enumerate() {
-            assert_eq!(text.as_bytes()[piece.document_offset(at)], byte);
+        let joined = SourceSlice::join(&source, &[2..5, 7..10]);
+        assert_eq!(joined.text(), "ab\ncd\n");
+        for (at, byte) in joined.text().bytes().enumerate() {
+            assert_eq!(text.as_bytes()[joined.document_offset(at)], byte);
         }
-        let tail = piece.slice(1..5);
+        let tail = joined.slice(1..5);
         assert_eq!(tail.text(), "b\ncd");
         for (at, byte) in tail.text().bytes().enumerate() {
             assert_eq!(text.as_bytes()[tail.document_offset(at)], byte);

@@ -47,7 +47,7 @@ pub enum BackupError {
         hint: String,
     },
     /// The manifest is missing or cannot be read.
-    #[error("cannot use the manifest of backup `{id}`: {reason}")]
+    #[error("cannot use the manifest of backup `{id}`: {reason}; use another backup")]
     InvalidManifest {
         /// The backup.
         id: String,

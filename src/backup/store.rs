@@ -195,7 +195,7 @@ impl BackupDir {
         let text = fs::read(dir.join(manifest::MANIFEST_FILE))
             .map_err(|error| invalid(error.to_string()))?;
         let manifest: Manifest =
-            serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
+            serde_json::from_slice(&text).map_err(|error| invalid(describe_json_error(&error)))?;
         if manifest.format > manifest::FORMAT_VERSION {
             let format = manifest.format;
             return Err(invalid(format!("its format {format} belongs to a newer tatmig")));
@@ -406,4 +406,14 @@ fn find_forks<'b>(
         }
     }
     Ok(forks)
+}
+
+/// What is wrong with the text of a manifest, with its line.
+fn describe_json_error(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    match error.classify() {
+        Category::Eof => format!("it ends too early, in line {}", error.line()),
+        Category::Syntax => format!("it is not valid JSON, in line {}", error.line()),
+        Category::Io | Category::Data => error.to_string(),
+    }
 }

@@ -109,6 +109,9 @@ impl SettingsFile {
             {
                 return Ok(Self::default());
             }
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                bail!("the settings file `{name}` is not UTF-8; save it as UTF-8")
+            }
             Err(error) => bail!("the settings file `{name}` cannot be read: {error}"),
         };
         let mut settings: Self =
@@ -143,9 +146,28 @@ fn parse_error(name: &str, text: &str, error: &toml::de::Error) -> anyhow::Error
         message if message.starts_with("unknown variant") => {
             message.replacen("unknown variant", "unknown value", 1)
         }
-        message => message.to_owned(),
+        // A value without quotes.
+        message if message.contains("expected literal string") => {
+            "a value is missing, or a string has no quotes".to_owned()
+        }
+        message => match message.strip_prefix("invalid type: ").and_then(expected_type) {
+            Some(expected) => format!("must be {expected}"),
+            None => message.to_owned(),
+        },
     };
     anyhow!("in the settings file `{name}`, line {}, `{line}`: {message}", line_index + 1)
+}
+
+/// The type that serde expected, in words of TOML; the message ends with its own name.
+fn expected_type(message: &str) -> Option<&'static str> {
+    let (_, expected) = message.rsplit_once(", expected ")?;
+    match expected {
+        "path string" => Some("a path in quotes"),
+        "a string" => Some("a string in quotes"),
+        "a boolean" => Some("`true` or `false`, without quotes"),
+        "a sequence" => Some("a list, such as `[\"destructive\"]`"),
+        _ => None,
+    }
 }
 
 fn deserialize_count<'de, D: Deserializer<'de>>(

@@ -1,8 +1,11 @@
-//! Parses numbers and durations of flags, variables and `tatmig.toml`, with error messages in
+//! Parses numbers, durations and versions of flags, variables and `tatmig.toml`, with error messages in
 //! tatmig's own words.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+use anyhow::anyhow;
+use semver::Version;
 
 const INVALID_COUNT: &str = "must be a whole number of 1 or more";
 const INVALID_SECONDS: &str = "must be a number of seconds of 0 or more, such as 10 or 0.5";
@@ -32,4 +35,10 @@ pub(crate) fn parse_negative_steps(text: &str) -> Result<NonZeroUsize, &'static 
     text.strip_prefix('-')
         .and_then(|number| number.parse().ok())
         .ok_or("must be a number of migrations with a minus, such as -1; `--to` takes a version")
+}
+
+/// Parses a version. The reason that `semver` gives is left out: the example says more.
+pub(crate) fn parse_version(text: &str) -> anyhow::Result<Version> {
+    Version::parse(text)
+        .map_err(|_| anyhow!("`{text}` is not a version; write three numbers, such as `1.2.0`"))
 }

@@ -1,5 +1,5 @@
-//! Foreign keys: which columns of its parent a key refers to, and the queries that find the rows
-//! whose parent row is missing.
+//! Reads foreign keys: which columns of its parent a key refers to, and builds the queries that
+//! find the rows whose parent row is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

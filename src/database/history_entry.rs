@@ -1,5 +1,5 @@
-//! Values of a history: entries that were read, entries to write, and the state that the last entry
-//! gives a database.
+//! Represents a history: entries that were read, entries to write, and the state of a database
+//! that follows from its last entry.
 
 use crate::document::migration::Checksum;
 use crate::document::tag::Scope;

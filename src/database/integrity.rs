@@ -11,5 +11,16 @@ pub(crate) fn check<S: Session>(session: &S) -> Result<Vec<String>, S::Error> {
         Err(error) if error.is_corruption() => vec![error.message()],
         Err(error) => return Err(error),
     };
-    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    Ok(lines
+        .iter()
+        .map(|line| without_heading(line))
+        .filter(|line| *line != "ok")
+        .map(str::to_owned)
+        .collect())
+}
+
+/// A line of the report without the heading `*** in database main ***`, which SQLite puts before the
+/// first damage that it finds in a tree.
+pub(crate) fn without_heading(line: &str) -> &str {
+    line.strip_prefix("*** in database main ***").map_or(line, str::trim_start)
 }

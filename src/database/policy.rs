@@ -1,4 +1,4 @@
-//! Settings of a fleet that the document does not contain: the journal mode of new databases, and
+//! Declares the settings of a fleet that the document does not contain: the journal mode of new databases, and
 //! whether the application enforces foreign keys.
 
 /// A journal mode of SQLite. Only these two are stored in the file.

@@ -1,6 +1,6 @@
 //! Runs queries on a database: on a connection to a file or, in one HTTP request, on a namespace
-//! of a libSQL server. Everything that tatmig reads of a database is written once
-//! over [`Session`].
+//! of a libSQL server. Everything that tatmig reads from a database is written once, over
+//! [`Session`].
 
 use std::borrow::Cow;
 

@@ -48,7 +48,7 @@ pub(crate) fn released_without_sql(migration: &Migration<'_>) -> Diagnostic {
         migration.tag_span.clone(),
         format!("the released migration `{migration}` contains no SQL"),
     )
-    .help("uncomment its SQL, or add `(Planned)` to its heading")
+    .help("write or uncomment its SQL, or add `(Planned)` to its heading")
 }
 
 /// The version that two migrations share.

@@ -11,29 +11,33 @@ use crate::document::tag::{Scope, Tag, VersionPoint};
 /// The migrations of a document before they are ordered into a chain.
 #[derive(Default)]
 pub(crate) struct UnorderedMigrations<'a> {
-    /// Lowest version first.
+    /// The migrations from `baseline` to a version, lowest version first.
     pub(crate) baselines: Vec<Migration<'a>>,
-    /// By start version, then in document order.
+    /// The migrations from a version to a higher one, by start version, then in document order.
     pub(crate) forwards: Vec<Migration<'a>>,
+    /// The migrations to a lower version or to `baseline`, by start version, then by end version.
     pub(crate) reverses: Vec<Migration<'a>>,
     /// In document order.
     pub(crate) seeds: Vec<Seed<'a>>,
 }
 
 impl<'a> UnorderedMigrations<'a> {
-    /// Groups blocks; duplicate tags, migrations that are only partly planned, and planned or
-    /// released migrations with the wrong kind of SQL are added to `diagnostics`.
+    /// Groups blocks. Adds to `diagnostics`: duplicate tags, migrations with a planned and a released
+    /// block, planned migrations with SQL that is not commented out, and released migrations without
+    /// SQL.
     pub(crate) fn from_blocks(mut blocks: Blocks<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let mut list = std::mem::take(&mut blocks.list);
         let mut migrations: Vec<Migration<'a>> = Vec::with_capacity(list.len());
         let mut seeds = Vec::new();
         // Blocks of one migration become neighbours, in document order. A document is nearly in
         // this order already, which the stable sort makes use of.
-        list.sort_by(|left, right| compare_subjects(&left.tag, &right.tag));
+        list.sort_by(|left, right| compare_migration_or_seed(&left.tag, &right.tag));
         for block in list {
             match &block.tag {
+                // A template for readers, not a migration.
                 Tag::Placeholder { .. } => {}
                 Tag::Seed { .. } => add_seed(&mut seeds, block, diagnostics),
+                // The collector of blocks reported it as `same-version`.
                 Tag::Migration { from, to, .. } if from == to => {}
                 Tag::Migration { .. } => {
                     add_block(&mut migrations, &blocks, block, diagnostics);
@@ -43,6 +47,7 @@ impl<'a> UnorderedMigrations<'a> {
         seeds.sort_by_key(|seed| seed.block.tag_span.start);
         let is_baseline = |migration: &mut Migration<'_>| migration.from == VersionPoint::Baseline;
         let mut baselines: Vec<_> = migrations.extract_if(.., is_baseline).collect();
+        // `baseline` is ordered below every version.
         let is_reverse = |migration: &mut Migration<'_>| migration.to < migration.from;
         let reverses = migrations.extract_if(.., is_reverse).collect();
         let mut forwards = migrations;
@@ -50,16 +55,17 @@ impl<'a> UnorderedMigrations<'a> {
         forwards.sort_by(|left, right| {
             left.from.cmp(&right.from).then(left.tag_span.start.cmp(&right.tag_span.start))
         });
+        // A reverse block may be released without SQL, if there is nothing to undo.
         for migration in baselines.iter().chain(&forwards) {
-            diagnostics.extend(check_planned_sql(migration));
+            diagnostics.extend(check_sql_presence(migration));
         }
         Self { baselines, forwards, reverses, seeds }
     }
 }
 
-/// Compares tags so that those of one migration or one seed name are equal: migrations by their
-/// versions, then seeds by their names.
-fn compare_subjects(left: &Tag, right: &Tag) -> Ordering {
+/// Compares tags without their scopes, so that all tags of one migration, and all of one seed name,
+/// are equal: first migrations by their versions, then seeds by their names, then placeholders.
+fn compare_migration_or_seed(left: &Tag, right: &Tag) -> Ordering {
     match (left, right) {
         (
             Tag::Migration { from, to, .. },
@@ -74,7 +80,8 @@ fn compare_subjects(left: &Tag, right: &Tag) -> Ordering {
     }
 }
 
-/// Adds a seed. Seeds of one name must arrive one after the other.
+/// Adds a seed, or reports a second one with its name and scope. All seeds of one name must be added
+/// one after the other, since only the last ones are compared.
 fn add_seed<'a>(seeds: &mut Vec<Seed<'a>>, block: Block<'a>, diagnostics: &mut Vec<Diagnostic>) {
     let Tag::Seed { scope, name } = &block.tag else { return };
     let first =
@@ -87,8 +94,9 @@ fn add_seed<'a>(seeds: &mut Vec<Seed<'a>>, block: Block<'a>, diagnostics: &mut V
     seeds.push(Seed { scope, name, block: into_scoped_sql(block) });
 }
 
-/// Adds a block to the last migration, or to a new one. Blocks of one migration must arrive one
-/// after the other.
+/// Adds a block to the last migration if the versions are the same, else to a new one, which gets
+/// its title, date and description from this first block's section. All blocks of one migration must
+/// be added one after the other, since only the last migration is compared.
 fn add_block<'a>(
     migrations: &mut Vec<Migration<'a>>,
     blocks: &Blocks<'a>,
@@ -131,8 +139,9 @@ fn into_scoped_sql(block: Block<'_>) -> ScopedSql<'_> {
     ScopedSql { sql: block.sql, tag_span: block.tag_span, allow_directives: block.allow_directives }
 }
 
-/// Warns of SQL in a planned migration, and of a released migration without SQL.
-fn check_planned_sql(migration: &Migration<'_>) -> Option<Diagnostic> {
+/// Returns a diagnostic if a planned migration has SQL that is not commented out, or if a released
+/// migration has none.
+fn check_sql_presence(migration: &Migration<'_>) -> Option<Diagnostic> {
     let mut blocks = Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope));
     if migration.planned {
         let live_block = blocks.find(|block| !block.is_empty())?;

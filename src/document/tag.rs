@@ -1,4 +1,4 @@
-//! The parts of a tag: the scope of a block, the two versions that it migrates between, and whether
+//! Represents the parts of a tag: the scope of a block, the two versions that it migrates between, and whether
 //! the tag starts or ends the block.
 
 use std::fmt;

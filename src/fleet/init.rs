@@ -117,7 +117,7 @@ impl InitPlan {
             if request.journal_mode.is_some() {
                 return Err(InitError::JournalModeOnServer);
             }
-            server_set.reject_case_conflicts(&mut databases);
+            server_set.skip_case_conflicts(&mut databases);
         }
         Ok(Self { databases })
     }

@@ -1,4 +1,4 @@
-//! What a job does to namespaces of one schema, found by a probe and cached.
+//! Determines with a probe what a job does to namespaces of one schema, and caches the result.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! The two ends of a transfer, a file and a namespace, as one interface. Each has one transaction
+//! Provides one interface for both ends of a transfer, a file and a namespace. Each has one transaction
 //! open, and each reads and writes values byte for byte.
 
 use rusqlite::{Connection, params_from_iter};

@@ -56,13 +56,21 @@ impl Detection {
         }
     }
 
-    /// What exists and what is missing; both are empty unless the result is
-    /// [`Partial`](Self::Partial).
+    /// What exists; empty unless the result is [`Partial`](Self::Partial).
     #[must_use]
-    pub fn details(&self) -> (&[String], &[String]) {
+    pub fn found(&self) -> &[String] {
         match self {
-            Self::Partial { found, missing, .. } => (found, missing),
-            Self::Match(_) | Self::Unrelated => (&[], &[]),
+            Self::Partial { found, .. } => found,
+            Self::Match(_) | Self::Unrelated => &[],
+        }
+    }
+
+    /// What is missing; empty unless the result is [`Partial`](Self::Partial).
+    #[must_use]
+    pub fn missing(&self) -> &[String] {
+        match self {
+            Self::Partial { missing, .. } => missing,
+            Self::Match(_) | Self::Unrelated => &[],
         }
     }
 

@@ -31,4 +31,6 @@ pub use crate::migrate::migrator::{Direction, Migrator};
 pub use crate::migrate::replay::Replay;
 pub use crate::migrate::status::{DatabaseStatus, StatusQuery};
 #[cfg(feature = "fleet")]
+pub use crate::migrate::target_database::StatementDiff;
+#[cfg(feature = "fleet")]
 pub use crate::migrate::verify::VerifyReport;

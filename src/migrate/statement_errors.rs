@@ -44,7 +44,12 @@ fn rejection_help(
 ) -> Option<&'static str> {
     let is_unknown_name = message.starts_with("no such")
         || message.starts_with("table ") && message.contains("has no column");
-    let help = if is_unknown_name && earlier_failure == EarlierFailure::Exists {
+    let is_unregistered = ["no such function", "no such module", "no such collation"]
+        .iter()
+        .any(|start| message.starts_with(start));
+    let help = if is_unregistered {
+        "tatmig's SQLite does not have it; what an application or an extension registers is not available in a block"
+    } else if is_unknown_name && earlier_failure == EarlierFailure::Exists {
         "possibly a follow-on error: an earlier statement failed"
     } else if is_unknown_name {
         "no earlier statement of the document creates it"

@@ -11,6 +11,16 @@ use crate::plan::target::Target;
 use crate::sql::lexer;
 use crate::target::TargetDatabase;
 
+/// The statements of a migration that was edited after it was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatementDiff {
+    /// The statements that ran and are no longer in the document.
+    pub applied: Vec<String>,
+    /// The statements that are in the document and did not run.
+    pub current: Vec<String>,
+}
+
 impl TargetDatabase {
     /// Reads the status of this database; no byte on the disk changes. A database that cannot be
     /// read has the state [`Error`](crate::DatabaseState::Error).
@@ -91,9 +101,8 @@ impl Migrator<'_, '_> {
         }
     }
 
-    /// Compares the statements of an edited migration with those that ran: the statements that ran
-    /// and are no longer in the document, and those that are in the document and did not run.
-    /// `None` if the system database does not hold the SQL that ran.
+    /// Compares the statements of an edited migration with those that ran. `None` if the system
+    /// database does not hold the SQL that ran.
     #[must_use]
     pub fn statement_diff(
         &self,
@@ -101,7 +110,7 @@ impl Migrator<'_, '_> {
         scope: Scope,
         system_database: &TargetDatabase,
         options: &ConnectOptions,
-    ) -> Option<(Vec<String>, Vec<String>)> {
+    ) -> Option<StatementDiff> {
         let stored_source = system_database
             .read(options, |database| database.stored_source(&changed_migration.applied_checksum));
         let migration = self.changelog().find(&changed_migration.from, &changed_migration.to)?;
@@ -110,8 +119,8 @@ impl Migrator<'_, '_> {
     }
 }
 
-/// The statements that only the first text has, and those that only the second text has.
-fn diff_statements(applied: &str, current: &str) -> (Vec<String>, Vec<String>) {
+/// Lists the statements that only one of two texts has. Comments and white space are ignored.
+fn diff_statements(applied: &str, current: &str) -> StatementDiff {
     let split_statements = |text: &str| -> Vec<String> {
         lexer::normalize(text).split(" ; ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
     };
@@ -119,5 +128,8 @@ fn diff_statements(applied: &str, current: &str) -> (Vec<String>, Vec<String>) {
     let only_in_left = |left: &[String], right: &[String]| {
         left.iter().filter(|statement| !right.contains(statement)).cloned().collect()
     };
-    (only_in_left(&applied, &current), only_in_left(&current, &applied))
+    StatementDiff {
+        applied: only_in_left(&applied, &current),
+        current: only_in_left(&current, &applied),
+    }
 }

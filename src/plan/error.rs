@@ -1,4 +1,4 @@
-//! Errors of planning: why a database is refused, and why a target version is.
+//! Declares the errors of planning: why a database is refused, and why a target version is.
 
 use semver::Version;
 
@@ -38,11 +38,11 @@ pub enum PlanError {
     },
     /// The database has no history, and none of its objects is in the document.
     #[error(
-        "the database has no history, and none of its tables is in the document; if it belongs to this fleet, run `tatmig adopt --at baseline`"
+        "the database has no history, and none of its tables is as the document defines it; if it belongs to this fleet, record its version with `tatmig adopt --at VERSION`, or `--at baseline` if it has no migration"
     )]
     UnrelatedSchema,
     /// An edited migration cannot be accepted, since the schema does not have what it creates.
-    #[error("the schema does not have what the edited migration creates: {}", .unmet.join("; "))]
+    #[error("the schema does not have what the edited migration creates: {}; restore the original SQL, and change the schema in a new migration", .unmet.join("; "))]
     SchemaMismatch {
         /// What is missing.
         unmet: Vec<String>,

@@ -1,4 +1,4 @@
-//! The outcome of a run for one database: the version that it reached and the steps that ran, or
+//! Represents the outcome of a run for one database: the version that it reached and the steps that ran, or
 //! the reason why it was left unchanged.
 
 use std::ops::Range;

@@ -8,36 +8,41 @@ use crate::plan::error::PlanError;
 /// The position of a database on the chain of versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ChainPosition {
-    /// The database is new: it starts from the highest baseline that has a block for its scope.
+    /// The database has no schema objects and no history. An upgrade starts from the highest
+    /// baseline that has a block for the database's scope.
     Empty,
-    /// The database has objects and no history, and its schema is that of the n-th version.
+    /// The database has objects and no history, and its schema is that of the version at this index
+    /// of [`Changelog::versions`].
     Detected(usize),
-    /// The last version in the history is `baseline`: the lowest baseline runs, and its
-    /// `IF NOT EXISTS` clauses skip what exists.
+    /// The last version in the history is `baseline`, the state before the first version: the
+    /// database was adopted at `baseline`, or downgraded to it. It can have objects, so an upgrade
+    /// runs the lowest baseline, whose `IF NOT EXISTS` clauses skip what exists.
     BelowBaseline,
-    /// The last version in the history is the n-th version of the chain.
+    /// The last version in the history is the version at this index of [`Changelog::versions`].
     AtVersion(usize),
 }
 
-/// Finds the position of a database from its history. `detect` returns the position of a database
-/// that has objects and no history; it is called for such a database only.
+/// Finds the position of a database from its history. `detect` compares the schema with those of the
+/// versions and returns the index of the version that matches; it is called only for a database that
+/// has objects and no history.
 ///
 /// # Errors
 ///
-/// The last version in the history is planned or not in the document, or `detect` failed.
+/// `AboveHead` if the last version in the history is only planned, `UnknownVersion` if it is not in
+/// the document, and the error of `detect`.
 pub(crate) fn locate(
     changelog: &Changelog<'_>,
     state: &HistoryState,
     detect: impl FnOnce() -> Result<usize, PlanError>,
 ) -> Result<ChainPosition, PlanError> {
-    let entry = match state {
+    let last_entry = match state {
         HistoryState::Empty => return Ok(ChainPosition::Empty),
         HistoryState::Unversioned => return detect().map(ChainPosition::Detected),
-        HistoryState::Versioned(entry) => entry,
+        HistoryState::Versioned(last_entry) => last_entry,
     };
     let head = changelog.head().clone();
-    let version = entry.to.clone();
-    match VersionPoint::parse(&entry.to) {
+    let version = last_entry.to.clone();
+    match VersionPoint::parse(&last_entry.to) {
         Some(VersionPoint::Baseline) => Ok(ChainPosition::BelowBaseline),
         Some(VersionPoint::Version(current_version)) => {
             match changelog.position(&current_version) {
@@ -57,7 +62,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::database::history_entry::{HistoryEntry, HistoryEvent};
 
-    /// A document with two scopes, a second baseline, a pre-release and a planned version.
+    /// A document with two scopes, a second baseline, a pre-release and a planned version. Its
+    /// versions are 1.0.0 (index 0), 1.1.0, 2.0.0-rc.1, 2.0.0 (head) and 2.1.0 (planned).
     pub(crate) fn document() -> String {
         let block =
             |tag: &str| format!("```sql\n-- [{tag}:start]\nSELECT 1;\n-- [{tag}:end]\n```\n\n");
@@ -74,6 +80,7 @@ pub(crate) mod tests {
         .concat()
     }
 
+    /// The state of a database whose last history entry ends at the version `to`.
     pub(crate) fn versioned_state(to: &str) -> HistoryState {
         HistoryState::Versioned(HistoryEntry {
             id: 1,
@@ -93,17 +100,17 @@ pub(crate) mod tests {
     fn planned_and_unknown_versions_are_rejected() {
         let text = document();
         let changelog = Changelog::parse(&text).unwrap();
-        let unrelated = || Err(PlanError::UnrelatedSchema);
+        let detect = || unreachable!("the database has a history");
         assert!(matches!(
-            locate(&changelog, &versioned_state("2.1.0"), unrelated),
+            locate(&changelog, &versioned_state("2.1.0"), detect),
             Err(PlanError::AboveHead { .. })
         ));
         assert!(matches!(
-            locate(&changelog, &versioned_state("9.0.0"), unrelated),
+            locate(&changelog, &versioned_state("9.0.0"), detect),
             Err(PlanError::UnknownVersion { .. })
         ));
         assert!(matches!(
-            locate(&changelog, &versioned_state("junk"), unrelated),
+            locate(&changelog, &versioned_state("junk"), detect),
             Err(PlanError::UnknownVersion { .. })
         ));
     }

@@ -1,4 +1,4 @@
-//! Values and rows of query results, the same for a SQLite file and a libSQL server.
+//! Represents values and rows of query results, the same for a SQLite file and a libSQL server.
 
 /// A value in one of SQLite's five storage classes.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,6 +17,7 @@ use crate::database::ReadDatabase;
 use crate::database::connection::{ConnectOptions, install_busy_handler};
 use crate::database::error::{DatabaseError, is_sql_error, sqlite_message};
 use crate::database::history_entry::HistoryState;
+use crate::database::integrity::without_heading;
 use crate::document::migration::Checksum;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::locks;
@@ -193,7 +194,10 @@ fn quick_check(path: &Path, options: &ConnectOptions) -> Result<Option<String>, 
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
         match check_result {
             Ok(found) if found == "ok" => {}
-            Ok(found) => return Err(DatabaseError::Corrupt { check_result: found }),
+            Ok(found) => {
+                let check_result = without_heading(&found).to_owned();
+                return Err(DatabaseError::Corrupt { check_result });
+            }
             // SQLite cannot check what it does not know, such as an application's collation.
             Err(error) if is_sql_error(&error) => {}
             Err(error) => match DatabaseError::from(error) {

@@ -3,9 +3,9 @@
 //! and for a fleet without pending migrations that would be most of the run time.
 //!
 //! The reader never guesses. The caller holds the shared lock, as SQLite's own readers do, and has
-//! checked that the file has neither a journal nor a WAL, so no program can write to the
-//! file meanwhile. Anything that is not exactly as tatmig writes it returns `None`, and the caller
-//! asks SQLite. The file format is documented and guaranteed not to change:
+//! checked that the file has neither a journal nor a WAL, so no program can write to the file
+//! meanwhile. Anything that is not exactly as tatmig writes it returns `None`, and the caller asks
+//! SQLite. The file format is documented and guaranteed not to change:
 //! <https://sqlite.org/fileformat.html>.
 
 use std::fs::File;

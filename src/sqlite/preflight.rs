@@ -94,8 +94,8 @@ struct OpenedFile {
 
 impl OpenedFile {
     fn inspect_empty(self, access: Access) -> Result<FileInfo, DatabaseError> {
-        // SQLite writes a WAL only for a database that has pages; it would delete the WAL of
-        // an empty file.
+        // SQLite writes a WAL only for a database that has pages; it would delete the WAL of an
+        // empty file.
         if access != Access::Overwrite && self.wal_len.is_some_and(|length| length > 0) {
             return Err(not_a_database(
                 "the file is empty, but its WAL contains data; restore the database from a backup",

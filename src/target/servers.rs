@@ -36,7 +36,7 @@ pub enum Placement {
 /// The configuration of a fleet on servers.
 #[derive(Debug)]
 pub struct ServerSetConfig {
-    /// The servers. The system namespace is on the first one.
+    /// The servers; not empty. The system namespace is on the first one.
     pub servers: Vec<Server>,
     /// How the namespaces of users are named.
     pub namespace_template: PathTemplate,
@@ -53,6 +53,7 @@ pub struct ServerSetConfig {
 /// A fleet on servers.
 #[derive(Clone, Debug)]
 pub struct ServerSet {
+    /// The servers; not empty. The system namespace is on the first one.
     handles: Vec<Arc<ServerHandle>>,
     template: PathTemplate,
     system_namespace: String,
@@ -105,7 +106,8 @@ impl ServerSet {
         TargetDatabase { scope: Scope::System, name: "system".into(), location, skip_reason: None }
     }
 
-    /// A user's database, which need not exist.
+    /// A user's database, which need not exist. Its `skip_reason` is set if the namespace would be
+    /// the system namespace, or if the file of placements does not list the user.
     ///
     /// # Errors
     ///
@@ -119,17 +121,18 @@ impl ServerSet {
                 self.system_namespace
             ));
         }
-        let server_index = match (&self.placements, NonZeroUsize::new(self.handles.len())) {
-            (Some(placements), _) => {
-                let placed_on = user.to_str().and_then(|user| placements.get(user)).copied();
-                if placed_on.is_none() {
+        let server_index = match &self.placements {
+            Some(placements) => {
+                let placement = user.to_str().and_then(|user| placements.get(user)).copied();
+                if placement.is_none() {
                     skip_reason =
                         Some("the file of `--users-on` does not list this user".to_owned());
                 }
-                placed_on.unwrap_or(0)
+                // The database is skipped; any server will do for its location.
+                placement.unwrap_or(0)
             }
-            (None, Some(count)) => shard_index(user, count),
-            (None, None) => 0,
+            None => NonZeroUsize::new(self.handles.len())
+                .map_or(0, |server_count| shard_index(user, server_count)),
         };
         let location = Location::Namespace(self.handles[server_index].clone(), name);
         Ok(TargetDatabase { scope: Scope::User, name: user.to_owned(), location, skip_reason })
@@ -151,6 +154,7 @@ impl ServerSet {
         }
     }
 
+    /// The error for a server that could not be asked whether a namespace exists.
     fn unusable_error(handle: &ServerHandle, source: DatabaseError) -> ServerSetError {
         ServerSetError::Unusable { url: handle.server().url().to_owned(), source }
     }
@@ -158,7 +162,8 @@ impl ServerSet {
     /// Reads from a namespace, to check that it exists.
     fn check_exists(&self, handle: &Arc<ServerHandle>, name: &str) -> Result<(), DatabaseError> {
         match Namespace::new(handle, name, &self.options).history_state() {
-            // A namespace that is damaged or not tatmig's exists all the same.
+            // The namespace exists: another program's table has the name of the history table, or
+            // the table is damaged. The run reports that per database.
             Err(DatabaseError::InvalidHistoryTable { .. }) => Ok(()),
             result => result.map(drop),
         }
@@ -181,35 +186,38 @@ impl ServerSet {
         Ok(self.user_databases(&names))
     }
 
+    /// The databases of users. A user whose name no namespace can have is skipped.
     fn user_databases(&self, names: &BTreeSet<String>) -> Vec<TargetDatabase> {
         let user_target = |name: &String| {
             let user = OsStr::new(name);
             self.user_database(user).unwrap_or_else(|error| TargetDatabase {
                 scope: Scope::User,
                 name: user.to_owned(),
+                // The database has no location; messages show the user's name in its place.
                 location: Location::Namespace(self.handles[0].clone(), escape_for_display(user)),
                 skip_reason: Some(error.to_string()),
             })
         };
         let mut targets: Vec<TargetDatabase> = names.iter().map(user_target).collect();
-        reject_case_conflicts(&mut targets, names);
+        skip_case_conflicts(&mut targets, names);
         targets
     }
 
-    /// Marks users whose names differ from another user's only by the case of letters. Compares
-    /// them with each other, and with all users if these can be listed.
-    pub fn reject_case_conflicts(&self, targets: &mut [TargetDatabase]) {
+    /// Sets the skip reason of users whose names differ from another user's only by the case of
+    /// letters. Compares the users with each other, and with all users if these can be listed.
+    pub fn skip_case_conflicts(&self, targets: &mut [TargetDatabase]) {
         let mut names = self.user_names().unwrap_or_default();
         let users = targets.iter().filter(|target| target.scope == Scope::User);
         names.extend(users.filter_map(|user| user.name.to_str()).map(str::to_owned));
-        reject_case_conflicts(targets, &names);
+        skip_case_conflicts(targets, &names);
     }
 
     /// The databases of the named users.
     ///
     /// # Errors
     ///
-    /// `UnknownUsers` for users that have no namespace.
+    /// `UnknownUsers` for users that have no namespace, `Unusable` for a server that cannot be read,
+    /// and the error of a name that no namespace can have.
     pub(crate) fn named_users(
         &self,
         users: &[OsString],
@@ -228,10 +236,11 @@ impl ServerSet {
                 Err(source) => return Err(Self::unusable_error(handle, source)),
             }
         }
-        self.reject_case_conflicts(&mut targets);
+        self.skip_case_conflicts(&mut targets);
         if missing.is_empty() { Ok(targets) } else { Err(ServerSetError::UnknownUsers(missing)) }
     }
 
+    /// The names of all users, from the file or from the query on the system namespace.
     fn user_names(&self) -> Result<BTreeSet<String>, ServerSetError> {
         match &self.user_source {
             UserSource::File(path) => read_user_names(path),
@@ -249,8 +258,8 @@ impl ServerSet {
     }
 }
 
-/// Marks users whose names differ from another name only by the case of letters.
-fn reject_case_conflicts(targets: &mut [TargetDatabase], names: &BTreeSet<String>) {
+/// Sets the skip reason of users whose names differ from one of `names` only by the case of letters.
+fn skip_case_conflicts(targets: &mut [TargetDatabase], names: &BTreeSet<String>) {
     let mut names_by_lowercase: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     for name in names {
         names_by_lowercase.entry(name.to_lowercase()).or_default().push(name);

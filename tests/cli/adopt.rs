@@ -62,7 +62,7 @@ fn an_upgrade_adopts_matching_databases_and_refuses_others() {
         .stdout_contains("ahead-by-hand: at 0.3.20 (adopted at 0.3.20, since its schema is that of this version)\n")
         .stderr_contains("it has all of 0.3.19, column `conversations.compact_summary` of 0.3.20")
         .stderr_contains("table `short_term_storage` is missing")
-        .stderr_contains("none of its tables is in the document");
+        .stderr_contains("none of its tables is as the document defines it");
     assert_eq!(refused.map(|name| fleet.database(name).dump()), before);
     let history =
         fleet.database("own-migrations").rows("SELECT event, to_version FROM _tatmig_migrations");
@@ -171,7 +171,9 @@ fn verify_finds_damage_orphans_and_drift_and_groups_equal_findings() {
         .run_without_changes(["verify"])
         .status(1)
         .stdout_contains("37 users (")
-        .stdout_contains("2 users (`u003`, `u004`): 1 finding\n  index `extra` is not expected\n")
+        .stdout_contains(
+            "2 users (`u003`, `u004`): 1 finding each\n  index `extra` is not expected\n",
+        )
         .stdout_contains(
             "1 user (`u005`): 1 finding\n  `b` refers to `a` by 7, which does not exist\n",
         );

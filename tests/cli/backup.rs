@@ -355,7 +355,7 @@ fn list_shows_what_each_backup_holds() {
     fleet
         .run(["backup", "list"])
         .status(0)
-        .stdout("no backups in backups; `tatmig backup --all-users` creates one\n");
+        .stdout("no backups in `backups`; `tatmig backup --all-users` creates one\n");
     create_backup(&fleet, &["--all-users"]);
     fleet.run(["upgrade", "--all-users", "--backup"]).status(0);
     fleet.run(["backup", "list"]).status(0).stdout(

@@ -1,5 +1,5 @@
-//! `completions` and `man` are generated from the definition of the command line: they contain
-//! every command, and shells and `groff`, if installed, accept them.
+//! Tests `completions` and `man`, which are generated from the definition of the command line: they
+//! contain every command, and shells and `groff`, if installed, accept them.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! The precedence of settings: flag, environment variable, `tatmig.toml`, default.
+//! Tests the precedence of settings: flag, environment variable, `tatmig.toml`, default.
 
 use crate::support::{Fleet, document};
 

@@ -330,7 +330,7 @@ fn an_empty_or_missing_file_writes_nothing() {
         .status(2)
         .stderr("error: `after.db` has no table and no view; check the path\n");
     let run = fleet.run_without_changes(["new", "-m", "x", "--from-db", "none.db"]);
-    run.status(2).stderr("error: `none.db`: no such file: `none.db`\n");
+    run.status(2).stderr("error: no such file: `none.db`\n");
     let fleet = fleet.file("text.db", "no database");
     fleet.run_without_changes(["new", "-m", "x", "--from-db", "text.db"]).status(2);
 }

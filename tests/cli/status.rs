@@ -16,7 +16,7 @@ MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 ann     1.2.0     current
 bob     -         new, pending 1.0.0, 1.1.0, 1.2.0
-old     -         unversioned, unrelated schema: the database has no history, and none of its tables is in the document; if it belongs to this fleet, run `tatmig adopt --at baseline`
+old     -         unversioned, unrelated schema: the database has no history, and none of its tables is as the document defines it; if it belongs to this fleet, record its version with `tatmig adopt --at VERSION`, or `--at baseline` if it has no migration
 
 "#]];
     for name in ["status", "info", "current"] {
@@ -43,7 +43,7 @@ fn a_large_fleet_is_summarized_and_exceptions_are_named() {
     let fleet = Fleet::from_blocks(&NOTES[1..]).users(40, "").upgrade_to("1.2.0").user("zoe", "");
     fleet.run_without_changes(["status"]).status(0).stdout(str![[r#"
 MIGRATIONS.md: head is 1.2.0
-1 database: - new, pending 1.0.0, 1.1.0, 1.2.0
+1 database: new, pending 1.0.0, 1.1.0, 1.2.0
 40 databases: 1.2.0 current
 zoe  -         new, pending 1.0.0, 1.1.0, 1.2.0
 

@@ -83,8 +83,11 @@ fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()>
     {
         match Rule::from_name(name) {
             None if name == "warnings" && option == "deny" => {}
+            None if option == "deny" => bail!(
+                "unknown rule `{name}` to deny{origin}; messages show the names of rules in brackets, and `--deny warnings` denies every warning"
+            ),
             None => bail!(
-                "unknown rule `{name}` to {option}{origin}; messages show the names of rules in brackets, and `--deny warnings` denies every warning"
+                "unknown rule `{name}` to {option}{origin}; messages show the names of rules in brackets"
             ),
             Some(rule) if option == "allow" && rule.severity() == Severity::Error => bail!(
                 "`{name}` cannot be allowed{origin}: it is an error, and the document cannot be used with it"

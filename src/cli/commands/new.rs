@@ -1,7 +1,7 @@
 //! Runs `new`: adds the section of the next migration to the document, empty or with the SQL that
 //! leads to a database's schema. The edited document is replayed before it replaces the old one.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use semver::Version;
 use tatmig::edit::{Bump, NewBlock, NewMigration};
 use tatmig::{Changelog, Rule, Scope, Severity, Source, edit};
@@ -14,6 +14,7 @@ use crate::cli::commands::write_document;
 use crate::cli::report::views::migration_change::{
     ChangeKind, MigrationChangeView, NoDifferenceView,
 };
+use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result<u8> {
     let path = &context.settings.file;
@@ -97,9 +98,7 @@ fn resolve_version(
     changelog: Option<&Changelog<'_>>,
 ) -> anyhow::Result<Version> {
     match (requested, changelog) {
-        (VersionArg::Exact(text), _) => Version::parse(text).with_context(|| {
-            format!("`{text}` is not a version; write three numbers, such as `1.2.0`")
-        }),
+        (VersionArg::Exact(text), _) => parse_version(text),
         (VersionArg::Next(bump), Some(changelog)) => Ok(bump.apply(changelog.head())),
         (VersionArg::Unspecified, Some(changelog)) => Ok(Bump::Patch.apply(changelog.head())),
         (_, None) => bail!(

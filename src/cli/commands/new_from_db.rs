@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use tatmig::database::DatabaseError;
 use tatmig::edit::NewBlock;
 use tatmig::migrate::Replay;
 use tatmig::schema_diff::{SchemaDiff, SchemaSnapshot};
@@ -112,8 +113,12 @@ impl<'r> DatabaseSource<'r> {
     }
 
     fn read_snapshot(&self) -> anyhow::Result<SchemaSnapshot> {
-        let snapshot = SchemaSnapshot::from_file(self.file, &self.context.connect_options())
-            .with_context(|| self.quoted_path())?;
+        let result = SchemaSnapshot::from_file(self.file, &self.context.connect_options());
+        let snapshot = match result {
+            // The message names the path already.
+            Err(error @ DatabaseError::Missing { .. }) => return Err(error.into()),
+            result => result.with_context(|| self.quoted_path())?,
+        };
         if snapshot.is_empty() {
             bail!("{} has no table and no view; check the path", self.quoted_path());
         }

@@ -1,18 +1,16 @@
 //! Runs `promote`: releases a planned migration in the document, after a replay of the result.
 
-use anyhow::{Context, bail};
-use semver::Version;
+use anyhow::bail;
 use tatmig::{Changelog, edit};
 
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::new::today;
 use crate::cli::commands::write_document;
 use crate::cli::report::views::migration_change::{ChangeKind, MigrationChangeView};
+use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<u8> {
-    let version = Version::parse(version).with_context(|| {
-        format!("`{version}` is not a version; write three numbers, such as `1.2.0`")
-    })?;
+    let version = parse_version(version)?;
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let edited_text = edit::promote(&changelog, &version, &today())?;

@@ -1,7 +1,7 @@
 //! Runs `schema`: prints the document's schema at a version, or checks and updates the schema
 //! sections of the document.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use semver::Version;
 use tatmig::edit::{ScopeSchema, SectionSchemas};
 use tatmig::schema_diff::SchemaSnapshot;
@@ -12,6 +12,7 @@ use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::write_document;
 use crate::cli::report::views::schema::{SchemaCheckView, SchemaUpdateView, SchemaView};
+use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -21,9 +22,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
         return write_or_check_sections(context, &document, &changelog, action);
     }
     let requested_version = match &args.at {
-        Some(version) => Some(Version::parse(version).with_context(|| {
-            format!("`{version}` is not a version; write three numbers, such as `1.2.0`")
-        })?),
+        Some(version) => Some(parse_version(version)?),
         None => None,
     };
     let scope = args.scope.map(Scope::from);

@@ -6,7 +6,7 @@ use tatmig::fleet::{Fleet, FleetOutcome, RunOptions};
 use tatmig::migrate::Migrator;
 use tatmig::plan::{MigrateError, Outcome, PlanError};
 
-use crate::cli::report::views::failures::{StatementDiff, StatementDiffs};
+use crate::cli::report::views::failures::StatementDiffs;
 
 /// Compares the applied SQL of edited migrations, which the system database stores, with the SQL of
 /// the document. A migration whose SQL is not stored is left out.
@@ -35,9 +35,8 @@ pub(crate) fn collect_statement_diffs(
                 system_database,
                 &options.connect_options,
             );
-            if let Some((applied, current)) = diff {
-                let checksum = changed_migration.applied_checksum.clone();
-                statement_diffs.insert(checksum, StatementDiff { applied, current });
+            if let Some(diff) = diff {
+                statement_diffs.insert(changed_migration.applied_checksum.clone(), diff);
             }
         }
     }

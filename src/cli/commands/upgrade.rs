@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use semver::Version;
 use tatmig::Changelog;
 use tatmig::backup::Backup;
 use tatmig::document::VersionIndex;
@@ -17,6 +16,7 @@ use crate::cli::commands::statement_diffs::collect_statement_diffs;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
+use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -25,8 +25,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Re
         let target = changelog.target_index(args.to.as_deref())?;
         return migrate(context, args, &changelog, target);
     };
-    let version = Version::parse(version)
-        .with_context(|| format!("`--planned {version}` is not a version"))?;
+    let version = parse_version(version)?;
     let position = changelog
         .index_of(&version)
         .with_context(|| format!("version `{version}` is not in {}", document.name))?;

@@ -11,7 +11,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{format_size, list_names, plural};
 use crate::cli::report::view::View;
-use crate::cli::report::views::copies::{BackupEntry, version_label};
+use crate::cli::report::views::backup_entry::{BackupEntry, version_label};
 
 /// The result of `backup list`.
 #[derive(Serialize)]
@@ -61,7 +61,7 @@ impl View for BackupListView<'_> {
     fn print_text(&self, console: &Console) {
         if self.results.is_empty() {
             let dir = &self.dir;
-            console.line(format!("no backups in {dir}; `tatmig backup --all-users` creates one"));
+            console.line(format!("no backups in `{dir}`; `tatmig backup --all-users` creates one"));
         }
         let width = self.readable().map(|backup| backup.id.len()).max().unwrap_or_default();
         for backup in self.readable() {

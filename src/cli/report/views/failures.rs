@@ -5,20 +5,12 @@ use std::fmt::Write as _;
 
 use tatmig::database::DatabaseError;
 use tatmig::fleet::TargetDatabase;
+use tatmig::migrate::StatementDiff;
 use tatmig::plan::{MigrateError, PlanError};
 use tatmig::{Diagnostic, Rule, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{escape_for_terminal, list_names};
-
-/// The statements of a migration that was edited after it was applied.
-#[derive(Debug)]
-pub(crate) struct StatementDiff {
-    /// The statements as they were applied, from the copy in the system database.
-    pub(crate) applied: Vec<String>,
-    /// The statements as the document has them now.
-    pub(crate) current: Vec<String>,
-}
 
 /// Statement differences by the checksum of the applied migration.
 pub(crate) type StatementDiffs = BTreeMap<String, StatementDiff>;

@@ -1,9 +1,10 @@
 //! Holds one view per command: the data that is serialized as JSON, and its text.
 
 pub(crate) mod backup;
+pub(crate) mod backup_entry;
 pub(crate) mod backup_list;
 pub(crate) mod changelog;
-pub(crate) mod copies;
+pub(crate) mod copied_database;
 pub(crate) mod demo;
 pub(crate) mod dry_run;
 pub(crate) mod error;

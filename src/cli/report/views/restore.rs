@@ -8,10 +8,10 @@ use tatmig::plan::MigrateError;
 use crate::cli::report::console::Console;
 use crate::cli::report::format::plural;
 use crate::cli::report::view::View;
-use crate::cli::report::views::backup::{
+use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, version_label};
+use crate::cli::report::views::copied_database::{
     CopiedDatabase, CopyCounts, CopyDirection, print_copy_errors,
 };
-use crate::cli::report::views::copies::{BackupEntry, describe_backup, version_label};
 
 /// The result of `restore`.
 #[derive(Serialize)]
@@ -55,7 +55,7 @@ impl View for RestoreView<'_> {
         let restored: Vec<_> = self
             .databases
             .iter()
-            .filter_map(|restored| Some((restored.database, restored.copy()?)))
+            .filter_map(|restored| Some((restored.database, restored.manifest_entry()?)))
             .collect();
         if let Some(backup) = self.safety_backup {
             console.line(format!("{} before the restore", describe_backup(backup)));

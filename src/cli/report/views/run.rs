@@ -13,7 +13,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{MAX_LISTED, describe_unselected_users, list_names, plural};
 use crate::cli::report::view::View;
-use crate::cli::report::views::copies::{BackupEntry, describe_backup, restore_command};
+use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, restore_command};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 use crate::cli::report::views::outcome_text::{RunDirection, count_outcomes, describe};
 use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome, in_scope};

@@ -42,13 +42,12 @@ struct DetectionEntry<'r> {
 impl<'r> From<StatusOf<'r>> for StatusEntry<'r> {
     fn from(StatusOf { database, status, changelog }: StatusOf<'r>) -> Self {
         let detected = status.detection.as_ref().map(|detection| {
-            let (found, missing) = detection.details();
             let version = detection.best_version();
             DetectionEntry {
                 name: detection.name(),
                 version: version.map(|position| changelog.version(position).to_string()),
-                found,
-                missing,
+                found: detection.found(),
+                missing: detection.missing(),
             }
         });
         // Why no version was detected is in `detected`.

@@ -13,6 +13,9 @@ use crate::cli::report::views::status_entries::StatusOf;
 /// Up to this many databases are listed one by one without `--verbose`.
 const MAX_ROWS: usize = 30;
 
+/// The version column of a database without a known version.
+const NO_VERSION: &str = "-";
+
 /// The columns of the table behind the name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct StatusText {
@@ -28,7 +31,7 @@ pub(crate) fn print_databases(
     let texts: Vec<StatusText> = databases
         .iter()
         .map(|StatusOf { status, .. }| StatusText {
-            version: status.version.clone().unwrap_or_else(|| "-".to_owned()),
+            version: status.version.clone().unwrap_or_else(|| NO_VERSION.to_owned()),
             state: describe_state(changelog, status),
         })
         .collect();
@@ -42,7 +45,11 @@ pub(crate) fn print_databases(
         *counts.entry(text).or_default() += 1;
     }
     for (StatusText { version, state }, count) in &counts {
-        console.line(format!("{}: {version} {state}", plural(*count, "database")));
+        let databases = plural(*count, "database");
+        console.line(match version.as_str() {
+            NO_VERSION => format!("{databases}: {state}"),
+            version => format!("{databases}: {version} {state}"),
+        });
     }
     let most_common = counts.iter().max_by_key(|(_, count)| **count).map(|(text, _)| *text);
     let different: Vec<_> = rows.filter(|(_, text)| Some(*text) != most_common).collect();

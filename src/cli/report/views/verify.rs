@@ -111,6 +111,7 @@ impl<'r> VerifyView<'r> {
         };
         let result = match group.findings.len() {
             0 => format!("OK, matches {}", self.file),
+            count if names.len() > 1 => format!("{} each", plural(count, "finding")),
             count => plural(count, "finding"),
         };
         console.line(format!("{label}: {result}"));

@@ -1,0 +1,169 @@
+//! Describes databases that were copied or restored, for the views of `backup` and `restore`: the
+//! JSON object of each database, the counts, and the errors.
+
+use serde::Serialize;
+use tatmig::backup::ManifestEntry;
+use tatmig::database::DatabaseError;
+use tatmig::fleet::TargetDatabase;
+use tatmig::plan::MigrateError;
+use tatmig::text::escape_for_display;
+
+use crate::cli::report::console::Console;
+use crate::cli::report::exit_status::failure_if;
+use crate::cli::report::format::plural;
+use crate::cli::report::json::DatabaseKeys;
+use crate::cli::report::views::failures::name_and_location;
+
+/// The result of copying or restoring one database; `None` if it was not started before an
+/// interrupt, or if an interrupt removed its fork.
+type CopyResult = Option<Result<ManifestEntry, MigrateError>>;
+
+/// Whether databases were copied or restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CopyDirection {
+    Backup,
+    Restore,
+}
+
+impl CopyDirection {
+    /// The outcome of a database without an error, and its key in the summary.
+    fn success_name(self) -> &'static str {
+        match self {
+            Self::Backup => "copied",
+            Self::Restore => "restored",
+        }
+    }
+}
+
+/// One database that was to be copied or restored. Serialization converts it to a [`CopiedEntry`],
+/// one database at a time.
+#[derive(Clone, Copy, Serialize)]
+#[serde(into = "CopiedEntry<'r>")]
+pub(crate) struct CopiedDatabase<'r> {
+    pub(crate) database: &'r TargetDatabase,
+    result: Option<&'r Result<ManifestEntry, MigrateError>>,
+    direction: CopyDirection,
+}
+
+/// The JSON object of one database.
+#[derive(Serialize)]
+struct CopiedEntry<'r> {
+    #[serde(flatten)]
+    database: DatabaseKeys,
+    outcome: &'static str,
+    version: Option<&'r str>,
+    file: Option<String>,
+    size: Option<u64>,
+    sha256: Option<&'r str>,
+    error: Option<ErrorEntry>,
+}
+
+/// The JSON object of the error of one database.
+#[derive(Serialize)]
+struct ErrorEntry {
+    message: String,
+}
+
+impl<'r> CopiedDatabase<'r> {
+    /// Pairs databases with their results, which must be in the same order.
+    pub(crate) fn list(
+        databases: impl Iterator<Item = &'r TargetDatabase>,
+        results: &'r [CopyResult],
+        direction: CopyDirection,
+    ) -> Vec<Self> {
+        let pairs = databases.zip(results);
+        let copied =
+            pairs.map(|(database, result)| Self { database, result: result.as_ref(), direction });
+        copied.collect()
+    }
+
+    /// The manifest entry of the copy that was created or restored; `None` without success.
+    pub(crate) fn manifest_entry(&self) -> Option<&'r ManifestEntry> {
+        self.result?.as_ref().ok()
+    }
+
+    fn error(&self) -> Option<&'r MigrateError> {
+        self.result?.as_ref().err()
+    }
+
+    fn outcome_name(&self) -> &'static str {
+        match self.result {
+            Some(Ok(_)) => self.direction.success_name(),
+            Some(Err(MigrateError::Database(
+                DatabaseError::Busy { .. } | DatabaseError::InUse { .. },
+            ))) => "busy",
+            Some(Err(_)) => "failed",
+            None => "skipped",
+        }
+    }
+}
+
+impl<'r> From<CopiedDatabase<'r>> for CopiedEntry<'r> {
+    fn from(copied: CopiedDatabase<'r>) -> Self {
+        let copy = copied.manifest_entry();
+        Self {
+            database: DatabaseKeys::new(copied.database),
+            outcome: copied.outcome_name(),
+            version: copy.and_then(|copy| copy.version.as_deref()),
+            file: copy.map(|copy| escape_for_display(&copy.file)),
+            size: copy.map(|copy| copy.size),
+            sha256: copy.map(|copy| copy.sha256.as_str()),
+            error: copied.error().map(|error| ErrorEntry { message: error.to_string() }),
+        }
+    }
+}
+
+/// How many databases have each outcome.
+#[derive(Serialize)]
+pub(crate) struct CopyCounts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<usize>,
+    failed: usize,
+    busy: usize,
+    skipped: usize,
+    total: usize,
+}
+
+impl CopyCounts {
+    pub(crate) fn new(databases: &[CopiedDatabase<'_>], direction: CopyDirection) -> Self {
+        let count = |name| databases.iter().filter(|copied| copied.outcome_name() == name).count();
+        let succeeded = count(direction.success_name());
+        Self {
+            copied: (direction == CopyDirection::Backup).then_some(succeeded),
+            restored: (direction == CopyDirection::Restore).then_some(succeeded),
+            failed: count("failed"),
+            busy: count("busy"),
+            skipped: count("skipped"),
+            total: databases.len(),
+        }
+    }
+
+    /// The exit status of the command. Databases that were not started do not count.
+    pub(crate) fn exit_status(&self) -> u8 {
+        failure_if(self.failed + self.busy > 0)
+    }
+
+    /// Prints how many databases failed and how many were not started; nothing if all succeeded.
+    pub(crate) fn print_incomplete(&self, console: &Console, direction: CopyDirection) {
+        let failed = self.failed + self.busy;
+        if failed > 0 {
+            let verb = if failed == 1 { "was" } else { "were" };
+            let failed = plural(failed, "database");
+            console.line(format!("{failed} failed and {verb} not {}", direction.success_name()));
+        }
+        if self.skipped > 0 {
+            console.line(format!("{} not started", plural(self.skipped, "database")));
+        }
+    }
+}
+
+/// Prints the error of each database that was not copied or restored.
+pub(crate) fn print_copy_errors(console: &Console, databases: &[CopiedDatabase<'_>]) {
+    for copied in databases {
+        if let Some(error) = copied.error() {
+            console.error(format!("{}: {error}", name_and_location(copied.database)));
+        }
+    }
+}
