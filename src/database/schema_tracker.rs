@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::database::schema_reader::{object_from_row, with_details};
-use crate::database::session::Session;
+use rusqlite::Connection;
+
+use crate::database::schema_reader::with_details;
 use crate::schema::changes::{ObjectChange, SchemaChange};
-use crate::schema::{ObjectKey, ObjectKind, Schema};
-use crate::sql::value::SqlValue;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name};
 
 /// The schema of an in-memory database, updated after each statement. An update reads the
 /// details of changed objects only.
@@ -20,43 +20,26 @@ pub(crate) struct SchemaTracker {
 impl SchemaTracker {
     /// Reads the schema again and returns what changed. `schema_change` is what the statements
     /// since the last update may have done to `sqlite_schema`.
-    pub(crate) fn refresh<S: Session>(
+    pub(crate) fn refresh(
         &mut self,
-        session: &S,
+        connection: &Connection,
         schema_change: SchemaChange,
-    ) -> Result<Vec<ObjectChange>, S::Error> {
+    ) -> rusqlite::Result<Vec<ObjectChange>> {
         let after_rowid = match schema_change {
             SchemaChange::None => return Ok(Vec::new()),
             SchemaChange::Additive => self.last_rowid,
             SchemaChange::Any => 0,
         };
-        let rows = session.query(
-            "SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema WHERE rowid > ?1",
-            &[SqlValue::Integer(after_rowid)],
-        )?;
-        let mut current = Schema::new();
-        let mut changes = Vec::new();
         if schema_change == SchemaChange::Any {
             // SQLite reuses the rowids of dropped objects.
             self.last_rowid = 0;
         }
-        for row in rows {
-            let rowid = row.integer(4);
-            let Some(object) = object_from_row(row) else { continue };
-            self.last_rowid = self.last_rowid.max(rowid);
-            let key = object.key();
-            let unchanged = self.schema.get(&key).filter(|known| {
-                known.sql == object.sql && known.table == object.table && known.kind == object.kind
-            });
-            let object = match unchanged {
-                Some(known) => known.clone(),
-                None => {
-                    let object = Arc::new(with_details(session, object)?);
-                    changes.push((key.clone(), Some(object.clone())));
-                    object
-                }
-            };
-            current.insert(key, object);
+        let (mut current, new_objects) = self.read_objects(connection, after_rowid)?;
+        let mut changes = Vec::new();
+        for object in new_objects {
+            let object = Arc::new(with_details(connection, object)?);
+            changes.push((object.key(), Some(object.clone())));
+            current.insert(object.key(), object);
         }
         if schema_change == SchemaChange::Any {
             let dropped = self.schema.keys().filter(|key| !current.contains_key(key));
@@ -66,6 +49,46 @@ impl SchemaTracker {
             self.schema.extend(current);
         }
         Ok(changes)
+    }
+
+    /// Reads the objects with a rowid above `after_rowid`. Returns the unchanged ones, and the new
+    /// and changed ones without their details. After most statements nearly all objects are
+    /// unchanged: their texts are compared where SQLite holds them and not copied.
+    fn read_objects(
+        &mut self,
+        connection: &Connection,
+        after_rowid: i64,
+    ) -> rusqlite::Result<(Schema, Vec<Object>)> {
+        let mut statement = connection.prepare_cached(
+            "SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema WHERE rowid > ?1",
+        )?;
+        let mut rows = statement.query([after_rowid])?;
+        let mut unchanged = Schema::new();
+        let mut changed = Vec::new();
+        while let Some(row) = rows.next()? {
+            let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
+            let (Some(kind), Some(name)) = (text(0)?.and_then(ObjectKind::parse), text(1)?) else {
+                continue;
+            };
+            if is_tatmig_name(name) || is_sqlite_name(name) {
+                continue;
+            }
+            self.last_rowid = self.last_rowid.max(row.get(4)?);
+            let (table, sql) = (text(2)?.unwrap_or_default(), text(3)?.unwrap_or_default());
+            let key = ObjectKey::new(kind, name);
+            let known = self
+                .schema
+                .get(&key)
+                .filter(|known| known.sql == sql && known.table == table && known.kind == kind);
+            if let Some(known) = known {
+                unchanged.insert(key, known.clone());
+            } else {
+                let (name, table, sql) = (name.to_owned(), table.to_owned(), sql.to_owned());
+                let structure = Table::default();
+                changed.push(Object { kind, name, table, sql, structure, index: None });
+            }
+        }
+        Ok((unchanged, changed))
     }
 
     /// Whether a table of that name (in lower case) that is not virtual existed at the last update.
@@ -84,8 +107,6 @@ impl SchemaTracker {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
 
     #[test]
