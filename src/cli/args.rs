@@ -334,7 +334,7 @@ Examples:
   tatmig demo                    in ./tatmig-demo, or the next free name
   tatmig demo /tmp/fleet         in this directory")]
     Demo {
-        /// Directory to create
+        /// Directory to create [default: tatmig-demo]
         dir: Option<PathBuf>,
     },
 }
