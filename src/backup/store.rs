@@ -36,8 +36,8 @@ pub struct BackupDir {
 pub struct BackupResult {
     /// The backup; `None` if nothing was copied.
     pub backup: Option<Backup>,
-    /// The copy of each database, or why it has none; `None` if its copy was not started before an
-    /// interrupt.
+    /// The copy of each database, or why it has none, in the order of the databases. `None` for all
+    /// of them after an interrupt, which removes the copies that were complete.
     pub results: Vec<Option<Result<ManifestEntry, MigrateError>>>,
 }
 
@@ -50,7 +50,7 @@ pub struct PruneResult {
     /// The backups that are left, oldest first.
     pub kept: Vec<Backup>,
     /// The names of kept backups that would have been removed if they were not the only copy of
-    /// some database at some version.
+    /// some database at some version, newest first.
     pub kept_as_only_copy: Vec<String>,
 }
 
@@ -87,8 +87,8 @@ impl BackupDir {
         Self { dir }
     }
 
-    /// Copies databases, which may be in use, into a new backup. If none can be copied, no backup
-    /// is created. `on_done` is called after each copy. `reason` is the command, for the manifest.
+    /// Copies databases, which may be in use, into a new backup. If none can be copied, or after an
+    /// interrupt, no backup is created. `on_done` is called after each copy. `reason` is the command, for the manifest.
     ///
     /// # Errors
     ///
@@ -114,6 +114,7 @@ impl BackupDir {
         let is_cancelled = || options.connect_options.is_cancelled();
         let results = parallel_map(&planned_copies, options.jobs, &work, &is_cancelled, on_done);
         if is_cancelled() {
+            // Dropping `pending` removes the files, but not the forks on servers.
             remove_forks(targets, &results, &pending, &options.connect_options);
             let results = targets.iter().map(|_| None).collect();
             return Ok(BackupResult { backup: None, results });
@@ -272,24 +273,26 @@ impl BackupDir {
         Ok(pruned)
     }
 
-    /// Decides which backups `prune` removes, and removes none.
+    /// Decides which backups `prune` removes, and removes none. Backups whose manifest cannot be used
+    /// are left alone: they are in no list of the result.
     fn select_removable(&self, keep_count: usize) -> Result<PruneResult, BackupError> {
-        let mut seen_versions = BTreeSet::new();
+        // The databases, with their versions, that the newer backups contain.
+        let mut seen_copies = BTreeSet::new();
         let mut pruned = PruneResult::default();
-        for (age_rank, backup) in self.list()?.into_iter().flatten().rev().enumerate() {
-            let versions = backup
+        for (newer_count, backup) in self.list()?.into_iter().flatten().rev().enumerate() {
+            let copies = backup
                 .manifest
                 .databases
                 .iter()
                 .map(|copy| (copy.scope, copy.user.clone(), copy.version.clone()));
-            let count_before = seen_versions.len();
-            seen_versions.extend(versions);
-            let is_only_copy = seen_versions.len() > count_before;
-            if age_rank >= keep_count && !is_only_copy {
+            let count_before = seen_copies.len();
+            seen_copies.extend(copies);
+            let is_only_copy = seen_copies.len() > count_before;
+            if newer_count >= keep_count && !is_only_copy {
                 pruned.removed.push(backup);
                 continue;
             }
-            if age_rank >= keep_count {
+            if newer_count >= keep_count {
                 pruned.kept_as_only_copy.push(backup.id.clone());
             }
             pruned.kept.push(backup);
@@ -335,6 +338,8 @@ fn assign_file_names<'t>(targets: &[&'t TargetDatabase]) -> Vec<PlannedCopy<'t>>
     assigned.collect()
 }
 
+/// Copies one database to a file of the pending backup, or to a fork on its server; `time` becomes a
+/// part of the fork's name. Returns the manifest entry of the copy.
 fn copy_database(
     planned: &PlannedCopy<'_>,
     pending: &PendingBackup,
@@ -366,7 +371,7 @@ fn remove_forks(
     pending: &PendingBackup,
     options: &ConnectOptions,
 ) {
-    // The cancellation flag is set and would end every request at once.
+    // The cancellation flag is set and would end every request at once, so a new flag replaces it.
     let options = ConnectOptions { cancel: Arc::default(), ..options.clone() };
     for (target, result) in targets.iter().zip(results) {
         let Some(Ok(entry)) = result else { continue };

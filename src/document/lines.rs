@@ -20,9 +20,10 @@ pub(crate) enum MetadataField {
 /// Parses `**Date**: 2025-10-03` or `**Date:** 2025-10-03`, in any case of letters, into the field
 /// and its value, which is not empty.
 pub(crate) fn parse_metadata_field(line: &str) -> Option<(MetadataField, &str)> {
+    // The list marker, if there is one, and the `**` before the name.
     let line = line.trim_start_matches(['-', '*', '+', ' ']);
     let (name, rest) = line.split_at(memmem::find(line.as_bytes(), b"**")?);
-    let rest = &rest[2..];
+    let rest = &rest["**".len()..];
     let value = match name.strip_suffix(':') {
         Some(_) => rest,
         None => rest.trim_start().strip_prefix(':')?,
@@ -46,11 +47,13 @@ pub(crate) fn find_first_tag(text: &str, range: Range<usize>) -> Option<Range<us
     line_ranges(text, range).find(is_tag).map(|line| trim_range(text, line))
 }
 
-/// Whether a code block holds a fence that opens in it and does not close in it. The fence that
-/// closed the code block was then meant to close the inner one.
+/// Whether the content of a code block has an odd number of fence lines, so that one of them opens a
+/// fence and none closes it. The fence that closed the code block was then meant to close the inner
+/// one.
 pub(crate) fn has_unclosed_fence(text: &str) -> bool {
-    let fences = line_ranges(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
-    fences.count() % 2 == 1
+    let fence_lines =
+        line_ranges(text, 0..text.len()).filter(|line| is_fence_line(&text[line.clone()]));
+    fence_lines.count() % 2 == 1
 }
 
 /// Whether the content of a code block holds a fence line or a heading line.
@@ -59,15 +62,18 @@ pub(crate) fn has_fence_or_heading(text: &str) -> bool {
         .any(|line| is_fence_line(&text[line.clone()]) || parse_atx_heading(&text[line]).is_some())
 }
 
+/// Whether a line begins with a code fence, which it can open or close.
 pub(crate) fn is_fence_line(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("```") || line.starts_with("~~~")
 }
 
-/// Whether a code block is a template for readers: its fence has four or more marks, it holds a
-/// fence or a heading, and no tag but placeholders.
+/// Whether an unlabelled code block is a template for readers: its fence has four or more marks, and
+/// it contains a fence or a heading, and no tags except placeholders. `fence_span` is the first line
+/// of the code block; of an indented code block, that line is part of the content.
 pub(crate) fn is_template(content: &SourceSlice<'_>, fence_span: &Range<usize>) -> bool {
-    let has_long_fence = fence_span.len() >= 4 && fence_span.start < content.document_offset(0);
+    let is_fenced = fence_span.start < content.document_offset(0);
+    let has_long_fence = is_fenced && fence_span.len() >= 4;
     has_long_fence
         && has_fence_or_heading(content.text())
         && find_first_tag(content.text(), 0..content.text().len()).is_none()
@@ -100,9 +106,10 @@ pub(crate) fn line_ranges(
 }
 
 /// A range without the white space at its start and end.
-pub(crate) fn trim_range(text: &str, line: Range<usize>) -> Range<usize> {
-    let content = &text[line.clone()];
-    let start = line.start + (content.len() - content.trim_start().len());
-    let end = (line.start + content.trim_end().len()).max(start);
+pub(crate) fn trim_range(text: &str, range: Range<usize>) -> Range<usize> {
+    let content = &text[range.clone()];
+    let start = range.start + (content.len() - content.trim_start().len());
+    // Of white space alone, the trimmed end is before the trimmed start.
+    let end = (range.start + content.trim_end().len()).max(start);
     start..end
 }

@@ -54,7 +54,7 @@ const READ_ONLY_WITHOUT_VALUE_PRAGMAS: &[&str] =
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatementEffects {
     pub(crate) schema_change: SchemaChange,
-    /// The table that an `ALTER TABLE` names.
+    /// The table that an `ALTER TABLE` names, as the statement writes it.
     pub(crate) altered_table: Option<String>,
     /// Whether an `ALTER TABLE` renames the table.
     pub(crate) renames_table: bool,
@@ -62,25 +62,30 @@ pub(crate) struct StatementEffects {
     pub(crate) dropped_table: Option<String>,
     /// Indexes, views and triggers that the statement creates, in lower case.
     pub(crate) created_objects: BTreeSet<String>,
-    /// Tables that are dropped, or whose rows are inserted, updated or deleted, in lower case.
+    /// Tables that are dropped, or whose rows are inserted, updated or deleted, in lower case. To drop
+    /// a view or a virtual table, SQLite also asks for a `DELETE` from it.
     pub(crate) modified_tables: BTreeSet<String>,
     /// Updated columns as (table, column), in lower case.
     pub(crate) updated_columns: BTreeSet<(String, String)>,
     /// Indexes and triggers that are dropped by their own name, in lower case. Dropping a table
     /// drops its indexes and triggers as well.
     pub(crate) dropped_objects: BTreeSet<String>,
+    /// Whether the statement creates a temporary object.
     pub(crate) has_temporary_objects: bool,
+    /// Whether the statement is a PRAGMA.
     pub(crate) has_pragma: bool,
 }
 
 #[derive(Debug, Default)]
 struct AuthorizerState {
     is_enabled: bool,
+    /// Why the first denied action was denied.
     denial: Option<String>,
+    /// What the statement changes; `None` on a connection that does not track effects.
     effects: Option<StatementEffects>,
 }
 
-/// The authorizer of one connection.
+/// The authorizer of one connection. Clones share the state with the callback in the connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatementAuthorizer(Arc<Mutex<AuthorizerState>>);
 
@@ -112,19 +117,22 @@ impl StatementAuthorizer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enables the authorizer for one statement.
+    /// Enables the authorizer and forgets the last denial. Effects are tracked further if
+    /// [`enable_and_track_effects`](Self::enable_and_track_effects) was called before.
     pub(crate) fn enable(&self) {
         let mut state = self.lock_state();
         state.is_enabled = true;
         state.denial = None;
     }
 
-    /// Enables the authorizer for one statement and records what the statement changes.
+    /// Enables the authorizer, and tracks what the next statement changes, without the effects of
+    /// earlier statements.
     pub(crate) fn enable_and_track_effects(&self) {
         self.enable();
         self.lock_state().effects = Some(StatementEffects::default());
     }
 
+    /// Allows everything, for tatmig's own statements.
     pub(crate) fn disable(&self) {
         self.lock_state().is_enabled = false;
     }
@@ -134,7 +142,8 @@ impl StatementAuthorizer {
         self.lock_state().denial.take()
     }
 
-    /// What the statement changed since the authorizer was enabled.
+    /// What was changed since the last call of
+    /// [`enable_and_track_effects`](Self::enable_and_track_effects).
     pub(crate) fn effects(&self) -> StatementEffects {
         self.lock_state().effects.clone().unwrap_or_default()
     }
@@ -143,15 +152,15 @@ impl StatementAuthorizer {
 impl StatementEffects {
     fn add_action(&mut self, context: &AuthContext<'_>) {
         use AuthAction as A;
-        let add_creation = |effects: &mut Self| {
+        let set_additive = |effects: &mut Self| {
             effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
         };
         match context.action {
-            A::CreateTable { .. } | A::CreateVtable { .. } => add_creation(self),
+            A::CreateTable { .. } | A::CreateVtable { .. } => set_additive(self),
             A::CreateIndex { index_name: name, .. }
             | A::CreateTrigger { trigger_name: name, .. }
             | A::CreateView { view_name: name } => {
-                add_creation(self);
+                set_additive(self);
                 self.created_objects.insert(name.to_ascii_lowercase());
             }
             A::CreateTempTable { .. }
@@ -172,6 +181,7 @@ impl StatementEffects {
                 self.schema_change = SchemaChange::Any;
                 self.altered_table = Some(table_name.to_owned());
             }
+            // SQLite calls this internal function for `RENAME TO`, and for no other `ALTER TABLE`.
             A::Function { function_name: "sqlite_rename_table" } => {
                 self.renames_table = true;
             }
@@ -238,7 +248,8 @@ fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
     }
 }
 
-/// The tables and objects that an action names.
+/// The tables and objects that an action names: up to two, the second one empty if the action has
+/// only one. `None` if the action names none.
 fn object_names<'c>(action: &AuthAction<'c>) -> Option<[&'c str; 2]> {
     use AuthAction as A;
     Some(match *action {

@@ -15,7 +15,7 @@ use crate::cli::report::json::DatabaseKeys;
 use crate::cli::report::views::failures::name_and_location;
 
 /// The result of copying or restoring one database; `None` if it was not started before an
-/// interrupt, or if an interrupt removed its fork.
+/// interrupt, or if an interrupt removed its copy.
 type CopyResult = Option<Result<ManifestEntry, MigrateError>>;
 
 /// Whether databases were copied or restored.

@@ -12,7 +12,7 @@ use tatmig::{Diagnostic, Rule, Source};
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{escape_for_terminal, list_names};
 
-/// Statement differences by the checksum of the applied migration.
+/// The differences of edited migrations, by the checksum of the migration as it was applied.
 pub(crate) type StatementDiffs = BTreeMap<String, StatementDiff>;
 
 /// One error, and every database that failed with it.
@@ -34,7 +34,7 @@ pub(crate) fn print_failures<'r>(
         let message = error.to_string();
         match groups
             .iter_mut()
-            .find(|known| known.message == message && known.error.span() == error.span())
+            .find(|group| group.message == message && group.error.span() == error.span())
         {
             Some(group) => group.databases.push(database),
             None => groups.push(FailureGroup { error, message, databases: vec![database] }),
@@ -61,6 +61,8 @@ pub(crate) fn name_and_location(database: &TargetDatabase) -> String {
     format!("`{}` ({})", database.display_name(), database.location.display())
 }
 
+/// Prints one error: with an excerpt of the document if the error has a position in it, and with the
+/// statements of edited migrations.
 fn print_group(
     console: &Console,
     group: &FailureGroup<'_>,
@@ -102,8 +104,10 @@ fn print_group(
     console.diagnostics(source, &[diagnostic]);
 }
 
+/// The rule under which a failure with a position in the document is reported.
 fn rule_of(error: &MigrateError) -> Rule {
     match error {
+        // Of the errors of planning, only `ChecksumMismatch` has a position.
         MigrateError::Plan(_) => Rule::Edited,
         MigrateError::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
         _ => Rule::Sql,

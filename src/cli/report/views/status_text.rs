@@ -16,13 +16,15 @@ const MAX_ROWS: usize = 30;
 /// The version column of a database without a known version.
 const NO_VERSION: &str = "-";
 
-/// The columns of the table behind the name.
+/// The text of one database's status, without its name: the second and third column of a row.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct StatusText {
     version: String,
     state: String,
 }
 
+/// Prints a row for each database if they are few or the output is verbose; else a line for each
+/// distinct status with its count, and the first rows that differ from the most common status.
 pub(crate) fn print_databases(
     console: &Console,
     changelog: &Changelog<'_>,
@@ -61,6 +63,7 @@ pub(crate) fn print_databases(
     }
 }
 
+/// Prints the name, version and state of each database, with aligned names.
 fn print_rows(console: &Console, rows: &[(&StatusOf<'_>, &StatusText)]) {
     let names: Vec<String> = rows.iter().map(|(row, _)| row.database.display_name()).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -89,6 +92,7 @@ fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String 
     }
 }
 
+/// `pending 1.1.0, 1.2.0`; the first few versions, and how many more are pending.
 fn describe_pending(status: &DatabaseStatus) -> String {
     let listed: Vec<String> =
         status.pending.iter().take(MAX_LISTED).map(ToString::to_string).collect();
@@ -99,6 +103,7 @@ fn describe_pending(status: &DatabaseStatus) -> String {
     format!("pending {}{more}", listed.join(", "))
 }
 
+/// Describes which version the schema of a database without a history matches.
 fn describe_detection(
     changelog: &Changelog<'_>,
     status: &DatabaseStatus,
@@ -116,6 +121,7 @@ fn describe_detection(
         Detection::Partial { best_version, found, missing } => {
             let best_version = match best_version {
                 Some(position) => changelog.version(*position).to_string(),
+                // No version is complete, so even the first one is only a partial match.
                 None => "the baseline".to_owned(),
             };
             format!(
