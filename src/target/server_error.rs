@@ -9,6 +9,9 @@ use crate::sqld::namespace_name::NamespaceNameError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerSetError {
+    /// The configuration names no server.
+    #[error("no server is configured; pass `--server URL`")]
+    NoServers,
     /// The name of the system namespace is invalid.
     #[error("the system namespace: {0}")]
     InvalidSystemName(#[source] NamespaceNameError),

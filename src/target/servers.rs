@@ -36,7 +36,7 @@ pub enum Placement {
 /// The configuration of a fleet on servers.
 #[derive(Debug)]
 pub struct ServerSetConfig {
-    /// The servers; not empty. The system namespace is on the first one.
+    /// The servers, at least one. The system namespace is on the first one.
     pub servers: Vec<Server>,
     /// How the namespaces of users are named.
     pub namespace_template: PathTemplate,
@@ -53,7 +53,7 @@ pub struct ServerSetConfig {
 /// A fleet on servers.
 #[derive(Clone, Debug)]
 pub struct ServerSet {
-    /// The servers; not empty. The system namespace is on the first one.
+    /// The servers, at least one. The system namespace is on the first one.
     handles: Vec<Arc<ServerHandle>>,
     template: PathTemplate,
     system_namespace: String,
@@ -68,8 +68,12 @@ impl ServerSet {
     ///
     /// # Errors
     ///
-    /// An invalid name of the system namespace, and a file of placements that cannot be used.
+    /// An empty list of servers, an invalid name of the system namespace, and a file of placements
+    /// that cannot be used.
     pub fn new(config: ServerSetConfig) -> Result<Self, ServerSetError> {
+        if config.servers.is_empty() {
+            return Err(ServerSetError::NoServers);
+        }
         let ServerSetConfig { system_namespace, user_source, options, .. } = config;
         validate(&system_namespace).map_err(ServerSetError::InvalidSystemName)?;
         let servers = config.servers.into_iter();
@@ -289,7 +293,10 @@ fn namespace_for_user(template: &PathTemplate, user: &OsStr) -> Result<String, N
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::target::user_source::DEFAULT_USERS_QUERY;
 
     #[test]
     fn a_user_namespace_is_named_by_the_template() {
@@ -298,5 +305,18 @@ mod tests {
         assert!(namespace_for_user(&template, OsStr::new("..")).is_err());
         assert!(namespace_for_user(&template, OsStr::new("a/b")).is_err());
         assert!(namespace_for_user(&template, OsStr::new("")).is_err());
+    }
+
+    #[test]
+    fn an_empty_list_of_servers_is_an_error() {
+        let config = ServerSetConfig {
+            servers: Vec::new(),
+            namespace_template: "{username}_longterm".parse().unwrap(),
+            system_namespace: "system".to_owned(),
+            user_source: UserSource::Query(DEFAULT_USERS_QUERY.to_owned()),
+            placement: Placement::Hash,
+            options: ConnectOptions { busy_timeout: Duration::ZERO, cancel: Arc::default() },
+        };
+        assert!(matches!(ServerSet::new(config), Err(ServerSetError::NoServers)));
     }
 }
