@@ -194,3 +194,11 @@ pub(crate) fn format_value(value: &SqlValue) -> String {
         }
     }
 }
+
+/// The note of a run after which `rows` rows refer to missing parents. Unless the job allows new
+/// violations, all of them existed before the run.
+pub(crate) fn missing_parents_note(rows: usize, is_allowed: bool) -> String {
+    let noun = if rows == 1 { "row refers" } else { "rows refer" };
+    let parents = if is_allowed { "missing parents" } else { "parents that were missing before" };
+    format!("{rows} {noun} to {parents}")
+}

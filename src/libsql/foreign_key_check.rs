@@ -5,7 +5,9 @@
 use std::fmt::Write as _;
 
 use crate::database::error::DatabaseError;
-use crate::database::foreign_key_violations::{MAX_LISTED_VIOLATIONS, Violation, format_value};
+use crate::database::foreign_key_violations::{
+    MAX_LISTED_VIOLATIONS, Violation, format_value, missing_parents_note,
+};
 use crate::database::foreign_keys::{ForeignKeySet, OrphanQuery};
 use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::program::{BatchBuilder, RAISE, StepKind};
@@ -56,14 +58,8 @@ impl ViolationQueries {
         if total == 0 {
             return Ok(None);
         }
-        let noun = if total == 1 { "row refers" } else { "rows refer" };
-        let explanation = match check {
-            ForeignKeyCheck::CountOnly => "that are missing",
-            ForeignKeyCheck::RequireNone | ForeignKeyCheck::RejectNew => {
-                "that were missing before already"
-            }
-        };
-        Ok(Some(format!("{total} {noun} to parents {explanation}")))
+        let is_allowed = check == ForeignKeyCheck::CountOnly;
+        Ok(Some(missing_parents_note(total, is_allowed)))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::database::already_applied::FailedColumnChange;
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
-    ForeignKeyViolations, IntroducedViolations, MAX_LISTED_VIOLATIONS,
+    ForeignKeyViolations, IntroducedViolations, MAX_LISTED_VIOLATIONS, missing_parents_note,
 };
 use crate::database::history;
 use crate::database::history::CompletedStep;
@@ -321,11 +321,7 @@ impl JobExecution<'_> {
             return Err(DatabaseError::ForeignKeyViolations { violations: descriptions, rows });
         }
         if after.row_count() > 0 {
-            let rows = after.row_count();
-            let noun = if rows == 1 { "row refers" } else { "rows refer" };
-            let parents =
-                if is_allowed { "missing parents" } else { "parents that were missing before" };
-            notes.push(format!("{rows} {noun} to {parents}"));
+            notes.push(missing_parents_note(after.row_count(), is_allowed));
         }
         for key in after.unusable_keys.difference(&before.unusable_keys) {
             notes.push(format!(
