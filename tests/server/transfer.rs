@@ -49,7 +49,7 @@ pub(crate) fn a_hundred_users_are_pushed_and_pulled() {
     fleet
         .run(["pull", "--all-users"])
         .status(1)
-        .stderr_contains("something else is there already, which was left alone");
+        .stderr_contains("the destination has other content and was not changed");
     let fleet = fleet
         .directory("back")
         .env("TATMIG_USERS_DIR", "back")
@@ -188,7 +188,7 @@ pub(crate) fn a_namespace_with_other_contents_is_left_unchanged() {
     let files = with_server(&server_fleet.sqld, files);
     let run = files.run(["push", "--all-users"]);
     run.status(1).stdout_contains("3 users: 1 copied and compared, 2 failed").stderr_contains(
-        "something else is there already, which was left alone: table `_tatmig_migrations`",
+        "the destination has other content and was not changed: table `_tatmig_migrations`",
     );
     assert_eq!((server_fleet.dump("ann"), server_fleet.sqld.dump("system")), before);
     assert_eq!(server_fleet.version("cid").as_deref(), Some("1.0.0"));
