@@ -108,3 +108,30 @@ fn verify_reports_broken_keys_by_the_foreign_key_policy() {
     let output = fleet.run_without_changes(["verify"]).status(0).stdout_text();
     assert!(output.contains("OK, matches MIGRATIONS.md") && output.contains("note: "), "{output}");
 }
+
+#[test]
+fn a_downgrade_is_rehearsed_with_the_foreign_key_policy() {
+    let fleet = Fleet::from_blocks(&[
+        (
+            "user:baseline→1.0.0",
+            "CREATE TABLE topics (id INTEGER PRIMARY KEY);\n\
+             CREATE TABLE notes (topic INTEGER REFERENCES topics (id));",
+        ),
+        ("user:1.0.0→1.1.0", "ALTER TABLE notes ADD COLUMN body TEXT;"),
+        ("user:1.1.0→1.0.0", "ALTER TABLE notes DROP COLUMN body;\nDELETE FROM topics;"),
+    ])
+    .user("ann", "")
+    .upgrade_to("1.1.0")
+    .user("ann", "INSERT INTO topics VALUES (1); INSERT INTO notes (topic) VALUES (1);");
+    let arguments = ["downgrade", "--to", "1.0.0", "--user", "ann", "--no-backup"];
+    let rehearse = ["downgrade", "--to", "1.0.0", "--user", "ann", "--rehearse"];
+    let before = fleet.database("ann").dump();
+    fleet.run(arguments).status(1).stderr_contains("leave 1 row without a parent");
+    assert_eq!(fleet.database("ann").dump(), before);
+    let fleet = fleet.config("foreign_keys = false");
+    fleet.run(rehearse).status(0);
+    assert_eq!(fleet.database("ann").dump(), before);
+    fleet.run(arguments).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT topic FROM notes"), ["1"]);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+}
