@@ -13,6 +13,7 @@ use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::JournalModeArg;
 use crate::cli::output::ColorWhen;
+use crate::cli::regular_file;
 use crate::cli::value_parsers::{count, seconds};
 
 const DEFAULT_PATH: &str = "tatmig.toml";
@@ -102,7 +103,9 @@ impl SettingsFile {
     pub(crate) fn load(explicit_path: Option<&Path>) -> anyhow::Result<Self> {
         let path = explicit_path.unwrap_or(Path::new(DEFAULT_PATH));
         let name = escape_for_display(path.as_os_str());
-        let text = match std::fs::read_to_string(path) {
+        let text = match regular_file::read(path).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| std::io::ErrorKind::InvalidData.into())
+        }) {
             Ok(text) => text,
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && explicit_path.is_none() =>

@@ -1,6 +1,8 @@
 //! Tests invalid input of every kind: a message that names what was expected, where, and what to
 //! do; the exit status; and no changed byte.
 
+use std::process::Command;
+
 use crate::support::{Fleet, NOTES, document};
 
 fn fleet() -> Fleet {
@@ -34,6 +36,22 @@ fn no_document() {
     );
     fleet.run(["status"]).stderr_contains("name another with `--file`");
     fleet.run(["status", "-f", "docs/m.md"]).status(2).stderr_contains("`docs/m.md`");
+}
+
+#[test]
+fn a_document_or_settings_file_that_is_a_device_or_a_fifo_is_refused() {
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "");
+    let made = Command::new("mkfifo").arg(fleet.path("fifo")).status().unwrap();
+    assert!(made.success());
+    for path in ["/dev/zero", "fifo"] {
+        fleet.run_without_changes(["status", "-f", path]).status(2).stderr_contains(&format!(
+            "the document `{path}` cannot be read: this is not a regular file"
+        ));
+        fleet
+            .run_without_changes(["status", "--config", path])
+            .status(2)
+            .stderr_contains("this is not a regular file");
+    }
 }
 
 #[test]
