@@ -42,12 +42,21 @@ fn migrate(
     target: VersionIndex,
 ) -> anyhow::Result<u8> {
     let mut fleet = context.discover_fleet(changelog, &args.users.selection())?;
-    let replay = context.replay(changelog, target)?;
     let options = RunOptions {
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
         canary: args.canary,
         ..context.run_options()
     };
+    if !args.dry_run
+        && let Some(outcome) = fleet.outcome_at(changelog, target, &options)
+    {
+        context.check_document(changelog, std::iter::empty())?;
+        let target = changelog.version(target).to_string();
+        let details = RunDetails::default();
+        let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
+        return Ok(context.report.emit(&view));
+    }
+    let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
     let bar = context.report.progress_bar(fleet.databases().count());
     if args.dry_run {
