@@ -9,6 +9,7 @@ use tatmig::Scope;
 use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::fleet::UserSelection;
 use tatmig::lint::SqliteVersion;
+use tatmig::schema_diff::Rename;
 
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
 
@@ -70,6 +71,9 @@ pub(crate) struct NewArgs {
     /// Write the SQL that leads to the schema of this database
     #[arg(long, value_name = "FILE")]
     pub(crate) from_db: Option<PathBuf>,
+    /// Rename a table (`old=new`) or a column (`table.old=new`) instead of dropping and adding it
+    #[arg(long, value_name = "OLD=NEW", requires = "from_db")]
+    pub(crate) rename: Vec<Rename>,
     /// Write the reverse block too
     #[arg(long)]
     pub(crate) reverse: bool,

@@ -8,6 +8,7 @@ pub(crate) mod generate;
 pub(crate) mod mermaid;
 pub(crate) mod placeholder;
 pub(crate) mod rebuild;
+pub(crate) mod rename;
 pub(crate) mod statement;
 pub(crate) mod table_change;
 pub(crate) mod virtual_table;
@@ -27,6 +28,7 @@ use crate::schema::{Object, ObjectKind, Schema, compare};
 use crate::sqlite::file::SqliteFile;
 
 pub use crate::schema_diff::diff::{DiffError, SchemaDiff};
+pub use crate::schema_diff::rename::Rename;
 
 /// The schema of a database, without the tables of SQLite and of tatmig.
 ///
@@ -105,7 +107,29 @@ impl SchemaSnapshot {
     /// If a virtual table differs whose rows cannot be copied without knowing its module, or if
     /// SQLite cannot create an empty database in memory.
     pub fn diff_to(&self, target: &Self) -> Result<SchemaDiff, DiffError> {
-        generate::generate(&self.0, &target.0)
+        self.diff_with_renames(target, &[])
+    }
+
+    /// Generates the statements as [`diff_to`](Self::diff_to) does, after renames that a person has
+    /// confirmed.
+    ///
+    /// # Errors
+    ///
+    /// As for `diff_to`, or a rename that does not lead from this schema to the other one.
+    pub fn diff_with_renames(
+        &self,
+        target: &Self,
+        renames: &[Rename],
+    ) -> Result<SchemaDiff, DiffError> {
+        let start = rename::apply_renames(&self.0, &target.0, renames)?;
+        let mut diff = generate::generate(&start.schema, &target.0)?;
+        let statements = start.statements.join("\n");
+        diff.sql = match (statements.is_empty(), diff.sql.is_empty()) {
+            (true, _) => diff.sql,
+            (false, true) => statements,
+            (false, false) => format!("{statements}\n\n{}", diff.sql),
+        };
+        Ok(diff)
     }
 
     /// The statements that create the schema: tables, parents first, each with its indexes; then

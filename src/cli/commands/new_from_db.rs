@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use tatmig::database::DatabaseError;
 use tatmig::edit::NewBlock;
 use tatmig::migrate::Replay;
-use tatmig::schema_diff::{SchemaDiff, SchemaSnapshot};
+use tatmig::schema_diff::{Rename, SchemaDiff, SchemaSnapshot};
 use tatmig::{Changelog, Scope, Severity};
 
 use crate::cli::command_args::NewArgs;
@@ -61,14 +61,22 @@ impl<'r> DatabaseSource<'r> {
             }
             None => SchemaSnapshot::default(),
         };
-        let diff = head_snapshot.diff_to(&snapshot).with_context(|| self.quoted_path())?;
+        let diff = head_snapshot
+            .diff_with_renames(&snapshot, &args.rename)
+            .with_context(|| self.quoted_path())?;
         if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
             return Ok(None);
         }
-        let SchemaDiff { sql, warnings: mut notes, .. } = diff;
+        let SchemaDiff { sql, warnings: mut notes, suspected_renames, .. } = diff;
+        notes.extend(suspected_renames.iter().map(|rename| {
+            format!("if a rename is meant, remove this migration and add `--rename {rename}` to the command")
+        }));
         let mut reverse = None;
         if args.reverse {
-            let diff = snapshot.diff_to(&head_snapshot).with_context(|| self.quoted_path())?;
+            let renames: Vec<Rename> = args.rename.iter().rev().map(Rename::reversed).collect();
+            let diff = snapshot
+                .diff_with_renames(&head_snapshot, &renames)
+                .with_context(|| self.quoted_path())?;
             notes.extend(diff.warnings.into_iter().map(|note| format!("reverse block: {note}")));
             reverse = Some(diff.sql);
         }
