@@ -23,6 +23,18 @@ pub(crate) struct Statement<'a> {
     pub(crate) sql: SourceSlice<'a>,
     /// The column that the statement adds or drops, which may be already applied.
     pub(crate) column_change: Option<ColumnChange>,
+    /// The tables and views whose columns the statement uses by their order.
+    pub(crate) positional_tables: Vec<PositionalTable>,
+}
+
+/// A table or view that a statement uses by position, as the replay had it just before the
+/// statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PositionalTable {
+    /// In lower case.
+    pub(crate) name: String,
+    /// The names of its columns, in order, as declared.
+    pub(crate) columns: Vec<String>,
 }
 
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.

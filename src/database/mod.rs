@@ -20,6 +20,7 @@ pub(crate) mod schema_tracker;
 pub(crate) mod session;
 pub(crate) mod stats;
 pub(crate) mod template;
+pub(crate) mod usable_references;
 
 use rusqlite::{Connection, Transaction};
 

@@ -11,16 +11,17 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, ErrorCode};
 
 use crate::database::error::sqlite_message;
-use crate::database::job::{ColumnChange, CompiledScript, Statement};
+use crate::database::job::{ColumnChange, CompiledScript, PositionalTable, Statement};
 use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Diagnostic;
 use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
 use crate::schema::changes::SchemaChange;
-use crate::schema::{Schema, Table};
+use crate::schema::{Schema, Table, is_sqlite_name};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
+use crate::sql::positional::positional_uses;
 use crate::sqlite::authorizer::StatementEffects;
 use crate::sqlite::transaction::reset_connection;
 
@@ -154,15 +155,14 @@ impl BlockCompiler {
             authorizer.disable();
             return Ok(StatementResult::Failed(diagnostic));
         }
-        let before_alter = match &effects.altered_table {
-            Some(table) => {
-                authorizer.disable();
-                let before = self.read_before_alter(table)?;
-                authorizer.enable();
-                Some(before)
-            }
-            None => None,
-        };
+        authorizer.disable();
+        let before_alter = effects
+            .altered_table
+            .as_deref()
+            .map(|table| self.read_before_alter(table))
+            .transpose()?;
+        let positional_tables = self.read_positional_tables(statement_sql.text());
+        authorizer.enable();
         let is_row_change = effects.schema_change == SchemaChange::None && !prepared.readonly();
         let result = run_to_completion(&mut prepared);
         authorizer.disable();
@@ -200,7 +200,7 @@ impl BlockCompiler {
             None => None,
         };
         progress.add_effects(effects);
-        let statement = Statement { sql: statement_sql.clone(), column_change };
+        let statement = Statement { sql: statement_sql.clone(), column_change, positional_tables };
         progress.script.statements.push(statement);
         Ok(statement_result)
     }
@@ -211,6 +211,23 @@ impl BlockCompiler {
             structure: read_table(self.sandbox.connection(), table)?,
             table_names: self.table_names()?,
         })
+    }
+
+    /// Reads the columns of each table that a statement uses by position, before the statement runs.
+    /// The order of SQLite's own tables is the same in every database.
+    fn read_positional_tables(&self, sql: &str) -> Vec<PositionalTable> {
+        let mut tables: Vec<PositionalTable> = Vec::new();
+        for found in positional_uses(sql) {
+            let name = found.table;
+            if is_sqlite_name(&name) || tables.iter().any(|table| table.name == name) {
+                continue;
+            }
+            // The columns of a view that does not compile cannot be read.
+            let structure = read_table(self.sandbox.connection(), &name).unwrap_or_default();
+            let columns = structure.columns.into_iter().map(|column| column.name).collect();
+            tables.push(PositionalTable { name, columns });
+        }
+        tables
     }
 
     fn table_names(&self) -> rusqlite::Result<BTreeSet<String>> {
