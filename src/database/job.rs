@@ -23,6 +23,7 @@ pub(crate) struct Statement<'a> {
     pub(crate) sql: SourceSlice<'a>,
     /// The column that the statement adds or drops, which may be already applied.
     pub(crate) column_change: Option<ColumnChange>,
+<<<<<<< HEAD
     /// The tables and views whose columns the statement uses by their order.
     pub(crate) positional_tables: Vec<PositionalTable>,
 }
@@ -34,6 +35,25 @@ pub(crate) struct PositionalTable {
     /// In lower case.
     pub(crate) name: String,
     /// The names of its columns, in order, as declared.
+=======
+    /// The `-- tatmig:assert` above the statement.
+    pub(crate) assertion: Option<Assertion>,
+}
+
+impl Statement<'_> {
+    /// Why the rows that the statement selects must not exist; empty without an assertion.
+    pub(crate) fn assertion_reason(&self) -> String {
+        self.assertion.as_ref().map(|assertion| assertion.reason.clone()).unwrap_or_default()
+    }
+}
+
+/// A `-- tatmig:assert`: the statement below it is a SELECT, which must return no row.
+#[derive(Clone, Debug)]
+pub(crate) struct Assertion {
+    /// Why no row may exist, as the document says it.
+    pub(crate) reason: String,
+    /// The names of the columns of the SELECT.
+>>>>>>> main
     pub(crate) columns: Vec<String>,
 }
 
