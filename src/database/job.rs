@@ -11,11 +11,11 @@ use crate::database::policy::ForeignKeyPolicy;
 use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
-use crate::schema::ColumnDefinition;
 use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::renames::Renames;
 use crate::source::SourceSlice;
+use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
 #[derive(Clone, Debug)]
@@ -23,21 +23,10 @@ pub(crate) struct Statement<'a> {
     pub(crate) sql: SourceSlice<'a>,
     /// The column that the statement adds or drops, which may be already applied.
     pub(crate) column_change: Option<ColumnChange>,
-<<<<<<< HEAD
-    /// The tables and views whose columns the statement uses by their order.
-    pub(crate) positional_tables: Vec<PositionalTable>,
-}
-
-/// A table or view that a statement uses by position, as the replay had it just before the
-/// statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PositionalTable {
-    /// In lower case.
-    pub(crate) name: String,
-    /// The names of its columns, in order, as declared.
-=======
     /// The `-- tatmig:assert` above the statement.
     pub(crate) assertion: Option<Assertion>,
+    /// The tables and views whose columns the statement uses by their order.
+    pub(crate) positional_tables: Vec<PositionalTable>,
 }
 
 impl Statement<'_> {
@@ -53,14 +42,23 @@ pub(crate) struct Assertion {
     /// Why no row may exist, as the document says it.
     pub(crate) reason: String,
     /// The names of the columns of the SELECT.
->>>>>>> main
+    pub(crate) columns: Vec<String>,
+}
+
+/// A table or view that a statement uses by position, as the replay had it just before the
+/// statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PositionalTable {
+    /// In lower case.
+    pub(crate) name: String,
+    /// The names of its columns, in order, as declared.
     pub(crate) columns: Vec<String>,
 }
 
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnChange {
-    Add { table: String, definition: ColumnDefinition },
+    Add { table: String, definition: Box<ColumnDefinition> },
     Drop { table: String, column: String },
 }
 
@@ -73,7 +71,7 @@ impl ColumnChange {
 
     pub(crate) fn column(&self) -> &str {
         match self {
-            Self::Add { definition, .. } => &definition.column.name,
+            Self::Add { definition, .. } => &definition.name,
             Self::Drop { column, .. } => column,
         }
     }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
+use crate::database::column_order::read_column_order;
 use crate::database::error::sqlite_message;
 use crate::database::foreign_keys::ParentKey;
-use crate::database::schema_reader::read_table;
 use crate::schema::changes::ObjectChange;
 use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::lexer;
@@ -162,7 +162,7 @@ impl UsableReferences {
     /// The foreign key that a reference is.
     pub(crate) fn foreign_key(&self, reference: &Reference) -> Option<&ForeignKey> {
         let Reference::ForeignKey { columns, .. } = reference else { return None };
-        let mut keys = self.object(reference)?.structure.foreign_keys.iter();
+        let mut keys = self.object(reference)?.structure().foreign_keys.iter();
         keys.find(|key| lowercase(&key.columns) == *columns)
     }
 
@@ -201,7 +201,7 @@ impl UsableReferences {
                 let probe = format!("SELECT * FROM {}", main_name(&object.name));
                 prepare(connection, &probe).map(Some)
             }
-            Reference::Trigger { .. } => check_trigger(connection, object).map(Some),
+            Reference::Trigger { .. } => self.check_trigger(connection, object).map(Some),
             Reference::View { .. } => Ok(None),
             Reference::ForeignKey { .. } => {
                 let Some(key) = self.foreign_key(reference) else { return Ok(None) };
@@ -210,6 +210,93 @@ impl UsableReferences {
                     ParentKey::NoTable => Usability::MissingParent,
                     ParentKey::Mismatch => Usability::ParentKeyMismatch,
                 }))
+            }
+        }
+    }
+
+    /// Compiles a statement that fires the trigger. If that fails, another trigger of the table may be
+    /// the cause, so a temporary copy of this one is then compiled while the others are disabled.
+    fn check_trigger(
+        &self,
+        connection: &Connection,
+        trigger: &Object,
+    ) -> rusqlite::Result<Usability> {
+        let firing_statement = match self.firing_statement(connection, trigger) {
+            Ok(sql) => sql,
+            // The columns of an INSTEAD OF trigger's view cannot be read.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+                return Ok(Usability::NotCompiling(sqlite_message(&error)));
+            }
+            Err(error) => return Err(error),
+        };
+        let with_all_triggers = prepare(connection, &firing_statement)?;
+        if with_all_triggers == Usability::Usable {
+            return Ok(Usability::Usable);
+        }
+        let were_enabled = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        let alone = check_alone(connection, trigger, &firing_statement);
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, were_enabled)?;
+        match alone? {
+            // The body writes to a view, which works only with the INSTEAD OF triggers of that view.
+            // Such a trigger is checked on its own.
+            Usability::NotCompiling(message) if message.ends_with("because it is a view") => {
+                Ok(match with_all_triggers {
+                    Usability::NotCompiling(other) if other == message => {
+                        Usability::NotCompiling(message)
+                    }
+                    _ => Usability::Usable,
+                })
+            }
+            usability => Ok(usability),
+        }
+    }
+
+    /// A statement that fires the trigger.
+    fn firing_statement(
+        &self,
+        connection: &Connection,
+        trigger: &Object,
+    ) -> rusqlite::Result<String> {
+        let tokens = Tokens::new(&trigger.sql);
+        let table = main_name(&trigger.table);
+        let event = (2..tokens.len()).find(|index| {
+            !tokens.is_quoted(*index)
+                && ["INSERT", "DELETE", "UPDATE"].iter().any(|event| tokens.is(*index, event))
+        });
+        let event = event.unwrap_or(tokens.len());
+        if tokens.is(event, "INSERT") {
+            return Ok(format!("INSERT INTO {table} DEFAULT VALUES"));
+        }
+        if tokens.is(event, "DELETE") {
+            return Ok(format!("DELETE FROM {table}"));
+        }
+        let columns = if tokens.is(event + 1, "OF") {
+            let end = tokens.find_top_level(event, "ON").unwrap_or(tokens.len());
+            let columns = tokens.split_at_commas(event + 2..end);
+            columns.into_iter().map(|column| tokens.name(column.start)).collect()
+        } else {
+            vec![self.first_written_column(connection, &trigger.table)?]
+        };
+        let assignments = columns.iter().map(|column| {
+            let column = lexer::quote_identifier(column);
+            format!("{column} = {column}")
+        });
+        Ok(format!("UPDATE {table} SET {}", assignments.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// The first column of a table or view that an UPDATE can set.
+    fn first_written_column(
+        &self,
+        connection: &Connection,
+        table: &str,
+    ) -> rusqlite::Result<String> {
+        let object = self.schema.get(&ObjectKey::new(ObjectKind::Table, table));
+        let columns = object.map_or(&[][..], |object| &object.structure().columns);
+        match columns.iter().find(|column| column.hidden == 0) {
+            Some(column) => Ok(column.name.clone()),
+            None => {
+                Ok(read_column_order(connection, table)?.into_iter().next().unwrap_or_default())
             }
         }
     }
@@ -234,7 +321,7 @@ fn references_of(object: &Object) -> Vec<Reference> {
         ObjectKind::Trigger => vec![Reference::Trigger { name }],
         ObjectKind::Index => Vec::new(),
         ObjectKind::Table => {
-            let keys = object.structure.foreign_keys.iter();
+            let keys = object.structure().foreign_keys.iter();
             keys.map(|key| Reference::ForeignKey {
                 child: name.clone(),
                 columns: lowercase(&key.columns),
@@ -254,7 +341,7 @@ fn mentioned_names(object: &Object, reference: &Reference) -> BTreeSet<String> {
     let mut names = BTreeSet::from([object.table.to_lowercase()]);
     match reference {
         Reference::ForeignKey { columns, .. } => {
-            let keys = object.structure.foreign_keys.iter();
+            let keys = object.structure().foreign_keys.iter();
             let own_keys = keys.filter(|key| lowercase(&key.columns) == *columns);
             names.extend(own_keys.map(|key| key.parent.to_lowercase()));
         }
@@ -287,40 +374,6 @@ fn prepare(connection: &Connection, sql: &str) -> rusqlite::Result<Usability> {
     })
 }
 
-/// Compiles a statement that fires the trigger. If that fails, another trigger of the table may be
-/// the cause, so a temporary copy of this one is then compiled while the others are disabled.
-fn check_trigger(connection: &Connection, trigger: &Object) -> rusqlite::Result<Usability> {
-    let firing_statement = match firing_statement(connection, trigger) {
-        Ok(sql) => sql,
-        // The columns of an INSTEAD OF trigger's view cannot be read.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-            return Ok(Usability::NotCompiling(sqlite_message(&error)));
-        }
-        Err(error) => return Err(error),
-    };
-    let with_all_triggers = prepare(connection, &firing_statement)?;
-    if with_all_triggers == Usability::Usable {
-        return Ok(Usability::Usable);
-    }
-    let were_enabled = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let alone = check_alone(connection, trigger, &firing_statement);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, were_enabled)?;
-    match alone? {
-        // The body writes to a view, which works only with the INSTEAD OF triggers of that view.
-        // Such a trigger is checked on its own.
-        Usability::NotCompiling(message) if message.ends_with("because it is a view") => {
-            Ok(match with_all_triggers {
-                Usability::NotCompiling(other) if other == message => {
-                    Usability::NotCompiling(message)
-                }
-                _ => Usability::Usable,
-            })
-        }
-        usability => Ok(usability),
-    }
-}
-
 /// Compiles the trigger without any other trigger. SQLite keeps temporary triggers enabled.
 fn check_alone(
     connection: &Connection,
@@ -336,35 +389,4 @@ fn check_alone(
     connection
         .execute_batch(&format!("DROP TRIGGER temp.{}", lexer::quote_identifier(&trigger.name)))?;
     usability
-}
-
-/// A statement that fires the trigger.
-fn firing_statement(connection: &Connection, trigger: &Object) -> rusqlite::Result<String> {
-    let tokens = Tokens::new(&trigger.sql);
-    let table = main_name(&trigger.table);
-    let event = (2..tokens.len()).find(|index| {
-        !tokens.is_quoted(*index)
-            && ["INSERT", "DELETE", "UPDATE"].iter().any(|event| tokens.is(*index, event))
-    });
-    let event = event.unwrap_or(tokens.len());
-    if tokens.is(event, "INSERT") {
-        return Ok(format!("INSERT INTO {table} DEFAULT VALUES"));
-    }
-    if tokens.is(event, "DELETE") {
-        return Ok(format!("DELETE FROM {table}"));
-    }
-    let columns = if tokens.is(event + 1, "OF") {
-        let end = tokens.find_top_level(event, "ON").unwrap_or(tokens.len());
-        let columns = tokens.split_at_commas(event + 2..end);
-        columns.into_iter().map(|column| tokens.name(column.start)).collect()
-    } else {
-        let columns = read_table(connection, &trigger.table)?.columns;
-        let column = columns.into_iter().find(|column| column.hidden == 0);
-        column.map(|column| column.name).into_iter().collect::<Vec<_>>()
-    };
-    let assignments = columns.iter().map(|column| {
-        let column = lexer::quote_identifier(column);
-        format!("{column} = {column}")
-    });
-    Ok(format!("UPDATE {table} SET {}", assignments.collect::<Vec<_>>().join(", ")))
 }

@@ -11,10 +11,9 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, ErrorCode};
 
 use crate::database::assertion::{column_names, failing_rows};
+use crate::database::column_order::read_column_order;
 use crate::database::error::sqlite_message;
-use crate::database::job::{
-    Assertion, ColumnChange, CompiledScript, PositionalTable, Statement,
-};
+use crate::database::job::{Assertion, ColumnChange, CompiledScript, PositionalTable, Statement};
 use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::directive;
@@ -22,7 +21,7 @@ use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
 use crate::schema::changes::SchemaChange;
-use crate::schema::{Schema, Table, is_sqlite_name};
+use crate::schema::{Object, Schema, is_sqlite_name};
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 use crate::sql::positional::positional_uses;
@@ -58,7 +57,7 @@ struct BlockProgress<'a> {
 /// The state before an ALTER TABLE.
 struct TableBeforeAlter {
     table: String,
-    structure: Table,
+    structure: Object,
     table_names: BTreeSet<String>,
 }
 
@@ -219,7 +218,7 @@ impl BlockCompiler {
         };
         progress.add_effects(effects);
         let sql = statement_sql.clone();
-        let statement = Statement { sql, column_change, positional_tables, assertion };
+        let statement = Statement { sql, column_change, assertion, positional_tables };
         progress.script.statements.push(statement);
         Ok(statement_result)
     }
@@ -242,8 +241,7 @@ impl BlockCompiler {
                 continue;
             }
             // The columns of a view that does not compile cannot be read.
-            let structure = read_table(self.sandbox.connection(), &name).unwrap_or_default();
-            let columns = structure.columns.into_iter().map(|column| column.name).collect();
+            let columns = read_column_order(self.sandbox.connection(), &name).unwrap_or_default();
             tables.push(PositionalTable { name, columns });
         }
         tables
@@ -275,19 +273,19 @@ impl BlockCompiler {
             return Ok(None);
         }
         let after = read_table(self.sandbox.connection(), &table)?;
-        let added = after.columns.iter().find(|column| before.column(&column.name).is_none());
-        let dropped = before.columns.iter().find(|column| after.column(&column.name).is_none());
-        match (added, dropped) {
-            (Some(column), None) => {
-                let Some(definition) = after.definition(&column.name) else { return Ok(None) };
-                if !definition.foreign_keys.is_empty() {
+        let column_of = |table: &Object, other: &Object| {
+            let mut columns = table.table_definition()?.columns.iter();
+            columns.find(|column| !other.has_column(&column.name)).cloned()
+        };
+        match (column_of(&after, &before), column_of(&before, &after)) {
+            (Some(definition), None) => {
+                let mut foreign_keys = after.structure().foreign_keys.iter();
+                if foreign_keys.any(|key| key.columns.contains(&definition.name)) {
                     script.modified_tables.insert(lower_table);
                 }
-                Ok(Some(ColumnChange::Add { table, definition }))
+                Ok(Some(ColumnChange::Add { table, definition: Box::new(definition) }))
             }
-            (None, Some(column)) => {
-                Ok(Some(ColumnChange::Drop { table, column: column.name.clone() }))
-            }
+            (None, Some(column)) => Ok(Some(ColumnChange::Drop { table, column: column.name })),
             // A renamed column. Its foreign keys have to be checked again.
             (added, _) => {
                 if let Some(column) = added {

@@ -187,7 +187,7 @@ fn breaking_span(statement_run: &StatementRun<'_, '_>, message: &str) -> Range<u
     let statement = &statement_run.statement.sql;
     span_of_message(statement, 0, message).unwrap_or_else(|| {
         match statement_run.object_changes.first() {
-            Some((key, _)) => span_of_name(statement, key.name()),
+            Some((key, _)) => span_of_name(statement, &key.name),
             None => first_line_span(statement),
         }
     })

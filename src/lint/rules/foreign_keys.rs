@@ -101,7 +101,7 @@ fn describe_mismatch(references: &UsableReferences, foreign_key: &ForeignKey) ->
     let table = references
         .schema()
         .get(&ObjectKey::new(ObjectKind::Table, parent))
-        .map_or_else(Table::default, |object| object.structure.clone());
+        .map_or_else(Table::default, |object| object.structure().clone());
     if foreign_key.parent_columns.is_empty() {
         return format!("the primary key of `{parent}`, which has a different number of columns");
     }

@@ -37,7 +37,7 @@ pub(crate) fn check(
             && !tables.is_empty(table)
             && let Some(message) = probe.refusal(table_before, statement_run)?
         {
-            diagnostics.push(new_diagnostic(statement_run, &definition.column.name, &message));
+            diagnostics.push(new_diagnostic(statement_run, &definition.name, &message));
         }
         tables.add(statement_run);
     }
