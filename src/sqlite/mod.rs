@@ -10,4 +10,5 @@ pub(crate) mod preflight;
 pub(crate) mod record_format;
 pub(crate) mod shared_lock;
 pub(crate) mod template;
+pub(crate) mod temporary;
 pub(crate) mod transaction;
