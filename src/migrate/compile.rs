@@ -26,7 +26,7 @@ use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 use crate::sql::positional::positional_uses;
 use crate::sqlite::authorizer::StatementEffects;
-use crate::sqlite::transaction::reset_connection;
+use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Compiles blocks one after the other; each sees the schema that the ones before it have created.
 pub(crate) struct BlockCompiler {
@@ -122,7 +122,7 @@ impl BlockCompiler {
         }
         let BlockProgress { mut script, schema_change, mut dropped_tables, .. } = progress;
         if script.resets_connection {
-            reset_connection(self.sandbox.connection())?;
+            reset_connection(self.sandbox.connection(), &TemporaryObjects::default())?;
         }
         // A table that existed before the block and exists after it was rebuilt.
         dropped_tables.retain(|name| self.sandbox.has_table(name));
@@ -249,8 +249,8 @@ impl BlockCompiler {
 
     fn table_names(&self) -> rusqlite::Result<BTreeSet<String>> {
         let connection = self.sandbox.connection();
-        let mut names =
-            connection.prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table'")?;
+        let mut names = connection
+            .prepare("SELECT lower(name) FROM main.sqlite_schema WHERE type = 'table'")?;
         names.query_map([], |row| row.get(0))?.collect()
     }
 
