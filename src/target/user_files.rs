@@ -1,16 +1,29 @@
 //! Reads the text files that name the users of a fleet on servers, and the server of each user.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::libsql::namespace::ServerHandle;
 use crate::target::server_error::ServerSetError;
+use crate::text::escape_for_display;
 
 /// Reads user names, one per line.
+///
+/// # Errors
+///
+/// `InvalidLine` for a user that an earlier line names.
 pub(crate) fn read_user_names(path: &Path) -> Result<BTreeSet<String>, ServerSetError> {
     let text = read_file(path)?;
-    Ok(numbered_lines(&text).map(|(_, line)| line.to_owned()).collect())
+    let mut names = BTreeSet::new();
+    for (line, user) in numbered_lines(&text) {
+        if !names.insert(user.to_owned()) {
+            return Err(listed_twice(path, line, user));
+        }
+    }
+    Ok(names)
 }
 
 /// Reads the server of each user, one `NAME URL` per line. Returns the index of the server in
@@ -40,10 +53,15 @@ pub(crate) fn read_placements(
                 ))
             })?;
         if placements.insert(user.to_owned(), server_index).is_some() {
-            return Err(invalid_line(format!("the user `{user}` is listed twice")));
+            return Err(listed_twice(path, line, user));
         }
     }
     Ok(placements)
+}
+
+fn listed_twice(path: &Path, line: usize, user: &str) -> ServerSetError {
+    let reason = format!("the user `{}` is listed twice", escape_for_display(OsStr::new(user)));
+    ServerSetError::InvalidLine { path: path.to_owned(), line, reason }
 }
 
 /// The lines of a text file that are not empty, with their numbers from 1, trimmed.
@@ -53,7 +71,14 @@ fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     numbered.filter(|(_, line)| !line.is_empty())
 }
 
+/// Reads a text file. A FIFO or a device in its place is refused, because its contents may never
+/// come or never end.
 fn read_file(path: &Path) -> Result<String, ServerSetError> {
-    std::fs::read_to_string(path)
-        .map_err(|source| ServerSetError::UnreadableFile { path: path.to_owned(), source })
+    let read = || {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a regular file"));
+        }
+        std::fs::read_to_string(path)
+    };
+    read().map_err(|source| ServerSetError::UnreadableFile { path: path.to_owned(), source })
 }
