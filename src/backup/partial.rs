@@ -82,7 +82,10 @@ impl PendingBackup {
                 Ok(()) => {
                     self.lock = None;
                     self.path = PathBuf::new();
-                    sync_directory(dir).map_err(BackupError::from_io("cannot be synced", dir))?;
+                    if let Err(error) = sync_directory(dir) {
+                        let _ = fs::remove_dir_all(&final_path);
+                        return Err(BackupError::from_io("cannot be synced", dir)(error));
+                    }
                     return Ok(Backup::new(id, final_path, manifest));
                 }
             }

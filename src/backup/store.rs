@@ -115,7 +115,7 @@ impl BackupDir {
         let results = parallel_map(&planned_copies, options.jobs, &work, &is_cancelled, on_done);
         if is_cancelled() {
             // Dropping `pending` removes the files, but not the forks on servers.
-            remove_forks(targets, &results, &pending, &options.connect_options);
+            remove_forks(targets, &results, &options.connect_options);
             let results = targets.iter().map(|_| None).collect();
             return Ok(BackupResult { backup: None, results });
         }
@@ -137,7 +137,11 @@ impl BackupDir {
             reason: reason.to_owned(),
             databases,
         };
-        let backup = pending.finish(&self.dir, &time, manifest)?;
+        let finished = pending.finish(&self.dir, &time, manifest);
+        let backup = finished.inspect_err(|_| {
+            // Without a manifest, nothing would list the forks.
+            remove_forks(targets, &results, &options.connect_options);
+        })?;
         Ok(BackupResult { backup: Some(backup), results })
     }
 
@@ -364,19 +368,18 @@ fn copy_database(
     })
 }
 
-/// Removes the forks of a backup that was interrupted.
+/// Removes the forks of a backup that was not finished.
 fn remove_forks(
     targets: &[&TargetDatabase],
     results: &[Option<Result<ManifestEntry, MigrateError>>],
-    pending: &PendingBackup,
     options: &ConnectOptions,
 ) {
     // The cancellation flag is set and would end every request at once, so a new flag replaces it.
     let options = ConnectOptions { cancel: Arc::default(), ..options.clone() };
     for (target, result) in targets.iter().zip(results) {
         let Some(Ok(entry)) = result else { continue };
-        let file = pending.path.join(&entry.file);
-        let location = CopyLocation { file: &file, server: entry.server.as_deref() };
+        let location =
+            CopyLocation { file: Path::new(&entry.file), server: entry.server.as_deref() };
         let _ = StoredCopy::new(target, location, &options).remove();
     }
 }
