@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::libsql::namespace::ServerHandle;
+use crate::sqlite::regular_file::read_regular_file;
 use crate::target::server_error::ServerSetError;
 use crate::text::escape_for_display;
 
@@ -71,14 +72,10 @@ fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     numbered.filter(|(_, line)| !line.is_empty())
 }
 
-/// Reads a text file. A FIFO or a device in its place is refused, because its contents may never
-/// come or never end.
 fn read_file(path: &Path) -> Result<String, ServerSetError> {
-    let read = || {
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a regular file"));
-        }
-        std::fs::read_to_string(path)
-    };
-    read().map_err(|source| ServerSetError::UnreadableFile { path: path.to_owned(), source })
+    let text = read_regular_file(path).and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "this is not UTF-8"))
+    });
+    text.map_err(|source| ServerSetError::UnreadableFile { path: path.to_owned(), source })
 }
