@@ -35,6 +35,8 @@ pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod foreign_key_check;
 pub(crate) mod fork;
+#[cfg(test)]
+mod hostile_rows;
 pub(crate) mod lost_response;
 pub(crate) mod namespace;
 pub(crate) mod precondition;
