@@ -139,10 +139,8 @@ proptest! {
         ) {
             let _ = (after.row_count(), after.introduced_since(&before, &Renames::new()));
         }
-        let structure = schema_reader::structure_from_rows(
-            (0..schema_reader::STRUCTURE_QUERIES.len()).map(|_| server.next_rows()).collect(),
-        );
-        let _ = ForeignKeySet::from_structure(&structure, &tables);
+        let schema = schema_reader::schema_from_rows(server.next_rows());
+        let _ = ForeignKeySet::from_schema(&schema, &tables);
         if let (Ok(mut sum), Ok(stats)) = (stats::read(&server), stats::read(&server)) {
             sum += &stats;
             let _ = sum.rows();

@@ -112,7 +112,10 @@ fn repeated_rows(response: &mut Value) {
     });
 }
 
-const ALTERATIONS: [(&str, fn(&mut Value)); 18] = [
+/// Alters a response.
+type Alteration = fn(&mut Value);
+
+const ALTERATIONS: [(&str, Alteration); 18] = [
     ("drop_last_value", drop_last_value),
     ("drop_last_column", drop_last_column),
     ("empty_rows", empty_rows),
@@ -207,9 +210,8 @@ pub(crate) fn a_push_to_a_broken_server_fails_and_changes_no_file() {
 
 /// Gives an object of the schema another SQL text.
 fn hostile_sql(response: &mut Value) {
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02X}")).collect::<String>();
-    let create = format!("t{}", hex("CREATE TABLE tags"));
-    let hostile = format!("t{}", hex("ATTACH 'stray.db' AS stray"));
+    let create = format!("t{}", hex::encode_upper("CREATE TABLE tags"));
+    let hostile = format!("t{}", hex::encode_upper("ATTACH 'stray.db' AS stray"));
     for_each_row(response, |row| {
         for value in row {
             if value
