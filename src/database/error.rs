@@ -20,6 +20,11 @@ pub enum DatabaseError {
         /// The path of the file.
         path: PathBuf,
     },
+    /// Another file has taken the place of the one that was listed.
+    #[error(
+        "another file took its place while the command ran, so it was not opened; run the command again"
+    )]
+    Replaced,
     /// The file is not a SQLite database, or not a complete one.
     #[error("{reason}")]
     NotADatabase {

@@ -255,6 +255,7 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         DatabaseError::Missing { .. } => ErrorKind::Missing,
         DatabaseError::Busy { .. }
         | DatabaseError::InUse { .. }
+        | DatabaseError::Replaced
         | DatabaseError::ConcurrentChange => ErrorKind::Busy,
         DatabaseError::NotADatabase { .. }
         | DatabaseError::Corrupt { .. }

@@ -26,7 +26,9 @@ use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::schema;
 use crate::schema::{Object, ObjectKind, Schema};
+use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
+use crate::sqlite::regular_file::SymlinkPolicy;
 
 pub use crate::schema_diff::diff::{DiffError, SchemaDiff};
 
@@ -84,7 +86,8 @@ impl SchemaSnapshot {
     ///
     /// If the file cannot be read.
     pub fn from_file(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
-        SqliteFile::read(path, options, ReadDatabase::schema).map(Self::new)
+        let file = DatabaseFile::new(path.to_owned(), SymlinkPolicy::Follow);
+        SqliteFile::read(&file, options, ReadDatabase::schema).map(Self::new)
     }
 
     /// Leaves out the shadow tables of virtual tables.

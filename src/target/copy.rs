@@ -175,8 +175,8 @@ impl TargetDatabase {
     ) -> Result<NewCopy, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
-            Location::File(path) => {
-                Ok(NewCopy { info: copy::copy(path, file, options)?, fork: None })
+            Location::File(source) => {
+                Ok(NewCopy { info: copy::copy(source, file, options)?, fork: None })
             }
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
@@ -197,8 +197,9 @@ impl TargetDatabase {
     ) -> Result<(), MigrateError> {
         self.ensure_openable()?;
         match (&self.location, copy) {
-            (Location::File(path), StoredCopy::File(file)) => {
-                Ok(copy::restore(file, path, options)?)
+            (Location::File(target), StoredCopy::File(file)) => {
+                ensure_no_journal(file)?;
+                Ok(copy::restore(file, target, options)?)
             }
             #[cfg(feature = "server")]
             (Location::Namespace(handle, name), StoredCopy::File(file)) => {
