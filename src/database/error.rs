@@ -67,6 +67,16 @@ pub enum DatabaseError {
         /// The journal mode of the file.
         found: String,
     },
+    /// The content was not replaced, but the database is no longer in WAL mode.
+    #[error(
+        "{cause}; the content is unchanged, but the journal mode is now `delete` instead of `wal`: {wal_error}; turn it on again with `PRAGMA journal_mode = WAL`"
+    )]
+    WalModeLost {
+        /// Why the content was not replaced.
+        cause: Box<DatabaseError>,
+        /// Why SQLite could not turn WAL mode on again.
+        wal_error: String,
+    },
     /// The history table is not one that tatmig created.
     #[error("`_tatmig_migrations` {reason}; tatmig needs this name for its history table")]
     InvalidHistoryTable {

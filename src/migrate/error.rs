@@ -278,6 +278,7 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
             ErrorKind::Drift
         }
         DatabaseError::RowLoss { .. } => ErrorKind::RowLoss,
+        DatabaseError::WalModeLost { cause, .. } => database_kind(cause),
         DatabaseError::HotJournal
         | DatabaseError::JournalMode { .. }
         | DatabaseError::Io { .. } => ErrorKind::Io,

@@ -63,21 +63,23 @@ pub(crate) fn copy(
 }
 
 /// Replaces the content of a database with a stored copy; creates the database if it is missing.
+/// Returns a note of [`ExclusiveTarget::overwrite_from`].
 pub(crate) fn restore(
     from: &Path,
     to: &DatabaseFile,
     options: &ConnectOptions,
-) -> Result<(), DatabaseError> {
+) -> Result<Option<String>, DatabaseError> {
     if to.path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return create(from, &to.path, options);
+        return create(from, &to.path, options).map(|()| None);
     }
     let target = RefCell::new(ExclusiveTarget::lock(to, options)?);
-    SqliteFile::read(&stored_file(from), options, |source| {
+    let note = SqliteFile::read(&stored_file(from), options, |source| {
         target.borrow_mut().overwrite_from(source.connection()?)
     })?;
     drop(target);
     sync_parent_directory(&to.path)?;
-    quick_check(to, options).map(drop)
+    quick_check(to, options)?;
+    Ok(note)
 }
 
 /// Copies the pages that one read transaction sees.
@@ -282,29 +284,54 @@ impl ExclusiveTarget {
     }
 
     /// Overwrites the database with another one in one transaction: after a failure, an interrupt
-    /// or a kill the old content is complete.
-    pub(crate) fn overwrite_from(&mut self, source: &Connection) -> Result<(), DatabaseError> {
+    /// or a kill the old content is complete. Returns a note if the content is new, but SQLite could
+    /// not turn the WAL mode of the old database on again.
+    pub(crate) fn overwrite_from(
+        &mut self,
+        source: &Connection,
+    ) -> Result<Option<String>, DatabaseError> {
         // SQLite cannot change the page size of a database in WAL mode.
         let leaves_wal = self.is_wal && page_size(&self.connection)? != page_size(source)?;
         if leaves_wal {
             self.set_journal_mode("DELETE")?;
         }
         let result = copy_pages(source, &mut self.connection, &self.options);
-        if leaves_wal && result.is_err() {
-            let _ = self.set_journal_mode("WAL");
-        } else if leaves_wal {
-            // A connection keeps the encoding that it read first, which may have changed.
-            self.connection = connect(&self.pin, &self.options)?;
-            self.set_journal_mode("WAL")?;
+        let wal_result = if leaves_wal { self.return_to_wal() } else { Ok(()) };
+        match (result, wal_result) {
+            (Ok(()), Ok(())) => Ok(None),
+            (Ok(()), Err(error)) => Ok(Some(format!(
+                "the journal mode is now `delete` instead of `wal`: {error}; turn it on again with `PRAGMA journal_mode = WAL`"
+            ))),
+            (Err(error), Ok(())) => Err(self.add_lock_holder(error)),
+            (Err(error), Err(wal_error)) => Err(DatabaseError::WalModeLost {
+                cause: Box::new(self.add_lock_holder(error)),
+                wal_error: wal_error.to_string(),
+            }),
         }
-        result.map_err(|error| self.add_lock_holder(error))
+    }
+
+    /// Turns WAL mode on again. The connection still holds the exclusive lock, so no other program
+    /// can prevent this.
+    fn return_to_wal(&mut self) -> Result<(), DatabaseError> {
+        if self.set_journal_mode("WAL").is_ok() {
+            return Ok(());
+        }
+        // A connection keeps the encoding that it read first, and refuses a database whose encoding
+        // has changed since.
+        self.connection = connect(&self.pin, &self.options)?;
+        self.set_journal_mode("WAL")
     }
 
     fn set_journal_mode(&self, mode: &str) -> Result<(), DatabaseError> {
-        let pragma = format!("PRAGMA journal_mode = {mode}");
-        self.connection
-            .query_row(&pragma, [], |_| Ok(()))
-            .map_err(|error| self.add_lock_holder(error.into()))
+        let found: String = self
+            .connection
+            .query_row(&format!("PRAGMA journal_mode = {mode}"), [], |row| row.get(0))
+            .map_err(|error| self.add_lock_holder(error.into()))?;
+        if found.eq_ignore_ascii_case(mode) {
+            Ok(())
+        } else {
+            Err(DatabaseError::JournalMode { found })
+        }
     }
 
     fn add_lock_holder(&self, error: DatabaseError) -> DatabaseError {
@@ -384,4 +411,61 @@ fn write_error(path: &Path, source: io::Error) -> DatabaseError {
     let context =
         format!("`{}` cannot be written", crate::text::escape_for_display(path.as_os_str()));
     DatabaseError::Io { context, source }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Asserts that a WAL database is in WAL mode after it was overwritten with another page size,
+    /// while another program waits for the lock.
+    fn assert_wal_is_kept(encoding: &str) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let old = "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; CREATE TABLE old (x);";
+        Connection::open(&path).unwrap().execute_batch(old).unwrap();
+        let options = ConnectOptions {
+            busy_timeout: Duration::from_millis(500),
+            cancel: std::sync::Arc::default(),
+        };
+        let mut target = ExclusiveTarget::lock(&stored_file(&path), &options).unwrap();
+        let source = Connection::open_in_memory().unwrap();
+        source
+            .execute_batch(&format!(
+                "PRAGMA page_size = 1024; PRAGMA encoding = '{encoding}'; CREATE TABLE new (x)"
+            ))
+            .unwrap();
+        let is_done = AtomicBool::new(false);
+        let note = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let waiting = Connection::open(&path).unwrap();
+                while !is_done.load(Ordering::SeqCst) {
+                    // Whoever gets the lock keeps it.
+                    let _ = waiting.execute_batch("BEGIN EXCLUSIVE");
+                }
+            });
+            std::thread::sleep(Duration::from_millis(20));
+            let note = target.overwrite_from(&source).unwrap();
+            is_done.store(true, Ordering::SeqCst);
+            note
+        });
+        drop(target);
+        let found = Connection::open(&path).unwrap();
+        let mode: String = found.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert_eq!(mode, if note.is_some() { "delete" } else { "wal" });
+        assert!(encoding != "UTF-8" || note.is_none(), "{note:?}");
+        assert!(note.is_none_or(|note| note.contains("the journal mode is now `delete`")));
+        assert_eq!(page_size(&found).unwrap(), 1024);
+        found.execute_batch("SELECT * FROM new").unwrap();
+    }
+
+    #[test]
+    fn another_page_size_keeps_wal_mode_or_is_reported() {
+        assert_wal_is_kept("UTF-8");
+        assert_wal_is_kept("UTF-16le");
+    }
 }

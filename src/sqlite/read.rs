@@ -186,6 +186,7 @@ impl SqliteFile {
         match self.mode {
             OpenMode::Write => return Ok(()),
             OpenMode::PrivateWal => {
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
                 connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
             }
             OpenMode::ReadWal => {

@@ -59,6 +59,14 @@ pub enum Location {
     Namespace(Arc<ServerHandle>, String),
 }
 
+/// The result of replacing the whole content of a database.
+pub(crate) struct Replaced<T> {
+    /// The value of the function that filled the new database.
+    pub(crate) value: T,
+    /// Remarks that did not fail the run.
+    pub(crate) notes: Vec<String>,
+}
+
 impl Location {
     /// The path of the file; `None` for a namespace.
     #[must_use]
@@ -154,27 +162,27 @@ impl TargetDatabase {
     }
 
     /// Replaces the whole content of the database in one transaction. `fill` receives an empty
-    /// in-memory database and fills it with the new content.
+    /// in-memory database and fills it with the new content. Also returns remarks on the result.
     pub(crate) fn replace<T>(
         &self,
         options: &ConnectOptions,
         fill: impl FnOnce(&mut rusqlite::Connection) -> Result<T, MigrateError>,
-    ) -> Result<T, MigrateError> {
+    ) -> Result<Replaced<T>, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
             Location::File(file) => {
                 let mut target = crate::sqlite::copy::ExclusiveTarget::lock(file, options)?;
                 let mut new_database = target.new_like()?;
                 let value = fill(&mut new_database)?;
-                target.overwrite_from(&new_database)?;
-                Ok(value)
+                let note = target.overwrite_from(&new_database)?;
+                Ok(Replaced { value, notes: note.into_iter().collect() })
             }
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
                 let mut new_database = rusqlite::Connection::open_in_memory()?;
                 let value = fill(&mut new_database)?;
                 Namespace::new(handle, name, options).replace_with(&new_database)?;
-                Ok(value)
+                Ok(Replaced { value, notes: Vec::new() })
             }
         }
     }
