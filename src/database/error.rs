@@ -7,6 +7,7 @@ use rusqlite::ErrorCode;
 
 use crate::database::assertion::describe_failing_rows;
 #[cfg(feature = "server")]
+use crate::schema::difference::Difference;
 use crate::sqld::error::ServerError;
 
 /// Why a database could not be read or changed. The database is unchanged, except after
@@ -89,6 +90,32 @@ pub enum DatabaseError {
     /// The application's connection is inside a transaction.
     #[error("the connection is inside a transaction; commit it before an upgrade")]
     InTransaction,
+    /// The application's connection has attached databases.
+    #[error(
+        "the connection has {} `{}`, which names of the document could mean; detach {}, or use another connection", if .names.len() == 1 { "the attached database" } else { "the attached databases" }, .names.join("`, `"), if .names.len() == 1 { "it" } else { "them" }
+    )]
+    AttachedDatabases {
+        /// The names of the databases.
+        names: Vec<String>,
+    },
+    /// The application's connection has temporary objects that hide names of the document.
+    #[error(
+        "the {} of this connection {} a name of the document; drop {}, or use another connection", .objects.join(", the "), if .objects.len() == 1 { "hides" } else { "hide" }, if .objects.len() == 1 { "it" } else { "them" }
+    )]
+    HidingObjects {
+        /// The objects, such as ``temporary table `notes` ``.
+        objects: Vec<String>,
+    },
+    /// The application's connection has a temporary trigger on a table that a job changes.
+    #[error(
+        "the temporary trigger `{trigger}` of this connection is on the table `{table}`, which a pending migration changes; drop the trigger before the upgrade"
+    )]
+    TemporaryTrigger {
+        /// The trigger.
+        trigger: String,
+        /// The table.
+        table: String,
+    },
     /// SQLite refused a statement of a migration.
     #[error("{message} (in {migration})")]
     Statement {
@@ -220,6 +247,12 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// The error for expected changes that a schema does not have; none if it has all of them.
+    pub(crate) fn postcondition(unmet: &[Difference]) -> Option<Self> {
+        let unmet: Vec<String> = unmet.iter().map(ToString::to_string).collect();
+        (!unmet.is_empty()).then_some(Self::PostconditionFailed { unmet })
+    }
+
     /// The bytes of the document that the error is about, if it is about a statement.
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {

@@ -11,11 +11,11 @@ use crate::database::policy::ForeignKeyPolicy;
 use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
-use crate::schema::ColumnDefinition;
 use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::renames::Renames;
 use crate::source::SourceSlice;
+use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) column_change: Option<ColumnChange>,
     /// The `-- tatmig:assert` above the statement.
     pub(crate) assertion: Option<Assertion>,
+    /// The tables and views whose columns the statement uses by their order.
+    pub(crate) positional_tables: Vec<PositionalTable>,
 }
 
 impl Statement<'_> {
@@ -43,10 +45,20 @@ pub(crate) struct Assertion {
     pub(crate) columns: Vec<String>,
 }
 
+/// A table or view that a statement uses by position, as the replay had it just before the
+/// statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PositionalTable {
+    /// In lower case.
+    pub(crate) name: String,
+    /// The names of its columns, in order, as declared.
+    pub(crate) columns: Vec<String>,
+}
+
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnChange {
-    Add { table: String, definition: ColumnDefinition },
+    Add { table: String, definition: Box<ColumnDefinition> },
     Drop { table: String, column: String },
 }
 
@@ -59,7 +71,7 @@ impl ColumnChange {
 
     pub(crate) fn column(&self) -> &str {
         match self {
-            Self::Add { definition, .. } => &definition.column.name,
+            Self::Add { definition, .. } => &definition.name,
             Self::Drop { column, .. } => column,
         }
     }

@@ -75,8 +75,16 @@ rules! {
     NoMigrations = "no-migrations", Error;
     /// A line that looks like a tag and is not one.
     MalformedTag = "malformed-tag", Error;
+    /// A heading that nearly holds two versions.
+    MalformedHeading = "malformed-heading", Error;
     /// A heading, or a line like one, that is nearly marked `(Planned)`.
     MalformedPlanned = "malformed-planned", Error;
+    /// A second heading with the versions of another one.
+    DuplicateHeading = "duplicate-heading", Error;
+    /// The markers of an unresolved merge conflict.
+    ConflictMarker = "conflict-marker", Error;
+    /// A space, quote or dash in SQL that only looks like the one of SQL.
+    InvisibleCharacter = "invisible-character", Error;
     /// A carriage return without a line feed.
     CarriageReturn = "carriage-return", Error;
     /// A tag outside any code block.
@@ -139,10 +147,20 @@ rules! {
     RowChange = "row-change", Error;
     /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
+    /// A statement that uses a table by the order of its columns.
+    PositionalCopy = "positional-copy", Error;
+    /// A view, trigger or foreign key that cannot be used any more.
+    DanglingReference = "dangling-reference", Error;
+    /// An ADD COLUMN that SQLite accepts only while the table is empty.
+    NeedsEmptyTable = "needs-empty-table", Error;
     /// A code block that includes a fence or a heading by mistake.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block below it.
     EmptyHeading = "empty-heading", Warning;
+    /// A bracket behind the versions of a heading that is not `(Planned)`.
+    UnknownHeadingSuffix = "unknown-heading-suffix", Warning;
+    /// A code block labelled `sql` below a version heading that has no tag.
+    UntaggedSql = "untagged-sql", Warning;
     /// A planned migration whose SQL is not commented out.
     PlannedLiveSql = "planned-live-sql", Warning;
     /// A released migration whose blocks are all commented out.
@@ -177,6 +195,21 @@ rules! {
     NeedsNewerSqlite = "needs-newer-sqlite", Warning;
     /// Tags in a code block labelled as an example (`text`, `markdown`), which never run.
     Example = "example", Note;
+}
+
+impl Rule {
+    /// Whether the rule is about what a migration may do to a database. Its errors make `lint` exit
+    /// with 1, a block can allow it with a reason, and no run refuses a document for it.
+    #[must_use]
+    pub fn is_safety_rule(self) -> bool {
+        matches!(
+            self,
+            Self::ObjectLoss
+                | Self::PositionalCopy
+                | Self::DanglingReference
+                | Self::NeedsEmptyTable
+        )
+    }
 }
 
 /// One error, warning or note about a document.

@@ -146,7 +146,7 @@ pub(crate) fn is_create_trigger(text: &str) -> bool {
         && words.any(|word| word.eq_ignore_ascii_case("trigger"))
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     tokens(text, 0).filter(|token| token.kind == TokenKind::Word).map(|token| &text[token.range])
 }
 
@@ -208,6 +208,12 @@ pub(crate) fn normalize_case(text: &str) -> String {
 /// Puts a name in double quotes, so that SQLite accepts any characters in it.
 pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The quoted name of a table of the main database. Without `main`, a temporary table of the same
+/// name would be meant.
+pub(crate) fn quote_main_table(name: &str) -> String {
+    format!("main.{}", quote_identifier(name))
 }
 
 /// Removes the quotes from a quoted name or a string: `"a""b"` becomes `a"b`. A text that is not

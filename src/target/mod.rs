@@ -170,8 +170,8 @@ impl TargetDatabase {
     ) -> Result<Replaced<T>, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
-            Location::File(file) => {
-                let mut target = crate::sqlite::copy::ExclusiveTarget::lock(file, options)?;
+            Location::File(database) => {
+                let mut target = crate::sqlite::copy::ExclusiveTarget::lock(database, options)?;
                 let mut new_database = target.new_like()?;
                 let value = fill(&mut new_database)?;
                 let note = target.overwrite_from(&new_database)?;
