@@ -57,7 +57,7 @@ impl DatabaseFile {
         Self { path, symlinks, identity: None }
     }
 
-    /// The same path, with the file that is there now if it may be opened.
+    /// The same path, with the file that it names now if that may be opened.
     pub(crate) fn located(self) -> Self {
         let metadata = self.path.symlink_metadata().ok();
         let identity = metadata.and_then(|metadata| self.identify(metadata).ok().flatten());

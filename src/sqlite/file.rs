@@ -23,8 +23,8 @@ use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::locks;
 use crate::sqlite::paths::{immutable_uri, plain_name, side_file};
 use crate::sqlite::preflight::{FileInfo, preflight};
-use crate::sqlite::read::SideFile;
 use crate::sqlite::shared_lock;
+use crate::sqlite::side_file::SideFile;
 use crate::sqlite::transaction::apply;
 
 /// Below this file size, in bytes, a run keeps SQLite's temporary tables in memory, which is 20 %

@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -20,7 +20,7 @@ use rusqlite::config::DbConfig;
 use crate::database::ReadDatabase as _;
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::sqlite::database_file::{Access, DatabaseFile, FileIdentity};
+use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::file::{OpenMode, SqliteFile};
 use crate::sqlite::paths::side_file;
 use crate::sqlite::pinned_file::FileVersion;
@@ -28,31 +28,10 @@ use crate::sqlite::preflight::preflight;
 use crate::sqlite::regular_file;
 use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::sqlite::shared_lock::try_shared_lock;
+use crate::sqlite::side_file::SideFile;
 
 /// How often a read begins again because a program opened or closed the database meanwhile.
 const MAX_ATTEMPTS: usize = 5;
-
-/// A side file, as far as another program's use of it changes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SideFile {
-    identity: Option<FileIdentity>,
-    size: u64,
-    modified: Option<SystemTime>,
-    created: Option<SystemTime>,
-}
-
-impl SideFile {
-    /// `None` if the file does not exist.
-    fn find(path: &Path, suffix: &str) -> Option<Self> {
-        let metadata = std::fs::symlink_metadata(side_file(path, suffix)).ok()?;
-        Some(Self {
-            identity: FileIdentity::of(&metadata),
-            size: metadata.len(),
-            modified: metadata.modified().ok(),
-            created: metadata.created().ok(),
-        })
-    }
-}
 
 /// What a read without SQLite's locks depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]

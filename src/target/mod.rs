@@ -171,7 +171,8 @@ impl TargetDatabase {
         self.ensure_openable()?;
         match &self.location {
             Location::File(database) => {
-                let mut target = crate::sqlite::copy::ExclusiveTarget::lock(database, options)?;
+                let mut target =
+                    crate::sqlite::overwrite::ExclusiveTarget::lock(database, options)?;
                 let mut new_database = target.new_like()?;
                 let value = fill(&mut new_database)?;
                 let note = target.overwrite_from(&new_database)?;
