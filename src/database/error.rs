@@ -190,6 +190,20 @@ pub enum DatabaseError {
         /// The number of rows after.
         after: i64,
     },
+    /// A table that a migration rebuilt lost its AUTOINCREMENT counter.
+    #[error(
+        "the AUTOINCREMENT counter of table `{table}` was {before} before {migration} rebuilt it, and {after} after, so that SQLite would use ids of deleted rows again; carry it over in `sqlite_sequence`, or, if this is intended, add `-- tatmig:allow counter-reset` and the reason to the block"
+    )]
+    CounterReset {
+        /// The migration.
+        migration: String,
+        /// The table.
+        table: String,
+        /// The counter before.
+        before: i64,
+        /// The counter after; 0 if the table has none any more.
+        after: i64,
+    },
     /// After the last step, more rows violate a foreign key than before.
     #[error("these migrations leave {rows} {} without a parent, so everything was rolled back: {}", if *.rows == 1 { "row" } else { "rows" }, .violations.join("; "))]
     ForeignKeyViolations {

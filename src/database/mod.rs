@@ -5,6 +5,7 @@
 
 pub(crate) mod already_applied;
 pub(crate) mod assertion;
+pub(crate) mod autoincrement;
 pub(crate) mod column_order;
 pub(crate) mod connection;
 pub(crate) mod error;

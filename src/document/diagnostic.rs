@@ -153,6 +153,10 @@ rules! {
     DanglingReference = "dangling-reference", Error;
     /// An ADD COLUMN that SQLite accepts only while the table is empty.
     NeedsEmptyTable = "needs-empty-table", Error;
+    /// A rebuild that loses the AUTOINCREMENT counter of its table.
+    CounterReset = "counter-reset", Error;
+    /// A rebuild that may change the row ids by which an FTS table indexes its text.
+    FtsRowIds = "fts-row-ids", Error;
     /// A code block that includes a fence or a heading by mistake.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block below it.
@@ -190,7 +194,7 @@ rules! {
     /// A migration dated before the one that it follows.
     DatesOutOfOrder = "dates-out-of-order", Warning;
     /// A reverse block that does not restore the schema of its version.
-    ReverseDiffers = "reverse-differs", Warning;
+    ReverseDiffers = "reverse-differs", Error;
     /// A part of the schema that the application's SQLite (`min_sqlite`) cannot read.
     NeedsNewerSqlite = "needs-newer-sqlite", Warning;
     /// Tags in a code block labelled as an example (`text`, `markdown`), which never run.
@@ -208,6 +212,9 @@ impl Rule {
                 | Self::PositionalCopy
                 | Self::DanglingReference
                 | Self::NeedsEmptyTable
+                | Self::CounterReset
+                | Self::FtsRowIds
+                | Self::ReverseDiffers
         )
     }
 }

@@ -62,7 +62,7 @@ pub enum ErrorKind {
     Constraint,
     /// SQLite or tatmig refused a statement of a migration for another reason.
     Statement,
-    /// A rebuilt table lost rows, and its block does not allow that.
+    /// A rebuilt table lost rows or its AUTOINCREMENT counter, and its block does not allow that.
     RowLoss,
     /// A step down has no reverse block.
     NoReverse,
@@ -281,7 +281,7 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         DatabaseError::ColumnDiffers { .. } | DatabaseError::PostconditionFailed { .. } => {
             ErrorKind::Drift
         }
-        DatabaseError::RowLoss { .. } => ErrorKind::RowLoss,
+        DatabaseError::RowLoss { .. } | DatabaseError::CounterReset { .. } => ErrorKind::RowLoss,
         DatabaseError::WalModeLost { cause, .. } => database_kind(cause),
         DatabaseError::HotJournal
         | DatabaseError::JournalMode { .. }

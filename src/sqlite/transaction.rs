@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::database::already_applied::FailedColumnChange;
 use crate::database::assertion::failing_rows;
+use crate::database::autoincrement::{Counters, LoweredCounter, lowered_counter, read_counters};
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -158,6 +159,7 @@ impl JobExecution<'_> {
     ) -> Result<Option<String>, DatabaseError> {
         let mut notes = Vec::new();
         let rows_before = self.count_rows(step.script)?;
+        let counters_before = self.read_counters(step.script)?;
         let temporary_objects = if step.script.resets_connection {
             TemporaryObjects::read(self.connection)?
         } else {
@@ -173,6 +175,7 @@ impl JobExecution<'_> {
             reset_connection(self.connection, &temporary_objects)?;
         }
         self.check_row_loss(step, &rows_before)?;
+        self.check_counters(step, &counters_before)?;
         Ok((!notes.is_empty()).then(|| notes.join("; ")))
     }
 
@@ -232,6 +235,29 @@ impl JobExecution<'_> {
             Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
         };
         script.rebuilt_tables.iter().map(count_table).collect()
+    }
+
+    /// The AUTOINCREMENT counters of the tables that a script rebuilds. Empty if the script allows
+    /// their loss.
+    fn read_counters(&self, script: &CompiledScript<'_>) -> Result<Counters, DatabaseError> {
+        if script.allows(Rule::CounterReset) {
+            return Ok(Counters::new());
+        }
+        Ok(read_counters(self.connection, &script.rebuilt_tables)?)
+    }
+
+    /// Checks that the tables which the step rebuilt have no lower AUTOINCREMENT counter.
+    fn check_counters(&self, step: &Step<'_, '_>, before: &Counters) -> Result<(), DatabaseError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        match lowered_counter(before, &self.read_counters(step.script)?) {
+            Some(LoweredCounter { table, before, after }) => {
+                let migration = step.label.clone();
+                Err(DatabaseError::CounterReset { migration, table, before, after })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Checks that the tables which the step rebuilt hold no fewer rows than before.

@@ -114,6 +114,7 @@ fn rule_of(error: &MigrateError) -> Rule {
         MigrateError::Plan(_) => Rule::Edited,
         MigrateError::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
         MigrateError::Database(DatabaseError::AssertionFailed { .. }) => Rule::Assert,
+        MigrateError::Database(DatabaseError::CounterReset { .. }) => Rule::CounterReset,
         _ => Rule::Sql,
     }
 }
