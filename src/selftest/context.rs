@@ -1,16 +1,22 @@
 //! Bundles what every part of the self-test works on: the document, its replay and one scope.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
 use crate::database::connection::open_in_memory;
 use crate::database::error::DatabaseError;
+use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
+use crate::document::version_index::VersionIndex;
+use crate::migrate::embedded::BorrowedConnection;
+use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
+use crate::plan::outcome::{MigrateError, Outcome};
+use crate::plan::target::Target;
 
 /// The document, and the scope that is tested.
 #[derive(Clone, Copy)]
@@ -18,20 +24,58 @@ pub(crate) struct SelfTestContext<'c, 'a> {
     pub(crate) changelog: &'c Changelog<'a>,
     pub(crate) replay: &'c Replay<'a>,
     pub(crate) scope: Scope,
+    pub(crate) policy: DatabasePolicy,
     /// Ends the test once set.
     pub(crate) cancel: &'c Arc<AtomicBool>,
 }
 
 impl SelfTestContext<'_, '_> {
-    /// Opens an empty database in memory.
+    /// Opens an empty database in memory. Its pages are small, since its tables are: a copy then
+    /// costs little.
     pub(crate) fn empty_database(&self) -> Result<Connection, DatabaseError> {
-        Ok(open_in_memory(self.cancel)?)
+        let connection = open_in_memory(self.cancel)?;
+        connection.execute_batch("PRAGMA page_size = 512")?;
+        Ok(connection)
     }
 
     /// Copies a database into memory.
     pub(crate) fn copy_database(&self, source: &Connection) -> Result<Connection, DatabaseError> {
-        let mut copy = self.empty_database()?;
+        self.check_cancelled()?;
+        let mut copy = open_in_memory(self.cancel)?;
         Backup::new(source, &mut copy)?.step(-1)?;
         Ok(copy)
+    }
+
+    /// Fails once the test was cancelled. SQLite checks that only in long statements.
+    pub(crate) fn check_cancelled(&self) -> Result<(), DatabaseError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(DatabaseError::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Brings a database to a target, by the same code as any real database. The outer error ends
+    /// the self-test, the inner one is a failed migration.
+    pub(crate) fn migrate(
+        &self,
+        connection: &mut Connection,
+        target: Target,
+    ) -> Result<Result<(), MigrateError>, DatabaseError> {
+        self.check_cancelled()?;
+        let (changelog, replay) = (self.changelog, self.replay);
+        let migrator = match target {
+            Target::Up(position) => Migrator::new(changelog, replay, VersionIndex::new(position)),
+            Target::Down(position) => {
+                Migrator::new_downgrade(changelog, replay, position.map(VersionIndex::new))
+            }
+        };
+        let mut database = BorrowedConnection::new(connection)?;
+        let outcome = migrator.with_policy(self.policy).upgrade(self.scope, &mut database);
+        database.restore()?;
+        match outcome {
+            Outcome::Skipped => Err(DatabaseError::Interrupted),
+            Outcome::Failed { error: failure, .. } => Ok(Err(*failure)),
+            _ => Ok(Ok(())),
+        }
     }
 }
