@@ -47,6 +47,16 @@ fn assert_second_block_reports(tag: &str, sql: &str, expected: &[(&str, u64)]) {
     assert_document_reports(&[BASELINE, (tag, sql)], expected);
 }
 
+/// The same for an upgrade, where the test may also have gaps.
+#[track_caller]
+fn assert_second_block_finds(sql: &str, expected: &[(&str, u64)]) {
+    let fleet = Fleet::from_blocks(&[BASELINE, ("user:1.0.0→1.1.0", sql)]);
+    let run = fleet.run_without_changes(["test", "--json"]);
+    let expected: BTreeSet<_> =
+        expected.iter().map(|(rule, line)| ((*rule).to_owned(), *line)).collect();
+    assert_eq!(reported_rules_and_lines(&run.json()), expected, "{}", run.stderr_text());
+}
+
 #[track_caller]
 fn assert_document_reports(blocks: &[(&str, &str)], expected: &[(&str, u64)]) {
     let fleet = Fleet::from_blocks(blocks);
@@ -409,4 +419,20 @@ CREATE TRIGGER notes_log AFTER INSERT ON notes BEGIN INSERT INTO log VALUES (new
         "INSERT INTO owners SELECT DISTINCT owner FROM notes WHERE owner IS NOT NULL;\nCREATE TABLE new",
     );
     assert_second_block_reports("user:1.0.0→1.1.0", &fixed, &[]);
+}
+
+#[test]
+fn rows_that_do_not_meet_an_assertion_are_a_named_gap() {
+    let sql = "-- tatmig:assert the application writes every owner once
+SELECT owner, count(*) FROM notes GROUP BY owner HAVING count(*) > 1;
+CREATE UNIQUE INDEX notes_by_owner ON notes (owner);";
+    let fleet = Fleet::from_blocks(&[BASELINE, ("user:1.0.0→1.1.0", sql)]);
+    fleet.run_without_changes(["test"]).status(0).stderr("").stdout(str![[r#"
+user 1.0.0 to 1.1.0: no data lost up to 1.1.0 (2 tables, 72 rows)
+user 1.0.0: rows that do not meet the assertion in MIGRATIONS.md:13 are left out: the application writes every owner once
+MIGRATIONS.md: 2 databases tested, no data lost
+
+"#]]);
+    let lossy = format!("{sql}\nDELETE FROM notes WHERE id > 1;");
+    assert_second_block_finds(&lossy, &[("row-loss", 15)]);
 }

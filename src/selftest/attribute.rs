@@ -10,14 +10,13 @@ use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::plan::outcome::MigrateError;
 use crate::schema::ObjectKind;
-use crate::selftest::context::SelfTestContext;
+use crate::selftest::context::{SelfTestContext, TestDatabase};
 use crate::selftest::fill::FillGap;
 use crate::selftest::row_comparison::Difference;
 use crate::selftest::snapshot::IntendedChanges;
-use crate::selftest::step::TestDatabase;
 use crate::source::first_line_span;
 use crate::sql::lexer;
-use crate::sql::tokens::span_of_name;
+use crate::sql::tokens::{Tokens, span_of_name};
 
 /// A failure or a loss, with its place in the document.
 #[derive(Clone, Debug)]
@@ -74,6 +73,17 @@ pub(crate) fn attribute_failure(
         MigrateError::Database(DatabaseError::ForeignKeyViolations { violations, rows }) => {
             foreign_key_finding(context, step_ids, violations, *rows)
         }
+        MigrateError::Database(DatabaseError::AssertionFailed {
+            migration,
+            reason,
+            rows: _,
+            span,
+        }) => Finding {
+            step_id: step_with_label(migration),
+            table: table_after_from(context, span).unwrap_or_default(),
+            subject: reason.clone(),
+            diagnostic: Diagnostic::new(Rule::Assert, span.clone(), reason.clone()),
+        },
         failure => {
             let step_id = step_ids.first().copied();
             let span = failure
@@ -84,6 +94,13 @@ pub(crate) fn attribute_failure(
             Finding { step_id, table: String::new(), subject: message, diagnostic }
         }
     }
+}
+
+/// The first table of a SELECT in the document, in lower case.
+fn table_after_from(context: &SelfTestContext<'_, '_>, span: &Range<usize>) -> Option<String> {
+    let tokens = Tokens::new(context.changelog.source().text().get(span.start..)?);
+    let from = tokens.find_top_level(0, "FROM")?;
+    Some(tokens.name(tokens.skip_schema_qualifier(from + 1)).to_lowercase())
 }
 
 /// Describes a statement that ran on empty tables and fails on filled ones.

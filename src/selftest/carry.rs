@@ -1,54 +1,27 @@
 //! Carries one database with generated rows from the baseline to head. At each version the tables
-//! that the version changes get rows, and a copy goes one reverse block down and up again. At head a
-//! copy goes as far down as reverse blocks exist, step by step, and up again. So the cost is a few
+//! that the version changes get rows, and a copy is downgraded by one reverse block and upgraded
+//! again. At head a copy is downgraded as far as reverse blocks exist, step by step, and upgraded
+//! again. So the cost is a few
 //! steps and copies for each migration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
+use crate::document::diagnostic::Rule;
 use crate::document::tag::VersionPoint;
 use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
-use crate::schema::{Object, ObjectKind, Schema};
+use crate::schema::Schema;
 use crate::selftest::attribute;
 use crate::selftest::attribute::Finding;
-use crate::selftest::context::SelfTestContext;
+use crate::selftest::changed_tables::{TablesToFill, tables_changed_by, tables_of};
+use crate::selftest::context::{SelfTestContext, TestDatabase};
 use crate::selftest::fill::{FillGap, FillRequest, GapKind};
+use crate::selftest::scope_report::{LocatedFinding, ScopeReport, Stop};
 use crate::selftest::snapshot::find_table;
-use crate::selftest::step::{StepOutcome, TestDatabase};
+use crate::selftest::step::StepOutcome;
 use crate::selftest::values::DataProfile;
-use crate::sql::lexer;
-
-/// One version at which rows were inserted.
-#[derive(Clone, Debug)]
-pub(crate) struct Stop {
-    pub(crate) baseline_index: usize,
-    pub(crate) position: usize,
-    pub(crate) table_count: usize,
-    pub(crate) row_count: usize,
-    /// The lowest point that was reached from here through reverse blocks.
-    pub(crate) down_to: Option<VersionPoint>,
-    pub(crate) gaps: Vec<FillGap>,
-}
-
-/// A finding, with the positions of the versions whose rows are affected.
-pub(crate) struct LocatedFinding {
-    pub(crate) baseline_index: usize,
-    pub(crate) first_position: usize,
-    pub(crate) last_position: usize,
-    pub(crate) finding: Finding,
-}
-
-/// What the test of a scope found.
-#[derive(Default)]
-pub(crate) struct ScopeReport {
-    pub(crate) stops: Vec<Stop>,
-    pub(crate) findings: Vec<LocatedFinding>,
-}
-
-/// The tables to fill, in lower case, each with its columns that get values in existing rows.
-type TablesToFill = BTreeMap<String, BTreeSet<String>>;
 
 /// Tests every version of a scope.
 pub(crate) fn test_scope(context: SelfTestContext<'_, '_>) -> Result<ScopeReport, DatabaseError> {
@@ -147,6 +120,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
     /// Applies one migration, and puts rows into the tables that it changes.
     /// Returns whether the version was reached.
     fn step_up(&mut self, position: usize) -> Result<bool, DatabaseError> {
+        let scope = self.context.scope;
         let schema_before = self.filled.schema.clone();
         let tables = match self.context.run_steps(&mut self.filled, Target::Up(position + 1))? {
             StepOutcome::Applied(findings) => {
@@ -154,7 +128,10 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
                 if !self.advance_plain(position + 1)? {
                     return Ok(false);
                 }
-                self.tables_changed_by(position, &schema_before)
+                let script = self.context.replay.script(scope, StepId::Forward(position));
+                script.map_or_else(TablesToFill::new, |script| {
+                    tables_changed_by(script, &schema_before, &self.filled.schema)
+                })
             }
             StepOutcome::Blocked(finding) => {
                 if !self.retry_with_typical_rows(position, *finding)? {
@@ -176,10 +153,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         finding: Finding,
     ) -> Result<bool, DatabaseError> {
         let (step_id, rule) = (finding.step_id, finding.diagnostic.rule);
-        // If the block has the directive, its author knows that some rows make it fail.
-        if !self.context.is_allowed(&finding) {
-            self.add_finding(position, finding);
-        }
+        self.add_blocking(position, finding);
         self.filled = self.context.copy_test_database(&self.plain)?;
         self.fill(position, DataProfile::Typical, tables_of(&self.plain.schema))?;
         let outcome = self.context.run_steps(&mut self.filled, Target::Up(position + 1))?;
@@ -190,7 +164,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             StepOutcome::Applied(findings) => self.add_findings(position, findings),
             StepOutcome::Blocked(other) => {
                 if (other.step_id, other.diagnostic.rule) != (step_id, rule) {
-                    self.add_finding(position, *other);
+                    self.add_blocking(position, *other);
                 }
                 self.filled = self.context.copy_test_database(&self.plain)?;
             }
@@ -237,7 +211,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         Ok(())
     }
 
-    /// Records a version, and goes one reverse block down and up again on a copy.
+    /// Records a version. Downgrades a copy by one reverse block and upgrades it again.
     fn finish_stop(&mut self, position: usize) -> Result<(), DatabaseError> {
         self.row_counts.retain(|table, _| find_table(&self.filled.schema, table).is_some());
         self.open_gaps.retain(|(table, _), _| find_table(&self.filled.schema, table).is_some());
@@ -249,14 +223,15 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             down_to: None,
             gaps: self.open_gaps.values().cloned().collect(),
         };
-        if let Some((target, point)) = self.target_below(&self.filled) {
-            stop.down_to = Some(point);
+        let below = self.target_below(&self.filled);
+        stop.down_to = below.as_ref().map(|(_, point)| point.clone());
+        self.report.stops.push(stop);
+        if let Some((target, _)) = below {
             let mut copy = self.context.copy_test_database(&self.filled)?;
             if self.run_checked(&mut copy, target, position)? {
                 self.run_checked(&mut copy, Target::Up(position), position)?;
             }
         }
-        self.report.stops.push(stop);
         Ok(())
     }
 
@@ -267,15 +242,18 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         target: Target,
         position: usize,
     ) -> Result<bool, DatabaseError> {
-        let (findings, has_run) = match self.context.run_steps(copy, target)? {
-            StepOutcome::Applied(findings) => (findings, true),
-            StepOutcome::Blocked(finding) if self.context.is_allowed(&finding) => (vec![], false),
-            StepOutcome::Blocked(finding) => (vec![*finding], false),
-        };
-        for finding in findings {
-            self.add_located(position, position, finding);
+        match self.context.run_steps(copy, target)? {
+            StepOutcome::Applied(findings) => {
+                for finding in findings {
+                    self.add_located(position, position, finding);
+                }
+                Ok(true)
+            }
+            StepOutcome::Blocked(finding) => {
+                self.add_blocking(position, *finding);
+                Ok(false)
+            }
         }
-        Ok(has_run)
     }
 
     /// The point that the reverse block of the last step leads to, if there is one.
@@ -294,7 +272,8 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         None
     }
 
-    /// Goes down from head as far as reverse blocks exist, step by step, and up again.
+    /// Downgrades a copy from head as far as reverse blocks exist, step by step, and upgrades it
+    /// again.
     fn go_down_and_up(&mut self) -> Result<(), DatabaseError> {
         let mut copy = self.context.copy_test_database(&self.filled)?;
         let mut lowest = None;
@@ -337,6 +316,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         let outcome = self.context.run_steps(&mut copy, Target::Up(self.head))?;
         if let StepOutcome::Blocked(finding) = outcome
             && !self.context.is_allowed(&finding)
+            && finding.diagnostic.rule != Rule::Assert
         {
             let is_known = self.report.findings.iter().any(|known| {
                 known.finding.step_id == finding.step_id
@@ -361,6 +341,26 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         let first_fill = self.first_fills.get(&finding.table).copied().unwrap_or(self.start);
         let first_position = first_fill.min(position);
         self.add_located(first_position, position, finding);
+    }
+
+    /// Adds why rows make the migration from a position fail. If the block has a directive that
+    /// allows it, its author knows that some rows do. Rows that do not meet an assertion of the
+    /// document are a gap of the test.
+    fn add_blocking(&mut self, position: usize, finding: Finding) {
+        if finding.diagnostic.rule == Rule::Assert {
+            let gap = FillGap {
+                table: finding.table,
+                kind: GapKind::AssertedAway,
+                reason: finding.subject,
+                span: Some(finding.diagnostic.span),
+            };
+            let stop = self.report.stops.last_mut().filter(|stop| !stop.gaps.contains(&gap));
+            if let Some(stop) = stop {
+                stop.gaps.push(gap);
+            }
+        } else if !self.context.is_allowed(&finding) {
+            self.add_finding(position, finding);
+        }
     }
 
     /// Adds what rows of the versions between two positions, both included, lose.
@@ -392,40 +392,6 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             self.row_counts.insert(renames.final_name(&table), count);
         }
     }
-
-    /// The tables that get rows after the migration from a position: those that it creates,
-    /// changes or empties, and those whose triggers refer to an object that it changes.
-    fn tables_changed_by(&self, position: usize, schema_before: &Schema) -> TablesToFill {
-        let id = StepId::Forward(position);
-        let mut tables = TablesToFill::new();
-        let Some(script) = self.context.replay.script(self.context.scope, id) else {
-            return tables;
-        };
-        let mut changed_names = BTreeSet::new();
-        for (key, object) in &script.object_changes {
-            changed_names.insert(key.name().to_owned());
-            let Some(object) = object else { continue };
-            let table = object.table.to_ascii_lowercase();
-            if object.kind == ObjectKind::Table {
-                let renames = &script.operations.table_renames;
-                let before = find_table(schema_before, &renames.original_name(key.name()));
-                tables.insert(key.name().to_owned(), changed_columns(object, before));
-            } else if object.kind != ObjectKind::View {
-                tables.entry(table).or_default();
-            }
-        }
-        for name in &script.modified_tables {
-            tables.entry(name.clone()).or_default();
-        }
-        let triggers =
-            self.filled.schema.values().filter(|object| object.kind == ObjectKind::Trigger);
-        for trigger in triggers {
-            if contains_name(&trigger.sql, &changed_names) {
-                tables.entry(trigger.table.to_ascii_lowercase()).or_default();
-            }
-        }
-        tables
-    }
 }
 
 /// Applies migrations to a database without generated rows. Returns why that failed, which is
@@ -439,27 +405,4 @@ fn run_without_rows(
         StepOutcome::Applied(_) => Ok(None),
         StepOutcome::Blocked(finding) => Ok(Some(*finding)),
     }
-}
-
-fn tables_of(schema: &Schema) -> TablesToFill {
-    let tables = schema.values().filter(|object| object.kind == ObjectKind::Table);
-    tables.map(|object| (object.name.to_ascii_lowercase(), BTreeSet::new())).collect()
-}
-
-/// The columns, in lower case, that a table did not have before, or had with another definition.
-fn changed_columns(table: &Object, before: Option<&Object>) -> BTreeSet<String> {
-    let Some(before) = before else { return BTreeSet::new() };
-    let columns = table.structure.columns.iter().filter(|column| {
-        let old = before.structure.column(&column.name);
-        column.hidden == 0 && old.is_none_or(|old| !old.matches(column))
-    });
-    columns.map(|column| column.name.to_ascii_lowercase()).collect()
-}
-
-/// Whether a text contains one of some names in lower case.
-fn contains_name(text: &str, names: &BTreeSet<String>) -> bool {
-    lexer::tokens(text, 0).any(|token| {
-        matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted)
-            && names.contains(&lexer::unquote(&text[token.range]).to_lowercase())
-    })
 }

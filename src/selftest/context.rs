@@ -16,7 +16,16 @@ use crate::migrate::embedded::BorrowedConnection;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
 use crate::plan::outcome::{MigrateError, Outcome};
+use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
+use crate::schema::Schema;
+
+/// A database in memory with its schema, as the replay describes it, and its position.
+pub(crate) struct TestDatabase {
+    pub(crate) connection: Connection,
+    pub(crate) schema: Schema,
+    pub(crate) chain_position: ChainPosition,
+}
 
 /// The document, and the scope that is tested.
 #[derive(Clone, Copy)]
@@ -32,18 +41,39 @@ pub(crate) struct SelfTestContext<'c, 'a> {
 impl SelfTestContext<'_, '_> {
     /// Opens an empty database in memory. Its pages are small, since its tables are: a copy then
     /// costs little.
-    pub(crate) fn empty_database(&self) -> Result<Connection, DatabaseError> {
+    fn empty_database(&self) -> Result<Connection, DatabaseError> {
         let connection = open_in_memory(self.cancel)?;
         connection.execute_batch("PRAGMA page_size = 512")?;
         Ok(connection)
     }
 
     /// Copies a database into memory.
-    pub(crate) fn copy_database(&self, source: &Connection) -> Result<Connection, DatabaseError> {
+    fn copy_database(&self, source: &Connection) -> Result<Connection, DatabaseError> {
         self.check_cancelled()?;
         let mut copy = open_in_memory(self.cancel)?;
         Backup::new(source, &mut copy)?.step(-1)?;
         Ok(copy)
+    }
+
+    /// A database at no version.
+    pub(crate) fn new_test_database(&self) -> Result<TestDatabase, DatabaseError> {
+        Ok(TestDatabase {
+            connection: self.empty_database()?,
+            schema: Schema::new(),
+            chain_position: ChainPosition::Empty,
+        })
+    }
+
+    /// A copy that changes on its own.
+    pub(crate) fn copy_test_database(
+        &self,
+        source: &TestDatabase,
+    ) -> Result<TestDatabase, DatabaseError> {
+        Ok(TestDatabase {
+            connection: self.copy_database(&source.connection)?,
+            schema: source.schema.clone(),
+            chain_position: source.chain_position,
+        })
     }
 
     /// Fails once the test was cancelled. SQLite checks that only in long statements.

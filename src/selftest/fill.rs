@@ -41,6 +41,8 @@ pub enum GapKind {
     NoRows,
     /// Rows were inserted only with the table's triggers disabled, since a trigger rejects them.
     TriggersOff,
+    /// Generated rows do not meet a `-- tatmig:assert`, and were left out.
+    AssertedAway,
     /// Rows cannot be inserted, since a trigger of the table cannot run.
     BrokenTrigger,
 }

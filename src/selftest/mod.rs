@@ -6,6 +6,7 @@
 
 pub(crate) mod attribute;
 pub(crate) mod carry;
+pub(crate) mod changed_tables;
 pub(crate) mod check_constraint;
 pub(crate) mod context;
 pub(crate) mod fill;
@@ -14,6 +15,7 @@ pub(crate) mod insert_select;
 pub(crate) mod orphans;
 pub(crate) mod row_choices;
 pub(crate) mod row_comparison;
+pub(crate) mod scope_report;
 pub(crate) mod snapshot;
 pub(crate) mod state_check;
 pub(crate) mod step;
@@ -34,9 +36,9 @@ use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::replay::Replay;
 use crate::selftest::attribute::Finding;
-use crate::selftest::carry::ScopeReport;
 use crate::selftest::context::SelfTestContext;
 use crate::selftest::fill::FillGap;
+use crate::selftest::scope_report::ScopeReport;
 
 pub use crate::selftest::fill::GapKind;
 

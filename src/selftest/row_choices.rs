@@ -51,9 +51,10 @@ impl RowSource<'_> {
         let mut slots: Vec<Slot> = Vec::new();
         let mut assigned_columns = BTreeSet::new();
         for key in &table_spec.foreign_keys {
-            let is_wanted_key = key.columns.iter().all(|name| {
-                table_spec.column_position(name).is_some_and(|column_index| is_wanted(column_index))
-            });
+            let is_wanted_key = key
+                .columns
+                .iter()
+                .all(|name| table_spec.column_position(name).is_some_and(is_wanted));
             if !is_wanted_key {
                 continue;
             }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::Connection;
-
 use crate::database::error::DatabaseError;
 use crate::database::job::CompiledScript;
 use crate::document::changelog::StepId;
@@ -11,21 +9,13 @@ use crate::document::diagnostic::Rule;
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_steps;
 use crate::plan::target::Target;
-use crate::schema::Schema;
 use crate::schema::changes::apply_changes;
 use crate::selftest::attribute;
 use crate::selftest::attribute::Finding;
-use crate::selftest::context::SelfTestContext;
+use crate::selftest::context::{SelfTestContext, TestDatabase};
 use crate::selftest::snapshot;
 use crate::selftest::snapshot::{IntendedChanges, Snapshot};
 use crate::selftest::state_check::StateBeside;
-
-/// A database in memory with its schema, as the replay describes it, and its position.
-pub(crate) struct TestDatabase {
-    pub(crate) connection: Connection,
-    pub(crate) schema: Schema,
-    pub(crate) chain_position: ChainPosition,
-}
 
 /// What some steps did.
 pub(crate) enum StepOutcome {
@@ -36,25 +26,6 @@ pub(crate) enum StepOutcome {
 }
 
 impl SelfTestContext<'_, '_> {
-    pub(crate) fn new_test_database(&self) -> Result<TestDatabase, DatabaseError> {
-        Ok(TestDatabase {
-            connection: self.empty_database()?,
-            schema: Schema::new(),
-            chain_position: ChainPosition::Empty,
-        })
-    }
-
-    pub(crate) fn copy_test_database(
-        &self,
-        source: &TestDatabase,
-    ) -> Result<TestDatabase, DatabaseError> {
-        Ok(TestDatabase {
-            connection: self.copy_database(&source.connection)?,
-            schema: source.schema.clone(),
-            chain_position: source.chain_position,
-        })
-    }
-
     /// The steps from the position of a database to a target; none if a reverse block is missing.
     pub(crate) fn planned_steps(&self, database: &TestDatabase, target: Target) -> Vec<StepId> {
         plan_steps(self.changelog, self.scope, database.chain_position, target).unwrap_or_default()

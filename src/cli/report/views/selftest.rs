@@ -161,7 +161,7 @@ impl View for SelfTestView<'_> {
             console.line(describe_scenarios(scenarios, self.changelog));
         }
         for gap in &self.report.coverage_gaps {
-            console.line(describe_gap(gap));
+            console.line(describe_gap(self.changelog.source(), gap));
         }
         self.print_summary(console);
     }
@@ -222,7 +222,7 @@ fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> Stri
     )
 }
 
-fn describe_gap(gap: &CoverageGap) -> String {
+fn describe_gap(source: &Source<'_>, gap: &CoverageGap) -> String {
     let versions = match gap.versions.as_slice() {
         [first, .., last] => format!("{first} to {last}"),
         [only] => only.to_string(),
@@ -232,6 +232,13 @@ fn describe_gap(gap: &CoverageGap) -> String {
     let description = match gap.kind {
         GapKind::NoRows => "is not tested, no generated row satisfies its constraints",
         GapKind::TriggersOff => "is filled with its triggers off, a trigger rejects every row",
+        GapKind::AssertedAway => {
+            let start = gap.span.as_ref().map_or(0, |span| span.start);
+            let place = format!("{}:{}", source.name(), source.line_number(start));
+            return format!(
+                "{scope} {versions}: rows that do not meet the assertion in {place} are left out: {reason}"
+            );
+        }
         GapKind::BrokenTrigger => "is not tested with its triggers, one of them cannot run",
     };
     format!("{scope} {versions}: table `{table}` {description}: {reason}")
