@@ -105,7 +105,9 @@ fn table_after_from(context: &SelfTestContext<'_, '_>, span: &Range<usize>) -> O
 
 /// Describes a statement that ran on empty tables and fails on filled ones.
 fn statement_diagnostic(message: &str, span: &Range<usize>) -> Diagnostic {
-    let is_constraint = message.contains("constraint failed") || message.contains("cannot store");
+    let is_constraint = ["constraint failed", "cannot store", "datatype mismatch"]
+        .iter()
+        .any(|words| message.contains(words));
     if is_constraint {
         let message = format!("rows that were valid before make this migration fail: {message}");
         Diagnostic::new(Rule::Constraint, span.clone(), message)

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::document::diagnostic::Rule;
 use crate::schema::{Object, ObjectKind, Schema};
@@ -91,9 +91,10 @@ fn read_counter(
     if !find_table(schema, name).is_some_and(has_counter) {
         return Ok(None);
     }
-    let mut query =
-        connection.prepare("SELECT seq FROM sqlite_sequence WHERE name = ?1 COLLATE NOCASE")?;
-    let counter = query.query_row([name], |row| row.get(0)).optional()?;
+    let mut query = connection.prepare(
+        "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ?1 COLLATE NOCASE",
+    )?;
+    let counter: Option<i64> = query.query_row([name], |row| row.get(0))?;
     // A table that never had a row has no counter.
     Ok(Some(counter.unwrap_or(0)))
 }
