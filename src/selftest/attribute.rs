@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::database::error::DatabaseError;
+use crate::database::job::CompiledScript;
 use crate::document::changelog::StepId;
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::plan::outcome::MigrateError;
-use crate::schema::ObjectKind;
+use crate::schema::{ObjectKind, Schema};
 use crate::selftest::context::{SelfTestContext, TestDatabase};
 use crate::selftest::fill::FillGap;
 use crate::selftest::row_comparison::Difference;
@@ -208,10 +209,34 @@ pub(crate) fn attribute_broken_trigger(
     Finding { step_id, table: gap.table.to_lowercase(), subject: name.to_owned(), diagnostic }
 }
 
+/// The names of a table, and where no statement contains one of them, also the names of the tables
+/// whose triggers do: a statement then changed the table through a trigger.
+pub(crate) fn names_with_triggers(
+    scripts: &[&CompiledScript<'_>],
+    mut table_names: BTreeSet<String>,
+    schema: &Schema,
+) -> BTreeSet<String> {
+    let contains_one = |text: &str| names_in(text).any(|name| table_names.contains(&name));
+    let mut statements = scripts.iter().flat_map(|script| &script.statements);
+    if statements.any(|statement| contains_one(statement.sql.text())) {
+        return table_names;
+    }
+    let triggers = schema.values().filter(|object| object.kind == ObjectKind::Trigger);
+    let tables: Vec<String> = triggers
+        .filter(|trigger| contains_one(&trigger.sql))
+        .map(|trigger| trigger.table.to_lowercase())
+        .collect();
+    table_names.extend(tables);
+    table_names
+}
+
 fn add_help(diagnostic: Diagnostic) -> Diagnostic {
     let (remedy, rule) = match diagnostic.rule {
         Rule::ObjectLoss => ("create it again after the table", "object-loss"),
-        Rule::RowChange => ("copy each column to the column of the same name", "row-change"),
+        Rule::RowChange => (
+            "copy each value to the column of the same name, and convert only values that fit",
+            "row-change",
+        ),
         Rule::CounterReset => {
             ("update the row of the table in `sqlite_sequence` after the copy", "counter-reset")
         }

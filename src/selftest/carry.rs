@@ -204,7 +204,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
                     &self.filled,
                     &gap,
                 );
-                self.add_located(position, position, finding);
+                self.add_located(self.start, position, finding);
             }
             self.open_gaps.insert((gap.table.to_lowercase(), gap.kind), gap);
         }

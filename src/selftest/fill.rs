@@ -15,6 +15,7 @@ use crate::selftest::insert_row::{
 use crate::selftest::orphans::remove_orphans;
 use crate::selftest::row_choices::RowSource;
 use crate::selftest::snapshot::{find_table, is_ordinary_table};
+use crate::selftest::state_check::{highest_rowid, leave_gaps};
 use crate::selftest::table_spec::{TableSpec, fill_order};
 use crate::selftest::values::{DataProfile, ROWS_PER_TABLE, RowPlan};
 use crate::sql::lexer::quote_identifier;
@@ -162,10 +163,14 @@ impl FillRequest<'_> {
         if is_full {
             connection.execute_batch("SAVEPOINT probe")?;
         }
+        let highest_rowid = highest_rowid(connection, &table_spec.name);
         let result =
             self.insert_rows(source, table_spec, base, if is_full { 1 } else { ROWS_PER_TABLE });
         if is_full {
             connection.execute_batch("ROLLBACK TO probe; RELEASE probe")?;
+        } else if let Some(object) = find_table(self.schema, &table_spec.name.to_ascii_lowercase())
+        {
+            leave_gaps(connection, self.schema, object, highest_rowid)?;
         }
         result
     }

@@ -10,7 +10,7 @@ use crate::database::job::CompiledScript;
 use crate::document::diagnostic::Rule;
 use crate::schema::renames::Renames;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::selftest::insert_select;
+use crate::selftest::column_writes::{ColumnWrite, StatementWrite, WrittenColumn, column_writes};
 use crate::selftest::row_comparison::{Difference, RowValues, TableRows, compare_rows};
 use crate::sql::lexer;
 use crate::sql::lexer::quote_identifier;
@@ -81,11 +81,8 @@ pub(crate) fn is_ordinary_table(connection: &Connection, name: &str) -> rusqlite
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IntendedChanges {
     pub(crate) table_renames: Renames,
-    /// Columns whose values they write: the name that the table had then, and the column, both in
-    /// lower case.
-    written_columns: BTreeSet<(String, String)>,
-    /// The same with the column's position, where an INSERT names no columns.
-    written_positions: BTreeSet<(String, usize)>,
+    /// How they write columns, each given with the name that the table had then, in lower case.
+    column_writes: BTreeMap<(String, WrittenColumn), ColumnWrite>,
     /// Indexes and triggers that they drop by name, in lower case.
     dropped_objects: BTreeSet<String>,
     allowed_rules: Vec<Rule>,
@@ -95,20 +92,23 @@ impl IntendedChanges {
     /// Adds what the statements of a migration change.
     pub(crate) fn add_script(&mut self, script: &CompiledScript<'_>) {
         self.table_renames.append(&script.operations.table_renames);
-        self.written_columns.extend(script.updated_columns.iter().cloned());
         self.dropped_objects.extend(script.dropped_objects.iter().cloned());
         self.allowed_rules.extend(&script.allowed_rules);
+        let mut writes = BTreeMap::new();
         for statement in &script.statements {
-            for (table, column) in insert_select::computed_columns(statement.sql.text()) {
-                match column {
-                    insert_select::InsertColumn::Name(name) => {
-                        self.written_columns.insert((table, name));
-                    }
-                    insert_select::InsertColumn::Position(index) => {
-                        self.written_positions.insert((table, index));
-                    }
-                }
+            for StatementWrite { table, column, write } in column_writes(statement.sql.text()) {
+                let known = writes.entry((table, column)).or_insert(write);
+                *known = write.max(*known);
             }
+        }
+        // Columns that are updated in another way: by a trigger, for example.
+        for (table, column) in &script.updated_columns {
+            let key = (table.clone(), WrittenColumn::Name(column.clone()));
+            writes.entry(key).or_insert(ColumnWrite::Free);
+        }
+        for (key, write) in writes {
+            let known = self.column_writes.entry(key).or_insert(write);
+            *known = write.max(*known);
         }
     }
 
@@ -133,18 +133,20 @@ impl IntendedChanges {
         }
     }
 
-    /// Whether a column is written. The table is given by all of its names.
-    pub(crate) fn writes_column(
+    /// How a column is written. The table is given by all of its names.
+    fn column_write(
         &self,
         table_names: &BTreeSet<String>,
         column: &str,
         index: usize,
-    ) -> bool {
-        let column = column.to_ascii_lowercase();
-        table_names.iter().any(|name| {
-            self.written_columns.contains(&(name.clone(), column.clone()))
-                || self.written_positions.contains(&(name.clone(), index))
-        })
+    ) -> ColumnWrite {
+        let columns =
+            [WrittenColumn::Name(column.to_ascii_lowercase()), WrittenColumn::Position(index)];
+        let keys = table_names
+            .iter()
+            .flat_map(|table| columns.iter().map(|column| (table.clone(), column.clone())));
+        let writes = keys.filter_map(|key| self.column_writes.get(&key).copied());
+        writes.max().unwrap_or(ColumnWrite::Copied)
     }
 }
 
@@ -162,10 +164,10 @@ pub(crate) fn differences(
         let name_after = if is_renamed { &renamed_to } else { name };
         if let Some(new) = after.tables.get(name_after) {
             let table_names = intended_changes.names_of_table(name);
-            let is_written = |column: &str, index: usize| {
-                intended_changes.writes_column(&table_names, column, index)
+            let write_of = |column: &str, index: usize| {
+                intended_changes.column_write(&table_names, column, index)
             };
-            differences.extend(compare_rows(name, old, new, &is_written));
+            differences.extend(compare_rows(name, old, new, &write_of));
         }
     }
     compare_objects(before, after, intended_changes, &mut differences);

@@ -129,6 +129,48 @@ fn content_table(sql: &str) -> Option<String> {
     (!name.is_empty() && tokens.depth(index) == 1).then(|| name.to_lowercase())
 }
 
+/// Leaves a gap in the row ids of a table, as an application does that deletes rows: the row with the
+/// highest id of an AUTOINCREMENT table, if it is newer than `highest_before`, and the first row of a
+/// new table that a full-text table indexes. Then fills the full-text tables.
+pub(crate) fn leave_gaps(
+    connection: &Connection,
+    schema: &Schema,
+    table: &Object,
+    highest_before: Option<i64>,
+) -> rusqlite::Result<()> {
+    let name = quote_identifier(&table.name);
+    let delete = |condition: &str| {
+        // A trigger may forbid to delete rows.
+        let _ = connection.execute(&format!("DELETE FROM {name} WHERE {condition}"), []);
+    };
+    if has_counter(table) {
+        let highest = highest_before.unwrap_or(i64::MIN);
+        delete(&format!("_rowid_ = (SELECT max(_rowid_) FROM {name}) AND _rowid_ > {highest}"));
+    }
+    let table_name = table.name.to_ascii_lowercase();
+    for (search_table, content_table) in external_content_tables(schema) {
+        if content_table != table_name {
+            continue;
+        }
+        if highest_before.is_none() {
+            delete(&format!("_rowid_ = (SELECT min(_rowid_) FROM {name})"));
+        }
+        if !finds_every_row(connection, &search_table)? {
+            let search_table = quote_identifier(&search_table);
+            let rebuild = format!("INSERT INTO {search_table} ({search_table}) VALUES ('rebuild')");
+            // A full-text table that cannot be used is not the fault of the rows.
+            let _ = connection.execute_batch(&rebuild);
+        }
+    }
+    Ok(())
+}
+
+/// The highest row id of a table; `None` if it is empty or has no row ids.
+pub(crate) fn highest_rowid(connection: &Connection, table: &str) -> Option<i64> {
+    let query = format!("SELECT max(_rowid_) FROM {}", quote_identifier(table));
+    connection.query_row(&query, [], |row| row.get(0)).ok().flatten()
+}
+
 /// Whether a full-text index holds exactly the rows of its content table.
 fn finds_every_row(connection: &Connection, search_table: &str) -> rusqlite::Result<bool> {
     let table = quote_identifier(search_table);

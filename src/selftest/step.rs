@@ -6,6 +6,7 @@ use crate::database::error::DatabaseError;
 use crate::database::job::CompiledScript;
 use crate::document::changelog::StepId;
 use crate::document::diagnostic::Rule;
+use crate::plan::outcome::MigrateError;
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_steps;
 use crate::plan::target::Target;
@@ -52,7 +53,21 @@ impl SelfTestContext<'_, '_> {
         let state_before =
             StateBeside::read(&database.connection, &database.schema, &touched_tables)?;
         if let Err(failure) = self.migrate(&mut database.connection, target)? {
-            let finding = attribute::attribute_failure(self, &step_ids, &failure);
+            let mut finding = attribute::attribute_failure(self, &step_ids, &failure);
+            match &failure {
+                MigrateError::Database(DatabaseError::Statement { message, span, .. }) => {
+                    let example = self.example_row(database, &scripts, message, span)?;
+                    if let Some(example) = example {
+                        finding.diagnostic.message.push_str("; ");
+                        finding.diagnostic.message.push_str(&example);
+                    }
+                }
+                MigrateError::Database(DatabaseError::RowLoss { table, .. }) => {
+                    let lost = self.lost_rows(database, &scripts, &before, table)?;
+                    finding.diagnostic.message = lost.unwrap_or(finding.diagnostic.message);
+                }
+                _ => {}
+            }
             return Ok(StepOutcome::Blocked(Box::new(finding)));
         }
         let renames = &intended_changes.table_renames;
@@ -70,6 +85,8 @@ impl SelfTestContext<'_, '_> {
             .into_iter()
             .map(|difference| {
                 let table_names = intended_changes.names_of_table(&difference.table);
+                let table_names =
+                    attribute::names_with_triggers(&scripts, table_names, &database.schema);
                 attribute::attribute_difference(self, &step_ids, &table_names, difference)
             })
             .collect();
@@ -81,6 +98,30 @@ impl SelfTestContext<'_, '_> {
             Target::Down(None) => ChainPosition::BelowBaseline,
         };
         Ok(StepOutcome::Applied(findings))
+    }
+
+    /// Describes the rows that a rebuilt table lost, by the names and values of the rows.
+    fn lost_rows(
+        &self,
+        database: &TestDatabase,
+        scripts: &[&CompiledScript<'_>],
+        before: &Snapshot<'_>,
+        table: &str,
+    ) -> Result<Option<String>, DatabaseError> {
+        let Some(copy) = self.run_unchecked(database, scripts)? else { return Ok(None) };
+        let mut intended_changes = IntendedChanges::default();
+        let mut schema = database.schema.clone();
+        for script in scripts {
+            intended_changes.add_script(script);
+            apply_changes(&mut schema, &script.object_changes);
+        }
+        let table_names = BTreeSet::from([table.to_lowercase()]);
+        let after = Snapshot::capture(&copy.connection, &schema, &table_names)?;
+        let differences = snapshot::differences(before, &after, &intended_changes);
+        let lost = differences.into_iter().find(|difference| {
+            difference.rule == Rule::RowLoss && difference.table.eq_ignore_ascii_case(table)
+        });
+        Ok(lost.map(|difference| difference.message))
     }
 
     /// Whether the block of a finding has a directive that allows a failure.

@@ -231,7 +231,7 @@ fn describe_gap(source: &Source<'_>, gap: &CoverageGap) -> String {
     let CoverageGap { scope, table, reason, .. } = gap;
     let description = match gap.kind {
         GapKind::NoRows => "is not tested, no generated row satisfies its constraints",
-        GapKind::TriggersOff => "is filled with its triggers off, a trigger rejects every row",
+        GapKind::TriggersOff => "is filled with its triggers off, a trigger rejects the rows",
         GapKind::AssertedAway => {
             let start = gap.span.as_ref().map_or(0, |span| span.start);
             let place = format!("{}:{}", source.name(), source.line_number(start));
