@@ -7,6 +7,7 @@ use rusqlite::ErrorCode;
 
 use crate::database::assertion::describe_failing_rows;
 #[cfg(feature = "server")]
+use crate::schema::difference::Difference;
 use crate::sqld::error::ServerError;
 
 /// Why a database could not be read or changed. The database is unchanged, except after
@@ -205,6 +206,12 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// The error for expected changes that a schema does not have; none if it has all of them.
+    pub(crate) fn postcondition(unmet: &[Difference]) -> Option<Self> {
+        let unmet: Vec<String> = unmet.iter().map(ToString::to_string).collect();
+        (!unmet.is_empty()).then_some(Self::PostconditionFailed { unmet })
+    }
+
     /// The bytes of the document that the error is about, if it is about a statement.
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {

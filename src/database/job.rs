@@ -11,11 +11,11 @@ use crate::database::policy::ForeignKeyPolicy;
 use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
-use crate::schema::ColumnDefinition;
 use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::renames::Renames;
 use crate::source::SourceSlice;
+use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub(crate) struct Assertion {
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnChange {
-    Add { table: String, definition: ColumnDefinition },
+    Add { table: String, definition: Box<ColumnDefinition> },
     Drop { table: String, column: String },
 }
 
@@ -59,7 +59,7 @@ impl ColumnChange {
 
     pub(crate) fn column(&self) -> &str {
         match self {
-            Self::Add { definition, .. } => &definition.column.name,
+            Self::Add { definition, .. } => &definition.name,
             Self::Drop { column, .. } => column,
         }
     }

@@ -16,6 +16,7 @@ use crate::libsql::error::{batch_error, is_busy, is_check_failure};
 use crate::libsql::foreign_key_check::ForeignKeyCheck;
 use crate::libsql::namespace::{Namespace, StateSnapshot};
 use crate::libsql::program::{BatchBuilder, BatchFailure, StepKind};
+use crate::schema::difference::AcceptedDrift;
 use crate::sql::value::Rows;
 use crate::sqld::dialect;
 use crate::sqld::error::ServerError;
@@ -101,11 +102,11 @@ impl Namespace {
         }
         let accepted_drift = match expected {
             HistoryState::Versioned(_) => self.accepted_drift()?,
-            HistoryState::Empty | HistoryState::Unversioned => Vec::new(),
+            HistoryState::Empty | HistoryState::Unversioned => AcceptedDrift::default(),
         };
-        let unmet = analysis.unmet.iter().filter(|mismatch| !accepted_drift.contains(mismatch));
-        let unmet: Vec<String> = unmet.cloned().collect();
-        if unmet.is_empty() { Ok(()) } else { Err(DatabaseError::PostconditionFailed { unmet }) }
+        let mut unmet = analysis.unmet.clone();
+        unmet.retain(|difference| !accepted_drift.accepts(difference));
+        DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
     }
 
     /// Runs the job with the cheapest check of foreign keys that can succeed, and with a more

@@ -20,7 +20,7 @@ use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
 use crate::schema::changes::SchemaChange;
-use crate::schema::{Schema, Table};
+use crate::schema::{Object, Schema};
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementEffects;
@@ -55,7 +55,7 @@ struct BlockProgress<'a> {
 /// The state before an ALTER TABLE.
 struct TableBeforeAlter {
     table: String,
-    structure: Table,
+    structure: Object,
     table_names: BTreeSet<String>,
 }
 
@@ -255,19 +255,19 @@ impl BlockCompiler {
             return Ok(None);
         }
         let after = read_table(self.sandbox.connection(), &table)?;
-        let added = after.columns.iter().find(|column| before.column(&column.name).is_none());
-        let dropped = before.columns.iter().find(|column| after.column(&column.name).is_none());
-        match (added, dropped) {
-            (Some(column), None) => {
-                let Some(definition) = after.definition(&column.name) else { return Ok(None) };
-                if !definition.foreign_keys.is_empty() {
+        let column_of = |table: &Object, other: &Object| {
+            let mut columns = table.table_definition()?.columns.iter();
+            columns.find(|column| !other.has_column(&column.name)).cloned()
+        };
+        match (column_of(&after, &before), column_of(&before, &after)) {
+            (Some(definition), None) => {
+                let mut foreign_keys = after.structure().foreign_keys.iter();
+                if foreign_keys.any(|key| key.columns.contains(&definition.name)) {
                     script.modified_tables.insert(lower_table);
                 }
-                Ok(Some(ColumnChange::Add { table, definition }))
+                Ok(Some(ColumnChange::Add { table, definition: Box::new(definition) }))
             }
-            (None, Some(column)) => {
-                Ok(Some(ColumnChange::Drop { table, column: column.name.clone() }))
-            }
+            (None, Some(column)) => Ok(Some(ColumnChange::Drop { table, column: column.name })),
             // A renamed column. Its foreign keys have to be checked again.
             (added, _) => {
                 if let Some(column) = added {

@@ -20,13 +20,13 @@ pub(crate) fn tables_changed_by(
     let mut tables = TablesToFill::new();
     let mut changed_names = BTreeSet::new();
     for (key, object) in &script.object_changes {
-        changed_names.insert(key.name().to_owned());
+        changed_names.insert(key.name.clone());
         let Some(object) = object else { continue };
         let table = object.table.to_ascii_lowercase();
         if object.kind == ObjectKind::Table {
             let renames = &script.operations.table_renames;
-            let before = find_table(schema_before, &renames.original_name(key.name()));
-            tables.insert(key.name().to_owned(), changed_columns(object, before));
+            let before = find_table(schema_before, &renames.original_name(&key.name));
+            tables.insert(key.name.clone(), changed_columns(object, before));
         } else if object.kind != ObjectKind::View {
             tables.entry(table).or_default();
         }
@@ -52,8 +52,8 @@ pub(crate) fn tables_of(schema: &Schema) -> TablesToFill {
 /// The columns, in lower case, that a table did not have before, or had with another definition.
 fn changed_columns(table: &Object, before: Option<&Object>) -> BTreeSet<String> {
     let Some(before) = before else { return BTreeSet::new() };
-    let columns = table.structure.columns.iter().filter(|column| {
-        let old = before.structure.column(&column.name);
+    let columns = table.structure().columns.iter().filter(|column| {
+        let old = before.structure().column(&column.name);
         column.hidden == 0 && old.is_none_or(|old| !old.matches(column))
     });
     columns.map(|column| column.name.to_ascii_lowercase()).collect()

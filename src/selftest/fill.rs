@@ -128,7 +128,7 @@ impl FillRequest<'_> {
     fn table_specs(&self) -> Result<Vec<TableSpec>, DatabaseError> {
         let mut names: BTreeSet<String> = self.tables.keys().cloned().collect();
         let objects = self.tables.keys().filter_map(|name| find_table(self.schema, name));
-        let parents = objects.flat_map(|object| &object.structure.foreign_keys);
+        let parents = objects.flat_map(|object| &object.structure().foreign_keys);
         names.extend(parents.map(|key| key.parent.to_ascii_lowercase()));
         let mut table_specs = Vec::with_capacity(names.len());
         for name in names {
@@ -234,7 +234,7 @@ mod tests {
         later_schema: &Schema,
     ) -> FillReport {
         let schema = crate::database::schema_reader::read_schema(connection).unwrap();
-        let tables = schema.keys().map(|key| (key.name().to_owned(), BTreeSet::new())).collect();
+        let tables = schema.keys().map(|key| (key.name.clone(), BTreeSet::new())).collect();
         let cancel = &AtomicBool::new(false);
         let request =
             FillRequest { connection, schema: &schema, later_schema, profile, tables, cancel };

@@ -36,7 +36,7 @@ impl<'s> Snapshot<'s> {
             if !is_ordinary_table(connection, name)? {
                 continue;
             }
-            let mut table = object.structure.clone();
+            let mut table = object.structure().clone();
             table.columns.retain(|column| column.hidden == 0);
             let columns: Vec<String> = table
                 .columns
@@ -220,7 +220,7 @@ fn references_dropped_column(object: &Object, before: &Snapshot<'_>, after: &Sna
     let table = object.table.to_ascii_lowercase();
     let find = |snapshot: &Snapshot<'_>| find_table(snapshot.schema, &table).cloned();
     let (Some(old), Some(new)) = (find(before), find(after)) else { return false };
-    let (old, new) = (&old.structure, &new.structure);
+    let (old, new) = (old.structure(), new.structure());
     let text = &object.sql;
     old.columns.iter().filter(|column| new.column(&column.name).is_none()).any(|column| {
         lexer::tokens(text, 0).any(|token| {

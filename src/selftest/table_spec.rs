@@ -22,10 +22,10 @@ impl TableSpec {
     /// `later_schema` are added to those that it has now.
     pub(crate) fn new(object: &Object, profile: DataProfile, later_schema: &Schema) -> Self {
         let mut table_spec = Self {
-            foreign_keys: object.structure.foreign_keys.clone(),
+            foreign_keys: object.structure().foreign_keys.clone(),
             checks: CheckConstraint::parse_all(&object.sql),
             name: object.name.clone(),
-            table: object.structure.clone(),
+            table: object.structure().clone(),
         };
         if profile == DataProfile::Typical {
             table_spec.add_later_constraints(later_schema);
@@ -41,7 +41,7 @@ impl TableSpec {
             return;
         };
         self.checks.extend(CheckConstraint::parse_all(&later.sql));
-        for key in &later.structure.foreign_keys {
+        for key in &later.structure().foreign_keys {
             let has_columns = key.columns.iter().all(|name| self.table.column(name).is_some());
             let is_known = self.table.foreign_keys.iter().any(|own| own.columns == key.columns);
             if has_columns && !is_known {

@@ -176,9 +176,9 @@ impl JobExecution<'_> {
         let mut unmet = unmet_changes(self.connection, &self.job.expected_changes)?;
         if !unmet.is_empty() {
             let accepted_drift = history::accepted_drift(self.connection)?;
-            unmet.retain(|description| !accepted_drift.contains(description));
+            unmet.retain(|difference| !accepted_drift.accepts(difference));
         }
-        if unmet.is_empty() { Ok(()) } else { Err(DatabaseError::PostconditionFailed { unmet }) }
+        DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
     }
 
     /// Whether each column that a step adds or drops existed before the run. Columns of tables
