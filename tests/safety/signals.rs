@@ -137,9 +137,9 @@ fn wait_until_signals_are_caught(run: &Child) {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupt_ends_a_test_on_generated_rows() {
-    let many_tables: String = (0..400)
-        .map(|table| format!("CREATE TABLE t{table} (id INTEGER PRIMARY KEY, a TEXT, b TEXT);\n"))
-        .collect();
+    let table =
+        |index| format!("CREATE TABLE t{index} (id INTEGER PRIMARY KEY, a TEXT, b TEXT);\n");
+    let many_tables = (0..400).map(table).collect::<Vec<_>>().concat();
     let many_migrations: Vec<(String, String)> = (0..400)
         .map(|index| {
             let tag = format!("user:1.{index}.0→1.{}.0", index + 1);
