@@ -113,7 +113,7 @@ fn statement_diagnostic(message: &str, span: &Range<usize>) -> Diagnostic {
         let message = format!("rows that were valid before make this migration fail: {message}");
         Diagnostic::new(Rule::Constraint, span.clone(), message)
             .severity(Severity::Error)
-            .help("handle such rows in the block, with `COALESCE` or a `WHERE`; if no database can contain any, write `-- tatmig:allow constraint` and the reason into the block")
+            .help("handle such rows in the block, with `COALESCE` or a `WHERE`; if no database can contain any, write `-- tatmig:assert` and the reason above a SELECT that returns them, before this statement")
     } else {
         let message = format!("this statement fails when the tables have rows: {message}");
         Diagnostic::new(Rule::Sql, span.clone(), message)
@@ -128,10 +128,19 @@ fn foreign_key_finding(
     violations: &[String],
     row_count: usize,
 ) -> Finding {
-    let table =
-        violations.first().and_then(|description| description.split('`').nth(1)).unwrap_or("");
-    let table_names = BTreeSet::from([table.to_lowercase()]);
-    let step_id = last_step_with(context, step_ids, &table_names).or(step_ids.last().copied());
+    let names: Vec<&str> = violations
+        .first()
+        .map(|description| description.split('`').skip(1).step_by(2).collect())
+        .unwrap_or_default();
+    let table = names.first().copied().unwrap_or("");
+    // The statement names the child, or else the parent.
+    let found = names.iter().take(2).find_map(|name| {
+        let table_names = BTreeSet::from([name.to_lowercase()]);
+        let step_id = last_step_with(context, step_ids, &table_names)?;
+        Some((step_id, table_names))
+    });
+    let step_id = found.as_ref().map(|(id, _)| *id).or(step_ids.last().copied());
+    let table_names = found.map(|(_, names)| names).unwrap_or_default();
     let span = writing_statement_span(context, step_id, &table_names);
     let noun = if row_count == 1 { "row refers" } else { "rows refer" };
     let message =

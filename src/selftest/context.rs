@@ -12,7 +12,7 @@ use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
-use crate::migrate::embedded::BorrowedConnection;
+use crate::migrate::borrowed::BorrowedConnection;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
 use crate::plan::outcome::{MigrateError, Outcome};
@@ -99,10 +99,11 @@ impl SelfTestContext<'_, '_> {
                 Migrator::new_downgrade(changelog, replay, position.map(VersionIndex::new))
             }
         };
-        let mut database = BorrowedConnection::new(connection)?;
-        let outcome = migrator.with_policy(self.policy).upgrade(self.scope, &mut database);
+        let migrator = migrator.with_policy(self.policy);
+        let database = BorrowedConnection::new(connection)?;
+        let outcome = database.with_session(|session| migrator.upgrade(self.scope, session));
         database.restore()?;
-        match outcome {
+        match outcome? {
             Outcome::Skipped => Err(DatabaseError::Interrupted),
             Outcome::Failed { error: failure, .. } => Ok(Err(*failure)),
             _ => Ok(Ok(())),
