@@ -149,9 +149,14 @@ Examples:
     Verify,
     /// Run all migrations on generated rows; no data may be lost
     ///
-    /// The migrations are run in memory; no database of the fleet is opened. A database at each version is upgraded to the latest version. Where reverse blocks exist, it
-    /// is also downgraded and upgraded again. Exits with 1 if a row, an index or a trigger is lost,
-    /// or if a migration fails.
+    /// The migrations are run in memory; no database of the fleet is opened. Rows are inserted at the
+    /// baseline and carried to the latest version: NULLs, duplicates and badly typed values wherever
+    /// no constraint forbids them. Where reverse blocks exist, each version is also downgraded and
+    /// upgraded again. Exits with 1 if a row, a value, an index or a trigger is lost, if a migration
+    /// fails, or if a table accepts no row.
+    ///
+    /// Where no real database has such rows, `-- tatmig:assert reason` above a SELECT that returns
+    /// them says so: the rows are then left out, and the test names the assertion.
     #[command(after_help = "\
 Examples:
   tatmig test                    test every version

@@ -145,6 +145,10 @@ rules! {
     RowLoss = "row-loss", Error;
     /// A migration that changes values in columns it does not name.
     RowChange = "row-change", Error;
+    /// A rebuild that lowers the AUTOINCREMENT counter of its table.
+    CounterReset = "counter-reset", Error;
+    /// A rebuild after which a full-text table no longer matches the rows of its content table.
+    FtsRowIds = "fts-row-ids", Error;
     /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
     /// A statement that uses a table by the order of its columns.

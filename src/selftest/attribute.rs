@@ -5,28 +5,34 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::database::error::DatabaseError;
+use crate::database::job::CompiledScript;
 use crate::document::changelog::StepId;
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::plan::outcome::MigrateError;
-use crate::selftest::context::SelfTestContext;
+use crate::schema::{ObjectKind, Schema};
+use crate::selftest::context::{SelfTestContext, TestDatabase};
+use crate::selftest::fill::FillGap;
 use crate::selftest::row_comparison::Difference;
 use crate::selftest::snapshot::IntendedChanges;
 use crate::source::first_line_span;
 use crate::sql::lexer;
+use crate::sql::tokens::{Tokens, span_of_name};
 
 /// A failure or a loss, with its place in the document.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     /// The step that caused it, as far as that is known.
     pub(crate) step_id: Option<StepId>,
+    /// The table that is affected, in lower case; empty if it is not known.
+    pub(crate) table: String,
     /// What is affected. Findings of the same rule and place with the same subject are one.
     pub(crate) subject: String,
     pub(crate) diagnostic: Diagnostic,
 }
 
 /// What a database error calls a migration.
-pub(crate) fn migration_label(migration: &Migration<'_>) -> String {
+fn migration_label(migration: &Migration<'_>) -> String {
     format!("the migration {migration}")
 }
 
@@ -44,6 +50,7 @@ pub(crate) fn attribute_failure(
     match failure {
         MigrateError::Database(DatabaseError::Statement { migration, message, span }) => Finding {
             step_id: step_with_label(migration),
+            table: String::new(),
             subject: message.clone(),
             diagnostic: statement_diagnostic(message, span),
         },
@@ -57,11 +64,27 @@ pub(crate) fn attribute_failure(
             let lost = before.saturating_sub(*after);
             let message = format!("rebuilding table `{table}` loses {lost} of its {before} rows");
             let diagnostic = add_help(Diagnostic::new(Rule::RowLoss, span, message));
-            Finding { step_id, subject: format!("{table}."), diagnostic }
+            Finding {
+                step_id,
+                table: table.to_lowercase(),
+                subject: format!("{table}."),
+                diagnostic,
+            }
         }
         MigrateError::Database(DatabaseError::ForeignKeyViolations { violations, rows }) => {
             foreign_key_finding(context, step_ids, violations, *rows)
         }
+        MigrateError::Database(DatabaseError::AssertionFailed {
+            migration,
+            reason,
+            rows: _,
+            span,
+        }) => Finding {
+            step_id: step_with_label(migration),
+            table: table_after_from(context, span).unwrap_or_default(),
+            subject: reason.clone(),
+            diagnostic: Diagnostic::new(Rule::Assert, span.clone(), reason.clone()),
+        },
         failure => {
             let step_id = step_ids.first().copied();
             let span = failure
@@ -69,19 +92,28 @@ pub(crate) fn attribute_failure(
                 .unwrap_or_else(|| writing_statement_span(context, step_id, &BTreeSet::new()));
             let message = failure.to_string();
             let diagnostic = Diagnostic::new(Rule::Sql, span, message.clone());
-            Finding { step_id, subject: message, diagnostic }
+            Finding { step_id, table: String::new(), subject: message, diagnostic }
         }
     }
 }
 
+/// The first table of a SELECT in the document, in lower case.
+fn table_after_from(context: &SelfTestContext<'_, '_>, span: &Range<usize>) -> Option<String> {
+    let tokens = Tokens::new(context.changelog.source().text().get(span.start..)?);
+    let from = tokens.find_top_level(0, "FROM")?;
+    Some(tokens.name(tokens.skip_schema_qualifier(from + 1)).to_lowercase())
+}
+
 /// Describes a statement that ran on empty tables and fails on filled ones.
 fn statement_diagnostic(message: &str, span: &Range<usize>) -> Diagnostic {
-    let is_constraint = message.contains("constraint failed") || message.contains("cannot store");
+    let is_constraint = ["constraint failed", "cannot store", "datatype mismatch"]
+        .iter()
+        .any(|words| message.contains(words));
     if is_constraint {
         let message = format!("rows that were valid before make this migration fail: {message}");
         Diagnostic::new(Rule::Constraint, span.clone(), message)
             .severity(Severity::Error)
-            .help("handle such rows in the block, with `COALESCE` or a `WHERE`; if no database can contain any, write `-- tatmig:allow constraint` and the reason into the block")
+            .help("handle such rows in the block, with `COALESCE` or a `WHERE`; if no database can contain any, write `-- tatmig:assert` and the reason above a SELECT that returns them, before this statement")
     } else {
         let message = format!("this statement fails when the tables have rows: {message}");
         Diagnostic::new(Rule::Sql, span.clone(), message)
@@ -96,10 +128,19 @@ fn foreign_key_finding(
     violations: &[String],
     row_count: usize,
 ) -> Finding {
-    let table =
-        violations.first().and_then(|description| description.split('`').nth(1)).unwrap_or("");
-    let table_names = BTreeSet::from([table.to_lowercase()]);
-    let step_id = last_step_with(context, step_ids, &table_names).or(step_ids.last().copied());
+    let names: Vec<&str> = violations
+        .first()
+        .map(|description| description.split('`').skip(1).step_by(2).collect())
+        .unwrap_or_default();
+    let table = names.first().copied().unwrap_or("");
+    // The statement names the child, or else the parent.
+    let found = names.iter().take(2).find_map(|name| {
+        let table_names = BTreeSet::from([name.to_lowercase()]);
+        let step_id = last_step_with(context, step_ids, &table_names)?;
+        Some((step_id, table_names))
+    });
+    let step_id = found.as_ref().map(|(id, _)| *id).or(step_ids.last().copied());
+    let table_names = found.map(|(_, names)| names).unwrap_or_default();
     let span = writing_statement_span(context, step_id, &table_names);
     let noun = if row_count == 1 { "row refers" } else { "rows refer" };
     let message =
@@ -107,7 +148,7 @@ fn foreign_key_finding(
     let diagnostic = Diagnostic::new(Rule::ForeignKeys, span, message).help(
         "keep or delete the rows on both sides of the key; if this is intended, write `-- tatmig:allow foreign-keys` and the reason into the block",
     );
-    Finding { step_id, subject: table.to_owned(), diagnostic }
+    Finding { step_id, table: String::new(), subject: table.to_owned(), diagnostic }
 }
 
 /// Attributes something that existed before some steps and does not exist after them.
@@ -126,13 +167,91 @@ pub(crate) fn attribute_difference(
     };
     let subject = format!("{}.{}", difference.table, difference.subject);
     let diagnostic = add_help(Diagnostic::new(difference.rule, span, difference.message));
-    Finding { step_id, subject, diagnostic }
+    Finding { step_id, table: difference.table, subject, diagnostic }
+}
+
+/// Attributes a trigger that cannot run to the statement that creates it, or to the statement of the
+/// last migration that changed what the trigger refers to.
+pub(crate) fn attribute_broken_trigger(
+    context: &SelfTestContext<'_, '_>,
+    position: usize,
+    database: &TestDatabase,
+    gap: &FillGap,
+) -> Finding {
+    let message_names: BTreeSet<String> = names_in(&gap.reason).collect();
+    let names_shared_with_message =
+        |sql: &str| names_in(sql).filter(|name| message_names.contains(name)).count();
+    let trigger = database
+        .schema
+        .values()
+        .filter(|object| {
+            object.kind == ObjectKind::Trigger && object.table.eq_ignore_ascii_case(&gap.table)
+        })
+        .max_by_key(|trigger| names_shared_with_message(&trigger.sql));
+    let name = trigger.map_or("", |trigger| trigger.name.as_str());
+    let trigger_name = BTreeSet::from([name.to_lowercase()]);
+    let step_ids: Vec<StepId> =
+        std::iter::once(StepId::Baseline(0)).chain((0..position).map(StepId::Forward)).collect();
+    let step_id = last_step_with(context, &step_ids, &trigger_name);
+    let created = step_id.and_then(|id| {
+        let statements = &context.replay.script(context.scope, id)?.statements;
+        statements.iter().rev().find(|statement| {
+            lexer::is_create_trigger(statement.sql.text())
+                && names_in(statement.sql.text()).any(|word| trigger_name.contains(&word))
+        })
+    });
+    let span = created.map_or(0..0, |statement| {
+        let text = statement.sql.text();
+        let missing = gap.reason.rsplit([' ', '.']).next().unwrap_or("");
+        if names_in(text).any(|word| word == missing.to_lowercase()) {
+            span_of_name(&statement.sql, missing)
+        } else {
+            first_line_span(&statement.sql)
+        }
+    });
+    let message = format!(
+        "trigger `{name}` cannot run, so no row can be inserted into `{}`: {}",
+        gap.table, gap.reason
+    );
+    let diagnostic = Diagnostic::new(Rule::Sql, span, message)
+        .help("change the trigger, or create it again after the change that it does not fit");
+    Finding { step_id, table: gap.table.to_lowercase(), subject: name.to_owned(), diagnostic }
+}
+
+/// The names of a table, and where no statement contains one of them, also the names of the tables
+/// whose triggers do: a statement then changed the table through a trigger.
+pub(crate) fn names_with_triggers(
+    scripts: &[&CompiledScript<'_>],
+    mut table_names: BTreeSet<String>,
+    schema: &Schema,
+) -> BTreeSet<String> {
+    let contains_one = |text: &str| names_in(text).any(|name| table_names.contains(&name));
+    let mut statements = scripts.iter().flat_map(|script| &script.statements);
+    if statements.any(|statement| contains_one(statement.sql.text())) {
+        return table_names;
+    }
+    let triggers = schema.values().filter(|object| object.kind == ObjectKind::Trigger);
+    let tables: Vec<String> = triggers
+        .filter(|trigger| contains_one(&trigger.sql))
+        .map(|trigger| trigger.table.to_lowercase())
+        .collect();
+    table_names.extend(tables);
+    table_names
 }
 
 fn add_help(diagnostic: Diagnostic) -> Diagnostic {
     let (remedy, rule) = match diagnostic.rule {
         Rule::ObjectLoss => ("create it again after the table", "object-loss"),
-        Rule::RowChange => ("copy each column to the column of the same name", "row-change"),
+        Rule::RowChange => (
+            "copy each value to the column of the same name, and convert only values that fit",
+            "row-change",
+        ),
+        Rule::CounterReset => {
+            ("update the row of the table in `sqlite_sequence` after the copy", "counter-reset")
+        }
+        Rule::FtsRowIds => {
+            ("keep the row ids in the copy, or rebuild the full-text table after it", "fts-row-ids")
+        }
         _ => ("copy every row", "row-loss"),
     };
     diagnostic.help(format!(

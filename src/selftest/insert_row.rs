@@ -8,10 +8,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 use crate::database::error::sqlite_message;
+use crate::selftest::check_constraint::CheckConstraint;
 use crate::selftest::orphans::remove_orphans;
-use crate::selftest::row_choices::{Choice, RowSource, Slot};
+use crate::selftest::row_choices::{RowSource, Slot};
 use crate::selftest::table_spec::TableSpec;
-use crate::selftest::values::CheckConstraint;
+use crate::selftest::values::{Choice, ROWS_PER_TABLE, RowPlan};
 use crate::sql::lexer::{quote_identifier, unquote};
 
 /// How many combinations of values are tried for one row.
@@ -20,36 +21,60 @@ const MAX_ATTEMPTS: usize = 500;
 /// The result of inserting a row.
 pub(crate) enum InsertResult {
     Inserted,
-    /// Inserted with triggers disabled, because they rejected the row with this message.
-    InsertedWithoutTriggers(String),
-    /// No combination of values was accepted; the last message of SQLite.
-    Rejected(String),
+    /// Inserted with triggers disabled, because of what they did to the row.
+    InsertedWithoutTriggers(Rejection),
+    /// No combination of values was accepted.
+    Rejected(Rejection),
 }
 
-/// Inserts the row with the number `row` into a table.
+/// Why a row was not inserted.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejection {
+    /// SQLite's message.
+    pub(crate) reason: String,
+    pub(crate) kind: RejectionKind,
+}
+
+/// What rejects a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RejectionKind {
+    /// A constraint, or a trigger that raises an error.
+    Constraint,
+    /// The statement cannot run at all: a trigger, most often, that refers to what does not exist.
+    Unusable,
+}
+
+impl Rejection {
+    pub(crate) fn constraint(reason: String) -> Self {
+        Self { reason, kind: RejectionKind::Constraint }
+    }
+}
+
+/// Inserts a row into a table.
 pub(crate) fn insert_row(
     source: &RowSource<'_>,
     table_spec: &TableSpec,
-    row: usize,
+    plan: RowPlan,
 ) -> rusqlite::Result<InsertResult> {
-    let mut slots = match source.build_slots(table_spec, row)? {
+    let mut slots = match source.build_slots(table_spec, plan, &|_| true)? {
         Ok(slots) => slots,
-        Err(reason) => return Ok(InsertResult::Rejected(reason)),
+        Err(reason) => return Ok(InsertResult::Rejected(Rejection::constraint(reason))),
     };
     // Triggers fire as they would for the application, so that what they maintain (a full-text
     // index, for example) matches the rows. Where they reject every row or fail, they are disabled,
     // which is reported: the table needs rows in any case.
-    let Some(reason) = try_insert(source, table_spec, &mut slots)? else {
+    let Some(rejection) = try_insert(source, table_spec, &mut slots)? else {
         return Ok(InsertResult::Inserted);
     };
     let connection = source.connection;
     if !has_trigger(connection, table_spec)? {
-        return Ok(InsertResult::Rejected(reason));
+        return Ok(InsertResult::Rejected(rejection));
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     let second_result = try_insert(source, table_spec, &mut slots);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-    Ok(second_result?.map_or(InsertResult::InsertedWithoutTriggers(reason), InsertResult::Rejected))
+    Ok(second_result?
+        .map_or(InsertResult::InsertedWithoutTriggers(rejection), InsertResult::Rejected))
 }
 
 fn has_trigger(connection: &Connection, table_spec: &TableSpec) -> rusqlite::Result<bool> {
@@ -66,7 +91,7 @@ fn try_insert(
     source: &RowSource<'_>,
     table_spec: &TableSpec,
     slots: &mut [Slot],
-) -> rusqlite::Result<Option<String>> {
+) -> rusqlite::Result<Option<Rejection>> {
     let mut reason = String::new();
     for _ in 0..MAX_ATTEMPTS {
         match insert(source.connection, table_spec, slots) {
@@ -82,7 +107,9 @@ fn try_insert(
                 match error.sqlite_error_code() {
                     Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {}
                     Some(ErrorCode::OperationInterrupted) => return Err(error),
-                    _ => return Ok(Some(reason)),
+                    _ => {
+                        return Ok(Some(Rejection { reason, kind: RejectionKind::Unusable }));
+                    }
                 }
             }
         }
@@ -95,17 +122,31 @@ fn try_insert(
             }
         }
     }
-    Ok(Some(reason))
+    Ok(Some(Rejection::constraint(reason)))
 }
 
 /// Inserts a row with the current choices.
 fn insert(connection: &Connection, table_spec: &TableSpec, slots: &[Slot]) -> rusqlite::Result<()> {
+    let values = row_values(table_spec, slots);
+    let table = quote_identifier(&table_spec.name);
+    let sql = if values.is_empty() {
+        format!("INSERT INTO {table} DEFAULT VALUES")
+    } else {
+        let placeholders = vec!["?"; values.len()].join(", ");
+        let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+        format!("INSERT INTO {table} ({}) VALUES ({placeholders})", names.join(", "))
+    };
+    let parameters = values.iter().map(|(_, value)| *value);
+    connection.prepare_cached(&sql)?.execute(params_from_iter(parameters)).map(drop)
+}
+
+/// The quoted names of the columns that get a value by the current choices, with their values.
+fn row_values<'s>(table_spec: &TableSpec, slots: &'s [Slot]) -> Vec<(String, &'s Value)> {
     let mut row: BTreeMap<usize, &Choice> = BTreeMap::new();
     for slot in slots {
         row.extend(slot.columns.iter().copied().zip(slot.current()));
     }
-    let mut column_names = Vec::new();
-    let mut values: Vec<&Value> = Vec::new();
+    let mut values = Vec::new();
     for (index, choice) in &row {
         let value = match choice {
             Choice::SameAsColumn(same_column) => {
@@ -114,18 +155,63 @@ fn insert(connection: &Connection, table_spec: &TableSpec, slots: &[Slot]) -> ru
             choice => choice,
         };
         if let Choice::Value(value) = value {
-            column_names.push(quote_identifier(&table_spec.table.columns[*index].name));
-            values.push(value);
+            values.push((quote_identifier(&table_spec.table.columns[*index].name), value));
         }
     }
+    values
+}
+
+/// Gives the columns of existing rows for which `is_changed` holds values: NULL or the default in
+/// every fourth row, as a new column has. Rows that accept none of the values stay as they are.
+pub(crate) fn update_columns(
+    source: &RowSource<'_>,
+    table_spec: &TableSpec,
+    is_changed: &dyn Fn(usize) -> bool,
+) -> rusqlite::Result<()> {
     let table = quote_identifier(&table_spec.name);
-    let sql = if column_names.is_empty() {
-        format!("INSERT INTO {table} DEFAULT VALUES")
-    } else {
-        let placeholders = vec!["?"; column_names.len()].join(", ");
-        format!("INSERT INTO {table} ({}) VALUES ({placeholders})", column_names.join(", "))
+    let Some(rowid) = ["rowid", "_rowid_", "oid"]
+        .into_iter()
+        .find(|name| table_spec.column_position(name).is_none())
+    else {
+        return Ok(());
     };
-    connection.prepare_cached(&sql)?.execute(params_from_iter(values)).map(drop)
+    let select = format!("SELECT {rowid} FROM {table} ORDER BY {rowid}");
+    // A table without row ids gets new rows only.
+    let Ok(mut row_query) = source.connection.prepare(&select) else { return Ok(()) };
+    let rowids: Vec<i64> =
+        row_query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for (index, id) in rowids.into_iter().enumerate().filter(|(index, _)| index % 4 != 3) {
+        let plan =
+            RowPlan::new(index - index % ROWS_PER_TABLE, index % ROWS_PER_TABLE, source.profile);
+        let Ok(mut slots) = source.build_slots(table_spec, plan, is_changed)? else { continue };
+        loop {
+            let values = row_values(table_spec, &slots);
+            let assignments: Vec<String> =
+                values.iter().map(|(column, _)| format!("{column} = ?")).collect();
+            if assignments.is_empty() {
+                break;
+            }
+            let sql = format!("UPDATE {table} SET {} WHERE {rowid} = {id}", assignments.join(", "));
+            let parameters = values.iter().map(|(_, value)| *value);
+            let result = source
+                .connection
+                .prepare(&sql)
+                .and_then(|mut statement| statement.execute(params_from_iter(parameters)));
+            match result {
+                Ok(_) => break,
+                Err(error) => match error.sqlite_error_code() {
+                    Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {}
+                    Some(ErrorCode::OperationInterrupted) => return Err(error),
+                    _ => return Ok(()),
+                },
+            }
+            let all_slots: Vec<usize> = (0..slots.len()).collect();
+            if !advance_choices(&mut slots, &all_slots) {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The slots whose columns an error message of SQLite names, directly or through a CHECK

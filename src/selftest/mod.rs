@@ -1,29 +1,37 @@
-//! Tests a document against itself, without a fleet and without files. For every version, a database
-//! in memory is filled with rows that satisfy its constraints, upgraded to head by the same code as
-//! any real database, and downgraded and upgraded again as far as reverse blocks exist. No row of a
-//! table that still exists may be lost or changed, except in columns that a migration writes.
+//! Tests a document against itself, without a fleet and without files. A database in memory is filled
+//! with rows that satisfy its constraints and upgraded from version to version by the same code as
+//! any real database. At each version the tables that changed get further rows, and reverse blocks are
+//! run and undone. No row of a table that still exists may be lost or changed, except in columns that
+//! a migration writes.
 
 pub(crate) mod attribute;
+pub(crate) mod carry;
+pub(crate) mod changed_tables;
+pub(crate) mod check_constraint;
+pub(crate) mod column_writes;
 pub(crate) mod context;
+pub(crate) mod examples;
 pub(crate) mod fill;
-pub(crate) mod fixtures;
 pub(crate) mod insert_row;
-pub(crate) mod insert_select;
 pub(crate) mod orphans;
 pub(crate) mod row_choices;
 pub(crate) mod row_comparison;
-pub(crate) mod scenario;
+pub(crate) mod scope_report;
 pub(crate) mod snapshot;
+pub(crate) mod state_check;
+pub(crate) mod step;
 pub(crate) mod table_spec;
 pub(crate) mod values;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use semver::Version;
 
 use crate::database::error::DatabaseError;
+use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Scope, VersionPoint};
@@ -31,7 +39,7 @@ use crate::migrate::replay::Replay;
 use crate::selftest::attribute::Finding;
 use crate::selftest::context::SelfTestContext;
 use crate::selftest::fill::FillGap;
-use crate::selftest::fixtures::{StartPoint, run_scenarios};
+use crate::selftest::scope_report::ScopeReport;
 
 pub use crate::selftest::fill::GapKind;
 
@@ -60,7 +68,12 @@ pub use crate::selftest::fill::GapKind;
 /// ",
 /// )?;
 /// let replay = Replay::run(&changelog, &Default::default())?;
-/// let report = SelfTestReport::run(&changelog, &replay, &Default::default())?;
+/// let report = SelfTestReport::run(
+///     &changelog,
+///     &replay,
+///     Default::default(),
+///     &Default::default(),
+/// )?;
 /// assert!(!report.passed());
 /// assert_eq!(report.regressions[0].diagnostic.rule.name(), "row-loss");
 /// assert_eq!(changelog.source().line_number(report.regressions[0].diagnostic.span.start), 10);
@@ -96,6 +109,8 @@ pub struct Scenario {
     pub down_to: Option<VersionPoint>,
     /// Whether nothing was lost and nothing failed.
     pub passed: bool,
+    /// Whether every table had rows, at this version and at all later ones.
+    pub is_complete: bool,
 }
 
 /// Data that is lost, or a migration that fails, when the tables have rows.
@@ -122,6 +137,8 @@ pub struct CoverageGap {
     pub kind: GapKind,
     /// SQLite's message.
     pub reason: String,
+    /// The bytes of the document that the gap is about, if it is about a statement.
+    pub span: Option<Range<usize>>,
     /// The versions at which this happened, ascending.
     pub versions: Vec<Version>,
 }
@@ -130,10 +147,10 @@ pub struct CoverageGap {
 type GapsByTable = BTreeMap<(String, GapKind), CoverageGap>;
 
 impl SelfTestReport {
-    /// Tests every version up to head for both scopes. Setting `cancel` ends the test.
+    /// Tests every version up to head for both scopes, as `policy` treats foreign keys. Setting
+    /// `cancel` ends the test.
     ///
-    /// A document of N versions costs N databases, each of which is upgraded to head: the square
-    /// of N in statements, but only N in transactions and comparisons.
+    /// Rows are inserted once and carried along, so the cost is a few steps for each migration.
     ///
     /// # Errors
     ///
@@ -141,43 +158,58 @@ impl SelfTestReport {
     pub fn run(
         changelog: &Changelog<'_>,
         replay: &Replay<'_>,
+        policy: DatabasePolicy,
         cancel: &Arc<AtomicBool>,
     ) -> Result<Self, DatabaseError> {
         let mut report = Self::default();
         for scope in Scope::BOTH.into_iter().filter(|scope| changelog.has_scope(*scope)) {
-            report.test_scope(SelfTestContext { changelog, replay, scope, cancel })?;
+            report.test_scope(SelfTestContext { changelog, replay, scope, policy, cancel })?;
         }
         report.regressions.sort_by_key(|regression| regression.diagnostic.span.start);
         Ok(report)
     }
 
-    /// Whether nothing was lost and nothing failed.
+    /// Whether nothing was lost, nothing failed, and every table had rows.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.regressions.is_empty()
+        self.regressions.is_empty() && !self.coverage_gaps.iter().any(CoverageGap::is_untested)
     }
 
     fn test_scope(&mut self, context: SelfTestContext<'_, '_>) -> Result<(), DatabaseError> {
         let (changelog, scope) = (context.changelog, context.scope);
+        let ScopeReport { stops, findings } = carry::test_scope(context)?;
         let mut gaps = GapsByTable::new();
-        let first_regression = self.regressions.len();
-        for (start, outcome) in run_scenarios(context)? {
-            let start_version = &changelog.versions()[start.position];
-            for gap in outcome.fill_report.gaps {
-                add_gap(&mut gaps, scope, start_version, gap);
-            }
+        // Rows are carried through all later versions, and so are not fully tested if one of those
+        // has a table without rows.
+        let last_gap = stops
+            .iter()
+            .filter(|stop| stop.gaps.iter().any(|gap| gap.kind.is_untested()))
+            .map(|stop| stop.position)
+            .max();
+        for stop in stops {
+            let start_version = &changelog.versions()[stop.position];
+            let baseline = changelog.baselines()[stop.baseline_index].to.version();
             self.scenarios.push(Scenario {
                 scope,
-                baseline: baseline_version(changelog, start).unwrap_or(start_version).clone(),
-                table_count: outcome.fill_report.table_count,
-                row_count: outcome.fill_report.row_count,
-                down_to: outcome.down_to,
-                passed: outcome.findings.is_empty(),
+                baseline: baseline.unwrap_or(start_version).clone(),
+                table_count: stop.table_count,
+                row_count: stop.row_count,
+                down_to: stop.down_to,
+                passed: !findings.iter().any(|found| {
+                    found.baseline_index == stop.baseline_index
+                        && (found.first_position..=found.last_position).contains(&stop.position)
+                }),
+                is_complete: last_gap.is_none_or(|position| position < stop.position),
                 start_version: start_version.clone(),
             });
-            for finding in outcome.findings {
-                self.add_finding(scope, start_version, finding);
+            for gap in stop.gaps {
+                add_gap(&mut gaps, scope, start_version, gap);
             }
+        }
+        let first_regression = self.regressions.len();
+        for found in findings {
+            let versions = &changelog.versions()[found.first_position..=found.last_position];
+            self.add_finding(scope, versions, found.finding);
         }
         for regression in &mut self.regressions[first_regression..] {
             sort_versions(&mut regression.versions);
@@ -191,9 +223,9 @@ impl SelfTestReport {
         Ok(())
     }
 
-    /// Adds a finding, or its version to the regression that already reports the same. Until the
+    /// Adds a finding, or its versions to the regression that already reports the same. Until the
     /// scope is complete, the label of the diagnostic holds the finding's subject.
-    fn add_finding(&mut self, scope: Scope, version: &Version, finding: Finding) {
+    fn add_finding(&mut self, scope: Scope, versions: &[Version], finding: Finding) {
         let existing = self.regressions.iter_mut().find(|regression| {
             regression.scope == scope
                 && regression.diagnostic.rule == finding.diagnostic.rule
@@ -201,33 +233,43 @@ impl SelfTestReport {
                 && regression.diagnostic.label == finding.subject
         });
         if let Some(regression) = existing {
-            // The database that was filled nearest to the faulty step gives the plainest message.
-            regression.diagnostic.message = finding.diagnostic.message;
-            regression.versions.push(version.clone());
+            regression.versions.extend_from_slice(versions);
         } else {
             self.regressions.push(Regression {
                 scope,
-                versions: vec![version.clone()],
+                versions: versions.to_vec(),
                 diagnostic: finding.diagnostic.label(finding.subject),
             });
         }
     }
 }
 
+impl CoverageGap {
+    /// Whether the table was tested without rows.
+    #[must_use]
+    pub fn is_untested(&self) -> bool {
+        self.kind.is_untested()
+    }
+}
+
+impl GapKind {
+    /// Whether a table was tested without rows.
+    fn is_untested(self) -> bool {
+        matches!(self, Self::NoRows | Self::BrokenTrigger)
+    }
+}
+
 fn add_gap(gaps: &mut GapsByTable, scope: Scope, version: &Version, gap: FillGap) {
-    let FillGap { table, kind, reason } = gap;
+    let FillGap { table, kind, reason, span } = gap;
     let entry = gaps.entry((table.to_lowercase(), kind)).or_insert_with(|| CoverageGap {
         scope,
         table,
         kind,
         reason,
+        span,
         versions: Vec::new(),
     });
     entry.versions.push(version.clone());
-}
-
-fn baseline_version<'c>(changelog: &'c Changelog<'_>, start: StartPoint) -> Option<&'c Version> {
-    changelog.baselines()[start.baseline_index].to.version()
 }
 
 fn sort_versions(versions: &mut Vec<Version>) {

@@ -8,21 +8,11 @@ use rusqlite::types::Value;
 use crate::schema::{Column, ForeignKey};
 use crate::selftest::table_spec::{TableSpec, find_parent, parent_columns};
 use crate::selftest::values;
-use crate::selftest::values::{DataProfile, ROWS_PER_TABLE};
+use crate::selftest::values::{Choice, DataProfile, ROWS_PER_TABLE, RowKind, RowPlan};
 use crate::sql::lexer::quote_identifier;
 
 /// How many rows of a parent are referred to.
-const MAX_PARENT_ROWS: usize = 8;
-
-/// One value of a row.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Choice {
-    Value(Value),
-    /// The column's default: the INSERT does not name the column.
-    Default,
-    /// The value of another column, by its index: the row refers to itself.
-    SameAsColumn(usize),
-}
+const MAX_PARENT_ROWS: usize = 2 * ROWS_PER_TABLE;
 
 /// Columns that get their values together: a single column, or the columns of a foreign key.
 pub(crate) struct Slot {
@@ -50,16 +40,26 @@ pub(crate) struct RowSource<'f> {
 }
 
 impl RowSource<'_> {
-    /// The choices for every column of a row, or the reason why the row cannot exist.
+    /// The choices for the columns of a row for which `is_wanted` holds, or the reason why the row
+    /// cannot exist.
     pub(crate) fn build_slots(
         &self,
         table_spec: &TableSpec,
-        row: usize,
+        plan: RowPlan,
+        is_wanted: &dyn Fn(usize) -> bool,
     ) -> rusqlite::Result<Result<Vec<Slot>, String>> {
         let mut slots: Vec<Slot> = Vec::new();
         let mut assigned_columns = BTreeSet::new();
         for key in &table_spec.foreign_keys {
-            let Some(slot) = self.foreign_key_slot(table_spec, key, row, &assigned_columns)? else {
+            let is_wanted_key = key
+                .columns
+                .iter()
+                .all(|name| table_spec.column_position(name).is_some_and(is_wanted));
+            if !is_wanted_key {
+                continue;
+            }
+            let Some(slot) = self.foreign_key_slot(table_spec, key, plan, &assigned_columns)?
+            else {
                 continue;
             };
             if slot.choices.is_empty() {
@@ -69,8 +69,9 @@ impl RowSource<'_> {
             slots.push(slot);
         }
         for (column_index, column) in table_spec.table.columns.iter().enumerate() {
-            if column.hidden == 0 && !assigned_columns.contains(&column_index) {
-                let choices = self.column_choices(table_spec, column_index, row);
+            let is_assigned = assigned_columns.contains(&column_index);
+            if column.hidden == 0 && !is_assigned && is_wanted(column_index) {
+                let choices = self.column_choices(table_spec, column_index, plan);
                 slots.push(Slot { columns: vec![column_index], choices, index: 0 });
             }
         }
@@ -83,7 +84,7 @@ impl RowSource<'_> {
         &self,
         table_spec: &TableSpec,
         key: &ForeignKey,
-        row: usize,
+        plan: RowPlan,
         assigned_columns: &BTreeSet<usize>,
     ) -> rusqlite::Result<Option<Slot>> {
         let key_columns: Vec<usize> =
@@ -98,7 +99,7 @@ impl RowSource<'_> {
         }
         let columns: Vec<usize> =
             unassigned.iter().map(|key_position| key_columns[*key_position]).collect();
-        let mut choices = self.parent_choices(table_spec, key, row)?;
+        let mut choices = self.parent_choices(table_spec, key, plan.number)?;
         for choice in &mut choices {
             *choice = unassigned.iter().map(|key_position| choice[*key_position].clone()).collect();
         }
@@ -109,9 +110,8 @@ impl RowSource<'_> {
         if is_nullable {
             let null = vec![Choice::Value(Value::Null); columns.len()];
             let is_first_self_reference =
-                row == 0 && key.parent.eq_ignore_ascii_case(&table_spec.name);
-            let is_null_edge_case =
-                self.profile == DataProfile::EdgeCases && row == ROWS_PER_TABLE - 1;
+                plan.number == 0 && key.parent.eq_ignore_ascii_case(&table_spec.name);
+            let is_null_edge_case = matches!(plan.kind, RowKind::EdgeCase(0));
             let null_comes_first =
                 choices.is_empty() || is_first_self_reference || is_null_edge_case;
             choices.insert(if null_comes_first { 0 } else { choices.len() }, null);
@@ -120,39 +120,23 @@ impl RowSource<'_> {
         Ok(Some(Slot { columns, choices, index: 0 }))
     }
 
-    /// The choices for one column. [`DataProfile::EdgeCases`] puts unusual values into the first
-    /// rows, and NULL and the default into the last two, alternating from column to column.
+    /// The choices for one column.
     fn column_choices(
         &self,
         table_spec: &TableSpec,
         column_index: usize,
-        row: usize,
+        plan: RowPlan,
     ) -> Vec<Vec<Choice>> {
         let column = &table_spec.table.columns[column_index];
-        let mut values =
-            values::candidate_values(column, &table_spec.checks, column_index, row, self.profile);
+        let mut choices = values::column_choices(column, &table_spec.checks, column_index, plan);
         if self.profile == DataProfile::Typical {
             // SQLite does not enforce the CHECK constraints of a later version, so they are
             // evaluated here.
-            let permitted: Vec<Value> = values
-                .iter()
-                .filter(|value| self.satisfies_checks(table_spec, column, value))
-                .cloned()
-                .collect();
-            if !permitted.is_empty() {
-                values = permitted;
-            }
-        }
-        let mut choices: Vec<Choice> = values.into_iter().map(Choice::Value).collect();
-        let has_edge_cases = self.profile == DataProfile::EdgeCases;
-        if !column.not_null && !table_spec.is_primary_key(column_index) {
-            let comes_first = has_edge_cases && row == ROWS_PER_TABLE - 2 + column_index % 2;
-            let null = Choice::Value(Value::Null);
-            choices.insert(if comes_first { 0 } else { choices.len() }, null);
-        }
-        if column.default.is_some() {
-            let comes_first = has_edge_cases && row == ROWS_PER_TABLE - 1 - column_index % 2;
-            choices.insert(if comes_first { 0 } else { choices.len() }, Choice::Default);
+            let is_permitted = |choice: &Choice| match choice {
+                Choice::Value(value) => self.satisfies_checks(table_spec, column, value),
+                Choice::Default | Choice::SameAsColumn(_) => true,
+            };
+            choices.sort_by_key(|choice| !is_permitted(choice));
         }
         choices.into_iter().map(|choice| vec![choice]).collect()
     }
@@ -215,13 +199,22 @@ impl RowSource<'_> {
         column_indexes: &[usize],
         row: usize,
     ) -> Vec<Vec<Choice>> {
-        let first_choices = |row: usize| {
+        let first_choices = |plan: RowPlan| {
             let value =
-                |column_index: &usize| self.column_choices(parent, *column_index, row)[0].clone();
+                |column_index: &usize| self.column_choices(parent, *column_index, plan)[0].clone();
             column_indexes.iter().flat_map(value).collect::<Vec<_>>()
         };
-        let predicted = (row..ROWS_PER_TABLE).chain(0..row).map(first_choices);
-        predicted.filter(|choices| !choices.contains(&Choice::Default)).collect()
+        let row = row % ROWS_PER_TABLE;
+        // The unusual values of a key may be rejected, so that the parent gets others.
+        let plans = (row..ROWS_PER_TABLE)
+            .chain(0..row)
+            .map(|row| RowPlan::new(0, row, self.profile))
+            .filter(|plan| plan.kind == RowKind::Plain);
+        let predicted = plans.map(first_choices);
+        let unusable = [Choice::Default, Choice::Value(Value::Null)];
+        predicted
+            .filter(|choices| !choices.iter().any(|choice| unusable.contains(choice)))
+            .collect()
     }
 }
 

@@ -1,15 +1,11 @@
-//! Reads from a database what the rows of each table have to satisfy: columns, CHECK constraints
-//! and foreign keys. Orders the tables so that parents come before children.
+//! Describes what the rows of a table have to satisfy: columns, CHECK constraints and foreign keys.
+//! Orders the tables so that parents come before children.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::Connection;
-
-use crate::database::schema_reader::read_table;
-use crate::schema::{
-    ForeignKey, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name,
-};
-use crate::selftest::values::{CheckConstraint, DataProfile};
+use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table};
+use crate::selftest::check_constraint::CheckConstraint;
+use crate::selftest::values::DataProfile;
 
 /// A table, and the constraints that its rows have to satisfy.
 pub(crate) struct TableSpec {
@@ -22,41 +18,20 @@ pub(crate) struct TableSpec {
 }
 
 impl TableSpec {
-    /// Reads every ordinary table of a database, in the order of `sqlite_schema`. Virtual tables
-    /// and their shadow tables are left out. For [`DataProfile::Typical`] the constraints that a
-    /// table has in `later_schema` are added to those that it has now.
-    pub(crate) fn read_all(
-        connection: &Connection,
-        profile: DataProfile,
-        later_schema: &Schema,
-    ) -> rusqlite::Result<Vec<Self>> {
-        let mut table_query = connection.prepare(
-            "SELECT l.name, s.sql FROM pragma_table_list l \
-             JOIN sqlite_schema s ON s.name = l.name AND s.type = 'table' \
-             WHERE l.schema = 'main' AND l.type = 'table' ORDER BY s.rowid",
-        )?;
-        let mut rows = table_query.query([])?;
-        let mut table_specs = Vec::new();
-        while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let sql: String = row.get(1)?;
-            if is_sqlite_name(&name) || is_tatmig_name(&name) {
-                continue;
-            }
-            let table = read_table(connection, &name)?.structure().clone();
-            let mut table_spec = Self {
-                foreign_keys: table.foreign_keys.clone(),
-                checks: CheckConstraint::parse_all(&sql),
-                name,
-                table,
-            };
-            if profile == DataProfile::Typical {
-                table_spec.add_later_constraints(later_schema);
-            }
-            table_spec.foreign_keys.sort_by_key(|key| std::cmp::Reverse(key.columns.len()));
-            table_specs.push(table_spec);
+    /// Describes a table. For [`DataProfile::Typical`] the constraints that it has in
+    /// `later_schema` are added to those that it has now.
+    pub(crate) fn new(object: &Object, profile: DataProfile, later_schema: &Schema) -> Self {
+        let mut table_spec = Self {
+            foreign_keys: object.structure().foreign_keys.clone(),
+            checks: CheckConstraint::parse_all(&object.sql),
+            name: object.name.clone(),
+            table: object.structure().clone(),
+        };
+        if profile == DataProfile::Typical {
+            table_spec.add_later_constraints(later_schema);
         }
-        Ok(table_specs)
+        table_spec.foreign_keys.sort_by_key(|key| std::cmp::Reverse(key.columns.len()));
+        table_spec
     }
 
     /// Adds the CHECK constraints and foreign keys of a later version of the table, as far as the
@@ -103,27 +78,36 @@ pub(crate) fn parent_columns(key: &ForeignKey, parent: &Table) -> Vec<String> {
     if key.parent_columns.is_empty() { parent.primary_key() } else { key.parent_columns.clone() }
 }
 
-/// The indexes of the tables, parents before children. Of tables that refer to each other in a
-/// circle, the one declared first comes first.
+/// The indexes of the tables, parents before children. Tables that refer to each other in a circle
+/// are in any order.
 pub(crate) fn fill_order(table_specs: &[TableSpec]) -> Vec<usize> {
-    let mut order: Vec<usize> = Vec::with_capacity(table_specs.len());
-    while order.len() < table_specs.len() {
-        let has_pending_parent = |index: usize| {
-            table_specs[index].foreign_keys.iter().any(|key| {
-                table_specs.iter().enumerate().any(|(parent, table_spec)| {
-                    parent != index
-                        && !order.contains(&parent)
-                        && table_spec.name.eq_ignore_ascii_case(&key.parent)
-                })
-            })
-        };
-        let pending = || (0..table_specs.len()).filter(|index| !order.contains(index));
-        let Some(next) =
-            pending().find(|index| !has_pending_parent(*index)).or_else(|| pending().next())
-        else {
-            break;
-        };
-        order.push(next);
+    let indexes_by_name: BTreeMap<String, usize> = table_specs
+        .iter()
+        .enumerate()
+        .map(|(index, table_spec)| (table_spec.name.to_ascii_lowercase(), index))
+        .collect();
+    let mut order = Vec::with_capacity(table_specs.len());
+    let mut is_visited = vec![false; table_specs.len()];
+    for start in 0..table_specs.len() {
+        // Each entry is a table, and how many of its foreign keys were followed.
+        let mut path = vec![(start, 0)];
+        if std::mem::replace(&mut is_visited[start], true) {
+            continue;
+        }
+        while let Some((index, followed_keys)) = path.last_mut() {
+            let Some(key) = table_specs[*index].foreign_keys.get(*followed_keys) else {
+                order.push(*index);
+                path.pop();
+                continue;
+            };
+            *followed_keys += 1;
+            let parent = indexes_by_name.get(&key.parent.to_ascii_lowercase());
+            if let Some(parent) = parent
+                && !std::mem::replace(&mut is_visited[*parent], true)
+            {
+                path.push((*parent, 0));
+            }
+        }
     }
     order
 }

@@ -116,7 +116,7 @@ fn the_documented_migration_procedure_works() {
     drop(db);
     fleet.run_without_changes(["verify"]).status(0).stdout("system: OK, matches MIGRATIONS.md\n");
     // `test` gives the same result without a database.
-    fleet.run_without_changes(["test"]).status(0).stdout_contains("(10 tables, 60 rows)");
+    fleet.run_without_changes(["test"]).status(0).stdout_contains("(10 tables, 120 rows)");
 }
 
 #[test]

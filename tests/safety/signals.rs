@@ -113,17 +113,47 @@ fn an_interrupt_ends_an_endless_replay_and_changes_nothing() {
         let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", sql)]).user("ann", "");
         let before = fleet.snapshot();
         let run = fleet.start(command);
-        let status = format!("/proc/{}/status", run.id());
-        wait_until("signals are caught", || {
-            let text = std::fs::read_to_string(&status).unwrap_or_default();
-            let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-            let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-            // INT and, registered last, HUP.
-            mask.is_some_and(|mask| mask & 0b11 == 0b11)
-        });
+        wait_until_signals_are_caught(&run);
         send_signal(&run, Signal::INT);
         fleet.wait(run).status(130).stderr_lacks("error");
         before.assert_same(&fleet.snapshot());
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn wait_until_signals_are_caught(run: &Child) {
+    let status = format!("/proc/{}/status", run.id());
+    wait_until("signals are caught", || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        // INT and, registered last, HUP.
+        mask.is_some_and(|mask| mask & 0b11 == 0b11)
+    });
+}
+
+/// One document has a statement that never ends with generated rows, the other thousands of short
+/// statements.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_ends_a_test_on_generated_rows() {
+    let table =
+        |index| format!("CREATE TABLE t{index} (id INTEGER PRIMARY KEY, a TEXT, b TEXT);\n");
+    let many_tables = (0..400).map(table).collect::<Vec<_>>().concat();
+    let many_migrations: Vec<(String, String)> = (0..400)
+        .map(|index| {
+            let tag = format!("user:1.{index}.0→1.{}.0", index + 1);
+            (tag, format!("ALTER TABLE t{index} ADD COLUMN c TEXT;"))
+        })
+        .collect();
+    let mut many = vec![("user:baseline→1.0.0", many_tables.as_str())];
+    many.extend(many_migrations.iter().map(|(tag, sql)| (tag.as_str(), sql.as_str())));
+    for blocks in [ENDLESS_MIGRATION, &many] {
+        let fleet = Fleet::from_blocks(blocks);
+        let run = fleet.start(["test"]);
+        wait_until_signals_are_caught(&run);
+        send_signal(&run, Signal::INT);
+        fleet.wait(run).status(130).stdout("").stderr_lacks("error");
     }
 }
 

@@ -39,6 +39,8 @@ struct ScenarioEntry<'r> {
     down_to: Option<&'r VersionPoint>,
     #[serde(rename = "held")]
     passed: bool,
+    /// Whether every table had rows.
+    complete: bool,
 }
 
 #[derive(Serialize)]
@@ -57,6 +59,8 @@ struct GapEntry<'r> {
     kind: GapKind,
     versions: Vec<String>,
     reason: &'r str,
+    /// The line of the statement that the gap is about.
+    line: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -72,19 +76,22 @@ struct SelfTestCounts {
 impl<'r> SelfTestView<'r> {
     pub(crate) fn new(changelog: &'r Changelog<'r>, report: &'r SelfTestReport) -> Self {
         let source = changelog.source();
-        let is_empty_table = |gap: &&CoverageGap| gap.kind == GapKind::NoRows;
         let regressions = report.regressions.iter();
         Self {
             file: source.name(),
             head: changelog.head().to_string(),
             databases: report.scenarios.iter().map(ScenarioEntry::new).collect(),
             problems: regressions.map(|found| RegressionEntry::new(source, found)).collect(),
-            coverage_gaps: report.coverage_gaps.iter().map(GapEntry::new).collect(),
+            coverage_gaps: report
+                .coverage_gaps
+                .iter()
+                .map(|gap| GapEntry::new(source, gap))
+                .collect(),
             summary: SelfTestCounts {
                 databases: report.scenarios.len(),
                 passed: report.scenarios.iter().filter(|scenario| scenario.passed).count(),
                 problems: report.regressions.len(),
-                skipped: report.coverage_gaps.iter().filter(is_empty_table).count(),
+                skipped: report.coverage_gaps.iter().filter(|gap| gap.is_untested()).count(),
             },
             changelog,
             report,
@@ -92,16 +99,16 @@ impl<'r> SelfTestView<'r> {
     }
 
     fn print_summary(&self, console: &Console) {
-        let skipped = match self.summary.skipped {
-            0 => String::new(),
-            count => format!(", {} skipped", plural(count, "table")),
-        };
-        let regressions = match self.summary.problems {
-            0 => "no data lost".to_owned(),
-            count => plural(count, "problem"),
+        let results = match (self.summary.problems, self.summary.skipped) {
+            (0, 0) => "no data lost".to_owned(),
+            (0, skipped) => format!("{} not tested", plural(skipped, "table")),
+            (problems, 0) => plural(problems, "problem"),
+            (problems, skipped) => {
+                format!("{}, {} not tested", plural(problems, "problem"), plural(skipped, "table"))
+            }
         };
         let databases = plural(self.summary.databases, "database");
-        console.line(format!("{}: {databases} tested, {regressions}{skipped}", self.file));
+        console.line(format!("{}: {databases} tested, {results}", self.file));
     }
 }
 
@@ -115,6 +122,7 @@ impl<'r> ScenarioEntry<'r> {
             rows: scenario.row_count,
             down_to: scenario.down_to.as_ref(),
             passed: scenario.passed,
+            complete: scenario.is_complete,
         }
     }
 }
@@ -130,13 +138,14 @@ impl<'r> RegressionEntry<'r> {
 }
 
 impl<'r> GapEntry<'r> {
-    fn new(gap: &'r CoverageGap) -> Self {
+    fn new(source: &Source<'_>, gap: &'r CoverageGap) -> Self {
         Self {
             scope: gap.scope,
             table: &gap.table,
             kind: gap.kind,
             versions: to_strings(&gap.versions),
             reason: &gap.reason,
+            line: gap.span.as_ref().map(|span| source.line_number(span.start)),
         }
     }
 }
@@ -152,7 +161,7 @@ impl View for SelfTestView<'_> {
             console.line(describe_scenarios(scenarios, self.changelog));
         }
         for gap in &self.report.coverage_gaps {
-            console.line(describe_gap(gap));
+            console.line(describe_gap(self.changelog.source(), gap));
         }
         self.print_summary(console);
     }
@@ -171,7 +180,10 @@ impl View for SelfTestView<'_> {
 
 /// Whether two databases are described in one line.
 fn is_same_group(left: &Scenario, right: &Scenario) -> bool {
-    left.scope == right.scope && left.baseline == right.baseline && left.passed == right.passed
+    left.scope == right.scope
+        && left.baseline == right.baseline
+        && left.passed == right.passed
+        && left.is_complete == right.is_complete
 }
 
 /// `user 1.0.0 to 1.2.0: all rows kept up to 1.2.0 (at most 4 tables, 20 rows)`.
@@ -195,10 +207,11 @@ fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> Stri
         Some(point) => format!(", down to {point} and up again"),
         None => String::new(),
     };
-    let outcome = if first.passed {
-        format!("no data lost up to {}{downgrade_note}", changelog.head())
-    } else {
-        format!("data lost on the way to {}", changelog.head())
+    let head = changelog.head();
+    let outcome = match (first.passed, first.is_complete) {
+        (true, true) => format!("no data lost up to {head}{downgrade_note}"),
+        (true, false) => format!("not fully tested up to {head}{downgrade_note}"),
+        (false, _) => format!("data lost on the way to {head}"),
     };
     let max_of = |count: fn(&Scenario) -> usize| scenarios.iter().map(count).max().unwrap_or(0);
     format!(
@@ -209,7 +222,7 @@ fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> Stri
     )
 }
 
-fn describe_gap(gap: &CoverageGap) -> String {
+fn describe_gap(source: &Source<'_>, gap: &CoverageGap) -> String {
     let versions = match gap.versions.as_slice() {
         [first, .., last] => format!("{first} to {last}"),
         [only] => only.to_string(),
@@ -217,10 +230,16 @@ fn describe_gap(gap: &CoverageGap) -> String {
     };
     let CoverageGap { scope, table, reason, .. } = gap;
     let description = match gap.kind {
-        GapKind::NoRows => "is skipped, no generated row satisfies its constraints",
-        GapKind::TriggersOff => {
-            "is filled with its triggers off, INSERT fails because of a trigger"
+        GapKind::NoRows => "is not tested, no generated row satisfies its constraints",
+        GapKind::TriggersOff => "is filled with its triggers off, a trigger rejects the rows",
+        GapKind::AssertedAway => {
+            let start = gap.span.as_ref().map_or(0, |span| span.start);
+            let place = format!("{}:{}", source.name(), source.line_number(start));
+            return format!(
+                "{scope} {versions}: rows that do not meet the assertion in {place} are left out: {reason}"
+            );
         }
+        GapKind::BrokenTrigger => "is not tested with its triggers, one of them cannot run",
     };
     format!("{scope} {versions}: table `{table}` {description}: {reason}")
 }
