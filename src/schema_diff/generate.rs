@@ -128,7 +128,7 @@ impl<'s> Generator<'s> {
 
     /// Notes a rename that is possible, and writes it as a comment.
     fn suspect(&mut self, rename: Rename) {
-        self.paragraphs.push(to_comment(&rename.suggestion()));
+        self.paragraphs.push(to_comment(&format!("tatmig:todo {}", rename.suggestion())));
         self.suspected_renames.push(rename);
     }
 
@@ -161,7 +161,10 @@ impl<'s> Generator<'s> {
             describe_changes(old, new)
         ))];
         lines.extend(
-            script.warnings.iter().map(|warning| to_comment(&format!("CHECK THIS: {warning}"))),
+            script
+                .warnings
+                .iter()
+                .map(|warning| to_comment(&format!("tatmig:todo check this: {warning}"))),
         );
         lines.extend(script.statements);
         self.push_paragraph(&lines);
