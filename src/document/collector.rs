@@ -3,18 +3,15 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::document::blocks::{Block, Blocks, Section};
 use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::document::directive::{BlockState, read_directives};
 use crate::document::heading::{heading_versions, is_planned};
-use crate::document::lines::trim_range;
-use crate::document::migration::AllowDirective;
 use crate::document::tag::{Tag, VersionPoint};
 use crate::document::tag_errors::OpenBlock;
-use crate::document::tag_parser;
 use crate::source::SourceSlice;
-use crate::sql::lexer;
 
 /// The document as read so far.
 #[derive(Default)]
@@ -112,7 +109,12 @@ impl<'a> BlockCollector<'a> {
                 );
             }
         }
-        let allow_directives = self.read_allow_directives(&sql);
+        let state = match self.blocks.planned_section(self.current_section) {
+            Some(_) => BlockState::Planned,
+            None => BlockState::Released,
+        };
+        let diagnostics = &mut self.blocks.diagnostics;
+        let allow_directives = read_directives(&sql, state, |found| diagnostics.push(found));
         self.blocks.list.push(Block {
             tag: open.tag,
             tag_span,
@@ -120,45 +122,6 @@ impl<'a> BlockCollector<'a> {
             section: self.current_section,
             allow_directives,
         });
-    }
-
-    /// The `-- tatmig:allow` directives of a block.
-    fn read_allow_directives(&mut self, block: &SourceSlice<'a>) -> Vec<AllowDirective> {
-        let text = block.text();
-        let mut directives = Vec::new();
-        if memmem::find(text.as_bytes(), b"tatmig:").is_none() {
-            return directives;
-        }
-        for comment in
-            lexer::tokens(text, 0).filter(|token| token.kind == lexer::TokenKind::Comment)
-        {
-            let Some((rule_name, reason)) =
-                tag_parser::parse_allow_directive(&text[comment.range.clone()])
-            else {
-                continue;
-            };
-            let (message, help) = match Rule::from_name(rule_name) {
-                Some(rule) if !reason.is_empty() => {
-                    directives.push(AllowDirective { rule, reason: reason.to_owned() });
-                    continue;
-                }
-                Some(_) => (
-                    format!("`{rule_name}` is allowed without a reason"),
-                    format!(
-                        "add the reason on the same line: `-- tatmig:allow {rule_name} because …`"
-                    ),
-                ),
-                None => (
-                    format!("unknown rule `{rule_name}`"),
-                    "write the name that a message shows in brackets, such as `foreign-keys` or \
-                     `row-loss`"
-                        .to_owned(),
-                ),
-            };
-            let span = block.document_span(trim_range(text, comment.range));
-            self.report(Diagnostic::new(Rule::MalformedAllow, span, message).help(help));
-        }
-        directives
     }
 
     /// Reports a tag whose versions are neither those of its heading nor their reverse.

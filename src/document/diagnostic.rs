@@ -127,6 +127,10 @@ rules! {
     Edited = "edited", Error;
     /// A `-- tatmig:allow` without a reason, or for an unknown rule.
     MalformedAllow = "malformed-allow", Error;
+    /// A `-- tatmig:assert` without a reason, or without a SELECT below it.
+    MalformedAssert = "malformed-assert", Error;
+    /// A `-- tatmig:assert` whose SELECT returns rows.
+    Assert = "assert", Error;
     /// Rows whose foreign keys refer to missing rows.
     ForeignKeys = "foreign-keys", Error;
     /// A table that loses rows when it is dropped and rebuilt.

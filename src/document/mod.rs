@@ -8,6 +8,7 @@ pub(crate) mod changelog;
 pub(crate) mod code_block;
 pub(crate) mod collector;
 pub(crate) mod diagnostic;
+pub(crate) mod directive;
 pub(crate) mod grouping;
 pub(crate) mod heading;
 pub(crate) mod lines;

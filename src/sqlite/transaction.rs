@@ -7,6 +7,7 @@ use std::time::Instant;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::database::already_applied::FailedColumnChange;
+use crate::database::assertion::failing_rows;
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -255,7 +256,11 @@ impl JobExecution<'_> {
         columns_before: &ColumnsBefore<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         self.authorizer.enable();
-        let result = execute_to_completion(self.connection, statement.sql.text());
+        let result = match &statement.assertion {
+            None => execute_to_completion(self.connection, statement.sql.text()).map(|()| None),
+            Some(_) => (self.connection.prepare(statement.sql.text()))
+                .and_then(|mut select| failing_rows(&mut select)),
+        };
         self.authorizer.disable();
         let migration = migration.to_owned();
         if let Err(error) = &result
@@ -268,11 +273,19 @@ impl JobExecution<'_> {
         if self.connection.is_autocommit() {
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
-                Ok(()) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
+                Ok(_) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
             };
             return Err(DatabaseError::EndedTransaction { migration, message, span });
         }
-        let Err(error) = result else { return Ok(None) };
+        let error = match result {
+            Ok(None) => return Ok(None),
+            Ok(Some(rows)) => {
+                let reason = statement.assertion_reason();
+                let span = first_line_span(&statement.sql);
+                return Err(DatabaseError::AssertionFailed { migration, reason, rows, span });
+            }
+            Err(error) => error,
+        };
         let span = error_span(&statement.sql, &error);
         if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, span });

@@ -11,6 +11,7 @@
 
 mod adopt;
 mod already_applied;
+mod assertions;
 mod backup;
 mod bad_input;
 mod completions;
