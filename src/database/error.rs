@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 
 use crate::database::assertion::describe_failing_rows;
+use crate::document::diagnostic::Rule;
 #[cfg(feature = "server")]
 use crate::schema::difference::Difference;
 use crate::sqld::error::ServerError;
@@ -108,6 +109,20 @@ pub enum DatabaseError {
         reason: String,
         /// The first rows that the SELECT returned, each as a message shows it.
         rows: Vec<String>,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// A safety rule refused a statement, since this database differs from the document.
+    #[error("{message} (in {migration})")]
+    SafetyRule {
+        /// The rule.
+        rule: Rule,
+        /// The migration.
+        migration: String,
+        /// What the statement would do.
+        message: String,
+        /// What to do instead of allowing the rule, and when the rule may be allowed.
+        advice: String,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -219,7 +234,23 @@ impl DatabaseError {
             Self::Statement { span, .. }
             | Self::EndedTransaction { span, .. }
             | Self::AssertionFailed { span, .. }
+            | Self::SafetyRule { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
+            _ => None,
+        }
+    }
+
+    /// What to do about the error, if it is not part of the message.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::AssertionFailed { .. } => {
+                Some("change these rows and run the command again".to_owned())
+            }
+            Self::SafetyRule { rule, advice, .. } => Some(format!(
+                "{advice}, add `-- tatmig:allow {}` and the reason to the block",
+                rule.name()
+            )),
             _ => None,
         }
     }

@@ -139,6 +139,10 @@ rules! {
     RowChange = "row-change", Error;
     /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
+    /// A rebuild or drop that destroys columns, indexes or triggers that the document does not have.
+    UndocumentedLoss = "undocumented-loss", Error;
+    /// A statement that overwrites a column which existed before the run that adds it.
+    Overwrite = "overwrite", Error;
     /// A code block that includes a fence or a heading by mistake.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block below it.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fleet")]
 pub(crate) mod adopt;
+pub(crate) mod alter_table;
 pub(crate) mod compile;
 #[cfg(feature = "fleet")]
 pub(crate) mod create;

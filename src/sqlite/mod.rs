@@ -8,6 +8,7 @@ pub(crate) mod locks;
 pub(crate) mod paths;
 pub(crate) mod preflight;
 pub(crate) mod record_format;
+pub(crate) mod safety_checks;
 pub(crate) mod shared_lock;
 pub(crate) mod template;
 pub(crate) mod transaction;

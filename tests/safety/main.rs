@@ -11,6 +11,7 @@ mod authorizer;
 mod backup;
 #[cfg(target_os = "linux")]
 mod damage;
+mod drift;
 #[cfg(target_os = "linux")]
 mod fault_injection;
 #[cfg(target_os = "linux")]
