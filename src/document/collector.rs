@@ -9,7 +9,9 @@ use crate::document::blocks::{Block, Blocks, Section};
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::directive::{BlockState, read_directives};
 use crate::document::heading::{heading_versions, is_planned};
-use crate::document::tag::{Tag, VersionPoint};
+use crate::document::heading_checks;
+use crate::document::invisible::check_characters;
+use crate::document::tag::{Tag, VersionPair, VersionPoint};
 use crate::document::tag_errors::OpenBlock;
 use crate::source::SourceSlice;
 
@@ -38,6 +40,11 @@ impl<'a> BlockCollector<'a> {
         self.current_section.map(|index| &mut self.blocks.sections[index])
     }
 
+    /// The versions that the current section or one around it binds tags to.
+    pub(crate) fn current_versions(&self) -> Option<&VersionPair> {
+        self.blocks.ancestors(self.current_section).find_map(|section| section.versions.as_ref())
+    }
+
     /// Starts a section at a heading.
     pub(crate) fn add_section(&mut self, level: u8, title: Cow<'a, str>, span: Range<usize>) {
         let mut parent = self.current_section;
@@ -45,20 +52,6 @@ impl<'a> BlockCollector<'a> {
             parent = self.blocks.sections[index].parent;
         }
         let (versions, planned) = (heading_versions(&title), is_planned(&title));
-        if versions.is_some()
-            && title.contains('(')
-            && !planned
-            && has_planned_prefix(&title.to_lowercase())
-        {
-            self.report(
-                Diagnostic::new(
-                    Rule::MalformedPlanned,
-                    span.clone(),
-                    "only `(Planned)` marks a migration as planned; this heading differs from it",
-                )
-                .help("write exactly `(Planned)`, with other text after it, or use another word"),
-            );
-        }
         self.current_section = Some(self.blocks.sections.len());
         self.blocks.sections.push(Section {
             level,
@@ -70,15 +63,20 @@ impl<'a> BlockCollector<'a> {
             date: None,
             description: None,
             has_blocks: false,
+            has_unbound_blocks: false,
         });
     }
 
     /// Marks the current section and those that contain it as having a block, even a malformed one.
     pub(crate) fn mark_section_as_used(&mut self) {
-        let mut section = self.current_section;
-        while let Some(index) = section {
-            self.blocks.sections[index].has_blocks = true;
-            section = self.blocks.sections[index].parent;
+        let mut next = self.current_section;
+        let mut is_bound = false;
+        while let Some(index) = next {
+            let section = &mut self.blocks.sections[index];
+            section.has_blocks = true;
+            section.has_unbound_blocks |= !is_bound;
+            is_bound |= section.versions.is_some();
+            next = section.parent;
         }
     }
 
@@ -114,6 +112,7 @@ impl<'a> BlockCollector<'a> {
             None => BlockState::Released,
         };
         let diagnostics = &mut self.blocks.diagnostics;
+        check_characters(&sql, |found| diagnostics.push(found));
         let allow_directives = read_directives(&sql, state, |found| diagnostics.push(found));
         self.blocks.list.push(Block {
             tag: open.tag,
@@ -149,27 +148,9 @@ impl<'a> BlockCollector<'a> {
         self.report(diagnostic);
     }
 
-    /// The document's blocks, after a check for version headings without a block.
+    /// The document's blocks, after the checks of its headings.
     pub(crate) fn finish(mut self) -> Blocks<'a> {
-        for section in &self.blocks.sections {
-            let Some(versions) = section.versions.as_ref().filter(|_| !section.has_blocks) else {
-                continue;
-            };
-            let (from, to) = (&versions.from, &versions.to);
-            self.blocks.diagnostics.push(
-                Diagnostic::new(
-                    Rule::EmptyHeading,
-                    section.span.clone(),
-                    format!("no block for `{versions}` follows this heading"),
-                )
-                .help(format!("add a block tagged `-- [user:{from}→{to}:start]`, or remove the versions from the heading")),
-            );
-        }
+        heading_checks::check_sections(&mut self.blocks);
         self.blocks
     }
-}
-
-/// Whether a bracket in a lowercase title begins with `planned`.
-fn has_planned_prefix(title: &str) -> bool {
-    title.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"))
 }

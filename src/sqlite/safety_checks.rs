@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use crate::database::error::DatabaseError;
+use crate::database::error::{DatabaseError, is_sql_error};
 use crate::database::job::{CompiledScript, MigrationJob, Statement, Step};
 use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
 use crate::database::session::Session;
@@ -88,19 +88,21 @@ impl<'r> SafetyChecks<'r> {
                 format!(
                     "this drops table `{name}`, which holds rows and which the document does not have here"
                 ),
-                format!("rename or empty table `{name}` in this database"),
+                format!(
+                    "to keep the rows, rename table `{name}` in this database; if they may be lost"
+                ),
             )
         } else {
             let losses = dropped.undocumented(&actual);
             if losses.is_empty() {
                 return Ok(());
             }
-            let (losses, pronoun) =
-                (list_losses(&losses), if losses.len() == 1 { "it" } else { "them" });
+            let pronoun = if losses.len() == 1 { "it" } else { "them" };
+            let losses = list_losses(&losses);
             (
                 format!("this drops `{name}` with what the document does not have: {losses}"),
                 format!(
-                    "add {pronoun} to the document in an earlier migration, copy {pronoun} in this block"
+                    "to keep {pronoun}, add {pronoun} to the document in an earlier migration; otherwise"
                 ),
             )
         };
@@ -115,7 +117,7 @@ impl<'r> SafetyChecks<'r> {
         let table = lexer::quote_identifier(&table.name);
         match self.connection.query(&format!("SELECT 1 FROM main.{table} LIMIT 1"), &[]) {
             Ok(rows) => Ok(!rows.is_empty()),
-            Err(error) if crate::database::error::is_sql_error(&error) => Ok(true),
+            Err(error) if is_sql_error(&error) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
@@ -147,15 +149,13 @@ impl<'r> SafetyChecks<'r> {
                 format!(
                     "this writes to `{table}.{column}`, which existed before this run and holds values of the application"
                 ),
-                format!(
-                    "give the rows of this database the values that `{table}.{column}` should have, and drop the statement"
-                ),
+                "if these values may be replaced".to_owned(),
             ),
             Overwrite::Rebuild { table, column } => (
                 format!(
                     "this drops `{table}` without a copy of `{table}.{column}`, which existed before this run and holds values of the application"
                 ),
-                format!("copy `{column}` into the new table"),
+                format!("copy `{column}` into the new table; if these values may be lost"),
             ),
         };
         Err(refusal(Rule::Overwrite, message, advice, statement, step))
@@ -191,7 +191,7 @@ fn rebuilds_dropped_table(effects: &StatementEffects, script: &CompiledScript<'_
 
 fn list_losses(losses: &[String]) -> String {
     const MAX_SHOWN: usize = 10;
-    let shown = losses.iter().take(MAX_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = losses[..losses.len().min(MAX_SHOWN)].join(", ");
     match losses.len().saturating_sub(MAX_SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),

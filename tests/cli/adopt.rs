@@ -176,3 +176,15 @@ fn verify_finds_damage_orphans_and_drift_and_groups_equal_findings() {
     let report = fleet.run(["verify", "--json"]).status(1).json();
     assert_eq!(report["summary"], serde_json::json!({ "total": 40, "wrong": 3 }));
 }
+
+#[test]
+fn verify_prints_its_findings_with_quiet() {
+    let fleet =
+        Fleet::from_blocks(crate::support::NOTES).system("").user("ann", "").user("bob", "");
+    let fleet = fleet.upgrade_to("1.2.0");
+    fleet.run_without_changes(["verify", "-q"]).status(0).stdout("").stderr("");
+    let fleet = fleet.user("bob", "DROP INDEX one_body");
+    let run = fleet.run_without_changes(["verify", "-q"]);
+    run.status(1).stdout_contains("1 user (`bob`): 1 finding\n").stdout_contains("one_body");
+    run.stdout_lacks("OK").stdout_lacks("ann");
+}

@@ -21,6 +21,7 @@ mod downgrade;
 mod dry_run;
 mod edited;
 mod from_db;
+mod headings;
 mod history;
 #[cfg(target_os = "linux")]
 mod init;
