@@ -76,6 +76,32 @@ pub enum DatabaseError {
     /// The application's connection is inside a transaction.
     #[error("the connection is inside a transaction; commit it before an upgrade")]
     InTransaction,
+    /// The application's connection has attached databases.
+    #[error(
+        "the connection has {} `{}`, which names of the document could mean; detach {}, or use another connection", if .names.len() == 1 { "the attached database" } else { "the attached databases" }, .names.join("`, `"), if .names.len() == 1 { "it" } else { "them" }
+    )]
+    AttachedDatabases {
+        /// The names of the databases.
+        names: Vec<String>,
+    },
+    /// The application's connection has temporary objects that hide names of the document.
+    #[error(
+        "the {} of this connection {} a name of the document; drop {}, or use another connection", .objects.join(", the "), if .objects.len() == 1 { "hides" } else { "hide" }, if .objects.len() == 1 { "it" } else { "them" }
+    )]
+    HidingObjects {
+        /// The objects, such as ``temporary table `notes` ``.
+        objects: Vec<String>,
+    },
+    /// The application's connection has a temporary trigger on a table that a job changes.
+    #[error(
+        "the temporary trigger `{trigger}` of this connection is on the table `{table}`, which a pending migration changes; drop the trigger before the upgrade"
+    )]
+    TemporaryTrigger {
+        /// The trigger.
+        trigger: String,
+        /// The table.
+        table: String,
+    },
     /// SQLite refused a statement of a migration.
     #[error("{message} (in {migration})")]
     Statement {

@@ -27,6 +27,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) column_change: Option<ColumnChange>,
     /// The `-- tatmig:assert` above the statement.
     pub(crate) assertion: Option<Assertion>,
+    /// The tables and views whose columns the statement uses by their order.
+    pub(crate) positional_tables: Vec<PositionalTable>,
     /// The table or column that the statement renames.
     pub(crate) rename: Option<StatementRename>,
     /// The table or view that the statement drops.
@@ -37,7 +39,14 @@ pub(crate) struct Statement<'a> {
 impl<'a> Statement<'a> {
     /// A statement of which nothing but its text is known.
     pub(crate) fn new(sql: SourceSlice<'a>) -> Self {
-        Self { sql, column_change: None, assertion: None, rename: None, dropped_table: None }
+        Self {
+            sql,
+            column_change: None,
+            assertion: None,
+            positional_tables: Vec::new(),
+            rename: None,
+            dropped_table: None,
+        }
     }
 }
 
@@ -54,6 +63,16 @@ pub(crate) struct Assertion {
     /// Why no row may exist, as the document says it.
     pub(crate) reason: String,
     /// The names of the columns of the SELECT.
+    pub(crate) columns: Vec<String>,
+}
+
+/// A table or view that a statement uses by position, as the replay had it just before the
+/// statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PositionalTable {
+    /// In lower case.
+    pub(crate) name: String,
+    /// The names of its columns, in order, as declared.
     pub(crate) columns: Vec<String>,
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn read<S: Session>(session: &S) -> Result<Stats, S::Error> {
     let mut queries: Vec<Query<'_>> = SIZE_QUERIES.map(Query::new).into();
     queries.extend(
         names.iter().map(|name| {
-            Query::new(format!("SELECT count(*) FROM {}", lexer::quote_identifier(name)))
+            Query::new(format!("SELECT count(*) FROM {}", lexer::quote_main_table(name)))
         }),
     );
     let mut results = session.query_all(&queries)?.into_iter().map(|result| {
@@ -83,8 +83,9 @@ pub(crate) fn read<S: Session>(session: &S) -> Result<Stats, S::Error> {
 
 /// The queries for the size of a database: pages, bytes of a page, unused pages.
 const SIZE_QUERIES: [&str; 3] = [
-    "SELECT * FROM pragma_page_count",
-    "SELECT * FROM pragma_page_size",
+    "SELECT * FROM pragma_page_count('main')",
+    "SELECT * FROM pragma_page_size('main')",
+    // This one takes no argument, and reads `main`.
     "SELECT * FROM pragma_freelist_count",
 ];
 

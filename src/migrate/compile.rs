@@ -10,8 +10,9 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, ErrorCode};
 
 use crate::database::assertion::{column_names, failing_rows};
+use crate::database::column_order::read_column_order;
 use crate::database::error::sqlite_message;
-use crate::database::job::{Assertion, CompiledScript, Statement};
+use crate::database::job::{Assertion, CompiledScript, PositionalTable, Statement};
 use crate::database::schema_reader::read_table_objects;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::directive;
@@ -19,14 +20,15 @@ use crate::migrate::alter_table::{AlterTableResult, TableBeforeAlter};
 use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
-use crate::schema::Schema;
 use crate::schema::changes::SchemaChange;
 use crate::schema::losses::DroppedTable;
 use crate::schema::statement_effects::StatementEffects;
+use crate::schema::{Schema, is_sqlite_name};
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::drop_statement::dropped_table;
 use crate::sql::lexer;
-use crate::sqlite::transaction::reset_connection;
+use crate::sql::positional::positional_uses;
+use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Compiles blocks one after the other; each sees the schema that the ones before it have created.
 pub(crate) struct BlockCompiler {
@@ -115,7 +117,7 @@ impl BlockCompiler {
         }
         let BlockProgress { mut script, schema_change, mut dropped_tables, .. } = progress;
         if script.resets_connection {
-            reset_connection(self.sandbox.connection())?;
+            reset_connection(self.sandbox.connection(), &TemporaryObjects::default())?;
         }
         // A table that existed before the block and exists after it was rebuilt.
         dropped_tables.retain(|name| self.sandbox.has_table(name));
@@ -165,6 +167,7 @@ impl BlockCompiler {
             .map(|table| TableBeforeAlter::read(self.sandbox.connection(), table))
             .transpose()?;
         let dropped_table = self.read_dropped_table(statement_sql, &effects)?;
+        let positional_tables = self.read_positional_tables(statement_sql.text());
         authorizer.enable();
         let is_row_change = effects.schema_change == SchemaChange::None && !prepared.readonly();
         let result = run_to_completion(&mut prepared, assertion.as_ref());
@@ -206,10 +209,31 @@ impl BlockCompiler {
             .transpose()?
             .unwrap_or_default();
         progress.add_effects(&effects);
-        let sql = statement_sql.clone();
-        let statement = Statement { sql, column_change, assertion, rename, dropped_table };
-        progress.script.statements.push(statement);
+        progress.script.statements.push(Statement {
+            sql: statement_sql.clone(),
+            column_change,
+            assertion,
+            positional_tables,
+            rename,
+            dropped_table,
+        });
         Ok(statement_result)
+    }
+
+    /// Reads the columns of each table that a statement uses by position, before the statement runs.
+    /// The order of SQLite's own tables is the same in every database.
+    fn read_positional_tables(&self, sql: &str) -> Vec<PositionalTable> {
+        let mut tables: Vec<PositionalTable> = Vec::new();
+        for found in positional_uses(sql) {
+            let name = found.table;
+            if is_sqlite_name(&name) || tables.iter().any(|table| table.name == name) {
+                continue;
+            }
+            // The columns of a view that does not compile cannot be read.
+            let columns = read_column_order(self.sandbox.connection(), &name).unwrap_or_default();
+            tables.push(PositionalTable { name, columns });
+        }
+        tables
     }
 
     /// Reads the table that a DROP TABLE or DROP VIEW names, which may not exist.

@@ -13,4 +13,5 @@ pub(crate) mod regular_file;
 pub(crate) mod safety_checks;
 pub(crate) mod shared_lock;
 pub(crate) mod template;
+pub(crate) mod temporary;
 pub(crate) mod transaction;
