@@ -56,6 +56,13 @@ struct BlockProgress<'a> {
     assertion: Option<String>,
 }
 
+/// What a statement is about to use, as it is before the statement.
+struct BeforeStatement {
+    alter: Option<TableBeforeAlter>,
+    dropped_table: Option<DroppedTable>,
+    positional_tables: Vec<PositionalTable>,
+}
+
 /// How one statement ended.
 enum StatementResult {
     Succeeded,
@@ -163,11 +170,7 @@ impl BlockCompiler {
             return Ok(StatementResult::Failed(diagnostic));
         }
         authorizer.disable();
-        let before_alter = (effects.altered_table.as_deref())
-            .map(|table| TableBeforeAlter::read(self.sandbox.connection(), table))
-            .transpose()?;
-        let dropped_table = self.read_dropped_table(statement_sql, &effects)?;
-        let positional_tables = self.read_positional_tables(statement_sql.text());
+        let before = self.read_before_statement(statement_sql, &effects)?;
         authorizer.enable();
         let is_row_change = effects.schema_change == SchemaChange::None && !prepared.readonly();
         let result = run_to_completion(&mut prepared, assertion.as_ref());
@@ -204,7 +207,7 @@ impl BlockCompiler {
             }
             Err(error) => return Ok(self.diagnose_failure(statement_sql, &error)),
         };
-        let AlterTableResult { column_change, rename } = before_alter
+        let AlterTableResult { column_change, rename } = (before.alter)
             .map(|before| before.compare(self.sandbox.connection(), &mut progress.script, &effects))
             .transpose()?
             .unwrap_or_default();
@@ -213,11 +216,26 @@ impl BlockCompiler {
             sql: statement_sql.clone(),
             column_change,
             assertion,
-            positional_tables,
+            positional_tables: before.positional_tables,
             rename,
-            dropped_table,
+            dropped_table: before.dropped_table,
         });
         Ok(statement_result)
+    }
+
+    fn read_before_statement(
+        &self,
+        statement_sql: &SourceSlice<'_>,
+        effects: &StatementEffects,
+    ) -> rusqlite::Result<BeforeStatement> {
+        let altered_table = effects.altered_table.as_deref();
+        Ok(BeforeStatement {
+            alter: altered_table
+                .map(|table| TableBeforeAlter::read(self.sandbox.connection(), table))
+                .transpose()?,
+            dropped_table: self.read_dropped_table(statement_sql, effects)?,
+            positional_tables: self.read_positional_tables(statement_sql.text()),
+        })
     }
 
     /// Reads the columns of each table that a statement uses by position, before the statement runs.
