@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use crate::database::assertion::describe_failing_rows;
+use crate::database::assertion::{describe_failing_rows, list_first_rows};
 use crate::document::diagnostic::Rule;
 #[cfg(feature = "server")]
 use crate::schema::difference::Difference;
@@ -109,6 +109,18 @@ pub enum DatabaseError {
         migration: String,
         /// SQLite's message.
         message: String,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// A statement failed on a constraint, and a query found the rows that it failed on.
+    #[error("{message} (in {migration})")]
+    ConstraintFailed {
+        /// The migration.
+        migration: String,
+        /// SQLite's message.
+        message: String,
+        /// The first rows, each as a message shows it.
+        rows: Vec<String>,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -256,11 +268,22 @@ impl DatabaseError {
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
             Self::Statement { span, .. }
+            | Self::ConstraintFailed { span, .. }
             | Self::EndedTransaction { span, .. }
             | Self::AssertionFailed { span, .. }
             | Self::SafetyRule { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
             _ => None,
+        }
+    }
+
+    /// Adds the rows that a statement failed on, if there are any.
+    pub(crate) fn with_offending_rows(self, rows: Vec<String>) -> Self {
+        match self {
+            Self::Statement { migration, message, span } if !rows.is_empty() => {
+                Self::ConstraintFailed { migration, message, rows, span }
+            }
+            error => error,
         }
     }
 
@@ -271,6 +294,10 @@ impl DatabaseError {
             Self::AssertionFailed { .. } => {
                 Some("change these rows and run the command again".to_owned())
             }
+            Self::ConstraintFailed { rows, .. } => Some(format!(
+                "{}; change these rows and run the command again",
+                list_first_rows(rows)
+            )),
             Self::SafetyRule { rule, advice, .. } => Some(format!(
                 "{advice}, add `-- tatmig:allow {}` and the reason to the block",
                 rule.name()

@@ -139,6 +139,11 @@ pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
 };
 
 impl CompiledScript<'_> {
+    /// The text of the statements up to the one at `last`.
+    pub(crate) fn statement_texts(&self, last: usize) -> Vec<&str> {
+        self.statements.iter().take(last + 1).map(|statement| statement.sql.text()).collect()
+    }
+
     pub(crate) fn allows(&self, rule: Rule) -> bool {
         self.allowed_rules.contains(&rule)
     }

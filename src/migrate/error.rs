@@ -274,9 +274,9 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
                 ErrorKind::Statement
             }
         }
-        DatabaseError::ForeignKeyViolations { .. } | DatabaseError::AssertionFailed { .. } => {
-            ErrorKind::Constraint
-        }
+        DatabaseError::ConstraintFailed { .. }
+        | DatabaseError::ForeignKeyViolations { .. }
+        | DatabaseError::AssertionFailed { .. } => ErrorKind::Constraint,
         DatabaseError::ColumnDiffers { .. }
         | DatabaseError::SafetyRule { .. }
         | DatabaseError::PostconditionFailed { .. } => ErrorKind::Drift,

@@ -80,32 +80,21 @@ impl<'r> SafetyChecks<'r> {
     ) -> Result<(), DatabaseError> {
         let name = &dropped.name;
         let actual = read_table_objects(self.connection, name)?;
-        let (message, advice) = if dropped.documented.is_empty() {
-            if !self.holds_rows(&actual)? {
-                return Ok(());
-            }
-            (
-                format!(
-                    "this drops table `{name}`, which holds rows and which the document does not have here"
-                ),
-                format!(
-                    "to keep the rows, rename table `{name}` in this database; if they may be lost"
-                ),
-            )
-        } else {
-            let losses = dropped.undocumented(&actual);
-            if losses.is_empty() {
-                return Ok(());
-            }
-            let pronoun = if losses.len() == 1 { "it" } else { "them" };
-            let losses = list_losses(&losses);
-            (
-                format!("this drops `{name}` with what the document does not have: {losses}"),
-                format!(
-                    "to keep {pronoun}, add {pronoun} to the document in an earlier migration; otherwise"
-                ),
-            )
-        };
+        if dropped.documented.is_empty() {
+            let is_refused = self.holds_rows(&actual)?;
+            let error = || undocumented_rows_error(name, statement, step);
+            return if is_refused { Err(error()) } else { Ok(()) };
+        }
+        let losses = dropped.undocumented(&actual);
+        if losses.is_empty() {
+            return Ok(());
+        }
+        let pronoun = if losses.len() == 1 { "it" } else { "them" };
+        let losses = list_losses(&losses);
+        let message = format!("this drops `{name}` with what the document does not have: {losses}");
+        let advice = format!(
+            "to keep {pronoun}, add {pronoun} to the document in an earlier migration; otherwise"
+        );
         Err(refusal(Rule::UndocumentedLoss, message, advice, statement, step))
     }
 
@@ -187,6 +176,20 @@ fn rebuilds_dropped_table(effects: &StatementEffects, script: &CompiledScript<'_
         let original_name = script.operations.table_renames.original_name(table);
         script.rebuilt_tables.iter().any(|rebuilt| *rebuilt == *table || *rebuilt == original_name)
     })
+}
+
+/// The error for a statement that drops a table with rows that the document does not have.
+pub(crate) fn undocumented_rows_error(
+    name: &str,
+    statement: &Statement<'_>,
+    step: &Step<'_, '_>,
+) -> DatabaseError {
+    let message = format!(
+        "this drops table `{name}`, which holds rows and which the document does not have here"
+    );
+    let advice =
+        format!("to keep the rows, rename table `{name}` in this database; if they may be lost");
+    refusal(Rule::UndocumentedLoss, message, advice, statement, step)
 }
 
 fn list_losses(losses: &[String]) -> String {

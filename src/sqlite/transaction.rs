@@ -19,8 +19,10 @@ use crate::database::history_entry::HistoryState;
 use crate::database::job::{
     ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
 };
+use crate::database::offending_rows::offending_rows_query;
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
+use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
 use crate::source::first_line_span;
 use crate::sql::lexer;
@@ -166,12 +168,13 @@ impl JobExecution<'_> {
         } else {
             TemporaryObjects::default()
         };
-        for statement in &step.script.statements {
+        for (index, statement) in step.script.statements.iter().enumerate() {
             if (self.is_cancelled)() {
                 return Err(DatabaseError::Interrupted);
             }
             safety_checks.check_statement(statement, step)?;
-            let note = self.run_statement(statement, &step.label, columns_before)?;
+            let note = self.run_statement(statement, &step.label, columns_before);
+            let note = note.map_err(|error| self.add_offending_rows(error, step, index))?;
             if note.is_some()
                 && let Some(ColumnChange::Add { table, definition }) = &statement.column_change
             {
@@ -325,6 +328,21 @@ impl JobExecution<'_> {
             }
             other => other,
         })
+    }
+
+    /// Adds to the error of a statement the rows that violate its constraint, if a query finds them.
+    fn add_offending_rows(
+        &self,
+        error: DatabaseError,
+        step: &Step<'_, '_>,
+        index: usize,
+    ) -> DatabaseError {
+        let DatabaseError::Statement { message, .. } = &error else { return error };
+        let statements = step.script.statement_texts(index);
+        let Some(query) = offending_rows_query(&statements, message) else { return error };
+        // A query that fails finds no rows.
+        let rows = self.connection.query(&query.sql, &[]).unwrap_or_default();
+        error.with_offending_rows(query.describe(&rows))
     }
 
     /// Checks that the run introduced no foreign key violations, and notes those that exist.

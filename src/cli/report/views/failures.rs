@@ -104,6 +104,13 @@ fn print_group(
     if let MigrateError::Database(error) = error {
         diagnostic.help = error.help().map(|help| escape_for_terminal(&help));
     }
+    if let MigrateError::Database(DatabaseError::ConstraintFailed { .. }) = error
+        && let [database, _, ..] = databases.as_slice()
+        && let Some(help) = &mut diagnostic.help
+    {
+        // The rows are those of the first database.
+        help.insert_str(0, &format!("in `{}`: ", database.display_name()));
+    }
     console.diagnostics(source, &[diagnostic]);
 }
 
