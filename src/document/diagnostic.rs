@@ -155,16 +155,16 @@ rules! {
     FtsRowIds = "fts-row-ids", Error;
     /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
+    /// A rebuild or drop that destroys columns, indexes or triggers that the document does not have.
+    UndocumentedLoss = "undocumented-loss", Error;
+    /// A statement that overwrites a column which existed before the run that adds it.
+    Overwrite = "overwrite", Error;
     /// A statement that uses a table by the order of its columns.
     PositionalCopy = "positional-copy", Error;
     /// A view, trigger or foreign key that cannot be used any more.
     DanglingReference = "dangling-reference", Error;
     /// An ADD COLUMN that SQLite accepts only while the table is empty.
     NeedsEmptyTable = "needs-empty-table", Error;
-    /// A rebuild that loses the AUTOINCREMENT counter of its table.
-    CounterReset = "counter-reset", Error;
-    /// A rebuild that may change the row ids by which an FTS table indexes its text.
-    FtsRowIds = "fts-row-ids", Error;
     /// A code block that includes a fence or a heading by mistake.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block below it.
@@ -223,6 +223,8 @@ impl Rule {
                 | Self::CounterReset
                 | Self::FtsRowIds
                 | Self::ReverseDiffers
+                | Self::UndocumentedLoss
+                | Self::Overwrite
         )
     }
 }

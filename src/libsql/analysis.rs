@@ -20,6 +20,8 @@ pub(crate) struct StatementPosition {
 pub(crate) struct JobAnalysis {
     /// Statements that are already applied, each with a note.
     pub(crate) already_applied: BTreeMap<StatementPosition, String>,
+    /// Statements that drop a table which the document does not have, and which must be empty.
+    pub(crate) undocumented_drops: BTreeMap<StatementPosition, String>,
     /// The fingerprint of the schema after the job; none if the job is not expected to make any
     /// change.
     pub(crate) expected_fingerprint: Option<String>,

@@ -12,6 +12,7 @@ use crate::database::job::{JobResult, MigrationJob};
 use crate::database::{Database, ReadDatabase};
 use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::batch::{BatchInput, build_batch};
+use crate::libsql::diagnosis::FailedJob;
 use crate::libsql::error::{batch_error, is_busy, is_check_failure};
 use crate::libsql::foreign_key_check::ForeignKeyCheck;
 use crate::libsql::namespace::{Namespace, StateSnapshot};
@@ -30,12 +31,28 @@ impl Database for Namespace {
         job: &MigrationJob<'_>,
         expected: &HistoryState,
     ) -> Result<JobResult, DatabaseError> {
-        let started = Instant::now();
         reject_unsupported(job)?;
         let snapshot = self.snapshot()?;
-        let analysis = self.cached_analysis(job, expected, &snapshot)?;
+        self.analyze_and_apply(job, expected, &snapshot).map_err(|error| {
+            self.add_offending_rows(error, FailedJob { job, expected, snapshot: &snapshot })
+        })
+    }
+}
+
+/// How many times a batch is sent that SQLite or the server interrupts before it has any effect.
+const MAX_INTERRUPTED_ATTEMPTS: usize = 4;
+
+impl Namespace {
+    fn analyze_and_apply(
+        &self,
+        job: &MigrationJob<'_>,
+        expected: &HistoryState,
+        snapshot: &StateSnapshot,
+    ) -> Result<JobResult, DatabaseError> {
+        let started = Instant::now();
+        let analysis = self.cached_analysis(job, expected, snapshot)?;
         self.check_postcondition(expected, &analysis)?;
-        let input = BatchInput { job, expected, snapshot: &snapshot, analysis: &analysis };
+        let input = BatchInput { job, expected, snapshot, analysis: &analysis };
         let violation_note = self.apply_with_checks(input)?;
         let mut notes: Vec<String> =
             (0..job.steps.len()).filter_map(|step| analysis.step_note(step)).collect();
@@ -47,12 +64,7 @@ impl Database for Namespace {
         }));
         Ok(JobResult { notes, duration: started.elapsed() })
     }
-}
 
-/// How many times a batch is sent that SQLite or the server interrupts before it has any effect.
-const MAX_INTERRUPTED_ATTEMPTS: usize = 4;
-
-impl Namespace {
     /// Sends a batch. Sends it again if it cannot have had any effect: another program held the
     /// lock, or the server interrupted the batch.
     pub(crate) fn run_batch(

@@ -18,6 +18,7 @@ use crate::libsql::error::{batch_error, error_span_in_document, statement_error}
 use crate::libsql::namespace::{Namespace, SCHEMA_FINGERPRINT_QUERY, StateSnapshot};
 use crate::libsql::precondition::push_precondition;
 use crate::libsql::program::{BatchBuilder, StepKind};
+use crate::libsql::safety::{check_safety_rules, undocumented_drops};
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::protocol::{BatchStep, SqlError, StepResults};
@@ -51,7 +52,9 @@ impl Namespace {
     ) -> Result<JobAnalysis, DatabaseError> {
         let probe = Probe::new(job, expected, snapshot);
         let mut results = self.run_batch(&probe.builder)?;
-        probe.evaluate(job, &mut results)
+        let schema_before = take_schema(&mut results, probe.schema_before);
+        check_safety_rules(job, &schema_before, &self.options.cancel)?;
+        probe.evaluate(job, &schema_before, &mut results)
     }
 }
 
@@ -88,10 +91,11 @@ impl Probe {
     fn evaluate(
         &self,
         job: &MigrationJob<'_>,
+        schema_before: &Schema,
         results: &mut StepResults,
     ) -> Result<JobAnalysis, DatabaseError> {
         let mut analysis = JobAnalysis::default();
-        let schema_before = take_schema(results, self.schema_before);
+        analysis.undocumented_drops = undocumented_drops(job, schema_before);
         let mut tolerated_steps = BTreeSet::new();
         for steps in &self.column_changes {
             let (Err(error), Some(rows)) =
@@ -101,7 +105,7 @@ impl Probe {
             };
             let position = steps.position;
             let table_now = table_from_rows("", rows.clone());
-            match already_applied(job, position, error, &table_now, &schema_before)? {
+            match already_applied(job, position, error, &table_now, schema_before)? {
                 Some(note) => {
                     analysis.already_applied.insert(position, note);
                     tolerated_steps.insert(steps.statement);
@@ -122,7 +126,7 @@ impl Probe {
                 job.expected_changes.unmet_in(|key| schema_after.get(key).map(AsRef::as_ref));
         }
         if !job.modified_tables.is_empty() {
-            analysis.keys_before = ForeignKeySet::from_schema(&schema_before, &job.modified_tables);
+            analysis.keys_before = ForeignKeySet::from_schema(schema_before, &job.modified_tables);
             analysis.keys_after =
                 ForeignKeySet::from_schema(&schema_after, &job.modified_tables_after());
         }

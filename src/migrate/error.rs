@@ -275,12 +275,12 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
                 ErrorKind::Statement
             }
         }
-        DatabaseError::ForeignKeyViolations { .. } | DatabaseError::AssertionFailed { .. } => {
-            ErrorKind::Constraint
-        }
-        DatabaseError::ColumnDiffers { .. } | DatabaseError::PostconditionFailed { .. } => {
-            ErrorKind::Drift
-        }
+        DatabaseError::ConstraintFailed { .. }
+        | DatabaseError::ForeignKeyViolations { .. }
+        | DatabaseError::AssertionFailed { .. } => ErrorKind::Constraint,
+        DatabaseError::ColumnDiffers { .. }
+        | DatabaseError::SafetyRule { .. }
+        | DatabaseError::PostconditionFailed { .. } => ErrorKind::Drift,
         DatabaseError::RowLoss { .. } | DatabaseError::CounterReset { .. } => ErrorKind::RowLoss,
         DatabaseError::WalModeLost { cause, .. } => database_kind(cause),
         DatabaseError::HotJournal

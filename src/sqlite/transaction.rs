@@ -18,14 +18,17 @@ use crate::database::history;
 use crate::database::history::CompletedStep;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{
-    CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
+    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
 };
+use crate::database::offending_rows::offending_rows_query;
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
+use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Runs a job on a connection whose `foreign_keys` pragma is off. `is_cancelled` is called before
@@ -111,12 +114,13 @@ impl JobExecution<'_> {
     fn run_steps(&self, expected: &HistoryState) -> Result<Vec<String>, DatabaseError> {
         let mut last_entry_id = self.prepare_history(expected)?;
         let columns_before = self.columns_before()?;
+        let mut safety_checks = SafetyChecks::begin(self.connection, self.authorizer, self.job)?;
         let violations_before =
             ForeignKeyViolations::scan(self.connection, &self.job.modified_tables)?;
         let mut notes = Vec::new();
         for step in &self.job.steps {
             let started = Instant::now();
-            let note = self.run_step(step, &columns_before)?;
+            let note = self.run_step(step, &columns_before, &mut safety_checks)?;
             if let Some(entry) = &step.history_entry {
                 let (scope, note) = (self.job.scope, note.as_deref());
                 let completed = CompletedStep { entry, scope, duration: started.elapsed(), note };
@@ -156,6 +160,7 @@ impl JobExecution<'_> {
         &self,
         step: &Step<'_, '_>,
         columns_before: &ColumnsBefore<'_>,
+        safety_checks: &mut SafetyChecks<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         let mut notes = Vec::new();
         let rows_before = self.count_rows(step.script)?;
@@ -165,11 +170,19 @@ impl JobExecution<'_> {
         } else {
             TemporaryObjects::default()
         };
-        for statement in &step.script.statements {
+        for (index, statement) in step.script.statements.iter().enumerate() {
             if (self.is_cancelled)() {
                 return Err(DatabaseError::Interrupted);
             }
-            notes.extend(self.run_statement(statement, &step.label, columns_before)?);
+            safety_checks.check_statement(statement, step)?;
+            let note = self.run_statement(statement, &step.label, columns_before);
+            let note = note.map_err(|error| self.add_offending_rows(error, step, index))?;
+            if note.is_some()
+                && let Some(ColumnChange::Add { table, definition }) = &statement.column_change
+            {
+                safety_checks.add_applied_column(table, &definition.name);
+            }
+            notes.extend(note);
         }
         if step.script.resets_connection {
             reset_connection(self.connection, &temporary_objects)?;
@@ -341,6 +354,21 @@ impl JobExecution<'_> {
             }
             other => other,
         })
+    }
+
+    /// Adds to the error of a statement the rows that violate its constraint, if a query finds them.
+    fn add_offending_rows(
+        &self,
+        error: DatabaseError,
+        step: &Step<'_, '_>,
+        index: usize,
+    ) -> DatabaseError {
+        let DatabaseError::Statement { message, .. } = &error else { return error };
+        let statements = step.script.statement_texts(index);
+        let Some(query) = offending_rows_query(&statements, message) else { return error };
+        // A query that fails finds no rows.
+        let rows = self.connection.query(&query.sql, &[]).unwrap_or_default();
+        error.with_offending_rows(query.describe(&rows))
     }
 
     /// Checks that the run introduced no foreign key violations, and notes those that exist.

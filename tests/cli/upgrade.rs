@@ -159,6 +159,8 @@ error[sql]: `ann` (ann_longterm.db): UNIQUE constraint failed: notes.body (in th
    |
 21 | CREATE UNIQUE INDEX one_body ON notes (body);
    |                                 ^^^^^
+   |
+   = help: (body = 'tea', rows = 2); change these rows and run the command again
 
 
 "#]]);
