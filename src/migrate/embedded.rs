@@ -18,12 +18,13 @@ use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{DocumentError, Severity};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::detect::Detection;
+use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::error::Error;
 #[cfg(doc)]
 use crate::migrate::error::ErrorKind;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
-use crate::migrate::status::{DatabaseState, ReplayedDocument, database_status};
+use crate::migrate::status::{DatabaseState, StatusDocument, database_status};
 use crate::plan::error::PlanError;
 use crate::plan::history_check::chain_matches;
 use crate::plan::outcome::{MigrateError, Outcome};
@@ -184,7 +185,9 @@ impl Changelog<'_> {
     pub fn status(&self, connection: &Connection, scope: Scope) -> Result<StatusReport, Error> {
         // If the document fails in memory, the version of a database without a history is unknown.
         let replay = Replay::run(self, &Arc::default()).ok();
-        let document = ReplayedDocument { changelog: self, replay: replay.as_ref() };
+        let detector =
+            replay.as_ref().map(|replay| Detector::new(self, replay, DetectionOptions::default()));
+        let document = StatusDocument { changelog: self, detector: detector.as_ref() };
         let target = Target::Up(self.head_position());
         let status = database_status(document, target, scope, connection)
             .map_err(|error| self.locate_error(error.into()))?;

@@ -9,7 +9,7 @@ use crate::document::changelog::StepId;
 use crate::document::migration::{Checksum, Migration};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::migrator::{CachedJob, Migrator};
-use crate::plan::outcome::MigrationPath;
+use crate::plan::outcome::{MigrationPath, PathStart};
 use crate::plan::position::ChainPosition;
 
 impl<'c> Migrator<'c, '_> {
@@ -23,7 +23,11 @@ impl<'c> Migrator<'c, '_> {
         let steps: Vec<_> =
             step_ids.iter().filter_map(|id| self.changelog().endpoints(*id)).collect();
         let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
-        let path = Arc::new(MigrationPath { from, to, steps });
+        let start = match chain_position {
+            ChainPosition::Empty => PathStart::New,
+            _ => PathStart::Existing,
+        };
+        let path = Arc::new(MigrationPath { start, from, to, steps });
         CachedJob { job: self.build_job(scope, chain_position, step_ids), path }
     }
 
@@ -42,6 +46,7 @@ impl<'c> Migrator<'c, '_> {
             expected_changes: self.replay().expected_changes(scope, chain_position, step_ids),
             transaction_end: self.transaction_end(),
             foreign_keys: self.policy().foreign_keys,
+            contents: self.contents(),
             ..MigrationJob::new(scope, steps)
         }
     }

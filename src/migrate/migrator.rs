@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::database::Database;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
-use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
-use crate::database::policy::DatabasePolicy;
+use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
+use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy};
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
+use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::replay::Replay;
-use crate::migrate::status::{ReplayedDocument, locate_database};
+use crate::migrate::status::{StatusDocument, locate_database};
 use crate::plan::error::PlanError;
 use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
 use crate::plan::position::ChainPosition;
@@ -49,6 +50,8 @@ pub struct Migrator<'c, 'a> {
     target: Target,
     transaction_end: TransactionEnd,
     policy: DatabasePolicy,
+    contents: TableContents,
+    detector: Arc<Detector<'c, 'a>>,
     /// One job for each position that databases of a scope start from, built once in a run.
     cached_jobs: Mutex<HashMap<(Scope, ChainPosition), Arc<CachedJob<'c>>>>,
 }
@@ -76,8 +79,16 @@ impl<'c, 'a> Migrator<'c, 'a> {
     }
 
     fn with_target(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: Target) -> Self {
-        let (transaction_end, policy) = (TransactionEnd::Commit, DatabasePolicy::default());
-        Self { changelog, replay, target, transaction_end, policy, cached_jobs: Mutex::default() }
+        Self {
+            changelog,
+            replay,
+            target,
+            transaction_end: TransactionEnd::Commit,
+            policy: DatabasePolicy::default(),
+            contents: TableContents::Rows,
+            detector: Arc::new(Detector::new(changelog, replay, DetectionOptions::default())),
+            cached_jobs: Mutex::default(),
+        }
     }
 
     /// The same run with another policy for journal mode and foreign keys.
@@ -86,11 +97,29 @@ impl<'c, 'a> Migrator<'c, 'a> {
         Self { policy, ..self }
     }
 
-    /// The same run as a rehearsal: every step and every check runs, and each transaction ends in
-    /// ROLLBACK.
+    /// The same run with other options for the detection of versions.
     #[must_use]
-    pub fn into_rehearsal(self) -> Self {
-        Self { transaction_end: TransactionEnd::Rollback, ..self }
+    pub fn with_detection(self, options: DetectionOptions) -> Self {
+        let detector = Arc::new(Detector::new(self.changelog, self.replay, options));
+        Self { detector, ..self }
+    }
+
+    /// A rehearsal of this run: every step and every check runs, and each transaction ends in
+    /// ROLLBACK. The two share the detected versions.
+    #[must_use]
+    pub fn rehearsal(&self) -> Self {
+        Self {
+            transaction_end: TransactionEnd::Rollback,
+            detector: self.detector.clone(),
+            cached_jobs: Mutex::default(),
+            ..*self
+        }
+    }
+
+    /// The same run on empty copies of databases: what depends on rows does not count.
+    pub(crate) fn into_trial(self) -> Self {
+        let policy = DatabasePolicy { foreign_keys: ForeignKeyPolicy::Report, ..self.policy };
+        Self { policy, contents: TableContents::Nothing, ..self }
     }
 
     /// The document of the run.
@@ -133,8 +162,16 @@ impl<'c, 'a> Migrator<'c, 'a> {
         self.replay
     }
 
-    pub(crate) fn document(&self) -> ReplayedDocument<'c, 'a> {
-        ReplayedDocument { changelog: self.changelog, replay: Some(self.replay) }
+    pub(crate) fn contents(&self) -> TableContents {
+        self.contents
+    }
+
+    pub(crate) fn detector(&self) -> &Detector<'c, 'a> {
+        &self.detector
+    }
+
+    pub(crate) fn document(&self) -> StatusDocument<'_, 'c, 'a> {
+        StatusDocument { changelog: self.changelog, detector: Some(&self.detector) }
     }
 
     /// The version at a position of the chain; `baseline` without one.

@@ -8,7 +8,6 @@ use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
 use crate::database::policy::ForeignKeyPolicy;
 use crate::document::tag::{Scope, VersionPoint};
-use crate::migrate::detect;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::locate_database;
 use crate::plan::outcome::MigrateError;
@@ -60,7 +59,7 @@ fn verify_database(
         report.version = Some(entry.to.clone());
     }
     if let Some(position) = check_history(migrator, scope, &state, database, &mut report)? {
-        let drift = detect::drift(migrator.replay(), scope, Some(position), &database.schema()?);
+        let drift = migrator.detector().drift(scope, position, database.schema()?);
         check_drift(drift, &state, database, &mut report)?;
     }
     Ok(report)
@@ -83,14 +82,14 @@ fn check_foreign_keys(
 }
 
 /// Compares the history with the document. Returns the position whose schema the database should
-/// have; `None` if no schema can be expected.
+/// have (none: `baseline`), or none if no schema can be expected.
 fn check_history(
     migrator: &Migrator<'_, '_>,
     scope: Scope,
     state: &HistoryState,
     database: &dyn ReadDatabase,
     report: &mut VerifyReport,
-) -> Result<Option<usize>, DatabaseError> {
+) -> Result<Option<Option<usize>>, DatabaseError> {
     Ok(match locate_database(migrator.document(), scope, state, database) {
         Ok(ChainPosition::Empty) => None,
         Ok(ChainPosition::Detected(position)) => {
@@ -98,10 +97,10 @@ fn check_history(
             report.findings.push(format!(
                 "the database has no history; its schema is that of {version}, and the next upgrade adopts it at that version"
             ));
-            Some(position)
+            Some(Some(position))
         }
-        Ok(ChainPosition::AtVersion(position)) => Some(position),
-        Ok(ChainPosition::BelowBaseline) => Some(0),
+        Ok(ChainPosition::AtVersion(position)) => Some(Some(position)),
+        Ok(ChainPosition::BelowBaseline) => Some(None),
         Err(MigrateError::Database(error)) => return Err(error),
         Err(error) => {
             report.findings.push(error.to_string());
@@ -111,6 +110,7 @@ fn check_history(
                 .as_ref()
                 .and_then(VersionPoint::version)
                 .and_then(|version| migrator.changelog().position(version))
+                .map(Some)
         }
     })
 }

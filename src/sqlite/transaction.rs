@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::already_applied::FailedColumnChange;
+use crate::database::already_applied::{ColumnState, FailedColumnChange};
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -16,11 +16,12 @@ use crate::database::history;
 use crate::database::history::CompletedStep;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{
-    CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
+    CompiledScript, JobResult, MigrationJob, Statement, Step, TableContents, TransactionEnd,
 };
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Rule;
+use crate::schema::difference::AcceptedDrift;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
@@ -174,10 +175,19 @@ impl JobExecution<'_> {
     fn check_expected_changes(&self) -> Result<(), DatabaseError> {
         let mut unmet = unmet_changes(self.connection, &self.job.expected_changes)?;
         if !unmet.is_empty() {
-            let accepted_drift = history::accepted_drift(self.connection)?;
+            let accepted_drift = self.accepted_drift()?;
             unmet.retain(|difference| !accepted_drift.accepts(difference));
         }
         DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
+    }
+
+    /// The drift that the history accepts; none for a job that writes no history.
+    fn accepted_drift(&self) -> Result<AcceptedDrift, DatabaseError> {
+        if self.connection.table_exists(Some("main"), history::TABLE_NAME)? {
+            Ok(history::accepted_drift(self.connection)?)
+        } else {
+            Ok(AcceptedDrift::default())
+        }
     }
 
     /// Whether each column that a step adds or drops existed before the run. Columns of tables
@@ -285,10 +295,19 @@ impl JobExecution<'_> {
                 migration: &migration,
                 span: &span,
             };
-            let table_now = || Ok(read_table(self.connection, change.table())?);
-            if let Some(note) = failed.already_applied(table_now)? {
-                return Ok(Some(note));
+            match failed.state(|| read_table(self.connection, change.table()))? {
+                ColumnState::NotApplied => {}
+                ColumnState::AlreadyApplied(note) => return Ok(Some(note)),
+                ColumnState::Different(column) => {
+                    column.require_accepted(&self.accepted_drift()?)?;
+                    return Ok(Some(column.note()));
+                }
             }
+        }
+        if self.job.contents == TableContents::Nothing
+            && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+        {
+            return Ok(None);
         }
         Err(match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
