@@ -11,7 +11,8 @@ use crate::schema::difference::AcceptedDrift;
 /// A statement for a column that failed.
 #[derive(Debug)]
 pub(crate) struct FailedColumnChange<'f> {
-    pub(crate) change: &'f ColumnChange,
+    /// The change of the statement; none if it changes no column.
+    pub(crate) change: Option<&'f ColumnChange>,
     /// Whether the column existed before the run; none if its table did not.
     pub(crate) existed_before: Option<bool>,
     /// SQLite's message.
@@ -65,18 +66,19 @@ impl DifferentColumn {
 }
 
 impl FailedColumnChange<'_> {
-    /// Decides what the failure means. `table_now` reads the table as it is now.
+    /// Decides what the failure means. `table_now` reads a table as it is now.
     pub(crate) fn state<E>(
         &self,
-        table_now: impl FnOnce() -> Result<Object, E>,
+        table_now: impl FnOnce(&str) -> Result<Object, E>,
     ) -> Result<ColumnState, E> {
-        match self.change {
+        let Some(change) = self.change else { return Ok(ColumnState::NotApplied) };
+        match change {
             ColumnChange::Add { table, definition }
                 if self.message.starts_with("duplicate column name")
                     && self.existed_before == Some(true) =>
             {
                 let column = &definition.name;
-                let table_now = table_now()?;
+                let table_now = table_now(table)?;
                 let columns = table_now.table_definition();
                 let Some(found) = columns.and_then(|table| table.column(column)) else {
                     return Ok(ColumnState::NotApplied);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use crate::database::assertion::describe_failing_rows;
 #[cfg(feature = "server")]
 use crate::schema::difference::Difference;
 use crate::sqld::error::ServerError;
@@ -93,6 +94,20 @@ pub enum DatabaseError {
         migration: String,
         /// SQLite's message.
         message: String,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// The SELECT of a `-- tatmig:assert` returned rows.
+    #[error(
+        "assertion failed: {reason}: {} (in {migration})", describe_failing_rows(.rows)
+    )]
+    AssertionFailed {
+        /// The migration.
+        migration: String,
+        /// The reason that the document gives.
+        reason: String,
+        /// The first rows that the SELECT returned, each as a message shows it.
+        rows: Vec<String>,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -203,6 +218,7 @@ impl DatabaseError {
         match self {
             Self::Statement { span, .. }
             | Self::EndedTransaction { span, .. }
+            | Self::AssertionFailed { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
             _ => None,
         }

@@ -23,6 +23,24 @@ pub(crate) struct Statement<'a> {
     pub(crate) sql: SourceSlice<'a>,
     /// The column that the statement adds or drops, which may be already applied.
     pub(crate) column_change: Option<ColumnChange>,
+    /// The `-- tatmig:assert` above the statement.
+    pub(crate) assertion: Option<Assertion>,
+}
+
+impl Statement<'_> {
+    /// Why the rows that the statement selects must not exist; empty without an assertion.
+    pub(crate) fn assertion_reason(&self) -> String {
+        self.assertion.as_ref().map(|assertion| assertion.reason.clone()).unwrap_or_default()
+    }
+}
+
+/// A `-- tatmig:assert`: the statement below it is a SELECT, which must return no row.
+#[derive(Clone, Debug)]
+pub(crate) struct Assertion {
+    /// Why no row may exist, as the document says it.
+    pub(crate) reason: String,
+    /// The names of the columns of the SELECT.
+    pub(crate) columns: Vec<String>,
 }
 
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.

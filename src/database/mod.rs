@@ -4,6 +4,7 @@
 //! HTTP request, implements it as well.
 
 pub(crate) mod already_applied;
+pub(crate) mod assertion;
 pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod error_span;

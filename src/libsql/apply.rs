@@ -237,11 +237,12 @@ impl Namespace {
             return Err(ApplyError::ForeignKeys);
         }
         let no_rows = Rows::new();
-        let row_counts = match failure.kind {
-            StepKind::RowLossCheck { counts_step, .. } => results.rows(counts_step),
+        let check_rows = match failure.kind {
+            StepKind::RowLossCheck { counts_step: step, .. }
+            | StepKind::AssertionCheck { rows_step: step, .. } => results.rows(step),
             _ => None,
         };
-        Err(batch_error(job, failure, row_counts.unwrap_or(&no_rows)).into())
+        Err(batch_error(job, failure, check_rows.unwrap_or(&no_rows)).into())
     }
 }
 

@@ -173,12 +173,12 @@ fn column_state(
     let table_before = find(&name).or_else(|| find(&job.table_renames.original_name(&name)));
     let (message, _) = error.message_and_offset();
     let failed = FailedColumnChange {
-        change,
+        change: Some(change),
         existed_before: table_before.map(|table| table.has_column(change.column())),
         message: &message,
         migration: &step.label,
         span: &error_span_in_document(statement, &message, None),
     };
-    let Ok(state) = failed.state(|| Ok::<_, Infallible>(table_now.clone()));
+    let Ok(state) = failed.state(|_| Ok::<_, Infallible>(table_now.clone()));
     state
 }

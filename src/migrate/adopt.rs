@@ -88,7 +88,7 @@ impl Migrator<'_, '_> {
         let position = self.requested_position(adopt_target);
         with_database(target_database, options, |database| {
             let state = database.history_state()?;
-            let mut step = self.history_step(HistoryEvent::Stamp, scope, position, None);
+            let mut step = self.jobs().history_step(HistoryEvent::Stamp, scope, position, None);
             if let HistoryState::Versioned(last_entry) = &state {
                 continue_from(&mut step, last_entry);
             }
@@ -162,7 +162,7 @@ impl Migrator<'_, '_> {
         };
         let remaining = drift_at_head.iter().flatten().flatten();
         let note = drift_note(drift.iter().chain(remaining));
-        let mut step = self.history_step(HistoryEvent::Adopt, scope, position, note);
+        let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
         if let HistoryState::Versioned(last_entry) = state {
             continue_from(&mut step, last_entry);
         }
@@ -208,7 +208,7 @@ impl Migrator<'_, '_> {
         }
         let drift = self.detector().drift(scope, position, schema);
         let note = drift_note(drift.iter()).filter(|_| accepts_drift);
-        let mut step = self.history_step(HistoryEvent::Adopt, scope, position, note);
+        let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
         continue_from(&mut step, last_entry);
         database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
         Ok(Outcome::VersionRecorded { version, drift: to_texts(&drift), at_head: None })

@@ -15,7 +15,7 @@ use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detect::{Ambiguity, Detection, PartialMatch, VersionComparison, distance};
 use crate::migrate::replay::Replay;
-use crate::migrate::trial::{self, TrialError};
+use crate::migrate::trial::{TrialDocument, TrialError};
 use crate::schema::difference::Difference;
 use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{ObjectKey, Schema, compare};
@@ -132,22 +132,10 @@ impl<'c, 'a> Detector<'c, 'a> {
     }
 
     /// Whether the document creates an object of that name at any version.
-    pub(crate) fn is_documented(&self, scope: Scope, key: &ObjectKey) -> bool {
+    fn is_documented(&self, scope: Scope, key: &ObjectKey) -> bool {
         let documented = self.documented[scope as usize]
             .get_or_init(|| self.replay.created_objects(self.changelog, scope));
         documented.contains(key)
-    }
-
-    pub(crate) fn changelog(&self) -> &'c Changelog<'a> {
-        self.changelog
-    }
-
-    pub(crate) fn replay(&self) -> &'c Replay<'a> {
-        self.replay
-    }
-
-    pub(crate) fn cancel(&self) -> &Arc<AtomicBool> {
-        &self.options.cancel
     }
 
     fn without_ignored(&self, scope: Scope, mut schema: Schema) -> Schema {
@@ -178,7 +166,13 @@ impl<'c, 'a> Detector<'c, 'a> {
     fn run_trial(&self, scope: Scope, schema: &Schema, start: Option<usize>) -> Option<Trial> {
         let drift = self.drift_of(scope, start, schema);
         let head = Some(self.changelog.head_position());
-        let drift_at_head = match trial::run(self, scope, schema, start, &drift) {
+        let document = TrialDocument {
+            changelog: self.changelog,
+            replay: self.replay,
+            is_documented: &|key| self.is_documented(scope, key),
+            cancel: &self.options.cancel,
+        };
+        let drift_at_head = match document.run(scope, schema, start, &drift) {
             Ok(schema) => Ok(self.drift_of(scope, head, &schema)),
             Err(TrialError::Failed(reason)) => Err(reason),
             Err(TrialError::Interrupted) => return None,
@@ -264,9 +258,10 @@ impl<'c, 'a> Detector<'c, 'a> {
             Some((_, start)) => *start,
             None => nearest.first().copied(),
         };
+        // A database of which nothing is applied is compared with what the baseline creates.
         let expected = self.replay.schema_at(scope, compared_with.unwrap_or(0));
         let mut missing = compare::differences(&expected, schema);
-        missing.retain(|difference| difference.is_significant());
+        missing.retain(Difference::is_significant);
         Ok(Detection::Partial(PartialMatch {
             proposal: candidates.first().cloned(),
             failure: failure.filter(|_| candidates.is_empty()),

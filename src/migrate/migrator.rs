@@ -9,11 +9,12 @@ use crate::database::Database;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
-use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy};
+use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detector::{DetectionOptions, Detector};
+use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
 use crate::migrate::status::{StatusDocument, locate_database};
 use crate::plan::error::PlanError;
@@ -50,7 +51,6 @@ pub struct Migrator<'c, 'a> {
     target: Target,
     transaction_end: TransactionEnd,
     policy: DatabasePolicy,
-    contents: TableContents,
     detector: Arc<Detector<'c, 'a>>,
     /// One job for each position that databases of a scope start from, built once in a run.
     cached_jobs: Mutex<HashMap<(Scope, ChainPosition), Arc<CachedJob<'c>>>>,
@@ -85,7 +85,6 @@ impl<'c, 'a> Migrator<'c, 'a> {
             target,
             transaction_end: TransactionEnd::Commit,
             policy: DatabasePolicy::default(),
-            contents: TableContents::Rows,
             detector: Arc::new(Detector::new(changelog, replay, DetectionOptions::default())),
             cached_jobs: Mutex::default(),
         }
@@ -116,12 +115,6 @@ impl<'c, 'a> Migrator<'c, 'a> {
         }
     }
 
-    /// The same run on empty copies of databases: what depends on rows does not count.
-    pub(crate) fn into_trial(self) -> Self {
-        let policy = DatabasePolicy { foreign_keys: ForeignKeyPolicy::Report, ..self.policy };
-        Self { policy, contents: TableContents::Nothing, ..self }
-    }
-
     /// The document of the run.
     #[must_use]
     pub fn changelog(&self) -> &'c Changelog<'a> {
@@ -150,10 +143,6 @@ impl<'c, 'a> Migrator<'c, 'a> {
         self.target
     }
 
-    pub(crate) fn transaction_end(&self) -> TransactionEnd {
-        self.transaction_end
-    }
-
     pub(crate) fn policy(&self) -> DatabasePolicy {
         self.policy
     }
@@ -162,8 +151,15 @@ impl<'c, 'a> Migrator<'c, 'a> {
         self.replay
     }
 
-    pub(crate) fn contents(&self) -> TableContents {
-        self.contents
+    /// The builder of this run's jobs.
+    pub(crate) fn jobs(&self) -> JobBuilder<'c, 'a> {
+        JobBuilder {
+            changelog: self.changelog,
+            replay: self.replay,
+            transaction_end: self.transaction_end,
+            foreign_keys: self.policy.foreign_keys,
+            contents: TableContents::Rows,
+        }
     }
 
     pub(crate) fn detector(&self) -> &Detector<'c, 'a> {
@@ -176,18 +172,7 @@ impl<'c, 'a> Migrator<'c, 'a> {
 
     /// The version at a position of the chain; `baseline` without one.
     pub(crate) fn version_point_at(&self, position: Option<usize>) -> VersionPoint {
-        position
-            .and_then(|position| self.changelog.versions().get(position))
-            .map_or(VersionPoint::Baseline, |version| VersionPoint::Version(version.clone()))
-    }
-
-    pub(crate) fn version_point(&self, chain_position: ChainPosition) -> VersionPoint {
-        self.version_point_at(match chain_position {
-            ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
-                Some(position)
-            }
-            ChainPosition::Empty | ChainPosition::BelowBaseline => None,
-        })
+        self.jobs().version_point_at(position)
     }
 
     /// The job of a database at a position; `None` if it has nothing to do.
@@ -206,9 +191,11 @@ impl<'c, 'a> Migrator<'c, 'a> {
             return Ok(None);
         }
         let mut cached_jobs = self.cached_jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached_job = cached_jobs
-            .entry((scope, chain_position))
-            .or_insert_with(|| Arc::new(self.build_cached_job(scope, chain_position, &step_ids)));
+        let cached_job = cached_jobs.entry((scope, chain_position)).or_insert_with(|| {
+            let jobs = self.jobs();
+            let path = Arc::new(jobs.path(chain_position, &step_ids));
+            Arc::new(CachedJob { job: jobs.job(scope, chain_position, &step_ids), path })
+        });
         Ok(Some(cached_job.clone()))
     }
 
@@ -236,7 +223,7 @@ impl<'c, 'a> Migrator<'c, 'a> {
                 *version = VersionPoint::parse(&entry.to);
             }
             let chain_position = locate_database(self.document(), scope, &state, &*database)?;
-            let from = self.version_point(chain_position);
+            let from = self.jobs().version_point(chain_position);
             *version = Some(from.clone());
             let Some(cached_job) = self.cached_job(scope, chain_position)? else {
                 return Ok(self.outcome_without_steps(from));

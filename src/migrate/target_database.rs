@@ -87,7 +87,7 @@ impl Migrator<'_, '_> {
     ) -> Outcome {
         let result = target_database.open(options).and_then(|mut database| {
             let state = database.history_state()?;
-            let job = self.seed_job(target_database.scope, names, &state);
+            let job = self.jobs().seed_job(target_database.scope, names, &state, &self.target());
             if state == HistoryState::Empty {
                 return Err(PlanError::EmptyDatabase.into());
             }

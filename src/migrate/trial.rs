@@ -9,13 +9,15 @@ use rusqlite::Connection;
 use crate::database::connection::open_in_memory;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::{HistoryEvent, HistoryState};
-use crate::database::job::{JobResult, MigrationJob};
+use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
+use crate::database::policy::ForeignKeyPolicy;
 use crate::database::{Database, ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
-use crate::migrate::detector::Detector;
-use crate::migrate::migrator::Migrator;
-use crate::plan::outcome::{MigrateError, Outcome};
+use crate::migrate::job::JobBuilder;
+use crate::migrate::replay::Replay;
+use crate::plan::position::ChainPosition;
+use crate::plan::steps::plan_upgrade;
 use crate::schema::difference::{Difference, drift_note};
 use crate::schema::{ObjectKey, ObjectKind, Schema};
 use crate::sqlite::authorizer::StatementAuthorizer;
@@ -43,34 +45,51 @@ impl From<DatabaseError> for TrialError {
     }
 }
 
-/// Runs the rest of the document on an empty database of a schema, which is recorded at the
-/// position `start` (none: `baseline`) with its accepted drift. Returns the schema at head.
-pub(crate) fn run(
-    detector: &Detector<'_, '_>,
-    scope: Scope,
-    schema: &Schema,
-    start: Option<usize>,
-    drift: &[Difference],
-) -> Result<Schema, TrialError> {
-    let (changelog, cancel) = (detector.changelog(), detector.cancel());
-    let migrator = Migrator::new(changelog, detector.replay(), changelog.head_index()).into_trial();
-    let is_documented = |key: &ObjectKey| detector.is_documented(scope, key);
-    let mut database = TrialDatabase::create(schema, cancel, &is_documented)?;
-    let state = database.history_state()?;
-    let note = drift_note(drift.iter());
-    let step = migrator.history_step(HistoryEvent::Adopt, scope, start, note);
-    database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
-    match migrator.upgrade(scope, &mut database) {
-        Outcome::Upgraded(_) | Outcome::Current { .. } => Ok(database.schema()?),
-        Outcome::Failed { error, .. } => {
-            Err(TrialError::Failed(located_message(changelog, &error)))
+/// The document that is tried.
+pub(crate) struct TrialDocument<'t, 'c, 'a> {
+    pub(crate) changelog: &'c Changelog<'a>,
+    pub(crate) replay: &'c Replay<'a>,
+    /// Whether the document creates an object of a name.
+    pub(crate) is_documented: &'t dyn Fn(&ObjectKey) -> bool,
+    /// Setting it ends the trial.
+    pub(crate) cancel: &'t Arc<AtomicBool>,
+}
+
+impl TrialDocument<'_, '_, '_> {
+    /// Runs the rest of the document on an empty database of a schema, which is recorded at the
+    /// position `start` (none: `baseline`) with its accepted drift. Returns the schema at head.
+    pub(crate) fn run(
+        &self,
+        scope: Scope,
+        schema: &Schema,
+        start: Option<usize>,
+        drift: &[Difference],
+    ) -> Result<Schema, TrialError> {
+        let jobs = JobBuilder {
+            changelog: self.changelog,
+            replay: self.replay,
+            transaction_end: TransactionEnd::Commit,
+            foreign_keys: ForeignKeyPolicy::Report,
+            contents: TableContents::Nothing,
+        };
+        let mut database = TrialDatabase::create(schema, self.cancel, self.is_documented)?;
+        let adopt_step =
+            jobs.history_step(HistoryEvent::Adopt, scope, start, drift_note(drift.iter()));
+        let state = database.history_state()?;
+        database.apply(&MigrationJob::new(scope, vec![adopt_step]), &state)?;
+        let position = start.map_or(ChainPosition::BelowBaseline, ChainPosition::AtVersion);
+        let steps = plan_upgrade(self.changelog, scope, position, self.changelog.head_position());
+        let state = database.history_state()?;
+        match database.apply(&jobs.job(scope, position, &steps), &state) {
+            Ok(_) => Ok(database.schema()?),
+            Err(DatabaseError::Interrupted) => Err(TrialError::Interrupted),
+            Err(error) => Err(TrialError::Failed(located_message(self.changelog, &error))),
         }
-        _ => Err(TrialError::Interrupted),
     }
 }
 
 /// The message of an error, after its place in the document.
-fn located_message(changelog: &Changelog<'_>, error: &MigrateError) -> String {
+fn located_message(changelog: &Changelog<'_>, error: &DatabaseError) -> String {
     let place = error.span().map(|span| changelog.source().format_position(span.start));
     place.map_or_else(|| error.to_string(), |place| format!("{place}: {error}"))
 }

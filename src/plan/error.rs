@@ -120,7 +120,9 @@ fn missing_text(proposal: Option<&VersionPoint>, missing: &[String]) -> String {
     };
     match proposal {
         Some(VersionPoint::Version(version)) => format!("compared with {version}, {differences}"),
-        Some(VersionPoint::Baseline) | None => format!("compared with the document, {differences}"),
+        Some(VersionPoint::Baseline) | None => {
+            format!("compared with the lowest baseline, {differences}")
+        }
     }
 }
 

@@ -102,10 +102,10 @@ mod tests {
 
     #[test]
     fn objects_of_ignored_tables_are_ignored_and_documented_ones_never() {
-        let ignored = IgnoredObjects::new(&["tmp_*", "a?c.d"]);
+        let patterns = IgnoredObjects::new(&["tmp_*", "a?c.d"]);
         let ignores = |kind, name: &str, table: &str, documented: &str| {
             let object = Object::new(kind, name.to_owned(), table.to_owned(), String::new());
-            ignored.ignores(&object, |key| key.name == documented)
+            patterns.ignores(&object, |key| key.name == documented)
         };
         assert!(ignores(ObjectKind::Table, "_litestream_seq", "_litestream_seq", ""));
         assert!(ignores(ObjectKind::Table, "TMP_x", "TMP_x", ""));
@@ -113,6 +113,6 @@ mod tests {
         assert!(!ignores(ObjectKind::Table, "tmp_x", "tmp_x", "tmp_x"));
         assert!(!ignores(ObjectKind::Index, "by_time", "tmp_x", "tmp_x"));
         assert!(!ignores(ObjectKind::Table, "atmp_x", "atmp_x", ""));
-        assert!(ignored.matches("abc.d") && !ignored.matches("abcxd"));
+        assert!(patterns.matches("abc.d") && !patterns.matches("abcxd"));
     }
 }

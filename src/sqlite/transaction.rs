@@ -7,6 +7,7 @@ use std::time::Instant;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::database::already_applied::{ColumnState, FailedColumnChange};
+use crate::database::assertion::failing_rows;
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -265,7 +266,11 @@ impl JobExecution<'_> {
         columns_before: &ColumnsBefore<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         self.authorizer.enable();
-        let result = execute_to_completion(self.connection, statement.sql.text());
+        let result = match &statement.assertion {
+            None => execute_to_completion(self.connection, statement.sql.text()).map(|()| None),
+            Some(_) => (self.connection.prepare(statement.sql.text()))
+                .and_then(|mut select| failing_rows(&mut select)),
+        };
         self.authorizer.disable();
         let migration = migration.to_owned();
         if let Err(error) = &result
@@ -278,35 +283,36 @@ impl JobExecution<'_> {
         if self.connection.is_autocommit() {
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
-                Ok(()) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
+                Ok(_) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
             };
             return Err(DatabaseError::EndedTransaction { migration, message, span });
         }
-        let Err(error) = result else { return Ok(None) };
+        let error = match result {
+            Ok(None) => return Ok(None),
+            Ok(Some(_)) if self.has_no_rows() => return Ok(None),
+            Ok(Some(rows)) => {
+                let reason = statement.assertion_reason();
+                let span = first_line_span(&statement.sql);
+                return Err(DatabaseError::AssertionFailed { migration, reason, rows, span });
+            }
+            Err(error) => error,
+        };
         let span = error_span(&statement.sql, &error);
         if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, span });
         }
-        if let Some(change) = &statement.column_change {
-            let failed = FailedColumnChange {
-                change,
-                existed_before: columns_before.get(&(change.table(), change.column())).copied(),
-                message: &sqlite_message(&error),
-                migration: &migration,
-                span: &span,
-            };
-            match failed.state(|| read_table(self.connection, change.table()))? {
-                ColumnState::NotApplied => {}
-                ColumnState::AlreadyApplied(note) => return Ok(Some(note)),
-                ColumnState::Different(column) => {
-                    column.require_accepted(&self.accepted_drift()?)?;
-                    return Ok(Some(column.note()));
-                }
-            }
+        let failed = FailedColumnChange {
+            change: statement.column_change.as_ref(),
+            existed_before: (statement.column_change.as_ref())
+                .and_then(|change| columns_before.get(&(change.table(), change.column())).copied()),
+            message: &sqlite_message(&error),
+            migration: &migration,
+            span: &span,
+        };
+        if let Some(note) = self.column_note(&failed)? {
+            return Ok(Some(note));
         }
-        if self.job.contents == TableContents::Nothing
-            && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-        {
+        if self.has_no_rows() && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
             return Ok(None);
         }
         Err(match DatabaseError::from(error) {
@@ -315,6 +321,27 @@ impl JobExecution<'_> {
             }
             other => other,
         })
+    }
+
+    /// A note if a failed statement for a column is already applied.
+    fn column_note(
+        &self,
+        failed: &FailedColumnChange<'_>,
+    ) -> Result<Option<String>, DatabaseError> {
+        let table_now = |table: &str| read_table(self.connection, table);
+        match failed.state(table_now)? {
+            ColumnState::NotApplied => Ok(None),
+            ColumnState::AlreadyApplied(note) => Ok(Some(note)),
+            ColumnState::Different(column) => {
+                column.require_accepted(&self.accepted_drift()?)?;
+                Ok(Some(column.note()))
+            }
+        }
+    }
+
+    /// Whether the database is an empty copy, in which a statement fails for want of rows.
+    fn has_no_rows(&self) -> bool {
+        self.job.contents == TableContents::Nothing
     }
 
     /// Checks that the run introduced no foreign key violations, and notes those that exist.

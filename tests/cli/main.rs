@@ -11,15 +11,18 @@
 
 mod adopt;
 mod already_applied;
+mod assertions;
 mod backup;
 mod bad_input;
 mod completions;
 mod config;
 mod demo;
+mod detection;
 mod downgrade;
 mod dry_run;
 mod edited;
 mod from_db;
+mod headings;
 mod history;
 #[cfg(target_os = "linux")]
 mod init;

@@ -85,6 +85,9 @@ impl RecordedVersionsView<'_> {
             Some(AtHead::Reached(remaining)) if remaining.is_empty() && !drift.is_empty() => {
                 console.line(format!("  after the upgrade to {head}, nothing differs"));
             }
+            Some(AtHead::Reached(remaining)) if !remaining.is_empty() && remaining == drift => {
+                console.line(format!("  after the upgrade to {head}, the same differs"));
+            }
             Some(AtHead::Reached(remaining)) if !remaining.is_empty() => {
                 let count = plural(remaining.len(), "difference");
                 console.line(format!("  after the upgrade to {head}, {count}:"));
