@@ -75,6 +75,32 @@ pub enum DatabaseError {
     /// The application's connection is inside a transaction.
     #[error("the connection is inside a transaction; commit it before an upgrade")]
     InTransaction,
+    /// The application's connection has attached databases.
+    #[error(
+        "the connection has {} `{}`, which names of the document could mean; detach {}, or use another connection", if .names.len() == 1 { "the attached database" } else { "the attached databases" }, .names.join("`, `"), if .names.len() == 1 { "it" } else { "them" }
+    )]
+    AttachedDatabases {
+        /// The names of the databases.
+        names: Vec<String>,
+    },
+    /// The application's connection has temporary objects that hide names of the document.
+    #[error(
+        "the {} of this connection {} a name of the document; drop {}, or use another connection", .objects.join(", the "), if .objects.len() == 1 { "hides" } else { "hide" }, if .objects.len() == 1 { "it" } else { "them" }
+    )]
+    HidingObjects {
+        /// The objects, such as ``temporary table `notes` ``.
+        objects: Vec<String>,
+    },
+    /// The application's connection has a temporary trigger on a table that a job changes.
+    #[error(
+        "the temporary trigger `{trigger}` of this connection is on the table `{table}`, which a pending migration changes; drop the trigger before the upgrade"
+    )]
+    TemporaryTrigger {
+        /// The trigger.
+        trigger: String,
+        /// The table.
+        table: String,
+    },
     /// SQLite refused a statement of a migration.
     #[error("{message} (in {migration})")]
     Statement {
@@ -163,14 +189,12 @@ pub enum DatabaseError {
     Server(ServerError),
     /// The response to a job was lost, and whether it was committed is unknown.
     #[cfg(feature = "server")]
-    #[error(
-        "{cause}; whether the run was committed is unknown: {history_error}. Check it with `tatmig status`"
-    )]
+    #[error("{cause}; whether the server committed the change is unknown. {hint}")]
     OutcomeUnknown {
         /// How the response was lost.
         cause: ServerError,
-        /// Why the history does not show it either.
-        history_error: String,
+        /// What to do, and why the history does not show whether the change was committed.
+        hint: String,
     },
     /// The response to a job was lost, and the history shows that the job was not committed.
     #[cfg(feature = "server")]
@@ -239,7 +263,8 @@ impl DatabaseError {
 impl From<ServerError> for DatabaseError {
     fn from(error: ServerError) -> Self {
         match error {
-            ServerError::Interrupted => Self::Interrupted,
+            // An abandoned request that could have committed something has an error of its own.
+            ServerError::Interrupted | ServerError::Abandoned { .. } => Self::Interrupted,
             error => Self::Server(error),
         }
     }

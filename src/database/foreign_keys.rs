@@ -92,7 +92,7 @@ impl OrphanQuery {
                 .map(|(parent, child)| format!("{parent} = {child}"));
             conditions.push(format!(
                 "NOT EXISTS (SELECT 1 FROM {} p WHERE {})",
-                lexer::quote_identifier(&key.parent),
+                lexer::quote_main_table(&key.parent),
                 equalities.collect::<Vec<_>>().join(" AND ")
             ));
         }
@@ -102,7 +102,7 @@ impl OrphanQuery {
             key_columns,
             from_clause: format!(
                 "FROM {} c WHERE {}",
-                lexer::quote_identifier(table),
+                lexer::quote_main_table(table),
                 conditions.join(" AND ")
             ),
         }
@@ -166,7 +166,7 @@ impl ForeignKeySet {
         session: &S,
         modified_tables: Option<&BTreeSet<String>>,
     ) -> Result<Self, S::Error> {
-        const CHECK: &str = "SELECT 1 FROM pragma_foreign_key_check(?1) LIMIT 1";
+        const CHECK: &str = "SELECT 1 FROM pragma_foreign_key_check(?1, 'main') LIMIT 1";
         let mut key_set = Self::default();
         if modified_tables.is_some_and(BTreeSet::is_empty) {
             return Ok(key_set);

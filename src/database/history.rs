@@ -19,7 +19,7 @@ use crate::sql::value::{Row, Rows, SqlValue};
 pub(crate) const TABLE_NAME: &str = "_tatmig_migrations";
 
 pub(crate) const CREATE_HISTORY_TABLE: &str = "\
-CREATE TABLE IF NOT EXISTS _tatmig_migrations (
+CREATE TABLE IF NOT EXISTS main._tatmig_migrations (
     id INTEGER PRIMARY KEY,
     event TEXT NOT NULL,
     from_version TEXT NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS _tatmig_migrations (
 /// Only in the system database: the SQL of applied blocks, once for each checksum, so that an
 /// edited migration can be compared with the SQL that ran.
 pub(crate) const CREATE_SOURCES_TABLE: &str = "\
-CREATE TABLE IF NOT EXISTS _tatmig_sources (
+CREATE TABLE IF NOT EXISTS main._tatmig_sources (
     checksum TEXT PRIMARY KEY,
     scope TEXT NOT NULL,
     from_version TEXT NOT NULL,
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS _tatmig_sources (
 /// Whether this is the SQL of a history table that tatmig created.
 pub(crate) fn is_history_table_sql(sql: &str) -> bool {
     sql.strip_prefix("CREATE TABLE ")
-        == CREATE_HISTORY_TABLE.strip_prefix("CREATE TABLE IF NOT EXISTS ")
+        == CREATE_HISTORY_TABLE.strip_prefix("CREATE TABLE IF NOT EXISTS main.")
 }
 
 /// The columns of a history entry, in the order in which this file reads them.
@@ -56,16 +56,16 @@ const ENTRY_COLUMNS: &str = "id, event, from_version, to_version, checksum, chai
 
 /// The query for the last entry.
 pub(crate) fn last_entry_query() -> String {
-    format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY rowid DESC LIMIT 1")
+    format!("SELECT {ENTRY_COLUMNS} FROM main.{TABLE_NAME} ORDER BY rowid DESC LIMIT 1")
 }
 
 /// The query for what a database without a history entry contains: whether it has an object that
 /// belongs neither to SQLite nor to tatmig, and the type of the object that has the name of the
 /// history table, or NULL.
 pub(crate) const OBJECTS_QUERY: &str = "\
-SELECT EXISTS (SELECT 1 FROM sqlite_schema \
+SELECT EXISTS (SELECT 1 FROM main.sqlite_schema \
 WHERE name NOT LIKE 'sqlite$_%' ESCAPE '$' AND name NOT LIKE '$_tatmig$_%' ESCAPE '$'), \
-(SELECT type FROM sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE)";
+(SELECT type FROM main.sqlite_schema WHERE name = '_tatmig_migrations' COLLATE NOCASE)";
 
 /// Reads the last entry of the history. The error is [`DatabaseError::InvalidHistoryTable`] if
 /// something that tatmig did not create has the name of the history table.
@@ -112,20 +112,20 @@ pub(crate) fn is_unchanged(
 ) -> Result<bool, DatabaseError> {
     let HistoryState::Versioned(entry) = expected else {
         // Nearly every new database has no object at all.
-        let mut any_object = connection.prepare("SELECT 1 FROM sqlite_schema")?;
+        let mut any_object = connection.prepare("SELECT 1 FROM main.sqlite_schema")?;
         if !any_object.exists([])? {
             return Ok(*expected == HistoryState::Empty);
         }
         return Ok(state(connection)?.has_same_last_entry(expected));
     };
-    let mut last_id = connection.prepare("SELECT max(rowid) FROM _tatmig_migrations")?;
+    let mut last_id = connection.prepare("SELECT max(rowid) FROM main._tatmig_migrations")?;
     let id: Option<i64> = last_id.query_row([], |row| row.get(0))?;
     Ok(id == Some(entry.id))
 }
 
 /// Reads every entry, oldest first. The history table must exist.
 pub(crate) fn entries<S: Session>(session: &S) -> Result<Vec<HistoryEntry>, DatabaseError> {
-    let sql = format!("SELECT {ENTRY_COLUMNS} FROM {TABLE_NAME} ORDER BY id");
+    let sql = format!("SELECT {ENTRY_COLUMNS} FROM main.{TABLE_NAME} ORDER BY id");
     let rows = session.query(&sql, &[]).map_err(as_history_table_error)?;
     rows.into_iter().map(entry_from_row).collect()
 }
@@ -144,6 +144,10 @@ fn entry_from_row(mut row: Row) -> Result<HistoryEntry, DatabaseError> {
     let wrong_row = |reason: String| DatabaseError::InvalidHistoryTable {
         reason: format!("has a row that tatmig did not write: {reason}"),
     };
+    let column_count = ENTRY_COLUMNS.split(", ").count();
+    if row.0.len() != column_count {
+        return Err(wrong_row(format!("{} columns instead of {column_count}", row.0.len())));
+    }
     let column_name = |column: usize| ENTRY_COLUMNS.split(", ").nth(column).unwrap_or_default();
     for (column, value) in row.0.iter().enumerate() {
         let has_valid_type = match column {
@@ -221,7 +225,7 @@ fn insert_entry(connection: &Connection, step: CompletedStep<'_>) -> rusqlite::R
     let CompletedStep { entry, scope, duration, note } = step;
     let now = jiff::Timestamp::now();
     let mut insert = connection.prepare(
-        "INSERT INTO _tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
+        "INSERT INTO main._tatmig_migrations (event, from_version, to_version, scope, checksum, chain, \
          applied_at, duration_ms, tool_version, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     insert.execute(params![
@@ -257,7 +261,7 @@ pub(crate) fn store_sources(
 
 /// Stores one [`AppliedSource`], whose values are [`source_parameters`].
 pub(crate) const INSERT_SOURCE: &str = "\
-INSERT OR IGNORE INTO _tatmig_sources (checksum, scope, from_version, to_version, sql) \
+INSERT OR IGNORE INTO main._tatmig_sources (checksum, scope, from_version, to_version, sql) \
 VALUES (?1, ?2, ?3, ?4, ?5)";
 
 pub(crate) fn source_parameters(source: &AppliedSource) -> [SqlValue; 5] {
@@ -276,8 +280,10 @@ pub(crate) fn stored_source<S: Session>(
     checksum: &str,
 ) -> Result<Option<String>, S::Error> {
     let mut results = session.query_all(&[
-        Query::new("SELECT 1 FROM sqlite_schema WHERE name = '_tatmig_sources' AND type = 'table'"),
-        Query::with_text("SELECT sql FROM _tatmig_sources WHERE checksum = ?1", checksum),
+        Query::new(
+            "SELECT 1 FROM main.sqlite_schema WHERE name = '_tatmig_sources' AND type = 'table'",
+        ),
+        Query::with_text("SELECT sql FROM main._tatmig_sources WHERE checksum = ?1", checksum),
     ])?;
     let (source, table) = (results.pop(), results.pop());
     if table.transpose()?.is_none_or(|rows| rows.is_empty()) {
@@ -290,7 +296,7 @@ pub(crate) fn stored_source<S: Session>(
 /// words that `adopt` reported. The history table must exist.
 pub(crate) fn accepted_drift<S: Session>(session: &S) -> Result<AcceptedDrift, S::Error> {
     let rows = session.query(
-        "SELECT note FROM _tatmig_migrations WHERE event = 'adopt' AND note IS NOT NULL",
+        "SELECT note FROM main._tatmig_migrations WHERE event = 'adopt' AND note IS NOT NULL",
         &[],
     )?;
     let notes = rows.iter().map(|row| row.text(0));

@@ -5,7 +5,7 @@ use crate::database::session::{Session, SessionError};
 /// Returns the damage that SQLite finds, at most 20 lines of its report. Empty if the database is
 /// intact.
 pub(crate) fn check<S: Session>(session: &S) -> Result<Vec<String>, S::Error> {
-    let lines = match session.query("PRAGMA integrity_check(20)", &[]) {
+    let lines = match session.query("PRAGMA main.integrity_check(20)", &[]) {
         Ok(rows) => rows.iter().map(|row| row.text(0)).collect(),
         // The check itself may not be able to read a damaged page.
         Err(error) if error.is_corruption() => vec![error.message()],

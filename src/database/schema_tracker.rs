@@ -73,7 +73,7 @@ impl SchemaTracker {
         after_rowid: i64,
     ) -> rusqlite::Result<(Schema, Vec<Object>)> {
         let mut statement = connection.prepare_cached(
-            "SELECT type, name, tbl_name, sql, rowid FROM sqlite_schema WHERE rowid > ?1",
+            "SELECT type, name, tbl_name, sql, rowid FROM main.sqlite_schema WHERE rowid > ?1",
         )?;
         let mut rows = statement.query([after_rowid])?;
         let mut unchanged = Schema::new();

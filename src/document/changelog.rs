@@ -7,7 +7,7 @@ use semver::Version;
 
 use crate::document::chain::{Chain, MissingMigrations};
 use crate::document::diagnostic::{Diagnostic, DocumentError, Rule, Severity};
-use crate::document::migration::{Checksum, Migration, Seed};
+use crate::document::migration::{Checksum, Migration, ScopedSql, Seed};
 use crate::document::reader;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
@@ -172,6 +172,20 @@ impl<'a> Changelog<'a> {
             self.chain.baselines.iter().chain(&self.chain.forwards).collect();
         migrations.sort_by(|left, right| left.to.cmp(&right.to).then(left.from.cmp(&right.from)));
         migrations.into_iter()
+    }
+
+    /// Every block of a scope: of baselines, migrations, reverses and seeds.
+    pub(crate) fn blocks(&self, scope: Scope) -> impl Iterator<Item = &ScopedSql<'a>> {
+        let chain = &self.chain;
+        let seeds = chain.seeds.iter().filter(move |seed| seed.scope == scope);
+        chain
+            .baselines
+            .iter()
+            .chain(&chain.forwards)
+            .chain(chain.reverses.values())
+            .chain(chain.baseline_reverses.values())
+            .filter_map(move |migration| migration.block(scope))
+            .chain(seeds.map(|seed| &seed.block))
     }
 
     /// A migration by its id; `None` for a seed, for a reverse that the document does not have, and

@@ -1,22 +1,20 @@
 //! Upgrades and reads a connection that an application owns, with the document that it embeds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
-use rusqlite::hooks::{AuthContext, Authorization};
 use semver::Version;
 
-use crate::database::connection::apply_security_settings;
+use crate::database::ReadDatabase;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
-use crate::database::job::{JobResult, MigrationJob};
-use crate::database::stats::Stats;
-use crate::database::{Database, ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{DocumentError, Severity};
 use crate::document::tag::{Scope, VersionPoint};
+use crate::migrate::borrowed::{
+    BorrowedConnection, BorrowedSession, run_interruptibly, with_lasting_interrupt,
+};
+use crate::migrate::connection_check::ensure_only_main;
 use crate::migrate::detect::Detection;
 use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::error::Error;
@@ -31,8 +29,6 @@ use crate::plan::outcome::{MigrateError, Outcome};
 use crate::plan::position::{ChainPosition, locate};
 use crate::plan::target::Target;
 use crate::source::Source;
-use crate::sqlite::authorizer::StatementAuthorizer;
-use crate::sqlite::transaction::apply;
 
 /// What [`Changelog::upgrade`] did to a database.
 #[derive(Clone, Debug)]
@@ -127,9 +123,13 @@ impl Changelog<'_> {
     /// - **Foreign keys.** With `foreign_keys` on, rebuilding a table (create, copy, drop, rename)
     ///   deletes the rows of child tables through ON DELETE CASCADE. Foreign keys are therefore off
     ///   while migrations run, and checked before the commit. The setting is restored.
+    /// - **Other databases.** The call acts on `main` only. A connection with attached databases,
+    ///   or with temporary objects that hide names of the document, is refused, and so is a
+    ///   temporary trigger on a table whose rows a pending migration changes. All other temporary
+    ///   objects stay as they are; those that a block creates are dropped after it.
     /// - **Settings.** `defensive`, `trusted_schema` and `legacy_alter_table` are set for the run
-    ///   and restored. SQLite cannot return an authorizer that was set before, so an authorizer of
-    ///   the application is removed: set it again after the call.
+    ///   and restored, also after an error or a panic. SQLite cannot return an authorizer that was
+    ///   set before, so an authorizer of the application is removed: set it again after the call.
     /// - **Locks.** The connection's own busy timeout or busy handler decides how long the call
     ///   waits for the locks of other connections. Without one, a lock fails the call at once.
     /// - **Other connections of this process.** Closing any descriptor of a database file, even
@@ -180,16 +180,30 @@ impl Changelog<'_> {
     ///
     /// # Errors
     ///
-    /// The database cannot be read. A database that an upgrade would refuse is no error: its status
+    /// The database cannot be read, or the connection cannot be used
+    /// ([`Connection`](ErrorKind::Connection)): it has attached databases, or temporary objects
+    /// that hide names of the document. A status that was interrupted (`sqlite3_interrupt`) is an
+    /// error of the kind [`Interrupted`](ErrorKind::Interrupted). A database that an upgrade would refuse is no error: its status
     /// holds the reason.
     pub fn status(&self, connection: &Connection, scope: Scope) -> Result<StatusReport, Error> {
-        // If the document fails in memory, the version of a database without a history is unknown.
-        let replay = Replay::run(self, &Arc::default()).ok();
-        let detector =
-            replay.as_ref().map(|replay| Detector::new(self, replay, DetectionOptions::default()));
-        let document = StatusDocument { changelog: self, detector: detector.as_ref() };
         let target = Target::Up(self.head_position());
-        let status = database_status(document, target, scope, connection)
+        let status = with_lasting_interrupt(connection, || {
+            ensure_only_main(self, scope, connection)?;
+            let replay = run_interruptibly(connection, |cancel| Replay::run(self, cancel));
+            // If the document fails in memory, the version of a database without a history is
+            // unknown.
+            let replay = match replay {
+                Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
+                replay => replay.ok(),
+            };
+            let options = DetectionOptions::default();
+            let detector = (replay.as_ref()).map(|replay| Detector::new(self, replay, options));
+            let document = StatusDocument { changelog: self, detector: detector.as_ref() };
+            database_status(document, target, scope, connection)
+        });
+        let status = status
+            .map_err(DatabaseError::from)
+            .flatten()
             .map_err(|error| self.locate_error(error.into()))?;
         let detected = match status.detection.as_deref() {
             Some(Detection::Match(index)) => Some(self.version(*index).clone()),
@@ -212,16 +226,21 @@ impl Changelog<'_> {
         if !connection.is_autocommit() {
             return Err(DatabaseError::InTransaction.into());
         }
-        let state = connection.history_state()?;
+        let state = with_lasting_interrupt(connection, || {
+            ensure_only_main(self, scope, connection)?;
+            connection.history_state()
+        })??;
         if self.is_unchanged_at_head(scope, &state) {
             return Ok(UpgradeReport::unchanged(VersionPoint::Version(self.head().clone())));
         }
-        let replay = self.checked_replay()?;
-        let migrator = Migrator::new(self, &replay, self.head_index());
-        let mut borrowed = BorrowedConnection::new(connection)?;
-        let outcome = migrator.upgrade(scope, &mut borrowed);
+        let borrowed = BorrowedConnection::new(connection)?;
+        let outcome = borrowed.with_session(|session| {
+            let replay = self.checked_replay(session)?;
+            let migrator = Migrator::new(self, &replay, self.head_index());
+            Ok::<_, EmbeddedError>(migrator.upgrade(scope, session))
+        });
         borrowed.restore()?;
-        match outcome {
+        match outcome?? {
             Outcome::Upgraded(run) => Ok(UpgradeReport {
                 from: run.path.from.clone(),
                 to: run.path.to.clone(),
@@ -260,8 +279,8 @@ impl Changelog<'_> {
     }
 
     /// The replay of the document, which must have no error up to head.
-    fn checked_replay(&self) -> Result<Replay<'_>, EmbeddedError> {
-        let replay = Replay::run(self, &Arc::default())?;
+    fn checked_replay(&self, session: &BorrowedSession<'_>) -> Result<Replay<'_>, EmbeddedError> {
+        let replay = session.run_interruptibly(|cancel| Replay::run(self, cancel))?;
         let diagnostics: Vec<_> = replay.diagnostics(self.head_index()).collect();
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return Err(EmbeddedError::Document(DocumentError::new(self.source(), diagnostics)));
@@ -302,63 +321,5 @@ enum EmbeddedError {
 impl<E: Into<MigrateError>> From<E> for EmbeddedError {
     fn from(error: E) -> Self {
         Self::Database(error.into())
-    }
-}
-
-/// A connection of the application with tatmig's settings and authorizer, until
-/// [`restore`](Self::restore).
-pub(crate) struct BorrowedConnection<'c> {
-    connection: &'c mut Connection,
-    authorizer: StatementAuthorizer,
-    saved_settings: Vec<(DbConfig, bool)>,
-}
-
-impl<'c> BorrowedConnection<'c> {
-    pub(crate) fn new(connection: &'c mut Connection) -> Result<Self, DatabaseError> {
-        let saved_settings = [
-            DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
-            DbConfig::SQLITE_DBCONFIG_DEFENSIVE,
-            DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA,
-            DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE,
-        ]
-        .into_iter()
-        .map(|setting| Ok((setting, connection.db_config(setting)?)))
-        .collect::<rusqlite::Result<_>>()?;
-        apply_security_settings(connection)?;
-        let authorizer = StatementAuthorizer::install(connection)?;
-        Ok(Self { connection, authorizer, saved_settings })
-    }
-
-    /// Restores the settings and removes tatmig's authorizer. SQLite cannot return the authorizer
-    /// that the application had set.
-    pub(crate) fn restore(self) -> Result<(), DatabaseError> {
-        let no_authorizer: Option<fn(AuthContext<'_>) -> Authorization> = None;
-        self.connection.authorizer(no_authorizer)?;
-        for (setting, value) in self.saved_settings {
-            self.connection.set_db_config(setting, value)?;
-        }
-        Ok(())
-    }
-}
-
-impl SessionDatabase for BorrowedConnection<'_> {
-    type Session = Connection;
-
-    fn session(&self) -> Result<&Connection, DatabaseError> {
-        Ok(self.connection)
-    }
-
-    fn read_stats(&self) -> Result<Stats, DatabaseError> {
-        self.connection.read_stats()
-    }
-}
-
-impl Database for BorrowedConnection<'_> {
-    fn apply(
-        &mut self,
-        job: &MigrationJob<'_>,
-        expected_state: &HistoryState,
-    ) -> Result<JobResult, DatabaseError> {
-        apply(self.connection, &self.authorizer, job, expected_state, &|| false)
     }
 }

@@ -45,7 +45,8 @@ pub enum ErrorKind {
     /// Another connection held a lock for longer than the busy timeout, or another run kept
     /// migrating the same database. Try again later.
     Busy,
-    /// The connection cannot be used as it is: it is inside a transaction.
+    /// The connection cannot be used as it is: it is inside a transaction, has attached databases,
+    /// or has temporary objects that hide names of the document.
     Connection,
     /// The database has objects and no history, and its version cannot be detected.
     Unversioned,
@@ -262,7 +263,10 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         | DatabaseError::Corrupt { .. }
         | DatabaseError::InvalidHistoryTable { .. } => ErrorKind::Corrupt,
         DatabaseError::Interrupted => ErrorKind::Interrupted,
-        DatabaseError::InTransaction => ErrorKind::Connection,
+        DatabaseError::InTransaction
+        | DatabaseError::AttachedDatabases { .. }
+        | DatabaseError::HidingObjects { .. }
+        | DatabaseError::TemporaryTrigger { .. } => ErrorKind::Connection,
         DatabaseError::Statement { message, .. }
         | DatabaseError::EndedTransaction { message, .. } => {
             // SQLite's messages are `UNIQUE constraint failed: t.a` and the like.

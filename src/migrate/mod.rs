@@ -2,7 +2,9 @@
 
 #[cfg(feature = "fleet")]
 pub(crate) mod adopt;
+pub(crate) mod borrowed;
 pub(crate) mod compile;
+pub(crate) mod connection_check;
 #[cfg(feature = "fleet")]
 pub(crate) mod create;
 pub(crate) mod detect;

@@ -2,7 +2,7 @@
 //! the old database in one transaction. No file is ever unlinked while a program may have it open.
 
 use crate::database::connection::ConnectOptions;
-use crate::migrate::embedded::BorrowedConnection;
+use crate::migrate::borrowed::BorrowedConnection;
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::Outcome;
 use crate::target::TargetDatabase;
@@ -12,10 +12,10 @@ impl Migrator<'_, '_> {
     #[must_use]
     pub fn reset_database(&self, database: &TargetDatabase, options: &ConnectOptions) -> Outcome {
         let result = database.replace(options, |connection| {
-            let mut borrowed = BorrowedConnection::new(connection)?;
-            let outcome = self.upgrade(database.scope, &mut borrowed);
+            let borrowed = BorrowedConnection::new(connection)?;
+            let outcome = borrowed.with_session(|session| self.upgrade(database.scope, session));
             borrowed.restore()?;
-            match outcome {
+            match outcome? {
                 Outcome::Failed { error, .. } => Err(*error),
                 Outcome::Upgraded(run) => Ok(Outcome::Reset { version: run.path.to.clone() }),
                 outcome => Ok(outcome),

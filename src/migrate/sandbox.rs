@@ -13,7 +13,8 @@ use crate::database::schema_tracker::SchemaTracker;
 use crate::schema::Schema;
 use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::sqlite::authorizer::StatementAuthorizer;
-use crate::sqlite::transaction::{execute_to_completion, reset_connection};
+use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
+use crate::sqlite::transaction::execute_to_completion;
 
 /// An in-memory database with the history table of a real one and nothing else.
 pub(crate) struct Sandbox {
@@ -105,7 +106,7 @@ impl Sandbox {
     ) -> rusqlite::Result<T> {
         self.begin()?;
         let value = block(self)?;
-        reset_connection(&self.connection)?;
+        reset_connection(&self.connection, &TemporaryObjects::default())?;
         if !self.has_transaction_ended() {
             self.connection.execute_batch("COMMIT")?;
         }
@@ -126,7 +127,7 @@ impl Sandbox {
             self.begin()?;
         }
         let value = block(self)?;
-        reset_connection(&self.connection)?;
+        reset_connection(&self.connection, &TemporaryObjects::default())?;
         match (is_nested, self.has_transaction_ended()) {
             // The end of the transaction has undone even more.
             (_, true) => {}

@@ -13,7 +13,7 @@ use crate::document::changelog::StepId;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::VersionPoint;
 use crate::document::version_index::VersionIndex;
-use crate::migrate::embedded::BorrowedConnection;
+use crate::migrate::borrowed::BorrowedConnection;
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::plan::position::ChainPosition;
@@ -76,10 +76,10 @@ impl SelfTestContext<'_, '_> {
             return Err(DatabaseError::Interrupted);
         }
         let migrator = Migrator::new(self.changelog, self.replay, VersionIndex::new(target));
-        let mut database = BorrowedConnection::new(connection)?;
-        let outcome = migrator.upgrade(self.scope, &mut database);
+        let database = BorrowedConnection::new(connection)?;
+        let outcome = database.with_session(|session| migrator.upgrade(self.scope, session));
         database.restore()?;
-        match outcome {
+        match outcome? {
             Outcome::Skipped => Err(DatabaseError::Interrupted),
             Outcome::Failed { error: failure, .. } => Ok(Err(*failure)),
             _ => Ok(Ok(())),
@@ -139,10 +139,12 @@ impl SelfTestContext<'_, '_> {
             });
         }
         let job = MigrationJob { expected_changes, ..MigrationJob::new(scope, steps) };
-        let mut database = BorrowedConnection::new(connection)?;
-        let result = database.history_state().and_then(|state| database.apply(&job, &state));
+        let database = BorrowedConnection::new(connection)?;
+        let result = database.with_session(|session| {
+            session.history_state().and_then(|state| session.apply(&job, &state))
+        });
         database.restore()?;
-        match result {
+        match result? {
             Ok(_) => Ok(Ok(())),
             Err(DatabaseError::Interrupted) => Err(DatabaseError::Interrupted),
             Err(error) => Ok(Err(error.into())),

@@ -210,6 +210,12 @@ pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// The quoted name of a table of the main database. Without `main`, a temporary table of the same
+/// name would be meant.
+pub(crate) fn quote_main_table(name: &str) -> String {
+    format!("main.{}", quote_identifier(name))
+}
+
 /// Removes the quotes from a quoted name or a string: `"a""b"` becomes `a"b`. A text that is not
 /// one complete quoted token is returned unchanged.
 pub(crate) fn unquote(text: &str) -> Cow<'_, str> {

@@ -1,6 +1,7 @@
 //! Installs an SQLite authorizer that is enabled while a block's statements are prepared and run.
 //! It denies statements that would end the transaction, open another file, or access tatmig's own
-//! tables. In the replay it also records what a statement changes.
+//! tables, another database or temporary objects of the application. In the replay it also records
+//! what a statement changes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperati
 
 use crate::schema::changes::SchemaChange;
 use crate::schema::{is_sqlite_name, is_tatmig_name};
+use crate::sqlite::temporary::TemporaryObjects;
 
 /// PRAGMAs whose effect ends with the transaction or belongs to the application. FTS5 and RTREE
 /// themselves use `data_version` and `page_size`.
@@ -81,6 +83,8 @@ struct AuthorizerState {
     is_enabled: bool,
     /// Why the first denied action was denied.
     denial: Option<String>,
+    /// The temporary objects of the application, in lower case.
+    temporary_objects: BTreeSet<String>,
     /// What the statement changes; `None` on a connection that does not track effects.
     effects: Option<StatementEffects>,
 }
@@ -102,7 +106,9 @@ impl StatementAuthorizer {
             if let Some(effects) = &mut state.effects {
                 effects.add_action(&context);
             }
-            match denial_reason(&context) {
+            let reason = denial_reason(&context)
+                .or_else(|| foreign_object_reason(&context, &state.temporary_objects));
+            match reason {
                 None => Authorization::Allow,
                 Some(reason) => {
                     state.denial.get_or_insert(reason);
@@ -111,6 +117,12 @@ impl StatementAuthorizer {
             }
         }))?;
         Ok(authorizer)
+    }
+
+    /// Denies the use of the application's temporary objects. Blocks may use those that they create.
+    pub(crate) fn protect(&self, temporary_objects: &TemporaryObjects) {
+        self.lock_state().temporary_objects =
+            temporary_objects.iter().map(|object| object.name.to_ascii_lowercase()).collect();
     }
 
     fn lock_state(&self) -> MutexGuard<'_, AuthorizerState> {
@@ -248,6 +260,30 @@ fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
     }
 }
 
+/// Why an action is denied inside a block because it is about another database than `main`, or
+/// about one of the application's temporary objects; `None` if it is allowed.
+fn foreign_object_reason(
+    context: &AuthContext<'_>,
+    temporary_objects: &BTreeSet<String>,
+) -> Option<String> {
+    use AuthAction as A;
+    let database = match context.action {
+        A::AlterTable { database_name, .. } => Some(database_name),
+        _ => context.database_name,
+    };
+    let database = database.filter(|name| !name.eq_ignore_ascii_case("main"))?;
+    if !database.eq_ignore_ascii_case("temp") {
+        return Some(format!(
+            "`{database}` is another database: a block must use only the database that it migrates"
+        ));
+    }
+    let mut names = object_names(&context.action)?.into_iter();
+    let name = names.find(|name| temporary_objects.contains(&name.to_ascii_lowercase()))?;
+    Some(format!(
+        "`{name}` is a temporary object of the application: a block must not read or change it"
+    ))
+}
+
 /// The tables and objects that an action names: up to two, the second one empty if the action has
 /// only one. `None` if the action names none.
 fn object_names<'c>(action: &AuthAction<'c>) -> Option<[&'c str; 2]> {
@@ -278,4 +314,59 @@ fn object_names<'c>(action: &AuthAction<'c>) -> Option<[&'c str; 2]> {
         | A::Read { table_name, .. } => [table_name, ""],
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_reaches_only_main_and_temporary_objects_of_blocks() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE t (x); CREATE TEMP TABLE scratch (x); CREATE TEMP TABLE own (x);
+                 ATTACH ':memory:' AS other; CREATE TABLE other.logs (x)",
+            )
+            .unwrap();
+        let application = TemporaryObjects::read(&connection).unwrap();
+        connection.execute_batch("CREATE TEMP TABLE made (x)").unwrap();
+        let authorizer = StatementAuthorizer::install(&mut connection).unwrap();
+        authorizer.protect(&application);
+        let denial = |sql: &str| {
+            authorizer.enable();
+            let result = connection.execute_batch(sql);
+            authorizer.disable();
+            let denial = authorizer.take_denial();
+            assert_eq!(result.is_err(), denial.is_some(), "{sql}");
+            denial.unwrap_or_default()
+        };
+        for sql in [
+            "INSERT INTO t VALUES (1)",
+            "INSERT INTO made SELECT x FROM main.t",
+            "ALTER TABLE temp.made RENAME TO moved; DROP TABLE moved",
+            "CREATE TEMP VIEW v AS SELECT x FROM t; DROP VIEW v",
+        ] {
+            assert_eq!(denial(sql), "");
+        }
+        for sql in [
+            "DROP TABLE logs",
+            "INSERT INTO other.logs VALUES (1)",
+            "ALTER TABLE other.logs ADD COLUMN y",
+            "CREATE TABLE other.more (x)",
+            "CREATE INDEX other.i ON logs (x)",
+            "PRAGMA other.user_version = 4",
+        ] {
+            assert!(denial(sql).starts_with("`other` is another database"), "{sql}");
+        }
+        for sql in [
+            "DELETE FROM scratch",
+            "DROP TABLE scratch",
+            "ALTER TABLE scratch RENAME TO taken",
+            "CREATE INDEX temp.i ON scratch (x)",
+            "INSERT INTO t SELECT x FROM scratch",
+        ] {
+            assert!(denial(sql).starts_with("`scratch` is a temporary object"), "{sql}");
+        }
+    }
 }

@@ -12,4 +12,5 @@ pub(crate) mod record_format;
 pub(crate) mod regular_file;
 pub(crate) mod shared_lock;
 pub(crate) mod template;
+pub(crate) mod temporary;
 pub(crate) mod transaction;

@@ -95,7 +95,7 @@ fn copy_to_empty_file(
     path: &Path,
 ) -> Result<(), DatabaseError> {
     // The path may have been replaced by another file before SQLite opened it.
-    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    let pages: i64 = connection.query_row("PRAGMA main.page_count", [], |row| row.get(0))?;
     if pages != 0 {
         return Err(DatabaseError::ConcurrentChange);
     }
@@ -134,11 +134,12 @@ fn is_pure_ddl(statement: &str) -> bool {
 
 /// Whether a table other than tatmig's holds a row: creating a virtual table may write rows.
 fn has_application_rows(connection: &Connection) -> rusqlite::Result<bool> {
-    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let mut tables =
+        connection.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table'")?;
     let tables: Vec<String> =
         tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for table in tables.iter().filter(|table| !schema::is_tatmig_name(table)) {
-        let query = format!("SELECT EXISTS (SELECT 1 FROM {})", lexer::quote_identifier(table));
+        let query = format!("SELECT EXISTS (SELECT 1 FROM {})", lexer::quote_main_table(table));
         if connection.query_row(&query, [], |row| row.get(0))? {
             return Ok(true);
         }

@@ -26,6 +26,7 @@ use crate::schema::difference::AcceptedDrift;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Runs a job on a connection whose `foreign_keys` pragma is off. `is_cancelled` is called before
 /// each statement and before the commit.
@@ -158,6 +159,11 @@ impl JobExecution<'_> {
     ) -> Result<Option<String>, DatabaseError> {
         let mut notes = Vec::new();
         let rows_before = self.count_rows(step.script)?;
+        let temporary_objects = if step.script.resets_connection {
+            TemporaryObjects::read(self.connection)?
+        } else {
+            TemporaryObjects::default()
+        };
         for statement in &step.script.statements {
             if (self.is_cancelled)() {
                 return Err(DatabaseError::Interrupted);
@@ -165,7 +171,7 @@ impl JobExecution<'_> {
             notes.extend(self.run_statement(statement, &step.label, columns_before)?);
         }
         if step.script.resets_connection {
-            reset_connection(self.connection)?;
+            reset_connection(self.connection, &temporary_objects)?;
         }
         self.check_row_loss(step, &rows_before)?;
         Ok((!notes.is_empty()).then(|| notes.join("; ")))
@@ -222,7 +228,7 @@ impl JobExecution<'_> {
         }
         let count_table = |table: &String| {
             let exists: bool = self.connection.query_row(
-                "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)",
+                "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)",
                 [table],
                 |row| row.get(0),
             )?;
@@ -232,7 +238,7 @@ impl JobExecution<'_> {
             // NOT INDEXED: a damaged index may hold fewer rows than the table, and so may a copy
             // that was made through the index.
             let sql =
-                format!("SELECT count(*) FROM {} NOT INDEXED", lexer::quote_identifier(table));
+                format!("SELECT count(*) FROM {} NOT INDEXED", lexer::quote_main_table(table));
             Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
         };
         script.rebuilt_tables.iter().map(count_table).collect()
@@ -400,26 +406,5 @@ pub(crate) fn execute_to_completion(connection: &Connection, sql: &str) -> rusql
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.raw_query();
     while rows.next()?.is_some() {}
-    Ok(())
-}
-
-/// Resets the connection state that a block may have changed, so that every block starts from the
-/// same state: drops temporary objects and turns `legacy_alter_table` off.
-pub(crate) fn reset_connection(connection: &Connection) -> rusqlite::Result<()> {
-    connection
-        .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
-    let mut temp_objects = connection.prepare(
-        "SELECT type, name FROM sqlite_temp_schema WHERE type IN ('table', 'view', 'trigger') \
-         AND name NOT LIKE 'sqlite$_%' ESCAPE '$' ORDER BY type = 'table'",
-    )?;
-    let leftovers: Vec<(String, String)> = temp_objects
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (kind, name) in leftovers {
-        connection.execute_batch(&format!(
-            "DROP {kind} IF EXISTS temp.{}",
-            lexer::quote_identifier(&name)
-        ))?;
-    }
     Ok(())
 }
