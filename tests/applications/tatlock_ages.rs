@@ -5,6 +5,7 @@ use crate::application_fleet;
 use crate::support::{Database, Fleet};
 
 const MEMORIES: &str = "
+PRAGMA foreign_keys = OFF; -- one of the keys is not usable
 CREATE TABLE memories (interaction_id TEXT PRIMARY KEY, conversation_id TEXT NOT NULL,
     timestamp TEXT NOT NULL, user_prompt TEXT NOT NULL, llm_reply TEXT NOT NULL,
     full_conversation_history TEXT);
