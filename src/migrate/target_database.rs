@@ -7,7 +7,7 @@ use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::{
-    DatabaseStatus, ReplayedDocument, StatusQuery, database_status, locate_database,
+    DatabaseStatus, StatusDocument, StatusQuery, database_status, locate_database,
 };
 use crate::plan::error::{ChangedMigration, PlanError};
 use crate::plan::outcome::{MigrateError, Outcome};
@@ -31,8 +31,8 @@ impl TargetDatabase {
     /// read has the state [`Error`](crate::DatabaseState::Error).
     #[must_use]
     pub fn status(&self, query: StatusQuery<'_, '_>, options: &ConnectOptions) -> DatabaseStatus {
-        let StatusQuery { changelog, replay, target } = query;
-        let document = ReplayedDocument { changelog, replay };
+        let StatusQuery { changelog, detector, target } = query;
+        let document = StatusDocument { changelog, detector };
         let target = Target::Up(changelog.clamp(target));
         self.read_status(document, target, options)
     }
@@ -47,7 +47,7 @@ impl TargetDatabase {
         target: VersionIndex,
         options: &ConnectOptions,
     ) -> bool {
-        let document = ReplayedDocument { changelog, replay: None };
+        let document = StatusDocument { changelog, detector: None };
         let target = ChainPosition::AtVersion(changelog.clamp(target));
         let is_at_target = self.read(options, |database| {
             let state = database.history_state()?;
@@ -65,7 +65,7 @@ impl TargetDatabase {
 
     fn read_status(
         &self,
-        document: ReplayedDocument<'_, '_>,
+        document: StatusDocument<'_, '_, '_>,
         target: Target,
         options: &ConnectOptions,
     ) -> DatabaseStatus {
@@ -118,7 +118,7 @@ impl Migrator<'_, '_> {
     ) -> Outcome {
         let result = target_database.open(options).and_then(|mut database| {
             let state = database.history_state()?;
-            let job = self.seed_job(target_database.scope, names, &state);
+            let job = self.jobs().seed_job(target_database.scope, names, &state, &self.target());
             if state == HistoryState::Empty {
                 return Err(PlanError::EmptyDatabase.into());
             }

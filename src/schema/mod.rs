@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod difference;
 pub(crate) mod effects;
+pub(crate) mod ignored;
 pub(crate) mod losses;
 pub(crate) mod lost_objects;
 pub(crate) mod overwrites;
