@@ -9,6 +9,7 @@ pub(crate) mod paths;
 pub(crate) mod pending_dir;
 pub(crate) mod preflight;
 pub(crate) mod record_format;
+pub(crate) mod reference_checks;
 pub(crate) mod regular_file;
 pub(crate) mod safety_checks;
 pub(crate) mod shared_lock;
