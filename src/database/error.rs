@@ -7,8 +7,8 @@ use rusqlite::ErrorCode;
 
 use crate::database::assertion::describe_failing_rows;
 use crate::document::diagnostic::Rule;
-#[cfg(feature = "server")]
 use crate::schema::difference::Difference;
+#[cfg(feature = "server")]
 use crate::sqld::error::ServerError;
 
 /// Why a database could not be read or changed. The database is unchanged, except after
@@ -22,6 +22,11 @@ pub enum DatabaseError {
         /// The path of the file.
         path: PathBuf,
     },
+    /// Another file has taken the place of the one that was listed.
+    #[error(
+        "another file took its place while the command ran, so it was not opened; run the command again"
+    )]
+    Replaced,
     /// The file is not a SQLite database, or not a complete one.
     #[error("{reason}")]
     NotADatabase {
@@ -63,6 +68,16 @@ pub enum DatabaseError {
     JournalMode {
         /// The journal mode of the file.
         found: String,
+    },
+    /// The content was not replaced, but the database is no longer in WAL mode.
+    #[error(
+        "{cause}; the content is unchanged, but the journal mode is now `delete` instead of `wal`: {wal_error}; turn it on again with `PRAGMA journal_mode = WAL`"
+    )]
+    WalModeLost {
+        /// Why the content was not replaced.
+        cause: Box<DatabaseError>,
+        /// Why SQLite could not turn WAL mode on again.
+        wal_error: String,
     },
     /// The history table is not one that tatmig created.
     #[error("`_tatmig_migrations` {reason}; tatmig needs this name for its history table")]
@@ -204,14 +219,12 @@ pub enum DatabaseError {
     Server(ServerError),
     /// The response to a job was lost, and whether it was committed is unknown.
     #[cfg(feature = "server")]
-    #[error(
-        "{cause}; whether the run was committed is unknown: {history_error}. Check it with `tatmig status`"
-    )]
+    #[error("{cause}; whether the server committed the change is unknown. {hint}")]
     OutcomeUnknown {
         /// How the response was lost.
         cause: ServerError,
-        /// Why the history does not show it either.
-        history_error: String,
+        /// What to do, and why the history does not show whether the change was committed.
+        hint: String,
     },
     /// The response to a job was lost, and the history shows that the job was not committed.
     #[cfg(feature = "server")]
@@ -296,7 +309,8 @@ impl DatabaseError {
 impl From<ServerError> for DatabaseError {
     fn from(error: ServerError) -> Self {
         match error {
-            ServerError::Interrupted => Self::Interrupted,
+            // An abandoned request that could have committed something has an error of its own.
+            ServerError::Interrupted | ServerError::Abandoned { .. } => Self::Interrupted,
             error => Self::Server(error),
         }
     }

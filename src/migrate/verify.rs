@@ -39,7 +39,7 @@ impl TargetDatabase {
         migrator: &Migrator<'_, '_>,
         options: &ConnectOptions,
     ) -> Result<VerifyReport, MigrateError> {
-        self.read(options, |database| verify_database(migrator, self.scope, database))
+        self.read_snapshot(options, |database| verify_database(migrator, self.scope, database))
     }
 }
 
