@@ -28,6 +28,7 @@ use rusqlite::{Connection, Transaction};
 
 use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
+use crate::database::integrity::IntegrityReport;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::session::Session;
 use crate::schema::Schema;
@@ -56,8 +57,8 @@ pub(crate) trait ReadDatabase {
     /// Reads the SQL of an applied block by its checksum, if this database stores it.
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
 
-    /// Runs SQLite's integrity check and returns the damage that it finds.
-    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError>;
+    /// Runs SQLite's integrity check.
+    fn check_integrity(&self) -> Result<IntegrityReport, DatabaseError>;
 
     /// Checks all foreign keys.
     fn check_foreign_keys(&self) -> Result<ForeignKeyReport, DatabaseError>;
@@ -124,7 +125,7 @@ impl<D: SessionDatabase> ReadDatabase for D {
             .map_err(|error| self.explain(error.into()))
     }
 
-    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
+    fn check_integrity(&self) -> Result<IntegrityReport, DatabaseError> {
         integrity::check(self.session()?).map_err(|error| self.explain(error.into()))
     }
 

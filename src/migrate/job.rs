@@ -3,15 +3,19 @@
 
 use std::sync::Arc;
 
+use crate::database::history::ACCEPTED_DRIFT_PREFIX;
 use crate::database::history_entry::{AppliedSource, HistoryEvent, HistoryState, NewHistoryEntry};
 use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step};
 use crate::document::changelog::StepId;
+use crate::document::diagnostic::Rule;
 use crate::document::migration::{Checksum, Migration};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::migrator::{CachedJob, Migrator};
 use crate::plan::outcome::MigrationPath;
 use crate::plan::position::ChainPosition;
 use crate::schema::Schema;
+use crate::schema::changes::apply_changes;
+use crate::schema::compare::differences;
 
 impl<'c> Migrator<'c, '_> {
     pub(crate) fn build_cached_job(
@@ -75,13 +79,36 @@ impl<'c> Migrator<'c, '_> {
                 to: to.to_string(),
                 checksum: Some(checksum),
                 chain: position.map(|position| changelog.chain_checksum(scope, position)),
-                note: None,
+                note: self.reverse_drift(scope, id),
             }),
             // Only the system database keeps the SQL of the migrations, for both scopes.
             sources: migration
                 .filter(|_| scope == Scope::System)
                 .map_or_else(Vec::new, |migration| applied_sources(migration, &from, &to)),
         })
+    }
+
+    /// The accepted drift to record for a reverse block that may end in another schema than its
+    /// version's.
+    fn reverse_drift(&self, scope: Scope, id: StepId) -> Option<String> {
+        let replay = self.replay();
+        let (from, target_schema) = match id {
+            StepId::Reverse(index) => (index + 1, replay.schema_at(scope, index)),
+            StepId::BaselineReverse(index) => {
+                (self.changelog().baseline_position(index)?, Schema::new())
+            }
+            _ => return None,
+        };
+        let script = replay.script(scope, id)?;
+        if !script.allows(Rule::ReverseDiffers) {
+            return None;
+        }
+        let mut schema = replay.schema_at(scope, from);
+        apply_changes(&mut schema, &script.object_changes);
+        let lines = differences(&target_schema, &schema).into_iter();
+        let lines: Vec<String> =
+            lines.map(|difference| format!("{ACCEPTED_DRIFT_PREFIX}{difference}")).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// A step that only records a version, at a position or below the lowest baseline.

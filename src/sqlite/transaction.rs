@@ -25,6 +25,7 @@ use crate::document::diagnostic::Rule;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::missing_collations::run_with_stand_ins;
 use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
@@ -276,7 +277,11 @@ impl JobExecution<'_> {
     ) -> Result<Option<String>, DatabaseError> {
         self.authorizer.enable();
         let result = match &statement.assertion {
-            None => execute_to_completion(self.connection, statement.sql.text()).map(|()| None),
+            None => {
+                let sql = statement.sql.text();
+                let run = || execute_to_completion(self.connection, sql);
+                run_with_stand_ins(self.connection, self.authorizer, sql, run).map(|()| None)
+            }
             Some(_) => (self.connection.prepare(statement.sql.text()))
                 .and_then(|mut select| failing_rows(&mut select)),
         };

@@ -1,0 +1,42 @@
+//! Runs an ALTER TABLE in a database that has indexes or columns with collations of the application.
+//! SQLite reads the whole schema for some forms of ALTER TABLE, and refuses it if any object, even
+//! of another table, names a collation that this SQLite does not have.
+
+use rusqlite::Connection;
+
+use crate::database::error::sqlite_message;
+use crate::sql::tokens::Tokens;
+use crate::sqlite::authorizer::StatementAuthorizer;
+
+/// Runs a statement. If it is an ALTER TABLE that fails for a missing collation, runs it again with
+/// a stand-in for the collation, which is removed afterwards. ALTER TABLE compares no rows, so the
+/// stand-in is never called. The authorizer is enabled before and afterwards.
+pub(crate) fn run_with_stand_ins(
+    connection: &Connection,
+    authorizer: &StatementAuthorizer,
+    sql: &str,
+    run: impl Fn() -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut result = run();
+    let mut stand_ins: Vec<String> = Vec::new();
+    while let Err(error) = &result {
+        let Some(name) = missing_collation(error) else { break };
+        if stand_ins.contains(&name) || !Tokens::new(sql).match_seq(0, &["ALTER", "TABLE"]) {
+            break;
+        }
+        connection.create_collation(name.as_str(), Ord::cmp)?;
+        stand_ins.push(name);
+        authorizer.enable();
+        result = run();
+    }
+    for name in &stand_ins {
+        connection.remove_collation(name.as_str())?;
+    }
+    result
+}
+
+fn missing_collation(error: &rusqlite::Error) -> Option<String> {
+    let message = sqlite_message(error);
+    let (_, name) = message.split_once("no such collation sequence: ")?;
+    Some(name.to_owned())
+}
