@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_WRITE;
 
 #[cfg(feature = "server")]
 use crate::sqld::error::ServerError;
@@ -282,6 +283,11 @@ pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
             "; check whether the file, its directory or its file system is read-only"
         }
         Some(ErrorCode::DiskFull) => "; the disk is full",
+        Some(ErrorCode::SystemIoFailure)
+            if error.sqlite_extended_error_code() == Some(SQLITE_IOERR_WRITE) =>
+        {
+            "; check the limit of file sizes (`ulimit -f`), the quota and the disk"
+        }
         Some(ErrorCode::CannotOpen) => {
             "; check whether this user may read and write the file and its directory"
         }

@@ -204,7 +204,9 @@ impl DatabaseStatus {
         let state = match &error {
             MigrateError::Plan(PlanError::ChecksumMismatch { .. }) => DatabaseState::Edited,
             MigrateError::Plan(_) => DatabaseState::Ahead,
-            MigrateError::Database(_) | MigrateError::CannotOpen(_) => DatabaseState::Error,
+            MigrateError::Database(_)
+            | MigrateError::CannotOpen(_)
+            | MigrateError::Panicked { .. } => DatabaseState::Error,
         };
         Self {
             state,
