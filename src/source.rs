@@ -179,6 +179,12 @@ impl<'a> SourceSlice<'a> {
         jumps.map(move |jump| Jump { text_offset: jump.text_offset - start, ..*jump })
     }
 
+    /// The same slice with a copy of its text.
+    pub(crate) fn into_owned(self) -> SourceSlice<'static> {
+        let Self { text, start, jumps } = self;
+        SourceSlice { text: Cow::Owned(text.into_owned()), start, jumps }
+    }
+
     /// The text of the slice.
     #[must_use]
     pub fn text(&self) -> &str {

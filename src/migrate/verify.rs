@@ -38,6 +38,7 @@ impl TargetDatabase {
         migrator: &Migrator<'_, '_>,
         options: &ConnectOptions,
     ) -> Result<VerifyReport, MigrateError> {
+        migrator.document().check()?;
         self.read(options, |database| verify_database(migrator, self.scope, database))
     }
 }
