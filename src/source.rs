@@ -180,9 +180,9 @@ impl<'a> SourceSlice<'a> {
     }
 
     /// The same slice with a copy of its text.
-    pub(crate) fn into_owned(self) -> SourceSlice<'static> {
-        let Self { text, start, jumps } = self;
-        SourceSlice { text: Cow::Owned(text.into_owned()), start, jumps }
+    pub(crate) fn to_owned_text(&self) -> SourceSlice<'static> {
+        let text = Cow::Owned(self.text.clone().into_owned());
+        SourceSlice { text, start: self.start, jumps: self.jumps.clone() }
     }
 
     /// The text of the slice.

@@ -112,6 +112,14 @@ pub enum BackupError {
         /// Why it was not removed.
         source: DatabaseError,
     },
+    /// The backup failed, and so did the removal of copies on servers that it had made.
+    #[error("{source}; remove these copies on their servers: {}", .forks.join("; "))]
+    ForksLeft {
+        /// Why the backup failed.
+        source: Box<BackupError>,
+        /// The copies, each with the reason why it was not removed.
+        forks: Vec<String>,
+    },
     /// The operation was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -133,7 +141,7 @@ impl From<BackupError> for Error {
             | BackupError::NoAdminUrl { .. }
             | BackupError::CopyUnreachable { .. }
             | BackupError::WrongServer { .. } => ErrorKind::Argument,
-            BackupError::RemoveFailed { .. } => ErrorKind::Server,
+            BackupError::RemoveFailed { .. } | BackupError::ForksLeft { .. } => ErrorKind::Server,
             BackupError::Interrupted => ErrorKind::Interrupted,
         };
         Self::new(kind, error)

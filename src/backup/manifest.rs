@@ -1,10 +1,13 @@
 //! Defines the `manifest.json` of a backup: for each copy its database, version and checksum.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::document::tag::Scope;
+use crate::text::escape_for_display;
 
 /// The name of the manifest's file.
 pub(crate) const MANIFEST_FILE: &str = "manifest.json";
@@ -25,6 +28,32 @@ pub struct Manifest {
     pub reason: String,
     /// The copies.
     pub databases: Vec<ManifestEntry>,
+}
+
+impl Manifest {
+    /// Why an entry cannot be used: it names a file outside the backup, or an earlier entry has the
+    /// same database or the same copy.
+    pub(crate) fn invalid_entry(&self) -> Option<String> {
+        let (mut databases, mut copies) = (HashSet::new(), HashSet::new());
+        for entry in &self.databases {
+            let file = escape_for_display(&entry.file);
+            if Path::new(&entry.file).file_name() != Some(entry.file.as_os_str()) {
+                return Some(format!("`{file}` is not the name of a file in the backup"));
+            }
+            if !databases.insert((entry.scope, &entry.user)) {
+                return Some(match entry.scope {
+                    Scope::System => "it lists the system database twice".to_owned(),
+                    Scope::User => {
+                        format!("it lists user `{}` twice", escape_for_display(&entry.user))
+                    }
+                });
+            }
+            if !copies.insert((&entry.server, &entry.file)) {
+                return Some(format!("it lists the copy `{file}` twice"));
+            }
+        }
+        None
+    }
 }
 
 /// The copy of one database.

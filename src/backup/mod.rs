@@ -23,9 +23,9 @@ pub use crate::backup::store::{BackupDir, BackupResult, PruneResult};
 
 impl TargetDatabase {
     /// Marks a database as not to be changed because its backup failed: every operation on it then
-    /// fails with this reason.
-    pub fn skip_without_backup(&mut self, error: &MigrateError) {
-        self.skip_reason = Some(format!("skipped, because its backup failed: {error}"));
+    /// fails with this reason. `hint` states how to run the command without a backup.
+    pub fn skip_without_backup(&mut self, error: &MigrateError, hint: &str) {
+        self.skip_reason = Some(format!("skipped, because its backup failed: {error}; {hint}"));
     }
 }
 

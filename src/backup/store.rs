@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +18,12 @@ use crate::database::connection::ConnectOptions;
 use crate::fleet::pool::parallel_map;
 use crate::fleet::run::RunOptions;
 use crate::plan::outcome::MigrateError;
+use crate::sqlite::pending_dir::PendingDir;
+use crate::sqlite::regular_file;
+use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::TargetDatabase;
 use crate::target::copy::{CopyLocation, StoredCopy};
 use crate::target::layout::FleetConfig;
-use crate::text::escape_for_display;
 
 /// The directory of backups.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct BackupResult {
     /// The copy of each database, or why it has none, in the order of the databases. `None` for all
     /// of them after an interrupt, which removes the copies that were complete.
     pub results: Vec<Option<Result<ManifestEntry, MigrateError>>>,
+    /// What the user should know about the backup's directory, one message each.
+    pub notices: Vec<String>,
 }
 
 /// The result of removing backups.
@@ -101,7 +104,7 @@ impl BackupDir {
         on_done: &mut dyn FnMut(),
     ) -> Result<BackupResult, BackupError> {
         if targets.is_empty() {
-            return Ok(BackupResult { backup: None, results: Vec::new() });
+            return Ok(BackupResult { backup: None, results: Vec::new(), notices: Vec::new() });
         }
         self.prepare(targets)?;
         let now = jiff::Timestamp::now();
@@ -115,20 +118,24 @@ impl BackupDir {
         let results = parallel_map(&planned_copies, options.jobs, &work, &is_cancelled, on_done);
         if is_cancelled() {
             // Dropping `pending` removes the files, but not the forks on servers.
-            remove_forks(targets, &results, &pending, &options.connect_options);
+            let left = remove_forks(targets, &results, pending.path(), &options.connect_options);
             let results = targets.iter().map(|_| None).collect();
-            return Ok(BackupResult { backup: None, results });
+            let notices = left
+                .iter()
+                .map(|fork| format!("a copy on its server could not be removed: {fork}"))
+                .collect();
+            return Ok(BackupResult { backup: None, results, notices });
         }
         // An unfinished copy must not stay in the backup.
         for (planned, result) in planned_copies.iter().zip(&results) {
             if !matches!(result, Some(Ok(_))) {
-                let _ = fs::remove_file(pending.path.join(&planned.file));
+                let _ = fs::remove_file(pending.path().join(&planned.file));
             }
         }
         let databases: Vec<ManifestEntry> =
             results.iter().flatten().filter_map(|result| result.as_ref().ok()).cloned().collect();
         if databases.is_empty() {
-            return Ok(BackupResult { backup: None, results });
+            return Ok(BackupResult { backup: None, results, notices: Vec::new() });
         }
         let manifest = Manifest {
             format: manifest::FORMAT_VERSION,
@@ -137,8 +144,19 @@ impl BackupDir {
             reason: reason.to_owned(),
             databases,
         };
-        let backup = pending.finish(&self.dir, &time, manifest)?;
-        Ok(BackupResult { backup: Some(backup), results })
+        let path = pending.path().to_owned();
+        let finished = pending.finish(&self.dir, &time, manifest).map_err(|source| {
+            // Without a manifest, no command finds the forks again.
+            match remove_forks(targets, &results, &path, &options.connect_options) {
+                left if left.is_empty() => source,
+                forks => BackupError::ForksLeft { source: Box::new(source), forks },
+            }
+        })?;
+        let notices = finished.sync_error.map(|error| {
+            format!("the backup is complete, but a power cut may still remove it: {error}")
+        });
+        let notices = notices.into_iter().collect();
+        Ok(BackupResult { backup: Some(finished.backup), results, notices })
     }
 
     /// Checks that databases can be copied and that their copies fit, creates the directory, and
@@ -151,20 +169,8 @@ impl BackupDir {
         check_free_space(&self.dir, needed)?;
         fs::create_dir_all(&self.dir)
             .map_err(BackupError::from_io("cannot be created", &self.dir))?;
-        self.remove_stale();
+        PendingDir::remove_stale(&self.dir, PENDING_PREFIX);
         Ok(())
-    }
-
-    /// Removes unfinished backups of processes that no longer run: a running one holds a lock.
-    fn remove_stale(&self) {
-        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if entry.file_name().as_encoded_bytes().starts_with(PENDING_PREFIX.as_bytes())
-                && File::open(&path).is_ok_and(|directory| directory.try_lock().is_ok())
-            {
-                let _ = fs::remove_dir_all(path);
-            }
-        }
     }
 
     /// Lists the backups, oldest first; `Err` for a backup whose manifest cannot be used. A missing
@@ -193,7 +199,7 @@ impl BackupDir {
     fn read_backup(&self, id: String) -> Result<Backup, BackupError> {
         let dir = self.dir.join(&id);
         let invalid = |reason: String| BackupError::InvalidManifest { id: id.clone(), reason };
-        let text = fs::read(dir.join(manifest::MANIFEST_FILE))
+        let text = regular_file::read(&dir.join(manifest::MANIFEST_FILE), SymlinkPolicy::Refuse)
             .map_err(|error| invalid(error.to_string()))?;
         let manifest: Manifest =
             serde_json::from_slice(&text).map_err(|error| invalid(describe_json_error(&error)))?;
@@ -201,14 +207,10 @@ impl BackupDir {
             let format = manifest.format;
             return Err(invalid(format!("its format {format} belongs to a newer tatmig")));
         }
-        let is_plain_name = |file: &OsString| Path::new(file).file_name() == Some(file.as_os_str());
-        if let Some(entry) = manifest.databases.iter().find(|entry| !is_plain_name(&entry.file)) {
-            return Err(invalid(format!(
-                "`{}` is not the name of a file in the backup",
-                escape_for_display(&entry.file)
-            )));
+        match manifest.invalid_entry() {
+            Some(reason) => Err(invalid(reason)),
+            None => Ok(Backup::new(id, dir, manifest)),
         }
-        Ok(Backup::new(id, dir, manifest))
     }
 
     /// Finds a backup by name; `latest` is the newest one.
@@ -256,7 +258,7 @@ impl BackupDir {
         config: &FleetConfig,
         options: &ConnectOptions,
     ) -> Result<PruneResult, BackupError> {
-        self.remove_stale();
+        PendingDir::remove_stale(&self.dir, PENDING_PREFIX);
         let pruned = self.select_removable(keep_count)?;
         let forks = find_forks(&pruned.removed, config, options)?;
         // A backup's manifest is the only list of its forks, so the forks are removed first.
@@ -347,7 +349,7 @@ fn copy_database(
     options: &ConnectOptions,
 ) -> Result<ManifestEntry, MigrateError> {
     let PlannedCopy { target, file } = planned;
-    let copy = target.copy_to(&pending.path.join(file), time, options)?;
+    let copy = target.copy_to(&pending.path().join(file), time, options)?;
     let (file, server) = match copy.fork {
         None => (file.clone(), None),
         Some(fork) => (fork.namespace.into(), Some(fork.server)),
@@ -364,21 +366,26 @@ fn copy_database(
     })
 }
 
-/// Removes the forks of a backup that was interrupted.
+/// Removes the forks of a backup that does not get its name. Returns those that are left.
 fn remove_forks(
     targets: &[&TargetDatabase],
     results: &[Option<Result<ManifestEntry, MigrateError>>],
-    pending: &PendingBackup,
+    dir: &Path,
     options: &ConnectOptions,
-) {
+) -> Vec<String> {
     // The cancellation flag is set and would end every request at once, so a new flag replaces it.
     let options = ConnectOptions { cancel: Arc::default(), ..options.clone() };
+    let mut left = Vec::new();
     for (target, result) in targets.iter().zip(results) {
         let Some(Ok(entry)) = result else { continue };
-        let file = pending.path.join(&entry.file);
+        let file = dir.join(&entry.file);
         let location = CopyLocation { file: &file, server: entry.server.as_deref() };
-        let _ = StoredCopy::new(target, location, &options).remove();
+        let copy = StoredCopy::new(target, location, &options);
+        if let Err(error) = copy.remove() {
+            left.push(format!("{}: {error}", copy.display()));
+        }
     }
+    left
 }
 
 /// A fork that belongs to a backup.

@@ -7,7 +7,6 @@ pub(crate) mod commands;
 pub(crate) mod global_args;
 pub(crate) mod help;
 pub(crate) mod output;
-pub(crate) mod regular_file;
 pub(crate) mod report;
 #[cfg(feature = "server")]
 pub(crate) mod server;

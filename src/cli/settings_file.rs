@@ -7,13 +7,12 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tatmig::fleet::Shard;
+use tatmig::fleet::{Shard, read_regular_file};
 use tatmig::lint::SqliteVersion;
 use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::JournalModeArg;
 use crate::cli::output::ColorWhen;
-use crate::cli::regular_file;
 use crate::cli::value_parsers::{count, seconds};
 
 const DEFAULT_PATH: &str = "tatmig.toml";
@@ -103,7 +102,7 @@ impl SettingsFile {
     pub(crate) fn load(explicit_path: Option<&Path>) -> anyhow::Result<Self> {
         let path = explicit_path.unwrap_or(Path::new(DEFAULT_PATH));
         let name = escape_for_display(path.as_os_str());
-        let text = match regular_file::read(path).and_then(|bytes| {
+        let text = match read_regular_file(path).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| std::io::ErrorKind::InvalidData.into())
         }) {
             Ok(text) => text,

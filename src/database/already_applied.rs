@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::database::error::DatabaseError;
 use crate::database::job::ColumnChange;
-use crate::schema::Table;
+use crate::schema::Object;
 
 /// A statement for a column that failed.
 #[derive(Debug)]
@@ -27,16 +27,20 @@ impl FailedColumnChange<'_> {
     /// [`DatabaseError::ColumnDiffers`] if the column existed with another definition.
     pub(crate) fn already_applied(
         &self,
-        table_now: impl FnOnce() -> Result<Table, DatabaseError>,
+        table_now: impl FnOnce() -> Result<Object, DatabaseError>,
     ) -> Result<Option<String>, DatabaseError> {
         match self.change {
             ColumnChange::Add { table, definition }
                 if self.message.starts_with("duplicate column name")
                     && self.existed_before == Some(true) =>
             {
-                let column = &definition.column.name;
-                let Some(found) = table_now()?.definition(column) else { return Ok(None) };
-                if definition.matches(&found) {
+                let column = &definition.name;
+                let table_now = table_now()?;
+                let columns = table_now.table_definition();
+                let Some(found) = columns.and_then(|table| table.column(column)) else {
+                    return Ok(None);
+                };
+                if **definition == *found {
                     return Ok(Some(format!("column `{table}.{column}` already existed")));
                 }
                 Err(DatabaseError::ColumnDiffers {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_WRITE;
 
+use crate::database::assertion::describe_failing_rows;
 #[cfg(feature = "server")]
+use crate::schema::difference::Difference;
 use crate::sqld::error::ServerError;
 
 /// Why a database could not be read or changed. The database is unchanged, except after
@@ -122,6 +124,20 @@ pub enum DatabaseError {
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
+    /// The SELECT of a `-- tatmig:assert` returned rows.
+    #[error(
+        "assertion failed: {reason}: {} (in {migration})", describe_failing_rows(.rows)
+    )]
+    AssertionFailed {
+        /// The migration.
+        migration: String,
+        /// The reason that the document gives.
+        reason: String,
+        /// The first rows that the SELECT returned, each as a message shows it.
+        rows: Vec<String>,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
     /// A column that a migration adds existed before with another definition.
     #[error(
         "column `{table}.{column}` already exists as `{found}`; {migration} adds it as `{expected}`"
@@ -217,12 +233,19 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// The error for expected changes that a schema does not have; none if it has all of them.
+    pub(crate) fn postcondition(unmet: &[Difference]) -> Option<Self> {
+        let unmet: Vec<String> = unmet.iter().map(ToString::to_string).collect();
+        (!unmet.is_empty()).then_some(Self::PostconditionFailed { unmet })
+    }
+
     /// The bytes of the document that the error is about, if it is about a statement.
     #[must_use]
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
             Self::Statement { span, .. }
             | Self::EndedTransaction { span, .. }
+            | Self::AssertionFailed { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
             _ => None,
         }

@@ -3,11 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::database::schema_reader::{
-    Structure, TableWithKeys, read_foreign_keys, read_tables_with_keys,
-};
+use crate::database::schema_reader::{TableWithKeys, read_foreign_keys, read_tables_with_keys};
 use crate::database::session::{Query, Session, SessionError};
-use crate::schema::{ForeignKey, ObjectKey, ObjectKind};
+use crate::schema::{ForeignKey, ObjectKind, Schema};
 use crate::sql::lexer;
 
 /// The columns that a foreign key refers to.
@@ -32,6 +30,9 @@ impl ParentKey {
     /// or view exists.
     fn resolve(key: &ForeignKey, parent: &TableWithKeys) -> Self {
         let table = &parent.table;
+        if parent.has_no_keys {
+            return Self::Mismatch;
+        }
         if table.columns.is_empty() {
             return Self::NoTable;
         }
@@ -139,31 +140,16 @@ pub(crate) struct ForeignKeySet {
 impl ForeignKeySet {
     /// Builds the queries for the tables in `modified_tables` (in lower case) and for the tables
     /// that refer to them.
-    pub(crate) fn from_structure(
-        structure: &Structure,
-        modified_tables: &BTreeSet<String>,
-    ) -> Self {
+    pub(crate) fn from_schema(schema: &Schema, modified_tables: &BTreeSet<String>) -> Self {
         let mut key_set = Self::default();
-        for child in structure.tables.values() {
-            let keys = &child.table.foreign_keys;
+        for child in schema.values().filter(|object| object.kind == ObjectKind::Table) {
+            let keys = &child.structure().foreign_keys;
             if !is_involved(&child.name, keys, modified_tables) {
                 continue;
             }
             for key in keys {
-                let view = ObjectKey::new(ObjectKind::View, &key.parent);
-                let parent_key = match structure.tables.get(&key.parent.to_ascii_lowercase()) {
-                    Some(parent) => ParentKey::resolve(key, parent),
-                    // No column of a view is unique.
-                    None if structure
-                        .schema
-                        .get(&view)
-                        .is_some_and(|o| o.kind == ObjectKind::View) =>
-                    {
-                        ParentKey::Mismatch
-                    }
-                    None => ParentKey::NoTable,
-                };
-                key_set.push(&child.name, key, &parent_key);
+                let parent = TableWithKeys::find(&key.parent, schema.values().map(AsRef::as_ref));
+                key_set.push(&child.name, key, &ParentKey::resolve(key, &parent));
             }
         }
         key_set

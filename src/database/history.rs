@@ -12,6 +12,7 @@ use crate::database::history_entry::{
 };
 use crate::database::session::{Query, Session, SessionError};
 use crate::document::tag::Scope;
+use crate::schema::difference::AcceptedDrift;
 use crate::sql::value::{Row, Rows, SqlValue};
 
 /// The name of the history table.
@@ -289,11 +290,12 @@ pub(crate) fn stored_source<S: Session>(
 
 /// Reads the accepted drift: the differences from the document that `adopt` recorded, in the same
 /// words that `adopt` reported. The history table must exist.
-pub(crate) fn accepted_drift<S: Session>(session: &S) -> Result<Vec<String>, S::Error> {
+pub(crate) fn accepted_drift<S: Session>(session: &S) -> Result<AcceptedDrift, S::Error> {
     let rows = session.query(
         "SELECT note FROM main._tatmig_migrations WHERE event = 'adopt' AND note IS NOT NULL",
         &[],
     )?;
     let notes = rows.iter().map(|row| row.text(0));
-    Ok(notes.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>()).collect())
+    let lines = notes.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>());
+    Ok(AcceptedDrift::new(lines.collect()))
 }

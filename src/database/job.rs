@@ -11,11 +11,11 @@ use crate::database::policy::ForeignKeyPolicy;
 use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
-use crate::schema::ColumnDefinition;
 use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::renames::Renames;
 use crate::source::SourceSlice;
+use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
 #[derive(Clone, Debug)]
@@ -23,12 +23,30 @@ pub(crate) struct Statement<'a> {
     pub(crate) sql: SourceSlice<'a>,
     /// The column that the statement adds or drops, which may be already applied.
     pub(crate) column_change: Option<ColumnChange>,
+    /// The `-- tatmig:assert` above the statement.
+    pub(crate) assertion: Option<Assertion>,
+}
+
+impl Statement<'_> {
+    /// Why the rows that the statement selects must not exist; empty without an assertion.
+    pub(crate) fn assertion_reason(&self) -> String {
+        self.assertion.as_ref().map(|assertion| assertion.reason.clone()).unwrap_or_default()
+    }
+}
+
+/// A `-- tatmig:assert`: the statement below it is a SELECT, which must return no row.
+#[derive(Clone, Debug)]
+pub(crate) struct Assertion {
+    /// Why no row may exist, as the document says it.
+    pub(crate) reason: String,
+    /// The names of the columns of the SELECT.
+    pub(crate) columns: Vec<String>,
 }
 
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnChange {
-    Add { table: String, definition: ColumnDefinition },
+    Add { table: String, definition: Box<ColumnDefinition> },
     Drop { table: String, column: String },
 }
 
@@ -41,7 +59,7 @@ impl ColumnChange {
 
     pub(crate) fn column(&self) -> &str {
         match self {
-            Self::Add { definition, .. } => &definition.column.name,
+            Self::Add { definition, .. } => &definition.name,
             Self::Drop { column, .. } => column,
         }
     }

@@ -4,6 +4,7 @@
 //! HTTP request, implements it as well.
 
 pub(crate) mod already_applied;
+pub(crate) mod assertion;
 pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod error_span;
@@ -28,6 +29,7 @@ use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::session::Session;
 use crate::schema::Schema;
+use crate::schema::difference::AcceptedDrift;
 
 pub use crate::database::connection::ConnectOptions;
 pub use crate::database::error::DatabaseError;
@@ -47,7 +49,7 @@ pub(crate) trait ReadDatabase {
     fn schema(&self) -> Result<Schema, DatabaseError>;
 
     /// Reads the accepted drift from the history, which must exist.
-    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError>;
+    fn accepted_drift(&self) -> Result<AcceptedDrift, DatabaseError>;
 
     /// Reads the SQL of an applied block by its checksum, if this database stores it.
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
@@ -111,7 +113,7 @@ impl<D: SessionDatabase> ReadDatabase for D {
         schema_reader::read_schema(self.session()?).map_err(|error| self.explain(error.into()))
     }
 
-    fn accepted_drift(&self) -> Result<Vec<String>, DatabaseError> {
+    fn accepted_drift(&self) -> Result<AcceptedDrift, DatabaseError> {
         history::accepted_drift(self.session()?).map_err(|error| self.explain(error.into()))
     }
 

@@ -1,25 +1,20 @@
 //! Checks that the schema of a database has the changes that a job was expected to make.
 
-use crate::database::schema_reader::{read_objects, with_details};
+use crate::database::schema_reader::read_objects;
 use crate::database::session::Session;
+use crate::schema::difference::Difference;
 use crate::schema::effects::ExpectedChanges;
 
-/// Returns the expected changes that the database does not have, each as a message shows it. Empty
-/// if it has all of them.
+/// Returns the expected changes that the database does not have. Empty if it has all of them.
 pub(crate) fn unmet_changes<S: Session>(
     session: &S,
     expected: &ExpectedChanges,
-) -> Result<Vec<String>, S::Error> {
+) -> Result<Vec<Difference>, S::Error> {
     if expected.is_empty() {
         return Ok(Vec::new());
     }
     let keys = expected.keys_to_check();
-    let mut found = read_objects(session, |key| keys.contains(key))?;
-    for object in found.values_mut() {
-        if expected.needs_details(object) {
-            *object = with_details(session, object.clone())?;
-        }
-    }
+    let found = read_objects(session, |key| keys.contains(key))?;
     Ok(expected.unmet_in(|key| found.get(key)))
 }
 
@@ -46,7 +41,10 @@ mod tests {
             &schema("CREATE TABLE t (a TEXT)"),
             &schema("CREATE TABLE t (b TEXT)"),
         );
-        let unmet = |sql: &str| unmet_changes(&database(sql), &expected_changes).unwrap();
+        let unmet = |sql: &str| -> Vec<String> {
+            let unmet = unmet_changes(&database(sql), &expected_changes).unwrap();
+            unmet.iter().map(ToString::to_string).collect()
+        };
         assert!(unmet("CREATE TABLE t (b INTEGER DEFAULT 7)").is_empty());
         assert_eq!(unmet("CREATE TABLE t (c TEXT)"), ["column `t.b` is missing"]);
         let both = ["column `t.b` is missing", "column `t.a` still exists"];

@@ -1,280 +1,252 @@
-//! Reads the schema of a database: the rows of `sqlite_schema`, and what SQLite's pragma functions
-//! report of tables and indexes. The functions take names as values, so that one set of queries
-//! serves every database.
+//! Reads the schema of a database from `sqlite_schema`. SQLite itself is asked only for the columns
+//! of virtual tables, which their SQL does not show; if their module is missing, they have none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::database::session::{Query, Session};
+use crate::database::session::{Query, Session, SessionError};
 use crate::schema::{
-    Column, ForeignKey, Index, Object, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name,
-    is_tatmig_name,
+    Column, ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name,
+    is_tatmig_name, shadow_tables,
 };
 use crate::sql::value::{Row, Rows, SqlValue};
 
-/// The queries for a whole schema. [`structure_from_rows`] takes their results in this order.
-pub(crate) const STRUCTURE_QUERIES: [&str; 4] = [
-    "SELECT type, name, tbl_name, sql FROM sqlite_schema",
-    "SELECT m.name, x.name, x.type, x.\"notnull\", x.dflt_value, x.pk, x.hidden \
-     FROM sqlite_schema m, pragma_table_xinfo(m.name) x WHERE m.type = 'table' \
-     ORDER BY m.rowid, x.cid",
-    FOREIGN_KEYS_QUERY,
-    "SELECT m.name, l.name, l.\"unique\", l.partial, x.name, x.\"desc\", x.coll \
-     FROM sqlite_schema m, pragma_index_list(m.name) l, pragma_index_xinfo(l.name) x \
-     WHERE m.type = 'table' AND x.key ORDER BY m.rowid, l.name, x.seqno",
-];
+/// The query for a whole schema. [`schema_from_rows`] takes its result.
+pub(crate) const SCHEMA_QUERY: &str = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema";
 
-/// The foreign keys of every table, in the order of their declaration.
+/// The query for one table, whose name is parameter 1. [`table_from_rows`] takes its result.
+pub(crate) const TABLE_QUERY: &str = "\
+SELECT type, name, tbl_name, sql FROM main.sqlite_schema \
+WHERE type = 'table' AND name = ?1 COLLATE NOCASE";
+
+/// A table or view and its indexes. Its name is parameter 1.
+const TABLE_AND_INDEXES_QUERY: &str = "\
+SELECT type, name, tbl_name, sql FROM main.sqlite_schema \
+WHERE type IN ('table', 'view', 'index') AND tbl_name = ?1 COLLATE NOCASE";
+
+/// The tables that may declare a foreign key.
 const FOREIGN_KEYS_QUERY: &str = "\
-SELECT m.name, x.id, x.\"table\", x.\"from\", x.\"to\", x.on_update, x.on_delete \
-FROM sqlite_schema m, pragma_foreign_key_list(m.name) x \
-WHERE m.type = 'table' AND m.sql LIKE '%references%' ORDER BY m.name, x.id DESC, x.seq";
+SELECT type, name, tbl_name, sql FROM main.sqlite_schema \
+WHERE type = 'table' AND sql LIKE '%references%' ORDER BY name";
 
-/// The queries for one table, whose name is parameter 1. [`table_from_rows`] takes their results
-/// in this order.
-pub(crate) const TABLE_QUERIES: [&str; 2] = [
-    "SELECT ?1, name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)",
-    "SELECT ?1, id, \"table\", \"from\", \"to\", on_update, on_delete \
-     FROM pragma_foreign_key_list(?1) ORDER BY id DESC, seq",
-];
-
-/// The columns of each unique index that covers every row of a table, SQLite's own indexes
-/// included. The table's name is parameter 1.
-const UNIQUE_KEYS_QUERY: &str = "\
-SELECT l.name, x.name FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x \
-WHERE l.\"unique\" AND NOT l.partial AND x.key ORDER BY l.name, x.seqno";
-
-/// The query for one index: its table's name is parameter 1, its own name is parameter 2.
-const INDEX_QUERY: &str = "\
-SELECT ?1, l.name, l.\"unique\", l.partial, x.name, x.\"desc\", x.coll \
-FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x \
-WHERE l.name = ?2 COLLATE NOCASE AND x.key ORDER BY x.seqno";
+const VIRTUAL_COLUMNS_QUERY: &str = "\
+SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1, 'main')";
 
 /// A table, and the columns of each unique index that covers all of its rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TableWithKeys {
-    pub(crate) name: String,
     pub(crate) table: Table,
     pub(crate) unique_keys: Vec<Vec<String>>,
+    /// Whether the name is that of a view or a virtual table, of which no column is unique.
+    pub(crate) has_no_keys: bool,
 }
 
-/// A schema with the structure of every table, tatmig's own and SQLite's own included.
-#[derive(Debug, Default)]
-pub(crate) struct Structure {
-    pub(crate) schema: Schema,
-    /// Tables by their names in lower case.
-    pub(crate) tables: BTreeMap<String, TableWithKeys>,
+impl TableWithKeys {
+    /// Finds a table and its unique keys among the objects of a schema. A table that does not exist
+    /// has no columns.
+    pub(crate) fn find<'o>(name: &str, objects: impl Iterator<Item = &'o Object>) -> Self {
+        let mut found = Self::default();
+        for object in objects.filter(|object| object.table.eq_ignore_ascii_case(name)) {
+            match (object.kind, object.table_definition()) {
+                (ObjectKind::Table, Some(definition)) => {
+                    found.table = object.structure().clone();
+                    let keys = definition.constraints.unique_keys.iter();
+                    found.unique_keys.extend(keys.map(|(columns, _)| columns.clone()));
+                }
+                (ObjectKind::Table | ObjectKind::View, _) => found.has_no_keys = true,
+                (ObjectKind::Index, _) => found.unique_keys.extend(object.unique_columns()),
+                (ObjectKind::Trigger, _) => {}
+            }
+        }
+        found
+    }
 }
 
 /// Reads the whole schema of a database.
 pub(crate) fn read_schema<S: Session>(session: &S) -> Result<Schema, S::Error> {
-    let results = session.query_each(&STRUCTURE_QUERIES.map(Query::new))?;
-    Ok(structure_from_rows(results).schema)
+    let mut schema = schema_from_rows(session.query(SCHEMA_QUERY, &[])?);
+    for object in schema.values_mut().filter(|object| object.is_virtual_table()) {
+        let mut with_columns = Object::clone(object);
+        with_columns.virtual_columns = read_virtual_columns(session, &object.name)?;
+        *object = Arc::new(with_columns);
+    }
+    Ok(schema)
 }
 
-/// Builds a schema from the results of [`STRUCTURE_QUERIES`]. Missing results count as empty.
-pub(crate) fn structure_from_rows(results: Vec<Rows>) -> Structure {
-    let mut results = results.into_iter();
-    let [objects, columns, foreign_keys, index_columns] =
-        std::array::from_fn(|_| results.next().unwrap_or_default());
-    let mut tables = tables_from_rows(&columns, &foreign_keys);
-    let mut indexes: BTreeMap<String, Index> = BTreeMap::new();
-    for rows in index_columns.chunk_by(|left, right| left.value(1) == right.value(1)) {
-        let index = index_from_rows(rows);
-        if let Some(columns) = index.unique_columns()
-            && let Some(table) = tables.get_mut(&rows[0].text(0).to_ascii_lowercase())
-        {
-            table.unique_keys.push(columns);
-        }
-        indexes.insert(rows[0].text(1).to_ascii_lowercase(), index);
-    }
-    let mut schema = Schema::new();
-    for mut object in objects.into_iter().filter_map(object_from_row) {
-        let key = object.key();
-        match object.kind {
-            ObjectKind::Table => {
-                object.structure =
-                    tables.get(key.name()).map(|found| found.table.clone()).unwrap_or_default();
-            }
-            ObjectKind::Index => object.index = indexes.get(key.name()).cloned(),
-            ObjectKind::View | ObjectKind::Trigger => {}
-        }
-        schema.insert(key, Arc::new(object));
-    }
-    Structure { schema, tables }
+/// Builds a schema from the result of [`SCHEMA_QUERY`], without shadow tables and without the
+/// columns of virtual tables.
+pub(crate) fn schema_from_rows(rows: Rows) -> Schema {
+    let objects: Vec<Object> = rows.into_iter().filter_map(object_from_row).collect();
+    let shadow_tables = shadow_tables(objects.iter());
+    let objects = objects
+        .into_iter()
+        .filter(|object| !shadow_tables.contains(&object.table.to_ascii_lowercase()));
+    objects.map(|object| (object.key(), Arc::new(object))).collect()
 }
 
-/// All tables by their names in lower case, without their unique keys.
-fn tables_from_rows(columns: &Rows, foreign_keys: &Rows) -> BTreeMap<String, TableWithKeys> {
-    let mut tables: BTreeMap<String, TableWithKeys> = BTreeMap::new();
-    for rows in columns.chunk_by(|left, right| left.value(0) == right.value(0)) {
-        let name = rows[0].text(0);
-        let columns = rows.iter().map(column_from_row).collect();
-        let table = Table { columns, foreign_keys: Vec::new() };
-        let key = name.to_ascii_lowercase();
-        tables.insert(key, TableWithKeys { name, table, unique_keys: Vec::new() });
-    }
-    for (name, keys) in foreign_keys_by_table(foreign_keys) {
-        if let Some(found) = tables.get_mut(&name.to_ascii_lowercase()) {
-            found.table.foreign_keys = keys;
-        }
-    }
-    tables
+/// Reads a table. One that does not exist has no columns.
+pub(crate) fn read_table<S: Session>(session: &S, name: &str) -> Result<Object, S::Error> {
+    let rows = session.query(TABLE_QUERY, &[SqlValue::from_text(name)])?;
+    with_virtual_columns(session, table_from_rows(name, rows))
 }
 
-/// Reads the columns and foreign keys of a table. A table that does not exist has no columns.
-pub(crate) fn read_table<S: Session>(session: &S, name: &str) -> Result<Table, S::Error> {
-    let results = session.query_each(&TABLE_QUERIES.map(|sql| Query::with_text(sql, name)))?;
-    Ok(table_from_rows(&results[0], &results[1]))
+/// Builds a table from the result of [`TABLE_QUERY`].
+pub(crate) fn table_from_rows(name: &str, rows: Rows) -> Object {
+    rows.into_iter().find_map(object_from_row).unwrap_or_else(|| {
+        Object::new(ObjectKind::Table, name.to_owned(), name.to_owned(), String::new())
+    })
 }
 
-/// Builds a table from the results of [`TABLE_QUERIES`].
-pub(crate) fn table_from_rows(columns: &Rows, foreign_keys: &Rows) -> Table {
-    Table {
-        columns: columns.iter().map(column_from_row).collect(),
-        foreign_keys: foreign_keys_by_table(foreign_keys)
-            .pop()
-            .map(|(_, keys)| keys)
-            .unwrap_or_default(),
-    }
-}
-
-/// Reads tables with their unique keys, in one transaction. A table that does not exist has no
-/// columns. Foreign keys are not read.
+/// Reads tables with their unique keys, in one transaction.
 pub(crate) fn read_tables_with_keys<S: Session>(
     session: &S,
     names: &[&str],
 ) -> Result<Vec<TableWithKeys>, S::Error> {
-    let queries: Vec<Query<'_>> = names
-        .iter()
-        .flat_map(|name| {
-            [TABLE_QUERIES[0], UNIQUE_KEYS_QUERY].map(|sql| Query::with_text(sql, name))
-        })
-        .collect();
+    let queries: Vec<Query<'_>> =
+        names.iter().map(|name| Query::with_text(TABLE_AND_INDEXES_QUERY, name)).collect();
     let results = session.query_each(&queries)?;
-    let tables = names.iter().zip(results.chunks_exact(2)).map(|(name, results)| TableWithKeys {
-        name: (*name).to_owned(),
-        table: table_from_rows(&results[0], &Rows::new()),
-        unique_keys: unique_keys_from_rows(&results[1]),
+    let tables = names.iter().zip(results).map(|(name, rows)| {
+        let objects: Vec<Object> = rows.into_iter().filter_map(object_from_row).collect();
+        TableWithKeys::find(name, objects.iter())
     });
     Ok(tables.collect())
-}
-
-/// Builds the keys from the results of [`UNIQUE_KEYS_QUERY`], without those over an expression.
-fn unique_keys_from_rows(rows: &Rows) -> Vec<Vec<String>> {
-    rows.chunk_by(|left, right| left.value(0) == right.value(0))
-        .filter_map(|columns| {
-            let names = columns.iter().map(|row| row.optional_text(1));
-            names.map(|name| Some(name?.to_ascii_lowercase())).collect()
-        })
-        .collect()
 }
 
 /// Reads the foreign keys of every table that has some, by name.
 pub(crate) fn read_foreign_keys<S: Session>(
     session: &S,
 ) -> Result<Vec<(String, Vec<ForeignKey>)>, S::Error> {
-    Ok(foreign_keys_by_table(&session.query(FOREIGN_KEYS_QUERY, &[])?))
+    let objects = session.query(FOREIGN_KEYS_QUERY, &[])?.into_iter().filter_map(object_from_row);
+    Ok(objects
+        .map(|object| (object.name.clone(), object.structure().foreign_keys.clone()))
+        .filter(|(_, keys)| !keys.is_empty())
+        .collect())
 }
 
-/// Reads the wanted objects of `sqlite_schema`, without what pragma functions report of them.
+/// Reads the wanted objects of `sqlite_schema`, without the columns of virtual tables.
 pub(crate) fn read_objects<S: Session>(
     session: &S,
     is_wanted: impl Fn(&ObjectKey) -> bool,
 ) -> Result<BTreeMap<ObjectKey, Object>, S::Error> {
-    let rows = session.query(STRUCTURE_QUERIES[0], &[])?;
+    let rows = session.query(SCHEMA_QUERY, &[])?;
     let objects = rows.into_iter().filter_map(object_from_row).map(|object| (object.key(), object));
     Ok(objects.filter(|(key, _)| is_wanted(key)).collect())
 }
 
-/// Builds an object from a row of `SELECT type, name, tbl_name, sql FROM sqlite_schema`, without
-/// what pragma functions report of it. Returns none for tatmig's own and SQLite's own objects.
-pub(crate) fn object_from_row(mut row: Row) -> Option<Object> {
+/// Builds an object from a row of [`SCHEMA_QUERY`]. Returns none for tatmig's own and SQLite's own
+/// objects.
+fn object_from_row(mut row: Row) -> Option<Object> {
     let (kind, name) = (ObjectKind::parse(row.value(0).as_text()?)?, row.take_text(1));
     if is_tatmig_name(&name) || is_sqlite_name(&name) {
         return None;
     }
-    let (table, sql) = (row.take_text(2), row.take_text(3));
-    Some(Object { kind, name, table, sql, structure: Table::default(), index: None })
+    Some(Object::new(kind, name, row.take_text(2), row.take_text(3)))
 }
 
-/// Adds to an object what pragma functions report of it.
-pub(crate) fn with_details<S: Session>(
+/// Adds to a virtual table the columns that SQLite reports.
+pub(crate) fn with_virtual_columns<S: Session>(
     session: &S,
     mut object: Object,
 ) -> Result<Object, S::Error> {
-    match object.kind {
-        ObjectKind::Table => {
-            object.structure = if may_have_foreign_keys(&object.sql) {
-                read_table(session, &object.name)?
-            } else {
-                let name = SqlValue::from_text(&object.name);
-                table_from_rows(&session.query(TABLE_QUERIES[0], &[name])?, &Rows::new())
-            };
-        }
-        ObjectKind::Index => {
-            object.index = Some(read_index(session, &object.table, &object.name)?);
-        }
-        ObjectKind::View | ObjectKind::Trigger => {}
+    if object.is_virtual_table() {
+        object.virtual_columns = read_virtual_columns(session, &object.name)?;
     }
     Ok(object)
 }
 
-/// Whether a CREATE TABLE statement can declare a foreign key: each has the keyword REFERENCES.
-/// A table without it costs one query less, and lint reads a table after each statement.
-fn may_have_foreign_keys(sql: &str) -> bool {
-    const KEYWORD: &[u8] = b"references";
-    sql.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD))
-}
-
-fn read_index<S: Session>(session: &S, table: &str, name: &str) -> Result<Index, S::Error> {
-    let rows = session.query(INDEX_QUERY, &[table, name].map(SqlValue::from_text))?;
-    Ok(index_from_rows(&rows))
-}
-
-/// Builds an index from its rows, one for each of its columns.
-fn index_from_rows(rows: &[Row]) -> Index {
-    let columns = rows.iter().map(|row| {
-        let name = row.optional_text(4).map(|name| name.to_ascii_lowercase());
-        (name, row.is_true(5), row.text(6).to_ascii_lowercase())
-    });
-    let first = rows.first();
-    Index {
-        is_unique: first.is_some_and(|row| row.is_true(2)),
-        is_partial: first.is_some_and(|row| row.is_true(3)),
-        columns: columns.collect(),
+/// The columns of a virtual table; none if SQLite cannot load its module.
+fn read_virtual_columns<S: Session>(session: &S, name: &str) -> Result<Vec<Column>, S::Error> {
+    match session.query(VIRTUAL_COLUMNS_QUERY, &[SqlValue::from_text(name)]) {
+        Ok(rows) => Ok(rows.iter().map(column_from_row).collect()),
+        Err(error) if error.is_sql_error() => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
 fn column_from_row(row: &Row) -> Column {
     Column {
-        name: row.text(1),
-        declared_type: row.text(2),
-        not_null: row.is_true(3),
-        default: row.optional_text(4),
-        primary_key_position: row.integer(5),
-        hidden: row.integer(6),
+        name: row.text(0),
+        declared_type: row.text(1),
+        not_null: row.is_true(2),
+        default: row.optional_text(3),
+        primary_key_position: row.integer(4),
+        hidden: row.integer(5),
     }
 }
 
-/// Groups the rows of foreign keys, which are ordered by table and by declaration. A key has one
-/// row for each of its columns, all with the same id.
-fn foreign_keys_by_table(rows: &Rows) -> Vec<(String, Vec<ForeignKey>)> {
-    let tables = rows.chunk_by(|left, right| left.value(0) == right.value(0));
-    tables
-        .map(|rows| {
-            let keys = rows.chunk_by(|left, right| left.value(1) == right.value(1));
-            (rows[0].text(0), keys.map(foreign_key_from_rows).collect())
-        })
-        .collect()
-}
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
 
-fn foreign_key_from_rows(rows: &[Row]) -> ForeignKey {
-    ForeignKey {
-        columns: rows.iter().map(|row| row.text(3)).collect(),
-        parent: rows[0].text(2),
-        parent_columns: rows.iter().filter_map(|row| row.optional_text(4)).collect(),
-        on_update: rows[0].text(5),
-        on_delete: rows[0].text(6),
+    use super::*;
+
+    /// What SQLite reports of the columns and foreign keys of a table.
+    fn reported_by_sqlite(connection: &Connection, name: &str) -> (Vec<Column>, Vec<String>) {
+        let name = [SqlValue::from_text(name)];
+        let columns = connection.query(VIRTUAL_COLUMNS_QUERY, &name).unwrap();
+        let keys = connection
+            .query(
+                "SELECT group_concat(\"from\", ',') || '>' || \"table\" || '>' || \
+                 coalesce(group_concat(\"to\", ','), '') || '>' || on_update || '>' || on_delete \
+                 FROM (SELECT * FROM pragma_foreign_key_list(?1) ORDER BY id DESC, seq) \
+                 GROUP BY id ORDER BY id DESC",
+                &name,
+            )
+            .unwrap();
+        let keys = keys.iter().map(|row| row.text(0)).collect();
+        (columns.iter().map(column_from_row).collect(), keys)
+    }
+
+    #[test]
+    fn tables_are_read_as_sqlite_reads_them() {
+        for columns in [
+            "a",
+            "id INTEGER PRIMARY KEY AUTOINCREMENT, \"b c\" VARCHAR( 20 ) NOT  NULL DEFAULT 'it''s'",
+            "[a] INT DEFAULT (1 + 2), `b` REAL DEFAULT - 1.5, c DEFAULT CURRENT_TIMESTAMP, d DEFAULT x'00'",
+            "a, b, PRIMARY KEY (b, a DESC), UNIQUE (a)",
+            "a TEXT COLLATE NOCASE, b AS (a || 'x'), c TEXT GENERATED ALWAYS AS (lower(a)) STORED",
+            "a INT REFERENCES p, b REFERENCES p (x) ON DELETE SET NULL ON UPDATE CASCADE, \
+             CONSTRAINT k FOREIGN KEY (a, b) REFERENCES q (c, d) MATCH FULL DEFERRABLE INITIALLY DEFERRED",
+            "a UNSIGNED BIG INT NULL CHECK (a IN (1, 2)) DEFAULT 1, b DOUBLE PRECISION /* real */ NOT NULL, \
+             CHECK (b > a), FOREIGN KEY(b) REFERENCES Q ON DELETE RESTRICT",
+            "a TEXT NOT NULL ON CONFLICT IGNORE UNIQUE ON CONFLICT REPLACE, b DEFAULT NULL, c DEFAULT true, \
+             d DEFAULT (datetime('now')), e DEFAULT ('a' || 'b')",
+        ] {
+            for (options, name) in [("", "t"), ("", "\"T \"\" x\"")] {
+                let connection = Connection::open_in_memory().unwrap();
+                let sql = format!("CREATE TABLE {name} ({columns}) {options}");
+                connection.execute_batch(&sql).unwrap();
+                let name = crate::sql::lexer::unquote(name);
+                let table = read_table(&connection, &name).unwrap().structure().clone();
+                let keys = table.foreign_keys.iter().map(|key| {
+                    let (columns, parents) = (key.columns.join(","), key.parent_columns.join(","));
+                    format!(
+                        "{columns}>{}>{parents}>{}>{}",
+                        key.parent, key.on_update, key.on_delete
+                    )
+                });
+                let read = (table.columns.clone(), keys.collect::<Vec<_>>());
+                assert_eq!(read, reported_by_sqlite(&connection, &name), "{sql}");
+            }
+        }
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (a TEXT, b INT PRIMARY KEY) WITHOUT ROWID")
+            .unwrap();
+        let table = read_table(&connection, "t").unwrap();
+        assert_eq!(table.structure().columns, reported_by_sqlite(&connection, "t").0);
+    }
+
+    #[test]
+    fn shadow_tables_belong_to_their_virtual_table() {
+        let connection = Connection::open_in_memory().unwrap();
+        let sql =
+            "CREATE VIRTUAL TABLE f USING fts5(a); CREATE TABLE f_data2 (x); CREATE TABLE f_x (y);
+                   CREATE VIRTUAL TABLE r USING rtree(id, a, b)";
+        connection.execute_batch(sql).unwrap();
+        let schema = read_schema(&connection).unwrap();
+        let names: Vec<&str> = schema.keys().map(|key| key.name.as_str()).collect();
+        assert_eq!(names, ["f", "f_data2", "f_x", "r"]);
+        assert!(schema[&ObjectKey::new(ObjectKind::Table, "f")].has_column("a"));
     }
 }

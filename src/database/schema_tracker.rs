@@ -1,12 +1,15 @@
 //! Follows the schema of an in-memory database from statement to statement.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::database::schema_reader::with_details;
+use crate::database::schema_reader::with_virtual_columns;
 use crate::schema::changes::{ObjectChange, SchemaChange};
-use crate::schema::{Object, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name, is_tatmig_name};
+use crate::schema::{
+    Object, ObjectKey, ObjectKind, Schema, is_sqlite_name, is_tatmig_name, shadow_tables,
+};
 
 /// The schema of an in-memory database, updated after each statement. An update reads the
 /// details of changed objects only.
@@ -15,6 +18,7 @@ pub(crate) struct SchemaTracker {
     schema: Schema,
     /// The highest rowid of `sqlite_schema` at the last refresh; new objects have higher ones.
     last_rowid: i64,
+    has_virtual_tables: bool,
 }
 
 impl SchemaTracker {
@@ -36,8 +40,17 @@ impl SchemaTracker {
         }
         let (mut current, new_objects) = self.read_objects(connection, after_rowid)?;
         let mut changes = Vec::new();
+        self.has_virtual_tables |= new_objects.iter().any(Object::is_virtual_table);
+        let shadow_tables = if self.has_virtual_tables {
+            shadow_tables(self.schema.values().map(AsRef::as_ref).chain(&new_objects))
+        } else {
+            BTreeSet::new()
+        };
         for object in new_objects {
-            let object = Arc::new(with_details(connection, object)?);
+            if shadow_tables.contains(&object.table.to_ascii_lowercase()) {
+                continue;
+            }
+            let object = Arc::new(with_virtual_columns(connection, object)?);
             changes.push((object.key(), Some(object.clone())));
             current.insert(object.key(), object);
         }
@@ -84,8 +97,7 @@ impl SchemaTracker {
                 unchanged.insert(key, known.clone());
             } else {
                 let (name, table, sql) = (name.to_owned(), table.to_owned(), sql.to_owned());
-                let structure = Table::default();
-                changed.push(Object { kind, name, table, sql, structure, index: None });
+                changed.push(Object::new(kind, name, table, sql));
             }
         }
         Ok((unchanged, changed))
@@ -94,10 +106,9 @@ impl SchemaTracker {
     /// Whether a table of that name (in lower case) that is not virtual existed at the last update.
     pub(crate) fn has_table(&self, name: &str) -> bool {
         let key = ObjectKey { is_trigger: false, name: name.to_owned() };
-        self.schema.get(&key).is_some_and(|object| {
-            object.kind == ObjectKind::Table
-                && !object.sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL")
-        })
+        self.schema
+            .get(&key)
+            .is_some_and(|object| object.kind == ObjectKind::Table && !object.is_virtual_table())
     }
 
     pub(crate) fn schema(&self) -> &Schema {

@@ -26,6 +26,8 @@ pub(crate) struct Section<'a> {
     pub(crate) description: Option<Cow<'a, str>>,
     /// Whether a block follows below this heading or below a deeper one, even a malformed block.
     pub(crate) has_blocks: bool,
+    /// Whether such a block follows that no deeper heading binds to versions.
+    pub(crate) has_unbound_blocks: bool,
 }
 
 /// The SQL between a start tag and its end tag.

@@ -57,7 +57,7 @@ pub struct Changelog<'a> {
     kept_replay: KeptReplay,
 }
 
-/// Tells the changelogs of a process apart. No two have the same.
+/// Identifies a changelog. No two changelogs of a process have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChangelogId(u64);
 

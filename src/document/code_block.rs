@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::document::collector::BlockCollector;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::heading::parse_atx_heading;
+use crate::document::invisible::check_characters;
 use crate::document::lines::{line_end, trim_range};
 use crate::document::near_miss::{MalformedTag, find_embedded_tag};
 use crate::document::prose::{Container, ProseState};
@@ -26,13 +27,20 @@ pub(crate) enum OutsideText {
     Prose,
 }
 
+/// Whether a code block holds a tag, a malformed one or a placeholder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CodeBlockTags {
+    Some,
+    None,
+}
+
 /// Reads one code block into `collector`.
 pub(crate) fn read_code_block<'a>(
     collector: &mut BlockCollector<'a>,
     prose: &mut ProseState,
     content: &SourceSlice<'a>,
     outside_text: OutsideText,
-) {
+) -> CodeBlockTags {
     CodeBlockReader {
         collector,
         prose,
@@ -43,12 +51,13 @@ pub(crate) fn read_code_block<'a>(
         template: None,
         template_diagnostics: Vec::new(),
         has_tags: false,
+        has_placeholders: false,
         has_malformed_tag: false,
         stray_lines: Vec::new(),
         stray_count_at_last_tag: 0,
         open_comment: None,
     }
-    .read();
+    .read()
 }
 
 /// The position in one code block. Ranges are byte ranges of `content`.
@@ -65,6 +74,7 @@ struct CodeBlockReader<'r, 'a> {
     /// Malformed tags in the template; they count only if the template never ends.
     template_diagnostics: Vec<Diagnostic>,
     has_tags: bool,
+    has_placeholders: bool,
     /// Whether a malformed tag was reported, so that its partner without one is not a second error.
     has_malformed_tag: bool,
     /// Lines of SQL outside any block.
@@ -76,7 +86,7 @@ struct CodeBlockReader<'r, 'a> {
 }
 
 impl CodeBlockReader<'_, '_> {
-    fn read(mut self) {
+    fn read(mut self) -> CodeBlockTags {
         let content = self.content;
         let text = content.text();
         let mut at = 0;
@@ -100,21 +110,33 @@ impl CodeBlockReader<'_, '_> {
                 None if self.open_block.is_some() => match lexer::end_of_logical_line(text, at) {
                     Ok(end) => end,
                     Err(token_start) => {
-                        if let Some(open) = self.open_block.take() {
-                            self.collector.report(open.swallowed_end_error(content, token_start));
-                        }
-                        return;
+                        self.report_swallowed_end(token_start);
+                        return CodeBlockTags::Some;
                     }
                 },
                 None => self.read_outside_line(line),
             };
             at = next;
         }
-        self.finish();
+        self.finish()
+    }
+
+    /// Reports a string or comment that includes the end tag. If a typographic quote before it is
+    /// the cause, that is reported instead.
+    fn report_swallowed_end(&mut self, token_start: usize) {
+        let Some(open) = self.open_block.take() else { return };
+        let diagnostics = self.collector.diagnostics_mut();
+        let diagnostic_count = diagnostics.len();
+        let before = self.content.slice(open.sql_start..token_start);
+        check_characters(&before, |found| diagnostics.push(found));
+        if diagnostics.len() == diagnostic_count {
+            diagnostics.push(open.swallowed_end_error(self.content, token_start));
+        }
     }
 
     /// A placeholder starts or ends a template, except inside a block.
     fn read_placeholder(&mut self, tag: Tag, boundary: BlockBoundary) {
+        self.has_placeholders = true;
         if self.open_block.is_none() {
             self.template_diagnostics.clear();
             self.template = (boundary == BlockBoundary::Start).then_some(tag);
@@ -271,7 +293,7 @@ impl CodeBlockReader<'_, '_> {
     }
 
     /// Reports the errors that only the end of the code block shows.
-    fn finish(mut self) {
+    fn finish(mut self) -> CodeBlockTags {
         if !self.template_diagnostics.is_empty() {
             self.collector.mark_section_as_used();
             self.collector.diagnostics_mut().append(&mut self.template_diagnostics);
@@ -283,6 +305,11 @@ impl CodeBlockReader<'_, '_> {
             && let Some(error) = tag_errors::text_outside_error(self.content, &self.stray_lines)
         {
             self.collector.report(error);
+        }
+        if self.has_tags || self.has_placeholders {
+            CodeBlockTags::Some
+        } else {
+            CodeBlockTags::None
         }
     }
 

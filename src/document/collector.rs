@@ -3,18 +3,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use crate::document::blocks::{Block, Blocks, Section};
 use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::document::directive::{BlockState, read_directives};
 use crate::document::heading::{heading_versions, is_planned};
-use crate::document::lines::trim_range;
-use crate::document::migration::AllowDirective;
-use crate::document::tag::{Tag, VersionPoint};
+use crate::document::heading_checks;
+use crate::document::invisible::check_characters;
+use crate::document::tag::{Tag, VersionPair, VersionPoint};
 use crate::document::tag_errors::OpenBlock;
-use crate::document::tag_parser;
 use crate::source::SourceSlice;
-use crate::sql::lexer;
 
 /// The document as read so far.
 #[derive(Default)]
@@ -41,6 +40,11 @@ impl<'a> BlockCollector<'a> {
         self.current_section.map(|index| &mut self.blocks.sections[index])
     }
 
+    /// The versions that the current section or one around it binds tags to.
+    pub(crate) fn current_versions(&self) -> Option<&VersionPair> {
+        self.blocks.ancestors(self.current_section).find_map(|section| section.versions.as_ref())
+    }
+
     /// Starts a section at a heading.
     pub(crate) fn add_section(&mut self, level: u8, title: Cow<'a, str>, span: Range<usize>) {
         let mut parent = self.current_section;
@@ -48,20 +52,6 @@ impl<'a> BlockCollector<'a> {
             parent = self.blocks.sections[index].parent;
         }
         let (versions, planned) = (heading_versions(&title), is_planned(&title));
-        if versions.is_some()
-            && title.contains('(')
-            && !planned
-            && has_planned_prefix(&title.to_lowercase())
-        {
-            self.report(
-                Diagnostic::new(
-                    Rule::MalformedPlanned,
-                    span.clone(),
-                    "only `(Planned)` marks a migration as planned; this heading differs from it",
-                )
-                .help("write exactly `(Planned)`, with other text after it, or use another word"),
-            );
-        }
         self.current_section = Some(self.blocks.sections.len());
         self.blocks.sections.push(Section {
             level,
@@ -73,15 +63,20 @@ impl<'a> BlockCollector<'a> {
             date: None,
             description: None,
             has_blocks: false,
+            has_unbound_blocks: false,
         });
     }
 
     /// Marks the current section and those that contain it as having a block, even a malformed one.
     pub(crate) fn mark_section_as_used(&mut self) {
-        let mut section = self.current_section;
-        while let Some(index) = section {
-            self.blocks.sections[index].has_blocks = true;
-            section = self.blocks.sections[index].parent;
+        let mut next = self.current_section;
+        let mut is_bound = false;
+        while let Some(index) = next {
+            let section = &mut self.blocks.sections[index];
+            section.has_blocks = true;
+            section.has_unbound_blocks |= !is_bound;
+            is_bound |= section.versions.is_some();
+            next = section.parent;
         }
     }
 
@@ -112,7 +107,13 @@ impl<'a> BlockCollector<'a> {
                 );
             }
         }
-        let allow_directives = self.read_allow_directives(&sql);
+        let state = match self.blocks.planned_section(self.current_section) {
+            Some(_) => BlockState::Planned,
+            None => BlockState::Released,
+        };
+        let diagnostics = &mut self.blocks.diagnostics;
+        check_characters(&sql, |found| diagnostics.push(found));
+        let allow_directives = read_directives(&sql, state, |found| diagnostics.push(found));
         self.blocks.list.push(Block {
             tag: open.tag,
             tag_span,
@@ -120,45 +121,6 @@ impl<'a> BlockCollector<'a> {
             section: self.current_section,
             allow_directives,
         });
-    }
-
-    /// The `-- tatmig:allow` directives of a block.
-    fn read_allow_directives(&mut self, block: &SourceSlice<'a>) -> Vec<AllowDirective> {
-        let text = block.text();
-        let mut directives = Vec::new();
-        if memmem::find(text.as_bytes(), b"tatmig:").is_none() {
-            return directives;
-        }
-        for comment in
-            lexer::tokens(text, 0).filter(|token| token.kind == lexer::TokenKind::Comment)
-        {
-            let Some((rule_name, reason)) =
-                tag_parser::parse_allow_directive(&text[comment.range.clone()])
-            else {
-                continue;
-            };
-            let (message, help) = match Rule::from_name(rule_name) {
-                Some(rule) if !reason.is_empty() => {
-                    directives.push(AllowDirective { rule, reason: reason.to_owned() });
-                    continue;
-                }
-                Some(_) => (
-                    format!("`{rule_name}` is allowed without a reason"),
-                    format!(
-                        "add the reason on the same line: `-- tatmig:allow {rule_name} because …`"
-                    ),
-                ),
-                None => (
-                    format!("unknown rule `{rule_name}`"),
-                    "write the name that a message shows in brackets, such as `foreign-keys` or \
-                     `row-loss`"
-                        .to_owned(),
-                ),
-            };
-            let span = block.document_span(trim_range(text, comment.range));
-            self.report(Diagnostic::new(Rule::MalformedAllow, span, message).help(help));
-        }
-        directives
     }
 
     /// Reports a tag whose versions are neither those of its heading nor their reverse.
@@ -186,27 +148,9 @@ impl<'a> BlockCollector<'a> {
         self.report(diagnostic);
     }
 
-    /// The document's blocks, after a check for version headings without a block.
+    /// The document's blocks, after the checks of its headings.
     pub(crate) fn finish(mut self) -> Blocks<'a> {
-        for section in &self.blocks.sections {
-            let Some(versions) = section.versions.as_ref().filter(|_| !section.has_blocks) else {
-                continue;
-            };
-            let (from, to) = (&versions.from, &versions.to);
-            self.blocks.diagnostics.push(
-                Diagnostic::new(
-                    Rule::EmptyHeading,
-                    section.span.clone(),
-                    format!("no block for `{versions}` follows this heading"),
-                )
-                .help(format!("add a block tagged `-- [user:{from}→{to}:start]`, or remove the versions from the heading")),
-            );
-        }
+        heading_checks::check_sections(&mut self.blocks);
         self.blocks
     }
-}
-
-/// Whether a bracket in a lowercase title begins with `planned`.
-fn has_planned_prefix(title: &str) -> bool {
-    title.split('(').skip(1).any(|rest| rest.trim_start().starts_with("planned"))
 }

@@ -75,8 +75,16 @@ rules! {
     NoMigrations = "no-migrations", Error;
     /// A line that looks like a tag and is not one.
     MalformedTag = "malformed-tag", Error;
+    /// A heading that nearly holds two versions.
+    MalformedHeading = "malformed-heading", Error;
     /// A heading, or a line like one, that is nearly marked `(Planned)`.
     MalformedPlanned = "malformed-planned", Error;
+    /// A second heading with the versions of another one.
+    DuplicateHeading = "duplicate-heading", Error;
+    /// The markers of an unresolved merge conflict.
+    ConflictMarker = "conflict-marker", Error;
+    /// A space, quote or dash in SQL that only looks like the one of SQL.
+    InvisibleCharacter = "invisible-character", Error;
     /// A carriage return without a line feed.
     CarriageReturn = "carriage-return", Error;
     /// A tag outside any code block.
@@ -127,6 +135,10 @@ rules! {
     Edited = "edited", Error;
     /// A `-- tatmig:allow` without a reason, or for an unknown rule.
     MalformedAllow = "malformed-allow", Error;
+    /// A `-- tatmig:assert` without a reason, or without a SELECT below it.
+    MalformedAssert = "malformed-assert", Error;
+    /// A `-- tatmig:assert` whose SELECT returns rows.
+    Assert = "assert", Error;
     /// Rows whose foreign keys refer to missing rows.
     ForeignKeys = "foreign-keys", Error;
     /// A table that loses rows when it is dropped and rebuilt.
@@ -139,6 +151,10 @@ rules! {
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block below it.
     EmptyHeading = "empty-heading", Warning;
+    /// A bracket behind the versions of a heading that is not `(Planned)`.
+    UnknownHeadingSuffix = "unknown-heading-suffix", Warning;
+    /// A code block labelled `sql` below a version heading that has no tag.
+    UntaggedSql = "untagged-sql", Warning;
     /// A planned migration whose SQL is not commented out.
     PlannedLiveSql = "planned-live-sql", Warning;
     /// A released migration whose blocks are all commented out.

@@ -49,15 +49,18 @@ impl<'a> UnorderedMigrations<'a> {
         let mut baselines: Vec<_> = migrations.extract_if(.., is_baseline).collect();
         // `baseline` is ordered below every version.
         let is_reverse = |migration: &mut Migration<'_>| migration.to < migration.from;
-        let reverses = migrations.extract_if(.., is_reverse).collect();
+        let reverses: Vec<_> = migrations.extract_if(.., is_reverse).collect();
         let mut forwards = migrations;
         baselines.sort_by(|left, right| left.to.cmp(&right.to));
         forwards.sort_by(|left, right| {
             left.from.cmp(&right.from).then(left.tag_span.start.cmp(&right.tag_span.start))
         });
+        for migration in baselines.iter().chain(&forwards).chain(&reverses) {
+            diagnostics.extend(check_planned_sql(migration));
+        }
         // A reverse block may be released without SQL, if there is nothing to undo.
         for migration in baselines.iter().chain(&forwards) {
-            diagnostics.extend(check_sql_presence(migration));
+            diagnostics.extend(check_released_sql(migration));
         }
         Self { baselines, forwards, reverses, seeds }
     }
@@ -139,13 +142,16 @@ fn into_scoped_sql(block: Block<'_>) -> ScopedSql<'_> {
     ScopedSql { sql: block.sql, tag_span: block.tag_span, allow_directives: block.allow_directives }
 }
 
-/// Returns a diagnostic if a planned migration has SQL that is not commented out, or if a released
-/// migration has none.
-fn check_sql_presence(migration: &Migration<'_>) -> Option<Diagnostic> {
+/// Returns a diagnostic if a planned migration has SQL that is not commented out.
+fn check_planned_sql(migration: &Migration<'_>) -> Option<Diagnostic> {
     let mut blocks = Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope));
-    if migration.planned {
-        let live_block = blocks.find(|block| !block.is_empty())?;
-        return Some(chain_errors::planned_live_sql(migration, live_block));
-    }
-    blocks.all(ScopedSql::is_empty).then(|| chain_errors::released_without_sql(migration))
+    let live_block = blocks.find(|block| migration.planned && !block.is_empty())?;
+    Some(chain_errors::planned_live_sql(migration, live_block))
+}
+
+/// Returns a diagnostic if a released migration has no SQL.
+fn check_released_sql(migration: &Migration<'_>) -> Option<Diagnostic> {
+    let mut blocks = Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope));
+    (!migration.planned && blocks.all(ScopedSql::is_empty))
+        .then(|| chain_errors::released_without_sql(migration))
 }

@@ -1,5 +1,6 @@
 //! Reads headings: their level, the versions that they bind the tags below them to, and `(Planned)`.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -41,32 +42,58 @@ pub(crate) fn is_planned(title: &str) -> bool {
 /// The versions that a heading binds the tags below it to: `X → Y`, or the word Baseline and one
 /// version.
 pub(crate) fn heading_versions(text: &str) -> Option<VersionPair> {
+    find_versions(text).map(|(versions, _)| versions)
+}
+
+/// The versions of a heading, and the byte range that they have in its title.
+pub(crate) fn find_versions(text: &str) -> Option<(VersionPair, Range<usize>)> {
     if !text.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }
     // In nearly every heading the versions are the two words around the only arrow. The pattern is
     // slower.
     if let Some((left, right)) = text.split_once('→').filter(|_| !text.contains('>'))
-        && let Some(from) = left.split_whitespace().next_back().and_then(VersionPoint::parse)
-        && let Some(to) = right.split_whitespace().next().and_then(VersionPoint::parse)
+        && let Some(from_text) = left.split_whitespace().next_back()
+        && let Some(to_text) = right.split_whitespace().next()
+        && let Some(from) = VersionPoint::parse(from_text)
+        && let Some(to) = VersionPoint::parse(to_text)
     {
-        return Some(VersionPair::new(from, to));
+        let start = left.trim_end().len() - from_text.len();
+        let end = text.len() - right.trim_start().len() + to_text.len();
+        return Some((VersionPair::new(from, to), start..end));
     }
     // The pattern has no groups: capturing them is much slower than finding the pair.
     if let Some(found) = HEADING_VERSIONS.find(text) {
-        let (from, to) = found.as_str().split_once(['→', '>'])?;
-        return Some(VersionPair::new(parse_loosely(from)?, parse_loosely(to)?));
+        if continues_version(&text[found.end()..]) {
+            return None;
+        }
+        // The match begins with the character before the versions, which may be a bracket.
+        let pair = found.as_str().trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        let (from, to) = pair.split_once(['→', '>'])?;
+        let versions = VersionPair::new(parse_loosely(from)?, parse_loosely(to)?);
+        return Some((versions, found.end() - pair.len()..found.end()));
     }
     let has_baseline = text
         .split(|c: char| !c.is_alphanumeric())
         .any(|word| word.eq_ignore_ascii_case("baseline"));
     let mut versions = FULL_VERSION.find_iter(text);
     match (has_baseline, versions.next(), versions.next()) {
-        (true, Some(version), None) => {
+        (true, Some(version), None) if !continues_version(&text[version.end()..]) => {
             let to = VersionPoint::parse(version.as_str())?;
-            Some(VersionPair::new(VersionPoint::Baseline, to))
+            Some((VersionPair::new(VersionPoint::Baseline, to), version.range()))
         }
         _ => None,
+    }
+}
+
+/// Whether the text behind a version belongs to it, as in `1.0.0.1` and `1.0.0+linux`.
+fn continues_version(rest: &str) -> bool {
+    let mut characters = rest.chars();
+    match characters.next() {
+        Some('+') => true,
+        Some('.' | '-') => characters.next().is_some_and(|next| next.is_ascii_alphanumeric()),
+        Some(next) => next.is_ascii_alphanumeric(),
+        None => false,
     }
 }
 

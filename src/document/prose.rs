@@ -61,7 +61,7 @@ impl ProseState {
             }
             return;
         }
-        check_planned_prose(collector, text, line, range.clone());
+        check_near_heading(collector, text, line, range.clone());
         if container == Container::Document && self.report_tag(collector, text, range) {
             self.is_in_description = false;
         } else if self.is_in_description && !line.starts_with(['-', '*', '#']) {
@@ -127,25 +127,41 @@ fn find_tag_in_prose(line: &str) -> Option<BlockBoundary> {
     }
 }
 
-/// Reports a line that was meant to be a planned version heading and is not a heading: it would not
-/// keep the migrations below it from being applied.
-fn check_planned_prose<'a>(
+/// Reports a line that was meant to be a version heading and is not a heading: it neither binds the
+/// tags below it nor keeps planned migrations from being applied.
+fn check_near_heading<'a>(
     collector: &mut BlockCollector<'a>,
     text: &SourceSlice<'a>,
     line: &str,
     range: Range<usize>,
 ) {
-    let resembles_heading = line.starts_with(['#', '*', '_', '<']);
-    if resembles_heading && is_planned(line) && heading_versions(line).is_some() {
-        collector.report(
-            Diagnostic::new(
-                Rule::MalformedPlanned,
-                text.document_span(trim_range(text.text(), range)),
-                "`(Planned)` has no effect here: this line is not a heading",
-            )
-            .help("write a heading: one or more `#`, a space and the text, on a line of its own"),
-        );
+    if !line.starts_with(['#', '*', '_', '<']) || heading_versions(line).is_none() {
+        return;
     }
+    let span = text.document_span(trim_range(text.text(), range));
+    if let Some(level) = near_heading_level(line) {
+        // The blocks below the line belong to it, so that they are not reported as well.
+        let title = text.to_cow(line.trim_start_matches('#').trim());
+        collector.add_section(level, title, span.clone());
+    }
+    let help = "write a heading: one or more `#`, a space and the text, on a line of its own";
+    if is_planned(line) {
+        let message = "`(Planned)` has no effect here: this line is not a heading";
+        collector.report(Diagnostic::new(Rule::MalformedPlanned, span, message).help(help));
+    } else if near_heading_level(line).is_some() {
+        let message = "these versions do not bind the tags below them: this line is not a heading";
+        collector.report(Diagnostic::new(Rule::MalformedHeading, span, message).help(help));
+    }
+}
+
+/// The level that a line was meant to have: of `##1.0.0 → 1.1.0` without the space, or of an HTML
+/// heading.
+fn near_heading_level(line: &str) -> Option<u8> {
+    let level = match line.strip_prefix("<h") {
+        Some(rest) => rest.chars().next()?.to_digit(10)?,
+        None => u32::try_from(line.bytes().take_while(|byte| *byte == b'#').count()).ok()?,
+    };
+    (level > 0).then(|| u8::try_from(level.min(6)).unwrap_or(6))
 }
 
 /// Reports an HTML comment without an end if it hides a tag.

@@ -6,8 +6,9 @@ use std::ops::Range;
 use memchr::memchr_iter;
 
 use crate::document::blocks::Blocks;
-use crate::document::code_block::{OutsideText, read_code_block};
+use crate::document::code_block::{CodeBlockTags, OutsideText, read_code_block};
 use crate::document::collector::BlockCollector;
+use crate::document::conflict;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::heading::{heading_versions, is_planned, parse_atx_heading};
 use crate::document::lines::{
@@ -35,7 +36,11 @@ pub(crate) fn read_blocks<'a>(text: &SourceSlice<'a>) -> Blocks<'a> {
             .help("save the document with LF or CRLF line ends"),
         );
     }
-    reader.read_markdown(text, Container::Document);
+    let collector = &mut reader.collector;
+    match conflict::resolve_conflicts(text, |found| collector.report(found)) {
+        Some(resolved) => reader.read_markdown(&resolved, Container::Document),
+        None => reader.read_markdown(text, Container::Document),
+    }
     reader.collector.finish()
 }
 
@@ -98,14 +103,41 @@ impl<'a> Reader<'a> {
                     Container::Document => OutsideText::Error,
                     Container::StrayFence => OutsideText::Prose,
                 };
-                self.read_sql_code(content, outside_text);
+                let tags = self.read_sql_code(content, outside_text);
+                if !label.is_empty() && tags == CodeBlockTags::None {
+                    self.check_untagged(content, fence_span);
+                }
             }
             _ => self.check_unsupported_label(label, content, &fence_span),
         }
     }
 
-    fn read_sql_code(&mut self, content: &SourceSlice<'a>, outside_text: OutsideText) {
-        read_code_block(&mut self.collector, &mut self.prose, content, outside_text);
+    fn read_sql_code(
+        &mut self,
+        content: &SourceSlice<'a>,
+        outside_text: OutsideText,
+    ) -> CodeBlockTags {
+        read_code_block(&mut self.collector, &mut self.prose, content, outside_text)
+    }
+
+    /// Reports a code block labelled as SQL without a tag, if it is below a version heading.
+    fn check_untagged(&mut self, content: &SourceSlice<'a>, fence_span: Range<usize>) {
+        let Some(versions) = self.collector.current_versions() else { return };
+        if content.text().trim().is_empty() {
+            return;
+        }
+        let (from, to) = (&versions.from, &versions.to);
+        let help = format!(
+            "put it between `-- [user:{from}→{to}:start]` and `-- [user:{from}→{to}:end]`; if it is an example, label the fence `text`"
+        );
+        self.collector.report(
+            Diagnostic::new(
+                Rule::UntaggedSql,
+                fence_span,
+                format!("this SQL below the heading of `{versions}` has no tag and never runs"),
+            )
+            .help(help),
+        );
     }
 
     /// Reads an unlabelled code block that includes fences or headings which were meant to be

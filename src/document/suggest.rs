@@ -49,7 +49,7 @@ pub(crate) fn first_and_last_word(text: &str) -> (&str, &str) {
 }
 
 /// Corrects a version: `v0.4` → `0.4.0`.
-fn suggest_version(text: &str) -> Option<String> {
+pub(crate) fn suggest_version(text: &str) -> Option<String> {
     let text = text.trim_end_matches(['-', '.', '+', '_']).to_lowercase();
     if text == "baseline" {
         return Some(text);

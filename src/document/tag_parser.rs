@@ -67,17 +67,6 @@ fn is_comment_marker_char(c: char) -> bool {
     is_any_whitespace(c) || matches!(c, '-' | '–' | '—' | '#' | '/' | '*' | ';')
 }
 
-/// A rule and the reason to allow it, from `-- tatmig:allow RULE reason`; the reason may be empty.
-pub(crate) fn parse_allow_directive(comment: &str) -> Option<(&str, &str)> {
-    let text = comment.trim_start_matches(['-', '/', '*', ' ', '\t']).trim_end_matches(['*', '/']);
-    let rest = text.strip_prefix("tatmig:")?.trim_start().strip_prefix("allow")?;
-    let rest = rest.trim();
-    Some(
-        rest.split_once(char::is_whitespace)
-            .map_or((rest, ""), |(name, reason)| (name, reason.trim())),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,8 @@ use std::path::Path;
 use crate::document::tag::Scope;
 use crate::fleet::error::FleetError;
 use crate::sqlite::paths::side_file;
-use crate::target::layout::{FleetConfig, SymlinkPolicy};
+use crate::sqlite::regular_file::SymlinkPolicy;
+use crate::target::layout::FleetConfig;
 use crate::target::{Location, TargetDatabase};
 use crate::text::{escape_for_display, os_string_from_bytes};
 

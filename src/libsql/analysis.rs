@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::database::foreign_keys::ForeignKeySet;
+use crate::schema::difference::Difference;
 
 /// A statement of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,9 +23,8 @@ pub(crate) struct JobAnalysis {
     /// The fingerprint of the schema after the job; none if the job is not expected to make any
     /// change.
     pub(crate) expected_fingerprint: Option<String>,
-    /// The expected changes that the schema after the job does not have, each as a message shows
-    /// it.
-    pub(crate) unmet: Vec<String>,
+    /// The expected changes that the schema after the job does not have.
+    pub(crate) unmet: Vec<Difference>,
     pub(crate) keys_before: ForeignKeySet,
     pub(crate) keys_after: ForeignKeySet,
     /// Whether a namespace of this schema had violations before the job.

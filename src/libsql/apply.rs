@@ -16,6 +16,7 @@ use crate::libsql::error::{batch_error, is_busy, is_check_failure};
 use crate::libsql::foreign_key_check::ForeignKeyCheck;
 use crate::libsql::namespace::{Namespace, StateSnapshot};
 use crate::libsql::program::{BatchBuilder, BatchFailure, StepKind};
+use crate::schema::difference::AcceptedDrift;
 use crate::sql::value::Rows;
 use crate::sqld::dialect;
 use crate::sqld::error::ServerError;
@@ -101,11 +102,11 @@ impl Namespace {
         }
         let accepted_drift = match expected {
             HistoryState::Versioned(_) => self.accepted_drift()?,
-            HistoryState::Empty | HistoryState::Unversioned => Vec::new(),
+            HistoryState::Empty | HistoryState::Unversioned => AcceptedDrift::default(),
         };
-        let unmet = analysis.unmet.iter().filter(|mismatch| !accepted_drift.contains(mismatch));
-        let unmet: Vec<String> = unmet.cloned().collect();
-        if unmet.is_empty() { Ok(()) } else { Err(DatabaseError::PostconditionFailed { unmet }) }
+        let mut unmet = analysis.unmet.clone();
+        unmet.retain(|difference| !accepted_drift.accepts(difference));
+        DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
     }
 
     /// Runs the job with the cheapest check of foreign keys that can succeed, and with a more
@@ -233,11 +234,12 @@ impl Namespace {
             return Err(ApplyError::ForeignKeys);
         }
         let no_rows = Rows::new();
-        let row_counts = match failure.kind {
-            StepKind::RowLossCheck { counts_step, .. } => results.rows(counts_step),
+        let check_rows = match failure.kind {
+            StepKind::RowLossCheck { counts_step: step, .. }
+            | StepKind::AssertionCheck { rows_step: step, .. } => results.rows(step),
             _ => None,
         };
-        Err(batch_error(job, failure, row_counts.unwrap_or(&no_rows)).into())
+        Err(batch_error(job, failure, check_rows.unwrap_or(&no_rows)).into())
     }
 }
 

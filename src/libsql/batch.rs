@@ -1,6 +1,7 @@
 //! Builds the batch that runs a job: the precondition, the statements, the history entries, the
 //! checks, and COMMIT or ROLLBACK.
 
+use crate::database::assertion::MAX_SHOWN_ROWS;
 use crate::database::history;
 use crate::database::history_entry::{HistoryState, NewHistoryEntry};
 use crate::database::job::{MigrationJob, Step, TransactionEnd};
@@ -100,7 +101,9 @@ fn push_step(
     }
     for (statement_index, statement) in step.script.statements.iter().enumerate() {
         let position = StatementPosition { step: step_index, statement: statement_index };
-        if !analysis.already_applied.contains_key(&position) {
+        if statement.assertion.is_some() {
+            push_assertion(builder, position, statement.sql.text());
+        } else if !analysis.already_applied.contains_key(&position) {
             let batch_step = BatchStep::execute(statement.sql.text(), Vec::new());
             builder.push(batch_step, StepKind::Statement(position));
         }
@@ -204,5 +207,21 @@ fn push_row_loss_check(
     builder.push(
         BatchStep::execute(sql, row_count_key(step_index, table)),
         StepKind::RowLossCheck { step: step_index, table: table_index, counts_step },
+    );
+}
+
+/// Fails the batch if the SELECT of an assertion returns a row. A step before reads the first rows,
+/// for the message.
+pub(crate) fn push_assertion(builder: &mut BatchBuilder, position: StatementPosition, sql: &str) {
+    // The line feed ends a comment behind the SELECT.
+    let select = sql.trim_end().trim_end_matches(';');
+    let limit = MAX_SHOWN_ROWS + 1;
+    let first_rows = format!("SELECT * FROM ({select}\n) LIMIT {limit}");
+    let rows_step =
+        builder.push(BatchStep::query(first_rows, Vec::new()), StepKind::Statement(position));
+    let check = format!("SELECT CASE WHEN EXISTS ({select}\n) THEN {RAISE} ELSE 1 END");
+    builder.push(
+        BatchStep::execute(check, Vec::new()),
+        StepKind::AssertionCheck { position, rows_step },
     );
 }

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use rusqlite::ffi;
 
+use crate::database::assertion::describe_row;
 use crate::database::error::DatabaseError;
 use crate::database::error_span::error_span;
 use crate::database::job::{MigrationJob, Statement};
 use crate::libsql::analysis::StatementPosition;
 use crate::libsql::program::{BatchFailure, StepKind, TransactionState};
+use crate::source::first_line_span;
 use crate::sql::value::Rows;
 use crate::sqld::error::ServerError;
 use crate::sqld::protocol::SqlError;
@@ -49,12 +51,12 @@ fn statement_error_in(
     }
 }
 
-/// The error of a batch that did not run to its end. `row_counts` are the rows of the step that
-/// counts the rows of a rebuilt table, if that check failed.
+/// The error of a batch that did not run to its end. If a check failed, `check_rows` are the
+/// rows of the step before it: the counts of a rebuilt table, or the rows of an assertion.
 pub(crate) fn batch_error(
     job: &MigrationJob<'_>,
     failure: BatchFailure,
-    row_counts: &Rows,
+    check_rows: &Rows,
 ) -> DatabaseError {
     let BatchFailure { kind, error, transaction } = failure;
     let Some(error) = error else {
@@ -80,11 +82,22 @@ pub(crate) fn batch_error(
         }
         StepKind::Statement(position) => statement_error_in(job, position, &error, transaction),
         StepKind::RowLossCheck { step, table, .. } => {
-            let count_at = |column| row_counts.first().map_or(0, |row| row.integer(column));
+            let count_at = |column| check_rows.first().map_or(0, |row| row.integer(column));
             let step = &job.steps[step];
             let (migration, table) =
                 (step.label.clone(), step.script.rebuilt_tables[table].clone());
             DatabaseError::RowLoss { migration, table, before: count_at(0), after: count_at(1) }
+        }
+        StepKind::AssertionCheck { position, .. } if is_check_failure(&error) => {
+            let step = &job.steps[position.step];
+            let statement = &step.script.statements[position.statement];
+            let columns = statement.assertion.as_ref().map_or(&[][..], |found| &found.columns);
+            DatabaseError::AssertionFailed {
+                migration: step.label.clone(),
+                reason: statement.assertion_reason(),
+                rows: check_rows.iter().map(|row| describe_row(columns, &row.0)).collect(),
+                span: first_line_span(&statement.sql),
+            }
         }
         StepKind::SchemaCheck if is_check_failure(&error) => DatabaseError::ConcurrentChange,
         _ => DatabaseError::Server(error.into()),

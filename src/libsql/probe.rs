@@ -11,24 +11,24 @@ use crate::database::foreign_keys::ForeignKeySet;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{ColumnChange, MigrationJob};
 use crate::database::schema_reader::{
-    STRUCTURE_QUERIES, Structure, TABLE_QUERIES, structure_from_rows, table_from_rows,
+    SCHEMA_QUERY, TABLE_QUERY, schema_from_rows, table_from_rows,
 };
 use crate::libsql::analysis::{JobAnalysis, StatementPosition};
 use crate::libsql::error::{batch_error, error_span_in_document, statement_error};
 use crate::libsql::namespace::{Namespace, SCHEMA_FINGERPRINT_QUERY, StateSnapshot};
 use crate::libsql::precondition::push_precondition;
 use crate::libsql::program::{BatchBuilder, StepKind};
-use crate::schema::Table;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::protocol::{BatchStep, SqlError, StepResults};
 
 /// The batch of a probe, and the indices of the steps whose results the analysis needs.
 struct Probe {
     builder: BatchBuilder,
-    /// The first of the [`STRUCTURE_QUERIES`] before the job.
+    /// The [`SCHEMA_QUERY`] before the job.
     schema_before: usize,
     column_changes: Vec<ColumnChangeSteps>,
-    /// The first of the [`STRUCTURE_QUERIES`] after the job.
+    /// The [`SCHEMA_QUERY`] after the job.
     schema_after: usize,
     fingerprint: usize,
 }
@@ -37,8 +37,8 @@ struct Probe {
 struct ColumnChangeSteps {
     position: StatementPosition,
     statement: usize,
-    /// The [`TABLE_QUERIES`], which run if the statement fails.
-    table: [usize; 2],
+    /// The [`TABLE_QUERY`], which runs if the statement fails.
+    table: usize,
 }
 
 impl Namespace {
@@ -59,7 +59,7 @@ impl Probe {
     fn new(job: &MigrationJob<'_>, expected: &HistoryState, snapshot: &StateSnapshot) -> Self {
         let mut builder = BatchBuilder::new();
         push_precondition(&mut builder, expected, snapshot);
-        let schema_before = push_structure_queries(&mut builder);
+        let schema_before = push_schema_query(&mut builder);
         let mut column_changes = Vec::new();
         for (step_index, step) in job.steps.iter().enumerate() {
             for (statement_index, statement) in step.script.statements.iter().enumerate() {
@@ -78,7 +78,7 @@ impl Probe {
                 }
             }
         }
-        let schema_after = push_structure_queries(&mut builder);
+        let schema_after = push_schema_query(&mut builder);
         let fingerprint = builder
             .push(BatchStep::query(SCHEMA_FINGERPRINT_QUERY, Vec::new()), StepKind::Internal);
         builder.push_transaction_end("ROLLBACK");
@@ -91,18 +91,16 @@ impl Probe {
         results: &mut StepResults,
     ) -> Result<JobAnalysis, DatabaseError> {
         let mut analysis = JobAnalysis::default();
-        let schema_before = take_structure(results, self.schema_before);
+        let schema_before = take_schema(results, self.schema_before);
         let mut tolerated_steps = BTreeSet::new();
         for steps in &self.column_changes {
-            let (Err(error), Some(columns), Some(foreign_keys)) = (
-                &results.steps[steps.statement],
-                results.rows(steps.table[0]),
-                results.rows(steps.table[1]),
-            ) else {
+            let (Err(error), Some(rows)) =
+                (&results.steps[steps.statement], results.rows(steps.table))
+            else {
                 continue;
             };
-            let table_now = table_from_rows(columns, foreign_keys);
             let position = steps.position;
+            let table_now = table_from_rows("", rows.clone());
             match already_applied(job, position, error, &table_now, &schema_before)? {
                 Some(note) => {
                     analysis.already_applied.insert(position, note);
@@ -115,53 +113,43 @@ impl Probe {
         if let Err(failure) = self.builder.check_outcome(results, is_tolerated) {
             return Err(batch_error(job, failure, &Rows::new()));
         }
-        let schema_after = take_structure(results, self.schema_after);
+        let schema_after = take_schema(results, self.schema_after);
         if !job.expected_changes.is_empty() {
             let fingerprint = results.rows(self.fingerprint).and_then(|rows| rows.first());
             analysis.expected_fingerprint =
                 Some(fingerprint.map(|row| row.text(0)).unwrap_or_default());
-            analysis.unmet = job
-                .expected_changes
-                .unmet_in(|key| schema_after.schema.get(key).map(AsRef::as_ref));
+            analysis.unmet =
+                job.expected_changes.unmet_in(|key| schema_after.get(key).map(AsRef::as_ref));
         }
         if !job.modified_tables.is_empty() {
-            analysis.keys_before =
-                ForeignKeySet::from_structure(&schema_before, &job.modified_tables);
+            analysis.keys_before = ForeignKeySet::from_schema(&schema_before, &job.modified_tables);
             analysis.keys_after =
-                ForeignKeySet::from_structure(&schema_after, &job.modified_tables_after());
+                ForeignKeySet::from_schema(&schema_after, &job.modified_tables_after());
         }
         Ok(analysis)
     }
 }
 
-/// Adds the queries for the whole schema; returns the index of the first.
-fn push_structure_queries(builder: &mut BatchBuilder) -> usize {
-    let first_step = builder.steps.len();
-    for query in STRUCTURE_QUERIES {
-        builder.push(BatchStep::query(query, Vec::new()), StepKind::Internal);
-    }
-    first_step
+/// Adds the query for the whole schema; returns its index.
+fn push_schema_query(builder: &mut BatchBuilder) -> usize {
+    builder.push(BatchStep::query(SCHEMA_QUERY, Vec::new()), StepKind::Internal)
 }
 
-/// Adds a statement that may fail, and the queries for its table if it does; returns the indices
-/// of the queries.
+/// Adds a statement that may fail, and the query for its table if it does; returns the index of
+/// the query.
 fn push_column_change(
     builder: &mut BatchBuilder,
     statement: BatchStep,
     kind: StepKind,
     change: &ColumnChange,
-) -> [usize; 2] {
-    let queries = TABLE_QUERIES
-        .map(|query| BatchStep::query(query, vec![SqlValue::from_text(change.table())]));
-    let steps = builder.push_with_fallback(statement, kind, queries.into());
-    [steps[1], steps[2]]
+) -> usize {
+    let query = BatchStep::query(TABLE_QUERY, vec![SqlValue::from_text(change.table())]);
+    builder.push_with_fallback(statement, kind, vec![query])[1]
 }
 
-/// The schema at [`STRUCTURE_QUERIES`]; empty if they did not run.
-fn take_structure(results: &mut StepResults, first_step: usize) -> Structure {
-    let steps = first_step..first_step + STRUCTURE_QUERIES.len();
-    let rows: Option<Vec<Rows>> = steps.map(|step| results.take_rows(step)).collect();
-    rows.map(structure_from_rows).unwrap_or_default()
+/// The schema that a [`SCHEMA_QUERY`] returned; empty if it did not run.
+fn take_schema(results: &mut StepResults, step: usize) -> Schema {
+    results.take_rows(step).map(schema_from_rows).unwrap_or_default()
 }
 
 /// Returns a note if a failed statement is already applied.
@@ -169,21 +157,19 @@ fn already_applied(
     job: &MigrationJob<'_>,
     position: StatementPosition,
     error: &SqlError,
-    table_now: &Table,
-    schema_before: &Structure,
+    table_now: &Object,
+    schema_before: &Schema,
 ) -> Result<Option<String>, DatabaseError> {
     let step = &job.steps[position.step];
     let statement = &step.script.statements[position.statement];
     let Some(change) = &statement.column_change else { return Ok(None) };
     let name = change.table().to_ascii_lowercase();
-    let table_before = schema_before
-        .tables
-        .get(&name)
-        .or_else(|| schema_before.tables.get(&job.table_renames.original_name(&name)));
+    let find = |name: &str| schema_before.get(&ObjectKey::new(ObjectKind::Table, name));
+    let table_before = find(&name).or_else(|| find(&job.table_renames.original_name(&name)));
     let (message, _) = error.message_and_offset();
     let failed = FailedColumnChange {
         change,
-        existed_before: table_before.map(|found| found.table.column(change.column()).is_some()),
+        existed_before: table_before.map(|table| table.has_column(change.column())),
         message: &message,
         migration: &step.label,
         span: &error_span_in_document(statement, &message, None),

@@ -16,6 +16,12 @@ pub(crate) enum StepKind {
     Precondition,
     /// A statement of the document.
     Statement(StatementPosition),
+    /// Checks that the SELECT of an assertion returns no row.
+    AssertionCheck {
+        position: StatementPosition,
+        /// The index of the batch step that has the first rows.
+        rows_step: usize,
+    },
     /// A statement of tatmig's own.
     Internal,
     /// Checks that a rebuilt table has no fewer rows than before.

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use crate::database::error::DatabaseError;
 use crate::document::changelog;
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::{AllowDirective, ScopedSql};
 use crate::document::tag::Scope;
 use crate::lint::rules::metadata;
@@ -83,8 +83,17 @@ pub fn lint_with(
     metadata::check(&changelog, &mut diagnostics);
     let uncommented_text = uncomment_planned(&changelog)?;
     let uncommented_changelog = uncommented_text.as_ref().and_then(|text| {
-        // A comment that only resembles SQL may make the document invalid.
-        changelog::parse_source(Source::new(changelog.source().name(), text)).0.ok()
+        let source = Source::new(changelog.source().name(), text);
+        let (uncommented, found) = changelog::parse_source(source);
+        // A comment that only resembles SQL may make the document invalid. SQL with characters of
+        // a word processor is SQL.
+        diagnostics.extend(
+            found
+                .into_iter()
+                .filter(|diagnostic| diagnostic.rule == Rule::InvisibleCharacter)
+                .map(|diagnostic| diagnostic.severity(Severity::Warning)),
+        );
+        uncommented.ok()
     });
     match &uncommented_changelog {
         Some(planned) => {

@@ -91,6 +91,7 @@ impl Migrator<'_, '_> {
             _ => self.requested_position(adopt_target),
         };
         let drift = detect::drift(self.replay(), scope, position, &schema);
+        let drift: Vec<String> = drift.iter().map(ToString::to_string).collect();
         let note = (!drift.is_empty()).then(|| drift.join("\n"));
         let step = self.history_step(HistoryEvent::Adopt, scope, position, note);
         database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
@@ -142,13 +143,14 @@ impl Migrator<'_, '_> {
         let drift = detect::drift(self.replay(), scope, Some(position), &schema);
         let accepted_drift = database.accepted_drift()?;
         let mut unmet = self.replay().missing_objects(scope, position, &schema);
-        unmet.retain(|difference| !accepted_drift.contains(difference));
+        unmet.retain(|difference| !accepted_drift.accepts(difference));
         if !unmet.is_empty() {
+            let unmet = unmet.iter().map(ToString::to_string).collect();
             return Err(PlanError::SchemaMismatch { unmet }.into());
         }
         let mut step = self.history_step(HistoryEvent::Adopt, scope, Some(position), None);
         continue_from(&mut step, last_entry);
-        Ok((step, drift))
+        Ok((step, drift.iter().map(ToString::to_string).collect()))
     }
 
     fn requested_position(&self, adopt_target: AdoptTarget) -> Option<usize> {

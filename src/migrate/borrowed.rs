@@ -45,7 +45,8 @@ impl<'c> BorrowedConnection<'c> {
             .map(|setting| Ok((setting, connection.db_config(setting)?)))
             .collect::<rusqlite::Result<_>>()?;
         // From here on, an error restores the connection.
-        let mut borrowed = Self { connection, authorizer: Default::default(), saved_settings };
+        let mut borrowed =
+            Self { connection, authorizer: StatementAuthorizer::default(), saved_settings };
         apply_security_settings(borrowed.connection)?;
         borrowed.authorizer = StatementAuthorizer::install(borrowed.connection)?;
         borrowed.authorizer.protect(&TemporaryObjects::read(borrowed.connection)?);

@@ -10,16 +10,18 @@ use std::sync::atomic::AtomicBool;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, ErrorCode};
 
+use crate::database::assertion::{column_names, failing_rows};
 use crate::database::error::sqlite_message;
-use crate::database::job::{ColumnChange, CompiledScript, Statement};
+use crate::database::job::{Assertion, ColumnChange, CompiledScript, Statement};
 use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Diagnostic;
+use crate::document::directive;
 use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
 use crate::schema::changes::SchemaChange;
-use crate::schema::{Schema, Table};
-use crate::source::SourceSlice;
+use crate::schema::{Object, Schema};
+use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementEffects;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
@@ -46,12 +48,14 @@ struct BlockProgress {
     schema_change: SchemaChange,
     /// Tables that were dropped, in lower case, by their names before the block.
     dropped_tables: Vec<String>,
+    /// The reason of the `-- tatmig:assert` above the next statement.
+    assertion: Option<String>,
 }
 
 /// The state before an ALTER TABLE.
 struct TableBeforeAlter {
     table: String,
-    structure: Table,
+    structure: Object,
     table_names: BTreeSet<String>,
 }
 
@@ -97,9 +101,13 @@ impl BlockCompiler {
         let mut progress = BlockProgress::default();
         let mut diagnostics = Vec::new();
         let text = block.text();
+        let mut previous_end = 0;
         let mut offset = lexer::skip_trivia(text, 0);
         while offset < text.len() {
+            progress.assertion =
+                directive::assertion_in(text, previous_end..offset).map(ToOwned::to_owned);
             let (end, result) = self.run_next_statement(block, offset, &mut progress)?;
+            previous_end = end;
             match result {
                 StatementResult::Succeeded => {}
                 StatementResult::Failed(diagnostic) => diagnostics.push(diagnostic),
@@ -110,7 +118,7 @@ impl BlockCompiler {
             }
             offset = lexer::skip_trivia(text, end);
         }
-        let BlockProgress { mut script, schema_change, mut dropped_tables } = progress;
+        let BlockProgress { mut script, schema_change, mut dropped_tables, .. } = progress;
         if script.resets_connection {
             reset_connection(self.sandbox.connection(), &TemporaryObjects::default())?;
         }
@@ -150,7 +158,10 @@ impl BlockCompiler {
     ) -> rusqlite::Result<StatementResult> {
         let authorizer = self.sandbox.authorizer();
         let effects = authorizer.effects();
-        if let Some(diagnostic) = unsupported_statement_error(statement_sql, &prepared, &effects) {
+        let assertion = progress.take_assertion(&prepared);
+        let unsupported = unsupported_statement_error(statement_sql, &prepared, &effects)
+            .or_else(|| assertion_error(statement_sql, &prepared, assertion.as_ref()));
+        if let Some(diagnostic) = unsupported {
             authorizer.disable();
             return Ok(StatementResult::Failed(diagnostic));
         }
@@ -164,7 +175,7 @@ impl BlockCompiler {
             None => None,
         };
         let is_row_change = effects.schema_change == SchemaChange::None && !prepared.readonly();
-        let result = run_to_completion(&mut prepared);
+        let result = run_to_completion(&mut prepared, assertion.as_ref());
         authorizer.disable();
         drop(prepared);
         if let Err(error) = &result
@@ -183,7 +194,12 @@ impl BlockCompiler {
             )));
         }
         let statement_result = match result {
-            Ok(()) => StatementResult::Succeeded,
+            Ok(None) => StatementResult::Succeeded,
+            Ok(Some(rows)) => StatementResult::Failed(statement_errors::failed_assertion(
+                statement_sql,
+                assertion.as_ref(),
+                &rows,
+            )),
             // The statement stays in the script: in a database with other rows it may succeed.
             Err(error)
                 if is_row_change
@@ -200,7 +216,7 @@ impl BlockCompiler {
             None => None,
         };
         progress.add_effects(effects);
-        let statement = Statement { sql: statement_sql.clone().into_owned(), column_change };
+        let statement = Statement { sql: statement_sql.to_owned_text(), column_change, assertion };
         progress.script.statements.push(statement);
         Ok(statement_result)
     }
@@ -239,19 +255,19 @@ impl BlockCompiler {
             return Ok(None);
         }
         let after = read_table(self.sandbox.connection(), &table)?;
-        let added = after.columns.iter().find(|column| before.column(&column.name).is_none());
-        let dropped = before.columns.iter().find(|column| after.column(&column.name).is_none());
-        match (added, dropped) {
-            (Some(column), None) => {
-                let Some(definition) = after.definition(&column.name) else { return Ok(None) };
-                if !definition.foreign_keys.is_empty() {
+        let column_of = |table: &Object, other: &Object| {
+            let mut columns = table.table_definition()?.columns.iter();
+            columns.find(|column| !other.has_column(&column.name)).cloned()
+        };
+        match (column_of(&after, &before), column_of(&before, &after)) {
+            (Some(definition), None) => {
+                let mut foreign_keys = after.structure().foreign_keys.iter();
+                if foreign_keys.any(|key| key.columns.contains(&definition.name)) {
                     script.modified_tables.insert(lower_table);
                 }
-                Ok(Some(ColumnChange::Add { table, definition }))
+                Ok(Some(ColumnChange::Add { table, definition: Box::new(definition) }))
             }
-            (None, Some(column)) => {
-                Ok(Some(ColumnChange::Drop { table, column: column.name.clone() }))
-            }
+            (None, Some(column)) => Ok(Some(ColumnChange::Drop { table, column: column.name })),
             // A renamed column. Its foreign keys have to be checked again.
             (added, _) => {
                 if let Some(column) = added {
@@ -289,6 +305,12 @@ impl BlockCompiler {
 }
 
 impl BlockProgress {
+    /// The assertion above the statement that is about to run.
+    fn take_assertion(&mut self, prepared: &rusqlite::Statement<'_>) -> Option<Assertion> {
+        let reason = self.assertion.take()?;
+        Some(Assertion { reason, columns: column_names(prepared) })
+    }
+
     fn add_effects(&mut self, effects: StatementEffects) {
         let script = &mut self.script;
         self.schema_change = self.schema_change.max(effects.schema_change);
@@ -351,10 +373,34 @@ fn require_statement(
     statement.ok_or(rusqlite::Error::InvalidQuery)
 }
 
-fn run_to_completion(prepared: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()> {
+/// An assertion inside a statement, or above one that is not a SELECT.
+fn assertion_error(
+    statement_sql: &SourceSlice<'_>,
+    prepared: &rusqlite::Statement<'_>,
+    assertion: Option<&Assertion>,
+) -> Option<Diagnostic> {
+    let is_select = prepared.readonly() && prepared.column_count() > 0;
+    match assertion {
+        Some(_) if !is_select => Some(directive::malformed_assert(
+            first_line_span(statement_sql),
+            "the statement below an assertion must be a SELECT",
+        )),
+        _ => directive::embedded_assert(statement_sql),
+    }
+}
+
+/// Runs a statement to its end. Returns the first rows of the SELECT of an assertion, if there are
+/// any; the rows of other statements do not matter.
+fn run_to_completion(
+    prepared: &mut rusqlite::Statement<'_>,
+    assertion: Option<&Assertion>,
+) -> rusqlite::Result<Option<Vec<String>>> {
+    if assertion.is_some() {
+        return failing_rows(prepared);
+    }
     let mut rows = prepared.raw_query();
     while rows.next()?.is_some() {}
-    Ok(())
+    Ok(None)
 }
 
 /// A statement that SQLite accepts and tatmig does not.

@@ -4,16 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use semver::Version;
-
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::plan::error::PlanError;
 use crate::schema::changes::ObjectChange;
-use crate::schema::effects::ExpectedChanges;
-use crate::schema::{Object, ObjectKey, Schema, effects};
+use crate::schema::compare::{Extent, missing, object_differences};
+use crate::schema::difference::Difference;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema, compare};
 
 /// The result of comparing the schema of a database without a history with the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,9 +86,6 @@ impl Detection {
     }
 }
 
-/// The name of an object, or of a column of a table.
-type ObjectOrColumn = (ObjectKey, Option<String>);
-
 /// Finds the released version whose schema a database has.
 pub(crate) fn detect_version(
     changelog: &Changelog<'_>,
@@ -103,7 +99,7 @@ pub(crate) fn detect_version(
         .collect();
     let mut comparison = SchemaComparison::new(&changes_by_version, actual_schema);
     for (position, changes) in changes_by_version.iter().enumerate() {
-        comparison.add_version(position, &changelog.versions()[position], changes);
+        comparison.add_version(position, changes);
     }
     comparison.into_detection()
 }
@@ -112,135 +108,105 @@ pub(crate) fn detect_version(
 /// that a version changes are compared, so the cost is linear in the length of the changelog.
 struct SchemaComparison<'s> {
     actual: &'s Schema,
-    /// The names in the database that the document uses at any version.
-    known_names: BTreeSet<ObjectOrColumn>,
+    /// The objects in the database whose names the document uses at any version.
+    known_objects: BTreeSet<ObjectKey>,
     /// The document's objects at the version that was added last.
     current: BTreeMap<ObjectKey, Arc<Object>>,
     /// The number of differences between `current` and the database.
-    mismatch_count: usize,
-    /// The number of names of `current` that exist in the database.
-    present_count: usize,
+    difference_count: usize,
+    /// How many of the known objects are in `current`.
+    known_count: usize,
     exact_match: Option<usize>,
-    best_version: Option<usize>,
-    found: Vec<String>,
-    missing: Vec<String>,
+    /// The version with the fewest differences, and their number.
+    nearest: Option<(usize, usize)>,
 }
 
 impl<'s> SchemaComparison<'s> {
     fn new(changes_by_version: &[&[ObjectChange]], actual: &'s Schema) -> Self {
-        // A name of the document that exists in the database must belong to the version that
-        // matches.
-        let known_names = changes_by_version
+        let known_objects = changes_by_version
             .iter()
-            .flat_map(|changes| changes.iter().filter_map(|(_, object)| object.as_ref()))
-            .flat_map(|object| names_present(object, actual))
+            .flat_map(|changes| changes.iter().filter(|(_, object)| object.is_some()))
+            .map(|(key, _)| key)
+            .filter(|key| actual.contains_key(key))
+            .cloned()
             .collect();
         Self {
             actual,
-            known_names,
+            known_objects,
             current: BTreeMap::new(),
-            mismatch_count: 0,
-            present_count: 0,
+            difference_count: 0,
+            known_count: 0,
             exact_match: None,
-            best_version: None,
-            found: Vec::new(),
-            missing: Vec::new(),
+            nearest: None,
         }
     }
 
     /// Applies the changes of the next version and compares the result with the database.
-    fn add_version(&mut self, position: usize, version: &Version, changes: &[ObjectChange]) {
-        let own_changes = self.apply_changes(changes);
-        let (met, unmet) = own_changes.match_report(|key| self.actual.get(key).map(AsRef::as_ref));
-        match (met.is_empty(), unmet.is_empty()) {
-            (false, true) => {
-                self.best_version = Some(position);
-                self.found.push(format!("all of {version}"));
-            }
-            (false, false) => {
-                self.found.extend(met.iter().map(|change| format!("{change} of {version}")));
-                self.missing.extend(unmet);
-            }
-            // The version leaves no trace in the schema: it counts as present if the version
-            // before it does.
-            (true, true) if self.best_version.is_some_and(|best| best + 1 == position) => {
-                self.best_version = Some(position);
-            }
-            (true, _) => {}
-        }
-        if self.mismatch_count == 0
-            && self.present_count == self.known_names.len()
-            && !self.known_names.is_empty()
-        {
-            self.exact_match = Some(position);
-        }
-    }
-
-    /// Updates `current` and its counts; returns what the changes create, drop and alter.
-    fn apply_changes(&mut self, changes: &[ObjectChange]) -> ExpectedChanges {
-        let (mut before, mut after) = (Schema::new(), Schema::new());
+    fn add_version(&mut self, position: usize, changes: &[ObjectChange]) {
         for (key, object) in changes {
             let previous_object = match object {
                 Some(object) => self.current.insert(key.clone(), object.clone()),
                 None => self.current.remove(key),
             };
+            let is_known = self.known_objects.contains(key);
             if let Some(previous_object) = previous_object {
-                self.mismatch_count -= count_mismatches(&previous_object, self.actual);
-                self.present_count -= names_present(&previous_object, self.actual).len();
-                before.insert(key.clone(), previous_object);
+                self.difference_count -= self.differences_of(&previous_object).len();
+                self.known_count -= usize::from(is_known);
             }
             if let Some(object) = object {
-                self.mismatch_count += count_mismatches(object, self.actual);
-                self.present_count += names_present(object, self.actual).len();
-                after.insert(key.clone(), object.clone());
+                self.difference_count += self.differences_of(object).len();
+                self.known_count += usize::from(is_known);
             }
         }
-        ExpectedChanges::between(&before, &after)
+        let superfluous = self.known_objects.len() - self.known_count;
+        let distance = self.difference_count + superfluous;
+        if distance == 0 && !self.known_objects.is_empty() {
+            self.exact_match = Some(position);
+        }
+        if self.nearest.is_none_or(|(_, least)| distance < least) {
+            self.nearest = Some((position, distance));
+        }
+    }
+
+    /// The differences between an object of the document and the same object of the database.
+    fn differences_of(&self, object: &Object) -> Vec<Difference> {
+        let mut differences = match self.actual.get(&object.key()) {
+            None => vec![missing(object)],
+            Some(actual) => object_differences(object, actual, Extent::Complete),
+        };
+        differences.retain(Difference::is_significant);
+        differences
     }
 
     fn into_detection(self) -> Detection {
-        match self.exact_match {
-            Some(position) => Detection::Match(VersionIndex::new(position)),
-            None if self.found.is_empty() => Detection::Unrelated,
-            None => Detection::Partial {
-                best_version: self.best_version.map(VersionIndex::new),
-                found: self.found,
-                missing: self.missing,
-            },
+        if let Some(position) = self.exact_match {
+            return Detection::Match(VersionIndex::new(position));
+        }
+        let known_objects = self.known_objects.iter().filter_map(|key| self.actual.get(key));
+        let found: Vec<String> = known_objects
+            .filter(|object| object.kind == ObjectKind::Table)
+            .map(|object| format!("table `{}`", object.name))
+            .collect();
+        if found.is_empty() {
+            return Detection::Unrelated;
+        }
+        let differences = self.current.values().flat_map(|object| self.differences_of(object));
+        Detection::Partial {
+            best_version: self.nearest.map(|(position, _)| VersionIndex::new(position)),
+            found,
+            missing: differences.map(|difference| difference.to_string()).collect(),
         }
     }
 }
 
-/// The number of differences between an object of the document and the same object of a database;
-/// for an object that the database does not have, one more than the number of its columns.
-fn count_mismatches(object: &Object, actual: &Schema) -> usize {
-    let mut mismatches = Vec::new();
-    match actual.get(&object.key()) {
-        None => return 1 + object.columns().count(),
-        Some(actual_object) => object.append_mismatches(actual_object, &mut mismatches),
-    }
-    mismatches.len()
-}
-
-/// The names of an object and of its columns that exist in a database.
-fn names_present(object: &Object, actual: &Schema) -> Vec<ObjectOrColumn> {
-    let key = object.key();
-    let Some(actual_object) = actual.get(&key) else { return Vec::new() };
-    let columns = object
-        .columns()
-        .filter(|column| actual_object.has_column(column))
-        .map(|column| (key.clone(), Some(column.to_ascii_lowercase())));
-    std::iter::once((key.clone(), None)).chain(columns).collect()
-}
-
 /// The differences between a database's schema and the document's schema at a position of the
-/// chain, each as text. A database below the lowest baseline has no position; its schema is
+/// chain. A database below the lowest baseline has no position; its schema is
 /// compared with that of the lowest baseline.
 pub(crate) fn drift(
     replay: &Replay<'_>,
     scope: Scope,
     position: Option<usize>,
     actual_schema: &Schema,
-) -> Vec<String> {
-    effects::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual_schema)
+) -> Vec<Difference> {
+    compare::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual_schema)
 }

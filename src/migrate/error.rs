@@ -57,7 +57,8 @@ pub enum ErrorKind {
     Edited,
     /// The schema of the database differs from what a migration expects or must create.
     Drift,
-    /// A constraint failed: UNIQUE, NOT NULL, CHECK, PRIMARY KEY or a foreign key.
+    /// A constraint failed: UNIQUE, NOT NULL, CHECK, PRIMARY KEY, a foreign key, or a
+    /// `-- tatmig:assert` of the document.
     Constraint,
     /// SQLite or tatmig refused a statement of a migration for another reason.
     Statement,
@@ -274,7 +275,9 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
                 ErrorKind::Statement
             }
         }
-        DatabaseError::ForeignKeyViolations { .. } => ErrorKind::Constraint,
+        DatabaseError::ForeignKeyViolations { .. } | DatabaseError::AssertionFailed { .. } => {
+            ErrorKind::Constraint
+        }
         DatabaseError::ColumnDiffers { .. } | DatabaseError::PostconditionFailed { .. } => {
             ErrorKind::Drift
         }

@@ -16,8 +16,9 @@ use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::compile::BlockCompiler;
 use crate::plan::position::ChainPosition;
+use crate::schema::difference::Difference;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
-use crate::schema::{Schema, changes, effects};
+use crate::schema::{Schema, changes, compare};
 
 /// The result of running a document in memory.
 #[derive(Debug)]
@@ -120,13 +121,13 @@ impl<'a> Replay<'a> {
         schema
     }
 
-    /// What the document creates up to a position and a schema does not have, each as text.
+    /// What the document creates up to a position and a schema does not have.
     pub(crate) fn missing_objects(
         &self,
         scope: Scope,
         position: usize,
         schema: &Schema,
-    ) -> Vec<String> {
+    ) -> Vec<Difference> {
         let expected = ExpectedChanges::between(&Schema::new(), &self.schema_at(scope, position));
         expected.unmet_in(|key| schema.get(key).map(AsRef::as_ref))
     }
@@ -258,7 +259,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
             return;
         }
         let chain_schema = self.replay.schema_at(self.scope, position);
-        let differences = effects::differences(&chain_schema, compiler.schema());
+        let differences = compare::significant_differences(&chain_schema, compiler.schema());
         if !differences.is_empty() {
             let diagnostic = baselines_differ(baseline, self.scope, &differences);
             self.replay.diagnostics.push((position, diagnostic));

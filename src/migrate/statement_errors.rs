@@ -1,8 +1,10 @@
 //! Words the diagnostics for statements that fail in the replay: what failed, at which token, and
 //! what to do about it.
 
+use crate::database::assertion::describe_failing_rows;
 use crate::database::error::sqlite_message;
 use crate::database::error_span::error_span;
+use crate::database::job::Assertion;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::schema;
 use crate::source::{SourceSlice, first_line_span};
@@ -151,4 +153,22 @@ pub(crate) fn constraint(statement_sql: &SourceSlice<'_>, error: &rusqlite::Erro
         format!("this statement fails on an otherwise empty database: {}", sqlite_message(error)),
     )
     .help("with other rows it may succeed; `INSERT OR IGNORE` makes it safe to run again")
+}
+
+/// The SELECT of an assertion returned rows.
+pub(crate) fn failed_assertion(
+    statement_sql: &SourceSlice<'_>,
+    assertion: Option<&Assertion>,
+    rows: &[String],
+) -> Diagnostic {
+    let reason = assertion.map_or("", |assertion| &assertion.reason);
+    Diagnostic::new(
+        Rule::Assert,
+        first_line_span(statement_sql),
+        format!(
+            "assertion failed on an otherwise empty database: {reason}: {}",
+            describe_failing_rows(rows)
+        ),
+    )
+    .help("correct the SELECT, or the rows that the document itself inserts")
 }

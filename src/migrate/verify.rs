@@ -13,6 +13,7 @@ use crate::migrate::migrator::Migrator;
 use crate::migrate::status::locate_database;
 use crate::plan::outcome::MigrateError;
 use crate::plan::position::ChainPosition;
+use crate::schema::difference::{AcceptedDrift, Difference};
 use crate::target::TargetDatabase;
 
 /// The result of checking one database.
@@ -117,20 +118,22 @@ fn check_history(
 
 /// Reports drift, and accepted drift as a note.
 fn check_drift(
-    drift: Vec<String>,
+    drift: Vec<Difference>,
     state: &HistoryState,
     database: &dyn ReadDatabase,
     report: &mut VerifyReport,
 ) -> Result<(), DatabaseError> {
     let accepted_drift = match state {
         HistoryState::Versioned(_) => database.accepted_drift()?,
-        HistoryState::Empty | HistoryState::Unversioned => Vec::new(),
+        HistoryState::Empty | HistoryState::Unversioned => AcceptedDrift::default(),
     };
     for difference in drift {
-        if accepted_drift.contains(&difference) {
+        if accepted_drift.accepts(&difference) {
             report.notes.push(format!("{difference} (accepted drift)"));
+        } else if difference.is_significant() {
+            report.findings.push(difference.to_string());
         } else {
-            report.findings.push(difference);
+            report.notes.push(difference.to_string());
         }
     }
     Ok(())

@@ -1,104 +1,288 @@
-//! Compares two schemas completely: the objects and columns that pragmas show, and the parts of a
-//! table that only its SQL shows (checks, unique keys, collations, generated columns, options),
-//! however that SQL is spelled.
+//! Compares schemas by definition: everything that CREATE statements say, however they spell it.
+//! Detection, post-conditions, drift and the rules of `lint` all use this comparison.
 
 use std::collections::BTreeMap;
 
-use crate::schema::{Object, ObjectKind, Schema, effects};
+use crate::schema::difference::Difference;
+use crate::schema::{Definition, Object, Schema};
 use crate::sql::table_definition::TableDefinition;
+use crate::sql::tokens::{Tokens, one_line};
 
-/// Describes every difference of the actual schema from the expected one, one line each. Empty if
-/// the two are equal.
-pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {
-    let mut differences = effects::differences(expected_schema, actual_schema);
-    for (key, expected_object) in expected_schema {
-        if let Some(actual_object) = actual_schema.get(key) {
-            differences.extend(clause_differences(expected_object, actual_object));
+/// Which differences of a table count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of them.
+    Complete,
+    /// What the expected table has must exist; further columns may exist, in any order.
+    AtLeast,
+}
+
+/// Every difference of the actual schema from the expected one.
+pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for (key, expected) in expected_schema {
+        match actual_schema.get(key) {
+            None => differences.push(missing(expected)),
+            Some(actual) => {
+                differences.extend(object_differences(expected, actual, Extent::Complete));
+            }
         }
+    }
+    let unexpected = actual_schema.iter().filter(|(key, _)| !expected_schema.contains_key(key));
+    differences.extend(unexpected.map(|(_, object)| Difference::Unexpected {
+        kind: object.kind,
+        name: object.name.clone(),
+    }));
+    differences
+}
+
+/// The differences, as messages show them, that matter to statements that name their columns.
+pub(crate) fn significant_differences(expected: &Schema, actual: &Schema) -> Vec<String> {
+    let differences = differences(expected, actual).into_iter();
+    differences
+        .filter(Difference::is_significant)
+        .map(|difference| difference.to_string())
+        .collect()
+}
+
+pub(crate) fn missing(expected: &Object) -> Difference {
+    Difference::Missing { kind: expected.kind, name: expected.name.clone() }
+}
+
+/// The differences between two objects of the same name.
+pub(crate) fn object_differences(
+    expected: &Object,
+    actual: &Object,
+    extent: Extent,
+) -> Vec<Difference> {
+    let name = expected.name.clone();
+    if actual.kind != expected.kind {
+        return vec![Difference::OtherKind { name, expected: expected.kind, found: actual.kind }];
+    }
+    let is_same_table = actual.table.eq_ignore_ascii_case(&expected.table);
+    if is_same_table && actual.sql == expected.sql {
+        return Vec::new();
+    }
+    match (expected.definition(), actual.definition()) {
+        (Definition::Table(expected), Definition::Table(actual)) => {
+            table_differences(&name, expected, actual, extent)
+        }
+        (expected_definition, actual_definition)
+            if is_same_table && expected_definition == actual_definition =>
+        {
+            Vec::new()
+        }
+        _ => vec![Difference::Definition {
+            kind: expected.kind,
+            name,
+            expected: one_line(&expected.sql),
+            found: one_line(&actual.sql),
+        }],
+    }
+}
+
+/// Whether two objects have the same definition. The order of a table's columns counts.
+pub(crate) fn is_equivalent(left: &Object, right: &Object) -> bool {
+    object_differences(left, right, Extent::Complete).is_empty()
+}
+
+/// The difference of one column of a table; none if it is as expected, or if it is not expected.
+pub(crate) fn column_difference(
+    table: &str,
+    column: &str,
+    expected: &TableDefinition,
+    actual: &TableDefinition,
+) -> Option<Difference> {
+    let expected = expected.column(column)?;
+    let (table, column) = (table.to_owned(), expected.name.clone());
+    match actual.column(&column) {
+        None => Some(Difference::MissingColumn { table, column, expected: expected.to_string() }),
+        Some(found) if found == expected => None,
+        Some(found) => Some(Difference::Column {
+            table,
+            column,
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }),
+    }
+}
+
+fn table_differences(
+    table: &str,
+    expected: &TableDefinition,
+    actual: &TableDefinition,
+    extent: Extent,
+) -> Vec<Difference> {
+    let columns = expected.columns.iter();
+    let mut differences: Vec<Difference> = columns
+        .filter_map(|column| column_difference(table, &column.name, expected, actual))
+        .collect();
+    let extra_columns: Vec<&str> = actual
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .filter(|name| expected.column(name).is_none())
+        .collect();
+    let (expected_clauses, actual_clauses) = (expected.table_clauses(), actual.table_clauses());
+    differences.extend(excess(&expected_clauses, &actual_clauses).map(|clause| {
+        Difference::MissingClause { table: table.to_owned(), clause: clause.to_owned() }
+    }));
+    let is_about_extra_column = |clause: &str| {
+        let tokens = Tokens::new(clause);
+        (0..tokens.len()).any(|index| extra_columns.iter().any(|name| tokens.is_name(index, name)))
+    };
+    let unexpected = excess(&actual_clauses, &expected_clauses)
+        .filter(|clause| extent == Extent::Complete || !is_about_extra_column(clause));
+    differences.extend(unexpected.map(|clause| Difference::UnexpectedClause {
+        table: table.to_owned(),
+        clause: clause.to_owned(),
+    }));
+    if extent == Extent::Complete {
+        differences.extend(extra_columns.iter().filter_map(|name| {
+            let found = actual.column(name)?;
+            let (table, column) = (table.to_owned(), found.name.clone());
+            Some(Difference::UnexpectedColumn { table, column, found: found.to_string() })
+        }));
+        differences.extend(column_order_difference(table, expected, actual));
     }
     differences
 }
 
-fn clause_differences(expected_table: &Object, actual_table: &Object) -> Vec<String> {
-    if expected_table.kind != ObjectKind::Table
-        || actual_table.kind != ObjectKind::Table
-        || expected_table.sql == actual_table.sql
-    {
-        return Vec::new();
+/// The difference in the order of the columns that two tables share.
+fn column_order_difference(
+    table: &str,
+    expected: &TableDefinition,
+    actual: &TableDefinition,
+) -> Option<Difference> {
+    let shared = |definition: &TableDefinition, other: &TableDefinition| -> Vec<String> {
+        let names = definition.columns.iter().map(|column| column.spec.name.clone());
+        names.filter(|name| other.column(name).is_some()).collect()
+    };
+    if shared(expected, actual) == shared(actual, expected) {
+        return None;
     }
-    let expected_clauses = count_clauses(&TableDefinition::parse(&expected_table.sql));
-    let actual_clauses = count_clauses(&TableDefinition::parse(&actual_table.sql));
-    let name = &expected_table.name;
-    let missing = excess_clauses(&expected_clauses, &actual_clauses)
-        .map(|clause| format!("table `{name}` lacks `{clause}`"));
-    let extra = excess_clauses(&actual_clauses, &expected_clauses)
-        .map(|clause| format!("table `{name}` has `{clause}`, which is not expected"));
-    missing.chain(extra).collect()
+    let names = |definition: &TableDefinition| {
+        definition.columns.iter().map(|column| column.name.clone()).collect()
+    };
+    let (expected, found) = (names(expected), names(actual));
+    Some(Difference::ColumnOrder { table: table.to_owned(), expected, found })
 }
 
 /// The clauses that one table has more often than another.
-fn excess_clauses<'c>(
-    clauses: &'c BTreeMap<String, usize>,
-    other: &'c BTreeMap<String, usize>,
-) -> impl Iterator<Item = &'c str> {
-    clauses
-        .iter()
-        .filter(|(clause, count)| other.get(*clause).unwrap_or(&0) < count)
-        .map(|(clause, _)| clause.as_str())
-}
-
-/// The clauses of a table that no pragma shows, each with the number of times that it occurs.
-fn count_clauses(definition: &TableDefinition) -> BTreeMap<String, usize> {
-    let constraints = &definition.constraints;
-    let specs = || definition.columns.iter().map(|column| &column.spec);
-    let checks = constraints.checks.iter().map(|check| format!("CHECK {check}"));
-    let unique_keys = constraints
-        .unique_keys
-        .iter()
-        .map(|(columns, _)| format!("UNIQUE ( {} )", columns.join(" , ")));
-    let generated = specs()
-        .filter_map(|spec| spec.generated.as_ref())
-        .map(|(expression, _)| format!("AS {expression}"));
-    let collations = specs()
-        .filter_map(|spec| spec.collation.as_ref())
-        .map(|collation| format!("COLLATE {collation}"));
-    let autoincrement = definition.is_autoincrement().then(|| "AUTOINCREMENT".to_owned());
-    let options = constraints.options.iter().map(|option| option.to_uppercase());
-    let mut counts = BTreeMap::new();
-    for clause in checks
-        .chain(unique_keys)
-        .chain(generated)
-        .chain(collations)
-        .chain(autoincrement)
-        .chain(options)
-    {
-        *counts.entry(clause).or_default() += 1;
+fn excess<'c>(clauses: &'c [String], other: &'c [String]) -> impl Iterator<Item = &'c str> {
+    let mut remaining: BTreeMap<&str, usize> = BTreeMap::new();
+    for clause in other {
+        *remaining.entry(clause).or_default() += 1;
     }
-    counts
+    clauses.iter().map(String::as_str).filter(move |clause| match remaining.get_mut(clause) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::ObjectKind;
 
-    #[test]
-    fn clauses_are_found_whatever_their_spelling() {
-        let clauses = |sql: &str| count_clauses(&TableDefinition::parse(sql));
-        let one = clauses("CREATE TABLE t (a TEXT UNIQUE CHECK (a <> ''), b AS (a || 'x')) STRICT");
-        let two = clauses(
-            "create table \"t\" (\"a\" text, b as (A||'x'), unique (a), check(a<>'')) strict",
-        );
-        assert_eq!(
-            one.keys().collect::<Vec<_>>(),
-            ["AS ( a | | 'x' )", "CHECK ( a < > '' )", "STRICT", "UNIQUE ( a )"]
-        );
-        assert_eq!(one, two);
+    fn object(sql: &str) -> Object {
+        let kind = if sql.contains("INDEX") { ObjectKind::Index } else { ObjectKind::Table };
+        Object::new(kind, "t".to_owned(), "t".to_owned(), sql.to_owned())
+    }
+
+    #[track_caller]
+    fn check(expected: &str, actual: &str, messages: &[&str]) {
+        let differences = object_differences(&object(expected), &object(actual), Extent::Complete);
+        let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, messages);
     }
 
     #[test]
-    fn collations_and_autoincrement_are_clauses() {
-        let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a COLLATE NOCASE, b COLLATE BINARY)";
-        let clauses = count_clauses(&TableDefinition::parse(sql));
-        assert_eq!(clauses.keys().collect::<Vec<_>>(), ["AUTOINCREMENT", "COLLATE nocase"]);
+    fn everything_that_a_table_declares_is_compared() {
+        let table = |columns: &str| format!("CREATE TABLE t ({columns})");
+        let column = |expected: &str, actual: &str, message: &str| {
+            check(&table(&format!("a {expected}")), &table(&format!("a {actual}")), &[message]);
+        };
+        column(
+            "TEXT",
+            "TEXT CHECK (a <> 'old')",
+            "column `t.a` is `TEXT CHECK (a <> 'old')`, not `TEXT`",
+        );
+        column("TEXT UNIQUE", "TEXT", "column `t.a` is `TEXT`, not `TEXT UNIQUE`");
+        column("TEXT COLLATE NOCASE", "TEXT", "column `t.a` is `TEXT`, not `TEXT COLLATE NOCASE`");
+        column(
+            "INT DEFAULT 1",
+            "INT DEFAULT 2",
+            "column `t.a` is `INT DEFAULT 2`, not `INT DEFAULT 1`",
+        );
+        column(
+            "INT AS (1)",
+            "INT AS (1) STORED",
+            "column `t.a` is `INT AS (1) STORED`, not `INT AS (1)`",
+        );
+        column(
+            "INT REFERENCES p DEFERRABLE INITIALLY DEFERRED",
+            "INT REFERENCES p",
+            "column `t.a` is `INT REFERENCES p`, not `INT REFERENCES p DEFERRABLE INITIALLY DEFERRED`",
+        );
+    }
+
+    #[test]
+    fn constraints_and_options_of_a_table_are_compared() {
+        check(
+            "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT)",
+            "CREATE TABLE t (a INTEGER PRIMARY KEY)",
+            &[
+                "table `t` lacks `PRIMARY KEY (a) AUTOINCREMENT`",
+                "table `t` has `PRIMARY KEY (a)`, which is not expected",
+            ],
+        );
+        check(
+            "CREATE TABLE t (a INT) STRICT",
+            "CREATE TABLE t (a INT)",
+            &["table `t` lacks `STRICT`"],
+        );
+        check(
+            "CREATE TABLE t (a, b, CHECK (a < b), UNIQUE (a, b))",
+            "CREATE TABLE t (a, b, UNIQUE (a, b), CHECK (a<B), CHECK (a < 5 + b))",
+            &["table `t` has `CHECK (a < 5 + b)`, which is not expected"],
+        );
+        check(
+            "CREATE TABLE t (a, b)",
+            "CREATE TABLE t (b, a)",
+            &["the columns of table `t` have the order b, a, not a, b"],
+        );
+        check(
+            "CREATE VIRTUAL TABLE t USING fts5(a)",
+            "CREATE VIRTUAL TABLE t USING fts5(a, prefix = 2)",
+            &[
+                "table `t` is `CREATE VIRTUAL TABLE t USING fts5(a, prefix = 2)`, not `CREATE VIRTUAL TABLE t USING fts5(a)`",
+            ],
+        );
+        check(
+            "CREATE INDEX i ON t (a)",
+            "CREATE UNIQUE INDEX i\n ON t (a)",
+            &["index `t` is `CREATE UNIQUE INDEX i ON t (a)`, not `CREATE INDEX i ON t (a)`"],
+        );
+    }
+
+    #[test]
+    fn where_a_constraint_is_declared_does_not_count() {
+        check(
+            "CREATE TABLE t (a TEXT UNIQUE CHECK (a <> ''), b INT REFERENCES p (id))",
+            "CREATE TABLE \"t\" (a text, [b] int, CONSTRAINT k CHECK(a<>''), UNIQUE(A), FOREIGN KEY (b) REFERENCES P(ID))",
+            &[],
+        );
+    }
+
+    #[test]
+    fn further_columns_count_only_in_a_complete_comparison() {
+        let expected = object("CREATE TABLE t (a, b)");
+        let actual = object("CREATE TABLE t (b, x CHECK (x > 1), a, UNIQUE (x, a))");
+        assert!(object_differences(&expected, &actual, Extent::AtLeast).is_empty());
+        assert_eq!(object_differences(&expected, &actual, Extent::Complete).len(), 3);
     }
 }

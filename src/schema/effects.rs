@@ -1,12 +1,12 @@
-//! Computes the changes that migrations make to a schema, checks whether a database has them, and
-//! describes the differences between two schemas.
+//! Computes the changes that migrations make to a schema, and checks whether a database has them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::schema::compare::{Extent, column_difference, missing, object_differences};
+use crate::schema::difference::Difference;
 use crate::schema::renames::Renames;
-use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table};
-use crate::sql::lexer;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 
 /// The schema changes that a database must have after a run. The database may hold other objects,
 /// which are ignored.
@@ -103,28 +103,24 @@ impl ExpectedChanges {
         for (key, object) in after {
             match before.get(key) {
                 Some(old) if old == object => {}
-                Some(old) if old.kind == ObjectKind::Table && object.kind == ObjectKind::Table => {
-                    let (old, new) = (&old.structure, &object.structure);
-                    let added = new
-                        .columns
-                        .iter()
-                        .filter(|column| {
-                            let definition = new.definition(&column.name);
-                            let before = old.definition(&column.name);
-                            !matches!((definition, before), (Some(new), Some(old)) if new.matches(&old))
-                        })
-                        .map(|column| column.name.clone())
-                        .collect::<Vec<_>>();
-                    let dropped =
-                        old.columns.iter().filter(|column| new.column(&column.name).is_none());
-                    expected_changes
-                        .dropped_columns
-                        .extend(dropped.map(|column| (object.name.clone(), column.name.clone())));
-                    if !added.is_empty() {
-                        expected_changes.added_columns.push((object.clone(), added));
+                Some(old) => match (old.table_definition(), object.table_definition()) {
+                    (Some(old), Some(new)) => {
+                        let differs =
+                            |name: &str| column_difference(&object.name, name, new, old).is_some();
+                        let names = new.columns.iter().map(|column| column.name.clone());
+                        let added: Vec<String> = names.filter(|name| differs(name)).collect();
+                        let dropped =
+                            old.columns.iter().filter(|column| new.column(&column.name).is_none());
+                        let dropped =
+                            dropped.map(|column| (object.name.clone(), column.name.clone()));
+                        expected_changes.dropped_columns.extend(dropped);
+                        if !added.is_empty() {
+                            expected_changes.added_columns.push((object.clone(), added));
+                        }
                     }
-                }
-                None | Some(_) => expected_changes.created.push(object.clone()),
+                    _ => expected_changes.created.push(object.clone()),
+                },
+                None => expected_changes.created.push(object.clone()),
             }
         }
         for (key, object) in before {
@@ -164,105 +160,54 @@ impl ExpectedChanges {
         keys
     }
 
-    /// Whether the SQL of an object does not decide whether the changes were made, so that its
-    /// columns have to be compared. Equal SQL is equal structure.
-    pub(crate) fn needs_details(&self, actual: &Object) -> bool {
-        let key = actual.key();
-        let mut expected = self.expected_objects().filter(|object| object.key() == key);
-        let mut tables = self.dropped_columns.iter().chain(&self.renamed_columns);
-        expected.any(|object| object.sql != actual.sql)
-            || tables.any(|(table, _)| ObjectKey::new(ObjectKind::Table, table) == key)
-    }
-
     fn expected_objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         self.created.iter().chain(self.added_columns.iter().map(|(table, _)| table))
     }
 
-    /// Describes each expected change that a schema does not have. `find` returns its objects.
+    /// The expected changes that a schema does not have. `find` returns its objects.
     pub(crate) fn unmet_in<'s>(
         &self,
         find: impl Fn(&ObjectKey) -> Option<&'s Object>,
-    ) -> Vec<String> {
+    ) -> Vec<Difference> {
         let mut unmet = Vec::new();
         for object in &self.created {
             match find(&object.key()) {
-                None => unmet.push(format!("{} `{}` is missing", object.kind, object.name)),
-                Some(actual) => object.append_mismatches(actual, &mut unmet),
+                None => unmet.push(missing(object)),
+                Some(actual) => unmet.extend(object_differences(object, actual, Extent::AtLeast)),
             }
         }
         for (table, names) in &self.added_columns {
-            let Some(actual) = find(&table.key()) else {
-                unmet.push(format!("table `{}` is missing", table.name));
-                continue;
-            };
-            if actual.sql == table.sql {
-                continue;
-            }
-            for name in names {
-                append_column_mismatch(table, name, &actual.structure, &mut unmet);
+            match find(&table.key()) {
+                None => unmet.push(missing(table)),
+                Some(actual) => unmet.extend(column_differences(table, names, actual)),
             }
         }
         for (key, kind, name) in &self.dropped {
             if find(key).is_some() {
-                unmet.push(format!("{kind} `{name}` still exists"));
+                unmet.push(Difference::NotDropped { kind: *kind, name: name.clone() });
             }
         }
+        let has_column = |table: &str, column: &str| {
+            let table = find(&ObjectKey::new(ObjectKind::Table, table));
+            table.is_some_and(|table| table.has_column(column))
+        };
         for (table, column) in &self.renamed_columns {
-            let actual = find(&ObjectKey::new(ObjectKind::Table, table));
-            if actual.is_none_or(|actual| !actual.has_column(column)) {
-                unmet.push(format!("column `{table}.{column}` is missing"));
+            if !has_column(table, column) {
+                unmet.push(Difference::RenamedColumnMissing {
+                    table: table.clone(),
+                    column: column.clone(),
+                });
             }
         }
         for (table, column) in &self.dropped_columns {
-            let actual = find(&ObjectKey::new(ObjectKind::Table, table));
-            if actual.is_some_and(|actual| actual.has_column(column)) {
-                unmet.push(format!("column `{table}.{column}` still exists"));
+            if has_column(table, column) {
+                unmet.push(Difference::ColumnNotDropped {
+                    table: table.clone(),
+                    column: column.clone(),
+                });
             }
         }
         unmet
-    }
-
-    /// Describes the expected changes that a schema has, and those that it does not have.
-    pub(crate) fn match_report<'s>(
-        &self,
-        find: impl Fn(&ObjectKey) -> Option<&'s Object>,
-    ) -> (Vec<String>, Vec<String>) {
-        let (mut met, mut unmet) = (Vec::new(), Vec::new());
-        let mut report = |description: String, mismatches: Vec<String>| {
-            if mismatches.is_empty() { met.push(description) } else { unmet.extend(mismatches) }
-        };
-        for object in &self.created {
-            let single = Self { created: vec![object.clone()], ..Self::default() };
-            report(format!("{} `{}`", object.kind, object.name), single.unmet_in(&find));
-        }
-        for (table, names) in &self.added_columns {
-            for name in names {
-                let added_columns = vec![(table.clone(), vec![name.clone()])];
-                let alone = Self { added_columns, ..Self::default() };
-                report(format!("column `{}.{name}`", table.name), alone.unmet_in(&find));
-            }
-        }
-        // A missing object is evidence of a drop only if other changes are found as well.
-        let removals = Self {
-            dropped: self.dropped.clone(),
-            dropped_columns: self.dropped_columns.clone(),
-            ..Self::default()
-        };
-        let unmet_removals = removals.unmet_in(&find);
-        if !removals.is_empty() && (unmet_removals.is_empty() || !met.is_empty()) {
-            let objects =
-                removals.dropped.iter().map(|(_, kind, name)| format!("no {kind} `{name}`"));
-            let columns = removals
-                .dropped_columns
-                .iter()
-                .map(|(table, name)| format!("no column `{table}.{name}`"));
-            if unmet_removals.is_empty() {
-                met.extend(objects.chain(columns));
-            } else {
-                unmet.extend(unmet_removals);
-            }
-        }
-        (met, unmet)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -274,100 +219,18 @@ impl ExpectedChanges {
     }
 }
 
-impl Object {
-    /// Appends what the actual object of the same name lacks of this one. Additional columns of a
-    /// table are ignored.
-    pub(crate) fn append_mismatches(&self, actual: &Self, mismatches: &mut Vec<String>) {
-        let (kind, name) = (self.kind, &self.name);
-        if actual.kind != kind {
-            mismatches.push(format!("`{name}` is a {}, not a {kind}", actual.kind));
-            return;
-        }
-        let same_text = actual.sql == self.sql
-            || lexer::normalize_case(&actual.sql) == lexer::normalize_case(&self.sql);
-        if same_text && actual.table.eq_ignore_ascii_case(&self.table) {
-            return;
-        }
-        match (kind, &self.index, &actual.index) {
-            (ObjectKind::Table, ..) if !self.structure.columns.is_empty() => {
-                for column in &self.structure.columns {
-                    append_column_mismatch(self, &column.name, &actual.structure, mismatches);
-                }
-                if let Some(key) = self.structure.composite_foreign_key_not_in(&actual.structure) {
-                    mismatches.push(format!("table `{name}` has no foreign key {key}"));
-                }
-            }
-            (ObjectKind::Index, Some(index), Some(other)) if index.is_plain() => {
-                if other != index || !actual.table.eq_ignore_ascii_case(&self.table) {
-                    mismatches.push(format!("index `{name}` is different: `{}`", actual.sql));
-                }
-            }
-            _ => mismatches.push(format!("{kind} `{name}` is different")),
-        }
+/// The differences of some columns of a table.
+fn column_differences(expected: &Object, names: &[String], actual: &Object) -> Vec<Difference> {
+    if actual.sql == expected.sql {
+        return Vec::new();
     }
-
-    /// Appends every difference of the actual object of the same name, additional columns included.
-    fn append_differences(&self, actual: &Self, differences: &mut Vec<String>) {
-        self.append_mismatches(actual, differences);
-        if self.kind != ObjectKind::Table || actual.kind != ObjectKind::Table {
-            return;
-        }
-        let name = &self.name;
-        for column in &actual.structure.columns {
-            if self.structure.column(&column.name).is_none() {
-                differences.push(format!("column `{name}.{}` is not expected", column.name));
-            }
-        }
-        if let Some(key) = actual.structure.composite_foreign_key_not_in(&self.structure) {
-            differences.push(format!("foreign key `{name}` {key} is not expected"));
-        }
-    }
-}
-
-impl Table {
-    /// A foreign key over several columns that the other table does not have. A key over one column
-    /// is compared with its column.
-    fn composite_foreign_key_not_in(&self, other: &Self) -> Option<&ForeignKey> {
-        self.foreign_keys
+    match (expected.table_definition(), actual.table_definition()) {
+        (Some(expected_table), Some(actual_table)) => names
             .iter()
-            .filter(|key| key.columns.len() > 1)
-            .find(|key| !other.foreign_keys.iter().any(|k| k.matches(key)))
+            .filter_map(|name| {
+                column_difference(&expected.name, name, expected_table, actual_table)
+            })
+            .collect(),
+        _ => object_differences(expected, actual, Extent::AtLeast),
     }
-}
-
-fn append_column_mismatch(
-    expected: &Object,
-    name: &str,
-    actual: &Table,
-    mismatches: &mut Vec<String>,
-) {
-    let table = &expected.name;
-    let Some(expected) = expected.structure.definition(name) else { return };
-    match actual.definition(name) {
-        None => mismatches.push(format!("column `{table}.{name}` is missing ({expected})")),
-        Some(found) if expected.matches(&found) => {}
-        Some(found) => {
-            mismatches.push(format!("column `{table}.{name}` is `{found}`, not `{expected}`"));
-        }
-    }
-}
-
-/// Describes each difference of the actual schema from the expected one. The spelling of the SQL and
-/// the order of columns do not count.
-pub(crate) fn differences(expected_schema: &Schema, actual_schema: &Schema) -> Vec<String> {
-    let mut differences = Vec::new();
-    for (key, expected) in expected_schema {
-        match actual_schema.get(key) {
-            None => differences.push(format!("{} `{}` is missing", expected.kind, expected.name)),
-            Some(object) => expected.append_differences(object, &mut differences),
-        }
-    }
-    for object in actual_schema
-        .iter()
-        .filter(|(key, _)| !expected_schema.contains_key(key))
-        .map(|(_, object)| object)
-    {
-        differences.push(format!("{} `{}` is not expected", object.kind, object.name));
-    }
-    differences
 }

@@ -1,18 +1,25 @@
 //! Represents schemas as values that can be compared: tables with their columns and foreign keys,
-//! indexes, triggers and views.
+//! indexes, triggers and views. Everything is read from the SQL that `sqlite_schema` stores, so an
+//! object whose module or collation is missing is known as well as any other.
 
 pub(crate) mod changes;
 pub(crate) mod compare;
+pub(crate) mod difference;
 pub(crate) mod effects;
 pub(crate) mod renames;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::sql::create_statement::{
+    IndexDefinition, ModuleDefinition, creates_virtual_table, normalized_body,
+};
 use crate::sql::lexer;
+pub(crate) use crate::sql::table_definition::ForeignKey;
+use crate::sql::table_definition::{GeneratedStorage, TableDefinition};
 
-/// A column as `PRAGMA table_xinfo` reports it.
+/// A column with what `PRAGMA table_xinfo` reports of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) name: String,
@@ -44,66 +51,6 @@ fn normalize_type(declared_type: &str) -> String {
     declared_type.split_whitespace().collect::<String>().to_ascii_lowercase()
 }
 
-/// The definition without the name: `TEXT NOT NULL DEFAULT 'x'`.
-impl fmt::Display for Column {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.declared_type.is_empty() { "(no type)" } else { &self.declared_type })?;
-        if self.not_null {
-            f.write_str(" NOT NULL")?;
-        }
-        if let Some(default) = &self.default {
-            write!(f, " DEFAULT {default}")?;
-        }
-        if self.primary_key_position > 0 {
-            f.write_str(" PRIMARY KEY")?;
-        }
-        if self.hidden > 1 {
-            f.write_str(" GENERATED")?;
-        }
-        Ok(())
-    }
-}
-
-/// One foreign key of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ForeignKey {
-    pub(crate) columns: Vec<String>,
-    pub(crate) parent: String,
-    /// Empty if the key references the primary key of the parent.
-    pub(crate) parent_columns: Vec<String>,
-    pub(crate) on_update: String,
-    pub(crate) on_delete: String,
-}
-
-impl ForeignKey {
-    pub(crate) fn matches(&self, other: &Self) -> bool {
-        let same = |left: &[String], right: &[String]| {
-            left.len() == right.len()
-                && left.iter().zip(right).all(|(left, right)| left.eq_ignore_ascii_case(right))
-        };
-        same(&self.columns, &other.columns)
-            && self.parent.eq_ignore_ascii_case(&other.parent)
-            && same(&self.parent_columns, &other.parent_columns)
-            && self.on_update == other.on_update
-            && self.on_delete == other.on_delete
-    }
-}
-
-impl fmt::Display for ForeignKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({}) REFERENCES {}", self.columns.join(", "), self.parent)?;
-        if !self.parent_columns.is_empty() {
-            write!(f, "({})", self.parent_columns.join(", "))?;
-        }
-        for (event, action) in [("UPDATE", &self.on_update), ("DELETE", &self.on_delete)] {
-            if action != "NO ACTION" {
-                write!(f, " ON {event} {action}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The columns and foreign keys of one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Table {
@@ -124,67 +71,24 @@ impl Table {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    fn single_column_foreign_keys<'t>(
-        &'t self,
-        column: &'t str,
-    ) -> impl Iterator<Item = &'t ForeignKey> {
-        self.foreign_keys.iter().filter(move |key| {
-            matches!(key.columns.as_slice(), [only] if only.eq_ignore_ascii_case(column))
-        })
-    }
-
-    /// The definition of a column with its own foreign keys: what `ADD COLUMN` creates.
-    pub(crate) fn definition(&self, column: &str) -> Option<ColumnDefinition> {
-        Some(ColumnDefinition {
-            column: self.column(column)?.clone(),
-            foreign_keys: self.single_column_foreign_keys(column).cloned().collect(),
-        })
-    }
-}
-
-/// A column with the foreign keys of that column alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ColumnDefinition {
-    pub(crate) column: Column,
-    pub(crate) foreign_keys: Vec<ForeignKey>,
-}
-
-impl ColumnDefinition {
-    pub(crate) fn matches(&self, other: &Self) -> bool {
-        self.column.matches(&other.column)
-            && self.foreign_keys.len() == other.foreign_keys.len()
-            && self.foreign_keys.iter().zip(&other.foreign_keys).all(|(l, r)| l.matches(r))
-    }
-}
-
-impl fmt::Display for ColumnDefinition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.column.fmt(f)?;
-        self.foreign_keys.iter().try_for_each(|key| write!(f, ", foreign key {key}"))
-    }
-}
-
-/// The properties of an index that do not depend on how its SQL is spelled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Index {
-    pub(crate) is_unique: bool,
-    pub(crate) is_partial: bool,
-    /// For each column: its name (`None` for an expression), whether it is descending, and its
-    /// collation. Names and collations are in lower case.
-    pub(crate) columns: Vec<(Option<String>, bool, String)>,
-}
-
-impl Index {
-    /// The columns of a unique index over all rows, in lower case. None for an index that is not
-    /// unique, is partial or has an expression.
-    pub(crate) fn unique_columns(&self) -> Option<Vec<String>> {
-        let names = self.columns.iter().map(|(name, ..)| name.clone());
-        if self.is_unique && !self.is_partial { names.collect() } else { None }
-    }
-
-    /// Whether the columns describe the index completely: it has no expression and no WHERE.
-    pub(crate) fn is_plain(&self) -> bool {
-        !self.is_partial && self.columns.iter().all(|(name, ..)| name.is_some())
+    pub(crate) fn from_definition(definition: &TableDefinition) -> Self {
+        let columns = definition.columns.iter().map(|column| {
+            let position = definition.primary_key_position(&column.name);
+            let hidden = match &column.spec.generated {
+                None => 0,
+                Some((_, GeneratedStorage::Virtual)) => 2,
+                Some((_, GeneratedStorage::Stored)) => 3,
+            };
+            Column {
+                name: column.name.clone(),
+                declared_type: column.declared_type.clone(),
+                not_null: definition.rejects_null(&column.spec),
+                default: column.default.clone(),
+                primary_key_position: i64::try_from(position).unwrap_or(i64::MAX),
+                hidden,
+            }
+        });
+        Self { columns: columns.collect(), foreign_keys: definition.foreign_keys.clone() }
     }
 }
 
@@ -233,54 +137,151 @@ impl ObjectKey {
     pub(crate) fn new(kind: ObjectKind, name: &str) -> Self {
         Self { is_trigger: kind == ObjectKind::Trigger, name: name.to_ascii_lowercase() }
     }
-
-    /// In lower case.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
 }
 
-/// One row of `sqlite_schema`, with the details that pragmas report.
+/// The definition of an object, without its name and independent of its spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Definition {
+    Table(TableDefinition),
+    VirtualTable(ModuleDefinition),
+    Index(IndexDefinition),
+    /// A view or a trigger.
+    Body(String),
+}
+
+/// One row of `sqlite_schema`. The definition is read from the SQL when it is first needed.
+#[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) kind: ObjectKind,
     pub(crate) name: String,
     pub(crate) table: String,
     pub(crate) sql: String,
-    /// Empty for objects other than tables.
-    pub(crate) structure: Table,
-    pub(crate) index: Option<Index>,
+    /// The columns of a virtual table, as far as SQLite could report them.
+    pub(crate) virtual_columns: Vec<Column>,
+    definition: OnceLock<Definition>,
+    structure: OnceLock<Table>,
 }
 
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.name == other.name
+            && self.table == other.table
+            && self.sql == other.sql
+    }
+}
+
+impl Eq for Object {}
+
 impl Object {
+    pub(crate) fn new(kind: ObjectKind, name: String, table: String, sql: String) -> Self {
+        let (definition, structure) = (OnceLock::new(), OnceLock::new());
+        Self { kind, name, table, sql, virtual_columns: Vec::new(), definition, structure }
+    }
+
     pub(crate) fn key(&self) -> ObjectKey {
         ObjectKey::new(self.kind, &self.name)
     }
 
+    pub(crate) fn is_virtual_table(&self) -> bool {
+        self.kind == ObjectKind::Table && creates_virtual_table(&self.sql)
+    }
+
+    pub(crate) fn definition(&self) -> &Definition {
+        self.definition.get_or_init(|| match self.kind {
+            ObjectKind::Table if self.is_virtual_table() => {
+                Definition::VirtualTable(ModuleDefinition::parse(&self.sql))
+            }
+            ObjectKind::Table => Definition::Table(TableDefinition::parse(&self.sql)),
+            ObjectKind::Index => Definition::Index(IndexDefinition::parse(&self.sql)),
+            ObjectKind::View | ObjectKind::Trigger => Definition::Body(normalized_body(&self.sql)),
+        })
+    }
+
+    /// The definition of an ordinary table.
+    pub(crate) fn table_definition(&self) -> Option<&TableDefinition> {
+        match self.definition() {
+            Definition::Table(definition) => Some(definition),
+            _ => None,
+        }
+    }
+
+    /// The definition of an index.
+    pub(crate) fn index_definition(&self) -> Option<&IndexDefinition> {
+        match self.definition() {
+            Definition::Index(definition) => Some(definition),
+            _ => None,
+        }
+    }
+
+    /// The module and the arguments of a virtual table.
+    pub(crate) fn module(&self) -> Option<&ModuleDefinition> {
+        // Most tables are ordinary ones, whose definition need not be read for this.
+        match self.is_virtual_table().then(|| self.definition()) {
+            Some(Definition::VirtualTable(definition)) => Some(definition),
+            _ => None,
+        }
+    }
+
+    /// The columns and foreign keys of a table; empty for other objects.
+    pub(crate) fn structure(&self) -> &Table {
+        self.structure.get_or_init(|| match self.definition() {
+            Definition::Table(definition) => Table::from_definition(definition),
+            _ => Table { columns: self.virtual_columns.clone(), foreign_keys: Vec::new() },
+        })
+    }
+
     /// The names of the columns of a table; no names for other objects.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
-        self.structure.columns.iter().map(|column| column.name.as_str())
+        self.structure().columns.iter().map(|column| column.name.as_str())
     }
 
     pub(crate) fn has_column(&self, name: &str) -> bool {
-        self.structure.column(name).is_some()
+        self.structure().column(name).is_some()
     }
 
     /// Whether the object is a unique index, partial ones included.
     pub(crate) fn is_unique_index(&self) -> bool {
-        self.index.as_ref().is_some_and(|index| index.is_unique)
+        self.index_definition().is_some_and(|index| index.is_unique)
+    }
+
+    /// The columns, in lower case, of a unique index over all rows; none if the object is
+    /// something else or one of its terms is an expression.
+    pub(crate) fn unique_columns(&self) -> Option<Vec<String>> {
+        let index = self.index_definition()?;
+        let columns = index.terms.iter().map(|term| term.column.clone());
+        if index.is_unique && index.filter.is_none() { columns.collect() } else { None }
     }
 
     /// The column, in lower case, of a unique index over one column and all rows.
-    pub(crate) fn unique_column(&self) -> Option<&str> {
-        let index = self.index.as_ref().filter(|index| index.is_unique && !index.is_partial)?;
-        let [(Some(column), ..)] = index.columns.as_slice() else { return None };
-        Some(column)
+    pub(crate) fn unique_column(&self) -> Option<String> {
+        self.unique_columns().filter(|columns| columns.len() == 1)?.pop()
     }
 }
 
 /// All objects of a database except those of SQLite and of tatmig.
 pub(crate) type Schema = BTreeMap<ObjectKey, Arc<Object>>;
+
+/// The names, in lower case, of the shadow tables in a schema: SQLite or a module creates and fills
+/// them, and a statement can only name the virtual table that they belong to.
+pub(crate) fn shadow_tables<'o>(objects: impl Iterator<Item = &'o Object>) -> BTreeSet<String> {
+    let mut table_names = Vec::new();
+    let mut modules = Vec::new();
+    for object in objects.filter(|object| object.kind == ObjectKind::Table) {
+        let name = object.name.to_ascii_lowercase();
+        match object.module() {
+            Some(module) => modules.push((format!("{name}_"), module.shadow_suffixes())),
+            None => table_names.push(name),
+        }
+    }
+    let is_shadow = |name: &String| {
+        modules.iter().any(|(prefix, suffixes)| {
+            name.strip_prefix(prefix)
+                .is_some_and(|suffix| suffixes.is_none_or(|suffixes| suffixes.contains(&suffix)))
+        })
+    };
+    table_names.into_iter().filter(is_shadow).collect()
+}
 
 /// Whether a name is reserved for tatmig; no block may use such a name.
 pub(crate) fn is_tatmig_name(name: &str) -> bool {

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::schema_diff::compare;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema, compare};
 use crate::schema_diff::statement::{mentions, sort_by_dependency, written_name};
 use crate::schema_diff::table_change::TableChange;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema, compare};
 use crate::schema_diff::comment::to_comment;
 use crate::schema_diff::dependents::Dependents;
 use crate::schema_diff::diff::{DiffError, SchemaDiff};
@@ -16,7 +16,7 @@ use crate::schema_diff::statement::{sort_by_dependency, with_if_not_exists, writ
 use crate::schema_diff::table_change::{
     TableChange, columns_missing_in, create_sandbox, tightens_constraints,
 };
-use crate::schema_diff::{compare, statement, virtual_table};
+use crate::schema_diff::{statement, virtual_table};
 use crate::sql::lexer::quote_identifier;
 use crate::sql::table_definition::TableDefinition;
 
@@ -155,7 +155,7 @@ impl<'s> Generator<'s> {
         let mut lines = vec![to_comment(&format!(
             "SQLite cannot alter `{}` in place, so it is rebuilt. {}",
             new.name,
-            compare::describe_changes(old, new).join("; ")
+            describe_changes(old, new)
         ))];
         lines.extend(
             script.warnings.iter().map(|warning| to_comment(&format!("CHECK THIS: {warning}"))),
@@ -236,4 +236,9 @@ impl<'s> Generator<'s> {
         }
         SchemaDiff { sql: self.paragraphs.join("\n\n"), warnings: self.warnings }
     }
+}
+/// What a rebuild changes in a table.
+fn describe_changes(old: &Object, new: &Object) -> String {
+    let differences = compare::object_differences(new, old, compare::Extent::Complete);
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

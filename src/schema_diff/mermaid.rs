@@ -17,9 +17,9 @@ pub(crate) fn render(schema: &Schema) -> String {
     // Tables without relationships come last: the lines of the diagram need not avoid them.
     let is_unconnected = |table: &Object| {
         let refers = |child: &Object, other: &str| {
-            child.structure.foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(other))
+            child.structure().foreign_keys.iter().any(|key| key.parent.eq_ignore_ascii_case(other))
         };
-        table.structure.foreign_keys.is_empty()
+        table.structure().foreign_keys.is_empty()
             && !tables.iter().any(|other| refers(other, &table.name))
     };
     let (unconnected, mut tables): (Vec<_>, Vec<_>) =
@@ -29,7 +29,7 @@ pub(crate) fn render(schema: &Schema) -> String {
         write_entity(schema, table, &mut out);
     }
     for table in &tables {
-        for key in &table.structure.foreign_keys {
+        for key in &table.structure().foreign_keys {
             write_relationship(schema, table, key, &mut out);
         }
     }
@@ -39,7 +39,7 @@ pub(crate) fn render(schema: &Schema) -> String {
 fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
     let unique_names = unique_columns(schema, table);
     let columns: Vec<_> =
-        table.structure.columns.iter().filter(|column| column.hidden != 1).collect();
+        table.structure().columns.iter().filter(|column| column.hidden != 1).collect();
     if columns.is_empty() {
         let _ = writeln!(out, "    {}", entity_name(&table.name));
         return;
@@ -54,7 +54,7 @@ fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
         let includes_column = |key: &ForeignKey| {
             key.columns.iter().any(|key_column| key_column.eq_ignore_ascii_case(&column.name))
         };
-        if table.structure.foreign_keys.iter().any(includes_column) {
+        if table.structure().foreign_keys.iter().any(includes_column) {
             key_marks.push("FK");
         }
         if unique_names.contains(&lowercase_name) {
@@ -81,14 +81,14 @@ fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
 fn write_relationship(schema: &Schema, table: &Object, key: &ForeignKey, out: &mut String) {
     let definition = TableDefinition::parse(&table.sql);
     let is_required = key.columns.iter().all(|name| {
-        table.structure.column(name).is_some_and(|column| {
+        table.structure().column(name).is_some_and(|column| {
             column.not_null || column.primary_key_position > 0 && definition.rowid_alias().is_some()
         })
     });
     let columns: BTreeSet<String> =
         key.columns.iter().map(|name| name.to_ascii_lowercase()).collect();
     let primary_key: BTreeSet<String> =
-        table.structure.primary_key().iter().map(|name| name.to_ascii_lowercase()).collect();
+        table.structure().primary_key().iter().map(|name| name.to_ascii_lowercase()).collect();
     let is_one_to_one = primary_key == columns
         || definition
             .constraints
@@ -121,9 +121,7 @@ fn unique_columns(schema: &Schema, table: &Object) -> BTreeSet<String> {
         .into_iter()
         .filter_map(|(mut columns, _)| if columns.len() == 1 { columns.pop() } else { None });
     let indexes = schema.values().filter(|object| object.table.eq_ignore_ascii_case(&table.name));
-    unique_constraints
-        .chain(indexes.filter_map(|index| index.unique_column().map(str::to_owned)))
-        .collect()
+    unique_constraints.chain(indexes.filter_map(|index| index.unique_column())).collect()
 }
 
 /// A table's name, in quotes if Mermaid could not parse it otherwise.

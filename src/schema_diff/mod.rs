@@ -2,7 +2,6 @@
 //! one schema to another.
 
 pub(crate) mod comment;
-pub(crate) mod compare;
 pub(crate) mod dependents;
 pub(crate) mod diff;
 pub(crate) mod generate;
@@ -13,7 +12,6 @@ pub(crate) mod statement;
 pub(crate) mod table_change;
 pub(crate) mod virtual_table;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +23,7 @@ use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::schema;
-use crate::schema::{Object, ObjectKind, Schema};
+use crate::schema::{Object, ObjectKind, Schema, compare};
 use crate::sqlite::file::SqliteFile;
 
 pub use crate::schema_diff::diff::{DiffError, SchemaDiff};
@@ -60,7 +58,7 @@ impl SchemaSnapshot {
     /// The schema that the document describes at a version.
     #[must_use]
     pub fn from_replay(replay: &Replay<'_>, scope: Scope, index: VersionIndex) -> Self {
-        Self::new(replay.schema_at(scope, index.get()))
+        Self(replay.schema_at(scope, index.get()))
     }
 
     /// The schema after the reverse block of the migration to a version; `None` if it has none.
@@ -75,7 +73,7 @@ impl SchemaSnapshot {
         let script = replay.script(scope, StepId::Reverse(step_index))?;
         let mut schema = replay.schema_at(scope, position);
         schema::changes::apply_changes(&mut schema, &script.object_changes);
-        Some(Self::new(schema))
+        Some(Self(schema))
     }
 
     /// The schema of a database file. Reading changes neither the file nor its side files.
@@ -84,17 +82,7 @@ impl SchemaSnapshot {
     ///
     /// If the file cannot be read.
     pub fn from_file(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
-        SqliteFile::read(path, options, ReadDatabase::schema).map(Self::new)
-    }
-
-    /// Leaves out the shadow tables of virtual tables.
-    fn new(mut schema: Schema) -> Self {
-        let shadow_tables: BTreeSet<String> =
-            schema.values().flat_map(|object| statement::shadow_tables(object)).collect();
-        schema.retain(|key, object| {
-            object.kind == ObjectKind::Trigger || !shadow_tables.contains(key.name())
-        });
-        Self(schema)
+        SqliteFile::read(path, options, ReadDatabase::schema).map(Self)
     }
 
     /// Whether the schema has no objects.
@@ -107,7 +95,7 @@ impl SchemaSnapshot {
     /// in spelling, such as case and whitespace, do not count.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        compare::differences(&self.0, &other.0)
+        compare::differences(&self.0, &other.0).iter().map(ToString::to_string).collect()
     }
 
     /// Generates the statements that turn this schema into another one and keep the rows.

@@ -55,7 +55,7 @@ impl PlaceholderSource<'_> {
 
     /// The default that the schema declares, as an expression; `None` for NULL.
     pub(crate) fn declared_default(&self, column: &ColumnSpec) -> Option<String> {
-        let text = self.new.structure.column(&column.name)?.default.clone()?;
+        let text = self.new.structure().column(&column.name)?.default.clone()?;
         (!text.trim().eq_ignore_ascii_case("null")).then_some(text)
     }
 
@@ -88,7 +88,7 @@ fn literals_in(expression: &str) -> Vec<String> {
 /// Whether a table has a rowid that can be read under the name `rowid`.
 fn has_rowid(table: &Object) -> bool {
     !TableDefinition::parse(&table.sql).has_option("without rowid")
-        && table.structure.column("rowid").is_none()
+        && table.structure().column("rowid").is_none()
 }
 
 /// A value of a type that carries no information.

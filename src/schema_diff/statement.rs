@@ -85,43 +85,6 @@ pub(crate) fn with_name(object: &Object, name: &str) -> String {
     complete_statement(&statement)
 }
 
-pub(crate) fn is_virtual_table(object: &Object) -> bool {
-    object.kind == ObjectKind::Table && Tokens::new(&object.sql).is(1, "VIRTUAL")
-}
-
-/// The module of a virtual table, in lower case, and the module's arguments.
-pub(crate) fn module_and_arguments(object: &Object) -> (String, Vec<String>) {
-    let tokens = Tokens::new(&object.sql);
-    let Some(using_index) = tokens.find_top_level(0, "USING") else {
-        return (String::new(), Vec::new());
-    };
-    let opening = using_index + 2;
-    let token_range = opening + 1..tokens.after_matching_close(opening).saturating_sub(1);
-    let arguments = if tokens.is(opening, "(") && !token_range.is_empty() {
-        tokens.split_at_commas(token_range)
-    } else {
-        Vec::new()
-    };
-    let normalized = arguments.into_iter().map(|item| tokens.normalized(item)).collect();
-    (tokens.name(using_index + 1).to_lowercase(), normalized)
-}
-
-/// The shadow tables of a virtual table, in lower case, if its module belongs to SQLite.
-pub(crate) fn shadow_tables(object: &Object) -> Vec<String> {
-    let suffixes: &[&str] = if is_virtual_table(object) {
-        match module_and_arguments(object).0.as_str() {
-            "fts3" | "fts4" => &["content", "segments", "segdir", "docsize", "stat"],
-            "fts5" => &["data", "idx", "content", "docsize", "config"],
-            "rtree" | "rtree_i32" | "geopoly" => &["node", "parent", "rowid"],
-            _ => &[],
-        }
-    } else {
-        &[]
-    };
-    let name = object.name.to_ascii_lowercase();
-    suffixes.iter().map(|suffix| format!("{name}_{suffix}")).collect()
-}
-
 /// Whether an object's statement contains one of the names, which are given in lower case.
 pub(crate) fn mentions(object: &Object, names: &BTreeSet<String>) -> bool {
     let tokens = Tokens::new(&object.sql);
@@ -137,9 +100,9 @@ pub(crate) fn sort_by_dependency<'o>(
     let depends_on = |object: &Object, other: &Object| {
         !std::ptr::eq(object, other)
             && match object.kind {
-                ObjectKind::Table if is_virtual_table(object) => !is_virtual_table(other),
+                ObjectKind::Table if object.is_virtual_table() => !other.is_virtual_table(),
                 ObjectKind::Table => {
-                    let mut keys = object.structure.foreign_keys.iter();
+                    let mut keys = object.structure().foreign_keys.iter();
                     keys.any(|key| key.parent.eq_ignore_ascii_case(&other.name))
                 }
                 _ => mentions(object, &BTreeSet::from([other.name.to_ascii_lowercase()])),

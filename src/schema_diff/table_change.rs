@@ -7,11 +7,11 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::database::schema_reader::read_schema;
-use crate::schema::{Object, ObjectKind, Schema};
+use crate::schema::{Object, ObjectKind, Schema, compare};
 use crate::schema_diff::diff::DiffError;
 use crate::schema_diff::placeholder::can_add_column;
-use crate::schema_diff::statement::{is_virtual_table, written_name};
-use crate::schema_diff::{compare, statement, virtual_table};
+use crate::schema_diff::statement::written_name;
+use crate::schema_diff::{statement, virtual_table};
 use crate::sql::table_definition::{ColumnDefinition, TableDefinition};
 
 /// How a table that exists before and after is changed.
@@ -28,9 +28,9 @@ impl<'s> TableChange<'s> {
         old: &'s Arc<Object>,
         new: &'s Arc<Object>,
     ) -> Result<Self, DiffError> {
-        if is_virtual_table(old) || is_virtual_table(new) {
-            if !is_virtual_table(old)
-                || !is_virtual_table(new)
+        if old.is_virtual_table() || new.is_virtual_table() {
+            if !old.is_virtual_table()
+                || !new.is_virtual_table()
                 || !virtual_table::can_be_copied(old)
             {
                 return Err(DiffError::VirtualTable { table: new.name.clone() });

@@ -4,7 +4,7 @@
 use crate::schema::Object;
 use crate::schema_diff::comment::to_comment;
 use crate::schema_diff::statement;
-use crate::schema_diff::statement::{is_virtual_table, with_if_not_exists, written_name};
+use crate::schema_diff::statement::{with_if_not_exists, written_name};
 use crate::sql::lexer::{quote_identifier, unquote};
 
 /// The statements that drop a virtual table and create it in its new form, filled from a copy or
@@ -25,14 +25,13 @@ pub(crate) fn recreate(old: &Object, new: &Object, working_name: &str) -> Vec<St
         .filter(|column| old.has_column(column))
         .filter(|column| {
             let is_hidden = |table: &Object| {
-                table.structure.column(column).is_some_and(|column| column.hidden != 0)
+                table.structure().column(column).is_some_and(|column| column.hidden != 0)
             };
             !is_hidden(old) && !is_hidden(new)
         })
         .map(quote_identifier)
         .collect();
-    let rowid_prefix =
-        if statement::module_and_arguments(new).0.starts_with("fts") { "rowid, " } else { "" };
+    let rowid_prefix = if module(new).starts_with("fts") { "rowid, " } else { "" };
     let columns = columns.join(", ");
     lines.push(statement::with_name(new, working_name));
     lines.push(format!(
@@ -46,18 +45,17 @@ pub(crate) fn recreate(old: &Object, new: &Object, working_name: &str) -> Vec<St
 /// The statement that fills a new FTS5 index over a table that may already have rows. Without it,
 /// the index is empty.
 pub(crate) fn fill_fts5_index(table: &Object) -> Option<String> {
-    let (module, _) = statement::module_and_arguments(table);
+    let module = module(table);
     let has_content = content_table(table).is_some_and(|content| !content.is_empty());
     let name = written_name(table);
-    (is_virtual_table(table) && module == "fts5" && has_content)
+    (table.is_virtual_table() && module == "fts5" && has_content)
         .then(|| format!("INSERT INTO {name} ({name}) VALUES ('rebuild');"))
 }
 
 /// The table or view whose rows a full-text table indexes (`content=…`); an empty name means that
 /// the table stores no content at all.
 fn content_table(table: &Object) -> Option<String> {
-    let (_, arguments) = statement::module_and_arguments(table);
-    arguments.iter().find_map(|argument| {
+    table.module()?.arguments.iter().find_map(|argument| {
         let (name, value) = argument.split_once('=')?;
         (name.trim() == "content").then(|| unquote(value.trim()).into_owned())
     })
@@ -65,7 +63,12 @@ fn content_table(table: &Object) -> Option<String> {
 
 /// Whether the rows of a virtual table can be read back as they were inserted.
 pub(crate) fn can_be_copied(table: &Object) -> bool {
-    let (module, _) = statement::module_and_arguments(table);
+    let module = module(table);
     let is_known_module = module.starts_with("fts") || module.starts_with("rtree");
     is_known_module && content_table(table).is_none_or(|content| !content.is_empty())
+}
+
+/// The module of a virtual table, in lower case.
+fn module(table: &Object) -> &str {
+    table.module().map_or("", |definition| definition.module.as_str())
 }

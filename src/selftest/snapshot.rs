@@ -35,7 +35,7 @@ impl Snapshot {
         let mut tables = BTreeMap::new();
         for name in names.into_iter().filter(|name| !is_sqlite_name(name) && !is_tatmig_name(name))
         {
-            let mut table = read_table(connection, &name)?;
+            let mut table = read_table(connection, &name)?.structure().clone();
             table.columns.retain(|column| column.hidden == 0);
             let columns: Vec<String> = table
                 .columns

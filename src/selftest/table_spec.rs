@@ -43,7 +43,7 @@ impl TableSpec {
             if is_sqlite_name(&name) || is_tatmig_name(&name) {
                 continue;
             }
-            let table = read_table(connection, &name)?;
+            let table = read_table(connection, &name)?.structure().clone();
             let mut table_spec = Self {
                 foreign_keys: table.foreign_keys.clone(),
                 checks: CheckConstraint::parse_all(&sql),
@@ -66,7 +66,7 @@ impl TableSpec {
             return;
         };
         self.checks.extend(CheckConstraint::parse_all(&later.sql));
-        for key in &later.structure.foreign_keys {
+        for key in &later.structure().foreign_keys {
             let has_columns = key.columns.iter().all(|name| self.table.column(name).is_some());
             let is_known = self.table.foreign_keys.iter().any(|own| own.columns == key.columns);
             if has_columns && !is_known {

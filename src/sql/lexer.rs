@@ -146,7 +146,7 @@ pub(crate) fn is_create_trigger(text: &str) -> bool {
         && words.any(|word| word.eq_ignore_ascii_case("trigger"))
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     tokens(text, 0).filter(|token| token.kind == TokenKind::Word).map(|token| &text[token.range])
 }
 

@@ -1,8 +1,10 @@
-//! Reads SQL text: the lexer, the tokens of one statement, the definitions of tables, and type
-//! affinities. SQLite itself decides what is valid.
+//! Reads SQL text: the lexer, the tokens of one statement, the definitions of tables and
+//! other objects, and type affinities. SQLite itself decides what is valid.
 
 pub(crate) mod affinity;
+pub(crate) mod create_statement;
 pub(crate) mod create_table;
+pub(crate) mod definition_parser;
 pub(crate) mod lexer;
 pub(crate) mod table_definition;
 pub(crate) mod tokens;

@@ -1,8 +1,13 @@
 //! Holds the definition of a table as values that do not depend on how its SQL is spelled: two
 //! tables are declared the same if and only if their definitions are equal.
 
-/// A column. Names, types, keywords and expressions are in lower case, with one space between
-/// tokens; strings keep their case.
+use std::fmt;
+use std::fmt::Write as _;
+
+use crate::sql::tokens::Tokens;
+
+/// A column. Names, types, keywords and expressions are in lower case and in one canonical
+/// spelling; strings keep their case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ColumnSpec {
     pub(crate) name: String,
@@ -29,17 +34,117 @@ pub(crate) enum GeneratedStorage {
     Stored,
 }
 
-/// A column, and the SQL that declares it, as written.
-#[derive(Clone, Debug)]
+/// A column, and how it is written.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ColumnDefinition {
     pub(crate) spec: ColumnSpec,
+    /// The constraints that concern this column alone, wherever the table declares them: checks,
+    /// unique keys and foreign keys, sorted.
+    pub(crate) constraints: Vec<String>,
+    /// The SQL that declares the column, as written.
     pub(crate) sql: String,
+    /// The name as written, without its quotes.
+    pub(crate) name: String,
+    /// The declared type as written.
+    pub(crate) declared_type: String,
+    /// The default as written, without the brackets around an expression.
+    pub(crate) default: Option<String>,
 }
+
+impl PartialEq for ColumnDefinition {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec && self.constraints == other.constraints
+    }
+}
+
+impl Eq for ColumnDefinition {}
+
+/// The definition without the name: `TEXT NOT NULL DEFAULT 'x'`.
+impl fmt::Display for ColumnDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.declared_type.is_empty() { "(no type)" } else { &self.declared_type })?;
+        let on_conflict = |f: &mut fmt::Formatter<'_>, action: &str| match action {
+            "" => Ok(()),
+            action => write!(f, " ON CONFLICT {}", action.to_ascii_uppercase()),
+        };
+        if let Some(action) = &self.spec.not_null {
+            f.write_str(" NOT NULL")?;
+            on_conflict(f, action)?;
+        }
+        if let Some(default) = &self.default {
+            let is_expression =
+                self.spec.default.as_ref().is_some_and(|default| default.starts_with('('));
+            if is_expression {
+                write!(f, " DEFAULT ({default})")?;
+            } else {
+                write!(f, " DEFAULT {default}")?;
+            }
+        }
+        if let Some(collation) = &self.spec.collation {
+            write!(f, " COLLATE {}", collation.to_ascii_uppercase())?;
+        }
+        if let Some((expression, storage)) = &self.spec.generated {
+            write!(f, " AS {expression}")?;
+            if *storage == GeneratedStorage::Stored {
+                f.write_str(" STORED")?;
+            }
+        }
+        self.constraints.iter().try_for_each(|constraint| write!(f, " {constraint}"))
+    }
+}
+
+/// A foreign key as written. Two keys are equal if they differ in the case of names only.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ForeignKey {
+    pub(crate) columns: Vec<String>,
+    pub(crate) parent: String,
+    /// Empty if the key references the primary key of the parent.
+    pub(crate) parent_columns: Vec<String>,
+    /// In upper case; `NO ACTION` by default.
+    pub(crate) on_update: String,
+    pub(crate) on_delete: String,
+    pub(crate) is_deferred: bool,
+}
+
+impl ForeignKey {
+    /// What the key refers to and how: `REFERENCES p(id) ON DELETE CASCADE`.
+    pub(crate) fn reference(&self) -> String {
+        let mut text = format!("REFERENCES {}", self.parent);
+        if !self.parent_columns.is_empty() {
+            let _ = write!(text, "({})", self.parent_columns.join(", "));
+        }
+        for (event, action) in [("UPDATE", &self.on_update), ("DELETE", &self.on_delete)] {
+            if action != "NO ACTION" {
+                let _ = write!(text, " ON {event} {action}");
+            }
+        }
+        if self.is_deferred {
+            text.push_str(" DEFERRABLE INITIALLY DEFERRED");
+        }
+        text
+    }
+}
+
+impl fmt::Display for ForeignKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}) {}", self.columns.join(", "), self.reference())
+    }
+}
+
+impl PartialEq for ForeignKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string().eq_ignore_ascii_case(&other.to_string())
+    }
+}
+
+impl Eq for ForeignKey {}
 
 /// The definition of a table without its name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TableDefinition {
     pub(crate) columns: Vec<ColumnDefinition>,
+    /// In the order of their declaration.
+    pub(crate) foreign_keys: Vec<ForeignKey>,
     pub(crate) constraints: TableConstraints,
 }
 
@@ -55,6 +160,7 @@ pub(crate) struct TableConstraints {
     pub(crate) unique_keys: Vec<(Vec<String>, String)>,
     /// The expressions in their brackets.
     pub(crate) checks: Vec<String>,
+    /// In lower case.
     pub(crate) foreign_keys: Vec<String>,
     /// `strict` and `without rowid`.
     pub(crate) options: Vec<String>,
@@ -72,6 +178,8 @@ impl PartialEq for TableDefinition {
                 .eq(other.columns.iter().map(|column| &column.spec))
     }
 }
+
+impl Eq for TableDefinition {}
 
 impl TableDefinition {
     pub(crate) fn column(&self, name: &str) -> Option<&ColumnDefinition> {
@@ -102,7 +210,7 @@ impl TableDefinition {
     /// Whether SQLite rejects NULL in a column. A primary key column rejects NULL only in a
     /// `WITHOUT ROWID` table.
     pub(crate) fn rejects_null(&self, column: &ColumnSpec) -> bool {
-        let is_in_primary_key = self.constraints.primary_key.contains(&column.name);
+        let is_in_primary_key = self.primary_key_position(&column.name) > 0;
         column.not_null.is_some() || is_in_primary_key && self.has_option("without rowid")
     }
 
@@ -112,4 +220,109 @@ impl TableDefinition {
         is_only_column(&self.constraints.primary_key)
             || self.constraints.unique_keys.iter().any(|(key, _)| is_only_column(key))
     }
+
+    /// The position of a column in the primary key, from 1; 0 if the column is not part of it.
+    pub(crate) fn primary_key_position(&self, column: &str) -> usize {
+        let mut key = self.constraints.primary_key.iter();
+        key.position(|term| key_column(term).eq_ignore_ascii_case(column))
+            .map_or(0, |index| index + 1)
+    }
+
+    /// The constraints and options that concern more than one column, each as SQL, sorted.
+    pub(crate) fn table_clauses(&self) -> Vec<String> {
+        let constraints = &self.constraints;
+        let mut clauses = Vec::new();
+        if !constraints.primary_key.is_empty() {
+            let mut clause = format!("PRIMARY KEY ({})", constraints.primary_key.join(", "));
+            for option in &constraints.primary_key_options {
+                let _ = match option.as_str() {
+                    NO_ROWID_ALIAS => write!(clause, " ({NO_ROWID_ALIAS})"),
+                    "autoincrement" => write!(clause, " AUTOINCREMENT"),
+                    action => write!(clause, " ON CONFLICT {}", action.to_ascii_uppercase()),
+                };
+            }
+            clauses.push(clause);
+        }
+        clauses.extend(
+            self.constraint_clauses()
+                .filter(|(column, _)| column.is_none())
+                .map(|(_, clause)| clause),
+        );
+        clauses.extend(constraints.options.iter().map(|option| option.to_ascii_uppercase()));
+        clauses.extend(constraints.unrecognized_tokens.iter().cloned());
+        clauses.sort();
+        clauses
+    }
+
+    /// Gives each column the constraints that concern it alone.
+    pub(crate) fn assign_column_constraints(&mut self) {
+        let clauses: Vec<(Option<usize>, String)> = self.constraint_clauses().collect();
+        for (column, clause) in clauses {
+            if let Some(column) = column {
+                self.columns[column].constraints.push(clause);
+            }
+        }
+        self.columns.iter_mut().for_each(|column| column.constraints.sort());
+    }
+
+    /// Each check, unique key and foreign key as SQL, with the index of its column if it concerns
+    /// only one.
+    fn constraint_clauses(&self) -> impl Iterator<Item = (Option<usize>, String)> + '_ {
+        let constraints = &self.constraints;
+        let checks = constraints
+            .checks
+            .iter()
+            .map(|check| (self.only_column_in(check), format!("CHECK {check}")));
+        let unique_keys = constraints.unique_keys.iter().map(|(key, conflict_action)| {
+            let only_column = match key.as_slice() {
+                [column] => self.column_index(column),
+                _ => None,
+            };
+            let mut clause = match only_column {
+                Some(_) => "UNIQUE".to_owned(),
+                None => format!("UNIQUE ({})", key.join(", ")),
+            };
+            if !conflict_action.is_empty() {
+                let _ = write!(clause, " ON CONFLICT {}", conflict_action.to_ascii_uppercase());
+            }
+            (only_column, clause)
+        });
+        let foreign_keys = self.foreign_keys.iter().map(|key| {
+            let lower = ForeignKey {
+                columns: key.columns.iter().map(|name| name.to_ascii_lowercase()).collect(),
+                parent: key.parent.to_ascii_lowercase(),
+                parent_columns: key
+                    .parent_columns
+                    .iter()
+                    .map(|name| name.to_ascii_lowercase())
+                    .collect(),
+                ..key.clone()
+            };
+            match key.columns.as_slice() {
+                [column] => (self.column_index(column), lower.reference()),
+                _ => (None, format!("FOREIGN KEY {lower}")),
+            }
+        });
+        checks.chain(unique_keys).chain(foreign_keys)
+    }
+
+    fn column_index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.spec.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The index of the only column that an expression names.
+    fn only_column_in(&self, expression: &str) -> Option<usize> {
+        let tokens = Tokens::new(expression);
+        let mut columns = (0..tokens.len())
+            .filter(|index| !tokens.text(*index).starts_with('\''))
+            .filter_map(|index| self.column_index(&tokens.name(index)));
+        let first = columns.next()?;
+        columns.all(|column| column == first).then_some(first)
+    }
+}
+
+/// The column of a primary key's term: `name desc` is a term for `name`.
+fn key_column(term: &str) -> &str {
+    let term = term.strip_suffix(" desc").unwrap_or(term);
+    term.split_once(" collate ").map_or(term, |(column, _)| column)
 }

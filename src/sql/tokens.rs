@@ -162,16 +162,48 @@ impl<'t> Tokens<'t> {
         (from..self.len()).find(|index| self.depth(*index) == 0 && self.is(*index, keyword))
     }
 
-    /// The tokens with one space between them, names unquoted, all but strings in lower case.
+    /// The tokens in one canonical spelling: names unquoted, all but strings in lower case, and
+    /// spaces only where they help the reader.
     pub(crate) fn normalized(&self, range: Range<usize>) -> String {
-        range
-            .map(|index| match self.text(index).as_bytes().first() {
-                Some(b'\'') => self.text(index).to_owned(),
-                _ => self.name(index).to_lowercase(),
-            })
-            .collect::<Vec<_>>()
-            .join(" ")
+        let mut text = String::new();
+        for index in range.clone() {
+            if index > range.start && self.is_space_due(index) {
+                text.push(' ');
+            }
+            match self.text(index).as_bytes().first() {
+                Some(b'\'') => text.push_str(self.text(index)),
+                _ => text.push_str(&self.name(index).to_ascii_lowercase()),
+            }
+        }
+        text
     }
+
+    /// Whether the canonical spelling has a space before a token.
+    fn is_space_due(&self, index: usize) -> bool {
+        let is_symbol = |index: usize| self.kind(index) == Some(TokenKind::Symbol);
+        match (self.text(index - 1), self.text(index)) {
+            ("(" | ".", _) | (_, ")" | "," | "." | ";") => false,
+            // `- -1` is not a comment.
+            ("-", "-") | (",", _) => true,
+            (_, "(") => is_symbol(index - 1),
+            // `x'00'` is one literal.
+            ("x" | "X", right) if right.starts_with('\'') => !self.is_adjacent(index - 1),
+            _ => !(is_symbol(index - 1) && is_symbol(index)),
+        }
+    }
+}
+
+/// The SQL with one space for each run of white space outside quotes, and without comments.
+pub(crate) fn one_line(text: &str) -> String {
+    let tokens = Tokens::new(text);
+    let mut line = String::new();
+    for index in 0..tokens.len() {
+        if index > 0 && !tokens.is_adjacent(index - 1) {
+            line.push(' ');
+        }
+        line.push_str(tokens.text(index));
+    }
+    line
 }
 
 /// The range in the document of a name in a statement; the first line if the name does not occur.

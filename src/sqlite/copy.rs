@@ -6,7 +6,6 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
@@ -22,7 +21,10 @@ use crate::document::migration::Checksum;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::locks;
 use crate::sqlite::paths::{parent_directory, plain_name, side_file, sync_directory};
+use crate::sqlite::pending_dir::PendingDir;
 use crate::sqlite::preflight::{Access, preflight};
+use crate::sqlite::regular_file;
+use crate::sqlite::regular_file::SymlinkPolicy;
 
 /// The number of pages that are copied between two checks for an interrupt.
 const PAGES_PER_STEP: i32 = 256;
@@ -167,7 +169,8 @@ pub(crate) fn digest(path: &Path, options: &ConnectOptions) -> Result<FileDigest
         ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
         _ => DatabaseError::Io { context: "the copy cannot be read".to_owned(), source },
     };
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = regular_file::open(path, OpenOptions::new().read(true), SymlinkPolicy::Refuse)
+        .map_err(unreadable)?;
     let mut hasher = Sha256::new();
     let mut size = 0;
     let mut buffer = vec![0; 1 << 18];
@@ -327,38 +330,19 @@ fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), Databa
             });
         }
     }
-    let temp_path = new_temp_path(to);
-    let result = SqliteFile::read(from, options, |source| copy_to_new_file(source, &temp_path))
-        .and_then(|()| sync_and_check(&temp_path, options))
-        .and_then(|_| rename_no_replace(&temp_path, to).map_err(|error| write_error(to, error)));
-    if result.is_err() {
-        let _ = std::fs::remove_file(&temp_path);
-    }
-    result?;
+    let directory = parent_directory(to);
+    PendingDir::remove_stale(directory, PENDING_PREFIX);
+    let pending = PendingDir::new(directory, PENDING_PREFIX)
+        .map_err(|error| write_error(directory, error))?;
+    let copy = pending.path().join("copy.db");
+    SqliteFile::read(from, options, |source| copy_to_new_file(source, &copy))?;
+    sync_and_check(&copy, options)?;
+    rename_no_replace(&copy, to).map_err(|error| write_error(to, error))?;
     sync_parent_directory(to)
 }
 
-const TEMP_FILE_PREFIX: &str = ".tatmig-restore-";
-
-/// A new temporary path in a file's directory. Removes the temporary files of processes that no
-/// longer run.
-fn new_temp_path(path: &Path) -> PathBuf {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let directory = parent_directory(path);
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let owner_pid =
-            name.to_str().and_then(|name| name.strip_prefix(TEMP_FILE_PREFIX)?.split('-').next());
-        let has_exited = |process: &str| {
-            Path::new("/proc/self").exists() && !Path::new("/proc").join(process).exists()
-        };
-        if owner_pid.is_some_and(has_exited) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    directory.join(format!("{TEMP_FILE_PREFIX}{}-{number}", std::process::id()))
-}
+/// The prefix of the directories in which missing databases are restored.
+const PENDING_PREFIX: &str = ".tatmig-restore-";
 
 /// Renames a file; fails if the new name exists.
 fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {

@@ -312,7 +312,7 @@ mod tests {
     fn insert_script() -> CompiledScript<'static> {
         let sql = SourceSlice::new("INSERT INTO t VALUES (1)", 0);
         CompiledScript {
-            statements: vec![Statement { sql, column_change: None }],
+            statements: vec![Statement { sql, column_change: None, assertion: None }],
             ..CompiledScript::default()
         }
     }

@@ -82,8 +82,10 @@ pub(crate) fn other_processes(paths: &[&Path]) -> Vec<Option<String>> {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.dev(), metadata.ino()))
     };
+    // A path may name another file by the time that it is looked at again.
+    let files: Vec<Option<(u64, u64)>> = paths.iter().map(|path| identity(path)).collect();
     let mut pid_by_file: HashMap<(u64, u64), Option<u32>> =
-        paths.iter().filter_map(|path| identity(path)).map(|file| (file, None)).collect();
+        files.iter().flatten().map(|file| (*file, None)).collect();
     let own = std::process::id();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -96,9 +98,11 @@ pub(crate) fn other_processes(paths: &[&Path]) -> Vec<Option<String>> {
             }
         }
     }
-    let opener =
-        |path: &&Path| identity(path).and_then(|file| pid_by_file[&file]).map(describe_process);
-    paths.iter().map(opener).collect()
+    let opener = |file: &Option<(u64, u64)>| {
+        let pid = file.as_ref().and_then(|file| *pid_by_file.get(file)?);
+        pid.map(describe_process)
+    };
+    files.iter().map(opener).collect()
 }
 
 /// Other systems have no `/proc`.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::database::already_applied::FailedColumnChange;
+use crate::database::assertion::failing_rows;
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -181,9 +182,9 @@ impl JobExecution<'_> {
         let mut unmet = unmet_changes(self.connection, &self.job.expected_changes)?;
         if !unmet.is_empty() {
             let accepted_drift = history::accepted_drift(self.connection)?;
-            unmet.retain(|description| !accepted_drift.contains(description));
+            unmet.retain(|difference| !accepted_drift.accepts(difference));
         }
-        if unmet.is_empty() { Ok(()) } else { Err(DatabaseError::PostconditionFailed { unmet }) }
+        DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
     }
 
     /// Whether each column that a step adds or drops existed before the run. Columns of tables
@@ -261,7 +262,11 @@ impl JobExecution<'_> {
         columns_before: &ColumnsBefore<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         self.authorizer.enable();
-        let result = execute_to_completion(self.connection, statement.sql.text());
+        let result = match &statement.assertion {
+            None => execute_to_completion(self.connection, statement.sql.text()).map(|()| None),
+            Some(_) => (self.connection.prepare(statement.sql.text()))
+                .and_then(|mut select| failing_rows(&mut select)),
+        };
         self.authorizer.disable();
         let migration = migration.to_owned();
         if let Err(error) = &result
@@ -274,11 +279,19 @@ impl JobExecution<'_> {
         if self.connection.is_autocommit() {
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
-                Ok(()) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
+                Ok(_) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
             };
             return Err(DatabaseError::EndedTransaction { migration, message, span });
         }
-        let Err(error) = result else { return Ok(None) };
+        let error = match result {
+            Ok(None) => return Ok(None),
+            Ok(Some(rows)) => {
+                let reason = statement.assertion_reason();
+                let span = first_line_span(&statement.sql);
+                return Err(DatabaseError::AssertionFailed { migration, reason, rows, span });
+            }
+            Err(error) => error,
+        };
         let span = error_span(&statement.sql, &error);
         if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, span });

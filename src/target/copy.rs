@@ -11,6 +11,7 @@ use crate::libsql::namespace::Namespace;
 use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy;
 use crate::sqlite::copy::{CopyInfo, FileDigest, digest};
+use crate::sqlite::paths::side_file;
 use crate::target::layout::FleetConfig;
 use crate::target::{Location, TargetDatabase};
 use crate::text::escape_for_display;
@@ -105,9 +106,17 @@ impl StoredCopy {
     }
 
     /// The current size and checksum of the copy.
+    ///
+    /// # Errors
+    ///
+    /// A copy that cannot be read, or that SQLite would change by a journal or WAL as it reads it:
+    /// no checksum covers these.
     pub(crate) fn digest(&self, options: &ConnectOptions) -> Result<FileDigest, MigrateError> {
         match self {
-            Self::File(path) => Ok(digest(path, options)?),
+            Self::File(path) => {
+                ensure_no_journal(path)?;
+                Ok(digest(path, options)?)
+            }
             #[cfg(feature = "server")]
             Self::Fork(fork) => {
                 let CopyInfo { size, sha256, .. } = fork.fingerprint()?;
@@ -129,6 +138,20 @@ impl StoredCopy {
     fn unreachable_error(&self) -> MigrateError {
         MigrateError::CannotOpen(format!("its copy is {}", self.display()))
     }
+}
+
+/// Fails if a journal or WAL exists beside a copy.
+fn ensure_no_journal(path: &Path) -> Result<(), MigrateError> {
+    for suffix in ["-wal", "-journal"] {
+        let side_path = side_file(path, suffix);
+        if side_path.symlink_metadata().is_ok() {
+            return Err(MigrateError::CannotOpen(format!(
+                "has `{}` beside it, which no checksum covers and SQLite would apply to the copy; move that file away",
+                escape_for_display(side_path.file_name().unwrap_or(side_path.as_os_str()))
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl TargetDatabase {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::document::tag::Scope;
+use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::pattern::{PathTemplate, PathTemplateError};
 #[cfg(feature = "server")]
 use crate::target::servers::ServerSet;
@@ -28,17 +29,6 @@ pub struct FleetConfig {
     /// The servers of the fleet, if its databases are namespaces instead of files.
     #[cfg(feature = "server")]
     pub server_set: Option<Arc<ServerSet>>,
-}
-
-/// What to do with a user database that is a symbolic link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SymlinkPolicy {
-    /// Report it, and do not open it.
-    #[default]
-    Refuse,
-    /// Open the file that it points to.
-    Follow,
 }
 
 impl FleetConfig {

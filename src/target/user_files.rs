@@ -1,10 +1,12 @@
 //! Reads the text files that name the users of a fleet on servers, and the server of each user.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::libsql::namespace::ServerHandle;
+use crate::sqlite::regular_file::read_regular_file;
 use crate::target::server_error::ServerSetError;
 
 /// Reads user names, one per line.
@@ -54,6 +56,9 @@ fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn read_file(path: &Path) -> Result<String, ServerSetError> {
-    std::fs::read_to_string(path)
-        .map_err(|source| ServerSetError::UnreadableFile { path: path.to_owned(), source })
+    let text = read_regular_file(path).and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "this is not UTF-8"))
+    });
+    text.map_err(|source| ServerSetError::UnreadableFile { path: path.to_owned(), source })
 }

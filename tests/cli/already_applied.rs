@@ -121,11 +121,11 @@ fn an_if_not_exists_over_a_different_object_fails_before_commit() {
         ("CREATE TABLE notes (id INTEGER PRIMARY KEY, body BLOB)", "column `notes.body` is `"),
         (
             "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); CREATE INDEX by_body ON notes (id)",
-            "index `by_body` is different",
+            "index `by_body` is `CREATE INDEX by_body ON notes (id)`, not `CREATE INDEX",
         ),
         (
             "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); CREATE VIEW bodies AS SELECT 1",
-            "view `bodies` is different",
+            "view `bodies` is `CREATE VIEW bodies AS SELECT 1`, not `CREATE VIEW",
         ),
     ] {
         let fleet = Fleet::new()
@@ -155,6 +155,8 @@ fn extra_columns_and_tables_are_left_unchanged() {
         "ann",
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, own TEXT); CREATE TABLE mine (x);",
     );
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("column `notes.own`");
+    fleet.run(["adopt", "--all-users"]).status(0);
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").columns("notes"), ["id", "own"]);
     assert_eq!(fleet.database("ann").tables(), ["mine", "more", "notes"]);

@@ -39,19 +39,44 @@ fn no_document() {
 }
 
 #[test]
-fn a_document_or_settings_file_that_is_a_device_or_a_fifo_is_refused() {
-    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "");
+fn a_named_file_that_is_not_a_regular_file_is_refused_and_never_waited_for() {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "");
     let made = Command::new("mkfifo").arg(fleet.path("fifo")).status().unwrap();
     assert!(made.success());
-    for path in ["/dev/zero", "fifo"] {
-        fleet.run_without_changes(["status", "-f", path]).status(2).stderr_contains(&format!(
-            "the document `{path}` cannot be read: this is not a regular file"
-        ));
+    let fleet = fleet.directory("users");
+    for (path, reason) in [
+        ("/dev/zero", "this is not a regular file"),
+        ("fifo", "this is not a regular file"),
+        ("users", "this is a directory"),
+    ] {
+        fleet
+            .run_without_changes(["status", "-f", path])
+            .status(2)
+            .stderr_contains(&format!("the document `{path}` cannot be read: {reason}"));
         fleet
             .run_without_changes(["status", "--config", path])
             .status(2)
-            .stderr_contains("this is not a regular file");
+            .stderr_contains(&format!("the settings file `{path}` cannot be read: {reason}"));
+        for flags in [["--users-on", path], ["--users-from", &format!("file:{path}")]] {
+            fleet
+                .run_without_changes([
+                    "status",
+                    "--server",
+                    "http://127.0.0.1:1",
+                    flags[0],
+                    flags[1],
+                ])
+                .status(2)
+                .stderr_contains(&format!("cannot read the file `{path}`: {reason}"));
+        }
     }
+}
+
+#[test]
+fn a_link_to_a_document_is_followed() {
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "");
+    std::os::unix::fs::symlink("MIGRATIONS.md", fleet.path("link.md")).unwrap();
+    fleet.run_without_changes(["status", "-f", "link.md"]).status(0);
 }
 
 #[test]

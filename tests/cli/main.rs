@@ -11,6 +11,7 @@
 
 mod adopt;
 mod already_applied;
+mod assertions;
 mod backup;
 mod bad_input;
 mod completions;
@@ -20,6 +21,7 @@ mod downgrade;
 mod dry_run;
 mod edited;
 mod from_db;
+mod headings;
 mod history;
 #[cfg(target_os = "linux")]
 mod init;

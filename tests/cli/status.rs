@@ -82,3 +82,15 @@ fn every_command_has_help_with_an_example() {
     fleet.run_without_changes(["--help"]).status(0).stdout_contains("Exit status: 0 done");
     fleet.run_without_changes(["--version"]).status(0).stdout_contains("tatmig ");
 }
+
+#[test]
+fn quiet_prints_only_the_databases_with_a_problem() {
+    let fleet = fleet();
+    fleet.run_without_changes(["status", "-q"]).status(0).stdout("").stderr("");
+    let fleet = fleet.file("bad_longterm.db", "no database");
+    let finding = "bad  -         error: not a SQLite database: [..]\n";
+    fleet.run_without_changes(["status", "-q"]).status(1).stdout(finding).stderr("");
+    fleet.run_without_changes(["status", "--exit-code", "-q"]).status(1).stdout(finding);
+    let fleet = fleet.users(40, "");
+    fleet.run_without_changes(["status", "-q"]).status(1).stdout(finding);
+}

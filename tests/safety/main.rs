@@ -10,6 +10,8 @@ mod authorizer;
 #[cfg(unix)]
 mod backup;
 #[cfg(target_os = "linux")]
+mod copies;
+#[cfg(target_os = "linux")]
 mod damage;
 #[cfg(target_os = "linux")]
 mod fault_injection;

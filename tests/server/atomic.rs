@@ -54,6 +54,25 @@ pub(crate) fn a_statement_that_ends_the_transaction_leaves_no_trace() {
     assert_eq!(server_fleet.dump("ann"), before);
 }
 
+pub(crate) fn a_row_of_an_assertion_leaves_no_trace() {
+    let sql = "DELETE FROM notes WHERE id > 2;\n-- tatmig:assert no two notes have one body\nSELECT body, count(*) AS n FROM notes GROUP BY body HAVING count(*) > 1 ORDER BY body; -- twins\nALTER TABLE notes ADD COLUMN done INTEGER;";
+    let server_fleet = ServerFleet::new(&["ann", "bob"])
+        .execute("ann", &["INSERT INTO notes (body) VALUES ('tea'), ('tea'), ('ink')"])
+        .document(2, &[("user:1.0.0→1.1.0", sql)]);
+    let before = server_fleet.dump("ann");
+    let run = server_fleet.run(["upgrade", "--all-users"]);
+    run.status(1)
+        .stderr_contains("error[assert]: `ann`")
+        .stderr_contains("no two notes have one body")
+        .stderr_contains("returns (body = 'tea', n = 2) (in")
+        .stderr_contains("MIGRATIONS.md:18");
+    assert_eq!(server_fleet.dump("ann"), before);
+    assert_eq!(server_fleet.version("bob").as_deref(), Some("1.1.0"));
+    server_fleet.sqld.execute("ann_longterm", &["UPDATE notes SET body = id"]);
+    server_fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(server_fleet.rows("ann", "SELECT body, done FROM notes"), ["1|NULL", "2|NULL"]);
+}
+
 /// A query that takes the server this long per tag, measured on this machine.
 fn slow_query(server_fleet: &ServerFleet, duration: Duration) -> String {
     const CALIBRATION_ROWS: u32 = 2_000_000;

@@ -47,12 +47,14 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each test")]
 fn trials(is_ignored: bool) -> Vec<Trial> {
     trials! { is_ignored;
         atomic:
             a_failing_step_leaves_no_trace,
             a_hidden_commit_is_refused_before_anything_is_sent,
             a_statement_that_ends_the_transaction_leaves_no_trace,
+            a_row_of_an_assertion_leaves_no_trace,
             a_lock_that_is_stolen_leaves_no_stray_row,
             two_runs_race_and_each_migration_is_applied_once,
             a_rehearsal_changes_nothing,

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use tatmig::fleet::read_regular_file;
 use tatmig::text::escape_for_display;
-
-use crate::cli::regular_file;
 
 /// The text of the document's file, and the file's name as messages show it.
 pub(crate) struct DocumentFile {
@@ -21,7 +20,7 @@ impl DocumentFile {
     /// The file does not exist, cannot be read, or is not UTF-8.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let name = escape_for_display(path.as_os_str());
-        let bytes = match regular_file::read(path) {
+        let bytes = match read_regular_file(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let current_dir = std::env::current_dir().unwrap_or_default();

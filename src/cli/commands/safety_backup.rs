@@ -57,9 +57,17 @@ pub(crate) fn back_up(
     let backup_result =
         backup_dir(context).create(&sources, reason, options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
+    for notice in &backup_result.notices {
+        context.report.print_note(notice);
+    }
+    // `upgrade` backs up only if it is asked to.
+    let hint = match reason {
+        "upgrade" => "run the command without `--backup` to change it without a copy",
+        _ => "pass `--no-backup` to change it without a copy",
+    };
     for (database, outcome) in databases.iter_mut().zip(&backup_result.results) {
         if let (Some(Err(error)), None) = (outcome, &database.skip_reason) {
-            database.skip_without_backup(error);
+            database.skip_without_backup(error, hint);
         }
     }
     Ok(backup_result.backup)

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use tatmig::fleet::read_regular_file;
 
 use crate::cli::commands::document_file::DocumentFile;
 
@@ -32,7 +33,7 @@ pub(crate) fn replace_document(
         bail!("the document `{name}` is read-only, so it was not written");
     }
     let ensure_unchanged = || -> anyhow::Result<()> {
-        if std::fs::read(&target).with_context(write_error)? != original.text.as_bytes() {
+        if read_regular_file(&target).with_context(write_error)? != original.text.as_bytes() {
             bail!(
                 "the document `{name}` was changed by another program meanwhile, so it was not written; run the command again"
             );

@@ -29,16 +29,25 @@ impl Console {
         self.verbatim(escape_for_terminal(&text.to_string()));
     }
 
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
+    /// Prints a result that makes the command fail, escaped for terminals, also with `--quiet`.
+    pub(crate) fn finding(text: impl Display) {
+        let _ = writeln!(std::io::stdout().lock(), "{}", escape_for_terminal(&text.to_string()));
+    }
+
     /// Prints lines of the document as a result, without escaping them.
     pub(crate) fn verbatim(&self, text: impl Display) {
-        if self.verbosity != Verbosity::Quiet {
+        if !self.is_quiet() {
             let _ = writeln!(std::io::stdout().lock(), "{text}");
         }
     }
 
     /// Prints a note to standard error, unless `--quiet`.
     pub(crate) fn note(&self, text: impl Display) {
-        if self.verbosity != Verbosity::Quiet {
+        if !self.is_quiet() {
             let _ = writeln!(anstream::stderr(), "{}", escape_for_terminal(&text.to_string()));
         }
     }
@@ -74,7 +83,7 @@ impl Console {
 
     /// A progress bar, hidden if standard error is not a terminal.
     pub(crate) fn progress_bar(&self, length: usize) -> ProgressBar {
-        let is_visible = self.verbosity != Verbosity::Quiet
+        let is_visible = !self.is_quiet()
             && self.format == OutputFormat::Text
             && length > 1
             && std::io::stderr().is_terminal();

@@ -43,7 +43,7 @@ impl CreatedInBlock {
         if let Some(ColumnChange::Add { table, definition }) =
             &statement_run.statement.column_change
         {
-            self.columns.insert((table.to_lowercase(), definition.column.name.to_lowercase()));
+            self.columns.insert((table.to_lowercase(), definition.name.to_lowercase()));
         }
     }
 
@@ -172,7 +172,7 @@ fn is_absent_at_target(
     let Direction::Down { target_schema, .. } = block_run.direction else { return false };
     match (target_schema.get(table), column) {
         (None, _) => true,
-        (Some(object), Some(column)) => object.structure.column(column).is_none(),
+        (Some(object), Some(column)) => object.structure().column(column).is_none(),
         (Some(_), None) => false,
     }
 }

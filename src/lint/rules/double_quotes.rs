@@ -90,7 +90,7 @@ fn firing_statements(sandbox: &Sandbox, trigger: &Object) -> Vec<String> {
     let tables = sandbox.schema().values().filter(|object| {
         object.kind == ObjectKind::Table && object.name.eq_ignore_ascii_case(&trigger.table)
     });
-    statements.extend(tables.flat_map(|object| &object.structure.columns).map(|column| {
+    statements.extend(tables.flat_map(|object| &object.structure().columns).map(|column| {
         let column = lexer::quote_identifier(&column.name);
         format!("UPDATE {table} SET {column} = {column}")
     }));

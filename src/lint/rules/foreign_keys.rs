@@ -41,7 +41,7 @@ impl BrokenForeignKeys {
         }
         let mut reasons_by_key = BTreeMap::new();
         for (child_key, child_object) in sandbox.schema() {
-            for foreign_key in &child_object.structure.foreign_keys {
+            for foreign_key in &child_object.structure().foreign_keys {
                 let parent = ObjectKey::new(ObjectKind::Table, &foreign_key.parent);
                 let id = (child_key.clone(), foreign_key.to_string());
                 let known_reason = self.reasons_by_key.get(&id).copied();
@@ -106,7 +106,7 @@ fn responsible_statement<'t, 's, 'a>(
     let is_declared_before = block_run
         .schema_before
         .get(child)
-        .is_some_and(|object| object.structure.foreign_keys.contains(foreign_key));
+        .is_some_and(|object| object.structure().foreign_keys.contains(foreign_key));
     let last_run_where = |matches: &dyn Fn(&StatementRun<'_, '_>) -> bool| {
         block_run.statement_runs.iter().rfind(|statement_run| matches(statement_run))
     };
@@ -193,7 +193,7 @@ fn describe_mismatch(sandbox: &Sandbox, foreign_key: &ForeignKey) -> String {
     let table = sandbox
         .schema()
         .get(&ObjectKey::new(ObjectKind::Table, parent))
-        .map_or_else(Table::default, |object| object.structure.clone());
+        .map_or_else(Table::default, |object| object.structure().clone());
     if foreign_key.parent_columns.is_empty() {
         return format!("the primary key of `{parent}`, which has a different number of columns");
     }

@@ -4,7 +4,8 @@
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::Origins;
 use crate::migrate::sandbox::Sandbox;
-use crate::schema::{ObjectKey, ObjectKind, Schema, compare};
+use crate::schema::compare::Extent;
+use crate::schema::{ObjectKey, ObjectKind, compare};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::tokens::Tokens;
@@ -29,11 +30,12 @@ pub(crate) fn check(
         Ok(is_created.then(|| sandbox.schema().get(&key).cloned()).flatten())
     })?;
     let Some(expected) = expected else { return Ok(()) };
-    let single_object_schema = |object| Schema::from([(key.clone(), object)]);
-    let differences = compare::differences(
-        &single_object_schema(expected),
-        &single_object_schema(existing.clone()),
-    );
+    let differences = compare::object_differences(&expected, &existing, Extent::Complete);
+    let differences: Vec<String> = differences
+        .iter()
+        .filter(|difference| difference.is_significant())
+        .map(ToString::to_string)
+        .collect();
     if differences.is_empty() {
         return Ok(());
     }

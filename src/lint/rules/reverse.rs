@@ -12,7 +12,7 @@ pub(crate) fn check(
     target_schema: &Schema,
     actual_schema: &Schema,
 ) -> Option<Diagnostic> {
-    let differences = compare::differences(target_schema, actual_schema);
+    let differences = compare::significant_differences(target_schema, actual_schema);
     if differences.is_empty() {
         return None;
     }

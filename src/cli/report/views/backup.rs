@@ -42,7 +42,7 @@ impl<'r> BackupView<'r> {
     }
 
     fn print_notices(&self, console: &Console) {
-        for notice in &self.fleet.notices {
+        for notice in self.fleet.notices.iter().chain(&self.result.notices) {
             console.note(notice);
         }
     }

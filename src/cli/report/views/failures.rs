@@ -101,6 +101,9 @@ fn print_group(
         );
         diagnostic.help = Some(escape_for_terminal(&help));
     }
+    if let MigrateError::Database(DatabaseError::AssertionFailed { .. }) = error {
+        diagnostic.help = Some("change these rows and run the command again".to_owned());
+    }
     console.diagnostics(source, &[diagnostic]);
 }
 
@@ -110,6 +113,7 @@ fn rule_of(error: &MigrateError) -> Rule {
         // Of the errors of planning, only `ChecksumMismatch` has a position.
         MigrateError::Plan(_) => Rule::Edited,
         MigrateError::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
+        MigrateError::Database(DatabaseError::AssertionFailed { .. }) => Rule::Assert,
         _ => Rule::Sql,
     }
 }

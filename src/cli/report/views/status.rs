@@ -107,8 +107,8 @@ impl View for StatusView<'_> {
     }
 
     fn exit_status(&self) -> u8 {
-        let StateCounts { total, current, ahead, edited, error, .. } = self.summary;
-        if ahead + edited + error > 0 {
+        let StateCounts { total, current, .. } = self.summary;
+        if self.databases.iter().any(|listed| status_text::is_problem(listed.status.state)) {
             EXIT_FAILURE
         } else if self.exit_on_pending == ExitOnPending::Yes && current < total {
             EXIT_PENDING

@@ -24,12 +24,17 @@ struct StatusText {
 }
 
 /// Prints a row for each database if they are few or the output is verbose; else a line for each
-/// distinct status with its count, and the first rows that differ from the most common status.
+/// distinct status with its count, and the first rows that differ from the most common status. With
+/// `--quiet`, only the databases with a problem are printed.
 pub(crate) fn print_databases(
     console: &Console,
     changelog: &Changelog<'_>,
     databases: &[StatusOf<'_>],
 ) {
+    let databases: Vec<&StatusOf<'_>> = databases
+        .iter()
+        .filter(|listed| !console.is_quiet() || is_problem(listed.status.state))
+        .collect();
     let texts: Vec<StatusText> = databases
         .iter()
         .map(|StatusOf { status, .. }| StatusText {
@@ -37,9 +42,9 @@ pub(crate) fn print_databases(
             state: describe_state(changelog, status),
         })
         .collect();
-    let rows = databases.iter().zip(&texts);
+    let rows = databases.iter().copied().zip(&texts);
     if console.is_verbose() || databases.len() <= MAX_ROWS {
-        print_rows(console, &rows.collect::<Vec<_>>());
+        print_rows(&rows.collect::<Vec<_>>());
         return;
     }
     let mut counts: BTreeMap<&StatusText, usize> = BTreeMap::new();
@@ -48,7 +53,7 @@ pub(crate) fn print_databases(
     }
     for (StatusText { version, state }, count) in &counts {
         let databases = plural(*count, "database");
-        console.line(match version.as_str() {
+        Console::finding(match version.as_str() {
             NO_VERSION => format!("{databases}: {state}"),
             version => format!("{databases}: {version} {state}"),
         });
@@ -57,18 +62,29 @@ pub(crate) fn print_databases(
     let different: Vec<_> = rows.filter(|(_, text)| Some(*text) != most_common).collect();
     // A fleet with many different statuses is described by the counts.
     let listed_count = different.len().min(MAX_ROWS);
-    print_rows(console, &different[..listed_count]);
+    print_rows(&different[..listed_count]);
     if different.len() > listed_count {
-        console.line(format!("and {} more; `-v` lists all", different.len() - listed_count));
+        Console::finding(format!("and {} more; `-v` lists all", different.len() - listed_count));
     }
 }
 
+/// Whether a state makes `status` fail.
+pub(crate) fn is_problem(state: DatabaseState) -> bool {
+    !matches!(
+        state,
+        DatabaseState::New
+            | DatabaseState::Current
+            | DatabaseState::Behind
+            | DatabaseState::Unversioned
+    )
+}
+
 /// Prints the name, version and state of each database, with aligned names.
-fn print_rows(console: &Console, rows: &[(&StatusOf<'_>, &StatusText)]) {
+fn print_rows(rows: &[(&StatusOf<'_>, &StatusText)]) {
     let names: Vec<String> = rows.iter().map(|(row, _)| row.database.display_name()).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for (name, (_, StatusText { version, state })) in names.iter().zip(rows) {
-        console.line(format!("{name:width$}  {version:8}  {state}"));
+        Console::finding(format!("{name:width$}  {version:8}  {state}"));
     }
 }
 

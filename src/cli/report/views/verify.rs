@@ -114,9 +114,13 @@ impl<'r> VerifyView<'r> {
             count if names.len() > 1 => format!("{} each", plural(count, "finding")),
             count => plural(count, "finding"),
         };
-        console.line(format!("{label}: {result}"));
+        if group.findings.is_empty() {
+            console.line(format!("{label}: {result}"));
+        } else {
+            Console::finding(format!("{label}: {result}"));
+        }
         for finding in &*group.findings {
-            console.line(format!("  {finding}"));
+            Console::finding(format!("  {finding}"));
         }
         for note in group.notes {
             console.line(format!("  note: {note}"));

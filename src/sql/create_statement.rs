@@ -1,0 +1,212 @@
+//! Reads what a `CREATE` statement, as `sqlite_schema` stores it, says of an object other than an
+//! ordinary table: its definition in one canonical spelling.
+
+use crate::sql::tokens::Tokens;
+
+/// An index. Names, keywords and expressions are in lower case and in one canonical spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IndexDefinition {
+    pub(crate) is_unique: bool,
+    pub(crate) table: String,
+    pub(crate) terms: Vec<IndexTerm>,
+    /// The condition of a partial index.
+    pub(crate) filter: Option<String>,
+}
+
+/// One column or expression of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IndexTerm {
+    /// None for an expression.
+    pub(crate) column: Option<String>,
+    /// The column or expression with its collation and order, unless they are SQLite's defaults.
+    pub(crate) text: String,
+}
+
+impl IndexDefinition {
+    pub(crate) fn parse(sql: &str) -> Self {
+        let tokens = Tokens::new(sql);
+        let on = tokens.find_top_level(0, "ON").unwrap_or(tokens.len());
+        let opening = on + 2;
+        let end = tokens.after_matching_close(opening);
+        let terms = tokens.split_at_commas(opening + 1..end.saturating_sub(1));
+        let filter = tokens.find_top_level(end, "WHERE");
+        Self {
+            is_unique: tokens.is(1, "UNIQUE"),
+            table: tokens.name(on + 1).to_ascii_lowercase(),
+            terms: terms.into_iter().map(|term| IndexTerm::parse(&tokens, term)).collect(),
+            filter: filter.map(|keyword| {
+                let text = tokens.normalized(keyword + 1..tokens.len());
+                text.trim_end_matches([';', ' ']).to_owned()
+            }),
+        }
+    }
+}
+
+impl IndexTerm {
+    fn parse(tokens: &Tokens<'_>, mut range: std::ops::Range<usize>) -> Self {
+        // Brackets around the whole term change nothing.
+        while tokens.is(range.start, "(") && tokens.after_matching_close(range.start) == range.end {
+            range = range.start + 1..range.end - 1;
+        }
+        if tokens.is(range.end - 1, "ASC") {
+            range.end -= 1;
+        }
+        let is_descending = tokens.is(range.end - 1, "DESC");
+        let collation = range.end - usize::from(is_descending);
+        let has_collation = collation >= range.start + 3 && tokens.is(collation - 2, "COLLATE");
+        let expression = range.start..if has_collation { collation - 2 } else { collation };
+        let column =
+            (expression.len() == 1).then(|| tokens.name(expression.start).to_ascii_lowercase());
+        let mut text = tokens.normalized(expression);
+        if has_collation && !tokens.is_name(collation - 1, "binary") {
+            text.push_str(" collate ");
+            text.push_str(&tokens.name(collation - 1).to_ascii_lowercase());
+        }
+        if is_descending {
+            text.push_str(" desc");
+        }
+        Self { column, text }
+    }
+}
+
+/// The module and the arguments of a virtual table, in lower case and in one canonical spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ModuleDefinition {
+    pub(crate) module: String,
+    pub(crate) arguments: Vec<String>,
+}
+
+impl ModuleDefinition {
+    pub(crate) fn parse(sql: &str) -> Self {
+        let tokens = Tokens::new(sql);
+        let using = tokens.find_top_level(0, "USING").unwrap_or(tokens.len());
+        let opening = using + 2;
+        let arguments = opening + 1..tokens.after_matching_close(opening).saturating_sub(1);
+        let arguments = if tokens.is(opening, "(") && !arguments.is_empty() {
+            tokens.split_at_commas(arguments)
+        } else {
+            Vec::new()
+        };
+        Self {
+            module: tokens.name(using + 1).to_ascii_lowercase(),
+            arguments: arguments.into_iter().map(|item| tokens.normalized(item)).collect(),
+        }
+    }
+
+    /// The endings of the names of the shadow tables that the module creates; none if the module
+    /// does not belong to SQLite.
+    pub(crate) fn shadow_suffixes(&self) -> Option<&'static [&'static str]> {
+        Some(match self.module.as_str() {
+            "fts3" | "fts4" => &["content", "segments", "segdir", "docsize", "stat"],
+            "fts5" => &["data", "idx", "content", "docsize", "config"],
+            "rtree" | "rtree_i32" | "geopoly" => &["node", "parent", "rowid"],
+            "fts5vocab" | "fts4aux" | "dbstat" => &[],
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a statement creates a virtual table.
+pub(crate) fn creates_virtual_table(sql: &str) -> bool {
+    let mut words = crate::sql::lexer::words(sql);
+    words.next().is_some_and(|word| word.eq_ignore_ascii_case("create"))
+        && words.next().is_some_and(|word| word.eq_ignore_ascii_case("virtual"))
+}
+
+/// A view or a trigger in one canonical spelling, without its name.
+pub(crate) fn normalized_body(sql: &str) -> String {
+    let tokens = Tokens::new(sql);
+    let kind = (1..3).find(|index| tokens.is(*index, "VIEW") || tokens.is(*index, "TRIGGER"));
+    let mut start = kind.map_or(0, |kind| kind + 1);
+    if tokens.match_seq(start, &["IF", "NOT", "EXISTS"]) {
+        start += 3;
+    }
+    start = tokens.skip_schema_qualifier(start) + 1;
+    let last = (start..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
+    let text = tokens.normalized(start..last.map_or(tokens.len(), |last| last + 1));
+    if kind.is_some_and(|kind| tokens.is(kind, "TRIGGER")) { explicit_trigger(&text) } else { text }
+}
+
+/// A trigger fires BEFORE unless its statement says otherwise, and always for each row.
+fn explicit_trigger(text: &str) -> String {
+    let has_time = ["before ", "after ", "instead "].iter().any(|time| text.starts_with(time));
+    let (head, body) = match text.split_once(" begin ") {
+        Some((head, body)) => (head.replacen(" for each row", "", 1), body),
+        None => (text.to_owned(), ""),
+    };
+    format!("{}{head} begin {body}", if has_time { "" } else { "before " })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelling_of_an_index_is_ignored() {
+        let same = |left: &str, right: &str| {
+            assert_eq!(IndexDefinition::parse(left), IndexDefinition::parse(right));
+        };
+        same(
+            "CREATE UNIQUE INDEX i ON actor (lower(handle))",
+            "create unique index \"i\" on \"actor\" (lower(\"handle\"))",
+        );
+        same(
+            "CREATE INDEX i ON t (a ASC, (b + 1))",
+            "CREATE INDEX i ON [t](\"a\",b+1 COLLATE binary)",
+        );
+        same(
+            "CREATE INDEX i ON t (a) WHERE a > 1",
+            "CREATE INDEX i ON t(A) where (a)>1".replace("(a)", "a").as_str(),
+        );
+    }
+
+    #[test]
+    fn meaning_of_an_index_is_compared() {
+        let definitions = [
+            "CREATE INDEX i ON t (a)",
+            "CREATE UNIQUE INDEX i ON t (a)",
+            "CREATE INDEX i ON u (a)",
+            "CREATE INDEX i ON t (a DESC)",
+            "CREATE INDEX i ON t (a COLLATE NOCASE)",
+            "CREATE INDEX i ON t (a) WHERE a > 'X'",
+            "CREATE INDEX i ON t (a) WHERE a > 'x'",
+            "CREATE INDEX i ON t (b)",
+            "CREATE INDEX i ON t (a, b)",
+        ]
+        .map(IndexDefinition::parse);
+        for (index, left) in definitions.iter().enumerate() {
+            assert!(!definitions[index + 1..].contains(left), "{left:?}");
+        }
+        let term = &IndexDefinition::parse("CREATE INDEX i ON t (A COLLATE NOCASE DESC)").terms[0];
+        assert_eq!(
+            (term.column.as_deref(), term.text.as_str()),
+            (Some("a"), "a collate nocase desc")
+        );
+    }
+
+    #[test]
+    fn spelling_of_a_trigger_is_ignored() {
+        assert_eq!(
+            normalized_body("CREATE TRIGGER x INSERT ON t FOR EACH ROW BEGIN SELECT 'A'; END;"),
+            normalized_body("create trigger \"x\" before insert on [t] begin select 'A' ;end"),
+        );
+        assert_ne!(
+            normalized_body("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 'A'; END"),
+            normalized_body("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 'a'; END"),
+        );
+        assert_eq!(
+            normalized_body("CREATE VIEW v AS SELECT a FROM t"),
+            normalized_body("create view v as select A from \"t\""),
+        );
+    }
+
+    #[test]
+    fn virtual_tables_are_recognized() {
+        assert!(creates_virtual_table("CREATE /* x */ VIRTUAL TABLE v USING fts5(a)"));
+        assert!(!creates_virtual_table("CREATE TABLE virtual (a)"));
+        let module =
+            ModuleDefinition::parse("CREATE VIRTUAL TABLE v USING FTS5(a, tokenize = 'porter')");
+        assert_eq!(module.module, "fts5");
+        assert_eq!(module.arguments, ["a", "tokenize = 'porter'"]);
+    }
+}
