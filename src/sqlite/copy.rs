@@ -249,7 +249,9 @@ impl ExclusiveTarget {
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA writable_schema = ON; \
              PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT",
         );
-        let target = Self { connection, path, is_wal: info.is_wal, options: options.clone() };
+        let journal_mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
+        let is_wal = info.is_wal || journal_mode.is_ok_and(|mode: String| mode == "wal");
+        let target = Self { connection, path, is_wal, options: options.clone() };
         lock_result.map_err(|error| target.add_lock_holder(error.into()))?;
         if target.connection.is_readonly("main")? {
             return Err(DatabaseError::Io {

@@ -24,6 +24,7 @@ use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::locks;
 use crate::sqlite::paths::{immutable_uri, plain_name, side_file};
 use crate::sqlite::preflight::{Access, FileInfo, preflight};
+use crate::sqlite::sole_use::is_sole_use;
 use crate::sqlite::transaction::apply;
 
 /// Below this file size, in bytes, a run keeps SQLite's temporary tables in memory, which is 20 %
@@ -156,8 +157,13 @@ impl SqliteFile {
     }
 
     fn connect(&self) -> Result<OpenConnection, DatabaseError> {
+        let reads_as_writer = self.mode == OpenMode::Read && self.reads_as_writer();
         let (name, flags) = match self.mode {
             OpenMode::Write | OpenMode::ExclusiveWal => {
+                (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_WRITE)
+            }
+            // The last connection that closes a WAL database removes the side files, if it may write.
+            OpenMode::Read if reads_as_writer => {
                 (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_WRITE)
             }
             OpenMode::Read => (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_ONLY),
@@ -177,12 +183,23 @@ impl SqliteFile {
                 source: io::ErrorKind::PermissionDenied.into(),
             });
         }
+        if reads_as_writer {
+            let keeps_wal = self.info.has_wal_file;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_wal)?;
+            connection.execute_batch("PRAGMA query_only = ON")?;
+        }
         if self.mode == OpenMode::ExclusiveWal {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
         }
         let authorizer = StatementAuthorizer::install(&mut connection)?;
         Ok(OpenConnection { connection, authorizer })
+    }
+
+    /// Whether a read opens the file for writing: where the process may have other connections to the
+    /// file, and no journal exists that SQLite would roll back.
+    fn reads_as_writer(&self) -> bool {
+        !is_sole_use() && !side_file(self.path(), "-journal").exists()
     }
 
     /// Runs an operation on the connection and adds the lock holder to a busy error.

@@ -298,6 +298,7 @@ mod tests {
     }
 
     fn temp_database_path() -> (tempfile::TempDir, std::path::PathBuf) {
+        crate::sqlite::sole_use::assume_sole_use();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.db");
         (directory, path)

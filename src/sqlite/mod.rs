@@ -11,6 +11,7 @@ pub(crate) mod preflight;
 pub(crate) mod record_format;
 pub(crate) mod regular_file;
 pub(crate) mod shared_lock;
+pub(crate) mod sole_use;
 pub(crate) mod template;
 pub(crate) mod temporary;
 pub(crate) mod transaction;

@@ -1,7 +1,8 @@
 //! Checks a database file before SQLite opens it: that it is a complete database or empty, and
 //! which version its history has, where that can be read without SQLite. The file's descriptor is
 //! closed before SQLite opens the file: POSIX drops all locks that a process holds on a file when
-//! any descriptor of the file is closed, so closing it later would drop SQLite's locks.
+//! any descriptor of the file is closed, so closing it later would drop SQLite's locks. Where the
+//! process may have connections of its own, no descriptor is opened, and SQLite does the checks.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -14,6 +15,7 @@ use crate::sqlite::file_format;
 use crate::sqlite::file_format::HEADER_SIZE;
 use crate::sqlite::paths::side_file;
 use crate::sqlite::shared_lock::{HAS_SHARED_LOCK, try_shared_lock};
+use crate::sqlite::sole_use::is_sole_use;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(crate) struct FileInfo {
     pub(crate) path: PathBuf,
     /// In bytes.
     pub(crate) size: u64,
-    /// Whether the database is in WAL mode.
+    /// Whether the database is known to be in WAL mode.
     pub(crate) is_wal: bool,
     /// Whether the file has a `-wal` file.
     pub(crate) has_wal_file: bool,
@@ -54,6 +56,9 @@ pub(crate) fn preflight(path: &Path, access: Access) -> Result<FileInfo, Databas
     let (path, metadata) = resolve_symlink(path).map_err(io_error)?;
     if !metadata.is_file() {
         return Err(not_a_database("it is not a regular file"));
+    }
+    if !is_sole_use() {
+        return preflight_unopened(path, metadata.len(), access);
     }
     let is_for_writing = access != Access::Read;
     let file = OpenOptions::new().read(true).write(is_for_writing).open(&path).map_err(io_error)?;
@@ -80,6 +85,29 @@ pub(crate) fn preflight(path: &Path, access: Access) -> Result<FileInfo, Databas
     file.inspect(&header)
 }
 
+/// Checks what can be checked of a file without opening the file.
+fn preflight_unopened(path: PathBuf, size: u64, access: Access) -> Result<FileInfo, DatabaseError> {
+    let wal_len = side_file_len(&path, "-wal")?;
+    for suffix in ["-shm", "-journal"] {
+        side_file_len(&path, suffix)?;
+    }
+    if size == 0 {
+        refuse_wal_of_empty_file(access, wal_len)?;
+    }
+    let has_wal_file = wal_len.is_some();
+    Ok(FileInfo { path, size, is_wal: false, has_wal_file, history_state: None })
+}
+
+/// SQLite writes a WAL only for a database that has pages; it would delete the WAL of an empty file.
+fn refuse_wal_of_empty_file(access: Access, wal_len: Option<u64>) -> Result<(), DatabaseError> {
+    if access != Access::Overwrite && wal_len.is_some_and(|length| length > 0) {
+        return Err(not_a_database(
+            "the file is empty, but its WAL contains data; restore the database from a backup",
+        ));
+    }
+    Ok(())
+}
+
 /// A file under preflight.
 struct OpenedFile {
     path: PathBuf,
@@ -94,13 +122,7 @@ struct OpenedFile {
 
 impl OpenedFile {
     fn inspect_empty(self, access: Access) -> Result<FileInfo, DatabaseError> {
-        // SQLite writes a WAL only for a database that has pages; it would delete the WAL of an
-        // empty file.
-        if access != Access::Overwrite && self.wal_len.is_some_and(|length| length > 0) {
-            return Err(not_a_database(
-                "the file is empty, but its WAL contains data; restore the database from a backup",
-            ));
-        }
+        refuse_wal_of_empty_file(access, self.wal_len)?;
         if self.wal_len.is_some() {
             side_file_len(&self.path, "-shm")?;
         }
