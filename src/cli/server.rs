@@ -87,10 +87,9 @@ pub(crate) fn resolve(
     settings_file: &SettingsFile,
     options: ConnectOptions,
 ) -> anyhow::Result<Option<Arc<ServerSet>>> {
+    // Every setting is checked, also for a fleet of files: what `push` would refuse later is
+    // reported now.
     let servers = resolve_servers(args, settings_file)?;
-    if servers.is_empty() {
-        return Ok(None);
-    }
     let pattern = args.namespace_pattern.as_ref().or(settings_file.namespace_pattern.as_ref());
     let pattern = pattern.map_or("{username}_longterm", String::as_str);
     let Ok(pattern) = pattern.parse::<PathTemplate>() else {
@@ -101,7 +100,11 @@ pub(crate) fn resolve(
     let system_namespace =
         args.system_namespace.clone().or_else(|| settings_file.system_namespace.clone());
     let system_namespace = system_namespace.unwrap_or_else(|| "system".to_owned());
+    ServerSet::check_system_namespace(&system_namespace)?;
     let users_from = resolve_user_source(args, settings_file)?;
+    if servers.is_empty() {
+        return Ok(None);
+    }
     let users_on = args
         .users_on
         .clone()
@@ -120,6 +123,10 @@ pub(crate) fn resolve(
 /// The servers, with the admin address of each where they were given.
 fn resolve_servers(args: &ServerArgs, settings_file: &SettingsFile) -> anyhow::Result<Vec<Server>> {
     let urls = list_or(&args.server, settings_file.server.as_ref());
+    let timeout = args.server_timeout.or(settings_file.server_timeout).unwrap_or(DEFAULT_TIMEOUT);
+    if timeout.is_zero() {
+        bail!("`--server-timeout` must be more than 0 seconds");
+    }
     if urls.is_empty() {
         return Ok(Vec::new());
     }
@@ -135,10 +142,6 @@ fn resolve_servers(args: &ServerArgs, settings_file: &SettingsFile) -> anyhow::R
             times(urls.len()),
             times(admins.len())
         );
-    }
-    let timeout = args.server_timeout.or(settings_file.server_timeout).unwrap_or(DEFAULT_TIMEOUT);
-    if timeout.is_zero() {
-        bail!("`--server-timeout` must be more than 0 seconds");
     }
     let env_secret = |variable: &str| std::env::var(variable).ok().filter(|text| !text.is_empty());
     let mut servers = Vec::with_capacity(urls.len());

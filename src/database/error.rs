@@ -190,14 +190,12 @@ pub enum DatabaseError {
     Server(ServerError),
     /// The response to a job was lost, and whether it was committed is unknown.
     #[cfg(feature = "server")]
-    #[error(
-        "{cause}; whether the run was committed is unknown: {history_error}. Check it with `tatmig status`"
-    )]
+    #[error("{cause}; whether the server committed the change is unknown. {hint}")]
     OutcomeUnknown {
         /// How the response was lost.
         cause: ServerError,
-        /// Why the history does not show it either.
-        history_error: String,
+        /// What to do, and why the history does not show whether the change was committed.
+        hint: String,
     },
     /// The response to a job was lost, and the history shows that the job was not committed.
     #[cfg(feature = "server")]
@@ -266,7 +264,8 @@ impl DatabaseError {
 impl From<ServerError> for DatabaseError {
     fn from(error: ServerError) -> Self {
         match error {
-            ServerError::Interrupted => Self::Interrupted,
+            // An abandoned request that could have committed something has an error of its own.
+            ServerError::Interrupted | ServerError::Abandoned { .. } => Self::Interrupted,
             error => Self::Server(error),
         }
     }

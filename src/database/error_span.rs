@@ -63,7 +63,27 @@ pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -
     {
         return statement.document_span(token.range);
     }
-    let message = sqlite_message(error).to_lowercase();
+    span_of_message(statement, 0, &sqlite_message(error))
+        .unwrap_or_else(|| first_line_span(statement))
+}
+
+/// The bytes of the document of the first token, from an offset of the statement on, that a message
+/// of SQLite names.
+pub(crate) fn span_of_message(
+    statement: &SourceSlice<'_>,
+    from: usize,
+    message: &str,
+) -> Option<Range<usize>> {
+    let text = statement.text();
+    let message = message.to_lowercase();
+    let unresolved_name = ["no such column: ", "ambiguous column name: ", "no such table: "]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix));
+    if let Some(name) = unresolved_name
+        && let Some(range) = find_dotted_name(text, from, name.trim_start_matches("main."))
+    {
+        return Some(statement.document_span(range));
+    }
     let column = ["duplicate column name: ", "has no column named "]
         .iter()
         .find_map(|prefix| message.split_once(prefix).map(|(_, name)| name));
@@ -71,9 +91,9 @@ pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -
         // The last token with the name: the table may have the same name, and of two columns with
         // the same name the second is the duplicate.
         let tokens: Vec<_> =
-            lexer::tokens(text, 0).filter(|t| unquoted_lowercase(text, t) == column).collect();
+            lexer::tokens(text, from).filter(|t| unquoted_lowercase(text, t) == column).collect();
         if let Some(token) = tokens.into_iter().next_back() {
-            return statement.document_span(token.range);
+            return Some(statement.document_span(token.range));
         }
     }
     let names_in_message: Vec<&str> = message
@@ -86,8 +106,27 @@ pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -
             && !MESSAGE_WORDS.contains(&name.as_str())
             && names_in_message.contains(&name.as_str())
     };
-    let found = lexer::tokens(text, 0).find(is_named);
-    found.map_or_else(|| first_line_span(statement), |token| statement.document_span(token.range))
+    let found = lexer::tokens(text, from).find(is_named);
+    found.map(|token| statement.document_span(token.range))
+}
+
+/// The bytes of the first name of this spelling, which may be qualified: `new.title`.
+fn find_dotted_name(text: &str, from: usize, name: &str) -> Option<Range<usize>> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let tokens: Vec<_> = lexer::tokens(text, from)
+        .filter(|token| {
+            !matches!(token.kind, lexer::TokenKind::Whitespace | lexer::TokenKind::Comment)
+        })
+        .collect();
+    let found = tokens.windows(parts.len() * 2 - 1).find(|window| {
+        window
+            .iter()
+            .step_by(2)
+            .zip(&parts)
+            .all(|(token, part)| unquoted_lowercase(text, token) == *part)
+            && window.iter().skip(1).step_by(2).all(|token| &text[token.range.clone()] == ".")
+    })?;
+    Some(found.first()?.range.start..found.last()?.range.end)
 }
 
 /// A name without its quotes, in lower case. A string in single quotes keeps its quotes, so that

@@ -66,7 +66,7 @@ impl ForeignKeyViolations {
                     key_values: format_key(&row, key_width),
                     parent: query.parent.clone(),
                 };
-                *counts.entry(violation).or_default() += row.count(key_width);
+                add_count(counts.entry(violation).or_default(), row.count(key_width));
             }
         }
         let ForeignKeySet { unusable_keys, unusable_pairs, .. } = key_set;
@@ -75,7 +75,7 @@ impl ForeignKeyViolations {
 
     /// How many rows violate a key.
     pub(crate) fn row_count(&self) -> usize {
-        self.counts.values().sum()
+        self.counts.values().copied().fold(0, usize::saturating_add)
     }
 
     /// The violations that did not exist before. The old violations of a table in `renames` count
@@ -87,14 +87,14 @@ impl ForeignKeyViolations {
     ) -> IntroducedViolations {
         let mut counts_before: BTreeMap<Violation, usize> = BTreeMap::new();
         for (violation, count) in &before.counts {
-            *counts_before.entry(violation.clone()).or_default() += count;
+            add_count(counts_before.entry(violation.clone()).or_default(), *count);
             let renamed_violation = Violation {
                 child: renames.final_name(&violation.child),
                 parent: renames.final_name(&violation.parent),
                 key_values: violation.key_values.clone(),
             };
             if renamed_violation != *violation {
-                *counts_before.entry(renamed_violation).or_default() += count;
+                add_count(counts_before.entry(renamed_violation).or_default(), *count);
             }
         }
         let mut introduced = IntroducedViolations::default();
@@ -106,7 +106,7 @@ impl ForeignKeyViolations {
             }
             let rows = count.saturating_sub(counts_before.get(violation).copied().unwrap_or(0));
             if rows > 0 {
-                introduced.rows += rows;
+                add_count(&mut introduced.rows, rows);
                 introduced.descriptions.push(violation.describe(rows));
             }
         }
@@ -148,8 +148,8 @@ pub(crate) fn check<S: Session>(session: &S) -> Result<ForeignKeyReport, S::Erro
     let (mut violations, mut group_count, mut row_count) = (Vec::new(), 0, 0);
     for (query, results) in key_set.orphan_queries.iter().zip(results.chunks_exact(2)) {
         let (counts, groups) = (&results[0], &results[1]);
-        group_count += counts.first().map_or(0, |row| row.count(0));
-        row_count += counts.first().map_or(0, |row| row.count(1));
+        add_count(&mut group_count, counts.first().map_or(0, |row| row.count(0)));
+        add_count(&mut row_count, counts.first().map_or(0, |row| row.count(1)));
         for row in groups.iter().take(MAX_LISTED_VIOLATIONS - violations.len()) {
             let key_width = query.key_columns.len();
             let violation = Violation {
@@ -165,6 +165,11 @@ pub(crate) fn check<S: Session>(session: &S) -> Result<ForeignKeyReport, S::Erro
         violations.push(format!("and {more} more missing parents; {row_count} rows in all"));
     }
     Ok(ForeignKeyReport { violations, unusable_keys })
+}
+
+/// Adds to a number of rows. A broken server can return any number.
+fn add_count(sum: &mut usize, count: usize) {
+    *sum = sum.saturating_add(count);
 }
 
 fn format_key(row: &Row, key_width: usize) -> Vec<String> {

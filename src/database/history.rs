@@ -144,6 +144,10 @@ fn entry_from_row(mut row: Row) -> Result<HistoryEntry, DatabaseError> {
     let wrong_row = |reason: String| DatabaseError::InvalidHistoryTable {
         reason: format!("has a row that tatmig did not write: {reason}"),
     };
+    let column_count = ENTRY_COLUMNS.split(", ").count();
+    if row.0.len() != column_count {
+        return Err(wrong_row(format!("{} columns instead of {column_count}", row.0.len())));
+    }
     let column_name = |column: usize| ENTRY_COLUMNS.split(", ").nth(column).unwrap_or_default();
     for (column, value) in row.0.iter().enumerate() {
         let has_valid_type = match column {

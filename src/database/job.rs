@@ -25,6 +25,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) column_change: Option<ColumnChange>,
     /// The `-- tatmig:assert` above the statement.
     pub(crate) assertion: Option<Assertion>,
+    /// The tables and views whose columns the statement uses by their order.
+    pub(crate) positional_tables: Vec<PositionalTable>,
 }
 
 impl Statement<'_> {
@@ -40,6 +42,16 @@ pub(crate) struct Assertion {
     /// Why no row may exist, as the document says it.
     pub(crate) reason: String,
     /// The names of the columns of the SELECT.
+    pub(crate) columns: Vec<String>,
+}
+
+/// A table or view that a statement uses by position, as the replay had it just before the
+/// statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PositionalTable {
+    /// In lower case.
+    pub(crate) name: String,
+    /// The names of its columns, in order, as declared.
     pub(crate) columns: Vec<String>,
 }
 

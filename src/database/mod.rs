@@ -5,6 +5,7 @@
 
 pub(crate) mod already_applied;
 pub(crate) mod assertion;
+pub(crate) mod column_order;
 pub(crate) mod connection;
 pub(crate) mod error;
 pub(crate) mod error_span;
@@ -21,6 +22,7 @@ pub(crate) mod schema_tracker;
 pub(crate) mod session;
 pub(crate) mod stats;
 pub(crate) mod template;
+pub(crate) mod usable_references;
 
 use rusqlite::{Connection, Transaction};
 

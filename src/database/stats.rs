@@ -32,22 +32,27 @@ impl Stats {
     /// The rows of all tables that can be read.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.tables.values().flatten().sum()
+        self.tables.values().flatten().copied().fold(0, u64::saturating_add)
     }
 }
 
 impl AddAssign<&Self> for Stats {
+    /// A number that is too large, which only a broken server returns, stays at the largest.
     fn add_assign(&mut self, other: &Self) {
         self.databases += other.databases;
         for (table, rows) in &other.tables {
             let sum = self.tables.entry(table.clone()).or_insert(Some(0));
-            *sum = sum.zip(*rows).map(|(left, right)| left + right);
+            *sum = sum.zip(*rows).map(|(left, right)| left.saturating_add(right));
         }
-        self.file_bytes += other.file_bytes;
-        self.wal_bytes += other.wal_bytes;
-        self.pages += other.pages;
-        self.free_pages += other.free_pages;
-        self.free_bytes += other.free_bytes;
+        for (sum, number) in [
+            (&mut self.file_bytes, other.file_bytes),
+            (&mut self.wal_bytes, other.wal_bytes),
+            (&mut self.pages, other.pages),
+            (&mut self.free_pages, other.free_pages),
+            (&mut self.free_bytes, other.free_bytes),
+        ] {
+            *sum = sum.saturating_add(number);
+        }
     }
 }
 
@@ -77,7 +82,8 @@ pub(crate) fn read<S: Session>(session: &S) -> Result<Stats, S::Error> {
         };
         tables.insert(name, rows);
     }
-    let (file_bytes, free_bytes) = (pages * page_size, free_pages * page_size);
+    let file_bytes = pages.saturating_mul(page_size);
+    let free_bytes = free_pages.saturating_mul(page_size);
     Ok(Stats { databases: 1, tables, file_bytes, wal_bytes: 0, pages, free_pages, free_bytes })
 }
 

@@ -147,6 +147,12 @@ rules! {
     RowChange = "row-change", Error;
     /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
+    /// A statement that uses a table by the order of its columns.
+    PositionalCopy = "positional-copy", Error;
+    /// A view, trigger or foreign key that cannot be used any more.
+    DanglingReference = "dangling-reference", Error;
+    /// An ADD COLUMN that SQLite accepts only while the table is empty.
+    NeedsEmptyTable = "needs-empty-table", Error;
     /// A code block that includes a fence or a heading by mistake.
     StrayFence = "stray-fence", Warning;
     /// A heading with two versions and no block below it.
@@ -189,6 +195,21 @@ rules! {
     NeedsNewerSqlite = "needs-newer-sqlite", Warning;
     /// Tags in a code block labelled as an example (`text`, `markdown`), which never run.
     Example = "example", Note;
+}
+
+impl Rule {
+    /// Whether the rule is about what a migration may do to a database. Its errors make `lint` exit
+    /// with 1, a block can allow it with a reason, and no run refuses a document for it.
+    #[must_use]
+    pub fn is_safety_rule(self) -> bool {
+        matches!(
+            self,
+            Self::ObjectLoss
+                | Self::PositionalCopy
+                | Self::DanglingReference
+                | Self::NeedsEmptyTable
+        )
+    }
 }
 
 /// One error, warning or note about a document.

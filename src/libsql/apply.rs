@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
-use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
+use crate::database::job::{JobResult, MigrationJob};
 use crate::database::{Database, ReadDatabase};
 use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::batch::{BatchInput, build_batch};
@@ -161,45 +161,6 @@ impl Namespace {
         Ok(job_analysis)
     }
 
-    /// Reads from the history whether a batch was committed whose response was lost.
-    fn resolve_lost_response(
-        &self,
-        job: &MigrationJob<'_>,
-        expected: &HistoryState,
-        cause: ServerError,
-    ) -> Result<(), DatabaseError> {
-        const MAX_ATTEMPTS: u32 = 4;
-        if job.transaction_end == TransactionEnd::Rollback {
-            return Err(DatabaseError::NotApplied { cause });
-        }
-        let last_entry = job.steps.iter().rev().find_map(|step| step.history_entry.as_ref());
-        let Some(last_entry) = last_entry else {
-            let history_error = "the job writes no history entry".to_owned();
-            return Err(DatabaseError::OutcomeUnknown { cause, history_error });
-        };
-        let id_before = match expected {
-            HistoryState::Versioned(entry) => Some(entry.id),
-            HistoryState::Empty | HistoryState::Unversioned => None,
-        };
-        let mut history_error = String::new();
-        for attempt in 0..MAX_ATTEMPTS {
-            sleep_unless_cancelled(Duration::from_millis(50 << attempt), &self.options.cancel);
-            match self.history_state() {
-                Ok(HistoryState::Versioned(current)) if Some(current.id) > id_before => {
-                    return if current.to == last_entry.to {
-                        Ok(())
-                    } else {
-                        Err(DatabaseError::ConcurrentChange)
-                    };
-                }
-                Ok(_) => return Err(DatabaseError::NotApplied { cause }),
-                Err(DatabaseError::Interrupted) => break,
-                Err(error) => history_error = error.to_string(),
-            }
-        }
-        Err(DatabaseError::OutcomeUnknown { cause, history_error })
-    }
-
     /// Sends the batch of a job and reads what it did. Returns a note about violations that are
     /// allowed.
     fn try_apply(
@@ -207,16 +168,12 @@ impl Namespace {
         input: BatchInput<'_>,
         check: ForeignKeyCheck,
     ) -> Result<Option<String>, ApplyError> {
-        let BatchInput { job, expected, .. } = input;
+        let job = input.job;
         let (batch_builder, violation_queries) = build_batch(input, check);
         let results = match self.run_batch(&batch_builder) {
             Ok(results) => results,
-            Err(
-                cause @ (ServerError::ResponseLost { .. }
-                | ServerError::HttpStatus { .. }
-                | ServerError::UnexpectedResponse { .. }),
-            ) => {
-                self.resolve_lost_response(job, expected, cause)?;
+            Err(cause) if cause.may_have_run() => {
+                self.resolve_lost_response(input, cause)?;
                 return Ok(None);
             }
             Err(error) => return Err(DatabaseError::from(error).into()),

@@ -18,8 +18,11 @@ pub(crate) struct SchemaObject {
 
 impl SchemaObject {
     pub(crate) fn is_virtual(&self) -> bool {
-        self.kind == "table"
-            && self.sql.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("CREATE VIRTUAL"))
+        self.kind == "table" && self.starts_with("CREATE VIRTUAL ")
+    }
+
+    fn starts_with(&self, prefix: &str) -> bool {
+        self.sql.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     }
 }
 
@@ -76,6 +79,7 @@ impl TableLayout {
             };
         };
         let has_rowid_alias = primary_key.len() == 1
+            && !kind.has_key_index
             && columns
                 .iter()
                 .any(|row| row.integer(3) == 1 && row.text(2).eq_ignore_ascii_case("INTEGER"));
@@ -91,6 +95,8 @@ impl TableLayout {
 struct TableKind {
     is_shadow: bool,
     is_without_rowid: bool,
+    /// Whether the primary key has an index of its own.
+    has_key_index: bool,
 }
 
 /// What a database contains, except for its rows.
@@ -133,20 +139,34 @@ pub(crate) fn read_contents(
 ) -> Result<DatabaseContents, DatabaseError> {
     let mut contents = DatabaseContents::default();
     let columns = column_list(session, &["type", "name", "sql"]);
-    for row in session.query(&format!("SELECT {columns} FROM sqlite_schema ORDER BY rowid"))? {
-        let (kind, name, sql) = (row.text(0), row.text(1), row.text(2));
-        if name == "sqlite_sequence" {
+    let schema_query = format!("SELECT {columns} FROM sqlite_schema ORDER BY rowid");
+    for row in session.query_width(&schema_query, 3)? {
+        let object = SchemaObject { kind: row.text(0), name: row.text(1), sql: row.text(2) };
+        if object.name == "sqlite_sequence" {
             contents.has_sqlite_sequence = true;
         }
         // An index of a UNIQUE constraint has no SQL.
-        if !is_internal_table(&name) && *row.value(2) != SqlValue::Null {
-            contents.objects.push(SchemaObject { kind, name, sql });
+        if is_internal_table(&object.name) || *row.value(2) == SqlValue::Null {
+            continue;
         }
+        // The SQL is run on the other database. A server that is not to be trusted must not be
+        // able to run anything else there.
+        let is_known_kind = ["table", "index", "view", "trigger"].contains(&object.kind.as_str());
+        if !is_known_kind || !object.starts_with("CREATE ") {
+            let reason = format!("the SQL of `{}` creates no object", object.name);
+            return Err(session.unexpected_rows(reason));
+        }
+        contents.objects.push(object);
     }
-    let columns = column_list(session, &["name", "type", "wr"]);
-    let tables = session.query(&format!(
-        "SELECT {columns} FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') ORDER BY name"
-    ))?;
+    // Only a rowid alias is a primary key without an index: INTEGER PRIMARY KEY DESC has one.
+    let has_key_index = "EXISTS (SELECT 1 FROM pragma_index_list(t.name) i WHERE i.origin = 'pk')";
+    let columns = column_list(session, &["t.name", "t.type", "t.wr", has_key_index]);
+    let tables = session.query_width(
+        &format!(
+            "SELECT {columns} FROM pragma_table_list t WHERE t.schema = 'main' AND t.type IN ('table', 'shadow') ORDER BY t.name"
+        ),
+        4,
+    )?;
     let mut table_columns = read_table_columns(session)?;
     for row in tables {
         let name = row.text(0);
@@ -154,13 +174,18 @@ pub(crate) fn read_contents(
         if is_internal_table(&name) && name != "sqlite_sequence" || columns.is_empty() {
             continue;
         }
-        let kind =
-            TableKind { is_shadow: row.text(1) == "shadow", is_without_rowid: row.is_true(2) };
+        let kind = TableKind {
+            is_shadow: row.text(1) == "shadow",
+            is_without_rowid: row.is_true(2),
+            has_key_index: row.is_true(3),
+        };
         contents.tables.push(TableLayout::new(name, kind, &columns));
     }
     let columns = column_list(session, &["user_version"]);
-    let version = session.query(&format!("SELECT {columns} FROM pragma_user_version"))?;
-    contents.user_version = version.first().map_or(0, |row| row.integer(0));
+    let version = session.query_width(&format!("SELECT {columns} FROM pragma_user_version"), 1)?;
+    let version = version.first().and_then(|row| row.value(0).as_integer());
+    contents.user_version =
+        version.ok_or_else(|| session.unexpected_rows("`user_version` is no number".to_owned()))?;
     Ok(contents)
 }
 
@@ -169,9 +194,12 @@ fn read_table_columns(
     session: &mut dyn TransferEndpoint,
 ) -> Result<BTreeMap<String, Vec<Row>>, DatabaseError> {
     let columns = column_list(session, &["m.name", "x.name", "x.type", "x.pk", "x.hidden"]);
-    let rows = session.query(&format!(
-        "SELECT {columns} FROM sqlite_schema m, pragma_table_xinfo(m.name) x WHERE m.type = 'table' ORDER BY m.name, x.cid"
-    ))?;
+    let rows = session.query_width(
+        &format!(
+            "SELECT {columns} FROM sqlite_schema m, pragma_table_xinfo(m.name) x WHERE m.type = 'table' ORDER BY m.name, x.cid"
+        ),
+        5,
+    )?;
     let mut by_table: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows {
         by_table.entry(row.text(0)).or_default().push(row);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 use crate::database::error::DatabaseError;
 use crate::database::session::{Query, Session};
 use crate::libsql::error::is_lock_stolen;
-use crate::libsql::namespace::Namespace;
+use crate::libsql::namespace::{DATABASE_FILE_QUERY, Namespace};
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
 use crate::sqld::hrana::{BatchRequest, StreamAfter};
@@ -24,6 +24,21 @@ pub(crate) trait TransferEndpoint {
 
     /// Runs statements in this order.
     fn execute_all(&mut self, statements: Vec<Query<'static>>) -> Result<(), DatabaseError>;
+
+    /// The error for rows that a query cannot have.
+    fn unexpected_rows(&self, reason: String) -> DatabaseError;
+
+    /// Runs a query whose rows have `width` columns.
+    fn query_width(&mut self, sql: &str, width: usize) -> Result<Rows, DatabaseError> {
+        let rows = self.query(sql)?;
+        match rows.iter().find(|row| row.0.len() != width) {
+            None => Ok(rows),
+            Some(row) => {
+                let found = row.0.len();
+                Err(self.unexpected_rows(format!("a row has {found} values instead of {width}")))
+            }
+        }
+    }
 }
 
 impl TransferEndpoint for &Connection {
@@ -43,13 +58,27 @@ impl TransferEndpoint for &Connection {
         }
         Ok(())
     }
+
+    fn unexpected_rows(&self, reason: String) -> DatabaseError {
+        DatabaseError::NotADatabase { reason }
+    }
 }
 
-/// A stream to a namespace with an open transaction.
+/// A stream to a namespace with an open transaction, which is rolled back on drop.
 pub(crate) struct NamespaceTransaction<'n> {
     namespace: &'n Namespace,
+    /// None if the stream is not open, or may not be.
     baton: Option<String>,
     request_kind: RequestKind,
+}
+
+impl Drop for NamespaceTransaction<'_> {
+    /// If this request fails, the server rolls back after a timeout.
+    fn drop(&mut self) {
+        if self.baton.is_some() {
+            let _ = self.try_send(&[end_step("ROLLBACK")], StreamAfter::Close);
+        }
+    }
 }
 
 impl<'n> NamespaceTransaction<'n> {
@@ -58,7 +87,7 @@ impl<'n> NamespaceTransaction<'n> {
         request_kind: RequestKind,
     ) -> Result<Self, DatabaseError> {
         let execute = |sql: &str| BatchStep::execute(sql, Vec::new());
-        let steps = match request_kind {
+        let mut steps = match request_kind {
             // The server counts the pragma as a write, and a copy may be read-only.
             RequestKind::Read => vec![execute("BEGIN")],
             RequestKind::Write => vec![
@@ -66,8 +95,14 @@ impl<'n> NamespaceTransaction<'n> {
                 execute("BEGIN IMMEDIATE").with_condition(Condition::Ok { step: 0 }),
             ],
         };
+        steps.push(
+            BatchStep::query(DATABASE_FILE_QUERY, Vec::new())
+                .with_condition(Condition::IsAutocommit.negate()),
+        );
         let mut transaction = Self { namespace, baton: None, request_kind };
-        transaction.send(&steps, StreamAfter::KeepOpen)?;
+        let results = transaction.send(&steps, StreamAfter::KeepOpen)?;
+        let file = results.required_rows(steps.len() - 1)?.first().map(|row| row.text(0));
+        namespace.check_opened_namespace(&file.unwrap_or_default())?;
         Ok(transaction)
     }
 
@@ -76,51 +111,74 @@ impl<'n> NamespaceTransaction<'n> {
         steps: &[BatchStep],
         stream_after: StreamAfter,
     ) -> Result<StepResults, DatabaseError> {
+        let results = self.try_send(steps, stream_after)?;
+        check_steps(&results, steps.len())?;
+        Ok(results)
+    }
+
+    /// Sends a batch. An error is that of the request, not of a statement.
+    fn try_send(
+        &mut self,
+        steps: &[BatchStep],
+        stream_after: StreamAfter,
+    ) -> Result<StepResults, ServerError> {
+        let baton = self.baton.take();
         let batch = BatchRequest {
             steps,
-            baton: self.baton.as_deref(),
+            baton: baton.as_deref(),
             stream_after,
             request_kind: self.request_kind,
         };
         let Namespace { handle, name, options, .. } = self.namespace;
         let results = handle.server.send_batch(name, batch, &options.cancel)?;
-        self.baton.clone_from(&results.baton);
-        if let Some(error) = results.steps.iter().find_map(|step| step.as_ref().err()) {
-            if is_lock_stolen(error) {
-                return Err(DatabaseError::LockStolen);
-            }
-            return Err(ServerError::from(error.clone()).into());
-        }
-        if steps.len() > 1 || stream_after == StreamAfter::Close {
-            results.required_rows(steps.len() - 1).map_err(|_| DatabaseError::LockStolen)?;
+        if stream_after == StreamAfter::KeepOpen {
+            self.baton.clone_from(&results.baton);
         }
         Ok(results)
     }
 
     /// Decodes a text that `select_expression` encoded as `t` and hexadecimal digits.
     fn decode_text(&self, tagged_hex: &[u8]) -> Result<Vec<u8>, ServerError> {
-        let digits = tagged_hex.strip_prefix(b"t").unwrap_or(tagged_hex);
-        hex::decode(digits).map_err(|error| ServerError::UnexpectedResponse {
-            url: self.namespace.handle.server.url().to_owned(),
-            reason: format!("a text is not in hexadecimal: {error}"),
+        let bytes = tagged_hex.strip_prefix(b"t").and_then(|digits| hex::decode(digits).ok());
+        bytes.ok_or_else(|| {
+            self.namespace.unexpected_response("a text is not in hexadecimal".to_owned())
         })
     }
 
-    /// Ends the transaction. If the response to COMMIT is lost, the error is
+    /// Commits the transaction. If the response is lost, the error is
     /// [`DatabaseError::OutcomeUnknown`].
-    pub(crate) fn end(mut self, end_sql: &'static str) -> Result<(), DatabaseError> {
-        let is_transaction_open = Condition::IsAutocommit.negate();
-        let steps =
-            vec![BatchStep::execute(end_sql, Vec::new()).with_condition(is_transaction_open)];
-        match self.send(&steps, StreamAfter::Close) {
-            Err(DatabaseError::Server(cause @ ServerError::ResponseLost { .. }))
-                if end_sql == "COMMIT" =>
-            {
-                let history_error = "run the command again, which compares the contents".to_owned();
-                Err(DatabaseError::OutcomeUnknown { cause, history_error })
+    pub(crate) fn commit(mut self) -> Result<(), DatabaseError> {
+        let steps = [end_step("COMMIT")];
+        let results = self.try_send(&steps, StreamAfter::Close).map_err(|cause| {
+            if cause.may_have_run() {
+                let hint = "Run the command again".to_owned();
+                DatabaseError::OutcomeUnknown { cause, hint }
+            } else {
+                cause.into()
             }
-            result => result.map(drop),
+        })?;
+        check_steps(&results, steps.len())
+    }
+}
+
+/// COMMIT or ROLLBACK, if the transaction is open.
+fn end_step(sql: &'static str) -> BatchStep {
+    BatchStep::execute(sql, Vec::new()).with_condition(Condition::IsAutocommit.negate())
+}
+
+/// Fails unless every step of a transaction ran without an error.
+fn check_steps(results: &StepResults, step_count: usize) -> Result<(), DatabaseError> {
+    if let Some(error) = results.steps.iter().find_map(|step| step.as_ref().err()) {
+        if is_lock_stolen(error) {
+            return Err(DatabaseError::LockStolen);
         }
+        return Err(ServerError::from(error.clone()).into());
+    }
+    // A step without a result did not run, because the transaction was over.
+    if (0..step_count).all(|step| results.succeeded(step)) {
+        Ok(())
+    } else {
+        Err(DatabaseError::LockStolen)
     }
 }
 
@@ -164,8 +222,10 @@ impl TransferEndpoint for NamespaceTransaction<'_> {
         if steps.is_empty() {
             return Ok(());
         }
-        let results = self.send(&steps, StreamAfter::KeepOpen)?;
-        results.required_rows(steps.len() - 1).map_err(|_| DatabaseError::LockStolen)?;
-        Ok(())
+        self.send(&steps, StreamAfter::KeepOpen).map(drop)
+    }
+
+    fn unexpected_rows(&self, reason: String) -> DatabaseError {
+        self.namespace.unexpected_response(reason).into()
     }
 }

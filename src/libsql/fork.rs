@@ -1,9 +1,12 @@
 //! Backs up a namespace on its own server: forks it through the admin interface, checks the copy,
 //! and makes the copy read-only.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::database::ReadDatabase;
+use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
 use crate::libsql::namespace::{Namespace, SCHEMA_FINGERPRINT_QUERY};
@@ -39,7 +42,7 @@ impl Namespace {
             return match fork.check_and_block_writes() {
                 Ok(info) => Ok(NamespaceFork { name, info }),
                 Err(error) => {
-                    let _ = fork.remove();
+                    let _ = fork.remove_despite_interrupt();
                     Err(error)
                 }
             };
@@ -91,6 +94,12 @@ impl Namespace {
         }
     }
 
+    /// Deletes this namespace, also after an interrupt, which ends every other request at once.
+    fn remove_despite_interrupt(&self) -> Result<(), ServerError> {
+        let options = ConnectOptions { cancel: Arc::default(), ..self.options.clone() };
+        Self::new(&self.handle, &self.name, &options).remove()
+    }
+
     /// Creates this namespace if it is missing and the admin interface is configured, and then runs
     /// `write`. If `write` fails and leaves a new namespace empty, deletes that namespace.
     pub(crate) fn create_if_missing(
@@ -101,7 +110,8 @@ impl Namespace {
         let is_new = server.has_admin()
             && server.create(&self.name, &self.options.cancel)? == CreateResult::Created;
         let result = write();
-        if is_new && result.is_err() && matches!(self.history_state(), Ok(HistoryState::Empty)) {
+        let may_be_committed = matches!(result, Ok(()) | Err(DatabaseError::OutcomeUnknown { .. }));
+        if is_new && !may_be_committed && matches!(self.history_state(), Ok(HistoryState::Empty)) {
             let _ = self.remove();
         }
         result

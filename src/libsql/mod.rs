@@ -20,7 +20,8 @@
 //!   does, the batch runs again and also counts the violations before, which are not blamed on the
 //!   migration.
 //!
-//! A batch whose response is lost is not sent again: the history shows whether it was committed.
+//! A batch whose response is lost is not sent again: [`lost_response`] first prevents that the
+//! server commits it later, and then the history shows whether it was committed.
 //!
 //! The statements are sent as SQLite split them in the replay. The authorizer of the replay refused
 //! what a block must not do before any database was opened, so nothing is split or checked here.
@@ -34,6 +35,9 @@ pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod foreign_key_check;
 pub(crate) mod fork;
+#[cfg(test)]
+mod hostile_rows;
+pub(crate) mod lost_response;
 pub(crate) mod namespace;
 pub(crate) mod precondition;
 pub(crate) mod probe;

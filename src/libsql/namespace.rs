@@ -12,8 +12,8 @@ use crate::database::session::{Query, Session};
 use crate::libsql::analysis::JobAnalysis;
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::error::ServerError;
-use crate::sqld::hrana::BatchRequest;
-use crate::sqld::protocol::{BatchStep, StepResults};
+use crate::sqld::hrana::{BatchRequest, StreamAfter};
+use crate::sqld::protocol::{BatchStep, Condition, StepResults};
 use crate::sqld::server::{Server, sleep_unless_cancelled};
 
 /// A server, with the cached analyses of jobs for the schemas of its namespaces.
@@ -76,6 +76,20 @@ pub(crate) struct Namespace {
     pub(crate) options: ConnectOptions,
     /// The snapshot of the last read of the history state.
     pub(crate) snapshot: RefCell<Option<StateSnapshot>>,
+    read_transaction: RefCell<ReadTransaction>,
+}
+
+/// The transaction that queries run in.
+#[derive(Debug)]
+enum ReadTransaction {
+    /// Each request has a transaction of its own.
+    PerRequest,
+    /// The next request begins the transaction.
+    NotStarted,
+    /// The baton continues the stream with the transaction.
+    Open { baton: String },
+    /// The server ended the transaction, or its response was lost.
+    Lost,
 }
 
 impl Namespace {
@@ -86,6 +100,7 @@ impl Namespace {
             name: name.to_owned(),
             options: options.clone(),
             snapshot: RefCell::new(None),
+            read_transaction: RefCell::new(ReadTransaction::PerRequest),
         }
     }
 
@@ -94,34 +109,105 @@ impl Namespace {
         format!("{} @ {}", self.name, self.handle.server.url())
     }
 
+    /// Runs `read`, all of whose queries see the state that the first one sees. If the server ends
+    /// the transaction meanwhile, `read` is called again.
+    pub(crate) fn read_in_one_transaction<T>(
+        &self,
+        read: impl Fn(&Self) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        const MAX_ATTEMPTS: u32 = 3;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            self.read_transaction.replace(ReadTransaction::NotStarted);
+            let result = read(self);
+            match self.read_transaction.replace(ReadTransaction::PerRequest) {
+                ReadTransaction::Lost
+                    if attempts < MAX_ATTEMPTS && !self.options.is_cancelled() =>
+                {
+                    sleep_unless_cancelled(Duration::from_millis(100), &self.options.cancel);
+                    continue;
+                }
+                ReadTransaction::Open { baton } => {
+                    let steps = [BatchStep::execute("ROLLBACK", Vec::new())];
+                    let batch =
+                        BatchRequest { baton: Some(&baton), ..BatchRequest::new_read(&steps) };
+                    // If this request fails, the server rolls back after a timeout.
+                    let _ = self.handle.server.send_batch(&self.name, batch, &self.options.cancel);
+                }
+                _ => {}
+            }
+            return result;
+        }
+    }
+
     /// Sends queries in one read transaction. The result of the first query is at index 1. Each query
     /// may fail alone.
     fn run_read_batch(&self, queries: Vec<BatchStep>) -> Result<StepResults, DatabaseError> {
+        let is_per_request = matches!(*self.read_transaction.borrow(), ReadTransaction::PerRequest);
+        let results = if is_per_request {
+            self.send_read_batch(queries)?
+        } else {
+            self.continue_read_transaction(queries)?
+        };
+        match &results.steps[0] {
+            Ok(_) => Ok(results),
+            Err(error) => Err(ServerError::from(error.clone()).into()),
+        }
+    }
+
+    /// Sends queries in a transaction of their own.
+    fn send_read_batch(&self, queries: Vec<BatchStep>) -> Result<StepResults, ServerError> {
         let mut steps = vec![BatchStep::execute("BEGIN", Vec::new())];
         steps.extend(queries);
         steps.push(BatchStep::execute("ROLLBACK", Vec::new()));
         let mut lost_responses = 0;
         loop {
-            let response = self.handle.server.send_batch(
-                &self.name,
-                BatchRequest::new_read(&steps),
-                &self.options.cancel,
-            );
-            match response {
+            let batch = BatchRequest::new_read(&steps);
+            match self.handle.server.send_batch(&self.name, batch, &self.options.cancel) {
                 // Reading again has no side effect.
                 Err(ServerError::ResponseLost { .. }) if lost_responses < 2 => {
                     lost_responses += 1;
                     sleep_unless_cancelled(Duration::from_millis(100), &self.options.cancel);
                 }
-                result => {
-                    let results = result?;
-                    if let Err(error) = &results.steps[0] {
-                        return Err(ServerError::from(error.clone()).into());
-                    }
-                    return Ok(results);
-                }
+                result => return result,
             }
         }
+    }
+
+    /// Sends queries in the open read transaction, which the first batch begins.
+    fn continue_read_transaction(
+        &self,
+        queries: Vec<BatchStep>,
+    ) -> Result<StepResults, ServerError> {
+        let is_open = || Condition::IsAutocommit.negate();
+        let baton = match self.read_transaction.replace(ReadTransaction::Lost) {
+            ReadTransaction::Open { baton } => Some(baton),
+            _ => None,
+        };
+        let mut steps = vec![match baton {
+            Some(_) => BatchStep::execute("SELECT 1", Vec::new()).with_condition(is_open()),
+            None => BatchStep::execute("BEGIN", Vec::new()),
+        }];
+        steps.extend(queries.into_iter().map(|query| query.with_condition(is_open())));
+        let batch = BatchRequest {
+            baton: baton.as_deref(),
+            stream_after: StreamAfter::KeepOpen,
+            ..BatchRequest::new_read(&steps)
+        };
+        let response = self.handle.server.send_batch(&self.name, batch, &self.options.cancel);
+        let mut results = response.inspect_err(|error| {
+            if baton.is_none() && !matches!(error, ServerError::ResponseLost { .. }) {
+                self.read_transaction.replace(ReadTransaction::NotStarted);
+            }
+        })?;
+        let ended_early = || self.unexpected_response("it ended the transaction".to_owned());
+        if matches!(results.steps[0], Ok(None)) {
+            return Err(ended_early());
+        }
+        let baton = results.baton.take().ok_or_else(ended_early)?;
+        self.read_transaction.replace(ReadTransaction::Open { baton });
+        Ok(results)
     }
 
     /// Fails if the server opened another namespace: one that does not know the header with the name,
@@ -130,16 +216,18 @@ impl Namespace {
         let directory = std::path::Path::new(file).parent().and_then(std::path::Path::file_name);
         match directory.and_then(std::ffi::OsStr::to_str) {
             Some(directory) if file.contains("/dbs/") && directory != self.name => {
-                Err(ServerError::UnexpectedResponse {
-                    url: self.handle.server.url().to_owned(),
-                    reason: format!(
-                        "it opened the namespace `{directory}` instead of `{}`; check whether a proxy removes the header `x-namespace-bin`",
-                        self.name
-                    ),
-                })
+                Err(self.unexpected_response(format!(
+                    "it opened the namespace `{directory}` instead of `{}`; check whether a proxy removes the header `x-namespace-bin`",
+                    self.name
+                )))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The error for a response that the server cannot give.
+    pub(crate) fn unexpected_response(&self, reason: String) -> ServerError {
+        ServerError::UnexpectedResponse { url: self.handle.server.url().to_owned(), reason }
     }
 
     /// The first column of a query's rows, as texts.

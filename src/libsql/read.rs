@@ -33,13 +33,20 @@ impl SessionDatabase for Namespace {
             Ok(next_result()?.into_iter().next().unwrap_or_default())
         };
         let (schema_version, fingerprint, server_file) = (next_row()?, next_row()?, next_row()?);
-        let server_file = server_file.text(0);
-        self.check_opened_namespace(&server_file)?;
+        let (Some(schema_version), Some(fingerprint), Some(server_file)) = (
+            schema_version.value(0).as_integer(),
+            fingerprint.value(0).as_text(),
+            server_file.value(0).as_text(),
+        ) else {
+            let reason = "the version of the schema is missing".to_owned();
+            return Err(self.unexpected_response(reason).into());
+        };
+        self.check_opened_namespace(server_file)?;
         *self.snapshot.borrow_mut() = Some(StateSnapshot {
-            schema_version: schema_version.integer(0),
-            fingerprint: fingerprint.text(0),
+            schema_version,
+            fingerprint: fingerprint.to_owned(),
             has_history_table: objects.first().is_some_and(|row| row.optional_text(1).is_some()),
-            server_file,
+            server_file: server_file.to_owned(),
         });
         let retry = || self.query(&history::last_entry_query(), &[]);
         history::state_from_results(last_entry, || Ok(objects), retry)

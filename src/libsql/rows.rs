@@ -33,6 +33,7 @@ pub(crate) fn read_pages(
         table.columns.iter().map(|column| session.select_expression(column)).collect();
     let (columns, order_by) = (columns.join(", "), table.order_by.join(", "));
     let name = lexer::quote_identifier(&table.name);
+    let width = table.columns.len() + usize::from(table.is_ordered_by_rowid);
     let (mut offset, mut page_size) = (0, ROWS_PER_PAGE);
     let mut last_rowid: Option<i64> = None;
     loop {
@@ -47,7 +48,7 @@ pub(crate) fn read_pages(
                 "SELECT {columns} FROM {name} ORDER BY {order_by} LIMIT {page_size} OFFSET {offset}"
             )
         };
-        let mut rows = match session.query(&query) {
+        let mut rows = match session.query_width(&query, width) {
             // The rows are large: try again with fewer.
             Err(DatabaseError::Server(ServerError::Sql { code, .. }))
                 if code == "RESPONSE_TOO_LARGE" && page_size > 1 =>
@@ -59,10 +60,20 @@ pub(crate) fn read_pages(
         };
         if table.is_ordered_by_rowid {
             for row in &mut rows {
-                last_rowid = row.0.pop().map(|value| value.as_integer().unwrap_or_default());
+                let rowid = row.0.pop().and_then(|value| value.as_integer());
+                // Otherwise a broken server could let this loop run for ever.
+                if rowid.is_none() || rowid <= last_rowid {
+                    let reason = format!("the rows of table `{}` are not ordered", table.name);
+                    return Err(session.unexpected_rows(reason));
+                }
+                last_rowid = rowid;
             }
         }
         let count = rows.len();
+        if count > page_size {
+            let reason = format!("table `{}` has more rows than were asked for", table.name);
+            return Err(session.unexpected_rows(reason));
+        }
         offset += count;
         if count > 0 {
             on_page(rows)?;

@@ -6,11 +6,12 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database::error::DatabaseError;
 use crate::database::policy::JournalMode;
-use crate::database::session::Query;
+use crate::database::session::{Query, read_transaction};
 use crate::libsql::contents::read_contents;
 use crate::libsql::copy::{copy_contents, find_difference};
 use crate::libsql::endpoint::{NamespaceTransaction, TransferEndpoint};
@@ -29,24 +30,47 @@ pub(crate) enum TransferResult {
     TargetDiffers(String),
 }
 
+/// A transfer to a namespace that was compared and is not committed yet.
+pub(crate) struct PreparedImport<'n> {
+    transaction: NamespaceTransaction<'n>,
+    result: TransferResult,
+}
+
+impl PreparedImport<'_> {
+    /// Commits the copy, if there is one.
+    pub(crate) fn finish(self) -> Result<TransferResult, DatabaseError> {
+        if self.result == TransferResult::Copied {
+            self.transaction.commit()?;
+        }
+        Ok(self.result)
+    }
+}
+
 impl Namespace {
-    /// Copies a database to this namespace, which has to be empty or identical.
-    pub(crate) fn import(&self, source: &Connection) -> Result<TransferResult, DatabaseError> {
+    /// Copies a database to this namespace, which has to be empty or identical. The copy is not
+    /// committed, so that the caller can check first whether the source could be read unchanged.
+    /// The source is read in one transaction.
+    pub(crate) fn prepare_import(
+        &self,
+        mut source: &Connection,
+    ) -> Result<PreparedImport<'_>, DatabaseError> {
+        let read_transaction = read_transaction(source)?;
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Write)?;
-        let result = (|| {
-            if !read_contents(&mut transaction)?.objects.is_empty() {
-                let mismatch = find_difference(&mut &*source, &mut transaction)?;
-                return Ok(mismatch
-                    .map_or(TransferResult::AlreadyIdentical, TransferResult::TargetDiffers));
-            }
-            copy_contents(&mut &*source, &mut transaction)?;
-            require_identical(find_difference(&mut &*source, &mut transaction)?)
-        })();
-        finish_transfer(transaction, result)
+        let result = if read_contents(&mut transaction)?.objects.is_empty() {
+            copy_contents(&mut source, &mut transaction)?;
+            require_identical(find_difference(&mut source, &mut transaction)?)?
+        } else {
+            find_difference(&mut source, &mut transaction)?
+                .map_or(TransferResult::AlreadyIdentical, TransferResult::TargetDiffers)
+        };
+        drop(read_transaction);
+        Ok(PreparedImport { transaction, result })
     }
 
-    /// Replaces the contents of this namespace with those of a database, in one transaction.
+    /// Replaces the contents of this namespace with those of a database, in one transaction. The
+    /// source is read in one transaction.
     pub(crate) fn replace_with(&self, mut source: &Connection) -> Result<(), DatabaseError> {
+        let _read_transaction = read_transaction(source)?;
         self.replace_contents(&mut source)
     }
 
@@ -59,38 +83,23 @@ impl Namespace {
     /// Replaces the contents of this namespace with those of another, in one transaction.
     pub(crate) fn replace_with_fork(&self, fork: &Self) -> Result<(), DatabaseError> {
         let mut source = NamespaceTransaction::begin(fork, RequestKind::Read)?;
-        let result = self.replace_contents(&mut source);
-        let _ = source.end("ROLLBACK");
-        result
+        self.replace_contents(&mut source)
     }
 
     fn replace_contents(&self, source: &mut dyn TransferEndpoint) -> Result<(), DatabaseError> {
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Write)?;
-        let result = (|| {
-            let existing = read_contents(&mut transaction)?;
-            let mut drop_statements = Vec::new();
-            for kind in ["trigger", "view"] {
-                drop_statements
-                    .extend(existing.objects.iter().filter(|object| object.kind == kind));
-            }
-            drop_statements.extend(
-                existing
-                    .objects
-                    .iter()
-                    .filter(|object| object.kind == "table" && !existing.is_shadow(object)),
-            );
-            let drop_statements = drop_statements.into_iter().map(|object| {
-                Query::new(format!(
-                    "DROP {} {}",
-                    object.kind,
-                    lexer::quote_identifier(&object.name)
-                ))
-            });
-            transaction.execute_all(drop_statements.collect())?;
-            copy_contents(source, &mut transaction)?;
-            require_identical(find_difference(source, &mut transaction)?)
-        })();
-        finish_transfer(transaction, result).map(drop)
+        let existing = read_contents(&mut transaction)?;
+        let objects_of =
+            |kind: &'static str| existing.objects.iter().filter(move |object| object.kind == kind);
+        let tables = objects_of("table").filter(|object| !existing.is_shadow(object));
+        let dropped_objects = objects_of("trigger").chain(objects_of("view")).chain(tables);
+        let drop_statements = dropped_objects.map(|object| {
+            Query::new(format!("DROP {} {}", object.kind, lexer::quote_identifier(&object.name)))
+        });
+        transaction.execute_all(drop_statements.collect())?;
+        copy_contents(source, &mut transaction)?;
+        require_identical(find_difference(source, &mut transaction)?)?;
+        transaction.commit()
     }
 
     /// Copies this namespace to a file, which has to be missing, empty or identical. A missing file
@@ -108,7 +117,6 @@ impl Namespace {
             // Nothing was committed, and no other program knows the file.
             let _ = std::fs::remove_file(file);
         }
-        transaction.end("ROLLBACK")?;
         result
     }
 }
@@ -122,6 +130,7 @@ fn export_to_file(
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     if new_file_mode == Some(JournalMode::Wal) {
         let found: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -147,23 +156,5 @@ fn require_identical(difference: Option<String>) -> Result<TransferResult, Datab
     match difference {
         None => Ok(TransferResult::Copied),
         Some(difference) => Err(DatabaseError::CopyMismatch { difference }),
-    }
-}
-
-fn finish_transfer(
-    transaction: NamespaceTransaction<'_>,
-    result: Result<TransferResult, DatabaseError>,
-) -> Result<TransferResult, DatabaseError> {
-    match result {
-        Ok(TransferResult::Copied) => transaction.end("COMMIT").map(|()| TransferResult::Copied),
-        Ok(other) => {
-            let _ = transaction.end("ROLLBACK");
-            Ok(other)
-        }
-        Err(error) => {
-            // If this request fails, the server rolls the stream back after a timeout.
-            let _ = transaction.end("ROLLBACK");
-            Err(error)
-        }
     }
 }

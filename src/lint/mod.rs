@@ -2,6 +2,7 @@
 //! again with its planned migrations uncommented and applies every rule.
 
 pub(crate) mod context;
+pub(crate) mod created_tables;
 pub(crate) mod engine;
 pub(crate) mod rules;
 pub(crate) mod walk;
@@ -107,7 +108,15 @@ pub fn lint_with(
                 let severity = diagnostic.severity.min(Severity::Warning);
                 diagnostic.severity(severity)
             }));
-            diagnostics.extend(Runner::check(planned, &uncommented_replay, options, cancel)?);
+            let mut rule_diagnostics =
+                Runner::check(planned, &uncommented_replay, options, cancel)?;
+            let planned_ranges = planned_ranges(planned);
+            for diagnostic in &mut rule_diagnostics {
+                if planned_ranges.iter().any(|range| range.contains(&diagnostic.span.start)) {
+                    diagnostic.severity = diagnostic.severity.min(Severity::Warning);
+                }
+            }
+            diagnostics.extend(rule_diagnostics);
         }
         None => diagnostics.extend(Runner::check(&changelog, &replay, options, cancel)?),
     }
@@ -127,6 +136,22 @@ fn uncomment_planned(changelog: &Changelog<'_>) -> rusqlite::Result<Option<Strin
         .transpose()
 }
 
+/// The range of each block of a planned migration, with its start tag.
+fn planned_ranges(changelog: &Changelog<'_>) -> Vec<Range<usize>> {
+    let migrations = changelog.baselines().iter().chain(changelog.chain());
+    let planned = migrations.filter(|migration| migration.planned);
+    let blocks =
+        planned.flat_map(|migration| Scope::BOTH.map(|scope| migration.block(scope))).flatten();
+    blocks.map(block_range).collect()
+}
+
+/// The range of a block, with its start tag.
+fn block_range(block: &ScopedSql<'_>) -> Range<usize> {
+    let sql = block.sql();
+    let end = sql.document_span(0..sql.text().len()).end;
+    block.tag_span().start..end.max(block.tag_span().end)
+}
+
 /// The range of each block that allows rules, with its directives.
 fn blocks_with_allow_directives<'c>(
     changelog: &'c Changelog<'_>,
@@ -140,20 +165,18 @@ fn blocks_with_allow_directives<'c>(
         .flat_map(|migration| Scope::BOTH.map(|scope| migration.block(scope)))
         .flatten()
         .chain(changelog.seeds().iter().map(|seed| &seed.block));
-    let span_and_allows = |part: &'c ScopedSql<'_>| {
-        let sql = part.sql();
-        let end = sql.document_span(0..sql.text().len()).end;
-        (part.tag_span().start..end.max(part.tag_span().end), part.allow_directives.as_slice())
-    };
+    let span_and_allows =
+        |part: &'c ScopedSql<'_>| (block_range(part), part.allow_directives.as_slice());
     parts.filter(|part| !part.allow_directives.is_empty()).map(span_and_allows).collect()
 }
 
-/// Whether the block that a diagnostic points into allows its rule. No block can allow an error.
+/// Whether the block that a diagnostic points into allows its rule. Of the errors, a block can allow
+/// those of a safety rule only.
 fn is_allowed(
     diagnostic: &Diagnostic,
     allowing_blocks: &[(Range<usize>, &[AllowDirective])],
 ) -> bool {
-    diagnostic.severity < Severity::Error
+    (diagnostic.severity < Severity::Error || diagnostic.rule.is_safety_rule())
         && allowing_blocks.iter().any(|(range, allows)| {
             range.contains(&diagnostic.span.start)
                 && allows.iter().any(|directive| directive.rule == diagnostic.rule)

@@ -1,23 +1,27 @@
 //! Runs every block of the document in the sandbox, in the order of the replay, and checks each
 //! block with every rule. Only lint pays for this second run; upgrades do not.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::database::job::CompiledScript;
+use crate::database::job::{ColumnChange, CompiledScript, Statement};
+use crate::database::usable_references::{DanglingReferences, UsableReferences};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::{Diagnostic, Severity};
 use crate::document::tag::Scope;
 use crate::lint::context::{BlockRun, Direction, Origins, StatementRun};
 use crate::lint::engine::{Backend, LintOptions};
-use crate::lint::rules::foreign_keys::BrokenForeignKeys;
+use crate::lint::rules::dangling_references::{BlockReferences, DanglingCheck};
+use crate::lint::rules::needs_empty_table::NonEmptyProbe;
 use crate::lint::rules::{
-    destructive, double_quotes, idempotence, if_not_exists, libsql, pragmas, reverse,
-    sqlite_version,
+    destructive, double_quotes, idempotence, if_not_exists, libsql, needs_empty_table,
+    positional_copy, pragmas, reverse, sqlite_version,
 };
 use crate::migrate::replay::Replay;
 use crate::migrate::sandbox::Sandbox;
-use crate::schema::Schema;
+use crate::schema::changes::ObjectChange;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::source::first_line_span;
 
 /// One run over the document, and the diagnostics found so far.
@@ -38,10 +42,10 @@ struct ScopeState {
 }
 
 /// What the rules remember from block to block.
-#[derive(Clone, Default)]
 struct RuleMemory {
-    broken_foreign_keys: BrokenForeignKeys,
+    references: UsableReferences,
     origins: Origins,
+    probe: NonEmptyProbe,
 }
 
 impl<'w, 'a> Runner<'w, 'a> {
@@ -64,7 +68,13 @@ impl<'w, 'a> Runner<'w, 'a> {
     }
 
     fn new_scope_state(&self) -> rusqlite::Result<ScopeState> {
-        Ok(ScopeState { sandbox: Sandbox::new(self.cancel)?, memory: RuleMemory::default() })
+        let sandbox = Sandbox::new(self.cancel)?;
+        let memory = RuleMemory {
+            references: UsableReferences::read(sandbox.connection(), sandbox.schema())?,
+            origins: Origins::default(),
+            probe: NonEmptyProbe::new(self.cancel)?,
+        };
+        Ok(ScopeState { sandbox, memory })
     }
 
     fn check_scope(&mut self, scope: Scope) -> rusqlite::Result<()> {
@@ -72,13 +82,12 @@ impl<'w, 'a> Runner<'w, 'a> {
         self.check_forward_block(&mut state, scope, StepId::Baseline(0))?;
         for index in 0..self.changelog.chain().len() {
             let has_reverse = self.changelog.step(StepId::Reverse(index)).is_some();
-            let before_step = has_reverse.then(|| {
-                (state.sandbox.schema().clone(), state.memory.broken_foreign_keys.clone())
-            });
+            let before_step = has_reverse
+                .then(|| (state.sandbox.schema().clone(), state.memory.references.dangling()));
             self.check_forward_block(&mut state, scope, StepId::Forward(index))?;
-            if let Some((schema, known_keys)) = before_step {
+            if let Some((schema, known_references)) = before_step {
                 let id = StepId::Reverse(index);
-                self.check_reverse_block(&mut state, scope, id, &schema, known_keys)?;
+                self.check_reverse_block(&mut state, scope, id, &schema, &known_references)?;
             }
         }
         self.check_baselines(scope)?;
@@ -86,8 +95,7 @@ impl<'w, 'a> Runner<'w, 'a> {
             if seed.scope == scope
                 && let Some(script) = self.replay.script(scope, StepId::Seed(index))
             {
-                let memory = state.memory.clone();
-                self.check_and_roll_back(&mut state.sandbox, memory, script, Direction::Up)?;
+                self.check_and_roll_back(&mut state, script, Direction::Up)?;
             }
         }
         Ok(())
@@ -110,7 +118,7 @@ impl<'w, 'a> Runner<'w, 'a> {
                 scope,
                 StepId::BaselineReverse(index),
                 &Schema::new(),
-                BrokenForeignKeys::default(),
+                &DanglingReferences::new(),
             )?;
         }
         Ok(())
@@ -137,27 +145,34 @@ impl<'w, 'a> Runner<'w, 'a> {
         scope: Scope,
         id: StepId,
         target_schema: &Schema,
-        known_keys: BrokenForeignKeys,
+        known_references: &DanglingReferences,
     ) -> rusqlite::Result<()> {
         let Some(migration) = self.changelog.step(id) else { return Ok(()) };
         let Some(script) = self.replay.script(scope, id) else { return Ok(()) };
-        let memory =
-            RuleMemory { broken_foreign_keys: known_keys, origins: state.memory.origins.clone() };
-        let direction = Direction::Down { migration, scope, target_schema };
-        self.check_and_roll_back(&mut state.sandbox, memory, script, direction)
+        let direction = Direction::Down { migration, scope, target_schema, known_references };
+        self.check_and_roll_back(state, script, direction)
     }
 
     fn check_and_roll_back(
         &mut self,
-        sandbox: &mut Sandbox,
-        mut memory: RuleMemory,
+        state: &mut ScopeState,
         script: &CompiledScript<'a>,
         direction: Direction<'_>,
     ) -> rusqlite::Result<()> {
-        sandbox.run_and_roll_back(|sandbox| {
-            let block_run = self.run_block(sandbox, &mut memory, script, direction)?;
-            idempotence::check(sandbox, &block_run, &mut self.diagnostics)
-        })
+        let ScopeState { sandbox, memory } = state;
+        let origins_before = memory.origins.clone();
+        let block_run = sandbox.run_and_roll_back(|sandbox| {
+            let block_run = self.run_block(sandbox, memory, script, direction)?;
+            idempotence::check(sandbox, &block_run, &mut self.diagnostics)?;
+            Ok(block_run)
+        })?;
+        memory.origins = origins_before;
+        let changed_keys: BTreeSet<&ObjectKey> = block_run.changed_keys().collect();
+        let schema = sandbox.schema();
+        let restored_objects: Vec<ObjectChange> =
+            changed_keys.into_iter().map(|key| (key.clone(), schema.get(key).cloned())).collect();
+        memory.references.update(sandbox.connection(), &restored_objects)?;
+        Ok(())
     }
 
     /// Runs a block and checks it with every rule except `not-rerunnable`, which runs it again.
@@ -168,7 +183,6 @@ impl<'w, 'a> Runner<'w, 'a> {
         script: &'s CompiledScript<'a>,
         direction: Direction<'s>,
     ) -> rusqlite::Result<BlockRun<'s, 'a>> {
-        let RuleMemory { broken_foreign_keys, origins } = memory;
         let diagnostics = &mut self.diagnostics;
         let mut block_run = BlockRun {
             script,
@@ -176,9 +190,12 @@ impl<'w, 'a> Runner<'w, 'a> {
             schema_before: sandbox.schema().clone(),
             statement_runs: Vec::new(),
         };
-        for statement in &script.statements {
+        let mut block_references = BlockReferences::default();
+        for (index, statement) in script.statements.iter().enumerate() {
+            let RuleMemory { references, origins, .. } = memory;
             double_quotes::check(sandbox, &statement.sql, diagnostics)?;
             if_not_exists::check(sandbox, &statement.sql, origins, diagnostics)?;
+            let table_before = altered_table(sandbox, statement);
             let outcome = sandbox.run_statement(statement.sql.text())?;
             for (key, object) in &outcome.object_changes {
                 match object {
@@ -187,24 +204,69 @@ impl<'w, 'a> Runner<'w, 'a> {
                 };
             }
             let object_changes = outcome.object_changes;
+            let changes = references.update(sandbox.connection(), &object_changes)?;
+            block_references.add(index, changes);
             double_quotes::check_stored(sandbox, &statement.sql, &object_changes, diagnostics)?;
             pragmas::check(&statement.sql, diagnostics);
             if self.options.backend == Backend::LibsqlServer {
                 libsql::check(&statement.sql, diagnostics);
             }
-            let has_failed = outcome.result.is_err();
-            block_run.statement_runs.push(StatementRun { statement, object_changes, has_failed });
+            block_run.statement_runs.push(StatementRun {
+                statement,
+                object_changes,
+                has_failed: outcome.result.is_err(),
+                written_tables: sandbox.authorizer().effects().modified_tables,
+                table_before,
+            });
         }
-        destructive::check(&block_run, diagnostics);
-        broken_foreign_keys.check(sandbox, &block_run, origins, diagnostics)?;
+        self.check_block(sandbox, memory, &block_run, &block_references)?;
+        Ok(block_run)
+    }
+
+    /// Checks a block that has run.
+    fn check_block(
+        &mut self,
+        sandbox: &Sandbox,
+        memory: &mut RuleMemory,
+        block_run: &BlockRun<'_, 'a>,
+        block_references: &BlockReferences,
+    ) -> rusqlite::Result<()> {
+        let diagnostics = &mut self.diagnostics;
+        destructive::check(block_run, diagnostics);
+        positional_copy::check(block_run, diagnostics);
+        needs_empty_table::check(&memory.probe, block_run, diagnostics)?;
+        let no_references = DanglingReferences::new();
+        let (direction, is_error_free) = (block_run.direction, self.is_error_free);
+        let check = DanglingCheck {
+            references: &memory.references,
+            known: match direction {
+                Direction::Up => &no_references,
+                Direction::Down { known_references, .. } => known_references,
+            },
+            origins: &memory.origins,
+        };
+        let diagnostic_count = diagnostics.len();
+        check.check(block_run, block_references, diagnostics);
+        if !is_error_free {
+            // A statement that failed may be the cause.
+            let mut new_diagnostics = diagnostics.split_off(diagnostic_count);
+            new_diagnostics.retain(|diagnostic| diagnostic.severity < Severity::Error);
+            diagnostics.extend(new_diagnostics);
+        }
         if let Some(min_sqlite) = self.options.oldest_sqlite() {
-            sqlite_version::check(sandbox.schema(), &block_run, min_sqlite, diagnostics);
+            sqlite_version::check(sandbox.schema(), block_run, min_sqlite, diagnostics);
         }
-        if let Direction::Down { migration, scope, target_schema } = direction
-            && self.is_error_free
+        if let Direction::Down { migration, scope, target_schema, .. } = direction
+            && is_error_free
         {
             diagnostics.extend(reverse::check(migration, scope, target_schema, sandbox.schema()));
         }
-        Ok(block_run)
+        Ok(())
     }
+}
+
+/// The table that a statement adds a column to, as the table was before.
+fn altered_table(sandbox: &Sandbox, statement: &Statement<'_>) -> Option<Arc<Object>> {
+    let ColumnChange::Add { table, .. } = statement.column_change.as_ref()? else { return None };
+    sandbox.schema().get(&ObjectKey::new(ObjectKind::Table, table)).cloned()
 }

@@ -11,8 +11,9 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, ErrorCode};
 
 use crate::database::assertion::{column_names, failing_rows};
+use crate::database::column_order::read_column_order;
 use crate::database::error::sqlite_message;
-use crate::database::job::{Assertion, ColumnChange, CompiledScript, Statement};
+use crate::database::job::{Assertion, ColumnChange, CompiledScript, PositionalTable, Statement};
 use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::directive;
@@ -20,9 +21,10 @@ use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
 use crate::schema::changes::SchemaChange;
-use crate::schema::{Object, Schema};
+use crate::schema::{Object, Schema, is_sqlite_name};
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
+use crate::sql::positional::positional_uses;
 use crate::sqlite::authorizer::StatementEffects;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
@@ -165,15 +167,14 @@ impl BlockCompiler {
             authorizer.disable();
             return Ok(StatementResult::Failed(diagnostic));
         }
-        let before_alter = match &effects.altered_table {
-            Some(table) => {
-                authorizer.disable();
-                let before = self.read_before_alter(table)?;
-                authorizer.enable();
-                Some(before)
-            }
-            None => None,
-        };
+        authorizer.disable();
+        let before_alter = effects
+            .altered_table
+            .as_deref()
+            .map(|table| self.read_before_alter(table))
+            .transpose()?;
+        let positional_tables = self.read_positional_tables(statement_sql.text());
+        authorizer.enable();
         let is_row_change = effects.schema_change == SchemaChange::None && !prepared.readonly();
         let result = run_to_completion(&mut prepared, assertion.as_ref());
         authorizer.disable();
@@ -216,7 +217,8 @@ impl BlockCompiler {
             None => None,
         };
         progress.add_effects(effects);
-        let statement = Statement { sql: statement_sql.to_owned_text(), column_change, assertion };
+        let sql = statement_sql.to_owned_text();
+        let statement = Statement { sql, column_change, assertion, positional_tables };
         progress.script.statements.push(statement);
         Ok(statement_result)
     }
@@ -227,6 +229,22 @@ impl BlockCompiler {
             structure: read_table(self.sandbox.connection(), table)?,
             table_names: self.table_names()?,
         })
+    }
+
+    /// Reads the columns of each table that a statement uses by position, before the statement runs.
+    /// The order of SQLite's own tables is the same in every database.
+    fn read_positional_tables(&self, sql: &str) -> Vec<PositionalTable> {
+        let mut tables: Vec<PositionalTable> = Vec::new();
+        for found in positional_uses(sql) {
+            let name = found.table;
+            if is_sqlite_name(&name) || tables.iter().any(|table| table.name == name) {
+                continue;
+            }
+            // The columns of a view that does not compile cannot be read.
+            let columns = read_column_order(self.sandbox.connection(), &name).unwrap_or_default();
+            tables.push(PositionalTable { name, columns });
+        }
+        tables
     }
 
     fn table_names(&self) -> rusqlite::Result<BTreeSet<String>> {

@@ -40,7 +40,7 @@ impl TargetDatabase {
         options: &ConnectOptions,
     ) -> Result<VerifyReport, MigrateError> {
         migrator.document().check()?;
-        self.read(options, |database| verify_database(migrator, self.scope, database))
+        self.read_snapshot(options, |database| verify_database(migrator, self.scope, database))
     }
 }
 

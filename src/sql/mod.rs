@@ -1,11 +1,13 @@
 //! Reads SQL text: the lexer, the tokens of one statement, the definitions of tables and
-//! other objects, and type affinities. SQLite itself decides what is valid.
+//! other objects, the tables that are used by position, and type affinities. SQLite itself decides
+//! what is valid.
 
 pub(crate) mod affinity;
 pub(crate) mod create_statement;
 pub(crate) mod create_table;
 pub(crate) mod definition_parser;
 pub(crate) mod lexer;
+pub(crate) mod positional;
 pub(crate) mod table_definition;
 pub(crate) mod tokens;
 pub(crate) mod value;

@@ -40,7 +40,7 @@ impl Server {
         match response.status {
             200 => Ok(CreateResult::Created),
             400 if response.message().contains("already exist") => Ok(CreateResult::AlreadyExists),
-            _ => Err(http_status_error(&response)),
+            _ => Err(self.admin_status_error(&response)),
         }
     }
 
@@ -51,7 +51,7 @@ impl Server {
         match response.status {
             200 => Ok(()),
             404 => Err(ServerError::NoNamespace { name: name.to_owned() }),
-            _ => Err(http_status_error(&response)),
+            _ => Err(self.admin_status_error(&response)),
         }
     }
 
@@ -63,12 +63,12 @@ impl Server {
         cancel: &AtomicBool,
     ) -> Result<CreateResult, ServerError> {
         let path = format!("/{name}/fork/{new_name}");
-        let response = self.send_admin_request(Method::POST, &path, Vec::new(), cancel)?;
+        let response = self.send_admin_request(Method::POST, &path, b"{}".to_vec(), cancel)?;
         match response.status {
             200 => Ok(CreateResult::Created),
             400 if response.message().contains("already exist") => Ok(CreateResult::AlreadyExists),
             404 => Err(ServerError::NoNamespace { name: name.to_owned() }),
-            _ => Err(http_status_error(&response)),
+            _ => Err(self.admin_status_error(&response)),
         }
     }
 
@@ -81,13 +81,13 @@ impl Server {
         // would open the copy to everyone.
         let Some(mut config) = parsed.filter(|config| response.status == 200 && config.is_object())
         else {
-            return Err(http_status_error(&response));
+            return Err(self.admin_status_error(&response));
         };
         config["block_writes"] = true.into();
         config["block_reason"] = "backup made by tatmig".into();
         let config = config.to_string().into_bytes();
         let response = self.send_admin_request(Method::POST, &path, config, cancel)?;
-        if response.status == 200 { Ok(()) } else { Err(http_status_error(&response)) }
+        if response.status == 200 { Ok(()) } else { Err(self.admin_status_error(&response)) }
     }
 
     /// Whether a namespace exists.
@@ -98,7 +98,7 @@ impl Server {
             match response.status {
                 200 => return Ok(true),
                 404 => sleep_unless_cancelled(Duration::from_millis(20 << attempt), cancel),
-                _ => return Err(http_status_error(&response)),
+                _ => return Err(self.admin_status_error(&response)),
             }
         }
         Ok(false)
@@ -135,8 +135,10 @@ impl Server {
             _ => Ok(response),
         }
     }
-}
 
-fn http_status_error(response: &HttpResponse) -> ServerError {
-    ServerError::HttpStatus { status: response.status, message: response.message() }
+    /// The error for a status that the admin interface has no reason to respond with.
+    fn admin_status_error(&self, response: &HttpResponse) -> ServerError {
+        let url = self.config.admin_url.clone().unwrap_or_default();
+        ServerError::HttpStatus { url, status: response.status, message: response.message() }
+    }
 }

@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// No request was sent.
+    /// The server did not get the request, or the request was one that may be repeated.
     #[error("the server at `{url}` cannot be reached: {reason}")]
     Unreachable {
         /// The address.
@@ -13,8 +13,10 @@ pub enum ServerError {
         reason: String,
     },
     /// The request was sent, but no response arrived.
-    #[error("the connection to the server was lost: {reason}")]
+    #[error("the connection to the server at `{url}` was lost: {reason}")]
     ResponseLost {
+        /// The address.
+        url: String,
         /// Why.
         reason: String,
     },
@@ -37,8 +39,10 @@ pub enum ServerError {
         variable: &'static str,
     },
     /// Any other HTTP status.
-    #[error("the server responds with status {status}{}", with_colon(.message))]
+    #[error("the server at `{url}` responds with status {status}{}", with_colon(.message))]
     HttpStatus {
+        /// The address.
+        url: String,
         /// The HTTP status.
         status: u16,
         /// The text of the response.
@@ -67,12 +71,37 @@ pub enum ServerError {
         "the server is a replica, which forwards writes to another server; pass the address of the primary to `--server`"
     )]
     NotPrimary,
-    /// The run was interrupted.
+    /// The run was interrupted, and no request that writes was sent.
     #[error("interrupted")]
     Interrupted,
+    /// The run was interrupted while the server worked on a request that writes.
+    #[error("the run was interrupted before the server at `{url}` responded")]
+    Abandoned {
+        /// The address.
+        url: String,
+    },
     /// The operation needs the admin interface, whose address is not configured.
     #[error("this needs the address of the server's admin interface; pass it with `--admin URL`")]
     NoAdminUrl,
+}
+
+impl ServerError {
+    /// Whether the server may have run the request, or may run it later.
+    pub(crate) fn may_have_run(&self) -> bool {
+        match self {
+            Self::ResponseLost { .. }
+            | Self::HttpStatus { .. }
+            | Self::Sql { .. }
+            | Self::UnexpectedResponse { .. }
+            | Self::Abandoned { .. } => true,
+            Self::Unreachable { .. }
+            | Self::NoNamespace { .. }
+            | Self::Unauthorized { .. }
+            | Self::NotPrimary
+            | Self::Interrupted
+            | Self::NoAdminUrl => false,
+        }
+    }
 }
 
 pub(crate) fn with_colon(message: &str) -> String {

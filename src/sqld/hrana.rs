@@ -9,8 +9,7 @@ use ureq::http::Method;
 
 use crate::sqld::error::ServerError;
 use crate::sqld::protocol::{
-    Batch, BatchStep, PipelineRequest, PipelineResponse, StepResults, StreamRequest,
-    StreamResponse, StreamResult,
+    Batch, BatchStep, PipelineRequest, ResponseError, StepResults, StreamRequest,
 };
 use crate::sqld::server::{
     HttpResponse, RequestKind, Server, TOKEN_VARIABLE, sleep_unless_cancelled,
@@ -134,7 +133,11 @@ impl Server {
                 Err(ServerError::NoNamespace { name: namespace.to_owned() })
             }
             404 => Err(self.unexpected_response(format!("404: {}", response.message()))),
-            status => Err(ServerError::HttpStatus { status, message: response.message() }),
+            status => Err(ServerError::HttpStatus {
+                url: self.url().to_owned(),
+                status,
+                message: response.message(),
+            }),
         }
     }
 
@@ -143,28 +146,10 @@ impl Server {
         response: &HttpResponse,
         step_count: usize,
     ) -> Result<StepResults, ServerError> {
-        let response: PipelineResponse = serde_json::from_slice(&response.body)
-            .map_err(|error| self.unexpected_response(error.to_string()))?;
-        let result = match response.results.into_iter().next() {
-            Some(StreamResult::Ok { response: StreamResponse { result: Some(result) } }) => result,
-            Some(StreamResult::Error { error }) => return Err(error.into()),
-            Some(StreamResult::Ok { .. }) | None => {
-                return Err(self.unexpected_response("no result".to_owned()));
-            }
-        };
-        if result.step_results.len() != step_count || result.step_errors.len() != step_count {
-            let reason = "not as many results as statements".to_owned();
-            return Err(self.unexpected_response(reason));
-        }
-        let steps = result
-            .step_results
-            .into_iter()
-            .zip(result.step_errors)
-            .map(|(step_rows, error)| {
-                error.map_or_else(|| Ok(step_rows.map(|step_rows| step_rows.rows)), Err)
-            })
-            .collect();
-        Ok(StepResults { steps, baton: response.baton })
+        StepResults::parse(&response.body, step_count, self.url()).map_err(|error| match error {
+            ResponseError::Sql(error) => error.into(),
+            ResponseError::Malformed(reason) => self.unexpected_response(reason),
+        })
     }
 
     fn unexpected_response(&self, reason: String) -> ServerError {

@@ -13,6 +13,8 @@ pub(crate) mod namespace_name;
 #[cfg(feature = "server")]
 pub(crate) mod protocol;
 #[cfg(feature = "server")]
+pub(crate) mod request_body;
+#[cfg(feature = "server")]
 pub(crate) mod server;
 
 #[cfg(feature = "server")]

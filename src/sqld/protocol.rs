@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::sql::value::{Row, Rows, SqlValue};
@@ -132,33 +133,35 @@ pub(crate) struct PipelineRequest<'r> {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct PipelineResponse {
-    pub(crate) baton: Option<String>,
-    pub(crate) results: Vec<StreamResult>,
+struct PipelineResponse {
+    baton: Option<String>,
+    results: Vec<StreamResult>,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(crate) enum StreamResult {
+enum StreamResult {
     Ok { response: StreamResponse },
     Error { error: SqlError },
 }
 
 #[derive(Deserialize)]
-pub(crate) struct StreamResponse {
-    pub(crate) result: Option<BatchResult>,
+struct StreamResponse {
+    result: Option<BatchResult>,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct BatchResult {
-    pub(crate) step_results: Vec<Option<StepRows>>,
-    pub(crate) step_errors: Vec<Option<SqlError>>,
+struct BatchResult {
+    step_results: Vec<Option<StepRows>>,
+    step_errors: Vec<Option<SqlError>>,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct StepRows {
+struct StepRows {
     #[serde(default)]
-    pub(crate) rows: Rows,
+    cols: Vec<IgnoredAny>,
+    #[serde(default)]
+    rows: Rows,
 }
 
 /// The error of a statement.
@@ -197,15 +200,61 @@ impl From<SqlError> for ServerError {
     }
 }
 
+/// A response that has no results.
+#[derive(Debug)]
+pub(crate) enum ResponseError {
+    /// The server refused the whole batch, or could not return its results.
+    Sql(SqlError),
+    /// The response is not part of the protocol, for the reason given.
+    Malformed(String),
+}
+
 /// The results of a batch: for each step its rows or its error, or neither if it did not run.
 #[derive(Debug)]
 pub(crate) struct StepResults {
     pub(crate) steps: Vec<Result<Option<Rows>, SqlError>>,
     /// Continues the stream in the next request, if the stream is open.
     pub(crate) baton: Option<String>,
+    /// The address of the server, for errors.
+    server_url: String,
 }
 
 impl StepResults {
+    /// Reads the response to a request whose first part is a batch of `step_count` steps.
+    pub(crate) fn parse(
+        body: &[u8],
+        step_count: usize,
+        server_url: &str,
+    ) -> Result<Self, ResponseError> {
+        let malformed = |reason: String| ResponseError::Malformed(reason);
+        let response: PipelineResponse =
+            serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
+        let result = match response.results.into_iter().next() {
+            Some(StreamResult::Ok { response: StreamResponse { result: Some(result) } }) => result,
+            Some(StreamResult::Error { error }) => return Err(ResponseError::Sql(error)),
+            Some(StreamResult::Ok { .. }) | None => return Err(malformed("no result".to_owned())),
+        };
+        if result.step_results.len() != step_count || result.step_errors.len() != step_count {
+            return Err(malformed("not as many results as statements".to_owned()));
+        }
+        let mut steps = Vec::with_capacity(step_count);
+        for (step_rows, error) in result.step_results.into_iter().zip(result.step_errors) {
+            steps.push(match (step_rows, error) {
+                (_, Some(error)) => Err(error),
+                (None, None) => Ok(None),
+                (Some(StepRows { cols, rows }), None) => {
+                    if let Some(row) = rows.iter().find(|row| row.0.len() != cols.len()) {
+                        let (values, columns) = (row.0.len(), cols.len());
+                        let reason = format!("a row has {values} values for {columns} columns");
+                        return Err(malformed(reason));
+                    }
+                    Ok(Some(rows))
+                }
+            });
+        }
+        Ok(Self { steps, baton: response.baton, server_url: server_url.to_owned() })
+    }
+
     /// The rows of a step that ran.
     pub(crate) fn rows(&self, step: usize) -> Option<&Rows> {
         self.steps.get(step)?.as_ref().ok()?.as_ref()
@@ -231,8 +280,13 @@ impl StepResults {
         let error =
             own_error.or_else(|| self.steps.iter().find_map(|step| step.as_ref().err())).cloned();
         error.map_or_else(
-            || ServerError::ResponseLost { reason: "a step did not run".to_owned() },
+            || self.unexpected("a statement has no result".to_owned()),
             ServerError::from,
         )
+    }
+
+    /// The error for results that the statements cannot have.
+    pub(crate) fn unexpected(&self, reason: String) -> ServerError {
+        ServerError::UnexpectedResponse { url: self.server_url.clone(), reason }
     }
 }

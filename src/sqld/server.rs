@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use ureq::SendBody;
+use ureq::http::header::CONTENT_LENGTH;
 use ureq::http::{Method, Request};
 
 use crate::sqld::error::{ServerError, UrlError};
+use crate::sqld::request_body::{Delivery, RequestBody};
 
 /// How often a wait checks for an interrupt.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long tatmig waits for the response to a request that writes after an interrupt. Then it
-/// abandons the request: the connection closes with the process, and the server rolls the
-/// transaction back.
+/// abandons the request, and what the server does with it is unknown.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 
 /// How long connecting may take.
@@ -169,9 +171,12 @@ impl Server {
         let url = origin(request.uri());
         let agent = self.agent.clone();
         let (sender, receiver) = mpsc::channel();
+        let delivery = Delivery::default();
+        let (parts, body) = request.into_parts();
+        let body = RequestBody::new(body, &delivery);
         let spawned =
             std::thread::Builder::new().name("tatmig-request".to_owned()).spawn(move || {
-                let _ = sender.send(run_request(&agent, request));
+                let _ = sender.send(run_request(&agent, Request::from_parts(parts, body)));
             });
         if let Err(error) = spawned {
             let reason = format!("cannot start a thread: {error}");
@@ -181,16 +186,25 @@ impl Server {
         loop {
             match receiver.recv_timeout(POLL_INTERVAL) {
                 Ok(Ok(response)) => return Ok(response),
-                Ok(Err(error)) => return Err(self.classify_error(&error, url)),
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(ServerError::ResponseLost {
-                        reason: "the thread of the request ended early".to_owned(),
+                Ok(Err(error)) => {
+                    let reason = self.describe_error(&error);
+                    return Err(if delivery.has_started() {
+                        ServerError::ResponseLost { url, reason }
+                    } else {
+                        ServerError::Unreachable { url, reason }
                     });
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let reason = "the thread of the request ended early".to_owned();
+                    return Err(ServerError::ResponseLost { url, reason });
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) if cancel.load(Ordering::Relaxed) => {
                     let since = cancelled_at.get_or_insert_with(Instant::now);
-                    if request_kind == RequestKind::Read || since.elapsed() >= CANCEL_GRACE {
+                    if request_kind == RequestKind::Read || delivery.withdraw() {
                         return Err(ServerError::Interrupted);
+                    }
+                    if since.elapsed() >= CANCEL_GRACE {
+                        return Err(ServerError::Abandoned { url });
                     }
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -198,11 +212,10 @@ impl Server {
         }
     }
 
-    /// Whether the request cannot have reached the server, or its response was lost.
-    fn classify_error(&self, error: &ureq::Error, url: String) -> ServerError {
-        use std::io::ErrorKind as K;
+    /// Why a request has no response.
+    fn describe_error(&self, error: &ureq::Error) -> String {
         use ureq::{Error as E, Timeout as T};
-        let reason = match error {
+        match error {
             E::Io(error) => error.to_string(),
             E::Timeout(T::Connect | T::Resolve) => {
                 format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs())
@@ -214,25 +227,6 @@ impl Server {
                 )
             }
             error => error.to_string(),
-        };
-        let is_unsent = match error {
-            // The standard library has no `ErrorKind` for this.
-            E::Io(error) if error.to_string().starts_with("failed to lookup address") => true,
-            E::Io(error) => matches!(
-                error.kind(),
-                K::ConnectionRefused
-                    | K::HostUnreachable
-                    | K::NetworkUnreachable
-                    | K::AddrNotAvailable
-            ),
-            E::Timeout(timeout) => matches!(timeout, T::Connect | T::Resolve),
-            E::HostNotFound | E::ConnectionFailed | E::BadUri(_) | E::Http(_) => true,
-            _ => false,
-        };
-        if is_unsent {
-            ServerError::Unreachable { url, reason }
-        } else {
-            ServerError::ResponseLost { reason }
         }
     }
 
@@ -262,9 +256,15 @@ fn origin(uri: &ureq::http::Uri) -> String {
 
 fn run_request(
     agent: &ureq::Agent,
-    request: Request<Vec<u8>>,
+    request: Request<RequestBody>,
 ) -> Result<HttpResponse, ureq::Error> {
-    let mut response = agent.run(request)?;
+    let (mut parts, body) = request.into_parts();
+    let mut response = if body.is_empty() {
+        agent.run(Request::from_parts(parts, ()))?
+    } else {
+        parts.headers.insert(CONTENT_LENGTH, body.len().into());
+        agent.run(Request::from_parts(parts, SendBody::from_owned_reader(body)))?
+    };
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_vec()?;
     Ok(HttpResponse { status, body })

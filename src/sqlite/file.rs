@@ -329,7 +329,12 @@ mod tests {
     fn insert_script() -> CompiledScript<'static> {
         let sql = SourceSlice::new("INSERT INTO t VALUES (1)", 0);
         CompiledScript {
-            statements: vec![Statement { sql, column_change: None, assertion: None }],
+            statements: vec![Statement {
+                sql,
+                column_change: None,
+                positional_tables: Vec::new(),
+                assertion: None,
+            }],
             ..CompiledScript::default()
         }
     }

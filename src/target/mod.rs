@@ -145,7 +145,7 @@ impl TargetDatabase {
     ///
     /// A database that cannot be read.
     pub fn stats(&self, options: &ConnectOptions) -> Result<Stats, MigrateError> {
-        self.read(options, |database| database.stats())
+        self.read_snapshot(options, |database| database.stats())
     }
 
     /// Replaces the whole content of the database in one transaction. `fill` receives an empty
@@ -186,6 +186,24 @@ impl TargetDatabase {
             Location::File(path) => Ok(SqliteFile::read(path, options, |file| read(file))?),
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => Ok(read(&Namespace::new(handle, name, options))?),
+        }
+    }
+
+    /// Opens the database for reading, like [`TargetDatabase::read`]. On a server, all of `read`
+    /// is one read transaction.
+    pub(crate) fn read_snapshot<T>(
+        &self,
+        options: &ConnectOptions,
+        read: impl Fn(&dyn ReadDatabase) -> Result<T, DatabaseError>,
+    ) -> Result<T, MigrateError> {
+        match &self.location {
+            #[cfg(feature = "server")]
+            Location::Namespace(handle, name) => {
+                self.ensure_openable()?;
+                let namespace = Namespace::new(handle, name, options);
+                Ok(namespace.read_in_one_transaction(|namespace| read(namespace))?)
+            }
+            Location::File(_) => self.read(options, read),
         }
     }
 }

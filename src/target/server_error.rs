@@ -74,6 +74,12 @@ pub enum ServerSetError {
     /// Users that have no namespace.
     #[error("no namespace for {}: {}; create it with `tatmig init --user NAME`", user_list(.0), namespace_list(.0))]
     UnknownUsers(Vec<MissingNamespace>),
+    /// A named user whose server the file of placements does not name.
+    #[error("the file of `--users-on` does not list the user `{user}`; add the line `{user} URL`")]
+    UnplacedUser {
+        /// The user, escaped for display.
+        user: String,
+    },
     /// A user's name that no namespace can have.
     #[error(transparent)]
     InvalidName(#[from] NamespaceNameError),

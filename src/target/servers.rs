@@ -64,6 +64,15 @@ pub struct ServerSet {
 }
 
 impl ServerSet {
+    /// Checks the name of the system namespace.
+    ///
+    /// # Errors
+    ///
+    /// A name that no namespace can have.
+    pub fn check_system_namespace(name: &str) -> Result<(), ServerSetError> {
+        validate(name).map_err(ServerSetError::InvalidSystemName)
+    }
+
     /// Checks the configuration.
     ///
     /// # Errors
@@ -75,7 +84,7 @@ impl ServerSet {
             return Err(ServerSetError::NoServers);
         }
         let ServerSetConfig { system_namespace, user_source, options, .. } = config;
-        validate(&system_namespace).map_err(ServerSetError::InvalidSystemName)?;
+        Self::check_system_namespace(&system_namespace)?;
         let servers = config.servers.into_iter();
         let handles: Vec<Arc<ServerHandle>> =
             servers.map(|server| Arc::new(ServerHandle::new(server))).collect();
@@ -125,21 +134,22 @@ impl ServerSet {
                 self.system_namespace
             ));
         }
-        let server_index = match &self.placements {
-            Some(placements) => {
-                let placement = user.to_str().and_then(|user| placements.get(user)).copied();
-                if placement.is_none() {
-                    skip_reason =
-                        Some("the file of `--users-on` does not list this user".to_owned());
-                }
-                // The database is skipped; any server will do for its location.
-                placement.unwrap_or(0)
-            }
-            None => NonZeroUsize::new(self.handles.len())
-                .map_or(0, |server_count| shard_index(user, server_count)),
-        };
+        let server_index = self.server_index(user);
+        if server_index.is_none() {
+            skip_reason = Some("the file of `--users-on` does not list this user".to_owned());
+        }
+        // The database of a user without a server is skipped; its location is only shown.
+        let server_index = server_index.unwrap_or(0);
         let location = Location::Namespace(self.handles[server_index].clone(), name);
         Ok(TargetDatabase { scope: Scope::User, name: user.to_owned(), location, skip_reason })
+    }
+
+    /// The index of a user's server; `None` if the file of placements does not list the user.
+    fn server_index(&self, user: &OsStr) -> Option<usize> {
+        match &self.placements {
+            Some(placements) => placements.get(user.to_str()?).copied(),
+            None => Some(shard_index(user, NonZeroUsize::new(self.handles.len())?)),
+        }
     }
 
     /// The system database, which must exist.
@@ -220,8 +230,9 @@ impl ServerSet {
     ///
     /// # Errors
     ///
-    /// `UnknownUsers` for users that have no namespace, `Unusable` for a server that cannot be read,
-    /// and the error of a name that no namespace can have.
+    /// `UnknownUsers` for users that have no namespace, `UnplacedUser` for a user that the file of
+    /// placements does not list, `Unusable` for a server that cannot be read, and the error of a
+    /// name that no namespace can have.
     pub(crate) fn named_users(
         &self,
         users: &[OsString],
@@ -229,6 +240,9 @@ impl ServerSet {
         let mut targets = Vec::new();
         let mut missing = Vec::new();
         for user in users.iter().collect::<BTreeSet<_>>() {
+            if self.server_index(user).is_none() {
+                return Err(ServerSetError::UnplacedUser { user: escape_for_display(user) });
+            }
             let target = self.user_database(user)?;
             let Location::Namespace(handle, name) = &target.location else { continue };
             match self.check_exists(handle, name) {

@@ -66,7 +66,10 @@ impl TargetDatabase {
                     handle.server().create(name, &options.cancel).map_err(DatabaseError::from)?;
                 }
                 let namespace = Namespace::new(handle, name, options);
-                Ok(SqliteFile::read(path, options, |file| namespace.import(file.connection()?))?)
+                let prepared = SqliteFile::read(path, options, |file| {
+                    namespace.prepare_import(file.connection()?)
+                })?;
+                Ok(prepared.finish()?)
             }
             (Location::Namespace(handle, name), Location::File(path)) => {
                 Ok(Namespace::new(handle, name, options).export_to(path, journal_mode)?)

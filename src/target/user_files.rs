@@ -1,6 +1,7 @@
 //! Reads the text files that name the users of a fleet on servers, and the server of each user.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,11 +9,22 @@ use std::sync::Arc;
 use crate::libsql::namespace::ServerHandle;
 use crate::sqlite::regular_file::read_regular_file;
 use crate::target::server_error::ServerSetError;
+use crate::text::escape_for_display;
 
 /// Reads user names, one per line.
+///
+/// # Errors
+///
+/// `InvalidLine` for a user that an earlier line names.
 pub(crate) fn read_user_names(path: &Path) -> Result<BTreeSet<String>, ServerSetError> {
     let text = read_file(path)?;
-    Ok(numbered_lines(&text).map(|(_, line)| line.to_owned()).collect())
+    let mut names = BTreeSet::new();
+    for (line, user) in numbered_lines(&text) {
+        if !names.insert(user.to_owned()) {
+            return Err(listed_twice(path, line, user));
+        }
+    }
+    Ok(names)
 }
 
 /// Reads the server of each user, one `NAME URL` per line. Returns the index of the server in
@@ -42,10 +54,15 @@ pub(crate) fn read_placements(
                 ))
             })?;
         if placements.insert(user.to_owned(), server_index).is_some() {
-            return Err(invalid_line(format!("the user `{user}` is listed twice")));
+            return Err(listed_twice(path, line, user));
         }
     }
     Ok(placements)
+}
+
+fn listed_twice(path: &Path, line: usize, user: &str) -> ServerSetError {
+    let reason = format!("the user `{}` is listed twice", escape_for_display(OsStr::new(user)));
+    ServerSetError::InvalidLine { path: path.to_owned(), line, reason }
 }
 
 /// The lines of a text file that are not empty, with their numbers from 1, trimmed.

@@ -31,7 +31,7 @@ CREATE TRIGGER base_au AFTER UPDATE ON base BEGIN
     INSERT INTO search (search, rowid, body) VALUES ('delete', old.id, old.body);
     INSERT INTO search (rowid, body) VALUES (new.id, new.body);
 END;
-INSERT INTO base VALUES (3, 'three; and more');
+INSERT INTO base (id, body) VALUES (3, 'three; and more');
 UPDATE base SET body = 'won' WHERE id = 1;
 INSERT INTO search (search) VALUES ('optimize');",
         "SELECT rowid FROM search WHERE search MATCH 'more OR two OR one' ORDER BY rowid",
@@ -104,13 +104,13 @@ CREATE UNIQUE INDEX IF NOT EXISTS once ON base (lower(body)) WHERE id > 1;",
 #[test]
 fn upsert_returning_and_common_table_expressions() {
     assert_block_works(
-        "INSERT INTO base VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET body = excluded.body RETURNING id;
+        "INSERT INTO base (id, body) VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET body = excluded.body RETURNING id;
 WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 12)
-INSERT INTO base SELECT i, 'n' || i FROM n RETURNING id, body;
+INSERT INTO base (id, body) SELECT i, 'n' || i FROM n RETURNING id, body;
 DELETE FROM base WHERE id = 2 RETURNING *;
 UPDATE base SET body = t.b FROM (SELECT 11 AS i, 'eleven' AS b) AS t WHERE id = t.i;
-REPLACE INTO base VALUES (12, 'twelve');
-INSERT OR IGNORE INTO base VALUES (12, 'not this');",
+REPLACE INTO base (id, body) VALUES (12, 'twelve');
+INSERT OR IGNORE INTO base (id, body) VALUES (12, 'not this');",
         "SELECT * FROM base",
         &["1|again", "10|n10", "11|eleven", "12|twelve"],
     );
@@ -138,7 +138,7 @@ fn views_with_triggers() {
     assert_block_works(
         "CREATE VIEW both AS SELECT a.id, b.body FROM base a JOIN base b USING (id);
 CREATE TRIGGER both_ii INSTEAD OF INSERT ON both BEGIN
-    INSERT INTO base VALUES (new.id, new.body);
+    INSERT INTO base (id, body) VALUES (new.id, new.body);
 END;
 INSERT INTO both VALUES (5, 'five');",
         "SELECT * FROM both WHERE id = 5",
@@ -149,10 +149,10 @@ INSERT INTO both VALUES (5, 'five');",
 #[test]
 fn temporary_tables_that_do_not_outlive_their_block() {
     assert_block_works(
-        "CREATE TEMP TABLE held AS SELECT * FROM base;
+        "CREATE TEMP TABLE held AS SELECT id, body FROM base;
 CREATE TEMP TRIGGER seen AFTER INSERT ON base BEGIN SELECT 1; END;
 DELETE FROM base;
-INSERT INTO base SELECT id + 10, body FROM held;
+INSERT INTO base (id, body) SELECT id + 10, body FROM held;
 CREATE TEMPORARY VIEW v AS SELECT * FROM held;",
         "SELECT * FROM base",
         &["11|one", "12|two"],
@@ -187,8 +187,8 @@ CREATE TABLE \"it's; -- odd\" (\"a\"\"b\");",
 #[test]
 fn blobs_and_text_of_any_script() {
     assert_block_works(
-        "INSERT INTO base VALUES (3, x'00ff'), (4, '日本語 → 🦀'), (5, 'a\n-- no tag\nb');
-INSERT INTO base SELECT 6, '-- [user:1.1.0→1.2.0:start]';",
+        "INSERT INTO base (id, body) VALUES (3, x'00ff'), (4, '日本語 → 🦀'), (5, 'a\n-- no tag\nb');
+INSERT INTO base (id, body) SELECT 6, '-- [user:1.1.0→1.2.0:start]';",
         "SELECT id, length(body) FROM base WHERE id > 2",
         &["3|2", "4|7", "5|13", "6|27"],
     );

@@ -81,7 +81,7 @@ pub(crate) fn run_under_strace<S: AsRef<OsStr>>(
         .args(plain.get_args())
         .current_dir(fleet.path(""))
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .stdin(Stdio::null())
         .output()
         .unwrap()

@@ -1,13 +1,13 @@
 //! Tests faults between tatmig and a server: evicted namespaces, killed servers, lost responses,
 //! proxies, timeouts.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::TcpListener;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::fault_injection::has_strace;
 use crate::fleet::{ServerFleet, document_with};
+use crate::proxy::{Proxy, ProxyFault};
 use crate::sqld::{Sqld, unused_address};
 use crate::support::{Fleet, wait_until};
 
@@ -107,96 +107,6 @@ pub(crate) fn a_replica_can_be_read_but_not_migrated() {
     assert_eq!(server_fleet.sqld.version("system").as_deref(), Some("1.0.0"));
 }
 
-/// A proxy between tatmig and a server.
-struct Proxy {
-    address: SocketAddr,
-    has_interfered: Arc<AtomicBool>,
-}
-
-/// How a proxy handles requests.
-#[derive(Clone, Copy)]
-enum ProxyFault {
-    /// The first request that commits is forwarded; its response is dropped.
-    LostCommitResponse,
-    /// The first request that commits is dropped.
-    LostCommitRequest,
-    /// The header that names the namespace is removed.
-    NoNamespaceHeader,
-}
-
-impl Proxy {
-    fn new(server: SocketAddr, fault: ProxyFault) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let has_interfered = Arc::new(AtomicBool::new(false));
-        let proxy_flag = has_interfered.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, proxy_flag) = (stream.unwrap(), proxy_flag.clone());
-                std::thread::spawn(move || Self::serve(&stream, server, (fault, &proxy_flag)));
-            }
-        });
-        Self { address, has_interfered }
-    }
-
-    fn serve(
-        mut client: &TcpStream,
-        server: SocketAddr,
-        (fault, has_interfered): (ProxyFault, &AtomicBool),
-    ) {
-        while let Some((head, body)) = read_http_message(&mut client) {
-            let is_commit = String::from_utf8_lossy(&body).contains("\"COMMIT\"");
-            let drops_message = is_commit
-                && matches!(fault, ProxyFault::LostCommitResponse | ProxyFault::LostCommitRequest)
-                && !has_interfered.swap(true, Ordering::SeqCst);
-            if drops_message && matches!(fault, ProxyFault::LostCommitRequest) {
-                return;
-            }
-            let head = match fault {
-                ProxyFault::NoNamespaceHeader => {
-                    has_interfered.store(true, Ordering::SeqCst);
-                    let lines = head.split_inclusive("\r\n");
-                    lines.filter(|line| !line.starts_with("x-namespace-bin")).collect()
-                }
-                ProxyFault::LostCommitResponse | ProxyFault::LostCommitRequest => head,
-            };
-            let mut upstream = TcpStream::connect(server).unwrap();
-            upstream.write_all(head.as_bytes()).unwrap();
-            upstream.write_all(&body).unwrap();
-            let Some((head, body)) = read_http_message(&mut upstream) else { return };
-            if drops_message {
-                return;
-            }
-            if client.write_all(head.as_bytes()).and_then(|()| client.write_all(&body)).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Reads an HTTP message: its head, and a body of the given length.
-fn read_http_message(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let length = head
-        .lines()
-        .find_map(|line| {
-            line.to_ascii_lowercase()
-                .strip_prefix("content-length:")
-                .map(str::trim)
-                .map(|text| text.parse().unwrap())
-        })
-        .unwrap_or(0);
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some((head, body))
-}
-
 pub(crate) fn a_lost_response_is_resolved_from_the_history() {
     for (fault, status, message) in [
         (ProxyFault::LostCommitResponse, 0, ""),
@@ -205,14 +115,105 @@ pub(crate) fn a_lost_response_is_resolved_from_the_history() {
         let server_fleet = ServerFleet::new(&["ann"]).document(4, &[]);
         server_fleet.run(["upgrade"]).status(0);
         let proxy = Proxy::new(server_fleet.sqld.address(), fault);
-        let url = format!("http://{}", proxy.address);
+        let url = proxy.url();
         let run = server_fleet.run(["upgrade", "--user", "ann", "--server", &url]);
         run.status(status).stderr_contains(message);
-        assert!(proxy.has_interfered.load(Ordering::SeqCst), "nothing was lost");
+        assert!(proxy.has_interfered(), "nothing was lost");
         let expected = if status == 0 { "1.2.0" } else { "1.0.0" };
         assert_eq!(server_fleet.version("ann").as_deref(), Some(expected));
         server_fleet.run(["upgrade", "--all-users"]).status(0);
         assert_eq!(server_fleet.history("ann"), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+    }
+}
+
+pub(crate) fn a_gateway_error_after_the_commit_is_resolved_from_the_history() {
+    let server_fleet = ServerFleet::new(&["ann"]).document(4, &[]);
+    server_fleet.run(["upgrade"]).status(0);
+    let proxy = Proxy::new(server_fleet.sqld.address(), ProxyFault::BadGateway);
+    server_fleet.run(["upgrade", "--user", "ann", "--server", &proxy.url()]).status(0);
+    assert!(proxy.has_interfered());
+    assert_eq!(server_fleet.history("ann"), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+}
+
+pub(crate) fn a_batch_reported_as_not_applied_cannot_be_committed_later() {
+    let server_fleet = ServerFleet::new(&["ann"]).document(4, &[]);
+    server_fleet.run(["upgrade"]).status(0);
+    let before = server_fleet.dump("ann");
+    let held = ProxyFault::HeldCommit(Duration::from_secs(5));
+    let proxy = Proxy::new(server_fleet.sqld.address(), held);
+    let arguments = ["upgrade", "--user", "ann", "--server", &proxy.url(), "--server-timeout", "2"];
+    let run = server_fleet.run(arguments);
+    run.status(1).stderr_contains("the history shows that nothing was applied");
+    assert_eq!(server_fleet.dump("ann"), before);
+    wait_until("the server has the batch", || proxy.commits() == 1);
+    assert_eq!(server_fleet.dump("ann"), before);
+    server_fleet.run(["upgrade", "--user", "ann"]).status(0);
+    assert_eq!(server_fleet.history("ann"), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+}
+
+pub(crate) fn an_interrupt_after_the_batch_was_sent_is_reported_as_unknown() {
+    let server_fleet = ServerFleet::new(&["ann"]).document(4, &[]);
+    server_fleet.run(["upgrade"]).status(0);
+    let held = ProxyFault::HeldCommit(Duration::from_secs(5));
+    let proxy = Proxy::new(server_fleet.sqld.address(), held);
+    let child = server_fleet.fleet.start(["upgrade", "--user", "ann", "--server", &proxy.url()]);
+    wait_until("the batch was sent", || proxy.has_interfered());
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    let run = server_fleet.fleet.wait(child);
+    run.status(130)
+        .stderr_contains("whether the server committed the change is unknown")
+        .stderr_contains("Run the command again");
+    assert_eq!(server_fleet.version("ann").as_deref(), Some("1.0.0"));
+    // The server commits it all the same.
+    wait_until("the batch arrives", || server_fleet.version("ann").as_deref() == Some("1.2.0"));
+    server_fleet.run(["upgrade", "--user", "ann"]).status(0).stdout_contains("already at 1.2.0");
+    assert_eq!(server_fleet.history("ann"), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
+}
+
+pub(crate) fn a_lost_response_to_a_seed_is_never_reported_as_not_applied() {
+    let seed = [("user:seed:demo", "INSERT INTO notes (body) VALUES ('tea');")];
+    for (fault, rows) in [(ProxyFault::LostCommitResponse, 1), (ProxyFault::LostCommitRequest, 0)] {
+        let server_fleet = ServerFleet::new(&["ann"]).document(2, &seed);
+        let proxy = Proxy::new(server_fleet.sqld.address(), fault);
+        let run = server_fleet.run(["seed", "demo", "--user", "ann", "--server", &proxy.url()]);
+        run.status(1).stderr_contains(if rows == 1 {
+            "Look whether the rows of the seed exist"
+        } else {
+            "nothing was applied"
+        });
+        assert!(proxy.has_interfered());
+        let count = server_fleet.rows("ann", "SELECT count(*) FROM notes");
+        assert_eq!(count, [rows.to_string()]);
+    }
+}
+
+pub(crate) fn a_socket_error_after_a_write_was_sent_sends_nothing_twice() {
+    if !has_strace() {
+        return;
+    }
+    for error in ["EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED"] {
+        let server_fleet = ServerFleet::new(&["ann"]).document(4, &[]);
+        server_fleet.run(["upgrade"]).status(0);
+        let held = ProxyFault::HeldCommit(Duration::from_secs(4));
+        let proxy = Proxy::new(server_fleet.sqld.address(), held);
+        let child =
+            server_fleet.fleet.start(["upgrade", "--user", "ann", "--server", &proxy.url()]);
+        wait_until("the batch was sent", || proxy.has_interfered());
+        let mut strace = Command::new("strace")
+            .args(["-fqq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e"])
+            .arg(format!("inject=recvfrom:error={error}:when=1"))
+            .args(["-p", &child.id().to_string()])
+            .spawn()
+            .unwrap();
+        let run = server_fleet.fleet.wait(child);
+        let _ = strace.kill();
+        strace.wait().unwrap();
+        run.status(1).stderr_contains("was lost");
+        wait_until("the server has the batch", || proxy.commits() > 0);
+        assert_eq!(proxy.commits(), 1, "{error}: the batch was sent again");
+        let history = server_fleet.history("ann");
+        assert!(history.len() == 1 || history.len() == 3, "{error}: {history:?}");
     }
 }
 
@@ -224,7 +225,7 @@ pub(crate) fn a_proxy_that_drops_the_namespace_header_is_detected() {
     let url = format!("http://localhost:{}", proxy.address.port());
     let run = server_fleet.run(["upgrade", "--all-users", "--server", &url]);
     run.status(2).stderr_contains("it opened the namespace `default`");
-    assert!(proxy.has_interfered.load(Ordering::SeqCst));
+    assert!(proxy.has_interfered());
     assert_eq!(server_fleet.version("ann").as_deref(), Some("1.0.0"));
     assert_eq!(server_fleet.sqld.rows("default", "SELECT count(*) FROM sqlite_schema"), ["0"]);
 }

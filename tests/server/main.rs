@@ -5,10 +5,15 @@
 
 mod atomic;
 mod commands;
+#[allow(dead_code, reason = "each of the binaries uses its own part")]
+#[path = "../safety/fault_injection.rs"]
+mod fault_injection;
 mod faults;
 mod fleet;
 mod guide;
+mod hostile;
 mod names;
+mod proxy;
 mod sqld;
 #[allow(dead_code, reason = "each of the binaries uses its own part")]
 #[path = "../support/mod.rs"]
@@ -83,17 +88,32 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             schema_changes_reach_a_replica,
             a_replica_can_be_read_but_not_migrated,
             a_lost_response_is_resolved_from_the_history,
+            a_gateway_error_after_the_commit_is_resolved_from_the_history,
+            a_batch_reported_as_not_applied_cannot_be_committed_later,
+            an_interrupt_after_the_batch_was_sent_is_reported_as_unknown,
+            a_lost_response_to_a_seed_is_never_reported_as_not_applied,
+            a_socket_error_after_a_write_was_sent_sends_nothing_twice,
             a_proxy_that_drops_the_namespace_header_is_detected,
             a_server_that_never_responds_times_out,
             an_unreachable_server_is_reported,
             an_invalid_token_is_refused,
             an_interrupt_ends_a_long_statement;
+        hostile:
+            a_broken_server_causes_an_error_that_names_it,
+            a_push_to_a_broken_server_fails_and_changes_no_file,
+            the_schema_of_a_hostile_server_runs_no_other_statement;
         guide:
             the_guide_commands_print_what_it_shows;
         transfer:
             a_hundred_users_are_pushed_and_pulled,
             pulled_files_use_the_configured_journal_mode,
             every_value_and_kind_of_table_is_transferred,
+            a_push_under_writes_copies_one_state_of_the_database,
+            a_pull_under_writes_copies_one_state_of_the_database,
+            verify_reads_one_state_of_a_namespace,
+            a_push_whose_commit_is_lost_is_reported_as_unknown_and_can_be_repeated,
+            a_transfer_through_a_proxy_that_drops_the_namespace_header_is_refused,
+            forks_are_removed_if_their_manifest_cannot_be_written,
             a_namespace_with_other_contents_is_left_unchanged,
             a_second_push_finishes_a_killed_one,
             a_backup_consists_of_forks_named_by_time,
@@ -107,6 +127,9 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             an_empty_user_list_is_an_error,
             a_user_without_a_namespace_fails_alone,
             users_can_be_read_from_a_file,
+            a_user_listed_twice_in_a_file_is_refused,
+            a_file_of_users_that_is_a_fifo_is_refused,
+            a_user_whom_the_file_of_servers_does_not_list_is_refused,
             users_are_placed_on_servers_by_hash_or_file,
             shards_cover_a_fleet_exactly_once;
     }

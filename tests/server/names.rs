@@ -98,6 +98,64 @@ pub(crate) fn users_can_be_read_from_a_file() {
     assert_eq!(server_fleet.version("bob").as_deref(), Some("1.2.0"));
 }
 
+pub(crate) fn a_user_listed_twice_in_a_file_is_refused() {
+    let server_fleet = ServerFleet::new(&["ann", "bob"]).document(4, &[]);
+    let url = server_fleet.sqld.url();
+    let fleet = server_fleet
+        .fleet
+        .file("users.txt", "ann\nbob\n\nann\n")
+        .file("on.txt", format!("ann {url}\nbob {url}\nann {url}\n"));
+    let server_fleet = ServerFleet { fleet, ..server_fleet };
+    server_fleet
+        .run(["upgrade", "--all-users", "--users-from", "file:users.txt"])
+        .status(2)
+        .stderr_contains("`users.txt`, line 4: the user `ann` is listed twice");
+    server_fleet
+        .run(["upgrade", "--all-users", "--users-on", "on.txt"])
+        .status(2)
+        .stderr_contains("`on.txt`, line 3: the user `ann` is listed twice");
+    assert_eq!(server_fleet.version("bob").as_deref(), Some("1.0.0"));
+}
+
+pub(crate) fn a_file_of_users_that_is_a_fifo_is_refused() {
+    let server_fleet = ServerFleet::new(&["ann"]);
+    let fifo = server_fleet.fleet.path("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for arguments in [["--users-from", "file:fifo"], ["--users-on", "fifo"]] {
+        let run = server_fleet.run(["status", arguments[0], arguments[1]]);
+        run.status(2).stderr_contains("not a regular file");
+    }
+}
+
+pub(crate) fn a_user_whom_the_file_of_servers_does_not_list_is_refused() {
+    let (first_server, second_server) = (Sqld::start(), Sqld::start());
+    let (first_url, second_url) = (first_server.url(), second_server.url());
+    let fleet = Fleet::new()
+        .env("TATMIG_SERVER", format!("{first_url},{second_url}"))
+        .env("TATMIG_ADMIN", format!("{},{}", first_server.admin_url(), second_server.admin_url()))
+        .file("on.txt", format!("ann {second_url}\n"))
+        .document(document_with(2, &[]));
+    fleet.run(["init", "--user", "ann", "--users-on", "on.txt"]).status(0);
+    first_server.execute("system", &["INSERT INTO users VALUES ('ann'), ('bob')"]);
+    // No server is guessed for Bob, not even where a namespace has his name.
+    first_server.create_namespace("bob_longterm");
+    for command in ["upgrade", "adopt"] {
+        fleet
+            .run([command, "--user", "bob", "--users-on", "on.txt"])
+            .status(2)
+            .stderr_contains("the file of `--users-on` does not list the user `bob`");
+    }
+    let message = "the file of `--users-on` does not list this user";
+    fleet.run(["init", "--user", "bob", "--users-on", "on.txt"]).status(1).stderr_contains(message);
+    let fleet = fleet.document(document_with(4, &[]));
+    fleet
+        .run(["upgrade", "--all-users", "--users-on", "on.txt"])
+        .status(1)
+        .stderr_contains(message);
+    assert_eq!(second_server.version("ann_longterm").as_deref(), Some("1.2.0"));
+    assert_eq!(first_server.rows("bob_longterm", "SELECT name FROM sqlite_schema"), [""; 0]);
+}
+
 pub(crate) fn users_are_placed_on_servers_by_hash_or_file() {
     let (first_server, second_server) = (Sqld::start(), Sqld::start());
     let join_urls = |urls: [String; 2]| urls.join(",");

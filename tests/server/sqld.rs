@@ -179,6 +179,15 @@ impl Sqld {
         }
     }
 
+    /// The directories of namespaces whose names contain a text, in order.
+    pub(crate) fn namespace_directories(&self, text: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.directory.path().join("data/dbs")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.contains(text)).collect();
+        names.sort();
+        names
+    }
+
     /// Runs statements in their own stream. Returns the rows of each, with `|` between values, or
     /// the server's error.
     pub(crate) fn try_execute(

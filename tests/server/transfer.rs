@@ -1,6 +1,11 @@
 //! Tests transfers between files and namespaces, and copies, restores and resets of namespaces.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::fault_injection::{has_strace, run_with_injections};
 use crate::fleet::{ServerFleet, USERS_AND_NOTES, document_with};
+use crate::proxy::{Proxy, ProxyFault};
 use crate::sqld::Sqld;
 use crate::support::Fleet;
 
@@ -88,6 +93,8 @@ CREATE VIRTUAL TABLE words USING fts5(body);
 INSERT INTO words VALUES ('the quick fox'), ('a slow snail');
 CREATE VIRTUAL TABLE boxes USING rtree(id, left, right);
 INSERT INTO boxes VALUES (1, 0.5, 2.5);
+CREATE TABLE falling (id INTEGER PRIMARY KEY DESC, x);
+INSERT INTO falling (rowid, id, x) VALUES (7, 1, 'a'), (3, 2, 'b');
 CREATE TABLE log (what TEXT);
 CREATE TRIGGER \"on note\" AFTER INSERT ON notes BEGIN INSERT INTO log VALUES ('a;b'); INSERT INTO log VALUES (new.body); END;
 CREATE VIEW latest AS SELECT body FROM notes ORDER BY id DESC;
@@ -151,8 +158,181 @@ pub(crate) fn every_value_and_kind_of_table_is_transferred() {
     let ann = open("back/ann_longterm.db");
     let odd_table_query = "SELECT rowid, hex(\"a b\"), typeof(c), c > 1e308, hex(CAST(\"a b\" AS BLOB)) FROM \"odd \"\"name\"\"; --\" ORDER BY rowid";
     assert_eq!(ann.rows(odd_table_query), open("ann_longterm.db").rows(odd_table_query));
+    // INTEGER PRIMARY KEY DESC is not the row's id.
+    assert_eq!(ann.rows("SELECT rowid, id, x FROM falling ORDER BY rowid"), ["3|2|b", "7|1|a"]);
     assert_eq!(ann.rows("SELECT body FROM words WHERE words MATCH 'fox'"), ["the quick fox"]);
     assert_eq!(ann.rows("PRAGMA integrity_check"), ["ok"]);
+}
+
+/// Adds a row to two tables in each transaction, until the flag is set.
+fn pair_rows(is_done: &AtomicBool, mut insert: impl FnMut()) {
+    while !is_done.load(Ordering::SeqCst) {
+        insert();
+    }
+}
+
+/// A table that takes a while to copy, between the two tables of [`pair_rows`].
+const PAIRED_TABLES: &str = "\
+CREATE TABLE a_first (x);
+CREATE TABLE m_between (x);
+CREATE TABLE z_last (x);
+INSERT INTO m_between WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000) SELECT hex(randomblob(20)) FROM c;";
+const ADD_PAIR: &str =
+    "BEGIN IMMEDIATE; INSERT INTO a_first VALUES (1); INSERT INTO z_last VALUES (1); COMMIT;";
+const PAIR_DIFFERENCE: &str =
+    "SELECT (SELECT count(*) FROM a_first) - (SELECT count(*) FROM z_last)";
+
+pub(crate) fn a_push_under_writes_copies_one_state_of_the_database() {
+    let sqld = Sqld::start();
+    let fleet =
+        Fleet::from_blocks(&USERS_AND_NOTES[..2]).system("").user("ann", "").upgrade_to("1.0.0");
+    let path = fleet.path("ann_longterm.db");
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer.busy_timeout(Duration::from_secs(20)).unwrap();
+    writer.execute_batch(&format!("PRAGMA journal_mode = WAL; {PAIRED_TABLES}")).unwrap();
+    let fleet = with_server(&sqld, fleet);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let writer = writer;
+            pair_rows(&is_done, || {
+                writer.execute_batch(ADD_PAIR).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            });
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for attempt in 0..3 {
+                fleet.run(["push", "--user", "ann"]).status(0).stdout_contains("copied");
+                let difference = sqld.rows("ann_longterm", PAIR_DIFFERENCE);
+                assert_eq!(difference, ["0"], "attempt {attempt}");
+                sqld.remove_namespace("ann_longterm");
+            }
+        }));
+        is_done.store(true, Ordering::SeqCst);
+        result.unwrap();
+    });
+}
+
+pub(crate) fn a_pull_under_writes_copies_one_state_of_the_database() {
+    let server_fleet = ServerFleet::new(&["ann"]);
+    let tables: Vec<&str> = PAIRED_TABLES.split_inclusive(';').collect();
+    let server_fleet = server_fleet.execute("ann", &tables);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let statements: Vec<&str> = ADD_PAIR.split_inclusive(';').collect();
+            pair_rows(&is_done, || {
+                server_fleet.sqld.execute("ann_longterm", &statements);
+            });
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for attempt in 0..3 {
+                server_fleet.run(["pull", "--user", "ann"]).status(0).stdout_contains("copied");
+                let path = server_fleet.fleet.path("ann_longterm.db");
+                let difference = crate::support::Database::open(&path).rows(PAIR_DIFFERENCE);
+                assert_eq!(difference, ["0"], "attempt {attempt}");
+                std::fs::remove_file(path).unwrap();
+            }
+        }));
+        is_done.store(true, Ordering::SeqCst);
+        result.unwrap();
+    });
+}
+
+pub(crate) fn verify_reads_one_state_of_a_namespace() {
+    let server_fleet = ServerFleet::new(&["ann"]).document(3, &[]);
+    server_fleet.run(["upgrade", "--all-users"]).status(0);
+    let namespace = ServerFleet::namespace("ann");
+    // The migration and its history entry come and go together.
+    let saved =
+        "CREATE TABLE _tatmig_saved AS SELECT * FROM _tatmig_migrations WHERE to_version = '1.1.0'";
+    server_fleet.sqld.execute(&namespace, &[saved]);
+    let downgrade = [
+        "BEGIN IMMEDIATE",
+        "DELETE FROM _tatmig_migrations WHERE to_version = '1.1.0'",
+        "ALTER TABLE notes DROP COLUMN pinned",
+        "COMMIT",
+    ];
+    let upgrade = [
+        "BEGIN IMMEDIATE",
+        "INSERT INTO _tatmig_migrations SELECT * FROM _tatmig_saved",
+        "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+        "COMMIT",
+    ];
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pair_rows(&is_done, || {
+                server_fleet.sqld.execute(&namespace, &downgrade);
+                server_fleet.sqld.execute(&namespace, &upgrade);
+            });
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..40 {
+                server_fleet.run(["verify"]).status(0);
+            }
+        }));
+        is_done.store(true, Ordering::SeqCst);
+        result.unwrap();
+    });
+}
+
+pub(crate) fn a_push_whose_commit_is_lost_is_reported_as_unknown_and_can_be_repeated() {
+    for fault in
+        [ProxyFault::LostCommitResponse, ProxyFault::BadGateway, ProxyFault::LostCommitRequest]
+    {
+        let sqld = Sqld::start();
+        let fleet = Fleet::from_blocks(&USERS_AND_NOTES[..2])
+            .system("")
+            .user("ann", "")
+            .upgrade_to("1.0.0");
+        let fleet = with_server(&sqld, fleet);
+        let proxy = Proxy::new(sqld.address(), fault);
+        fleet
+            .run(["push", "--user", "ann", "--server", &proxy.url()])
+            .status(1)
+            .stderr_contains("whether the server committed the change is unknown")
+            .stderr_contains("Run the command again");
+        assert!(proxy.has_interfered());
+        fleet.run(["push", "--user", "ann"]).status(0);
+        assert_eq!(sqld.version("ann_longterm").as_deref(), Some("1.0.0"));
+    }
+}
+
+pub(crate) fn a_transfer_through_a_proxy_that_drops_the_namespace_header_is_refused() {
+    let sqld = Sqld::start_with(&[]);
+    let server_fleet = ServerFleet::from_server(sqld, &["ann"]);
+    let proxy = Proxy::new(server_fleet.sqld.address(), ProxyFault::NoNamespaceHeader);
+    let url = format!("http://localhost:{}", proxy.address.port());
+    server_fleet
+        .run(["pull", "--user", "ann", "--server", &url])
+        .has_status(&[1, 2])
+        .then_some(())
+        .unwrap();
+    assert!(!server_fleet.fleet.path("ann_longterm.db").exists());
+    let files =
+        Fleet::from_blocks(&USERS_AND_NOTES[..2]).system("").user("bob", "").upgrade_to("1.0.0");
+    let files = with_server(&server_fleet.sqld, files);
+    let run = files.run(["push", "--user", "bob", "--server", &url]);
+    run.status(1).stderr_contains("it opened the namespace `default`");
+    let default = server_fleet.sqld.rows("default", "SELECT count(*) FROM sqlite_schema");
+    assert_eq!(default, ["0"]);
+}
+
+pub(crate) fn forks_are_removed_if_their_manifest_cannot_be_written() {
+    if !has_strace() {
+        return;
+    }
+    let server_fleet = ServerFleet::new(&["ann", "bob"]);
+    let injection = "fsync:error=ENOSPC:when=1+".to_owned();
+    let output = run_with_injections(&server_fleet.fleet, &[injection], &["backup", "--all-users"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("manifest.json"), "{stderr}");
+    assert_eq!(server_fleet.sqld.namespace_directories("--"), Vec::<String>::new());
+    server_fleet.run(["backup", "list"]).status(0);
+    server_fleet.run(["backup", "--all-users"]).status(0);
+    assert_eq!(server_fleet.sqld.namespace_directories("--").len(), 3);
 }
 
 pub(crate) fn pulled_files_use_the_configured_journal_mode() {

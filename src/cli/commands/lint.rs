@@ -89,6 +89,9 @@ fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()>
             None => bail!(
                 "unknown rule `{name}` to {option}{origin}; messages show the names of rules in brackets"
             ),
+            Some(rule) if option == "allow" && rule.is_safety_rule() => bail!(
+                "`{name}` cannot be allowed{origin}: only a block can allow it, with `-- tatmig:allow {name}` and a reason"
+            ),
             Some(rule) if option == "allow" && rule.severity() == Severity::Error => bail!(
                 "`{name}` cannot be allowed{origin}: it is an error, and the document cannot be used with it"
             ),

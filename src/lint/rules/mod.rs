@@ -1,5 +1,6 @@
 //! Holds the rules of lint, one file for each.
 
+pub(crate) mod dangling_references;
 pub(crate) mod destructive;
 pub(crate) mod double_quotes;
 pub(crate) mod foreign_keys;
@@ -7,6 +8,8 @@ pub(crate) mod idempotence;
 pub(crate) mod if_not_exists;
 pub(crate) mod libsql;
 pub(crate) mod metadata;
+pub(crate) mod needs_empty_table;
+pub(crate) mod positional_copy;
 pub(crate) mod pragmas;
 pub(crate) mod reverse;
 pub(crate) mod sqlite_version;

@@ -121,8 +121,9 @@ impl<'r> TransferView<'r> {
         for transfer in &self.databases {
             if let Some(error) = transfer.error() {
                 console.error(format!(
-                    "`{}` ({}): {error}",
+                    "`{}` ({} → {}): {error}",
                     transfer.database.display_name(),
+                    transfer.database.location.display(),
                     transfer.destination.location.display()
                 ));
             }
