@@ -109,6 +109,8 @@ pub enum DatabaseError {
         migration: String,
         /// SQLite's message.
         message: String,
+        /// What SQLite reported, by its code.
+        cause: StatementCause,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -121,6 +123,8 @@ pub enum DatabaseError {
         migration: String,
         /// SQLite's message.
         message: String,
+        /// What SQLite reported, by its code.
+        cause: StatementCause,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -228,6 +232,26 @@ pub enum DatabaseError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+}
+
+/// The kind of SQLite's error for a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatementCause {
+    /// A constraint failed.
+    Constraint,
+    /// Something else; the message explains it.
+    Other,
+}
+
+impl StatementCause {
+    pub(crate) fn of(error: &rusqlite::Error) -> Self {
+        if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+            Self::Constraint
+        } else {
+            Self::Other
+        }
+    }
 }
 
 impl DatabaseError {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::database::error::DatabaseError;
+use crate::database::error::{DatabaseError, StatementCause};
 use crate::document::diagnostic::{Diagnostic, DocumentError};
 use crate::plan::error::{PlanError, TargetError};
 use crate::plan::outcome::MigrateError;
@@ -266,13 +266,10 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         | DatabaseError::AttachedDatabases { .. }
         | DatabaseError::HidingObjects { .. }
         | DatabaseError::TemporaryTrigger { .. } => ErrorKind::Connection,
-        DatabaseError::Statement { message, .. }
-        | DatabaseError::EndedTransaction { message, .. } => {
-            // SQLite's messages are `UNIQUE constraint failed: t.a` and the like.
-            if message.contains("constraint failed") {
-                ErrorKind::Constraint
-            } else {
-                ErrorKind::Statement
+        DatabaseError::Statement { cause, .. } | DatabaseError::EndedTransaction { cause, .. } => {
+            match cause {
+                StatementCause::Constraint => ErrorKind::Constraint,
+                StatementCause::Other => ErrorKind::Statement,
             }
         }
         DatabaseError::ForeignKeyViolations { .. } | DatabaseError::AssertionFailed { .. } => {
