@@ -59,7 +59,6 @@ impl BenchFleet {
 
     /// Runs what the command runs, without the command line.
     fn upgrade(&self, version_index: usize, selection: &UserSelection) {
-        tatmig::fleet::assume_sole_use();
         let changelog = Changelog::parse(DOCUMENT).unwrap();
         let cancel = Arc::default();
         let replay = Replay::run(&changelog, &cancel).unwrap();

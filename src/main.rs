@@ -21,7 +21,6 @@ fn main() -> ExitCode {
             };
         }
     };
-    tatmig::fleet::assume_sole_use();
     let signals = Signals::install_handlers();
     let settings = match Settings::resolve(&args.global, signals.cancel_flag()) {
         Ok(settings) => settings,

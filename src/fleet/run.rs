@@ -225,10 +225,13 @@ mod tests {
 
     use super::*;
     use crate::document::tag::{Scope, VersionPoint};
+    use crate::sqlite::database_file::DatabaseFile;
+    use crate::sqlite::regular_file::SymlinkPolicy;
     use crate::target::Location;
 
     fn target(scope: Scope, name: &str) -> TargetDatabase {
-        let location = Location::File(name.into());
+        let file = DatabaseFile::new(name.into(), SymlinkPolicy::Refuse);
+        let location = Location::File(file);
         TargetDatabase { scope, name: name.into(), location, skip_reason: None }
     }
 

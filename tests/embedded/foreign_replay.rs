@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tatmig::database::ConnectOptions;
-use tatmig::fleet::{Fleet, Location, OnFailure, RunOptions, TargetDatabase};
+use tatmig::fleet::{
+    DatabaseFile, Fleet, Location, OnFailure, RunOptions, SymlinkPolicy, TargetDatabase,
+};
 use tatmig::migrate::{AdoptTarget, Migrator, Replay};
 use tatmig::rusqlite::Connection;
 use tatmig::{Changelog, DatabaseState, Scope};
@@ -30,7 +32,7 @@ fn a_replay_of_another_changelog_changes_no_database() {
     let target = TargetDatabase {
         scope: Scope::User,
         name: "ann".into(),
-        location: Location::File(path.clone()),
+        location: Location::File(DatabaseFile::new(path.clone(), SymlinkPolicy::Refuse)),
         skip_reason: None,
     };
     let fleet = Fleet { users: vec![target], ..Fleet::default() };
