@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 
 use crate::database::assertion::describe_failing_rows;
+use crate::document::diagnostic::Rule;
 use crate::schema::difference::Difference;
 #[cfg(feature = "server")]
 use crate::sqld::error::ServerError;
@@ -152,6 +153,20 @@ pub enum DatabaseError {
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
+    /// A safety rule refused a statement, since this database differs from the document.
+    #[error("{message} (in {migration})")]
+    SafetyRule {
+        /// The rule.
+        rule: Rule,
+        /// The migration.
+        migration: String,
+        /// What the statement would do.
+        message: String,
+        /// What to do instead of allowing the rule, and when the rule may be allowed.
+        advice: String,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
     /// A column that a migration adds existed before with another definition.
     #[error(
         "column `{table}.{column}` already exists as `{found}`; {migration} adds it as `{expected}`"
@@ -258,7 +273,23 @@ impl DatabaseError {
             Self::Statement { span, .. }
             | Self::EndedTransaction { span, .. }
             | Self::AssertionFailed { span, .. }
+            | Self::SafetyRule { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
+            _ => None,
+        }
+    }
+
+    /// What to do about the error, if it is not part of the message.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::AssertionFailed { .. } => {
+                Some("change these rows and run the command again".to_owned())
+            }
+            Self::SafetyRule { rule, advice, .. } => Some(format!(
+                "{advice}, add `-- tatmig:allow {}` and the reason to the block",
+                rule.name()
+            )),
             _ => None,
         }
     }

@@ -11,9 +11,11 @@ use crate::database::policy::ForeignKeyPolicy;
 use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
-use crate::schema::changes::ObjectChange;
+use crate::schema::Schema;
+use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
-use crate::schema::renames::Renames;
+use crate::schema::losses::DroppedTable;
+use crate::schema::renames::{Renames, StatementRename};
 use crate::source::SourceSlice;
 use crate::sql::table_definition::ColumnDefinition;
 
@@ -27,6 +29,25 @@ pub(crate) struct Statement<'a> {
     pub(crate) assertion: Option<Assertion>,
     /// The tables and views whose columns the statement uses by their order.
     pub(crate) positional_tables: Vec<PositionalTable>,
+    /// The table or column that the statement renames.
+    pub(crate) rename: Option<StatementRename>,
+    /// The table or view that the statement drops.
+    pub(crate) dropped_table: Option<DroppedTable>,
+}
+
+#[cfg(test)]
+impl<'a> Statement<'a> {
+    /// A statement of which nothing but its text is known.
+    pub(crate) fn new(sql: SourceSlice<'a>) -> Self {
+        Self {
+            sql,
+            column_change: None,
+            assertion: None,
+            positional_tables: Vec::new(),
+            rename: None,
+            dropped_table: None,
+        }
+    }
 }
 
 impl Statement<'_> {
@@ -96,8 +117,10 @@ pub(crate) struct CompiledScript<'a> {
     pub(crate) rebuilt_tables: Vec<String>,
     /// The lint rules that the block may violate.
     pub(crate) allowed_rules: Vec<Rule>,
-    /// The schema objects that the script changed.
+    /// The schema objects that are different after the script.
     pub(crate) object_changes: Vec<ObjectChange>,
+    /// What the statements do to the schema, even if the schema is the same after them.
+    pub(crate) schema_change: SchemaChange,
 }
 
 /// The script of a history entry that runs no statement.
@@ -115,6 +138,7 @@ pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
     rebuilt_tables: Vec::new(),
     allowed_rules: Vec::new(),
     object_changes: Vec::new(),
+    schema_change: SchemaChange::None,
 };
 
 impl CompiledScript<'_> {
@@ -149,6 +173,11 @@ pub(crate) struct MigrationJob<'r> {
     pub(crate) scope: Scope,
     pub(crate) steps: Vec<Step<'r, 'r>>,
     pub(crate) expected_changes: ExpectedChanges,
+    /// The schema that the document describes before the first step.
+    pub(crate) schema_before: Schema,
+    /// Set once the job has run on a database with this schema and left no view, trigger or foreign
+    /// key unusable. The rows do not matter to that, so it holds for all such databases.
+    pub(crate) keeps_references_usable: OnceLock<()>,
     pub(crate) modified_tables: BTreeSet<String>,
     pub(crate) table_renames: Renames,
     pub(crate) transaction_end: TransactionEnd,
@@ -176,6 +205,8 @@ impl<'r> MigrationJob<'r> {
             table_renames,
             steps,
             expected_changes: ExpectedChanges::default(),
+            schema_before: Schema::new(),
+            keeps_references_usable: OnceLock::new(),
             transaction_end: TransactionEnd::Commit,
             foreign_keys: ForeignKeyPolicy::Enforce,
             template: OnceLock::new(),

@@ -151,6 +151,10 @@ rules! {
     RowChange = "row-change", Error;
     /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
+    /// A rebuild or drop that destroys columns, indexes or triggers that the document does not have.
+    UndocumentedLoss = "undocumented-loss", Error;
+    /// A statement that overwrites a column which existed before the run that adds it.
+    Overwrite = "overwrite", Error;
     /// A statement that uses a table by the order of its columns.
     PositionalCopy = "positional-copy", Error;
     /// A view, trigger or foreign key that cannot be used any more.
@@ -212,6 +216,8 @@ impl Rule {
                 | Self::PositionalCopy
                 | Self::DanglingReference
                 | Self::NeedsEmptyTable
+                | Self::UndocumentedLoss
+                | Self::Overwrite
         )
     }
 }

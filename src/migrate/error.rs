@@ -278,9 +278,9 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         DatabaseError::ForeignKeyViolations { .. } | DatabaseError::AssertionFailed { .. } => {
             ErrorKind::Constraint
         }
-        DatabaseError::ColumnDiffers { .. } | DatabaseError::PostconditionFailed { .. } => {
-            ErrorKind::Drift
-        }
+        DatabaseError::ColumnDiffers { .. }
+        | DatabaseError::SafetyRule { .. }
+        | DatabaseError::PostconditionFailed { .. } => ErrorKind::Drift,
         DatabaseError::RowLoss { .. } => ErrorKind::RowLoss,
         DatabaseError::WalModeLost { cause, .. } => database_kind(cause),
         DatabaseError::HotJournal

@@ -11,6 +11,7 @@ use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::migrator::{CachedJob, Migrator};
 use crate::plan::outcome::MigrationPath;
 use crate::plan::position::ChainPosition;
+use crate::schema::Schema;
 
 impl<'c> Migrator<'c, '_> {
     pub(crate) fn build_cached_job(
@@ -40,6 +41,12 @@ impl<'c> Migrator<'c, '_> {
         steps.extend(step_ids.iter().filter_map(|id| self.migration_step(scope, *id)));
         MigrationJob {
             expected_changes: self.replay().expected_changes(scope, chain_position, step_ids),
+            schema_before: match chain_position {
+                ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
+                    self.replay().schema_at(scope, position)
+                }
+                ChainPosition::Empty | ChainPosition::BelowBaseline => Schema::new(),
+            },
             transaction_end: self.transaction_end(),
             foreign_keys: self.policy().foreign_keys,
             ..MigrationJob::new(scope, steps)
@@ -133,7 +140,13 @@ impl<'c> Migrator<'c, '_> {
                 }
             }
         }
-        MigrationJob { foreign_keys: self.policy().foreign_keys, ..MigrationJob::new(scope, steps) }
+        let target = target.version().and_then(|target| self.changelog().position(target));
+        MigrationJob {
+            schema_before: target
+                .map_or_else(Schema::new, |position| self.replay().schema_at(scope, position)),
+            foreign_keys: self.policy().foreign_keys,
+            ..MigrationJob::new(scope, steps)
+        }
     }
 }
 

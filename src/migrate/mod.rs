@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fleet")]
 pub(crate) mod adopt;
+pub(crate) mod alter_table;
 pub(crate) mod borrowed;
 pub(crate) mod compile;
 pub(crate) mod connection_check;

@@ -17,7 +17,7 @@ use crate::database::history;
 use crate::database::history::CompletedStep;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{
-    CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
+    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
 };
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
@@ -25,6 +25,7 @@ use crate::document::diagnostic::Rule;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Runs a job on a connection whose `foreign_keys` pragma is off. `is_cancelled` is called before
@@ -110,12 +111,13 @@ impl JobExecution<'_> {
     fn run_steps(&self, expected: &HistoryState) -> Result<Vec<String>, DatabaseError> {
         let mut last_entry_id = self.prepare_history(expected)?;
         let columns_before = self.columns_before()?;
+        let mut safety_checks = SafetyChecks::begin(self.connection, self.authorizer, self.job)?;
         let violations_before =
             ForeignKeyViolations::scan(self.connection, &self.job.modified_tables)?;
         let mut notes = Vec::new();
         for step in &self.job.steps {
             let started = Instant::now();
-            let note = self.run_step(step, &columns_before)?;
+            let note = self.run_step(step, &columns_before, &mut safety_checks)?;
             if let Some(entry) = &step.history_entry {
                 let (scope, note) = (self.job.scope, note.as_deref());
                 let completed = CompletedStep { entry, scope, duration: started.elapsed(), note };
@@ -124,6 +126,7 @@ impl JobExecution<'_> {
             history::store_sources(self.connection, &step.sources)?;
             notes.extend(note);
         }
+        safety_checks.after_last_step(self.job)?;
         self.check_foreign_keys(&violations_before, &mut notes)?;
         self.check_expected_changes()?;
         Ok(notes)
@@ -155,6 +158,7 @@ impl JobExecution<'_> {
         &self,
         step: &Step<'_, '_>,
         columns_before: &ColumnsBefore<'_>,
+        safety_checks: &mut SafetyChecks<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         let mut notes = Vec::new();
         let rows_before = self.count_rows(step.script)?;
@@ -167,8 +171,17 @@ impl JobExecution<'_> {
             if (self.is_cancelled)() {
                 return Err(DatabaseError::Interrupted);
             }
-            notes.extend(self.run_statement(statement, &step.label, columns_before)?);
+            safety_checks.before_statement(statement, step)?;
+            let note = self.run_statement(statement, &step.label, columns_before)?;
+            if note.is_some()
+                && let Some(ColumnChange::Add { table, definition }) = &statement.column_change
+            {
+                safety_checks.add_applied_column(table, &definition.name);
+            }
+            notes.extend(note);
+            safety_checks.after_statement(statement, step)?;
         }
+        safety_checks.after_step(step)?;
         if step.script.resets_connection {
             reset_connection(self.connection, &temporary_objects)?;
         }
