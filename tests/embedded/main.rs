@@ -6,6 +6,7 @@
 )]
 
 mod connection;
+mod foreign_replay;
 mod interrupt;
 
 use tatmig::rusqlite::Connection;

@@ -4,10 +4,12 @@
 use anyhow::{Context, bail};
 use tatmig::database::{ConnectOptions, DatabaseError};
 use tatmig::document::VersionIndex;
-use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
+use tatmig::fleet::{
+    Fleet, FleetConfig, FleetError, NearMisses, OnFailure, RunOptions, UserSelection, worker_count,
+};
 use tatmig::lint::Backend;
 use tatmig::migrate::{Migrator, Replay};
-use tatmig::{Changelog, Diagnostic, Severity};
+use tatmig::{Changelog, Diagnostic, Rule, Scope, Severity};
 
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::Report;
@@ -63,8 +65,32 @@ impl CommandContext<'_> {
         changelog: &Changelog<'_>,
         selection: &UserSelection,
     ) -> Result<Fleet, FleetError> {
-        let includes_scope = |scope| changelog.has_scope(scope);
-        Fleet::discover(&self.settings.fleet_config, includes_scope, selection)
+        self.discover(&self.settings.fleet_config, |scope| changelog.has_scope(scope), selection)
+    }
+
+    /// The selected databases of a fleet. Reports what the users directory holds if it has no user
+    /// database; the command then fails if users were selected and other databases exist.
+    pub(crate) fn discover(
+        &self,
+        config: &FleetConfig,
+        includes_scope: impl Fn(Scope) -> bool,
+        selection: &UserSelection,
+    ) -> Result<Fleet, FleetError> {
+        let fleet = Fleet::discover(config, includes_scope, selection)?;
+        #[cfg(feature = "server")]
+        let has_directory = config.server_set.is_none();
+        #[cfg(not(feature = "server"))]
+        let has_directory = true;
+        // A shard of a small fleet may have no users.
+        if has_directory && config.shard.is_none() && fleet.total_users == Some(0) {
+            let near_misses = NearMisses::find(config);
+            if *selection != UserSelection::None && near_misses.has_databases {
+                self.report.fail(near_misses);
+            } else {
+                self.report.print_note(near_misses);
+            }
+        }
+        Ok(fleet)
     }
 
     /// The options of a run that has no flags of its own for them.
@@ -99,6 +125,19 @@ impl CommandContext<'_> {
         Ok(replay)
     }
 
+    /// As [`replay`](Self::replay), for commands that only read: a block that is not finished is no
+    /// obstacle.
+    pub(crate) fn replay_for_reading<'a>(
+        &self,
+        changelog: &Changelog<'a>,
+        target: VersionIndex,
+    ) -> anyhow::Result<Replay<'a>> {
+        let replay = self.unchecked_replay(changelog)?;
+        let diagnostics = replay.diagnostics(target);
+        self.check_document(changelog, diagnostics.filter(|found| !is_unfinished(found)))?;
+        Ok(replay)
+    }
+
     /// Runs the document in memory, and leaves the check of its diagnostics to the caller.
     pub(crate) fn unchecked_replay<'a>(
         &self,
@@ -120,9 +159,9 @@ impl CommandContext<'_> {
     /// document has errors up to head.
     pub(crate) fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
         let replay = Replay::run(changelog, &self.signals.cancel_flag()).ok()?;
-        let has_errors = replay
-            .diagnostics(changelog.head_index())
-            .any(|diagnostic| diagnostic.severity == Severity::Error);
+        let has_errors = replay.diagnostics(changelog.head_index()).any(|diagnostic| {
+            diagnostic.severity == Severity::Error && !is_unfinished(&diagnostic)
+        });
         (!has_errors).then_some(replay)
     }
 
@@ -156,4 +195,9 @@ impl CommandContext<'_> {
     ) -> Migrator<'c, 'a> {
         Migrator::new(changelog, replay, target).with_policy(self.settings.policy(None))
     }
+}
+
+/// Whether a diagnostic is about a block that a person has not finished yet.
+fn is_unfinished(diagnostic: &Diagnostic) -> bool {
+    diagnostic.rule == Rule::UnfinishedBlock
 }
