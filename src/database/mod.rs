@@ -34,7 +34,7 @@ use crate::schema::Schema;
 use crate::schema::difference::AcceptedDrift;
 
 pub use crate::database::connection::ConnectOptions;
-pub use crate::database::error::DatabaseError;
+pub use crate::database::error::{DatabaseError, StatementCause};
 pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
 pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
 pub use crate::database::stats::Stats;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::database::stats::Stats;
 use crate::fleet::discover::Fleet;
 use crate::fleet::pool;
-use crate::fleet::pool::parallel_map;
+use crate::fleet::pool::{WorkValue, parallel_map};
 use crate::fleet::run::RunOptions;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::{DatabaseStatus, StatusQuery};
@@ -72,7 +72,7 @@ impl Fleet {
         self.for_each(&verify, options, on_done)
     }
 
-    fn for_each<T: Send>(
+    fn for_each<T: WorkValue>(
         &self,
         work: &pool::Work<'_, TargetDatabase, T>,
         options: &RunOptions,

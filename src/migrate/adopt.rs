@@ -70,6 +70,7 @@ impl Migrator<'_, '_> {
         adopt_target: AdoptTarget,
         database: &mut dyn Database,
     ) -> Result<Outcome, MigrateError> {
+        self.document().check()?;
         let state = database.history_state()?;
         let schema = match (&state, adopt_target) {
             (HistoryState::Empty, AdoptTarget::Detected) => {

@@ -77,6 +77,16 @@ pub(crate) struct ReplayedDocument<'q, 'a> {
     pub(crate) replay: Option<&'q Replay<'a>>,
 }
 
+impl ReplayedDocument<'_, '_> {
+    /// Fails if the replay is that of another changelog: its scripts would run under wrong versions.
+    pub(crate) fn check(&self) -> Result<(), MigrateError> {
+        match self.replay {
+            Some(replay) if !replay.is_of(self.changelog) => Err(MigrateError::ForeignReplay),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Finds the position of a database on the chain, by detection if it has no history.
 ///
 /// # Errors
@@ -204,7 +214,10 @@ impl DatabaseStatus {
         let state = match &error {
             MigrateError::Plan(PlanError::ChecksumMismatch { .. }) => DatabaseState::Edited,
             MigrateError::Plan(_) => DatabaseState::Ahead,
-            MigrateError::Database(_) | MigrateError::CannotOpen(_) => DatabaseState::Error,
+            MigrateError::Database(_)
+            | MigrateError::CannotOpen(_)
+            | MigrateError::ForeignReplay
+            | MigrateError::Panicked { .. } => DatabaseState::Error,
         };
         Self {
             state,

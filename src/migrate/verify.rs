@@ -39,6 +39,7 @@ impl TargetDatabase {
         migrator: &Migrator<'_, '_>,
         options: &ConnectOptions,
     ) -> Result<VerifyReport, MigrateError> {
+        migrator.document().check()?;
         self.read_snapshot(options, |database| verify_database(migrator, self.scope, database))
     }
 }

@@ -42,11 +42,13 @@ pub(crate) fn attribute_failure(
         })
     };
     match failure {
-        MigrateError::Database(DatabaseError::Statement { migration, message, span }) => Finding {
-            step_id: step_with_label(migration),
-            subject: message.clone(),
-            diagnostic: statement_diagnostic(message, span),
-        },
+        MigrateError::Database(DatabaseError::Statement { migration, message, span, .. }) => {
+            Finding {
+                step_id: step_with_label(migration),
+                subject: message.clone(),
+                diagnostic: statement_diagnostic(message, span),
+            }
+        }
         MigrateError::Database(DatabaseError::RowLoss { migration, table, before, after }) => {
             let step_id = step_with_label(migration);
             let span = writing_statement_span(

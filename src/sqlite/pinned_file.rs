@@ -3,8 +3,8 @@
 //! keeps the file that was checked, so that its device and inode name no other file meanwhile, and
 //! after SQLite has opened the path they show whether it opened this file.
 //!
-//! The descriptor is closed only after SQLite's: POSIX drops all locks that a process holds on a
-//! file when any descriptor of the file is closed.
+//! The descriptor is dropped only after SQLite's, and is not closed then: see
+//! `src/sqlite/descriptor.rs`.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,6 +14,7 @@ use std::time::SystemTime;
 
 use crate::database::error::DatabaseError;
 use crate::sqlite::database_file::{Access, DatabaseFile, FileIdentity, SYMLINK_REFUSED};
+use crate::sqlite::descriptor::Descriptor;
 use crate::sqlite::regular_file;
 use crate::sqlite::regular_file::SymlinkPolicy;
 
@@ -22,7 +23,7 @@ pub(crate) struct PinnedFile {
     /// The path with a symbolic link resolved: SQLite also expects side files next to the file that
     /// a link points to.
     pub(crate) path: PathBuf,
-    pub(crate) file: File,
+    pub(crate) file: Descriptor,
     identity: Option<FileIdentity>,
 }
 
@@ -48,10 +49,15 @@ impl PinnedFile {
             SymlinkPolicy::Refuse => database.path.clone(),
             SymlinkPolicy::Follow => resolve_symlink(&database.path).map_err(open_error)?,
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(access != Access::Read);
-        let file = regular_file::open(&path, &mut options, SymlinkPolicy::Refuse)
-            .map_err(|error| if is_symlink(&path) { symlink_error() } else { open_error(error) })?;
+        let needs_write = access != Access::Read;
+        let kept = regular_file_identity(&path)
+            .and_then(|identity| Descriptor::find_kept(identity, needs_write));
+        let file = match kept {
+            Some(file) => file,
+            None => open_descriptor(&path, needs_write).map_err(|error| {
+                if is_symlink(&path) { symlink_error() } else { open_error(error) }
+            })?,
+        };
         let identity = FileIdentity::of(&file.metadata().map_err(open_error)?);
         if database.identity.is_some() && database.identity != identity {
             return Err(DatabaseError::Replaced);
@@ -115,6 +121,20 @@ impl PinnedFile {
         let modified = metadata.modified().ok();
         Ok(FileVersion { size: metadata.len(), modified, change_counter })
     }
+}
+
+/// The identity of the regular file at a path; `None` for a symbolic link.
+fn regular_file_identity(path: &Path) -> Option<FileIdentity> {
+    let metadata = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    FileIdentity::of(&metadata)
+}
+
+fn open_descriptor(path: &Path, needs_write: bool) -> io::Result<Descriptor> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(needs_write);
+    let file = regular_file::open(path, &mut options, SymlinkPolicy::Refuse)?;
+    let identity = FileIdentity::of(&file.metadata()?);
+    Ok(Descriptor::new(file, identity, needs_write))
 }
 
 fn open_error(source: io::Error, path: &Path, access: Access) -> DatabaseError {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::database::already_applied::FailedColumnChange;
 use crate::database::assertion::failing_rows;
-use crate::database::error::{DatabaseError, sqlite_message};
+use crate::database::error::{DatabaseError, StatementCause, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
     ForeignKeyViolations, IntroducedViolations, MAX_LISTED_VIOLATIONS, missing_parents_note,
@@ -290,11 +290,12 @@ impl JobExecution<'_> {
             return Err(result.err().map_or(DatabaseError::Interrupted, DatabaseError::from));
         }
         if self.connection.is_autocommit() {
+            let cause = result.as_ref().err().map_or(StatementCause::Other, StatementCause::of);
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
                 Ok(_) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
             };
-            return Err(DatabaseError::EndedTransaction { migration, message, span });
+            return Err(DatabaseError::EndedTransaction { migration, message, cause, span });
         }
         let error = match result {
             Ok(None) => return Ok(None),
@@ -305,9 +306,9 @@ impl JobExecution<'_> {
             }
             Err(error) => error,
         };
-        let span = error_span(&statement.sql, &error);
+        let (cause, span) = (StatementCause::of(&error), error_span(&statement.sql, &error));
         if let Some(message) = self.authorizer.take_denial() {
-            return Err(DatabaseError::Statement { migration, message, span });
+            return Err(DatabaseError::Statement { migration, message, cause, span });
         }
         if let Some(change) = &statement.column_change {
             let failed = FailedColumnChange {
@@ -324,7 +325,8 @@ impl JobExecution<'_> {
         }
         Err(match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
-                DatabaseError::Statement { migration, message: sqlite_message(&error), span }
+                let message = sqlite_message(&error);
+                DatabaseError::Statement { migration, message, cause, span }
             }
             other => other,
         })
