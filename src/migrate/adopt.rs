@@ -94,7 +94,12 @@ impl Migrator<'_, '_> {
             }
             database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
             let version = self.version_point_at(position);
-            Ok(Outcome::VersionRecorded { version, drift: Vec::new(), at_head: None })
+            Ok(Outcome::VersionRecorded {
+                version,
+                drift: Vec::new(),
+                notes: Vec::new(),
+                at_head: None,
+            })
         })
     }
 
@@ -111,7 +116,7 @@ impl Migrator<'_, '_> {
                 && request.target != AdoptTarget::Detected;
             return if overrules {
                 let position = self.requested_position(request.target);
-                self.record(scope, position, &state, database)
+                self.record(scope, position, Vec::new(), database)
             } else {
                 self.adopt_versioned(scope, request, last_entry, database)
             };
@@ -120,6 +125,7 @@ impl Migrator<'_, '_> {
             HistoryState::Unversioned => self.detector().detect(scope, database.schema()?)?,
             _ => Detected::New,
         };
+        let mut notes = Vec::new();
         let position = match (detected, request.target) {
             (_, AdoptTarget::Baseline) => None,
             (Detected::New, AdoptTarget::Detected) => {
@@ -133,6 +139,7 @@ impl Migrator<'_, '_> {
                 self.requested_position(target)
             }
             (Detected::Existing(detection), AdoptTarget::Detected) => {
+                notes.extend_from_slice(detection.remarks());
                 match detection.version(self.changelog()) {
                     Some(version) => self.position_of(&version),
                     None => {
@@ -142,7 +149,7 @@ impl Migrator<'_, '_> {
                 }
             }
         };
-        self.record(scope, position, &state, database)
+        self.record(scope, position, notes, database)
     }
 
     /// Records a version, and accepts the drift that the database has there and will have at head.
@@ -150,9 +157,10 @@ impl Migrator<'_, '_> {
         &self,
         scope: Scope,
         position: Option<usize>,
-        state: &HistoryState,
+        notes: Vec<String>,
         database: &mut dyn Database,
     ) -> Result<Outcome, MigrateError> {
+        let state = database.history_state()?;
         let schema = database.schema()?;
         let is_below_head = position.is_none_or(|at| at < self.changelog().head_position());
         let (drift, drift_at_head) = if is_below_head && !schema.is_empty() {
@@ -164,13 +172,14 @@ impl Migrator<'_, '_> {
         let remaining = drift_at_head.iter().flatten().flatten();
         let note = drift_note(drift.iter().chain(remaining));
         let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
-        if let HistoryState::Versioned(last_entry) = state {
+        if let HistoryState::Versioned(last_entry) = &state {
             continue_from(&mut step, last_entry);
         }
-        database.apply(&MigrationJob::new(scope, vec![step]), state)?;
+        database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
         Ok(Outcome::VersionRecorded {
             version: self.version_point_at(position),
             drift: to_texts(&drift),
+            notes,
             at_head: drift_at_head.map(|result| match result {
                 Ok(differences) => AtHead::Reached(to_texts(&differences)),
                 Err(reason) => AtHead::Fails(reason),
@@ -212,7 +221,12 @@ impl Migrator<'_, '_> {
         let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
         continue_from(&mut step, last_entry);
         database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
-        Ok(Outcome::VersionRecorded { version, drift: to_texts(&drift), at_head: None })
+        Ok(Outcome::VersionRecorded {
+            version,
+            drift: to_texts(&drift),
+            notes: Vec::new(),
+            at_head: None,
+        })
     }
 
     /// Requires that a schema has what the migrations up to a position create, drift that was

@@ -56,6 +56,9 @@ pub struct PartialMatch {
     pub missing: Vec<String>,
     /// Why the rest of the document fails, if it fails from every version.
     pub failure: Option<String>,
+    /// What a person should know about the proposal: the versions that fit equally well, and those
+    /// below it from which the rest of the document fails.
+    pub remarks: Vec<String>,
 }
 
 impl Detection {
@@ -96,6 +99,15 @@ impl Detection {
     pub fn there(&self) -> &[String] {
         match self {
             Self::Partial(partial) => &partial.there,
+            _ => &[],
+        }
+    }
+
+    /// What a person should know about a proposed version.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        match self {
+            Self::Partial(partial) => &partial.remarks,
             _ => &[],
         }
     }

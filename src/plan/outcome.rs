@@ -140,6 +140,8 @@ pub enum Outcome {
         version: VersionPoint,
         /// The differences from the document's schema at that version, each as text.
         drift: Vec<String>,
+        /// Remarks about a version that was proposed.
+        notes: Vec<String>,
         /// What an upgrade to head will do to them; none if the database is not adopted or is at
         /// head.
         at_head: Option<AtHead>,

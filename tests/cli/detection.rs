@@ -418,3 +418,32 @@ fn adopting_at_a_version_leaves_databases_with_a_history_alone() {
     assert_eq!(fleet.database("a").version().as_deref(), Some("1.0.0"));
     fleet.run(["upgrade", "--all-users"]).status(0);
 }
+
+#[test]
+fn statements_that_change_rows_are_named_before_they_run_again() {
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS p (id INTEGER PRIMARY KEY, amount REAL);",
+        "UPDATE p SET amount = amount * 100;",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, amount REAL, own TEXT); INSERT INTO p VALUES (1, 250, 'x')",
+    );
+    fleet.run(["adopt", "--all-users"]).status(0).stdout_contains(
+        "  note: 1.1.0 fits equally well, and the next upgrade runs `UPDATE p SET amount = amount * 100` (MIGRATIONS.md:",
+    );
+    fleet.run(["adopt", "--user", "a", "--at", "1.1.0"]).status(0);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("a").rows("SELECT amount FROM p"), ["250"]);
+}
+
+#[test]
+fn a_lower_version_from_which_the_document_fails_is_named() {
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY);",
+        "ALTER TABLE t ADD COLUMN n;",
+        "CREATE TABLE own (id INTEGER PRIMARY KEY); CREATE VIEW t AS SELECT id FROM own",
+    );
+    fleet
+        .run(["adopt", "--all-users"])
+        .status(0)
+        .stdout_contains("recorded at 1.1.0")
+        .stdout_contains("  note: the rest of the document fails from baseline: MIGRATIONS.md:");
+}
