@@ -163,13 +163,16 @@ impl Migrator<'_, '_> {
         let state = database.history_state()?;
         let schema = database.schema()?;
         let is_below_head = position.is_none_or(|at| at < self.changelog().head_position());
-        let (drift, drift_at_head) = if is_below_head && !schema.is_empty() {
-            let trial = self.detector().trial(scope, schema, position)?;
-            (trial.drift.clone(), Some(trial.drift_at_head.clone()))
+        let trial = if is_below_head && !schema.is_empty() {
+            Some(self.detector().trial(scope, schema.clone(), position)?)
         } else {
-            (self.detector().drift(scope, position, schema), None)
+            None
         };
-        let remaining = drift_at_head.iter().flatten().flatten();
+        let drift = match &trial {
+            Some(trial) => trial.drift.clone(),
+            None => self.detector().drift(scope, position, schema),
+        };
+        let remaining = trial.iter().flat_map(|trial| &trial.drift_at_head).flatten();
         let note = drift_note(drift.iter().chain(remaining));
         let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
         if let HistoryState::Versioned(last_entry) = &state {
@@ -180,9 +183,9 @@ impl Migrator<'_, '_> {
             version: self.version_point_at(position),
             drift: to_texts(&drift),
             notes,
-            at_head: drift_at_head.map(|result| match result {
-                Ok(differences) => AtHead::Reached(to_texts(&differences)),
-                Err(reason) => AtHead::Fails(reason),
+            at_head: trial.map(|trial| match (&trial.refusal, &trial.drift_at_head) {
+                (Some(reason), _) | (None, Err(reason)) => AtHead::Fails(reason.clone()),
+                (None, Ok(differences)) => AtHead::Reached(to_texts(differences)),
             }),
         })
     }

@@ -2,7 +2,6 @@
 //! version. Pure: schemas in, values out. `detector` decides what follows from them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::document::changelog::{Changelog, StepId};
@@ -21,7 +20,7 @@ use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 pub enum Detection {
     /// The schema is that of one version of the document.
     Match(VersionIndex),
-    /// The schema is that of several versions, and statements between them only change rows.
+    /// The schema is that of several versions, and statements exist between them.
     Ambiguous(Ambiguity),
     /// Some tables of the document exist, and the schema is that of no version.
     Partial(PartialMatch),
@@ -37,8 +36,6 @@ pub struct Ambiguity {
     pub versions: Vec<VersionPoint>,
     /// The statements between the lowest and the highest of them, with their places.
     pub statements: Vec<String>,
-    /// The bytes of the document that hold the first of these statements.
-    pub span: Range<usize>,
 }
 
 /// What a database without a history has of the document.
@@ -126,13 +123,10 @@ impl Detection {
     pub(crate) fn resolve(&self) -> Result<usize, PlanError> {
         match self {
             Self::Match(index) => Ok(index.get()),
-            Self::Ambiguous(Ambiguity { versions, statements, span }) => {
-                Err(PlanError::AmbiguousMatch {
-                    versions: versions.clone(),
-                    statements: statements.clone(),
-                    span: span.clone(),
-                })
-            }
+            Self::Ambiguous(Ambiguity { versions, statements }) => Err(PlanError::AmbiguousMatch {
+                versions: versions.clone(),
+                statements: statements.clone(),
+            }),
             Self::Partial(partial) => Err(PlanError::PartialMatch {
                 found: partial.there.clone(),
                 missing: partial.missing.clone(),

@@ -4,7 +4,6 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -17,7 +16,7 @@ use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detect::{Ambiguity, Detection, PartialMatch, VersionComparison, distance};
 use crate::migrate::replay::Replay;
-use crate::migrate::trial::{TrialDocument, TrialError};
+use crate::migrate::trial::{SafetyRules, TrialDocument, TrialError};
 use crate::schema::difference::Difference;
 use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{ObjectKey, Schema, compare};
@@ -56,8 +55,11 @@ pub(crate) enum Detected {
 pub(crate) struct Trial {
     /// The differences from the document's schema at that version.
     pub(crate) drift: Vec<Difference>,
-    /// The differences from head's schema after the upgrade, or why the upgrade fails.
+    /// The differences from head's schema after the upgrade, or why a statement of it fails.
     pub(crate) drift_at_head: Result<Vec<Difference>, String>,
+    /// Why a safety rule refuses the upgrade. Then the differences are those of an upgrade whose
+    /// blocks allow the rule.
+    pub(crate) refusal: Option<String>,
 }
 
 /// A checksum of the SQL of all objects of a schema.
@@ -180,13 +182,19 @@ impl<'c, 'a> Detector<'c, 'a> {
             is_documented: &|key| self.is_documented(scope, key),
             cancel: &self.options.cancel,
         };
-        let drift_at_head = match document.run(scope, schema, start, &drift) {
+        let mut result = document.run(scope, schema, start, &drift, SafetyRules::Apply);
+        let mut refusal = None;
+        if let Err(TrialError::Refused(reason)) = result {
+            refusal = Some(reason);
+            result = document.run(scope, schema, start, &drift, SafetyRules::Allow);
+        }
+        let drift_at_head = match result {
             Ok(schema) => Ok(self.drift_of(scope, head, &schema)),
-            Err(TrialError::Failed(reason)) => Err(reason),
+            Err(TrialError::Failed(reason) | TrialError::Refused(reason)) => Err(reason),
             Err(TrialError::Interrupted) => return None,
         };
         let is_cancelled = self.options.cancel.load(Ordering::Relaxed);
-        (!is_cancelled).then_some(Trial { drift, drift_at_head })
+        (!is_cancelled).then_some(Trial { drift, drift_at_head, refusal })
     }
 
     fn detection(&self, scope: Scope, schema: &Schema) -> Result<Detection, DatabaseError> {
@@ -201,26 +209,19 @@ impl<'c, 'a> Detector<'c, 'a> {
         };
         Ok(match self.ambiguity(scope, lowest, highest) {
             None => Detection::Match(VersionIndex::new(highest)),
-            Some((statements, span)) => {
+            Some(statements) => {
                 let versions = comparison.matches.into_iter().map(|position| self.point(position));
-                Detection::Ambiguous(Ambiguity { versions: versions.collect(), statements, span })
+                Detection::Ambiguous(Ambiguity { versions: versions.collect(), statements })
             }
         })
     }
 
-    /// The statements between two positions, with their places, and the place of the first; none
-    /// without a statement.
-    fn ambiguity(
-        &self,
-        scope: Scope,
-        lowest: usize,
-        highest: usize,
-    ) -> Option<(Vec<String>, Range<usize>)> {
+    /// The statements between two positions, with their places; none without a statement.
+    fn ambiguity(&self, scope: Scope, lowest: usize, highest: usize) -> Option<Vec<String>> {
         let steps = (lowest..highest).map(StepId::Forward);
         let scripts = steps.filter_map(|id| self.replay.script(scope, id));
         let statements: Vec<_> = scripts.flat_map(|script| &script.statements).collect();
-        let span = first_line_span(&statements.first()?.sql);
-        Some((self.list_statements(&statements), span))
+        (!statements.is_empty()).then(|| self.list_statements(&statements))
     }
 
     /// Statements with their places, of which the first ones are shown.

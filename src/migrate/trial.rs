@@ -9,10 +9,13 @@ use rusqlite::Connection;
 use crate::database::connection::open_in_memory;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::{HistoryEvent, HistoryState};
-use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
+use crate::database::job::{
+    CompiledScript, JobResult, MigrationJob, TableContents, TransactionEnd,
+};
 use crate::database::policy::ForeignKeyPolicy;
 use crate::database::{Database, ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
+use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
 use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
@@ -27,6 +30,8 @@ use crate::sqlite::transaction::apply;
 pub(crate) enum TrialError {
     /// The rest of the document fails on this schema, for the reason given.
     Failed(String),
+    /// A safety rule forbids a statement, for the reason given.
+    Refused(String),
     Interrupted,
 }
 
@@ -43,6 +48,14 @@ impl From<DatabaseError> for TrialError {
             error => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether the safety rules apply in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SafetyRules {
+    Apply,
+    /// Every block allows them.
+    Allow,
 }
 
 /// The document that is tried.
@@ -64,6 +77,7 @@ impl TrialDocument<'_, '_, '_> {
         schema: &Schema,
         start: Option<usize>,
         drift: &[Difference],
+        safety_rules: SafetyRules,
     ) -> Result<Schema, TrialError> {
         let jobs = JobBuilder {
             changelog: self.changelog,
@@ -80,12 +94,36 @@ impl TrialDocument<'_, '_, '_> {
         let position = start.map_or(ChainPosition::BelowBaseline, ChainPosition::AtVersion);
         let steps = plan_upgrade(self.changelog, scope, position, self.changelog.head_position());
         let state = database.history_state()?;
-        match database.apply(&jobs.job(scope, position, &steps), &state) {
+        let scripts: Vec<CompiledScript<'_>>;
+        let mut job: MigrationJob<'_> = jobs.job(scope, position, &steps);
+        if safety_rules == SafetyRules::Allow {
+            scripts = job.steps.iter().map(|step| with_safety_rules_allowed(step.script)).collect();
+            for (step, script) in job.steps.iter_mut().zip(&scripts) {
+                step.script = script;
+            }
+        }
+        match database.apply(&job, &state) {
             Ok(_) => Ok(database.schema()?),
             Err(DatabaseError::Interrupted) => Err(TrialError::Interrupted),
+            Err(error @ DatabaseError::SafetyRule { .. }) => {
+                Err(TrialError::Refused(located_message(self.changelog, &error)))
+            }
             Err(error) => Err(TrialError::Failed(located_message(self.changelog, &error))),
         }
     }
+}
+
+/// A script whose block allows every rule that is checked on a database at hand.
+fn with_safety_rules_allowed<'a>(script: &CompiledScript<'a>) -> CompiledScript<'a> {
+    let mut script = script.clone();
+    script.allowed_rules.extend([
+        Rule::UndocumentedLoss,
+        Rule::PositionalCopy,
+        Rule::Overwrite,
+        Rule::DanglingReference,
+        Rule::CounterReset,
+    ]);
+    script
 }
 
 /// The message of an error, after its place in the document.

@@ -53,7 +53,6 @@ impl MigrateError {
             Self::Plan(PlanError::ChecksumMismatch { changed_migrations }) => {
                 changed_migrations.first().map(|changed_migration| changed_migration.span.clone())
             }
-            Self::Plan(PlanError::AmbiguousMatch { span, .. }) => Some(span.clone()),
             Self::Plan(_) | Self::CannotOpen(_) | Self::ForeignReplay | Self::Panicked { .. } => {
                 None
             }

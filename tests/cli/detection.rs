@@ -447,3 +447,24 @@ fn a_lower_version_from_which_the_document_fails_is_named() {
         .stdout_contains("recorded at 1.1.0")
         .stdout_contains("  note: the rest of the document fails from baseline: MIGRATIONS.md:");
 }
+
+#[test]
+fn a_version_whose_upgrade_a_safety_rule_refuses_is_proposed_all_the_same() {
+    // The rebuild would lose `colour`. To record 1.1.0 instead would pass the rebuild over.
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, n TEXT);",
+        "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT CHECK (n <> ''));\nINSERT INTO t_new (id, n) SELECT id, n FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, colour TEXT); INSERT INTO t VALUES (1, 'a', 'red')",
+    );
+    fleet
+        .run(["adopt", "--all-users"])
+        .status(0)
+        .stdout_contains("recorded at baseline")
+        .stdout_contains("  the upgrade to 1.1.0 will fail: MIGRATIONS.md:")
+        .stdout_contains("column `colour`");
+    fleet
+        .run_without_changes(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("error[undocumented-loss]");
+    assert_eq!(fleet.database("a").rows("SELECT colour FROM t"), ["red"]);
+}
