@@ -113,7 +113,7 @@ impl TrialDocument<'_, '_, '_> {
     }
 }
 
-/// A script whose block allows every rule that is checked on a database at hand.
+/// A script whose block allows every rule that depends on the schema of the database at hand.
 fn with_safety_rules_allowed<'a>(script: &CompiledScript<'a>) -> CompiledScript<'a> {
     let mut script = script.clone();
     script.allowed_rules.extend([
@@ -121,7 +121,6 @@ fn with_safety_rules_allowed<'a>(script: &CompiledScript<'a>) -> CompiledScript<
         Rule::PositionalCopy,
         Rule::Overwrite,
         Rule::DanglingReference,
-        Rule::CounterReset,
     ]);
     script
 }

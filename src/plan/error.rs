@@ -1,7 +1,6 @@
 //! Declares the errors of planning: why a database is refused, and why a target version is.
 
 use semver::{BuildMetadata, Version};
-use std::ops::Range;
 
 use crate::document::tag::VersionPoint;
 
