@@ -145,7 +145,7 @@ fn describe_detection(
                 changelog.head()
             ),
         },
-        // The error names the versions, or that there is none. The enum is not exhaustive.
+        // The error names the versions that match, if any. The enum is not exhaustive.
         _ => {
             let error = status.error.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{}: {error}", detection.name())
