@@ -103,7 +103,11 @@ impl TrialDocument<'_, '_, '_> {
             }
         }
         match database.apply(&job, &state) {
-            Ok(_) => Ok(database.schema()?),
+            Ok(_) => {
+                let mut result = database.schema()?;
+                result.extend(database.left_out);
+                Ok(result)
+            }
             Err(DatabaseError::Interrupted) => Err(TrialError::Interrupted),
             Err(error @ DatabaseError::SafetyRule { .. }) => {
                 Err(TrialError::Refused(located_message(self.changelog, &error)))
@@ -135,6 +139,8 @@ fn located_message(changelog: &Changelog<'_>, error: &DatabaseError) -> String {
 struct TrialDatabase {
     connection: Connection,
     authorizer: StatementAuthorizer,
+    /// The objects that SQLite cannot create here. A run leaves them as they are.
+    left_out: Schema,
 }
 
 impl TrialDatabase {
@@ -152,6 +158,7 @@ impl TrialDatabase {
             ObjectKind::View => 2,
             ObjectKind::Trigger => 3,
         };
+        let mut left_out = Schema::new();
         let mut keys: Vec<&ObjectKey> = schema.keys().collect();
         keys.sort_by_key(|key| rank(key));
         connection.execute_batch("BEGIN")?;
@@ -166,12 +173,14 @@ impl TrialDatabase {
                         object.kind, object.name
                     )));
                 }
-                _ => {}
+                _ => {
+                    left_out.insert(key.clone(), object.clone());
+                }
             }
         }
         connection.execute_batch("COMMIT")?;
         let authorizer = StatementAuthorizer::install(&mut connection)?;
-        Ok(Self { connection, authorizer })
+        Ok(Self { connection, authorizer, left_out })
     }
 }
 

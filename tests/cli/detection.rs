@@ -468,3 +468,21 @@ fn a_version_whose_upgrade_a_safety_rule_refuses_is_proposed_all_the_same() {
         .stderr_contains("error[undocumented-loss]");
     assert_eq!(fleet.database("a").rows("SELECT colour FROM t"), ["red"]);
 }
+
+#[test]
+fn an_object_of_an_unknown_module_is_named_and_stops_nothing() {
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, n TEXT);",
+        "ALTER TABLE t ADD COLUMN z;",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT); INSERT INTO t VALUES (1, 'x');
+         PRAGMA writable_schema = ON;
+         INSERT INTO sqlite_schema VALUES ('table', 'emb', 'emb', 0, 'CREATE VIRTUAL TABLE emb USING vec0(v float[4])')",
+    );
+    fleet.run(["adopt", "--all-users"]).status(0).stdout(
+        "1 user (`a`): recorded at 1.0.0, with 1 difference\n  \
+         table `emb` is not expected\n  after the upgrade to 1.1.0, the same differs\n",
+    );
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("a: 1.0.0 → 1.1.0");
+    fleet.run_without_changes(["verify"]).status(0);
+    assert_eq!(fleet.database("a").rows("SELECT n FROM t"), ["x"]);
+}
