@@ -42,6 +42,18 @@ impl Descriptor {
     }
 }
 
+#[cfg(unix)]
+impl Descriptor {
+    /// The numbers of the kept descriptors of a file.
+    pub(crate) fn kept_numbers(identity: FileIdentity) -> Vec<i32> {
+        use std::os::fd::AsRawFd as _;
+
+        let kept = lock_kept();
+        let of_file = kept.iter().filter(|descriptor| descriptor.identity == Some(identity));
+        of_file.map(|descriptor| descriptor.file.as_raw_fd()).collect()
+    }
+}
+
 impl Deref for Descriptor {
     type Target = File;
 
