@@ -216,6 +216,19 @@ impl UserArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// Record this version, or `baseline`, even if the schema differs; without `--user`, only
+    /// databases without a history are changed
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) at: Option<String>,
+    /// Accept the present drift of databases that have a history already
+    #[arg(long)]
+    pub(crate) accept_drift: bool,
+    #[command(flatten)]
+    pub(crate) users: UserArgs,
+}
+
+#[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "one field a flag")]
 pub(crate) struct UpgradeArgs {
     /// Stop at this version [default: head]

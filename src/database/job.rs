@@ -167,6 +167,15 @@ pub(crate) enum TransactionEnd {
     Rollback,
 }
 
+/// What the tables of a database hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableContents {
+    Rows,
+    /// Nothing: the database is an empty copy of another one. A statement that violates a
+    /// constraint because a row is missing is passed over.
+    Nothing,
+}
+
 /// The steps to run on a database in one transaction.
 #[derive(Debug)]
 pub(crate) struct MigrationJob<'r> {
@@ -183,6 +192,7 @@ pub(crate) struct MigrationJob<'r> {
     pub(crate) transaction_end: TransactionEnd,
     /// What happens if a row violates a foreign key.
     pub(crate) foreign_keys: ForeignKeyPolicy,
+    pub(crate) contents: TableContents,
     /// The database that the job creates from an empty file, built on first use. None if the job
     /// cannot use a template.
     pub(crate) template: OnceLock<Option<DatabaseTemplate>>,
@@ -209,6 +219,7 @@ impl<'r> MigrationJob<'r> {
             keeps_references_usable: OnceLock::new(),
             transaction_end: TransactionEnd::Commit,
             foreign_keys: ForeignKeyPolicy::Enforce,
+            contents: TableContents::Rows,
             template: OnceLock::new(),
         }
     }

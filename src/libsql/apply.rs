@@ -90,20 +90,23 @@ impl Namespace {
         self.snapshot.borrow().clone().ok_or(DatabaseError::ConcurrentChange)
     }
 
-    /// Fails if the schema after the job would not have all expected changes, except for those
-    /// that the history accepts as drift.
+    /// Fails if the schema after the job would not have all expected changes, or if a column that
+    /// it adds exists with another definition, except for what the history accepts as drift.
     fn check_postcondition(
         &self,
         expected: &HistoryState,
         analysis: &JobAnalysis,
     ) -> Result<(), DatabaseError> {
-        if analysis.unmet.is_empty() {
+        if analysis.unmet.is_empty() && analysis.different_columns.is_empty() {
             return Ok(());
         }
         let accepted_drift = match expected {
             HistoryState::Versioned(_) => self.accepted_drift()?,
             HistoryState::Empty | HistoryState::Unversioned => AcceptedDrift::default(),
         };
+        for column in &analysis.different_columns {
+            column.require_accepted(&accepted_drift)?;
+        }
         let mut unmet = analysis.unmet.clone();
         unmet.retain(|difference| !accepted_drift.accepts(difference));
         DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)

@@ -244,10 +244,12 @@ fn migrate_kind(error: &MigrateError) -> ErrorKind {
 fn plan_kind(error: &PlanError) -> ErrorKind {
     match error {
         PlanError::UnknownVersion { .. } | PlanError::AboveHead { .. } => ErrorKind::Ahead,
-        PlanError::PartialMatch { .. } | PlanError::UnrelatedSchema => ErrorKind::Unversioned,
+        PlanError::AmbiguousMatch { .. }
+        | PlanError::PartialMatch { .. }
+        | PlanError::UnrelatedSchema => ErrorKind::Unversioned,
         PlanError::SchemaMismatch { .. } => ErrorKind::Drift,
         PlanError::NoReverse { .. } => ErrorKind::NoReverse,
-        PlanError::EmptyDatabase => ErrorKind::Missing,
+        PlanError::EmptyDatabase | PlanError::NewDatabase { .. } => ErrorKind::Missing,
         PlanError::ChecksumMismatch { .. } => ErrorKind::Edited,
     }
 }

@@ -4,7 +4,7 @@ use crate::database::connection::ConnectOptions;
 use crate::database::history_entry::{HistoryEntry, HistoryState};
 use crate::document::tag::Scope;
 use crate::migrate::migrator::Migrator;
-use crate::migrate::status::{DatabaseStatus, ReplayedDocument, StatusQuery, database_status};
+use crate::migrate::status::{DatabaseStatus, StatusDocument, StatusQuery, database_status};
 use crate::plan::error::{ChangedMigration, PlanError};
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::plan::target::Target;
@@ -26,15 +26,15 @@ impl TargetDatabase {
     /// read has the state [`Error`](crate::DatabaseState::Error).
     #[must_use]
     pub fn status(&self, query: StatusQuery<'_, '_>, options: &ConnectOptions) -> DatabaseStatus {
-        let StatusQuery { changelog, replay, target } = query;
-        let document = ReplayedDocument { changelog, replay };
+        let StatusQuery { changelog, detector, target } = query;
+        let document = StatusDocument { changelog, detector };
         let target = Target::Up(changelog.clamp(target));
         self.read_status(document, target, options)
     }
 
     fn read_status(
         &self,
-        document: ReplayedDocument<'_, '_>,
+        document: StatusDocument<'_, '_, '_>,
         target: Target,
         options: &ConnectOptions,
     ) -> DatabaseStatus {
@@ -92,7 +92,7 @@ impl Migrator<'_, '_> {
         let opened = document_check.and_then(|()| target_database.open(options));
         let result = opened.and_then(|mut database| {
             let state = database.history_state()?;
-            let job = self.seed_job(target_database.scope, names, &state);
+            let job = self.jobs().seed_job(target_database.scope, names, &state, &self.target());
             if state == HistoryState::Empty {
                 return Err(PlanError::EmptyDatabase.into());
             }

@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod difference;
 pub(crate) mod effects;
+pub(crate) mod ignored;
 pub(crate) mod losses;
 pub(crate) mod overwrites;
 pub(crate) mod renames;

@@ -23,6 +23,7 @@ use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::schema;
+use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{Object, ObjectKind, Schema, compare};
 use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
@@ -86,6 +87,13 @@ impl SchemaSnapshot {
     pub fn from_file(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
         let file = DatabaseFile::new(path.to_owned(), SymlinkPolicy::Follow);
         SqliteFile::read(&file, options, ReadDatabase::schema).map(Self)
+    }
+
+    /// The schema without the ignored objects. Objects that `document` has are never ignored.
+    #[must_use]
+    pub fn without_ignored(mut self, ignored: &IgnoredObjects, document: &Self) -> Self {
+        ignored.remove_from(&mut self.0, |key| document.0.contains_key(key));
+        self
     }
 
     /// Whether the schema has no objects.

@@ -62,7 +62,7 @@ impl Eq for ColumnDefinition {}
 /// The definition without the name: `TEXT NOT NULL DEFAULT 'x'`.
 impl fmt::Display for ColumnDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.declared_type.is_empty() { "(no type)" } else { &self.declared_type })?;
+        f.write_str(if self.declared_type.is_empty() { "no type" } else { &self.declared_type })?;
         let on_conflict = |f: &mut fmt::Formatter<'_>, action: &str| match action {
             "" => Ok(()),
             action => write!(f, " ON CONFLICT {}", action.to_ascii_uppercase()),

@@ -3,6 +3,7 @@
 pub(crate) mod authorizer;
 pub(crate) mod copy;
 pub(crate) mod database_file;
+pub(crate) mod descriptor;
 pub(crate) mod file;
 pub(crate) mod file_format;
 pub(crate) mod locks;

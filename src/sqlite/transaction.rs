@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::already_applied::FailedColumnChange;
+use crate::database::already_applied::{ColumnState, FailedColumnChange};
 use crate::database::assertion::failing_rows;
 use crate::database::error::{DatabaseError, StatementCause, sqlite_message};
 use crate::database::error_span::error_span;
@@ -17,11 +17,13 @@ use crate::database::history;
 use crate::database::history::CompletedStep;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{
-    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
+    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TableContents,
+    TransactionEnd,
 };
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
 use crate::document::diagnostic::Rule;
+use crate::schema::difference::AcceptedDrift;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
@@ -195,10 +197,19 @@ impl JobExecution<'_> {
     fn check_expected_changes(&self) -> Result<(), DatabaseError> {
         let mut unmet = unmet_changes(self.connection, &self.job.expected_changes)?;
         if !unmet.is_empty() {
-            let accepted_drift = history::accepted_drift(self.connection)?;
+            let accepted_drift = self.accepted_drift()?;
             unmet.retain(|difference| !accepted_drift.accepts(difference));
         }
         DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
+    }
+
+    /// The drift that the history accepts; none for a job that writes no history.
+    fn accepted_drift(&self) -> Result<AcceptedDrift, DatabaseError> {
+        if self.connection.table_exists(Some("main"), history::TABLE_NAME)? {
+            Ok(history::accepted_drift(self.connection)?)
+        } else {
+            Ok(AcceptedDrift::default())
+        }
     }
 
     /// Whether each column that a step adds or drops existed before the run. Columns of tables
@@ -304,6 +315,7 @@ impl JobExecution<'_> {
         }
         let error = match result {
             Ok(None) => return Ok(None),
+            Ok(Some(_)) if self.has_no_rows() => return Ok(None),
             Ok(Some(rows)) => {
                 let reason = statement.assertion_reason();
                 let span = first_line_span(&statement.sql);
@@ -315,18 +327,19 @@ impl JobExecution<'_> {
         if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, cause, span });
         }
-        if let Some(change) = &statement.column_change {
-            let failed = FailedColumnChange {
-                change,
-                existed_before: columns_before.get(&(change.table(), change.column())).copied(),
-                message: &sqlite_message(&error),
-                migration: &migration,
-                span: &span,
-            };
-            let table_now = || Ok(read_table(self.connection, change.table())?);
-            if let Some(note) = failed.already_applied(table_now)? {
-                return Ok(Some(note));
-            }
+        let failed = FailedColumnChange {
+            change: statement.column_change.as_ref(),
+            existed_before: (statement.column_change.as_ref())
+                .and_then(|change| columns_before.get(&(change.table(), change.column())).copied()),
+            message: &sqlite_message(&error),
+            migration: &migration,
+            span: &span,
+        };
+        if let Some(note) = self.column_note(&failed)? {
+            return Ok(Some(note));
+        }
+        if self.has_no_rows() && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+            return Ok(None);
         }
         Err(match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
@@ -335,6 +348,27 @@ impl JobExecution<'_> {
             }
             other => other,
         })
+    }
+
+    /// A note if a failed statement for a column is already applied.
+    fn column_note(
+        &self,
+        failed: &FailedColumnChange<'_>,
+    ) -> Result<Option<String>, DatabaseError> {
+        let table_now = |table: &str| read_table(self.connection, table);
+        match failed.state(table_now)? {
+            ColumnState::NotApplied => Ok(None),
+            ColumnState::AlreadyApplied(note) => Ok(Some(note)),
+            ColumnState::Different(column) => {
+                column.require_accepted(&self.accepted_drift()?)?;
+                Ok(Some(column.note()))
+            }
+        }
+    }
+
+    /// Whether the database is an empty copy, in which a statement fails for want of rows.
+    fn has_no_rows(&self) -> bool {
+        self.job.contents == TableContents::Nothing
     }
 
     /// Checks that the run introduced no foreign key violations, and notes those that exist.

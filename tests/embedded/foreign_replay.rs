@@ -7,7 +7,7 @@ use tatmig::database::ConnectOptions;
 use tatmig::fleet::{
     DatabaseFile, Fleet, Location, OnFailure, RunOptions, SymlinkPolicy, TargetDatabase,
 };
-use tatmig::migrate::{AdoptTarget, Migrator, Replay};
+use tatmig::migrate::{AdoptRequest, AdoptTarget, Migrator, PresentDrift, RecordedVersion, Replay};
 use tatmig::rusqlite::Connection;
 use tatmig::{Changelog, DatabaseState, Scope};
 
@@ -39,7 +39,11 @@ fn a_replay_of_another_changelog_changes_no_database() {
     let connect_options = ConnectOptions { busy_timeout: Duration::ZERO, cancel: Arc::default() };
     let on_failure = OnFailure::Continue;
     let options = RunOptions { jobs: 1, on_failure, canary: None, connect_options };
-    let adopt = AdoptTarget::Position(changelog.head_index());
+    let adopt = AdoptRequest {
+        target: AdoptTarget::Position(changelog.head_index()),
+        recorded_version: RecordedVersion::Overrule,
+        present_drift: PresentDrift::Report,
+    };
     let outcomes = [
         fleet.upgrade(&migrator, &options, &mut |_, _| {}),
         fleet.adopt(&migrator, adopt, &options),

@@ -8,6 +8,8 @@
 mod connection;
 mod foreign_replay;
 mod interrupt;
+#[cfg(target_os = "linux")]
+mod locks;
 
 use tatmig::rusqlite::Connection;
 use tatmig::{Changelog, Error, Scope, UpgradeReport};

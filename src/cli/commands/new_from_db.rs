@@ -52,7 +52,6 @@ impl<'r> DatabaseSource<'r> {
         changelog: Option<&Changelog<'_>>,
         args: &NewArgs,
     ) -> anyhow::Result<Option<GeneratedBlock>> {
-        let snapshot = self.read_snapshot()?;
         let head_snapshot = match changelog {
             Some(changelog) => {
                 let position = changelog.head_index();
@@ -61,6 +60,7 @@ impl<'r> DatabaseSource<'r> {
             }
             None => SchemaSnapshot::default(),
         };
+        let snapshot = self.read_snapshot(&head_snapshot)?;
         let diff = head_snapshot.diff_to(&snapshot).with_context(|| self.quoted_path())?;
         if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
             return Ok(None);
@@ -100,7 +100,7 @@ impl<'r> DatabaseSource<'r> {
             );
         }
         let result = SchemaSnapshot::from_replay(&replay, block.scope, position);
-        let differences = self.read_snapshot()?.differences(&result);
+        let differences = self.read_snapshot(&result)?.differences(&result);
         if !differences.is_empty() {
             bail!(
                 "the generated SQL does not lead to the schema of {}, so the document was not changed: {}",
@@ -114,7 +114,9 @@ impl<'r> DatabaseSource<'r> {
         Ok(())
     }
 
-    fn read_snapshot(&self) -> anyhow::Result<SchemaSnapshot> {
+    /// The schema of the database without ignored objects. Objects of the document are never
+    /// ignored.
+    fn read_snapshot(&self, document: &SchemaSnapshot) -> anyhow::Result<SchemaSnapshot> {
         let result = SchemaSnapshot::from_file(self.file, &self.context.connect_options());
         let snapshot = match result {
             // The message names the path already.
@@ -124,7 +126,7 @@ impl<'r> DatabaseSource<'r> {
         if snapshot.is_empty() {
             bail!("{} has no table and no view; check the path", self.quoted_path());
         }
-        Ok(snapshot)
+        Ok(snapshot.without_ignored(&self.context.settings.ignored, document))
     }
 
     fn quoted_path(&self) -> String {

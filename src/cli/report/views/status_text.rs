@@ -134,22 +134,21 @@ fn describe_detection(
                 format!("{schema}, {}", describe_pending(status))
             }
         }
-        Detection::Partial { best_version, found, missing } => {
-            let best_version = match best_version {
-                Some(position) => changelog.version(*position).to_string(),
-                // No version is complete, so even the first one is only a partial match.
-                None => "the baseline".to_owned(),
-            };
-            format!(
-                "partial match: {best_version} fits best, {} found, {} missing; `tatmig adopt` accepts the differences",
-                found.len(),
-                missing.len()
-            )
-        }
-        // `Unrelated`, or a result that no message exists for.
+        Detection::Partial(partial) => match &partial.proposal {
+            Some(proposal) => format!(
+                "partial match: {proposal} is nearest, {} found, {}; `tatmig adopt` accepts them",
+                plural(partial.there.len(), "table"),
+                plural(partial.missing.len(), "difference"),
+            ),
+            None => format!(
+                "partial match: no version leads to {}; `tatmig adopt` shows why",
+                changelog.head()
+            ),
+        },
+        // The error names the versions that match, if any. The enum is not exhaustive.
         _ => {
             let error = status.error.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("unrelated schema: {error}")
+            format!("{}: {error}", detection.name())
         }
     }
 }
