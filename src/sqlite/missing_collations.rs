@@ -9,27 +9,27 @@ use crate::sql::tokens::Tokens;
 use crate::sqlite::authorizer::StatementAuthorizer;
 
 /// Runs a statement. If it is an ALTER TABLE that fails for a missing collation, runs it again with
-/// a stand-in for the collation, which is removed afterwards. ALTER TABLE compares no rows, so the
-/// stand-in is never called. The authorizer is enabled before and afterwards.
-pub(crate) fn run_with_stand_ins(
+/// a substitute for the collation, which is removed afterwards. ALTER TABLE compares no rows, so the
+/// substitute is never called. The authorizer is enabled before and afterwards.
+pub(crate) fn run_with_substitutes(
     connection: &Connection,
     authorizer: &StatementAuthorizer,
     sql: &str,
     run: impl Fn() -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut result = run();
-    let mut stand_ins: Vec<String> = Vec::new();
+    let mut substitutes: Vec<String> = Vec::new();
     while let Err(error) = &result {
         let Some(name) = missing_collation(error) else { break };
-        if stand_ins.contains(&name) || !Tokens::new(sql).match_seq(0, &["ALTER", "TABLE"]) {
+        if substitutes.contains(&name) || !Tokens::new(sql).match_seq(0, &["ALTER", "TABLE"]) {
             break;
         }
         connection.create_collation(name.as_str(), Ord::cmp)?;
-        stand_ins.push(name);
+        substitutes.push(name);
         authorizer.enable();
         result = run();
     }
-    for name in &stand_ins {
+    for name in &substitutes {
         connection.remove_collation(name.as_str())?;
     }
     result

@@ -27,7 +27,7 @@ use crate::schema::difference::AcceptedDrift;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
-use crate::sqlite::missing_collations::run_with_stand_ins;
+use crate::sqlite::missing_collations::run_with_substitutes;
 use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
@@ -291,7 +291,7 @@ impl JobExecution<'_> {
             None => {
                 let sql = statement.sql.text();
                 let run = || execute_to_completion(self.connection, sql);
-                run_with_stand_ins(self.connection, self.authorizer, sql, run).map(|()| None)
+                run_with_substitutes(self.connection, self.authorizer, sql, run).map(|()| None)
             }
             Some(_) => (self.connection.prepare(statement.sql.text()))
                 .and_then(|mut select| failing_rows(&mut select)),
