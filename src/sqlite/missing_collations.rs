@@ -5,12 +5,14 @@
 use rusqlite::Connection;
 
 use crate::database::error::sqlite_message;
+use crate::database::schema_reader::read_table_objects;
 use crate::sql::tokens::Tokens;
 use crate::sqlite::authorizer::StatementAuthorizer;
 
-/// Runs a statement. If it is an ALTER TABLE that fails for a missing collation, runs it again with
-/// a substitute for the collation, which is removed afterwards. ALTER TABLE compares no rows, so the
-/// substitute is never called. The authorizer is enabled before and afterwards.
+/// Runs a statement. If it is an ALTER TABLE that fails for a missing collation of another table,
+/// runs it again with a substitute for the collation, which is removed afterwards. The statement
+/// compares no row of that table, so the substitute is never called. The authorizer is enabled
+/// before and afterwards.
 pub(crate) fn run_with_substitutes(
     connection: &Connection,
     authorizer: &StatementAuthorizer,
@@ -21,7 +23,8 @@ pub(crate) fn run_with_substitutes(
     let mut substitutes: Vec<String> = Vec::new();
     while let Err(error) = &result {
         let Some(name) = missing_collation(error) else { break };
-        if substitutes.contains(&name) || !Tokens::new(sql).match_seq(0, &["ALTER", "TABLE"]) {
+        authorizer.disable();
+        if substitutes.contains(&name) || !is_alter_of_other_table(connection, sql, &name)? {
             break;
         }
         connection.create_collation(name.as_str(), Ord::cmp)?;
@@ -39,4 +42,24 @@ fn missing_collation(error: &rusqlite::Error) -> Option<String> {
     let message = sqlite_message(error);
     let (_, name) = message.split_once("no such collation sequence: ")?;
     Some(name.to_owned())
+}
+
+/// Whether a statement alters a table that does not use a collation, nor do its indexes.
+fn is_alter_of_other_table(
+    connection: &Connection,
+    sql: &str,
+    collation: &str,
+) -> rusqlite::Result<bool> {
+    let tokens = Tokens::new(sql);
+    if !tokens.match_seq(0, &["ALTER", "TABLE"]) {
+        return Ok(false);
+    }
+    let table = tokens.name(tokens.skip_schema_qualifier(2));
+    let uses_collation = |sql: &str| {
+        let tokens = Tokens::new(sql);
+        (1..tokens.len())
+            .any(|index| tokens.is_name(index, collation) && tokens.preceded_by(index, "COLLATE"))
+    };
+    let objects = read_table_objects(connection, &table)?;
+    Ok(!objects.iter().any(|object| uses_collation(&object.sql)))
 }

@@ -393,6 +393,24 @@ fn an_object_that_cannot_be_loaded_stops_no_database_that_does_not_touch_it() {
 }
 
 #[test]
+fn a_statement_that_needs_a_missing_collation_itself_fails() {
+    let blocks = [BASELINE, ("user:1.0.0→1.1.0", "ALTER TABLE t DROP COLUMN n;")];
+    let baseline = ("user:baseline→1.0.0", "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);");
+    let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").upgrade_to("1.0.0");
+    let fleet = fleet.blocks(&[baseline, blocks[1]]);
+    run_python(
+        &fleet,
+        "c.create_collation('uni', lambda a, b: (a > b) - (a < b))\nc.executescript('CREATE INDEX own ON t (id COLLATE uni); CREATE TABLE u (x COLLATE uni UNIQUE)')",
+    );
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("no such collation sequence: uni");
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
 fn a_reverse_block_that_allows_reverse_differs_records_the_difference() {
     let up = ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN state TEXT;\nCREATE TABLE u (a);");
     let down = (
