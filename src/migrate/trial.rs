@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use rusqlite::Connection;
 
-use crate::database::connection::open_in_memory;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::{HistoryEvent, HistoryState};
 use crate::database::job::{
@@ -17,12 +16,13 @@ use crate::database::{Database, ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
+use crate::migrate::empty_copy::{EmptyCopy, LeftOut};
 use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_upgrade;
 use crate::schema::difference::{Difference, drift_note};
-use crate::schema::{ObjectKey, ObjectKind, Schema};
+use crate::schema::{ObjectKey, Schema};
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::transaction::apply;
 
@@ -151,34 +151,17 @@ impl TrialDatabase {
         cancel: &Arc<AtomicBool>,
         is_documented: &dyn Fn(&ObjectKey) -> bool,
     ) -> Result<Self, TrialError> {
-        let mut connection = open_in_memory(cancel)?;
-        let rank = |key: &ObjectKey| match schema[key].kind {
-            ObjectKind::Table => 0,
-            ObjectKind::Index => 1,
-            ObjectKind::View => 2,
-            ObjectKind::Trigger => 3,
-        };
+        let EmptyCopy { mut connection, left_out: objects } = EmptyCopy::create(schema, cancel)?;
         let mut left_out = Schema::new();
-        let mut keys: Vec<&ObjectKey> = schema.keys().collect();
-        keys.sort_by_key(|key| rank(key));
-        connection.execute_batch("BEGIN")?;
-        for key in keys {
-            let object = &schema[key];
-            let Err(error) = connection.execute_batch(&object.sql) else { continue };
-            match DatabaseError::from(error) {
-                DatabaseError::Interrupted => return Err(TrialError::Interrupted),
-                error if is_documented(key) => {
-                    return Err(TrialError::Failed(format!(
-                        "{} `{}` cannot be created in memory: {error}",
-                        object.kind, object.name
-                    )));
-                }
-                _ => {
-                    left_out.insert(key.clone(), object.clone());
-                }
+        for LeftOut { object, error } in objects {
+            if is_documented(&object.key()) {
+                return Err(TrialError::Failed(format!(
+                    "{} `{}` cannot be created in memory: {error}",
+                    object.kind, object.name
+                )));
             }
+            left_out.insert(object.key(), object);
         }
-        connection.execute_batch("COMMIT")?;
         let authorizer = StatementAuthorizer::install(&mut connection)?;
         Ok(Self { connection, authorizer, left_out })
     }

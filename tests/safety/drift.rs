@@ -388,6 +388,9 @@ fn an_object_that_cannot_be_loaded_stops_no_database_that_does_not_touch_it() {
         fleet.run(["upgrade", "--all-users"]).status(0);
         assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
         assert_eq!(fleet.database("ann").rows("SELECT n FROM t"), ["a"]);
+        let new = fleet.run(["new", "-m", "Rest", "--from-db", "ann_longterm.db"]);
+        let text = new.status(0).stdout_text() + &new.stderr_text();
+        assert!(text.contains("` is left out: "), "{text}");
         fleet.run(["adopt", "--user", "ann"]).status(0);
     }
 }
