@@ -7,6 +7,7 @@
 
 mod connection;
 mod foreign_replay;
+mod hostile;
 mod interrupt;
 #[cfg(target_os = "linux")]
 mod locks;
