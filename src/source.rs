@@ -179,6 +179,12 @@ impl<'a> SourceSlice<'a> {
         jumps.map(move |jump| Jump { text_offset: jump.text_offset - start, ..*jump })
     }
 
+    /// The same slice with a copy of its text.
+    pub(crate) fn to_owned_text(&self) -> SourceSlice<'static> {
+        let text = Cow::Owned(self.text.clone().into_owned());
+        SourceSlice { text, start: self.start, jumps: self.jumps.clone() }
+    }
+
     /// The text of the slice.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -21,6 +21,10 @@ use crate::target::copy::{CopyLocation, StoredCopy};
 use crate::text::escape_for_display;
 
 /// A complete backup.
+///
+/// Its operations open and close the copies of the backup, which drops the locks of a connection
+/// that this process has to a copy. The databases of the fleet may be open: see
+/// [`Fleet`](crate::fleet::Fleet).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Backup {
@@ -104,6 +108,8 @@ impl Backup {
             .filter_map(|target| Some(CopyOfTarget { target, entry: self.entry_for(target)? }))
     }
 
+    /// Opens and closes the copies, which drops the locks of this process on them.
+    ///
     /// Checks that the copies of databases are what the manifest says: files byte for byte, forks
     /// by their schema, their history and their row counts.
     ///
@@ -184,6 +190,8 @@ impl Backup {
             .try_for_each(|(dir, space)| check_free_space(dir, space.growth + space.largest))
     }
 
+    /// Opens and closes the copies, which drops the locks of this process on them.
+    ///
     /// Replaces databases with their copies, each in one transaction. `on_done` is called after
     /// each one. Returns a result for each database; `None` if it was not started before an
     /// interrupt.

@@ -1,6 +1,7 @@
-//! Handles SIGINT, SIGTERM and SIGHUP. The first signal ends the run after the running databases
+//! Handles SIGINT, SIGTERM, SIGHUP and SIGXFSZ. The first signal ends the run after the running databases
 //! are rolled back; a second one ends the process at once. In both cases SQLite leaves every
-//! database entirely before or entirely after its migration.
+//! database entirely before or entirely after its migration. SIGXFSZ, for a write beyond the limit of
+//! file sizes, would end the process; handled, the write fails, and with it that database only.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,9 +21,11 @@ impl Signals {
     /// Installs the handlers. Signals that are ignored, as SIGHUP is under `nohup`, stay ignored.
     #[cfg(unix)]
     pub(crate) fn install_handlers() -> Self {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
         use signal_hook::flag;
 
+        // Only a handler is needed; its flag is not.
+        let _ = flag::register(SIGXFSZ, Arc::default());
         let signals = Self::default();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             if is_ignored(signal) {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_WRITE;
 
 use crate::database::assertion::{describe_failing_rows, list_first_rows};
 use crate::document::diagnostic::Rule;
@@ -124,6 +125,8 @@ pub enum DatabaseError {
         migration: String,
         /// SQLite's message.
         message: String,
+        /// What SQLite reported, by its code.
+        cause: StatementCause,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -148,6 +151,8 @@ pub enum DatabaseError {
         migration: String,
         /// SQLite's message.
         message: String,
+        /// What SQLite reported, by its code.
+        cause: StatementCause,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -285,6 +290,26 @@ pub enum DatabaseError {
     },
 }
 
+/// The kind of SQLite's error for a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatementCause {
+    /// A constraint failed.
+    Constraint,
+    /// Something else; the message explains it.
+    Other,
+}
+
+impl StatementCause {
+    pub(crate) fn of(error: &rusqlite::Error) -> Self {
+        if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+            Self::Constraint
+        } else {
+            Self::Other
+        }
+    }
+}
+
 impl DatabaseError {
     /// The error for expected changes that a schema does not have; none if it has all of them.
     pub(crate) fn postcondition(unmet: &[Difference]) -> Option<Self> {
@@ -309,7 +334,7 @@ impl DatabaseError {
     /// Adds the rows that a statement failed on, if there are any.
     pub(crate) fn with_offending_rows(self, rows: Vec<String>) -> Self {
         match self {
-            Self::Statement { migration, message, span } if !rows.is_empty() => {
+            Self::Statement { migration, message, span, .. } if !rows.is_empty() => {
                 Self::ConstraintFailed { migration, message, rows, span }
             }
             error => error,
@@ -391,6 +416,11 @@ pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
             "; check whether the file, its directory or its file system is read-only"
         }
         Some(ErrorCode::DiskFull) => "; the disk is full",
+        Some(ErrorCode::SystemIoFailure)
+            if error.sqlite_extended_error_code() == Some(SQLITE_IOERR_WRITE) =>
+        {
+            "; check the limit of file sizes (`ulimit -f`), the quota and the disk"
+        }
         Some(ErrorCode::CannotOpen) => {
             "; check whether this user may read and write the file and its directory"
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::foreign_keys::ForeignKeySet;
-use crate::database::session::{Query, Session};
+use crate::database::session::{Query, Session, SessionError};
 use crate::schema::renames::Renames;
 use crate::sql::value::{Row, SqlValue};
 
@@ -60,7 +60,13 @@ impl ForeignKeyViolations {
         let mut counts: BTreeMap<Violation, usize> = BTreeMap::new();
         for query in key_set.orphan_queries {
             let key_width = query.key_columns.len();
-            for row in session.query(&query.grouped(), &[])? {
+            let rows = match session.query(&query.grouped(), &[]) {
+                Ok(rows) => rows,
+                // A collation or function of the application is missing in this SQLite.
+                Err(error) if error.is_sql_error() => continue,
+                Err(error) => return Err(error),
+            };
+            for row in rows {
                 let violation = Violation {
                     child: query.child.clone(),
                     key_values: format_key(&row, key_width),
@@ -121,6 +127,8 @@ pub(crate) struct ForeignKeyReport {
     pub(crate) violations: Vec<String>,
     /// Keys that SQLite cannot use, each as a message names it.
     pub(crate) unusable_keys: Vec<String>,
+    /// Tables that this SQLite cannot read, each as a message shows it.
+    pub(crate) unchecked: Vec<String>,
 }
 
 /// Checks all foreign keys of a database.
@@ -141,30 +149,43 @@ pub(crate) fn check<S: Session>(session: &S) -> Result<ForeignKeyReport, S::Erro
             ]
         })
         .collect();
+    let mut report = ForeignKeyReport { unusable_keys, ..ForeignKeyReport::default() };
     if queries.is_empty() {
-        return Ok(ForeignKeyReport { violations: Vec::new(), unusable_keys });
+        return Ok(report);
     }
-    let results = session.query_each(&queries)?;
-    let (mut violations, mut group_count, mut row_count) = (Vec::new(), 0, 0);
-    for (query, results) in key_set.orphan_queries.iter().zip(results.chunks_exact(2)) {
-        let (counts, groups) = (&results[0], &results[1]);
-        add_count(&mut group_count, counts.first().map_or(0, |row| row.count(0)));
-        add_count(&mut row_count, counts.first().map_or(0, |row| row.count(1)));
-        for row in groups.iter().take(MAX_LISTED_VIOLATIONS - violations.len()) {
+    let mut results = session.query_all(&queries)?.into_iter();
+    let (mut group_count, mut row_count) = (0, 0);
+    for query in &key_set.orphan_queries {
+        let (counts, groups) = (results.next().transpose(), results.next().transpose());
+        let (counts, groups) = match (counts, groups) {
+            (Ok(counts), Ok(groups)) => (counts.unwrap_or_default(), groups.unwrap_or_default()),
+            // A collation or function of the application is missing in this SQLite.
+            (Err(error), _) | (_, Err(error)) if error.is_sql_error() => {
+                let (child, message) = (&query.child, error.message());
+                report
+                    .unchecked
+                    .push(format!("foreign keys of `{child}` cannot be checked here: {message}"));
+                continue;
+            }
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        group_count += counts.first().map_or(0, |row| row.count(0));
+        row_count += counts.first().map_or(0, |row| row.count(1));
+        for row in groups.iter().take(MAX_LISTED_VIOLATIONS - report.violations.len()) {
             let key_width = query.key_columns.len();
             let violation = Violation {
                 child: query.child.clone(),
                 key_values: format_key(row, key_width),
                 parent: query.parent.clone(),
             };
-            violations.push(violation.describe(row.count(key_width)));
+            report.violations.push(violation.describe(row.count(key_width)));
         }
     }
-    if group_count > violations.len() {
-        let more = group_count - violations.len();
-        violations.push(format!("and {more} more missing parents; {row_count} rows in all"));
+    if group_count > report.violations.len() {
+        let more = group_count - report.violations.len();
+        report.violations.push(format!("and {more} more missing parents; {row_count} rows in all"));
     }
-    Ok(ForeignKeyReport { violations, unusable_keys })
+    Ok(report)
 }
 
 /// Adds to a number of rows. A broken server can return any number.

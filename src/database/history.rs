@@ -292,14 +292,26 @@ pub(crate) fn stored_source<S: Session>(
     Ok(source.transpose()?.and_then(|rows| rows.first()?.optional_text(0)))
 }
 
-/// Reads the accepted drift: the differences from the document that `adopt` recorded, in the same
-/// words that `adopt` reported. The history table must exist.
+/// Begins each line of accepted drift in the note of a downgrade, which may hold other remarks.
+pub(crate) const ACCEPTED_DRIFT_PREFIX: &str = "accepted drift: ";
+
+/// Reads the accepted drift: the differences from the document that `adopt` recorded, or a reverse
+/// block that allows `reverse-differs`, in the words in which they were reported. The history table
+/// must exist.
 pub(crate) fn accepted_drift<S: Session>(session: &S) -> Result<AcceptedDrift, S::Error> {
     let rows = session.query(
-        "SELECT note FROM main._tatmig_migrations WHERE event = 'adopt' AND note IS NOT NULL",
+        "SELECT event, note FROM main._tatmig_migrations \
+         WHERE event IN ('adopt', 'downgrade') AND note IS NOT NULL",
         &[],
     )?;
-    let notes = rows.iter().map(|row| row.text(0));
-    let lines = notes.flat_map(|note| note.lines().map(str::to_owned).collect::<Vec<_>>());
-    Ok(AcceptedDrift::new(lines.collect()))
+    let mut lines = Vec::new();
+    for row in &rows {
+        let (is_adopt, note) = (row.text(0) == "adopt", row.text(1));
+        lines.extend(note.lines().filter_map(|line| {
+            let accepted =
+                if is_adopt { Some(line) } else { line.strip_prefix(ACCEPTED_DRIFT_PREFIX) };
+            accepted.map(str::to_owned)
+        }));
+    }
+    Ok(AcceptedDrift::new(lines))
 }

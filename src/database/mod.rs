@@ -30,13 +30,14 @@ use rusqlite::{Connection, Transaction};
 
 use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
+use crate::database::integrity::IntegrityReport;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::session::Session;
 use crate::schema::Schema;
 use crate::schema::difference::AcceptedDrift;
 
 pub use crate::database::connection::ConnectOptions;
-pub use crate::database::error::DatabaseError;
+pub use crate::database::error::{DatabaseError, StatementCause};
 pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
 pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
 pub use crate::database::stats::Stats;
@@ -58,8 +59,8 @@ pub(crate) trait ReadDatabase {
     /// Reads the SQL of an applied block by its checksum, if this database stores it.
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
 
-    /// Runs SQLite's integrity check and returns the damage that it finds.
-    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError>;
+    /// Runs SQLite's integrity check.
+    fn check_integrity(&self) -> Result<IntegrityReport, DatabaseError>;
 
     /// Checks all foreign keys.
     fn check_foreign_keys(&self) -> Result<ForeignKeyReport, DatabaseError>;
@@ -126,7 +127,7 @@ impl<D: SessionDatabase> ReadDatabase for D {
             .map_err(|error| self.explain(error.into()))
     }
 
-    fn check_integrity(&self) -> Result<Vec<String>, DatabaseError> {
+    fn check_integrity(&self) -> Result<IntegrityReport, DatabaseError> {
         integrity::check(self.session()?).map_err(|error| self.explain(error.into()))
     }
 

@@ -1,7 +1,9 @@
 //! Provides the changelog: every migration of a document, ordered and checked, with its versions, head
 //! and checksums.
 
+use std::any::Any;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use semver::Version;
 
@@ -51,7 +53,24 @@ pub struct Changelog<'a> {
     warnings: Vec<Diagnostic>,
     /// The running checksum at each position, by scope; computed on first use.
     chain_checksums: [OnceLock<Vec<Checksum>>; 2],
+    id: ChangelogId,
+    kept_replay: KeptReplay,
 }
+
+/// Identifies a changelog. No two changelogs of a process have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChangelogId(u64);
+
+impl ChangelogId {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The place where a replay is kept for the life of the changelog. The type of a replay belongs to
+/// a layer above.
+pub(crate) type KeptReplay = OnceLock<Box<dyn Any + Send + Sync>>;
 
 impl<'a> Changelog<'a> {
     /// Parses a document. The name of `source` is the file name that messages show.
@@ -92,6 +111,16 @@ impl<'a> Changelog<'a> {
     #[must_use]
     pub fn versions(&self) -> &[Version] {
         &self.chain.versions
+    }
+
+    /// The identity of this changelog.
+    pub(crate) fn id(&self) -> ChangelogId {
+        self.id
+    }
+
+    /// The place for the replay of this changelog.
+    pub(crate) fn kept_replay(&self) -> &KeptReplay {
+        &self.kept_replay
     }
 
     /// The position of a version among [`versions`](Self::versions), by semver precedence.
@@ -156,6 +185,7 @@ impl<'a> Changelog<'a> {
     #[must_use]
     pub fn with_released_up_to(mut self, index: VersionIndex) -> Self {
         self.chain.released_count = self.clamp(index).max(self.chain.released_count);
+        (self.id, self.kept_replay) = (ChangelogId::new(), KeptReplay::new());
         self.warnings.retain(|diagnostic| diagnostic.rule != Rule::PlannedLiveSql);
         self
     }
@@ -283,7 +313,9 @@ pub(crate) fn parse_source(
     match chain {
         Some(chain) if !has_error(&diagnostics) => {
             let (warnings, chain_checksums) = (diagnostics.clone(), Default::default());
-            (Ok(Changelog { source, chain, warnings, chain_checksums }), diagnostics)
+            let (id, kept_replay) = (ChangelogId::new(), KeptReplay::new());
+            let changelog = Changelog { source, chain, warnings, chain_checksums, id, kept_replay };
+            (Ok(changelog), diagnostics)
         }
         _ => (Err(source), diagnostics),
     }

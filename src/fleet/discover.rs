@@ -15,6 +15,10 @@ use crate::target::servers::ServerSet;
 use crate::target::{Location, TargetDatabase};
 
 /// The databases that an operation covers.
+///
+/// Closing any descriptor of a file drops every lock that the process holds on that file. An
+/// application may have connections to these databases all the same, opened through
+/// [`crate::rusqlite`]: the operations close no descriptor of a file that the process has open.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     /// The system database, if the document has blocks for it.

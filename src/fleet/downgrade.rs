@@ -13,6 +13,7 @@ use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::fleet::discover::Fleet;
 use crate::fleet::error::{FleetError, first_names};
+use crate::fleet::pool::run_caught;
 use crate::fleet::run::{FleetOutcome, RunOptions};
 use crate::fleet::selection::UserSelection;
 use crate::migrate::detect::Detection;
@@ -348,8 +349,8 @@ impl Fleet {
     ) -> FleetOutcome {
         let connect_options = &options.connect_options;
         let work = |target: &TargetDatabase| migrator.upgrade_database(target, connect_options);
-        let rehearsal_outcome =
-            self.system.as_ref().map(|target| rehearsal.upgrade_database(target, connect_options));
+        let rehearse = |target| run_caught(|| rehearsal.upgrade_database(target, connect_options));
+        let rehearsal_outcome = self.system.as_ref().map(rehearse);
         if let Some(outcome) = rehearsal_outcome.filter(Outcome::is_failure) {
             let users = self.users.iter().map(|_| Outcome::Skipped).collect();
             return FleetOutcome { system: Some(outcome), users };
@@ -360,7 +361,8 @@ impl Fleet {
         let is_system_blocked =
             users.iter().any(is_not_downgraded) || connect_options.is_cancelled();
         let system = self.system.as_ref().map(|target| {
-            let outcome = if is_system_blocked { Outcome::Skipped } else { work(target) };
+            let outcome =
+                if is_system_blocked { Outcome::Skipped } else { run_caught(|| work(target)) };
             on_done(target, &outcome);
             outcome
         });

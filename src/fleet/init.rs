@@ -7,6 +7,7 @@ use crate::database::connection::ConnectOptions;
 use crate::database::policy::JournalMode;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
+use crate::fleet::pool::run_caught;
 use crate::migrate::create::CreateOutcome;
 use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
@@ -129,7 +130,7 @@ impl InitPlan {
     pub fn run(&self, migrator: &Migrator<'_, '_>, options: &ConnectOptions) -> Vec<CreateOutcome> {
         let mut outcomes = Vec::with_capacity(self.databases.len());
         for database in &self.databases {
-            let outcome = migrator.create_database(database, options);
+            let outcome = run_caught(|| migrator.create_database(database, options));
             let has_failed = matches!(outcome, CreateOutcome::Attempted(Outcome::Failed { .. }));
             outcomes.push(outcome);
             if has_failed && database.scope == Scope::System {

@@ -10,7 +10,7 @@ use crate::document::tag::VersionPoint;
 use crate::document::version_index::VersionIndex;
 use crate::fleet::discover::Fleet;
 use crate::fleet::pool;
-use crate::fleet::pool::parallel_map;
+use crate::fleet::pool::{WorkValue, parallel_map};
 use crate::fleet::run::{FleetOutcome, RunOptions};
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::{DatabaseStatus, StatusQuery};
@@ -59,11 +59,12 @@ impl Fleet {
         let check = |database: &&TargetDatabase| {
             let is_at_target = database.is_at(changelog, target, &options.connect_options);
             has_work.fetch_or(!is_at_target, Ordering::Relaxed);
+            Ok(is_at_target)
         };
         let is_stopped =
             || has_work.load(Ordering::Relaxed) || options.connect_options.is_cancelled();
         let checked = parallel_map(&targets, options.jobs, &check, &is_stopped, &mut || {});
-        if has_work.into_inner() || checked.contains(&None) {
+        if !checked.iter().all(|checked| matches!(checked, Some(Ok(true)))) {
             return None;
         }
         let version = VersionPoint::Version(changelog.version(target).clone());
@@ -105,7 +106,7 @@ impl Fleet {
         self.for_each(&verify, options, on_done)
     }
 
-    fn for_each<T: Send>(
+    fn for_each<T: WorkValue>(
         &self,
         work: &pool::Work<'_, TargetDatabase, T>,
         options: &RunOptions,

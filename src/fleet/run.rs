@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::database::connection::ConnectOptions;
 use crate::fleet::discover::Fleet;
 use crate::fleet::pool;
-use crate::fleet::pool::parallel_for_each;
+use crate::fleet::pool::{parallel_for_each, run_caught};
 use crate::migrate::adopt::{AdoptRequest, AdoptTarget};
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::Outcome;
@@ -128,7 +128,7 @@ impl Fleet {
             let outcome = if options.connect_options.is_cancelled() {
                 Outcome::Skipped
             } else {
-                work(target)
+                run_caught(|| work(target))
             };
             on_done(target, &outcome);
             outcome
@@ -215,5 +215,55 @@ impl FleetOutcome {
             // A directory that cannot be synced here could not be synced by SQLite either.
             let _ = sync_directory(parent_directory(path));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::document::tag::{Scope, VersionPoint};
+    use crate::sqlite::database_file::DatabaseFile;
+    use crate::sqlite::regular_file::SymlinkPolicy;
+    use crate::target::Location;
+
+    fn target(scope: Scope, name: &str) -> TargetDatabase {
+        let file = DatabaseFile::new(name.into(), SymlinkPolicy::Refuse);
+        let location = Location::File(file);
+        TargetDatabase { scope, name: name.into(), location, skip_reason: None }
+    }
+
+    /// The names of the databases that failed, after work that panics for the databases of this
+    /// name.
+    fn failed(panics_for: &str) -> Vec<String> {
+        let users = ["ann", "ben", "cleo"].map(|name| target(Scope::User, name)).into();
+        let system = Some(target(Scope::System, "system"));
+        let fleet = Fleet { system, users, ..Fleet::default() };
+        let work = |target: &TargetDatabase| {
+            assert_ne!(target.name, panics_for, "of all databases");
+            Outcome::Current { version: VersionPoint::Baseline }
+        };
+        let connect_options =
+            ConnectOptions { busy_timeout: Duration::ZERO, cancel: Arc::default() };
+        let on_failure = OnFailure::Continue;
+        let options = RunOptions { jobs: 2, on_failure, canary: None, connect_options };
+        let mut reported = 0;
+        let outcomes = fleet.run(&work, &options, &mut |_, _| reported += 1);
+        assert_eq!(reported, outcomes.by_database(&fleet).count() - skipped(&outcomes));
+        let failures = outcomes.by_database(&fleet).filter(|(_, outcome)| outcome.is_failure());
+        failures.map(|(target, _)| target.display_name()).collect()
+    }
+
+    fn skipped(outcomes: &FleetOutcome) -> usize {
+        outcomes.users.iter().filter(|outcome| matches!(outcome, Outcome::Skipped)).count()
+    }
+
+    #[test]
+    fn a_panic_is_reported_for_its_database_only() {
+        assert_eq!(failed("nobody"), [""; 0]);
+        assert_eq!(failed("ben"), ["ben"]);
+        assert_eq!(failed("system"), ["system"]);
     }
 }

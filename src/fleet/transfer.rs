@@ -3,8 +3,9 @@
 use crate::database::policy::JournalMode;
 use crate::document::tag::Scope;
 use crate::fleet::discover::Fleet;
-use crate::fleet::pool::parallel_map;
+use crate::fleet::pool::{WorkValue, parallel_map};
 use crate::fleet::run::RunOptions;
+use crate::plan::outcome::MigrateError;
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
 use crate::target::transfer::TransferOutcome;
@@ -62,6 +63,12 @@ impl Fleet {
             .zip(outcomes)
             .map(|(transfer, outcome)| Transferred { destination: transfer.destination, outcome })
             .collect()
+    }
+}
+
+impl WorkValue for TransferOutcome {
+    fn from_failure(error: MigrateError) -> Self {
+        Self::Failed(error)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::database::error::DatabaseError;
+use crate::database::error::{DatabaseError, StatementCause};
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::{Database, ReadDatabase};
@@ -235,7 +235,8 @@ fn reject_unsupported(job: &MigrationJob<'_>) -> Result<(), DatabaseError> {
         for statement in &step.script.statements {
             if let Some((message, range)) = dialect::unsupported(statement.sql.text()) {
                 let (migration, span) = (step.label.clone(), statement.sql.document_span(range));
-                return Err(DatabaseError::Statement { migration, message, span });
+                let cause = StatementCause::Other;
+                return Err(DatabaseError::Statement { migration, message, cause, span });
             }
         }
     }

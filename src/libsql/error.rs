@@ -5,7 +5,7 @@ use std::ops::Range;
 use rusqlite::ffi;
 
 use crate::database::assertion::describe_row;
-use crate::database::error::DatabaseError;
+use crate::database::error::{DatabaseError, StatementCause};
 use crate::database::error_span::error_span;
 use crate::database::job::{MigrationJob, Statement};
 use crate::libsql::analysis::StatementPosition;
@@ -46,9 +46,14 @@ fn statement_error_in(
     let (message, offset) = error.message_and_offset();
     let span = error_span_in_document(statement, &message, offset);
     let migration = step.label.clone();
+    // An extended code is `SQLITE_CONSTRAINT_UNIQUE` and the like.
+    let is_constraint = error.code().starts_with("SQLITE_CONSTRAINT");
+    let cause = if is_constraint { StatementCause::Constraint } else { StatementCause::Other };
     match transaction {
-        TransactionState::Ended => DatabaseError::EndedTransaction { migration, message, span },
-        TransactionState::Open => DatabaseError::Statement { migration, message, span },
+        TransactionState::Ended => {
+            DatabaseError::EndedTransaction { migration, message, cause, span }
+        }
+        TransactionState::Open => DatabaseError::Statement { migration, message, cause, span },
     }
 }
 

@@ -54,7 +54,7 @@ impl Namespace {
 
     /// Checks a new copy and makes it read-only.
     fn check_and_block_writes(&self) -> Result<CopyInfo, DatabaseError> {
-        if let Some(check_result) = self.check_integrity()?.into_iter().next() {
+        if let Some(check_result) = self.check_integrity()?.damage.into_iter().next() {
             return Err(DatabaseError::Corrupt { check_result });
         }
         self.handle.server.block_writes(&self.name, &self.options.cancel)?;

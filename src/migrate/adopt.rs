@@ -94,7 +94,12 @@ impl Migrator<'_, '_> {
             }
             database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
             let version = self.version_point_at(position);
-            Ok(Outcome::VersionRecorded { version, drift: Vec::new(), at_head: None })
+            Ok(Outcome::VersionRecorded {
+                version,
+                drift: Vec::new(),
+                notes: Vec::new(),
+                at_head: None,
+            })
         })
     }
 
@@ -104,13 +109,14 @@ impl Migrator<'_, '_> {
         request: AdoptRequest,
         database: &mut dyn Database,
     ) -> Result<Outcome, MigrateError> {
+        self.document().check()?;
         let state = database.history_state()?;
         if let HistoryState::Versioned(last_entry) = &state {
             let overrules = request.recorded_version == RecordedVersion::Overrule
                 && request.target != AdoptTarget::Detected;
             return if overrules {
                 let position = self.requested_position(request.target);
-                self.record(scope, position, &state, database)
+                self.record(scope, position, Vec::new(), database)
             } else {
                 self.adopt_versioned(scope, request, last_entry, database)
             };
@@ -119,6 +125,7 @@ impl Migrator<'_, '_> {
             HistoryState::Unversioned => self.detector().detect(scope, database.schema()?)?,
             _ => Detected::New,
         };
+        let mut notes = Vec::new();
         let position = match (detected, request.target) {
             (_, AdoptTarget::Baseline) => None,
             (Detected::New, AdoptTarget::Detected) => {
@@ -132,6 +139,7 @@ impl Migrator<'_, '_> {
                 self.requested_position(target)
             }
             (Detected::Existing(detection), AdoptTarget::Detected) => {
+                notes.extend_from_slice(detection.remarks());
                 match detection.version(self.changelog()) {
                     Some(version) => self.position_of(&version),
                     None => {
@@ -141,7 +149,7 @@ impl Migrator<'_, '_> {
                 }
             }
         };
-        self.record(scope, position, &state, database)
+        self.record(scope, position, notes, database)
     }
 
     /// Records a version, and accepts the drift that the database has there and will have at head.
@@ -149,30 +157,35 @@ impl Migrator<'_, '_> {
         &self,
         scope: Scope,
         position: Option<usize>,
-        state: &HistoryState,
+        notes: Vec<String>,
         database: &mut dyn Database,
     ) -> Result<Outcome, MigrateError> {
+        let state = database.history_state()?;
         let schema = database.schema()?;
         let is_below_head = position.is_none_or(|at| at < self.changelog().head_position());
-        let (drift, drift_at_head) = if is_below_head && !schema.is_empty() {
-            let trial = self.detector().trial(scope, schema, position)?;
-            (trial.drift.clone(), Some(trial.drift_at_head.clone()))
+        let trial = if is_below_head && !schema.is_empty() {
+            Some(self.detector().trial(scope, schema.clone(), position)?)
         } else {
-            (self.detector().drift(scope, position, schema), None)
+            None
         };
-        let remaining = drift_at_head.iter().flatten().flatten();
+        let drift = match &trial {
+            Some(trial) => trial.drift.clone(),
+            None => self.detector().drift(scope, position, schema),
+        };
+        let remaining = trial.iter().flat_map(|trial| &trial.drift_at_head).flatten();
         let note = drift_note(drift.iter().chain(remaining));
         let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
-        if let HistoryState::Versioned(last_entry) = state {
+        if let HistoryState::Versioned(last_entry) = &state {
             continue_from(&mut step, last_entry);
         }
-        database.apply(&MigrationJob::new(scope, vec![step]), state)?;
+        database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
         Ok(Outcome::VersionRecorded {
             version: self.version_point_at(position),
             drift: to_texts(&drift),
-            at_head: drift_at_head.map(|result| match result {
-                Ok(differences) => AtHead::Reached(to_texts(&differences)),
-                Err(reason) => AtHead::Fails(reason),
+            notes,
+            at_head: trial.map(|trial| match (&trial.refusal, &trial.drift_at_head) {
+                (Some(reason), _) | (None, Err(reason)) => AtHead::Fails(reason.clone()),
+                (None, Ok(differences)) => AtHead::Reached(to_texts(differences)),
             }),
         })
     }
@@ -211,7 +224,12 @@ impl Migrator<'_, '_> {
         let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
         continue_from(&mut step, last_entry);
         database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
-        Ok(Outcome::VersionRecorded { version, drift: to_texts(&drift), at_head: None })
+        Ok(Outcome::VersionRecorded {
+            version,
+            drift: to_texts(&drift),
+            notes: Vec::new(),
+            at_head: None,
+        })
     }
 
     /// Requires that a schema has what the migrations up to a position create, drift that was

@@ -100,14 +100,6 @@ pub(crate) struct BorrowedSession<'b> {
 }
 
 impl BorrowedSession<'_> {
-    /// Runs `action` as [`run_interruptibly`] does.
-    pub(crate) fn run_interruptibly<T: Send>(
-        &self,
-        action: impl Fn(&Arc<AtomicBool>) -> rusqlite::Result<T> + Sync,
-    ) -> Result<T, DatabaseError> {
-        run_interruptibly(self.connection, action)
-    }
-
     /// Refuses a job that changes rows of a table on which the application has a temporary trigger:
     /// the trigger would run, or be dropped with the table.
     fn refuse_temporary_triggers(&self, job: &MigrationJob<'_>) -> Result<(), DatabaseError> {

@@ -39,16 +39,16 @@ pub(crate) struct BlockCompiler {
 }
 
 /// A compiled block.
-pub(crate) struct CompiledBlock<'a> {
+pub(crate) struct CompiledBlock {
     /// The statements that ran, also where others failed.
-    pub(crate) script: CompiledScript<'a>,
+    pub(crate) script: CompiledScript<'static>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 /// What the statements of a block have done so far.
 #[derive(Default)]
-struct BlockProgress<'a> {
-    script: CompiledScript<'a>,
+struct BlockProgress {
+    script: CompiledScript<'static>,
     schema_change: SchemaChange,
     /// Tables that were dropped, in lower case, by their names before the block.
     dropped_tables: Vec<String>,
@@ -98,10 +98,10 @@ impl BlockCompiler {
 
     /// Runs a block and continues after statements that fail. Only an interrupt or an error of the
     /// sandbox itself is an error.
-    pub(crate) fn compile_block<'a>(
+    pub(crate) fn compile_block(
         &mut self,
-        block: &SourceSlice<'a>,
-    ) -> rusqlite::Result<CompiledBlock<'a>> {
+        block: &SourceSlice<'_>,
+    ) -> rusqlite::Result<CompiledBlock> {
         let mut progress = BlockProgress::default();
         let mut diagnostics = Vec::new();
         let text = block.text();
@@ -136,11 +136,11 @@ impl BlockCompiler {
     }
 
     /// Prepares and runs the statement at `offset`. Returns the offset at which it ends.
-    fn run_next_statement<'a>(
+    fn run_next_statement(
         &self,
-        block: &SourceSlice<'a>,
+        block: &SourceSlice<'_>,
         offset: usize,
-        progress: &mut BlockProgress<'a>,
+        progress: &mut BlockProgress,
     ) -> rusqlite::Result<(usize, StatementResult)> {
         let (end, prepared) = prepare_statement(&self.sandbox, block.text(), offset);
         let statement_sql = block.slice(offset..end);
@@ -155,11 +155,11 @@ impl BlockCompiler {
     }
 
     /// Runs a prepared statement. The authorizer is enabled before and disabled afterwards.
-    fn run_prepared<'a>(
+    fn run_prepared(
         &self,
-        statement_sql: &SourceSlice<'a>,
+        statement_sql: &SourceSlice<'_>,
         mut prepared: rusqlite::Statement<'_>,
-        progress: &mut BlockProgress<'a>,
+        progress: &mut BlockProgress,
     ) -> rusqlite::Result<StatementResult> {
         let authorizer = self.sandbox.authorizer();
         let effects = authorizer.effects();
@@ -214,7 +214,7 @@ impl BlockCompiler {
             .unwrap_or_default();
         progress.add_effects(&effects);
         progress.script.statements.push(Statement {
-            sql: statement_sql.clone(),
+            sql: statement_sql.to_owned_text(),
             column_change,
             assertion,
             positional_tables: before.positional_tables,
@@ -291,7 +291,7 @@ impl BlockCompiler {
     }
 }
 
-impl BlockProgress<'_> {
+impl BlockProgress {
     /// The assertion above the statement that is about to run.
     fn take_assertion(&mut self, prepared: &rusqlite::Statement<'_>) -> Option<Assertion> {
         let reason = self.assertion.take()?;

@@ -2,7 +2,6 @@
 //! version. Pure: schemas in, values out. `detector` decides what follows from them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::document::changelog::{Changelog, StepId};
@@ -21,7 +20,7 @@ use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 pub enum Detection {
     /// The schema is that of one version of the document.
     Match(VersionIndex),
-    /// The schema is that of several versions, and statements between them only change rows.
+    /// The schema is that of several versions, and statements exist between them.
     Ambiguous(Ambiguity),
     /// Some tables of the document exist, and the schema is that of no version.
     Partial(PartialMatch),
@@ -37,8 +36,6 @@ pub struct Ambiguity {
     pub versions: Vec<VersionPoint>,
     /// The statements between the lowest and the highest of them, with their places.
     pub statements: Vec<String>,
-    /// The bytes of the document that hold the first of these statements.
-    pub span: Range<usize>,
 }
 
 /// What a database without a history has of the document.
@@ -56,6 +53,9 @@ pub struct PartialMatch {
     pub missing: Vec<String>,
     /// Why the rest of the document fails, if it fails from every version.
     pub failure: Option<String>,
+    /// What a person should know about the proposal: the versions that fit equally well, and those
+    /// below it from which the rest of the document fails.
+    pub remarks: Vec<String>,
 }
 
 impl Detection {
@@ -100,6 +100,15 @@ impl Detection {
         }
     }
 
+    /// What a person should know about a proposed version.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        match self {
+            Self::Partial(partial) => &partial.remarks,
+            _ => &[],
+        }
+    }
+
     /// What is missing or different; empty unless the match is [`Partial`](Self::Partial).
     #[must_use]
     pub fn missing(&self) -> &[String] {
@@ -114,13 +123,10 @@ impl Detection {
     pub(crate) fn resolve(&self) -> Result<usize, PlanError> {
         match self {
             Self::Match(index) => Ok(index.get()),
-            Self::Ambiguous(Ambiguity { versions, statements, span }) => {
-                Err(PlanError::AmbiguousMatch {
-                    versions: versions.clone(),
-                    statements: statements.clone(),
-                    span: span.clone(),
-                })
-            }
+            Self::Ambiguous(Ambiguity { versions, statements }) => Err(PlanError::AmbiguousMatch {
+                versions: versions.clone(),
+                statements: statements.clone(),
+            }),
             Self::Partial(partial) => Err(PlanError::PartialMatch {
                 found: partial.there.clone(),
                 missing: partial.missing.clone(),

@@ -10,17 +10,19 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use sha2::{Digest, Sha256};
 
 use crate::database::error::DatabaseError;
+use crate::database::job::Statement;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detect::{Ambiguity, Detection, PartialMatch, VersionComparison, distance};
 use crate::migrate::replay::Replay;
-use crate::migrate::trial::{TrialDocument, TrialError};
+use crate::migrate::trial::{SafetyRules, TrialDocument, TrialError};
 use crate::schema::difference::Difference;
 use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{ObjectKey, Schema, compare};
 use crate::source::first_line_span;
-use crate::sql::tokens::one_line;
+use crate::sql::tokens::{Tokens, one_line};
+use crate::sqlite::template::is_pure_ddl;
 
 /// How many versions are tried for a schema that matches none, `baseline` included.
 const MAX_TRIALS: usize = 8;
@@ -53,8 +55,11 @@ pub(crate) enum Detected {
 pub(crate) struct Trial {
     /// The differences from the document's schema at that version.
     pub(crate) drift: Vec<Difference>,
-    /// The differences from head's schema after the upgrade, or why the upgrade fails.
+    /// The differences from head's schema after the upgrade, or why a statement of it fails.
     pub(crate) drift_at_head: Result<Vec<Difference>, String>,
+    /// Why a safety rule refuses the upgrade. Then the differences are those of an upgrade whose
+    /// blocks allow the rule.
+    pub(crate) refusal: Option<String>,
 }
 
 /// A checksum of the SQL of all objects of a schema.
@@ -138,6 +143,11 @@ impl<'c, 'a> Detector<'c, 'a> {
         documented.contains(key)
     }
 
+    /// Whether the replay is that of a changelog.
+    pub(crate) fn is_of(&self, changelog: &Changelog<'_>) -> bool {
+        self.replay.is_of(changelog)
+    }
+
     fn without_ignored(&self, scope: Scope, mut schema: Schema) -> Schema {
         self.options.ignored.remove_from(&mut schema, |key| self.is_documented(scope, key));
         schema
@@ -172,13 +182,19 @@ impl<'c, 'a> Detector<'c, 'a> {
             is_documented: &|key| self.is_documented(scope, key),
             cancel: &self.options.cancel,
         };
-        let drift_at_head = match document.run(scope, schema, start, &drift) {
+        let mut result = document.run(scope, schema, start, &drift, SafetyRules::Apply);
+        let mut refusal = None;
+        if let Err(TrialError::Refused(reason)) = result {
+            refusal = Some(reason);
+            result = document.run(scope, schema, start, &drift, SafetyRules::Allow);
+        }
+        let drift_at_head = match result {
             Ok(schema) => Ok(self.drift_of(scope, head, &schema)),
-            Err(TrialError::Failed(reason)) => Err(reason),
+            Err(TrialError::Failed(reason) | TrialError::Refused(reason)) => Err(reason),
             Err(TrialError::Interrupted) => return None,
         };
         let is_cancelled = self.options.cancel.load(Ordering::Relaxed);
-        (!is_cancelled).then_some(Trial { drift, drift_at_head })
+        (!is_cancelled).then_some(Trial { drift, drift_at_head, refusal })
     }
 
     fn detection(&self, scope: Scope, schema: &Schema) -> Result<Detection, DatabaseError> {
@@ -193,25 +209,23 @@ impl<'c, 'a> Detector<'c, 'a> {
         };
         Ok(match self.ambiguity(scope, lowest, highest) {
             None => Detection::Match(VersionIndex::new(highest)),
-            Some((statements, span)) => {
+            Some(statements) => {
                 let versions = comparison.matches.into_iter().map(|position| self.point(position));
-                Detection::Ambiguous(Ambiguity { versions: versions.collect(), statements, span })
+                Detection::Ambiguous(Ambiguity { versions: versions.collect(), statements })
             }
         })
     }
 
-    /// The statements between two positions, with their places, and the place of the first; none
-    /// without a statement.
-    fn ambiguity(
-        &self,
-        scope: Scope,
-        lowest: usize,
-        highest: usize,
-    ) -> Option<(Vec<String>, std::ops::Range<usize>)> {
-        let scripts =
-            (lowest..highest).filter_map(|at| self.replay.script(scope, StepId::Forward(at)));
+    /// The statements between two positions, with their places; none without a statement.
+    fn ambiguity(&self, scope: Scope, lowest: usize, highest: usize) -> Option<Vec<String>> {
+        let steps = (lowest..highest).map(StepId::Forward);
+        let scripts = steps.filter_map(|id| self.replay.script(scope, id));
         let statements: Vec<_> = scripts.flat_map(|script| &script.statements).collect();
-        let span = first_line_span(&statements.first()?.sql);
+        (!statements.is_empty()).then(|| self.list_statements(&statements))
+    }
+
+    /// Statements with their places, of which the first ones are shown.
+    fn list_statements(&self, statements: &[&Statement<'_>]) -> Vec<String> {
         let source = self.changelog.source();
         let listed = statements.iter().take(MAX_STATEMENTS).map(|statement| {
             let line = source.line_number(first_line_span(&statement.sql).start);
@@ -226,7 +240,7 @@ impl<'c, 'a> Detector<'c, 'a> {
         if statements.len() > MAX_STATEMENTS {
             listed.push(format!("and {} more", statements.len() - MAX_STATEMENTS));
         }
-        Some((listed, span))
+        listed
     }
 
     /// Proposes the version from which the rest of the document leads nearest to head.
@@ -236,18 +250,18 @@ impl<'c, 'a> Detector<'c, 'a> {
         schema: &Schema,
         comparison: VersionComparison,
     ) -> Result<Detection, DatabaseError> {
-        let mut nearest: Vec<usize> = (0..comparison.name_distances.len()).collect();
-        nearest.sort_by_key(|position| (comparison.name_distances[*position], *position));
+        let VersionComparison { name_distances, tables, .. } = comparison;
+        let mut nearest: Vec<usize> = (0..name_distances.len()).collect();
+        nearest.sort_by_key(|position| (name_distances[*position], *position));
         nearest.truncate(MAX_TRIALS - 1);
-        let (mut reached, mut failure) = (Vec::new(), None);
+        let (mut reached, mut failures) = (Vec::new(), Vec::new());
         for start in nearest.iter().copied().map(Some).chain([None]) {
             let trial = self.cached_trial(scope, schema, start)?;
             match &trial.drift_at_head {
                 Ok(differences) => reached.push((distance(differences), start)),
                 Err(reason) => {
-                    failure.get_or_insert_with(|| {
-                        format!("from {}: {reason}", self.start_point(start))
-                    });
+                    let text = format!("from {}: {reason}", self.start_point(start));
+                    failures.push((start, text));
                 }
             }
         }
@@ -264,11 +278,48 @@ impl<'c, 'a> Detector<'c, 'a> {
         missing.retain(Difference::is_significant);
         Ok(Detection::Partial(PartialMatch {
             proposal: candidates.first().cloned(),
-            failure: failure.filter(|_| candidates.is_empty()),
+            remarks: self.remarks(scope, &reached, &failures),
+            failure: failures
+                .into_iter()
+                .next()
+                .map(|(_, text)| text)
+                .filter(|_| candidates.is_empty()),
             candidates,
-            there: comparison.tables,
+            there: tables,
             missing: missing.iter().map(ToString::to_string).collect(),
         }))
+    }
+
+    /// What a person should know about the nearest start: the statements that it runs and that
+    /// change rows, if a higher start fits equally well, and why a lower start fails.
+    fn remarks(
+        &self,
+        scope: Scope,
+        reached: &[(usize, Option<usize>)],
+        failures: &[(Option<usize>, String)],
+    ) -> Vec<String> {
+        let Some((distance, proposal)) = reached.first() else { return Vec::new() };
+        let mut remarks = Vec::new();
+        let mut equal = reached.iter().filter(|(other, _)| other == distance);
+        if let Some((_, Some(highest))) = equal.next_back() {
+            let baseline = proposal.is_none().then_some(StepId::Baseline(0));
+            let steps = (proposal.unwrap_or(0)..*highest).map(StepId::Forward);
+            let scripts = baseline.into_iter().chain(steps);
+            let scripts = scripts.filter_map(|id| self.replay.script(scope, id));
+            let statements = scripts.flat_map(|script| &script.statements);
+            let statements: Vec<_> =
+                statements.filter(|statement| changes_rows(statement.sql.text())).collect();
+            if !statements.is_empty() {
+                let highest = self.point(*highest);
+                remarks.push(format!(
+                    "{highest} fits equally well, and the next upgrade runs {}; if that ran already, run `tatmig adopt --at {highest} --user NAME`",
+                    self.list_statements(&statements).join(", ")
+                ));
+            }
+        }
+        let lower = failures.iter().filter(|(start, _)| start < proposal);
+        remarks.extend(lower.map(|(_, text)| format!("the rest of the document fails {text}")));
+        remarks
     }
 
     fn point(&self, position: usize) -> VersionPoint {
@@ -294,6 +345,10 @@ fn once<K: Eq + Hash, V: Clone>(
     cell.get_or_init(compute).clone().ok_or(DatabaseError::Interrupted)
 }
 
+fn changes_rows(statement: &str) -> bool {
+    !is_pure_ddl(statement) && !Tokens::new(statement).text(0).eq_ignore_ascii_case("select")
+}
+
 fn schema_id(schema: &Schema) -> SchemaId {
     let mut hasher = Sha256::new();
     for object in schema.values() {
@@ -303,4 +358,83 @@ fn schema_id(schema: &Schema) -> SchemaId {
         }
     }
     hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::database::ReadDatabase;
+
+    const DOCUMENT: &str = "
+```sql
+-- [user:baseline→1.0.0:start]
+CREATE TABLE IF NOT EXISTS a (x);
+CREATE TABLE IF NOT EXISTS b (x);
+-- [user:baseline→1.0.0:end]
+-- [user:1.0.0→1.1.0:start]
+ALTER TABLE a ADD COLUMN y;
+-- [user:1.0.0→1.1.0:end]
+```
+";
+
+    fn schema(sql: &str) -> Schema {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(sql).unwrap();
+        connection.schema().unwrap()
+    }
+
+    #[test]
+    fn each_distinct_schema_is_tried_once_whatever_the_number_of_databases() {
+        let changelog = Changelog::parse(DOCUMENT).unwrap();
+        let replay = Replay::run(&changelog, &Arc::default()).unwrap();
+        let detector = Detector::new(&changelog, &replay, DetectionOptions::default());
+        let shapes =
+            ["CREATE TABLE a (x, own)", "CREATE TABLE a (x, y, own)", "CREATE TABLE b (z)"];
+        // An ignored table makes no other schema.
+        let ignored = "; CREATE TABLE alembic_version (version_num)";
+        std::thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| {
+                    for shape in shapes.iter().cycle().take(60) {
+                        for sql in [(*shape).to_owned(), format!("{shape}{ignored}")] {
+                            let detected = detector.detect(Scope::User, schema(&sql)).unwrap();
+                            let Detected::Existing(detection) = detected else { panic!() };
+                            assert_eq!(detection.name(), "partial");
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(detector.detections.lock().unwrap().len(), shapes.len());
+        // From `baseline`, 1.0.0 and 1.1.0.
+        assert_eq!(detector.trials.lock().unwrap().len(), 3 * shapes.len());
+    }
+
+    #[test]
+    fn at_most_eight_versions_are_tried() {
+        let blocks = (0..20).map(|minor| {
+            let (from, to) = (format!("1.{minor}.0"), format!("1.{}.0", minor + 1));
+            format!(
+                "-- [user:{from}→{to}:start]\nCREATE TABLE IF NOT EXISTS t{minor} (x);\n-- [user:{from}→{to}:end]\n"
+            )
+        });
+        let text = format!(
+            "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE IF NOT EXISTS a (x);\n-- [user:baseline→1.0.0:end]\n{}```\n",
+            blocks.collect::<String>()
+        );
+        let changelog = Changelog::parse(&text).unwrap();
+        let replay = Replay::run(&changelog, &Arc::default()).unwrap();
+        let detector = Detector::new(&changelog, &replay, DetectionOptions::default());
+        let tables = (0..10).map(|minor| format!("CREATE TABLE t{minor} (x);"));
+        let tables = tables.collect::<Vec<_>>().join(" ");
+        let detected =
+            detector.detect(Scope::User, schema(&format!("{tables} CREATE TABLE a (y)")));
+        let Ok(Detected::Existing(detection)) = detected else { panic!() };
+        assert_eq!(detector.trials.lock().unwrap().len(), MAX_TRIALS);
+        // The nearest by names is 1.10.0, which is as near to head's schema as what comes before.
+        assert!(detection.candidates().iter().any(|version| version.to_string() == "1.10.0"));
+        assert_eq!(detection.version(&changelog), Some(VersionPoint::Baseline));
+    }
 }

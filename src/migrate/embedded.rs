@@ -5,15 +5,13 @@ use std::time::Duration;
 use rusqlite::Connection;
 use semver::Version;
 
-use crate::database::ReadDatabase;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
+use crate::database::{ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{DocumentError, Severity};
 use crate::document::tag::{Scope, VersionPoint};
-use crate::migrate::borrowed::{
-    BorrowedConnection, BorrowedSession, run_interruptibly, with_lasting_interrupt,
-};
+use crate::migrate::borrowed::{BorrowedConnection, run_interruptibly, with_lasting_interrupt};
 use crate::migrate::connection_check::ensure_only_main;
 use crate::migrate::detect::Detection;
 use crate::migrate::detector::{DetectionOptions, Detector};
@@ -99,7 +97,8 @@ impl Changelog<'_> {
     /// Everything that is pending runs in one transaction, with its history entries: when the call
     /// returns, the database is at head or unchanged. A database that is at head already costs one
     /// read of its last history entry. Otherwise the document is first replayed in memory, so that
-    /// SQL which cannot work fails before the database is locked.
+    /// SQL which cannot work fails before the database is locked. The changelog keeps the replay: an
+    /// application that upgrades a database at every log-in replays the document once.
     ///
     /// ```
     /// use tatmig::{Changelog, Scope};
@@ -189,15 +188,18 @@ impl Changelog<'_> {
         let target = Target::Up(self.head_position());
         let status = with_lasting_interrupt(connection, || {
             ensure_only_main(self, scope, connection)?;
-            let replay = run_interruptibly(connection, |cancel| Replay::run(self, cancel));
+            let replay = match connection.history_state()? {
+                HistoryState::Unversioned => self.kept_replay_of(connection).map(Some),
+                HistoryState::Empty | HistoryState::Versioned(_) => Ok(None),
+            };
             // If the document fails in memory, the version of a database without a history is
             // unknown.
             let replay = match replay {
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
-                replay => replay.ok(),
+                replay => replay.ok().flatten(),
             };
             let options = DetectionOptions::default();
-            let detector = (replay.as_ref()).map(|replay| Detector::new(self, replay, options));
+            let detector = replay.map(|replay| Detector::new(self, replay, options));
             let document = StatusDocument { changelog: self, detector: detector.as_ref() };
             database_status(document, target, scope, connection)
         });
@@ -235,8 +237,8 @@ impl Changelog<'_> {
         }
         let borrowed = BorrowedConnection::new(connection)?;
         let outcome = borrowed.with_session(|session| {
-            let replay = self.checked_replay(session)?;
-            let migrator = Migrator::new(self, &replay, self.head_index());
+            let replay = self.checked_replay(session.session()?)?;
+            let migrator = Migrator::new(self, replay, self.head_index());
             Ok::<_, EmbeddedError>(migrator.upgrade(scope, session))
         });
         borrowed.restore()?;
@@ -279,13 +281,21 @@ impl Changelog<'_> {
     }
 
     /// The replay of the document, which must have no error up to head.
-    fn checked_replay(&self, session: &BorrowedSession<'_>) -> Result<Replay<'_>, EmbeddedError> {
-        let replay = session.run_interruptibly(|cancel| Replay::run(self, cancel))?;
+    fn checked_replay(&self, connection: &Connection) -> Result<&Replay<'_>, EmbeddedError> {
+        let replay = self.kept_replay_of(connection)?;
         let diagnostics: Vec<_> = replay.diagnostics(self.head_index()).collect();
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return Err(EmbeddedError::Document(DocumentError::new(self.source(), diagnostics)));
         }
         Ok(replay)
+    }
+
+    /// The replay, which runs once in the life of the changelog. An interrupt of the connection
+    /// ends it.
+    fn kept_replay_of(&self, connection: &Connection) -> Result<&Replay<'_>, DatabaseError> {
+        Replay::kept(self, || {
+            run_interruptibly(connection, |cancel| Replay::run_owned(self, cancel))
+        })
     }
 
     /// The error with its line and column in the document, if it has a place there.

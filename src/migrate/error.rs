@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::database::error::DatabaseError;
+use crate::database::error::{DatabaseError, StatementCause};
 use crate::document::diagnostic::{Diagnostic, DocumentError};
 use crate::plan::error::{PlanError, TargetError};
 use crate::plan::outcome::MigrateError;
@@ -236,7 +236,8 @@ fn migrate_kind(error: &MigrateError) -> ErrorKind {
     match error {
         MigrateError::Database(error) => database_kind(error),
         MigrateError::Plan(error) => plan_kind(error),
-        MigrateError::CannotOpen(_) => ErrorKind::Other,
+        MigrateError::ForeignReplay => ErrorKind::Argument,
+        MigrateError::CannotOpen(_) | MigrateError::Panicked { .. } => ErrorKind::Other,
     }
 }
 
@@ -268,13 +269,10 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         | DatabaseError::AttachedDatabases { .. }
         | DatabaseError::HidingObjects { .. }
         | DatabaseError::TemporaryTrigger { .. } => ErrorKind::Connection,
-        DatabaseError::Statement { message, .. }
-        | DatabaseError::EndedTransaction { message, .. } => {
-            // SQLite's messages are `UNIQUE constraint failed: t.a` and the like.
-            if message.contains("constraint failed") {
-                ErrorKind::Constraint
-            } else {
-                ErrorKind::Statement
+        DatabaseError::Statement { cause, .. } | DatabaseError::EndedTransaction { cause, .. } => {
+            match cause {
+                StatementCause::Constraint => ErrorKind::Constraint,
+                StatementCause::Other => ErrorKind::Statement,
             }
         }
         DatabaseError::ConstraintFailed { .. }

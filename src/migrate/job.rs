@@ -1,16 +1,20 @@
 //! Builds the job of a database: the scripts of its steps, the history entries to write, and the
 //! changes to check before the commit.
 
+use crate::database::history::ACCEPTED_DRIFT_PREFIX;
 use crate::database::history_entry::{AppliedSource, HistoryEvent, HistoryState, NewHistoryEntry};
 use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step, TableContents, TransactionEnd};
 use crate::database::policy::ForeignKeyPolicy;
 use crate::document::changelog::{Changelog, StepId};
+use crate::document::diagnostic::Rule;
 use crate::document::migration::{Checksum, Migration};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::replay::Replay;
 use crate::plan::outcome::{MigrationPath, PathStart};
 use crate::plan::position::ChainPosition;
 use crate::schema::Schema;
+use crate::schema::changes::apply_changes;
+use crate::schema::compare::differences;
 
 /// What jobs are built from, and what they have in common.
 #[derive(Clone, Copy, Debug)]
@@ -101,13 +105,36 @@ impl<'c> JobBuilder<'c, '_> {
                 to: to.to_string(),
                 checksum: Some(checksum),
                 chain: position.map(|position| changelog.chain_checksum(scope, position)),
-                note: None,
+                note: self.reverse_drift(scope, id),
             }),
             // Only the system database keeps the SQL of the migrations, for both scopes.
             sources: migration
                 .filter(|_| scope == Scope::System)
                 .map_or_else(Vec::new, |migration| applied_sources(migration, &from, &to)),
         })
+    }
+
+    /// The accepted drift to record for a reverse block that may end in another schema than its
+    /// version's.
+    fn reverse_drift(&self, scope: Scope, id: StepId) -> Option<String> {
+        let replay = self.replay;
+        let (from, target_schema) = match id {
+            StepId::Reverse(index) => (index + 1, replay.schema_at(scope, index)),
+            StepId::BaselineReverse(index) => {
+                (self.changelog.baseline_position(index)?, Schema::new())
+            }
+            _ => return None,
+        };
+        let script = replay.script(scope, id)?;
+        if !script.allows(Rule::ReverseDiffers) {
+            return None;
+        }
+        let mut schema = replay.schema_at(scope, from);
+        apply_changes(&mut schema, &script.object_changes);
+        let lines = differences(&target_schema, &schema).into_iter();
+        let lines: Vec<String> =
+            lines.map(|difference| format!("{ACCEPTED_DRIFT_PREFIX}{difference}")).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// A step that only records a version, at a position or below the lowest baseline.

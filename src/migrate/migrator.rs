@@ -216,6 +216,7 @@ impl<'c, 'a> Migrator<'c, 'a> {
         database: &mut dyn Database,
         version: &mut Option<VersionPoint>,
     ) -> Result<Outcome, MigrateError> {
+        self.document().check()?;
         let mut retries = 0;
         loop {
             let state = database.history_state()?;

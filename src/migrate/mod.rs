@@ -11,6 +11,7 @@ pub(crate) mod create;
 pub(crate) mod detect;
 pub(crate) mod detector;
 pub(crate) mod embedded;
+pub(crate) mod empty_copy;
 pub(crate) mod error;
 pub(crate) mod job;
 pub(crate) mod migrator;

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::database::error::DatabaseError;
 use crate::database::job::CompiledScript;
-use crate::document::changelog::{Changelog, StepId};
+use crate::document::changelog::{Changelog, ChangelogId, StepId};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::directive::unfinished_parts;
 use crate::document::migration::Migration;
@@ -23,6 +24,8 @@ use crate::schema::{ObjectKey, Schema, changes, compare};
 /// The result of running a document in memory.
 #[derive(Debug)]
 pub struct Replay<'a> {
+    /// The changelog that was run.
+    changelog_id: ChangelogId,
     /// The script of every step, by scope.
     scripts: [BTreeMap<StepId, CompiledScript<'a>>; 2],
     /// The diagnostics, each with the position of the lowest target version that it affects.
@@ -40,31 +43,33 @@ impl<'a> Replay<'a> {
     /// SQLite cannot open a database in memory, or `cancel` was set. A statement that fails is a
     /// diagnostic, not an error.
     pub fn run(changelog: &Changelog<'a>, cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let mut replay = Self { scripts: Default::default(), diagnostics: Vec::new() };
-        for scope in Scope::BOTH {
-            if changelog.has_scope(scope)
-                || changelog.seeds().iter().any(|seed| seed.scope == scope)
-            {
-                replay.replay_scope(changelog, scope, cancel)?;
-            }
-        }
-        replay.diagnostics.sort_by_key(|(_, diagnostic)| diagnostic.span.start);
-        Ok(replay)
+        Replay::run_owned(changelog, cancel)
     }
 
-    fn replay_scope(
-        &mut self,
-        changelog: &Changelog<'a>,
-        scope: Scope,
-        cancel: &Arc<AtomicBool>,
-    ) -> rusqlite::Result<()> {
-        let mut compiler = BlockCompiler::new(cancel)?;
-        let mut runner = ScopeReplay { replay: self, changelog, scope };
-        runner.run_chain(&mut compiler)?;
-        for index in 0..changelog.baselines().len() {
-            runner.run_baseline(&mut BlockCompiler::new(cancel)?, index)?;
-        }
-        runner.run_seeds(&mut compiler)
+    /// The replay that the changelog keeps; the first call runs it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run). The next call runs the document again.
+    pub(crate) fn kept<'c>(
+        changelog: &'c Changelog<'a>,
+        run: impl FnOnce() -> Result<Replay<'static>, DatabaseError>,
+    ) -> Result<&'c Self, DatabaseError> {
+        let kept = changelog.kept_replay();
+        let replay = match kept.get() {
+            Some(replay) => replay,
+            None => {
+                let replay = run()?;
+                kept.get_or_init(|| Box::new(replay))
+            }
+        };
+        #[allow(clippy::expect_used, reason = "nothing else fills this place")]
+        Ok(replay.downcast_ref::<Replay<'static>>().expect("a replay"))
+    }
+
+    /// Whether this is the replay of a changelog.
+    pub(crate) fn is_of(&self, changelog: &Changelog<'_>) -> bool {
+        self.changelog_id == changelog.id()
     }
 
     /// The diagnostics for a run up to a version: an error beyond that version becomes a warning.
@@ -179,9 +184,45 @@ impl<'a> Replay<'a> {
     }
 }
 
+impl Replay<'static> {
+    /// Runs the whole document, and copies the SQL of its statements.
+    pub(crate) fn run_owned(
+        changelog: &Changelog<'_>,
+        cancel: &Arc<AtomicBool>,
+    ) -> rusqlite::Result<Self> {
+        let changelog_id = changelog.id();
+        let mut replay =
+            Self { changelog_id, scripts: Default::default(), diagnostics: Vec::new() };
+        for scope in Scope::BOTH {
+            if changelog.has_scope(scope)
+                || changelog.seeds().iter().any(|seed| seed.scope == scope)
+            {
+                replay.replay_scope(changelog, scope, cancel)?;
+            }
+        }
+        replay.diagnostics.sort_by_key(|(_, diagnostic)| diagnostic.span.start);
+        Ok(replay)
+    }
+
+    fn replay_scope(
+        &mut self,
+        changelog: &Changelog<'_>,
+        scope: Scope,
+        cancel: &Arc<AtomicBool>,
+    ) -> rusqlite::Result<()> {
+        let mut compiler = BlockCompiler::new(cancel)?;
+        let mut runner = ScopeReplay { replay: self, changelog, scope };
+        runner.run_chain(&mut compiler)?;
+        for index in 0..changelog.baselines().len() {
+            runner.run_baseline(&mut BlockCompiler::new(cancel)?, index)?;
+        }
+        runner.run_seeds(&mut compiler)
+    }
+}
+
 /// Replays the steps of one scope.
 struct ScopeReplay<'r, 'c, 'a> {
-    replay: &'r mut Replay<'a>,
+    replay: &'r mut Replay<'static>,
     changelog: &'c Changelog<'a>,
     scope: Scope,
 }
@@ -294,7 +335,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
             .extend(diagnostics.into_iter().map(|diagnostic| (position, diagnostic)));
     }
 
-    fn insert_script(&mut self, id: StepId, script: CompiledScript<'a>) {
+    fn insert_script(&mut self, id: StepId, script: CompiledScript<'static>) {
         self.replay.scripts[self.scope as usize].insert(id, script);
     }
 }
@@ -312,4 +353,41 @@ fn baselines_differ(baseline: &Migration<'_>, scope: Scope, differences: &[Strin
         ),
     )
     .help("databases created from this baseline would differ from migrated ones; make the two schemas equal")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Source;
+
+    #[test]
+    fn a_changelog_is_replayed_once() {
+        let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a);\n-- [user:baseline→1.0.0:end]\n```\n";
+        let changelog = Changelog::from_source(Source::new("m.md", text)).unwrap();
+        let mut runs = 0;
+        let mut run = |result: Option<DatabaseError>| {
+            let kept = Replay::kept(&changelog, || {
+                runs += 1;
+                let replay = Replay::run_owned(&changelog, &Arc::default())?;
+                result.map_or(Ok(replay), Err)
+            });
+            kept.map(std::ptr::from_ref)
+        };
+        // A failure is not kept.
+        assert!(run(Some(DatabaseError::Interrupted)).is_err());
+        assert_eq!(run(None).unwrap(), run(None).unwrap());
+        assert_eq!(runs, 2);
+    }
+
+    #[test]
+    fn a_replay_belongs_to_one_changelog() {
+        let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a);\n-- [user:baseline→1.0.0:end]\n```\n";
+        let parse = || Changelog::from_source(Source::new("m.md", text)).unwrap();
+        let (changelog, other) = (parse(), parse());
+        let replay = Replay::run(&changelog, &Arc::default()).unwrap();
+        assert!(replay.is_of(&changelog));
+        assert!(!replay.is_of(&other));
+        let head = changelog.head_index();
+        assert!(!replay.is_of(&changelog.with_released_up_to(head)));
+    }
 }

@@ -79,6 +79,16 @@ pub(crate) struct StatusDocument<'q, 'c, 'a> {
     pub(crate) detector: Option<&'q Detector<'c, 'a>>,
 }
 
+impl StatusDocument<'_, '_, '_> {
+    /// Fails if the replay is that of another changelog: its scripts would run under wrong versions.
+    pub(crate) fn check(&self) -> Result<(), MigrateError> {
+        match self.detector {
+            Some(detector) if !detector.is_of(self.changelog) => Err(MigrateError::ForeignReplay),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Finds the position of a database on the chain, by detection if it has no history.
 ///
 /// # Errors
@@ -212,7 +222,10 @@ impl DatabaseStatus {
         let state = match &error {
             MigrateError::Plan(PlanError::ChecksumMismatch { .. }) => DatabaseState::Edited,
             MigrateError::Plan(_) => DatabaseState::Ahead,
-            MigrateError::Database(_) | MigrateError::CannotOpen(_) => DatabaseState::Error,
+            MigrateError::Database(_)
+            | MigrateError::CannotOpen(_)
+            | MigrateError::ForeignReplay
+            | MigrateError::Panicked { .. } => DatabaseState::Error,
         };
         Self {
             state,

@@ -69,6 +69,9 @@ impl TargetDatabase {
         target: Target,
         options: &ConnectOptions,
     ) -> DatabaseStatus {
+        if let Err(error) = document.check() {
+            return DatabaseStatus::from_error(None, error);
+        }
         self.read(options, |database| database_status(document, target, self.scope, database))
             .unwrap_or_else(|error| DatabaseStatus::from_error(None, error))
     }
@@ -116,7 +119,9 @@ impl Migrator<'_, '_> {
         names: &[String],
         options: &ConnectOptions,
     ) -> Outcome {
-        let result = target_database.open(options).and_then(|mut database| {
+        let document_check = self.document().check();
+        let opened = document_check.and_then(|()| target_database.open(options));
+        let result = opened.and_then(|mut database| {
             let state = database.history_state()?;
             let job = self.jobs().seed_job(target_database.scope, names, &state, &self.target());
             if state == HistoryState::Empty {

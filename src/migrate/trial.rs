@@ -6,20 +6,23 @@ use std::sync::atomic::AtomicBool;
 
 use rusqlite::Connection;
 
-use crate::database::connection::open_in_memory;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::{HistoryEvent, HistoryState};
-use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
+use crate::database::job::{
+    CompiledScript, JobResult, MigrationJob, TableContents, TransactionEnd,
+};
 use crate::database::policy::ForeignKeyPolicy;
 use crate::database::{Database, ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
+use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
+use crate::migrate::empty_copy::{EmptyCopy, LeftOut};
 use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_upgrade;
 use crate::schema::difference::{Difference, drift_note};
-use crate::schema::{ObjectKey, ObjectKind, Schema};
+use crate::schema::{ObjectKey, Schema};
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::transaction::apply;
 
@@ -27,6 +30,8 @@ use crate::sqlite::transaction::apply;
 pub(crate) enum TrialError {
     /// The rest of the document fails on this schema, for the reason given.
     Failed(String),
+    /// A safety rule forbids a statement, for the reason given.
+    Refused(String),
     Interrupted,
 }
 
@@ -43,6 +48,14 @@ impl From<DatabaseError> for TrialError {
             error => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether the safety rules apply in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SafetyRules {
+    Apply,
+    /// Every block allows them.
+    Allow,
 }
 
 /// The document that is tried.
@@ -64,6 +77,7 @@ impl TrialDocument<'_, '_, '_> {
         schema: &Schema,
         start: Option<usize>,
         drift: &[Difference],
+        safety_rules: SafetyRules,
     ) -> Result<Schema, TrialError> {
         let jobs = JobBuilder {
             changelog: self.changelog,
@@ -80,12 +94,39 @@ impl TrialDocument<'_, '_, '_> {
         let position = start.map_or(ChainPosition::BelowBaseline, ChainPosition::AtVersion);
         let steps = plan_upgrade(self.changelog, scope, position, self.changelog.head_position());
         let state = database.history_state()?;
-        match database.apply(&jobs.job(scope, position, &steps), &state) {
-            Ok(_) => Ok(database.schema()?),
+        let scripts: Vec<CompiledScript<'_>>;
+        let mut job: MigrationJob<'_> = jobs.job(scope, position, &steps);
+        if safety_rules == SafetyRules::Allow {
+            scripts = job.steps.iter().map(|step| with_safety_rules_allowed(step.script)).collect();
+            for (step, script) in job.steps.iter_mut().zip(&scripts) {
+                step.script = script;
+            }
+        }
+        match database.apply(&job, &state) {
+            Ok(_) => {
+                let mut result = database.schema()?;
+                result.extend(database.left_out);
+                Ok(result)
+            }
             Err(DatabaseError::Interrupted) => Err(TrialError::Interrupted),
+            Err(error @ DatabaseError::SafetyRule { .. }) => {
+                Err(TrialError::Refused(located_message(self.changelog, &error)))
+            }
             Err(error) => Err(TrialError::Failed(located_message(self.changelog, &error))),
         }
     }
+}
+
+/// A script whose block allows every rule that depends on the schema of the database at hand.
+fn with_safety_rules_allowed<'a>(script: &CompiledScript<'a>) -> CompiledScript<'a> {
+    let mut script = script.clone();
+    script.allowed_rules.extend([
+        Rule::UndocumentedLoss,
+        Rule::PositionalCopy,
+        Rule::Overwrite,
+        Rule::DanglingReference,
+    ]);
+    script
 }
 
 /// The message of an error, after its place in the document.
@@ -98,6 +139,8 @@ fn located_message(changelog: &Changelog<'_>, error: &DatabaseError) -> String {
 struct TrialDatabase {
     connection: Connection,
     authorizer: StatementAuthorizer,
+    /// The objects that SQLite cannot create here. A run leaves them as they are.
+    left_out: Schema,
 }
 
 impl TrialDatabase {
@@ -108,33 +151,19 @@ impl TrialDatabase {
         cancel: &Arc<AtomicBool>,
         is_documented: &dyn Fn(&ObjectKey) -> bool,
     ) -> Result<Self, TrialError> {
-        let mut connection = open_in_memory(cancel)?;
-        let rank = |key: &ObjectKey| match schema[key].kind {
-            ObjectKind::Table => 0,
-            ObjectKind::Index => 1,
-            ObjectKind::View => 2,
-            ObjectKind::Trigger => 3,
-        };
-        let mut keys: Vec<&ObjectKey> = schema.keys().collect();
-        keys.sort_by_key(|key| rank(key));
-        connection.execute_batch("BEGIN")?;
-        for key in keys {
-            let object = &schema[key];
-            let Err(error) = connection.execute_batch(&object.sql) else { continue };
-            match DatabaseError::from(error) {
-                DatabaseError::Interrupted => return Err(TrialError::Interrupted),
-                error if is_documented(key) => {
-                    return Err(TrialError::Failed(format!(
-                        "{} `{}` cannot be created in memory: {error}",
-                        object.kind, object.name
-                    )));
-                }
-                _ => {}
+        let EmptyCopy { mut connection, left_out: objects } = EmptyCopy::create(schema, cancel)?;
+        let mut left_out = Schema::new();
+        for LeftOut { object, error } in objects {
+            if is_documented(&object.key()) {
+                return Err(TrialError::Failed(format!(
+                    "{} `{}` cannot be created in memory: {error}",
+                    object.kind, object.name
+                )));
             }
+            left_out.insert(object.key(), object);
         }
-        connection.execute_batch("COMMIT")?;
         let authorizer = StatementAuthorizer::install(&mut connection)?;
-        Ok(Self { connection, authorizer })
+        Ok(Self { connection, authorizer, left_out })
     }
 }
 

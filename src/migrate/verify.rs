@@ -6,6 +6,7 @@ use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
 use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
+use crate::database::integrity::IntegrityReport;
 use crate::database::policy::ForeignKeyPolicy;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::migrate::migrator::Migrator;
@@ -38,6 +39,7 @@ impl TargetDatabase {
         migrator: &Migrator<'_, '_>,
         options: &ConnectOptions,
     ) -> Result<VerifyReport, MigrateError> {
+        migrator.document().check()?;
         self.read_snapshot(options, |database| verify_database(migrator, self.scope, database))
     }
 }
@@ -48,7 +50,9 @@ fn verify_database(
     database: &dyn ReadDatabase,
 ) -> Result<VerifyReport, DatabaseError> {
     let mut report = VerifyReport::default();
-    report.findings.extend(database.check_integrity()?);
+    let IntegrityReport { damage, unchecked } = database.check_integrity()?;
+    report.findings.extend(damage);
+    report.notes.extend(unchecked);
     // The contents of damaged pages cannot be compared.
     if !report.findings.is_empty() {
         return Ok(report);
@@ -73,11 +77,13 @@ fn check_foreign_keys(
     database: &dyn ReadDatabase,
     report: &mut VerifyReport,
 ) -> Result<(), DatabaseError> {
-    let ForeignKeyReport { violations, unusable_keys } = database.check_foreign_keys()?;
+    let ForeignKeyReport { violations, unusable_keys, unchecked } =
+        database.check_foreign_keys()?;
     match policy {
         ForeignKeyPolicy::Enforce => report.findings.extend(violations),
         ForeignKeyPolicy::Report => report.notes.extend(violations),
     }
+    report.notes.extend(unchecked);
     report.notes.extend(
         unusable_keys.into_iter().map(|key| format!("SQLite cannot use the foreign key {key}")),
     );

@@ -1,7 +1,5 @@
 //! Declares the errors of planning: why a database is refused, and why a target version is.
 
-use std::ops::Range;
-
 use semver::{BuildMetadata, Version};
 
 use crate::document::tag::VersionPoint;
@@ -37,8 +35,6 @@ pub enum PlanError {
         versions: Vec<VersionPoint>,
         /// The statements between the lowest and the highest of them, with their places.
         statements: Vec<String>,
-        /// The bytes of the document that hold the first of these statements.
-        span: Range<usize>,
     },
     /// The database has no history, and its schema is that of no version.
     #[error("the database has no history, and its schema is that of no version: it has {}; {}. {}", .found.join(", "), missing_text(.proposal.as_ref(), .missing), proposal_text(.proposal.as_ref(), .failure.as_deref()))]

@@ -22,6 +22,15 @@ pub enum MigrateError {
     /// The database was not opened, for the reason given.
     #[error("{0}")]
     CannotOpen(String),
+    /// A migrator has the replay of another changelog.
+    #[error("the replay is that of another changelog; run the replay of this one")]
+    ForeignReplay,
+    /// The work on the database panicked. Its transaction was rolled back.
+    #[error("an internal error of tatmig: {message}; report it with this message")]
+    Panicked {
+        /// The message of the panic.
+        message: String,
+    },
 }
 
 impl MigrateError {
@@ -44,8 +53,9 @@ impl MigrateError {
             Self::Plan(PlanError::ChecksumMismatch { changed_migrations }) => {
                 changed_migrations.first().map(|changed_migration| changed_migration.span.clone())
             }
-            Self::Plan(PlanError::AmbiguousMatch { span, .. }) => Some(span.clone()),
-            Self::Plan(_) | Self::CannotOpen(_) => None,
+            Self::Plan(_) | Self::CannotOpen(_) | Self::ForeignReplay | Self::Panicked { .. } => {
+                None
+            }
         }
     }
 }
@@ -129,6 +139,8 @@ pub enum Outcome {
         version: VersionPoint,
         /// The differences from the document's schema at that version, each as text.
         drift: Vec<String>,
+        /// Remarks about a version that was proposed.
+        notes: Vec<String>,
         /// What an upgrade to head will do to them; none if the database is not adopted or is at
         /// head.
         at_head: Option<AtHead>,

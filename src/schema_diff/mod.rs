@@ -22,6 +22,7 @@ use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
+use crate::migrate::empty_copy::{EmptyCopy, LeftOut};
 use crate::migrate::replay::Replay;
 use crate::schema;
 use crate::schema::ignored::IgnoredObjects;
@@ -96,6 +97,28 @@ impl SchemaSnapshot {
     pub fn without_ignored(mut self, ignored: &IgnoredObjects, document: &Self) -> Self {
         ignored.remove_from(&mut self.0, |key| document.0.contains_key(key));
         self
+    }
+
+    /// The schema without the objects that this SQLite cannot create, because a module, function,
+    /// collation or tokenizer of the application is missing. Objects that `document` has are kept.
+    /// Also returns what was left out, each as a message shows it.
+    ///
+    /// # Errors
+    ///
+    /// If SQLite cannot create an empty database in memory.
+    pub fn without_unloadable(
+        mut self,
+        document: &Self,
+    ) -> Result<(Self, Vec<String>), DatabaseError> {
+        let mut messages = Vec::new();
+        for LeftOut { object, error } in EmptyCopy::create(&self.0, &Arc::default())?.left_out {
+            if !document.0.contains_key(&object.key()) {
+                self.0.remove(&object.key());
+                let (kind, name) = (object.kind, &object.name);
+                messages.push(format!("{kind} `{name}` is left out: {error}"));
+            }
+        }
+        Ok((self, messages))
     }
 
     /// Whether the schema has no objects.

@@ -49,7 +49,7 @@ pub(crate) fn attribute_failure(
     };
     match failure {
         MigrateError::Database(
-            DatabaseError::Statement { migration, message, span }
+            DatabaseError::Statement { migration, message, span, .. }
             | DatabaseError::ConstraintFailed { migration, message, span, .. },
         ) => Finding {
             step_id: step_with_label(migration),

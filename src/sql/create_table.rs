@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::sql::definition_parser::DefinitionParser;
-use crate::sql::table_definition::TableDefinition;
+use crate::sql::table_definition::{NO_ROWID_ALIAS, TableDefinition};
 use crate::sql::tokens::Tokens;
 
 impl TableDefinition {
@@ -38,6 +38,9 @@ impl TableDefinition {
             .collect();
         constraints.foreign_keys.sort();
         constraints.options.sort();
+        if constraints.options.iter().any(|option| option == "without rowid") {
+            constraints.primary_key_options.retain(|option| option != NO_ROWID_ALIAS);
+        }
         definition.assign_column_constraints();
         definition
     }
@@ -117,6 +120,8 @@ mod tests {
             ("a REFERENCES p DEFERRABLE INITIALLY DEFERRED", "a REFERENCES p"),
             ("a, b AS (a) STORED", "a, b AS (a)"),
             ("a TEXT PRIMARY KEY DESC", "a TEXT PRIMARY KEY"),
+            ("a INTEGER PRIMARY KEY DESC", "a INTEGER PRIMARY KEY"),
+            ("a INTEGER PRIMARY KEY DESC", "a INTEGER, PRIMARY KEY (a DESC)"),
         ] {
             assert_different(
                 &format!("CREATE TABLE t ({left})"),
@@ -127,6 +132,33 @@ mod tests {
         assert_same(
             "CREATE TABLE t (a INT) STRICT, WITHOUT ROWID",
             "CREATE TABLE t(a INT) without rowid,strict",
+        );
+    }
+
+    /// SQLite keeps an old bug for the files that depend on it: `DESC` beside the column, and only
+    /// there, makes the column no alias of the rowid.
+    #[test]
+    fn a_descending_integer_key_of_a_column_is_no_rowid_alias() {
+        for (columns, alias) in [
+            ("a INTEGER PRIMARY KEY", Some("a")),
+            ("a INTEGER PRIMARY KEY ASC", Some("a")),
+            ("a INTEGER PRIMARY KEY DESC", None),
+            ("a INTEGER, PRIMARY KEY (a DESC)", Some("a")),
+            ("a INT PRIMARY KEY", None),
+            ("a INTEGER, b, PRIMARY KEY (a, b)", None),
+        ] {
+            let sql = format!("CREATE TABLE t ({columns})");
+            assert_eq!(TableDefinition::parse(&sql).rowid_alias(), alias, "{columns}");
+            // A NULL shows what SQLite does: a rowid cannot be NULL.
+            let connection = rusqlite::Connection::open_in_memory().unwrap();
+            connection.execute_batch(&format!("{sql}; INSERT INTO t (a) VALUES (NULL)")).unwrap();
+            let is_alias =
+                connection.query_row("SELECT a IS NOT NULL FROM t", [], |row| row.get(0));
+            assert_eq!(is_alias, Ok(alias.is_some()), "{columns}");
+        }
+        assert_same(
+            "CREATE TABLE t (a INTEGER PRIMARY KEY DESC) WITHOUT ROWID",
+            "CREATE TABLE t (a INTEGER, PRIMARY KEY (a DESC)) WITHOUT ROWID",
         );
     }
 

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::sql::table_definition::{
-    ColumnDefinition, ColumnSpec, ForeignKey, GeneratedStorage, TableConstraints, TableDefinition,
+    ColumnDefinition, ColumnSpec, ForeignKey, GeneratedStorage, NO_ROWID_ALIAS, TableConstraints,
+    TableDefinition,
 };
 use crate::sql::tokens::{Tokens, one_line};
 
@@ -204,6 +205,9 @@ impl<'w, 't> DefinitionParser<'w, 't> {
             Some(column) => {
                 let is_descending = self.consume_if(&["DESC"]);
                 self.consume_if(&["ASC"]);
+                if is_descending && column.declared_type == "integer" {
+                    table.primary_key_options.push(NO_ROWID_ALIAS.to_owned());
+                }
                 vec![format!("{}{}", column.name, if is_descending { " desc" } else { "" })]
             }
             None => {

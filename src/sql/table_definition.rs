@@ -23,6 +23,10 @@ pub(crate) struct ColumnSpec {
     pub(crate) generated: Option<(String, GeneratedStorage)>,
 }
 
+/// An option of the primary key of `INTEGER PRIMARY KEY DESC`, which is no alias of the rowid, unlike
+/// `PRIMARY KEY (id DESC)`.
+pub(crate) const NO_ROWID_ALIAS: &str = "no rowid alias";
+
 /// Whether the value of a generated column is stored or computed when it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GeneratedStorage {
@@ -58,7 +62,7 @@ impl Eq for ColumnDefinition {}
 /// The definition without the name: `TEXT NOT NULL DEFAULT 'x'`.
 impl fmt::Display for ColumnDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.declared_type.is_empty() { "(no type)" } else { &self.declared_type })?;
+        f.write_str(if self.declared_type.is_empty() { "no type" } else { &self.declared_type })?;
         let on_conflict = |f: &mut fmt::Formatter<'_>, action: &str| match action {
             "" => Ok(()),
             action => write!(f, " ON CONFLICT {}", action.to_ascii_uppercase()),
@@ -150,7 +154,7 @@ pub(crate) struct TableDefinition {
 pub(crate) struct TableConstraints {
     /// The columns of the primary key, each with its collation and order unless they are defaults.
     pub(crate) primary_key: Vec<String>,
-    /// `autoincrement` and the `ON CONFLICT` action of the primary key.
+    /// `autoincrement`, the `ON CONFLICT` action of the primary key, and [`NO_ROWID_ALIAS`].
     pub(crate) primary_key_options: Vec<String>,
     /// The columns of each unique key, and its `ON CONFLICT` action or an empty text.
     pub(crate) unique_keys: Vec<(Vec<String>, String)>,
@@ -184,8 +188,12 @@ impl TableDefinition {
 
     /// The name of the `INTEGER PRIMARY KEY` column, which is an alias of the rowid.
     pub(crate) fn rowid_alias(&self) -> Option<&str> {
-        let [only_column] = self.constraints.primary_key.as_slice() else { return None };
-        let column = self.column(only_column)?;
+        let TableConstraints { primary_key, primary_key_options, .. } = &self.constraints;
+        let [only_column] = primary_key.as_slice() else { return None };
+        if primary_key_options.iter().any(|option| option == NO_ROWID_ALIAS) {
+            return None;
+        }
+        let column = self.column(only_column.strip_suffix(" desc").unwrap_or(only_column))?;
         (column.spec.declared_type == "integer" && !self.has_option("without rowid"))
             .then_some(column.spec.name.as_str())
     }
@@ -227,8 +235,11 @@ impl TableDefinition {
         if !constraints.primary_key.is_empty() {
             let mut clause = format!("PRIMARY KEY ({})", constraints.primary_key.join(", "));
             for option in &constraints.primary_key_options {
-                let prefix = if option == "autoincrement" { "" } else { "ON CONFLICT " };
-                let _ = write!(clause, " {prefix}{}", option.to_ascii_uppercase());
+                let _ = match option.as_str() {
+                    NO_ROWID_ALIAS => write!(clause, " ({NO_ROWID_ALIAS})"),
+                    "autoincrement" => write!(clause, " AUTOINCREMENT"),
+                    action => write!(clause, " ON CONFLICT {}", action.to_ascii_uppercase()),
+                };
             }
             clauses.push(clause);
         }

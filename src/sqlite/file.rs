@@ -142,15 +142,13 @@ impl SqliteFile {
             }
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = match self.mode {
-            OpenMode::PrivateWal => Connection::open_with_flags_and_vfs(name, flags, LOCKLESS_VFS)?,
-            OpenMode::Read | OpenMode::ReadWal => {
-                shared_lock::unlock(&self.info.pin.file);
-                Connection::open_with_flags(name, flags)?
-            }
-            OpenMode::Write | OpenMode::Immutable => Connection::open_with_flags(name, flags)?,
-        };
-        self.info.pin.ensure_opened()?;
+        if !matches!(self.mode, OpenMode::Immutable | OpenMode::PrivateWal) {
+            shared_lock::unlock(&self.info.pin.file);
+        }
+        let mut connection = self.info.pin.open_with_sqlite(|| match self.mode {
+            OpenMode::PrivateWal => Connection::open_with_flags_and_vfs(name, flags, LOCKLESS_VFS),
+            _ => Connection::open_with_flags(name, flags),
+        })?;
         apply_security_settings(&connection)?;
         install_cancel_handler(&mut connection, &self.options.cancel)?;
         install_busy_handler(&mut connection, self.options.clone())?;

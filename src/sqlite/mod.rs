@@ -3,9 +3,11 @@
 pub(crate) mod authorizer;
 pub(crate) mod copy;
 pub(crate) mod database_file;
+pub(crate) mod descriptor;
 pub(crate) mod file;
 pub(crate) mod file_format;
 pub(crate) mod locks;
+pub(crate) mod missing_collations;
 pub(crate) mod overwrite;
 pub(crate) mod paths;
 pub(crate) mod pending_dir;

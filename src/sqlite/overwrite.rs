@@ -136,8 +136,8 @@ impl ExclusiveTarget {
 
 fn connect(pin: &PinnedFile, options: &ConnectOptions) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(plain_name(&pin.path), flags)?;
-    pin.ensure_opened()?;
+    let mut connection =
+        pin.open_with_sqlite(|| Connection::open_with_flags(plain_name(&pin.path), flags))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     install_busy_handler(&mut connection, options.clone())?;
     Ok(connection)

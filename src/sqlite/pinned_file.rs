@@ -3,17 +3,21 @@
 //! keeps the file that was checked, so that its device and inode name no other file meanwhile, and
 //! after SQLite has opened the path they show whether it opened this file.
 //!
-//! The descriptor is closed only after SQLite's: POSIX drops all locks that a process holds on a
-//! file when any descriptor of the file is closed.
+//! The descriptor is dropped only after SQLite's, and is not closed then: see
+//! `src/sqlite/descriptor.rs`.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::SystemTime;
+
+use rusqlite::Connection;
 
 use crate::database::error::DatabaseError;
 use crate::sqlite::database_file::{Access, DatabaseFile, FileIdentity, SYMLINK_REFUSED};
+use crate::sqlite::descriptor::Descriptor;
 use crate::sqlite::regular_file;
 use crate::sqlite::regular_file::SymlinkPolicy;
 
@@ -22,7 +26,9 @@ pub(crate) struct PinnedFile {
     /// The path with a symbolic link resolved: SQLite also expects side files next to the file that
     /// a link points to.
     pub(crate) path: PathBuf,
-    pub(crate) file: File,
+    pub(crate) file: Descriptor,
+    /// In bytes, when the file was opened.
+    pub(crate) size: u64,
     identity: Option<FileIdentity>,
 }
 
@@ -48,24 +54,51 @@ impl PinnedFile {
             SymlinkPolicy::Refuse => database.path.clone(),
             SymlinkPolicy::Follow => resolve_symlink(&database.path).map_err(open_error)?,
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(access != Access::Read);
-        let file = regular_file::open(&path, &mut options, SymlinkPolicy::Refuse)
-            .map_err(|error| if is_symlink(&path) { symlink_error() } else { open_error(error) })?;
-        let identity = FileIdentity::of(&file.metadata().map_err(open_error)?);
+        let metadata = std::fs::symlink_metadata(&path).map_err(open_error)?;
+        if metadata.is_symlink() {
+            return Err(DatabaseError::NotADatabase { reason: SYMLINK_REFUSED.to_owned() });
+        }
+        regular_file::require_regular(&metadata).map_err(open_error)?;
+        let identity = FileIdentity::of(&metadata);
         if database.identity.is_some() && database.identity != identity {
             return Err(DatabaseError::Replaced);
         }
-        Ok(Self { path, file, identity })
+        let needs_write = access != Access::Read;
+        let kept = identity.and_then(|identity| Descriptor::find_kept(identity, needs_write));
+        if let Some(file) = kept {
+            let size = file.metadata().map_err(open_error)?.len();
+            return Ok(Self { path, file, size, identity });
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(needs_write);
+        let opened = regular_file::open_checked(&path, &mut options, SymlinkPolicy::Refuse)
+            .map_err(open_error)?;
+        let opened_identity = FileIdentity::of(&opened.metadata);
+        let file = Descriptor::new(opened.file, opened_identity, needs_write);
+        if opened_identity != identity {
+            return Err(DatabaseError::Replaced);
+        }
+        Ok(Self { path, file, size: opened.metadata.len(), identity })
     }
 
-    /// Checks that SQLite, which has just opened the path, has this file open.
-    pub(crate) fn ensure_opened(&self) -> Result<(), DatabaseError> {
+    /// Lets SQLite open the path with `open`, and checks that it opened this file.
+    ///
+    /// # Errors
+    ///
+    /// The error of `open`, or `Replaced`.
+    pub(crate) fn open_with_sqlite(
+        &self,
+        open: impl FnOnce() -> rusqlite::Result<Connection>,
+    ) -> Result<Connection, DatabaseError> {
+        let expected_descriptor = lowest_free_descriptor();
+        let connection = open()?;
         match self.identity {
-            Some(identity) if !self.has_path() || !self.is_open_elsewhere(identity) => {
+            Some(identity)
+                if !self.has_path() || !self.is_open_in_sqlite(identity, expected_descriptor) =>
+            {
                 Err(DatabaseError::Replaced)
             }
-            _ => Ok(()),
+            _ => Ok(connection),
         }
     }
 
@@ -75,32 +108,36 @@ impl PinnedFile {
         metadata.is_ok_and(|metadata| FileIdentity::of(&metadata) == self.identity)
     }
 
-    /// Whether this process has a second descriptor of the file. The path alone proves nothing: it
-    /// may have named another file just while SQLite opened it.
+    /// Whether this process has a descriptor of the file that is not one of its own pins. The path
+    /// alone proves nothing: it may have named another file just while SQLite opened it.
     #[cfg(target_os = "linux")]
-    fn is_open_elsewhere(&self, identity: FileIdentity) -> bool {
+    fn is_open_in_sqlite(&self, identity: FileIdentity, expected_descriptor: Option<i32>) -> bool {
         use std::os::fd::AsRawFd as _;
 
-        let own = self.file.as_raw_fd();
-        let is_second = |descriptor: i32| {
-            descriptor != own
-                && std::fs::metadata(format!("/proc/self/fd/{descriptor}"))
-                    .is_ok_and(|metadata| FileIdentity::of(&metadata) == Some(identity))
+        let refers_to_file = |descriptor: i32| {
+            std::fs::metadata(format!("/proc/self/fd/{descriptor}"))
+                .is_ok_and(|metadata| FileIdentity::of(&metadata) == Some(identity))
         };
-        // SQLite's descriptor is nearly always one of the next.
-        let mut nearby = (1..=16).flat_map(|distance| [own + distance, own - distance]);
-        if nearby.any(is_second) {
+        // This descriptor was free before SQLite opened the path. Another thread may have got it.
+        if expected_descriptor.is_some_and(refers_to_file) {
+            return true;
+        }
+        let mut own = Descriptor::kept_numbers(identity);
+        own.push(self.file.as_raw_fd());
+        let is_sqlites = |descriptor: i32| !own.contains(&descriptor) && refers_to_file(descriptor);
+        let next = expected_descriptor.unwrap_or(0)..;
+        if next.take(16).any(is_sqlites) {
             return true;
         }
         // Without `/proc`, the path has to do.
         let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return true };
         let names = descriptors.flatten().map(|entry| entry.file_name());
-        names.filter_map(|name| name.to_str()?.parse().ok()).any(is_second)
+        names.filter_map(|name| name.to_str()?.parse().ok()).any(is_sqlites)
     }
 
     /// Other systems cannot list descriptors.
     #[cfg(not(target_os = "linux"))]
-    fn is_open_elsewhere(&self, _identity: FileIdentity) -> bool {
+    fn is_open_in_sqlite(&self, _identity: FileIdentity, _expected: Option<i32>) -> bool {
         true
     }
 
@@ -117,6 +154,20 @@ impl PinnedFile {
     }
 }
 
+/// The descriptor that the next file gets, unless another thread opens one first.
+#[cfg(target_os = "linux")]
+fn lowest_free_descriptor() -> Option<i32> {
+    use std::os::fd::AsRawFd as _;
+
+    static ANY_FILE: LazyLock<Option<File>> = LazyLock::new(|| File::open("/dev/null").ok());
+    Some(ANY_FILE.as_ref()?.try_clone().ok()?.as_raw_fd())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lowest_free_descriptor() -> Option<i32> {
+    None
+}
+
 fn open_error(source: io::Error, path: &Path, access: Access) -> DatabaseError {
     let context = match source.kind() {
         ErrorKind::NotFound => return DatabaseError::Missing { path: path.to_owned() },
@@ -128,14 +179,6 @@ fn open_error(source: io::Error, path: &Path, access: Access) -> DatabaseError {
         _ => "the file cannot be written",
     };
     DatabaseError::Io { context: context.to_owned(), source }
-}
-
-fn is_symlink(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
-}
-
-fn symlink_error() -> DatabaseError {
-    DatabaseError::NotADatabase { reason: SYMLINK_REFUSED.to_owned() }
 }
 
 fn resolve_symlink(path: &Path) -> io::Result<PathBuf> {

@@ -13,7 +13,6 @@ use crate::sqlite::file_format;
 use crate::sqlite::file_format::HEADER_SIZE;
 use crate::sqlite::paths::side_file;
 use crate::sqlite::pinned_file::PinnedFile;
-use crate::sqlite::shared_lock;
 use crate::sqlite::shared_lock::{HAS_SHARED_LOCK, try_shared_lock};
 
 /// What is known about a file before SQLite opens it.
@@ -32,7 +31,7 @@ pub(crate) struct FileInfo {
     pub(crate) history_state: Option<HistoryState>,
 }
 
-/// Checks a file that is about to be opened. For reading, the shared lock is kept if no WAL exists.
+/// Checks a file that is about to be opened. The shared lock is kept if no WAL exists.
 ///
 /// # Errors
 ///
@@ -55,7 +54,7 @@ pub(crate) fn preflight(
         access != Access::Overwrite && wal_len.is_none() && try_shared_lock(&pin.file);
     let has_journal = side_file_len(&pin.path, "-journal")?.is_some();
     let file = OpenedFile {
-        size: pin.file.metadata().map_err(unreadable)?.len(),
+        size: pin.size,
         has_shared_lock,
         can_read_directly: has_shared_lock && !has_journal,
         // Without the lock, another program may be in the middle of a write.
@@ -63,17 +62,11 @@ pub(crate) fn preflight(
         pin,
         wal_len,
     };
-    let info = if file.size == 0 {
-        file.inspect_empty(access)?
-    } else {
-        let header = read_header(&file.pin.file).map_err(unreadable)??;
-        file.inspect(&header)?
-    };
-    if access != Access::Read {
-        shared_lock::unlock(&info.pin.file);
-        return Ok(FileInfo { has_shared_lock: false, ..info });
+    if file.size == 0 {
+        return file.inspect_empty(access);
     }
-    Ok(info)
+    let header = read_header(&file.pin.file).map_err(unreadable)??;
+    file.inspect(&header)
 }
 
 /// A file under preflight.

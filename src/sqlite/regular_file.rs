@@ -50,13 +50,34 @@ pub(crate) fn open(
         SymlinkPolicy::Follow => std::fs::metadata(path)?,
     };
     require_regular(&metadata)?;
-    set_open_flags(options, symlinks);
-    let file = options.open(path)?;
-    require_regular(&file.metadata()?)?;
-    Ok(file)
+    Ok(open_checked(path, options, symlinks)?.file)
 }
 
-fn require_regular(metadata: &Metadata) -> io::Result<()> {
+/// A regular file that was opened.
+pub(crate) struct OpenedFile {
+    pub(crate) file: File,
+    pub(crate) metadata: Metadata,
+}
+
+/// Opens a file that was seen to be a regular one before.
+///
+/// # Errors
+///
+/// As [`open`]: the path may name something else now.
+pub(crate) fn open_checked(
+    path: &Path,
+    options: &mut OpenOptions,
+    symlinks: SymlinkPolicy,
+) -> io::Result<OpenedFile> {
+    set_open_flags(options, symlinks);
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    require_regular(&metadata)?;
+    Ok(OpenedFile { file, metadata })
+}
+
+/// Fails if a file is not a regular one.
+pub(crate) fn require_regular(metadata: &Metadata) -> io::Result<()> {
     let reason = match metadata.file_type() {
         kind if kind.is_file() => return Ok(()),
         kind if kind.is_symlink() => "this is a symbolic link",

@@ -116,7 +116,7 @@ fn copy_to_empty_file(
 }
 
 /// Whether a statement changes only the schema, so that its effect does not depend on rows.
-fn is_pure_ddl(statement: &str) -> bool {
+pub(crate) fn is_pure_ddl(statement: &str) -> bool {
     // `CREATE TABLE … AS SELECT …` has no parenthesis before its `AS`.
     let tokens = lexer::tokens(statement, 0).map(|token| (token.kind, &statement[token.range]));
     let head = tokens.take_while(|(_, text)| *text != "(");

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::database::already_applied::{ColumnState, FailedColumnChange};
 use crate::database::assertion::failing_rows;
 use crate::database::autoincrement::{Counters, LoweredCounter, lowered_counter, read_counters};
-use crate::database::error::{DatabaseError, sqlite_message};
+use crate::database::error::{DatabaseError, StatementCause, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
     ForeignKeyViolations, IntroducedViolations, MAX_LISTED_VIOLATIONS, missing_parents_note,
@@ -30,6 +30,7 @@ use crate::schema::difference::AcceptedDrift;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::missing_collations::run_with_substitutes;
 use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
@@ -316,7 +317,11 @@ impl JobExecution<'_> {
     ) -> Result<Option<String>, DatabaseError> {
         self.authorizer.enable();
         let result = match &statement.assertion {
-            None => execute_to_completion(self.connection, statement.sql.text()).map(|()| None),
+            None => {
+                let sql = statement.sql.text();
+                let run = || execute_to_completion(self.connection, sql);
+                run_with_substitutes(self.connection, self.authorizer, sql, run).map(|()| None)
+            }
             Some(_) => (self.connection.prepare(statement.sql.text()))
                 .and_then(|mut select| failing_rows(&mut select)),
         };
@@ -330,11 +335,12 @@ impl JobExecution<'_> {
             return Err(result.err().map_or(DatabaseError::Interrupted, DatabaseError::from));
         }
         if self.connection.is_autocommit() {
+            let cause = result.as_ref().err().map_or(StatementCause::Other, StatementCause::of);
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
                 Ok(_) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
             };
-            return Err(DatabaseError::EndedTransaction { migration, message, span });
+            return Err(DatabaseError::EndedTransaction { migration, message, cause, span });
         }
         let error = match result {
             Ok(None) => return Ok(None),
@@ -346,9 +352,9 @@ impl JobExecution<'_> {
             }
             Err(error) => error,
         };
-        let span = error_span(&statement.sql, &error);
+        let (cause, span) = (StatementCause::of(&error), error_span(&statement.sql, &error));
         if let Some(message) = self.authorizer.take_denial() {
-            return Err(DatabaseError::Statement { migration, message, span });
+            return Err(DatabaseError::Statement { migration, message, cause, span });
         }
         let failed = FailedColumnChange {
             change: statement.column_change.as_ref(),
@@ -366,7 +372,8 @@ impl JobExecution<'_> {
         }
         Err(match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
-                DatabaseError::Statement { migration, message: sqlite_message(&error), span }
+                let message = sqlite_message(&error);
+                DatabaseError::Statement { migration, message, cause, span }
             }
             other => other,
         })

@@ -35,7 +35,8 @@ use crate::sqlite::file::SqliteFile;
 use crate::sqlite::paths::side_file;
 use crate::text::escape_for_display;
 
-/// One database of a fleet.
+/// One database of a fleet. As for a [`Fleet`](crate::fleet::Fleet), its operations close no
+/// descriptor of a file that the process has open.
 #[derive(Clone, Debug)]
 pub struct TargetDatabase {
     /// System or user.

@@ -30,7 +30,7 @@ fn a_version_is_detected_from_the_schema() {
         .stdout_contains(
             "own-migrations  -         unversioned, its schema is that of 0.3.19, pending 0.3.20\n",
         )
-        .stdout_contains("unrelated       -         unversioned, unrelated schema");
+        .stdout_contains("unrelated       -         unversioned, unrelated: ");
     let status = fleet.run(["status", "--json"]).status(0).json();
     let detected = |name: &str| {
         let databases = status["databases"].as_array().unwrap();

@@ -418,3 +418,71 @@ fn adopting_at_a_version_leaves_databases_with_a_history_alone() {
     assert_eq!(fleet.database("a").version().as_deref(), Some("1.0.0"));
     fleet.run(["upgrade", "--all-users"]).status(0);
 }
+
+#[test]
+fn statements_that_change_rows_are_named_before_they_run_again() {
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS p (id INTEGER PRIMARY KEY, amount REAL);",
+        "UPDATE p SET amount = amount * 100;",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, amount REAL, own TEXT); INSERT INTO p VALUES (1, 250, 'x')",
+    );
+    fleet.run(["adopt", "--all-users"]).status(0).stdout_contains(
+        "  note: 1.1.0 fits equally well, and the next upgrade runs `UPDATE p SET amount = amount * 100` (MIGRATIONS.md:",
+    );
+    fleet.run(["adopt", "--user", "a", "--at", "1.1.0"]).status(0);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("a").rows("SELECT amount FROM p"), ["250"]);
+}
+
+#[test]
+fn a_lower_version_from_which_the_document_fails_is_named() {
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY);",
+        "ALTER TABLE t ADD COLUMN n;",
+        "CREATE TABLE own (id INTEGER PRIMARY KEY); CREATE VIEW t AS SELECT id FROM own",
+    );
+    fleet
+        .run(["adopt", "--all-users"])
+        .status(0)
+        .stdout_contains("recorded at 1.1.0")
+        .stdout_contains("  note: the rest of the document fails from baseline: MIGRATIONS.md:");
+}
+
+#[test]
+fn a_version_whose_upgrade_a_safety_rule_refuses_is_proposed_all_the_same() {
+    // The rebuild would lose `colour`. To record 1.1.0 instead would pass the rebuild over.
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, n TEXT);",
+        "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT CHECK (n <> ''));\nINSERT INTO t_new (id, n) SELECT id, n FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, colour TEXT); INSERT INTO t VALUES (1, 'a', 'red')",
+    );
+    fleet
+        .run(["adopt", "--all-users"])
+        .status(0)
+        .stdout_contains("recorded at baseline")
+        .stdout_contains("  the upgrade to 1.1.0 will fail: MIGRATIONS.md:")
+        .stdout_contains("column `colour`");
+    fleet
+        .run_without_changes(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("error[undocumented-loss]");
+    assert_eq!(fleet.database("a").rows("SELECT colour FROM t"), ["red"]);
+}
+
+#[test]
+fn an_object_of_an_unknown_module_is_named_and_stops_nothing() {
+    let fleet = two_versions(
+        "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, n TEXT);",
+        "ALTER TABLE t ADD COLUMN z;",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT); INSERT INTO t VALUES (1, 'x');
+         PRAGMA writable_schema = ON;
+         INSERT INTO sqlite_schema VALUES ('table', 'emb', 'emb', 0, 'CREATE VIRTUAL TABLE emb USING vec0(v float[4])')",
+    );
+    fleet.run(["adopt", "--all-users"]).status(0).stdout(
+        "1 user (`a`): recorded at 1.0.0, with 1 difference\n  \
+         table `emb` is not expected\n  after the upgrade to 1.1.0, the same differs\n",
+    );
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("a: 1.0.0 → 1.1.0");
+    fleet.run_without_changes(["verify"]).status(0);
+    assert_eq!(fleet.database("a").rows("SELECT n FROM t"), ["x"]);
+}

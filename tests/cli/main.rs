@@ -30,6 +30,7 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod near_misses;
 mod new;
 mod policy;
 mod promote;

@@ -135,3 +135,31 @@ fn a_downgrade_is_rehearsed_with_the_foreign_key_policy() {
     assert_eq!(fleet.database("ann").rows("SELECT topic FROM notes"), ["1"]);
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
 }
+
+#[test]
+fn init_reset_and_seed_heed_the_foreign_key_policy() {
+    let orphan = "INSERT INTO notes VALUES (8);";
+    let fleet = Fleet::from_blocks(&[
+        ORPHANING_MIGRATION[0],
+        ORPHANING_MIGRATION[1],
+        ("user:seed:orphan", orphan),
+        ("user:1.1.0→1.2.0", orphan),
+    ])
+    .user("ann", "");
+    for arguments in
+        [["init", "--user", "bob"].as_slice(), &["reset", "--user", "ann", "--yes", "--no-backup"]]
+    {
+        fleet.run(arguments).status(1);
+    }
+    assert!(!fleet.path("bob_longterm.db").exists());
+    let fleet = fleet.config("foreign_keys = false");
+    fleet.run(["init", "--user", "bob"]).status(0);
+    assert_eq!(fleet.database("bob").rows("SELECT * FROM notes"), ["8"]);
+    fleet.run(["reset", "--user", "bob", "--yes", "--no-backup"]).status(0);
+    assert_eq!(fleet.database("bob").rows("SELECT * FROM notes"), ["8"]);
+    fleet.run(["seed", "orphan", "--user", "bob"]).status(0);
+    assert_eq!(fleet.database("bob").rows("SELECT * FROM notes"), ["8", "8"]);
+    let fleet = fleet.config("foreign_keys = true");
+    fleet.run(["seed", "orphan", "--user", "bob"]).status(1);
+    assert_eq!(fleet.database("bob").rows("SELECT * FROM notes"), ["8", "8"]);
+}

@@ -282,3 +282,36 @@ fn temporary_tables_of_blocks_work_in_all_their_kinds() {
         "0"
     );
 }
+
+/// The kind follows SQLite's code: a RAISE may have any text, and so may a name.
+#[test]
+fn a_failed_constraint_is_recognized_by_its_code() {
+    for (sql, kind) in [
+        ("UPDATE notes SET body = NULL;", ErrorKind::Constraint),
+        ("DELETE FROM notes;", ErrorKind::Constraint),
+        (
+            "CREATE TABLE numbers (n INTEGER) STRICT; INSERT INTO numbers SELECT body FROM notes;",
+            ErrorKind::Constraint,
+        ),
+        (
+            "CREATE TABLE copy AS SELECT json(body) AS \"constraint failed\" FROM notes;",
+            ErrorKind::Statement,
+        ),
+    ] {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let text = document(&[
+            (
+                "baseline→1.0.0",
+                "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+                 CREATE TRIGGER kept BEFORE DELETE ON notes
+                     BEGIN SELECT raise(ABORT, 'notes stay'); END;",
+            ),
+            ("1.0.0→1.1.0", sql),
+        ]);
+        upgrade(&mut connection, text.split("\n\n").next().unwrap()).unwrap();
+        connection.execute_batch("INSERT INTO notes VALUES (1, 'tea')").unwrap();
+        let error = upgrade(&mut connection, &text).unwrap_err();
+        assert_eq!(error.kind(), kind, "{sql}: {error}");
+        assert_eq!(column(&connection, "SELECT body FROM notes"), "tea");
+    }
+}

@@ -6,7 +6,11 @@
 )]
 
 mod connection;
+mod foreign_replay;
+mod hostile;
 mod interrupt;
+#[cfg(target_os = "linux")]
+mod locks;
 
 use tatmig::rusqlite::Connection;
 use tatmig::{Changelog, Error, Scope, UpgradeReport};

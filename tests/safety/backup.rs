@@ -414,7 +414,7 @@ fn run_with_file_size_limit(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, 
     let plain = fleet.command(arguments);
     let output = Command::new("sh")
         .arg("-c")
-        .arg("trap '' XFSZ; ulimit -f 500; exec \"$0\" \"$@\"")
+        .arg("ulimit -f 500; exec \"$0\" \"$@\"")
         .arg(plain.get_program())
         .args(plain.get_args())
         .current_dir(fleet.path(""))

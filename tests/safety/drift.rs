@@ -344,3 +344,92 @@ fn a_reference_that_was_unusable_before_is_not_charged_to_a_step() {
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").rows("SELECT n FROM t"), ["a"]);
 }
+
+/// Runs a Python script on a user's database: only an application can define collations and functions.
+#[track_caller]
+fn run_python(fleet: &Fleet, script: &str) {
+    let path = fleet.path("ann_longterm.db");
+    let script =
+        format!("import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n{script}\nc.commit()");
+    let status = std::process::Command::new("python3").arg("-c").arg(script).arg(path).status();
+    assert!(status.unwrap().success());
+}
+
+/// Databases with an object that this SQLite cannot load, each with what `verify` names.
+const UNLOADABLE: [(&str, &str); 4] = [
+    (
+        "c.execute('PRAGMA writable_schema = ON')\nc.execute(\"INSERT INTO sqlite_schema VALUES ('table', 'emb', 'emb', 0, 'CREATE VIRTUAL TABLE emb USING vec0(v float[4])')\")",
+        "emb",
+    ),
+    (
+        "c.create_collation('uni', lambda a, b: (a > b) - (a < b))\nc.executescript('CREATE TABLE own (x); INSERT INTO own VALUES (2), (1); CREATE INDEX own_x ON own (x COLLATE uni)')",
+        "table `own` cannot be checked here: no such collation sequence: uni",
+    ),
+    (
+        "c.executescript(\"CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES ('a'); PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE f USING fts5(x, tokenize = gone)' WHERE name = 'f'\")",
+        "`f`",
+    ),
+    (
+        "c.create_function('fn', 1, lambda x: x, deterministic=True)\nc.executescript('CREATE TABLE g (a, b AS (fn(a))); INSERT INTO g VALUES (1); CREATE INDEX g_a ON g (fn(a)); CREATE VIEW gv AS SELECT fn(a) AS z FROM g; CREATE TRIGGER gt AFTER INSERT ON g BEGIN SELECT fn(new.a); END')",
+        "table `g` cannot be checked here",
+    ),
+];
+
+#[test]
+fn an_object_that_cannot_be_loaded_stops_no_database_that_does_not_touch_it() {
+    for (script, named) in UNLOADABLE {
+        let fleet = fleet_with_drift(BASELINE.1, "INSERT INTO t VALUES (1, 'a')", REBUILD);
+        run_python(&fleet, script);
+        fleet.run(["status", "--stats"]).status(0);
+        fleet.run(["backup", "--all-users"]).status(0);
+        let verify = fleet.run(["verify", "-v"]);
+        let text = verify.stdout_text() + &verify.stderr_text();
+        assert!(text.contains(named) && text.contains("is not expected"), "{text}");
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        assert_eq!(fleet.database("ann").version().as_deref(), Some("1.1.0"));
+        assert_eq!(fleet.database("ann").rows("SELECT n FROM t"), ["a"]);
+        let new = fleet.run(["new", "-m", "Rest", "--from-db", "ann_longterm.db"]);
+        let text = new.status(0).stdout_text() + &new.stderr_text();
+        assert!(text.contains("` is left out: "), "{text}");
+        fleet.run(["adopt", "--user", "ann"]).status(0);
+    }
+}
+
+#[test]
+fn a_statement_that_needs_a_missing_collation_itself_fails() {
+    let blocks = [BASELINE, ("user:1.0.0→1.1.0", "ALTER TABLE t DROP COLUMN n;")];
+    let baseline = ("user:baseline→1.0.0", "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);");
+    let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").upgrade_to("1.0.0");
+    let fleet = fleet.blocks(&[baseline, blocks[1]]);
+    run_python(
+        &fleet,
+        "c.create_collation('uni', lambda a, b: (a > b) - (a < b))\nc.executescript('CREATE INDEX own ON t (id COLLATE uni); CREATE TABLE u (x COLLATE uni UNIQUE)')",
+    );
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("no such collation sequence: uni");
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
+fn a_reverse_block_that_allows_reverse_differs_records_the_difference() {
+    let up = ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN state TEXT;\nCREATE TABLE u (a);");
+    let down = (
+        "user:1.1.0→1.0.0",
+        "-- tatmig:allow reverse-differs the states stay for later\nDROP TABLE u;",
+    );
+    let fleet = Fleet::from_blocks(&[BASELINE, up, down]).user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let fleet = fleet.user("ann", "INSERT INTO t (id, n, state) VALUES (1, 'a', 'done')");
+    fleet.run(["downgrade", "--to", "1.0.0", "--all-users", "--no-backup"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
+    assert_eq!(
+        fleet.database("ann").rows("SELECT note FROM _tatmig_migrations WHERE event = 'downgrade'"),
+        ["accepted drift: column `t.state` is not expected (TEXT)"]
+    );
+    fleet.run(["verify"]).status(0).stdout_contains("(accepted drift)");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
+}

@@ -22,7 +22,7 @@ mod foreign_keys;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod kills;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod live_reads;
 mod locks;
 #[cfg(target_os = "linux")]

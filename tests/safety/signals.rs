@@ -267,3 +267,69 @@ FROM notes;";
         fleet.run(["upgrade", "--all-users"]).status(0);
     }
 }
+
+/// Waits until the program handles SIGINT, from which moment on a signal is a request.
+#[cfg(target_os = "linux")]
+fn wait_until_handled(child: &Child) {
+    wait_until("SIGINT is handled", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .is_some_and(|mask| mask >> 1 & 1 == 1)
+    });
+}
+
+/// The block never ends, so that every command which replays the document runs until the signal.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_first_interrupt_ends_every_command_that_runs_the_document_in_memory() {
+    let endless = "CREATE TABLE notes (body INTEGER);\n\
+                   WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+                   INSERT INTO notes SELECT count(*) FROM n;";
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", endless)])
+        .user("ann", "CREATE TABLE notes (body INTEGER); INSERT INTO notes VALUES (7);")
+        .database_file("other.sqlite", "CREATE TABLE t (x)");
+    let before = fleet.database("ann").dump();
+    for arguments in [
+        ["lint"].as_slice(),
+        &["test"],
+        &["schema"],
+        &["verify"],
+        &["status"],
+        &["adopt", "--all-users"],
+        &["upgrade", "--all-users"],
+        &["upgrade", "--all-users", "--dry-run"],
+        &["upgrade", "--all-users", "--rehearse"],
+        &["init", "--user", "bob"],
+        &["new", "--from-db", "other.sqlite", "-m", "x"],
+    ] {
+        let run = fleet.start(arguments);
+        wait_until_handled(&run);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        send_signal(&run, Signal::INT);
+        let run = fleet.wait(run);
+        assert!(run.has_status(&[130]), "{arguments:?}: {}", run.describe());
+        assert_eq!(fleet.database("ann").dump(), before, "{arguments:?}");
+    }
+}
+
+/// SQLite asks for an interrupt only within a long statement. Here all statements are short.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_first_interrupt_ends_a_test_of_many_short_statements() {
+    let mut blocks =
+        vec![("user:baseline→1.0.0".to_owned(), "CREATE TABLE t0 (n TEXT);".to_owned())];
+    for index in 0..600 {
+        let sql =
+            format!("CREATE TABLE t{} (n TEXT);\nALTER TABLE t0 ADD COLUMN c{index};", index + 1);
+        blocks.push((format!("user:1.{index}.0→1.{}.0", index + 1), sql));
+    }
+    let blocks: Vec<(&str, &str)> = blocks.iter().map(|(tag, sql)| (&**tag, &**sql)).collect();
+    let fleet = Fleet::from_blocks(&blocks).user("ann", "");
+    let run = fleet.start(["test"]);
+    wait_until_handled(&run);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    send_signal(&run, Signal::INT);
+    let run = fleet.wait(run);
+    assert!(run.has_status(&[130]), "{}", run.describe());
+}

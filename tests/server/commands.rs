@@ -240,6 +240,39 @@ pub(crate) fn a_namespace_without_history_is_adopted() {
     assert_eq!(server_fleet.rows("old", "SELECT * FROM notes"), ["1|tea|0"]);
 }
 
+pub(crate) fn an_accepted_column_of_another_definition_counts_as_already_applied() {
+    let add = ["ALTER TABLE notes ADD COLUMN pinned TEXT"];
+    let server_fleet = ServerFleet::new(&["ann", "bob"])
+        .execute("ann", &add)
+        .execute("ann", &["INSERT INTO notes VALUES (1, 'tea', 'yes')"])
+        .execute("bob", &add)
+        .document(3, &[]);
+    server_fleet.run(["adopt", "--user", "ann", "--accept-drift"]).status(0);
+    let before = server_fleet.dump("bob");
+    // Both have the same schema, and only one of them accepts it.
+    server_fleet
+        .run(["upgrade", "--all-users", "-v"])
+        .status(1)
+        .stdout_contains("ann: 1.0.0 → 1.1.0 (column `notes.pinned` already existed as `TEXT`, not `INTEGER NOT NULL DEFAULT 0` (accepted drift))")
+        .stderr_contains("column `notes.pinned` already exists as `TEXT`");
+    assert_eq!(server_fleet.rows("ann", "SELECT * FROM notes"), ["1|tea|yes"]);
+    assert_eq!(server_fleet.dump("bob"), before);
+}
+
+pub(crate) fn a_namespace_with_ignored_objects_only_is_new() {
+    let server_fleet = ServerFleet::new(&["ann"]).document(3, &[]);
+    server_fleet.sqld.create_namespace("old_longterm");
+    for sql in ["CREATE TABLE alembic_version (id)", "INSERT INTO alembic_version VALUES (7)"] {
+        server_fleet.sqld.execute("old_longterm", &[sql]);
+    }
+    server_fleet.sqld.execute("system", &["INSERT INTO users VALUES ('old')"]);
+    server_fleet.run(["status"]).status(0).stdout_contains("old     -         new, pending");
+    server_fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(server_fleet.version("old").as_deref(), Some("1.1.0"));
+    assert_eq!(server_fleet.rows("old", "SELECT id FROM alembic_version"), ["7"]);
+    server_fleet.run(["verify"]).status(0);
+}
+
 pub(crate) fn a_journal_mode_is_refused_for_namespaces() {
     let server_fleet = ServerFleet::new(&[]);
     server_fleet

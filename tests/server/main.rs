@@ -80,6 +80,8 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             unenforced_foreign_keys_are_reported,
             json_output_equals_that_of_files,
             a_namespace_without_history_is_adopted,
+            an_accepted_column_of_another_definition_counts_as_already_applied,
+            a_namespace_with_ignored_objects_only_is_new,
             init_without_an_admin_url_is_refused,
             seeds_add_no_history_entry,
             an_edited_migration_is_refused_and_shown,

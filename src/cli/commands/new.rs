@@ -37,13 +37,19 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     };
     let (blocks, mut notes) = match &database {
         None => (empty_blocks(changelog, args), Vec::new()),
-        Some(database) => match database.generate_block(changelog, args)? {
-            Some(generated) => (vec![generated.block], generated.notes),
-            None => {
-                let view = NoDifferenceView::new(&document.name, changelog, database.file);
+        Some(database) => {
+            let generated = database.generate_block(changelog, args)?;
+            let Some(block) = generated.block else {
+                let view = NoDifferenceView::new(
+                    &document.name,
+                    changelog,
+                    database.file,
+                    &generated.notes,
+                );
                 return Ok(context.report.emit(&view));
-            }
-        },
+            };
+            (vec![block], generated.notes)
+        }
     };
     let today = today();
     let new_migration = NewMigration { to, description: &args.message, date: &today, blocks };

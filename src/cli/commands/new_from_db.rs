@@ -21,7 +21,8 @@ pub(crate) struct DatabaseSource<'r> {
 
 /// A block with generated SQL, and what its author has to check.
 pub(crate) struct GeneratedBlock {
-    pub(crate) block: NewBlock,
+    /// None if head's schema is the database's.
+    pub(crate) block: Option<NewBlock>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -45,13 +46,12 @@ impl<'r> DatabaseSource<'r> {
         Ok(Self { context, file, scope })
     }
 
-    /// Generates the SQL that leads from head's schema to the database's. `None` if the two are
-    /// equal.
+    /// Generates the SQL that leads from head's schema to the database's.
     pub(crate) fn generate_block(
         &self,
         changelog: Option<&Changelog<'_>>,
         args: &NewArgs,
-    ) -> anyhow::Result<Option<GeneratedBlock>> {
+    ) -> anyhow::Result<GeneratedBlock> {
         let head_snapshot = match changelog {
             Some(changelog) => {
                 let position = changelog.head_index();
@@ -60,17 +60,18 @@ impl<'r> DatabaseSource<'r> {
             }
             None => SchemaSnapshot::default(),
         };
-        let snapshot = self.read_snapshot(&head_snapshot)?;
+        let (snapshot, left_out) = self.read_snapshot(&head_snapshot)?;
         let diff = head_snapshot
             .diff_with_renames(&snapshot, &args.rename)
             .with_context(|| self.quoted_path())?;
         if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
-            return Ok(None);
+            return Ok(GeneratedBlock { block: None, notes: left_out });
         }
         let SchemaDiff { sql, warnings: mut notes, suspected_renames, .. } = diff;
         notes.extend(suspected_renames.iter().map(|rename| {
             format!("if a rename is meant, remove this migration and add `--rename {rename}` to the command")
         }));
+        notes.extend(left_out);
         let mut reverse = None;
         if args.reverse {
             let renames: Vec<Rename> = args.rename.iter().rev().map(Rename::reversed).collect();
@@ -81,7 +82,7 @@ impl<'r> DatabaseSource<'r> {
             reverse = Some(diff.sql);
         }
         let block = NewBlock { scope: self.scope, sql, reverse };
-        Ok(Some(GeneratedBlock { block, notes }))
+        Ok(GeneratedBlock { block: Some(block), notes })
     }
 
     /// Requires that the edited document leads to the schema of the database, and that its reverse
@@ -108,7 +109,7 @@ impl<'r> DatabaseSource<'r> {
             );
         }
         let result = SchemaSnapshot::from_replay(&replay, block.scope, position);
-        let differences = self.read_snapshot(&result)?.differences(&result);
+        let differences = self.read_snapshot(&result)?.0.differences(&result);
         if !differences.is_empty() {
             bail!(
                 "the generated SQL does not lead to the schema of {}, so the document was not changed: {}",
@@ -122,9 +123,12 @@ impl<'r> DatabaseSource<'r> {
         Ok(())
     }
 
-    /// The schema of the database without ignored objects. Objects of the document are never
-    /// ignored.
-    fn read_snapshot(&self, document: &SchemaSnapshot) -> anyhow::Result<SchemaSnapshot> {
+    /// The schema of the database without ignored objects and without those that this SQLite cannot
+    /// create, and a note for each of these. Objects of the document are never left out.
+    fn read_snapshot(
+        &self,
+        document: &SchemaSnapshot,
+    ) -> anyhow::Result<(SchemaSnapshot, Vec<String>)> {
         let result = SchemaSnapshot::from_file(self.file, &self.context.connect_options());
         let snapshot = match result {
             // The message names the path already.
@@ -134,7 +138,10 @@ impl<'r> DatabaseSource<'r> {
         if snapshot.is_empty() {
             bail!("{} has no table and no view; check the path", self.quoted_path());
         }
-        Ok(snapshot.without_ignored(&self.context.settings.ignored, document))
+        snapshot
+            .without_ignored(&self.context.settings.ignored, document)
+            .without_unloadable(document)
+            .with_context(|| self.quoted_path())
     }
 
     fn quoted_path(&self) -> String {

@@ -90,6 +90,9 @@ pub(crate) struct NoDifferenceView<'r> {
     file: &'r str,
     outcome: &'static str,
     head: String,
+    /// The objects that were left out.
+    #[serde(rename = "remarks")]
+    notes: &'r [String],
     #[serde(skip)]
     database_file: &'r Path,
 }
@@ -99,12 +102,13 @@ impl<'r> NoDifferenceView<'r> {
         document_name: &'r str,
         changelog: Option<&Changelog<'_>>,
         database_file: &'r Path,
+        notes: &'r [String],
     ) -> Self {
         let head = match changelog {
             Some(changelog) => changelog.head().to_string(),
             None => "baseline".to_owned(),
         };
-        Self { file: document_name, outcome: "unchanged", head, database_file }
+        Self { file: document_name, outcome: "unchanged", head, notes, database_file }
     }
 }
 
@@ -116,5 +120,8 @@ impl View for NoDifferenceView<'_> {
             self.head,
             self.file
         ));
+        for note in self.notes {
+            console.line(format!("  {note}"));
+        }
     }
 }

@@ -40,6 +40,7 @@ struct ResultGroup<'r> {
     description: String,
     drift: &'r [String],
     at_head: Option<&'r AtHead>,
+    notes: &'r [String],
 }
 
 impl<'r> RecordedVersionsView<'r> {
@@ -59,15 +60,15 @@ impl<'r> RecordedVersionsView<'r> {
     fn groups(&self) -> BTreeMap<ResultGroup<'r>, Vec<String>> {
         let mut groups: BTreeMap<ResultGroup<'_>, Vec<String>> = BTreeMap::new();
         for run in &self.databases {
-            let (drift, at_head) = match run.outcome {
-                Outcome::VersionRecorded { drift, at_head, .. } => {
-                    (drift.as_slice(), at_head.as_ref())
+            let (drift, at_head, notes) = match run.outcome {
+                Outcome::VersionRecorded { drift, at_head, notes, .. } => {
+                    (drift.as_slice(), at_head.as_ref(), notes.as_slice())
                 }
                 Outcome::Failed { .. } => continue,
-                _ => (&[][..], None),
+                _ => (&[][..], None, &[][..]),
             };
             let (scope, description) = (run.database.scope, describe(run.outcome));
-            let group = ResultGroup { scope, description, drift, at_head };
+            let group = ResultGroup { scope, description, drift, at_head, notes };
             groups.entry(group).or_default().push(run.name());
         }
         groups
@@ -102,7 +103,7 @@ impl RecordedVersionsView<'_> {
 
 impl View for RecordedVersionsView<'_> {
     fn print_text(&self, console: &Console) {
-        for (ResultGroup { scope, description, drift, at_head }, names) in self.groups() {
+        for (ResultGroup { scope, description, drift, at_head, notes }, names) in self.groups() {
             console.line(match scope {
                 Scope::System => format!("system: {description}"),
                 Scope::User => {
@@ -114,6 +115,9 @@ impl View for RecordedVersionsView<'_> {
                 console.line(format!("  {difference}"));
             }
             self.print_at_head(console, drift, at_head);
+            for note in notes {
+                console.line(format!("  note: {note}"));
+            }
         }
         if let Some(line) = describe_unselected_users(self.fleet) {
             console.line(line);

@@ -110,9 +110,10 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
                 entry.to = version.as_ref();
                 entry.error = Some(ErrorEntry::new(error, source));
             }
-            Outcome::VersionRecorded { version, drift, at_head } => {
+            Outcome::VersionRecorded { version, drift, notes, at_head } => {
                 entry.to = Some(version);
                 entry.drift = Some(drift);
+                entry.notes = notes;
                 match at_head {
                     Some(AtHead::Reached(remaining)) => entry.drift_at_head = Some(remaining),
                     Some(AtHead::Fails(reason)) => entry.notes = std::slice::from_ref(reason),

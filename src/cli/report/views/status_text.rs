@@ -134,18 +134,6 @@ fn describe_detection(
                 format!("{schema}, {}", describe_pending(status))
             }
         }
-        Detection::Ambiguous(ambiguity) => {
-            let commands: Vec<String> = ambiguity
-                .versions
-                .iter()
-                .map(|version| format!("`tatmig adopt --at {version}`"))
-                .collect();
-            format!(
-                "ambiguous: between these versions only rows change, by {}; run {}",
-                ambiguity.statements.join(", "),
-                commands.join(" or ")
-            )
-        }
         Detection::Partial(partial) => match &partial.proposal {
             Some(proposal) => format!(
                 "partial match: {proposal} is nearest, {} found, {}; `tatmig adopt` accepts them",
@@ -157,10 +145,10 @@ fn describe_detection(
                 changelog.head()
             ),
         },
-        // `Unrelated`, or a result that no message exists for.
+        // The error names the versions that match, if any. The enum is not exhaustive.
         _ => {
             let error = status.error.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("unrelated schema: {error}")
+            format!("{}: {error}", detection.name())
         }
     }
 }
