@@ -22,6 +22,8 @@ mod foreign_keys;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod kills;
+#[cfg(unix)]
+mod live_reads;
 mod locks;
 #[cfg(target_os = "linux")]
 mod names;
@@ -31,6 +33,8 @@ mod new_databases;
 mod output;
 mod reading;
 mod rebuild;
+#[cfg(target_os = "linux")]
+mod replaced_files;
 #[cfg(unix)]
 mod signals;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
