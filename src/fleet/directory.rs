@@ -169,7 +169,7 @@ fn file_name(target: &TargetDatabase) -> &OsStr {
 }
 
 /// Whether a file is tatmig's own: the temporary file of a restore.
-fn is_tatmig_file(file: &OsStr) -> bool {
+pub(crate) fn is_tatmig_file(file: &OsStr) -> bool {
     file.as_encoded_bytes().starts_with(b".tatmig-")
 }
 
@@ -178,7 +178,7 @@ fn has_journal_or_wal(path: &Path) -> bool {
 }
 
 /// Whether a file is the side file of another file in the same directory.
-fn is_side_file(path: &Path) -> bool {
+pub(crate) fn is_side_file(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     ["-journal", "-wal", "-shm"].iter().any(|suffix| {
         bytes

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 #[cfg(feature = "server")]
 pub(crate) mod namespaces;
+pub(crate) mod near_misses;
 pub(crate) mod pool;
 pub(crate) mod run;
 pub(crate) mod selection;
@@ -21,6 +22,7 @@ pub use crate::fleet::downgrade::{
 };
 pub use crate::fleet::error::FleetError;
 pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
+pub use crate::fleet::near_misses::NearMisses;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
 pub use crate::fleet::run::{FleetOutcome, OnFailure, RunOptions};
 pub use crate::fleet::selection::{DatabaseName, UserSelection};

@@ -12,10 +12,10 @@ use std::cell::OnceCell;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::database::ReadDatabase as _;
 use crate::database::connection::ConnectOptions;
@@ -30,8 +30,9 @@ use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::sqlite::shared_lock::try_shared_lock;
 use crate::sqlite::side_file::SideFile;
 
-/// How often a read begins again because a program opened or closed the database meanwhile.
-const MAX_ATTEMPTS: usize = 5;
+/// How long a read by a user without write permission begins again while programs open and close
+/// the database.
+const MAX_RETRY_TIME: Duration = Duration::from_secs(2);
 
 /// What a read without SQLite's locks depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,8 @@ impl SqliteFile {
         read: impl Fn(&Self) -> Result<T, DatabaseError>,
     ) -> Result<T, DatabaseError> {
         let mut may_skip_locks = true;
-        for _ in 1..MAX_ATTEMPTS {
+        let started = Instant::now();
+        loop {
             let mut file = Self::new(preflight(database, Access::Read)?, OpenMode::Read, options);
             if may_skip_locks && let Some(before) = file.choose_mode_without_locks() {
                 match read(&file) {
@@ -63,19 +65,19 @@ impl SqliteFile {
                 continue;
             }
             match file.read_in_transaction(&read) {
-                // The last program that used the database closed it and removed the WAL, and this
-                // user may not create one.
-                Err(DatabaseError::Sqlite(error))
-                    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
-                        && SideFile::find(file.path(), "-wal").is_none() =>
+                // A program is just creating or removing the side files, and this user may not.
+                Err(error)
+                    if file.mode == OpenMode::ReadWal
+                        && needs_side_files(&error)
+                        && started.elapsed() < MAX_RETRY_TIME
+                        && !options.is_cancelled() =>
                 {
                     may_skip_locks = true;
+                    std::thread::sleep(Duration::from_millis(2));
                 }
                 result => return result,
             }
         }
-        let info = preflight(database, Access::Read)?;
-        Self::new(info, OpenMode::Read, options).read_in_transaction(&read)
     }
 
     /// Chooses a mode that takes no locks of SQLite, if one is correct at this moment. Returns the
@@ -201,6 +203,18 @@ impl SqliteFile {
 impl Drop for SqliteFile {
     fn drop(&mut self) {
         self.remove_own_wal();
+    }
+}
+
+/// Whether a user without write permission may get this error because a side file is missing or not
+/// initialized.
+fn needs_side_files(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::HotJournal => true,
+        DatabaseError::Sqlite(error) => {
+            matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+        }
+        _ => false,
     }
 }
 

@@ -29,6 +29,7 @@ mod json;
 mod lint;
 #[cfg(unix)]
 mod names;
+mod near_misses;
 mod new;
 mod policy;
 mod promote;

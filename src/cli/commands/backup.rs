@@ -36,7 +36,7 @@ pub(crate) fn create_backup(context: CommandContext<'_>, users: &UserArgs) -> an
             .report
             .print_note("the document cannot be used; copying every database that exists");
     }
-    let fleet = Fleet::discover(fleet_config, includes_scope, &selection)?;
+    let fleet = context.discover(fleet_config, includes_scope, &selection)?;
     let databases: Vec<&TargetDatabase> = fleet.databases().collect();
     if databases.is_empty() {
         bail!("no database to copy; select user databases with `--all-users` or `--user NAME`");

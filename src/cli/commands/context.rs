@@ -4,10 +4,12 @@
 use anyhow::{Context, bail};
 use tatmig::database::{ConnectOptions, DatabaseError};
 use tatmig::document::VersionIndex;
-use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
+use tatmig::fleet::{
+    Fleet, FleetConfig, FleetError, NearMisses, OnFailure, RunOptions, UserSelection, worker_count,
+};
 use tatmig::lint::Backend;
 use tatmig::migrate::{Migrator, Replay};
-use tatmig::{Changelog, Diagnostic, Rule, Severity};
+use tatmig::{Changelog, Diagnostic, Rule, Scope, Severity};
 
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::Report;
@@ -63,8 +65,32 @@ impl CommandContext<'_> {
         changelog: &Changelog<'_>,
         selection: &UserSelection,
     ) -> Result<Fleet, FleetError> {
-        let includes_scope = |scope| changelog.has_scope(scope);
-        Fleet::discover(&self.settings.fleet_config, includes_scope, selection)
+        self.discover(&self.settings.fleet_config, |scope| changelog.has_scope(scope), selection)
+    }
+
+    /// The selected databases of a fleet. Reports what the users directory holds if it has no user
+    /// database; the command then fails if users were selected and other databases exist.
+    pub(crate) fn discover(
+        &self,
+        config: &FleetConfig,
+        includes_scope: impl Fn(Scope) -> bool,
+        selection: &UserSelection,
+    ) -> Result<Fleet, FleetError> {
+        let fleet = Fleet::discover(config, includes_scope, selection)?;
+        #[cfg(feature = "server")]
+        let has_directory = config.server_set.is_none();
+        #[cfg(not(feature = "server"))]
+        let has_directory = true;
+        // A shard of a small fleet may have no users.
+        if has_directory && config.shard.is_none() && fleet.total_users == Some(0) {
+            let near_misses = NearMisses::find(config);
+            if *selection != UserSelection::None && near_misses.has_databases {
+                self.report.fail(near_misses);
+            } else {
+                self.report.print_note(near_misses);
+            }
+        }
+        Ok(fleet)
     }
 
     /// The options of a run that has no flags of its own for them.

@@ -62,7 +62,7 @@ fn selected_fleet(
             bail!("the document has no system block, so there is no system database");
         }
         let only_system = |scope| scope == Scope::System;
-        return Ok(Fleet::discover(
+        return Ok(context.discover(
             &context.settings.fleet_config,
             only_system,
             &UserSelection::None,
@@ -76,7 +76,7 @@ fn selected_fleet(
     }
     let only_users = |scope| scope == Scope::User;
     let named_users = UserSelection::Named(args.users.clone());
-    Ok(Fleet::discover(&context.settings.fleet_config, only_users, &named_users)?)
+    Ok(context.discover(&context.settings.fleet_config, only_users, &named_users)?)
 }
 
 /// Lists the migrations of the document, or the history of one database if one is selected.
@@ -90,12 +90,12 @@ pub(crate) fn show_history(
         Some(user) => {
             let only_users = |scope| scope == Scope::User;
             let fleet =
-                Fleet::discover(fleet_config, only_users, &UserSelection::Named(vec![user]))?;
+                context.discover(fleet_config, only_users, &UserSelection::Named(vec![user]))?;
             fleet.users.into_iter().next()
         }
         None if system => {
             let only_system = |scope| scope == Scope::System;
-            Fleet::discover(fleet_config, only_system, &UserSelection::None)?.system
+            context.discover(fleet_config, only_system, &UserSelection::None)?.system
         }
         None => None,
     };

@@ -29,6 +29,7 @@ use crate::cli::args::Command;
 use crate::cli::command_args::BackupAction;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::report::Report;
+use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(
     #[cfg(feature = "server")]
     report_server_evictions(context);
     match result {
+        Ok(EXIT_SUCCESS | EXIT_PENDING) if report.has_failed() => Ok(EXIT_FAILURE),
         Err(error) => error.downcast().map(|AlreadyReported(status)| status),
         success => success,
     }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use tatmig::Scope;
 use tatmig::backup::reject_open_databases;
 use tatmig::fleet::TargetDatabase;
-use tatmig::fleet::{Fleet, UserSelection};
+use tatmig::fleet::UserSelection;
 
 use crate::cli::command_args::ResetArgs;
 use crate::cli::commands::context::CommandContext;
@@ -20,7 +20,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let is_named_selection = matches!(selection, UserSelection::Named(_));
     let includes_scope =
         |scope| changelog.has_scope(scope) && !(is_named_selection && scope == Scope::System);
-    let mut fleet = Fleet::discover(&context.settings.fleet_config, includes_scope, &selection)?;
+    let mut fleet = context.discover(&context.settings.fleet_config, includes_scope, &selection)?;
     if fleet.databases().next().is_none() {
         bail!("no database to reset; select user databases with `--all-users` or `--user NAME`");
     }

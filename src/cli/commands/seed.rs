@@ -2,7 +2,7 @@
 //! then on the users.
 
 use anyhow::bail;
-use tatmig::fleet::{Fleet, UserSelection};
+use tatmig::fleet::UserSelection;
 use tatmig::migrate::Replay;
 use tatmig::{Changelog, Diagnostic, Scope};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(
         bail!("the {noun} `{}` {verb} no user block; remove `--user`", names.join("`, `"));
     }
     let fleet =
-        Fleet::discover(&context.settings.fleet_config, has_requested_seed, &users.selection())?;
+        context.discover(&context.settings.fleet_config, has_requested_seed, &users.selection())?;
     let target = changelog.head_index();
     let replay = context.unchecked_replay(&changelog)?;
     context.check_document(&changelog, seed_diagnostics(&changelog, &replay, names).into_iter())?;

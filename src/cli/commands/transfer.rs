@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use tatmig::Scope;
-use tatmig::fleet::{Fleet, FleetConfig, TransferDestination};
+use tatmig::fleet::{FleetConfig, TransferDestination};
 
 use crate::cli::command_args::UserArgs;
 use crate::cli::commands::context::CommandContext;
@@ -53,7 +53,7 @@ fn transfer(
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let includes_scope = |scope: Scope| changelog.has_scope(scope);
-    let fleet = Fleet::discover(source_config, includes_scope, &users.selection())?;
+    let fleet = context.discover(source_config, includes_scope, &users.selection())?;
     let bar = context.report.progress_bar(fleet.databases().count());
     let destination = TransferDestination {
         config: target_config,

@@ -12,6 +12,7 @@ pub(crate) mod views;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -27,6 +28,8 @@ use crate::cli::settings::Settings;
 /// Renders views in the format and the verbosity of the settings.
 pub(crate) struct Report {
     console: Console,
+    /// Whether an error was reported that no view has.
+    has_failed: AtomicBool,
 }
 
 impl Report {
@@ -42,19 +45,24 @@ impl Report {
             ColorWhen::Auto | ColorWhen::Always => ColorMode::Colored,
         };
         let (verbosity, format) = (settings.verbosity, settings.format);
-        Self { console: Console { verbosity, format, color_mode } }
+        Self {
+            console: Console { verbosity, format, color_mode },
+            has_failed: AtomicBool::default(),
+        }
     }
 
     /// Reports settings that cannot be used, before a `Report` with these settings exists.
     pub(crate) fn emit_settings_error(error: &anyhow::Error, format: OutputFormat) -> ExitCode {
         let (verbosity, color_mode) = (Verbosity::Normal, ColorMode::Plain);
-        let report = Self { console: Console { verbosity, format, color_mode } };
+        let console = Console { verbosity, format, color_mode };
+        let report = Self { console, has_failed: AtomicBool::default() };
         ExitCode::from(report.emit_command_error(error))
     }
 
     /// A report with the same console in another output format.
     pub(crate) fn with_format(&self, format: OutputFormat) -> Self {
-        Self { console: Console { format, ..self.console } }
+        let has_failed = AtomicBool::new(self.has_failed());
+        Self { console: Console { format, ..self.console }, has_failed }
     }
 
     /// Renders the result of a command and returns the exit status.
@@ -91,6 +99,17 @@ impl Report {
     /// Writes bytes that are themselves the result, regardless of the output format and verbosity.
     pub(crate) fn emit_bytes(text: &[u8]) {
         let _ = std::io::stdout().lock().write_all(text);
+    }
+
+    /// Prints an error that belongs to no view, and makes the command fail.
+    pub(crate) fn fail(&self, text: impl Display) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        self.console.error(text);
+    }
+
+    /// Whether [`Self::fail`] was called.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     /// Prints a note that belongs to no view.
