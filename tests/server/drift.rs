@@ -58,6 +58,25 @@ pub(crate) fn a_column_that_was_already_applied_is_not_overwritten() {
     assert_refused(&drift, block, &["error[overwrite]", "`notes.state`"]);
 }
 
+pub(crate) fn columns_in_another_order_are_not_copied_by_position() {
+    let block = "CREATE TABLE new_notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);\n\
+                 INSERT INTO new_notes SELECT * FROM notes;\n\
+                 DROP TABLE notes;\n\
+                 ALTER TABLE new_notes RENAME TO notes;";
+    let drift = [
+        "DROP TABLE notes",
+        "CREATE TABLE notes (body TEXT NOT NULL, id INTEGER PRIMARY KEY)",
+        "INSERT INTO notes (body) VALUES ('tea')",
+    ];
+    let texts = ["error[positional-copy]", "the document has id, body, this database has body, id"];
+    assert_refused(&drift, block, &texts);
+}
+
+pub(crate) fn a_view_that_the_document_does_not_have_is_not_broken() {
+    let drift = ["CREATE VIEW own AS SELECT note FROM tags"];
+    assert_refused(&drift, "DROP TABLE tags;", &["error[dangling-reference]", "`own`"]);
+}
+
 pub(crate) fn a_block_may_allow_a_safety_rule() {
     let block = format!("-- tatmig:allow undocumented-loss nobody uses colours\n{REBUILD}");
     let server_fleet = ServerFleet::new(&["ann"])

@@ -90,6 +90,8 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             a_rebuild_keeps_what_the_document_does_not_have,
             a_table_with_rows_that_the_document_does_not_have_is_not_dropped,
             a_column_that_was_already_applied_is_not_overwritten,
+            columns_in_another_order_are_not_copied_by_position,
+            a_view_that_the_document_does_not_have_is_not_broken,
             a_block_may_allow_a_safety_rule;
         faults:
             eighty_users_on_twenty_active_namespaces,
