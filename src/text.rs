@@ -1,5 +1,6 @@
 //! Escapes names for display.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
@@ -16,6 +17,48 @@ pub(crate) fn os_string_from_bytes(bytes: &[u8]) -> OsString {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
 
+/// Escapes what could drive a terminal in a text of several lines: control characters, and characters
+/// that change the direction of text. Line ends and tabs stay.
+pub(crate) fn escape_controls(text: &str) -> Cow<'_, str> {
+    let must_escape = |(at, character): (usize, char)| match character {
+        // A byte order mark changes nothing on a terminal.
+        '\n' | '\t' | '\u{feff}' => false,
+        '\r' => !text[at + 1..].starts_with('\n'),
+        character => character.is_control() || changes_direction(character),
+    };
+    if !text.char_indices().any(must_escape) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for (at, character) in text.char_indices() {
+        if must_escape((at, character)) {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Replaces each character that could drive a terminal, and that the renderer of source lines leaves
+/// as it is, by U+FFFD: C1 control characters, and characters that change the direction of text.
+pub(crate) fn replace_controls(text: &str) -> Cow<'_, str> {
+    let must_replace = |character: char| {
+        character != '\u{feff}'
+            && !character.is_ascii()
+            && (character.is_control() || changes_direction(character))
+    };
+    if text.contains(must_replace) {
+        Cow::Owned(text.replace(must_replace, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn changes_direction(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
 /// Escapes a file or user name for display: control characters, characters that change the direction
 /// of text, and bytes that are not UTF-8.
 #[must_use]
@@ -23,8 +66,7 @@ pub fn escape_for_display(name: &OsStr) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.as_encoded_bytes().utf8_chunks() {
         for character in chunk.valid().chars() {
-            let changes_direction = matches!(character, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-            if character.is_control() || changes_direction {
+            if character.is_control() || changes_direction(character) {
                 text.extend(character.escape_default());
             } else {
                 text.push(character);
@@ -40,6 +82,15 @@ pub fn escape_for_display(name: &OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_in_lines_are_escaped() {
+        let text = "a\tb\r\nc\rd\u{9b}31m\u{1b}[0m\u{7f}\u{202e}é\n";
+        let escaped = "a\tb\r\nc\\rd\\u{9b}31m\\u{1b}[0m\\u{7f}\\u{202e}é\n";
+        assert_eq!(escape_controls(text), escaped);
+        assert!(matches!(escape_controls("a\tb\r\n"), Cow::Borrowed(_)));
+        assert_eq!(replace_controls("é\u{9b}\u{202e}x"), "é\u{fffd}\u{fffd}x");
+    }
 
     #[test]
     fn control_characters_in_names_are_escaped() {

@@ -34,6 +34,16 @@ pub struct Backup {
     index_by_user: OnceLock<HashMap<(Scope, OsString), usize>>,
 }
 
+/// A database that was restored.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Restored {
+    /// The copy.
+    pub entry: ManifestEntry,
+    /// A remark that did not fail the restore, such as another journal mode.
+    pub note: Option<String>,
+}
+
 /// A database that is to be restored, with its copy.
 struct CopyOfTarget<'b> {
     target: &'b TargetDatabase,
@@ -182,7 +192,7 @@ impl Backup {
         targets: &[TargetDatabase],
         options: &RunOptions,
         on_done: &mut dyn FnMut(),
-    ) -> Vec<Option<Result<ManifestEntry, MigrateError>>> {
+    ) -> Vec<Option<Result<Restored, MigrateError>>> {
         let files: Vec<&Path> =
             targets.iter().filter_map(|target| target.location.file_path()).collect();
         let processes = locks::other_processes(&files);
@@ -200,12 +210,12 @@ impl Backup {
                 || MigrateError::CannotOpen(format!("the backup `{}` has no copy of it", self.id));
             let entry = self.entry_for(target).ok_or_else(no_copy_error)?;
             let stored_copy = self.stored_copy(target, entry, &options.connect_options);
-            target.restore_from(&stored_copy, &options.connect_options)?;
-            Ok(entry.clone())
+            let note = target.restore_from(&stored_copy, &options.connect_options)?;
+            Ok(Restored { entry: entry.clone(), note })
         };
         let is_cancelled = || options.connect_options.is_cancelled();
         let results = parallel_map(targets, options.jobs, &work, &is_cancelled, on_done);
-        let is_interrupted = |result: &Result<ManifestEntry, MigrateError>| {
+        let is_interrupted = |result: &Result<Restored, MigrateError>| {
             matches!(result, Err(MigrateError::Database(DatabaseError::Interrupted)))
         };
         results.into_iter().map(|result| result.filter(|result| !is_interrupted(result))).collect()

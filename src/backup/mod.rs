@@ -16,7 +16,7 @@ use crate::plan::outcome::MigrateError;
 use crate::sqlite::locks;
 use crate::target::TargetDatabase;
 
-pub use crate::backup::archive::Backup;
+pub use crate::backup::archive::{Backup, Restored};
 pub use crate::backup::error::BackupError;
 pub use crate::backup::manifest::{Manifest, ManifestEntry};
 pub use crate::backup::store::{BackupDir, BackupResult, PruneResult};

@@ -4,8 +4,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use semver::Version;
+use tatmig::plan::TargetError;
 
 const INVALID_COUNT: &str = "must be a whole number of 1 or more";
 const INVALID_SECONDS: &str = "must be a number of seconds of 0 or more, such as 10 or 0.5";
@@ -39,6 +40,10 @@ pub(crate) fn parse_negative_steps(text: &str) -> Result<NonZeroUsize, &'static 
 
 /// Parses a version. The reason that `semver` gives is left out: the example says more.
 pub(crate) fn parse_version(text: &str) -> anyhow::Result<Version> {
-    Version::parse(text)
-        .map_err(|_| anyhow!("`{text}` is not a version; write three numbers, such as `1.2.0`"))
+    let version = Version::parse(text)
+        .map_err(|_| anyhow!("`{text}` is not a version; write three numbers, such as `1.2.0`"))?;
+    if !version.build.is_empty() {
+        bail!(TargetError::BuildMetadata { version });
+    }
+    Ok(version)
 }

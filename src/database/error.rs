@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 
 use crate::database::assertion::describe_failing_rows;
-#[cfg(feature = "server")]
 use crate::schema::difference::Difference;
+#[cfg(feature = "server")]
 use crate::sqld::error::ServerError;
 
 /// Why a database could not be read or changed. The database is unchanged, except after
@@ -21,6 +21,11 @@ pub enum DatabaseError {
         /// The path of the file.
         path: PathBuf,
     },
+    /// Another file has taken the place of the one that was listed.
+    #[error(
+        "another file took its place while the command ran, so it was not opened; run the command again"
+    )]
+    Replaced,
     /// The file is not a SQLite database, or not a complete one.
     #[error("{reason}")]
     NotADatabase {
@@ -62,6 +67,16 @@ pub enum DatabaseError {
     JournalMode {
         /// The journal mode of the file.
         found: String,
+    },
+    /// The content was not replaced, but the database is no longer in WAL mode.
+    #[error(
+        "{cause}; the content is unchanged, but the journal mode is now `delete` instead of `wal`: {wal_error}; turn it on again with `PRAGMA journal_mode = WAL`"
+    )]
+    WalModeLost {
+        /// Why the content was not replaced.
+        cause: Box<DatabaseError>,
+        /// Why SQLite could not turn WAL mode on again.
+        wal_error: String,
     },
     /// The history table is not one that tatmig created.
     #[error("`_tatmig_migrations` {reason}; tatmig needs this name for its history table")]

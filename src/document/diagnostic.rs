@@ -1,12 +1,14 @@
 //! Defines diagnostics of a document: a rule, a message, a span of the document and a hint, rendered
 //! over the source line as rustc does.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::source::{LineColumn, Source};
+use crate::text::{escape_controls, replace_controls};
 
 /// How serious a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -137,6 +139,8 @@ rules! {
     MalformedAllow = "malformed-allow", Error;
     /// A `-- tatmig:assert` without a reason, or without a SELECT below it.
     MalformedAssert = "malformed-assert", Error;
+    /// A released block in which `-- tatmig:todo` marks what is still to be written or decided.
+    UnfinishedBlock = "unfinished-block", Error;
     /// A `-- tatmig:assert` whose SELECT returns rows.
     Assert = "assert", Error;
     /// Rows whose foreign keys refer to missing rows.
@@ -174,7 +178,7 @@ rules! {
     /// A later baseline whose schema differs from the schema that the chain leads to.
     BaselinesDiffer = "baselines-differ", Warning;
     /// A statement that fails or inserts its rows again when its block runs a second time.
-    NotRerunnable = "not-rerunnable", Warning;
+    NotRerunnable = "not-rerunnable", Note;
     /// A statement that deletes or overwrites data.
     Destructive = "destructive", Warning;
     /// A foreign key that SQLite cannot use, or whose parent table does not exist.
@@ -238,13 +242,13 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A diagnostic with the rule's own severity, without label, related spans and help. `span` is
-    /// a byte range of the document.
+    /// a byte range of the document. Control characters in the message are escaped.
     #[must_use]
     pub fn new(rule: Rule, span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             rule,
             severity: rule.severity(),
-            message: message.into(),
+            message: escape_controls(&message.into()).into_owned(),
             span,
             label: String::new(),
             related: Vec::new(),
@@ -253,17 +257,17 @@ impl Diagnostic {
     }
 
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = escape_controls(&label.into()).into_owned();
         self
     }
 
     pub(crate) fn related(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
-        self.related.push((span, label.into()));
+        self.related.push((span, escape_controls(&label.into()).into_owned()));
         self
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(escape_controls(&help.into()).into_owned());
         self
     }
 
@@ -335,12 +339,21 @@ fn excerpt<'s>(
         end = end.min(window.end);
     }
     end = span_start + text[span_start..end].trim_end().len();
-    let annotation = kind.span(span_start - window.start..end - window.start);
+    // Each is replaced by one character, so that lines and columns stay the same. Each part is replaced
+    // alone, so that the mark covers the same text as before.
+    let before = replace_controls(&text[window.start..span_start]);
+    let marked = replace_controls(&text[span_start..end]);
+    let behind = replace_controls(&text[end..window.end]);
+    let annotation = kind.span(before.len()..before.len() + marked.len());
     let annotation = if label.is_empty() { annotation } else { annotation.label(label.to_owned()) };
-    Snippet::source(&text[window.clone()])
-        .line_start(first)
-        .path(source.name().to_owned())
-        .annotation(annotation)
+    let is_unchanged =
+        [&before, &marked, &behind].iter().all(|part| matches!(part, Cow::Borrowed(_)));
+    let shown = if is_unchanged {
+        Cow::Borrowed(&text[window])
+    } else {
+        Cow::Owned(format!("{before}{marked}{behind}"))
+    };
+    Snippet::source(shown).line_start(first).path(source.name().to_owned()).annotation(annotation)
 }
 
 /// A document that cannot be used. Its `Display` shows all errors with their source lines.

@@ -16,9 +16,21 @@ use crate::sql::lexer::{Token, TokenKind};
 /// A directive as written. The texts after the name may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Directive<'t> {
-    Allow { rule_name: &'t str, reason: &'t str },
-    Assert { reason: &'t str },
-    Misspelled { name: &'t str, rule: Rule },
+    Allow {
+        rule_name: &'t str,
+        reason: &'t str,
+    },
+    Assert {
+        reason: &'t str,
+    },
+    /// Something that a person has to write or decide.
+    Todo {
+        task: &'t str,
+    },
+    Misspelled {
+        name: &'t str,
+        rule: Rule,
+    },
 }
 
 /// The statements that an assertion can be about begin with one of these words.
@@ -45,6 +57,7 @@ impl<'t> Directive<'t> {
                     return Some(Self::Allow { rule_name, reason });
                 }
                 "assert" => return Some(Self::Assert { reason: rest }),
+                "todo" => return Some(Self::Todo { task: rest }),
                 _ => {}
             }
         }
@@ -108,6 +121,8 @@ pub(crate) fn read_directives(
                     report(malformed_assert(span, message));
                 }
             }
+            // The replay reports it for the blocks that a run needs.
+            Directive::Todo { .. } => {}
             Directive::Misspelled { name, rule } => report(
                 Diagnostic::new(rule, span, format!("`{name}` is not a directive of tatmig")).help(
                     "write `-- tatmig:allow RULE reason` or `-- tatmig:assert reason`, in lower case",
@@ -175,6 +190,21 @@ pub(crate) fn assertion_in(text: &str, range: Range<usize>) -> Option<&str> {
         .last()
 }
 
+/// Reports each `-- tatmig:todo` of a block.
+pub(crate) fn unfinished_parts(block: &SourceSlice<'_>) -> Vec<Diagnostic> {
+    let text = block.text();
+    let todo = |(token, directive): (Token, Directive<'_>)| {
+        let Directive::Todo { task } = directive else { return None };
+        let task = if task.is_empty() { String::new() } else { format!(": {task}") };
+        let span = block.document_span(trim_range(text, token.range));
+        let message = format!("this block is not finished{task}");
+        Some(Diagnostic::new(Rule::UnfinishedBlock, span, message).help(
+            "write the SQL and remove this comment; if nothing is to be done here, only remove the comment",
+        ))
+    };
+    directives(text, 0..text.len()).filter_map(todo).collect()
+}
+
 /// Reports a `-- tatmig:assert` inside a statement, where it is an ordinary comment.
 pub(crate) fn embedded_assert(statement: &SourceSlice<'_>) -> Option<Diagnostic> {
     let text = statement.text();
@@ -199,6 +229,7 @@ mod tests {
             ("/* tatmig:allow row-loss x */", allow("row-loss", "x")),
             ("-- tatmig: assert no twins", assert("no twins")),
             ("-- tatmig:assert", assert("")),
+            ("-- tatmig:todo write it", Some(Directive::Todo { task: "write it" })),
             ("-- tatmig:asert no twins", misspelled("asert", Rule::MalformedAssert)),
             ("-- tatmig:assert: no twins", misspelled("assert", Rule::MalformedAssert)),
             ("-- Tatmig:Allow row-loss x", misspelled("Allow", Rule::MalformedAllow)),

@@ -22,7 +22,7 @@ pub struct NewMigration<'n> {
 pub struct NewBlock {
     /// The kind of database that the block is for.
     pub scope: Scope,
-    /// The statements; if empty, a comment marks where to write them.
+    /// The statements; if empty, a `-- tatmig:todo` marks where to write them.
     pub sql: String,
     /// The statements of the reverse block; `None` for no reverse block.
     pub reverse: Option<String>,

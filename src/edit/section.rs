@@ -45,15 +45,18 @@ struct BlockWriter {
 }
 
 impl BlockWriter {
-    /// Writes a code block with one block of SQL; without SQL, with a comment in its place.
+    /// Writes a code block with one block of SQL; without SQL, with a comment in its place, for which
+    /// `upgrade` refuses the block.
     fn write(&self, out: &mut String, scope: Scope, versions: &VersionPair, sql: &str) {
         let Self { tag_arrow, eol } = self;
         let VersionPair { from, to } = versions;
         let fence = fence_around(sql);
         let text = match scope {
             _ if !sql.trim().is_empty() => with_line_ends(sql.trim_end(), eol),
-            Scope::System => "-- the statements for the system database".to_owned(),
-            Scope::User => "-- the statements for each user database".to_owned(),
+            Scope::System => {
+                "-- tatmig:todo write the statements for the system database".to_owned()
+            }
+            Scope::User => "-- tatmig:todo write the statements for each user database".to_owned(),
         };
         let _ = write!(
             out,

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::Metadata;
 use std::path::Path;
 
 use crate::document::tag::Scope;
 use crate::fleet::error::FleetError;
+use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
 use crate::sqlite::paths::side_file;
-use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::layout::FleetConfig;
 use crate::target::{Location, TargetDatabase};
 use crate::text::{escape_for_display, os_string_from_bytes};
@@ -22,13 +21,6 @@ pub(crate) struct DirectoryScan {
     pub(crate) notices: Vec<String>,
     /// Users whose file is a second name of another user's file, with that other user.
     aliases: HashMap<OsString, OsString>,
-}
-
-/// Identifies a file independently of its names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct FileIdentity {
-    device: u64,
-    inode: u64,
 }
 
 /// A user database in the directory.
@@ -46,8 +38,7 @@ impl DirectoryScan {
             std::io::ErrorKind::NotFound => FleetError::NoUsersDir(dir.clone()),
             _ => FleetError::UnreadableUsersDir { dir: dir.clone(), source },
         };
-        let system_identity =
-            std::fs::metadata(&config.system_db).ok().as_ref().and_then(file_identity);
+        let system_identity = config.system_file().located().identity;
         let mut scan = Self { targets: Vec::new(), notices: Vec::new(), aliases: HashMap::new() };
         let mut found: Vec<FoundFile> = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(unreadable)? {
@@ -68,9 +59,11 @@ impl DirectoryScan {
             if !config.contains(&user) {
                 continue;
             }
+            let file = DatabaseFile::new(path, config.symlink_policy);
+            // The metadata is read relative to the directory that is being listed.
             let openable = match entry.metadata() {
                 Err(error) => Err(format!("cannot read its metadata: {error}")),
-                Ok(metadata) => check_openable(&path, metadata, config.symlink_policy),
+                Ok(metadata) => file.identify(metadata),
             };
             let (identity, skip_reason) = match openable {
                 Ok(identity) => (identity, None),
@@ -79,7 +72,8 @@ impl DirectoryScan {
             if identity.is_some() && identity == system_identity {
                 continue;
             }
-            let (scope, location) = (Scope::User, Location::File(path));
+            let (scope, location) =
+                (Scope::User, Location::File(DatabaseFile { identity, ..file }));
             let target = TargetDatabase { scope, name: user, location, skip_reason };
             found.push(FoundFile { target, identity });
         }
@@ -168,40 +162,6 @@ impl DirectoryScan {
         let is_requested = |target: &TargetDatabase| requested.binary_search(&&target.name).is_ok();
         Ok(self.targets.into_iter().filter(is_requested).collect())
     }
-}
-
-/// The identity of a directory entry that may be opened; `Err` with the reason if it may not.
-fn check_openable(
-    path: &Path,
-    metadata: Metadata,
-    symlink_policy: SymlinkPolicy,
-) -> Result<Option<FileIdentity>, String> {
-    let metadata = if metadata.is_symlink() {
-        if symlink_policy == SymlinkPolicy::Refuse {
-            return Err("it is a symbolic link; pass `--follow-symlinks` to open it".to_owned());
-        }
-        std::fs::metadata(path)
-            .map_err(|error| format!("it is a symbolic link to a missing file: {error}"))?
-    } else {
-        metadata
-    };
-    if metadata.is_file() {
-        return Ok(file_identity(&metadata));
-    }
-    let file_type = if metadata.is_dir() { "a directory" } else { "not a regular file" };
-    Err(format!("it is {file_type}, so it is not a database"))
-}
-
-#[cfg(unix)]
-#[allow(clippy::unnecessary_wraps, reason = "other systems have no such identity")]
-fn file_identity(metadata: &Metadata) -> Option<FileIdentity> {
-    use std::os::unix::fs::MetadataExt;
-    Some(FileIdentity { device: metadata.dev(), inode: metadata.ino() })
-}
-
-#[cfg(not(unix))]
-fn file_identity(_metadata: &Metadata) -> Option<FileIdentity> {
-    None
 }
 
 fn file_name(target: &TargetDatabase) -> &OsStr {

@@ -9,10 +9,10 @@ use crate::fleet::error::FleetError;
 #[cfg(feature = "server")]
 use crate::fleet::namespaces;
 use crate::fleet::selection::{DatabaseName, UserSelection};
-use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
 #[cfg(feature = "server")]
 use crate::target::servers::ServerSet;
+use crate::target::{Location, TargetDatabase};
 
 /// The databases that an operation covers.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,8 @@ impl Fleet {
             if std::fs::symlink_metadata(&config.system_db).is_err() {
                 return Err(FleetError::NoSystemDatabase(config.system_db.clone()));
             }
-            fleet.system = Some(config.system_database());
+            let location = Location::File(config.system_file().located());
+            fleet.system = Some(TargetDatabase { location, ..config.system_database() });
         }
         if !has_blocks(Scope::User) {
             return fleet.without_users(selection);

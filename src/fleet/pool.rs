@@ -16,9 +16,9 @@ pub const DEFAULT_JOBS: usize = 32;
 /// at least 1.
 #[must_use]
 pub fn worker_count(jobs: usize) -> usize {
-    // A database needs its own descriptor, that of its journal or WAL, that of the shared memory,
-    // and that of its directory during a sync.
-    const DESCRIPTORS_PER_DATABASE: u64 = 4;
+    // A database needs its own descriptor twice, that of its journal or WAL, that of the shared
+    // memory, and that of its directory during a sync.
+    const DESCRIPTORS_PER_DATABASE: u64 = 5;
     const RESERVED_DESCRIPTORS: u64 = 12;
     #[cfg(unix)]
     let descriptor_limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;

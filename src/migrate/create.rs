@@ -15,6 +15,7 @@ use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::{MigrateError, Outcome};
 #[cfg(feature = "server")]
 use crate::sqld::admin::CreateResult;
+use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::paths::side_file;
 use crate::target::{Location, TargetDatabase};
@@ -37,16 +38,18 @@ impl Migrator<'_, '_> {
         database: &TargetDatabase,
         options: &ConnectOptions,
     ) -> CreateOutcome {
-        match database.ensure_openable().and_then(|()| database.location.create(options)) {
-            Ok(CreateStatus::AlreadyExists) => return CreateOutcome::AlreadyExists,
-            Ok(CreateStatus::Created) => {}
-            Err(migrate_error) => {
-                return CreateOutcome::Attempted(Outcome::from_error(None, migrate_error));
-            }
-        }
+        let location =
+            match database.ensure_openable().and_then(|()| database.location.create(options)) {
+                Ok(Some(location)) => location,
+                Ok(None) => return CreateOutcome::AlreadyExists,
+                Err(migrate_error) => {
+                    return CreateOutcome::Attempted(Outcome::from_error(None, migrate_error));
+                }
+            };
+        let database = TargetDatabase { location, ..database.clone() };
         let outcome = match database.location.set_journal_mode(self.policy().journal_mode, options)
         {
-            Ok(()) => self.upgrade_database(database, options),
+            Ok(()) => self.upgrade_database(&database, options),
             Err(error) => Outcome::from_error(None, error.into()),
         };
         // If another program has opened the new file already, unlinking it would make that program
@@ -58,29 +61,20 @@ impl Migrator<'_, '_> {
     }
 }
 
-enum CreateStatus {
-    AlreadyExists,
-    Created,
-}
-
 impl Location {
-    /// Creates an empty database.
+    /// Creates an empty database. `None` if a database exists already.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be created, or what exists in its place is no database.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    fn create(&self, options: &ConnectOptions) -> Result<CreateStatus, MigrateError> {
+    fn create(&self, options: &ConnectOptions) -> Result<Option<Self>, MigrateError> {
         match self {
-            Self::File(path) => match OpenOptions::new().write(true).create_new(true).open(path) {
-                Ok(_) => Ok(CreateStatus::Created),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    Ok(CreateStatus::AlreadyExists)
-                }
-                Err(error) => Err(MigrateError::CannotOpen(format!(
-                    "the database cannot be created: {error}"
-                ))),
-            },
+            Self::File(file) => Ok(create_file(file)?.map(Self::File)),
             #[cfg(feature = "server")]
             Self::Namespace(server, name) => match server.server().create(name, &options.cancel) {
-                Ok(CreateResult::Created) => Ok(CreateStatus::Created),
-                Ok(CreateResult::AlreadyExists) => Ok(CreateStatus::AlreadyExists),
+                Ok(CreateResult::Created) => Ok(Some(self.clone())),
+                Ok(CreateResult::AlreadyExists) => Ok(None),
                 Err(error) => Err(DatabaseError::from(error).into()),
             },
         }
@@ -94,7 +88,7 @@ impl Location {
         options: &ConnectOptions,
     ) -> Result<(), DatabaseError> {
         match self {
-            Self::File(path) => SqliteFile::set_journal_mode(path, mode, options),
+            Self::File(file) => SqliteFile::set_journal_mode(file, mode, options),
             // The server sets the journal mode of its namespaces itself.
             #[cfg(feature = "server")]
             Self::Namespace(..) => Ok(()),
@@ -104,12 +98,13 @@ impl Location {
     /// Removes a new database to which nothing was written except its journal mode.
     fn remove_if_empty(&self, options: &ConnectOptions) {
         match self {
-            Self::File(path) => {
-                let state = SqliteFile::read(path, options, ReadDatabase::history_state);
-                let has_no_side_files =
-                    ["-wal", "-journal"].iter().all(|suffix| !side_file(path, suffix).exists());
+            Self::File(file) => {
+                let state = SqliteFile::read(file, options, ReadDatabase::history_state);
+                let has_no_side_files = ["-wal", "-journal"]
+                    .iter()
+                    .all(|suffix| !side_file(&file.path, suffix).exists());
                 if has_no_side_files && matches!(state, Ok(HistoryState::Empty)) {
-                    let _ = std::fs::remove_file(path);
+                    let _ = std::fs::remove_file(&file.path);
                 }
             }
             #[cfg(feature = "server")]
@@ -120,5 +115,24 @@ impl Location {
                 }
             }
         }
+    }
+}
+
+/// Creates an empty file. `None` if a file exists already.
+fn create_file(file: &DatabaseFile) -> Result<Option<DatabaseFile>, MigrateError> {
+    let cannot_create = |error: std::io::Error| {
+        MigrateError::CannotOpen(format!("the database cannot be created: {error}"))
+    };
+    match OpenOptions::new().write(true).create_new(true).open(&file.path) {
+        Ok(created) => {
+            let identity = FileIdentity::of(&created.metadata().map_err(cannot_create)?);
+            Ok(Some(DatabaseFile { identity, ..file.clone() }))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let metadata = file.path.symlink_metadata().map_err(cannot_create)?;
+            file.identify(metadata).map_err(MigrateError::CannotOpen)?;
+            Ok(None)
+        }
+        Err(error) => Err(cannot_create(error)),
     }
 }

@@ -256,6 +256,7 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         DatabaseError::Missing { .. } => ErrorKind::Missing,
         DatabaseError::Busy { .. }
         | DatabaseError::InUse { .. }
+        | DatabaseError::Replaced
         | DatabaseError::ConcurrentChange => ErrorKind::Busy,
         DatabaseError::NotADatabase { .. }
         | DatabaseError::Corrupt { .. }
@@ -281,6 +282,7 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
             ErrorKind::Drift
         }
         DatabaseError::RowLoss { .. } => ErrorKind::RowLoss,
+        DatabaseError::WalModeLost { cause, .. } => database_kind(cause),
         DatabaseError::HotJournal
         | DatabaseError::JournalMode { .. }
         | DatabaseError::Io { .. } => ErrorKind::Io,

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use crate::database::job::CompiledScript;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
+use crate::document::directive::unfinished_parts;
 use crate::document::migration::Migration;
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
@@ -234,6 +235,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
             let run =
                 compiler.run_and_roll_back(|compiler| compiler.compile_block(&seed.block.sql))?;
             self.add_diagnostics(run.diagnostics, UNREACHABLE_POSITION);
+            self.add_diagnostics(unfinished_parts(&seed.block.sql), UNREACHABLE_POSITION);
             self.insert_script(StepId::Seed(index), run.script);
         }
         Ok(())
@@ -257,6 +259,9 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
         run.diagnostics.retain(|diagnostic| {
             diagnostic.severity == Severity::Error || !run.script.allows(diagnostic.rule)
         });
+        if !migration.planned {
+            run.diagnostics.extend(unfinished_parts(&block.sql));
+        }
         self.add_diagnostics(run.diagnostics, position);
         self.insert_script(id, run.script);
         Ok(())

@@ -5,7 +5,7 @@ use crate::database::connection::ConnectOptions;
 use crate::migrate::borrowed::BorrowedConnection;
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::Outcome;
-use crate::target::TargetDatabase;
+use crate::target::{Replaced, TargetDatabase};
 
 impl Migrator<'_, '_> {
     /// Replaces a target database with a new one at the target version. All of its rows are lost.
@@ -17,10 +17,18 @@ impl Migrator<'_, '_> {
             borrowed.restore()?;
             match outcome? {
                 Outcome::Failed { error, .. } => Err(*error),
-                Outcome::Upgraded(run) => Ok(Outcome::Reset { version: run.path.to.clone() }),
+                Outcome::Upgraded(run) => {
+                    Ok(Outcome::Reset { version: run.path.to.clone(), notes: Vec::new() })
+                }
                 outcome => Ok(outcome),
             }
         });
-        result.unwrap_or_else(|error| Outcome::from_error(None, error))
+        match result {
+            Ok(Replaced { value: Outcome::Reset { version, .. }, notes }) => {
+                Outcome::Reset { version, notes }
+            }
+            Ok(replaced) => replaced.value,
+            Err(error) => Outcome::from_error(None, error),
+        }
     }
 }

@@ -30,6 +30,10 @@ pub(crate) fn rejected(
     earlier_failure: EarlierFailure,
 ) -> Diagnostic {
     let message = sqlite_message(error);
+    if message.starts_with("cannot VACUUM") {
+        let reason = "`VACUUM` is not allowed inside a block: it cannot run inside a transaction";
+        return denied(statement_sql, reason.to_owned());
+    }
     let displayed_message = message.replace("no such table: main.", "no such table: ");
     let diagnostic =
         Diagnostic::new(Rule::Sql, error_span(statement_sql, error), displayed_message);
@@ -67,8 +71,6 @@ fn rejection_help(
         "the block ends before this statement does; the body of a trigger ends with `END;`"
     } else if is_unrecoverable(statement, message) {
         "the rest of this block was not checked"
-    } else if message.starts_with("cannot VACUUM") {
-        "remove the statement: a block runs inside a transaction"
     } else if message.ends_with("may not be modified") {
         "change the schema with `CREATE`, `ALTER` and `DROP`"
     } else {

@@ -1,6 +1,6 @@
 //! Declares the errors of planning: why a database is refused, and why a target version is.
 
-use semver::Version;
+use semver::{BuildMetadata, Version};
 
 use crate::document::tag::VersionPoint;
 
@@ -119,6 +119,15 @@ pub enum TargetError {
         /// The head of the document.
         head: Version,
     },
+    /// The version has build metadata.
+    #[error(
+        "build-metadata: version `{version}` has build metadata, which does not count when versions are compared; write `{}`",
+        without_build_metadata(.version)
+    )]
+    BuildMetadata {
+        /// The version.
+        version: Version,
+    },
     /// The document does not have the version.
     #[error("version `{version}` is not in {document}; it has {nearby_versions}")]
     UnknownVersion {
@@ -139,4 +148,9 @@ pub enum TargetError {
         /// The head of the document.
         head: Version,
     },
+}
+
+/// The version that counts as equal and has no build metadata.
+fn without_build_metadata(version: &Version) -> Version {
+    Version { build: BuildMetadata::EMPTY, ..version.clone() }
 }

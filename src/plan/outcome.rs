@@ -92,6 +92,8 @@ pub enum Outcome {
     Reset {
         /// The version of the new database.
         version: VersionPoint,
+        /// Remarks that did not fail the run, such as another journal mode.
+        notes: Vec<String>,
     },
     /// The database was at the target version already.
     Current {

@@ -38,6 +38,9 @@ impl Changelog<'_> {
         let Ok(version) = Version::parse(text) else {
             return Err(TargetError::NotAVersion { text: text.to_owned(), head });
         };
+        if !version.build.is_empty() {
+            return Err(TargetError::BuildMetadata { version });
+        }
         match self.index_of(&version) {
             Some(index) if index <= self.head_index() => Ok(index),
             Some(_) => Err(TargetError::PlannedVersion { version, document, head }),

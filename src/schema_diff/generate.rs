@@ -32,7 +32,6 @@ struct Generator<'s> {
     deleted_data: Vec<String>,
     /// Virtual tables that are dropped after their rows have been copied.
     copied_virtual_tables: Vec<String>,
-    adds_columns: bool,
     /// Whether the new schema may reject existing rows.
     tightens_constraints: bool,
 }
@@ -51,7 +50,6 @@ pub(crate) fn generate(old_schema: &Schema, new_schema: &Schema) -> Result<Schem
         warnings: Vec::new(),
         deleted_data: Vec::new(),
         copied_virtual_tables: Vec::new(),
-        adds_columns: false,
         tightens_constraints: false,
     };
     generator.run()?;
@@ -120,7 +118,7 @@ impl<'s> Generator<'s> {
         };
         for new in created_tables.iter().filter(|new| column_names(new) == column_names(table)) {
             self.paragraphs.push(to_comment(&format!(
-                "if `{}` is `{}` under a new name, write `ALTER TABLE {name} RENAME TO {};` instead: it keeps the rows",
+                "tatmig:todo if `{}` is `{}` under a new name, write `ALTER TABLE {name} RENAME TO {};` instead: it keeps the rows",
                 new.name, table.name, written_name(new)
             )));
         }
@@ -131,7 +129,6 @@ impl<'s> Generator<'s> {
     fn write_change(&mut self, change: &TableChange<'_>) {
         match change {
             TableChange::Alter { table, statements, dropped_columns } => {
-                self.adds_columns = true;
                 let new = &self.new_schema[&table.key()];
                 self.suggest_column_renames(table, new);
                 for column in dropped_columns {
@@ -158,7 +155,10 @@ impl<'s> Generator<'s> {
             describe_changes(old, new)
         ))];
         lines.extend(
-            script.warnings.iter().map(|warning| to_comment(&format!("CHECK THIS: {warning}"))),
+            script
+                .warnings
+                .iter()
+                .map(|warning| to_comment(&format!("tatmig:todo check this: {warning}"))),
         );
         lines.extend(script.statements);
         self.push_paragraph(&lines);
@@ -181,7 +181,7 @@ impl<'s> Generator<'s> {
                     written_name(old)
                 );
                 self.warnings.push(format!("table `{}`: {hint}", new.name));
-                self.paragraphs.push(to_comment(&hint));
+                self.paragraphs.push(to_comment(&format!("tatmig:todo {hint}")));
             }
         }
     }
@@ -216,11 +216,6 @@ impl<'s> Generator<'s> {
         if !reasons.is_empty() {
             allow_directives
                 .push(to_comment(&format!("tatmig:allow destructive {}", reasons.join("; "))));
-        }
-        if self.adds_columns {
-            allow_directives.push(to_comment(
-                "tatmig:allow not-rerunnable tatmig skips a column that already exists or is already dropped",
-            ));
         }
         if self.tightens_constraints {
             allow_directives.push(to_comment(

@@ -24,7 +24,9 @@ use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::schema;
 use crate::schema::{Object, ObjectKind, Schema, compare};
+use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
+use crate::sqlite::regular_file::SymlinkPolicy;
 
 pub use crate::schema_diff::diff::{DiffError, SchemaDiff};
 
@@ -82,7 +84,8 @@ impl SchemaSnapshot {
     ///
     /// If the file cannot be read.
     pub fn from_file(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
-        SqliteFile::read(path, options, ReadDatabase::schema).map(Self)
+        let file = DatabaseFile::new(path.to_owned(), SymlinkPolicy::Follow);
+        SqliteFile::read(&file, options, ReadDatabase::schema).map(Self)
     }
 
     /// Whether the schema has no objects.

@@ -5,29 +5,25 @@ use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::backup::{Backup, StepResult};
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
 use crate::database::ReadDatabase;
-use crate::database::connection::{ConnectOptions, install_busy_handler};
+use crate::database::connection::ConnectOptions;
 use crate::database::error::{DatabaseError, is_sql_error, sqlite_message};
 use crate::database::history_entry::HistoryState;
 use crate::database::integrity::without_heading;
+use crate::database::session::read_transaction;
 use crate::document::migration::Checksum;
+use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
-use crate::sqlite::locks;
+use crate::sqlite::overwrite::{ExclusiveTarget, copy_pages};
 use crate::sqlite::paths::{parent_directory, plain_name, side_file, sync_directory};
 use crate::sqlite::pending_dir::PendingDir;
-use crate::sqlite::preflight::{Access, preflight};
 use crate::sqlite::regular_file;
 use crate::sqlite::regular_file::SymlinkPolicy;
-
-/// The number of pages that are copied between two checks for an interrupt.
-const PAGES_PER_STEP: i32 = 256;
 
 /// Describes a finished copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,46 +39,44 @@ pub(crate) struct CopyInfo {
 /// Copies a live database to a new file: the state that one read transaction sees. The copy needs
 /// no side file, passed `quick_check`, and is synced to disk.
 pub(crate) fn copy(
-    from: &Path,
+    from: &DatabaseFile,
     to: &Path,
     options: &ConnectOptions,
 ) -> Result<CopyInfo, DatabaseError> {
-    match SqliteFile::open(from, options) {
-        // Opened for writing, as other programs do: this connection shares the WAL index with the
-        // writers, whereas a read that leaves no side files may assume that no writer exists.
-        Ok(source) => {
+    match SqliteFile::read(from, options, |source| copy_to_new_file(source, to)) {
+        // SQLite rolls a hot journal back only for a program that may write.
+        Err(DatabaseError::HotJournal) => {
+            let source = SqliteFile::open(from, options)?;
             source.no_checkpoint_on_close()?;
             copy_to_new_file(&source, to)?;
         }
-        Err(DatabaseError::Io { .. }) => {
-            SqliteFile::read(from, options, |source| copy_to_new_file(source, to))?;
-        }
-        Err(error) => return Err(error),
+        result => result?,
     }
     sync_and_check(to, options)
 }
 
 /// Replaces the content of a database with a stored copy; creates the database if it is missing.
+/// Returns a note if the database could not be returned to WAL mode.
 pub(crate) fn restore(
     from: &Path,
-    to: &Path,
+    to: &DatabaseFile,
     options: &ConnectOptions,
-) -> Result<(), DatabaseError> {
-    if to.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return create(from, to, options);
+) -> Result<Option<String>, DatabaseError> {
+    if to.path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return create(from, &to.path, options).map(|()| None);
     }
     let target = RefCell::new(ExclusiveTarget::lock(to, options)?);
-    SqliteFile::read(from, options, |source| {
+    let note = SqliteFile::read(&stored_file(from), options, |source| {
         target.borrow_mut().overwrite_from(source.connection()?)
     })?;
     drop(target);
-    sync_parent_directory(to)?;
-    quick_check(to, options).map(drop)
+    sync_parent_directory(&to.path)?;
+    quick_check(to, options)?;
+    Ok(note)
 }
 
 /// Copies the pages that one read transaction sees.
 fn copy_to_new_file(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
-    let add_lock_holder = |error| source.add_lock_holder(error);
     let remove_result = std::fs::remove_file(to);
     remove_result
         .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
@@ -96,15 +90,17 @@ fn copy_to_new_file(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError>
     // One read transaction around the whole copy: otherwise every commit of a writer would restart
     // the copy, and the copy of a busy database would never finish.
     let connection = source.connection()?;
-    let begin = || -> rusqlite::Result<()> {
-        connection.execute_batch("BEGIN")?;
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    let mut copy = || {
+        let _transaction = read_transaction(connection)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        copy_pages(connection, &mut target, &source.options)
     };
-    let result = begin().map_err(|error| add_lock_holder(error.into())).and_then(|()| {
-        copy_pages(connection, &mut target, &source.options).map_err(add_lock_holder)
-    });
-    let _ = connection.execute_batch("ROLLBACK");
-    result
+    copy().map_err(|error| source.add_lock_holder(error))
+}
+
+/// A stored copy. A symbolic link in its place is refused.
+fn stored_file(path: &Path) -> DatabaseFile {
+    DatabaseFile::new(path.to_owned(), SymlinkPolicy::Refuse)
 }
 
 /// Creates an empty file with the owner and permissions of another one. The file is never more
@@ -126,30 +122,11 @@ fn create_with_permissions_of(_template: &Path, path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path).map(drop)
 }
 
-/// Copies all pages.
-fn copy_pages(
-    source: &Connection,
-    target: &mut Connection,
-    options: &ConnectOptions,
-) -> Result<(), DatabaseError> {
-    let backup = Backup::new(source, target)?;
-    loop {
-        if options.is_cancelled() {
-            return Err(DatabaseError::Interrupted);
-        }
-        match backup.step(PAGES_PER_STEP)? {
-            StepResult::Done => return Ok(()),
-            StepResult::More => {}
-            _ => return Err(DatabaseError::Busy { holder: None }),
-        }
-    }
-}
-
 /// Computes the checksum of a copy, syncs the copy, and runs `quick_check` on it.
 fn sync_and_check(path: &Path, options: &ConnectOptions) -> Result<CopyInfo, DatabaseError> {
     let FileDigest { size, sha256 } = digest(path, options)?;
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| write_error(path, error))?;
-    let version = quick_check(path, options)?;
+    let version = quick_check(&stored_file(path), options)?;
     Ok(CopyInfo { size, sha256, version })
 }
 
@@ -190,8 +167,11 @@ pub(crate) fn digest(path: &Path, options: &ConnectOptions) -> Result<FileDigest
 }
 
 /// Runs `quick_check` on a database; returns the version in its history.
-fn quick_check(path: &Path, options: &ConnectOptions) -> Result<Option<String>, DatabaseError> {
-    SqliteFile::read(path, options, |file| {
+fn quick_check(
+    database: &DatabaseFile,
+    options: &ConnectOptions,
+) -> Result<Option<String>, DatabaseError> {
+    SqliteFile::read(database, options, |file| {
         let connection = file.connection()?;
         let check_result =
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -217,105 +197,6 @@ fn quick_check(path: &Path, options: &ConnectOptions) -> Result<Option<String>, 
     })
 }
 
-/// A database that is locked exclusively, so that its content can be replaced.
-pub(crate) struct ExclusiveTarget {
-    connection: Connection,
-    path: PathBuf,
-    is_wal: bool,
-    options: ConnectOptions,
-}
-
-impl ExclusiveTarget {
-    /// Locks a database exclusively.
-    ///
-    /// # Errors
-    ///
-    /// `Busy` with the process that uses the database; a file that SQLite cannot write.
-    pub(crate) fn lock(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
-        let info = preflight(path, Access::Overwrite).map_err(|error| match error {
-            DatabaseError::NotADatabase { reason } => DatabaseError::NotADatabase {
-                reason: format!(
-                    "{reason}; SQLite cannot overwrite this file. Move it away and run the command again, which then creates the database"
-                ),
-            },
-            error => error,
-        })?;
-        let path = info.path;
-        let connection = connect(&path, options)?;
-        // The order matters. `locking_mode = EXCLUSIVE` comes before the first read: in WAL mode
-        // that fails while any other program is connected, even an idle one. `writable_schema`
-        // lets SQLite open a damaged database, which most needs to be replaced.
-        let lock_result = connection.execute_batch(
-            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA writable_schema = ON; \
-             PRAGMA synchronous = FULL; BEGIN EXCLUSIVE; COMMIT",
-        );
-        let target = Self { connection, path, is_wal: info.is_wal, options: options.clone() };
-        lock_result.map_err(|error| target.add_lock_holder(error.into()))?;
-        if target.connection.is_readonly("main")? {
-            return Err(DatabaseError::Io {
-                context: "the file cannot be written".to_owned(),
-                source: ErrorKind::PermissionDenied.into(),
-            });
-        }
-        Ok(target)
-    }
-
-    /// An empty in-memory database with the page size, encoding and `auto_vacuum` of this one.
-    pub(crate) fn new_like(&self) -> Result<Connection, DatabaseError> {
-        let encoding: String =
-            self.connection.pragma_query_value(None, "encoding", |r| r.get(0))?;
-        let auto_vacuum: i64 =
-            self.connection.pragma_query_value(None, "auto_vacuum", |r| r.get(0))?;
-        let empty = Connection::open_in_memory()?;
-        empty.pragma_update(None, "page_size", page_size(&self.connection)?)?;
-        empty.pragma_update(None, "encoding", encoding)?;
-        empty.pragma_update(None, "auto_vacuum", auto_vacuum)?;
-        Ok(empty)
-    }
-
-    /// Overwrites the database with another one in one transaction: after a failure, an interrupt
-    /// or a kill the old content is complete.
-    pub(crate) fn overwrite_from(&mut self, source: &Connection) -> Result<(), DatabaseError> {
-        // SQLite cannot change the page size of a database in WAL mode.
-        let leaves_wal = self.is_wal && page_size(&self.connection)? != page_size(source)?;
-        if leaves_wal {
-            self.set_journal_mode("DELETE")?;
-        }
-        let result = copy_pages(source, &mut self.connection, &self.options);
-        if leaves_wal && result.is_err() {
-            let _ = self.set_journal_mode("WAL");
-        } else if leaves_wal {
-            // A connection keeps the encoding that it read first, which may have changed.
-            self.connection = connect(&self.path, &self.options)?;
-            self.set_journal_mode("WAL")?;
-        }
-        result.map_err(|error| self.add_lock_holder(error))
-    }
-
-    fn set_journal_mode(&self, mode: &str) -> Result<(), DatabaseError> {
-        let pragma = format!("PRAGMA journal_mode = {mode}");
-        self.connection
-            .query_row(&pragma, [], |_| Ok(()))
-            .map_err(|error| self.add_lock_holder(error.into()))
-    }
-
-    fn add_lock_holder(&self, error: DatabaseError) -> DatabaseError {
-        locks::add_lock_holder(error, &self.path, &self.options)
-    }
-}
-
-fn connect(path: &Path, options: &ConnectOptions) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(plain_name(path), flags)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
-    install_busy_handler(&mut connection, options.clone())?;
-    Ok(connection)
-}
-
-fn page_size(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "page_size", |row| row.get(0))
-}
-
 /// Creates a missing database from a stored copy: written under a temporary name, and renamed when
 /// it is complete and checked.
 fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), DatabaseError> {
@@ -335,7 +216,7 @@ fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), Databa
     let pending = PendingDir::new(directory, PENDING_PREFIX)
         .map_err(|error| write_error(directory, error))?;
     let copy = pending.path().join("copy.db");
-    SqliteFile::read(from, options, |source| copy_to_new_file(source, &copy))?;
+    SqliteFile::read(&stored_file(from), options, |source| copy_to_new_file(source, &copy))?;
     sync_and_check(&copy, options)?;
     rename_no_replace(&copy, to).map_err(|error| write_error(to, error))?;
     sync_parent_directory(to)

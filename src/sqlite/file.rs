@@ -1,10 +1,8 @@
-//! Opens a SQLite file as a database: checks the file first, lets SQLite open it when needed, and
-//! reads it without leaving side files.
+//! Opens a SQLite file as a database: checks the file first, and lets SQLite open it when needed.
 
 use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -21,55 +19,77 @@ use crate::database::stats::Stats;
 use crate::database::template::DatabaseTemplate;
 use crate::database::{Database, SessionDatabase};
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::locks;
 use crate::sqlite::paths::{immutable_uri, plain_name, side_file};
-use crate::sqlite::preflight::{Access, FileInfo, preflight};
+use crate::sqlite::preflight::{FileInfo, preflight};
+use crate::sqlite::shared_lock;
+use crate::sqlite::side_file::SideFile;
 use crate::sqlite::transaction::apply;
 
 /// Below this file size, in bytes, a run keeps SQLite's temporary tables in memory, which is 20 %
 /// faster; above it SQLite decides.
 const TEMP_STORE_IN_MEMORY_BELOW: u64 = 64 << 20;
 
+/// The variant of SQLite's file access on Unix that takes no locks.
+const LOCKLESS_VFS: &str = "unix-none";
+
 /// A database file. SQLite opens the file only when preflight did not answer the question.
 pub(crate) struct SqliteFile {
-    info: FileInfo,
-    mode: OpenMode,
-    opened: OnceCell<OpenConnection>,
+    /// Dropped before `info`, whose descriptor must not be closed while SQLite holds locks.
+    pub(super) opened: OnceCell<OpenConnection>,
+    pub(super) info: FileInfo,
+    pub(super) mode: OpenMode,
+    /// The WAL before SQLite opened the file, if the file is read under SQLite's locks.
+    pub(super) found_wal: Option<SideFile>,
     pub(crate) options: ConnectOptions,
 }
 
-struct OpenConnection {
-    connection: Connection,
+pub(super) struct OpenConnection {
+    pub(super) connection: Connection,
     authorizer: StatementAuthorizer,
 }
 
 /// How SQLite is to open a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OpenMode {
+pub(super) enum OpenMode {
     Write,
+    /// Read in one transaction, without permission to write.
     Read,
-    /// Read with `immutable=1`: SQLite takes no lock and creates no side file.
+    /// Read a database in WAL mode in one transaction. SQLite may write, so that it can remove the
+    /// side files that it creates.
+    ReadWal,
+    /// Read with `immutable=1`: SQLite takes no lock and creates no side file. This process holds
+    /// the shared lock.
     Immutable,
     /// Read together with a WAL that no other program has open. The WAL index is in this process's
-    /// memory instead of a `-shm` file, and the WAL is left unchanged.
-    ExclusiveWal,
+    /// memory instead of a `-shm` file. SQLite takes no lock and writes nothing; this process holds
+    /// the shared lock.
+    PrivateWal,
 }
 
 impl SqliteFile {
     /// Checks a file that is to be migrated. The file must exist, and be a database or empty.
-    pub(crate) fn prepare(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
-        Ok(Self::new(preflight(path, Access::Write)?, OpenMode::Write, options))
+    pub(crate) fn prepare(
+        database: &DatabaseFile,
+        options: &ConnectOptions,
+    ) -> Result<Self, DatabaseError> {
+        Ok(Self::new(preflight(database, Access::Write)?, OpenMode::Write, options))
     }
 
     /// Checks a file like [`Self::prepare`] and opens it with SQLite.
-    pub(crate) fn open(path: &Path, options: &ConnectOptions) -> Result<Self, DatabaseError> {
-        let file = Self::prepare(path, options)?;
+    pub(crate) fn open(
+        database: &DatabaseFile,
+        options: &ConnectOptions,
+    ) -> Result<Self, DatabaseError> {
+        let file = Self::prepare(database, options)?;
         file.connection()?;
         Ok(file)
     }
 
-    fn new(info: FileInfo, mode: OpenMode, options: &ConnectOptions) -> Self {
-        Self { info, mode, opened: OnceCell::new(), options: options.clone() }
+    pub(super) fn new(info: FileInfo, mode: OpenMode, options: &ConnectOptions) -> Self {
+        let options = options.clone();
+        Self { opened: OnceCell::new(), info, mode, found_wal: None, options }
     }
 
     /// Sets the journal mode of a database that was just created.
@@ -78,68 +98,20 @@ impl SqliteFile {
     ///
     /// `JournalMode` if the file system does not support WAL mode.
     pub(crate) fn set_journal_mode(
-        path: &Path,
+        database: &DatabaseFile,
         mode: JournalMode,
         options: &ConnectOptions,
     ) -> Result<(), DatabaseError> {
         if mode == JournalMode::Delete {
             return Ok(());
         }
-        let journal_mode = Self::open(path, options)?.with_connection(|connection| {
+        let journal_mode = Self::open(database, options)?.with_connection(|connection| {
             Ok(connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?)
         });
         match journal_mode? {
             found if found == "wal" => Ok(()),
             found => Err(DatabaseError::JournalMode { found }),
         }
-    }
-
-    /// Reads a file without leaving side files. `read` may be called several times: again in
-    /// another mode, or while a journal disappears.
-    pub(crate) fn read<T>(
-        path: &Path,
-        options: &ConnectOptions,
-        read: impl Fn(&Self) -> Result<T, DatabaseError>,
-    ) -> Result<T, DatabaseError> {
-        let mut file = Self::new(preflight(path, Access::Read)?, OpenMode::Read, options);
-        let path = file.path().to_owned();
-        // To read a database in WAL mode, SQLite creates its two side files, and a read-only
-        // connection leaves them behind. Without a WAL, the main file holds all the data, and an
-        // immutable read is correct if no WAL appears meanwhile.
-        let wal_len = || std::fs::metadata(side_file(&path, "-wal")).map_or(0, |wal| wal.len());
-        if file.info.is_wal && wal_len() == 0 {
-            file.mode = OpenMode::Immutable;
-            match read(&file) {
-                Ok(value) if wal_len() == 0 => return Ok(value),
-                Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
-                _ => file.reopen_as(OpenMode::Read),
-            }
-        } else if file.info.is_wal && !side_file(&path, "-shm").exists() {
-            // A WAL without a `-shm` file was left by a killed program or copied here: no program
-            // has it open.
-            file.mode = OpenMode::ExclusiveWal;
-            if file.connection().is_err() {
-                file.reopen_as(OpenMode::Read);
-            }
-        }
-        // The journal of a transaction that is just ending looks like a hot journal until it is
-        // checked again.
-        for pause in [1, 5, 20, 50].map(Duration::from_millis) {
-            match read(&file) {
-                Err(DatabaseError::HotJournal) if !options.is_cancelled() => {
-                    std::thread::sleep(pause);
-                }
-                result => return result.map_err(|error| file.add_lock_holder(error)),
-            }
-        }
-        read(&file).map_err(|error| file.add_lock_holder(error))
-    }
-
-    /// Closes the connection; the next use opens the file in another mode.
-    fn reopen_as(&mut self, mode: OpenMode) {
-        self.mode = mode;
-        self.info.history_state = None;
-        self.opened = OnceCell::new();
     }
 
     /// The SQLite connection, opened at the first call.
@@ -156,18 +128,29 @@ impl SqliteFile {
     }
 
     fn connect(&self) -> Result<OpenConnection, DatabaseError> {
+        let plain_path = || plain_name(self.path());
         let (name, flags) = match self.mode {
-            OpenMode::Write | OpenMode::ExclusiveWal => {
-                (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_WRITE)
+            OpenMode::Write | OpenMode::ReadWal => {
+                (plain_path(), OpenFlags::SQLITE_OPEN_READ_WRITE)
             }
-            OpenMode::Read => (plain_name(self.path()), OpenFlags::SQLITE_OPEN_READ_ONLY),
+            OpenMode::Read | OpenMode::PrivateWal => {
+                (plain_path(), OpenFlags::SQLITE_OPEN_READ_ONLY)
+            }
             OpenMode::Immutable => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
                 (PathBuf::from(immutable_uri(self.path())?), flags)
             }
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(name, flags)?;
+        let mut connection = match self.mode {
+            OpenMode::PrivateWal => Connection::open_with_flags_and_vfs(name, flags, LOCKLESS_VFS)?,
+            OpenMode::Read | OpenMode::ReadWal => {
+                shared_lock::unlock(&self.info.pin.file);
+                Connection::open_with_flags(name, flags)?
+            }
+            OpenMode::Write | OpenMode::Immutable => Connection::open_with_flags(name, flags)?,
+        };
+        self.info.pin.ensure_opened()?;
         apply_security_settings(&connection)?;
         install_cancel_handler(&mut connection, &self.options.cancel)?;
         install_busy_handler(&mut connection, self.options.clone())?;
@@ -177,10 +160,7 @@ impl SqliteFile {
                 source: io::ErrorKind::PermissionDenied.into(),
             });
         }
-        if self.mode == OpenMode::ExclusiveWal {
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON")?;
-        }
+        self.prepare_reading(&connection)?;
         let authorizer = StatementAuthorizer::install(&mut connection)?;
         Ok(OpenConnection { connection, authorizer })
     }
@@ -195,7 +175,7 @@ impl SqliteFile {
 
     /// The path of the file, with symbolic links resolved.
     pub(crate) fn path(&self) -> &Path {
-        &self.info.path
+        &self.info.pin.path
     }
 
     /// Leaves a WAL that existed before unchanged when this connection closes.
@@ -278,7 +258,11 @@ impl Database for SqliteFile {
                 job.template.get_or_init(|| DatabaseTemplate::from_job(job, &self.options))
             && let Some(opened) = self.opened.get_mut()
         {
-            let result = template.write_to(&mut opened.connection, &self.info.path, &self.options);
+            let result = template.write_to(
+                &mut opened.connection,
+                self.info.pin.path.as_path(),
+                &self.options,
+            );
             return result.map_err(|error| self.add_lock_holder(error));
         }
         let OpenConnection { connection, authorizer } = self.open_connection()?;
@@ -292,6 +276,7 @@ impl Database for SqliteFile {
 mod tests {
     use std::cell::Cell;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::database::ReadDatabase;
@@ -301,11 +286,13 @@ mod tests {
     use crate::database::job::{CompiledScript, Statement, Step};
     use crate::document::tag::Scope;
     use crate::source::SourceSlice;
+    use crate::sqlite::regular_file::SymlinkPolicy;
 
     fn open_file(path: &Path) -> SqliteFile {
+        let database = DatabaseFile::new(path.to_owned(), SymlinkPolicy::Refuse);
         let options =
             ConnectOptions { busy_timeout: Duration::from_secs(1), cancel: Arc::default() };
-        SqliteFile::open(path, &options).unwrap()
+        SqliteFile::open(&database, &options).unwrap()
     }
 
     /// A statement that succeeds every time it runs.

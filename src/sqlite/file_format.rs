@@ -249,8 +249,11 @@ mod tests {
 
     use super::*;
     use crate::database::ReadDatabase as _;
+    use crate::database::error::DatabaseError;
     use crate::database::history_entry::HistoryState;
-    use crate::sqlite::preflight::{Access, preflight};
+    use crate::sqlite::database_file::{Access, DatabaseFile};
+    use crate::sqlite::preflight::{FileInfo, preflight};
+    use crate::sqlite::regular_file::SymlinkPolicy;
 
     /// How much a database under test holds.
     #[derive(Clone, Copy, Debug)]
@@ -293,8 +296,13 @@ mod tests {
         connection.execute_batch("COMMIT").unwrap();
     }
 
+    fn try_preflight(path: &Path) -> Result<FileInfo, DatabaseError> {
+        let database = DatabaseFile::new(path.to_owned(), SymlinkPolicy::Refuse);
+        preflight(&database, Access::Read)
+    }
+
     fn preflight_state(path: &Path) -> Option<HistoryState> {
-        preflight(path, Access::Read).unwrap().history_state
+        try_preflight(path).unwrap().history_state
     }
 
     fn temp_database_path() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -370,7 +378,7 @@ mod tests {
             let mut bytes = fs::read(&path).unwrap();
             bytes[offset] = byte;
             fs::write(&path, bytes).unwrap();
-            let state = preflight(&path, Access::Read).ok().and_then(|header| header.history_state);
+            let state = try_preflight(&path).ok().and_then(|header| header.history_state);
             assert_eq!(state, None, "byte {offset}");
         }
     }

@@ -2,15 +2,20 @@
 
 pub(crate) mod authorizer;
 pub(crate) mod copy;
+pub(crate) mod database_file;
 pub(crate) mod file;
 pub(crate) mod file_format;
 pub(crate) mod locks;
+pub(crate) mod overwrite;
 pub(crate) mod paths;
 pub(crate) mod pending_dir;
+pub(crate) mod pinned_file;
 pub(crate) mod preflight;
+pub(crate) mod read;
 pub(crate) mod record_format;
 pub(crate) mod regular_file;
 pub(crate) mod shared_lock;
+pub(crate) mod side_file;
 pub(crate) mod template;
 pub(crate) mod temporary;
 pub(crate) mod transaction;

@@ -1,33 +1,27 @@
 //! Checks a database file before SQLite opens it: that it is a complete database or empty, and
-//! which version its history has, where that can be read without SQLite. The file's descriptor is
-//! closed before SQLite opens the file: POSIX drops all locks that a process holds on a file when
-//! any descriptor of the file is closed, so closing it later would drop SQLite's locks.
+//! which version its history has, where that can be read without SQLite.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
+use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::file_format;
 use crate::sqlite::file_format::HEADER_SIZE;
 use crate::sqlite::paths::side_file;
+use crate::sqlite::pinned_file::PinnedFile;
+use crate::sqlite::shared_lock;
 use crate::sqlite::shared_lock::{HAS_SHARED_LOCK, try_shared_lock};
-
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    Read,
-    Write,
-    /// The whole content is to be replaced: a truncated file is accepted.
-    Overwrite,
-}
 
 /// What is known about a file before SQLite opens it.
 pub(crate) struct FileInfo {
-    /// The path with symbolic links resolved.
-    pub(crate) path: PathBuf,
+    /// The file; kept open as long as SQLite has it open.
+    pub(crate) pin: PinnedFile,
+    /// Whether this process holds the shared lock of SQLite's readers on the file.
+    pub(crate) has_shared_lock: bool,
     /// In bytes.
     pub(crate) size: u64,
     /// Whether the database is in WAL mode.
@@ -38,53 +32,55 @@ pub(crate) struct FileInfo {
     pub(crate) history_state: Option<HistoryState>,
 }
 
-/// Checks a file that is about to be opened.
+/// Checks a file that is about to be opened. For reading, the shared lock is kept if no WAL exists.
 ///
 /// # Errors
 ///
-/// A file that is missing, cannot be opened, is not a SQLite database, or is truncated.
-pub(crate) fn preflight(path: &Path, access: Access) -> Result<FileInfo, DatabaseError> {
-    let io_error = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
-        _ if access != Access::Read => {
-            DatabaseError::Io { context: "the file cannot be written".to_owned(), source }
-        }
-        _ => DatabaseError::Io { context: "the file cannot be read".to_owned(), source },
+/// A file that is missing, cannot be opened, is not the one that was listed, is not a SQLite
+/// database, or is truncated.
+pub(crate) fn preflight(
+    database: &DatabaseFile,
+    access: Access,
+) -> Result<FileInfo, DatabaseError> {
+    let unreadable = |source: io::Error| DatabaseError::Io {
+        context: "the file cannot be read".to_owned(),
+        source,
     };
-    let (path, metadata) = resolve_symlink(path).map_err(io_error)?;
-    if !metadata.is_file() {
-        return Err(not_a_database("it is not a regular file"));
-    }
-    let is_for_writing = access != Access::Read;
-    let file = OpenOptions::new().read(true).write(is_for_writing).open(&path).map_err(io_error)?;
-    let wal_len = side_file_len(&path, "-wal")?;
+    let pin = PinnedFile::open(database, access)?;
+    let wal_len = side_file_len(&pin.path, "-wal")?;
     // A database with a WAL can be read only by SQLite, and this lock would disturb the last
     // program that closes such a database: it takes the database exclusively. Without a WAL no
     // program writes to the file while the shared lock is held.
     let has_shared_lock =
-        access != Access::Overwrite && wal_len.is_none() && try_shared_lock(&file);
-    let has_journal = side_file_len(&path, "-journal")?.is_some();
+        access != Access::Overwrite && wal_len.is_none() && try_shared_lock(&pin.file);
+    let has_journal = side_file_len(&pin.path, "-journal")?.is_some();
     let file = OpenedFile {
-        size: metadata.len(),
+        size: pin.file.metadata().map_err(unreadable)?.len(),
+        has_shared_lock,
         can_read_directly: has_shared_lock && !has_journal,
         // Without the lock, another program may be in the middle of a write.
         is_stable: has_shared_lock || (access != Access::Overwrite && !HAS_SHARED_LOCK),
-        path,
-        file,
+        pin,
         wal_len,
     };
-    if file.size == 0 {
-        return file.inspect_empty(access);
+    let info = if file.size == 0 {
+        file.inspect_empty(access)?
+    } else {
+        let header = read_header(&file.pin.file).map_err(unreadable)??;
+        file.inspect(&header)?
+    };
+    if access != Access::Read {
+        shared_lock::unlock(&info.pin.file);
+        return Ok(FileInfo { has_shared_lock: false, ..info });
     }
-    let header = read_header(&file.file).map_err(io_error)??;
-    file.inspect(&header)
+    Ok(info)
 }
 
 /// A file under preflight.
 struct OpenedFile {
-    path: PathBuf,
-    file: File,
+    pin: PinnedFile,
     size: u64,
+    has_shared_lock: bool,
     wal_len: Option<u64>,
     /// Whether the history can be read from the pages of the file.
     can_read_directly: bool,
@@ -102,59 +98,54 @@ impl OpenedFile {
             ));
         }
         if self.wal_len.is_some() {
-            side_file_len(&self.path, "-shm")?;
+            side_file_len(&self.pin.path, "-shm")?;
         }
-        let is_empty = || self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        let is_empty = || self.pin.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
         let history_state = (self.can_read_directly && is_empty()).then_some(HistoryState::Empty);
-        let (path, has_wal_file) = (self.path, self.wal_len.is_some());
-        Ok(FileInfo { path, size: 0, is_wal: false, has_wal_file, history_state })
+        Ok(FileInfo {
+            has_shared_lock: self.has_shared_lock,
+            size: 0,
+            is_wal: false,
+            has_wal_file: self.wal_len.is_some(),
+            history_state,
+            pin: self.pin,
+        })
     }
 
     fn inspect(self, header: &[u8; HEADER_SIZE]) -> Result<FileInfo, DatabaseError> {
-        let Self { path, size, .. } = self;
+        let (path, size) = (&self.pin.path, self.size);
         let is_wal = header[18] == 2 || header[19] == 2;
         if is_wal || self.wal_len.is_some() {
-            side_file_len(&path, "-shm")?;
+            side_file_len(path, "-shm")?;
         }
         if self.is_stable
-            && let Some(expected_size) = truncated_from(&path, header, size)
+            && let Some(expected_size) = truncated_from(path, header, size)
         {
             return Err(not_a_database(&format!(
                 "the file is truncated: it has {size} bytes, its header says {expected_size}; restore it from a backup"
             )));
         }
         let last_entry = if self.can_read_directly {
-            file_format::last_history_entry(&self.file, header)
+            file_format::last_history_entry(&self.pin.file, header)
         } else {
             None
         };
         // A program may create a WAL while others hold the shared lock, and later write from the
         // WAL to the file: then the entry that was read is not necessarily the last one.
-        let last_entry = last_entry.filter(|_| !is_wal || !side_file(&path, "-wal").exists());
+        let last_entry = last_entry.filter(|_| !is_wal || !side_file(path, "-wal").exists());
         Ok(FileInfo {
-            path,
+            has_shared_lock: self.has_shared_lock,
             size,
             is_wal,
             has_wal_file: self.wal_len.is_some(),
             history_state: last_entry.map(HistoryState::Versioned),
+            pin: self.pin,
         })
     }
 }
 
 fn not_a_database(reason: &str) -> DatabaseError {
     DatabaseError::NotADatabase { reason: reason.to_owned() }
-}
-
-/// The path and metadata of a file with symbolic links resolved: SQLite also expects side files
-/// next to the file that a link points to.
-fn resolve_symlink(path: &Path) -> io::Result<(PathBuf, Metadata)> {
-    let metadata = std::fs::symlink_metadata(path)?;
-    if !metadata.is_symlink() {
-        return Ok((path.to_owned(), metadata));
-    }
-    let path = path.canonicalize()?;
-    let metadata = path.metadata()?;
-    Ok((path, metadata))
 }
 
 /// The size of a side file in bytes; `None` if it does not exist.

@@ -175,8 +175,8 @@ impl TargetDatabase {
     ) -> Result<NewCopy, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
-            Location::File(path) => {
-                Ok(NewCopy { info: copy::copy(path, file, options)?, fork: None })
+            Location::File(source) => {
+                Ok(NewCopy { info: copy::copy(source, file, options)?, fork: None })
             }
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
@@ -189,26 +189,29 @@ impl TargetDatabase {
     }
 
     /// Replaces the database with the content of a copy, in one transaction; creates the database
-    /// if it is missing.
+    /// if it is missing. Returns a remark that did not fail the restore.
     pub(crate) fn restore_from(
         &self,
         copy: &StoredCopy,
         options: &ConnectOptions,
-    ) -> Result<(), MigrateError> {
+    ) -> Result<Option<String>, MigrateError> {
         self.ensure_openable()?;
         match (&self.location, copy) {
-            (Location::File(path), StoredCopy::File(file)) => {
-                Ok(copy::restore(file, path, options)?)
+            (Location::File(target), StoredCopy::File(file)) => {
+                ensure_no_journal(file)?;
+                Ok(copy::restore(file, target, options)?)
             }
             #[cfg(feature = "server")]
             (Location::Namespace(handle, name), StoredCopy::File(file)) => {
                 let namespace = Namespace::new(handle, name, options);
-                Ok(namespace.create_if_missing(|| namespace.replace_with_file(file))?)
+                namespace.create_if_missing(|| namespace.replace_with_file(file))?;
+                Ok(None)
             }
             #[cfg(feature = "server")]
             (Location::Namespace(handle, name), StoredCopy::Fork(fork)) => {
                 let namespace = Namespace::new(handle, name, options);
-                Ok(namespace.create_if_missing(|| namespace.replace_with_fork(fork))?)
+                namespace.create_if_missing(|| namespace.replace_with_fork(fork))?;
+                Ok(None)
             }
             (_, copy) => Err(copy.unreachable_error()),
         }

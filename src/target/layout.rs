@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::document::tag::Scope;
+use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::pattern::{PathTemplate, PathTemplateError};
 #[cfg(feature = "server")]
@@ -61,7 +62,7 @@ impl FleetConfig {
         TargetDatabase {
             scope: Scope::System,
             name: "system".into(),
-            location: Location::File(self.system_db.clone()),
+            location: Location::File(self.system_file()),
             skip_reason: None,
         }
     }
@@ -73,6 +74,11 @@ impl FleetConfig {
         url: &str,
     ) -> Option<&std::sync::Arc<crate::libsql::namespace::ServerHandle>> {
         self.server_set.as_ref()?.handle_by_url(url)
+    }
+
+    /// The file of the system database. Its path is the user's own, so a symbolic link is followed.
+    pub(crate) fn system_file(&self) -> DatabaseFile {
+        DatabaseFile::new(self.system_db.clone(), SymlinkPolicy::Follow)
     }
 
     /// The path of a file in the users directory, without a leading `./`.
@@ -94,7 +100,8 @@ impl FleetConfig {
         if let Some(server_set) = &self.server_set {
             return Ok(server_set.user_database(name)?);
         }
-        let location = Location::File(self.user_file_path(&self.path_template.file_name(name)?));
+        let path = self.user_file_path(&self.path_template.file_name(name)?);
+        let location = Location::File(DatabaseFile::new(path, self.symlink_policy));
         Ok(TargetDatabase {
             scope: Scope::User,
             name: name.to_owned(),

@@ -16,7 +16,7 @@ pub(crate) mod user_files;
 pub(crate) mod user_source;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 #[cfg(feature = "server")]
 use std::sync::Arc;
 #[cfg(feature = "server")]
@@ -30,6 +30,7 @@ use crate::document::tag::Scope;
 #[cfg(feature = "server")]
 use crate::libsql::namespace::{Namespace, ServerHandle};
 use crate::plan::outcome::MigrateError;
+use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::paths::side_file;
 use crate::text::escape_for_display;
@@ -52,10 +53,18 @@ pub struct TargetDatabase {
 #[non_exhaustive]
 pub enum Location {
     /// A file on this machine.
-    File(PathBuf),
+    File(DatabaseFile),
     /// A namespace of a libSQL server.
     #[cfg(feature = "server")]
     Namespace(Arc<ServerHandle>, String),
+}
+
+/// The result of replacing the whole content of a database.
+pub(crate) struct Replaced<T> {
+    /// The value of the function that filled the new database.
+    pub(crate) value: T,
+    /// Remarks that did not fail the run.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Location {
@@ -63,7 +72,7 @@ impl Location {
     #[must_use]
     pub fn file_path(&self) -> Option<&Path> {
         match self {
-            Self::File(path) => Some(path),
+            Self::File(file) => Some(&file.path),
             #[cfg(feature = "server")]
             Self::Namespace(..) => None,
         }
@@ -74,7 +83,7 @@ impl Location {
     #[must_use]
     pub fn exists(&self) -> bool {
         match self {
-            Self::File(path) => path.symlink_metadata().is_ok(),
+            Self::File(file) => file.path.symlink_metadata().is_ok(),
             #[cfg(feature = "server")]
             Self::Namespace(handle, name) => {
                 !handle.server().has_admin()
@@ -89,7 +98,9 @@ impl Location {
         let file_length =
             |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         match self {
-            Self::File(path) => file_length(path) + file_length(&side_file(path, "-wal")),
+            Self::File(DatabaseFile { path, .. }) => {
+                file_length(path) + file_length(&side_file(path, "-wal"))
+            }
             #[cfg(feature = "server")]
             Self::Namespace(..) => 0,
         }
@@ -98,7 +109,9 @@ impl Location {
     /// The preferred file name of a copy.
     pub(crate) fn copy_file_name(&self) -> OsString {
         match self {
-            Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_owned(),
+            Self::File(DatabaseFile { path, .. }) => {
+                path.file_name().unwrap_or(path.as_os_str()).to_owned()
+            }
             #[cfg(feature = "server")]
             Self::Namespace(_, name) => format!("{name}.db").into(),
         }
@@ -108,7 +121,7 @@ impl Location {
     #[must_use]
     pub fn display(&self) -> String {
         match self {
-            Self::File(path) => escape_for_display(path.as_os_str()),
+            Self::File(file) => escape_for_display(file.path.as_os_str()),
             #[cfg(feature = "server")]
             Self::Namespace(handle, name) => format!("{name} @ {}", handle.server().url()),
         }
@@ -131,7 +144,7 @@ impl TargetDatabase {
     pub(crate) fn open(&self, options: &ConnectOptions) -> Result<Box<dyn Database>, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
-            Location::File(path) => Ok(Box::new(SqliteFile::prepare(path, options)?)),
+            Location::File(file) => Ok(Box::new(SqliteFile::prepare(file, options)?)),
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
                 Ok(Box::new(Namespace::new(handle, name, options)))
@@ -149,27 +162,28 @@ impl TargetDatabase {
     }
 
     /// Replaces the whole content of the database in one transaction. `fill` receives an empty
-    /// in-memory database and fills it with the new content.
+    /// in-memory database and fills it with the new content. Also returns remarks on the result.
     pub(crate) fn replace<T>(
         &self,
         options: &ConnectOptions,
         fill: impl FnOnce(&mut rusqlite::Connection) -> Result<T, MigrateError>,
-    ) -> Result<T, MigrateError> {
+    ) -> Result<Replaced<T>, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
-            Location::File(path) => {
-                let mut target = crate::sqlite::copy::ExclusiveTarget::lock(path, options)?;
+            Location::File(database) => {
+                let mut target =
+                    crate::sqlite::overwrite::ExclusiveTarget::lock(database, options)?;
                 let mut new_database = target.new_like()?;
                 let value = fill(&mut new_database)?;
-                target.overwrite_from(&new_database)?;
-                Ok(value)
+                let note = target.overwrite_from(&new_database)?;
+                Ok(Replaced { value, notes: note.into_iter().collect() })
             }
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
                 let mut new_database = rusqlite::Connection::open_in_memory()?;
                 let value = fill(&mut new_database)?;
                 Namespace::new(handle, name, options).replace_with(&new_database)?;
-                Ok(value)
+                Ok(Replaced { value, notes: Vec::new() })
             }
         }
     }
@@ -183,7 +197,7 @@ impl TargetDatabase {
     ) -> Result<T, MigrateError> {
         self.ensure_openable()?;
         match &self.location {
-            Location::File(path) => Ok(SqliteFile::read(path, options, |file| read(file))?),
+            Location::File(file) => Ok(SqliteFile::read(file, options, |file| read(file))?),
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => Ok(read(&Namespace::new(handle, name, options))?),
         }

@@ -59,20 +59,23 @@ impl TargetDatabase {
         self.ensure_openable()?;
         destination.ensure_openable()?;
         match (&self.location, &destination.location) {
-            (Location::File(path), Location::Namespace(handle, name)) => {
+            (Location::File(file), Location::Namespace(handle, name)) => {
                 // A file that is not a complete database fails before a namespace is created.
                 self.read(options, |file| file.history_state())?;
                 if handle.server().has_admin() {
                     handle.server().create(name, &options.cancel).map_err(DatabaseError::from)?;
                 }
                 let namespace = Namespace::new(handle, name, options);
-                let prepared = SqliteFile::read(path, options, |file| {
+                let prepared = SqliteFile::read(file, options, |file| {
                     namespace.prepare_import(file.connection()?)
                 })?;
                 Ok(prepared.finish()?)
             }
-            (Location::Namespace(handle, name), Location::File(path)) => {
-                Ok(Namespace::new(handle, name, options).export_to(path, journal_mode)?)
+            (Location::Namespace(handle, name), Location::File(file)) => {
+                if let Ok(metadata) = file.path.symlink_metadata() {
+                    file.identify(metadata).map_err(MigrateError::CannotOpen)?;
+                }
+                Ok(Namespace::new(handle, name, options).export_to(&file.path, journal_mode)?)
             }
             _ => Err(MigrateError::CannotOpen(
                 "source and destination must be a file and a namespace".to_owned(),

@@ -223,6 +223,7 @@ impl Application {
         fleet.run([&["new", "-m", "To be written"], self.new_arguments].concat()).status(0);
         let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
         assert!(text.contains("**Description**: To be written"));
-        fleet.run_without_changes(["lint"]).status(0);
+        fleet.run_without_changes(["lint"]).status(2).stderr_contains("error[unfinished-block]");
+        fleet.run_without_changes(["status"]).status(0);
     }
 }

@@ -412,3 +412,56 @@ fn missing_and_unknown_commands_are_usage_errors() {
         run.status(2).stderr_contains("-1").stderr_lacks("non-zero").stderr_lacks("Duration");
     }
 }
+
+#[test]
+fn a_version_with_build_metadata_is_wrong_usage() {
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "");
+    for arguments in [
+        &["upgrade", "--all-users", "--to", "1.0.0+build"][..],
+        &["upgrade", "--all-users", "--to", "9.9.9+build"],
+        &["downgrade", "--to", "1.0.0+build"],
+        &["stamp", "1.0.0+build"],
+        &["adopt", "--at", "1.0.0+build"],
+        &["schema", "--at", "1.0.0+build"],
+        &["new", "1.3.0+build", "-m", "x"],
+    ] {
+        let run = fleet.run_without_changes(arguments);
+        run.status(2).stderr_contains("build-metadata").stderr_contains("has build metadata");
+    }
+}
+
+#[test]
+fn control_characters_of_the_document_never_reach_the_terminal() {
+    let controls = "\u{9b}31m\u{1b}]0;x\u{7}\u{85}\u{202e}\u{7f}";
+    for markdown in [
+        format!("## 1.0.0 → 1.1 {controls}\n\nText {controls}\n"),
+        document(&[(
+            "user:baseline→1.0.0",
+            &format!("CREATE TABLE t (x); SELECT '{controls}' FROM nowhere;"),
+        )]),
+        document(&[(
+            "user:baseline→1.0.0",
+            &format!("CREATE TABLE t (x); SELECT nothing_{controls};"),
+        )]),
+        document(&[(&format!("user:baseline→1.0{controls}"), "SELECT 1;")]),
+        format!(
+            "## Baseline 1.0.0 (Pl{controls}anned)\n\n{}",
+            document(&[("user:baseline→1.0.0", "SELECT 1;")])
+        ),
+    ] {
+        let fleet = Fleet::new().document(&markdown).user("ann", "");
+        for arguments in
+            [&["lint"][..], &["upgrade", "--all-users"], &["lint", "--format", "github"]]
+        {
+            let run = fleet.run(arguments);
+            let output = run.stdout_text() + &run.stderr_text();
+            let is_raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!output.contains(is_raw), "{}", run.describe());
+            assert!(!output.is_empty());
+        }
+        // The place of the character is shown.
+        let run = fleet.run(["lint"]);
+        let shown = run.stderr_text();
+        assert!(shown.contains('\u{fffd}') || shown.contains("\\u{9b}"), "{}", run.describe());
+    }
+}

@@ -280,3 +280,43 @@ fn untagged_sql_below_a_version_heading_is_a_warning() {
         assert_clean(&format!("{migration}{fence}"));
     }
 }
+
+#[test]
+fn lists_quotes_and_setext_headings_are_checked_as_well() {
+    let drop = document(&[("user:1.0.0→1.1.0", "DROP TABLE\u{a0}notes;")]);
+    let inside = |prefix: &str, heading: &str, sql: &str| {
+        let text = format!("{heading}\n\n{}", document(&[("user:1.0.0→1.1.0", sql)]));
+        let lines: Vec<_> = text.lines().map(|line| format!("{prefix}{line}")).collect();
+        lines.join("\n") + "\n"
+    };
+    let add = "ALTER TABLE notes ADD COLUMN pinned INTEGER;";
+    let quoted = |heading, sql| inside("> ", heading, sql);
+    let listed = |heading, sql| inside("  ", heading, sql).replacen("  ", "- ", 1);
+    assert_refused("malformed-heading", LINE, &quoted("## 1.0.0 => 1.1.0", add));
+    assert_refused("malformed-heading", LINE, &listed("## 1.0 → 1.1", add));
+    assert_refused("malformed-heading", LINE, &quoted("1.0.0 to 1.1.0\n--------------", add));
+    assert_refused(
+        "malformed-heading",
+        LINE,
+        &format!("## 1.0.0 →\u{200b} 1.1.0\n\n{}", document(&[("user:1.0.0→1.1.0", add)])),
+    );
+    assert_refused("malformed-planned", LINE, &listed("## 1.0.0 → 1.1.0 (Draft)", add));
+    assert_refused(
+        "invisible-character",
+        LINE + 4,
+        &quoted("## 1.0.0 → 1.1.0", "DROP TABLE\u{a0}notes;"),
+    );
+    assert_refused("invisible-character", LINE + 4, &format!("## 1.0.0 → 1.1.0\n\n{drop}"));
+    assert_warning(
+        "untagged-sql",
+        LINE + 10,
+        &format!(
+            "## 1.0.0 → 1.1.0\n\n{}- then\n\n  ```sql\n  SELECT 1;\n  ```\n",
+            document(&[("user:1.0.0→1.1.0", add)])
+        ),
+    );
+    let second = document(&[("system:1.0.0→1.1.0", "CREATE TABLE accounts (name TEXT);")]);
+    let setext = "1.0.0 → 1.1.0\n-------------\n\n";
+    let first = format!("{setext}{}", document(&[("user:1.0.0→1.1.0", add)]));
+    assert_refused("duplicate-heading", LINE + 9, &format!("{first}{setext}{second}"));
+}

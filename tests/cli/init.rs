@@ -66,3 +66,40 @@ fn a_failing_document_creates_nothing() {
     )]);
     fleet.run_without_changes(["init", "--user", "ann"]).status(2);
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_database_in_the_place_of_one_is_refused() {
+    use std::os::unix::fs::symlink;
+
+    let fleet = Fleet::from_blocks(&NOTES[1..]).directory("dir_longterm.db");
+    symlink("nowhere.db", fleet.path("dangling_longterm.db")).unwrap();
+    symlink("nowhere.db", fleet.path("system.db")).unwrap();
+    let fifo = fleet.path("fifo_longterm.db");
+    assert!(std::process::Command::new("mkfifo").arg(fifo).status().unwrap().success());
+    for (user, message) in [
+        ("dangling", "it is a symbolic link; pass `--follow-symlinks` to open it"),
+        ("dir", "it is a directory, so it is not a database"),
+        ("fifo", "it is not a regular file, so it is not a database"),
+    ] {
+        fleet
+            .run_without_changes(["init", "--user", user])
+            .status(1)
+            .stdout("")
+            .stderr_contains(&format!("`{user}` ({user}_longterm.db): {message}"));
+    }
+    fleet
+        .run_without_changes(["init", "--user", "dangling", "--follow-symlinks"])
+        .status(1)
+        .stderr_contains("it is a symbolic link to a missing file");
+    let fleet = fleet.blocks(NOTES);
+    fleet
+        .run_without_changes(["init"])
+        .status(1)
+        .stderr_contains("`system` (system.db): it is a symbolic link to a missing file");
+    std::fs::write(fleet.path("nowhere.db"), "").unwrap();
+    fleet
+        .run_without_changes(["init", "--user", "dangling", "--follow-symlinks"])
+        .status(0)
+        .stdout_contains("dangling_longterm.db: already exists, not changed\n");
+}

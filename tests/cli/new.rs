@@ -83,7 +83,7 @@ CREATE TABLE IF NOT EXISTS a (x TEXT);
 fn section(from: &str, to: &str, description: &str) -> String {
     format!(
         "## {from} → {to}\n\n**Date**: {}\n**Description**: {description}\n\n```sql\n-- [user:{from}→{to}:start]\n\
-         -- the statements for each user database\n-- [user:{from}→{to}:end]\n```\n",
+         -- tatmig:todo write the statements for each user database\n-- [user:{from}→{to}:end]\n```\n",
         today()
     )
 }
@@ -107,7 +107,7 @@ fn a_new_section_follows_the_style_and_order_of_the_document() {
         .stdout("MIGRATIONS.md:15: 1.1.0 → 1.2.0 added\n  write its SQL before the next upgrade, then run `tatmig lint`\n");
     let added = format!(
         "### Migration: 1.1.0 -> 1.2.0\n\n* **Date:** {}\n* **Description:** A third\n\n#### For everybody\n\n```sql\n\
-         -- [user:1.1.0->1.2.0:start]\n-- the statements for each user database\n-- [user:1.1.0->1.2.0:end]\n```\n\n---\n\n",
+         -- [user:1.1.0->1.2.0:start]\n-- tatmig:todo write the statements for each user database\n-- [user:1.1.0->1.2.0:end]\n```\n\n---\n\n",
         today()
     );
     assert_eq!(
@@ -156,6 +156,7 @@ fn conflicting_planned_versions_are_reported_and_renumbered_on_request() {
     assert!(text.contains("-- [user:2.1.1→2.1.0:end]"), "{text}");
     assert!(text.contains("Away with it, see 2.0.0"), "prose is nobody's business: {text}");
     assert!(text.find("1.1.0 → 2.1.0").unwrap() < text.find("1.0.0 → 1.1.0").unwrap(), "{text}");
+    let fleet = fleet.document(text.replace("-- tatmig:todo", "--"));
     fleet.run(["lint"]).status(0);
 }
 
@@ -319,4 +320,75 @@ fn json_describes_the_new_section() {
     assert_eq!(json["to"], "1.2.1");
     assert_eq!(json["scopes"], serde_json::json!(["user"]));
     assert_eq!(json["line"], 25);
+}
+
+/// A fleet at 1.2.0 whose document has a new migration without SQL.
+fn unfinished_fleet() -> Fleet {
+    let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").upgrade_to("1.2.0");
+    fleet.run(["new", "1.3.0", "-m", "Soon"]).status(0);
+    fleet
+}
+
+#[test]
+fn a_new_migration_is_never_recorded_before_its_sql_is_written() {
+    let fleet = unfinished_fleet();
+    for arguments in [
+        &["upgrade", "--all-users"][..],
+        &["upgrade", "--all-users", "--rehearse"],
+        &["upgrade", "--all-users", "--dry-run"],
+        &["init", "--user", "bob"],
+        &["reset", "--user", "ann", "--yes"],
+        &["stamp", "1.3.0", "--user", "ann"],
+        &["adopt", "--user", "ann"],
+        &["test"],
+        &["lint"],
+    ] {
+        let run = fleet.run_without_changes(arguments);
+        run.status(2)
+            .stderr_contains("error[unfinished-block]: this block is not finished")
+            .stderr_contains("MIGRATIONS.md:26:1")
+            .stderr_contains("write the SQL and remove this comment");
+    }
+    // What neither runs nor records it still works.
+    for arguments in [
+        &["status"][..],
+        &["verify"],
+        &["history"],
+        &["schema"],
+        &["upgrade", "--all-users", "--to", "1.2.0"],
+        &["stamp", "1.2.0", "--user", "ann"],
+    ] {
+        fleet.run(arguments).status(0);
+    }
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.2.0"));
+    let written = document_text(&fleet).replace(
+        "-- tatmig:todo write the statements for each user database",
+        "ALTER TABLE notes ADD COLUMN mood TEXT;",
+    );
+    let fleet = fleet.document(written);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let columns = "SELECT count(*) FROM pragma_table_info('notes') WHERE name = 'mood'";
+    assert_eq!(fleet.database("ann").rows(columns), ["1"]);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.3.0"));
+}
+
+#[test]
+fn a_migration_without_sql_is_recorded_once_its_placeholder_is_removed() {
+    let fleet = unfinished_fleet();
+    // The next migration can be added meanwhile.
+    fleet.run(["new", "-m", "Later"]).status(0);
+    let text = document_text(&fleet).replace("-- tatmig:todo write the", "-- the");
+    let fleet = fleet.document(text);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.3.1"));
+}
+
+#[test]
+fn a_planned_migration_may_be_unfinished_until_it_is_promoted() {
+    let planned = "## 1.2.0 → 1.3.0 (Planned)\n\n```sql\n-- [user:1.2.0→1.3.0:start]\n-- tatmig:todo which colours\n-- [user:1.2.0→1.3.0:end]\n```\n";
+    let fleet = Fleet::new().document(document(&NOTES[1..]) + planned).user("ann", "");
+    fleet.run(["lint", "--deny", "unfinished-block"]).status(0);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let run = fleet.run_without_changes(["promote", "1.3.0"]);
+    run.status(2).stderr_contains("this block is not finished: which colours");
 }

@@ -308,9 +308,8 @@ fn a_killed_restore_of_a_missing_database_leaves_no_partial_file() {
     fs::remove_file(&path).unwrap();
     let run = fleet.start(["restore", id, "--user", "ann"]);
     wait_until("the part is being written", || {
-        temp_files()
-            .iter()
-            .any(|temp_file| fs::metadata(temp_file).is_ok_and(|found| found.len() > 1 << 20))
+        let copies = temp_files().into_iter().map(|directory| directory.join("copy.db"));
+        copies.into_iter().any(|copy| fs::metadata(copy).is_ok_and(|found| found.len() > 1 << 20))
     });
     kill_process(Pid::from_child(&run), Signal::KILL).unwrap();
     { run }.wait_with_output().unwrap();

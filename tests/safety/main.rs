@@ -21,6 +21,8 @@ mod foreign_keys;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod kills;
+#[cfg(unix)]
+mod live_reads;
 mod locks;
 #[cfg(target_os = "linux")]
 mod names;
@@ -30,6 +32,8 @@ mod new_databases;
 mod output;
 mod reading;
 mod rebuild;
+#[cfg(target_os = "linux")]
+mod replaced_files;
 #[cfg(unix)]
 mod signals;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]

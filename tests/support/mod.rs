@@ -474,6 +474,15 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     })
 }
 
+/// Sets a flag when it is dropped, so that a thread ends also if an assertion fails.
+pub(crate) struct SetOnDrop<'f>(pub(crate) &'f std::sync::atomic::AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 /// Waits until a condition holds.
 #[track_caller]
 pub(crate) fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {

@@ -1,7 +1,7 @@
 //! Runs `backup` and `restore`: copies databases, and replaces databases with their copies.
 
 use anyhow::bail;
-use tatmig::backup::{Backup, BackupError, ManifestEntry, reject_open_databases};
+use tatmig::backup::{Backup, BackupError, ManifestEntry, Restored, reject_open_databases};
 use tatmig::fleet::{DatabaseName, Fleet, TargetDatabase, UserSelection};
 use tatmig::{Changelog, Scope};
 
@@ -100,6 +100,15 @@ pub(crate) fn restore_backup(
     let bar = context.report.progress_bar(databases.len());
     let results = backup.restore(&databases, &options, &mut || bar.inc(1));
     bar.finish_and_clear();
+    for (database, result) in databases.iter().zip(&results) {
+        if let Some(Ok(Restored { note: Some(note), .. })) = result {
+            context.report.print_note(format!("{}: {note}", database.display_name()));
+        }
+    }
+    let results: Vec<_> = results
+        .into_iter()
+        .map(|result| result.map(|restored| restored.map(|restored| restored.entry)))
+        .collect();
     let safety_backup = safety_backup.as_ref();
     Ok(context.report.emit(&RestoreView::new(&backup, safety_backup, &databases, &results)))
 }

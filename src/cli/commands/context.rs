@@ -7,7 +7,7 @@ use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
 use tatmig::lint::Backend;
 use tatmig::migrate::{Migrator, Replay};
-use tatmig::{Changelog, Diagnostic, Severity};
+use tatmig::{Changelog, Diagnostic, Rule, Severity};
 
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::Report;
@@ -99,6 +99,19 @@ impl CommandContext<'_> {
         Ok(replay)
     }
 
+    /// As [`replay`](Self::replay), for commands that only read: a block that is not finished is no
+    /// obstacle.
+    pub(crate) fn replay_for_reading<'a>(
+        &self,
+        changelog: &Changelog<'a>,
+        target: VersionIndex,
+    ) -> anyhow::Result<Replay<'a>> {
+        let replay = self.unchecked_replay(changelog)?;
+        let diagnostics = replay.diagnostics(target);
+        self.check_document(changelog, diagnostics.filter(|found| !is_unfinished(found)))?;
+        Ok(replay)
+    }
+
     /// Runs the document in memory, and leaves the check of its diagnostics to the caller.
     pub(crate) fn unchecked_replay<'a>(
         &self,
@@ -120,9 +133,9 @@ impl CommandContext<'_> {
     /// document has errors up to head.
     pub(crate) fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
         let replay = Replay::run(changelog, &self.signals.cancel_flag()).ok()?;
-        let has_errors = replay
-            .diagnostics(changelog.head_index())
-            .any(|diagnostic| diagnostic.severity == Severity::Error);
+        let has_errors = replay.diagnostics(changelog.head_index()).any(|diagnostic| {
+            diagnostic.severity == Severity::Error && !is_unfinished(&diagnostic)
+        });
         (!has_errors).then_some(replay)
     }
 
@@ -156,4 +169,9 @@ impl CommandContext<'_> {
     ) -> Migrator<'c, 'a> {
         Migrator::new(changelog, replay, target).with_policy(self.settings.policy(None))
     }
+}
+
+/// Whether a diagnostic is about a block that a person has not finished yet.
+fn is_unfinished(diagnostic: &Diagnostic) -> bool {
+    diagnostic.rule == Rule::UnfinishedBlock
 }

@@ -44,7 +44,12 @@ fn run_on_fleet(
     let adopt_target = parse_adopt_target(&changelog, version_arg)?;
     let fleet = context.discover_fleet(&changelog, &users.selection())?;
     let target = changelog.head_index();
-    let replay = context.replay(&changelog, target)?;
+    // What is recorded must be finished; later migrations need not be.
+    let last_recorded = match adopt_target {
+        AdoptTarget::Position(position) => position,
+        _ => target,
+    };
+    let replay = context.replay(&changelog, last_recorded)?;
     let migrator = context.migrator(&changelog, &replay, target);
     let fleet_outcome = operation(&fleet, &migrator, adopt_target, &context.run_options());
     let view = RecordedVersionsView::new(&fleet, &fleet_outcome, changelog.source());

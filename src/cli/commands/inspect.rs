@@ -116,7 +116,7 @@ pub(crate) fn verify_fleet(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let changelog = context.parse_changelog(&document)?;
     let fleet = context.discover_fleet(&changelog, &UserSelection::All)?;
     let target = changelog.head_index();
-    let replay = context.replay(&changelog, target)?;
+    let replay = context.replay_for_reading(&changelog, target)?;
     let migrator = context.migrator(&changelog, &replay, target);
     let bar = context.report.progress_bar(fleet.databases().count());
     let results = fleet.verify(&migrator, &context.run_options(), &mut || bar.inc(1));

@@ -7,7 +7,7 @@ use tatmig::database::DatabaseError;
 use tatmig::edit::NewBlock;
 use tatmig::migrate::Replay;
 use tatmig::schema_diff::{SchemaDiff, SchemaSnapshot};
-use tatmig::{Changelog, Scope, Severity};
+use tatmig::{Changelog, Rule, Scope, Severity};
 
 use crate::cli::command_args::NewArgs;
 use crate::cli::commands::context::CommandContext;
@@ -88,7 +88,9 @@ impl<'r> DatabaseSource<'r> {
         let position = edited_changelog.head_index();
         let diagnostics: Vec<_> = replay
             .diagnostics(position)
-            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .filter(|diagnostic| {
+                diagnostic.severity == Severity::Error && diagnostic.rule != Rule::UnfinishedBlock
+            })
             .collect();
         if !diagnostics.is_empty() {
             self.context.report.print_diagnostics(edited_changelog.source(), &diagnostics);

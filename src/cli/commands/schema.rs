@@ -45,7 +45,7 @@ fn schemas_at(
         bail!("the document has no version `{version}`; it has {}", versions.join(", "));
     };
     let replay_schemas = |changelog: &Changelog<'_>| -> anyhow::Result<Vec<ScopeSchema>> {
-        let replay = context.replay(changelog, position)?;
+        let replay = context.replay_for_reading(changelog, position)?;
         Ok(Scope::BOTH
             .into_iter()
             .filter(|candidate| match scope {

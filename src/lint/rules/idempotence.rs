@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use crate::database::error::sqlite_message;
 use crate::database::error_span::error_span;
-use crate::database::job::ColumnChange;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, StatementRun};
 use crate::migrate::sandbox::Sandbox;
@@ -24,7 +23,9 @@ pub(crate) fn check(
         for statement_run in &block_run.statement_runs {
             let outcome = sandbox.run_statement(statement_run.statement.sql.text())?;
             if let Err(error) = &outcome.result {
-                if !statement_run.has_failed {
+                // tatmig skips a column that already exists or is already dropped.
+                let is_column_change = statement_run.statement.column_change.is_some();
+                if !statement_run.has_failed && !is_column_change {
                     diagnostics.push(new_diagnostic(statement_run, error));
                 }
             } else if outcome.affected_rows > 0 {
@@ -81,28 +82,16 @@ fn count_rows(sandbox: &Sandbox, block_run: &BlockRun<'_, '_>) -> BTreeMap<Strin
 fn new_diagnostic(statement_run: &StatementRun<'_, '_>, error: &rusqlite::Error) -> Diagnostic {
     let statement = &statement_run.statement.sql;
     let error_text = sqlite_message(error);
-    let help = match &statement_run.statement.column_change {
-        Some(ColumnChange::Add { .. }) => {
-            "SQLite has no `IF NOT EXISTS` for a column; tatmig skips the statement if the column exists, but other tools fail here"
-        }
-        Some(ColumnChange::Drop { .. }) => {
-            "SQLite has no `IF EXISTS` for a column; tatmig skips the statement if the column is already gone, but other tools fail here"
-        }
-        None if error_text.contains("already exists")
-            || error_text.starts_with("there is already") =>
-        {
+    let help =
+        if error_text.contains("already exists") || error_text.starts_with("there is already") {
             "for databases that already have it, write `IF NOT EXISTS`"
-        }
-        None if error_text.starts_with("no such")
-            && Tokens::new(statement.text()).is(0, "DROP") =>
-        {
+        } else if error_text.starts_with("no such") && Tokens::new(statement.text()).is(0, "DROP") {
             "for databases that no longer have it, write `IF EXISTS`"
-        }
-        None if error_text.contains("constraint failed") => {
+        } else if error_text.contains("constraint failed") {
             "write `INSERT OR IGNORE`, or `ON CONFLICT DO NOTHING`"
-        }
-        None => "the change may already have been made on some databases, outside of tatmig",
-    };
+        } else {
+            "the change may already have been made on some databases, outside of tatmig"
+        };
     Diagnostic::new(
         Rule::NotRerunnable,
         error_span(statement, error),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use tatmig::{Diagnostic, Severity, Source};
 
+use crate::cli::report::format::escape_for_terminal;
 use crate::cli::report::views::lint_sarif::line_column_range;
 
 /// One workflow command on a line for each diagnostic.
@@ -47,7 +48,7 @@ fn workflow_command(source: &Source<'_>, diagnostic: &Diagnostic) -> String {
 
 /// Escapes the message of a command.
 fn escape_data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    escape_for_terminal(text).replace('%', "%25").replace('\n', "%0A")
 }
 
 /// Escapes a property of a command.

@@ -11,7 +11,9 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
         Outcome::Upgraded(run) | Outcome::Downgraded(run) => {
             append_notes(describe_run(run), &run.notes)
         }
-        Outcome::Reset { version } => format!("reset, empty at {version}"),
+        Outcome::Reset { version, notes } => {
+            append_notes(format!("reset, empty at {version}"), notes)
+        }
         Outcome::Rehearsed(run) => {
             append_notes(format!("{}, rehearsed and rolled back", describe_run(run)), &run.notes)
         }
@@ -92,9 +94,11 @@ pub(crate) fn count_outcomes<'r>(
 }
 
 fn has_notes(outcome: &Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run)
-            if !run.notes.is_empty()
-    )
+    match outcome {
+        Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => {
+            !run.notes.is_empty()
+        }
+        Outcome::Reset { notes, .. } => !notes.is_empty(),
+        _ => false,
+    }
 }

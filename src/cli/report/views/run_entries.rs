@@ -91,7 +91,10 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
                 entry.notes = &run.notes;
                 entry.duration_ms = run.duration.as_millis();
             }
-            Outcome::Reset { version } => entry.to = Some(version),
+            Outcome::Reset { version, notes } => {
+                entry.to = Some(version);
+                entry.notes = notes;
+            }
             Outcome::Current { version }
             | Outcome::AheadOfTarget { version }
             | Outcome::BehindTarget { version } => {
