@@ -17,6 +17,8 @@ const DATABASE_RULES: &[(Rule, &str)] = &[
     (Rule::RowLoss, "is about the rows of a database"),
     (Rule::RowChange, "is about the rows of a database; tests/selftest.rs"),
     (Rule::ObjectLoss, "is about a database on its way; tests/selftest.rs"),
+    (Rule::CounterReset, "is about the rows of a database; tests/selftest.rs"),
+    (Rule::FtsRowIds, "is about the rows of a database; tests/selftest.rs"),
 ];
 
 /// Rules about valid SQL, for which tests/lint.rs has a document each. Here their warnings would

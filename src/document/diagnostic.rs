@@ -216,6 +216,8 @@ impl Rule {
                 | Self::PositionalCopy
                 | Self::DanglingReference
                 | Self::NeedsEmptyTable
+                | Self::CounterReset
+                | Self::FtsRowIds
         )
     }
 }
