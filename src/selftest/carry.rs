@@ -4,7 +4,7 @@
 //! again. So the cost is a few
 //! steps and copies for each migration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
@@ -15,7 +15,8 @@ use crate::plan::target::Target;
 use crate::schema::Schema;
 use crate::selftest::attribute;
 use crate::selftest::attribute::Finding;
-use crate::selftest::changed_tables::{TablesToFill, tables_changed_by, tables_of};
+use crate::selftest::changed_tables::{TablesToFill, named_tables, tables_changed_by, tables_of};
+use crate::selftest::context::replace_rows;
 use crate::selftest::context::{SelfTestContext, TestDatabase};
 use crate::selftest::fill::{FillGap, FillRequest, GapKind};
 use crate::selftest::scope_report::{LocatedFinding, ScopeReport, Stop};
@@ -134,10 +135,10 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
                 })
             }
             StepOutcome::Blocked(finding) => {
-                if !self.retry_with_typical_rows(position, *finding)? {
-                    return Ok(false);
+                match self.retry_with_typical_rows(position, *finding)? {
+                    Some(tables) => tables,
+                    None => return Ok(false),
                 }
-                tables_of(&self.filled.schema)
             }
         };
         self.follow_renames(position);
@@ -146,19 +147,36 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
     }
 
     /// Applies a migration, which some rows make fail, to typical rows, so that the rest of the
-    /// document is tested all the same.
+    /// document is tested all the same: first with typical rows in the tables that it names, then
+    /// in all tables. Returns the tables that need further rows; `None` if the version cannot be
+    /// reached.
     fn retry_with_typical_rows(
         &mut self,
         position: usize,
         finding: Finding,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<Option<TablesToFill>, DatabaseError> {
         let (step_id, rule) = (finding.step_id, finding.diagnostic.rule);
         self.add_blocking(position, finding);
-        self.filled = self.context.copy_test_database(&self.plain)?;
-        self.fill(position, DataProfile::Typical, tables_of(&self.plain.schema))?;
-        let outcome = self.context.run_steps(&mut self.filled, Target::Up(position + 1))?;
+        let id = StepId::Forward(position);
+        let named_tables = self
+            .context
+            .replay
+            .script(self.context.scope, id)
+            .map_or_else(TablesToFill::new, |script| named_tables(script, &self.filled.schema));
+        let names: BTreeSet<String> = named_tables.keys().cloned().collect();
+        replace_rows(&self.plain, &self.filled, &names)?;
+        self.fill(position, DataProfile::Typical, named_tables.clone())?;
+        let mut outcome = self.context.run_steps(&mut self.filled, Target::Up(position + 1))?;
+        let mut tables = named_tables;
+        if matches!(outcome, StepOutcome::Blocked(_)) {
+            self.filled = self.context.copy_test_database(&self.plain)?;
+            tables = tables_of(&self.plain.schema);
+            self.fill(position, DataProfile::Typical, tables)?;
+            outcome = self.context.run_steps(&mut self.filled, Target::Up(position + 1))?;
+            tables = tables_of(&self.filled.schema);
+        }
         if !self.advance_plain(position + 1)? {
-            return Ok(false);
+            return Ok(None);
         }
         match outcome {
             StepOutcome::Applied(findings) => self.add_findings(position, findings),
@@ -167,9 +185,10 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
                     self.add_blocking(position, *other);
                 }
                 self.filled = self.context.copy_test_database(&self.plain)?;
+                tables = tables_of(&self.filled.schema);
             }
         }
-        Ok(true)
+        Ok(Some(tables))
     }
 
     /// Puts rows into tables at a position.
