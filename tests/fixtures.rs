@@ -16,9 +16,6 @@ const DATABASE_RULES: &[(Rule, &str)] = &[
     (Rule::ForeignKeys, "is about the rows of a database"),
     (Rule::RowLoss, "is about the rows of a database"),
     (Rule::RowChange, "is about the rows of a database; tests/selftest.rs"),
-    (Rule::ObjectLoss, "is about a database on its way; tests/selftest.rs"),
-    (Rule::CounterReset, "is about the rows of a database; tests/selftest.rs"),
-    (Rule::FtsRowIds, "is about the rows of a database; tests/selftest.rs"),
 ];
 
 /// Rules about valid SQL, for which tests/lint.rs has a document each. Here their warnings would
@@ -33,7 +30,6 @@ const RISK_RULES: &[Rule] = &[
     Rule::MissingDate,
     Rule::MissingDescription,
     Rule::DatesOutOfOrder,
-    Rule::ReverseDiffers,
     Rule::NeedsNewerSqlite,
     Rule::ServerRefuses,
 ];

@@ -482,6 +482,169 @@ fn a_table_that_is_empty_everywhere_takes_any_column() {
     assert_not_reported(rule, &document(&[NOTES, emptied]));
 }
 
+/// A rebuild of `notes` with a copy in it, and statements behind it.
+fn rebuild_notes(definition: &str, copy: &str, then: &str) -> String {
+    format!(
+        "CREATE TABLE new_notes ({definition});\n{copy}\nDROP TABLE notes;\nALTER TABLE new_notes RENAME TO notes;\n{then}"
+    )
+}
+
+#[test]
+fn a_rebuild_that_loses_the_autoincrement_counter_is_reported_with_the_statement_to_add() {
+    let rule = Rule::CounterReset;
+    let base =
+        "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT);";
+    let definition = "id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL";
+    let copy = "INSERT INTO new_notes (id, body) SELECT id, body FROM notes;";
+    let text = document(&[base, &rebuild_notes(definition, copy, "")]);
+    assert_reported(rule, &text, &["notes;"]);
+    let help = diagnostics(&text, &[])[0]["help"].as_str().unwrap().to_owned();
+    let statement = help.split('`').nth(1).unwrap();
+    let carried = format!("{statement}\n{copy}");
+    assert_not_reported(rule, &document(&[base, &rebuild_notes(definition, &carried, "")]));
+    let updated = format!(
+        "{copy}\nUPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'notes') WHERE name = 'new_notes';"
+    );
+    assert_not_reported(rule, &document(&[base, &rebuild_notes(definition, &updated, "")]));
+    // A table without AUTOINCREMENT has no counter to lose.
+    assert_not_reported(rule, &document(&[NOTES, &rebuild_notes(definition, copy, "")]));
+}
+
+#[test]
+fn a_rebuild_that_changes_row_ids_under_an_fts_table_is_reported() {
+    let rule = Rule::FtsRowIds;
+    let base = format!(
+        "{NOTES}\nCREATE VIRTUAL TABLE IF NOT EXISTS f USING fts5 (body, content = 'notes', content_rowid = 'id');\n\
+         CREATE TABLE IF NOT EXISTS e (body TEXT);\nCREATE VIRTUAL TABLE IF NOT EXISTS g USING fts4 (body, content=\"e\");"
+    );
+    let definition = "id INTEGER PRIMARY KEY, body TEXT NOT NULL";
+    let step = |copy: &str, then: &str| document(&[&base, &rebuild_notes(definition, copy, then)]);
+    for copy in [
+        "INSERT INTO new_notes (body) SELECT body FROM notes;",
+        "INSERT INTO new_notes SELECT row_number() OVER (ORDER BY body), body FROM notes;",
+        "INSERT INTO new_notes (id, body) SELECT NULL, body FROM notes;",
+    ] {
+        assert_reported(rule, &step(copy, ""), &["new_notes"]);
+        let again = "INSERT INTO f (f) VALUES ('rebuild');";
+        assert_not_reported(rule, &step(copy, again));
+    }
+    for copy in [
+        "INSERT INTO new_notes (id, body) SELECT id, body FROM notes;",
+        "INSERT INTO new_notes (body, id) SELECT coalesce(body, ''), rowid FROM notes ORDER BY body;",
+        "INSERT INTO new_notes SELECT notes.id, body FROM notes WHERE body IS NOT NULL;",
+    ] {
+        assert_not_reported(rule, &step(copy, ""));
+    }
+    let implicit = |copy: &str| {
+        let rebuild = format!(
+            "CREATE TABLE n (body TEXT NOT NULL);\n{copy}\nDROP TABLE e;\nALTER TABLE n RENAME TO e;"
+        );
+        document(&[&base, &rebuild])
+    };
+    assert_reported(rule, &implicit("INSERT INTO n (body) SELECT body FROM e;"), &["n (body)"]);
+    assert_not_reported(rule, &implicit("INSERT INTO n (rowid, body) SELECT rowid, body FROM e;"));
+}
+
+#[test]
+fn a_rebuild_that_loses_an_index_or_a_trigger_is_reported() {
+    let rule = Rule::ObjectLoss;
+    let base = format!(
+        "{NOTES}\nCREATE INDEX IF NOT EXISTS by_body ON notes (body);\n\
+         CREATE TRIGGER IF NOT EXISTS kept AFTER DELETE ON notes BEGIN SELECT old.id; END;"
+    );
+    let definition = "id INTEGER PRIMARY KEY, body TEXT NOT NULL";
+    let copy = "INSERT INTO new_notes (id, body) SELECT id, body FROM notes;";
+    let text = document(&[&base, &rebuild_notes(definition, copy, "")]);
+    assert_reported(rule, &text, &["notes;", "notes;"]);
+    assert_eq!(run_lint(&text, &[]).status.code(), Some(1));
+    let index = "CREATE INDEX IF NOT EXISTS notes_by_body ON notes (body);";
+    let trigger = "CREATE TRIGGER kept AFTER DELETE ON notes BEGIN SELECT old.id; END;";
+    let all = format!("{index}\n{trigger}");
+    assert_not_reported(rule, &document(&[&base, &rebuild_notes(definition, copy, &all)]));
+    let dropped = format!("DROP INDEX by_body;\nDROP TRIGGER kept;\n{copy}");
+    assert_not_reported(rule, &document(&[&base, &rebuild_notes(definition, &dropped, "")]));
+    // The index was on a column that the new table does not have.
+    let narrow = "INSERT INTO new_notes (id) SELECT id FROM notes;";
+    let text = document(&[&base, &rebuild_notes("id INTEGER PRIMARY KEY", narrow, trigger)]);
+    assert_not_reported(rule, &text);
+    let allowed = format!("-- tatmig:allow object-loss they were never used\n{copy}");
+    let text = document(&[&base, &rebuild_notes(definition, &allowed, "")]);
+    assert_not_reported(rule, &text);
+}
+
+#[test]
+fn a_reverse_block_may_allow_itself_to_end_in_another_schema() {
+    let reverse = |sql: &str| {
+        document(&[NOTES, "ALTER TABLE notes ADD COLUMN pinned INTEGER;"])
+            + &block("1.1.0", "1.0.0", sql)
+    };
+    let text = reverse("SELECT 1;");
+    assert_eq!(reported_text(&text, Rule::ReverseDiffers, &[]).len(), 1);
+    assert_eq!(run_lint(&text, &[]).status.code(), Some(1));
+    let text = reverse("-- tatmig:allow reverse-differs the column stays\nSELECT 1;");
+    assert_not_reported(Rule::ReverseDiffers, &text);
+    assert_eq!(run_lint(&text, &[]).status.code(), Some(0));
+}
+
+#[test]
+fn the_usual_rebuilds_of_other_tools_are_clean() {
+    let base = "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, name TEXT, email TEXT);
+CREATE TABLE IF NOT EXISTS posts (id INTEGER PRIMARY KEY, author INTEGER REFERENCES users (id), title TEXT);
+CREATE INDEX IF NOT EXISTS posts_author ON posts (author);
+CREATE VIEW IF NOT EXISTS bylines AS SELECT p.id, u.name FROM posts p JOIN users u ON u.id = p.author;
+CREATE TRIGGER IF NOT EXISTS user_gone AFTER DELETE ON users BEGIN DELETE FROM posts WHERE author = old.id; END;";
+    let view =
+        "CREATE VIEW bylines AS SELECT p.id, u.name FROM posts p JOIN users u ON u.id = p.author;";
+    let trigger = "CREATE TRIGGER user_gone AFTER DELETE ON users BEGIN DELETE FROM posts WHERE author = old.id; END;";
+    let sqlite = format!(
+        "DROP VIEW bylines;
+CREATE TABLE new_users (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT);
+INSERT INTO new_users (id, name, email) SELECT id, name, email FROM users;
+DROP TABLE users;
+ALTER TABLE new_users RENAME TO users;
+{view}
+{trigger}"
+    );
+    let alembic = format!(
+        "DROP VIEW bylines;
+DROP TRIGGER user_gone;
+CREATE TABLE _alembic_tmp_posts (id INTEGER NOT NULL, author INTEGER, title TEXT NOT NULL, PRIMARY KEY (id), FOREIGN KEY(author) REFERENCES users (id));
+INSERT INTO _alembic_tmp_posts (id, author, title) SELECT posts.id, posts.author, posts.title FROM posts;
+DROP TABLE posts;
+ALTER TABLE _alembic_tmp_posts RENAME TO posts;
+CREATE INDEX posts_author ON posts (author);
+{view}
+{trigger}"
+    );
+    let django = format!(
+        r#"DROP VIEW bylines;
+CREATE TABLE "new__users" ("name" text NULL, "id" integer NOT NULL PRIMARY KEY, "email" varchar(254) NOT NULL);
+INSERT INTO "new__users" ("id", "name", "email") SELECT "id", "name", coalesce("email", '') FROM "users";
+DROP TABLE "users";
+ALTER TABLE "new__users" RENAME TO "users";
+{view}
+{trigger}"#
+    );
+    let prisma = format!(
+        r#"DROP VIEW bylines;
+DROP TRIGGER user_gone;
+PRAGMA foreign_keys=OFF;
+CREATE TABLE "new_posts" ("id" INTEGER NOT NULL PRIMARY KEY, "author" INTEGER, "title" TEXT NOT NULL DEFAULT '', CONSTRAINT "posts_author_fkey" FOREIGN KEY ("author") REFERENCES "users" ("id") ON DELETE SET NULL);
+INSERT INTO "new_posts" ("author", "id", "title") SELECT "author", "id", coalesce("title", '') AS "title" FROM "posts";
+DROP TABLE "posts";
+ALTER TABLE "new_posts" RENAME TO "posts";
+CREATE INDEX "posts_author" ON "posts"("author");
+PRAGMA foreign_keys=ON;
+{view}
+{trigger}"#
+    );
+    for step in [sqlite, alembic, django, prisma] {
+        let text = document(&[base, &step]);
+        let output = run_lint(&text, &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 const COMMENTS: &str =
     "CREATE TABLE IF NOT EXISTS c (id INTEGER PRIMARY KEY, body TEXT, status TEXT, author TEXT);";
 

@@ -7,8 +7,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::command_args::{
-    BackupAction, CreateArgs, DowngradeArgs, LintArgs, NewArgs, ResetArgs, RestoreArgs, SchemaArgs,
-    StatusArgs, UpgradeArgs, UserArgs,
+    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, LintArgs, NewArgs, ResetArgs, RestoreArgs,
+    SchemaArgs, StatusArgs, UpgradeArgs, UserArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::help::group_subcommands;
@@ -191,23 +191,19 @@ Examples:
     },
     /// Detect and record the version of databases without a history
     ///
-    /// The version is detected from the schema of the database. What differs from the document is
-    /// reported.
+    /// The version is the one whose schema the database has. If it has none, every likely version is
+    /// tried on an empty copy in memory, and the one is recorded from which the rest of the document
+    /// leads nearest to the latest schema. What differs now and what will differ after the upgrade
+    /// is shown and accepted.
     ///
-    /// `adopt` also accepts a migration that was edited after it was applied, if the schema has
-    /// what the edited migration creates.
+    /// In a database with a history, `adopt` accepts a migration that was edited after it was
+    /// applied, if the schema has what the edited migration creates.
     #[command(after_help = "\
 Examples:
-  tatmig adopt --all-users           record the best matching version, show what differs
+  tatmig adopt --all-users           record the version of each, show what differs
   tatmig adopt --user ann --at 0.3.19
   tatmig adopt --user ann --at baseline    a database of another origin; run the baseline next")]
-    Adopt {
-        /// Record this version, or `baseline`, even if the schema differs
-        #[arg(long, value_name = "VERSION")]
-        at: Option<String>,
-        #[command(flatten)]
-        users: UserArgs,
-    },
+    Adopt(AdoptArgs),
     /// Run seed blocks
     ///
     /// A seed block, tagged `[user:seed:NAME:start]`, is run in a transaction each time. Seeds have

@@ -9,6 +9,7 @@ use tatmig::Scope;
 use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::fleet::UserSelection;
 use tatmig::lint::SqliteVersion;
+use tatmig::schema_diff::Rename;
 
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
 
@@ -70,6 +71,9 @@ pub(crate) struct NewArgs {
     /// Write the SQL that leads to the schema of this database
     #[arg(long, value_name = "FILE")]
     pub(crate) from_db: Option<PathBuf>,
+    /// Rename a table (`old=new`) or a column (`table.old=new`) instead of dropping and adding it
+    #[arg(long, value_name = "OLD=NEW", requires = "from_db")]
+    pub(crate) rename: Vec<Rename>,
     /// Write the reverse block too
     #[arg(long)]
     pub(crate) reverse: bool,
@@ -213,6 +217,19 @@ impl UserArgs {
             (false, names) => UserSelection::Named(names.to_vec()),
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// Record this version, or `baseline`, even if the schema differs; without `--user`, only
+    /// databases without a history are changed
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) at: Option<String>,
+    /// Accept the present drift of databases that have a history already
+    #[arg(long)]
+    pub(crate) accept_drift: bool,
+    #[command(flatten)]
+    pub(crate) users: UserArgs,
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@ use tatmig::database::{ConnectOptions, DatabasePolicy, ForeignKeyPolicy, Journal
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
 use tatmig::lint::SqliteVersion;
+use tatmig::migrate::IgnoredObjects;
 
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 use crate::cli::global_args::GlobalArgs;
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     min_sqlite: Option<SqliteVersion>,
     /// Of the settings file; see [`Settings::policy`].
     policy: DatabasePolicy,
+    /// The objects that the document does not manage.
+    pub(crate) ignored: IgnoredObjects,
     pub(crate) lint: LintSettings,
 }
 
@@ -76,6 +79,7 @@ impl Settings {
             busy_timeout,
             min_sqlite: settings_file.min_sqlite,
             policy: database_policy(&settings_file),
+            ignored: IgnoredObjects::new(&settings_file.ignore),
             lint: settings_file.lint,
         })
     }

@@ -59,6 +59,9 @@ pub(crate) struct SettingsFile {
     pub(crate) server_timeout: Option<Duration>,
     pub(crate) journal_mode: Option<JournalModeArg>,
     pub(crate) foreign_keys: Option<bool>,
+    /// Patterns for the names of objects that the document does not manage.
+    #[serde(default)]
+    pub(crate) ignore: Vec<String>,
     #[serde(default)]
     pub(crate) lint: LintSettings,
 }

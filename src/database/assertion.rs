@@ -61,11 +61,16 @@ fn describe_value(value: &SqlValue) -> String {
     }
 }
 
-/// The first rows in one line, and whether there are more.
+/// What an assertion requires, and its first rows.
 pub(crate) fn describe_failing_rows(rows: &[String]) -> String {
+    format!("its SELECT must return no row, but returns {}", list_first_rows(rows))
+}
+
+/// The first rows in one line, and whether there are more.
+pub(crate) fn list_first_rows(rows: &[String]) -> String {
     let shown = rows[..rows.len().min(MAX_SHOWN_ROWS)].join(", ");
     let more = if rows.len() > MAX_SHOWN_ROWS { " and more" } else { "" };
-    format!("its SELECT must return no row, but returns {shown}{more}")
+    format!("{shown}{more}")
 }
 
 #[cfg(test)]

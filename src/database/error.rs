@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use crate::database::assertion::describe_failing_rows;
+use crate::database::assertion::{describe_failing_rows, list_first_rows};
+use crate::document::diagnostic::Rule;
 use crate::schema::difference::Difference;
 #[cfg(feature = "server")]
 use crate::sqld::error::ServerError;
@@ -126,6 +127,18 @@ pub enum DatabaseError {
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
+    /// A statement failed on a constraint, and a query found the rows that it failed on.
+    #[error("{message} (in {migration})")]
+    ConstraintFailed {
+        /// The migration.
+        migration: String,
+        /// SQLite's message.
+        message: String,
+        /// The first rows, each as a message shows it.
+        rows: Vec<String>,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
     /// A statement ended the transaction, so that everything was rolled back.
     #[error(
         "this statement ended the transaction ({message}), so everything was rolled back (in {migration})"
@@ -149,6 +162,20 @@ pub enum DatabaseError {
         reason: String,
         /// The first rows that the SELECT returned, each as a message shows it.
         rows: Vec<String>,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
+    /// A safety rule refused a statement, since this database differs from the document.
+    #[error("{message} (in {migration})")]
+    SafetyRule {
+        /// The rule.
+        rule: Rule,
+        /// The migration.
+        migration: String,
+        /// What the statement would do.
+        message: String,
+        /// What to do instead of allowing the rule, and when the rule may be allowed.
+        advice: String,
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
@@ -188,6 +215,20 @@ pub enum DatabaseError {
         /// The number of rows before.
         before: i64,
         /// The number of rows after.
+        after: i64,
+    },
+    /// A table that a migration rebuilt lost its AUTOINCREMENT counter.
+    #[error(
+        "the AUTOINCREMENT counter of table `{table}` was {before} before {migration} rebuilt it, and {after} after, so that SQLite would use ids of deleted rows again; carry it over in `sqlite_sequence`, or, if this is intended, add `-- tatmig:allow counter-reset` and the reason to the block"
+    )]
+    CounterReset {
+        /// The migration.
+        migration: String,
+        /// The table.
+        table: String,
+        /// The counter before.
+        before: i64,
+        /// The counter after; 0 if the table has none any more.
         after: i64,
     },
     /// After the last step, more rows violate a foreign key than before.
@@ -256,9 +297,40 @@ impl DatabaseError {
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
             Self::Statement { span, .. }
+            | Self::ConstraintFailed { span, .. }
             | Self::EndedTransaction { span, .. }
             | Self::AssertionFailed { span, .. }
+            | Self::SafetyRule { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
+            _ => None,
+        }
+    }
+
+    /// Adds the rows that a statement failed on, if there are any.
+    pub(crate) fn with_offending_rows(self, rows: Vec<String>) -> Self {
+        match self {
+            Self::Statement { migration, message, span } if !rows.is_empty() => {
+                Self::ConstraintFailed { migration, message, rows, span }
+            }
+            error => error,
+        }
+    }
+
+    /// What to do about the error, if it is not part of the message.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::AssertionFailed { .. } => {
+                Some("change these rows and run the command again".to_owned())
+            }
+            Self::ConstraintFailed { rows, .. } => Some(format!(
+                "{}; change these rows and run the command again",
+                list_first_rows(rows)
+            )),
+            Self::SafetyRule { rule, advice, .. } => Some(format!(
+                "{advice}, add `-- tatmig:allow {}` and the reason to the block",
+                rule.name()
+            )),
             _ => None,
         }
     }

@@ -11,9 +11,11 @@ use crate::database::policy::ForeignKeyPolicy;
 use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
+use crate::schema::Schema;
 use crate::schema::changes::ObjectChange;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
-use crate::schema::renames::Renames;
+use crate::schema::losses::DroppedTable;
+use crate::schema::renames::{Renames, StatementRename};
 use crate::source::SourceSlice;
 use crate::sql::table_definition::ColumnDefinition;
 
@@ -27,6 +29,25 @@ pub(crate) struct Statement<'a> {
     pub(crate) assertion: Option<Assertion>,
     /// The tables and views whose columns the statement uses by their order.
     pub(crate) positional_tables: Vec<PositionalTable>,
+    /// The table or column that the statement renames.
+    pub(crate) rename: Option<StatementRename>,
+    /// The table or view that the statement drops.
+    pub(crate) dropped_table: Option<DroppedTable>,
+}
+
+#[cfg(test)]
+impl<'a> Statement<'a> {
+    /// A statement of which nothing but its text is known.
+    pub(crate) fn new(sql: SourceSlice<'a>) -> Self {
+        Self {
+            sql,
+            column_change: None,
+            assertion: None,
+            positional_tables: Vec::new(),
+            rename: None,
+            dropped_table: None,
+        }
+    }
 }
 
 impl Statement<'_> {
@@ -118,6 +139,11 @@ pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
 };
 
 impl CompiledScript<'_> {
+    /// The text of the statements up to the one at `last`.
+    pub(crate) fn statement_texts(&self, last: usize) -> Vec<&str> {
+        self.statements.iter().take(last + 1).map(|statement| statement.sql.text()).collect()
+    }
+
     pub(crate) fn allows(&self, rule: Rule) -> bool {
         self.allowed_rules.contains(&rule)
     }
@@ -143,17 +169,29 @@ pub(crate) enum TransactionEnd {
     Rollback,
 }
 
+/// What the tables of a database hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableContents {
+    Rows,
+    /// Nothing: the database is an empty copy of another one. A statement that violates a
+    /// constraint because a row is missing is passed over.
+    Nothing,
+}
+
 /// The steps to run on a database in one transaction.
 #[derive(Debug)]
 pub(crate) struct MigrationJob<'r> {
     pub(crate) scope: Scope,
     pub(crate) steps: Vec<Step<'r, 'r>>,
     pub(crate) expected_changes: ExpectedChanges,
+    /// The schema that the document describes before the first step.
+    pub(crate) schema_before: Schema,
     pub(crate) modified_tables: BTreeSet<String>,
     pub(crate) table_renames: Renames,
     pub(crate) transaction_end: TransactionEnd,
     /// What happens if a row violates a foreign key.
     pub(crate) foreign_keys: ForeignKeyPolicy,
+    pub(crate) contents: TableContents,
     /// The database that the job creates from an empty file, built on first use. None if the job
     /// cannot use a template.
     pub(crate) template: OnceLock<Option<DatabaseTemplate>>,
@@ -176,8 +214,10 @@ impl<'r> MigrationJob<'r> {
             table_renames,
             steps,
             expected_changes: ExpectedChanges::default(),
+            schema_before: Schema::new(),
             transaction_end: TransactionEnd::Commit,
             foreign_keys: ForeignKeyPolicy::Enforce,
+            contents: TableContents::Rows,
             template: OnceLock::new(),
         }
     }

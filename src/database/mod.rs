@@ -5,6 +5,7 @@
 
 pub(crate) mod already_applied;
 pub(crate) mod assertion;
+pub(crate) mod autoincrement;
 pub(crate) mod column_order;
 pub(crate) mod connection;
 pub(crate) mod error;
@@ -15,6 +16,7 @@ pub(crate) mod history;
 pub(crate) mod history_entry;
 pub(crate) mod integrity;
 pub(crate) mod job;
+pub(crate) mod offending_rows;
 pub(crate) mod policy;
 pub(crate) mod postcondition;
 pub(crate) mod schema_reader;

@@ -90,6 +90,18 @@ pub(crate) fn read_table<S: Session>(session: &S, name: &str) -> Result<Object, 
     with_virtual_columns(session, table_from_rows(name, rows))
 }
 
+/// Reads a table or view with its indexes and triggers. Empty if it does not exist.
+pub(crate) fn read_table_objects<S: Session>(
+    session: &S,
+    name: &str,
+) -> Result<Vec<Object>, S::Error> {
+    const QUERY: &str = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema \
+                         WHERE tbl_name = ?1 COLLATE NOCASE";
+    let rows = session.query(QUERY, &[SqlValue::from_text(name)])?;
+    let objects = rows.into_iter().filter_map(object_from_row);
+    objects.map(|object| with_virtual_columns(session, object)).collect()
+}
+
 /// Builds a table from the result of [`TABLE_QUERY`].
 pub(crate) fn table_from_rows(name: &str, rows: Rows) -> Object {
     rows.into_iter().find_map(object_from_row).unwrap_or_else(|| {

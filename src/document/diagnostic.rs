@@ -155,6 +155,10 @@ rules! {
     FtsRowIds = "fts-row-ids", Error;
     /// A table that loses an index or a trigger when it is dropped and rebuilt.
     ObjectLoss = "object-loss", Error;
+    /// A rebuild or drop that destroys columns, indexes or triggers that the document does not have.
+    UndocumentedLoss = "undocumented-loss", Error;
+    /// A statement that overwrites a column which existed before the run that adds it.
+    Overwrite = "overwrite", Error;
     /// A statement that uses a table by the order of its columns.
     PositionalCopy = "positional-copy", Error;
     /// A view, trigger or foreign key that cannot be used any more.
@@ -198,7 +202,7 @@ rules! {
     /// A migration dated before the one that it follows.
     DatesOutOfOrder = "dates-out-of-order", Warning;
     /// A reverse block that does not restore the schema of its version.
-    ReverseDiffers = "reverse-differs", Warning;
+    ReverseDiffers = "reverse-differs", Error;
     /// A part of the schema that the application's SQLite (`min_sqlite`) cannot read.
     NeedsNewerSqlite = "needs-newer-sqlite", Warning;
     /// Tags in a code block labelled as an example (`text`, `markdown`), which never run.
@@ -218,6 +222,9 @@ impl Rule {
                 | Self::NeedsEmptyTable
                 | Self::CounterReset
                 | Self::FtsRowIds
+                | Self::ReverseDiffers
+                | Self::UndocumentedLoss
+                | Self::Overwrite
         )
     }
 }

@@ -190,9 +190,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
             .collect();
         let users_above_target = UsersAboveTarget { users, target: migrator.target() };
         Ok(Self {
-            rehearsal: Migrator::new_downgrade(changelog, replay, target)
-                .with_policy(request.policy)
-                .into_rehearsal(),
+            rehearsal: migrator.rehearsal(),
             fleet,
             statuses,
             migrator,

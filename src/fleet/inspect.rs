@@ -1,17 +1,21 @@
 //! Reads every database of a fleet: status, statistics, verification.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::database::stats::Stats;
+use crate::document::changelog::Changelog;
+use crate::document::tag::VersionPoint;
+use crate::document::version_index::VersionIndex;
 use crate::fleet::discover::Fleet;
 use crate::fleet::pool;
 use crate::fleet::pool::parallel_map;
-use crate::fleet::run::RunOptions;
+use crate::fleet::run::{FleetOutcome, RunOptions};
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::{DatabaseStatus, StatusQuery};
 use crate::migrate::verify::VerifyReport;
-use crate::plan::outcome::MigrateError;
+use crate::plan::outcome::{MigrateError, Outcome};
 use crate::target::TargetDatabase;
 
 /// The values of all databases in the fleet's order; `None` for a database that was not started
@@ -39,6 +43,35 @@ impl Fleet {
         on_done: &mut dyn FnMut(),
     ) -> Values<DatabaseStatus> {
         self.for_each(&|target| target.status(query, &options.connect_options), options, on_done)
+    }
+
+    /// The outcome of an upgrade that has nothing to do: every database is at the target version.
+    /// None if a database is not, or cannot be read. No replay is needed for that.
+    #[must_use]
+    pub fn outcome_at(
+        &self,
+        changelog: &Changelog<'_>,
+        target: VersionIndex,
+        options: &RunOptions,
+    ) -> Option<FleetOutcome> {
+        let targets: Vec<&TargetDatabase> = self.databases().collect();
+        let has_work = AtomicBool::new(false);
+        let check = |database: &&TargetDatabase| {
+            let is_at_target = database.is_at(changelog, target, &options.connect_options);
+            has_work.fetch_or(!is_at_target, Ordering::Relaxed);
+        };
+        let is_stopped =
+            || has_work.load(Ordering::Relaxed) || options.connect_options.is_cancelled();
+        let checked = parallel_map(&targets, options.jobs, &check, &is_stopped, &mut || {});
+        if has_work.into_inner() || checked.contains(&None) {
+            return None;
+        }
+        let version = VersionPoint::Version(changelog.version(target).clone());
+        let outcome = || Outcome::Current { version: version.clone() };
+        Some(FleetOutcome {
+            system: self.system.as_ref().map(|_| outcome()),
+            users: self.users.iter().map(|_| outcome()).collect(),
+        })
     }
 
     /// Counts what every database contains. `on_done` is called after each one.

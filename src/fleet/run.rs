@@ -8,7 +8,7 @@ use crate::database::connection::ConnectOptions;
 use crate::fleet::discover::Fleet;
 use crate::fleet::pool;
 use crate::fleet::pool::parallel_for_each;
-use crate::migrate::adopt::AdoptTarget;
+use crate::migrate::adopt::{AdoptRequest, AdoptTarget};
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::Outcome;
 use crate::sqlite::paths::{parent_directory, sync_directory};
@@ -99,11 +99,11 @@ impl Fleet {
     pub fn adopt(
         &self,
         migrator: &Migrator<'_, '_>,
-        adopt_target: AdoptTarget,
+        request: AdoptRequest,
         options: &RunOptions,
     ) -> FleetOutcome {
         let work = |target: &TargetDatabase| {
-            migrator.adopt_database(target, adopt_target, &options.connect_options)
+            migrator.adopt_database(target, request, &options.connect_options)
         };
         self.run(&work, options, &mut |_, _| {})
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::database::already_applied::DifferentColumn;
 use crate::database::foreign_keys::ForeignKeySet;
 use crate::schema::difference::Difference;
 
@@ -20,6 +21,11 @@ pub(crate) struct StatementPosition {
 pub(crate) struct JobAnalysis {
     /// Statements that are already applied, each with a note.
     pub(crate) already_applied: BTreeMap<StatementPosition, String>,
+    /// Statements that drop a table which the document does not have, and which must be empty.
+    pub(crate) undocumented_drops: BTreeMap<StatementPosition, String>,
+    /// The columns of these statements that exist with another definition. A namespace must accept
+    /// each of them as drift.
+    pub(crate) different_columns: Vec<DifferentColumn>,
     /// The fingerprint of the schema after the job; none if the job is not expected to make any
     /// change.
     pub(crate) expected_fingerprint: Option<String>,

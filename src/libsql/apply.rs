@@ -12,6 +12,7 @@ use crate::database::job::{JobResult, MigrationJob};
 use crate::database::{Database, ReadDatabase};
 use crate::libsql::analysis::JobAnalysis;
 use crate::libsql::batch::{BatchInput, build_batch};
+use crate::libsql::diagnosis::FailedJob;
 use crate::libsql::error::{batch_error, is_busy, is_check_failure};
 use crate::libsql::foreign_key_check::ForeignKeyCheck;
 use crate::libsql::namespace::{Namespace, StateSnapshot};
@@ -30,12 +31,28 @@ impl Database for Namespace {
         job: &MigrationJob<'_>,
         expected: &HistoryState,
     ) -> Result<JobResult, DatabaseError> {
-        let started = Instant::now();
         reject_unsupported(job)?;
         let snapshot = self.snapshot()?;
-        let analysis = self.cached_analysis(job, expected, &snapshot)?;
+        self.analyze_and_apply(job, expected, &snapshot).map_err(|error| {
+            self.add_offending_rows(error, FailedJob { job, expected, snapshot: &snapshot })
+        })
+    }
+}
+
+/// How many times a batch is sent that SQLite or the server interrupts before it has any effect.
+const MAX_INTERRUPTED_ATTEMPTS: usize = 4;
+
+impl Namespace {
+    fn analyze_and_apply(
+        &self,
+        job: &MigrationJob<'_>,
+        expected: &HistoryState,
+        snapshot: &StateSnapshot,
+    ) -> Result<JobResult, DatabaseError> {
+        let started = Instant::now();
+        let analysis = self.cached_analysis(job, expected, snapshot)?;
         self.check_postcondition(expected, &analysis)?;
-        let input = BatchInput { job, expected, snapshot: &snapshot, analysis: &analysis };
+        let input = BatchInput { job, expected, snapshot, analysis: &analysis };
         let violation_note = self.apply_with_checks(input)?;
         let mut notes: Vec<String> =
             (0..job.steps.len()).filter_map(|step| analysis.step_note(step)).collect();
@@ -47,12 +64,7 @@ impl Database for Namespace {
         }));
         Ok(JobResult { notes, duration: started.elapsed() })
     }
-}
 
-/// How many times a batch is sent that SQLite or the server interrupts before it has any effect.
-const MAX_INTERRUPTED_ATTEMPTS: usize = 4;
-
-impl Namespace {
     /// Sends a batch. Sends it again if it cannot have had any effect: another program held the
     /// lock, or the server interrupted the batch.
     pub(crate) fn run_batch(
@@ -90,20 +102,23 @@ impl Namespace {
         self.snapshot.borrow().clone().ok_or(DatabaseError::ConcurrentChange)
     }
 
-    /// Fails if the schema after the job would not have all expected changes, except for those
-    /// that the history accepts as drift.
+    /// Fails if the schema after the job would not have all expected changes, or if a column that
+    /// it adds exists with another definition, except for what the history accepts as drift.
     fn check_postcondition(
         &self,
         expected: &HistoryState,
         analysis: &JobAnalysis,
     ) -> Result<(), DatabaseError> {
-        if analysis.unmet.is_empty() {
+        if analysis.unmet.is_empty() && analysis.different_columns.is_empty() {
             return Ok(());
         }
         let accepted_drift = match expected {
             HistoryState::Versioned(_) => self.accepted_drift()?,
             HistoryState::Empty | HistoryState::Unversioned => AcceptedDrift::default(),
         };
+        for column in &analysis.different_columns {
+            column.require_accepted(&accepted_drift)?;
+        }
         let mut unmet = analysis.unmet.clone();
         unmet.retain(|difference| !accepted_drift.accepts(difference));
         DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)

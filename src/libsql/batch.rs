@@ -111,6 +111,9 @@ fn push_step(
     }
     for (statement_index, statement) in step.script.statements.iter().enumerate() {
         let position = StatementPosition { step: step_index, statement: statement_index };
+        if let Some(table) = analysis.undocumented_drops.get(&position) {
+            push_require_empty(builder, position, table);
+        }
         if statement.assertion.is_some() {
             push_assertion(builder, position, statement.sql.text());
         } else if !analysis.already_applied.contains_key(&position) {
@@ -218,6 +221,13 @@ fn push_row_loss_check(
         BatchStep::execute(sql, row_count_key(step_index, table)),
         StepKind::RowLossCheck { step: step_index, table: table_index, counts_step },
     );
+}
+
+/// Fails the batch if a table holds rows.
+fn push_require_empty(builder: &mut BatchBuilder, position: StatementPosition, table: &str) {
+    let table = lexer::quote_identifier(table);
+    let sql = format!("SELECT CASE WHEN EXISTS (SELECT 1 FROM {table}) THEN {RAISE} ELSE 1 END");
+    builder.push(BatchStep::execute(sql, Vec::new()), StepKind::EmptyTableCheck(position));
 }
 
 /// Fails the batch if the SELECT of an assertion returns a row. A step before reads the first rows,

@@ -14,6 +14,7 @@ use crate::source::first_line_span;
 use crate::sql::value::Rows;
 use crate::sqld::error::ServerError;
 use crate::sqld::protocol::SqlError;
+use crate::sqlite::safety_checks::undocumented_rows_error;
 
 /// The bytes of the document that an error of a statement is about. `offset` is the byte of the
 /// statement that the server reported, if it reported one.
@@ -98,6 +99,12 @@ pub(crate) fn batch_error(
                 rows: check_rows.iter().map(|row| describe_row(columns, &row.0)).collect(),
                 span: first_line_span(&statement.sql),
             }
+        }
+        StepKind::EmptyTableCheck(position) if is_check_failure(&error) => {
+            let step = &job.steps[position.step];
+            let statement = &step.script.statements[position.statement];
+            let table = statement.dropped_table.as_ref().map_or("", |dropped| &dropped.name);
+            undocumented_rows_error(table, statement, step)
         }
         StepKind::SchemaCheck if is_check_failure(&error) => DatabaseError::ConcurrentChange,
         _ => DatabaseError::Server(error.into()),

@@ -31,6 +31,7 @@ pub(crate) mod apply;
 pub(crate) mod batch;
 pub(crate) mod contents;
 pub(crate) mod copy;
+pub(crate) mod diagnosis;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod foreign_key_check;
@@ -44,6 +45,7 @@ pub(crate) mod probe;
 pub(crate) mod program;
 pub(crate) mod read;
 pub(crate) mod rows;
+pub(crate) mod safety;
 pub(crate) mod transfer;
 
 pub(crate) use crate::libsql::transfer::TransferResult;

@@ -4,8 +4,9 @@
 //! the analysed schema.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
-use crate::database::already_applied::FailedColumnChange;
+use crate::database::already_applied::{ColumnState, FailedColumnChange};
 use crate::database::error::DatabaseError;
 use crate::database::foreign_keys::ForeignKeySet;
 use crate::database::history_entry::HistoryState;
@@ -18,6 +19,7 @@ use crate::libsql::error::{batch_error, error_span_in_document, statement_error}
 use crate::libsql::namespace::{Namespace, SCHEMA_FINGERPRINT_QUERY, StateSnapshot};
 use crate::libsql::precondition::push_precondition;
 use crate::libsql::program::{BatchBuilder, StepKind};
+use crate::libsql::safety::{check_safety_rules, undocumented_drops};
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::protocol::{BatchStep, SqlError, StepResults};
@@ -51,7 +53,9 @@ impl Namespace {
     ) -> Result<JobAnalysis, DatabaseError> {
         let probe = Probe::new(job, expected, snapshot);
         let mut results = self.run_batch(&probe.builder)?;
-        probe.evaluate(job, &mut results)
+        let schema_before = take_schema(&mut results, probe.schema_before);
+        check_safety_rules(job, &schema_before, &self.options.cancel)?;
+        probe.evaluate(job, &schema_before, &mut results)
     }
 }
 
@@ -88,10 +92,11 @@ impl Probe {
     fn evaluate(
         &self,
         job: &MigrationJob<'_>,
+        schema_before: &Schema,
         results: &mut StepResults,
     ) -> Result<JobAnalysis, DatabaseError> {
         let mut analysis = JobAnalysis::default();
-        let schema_before = take_schema(results, self.schema_before);
+        analysis.undocumented_drops = undocumented_drops(job, schema_before);
         let mut tolerated_steps = BTreeSet::new();
         for steps in &self.column_changes {
             let (Err(error), Some(rows)) =
@@ -101,13 +106,17 @@ impl Probe {
             };
             let position = steps.position;
             let table_now = table_from_rows("", rows.clone());
-            match already_applied(job, position, error, &table_now, &schema_before)? {
-                Some(note) => {
+            match column_state(job, position, error, &table_now, schema_before) {
+                ColumnState::AlreadyApplied(note) => {
                     analysis.already_applied.insert(position, note);
-                    tolerated_steps.insert(steps.statement);
                 }
-                None => return Err(statement_error(job, position, error)),
+                ColumnState::Different(column) => {
+                    analysis.already_applied.insert(position, column.note());
+                    analysis.different_columns.push(column);
+                }
+                ColumnState::NotApplied => return Err(statement_error(job, position, error)),
             }
+            tolerated_steps.insert(steps.statement);
         }
         let is_tolerated = |step| tolerated_steps.contains(&step);
         if let Err(failure) = self.builder.check_outcome(results, is_tolerated) {
@@ -122,7 +131,7 @@ impl Probe {
                 job.expected_changes.unmet_in(|key| schema_after.get(key).map(AsRef::as_ref));
         }
         if !job.modified_tables.is_empty() {
-            analysis.keys_before = ForeignKeySet::from_schema(&schema_before, &job.modified_tables);
+            analysis.keys_before = ForeignKeySet::from_schema(schema_before, &job.modified_tables);
             analysis.keys_after =
                 ForeignKeySet::from_schema(&schema_after, &job.modified_tables_after());
         }
@@ -152,27 +161,28 @@ fn take_schema(results: &mut StepResults, step: usize) -> Schema {
     results.take_rows(step).map(schema_from_rows).unwrap_or_default()
 }
 
-/// Returns a note if a failed statement is already applied.
-fn already_applied(
+/// Decides what the failure of a statement that adds or drops a column means.
+fn column_state(
     job: &MigrationJob<'_>,
     position: StatementPosition,
     error: &SqlError,
     table_now: &Object,
     schema_before: &Schema,
-) -> Result<Option<String>, DatabaseError> {
+) -> ColumnState {
     let step = &job.steps[position.step];
     let statement = &step.script.statements[position.statement];
-    let Some(change) = &statement.column_change else { return Ok(None) };
+    let Some(change) = &statement.column_change else { return ColumnState::NotApplied };
     let name = change.table().to_ascii_lowercase();
     let find = |name: &str| schema_before.get(&ObjectKey::new(ObjectKind::Table, name));
     let table_before = find(&name).or_else(|| find(&job.table_renames.original_name(&name)));
     let (message, _) = error.message_and_offset();
     let failed = FailedColumnChange {
-        change,
+        change: Some(change),
         existed_before: table_before.map(|table| table.has_column(change.column())),
         message: &message,
         migration: &step.label,
         span: &error_span_in_document(statement, &message, None),
     };
-    failed.already_applied(|| Ok(table_now.clone()))
+    let Ok(state) = failed.state(|_| Ok::<_, Infallible>(table_now.clone()));
+    state
 }

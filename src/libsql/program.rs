@@ -33,6 +33,8 @@ pub(crate) enum StepKind {
         counts_step: usize,
     },
     ForeignKeyCheck,
+    /// Checks that a table which the document does not have is empty before this statement drops it.
+    EmptyTableCheck(StatementPosition),
     /// Checks that the schema is the analysed one.
     SchemaCheck,
     /// COMMIT, or ROLLBACK of a rehearsal.

@@ -4,6 +4,7 @@
 pub(crate) mod context;
 pub(crate) mod created_tables;
 pub(crate) mod engine;
+pub(crate) mod probe;
 pub(crate) mod rules;
 pub(crate) mod walk;
 

@@ -12,11 +12,11 @@ use crate::document::diagnostic::{Diagnostic, Severity};
 use crate::document::tag::Scope;
 use crate::lint::context::{BlockRun, Direction, Origins, StatementRun};
 use crate::lint::engine::{Backend, LintOptions};
+use crate::lint::probe::ProbeDatabase;
 use crate::lint::rules::dangling_references::{BlockReferences, DanglingCheck};
-use crate::lint::rules::needs_empty_table::NonEmptyProbe;
 use crate::lint::rules::{
-    destructive, double_quotes, idempotence, if_not_exists, libsql, needs_empty_table,
-    positional_copy, pragmas, reverse, sqlite_version,
+    counter_reset, destructive, double_quotes, fts_row_ids, idempotence, if_not_exists, libsql,
+    needs_empty_table, object_loss, positional_copy, pragmas, reverse, sqlite_version,
 };
 use crate::migrate::replay::Replay;
 use crate::migrate::sandbox::Sandbox;
@@ -45,7 +45,7 @@ struct ScopeState {
 struct RuleMemory {
     references: UsableReferences,
     origins: Origins,
-    probe: NonEmptyProbe,
+    probe: ProbeDatabase,
 }
 
 impl<'w, 'a> Runner<'w, 'a> {
@@ -72,7 +72,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         let memory = RuleMemory {
             references: UsableReferences::read(sandbox.connection(), sandbox.schema())?,
             origins: Origins::default(),
-            probe: NonEmptyProbe::new(self.cancel)?,
+            probe: ProbeDatabase::new(self.cancel)?,
         };
         Ok(ScopeState { sandbox, memory })
     }
@@ -184,6 +184,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         direction: Direction<'s>,
     ) -> rusqlite::Result<BlockRun<'s, 'a>> {
         let diagnostics = &mut self.diagnostics;
+        counter_reset::check(sandbox, script, diagnostics)?;
         let mut block_run = BlockRun {
             script,
             direction,
@@ -235,6 +236,8 @@ impl<'w, 'a> Runner<'w, 'a> {
         destructive::check(block_run, diagnostics);
         positional_copy::check(block_run, diagnostics);
         needs_empty_table::check(&memory.probe, block_run, diagnostics)?;
+        fts_row_ids::check(&memory.probe, block_run, sandbox.schema(), diagnostics)?;
+        object_loss::check(block_run, sandbox.schema(), diagnostics);
         let no_references = DanglingReferences::new();
         let (direction, is_error_free) = (block_run.direction, self.is_error_free);
         let check = DanglingCheck {

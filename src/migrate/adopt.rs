@@ -7,18 +7,21 @@ use crate::database::history_entry::{HistoryEntry, HistoryEvent, HistoryState};
 use crate::database::job::{MigrationJob, Step};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
-use crate::migrate::detect::{self, Detection};
+use crate::migrate::detector::Detected;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::locate_database;
 use crate::plan::error::PlanError;
-use crate::plan::outcome::{MigrateError, Outcome};
+use crate::plan::outcome::{AtHead, MigrateError, Outcome};
+use crate::plan::position::ChainPosition;
+use crate::schema::Schema;
+use crate::schema::difference::{Difference, drift_note};
 use crate::target::TargetDatabase;
 
 /// The version to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdoptTarget {
-    /// The version that detection finds, or the best one that it finds.
+    /// The version that detection finds or proposes.
     Detected,
     /// `baseline`, so that the next upgrade runs the lowest baseline.
     Baseline,
@@ -26,19 +29,50 @@ pub enum AdoptTarget {
     Position(VersionIndex),
 }
 
+/// What happens to the recorded version of a database that has a history already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordedVersion {
+    /// The version stays.
+    Keep,
+    /// The version that the caller gives is recorded.
+    Overrule,
+}
+
+/// Whether the present drift of a database that has a history already is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PresentDrift {
+    /// Only the drift that was accepted before is.
+    Report,
+    /// All drift is accepted.
+    Accept,
+}
+
+/// How databases are adopted.
+#[derive(Clone, Copy, Debug)]
+pub struct AdoptRequest {
+    /// The version to record.
+    pub target: AdoptTarget,
+    /// What happens to the version of a database with a history.
+    pub recorded_version: RecordedVersion,
+    /// What happens to the drift of a database with a history.
+    pub present_drift: PresentDrift,
+}
+
 impl Migrator<'_, '_> {
     /// Adopts a target database. A database without a history is recorded at the version that is
-    /// given or detected, and its drift is accepted. In a database with a history, an edited
-    /// migration is accepted if the schema has what the migration now creates.
+    /// given, detected or proposed, and its drift is accepted. In a database with a history, an
+    /// edited migration is accepted if the schema has what the migration now creates.
     #[must_use]
     pub fn adopt_database(
         &self,
         target_database: &TargetDatabase,
-        adopt_target: AdoptTarget,
+        request: AdoptRequest,
         options: &ConnectOptions,
     ) -> Outcome {
         with_database(target_database, options, |database| {
-            self.adopt(target_database.scope, adopt_target, database)
+            self.adopt(target_database.scope, request, database)
         })
     }
 
@@ -54,102 +88,152 @@ impl Migrator<'_, '_> {
         let position = self.requested_position(adopt_target);
         with_database(target_database, options, |database| {
             let state = database.history_state()?;
-            let mut step = self.history_step(HistoryEvent::Stamp, scope, position, None);
+            let mut step = self.jobs().history_step(HistoryEvent::Stamp, scope, position, None);
             if let HistoryState::Versioned(last_entry) = &state {
                 continue_from(&mut step, last_entry);
             }
             database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
             let version = self.version_point_at(position);
-            Ok(Outcome::VersionRecorded { version, drift: Vec::new() })
+            Ok(Outcome::VersionRecorded { version, drift: Vec::new(), at_head: None })
         })
     }
 
     fn adopt(
         &self,
         scope: Scope,
-        adopt_target: AdoptTarget,
+        request: AdoptRequest,
         database: &mut dyn Database,
     ) -> Result<Outcome, MigrateError> {
         let state = database.history_state()?;
-        let schema = match (&state, adopt_target) {
-            (HistoryState::Empty, AdoptTarget::Detected) => {
+        if let HistoryState::Versioned(last_entry) = &state {
+            let overrules = request.recorded_version == RecordedVersion::Overrule
+                && request.target != AdoptTarget::Detected;
+            return if overrules {
+                let position = self.requested_position(request.target);
+                self.record(scope, position, &state, database)
+            } else {
+                self.adopt_versioned(scope, request, last_entry, database)
+            };
+        }
+        let detected = match &state {
+            HistoryState::Unversioned => self.detector().detect(scope, database.schema()?)?,
+            _ => Detected::New,
+        };
+        let position = match (detected, request.target) {
+            (_, AdoptTarget::Baseline) => None,
+            (Detected::New, AdoptTarget::Detected) => {
                 return Ok(Outcome::Current { version: VersionPoint::Baseline });
             }
-            (HistoryState::Versioned(entry), _) => {
-                return self.adopt_versioned(scope, &state, entry, database);
+            (Detected::New, target @ AdoptTarget::Position(_)) => {
+                let version = self.version_point_at(self.requested_position(target));
+                return Err(PlanError::NewDatabase { version }.into());
             }
-            _ => database.schema()?,
-        };
-        let position = match (&state, adopt_target) {
-            (HistoryState::Unversioned, AdoptTarget::Detected) => {
-                match detect::detect_version(self.changelog(), self.replay(), scope, &schema) {
-                    Detection::Unrelated => return Err(PlanError::UnrelatedSchema.into()),
-                    detection => detection.best_version().map(VersionIndex::get),
+            (Detected::Existing(_), target @ AdoptTarget::Position(_)) => {
+                self.requested_position(target)
+            }
+            (Detected::Existing(detection), AdoptTarget::Detected) => {
+                match detection.version(self.changelog()) {
+                    Some(version) => self.position_of(&version),
+                    None => {
+                        detection.resolve()?;
+                        None
+                    }
                 }
             }
-            _ => self.requested_position(adopt_target),
         };
-        let drift = detect::drift(self.replay(), scope, position, &schema);
-        let drift: Vec<String> = drift.iter().map(ToString::to_string).collect();
-        let note = (!drift.is_empty()).then(|| drift.join("\n"));
-        let step = self.history_step(HistoryEvent::Adopt, scope, position, note);
-        database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
-        Ok(Outcome::VersionRecorded { version: self.version_point_at(position), drift })
+        self.record(scope, position, &state, database)
     }
 
-    /// Accepts an edited migration of a database with a history. Its version is never changed:
-    /// only `stamp` overrules a recorded version.
+    /// Records a version, and accepts the drift that the database has there and will have at head.
+    fn record(
+        &self,
+        scope: Scope,
+        position: Option<usize>,
+        state: &HistoryState,
+        database: &mut dyn Database,
+    ) -> Result<Outcome, MigrateError> {
+        let schema = database.schema()?;
+        let is_below_head = position.is_none_or(|at| at < self.changelog().head_position());
+        let (drift, drift_at_head) = if is_below_head && !schema.is_empty() {
+            let trial = self.detector().trial(scope, schema, position)?;
+            (trial.drift.clone(), Some(trial.drift_at_head.clone()))
+        } else {
+            (self.detector().drift(scope, position, schema), None)
+        };
+        let remaining = drift_at_head.iter().flatten().flatten();
+        let note = drift_note(drift.iter().chain(remaining));
+        let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
+        if let HistoryState::Versioned(last_entry) = state {
+            continue_from(&mut step, last_entry);
+        }
+        database.apply(&MigrationJob::new(scope, vec![step]), state)?;
+        Ok(Outcome::VersionRecorded {
+            version: self.version_point_at(position),
+            drift: to_texts(&drift),
+            at_head: drift_at_head.map(|result| match result {
+                Ok(differences) => AtHead::Reached(to_texts(&differences)),
+                Err(reason) => AtHead::Fails(reason),
+            }),
+        })
+    }
+
+    /// Accepts an edited migration or the present drift of a database with a history. Its version
+    /// stays.
     fn adopt_versioned(
         &self,
         scope: Scope,
-        state: &HistoryState,
+        request: AdoptRequest,
         last_entry: &HistoryEntry,
         database: &mut dyn Database,
     ) -> Result<Outcome, MigrateError> {
-        match locate_database(self.document(), scope, state, database) {
+        let state = HistoryState::Versioned(last_entry.clone());
+        let (position, is_edited) = match locate_database(self.document(), scope, &state, database)
+        {
+            Ok(ChainPosition::AtVersion(position)) => (Some(position), false),
+            Ok(_) => (None, false),
             Err(MigrateError::Plan(PlanError::ChecksumMismatch { .. })) => {
-                let position = VersionPoint::parse(&last_entry.to)
-                    .as_ref()
-                    .and_then(VersionPoint::version)
-                    .and_then(|version| self.changelog().position(version))
-                    .unwrap_or(0);
-                let (step, drift) =
-                    self.accept_changed_migration(scope, position, last_entry, database)?;
-                database.apply(&MigrationJob::new(scope, vec![step]), state)?;
-                let version = self.version_point_at(Some(position));
-                Ok(Outcome::VersionRecorded { version, drift })
+                let version = VersionPoint::parse(&last_entry.to);
+                (version.and_then(|version| self.position_of(&version)), true)
             }
-            Ok(chain_position) => {
-                Ok(Outcome::Current { version: self.version_point(chain_position) })
-            }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        };
+        let version = self.version_point_at(position);
+        let accepts_drift = request.present_drift == PresentDrift::Accept;
+        if !is_edited && !accepts_drift {
+            return Ok(Outcome::Current { version });
         }
+        let schema = database.schema()?;
+        if is_edited {
+            self.require_changes(scope, position, &schema, database)?;
+        }
+        let drift = self.detector().drift(scope, position, schema);
+        let note = drift_note(drift.iter()).filter(|_| accepts_drift);
+        let mut step = self.jobs().history_step(HistoryEvent::Adopt, scope, position, note);
+        continue_from(&mut step, last_entry);
+        database.apply(&MigrationJob::new(scope, vec![step]), &state)?;
+        Ok(Outcome::VersionRecorded { version, drift: to_texts(&drift), at_head: None })
     }
 
-    /// The step that accepts an edited migration, and the drift of the schema.
-    ///
-    /// # Errors
-    ///
-    /// The schema does not have what the migration now creates.
-    fn accept_changed_migration(
+    /// Requires that a schema has what the migrations up to a position create, drift that was
+    /// accepted aside.
+    fn require_changes(
         &self,
         scope: Scope,
-        position: usize,
-        last_entry: &HistoryEntry,
+        position: Option<usize>,
+        schema: &Schema,
         database: &dyn Database,
-    ) -> Result<(Step<'_, '_>, Vec<String>), MigrateError> {
-        let schema = database.schema()?;
-        let drift = detect::drift(self.replay(), scope, Some(position), &schema);
+    ) -> Result<(), MigrateError> {
         let accepted_drift = database.accepted_drift()?;
-        let mut unmet = self.replay().missing_objects(scope, position, &schema);
+        let mut unmet = self.replay().missing_objects(scope, position.unwrap_or(0), schema);
         unmet.retain(|difference| !accepted_drift.accepts(difference));
-        if !unmet.is_empty() {
-            let unmet = unmet.iter().map(ToString::to_string).collect();
-            return Err(PlanError::SchemaMismatch { unmet }.into());
+        if unmet.is_empty() {
+            return Ok(());
         }
-        let mut step = self.history_step(HistoryEvent::Adopt, scope, Some(position), None);
-        continue_from(&mut step, last_entry);
-        Ok((step, drift.iter().map(ToString::to_string).collect()))
+        Err(PlanError::SchemaMismatch { unmet: to_texts(&unmet) }.into())
+    }
+
+    fn position_of(&self, version: &VersionPoint) -> Option<usize> {
+        version.version().and_then(|version| self.changelog().position(version))
     }
 
     fn requested_position(&self, adopt_target: AdoptTarget) -> Option<usize> {
@@ -158,6 +242,10 @@ impl Migrator<'_, '_> {
             AdoptTarget::Detected | AdoptTarget::Baseline => None,
         }
     }
+}
+
+fn to_texts(differences: &[Difference]) -> Vec<String> {
+    differences.iter().map(ToString::to_string).collect()
 }
 
 /// Sets the version before a step to the version after the last history entry.

@@ -3,7 +3,6 @@
 //! databases run later.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,19 +12,22 @@ use rusqlite::{Batch, ErrorCode};
 use crate::database::assertion::{column_names, failing_rows};
 use crate::database::column_order::read_column_order;
 use crate::database::error::sqlite_message;
-use crate::database::job::{Assertion, ColumnChange, CompiledScript, PositionalTable, Statement};
-use crate::database::schema_reader::read_table;
+use crate::database::job::{Assertion, CompiledScript, PositionalTable, Statement};
+use crate::database::schema_reader::read_table_objects;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::directive;
+use crate::migrate::alter_table::{AlterTableResult, TableBeforeAlter};
 use crate::migrate::sandbox::Sandbox;
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
 use crate::schema::changes::SchemaChange;
-use crate::schema::{Object, Schema, is_sqlite_name};
+use crate::schema::losses::DroppedTable;
+use crate::schema::statement_effects::StatementEffects;
+use crate::schema::{Schema, is_sqlite_name};
 use crate::source::{SourceSlice, first_line_span};
+use crate::sql::drop_statement::dropped_table;
 use crate::sql::lexer;
 use crate::sql::positional::positional_uses;
-use crate::sqlite::authorizer::StatementEffects;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Compiles blocks one after the other; each sees the schema that the ones before it have created.
@@ -54,11 +56,11 @@ struct BlockProgress<'a> {
     assertion: Option<String>,
 }
 
-/// The state before an ALTER TABLE.
-struct TableBeforeAlter {
-    table: String,
-    structure: Object,
-    table_names: BTreeSet<String>,
+/// What a statement is about to use, as it is before the statement.
+struct BeforeStatement {
+    alter: Option<TableBeforeAlter>,
+    dropped_table: Option<DroppedTable>,
+    positional_tables: Vec<PositionalTable>,
 }
 
 /// How one statement ended.
@@ -168,12 +170,7 @@ impl BlockCompiler {
             return Ok(StatementResult::Failed(diagnostic));
         }
         authorizer.disable();
-        let before_alter = effects
-            .altered_table
-            .as_deref()
-            .map(|table| self.read_before_alter(table))
-            .transpose()?;
-        let positional_tables = self.read_positional_tables(statement_sql.text());
+        let before = self.read_before_statement(statement_sql, &effects)?;
         authorizer.enable();
         let is_row_change = effects.schema_change == SchemaChange::None && !prepared.readonly();
         let result = run_to_completion(&mut prepared, assertion.as_ref());
@@ -210,24 +207,34 @@ impl BlockCompiler {
             }
             Err(error) => return Ok(self.diagnose_failure(statement_sql, &error)),
         };
-        let column_change = match before_alter {
-            Some(before) => {
-                self.collect_alter_table(&mut progress.script, effects.renames_table, before)?
-            }
-            None => None,
-        };
-        progress.add_effects(effects);
-        let sql = statement_sql.clone();
-        let statement = Statement { sql, column_change, assertion, positional_tables };
-        progress.script.statements.push(statement);
+        let AlterTableResult { column_change, rename } = (before.alter)
+            .map(|before| before.compare(self.sandbox.connection(), &mut progress.script, &effects))
+            .transpose()?
+            .unwrap_or_default();
+        progress.add_effects(&effects);
+        progress.script.statements.push(Statement {
+            sql: statement_sql.clone(),
+            column_change,
+            assertion,
+            positional_tables: before.positional_tables,
+            rename,
+            dropped_table: before.dropped_table,
+        });
         Ok(statement_result)
     }
 
-    fn read_before_alter(&self, table: &str) -> rusqlite::Result<TableBeforeAlter> {
-        Ok(TableBeforeAlter {
-            table: table.to_owned(),
-            structure: read_table(self.sandbox.connection(), table)?,
-            table_names: self.table_names()?,
+    fn read_before_statement(
+        &self,
+        statement_sql: &SourceSlice<'_>,
+        effects: &StatementEffects,
+    ) -> rusqlite::Result<BeforeStatement> {
+        let altered_table = effects.altered_table.as_deref();
+        Ok(BeforeStatement {
+            alter: altered_table
+                .map(|table| TableBeforeAlter::read(self.sandbox.connection(), table))
+                .transpose()?,
+            dropped_table: self.read_dropped_table(statement_sql, effects)?,
+            positional_tables: self.read_positional_tables(statement_sql.text()),
         })
     }
 
@@ -247,55 +254,16 @@ impl BlockCompiler {
         tables
     }
 
-    fn table_names(&self) -> rusqlite::Result<BTreeSet<String>> {
-        let connection = self.sandbox.connection();
-        let mut names = connection
-            .prepare("SELECT lower(name) FROM main.sqlite_schema WHERE type = 'table'")?;
-        names.query_map([], |row| row.get(0))?.collect()
-    }
-
-    /// Adds to the script what an ALTER TABLE did. Returns the column that it added or dropped:
-    /// another database may have or lack that column already.
-    fn collect_alter_table(
+    /// Reads the table that a DROP TABLE or DROP VIEW names, which may not exist.
+    fn read_dropped_table(
         &self,
-        script: &mut CompiledScript<'_>,
-        renames_table: bool,
-        before: TableBeforeAlter,
-    ) -> rusqlite::Result<Option<ColumnChange>> {
-        let TableBeforeAlter { table, structure: before, table_names: names_before } = before;
-        let lower_table = table.to_ascii_lowercase();
-        if renames_table {
-            let new = self.table_names()?.into_iter().find(|name| !names_before.contains(name));
-            if let Some(new) = new {
-                script.operations.table_renames.push(lower_table.clone(), new);
-            }
-            script.modified_tables.insert(lower_table);
-            return Ok(None);
-        }
-        let after = read_table(self.sandbox.connection(), &table)?;
-        let column_of = |table: &Object, other: &Object| {
-            let mut columns = table.table_definition()?.columns.iter();
-            columns.find(|column| !other.has_column(&column.name)).cloned()
-        };
-        match (column_of(&after, &before), column_of(&before, &after)) {
-            (Some(definition), None) => {
-                let mut foreign_keys = after.structure().foreign_keys.iter();
-                if foreign_keys.any(|key| key.columns.contains(&definition.name)) {
-                    script.modified_tables.insert(lower_table);
-                }
-                Ok(Some(ColumnChange::Add { table, definition: Box::new(definition) }))
-            }
-            (None, Some(column)) => Ok(Some(ColumnChange::Drop { table, column: column.name })),
-            // A renamed column. Its foreign keys have to be checked again.
-            (added, _) => {
-                if let Some(column) = added {
-                    let column = column.name.to_ascii_lowercase();
-                    script.operations.renamed_columns.push((lower_table.clone(), column));
-                }
-                script.modified_tables.insert(lower_table);
-                Ok(None)
-            }
-        }
+        statement_sql: &SourceSlice<'_>,
+        effects: &StatementEffects,
+    ) -> rusqlite::Result<Option<DroppedTable>> {
+        let name = dropped_table(statement_sql.text()).filter(|_| !effects.has_temporary_objects);
+        let Some(name) = name else { return Ok(None) };
+        let documented = read_table_objects(self.sandbox.connection(), &name)?;
+        Ok(Some(DroppedTable { name, documented }))
     }
 
     /// Describes a statement that SQLite or the authorizer rejected.
@@ -329,19 +297,19 @@ impl BlockProgress<'_> {
         Some(Assertion { reason, columns: column_names(prepared) })
     }
 
-    fn add_effects(&mut self, effects: StatementEffects) {
+    fn add_effects(&mut self, effects: &StatementEffects) {
         let script = &mut self.script;
         self.schema_change = self.schema_change.max(effects.schema_change);
-        match effects.dropped_table {
+        match &effects.dropped_table {
             // The name before the block: a rebuild may rename the table before it drops it.
             Some(table) => {
-                self.dropped_tables.push(script.operations.table_renames.original_name(&table));
+                self.dropped_tables.push(script.operations.table_renames.original_name(table));
             }
-            None => script.dropped_objects.extend(effects.dropped_objects),
+            None => script.dropped_objects.extend(effects.dropped_objects.iter().cloned()),
         }
-        script.modified_tables.extend(effects.modified_tables);
-        script.updated_columns.extend(effects.updated_columns);
-        script.operations.created_objects.extend(effects.created_objects);
+        script.modified_tables.extend(effects.modified_tables.iter().cloned());
+        script.updated_columns.extend(effects.updated_columns.iter().cloned());
+        script.operations.created_objects.extend(effects.created_objects.iter().cloned());
         script.resets_connection |= effects.has_temporary_objects || effects.has_pragma;
     }
 }

@@ -1,18 +1,19 @@
-//! Detects the version of a database without a history by comparing its schema with the schema
-//! that the document describes at each version. Pure: schemas in, a detection out.
+//! Compares the schema of a database without a history with the document's schema at every
+//! version. Pure: schemas in, values out. `detector` decides what follows from them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::tag::Scope;
+use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::plan::error::PlanError;
 use crate::schema::changes::ObjectChange;
-use crate::schema::compare::{Extent, missing, object_differences};
+use crate::schema::compare::{Extent, object_differences};
 use crate::schema::difference::Difference;
-use crate::schema::{Object, ObjectKey, ObjectKind, Schema, compare};
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 
 /// The result of comparing the schema of a database without a history with the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,56 +21,91 @@ use crate::schema::{Object, ObjectKey, ObjectKind, Schema, compare};
 pub enum Detection {
     /// The schema is that of one version of the document.
     Match(VersionIndex),
-    /// Some objects of the document exist, and the schema is that of no version.
-    Partial {
-        /// The highest version all of whose own changes are present; `None` if not even the
-        /// changes of the baseline are.
-        best_version: Option<VersionIndex>,
-        /// What exists: `all of 1.0.0`, or a single change with its version.
-        found: Vec<String>,
-        /// What is missing from versions whose changes are present in part.
-        missing: Vec<String>,
-    },
-    /// The database has objects, and none of them is in the document.
+    /// The schema is that of several versions, and statements between them only change rows.
+    Ambiguous(Ambiguity),
+    /// Some tables of the document exist, and the schema is that of no version.
+    Partial(PartialMatch),
+    /// The database has objects, and none of the document's tables.
     Unrelated,
 }
 
+/// Several versions with the schema of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ambiguity {
+    /// The versions that match, lowest first.
+    pub versions: Vec<VersionPoint>,
+    /// The statements between the lowest and the highest of them, with their places.
+    pub statements: Vec<String>,
+    /// The bytes of the document that hold the first of these statements.
+    pub span: Range<usize>,
+}
+
+/// What a database without a history has of the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartialMatch {
+    /// The version from which the rest of the document leads nearest to head's schema. `baseline`:
+    /// nothing is applied. None if the rest of the document fails from every version.
+    pub proposal: Option<VersionPoint>,
+    /// The versions from which the rest of the document leads to head, nearest first.
+    pub candidates: Vec<VersionPoint>,
+    /// The tables of the document that exist.
+    pub there: Vec<String>,
+    /// What is missing or different at the proposed version.
+    pub missing: Vec<String>,
+    /// Why the rest of the document fails, if it fails from every version.
+    pub failure: Option<String>,
+}
+
 impl Detection {
-    /// The name of the result for programs: `matched`, `torn` or `foreign`.
+    /// The name of the result for programs: `matched`, `ambiguous`, `partial` or `unrelated`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Match(_) => "matched",
-            Self::Partial { .. } => "torn",
-            Self::Unrelated => "foreign",
+            Self::Ambiguous(_) => "ambiguous",
+            Self::Partial(_) => "partial",
+            Self::Unrelated => "unrelated",
         }
     }
 
-    /// The version that matches, or the highest one all of whose changes are present.
+    /// The version that matches, or that is proposed.
     #[must_use]
-    pub fn best_version(&self) -> Option<VersionIndex> {
+    pub fn version(&self, changelog: &Changelog<'_>) -> Option<VersionPoint> {
         match self {
-            Self::Match(index) => Some(*index),
-            Self::Partial { best_version, .. } => *best_version,
-            Self::Unrelated => None,
+            Self::Match(index) => Some(VersionPoint::Version(changelog.version(*index).clone())),
+            Self::Partial(partial) => partial.proposal.clone(),
+            Self::Ambiguous(_) | Self::Unrelated => None,
         }
     }
 
-    /// What exists; empty unless the result is [`Partial`](Self::Partial).
+    /// The versions among which a person can choose.
     #[must_use]
-    pub fn found(&self) -> &[String] {
+    pub fn candidates(&self) -> &[VersionPoint] {
         match self {
-            Self::Partial { found, .. } => found,
+            Self::Ambiguous(ambiguity) => &ambiguity.versions,
+            Self::Partial(partial) => &partial.candidates,
             Self::Match(_) | Self::Unrelated => &[],
         }
     }
 
-    /// What is missing; empty unless the result is [`Partial`](Self::Partial).
+    /// The tables of the document that exist; empty unless the match is
+    /// [`Partial`](Self::Partial).
+    #[must_use]
+    pub fn there(&self) -> &[String] {
+        match self {
+            Self::Partial(partial) => &partial.there,
+            _ => &[],
+        }
+    }
+
+    /// What is missing or different; empty unless the match is [`Partial`](Self::Partial).
     #[must_use]
     pub fn missing(&self) -> &[String] {
         match self {
-            Self::Partial { missing, .. } => missing,
-            Self::Match(_) | Self::Unrelated => &[],
+            Self::Partial(partial) => &partial.missing,
+            _ => &[],
         }
     }
 
@@ -78,135 +114,138 @@ impl Detection {
     pub(crate) fn resolve(&self) -> Result<usize, PlanError> {
         match self {
             Self::Match(index) => Ok(index.get()),
-            Self::Partial { found, missing, .. } => {
-                Err(PlanError::PartialMatch { found: found.clone(), missing: missing.clone() })
+            Self::Ambiguous(Ambiguity { versions, statements, span }) => {
+                Err(PlanError::AmbiguousMatch {
+                    versions: versions.clone(),
+                    statements: statements.clone(),
+                    span: span.clone(),
+                })
             }
+            Self::Partial(partial) => Err(PlanError::PartialMatch {
+                found: partial.there.clone(),
+                missing: partial.missing.clone(),
+                proposal: partial.proposal.clone(),
+                failure: partial.failure.clone(),
+            }),
             Self::Unrelated => Err(PlanError::UnrelatedSchema),
         }
     }
 }
 
-/// Finds the released version whose schema a database has.
-pub(crate) fn detect_version(
-    changelog: &Changelog<'_>,
-    replay: &Replay<'_>,
-    scope: Scope,
-    actual_schema: &Schema,
-) -> Detection {
-    let changes_by_version: Vec<&[ObjectChange]> = std::iter::once(StepId::Baseline(0))
-        .chain((0..changelog.head_position()).map(StepId::Forward))
-        .map(|id| replay.script(scope, id).map_or(&[][..], |script| &script.object_changes))
-        .collect();
-    let mut comparison = SchemaComparison::new(&changes_by_version, actual_schema);
-    for (position, changes) in changes_by_version.iter().enumerate() {
-        comparison.add_version(position, changes);
-    }
-    comparison.into_detection()
+/// How a schema compares with the document's schema at every released version.
+pub(crate) struct VersionComparison {
+    /// The positions at which every object that the document names is as there, or absent as there.
+    pub(crate) matches: Vec<usize>,
+    /// For each position, the number of objects and columns that are missing or superfluous.
+    pub(crate) name_distances: Vec<usize>,
+    /// The tables of the document that exist by name.
+    pub(crate) tables: Vec<String>,
 }
 
-/// Compares a database's schema with the schema of one version after the other. Only the objects
-/// that a version changes are compared, so the cost is linear in the length of the changelog.
-struct SchemaComparison<'s> {
+impl VersionComparison {
+    /// Compares a schema with that of one version after the other. Only the objects that a version
+    /// changes are compared, so the cost is linear in the length of the changelog.
+    pub(crate) fn new(
+        changelog: &Changelog<'_>,
+        replay: &Replay<'_>,
+        scope: Scope,
+        actual: &Schema,
+    ) -> Self {
+        let changes_by_version: Vec<&[ObjectChange]> = std::iter::once(StepId::Baseline(0))
+            .chain((0..changelog.head_position()).map(StepId::Forward))
+            .map(|id| replay.script(scope, id).map_or(&[][..], |script| &script.object_changes))
+            .collect();
+        let (mut known, mut document_tables) = (BTreeSet::new(), BTreeSet::new());
+        for (key, object) in changes_by_version.iter().copied().flatten() {
+            let Some(object) = object else { continue };
+            if object.kind == ObjectKind::Table {
+                document_tables.insert(key);
+            }
+            if actual.contains_key(key) {
+                known.insert(key.clone());
+            }
+        }
+        let tables = known.iter().filter(|key| document_tables.contains(key));
+        let tables = tables.filter_map(|key| actual.get(key));
+        let tables = tables.map(|object| format!("{} `{}`", object.kind, object.name)).collect();
+        let mut walk = VersionWalk::new(actual, known);
+        let mut comparison = Self { matches: Vec::new(), name_distances: Vec::new(), tables };
+        for (position, changes) in changes_by_version.iter().enumerate() {
+            walk.apply(changes);
+            if walk.different == 0 && walk.superfluous == 0 {
+                comparison.matches.push(position);
+            }
+            comparison.name_distances.push(walk.name_distance + walk.superfluous);
+        }
+        comparison
+    }
+}
+
+/// Compares a schema with the document's schema at one version, and then at the next.
+struct VersionWalk<'s> {
     actual: &'s Schema,
     /// The objects in the database whose names the document uses at any version.
-    known_objects: BTreeSet<ObjectKey>,
-    /// The document's objects at the version that was added last.
+    known: BTreeSet<ObjectKey>,
+    /// The document's objects at the version that was applied last.
     current: BTreeMap<ObjectKey, Arc<Object>>,
-    /// The number of differences between `current` and the database.
-    difference_count: usize,
-    /// How many of the known objects are in `current`.
-    known_count: usize,
-    exact_match: Option<usize>,
-    /// The version with the fewest differences, and their number.
-    nearest: Option<(usize, usize)>,
+    /// How many objects of `current` are missing or different in the database.
+    different: usize,
+    /// How many known objects are not in `current`.
+    superfluous: usize,
+    /// How many objects of `current` are missing, and how many columns are missing or superfluous.
+    name_distance: usize,
 }
 
-impl<'s> SchemaComparison<'s> {
-    fn new(changes_by_version: &[&[ObjectChange]], actual: &'s Schema) -> Self {
-        let known_objects = changes_by_version
-            .iter()
-            .flat_map(|changes| changes.iter().filter(|(_, object)| object.is_some()))
-            .map(|(key, _)| key)
-            .filter(|key| actual.contains_key(key))
-            .cloned()
-            .collect();
-        Self {
-            actual,
-            known_objects,
-            current: BTreeMap::new(),
-            difference_count: 0,
-            known_count: 0,
-            exact_match: None,
-            nearest: None,
-        }
+impl<'s> VersionWalk<'s> {
+    /// Starts before the first version: every known object is superfluous.
+    fn new(actual: &'s Schema, known: BTreeSet<ObjectKey>) -> Self {
+        let (current, superfluous) = (BTreeMap::new(), known.len());
+        Self { actual, known, current, different: 0, superfluous, name_distance: 0 }
     }
 
-    /// Applies the changes of the next version and compares the result with the database.
-    fn add_version(&mut self, position: usize, changes: &[ObjectChange]) {
+    fn apply(&mut self, changes: &[ObjectChange]) {
         for (key, object) in changes {
-            let previous_object = match object {
+            let previous = match object {
                 Some(object) => self.current.insert(key.clone(), object.clone()),
                 None => self.current.remove(key),
             };
-            let is_known = self.known_objects.contains(key);
-            if let Some(previous_object) = previous_object {
-                self.difference_count -= self.differences_of(&previous_object).len();
-                self.known_count -= usize::from(is_known);
+            let known = usize::from(self.known.contains(key));
+            if let Some(previous) = previous {
+                let (is_different, names) = self.compare(&previous);
+                self.different -= usize::from(is_different);
+                self.name_distance -= names;
+                self.superfluous += known;
             }
             if let Some(object) = object {
-                self.difference_count += self.differences_of(object).len();
-                self.known_count += usize::from(is_known);
+                let (is_different, names) = self.compare(object);
+                self.different += usize::from(is_different);
+                self.name_distance += names;
+                self.superfluous -= known;
             }
         }
-        let superfluous = self.known_objects.len() - self.known_count;
-        let distance = self.difference_count + superfluous;
-        if distance == 0 && !self.known_objects.is_empty() {
-            self.exact_match = Some(position);
-        }
-        if self.nearest.is_none_or(|(_, least)| distance < least) {
-            self.nearest = Some((position, distance));
-        }
     }
 
-    /// The differences between an object of the document and the same object of the database.
-    fn differences_of(&self, object: &Object) -> Vec<Difference> {
-        let mut differences = match self.actual.get(&object.key()) {
-            None => vec![missing(object)],
-            Some(actual) => object_differences(object, actual, Extent::Complete),
+    /// Whether an object of the document is missing or different in the database, and how many
+    /// names are missing or superfluous there.
+    fn compare(&self, expected: &Object) -> (bool, usize) {
+        let Some(actual) = self.actual.get(&expected.key()) else { return (true, 1) };
+        let is_different = object_differences(expected, actual, Extent::Complete)
+            .iter()
+            .any(Difference::is_significant);
+        let absent = |left: &Object, right: &Object| {
+            left.columns().filter(|column| !right.has_column(column)).count()
         };
-        differences.retain(Difference::is_significant);
-        differences
-    }
-
-    fn into_detection(self) -> Detection {
-        if let Some(position) = self.exact_match {
-            return Detection::Match(VersionIndex::new(position));
-        }
-        let known_objects = self.known_objects.iter().filter_map(|key| self.actual.get(key));
-        let found: Vec<String> = known_objects
-            .filter(|object| object.kind == ObjectKind::Table)
-            .map(|object| format!("table `{}`", object.name))
-            .collect();
-        if found.is_empty() {
-            return Detection::Unrelated;
-        }
-        let differences = self.current.values().flat_map(|object| self.differences_of(object));
-        Detection::Partial {
-            best_version: self.nearest.map(|(position, _)| VersionIndex::new(position)),
-            found,
-            missing: differences.map(|difference| difference.to_string()).collect(),
-        }
+        let names =
+            if is_different { absent(expected, actual) + absent(actual, expected) } else { 0 };
+        (is_different, names)
     }
 }
 
-/// The differences between a database's schema and the document's schema at a position of the
-/// chain. A database below the lowest baseline has no position; its schema is
-/// compared with that of the lowest baseline.
-pub(crate) fn drift(
-    replay: &Replay<'_>,
-    scope: Scope,
-    position: Option<usize>,
-    actual_schema: &Schema,
-) -> Vec<Difference> {
-    compare::differences(&replay.schema_at(scope, position.unwrap_or(0)), actual_schema)
+/// The number of objects and columns that some differences are about.
+pub(crate) fn distance(differences: &[Difference]) -> usize {
+    let significant = differences.iter().filter(|difference| difference.is_significant());
+    let places = significant.map(|difference| {
+        (difference.object().to_ascii_lowercase(), difference.column().map(str::to_ascii_lowercase))
+    });
+    places.collect::<BTreeSet<_>>().len()
 }

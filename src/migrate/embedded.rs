@@ -16,12 +16,13 @@ use crate::migrate::borrowed::{
 };
 use crate::migrate::connection_check::ensure_only_main;
 use crate::migrate::detect::Detection;
+use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::error::Error;
 #[cfg(doc)]
 use crate::migrate::error::ErrorKind;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
-use crate::migrate::status::{DatabaseState, ReplayedDocument, database_status};
+use crate::migrate::status::{DatabaseState, StatusDocument, database_status};
 use crate::plan::error::PlanError;
 use crate::plan::history_check::chain_matches;
 use crate::plan::outcome::{MigrateError, Outcome};
@@ -195,7 +196,9 @@ impl Changelog<'_> {
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
                 replay => replay.ok(),
             };
-            let document = ReplayedDocument { changelog: self, replay: replay.as_ref() };
+            let options = DetectionOptions::default();
+            let detector = (replay.as_ref()).map(|replay| Detector::new(self, replay, options));
+            let document = StatusDocument { changelog: self, detector: detector.as_ref() };
             database_status(document, target, scope, connection)
         });
         let status = status

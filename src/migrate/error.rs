@@ -62,7 +62,7 @@ pub enum ErrorKind {
     Constraint,
     /// SQLite or tatmig refused a statement of a migration for another reason.
     Statement,
-    /// A rebuilt table lost rows, and its block does not allow that.
+    /// A rebuilt table lost rows or its AUTOINCREMENT counter, and its block does not allow that.
     RowLoss,
     /// A step down has no reverse block.
     NoReverse,
@@ -243,10 +243,12 @@ fn migrate_kind(error: &MigrateError) -> ErrorKind {
 fn plan_kind(error: &PlanError) -> ErrorKind {
     match error {
         PlanError::UnknownVersion { .. } | PlanError::AboveHead { .. } => ErrorKind::Ahead,
-        PlanError::PartialMatch { .. } | PlanError::UnrelatedSchema => ErrorKind::Unversioned,
+        PlanError::AmbiguousMatch { .. }
+        | PlanError::PartialMatch { .. }
+        | PlanError::UnrelatedSchema => ErrorKind::Unversioned,
         PlanError::SchemaMismatch { .. } => ErrorKind::Drift,
         PlanError::NoReverse { .. } => ErrorKind::NoReverse,
-        PlanError::EmptyDatabase => ErrorKind::Missing,
+        PlanError::EmptyDatabase | PlanError::NewDatabase { .. } => ErrorKind::Missing,
         PlanError::ChecksumMismatch { .. } => ErrorKind::Edited,
     }
 }
@@ -275,13 +277,13 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
                 ErrorKind::Statement
             }
         }
-        DatabaseError::ForeignKeyViolations { .. } | DatabaseError::AssertionFailed { .. } => {
-            ErrorKind::Constraint
-        }
-        DatabaseError::ColumnDiffers { .. } | DatabaseError::PostconditionFailed { .. } => {
-            ErrorKind::Drift
-        }
-        DatabaseError::RowLoss { .. } => ErrorKind::RowLoss,
+        DatabaseError::ConstraintFailed { .. }
+        | DatabaseError::ForeignKeyViolations { .. }
+        | DatabaseError::AssertionFailed { .. } => ErrorKind::Constraint,
+        DatabaseError::ColumnDiffers { .. }
+        | DatabaseError::SafetyRule { .. }
+        | DatabaseError::PostconditionFailed { .. } => ErrorKind::Drift,
+        DatabaseError::RowLoss { .. } | DatabaseError::CounterReset { .. } => ErrorKind::RowLoss,
         DatabaseError::WalModeLost { cause, .. } => database_kind(cause),
         DatabaseError::HotJournal
         | DatabaseError::JournalMode { .. }

@@ -1,33 +1,59 @@
 //! Builds the job of a database: the scripts of its steps, the history entries to write, and the
 //! changes to check before the commit.
 
-use std::sync::Arc;
-
 use crate::database::history_entry::{AppliedSource, HistoryEvent, HistoryState, NewHistoryEntry};
-use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step};
-use crate::document::changelog::StepId;
+use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step, TableContents, TransactionEnd};
+use crate::database::policy::ForeignKeyPolicy;
+use crate::document::changelog::{Changelog, StepId};
 use crate::document::migration::{Checksum, Migration};
 use crate::document::tag::{Scope, VersionPoint};
-use crate::migrate::migrator::{CachedJob, Migrator};
-use crate::plan::outcome::MigrationPath;
+use crate::migrate::replay::Replay;
+use crate::plan::outcome::{MigrationPath, PathStart};
 use crate::plan::position::ChainPosition;
+use crate::schema::Schema;
 
-impl<'c> Migrator<'c, '_> {
-    pub(crate) fn build_cached_job(
-        &self,
-        scope: Scope,
-        chain_position: ChainPosition,
-        step_ids: &[StepId],
-    ) -> CachedJob<'c> {
+/// What jobs are built from, and what they have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JobBuilder<'c, 'a> {
+    pub(crate) changelog: &'c Changelog<'a>,
+    pub(crate) replay: &'c Replay<'a>,
+    pub(crate) transaction_end: TransactionEnd,
+    pub(crate) foreign_keys: ForeignKeyPolicy,
+    pub(crate) contents: TableContents,
+}
+
+impl<'c> JobBuilder<'c, '_> {
+    /// The versions of some steps of a database at a position.
+    pub(crate) fn path(&self, chain_position: ChainPosition, step_ids: &[StepId]) -> MigrationPath {
         let from = self.version_point(chain_position);
         let steps: Vec<_> =
-            step_ids.iter().filter_map(|id| self.changelog().endpoints(*id)).collect();
+            step_ids.iter().filter_map(|id| self.changelog.endpoints(*id)).collect();
         let to = steps.last().map_or(from.clone(), |(_, to)| to.clone());
-        let path = Arc::new(MigrationPath { from, to, steps });
-        CachedJob { job: self.build_job(scope, chain_position, step_ids), path }
+        let start = match chain_position {
+            ChainPosition::Empty => PathStart::New,
+            _ => PathStart::Existing,
+        };
+        MigrationPath { start, from, to, steps }
     }
 
-    fn build_job(
+    /// The version at a position of the chain; `baseline` without one.
+    pub(crate) fn version_point_at(&self, position: Option<usize>) -> VersionPoint {
+        position
+            .and_then(|position| self.changelog.versions().get(position))
+            .map_or(VersionPoint::Baseline, |version| VersionPoint::Version(version.clone()))
+    }
+
+    pub(crate) fn version_point(&self, chain_position: ChainPosition) -> VersionPoint {
+        self.version_point_at(match chain_position {
+            ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
+                Some(position)
+            }
+            ChainPosition::Empty | ChainPosition::BelowBaseline => None,
+        })
+    }
+
+    /// The job that runs some steps on a database at a position.
+    pub(crate) fn job(
         &self,
         scope: Scope,
         chain_position: ChainPosition,
@@ -39,9 +65,16 @@ impl<'c> Migrator<'c, '_> {
         }
         steps.extend(step_ids.iter().filter_map(|id| self.migration_step(scope, *id)));
         MigrationJob {
-            expected_changes: self.replay().expected_changes(scope, chain_position, step_ids),
-            transaction_end: self.transaction_end(),
-            foreign_keys: self.policy().foreign_keys,
+            expected_changes: self.replay.expected_changes(scope, chain_position, step_ids),
+            schema_before: match chain_position {
+                ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
+                    self.replay.schema_at(scope, position)
+                }
+                ChainPosition::Empty | ChainPosition::BelowBaseline => Schema::new(),
+            },
+            transaction_end: self.transaction_end,
+            foreign_keys: self.foreign_keys,
+            contents: self.contents,
             ..MigrationJob::new(scope, steps)
         }
     }
@@ -49,7 +82,7 @@ impl<'c> Migrator<'c, '_> {
     /// The script of a migration for one scope, with its history entry; `None` for a seed. A
     /// migration without a block for the scope has an empty script and still gets a history entry.
     fn migration_step(&self, scope: Scope, id: StepId) -> Option<Step<'c, 'c>> {
-        let changelog = self.changelog();
+        let changelog = self.changelog;
         let (from, to) = changelog.endpoints(id)?;
         let migration = changelog.step(id);
         let position = to.version().and_then(|to| changelog.position(to));
@@ -60,7 +93,7 @@ impl<'c> Migrator<'c, '_> {
         let checksum =
             migration.map_or_else(|| Checksum::from_text(""), |step| step.checksum(scope));
         Some(Step {
-            script: self.replay().script(scope, id).unwrap_or(&EMPTY_SCRIPT),
+            script: self.replay.script(scope, id).unwrap_or(&EMPTY_SCRIPT),
             label: format!("the migration {from} → {to}"),
             history_entry: Some(NewHistoryEntry {
                 event,
@@ -85,7 +118,7 @@ impl<'c> Migrator<'c, '_> {
         position: Option<usize>,
         note: Option<String>,
     ) -> Step<'c, 'c> {
-        let chain = position.map(|position| self.changelog().chain_checksum(scope, position));
+        let chain = position.map(|position| self.changelog.chain_checksum(scope, position));
         Step {
             script: &EMPTY_SCRIPT,
             label: "the history entry".to_owned(),
@@ -108,8 +141,8 @@ impl<'c> Migrator<'c, '_> {
         scope: Scope,
         names: &[String],
         state: &HistoryState,
+        target: &VersionPoint,
     ) -> MigrationJob<'c> {
-        let target = self.target();
         // Part of the message of a seed that fails: at another version a table may be missing.
         let version_mismatch = match state {
             HistoryState::Versioned(entry) if entry.to == target.to_string() => String::new(),
@@ -121,19 +154,25 @@ impl<'c> Migrator<'c, '_> {
                 format!(", which is for version {target}; this database has no version")
             }
         };
-        let seeds = self.changelog().seeds().iter().enumerate();
+        let seeds = self.changelog.seeds().iter().enumerate();
         let mut steps = Vec::new();
         for name in names {
             let matching_seeds =
                 seeds.clone().filter(|(_, seed)| seed.scope == scope && seed.name == *name);
             for (index, _) in matching_seeds {
-                if let Some(script) = self.replay().script(scope, StepId::Seed(index)) {
+                if let Some(script) = self.replay.script(scope, StepId::Seed(index)) {
                     let label = format!("the seed `{name}`{version_mismatch}");
                     steps.push(Step { script, label, history_entry: None, sources: Vec::new() });
                 }
             }
         }
-        MigrationJob { foreign_keys: self.policy().foreign_keys, ..MigrationJob::new(scope, steps) }
+        let target = target.version().and_then(|target| self.changelog.position(target));
+        MigrationJob {
+            schema_before: target
+                .map_or_else(Schema::new, |position| self.replay.schema_at(scope, position)),
+            foreign_keys: self.foreign_keys,
+            ..MigrationJob::new(scope, steps)
+        }
     }
 }
 

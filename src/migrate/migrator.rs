@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::database::Database;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
-use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
+use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
 use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
+use crate::migrate::detector::{DetectionOptions, Detector};
+use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
-use crate::migrate::status::{ReplayedDocument, locate_database};
+use crate::migrate::status::{StatusDocument, locate_database};
 use crate::plan::error::PlanError;
 use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
 use crate::plan::position::ChainPosition;
@@ -49,6 +51,7 @@ pub struct Migrator<'c, 'a> {
     target: Target,
     transaction_end: TransactionEnd,
     policy: DatabasePolicy,
+    detector: Arc<Detector<'c, 'a>>,
     /// One job for each position that databases of a scope start from, built once in a run.
     cached_jobs: Mutex<HashMap<(Scope, ChainPosition), Arc<CachedJob<'c>>>>,
 }
@@ -76,8 +79,15 @@ impl<'c, 'a> Migrator<'c, 'a> {
     }
 
     fn with_target(changelog: &'c Changelog<'a>, replay: &'c Replay<'a>, target: Target) -> Self {
-        let (transaction_end, policy) = (TransactionEnd::Commit, DatabasePolicy::default());
-        Self { changelog, replay, target, transaction_end, policy, cached_jobs: Mutex::default() }
+        Self {
+            changelog,
+            replay,
+            target,
+            transaction_end: TransactionEnd::Commit,
+            policy: DatabasePolicy::default(),
+            detector: Arc::new(Detector::new(changelog, replay, DetectionOptions::default())),
+            cached_jobs: Mutex::default(),
+        }
     }
 
     /// The same run with another policy for journal mode and foreign keys.
@@ -86,11 +96,23 @@ impl<'c, 'a> Migrator<'c, 'a> {
         Self { policy, ..self }
     }
 
-    /// The same run as a rehearsal: every step and every check runs, and each transaction ends in
-    /// ROLLBACK.
+    /// The same run with other options for the detection of versions.
     #[must_use]
-    pub fn into_rehearsal(self) -> Self {
-        Self { transaction_end: TransactionEnd::Rollback, ..self }
+    pub fn with_detection(self, options: DetectionOptions) -> Self {
+        let detector = Arc::new(Detector::new(self.changelog, self.replay, options));
+        Self { detector, ..self }
+    }
+
+    /// A rehearsal of this run: every step and every check runs, and each transaction ends in
+    /// ROLLBACK. The two share the detected versions.
+    #[must_use]
+    pub fn rehearsal(&self) -> Self {
+        Self {
+            transaction_end: TransactionEnd::Rollback,
+            detector: self.detector.clone(),
+            cached_jobs: Mutex::default(),
+            ..*self
+        }
     }
 
     /// The document of the run.
@@ -121,10 +143,6 @@ impl<'c, 'a> Migrator<'c, 'a> {
         self.target
     }
 
-    pub(crate) fn transaction_end(&self) -> TransactionEnd {
-        self.transaction_end
-    }
-
     pub(crate) fn policy(&self) -> DatabasePolicy {
         self.policy
     }
@@ -133,24 +151,28 @@ impl<'c, 'a> Migrator<'c, 'a> {
         self.replay
     }
 
-    pub(crate) fn document(&self) -> ReplayedDocument<'c, 'a> {
-        ReplayedDocument { changelog: self.changelog, replay: Some(self.replay) }
+    /// The builder of this run's jobs.
+    pub(crate) fn jobs(&self) -> JobBuilder<'c, 'a> {
+        JobBuilder {
+            changelog: self.changelog,
+            replay: self.replay,
+            transaction_end: self.transaction_end,
+            foreign_keys: self.policy.foreign_keys,
+            contents: TableContents::Rows,
+        }
+    }
+
+    pub(crate) fn detector(&self) -> &Detector<'c, 'a> {
+        &self.detector
+    }
+
+    pub(crate) fn document(&self) -> StatusDocument<'_, 'c, 'a> {
+        StatusDocument { changelog: self.changelog, detector: Some(&self.detector) }
     }
 
     /// The version at a position of the chain; `baseline` without one.
     pub(crate) fn version_point_at(&self, position: Option<usize>) -> VersionPoint {
-        position
-            .and_then(|position| self.changelog.versions().get(position))
-            .map_or(VersionPoint::Baseline, |version| VersionPoint::Version(version.clone()))
-    }
-
-    pub(crate) fn version_point(&self, chain_position: ChainPosition) -> VersionPoint {
-        self.version_point_at(match chain_position {
-            ChainPosition::AtVersion(position) | ChainPosition::Detected(position) => {
-                Some(position)
-            }
-            ChainPosition::Empty | ChainPosition::BelowBaseline => None,
-        })
+        self.jobs().version_point_at(position)
     }
 
     /// The job of a database at a position; `None` if it has nothing to do.
@@ -169,9 +191,11 @@ impl<'c, 'a> Migrator<'c, 'a> {
             return Ok(None);
         }
         let mut cached_jobs = self.cached_jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let cached_job = cached_jobs
-            .entry((scope, chain_position))
-            .or_insert_with(|| Arc::new(self.build_cached_job(scope, chain_position, &step_ids)));
+        let cached_job = cached_jobs.entry((scope, chain_position)).or_insert_with(|| {
+            let jobs = self.jobs();
+            let path = Arc::new(jobs.path(chain_position, &step_ids));
+            Arc::new(CachedJob { job: jobs.job(scope, chain_position, &step_ids), path })
+        });
         Ok(Some(cached_job.clone()))
     }
 
@@ -199,7 +223,7 @@ impl<'c, 'a> Migrator<'c, 'a> {
                 *version = VersionPoint::parse(&entry.to);
             }
             let chain_position = locate_database(self.document(), scope, &state, &*database)?;
-            let from = self.version_point(chain_position);
+            let from = self.jobs().version_point(chain_position);
             *version = Some(from.clone());
             let Some(cached_job) = self.cached_job(scope, chain_position)? else {
                 return Ok(self.outcome_without_steps(from));

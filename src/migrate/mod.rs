@@ -2,12 +2,14 @@
 
 #[cfg(feature = "fleet")]
 pub(crate) mod adopt;
+pub(crate) mod alter_table;
 pub(crate) mod borrowed;
 pub(crate) mod compile;
 pub(crate) mod connection_check;
 #[cfg(feature = "fleet")]
 pub(crate) mod create;
 pub(crate) mod detect;
+pub(crate) mod detector;
 pub(crate) mod embedded;
 pub(crate) mod error;
 pub(crate) mod job;
@@ -20,15 +22,17 @@ pub(crate) mod statement_errors;
 pub(crate) mod status;
 #[cfg(feature = "fleet")]
 pub(crate) mod target_database;
+pub(crate) mod trial;
 pub(crate) mod uncomment;
 #[cfg(feature = "fleet")]
 pub(crate) mod verify;
 
 #[cfg(feature = "fleet")]
-pub use crate::migrate::adopt::AdoptTarget;
+pub use crate::migrate::adopt::{AdoptRequest, AdoptTarget, PresentDrift, RecordedVersion};
 #[cfg(feature = "fleet")]
 pub use crate::migrate::create::CreateOutcome;
-pub use crate::migrate::detect::Detection;
+pub use crate::migrate::detect::{Ambiguity, Detection, PartialMatch};
+pub use crate::migrate::detector::{DetectionOptions, Detector};
 pub use crate::migrate::migrator::{Direction, Migrator};
 pub use crate::migrate::replay::Replay;
 pub use crate::migrate::status::{DatabaseStatus, StatusQuery};
@@ -36,3 +40,4 @@ pub use crate::migrate::status::{DatabaseStatus, StatusQuery};
 pub use crate::migrate::target_database::StatementDiff;
 #[cfg(feature = "fleet")]
 pub use crate::migrate::verify::VerifyReport;
+pub use crate::schema::ignored::IgnoredObjects;

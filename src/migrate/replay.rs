@@ -18,7 +18,7 @@ use crate::migrate::compile::BlockCompiler;
 use crate::plan::position::ChainPosition;
 use crate::schema::difference::Difference;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
-use crate::schema::{Schema, changes, compare};
+use crate::schema::{ObjectKey, Schema, changes, compare};
 
 /// The result of running a document in memory.
 #[derive(Debug)]
@@ -115,6 +115,19 @@ impl<'a> Replay<'a> {
         let ids = std::iter::once(StepId::Baseline(0)).chain((0..position).map(StepId::Forward));
         self.apply_steps(&mut schema, scope, ids);
         schema
+    }
+
+    /// The names of the objects that the document's migrations create, planned ones included.
+    pub(crate) fn created_objects(
+        &self,
+        changelog: &Changelog<'_>,
+        scope: Scope,
+    ) -> BTreeSet<ObjectKey> {
+        let baselines = (0..changelog.baselines().len()).map(StepId::Baseline);
+        let ids = baselines.chain((0..changelog.chain().len()).map(StepId::Forward));
+        let scripts = ids.filter_map(|id| self.script(scope, id));
+        let changes = scripts.flat_map(|script| &script.object_changes);
+        changes.filter(|(_, object)| object.is_some()).map(|(key, _)| key.clone()).collect()
     }
 
     /// What the document creates up to a position and a schema does not have.

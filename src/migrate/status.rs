@@ -1,5 +1,7 @@
 //! Reads the version of one database and plans the steps that are pending. Changes nothing.
 
+use std::sync::Arc;
+
 use semver::Version;
 
 use crate::database::ReadDatabase;
@@ -8,8 +10,8 @@ use crate::database::history_entry::HistoryState;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
-use crate::migrate::detect::{self, Detection};
-use crate::migrate::replay::Replay;
+use crate::migrate::detect::Detection;
+use crate::migrate::detector::{Detected, Detector};
 use crate::plan::error::PlanError;
 use crate::plan::history_check::{chain_matches, changed_migrations};
 use crate::plan::outcome::MigrateError;
@@ -53,7 +55,7 @@ pub struct DatabaseStatus {
     /// The database's version, if it is a version of the document.
     pub position: Option<VersionIndex>,
     /// The result of detection, for a database without a history.
-    pub detection: Option<Box<Detection>>,
+    pub detection: Option<Arc<Detection>>,
     /// Why an upgrade would refuse the database.
     pub error: Option<Box<MigrateError>>,
 }
@@ -63,18 +65,18 @@ pub struct DatabaseStatus {
 pub struct StatusQuery<'q, 'a> {
     /// The document.
     pub changelog: &'q Changelog<'a>,
-    /// The replay of the document. Without it the version of a database without a history is not
-    /// detected.
-    pub replay: Option<&'q Replay<'a>>,
+    /// The detector for this document. Without it the version of a database without a history is
+    /// not detected.
+    pub detector: Option<&'q Detector<'q, 'a>>,
     /// The version up to which migrations are pending.
     pub target: VersionIndex,
 }
 
-/// A document with its replay, if it was replayed.
+/// A document with the detector for it, if it was replayed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReplayedDocument<'q, 'a> {
-    pub(crate) changelog: &'q Changelog<'a>,
-    pub(crate) replay: Option<&'q Replay<'a>>,
+pub(crate) struct StatusDocument<'q, 'c, 'a> {
+    pub(crate) changelog: &'c Changelog<'a>,
+    pub(crate) detector: Option<&'q Detector<'c, 'a>>,
 }
 
 /// Finds the position of a database on the chain, by detection if it has no history.
@@ -84,20 +86,42 @@ pub(crate) struct ReplayedDocument<'q, 'a> {
 /// The database cannot be read, does not fit the document, or applied a migration that was edited
 /// afterwards.
 pub(crate) fn locate_database(
-    document: ReplayedDocument<'_, '_>,
+    document: StatusDocument<'_, '_, '_>,
     scope: Scope,
     state: &HistoryState,
     database: &dyn ReadDatabase,
 ) -> Result<ChainPosition, MigrateError> {
-    let changelog = document.changelog;
-    let detection = match (state, document.replay) {
-        (HistoryState::Unversioned, Some(replay)) => {
-            Some(detect::detect_version(changelog, replay, scope, &database.schema()?))
+    let detected = detect(document, scope, state, database)?;
+    locate_with(document.changelog, scope, state, database, detected.as_ref())
+}
+
+/// What a database without a history is; none if it has one, or without a detector.
+fn detect(
+    document: StatusDocument<'_, '_, '_>,
+    scope: Scope,
+    state: &HistoryState,
+    database: &dyn ReadDatabase,
+) -> Result<Option<Detected>, DatabaseError> {
+    match (state, document.detector) {
+        (HistoryState::Unversioned, Some(detector)) => {
+            detector.detect(scope, database.schema()?).map(Some)
         }
-        _ => None,
+        _ => Ok(None),
+    }
+}
+
+fn locate_with(
+    changelog: &Changelog<'_>,
+    scope: Scope,
+    state: &HistoryState,
+    database: &dyn ReadDatabase,
+    detected: Option<&Detected>,
+) -> Result<ChainPosition, MigrateError> {
+    let resolve_detection = || match detected {
+        None => Err(PlanError::UnrelatedSchema),
+        Some(Detected::New) => Ok(ChainPosition::Empty),
+        Some(Detected::Existing(detection)) => detection.resolve().map(ChainPosition::Detected),
     };
-    let resolve_detection =
-        || detection.as_ref().map_or(Err(PlanError::UnrelatedSchema), Detection::resolve);
     let chain_position = locate(changelog, state, resolve_detection)?;
     if let (ChainPosition::AtVersion(position), HistoryState::Versioned(entry)) =
         (chain_position, state)
@@ -119,42 +143,53 @@ pub(crate) fn locate_database(
 ///
 /// The database cannot be read.
 pub(crate) fn database_status(
-    document: ReplayedDocument<'_, '_>,
+    document: StatusDocument<'_, '_, '_>,
     target: Target,
     scope: Scope,
     database: &dyn ReadDatabase,
 ) -> Result<DatabaseStatus, DatabaseError> {
     let changelog = document.changelog;
     let state = database.history_state()?;
-    if let (HistoryState::Unversioned, Some(replay)) = (&state, document.replay) {
-        let detection = detect::detect_version(changelog, replay, scope, &database.schema()?);
-        return Ok(detected_status(changelog, target, scope, detection));
-    }
+    let detected = detect(document, scope, &state, database)?;
     let version = match &state {
         HistoryState::Versioned(entry) => Some(entry.to.clone()),
         HistoryState::Empty | HistoryState::Unversioned => None,
     };
-    let chain_position = match locate_database(document, scope, &state, database) {
-        Ok(chain_position) => chain_position,
+    let located = locate_with(changelog, scope, &state, database, detected.as_ref());
+    let mut status = match located {
+        Ok(chain_position) => located_status(changelog, target, scope, chain_position),
         Err(MigrateError::Database(error)) => return Err(error),
-        Err(error @ MigrateError::Plan(PlanError::UnrelatedSchema)) => {
-            let status = DatabaseStatus::from_error(version, error);
-            return Ok(DatabaseStatus { state: DatabaseState::Unversioned, ..status });
-        }
-        Err(error) => return Ok(DatabaseStatus::from_error(version, error)),
+        Err(error) => DatabaseStatus::from_error(None, error),
     };
+    status.version = version;
+    if state == HistoryState::Unversioned && status.state != DatabaseState::New {
+        status.state = DatabaseState::Unversioned;
+    }
+    if let Some(Detected::Existing(detection)) = detected {
+        status.detection = Some(detection);
+    }
+    Ok(status)
+}
+
+/// The status of a database at a position of the chain.
+fn located_status(
+    changelog: &Changelog<'_>,
+    target: Target,
+    scope: Scope,
+    chain_position: ChainPosition,
+) -> DatabaseStatus {
     let (steps, error) = match plan_steps(changelog, scope, chain_position, target) {
         Ok(steps) => (steps, None),
         Err(error) => (Vec::new(), Some(Box::new(error.into()))),
     };
-    Ok(DatabaseStatus {
+    DatabaseStatus {
         state: match chain_position {
             ChainPosition::Empty => DatabaseState::New,
             ChainPosition::Detected(_) => DatabaseState::Unversioned,
             _ if steps.is_empty() => DatabaseState::Current,
             _ => DatabaseState::Behind,
         },
-        version,
+        version: None,
         pending: end_versions(changelog, &steps),
         steps,
         position: match chain_position {
@@ -164,33 +199,6 @@ pub(crate) fn database_status(
             ChainPosition::Empty | ChainPosition::BelowBaseline => None,
         },
         detection: None,
-        error,
-    })
-}
-
-/// The status of a database whose version was detected from its schema.
-fn detected_status(
-    changelog: &Changelog<'_>,
-    target: Target,
-    scope: Scope,
-    detection: Detection,
-) -> DatabaseStatus {
-    let resolved = detection.resolve();
-    let position = resolved.as_ref().ok().copied();
-    let planned = resolved.and_then(|position| {
-        plan_steps(changelog, scope, ChainPosition::Detected(position), target)
-    });
-    let (steps, error) = match planned {
-        Ok(steps) => (steps, None),
-        Err(error) => (Vec::new(), Some(Box::new(error.into()))),
-    };
-    DatabaseStatus {
-        state: DatabaseState::Unversioned,
-        version: None,
-        pending: end_versions(changelog, &steps),
-        steps,
-        position: position.map(VersionIndex::new),
-        detection: Some(Box::new(detection)),
         error,
     }
 }

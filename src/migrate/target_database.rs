@@ -2,11 +2,16 @@
 
 use crate::database::connection::ConnectOptions;
 use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
+use crate::document::version_index::VersionIndex;
 use crate::migrate::migrator::Migrator;
-use crate::migrate::status::{DatabaseStatus, ReplayedDocument, StatusQuery, database_status};
+use crate::migrate::status::{
+    DatabaseStatus, StatusDocument, StatusQuery, database_status, locate_database,
+};
 use crate::plan::error::{ChangedMigration, PlanError};
 use crate::plan::outcome::{MigrateError, Outcome};
+use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
 use crate::sql::lexer;
 use crate::target::TargetDatabase;
@@ -26,15 +31,41 @@ impl TargetDatabase {
     /// read has the state [`Error`](crate::DatabaseState::Error).
     #[must_use]
     pub fn status(&self, query: StatusQuery<'_, '_>, options: &ConnectOptions) -> DatabaseStatus {
-        let StatusQuery { changelog, replay, target } = query;
-        let document = ReplayedDocument { changelog, replay };
+        let StatusQuery { changelog, detector, target } = query;
+        let document = StatusDocument { changelog, detector };
         let target = Target::Up(changelog.clamp(target));
         self.read_status(document, target, options)
     }
 
+    /// Whether the history of this database ends at a version, and none of its migrations was
+    /// edited. Neither the schema nor a replay is needed for that. False if the database cannot be
+    /// read.
+    #[must_use]
+    pub fn is_at(
+        &self,
+        changelog: &Changelog<'_>,
+        target: VersionIndex,
+        options: &ConnectOptions,
+    ) -> bool {
+        let document = StatusDocument { changelog, detector: None };
+        let target = ChainPosition::AtVersion(changelog.clamp(target));
+        let is_at_target = self.read(options, |database| {
+            let state = database.history_state()?;
+            if state == HistoryState::Unversioned {
+                return Ok(false);
+            }
+            match locate_database(document, self.scope, &state, database) {
+                Ok(position) => Ok(position == target),
+                Err(MigrateError::Database(error)) => Err(error),
+                Err(_) => Ok(false),
+            }
+        });
+        is_at_target.unwrap_or(false)
+    }
+
     fn read_status(
         &self,
-        document: ReplayedDocument<'_, '_>,
+        document: StatusDocument<'_, '_, '_>,
         target: Target,
         options: &ConnectOptions,
     ) -> DatabaseStatus {
@@ -87,7 +118,7 @@ impl Migrator<'_, '_> {
     ) -> Outcome {
         let result = target_database.open(options).and_then(|mut database| {
             let state = database.history_state()?;
-            let job = self.seed_job(target_database.scope, names, &state);
+            let job = self.jobs().seed_job(target_database.scope, names, &state, &self.target());
             if state == HistoryState::Empty {
                 return Err(PlanError::EmptyDatabase.into());
             }

@@ -8,7 +8,6 @@ use crate::database::foreign_key_violations::ForeignKeyReport;
 use crate::database::history_entry::HistoryState;
 use crate::database::policy::ForeignKeyPolicy;
 use crate::document::tag::{Scope, VersionPoint};
-use crate::migrate::detect;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::locate_database;
 use crate::plan::outcome::MigrateError;
@@ -59,10 +58,13 @@ fn verify_database(
     if let HistoryState::Versioned(entry) = &state {
         report.version = Some(entry.to.clone());
     }
-    if let Some(position) = check_history(migrator, scope, &state, database, &mut report)? {
-        let drift = detect::drift(migrator.replay(), scope, Some(position), &database.schema()?);
-        check_drift(drift, &state, database, &mut report)?;
-    }
+    let position = match check_history(migrator, scope, &state, database, &mut report)? {
+        ExpectedSchema::Unknown => return Ok(report),
+        ExpectedSchema::BelowBaseline => None,
+        ExpectedSchema::At(position) => Some(position),
+    };
+    let drift = migrator.detector().drift(scope, position, database.schema()?);
+    check_drift(drift, &state, database, &mut report)?;
     Ok(report)
 }
 
@@ -82,26 +84,35 @@ fn check_foreign_keys(
     Ok(())
 }
 
-/// Compares the history with the document. Returns the position whose schema the database should
-/// have; `None` if no schema can be expected.
+/// The schema that a database should have.
+enum ExpectedSchema {
+    /// None can be expected.
+    Unknown,
+    /// Nothing is applied.
+    BelowBaseline,
+    /// That of a position of the chain.
+    At(usize),
+}
+
+/// Compares the history with the document. Returns the schema that the database should have.
 fn check_history(
     migrator: &Migrator<'_, '_>,
     scope: Scope,
     state: &HistoryState,
     database: &dyn ReadDatabase,
     report: &mut VerifyReport,
-) -> Result<Option<usize>, DatabaseError> {
+) -> Result<ExpectedSchema, DatabaseError> {
     Ok(match locate_database(migrator.document(), scope, state, database) {
-        Ok(ChainPosition::Empty) => None,
+        Ok(ChainPosition::Empty) => ExpectedSchema::Unknown,
         Ok(ChainPosition::Detected(position)) => {
             let version = migrator.version_point_at(Some(position));
             report.findings.push(format!(
                 "the database has no history; its schema is that of {version}, and the next upgrade adopts it at that version"
             ));
-            Some(position)
+            ExpectedSchema::At(position)
         }
-        Ok(ChainPosition::AtVersion(position)) => Some(position),
-        Ok(ChainPosition::BelowBaseline) => Some(0),
+        Ok(ChainPosition::AtVersion(position)) => ExpectedSchema::At(position),
+        Ok(ChainPosition::BelowBaseline) => ExpectedSchema::BelowBaseline,
         Err(MigrateError::Database(error)) => return Err(error),
         Err(error) => {
             report.findings.push(error.to_string());
@@ -111,6 +122,7 @@ fn check_history(
                 .as_ref()
                 .and_then(VersionPoint::version)
                 .and_then(|version| migrator.changelog().position(version))
+                .map_or(ExpectedSchema::Unknown, ExpectedSchema::At)
         }
     })
 }

@@ -1,5 +1,7 @@
 //! Declares the errors of planning: why a database is refused, and why a target version is.
 
+use std::ops::Range;
+
 use semver::{BuildMetadata, Version};
 
 use crate::document::tag::VersionPoint;
@@ -28,19 +30,42 @@ pub enum PlanError {
         /// The head of the document.
         head: Version,
     },
-    /// The database has no history, and its schema is that of no version.
-    #[error("the database has no history, and its schema matches no version: it has {}; {}. `tatmig adopt` records the best match and accepts the differences", .found.join(", "), missing_text(.missing))]
-    PartialMatch {
-        /// The changes of the document that exist in the database.
-        found: Vec<String>,
-        /// The changes that are missing.
-        missing: Vec<String>,
+    /// The database has no history, and its schema is that of several versions.
+    #[error("the database has no history, and its schema is that of {}: {}. Whether these statements ran does not show in the schema; {}", join_versions(.versions), list_statements(.statements), adopt_one_of(.versions))]
+    AmbiguousMatch {
+        /// The versions that match, lowest first.
+        versions: Vec<VersionPoint>,
+        /// The statements between the lowest and the highest of them, with their places.
+        statements: Vec<String>,
+        /// The bytes of the document that hold the first of these statements.
+        span: Range<usize>,
     },
-    /// The database has no history, and none of its objects is in the document.
+    /// The database has no history, and its schema is that of no version.
+    #[error("the database has no history, and its schema is that of no version: it has {}; {}. {}", .found.join(", "), missing_text(.proposal.as_ref(), .missing), proposal_text(.proposal.as_ref(), .failure.as_deref()))]
+    PartialMatch {
+        /// The tables of the document that exist in the database.
+        found: Vec<String>,
+        /// What is missing or different at the proposed version.
+        missing: Vec<String>,
+        /// The version that `adopt` would record; none if the rest of the document fails from
+        /// every version.
+        proposal: Option<VersionPoint>,
+        /// Why the rest of the document fails.
+        failure: Option<String>,
+    },
+    /// The database has no history, and none of its tables is in the document.
     #[error(
-        "the database has no history, and none of its tables is as the document defines it; if it belongs to this fleet, record its version with `tatmig adopt --at VERSION`, or `--at baseline` if it has no migration"
+        "the database has no history, and none of the document's tables exists in it; if it belongs to this fleet, run `tatmig adopt --at baseline`"
     )]
     UnrelatedSchema,
+    /// A version was to be recorded in a new database.
+    #[error(
+        "the database is new, so it has nothing of {version}; run `tatmig upgrade`, which creates its tables"
+    )]
+    NewDatabase {
+        /// The version that was to be recorded.
+        version: VersionPoint,
+    },
     /// An edited migration cannot be accepted, since the schema does not have what it creates.
     #[error("the schema does not have what the edited migration creates: {}; restore the original SQL, and change the schema in a new migration", .unmet.join("; "))]
     SchemaMismatch {
@@ -69,12 +94,47 @@ fn quote_tags(missing_tags: &[String]) -> String {
     quoted_tags.join(", ")
 }
 
-/// The text for what is missing. If nothing is, objects of several versions exist side by side.
-fn missing_text(missing: &[String]) -> String {
-    if missing.is_empty() {
-        "no version has all of that at once".to_owned()
-    } else {
-        missing.join(", ")
+fn join_versions(versions: &[VersionPoint]) -> String {
+    let texts: Vec<String> = versions.iter().map(ToString::to_string).collect();
+    match texts.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => texts.join(""),
+    }
+}
+
+fn list_statements(statements: &[String]) -> String {
+    format!("they differ by {}", statements.join(", "))
+}
+
+fn adopt_one_of(versions: &[VersionPoint]) -> String {
+    let commands: Vec<String> =
+        versions.iter().map(|version| format!("`tatmig adopt --at {version}`")).collect();
+    format!("run {}", commands.join(" or "))
+}
+
+/// The text for what a database lacks or has otherwise at the proposed version.
+fn missing_text(proposal: Option<&VersionPoint>, missing: &[String]) -> String {
+    let differences = match missing {
+        [] => "nothing of it is missing or different".to_owned(),
+        missing => missing.join(", "),
+    };
+    match proposal {
+        Some(VersionPoint::Version(version)) => format!("compared with {version}, {differences}"),
+        Some(VersionPoint::Baseline) | None => {
+            format!("compared with the lowest baseline, {differences}")
+        }
+    }
+}
+
+fn proposal_text(proposal: Option<&VersionPoint>, failure: Option<&str>) -> String {
+    match (proposal, failure) {
+        (Some(proposal), _) => {
+            format!("`tatmig adopt` records {proposal} and accepts these differences")
+        }
+        (None, Some(failure)) => format!(
+            "From no version does the rest of the document run on it ({failure}); change the database or the document, or decide with `tatmig adopt --at VERSION`"
+        ),
+        (None, None) => "Decide with `tatmig adopt --at VERSION`".to_owned(),
     }
 }
 

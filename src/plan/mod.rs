@@ -9,4 +9,6 @@ pub(crate) mod steps;
 pub(crate) mod target;
 
 pub use crate::plan::error::{ChangedMigration, PlanError, TargetError};
-pub use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
+pub use crate::plan::outcome::{
+    AppliedRun, AtHead, MigrateError, MigrationPath, Outcome, PathStart,
+};

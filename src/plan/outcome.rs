@@ -44,6 +44,7 @@ impl MigrateError {
             Self::Plan(PlanError::ChecksumMismatch { changed_migrations }) => {
                 changed_migrations.first().map(|changed_migration| changed_migration.span.clone())
             }
+            Self::Plan(PlanError::AmbiguousMatch { span, .. }) => Some(span.clone()),
             Self::Plan(_) | Self::CannotOpen(_) => None,
         }
     }
@@ -55,10 +56,32 @@ impl From<rusqlite::Error> for MigrateError {
     }
 }
 
+/// The result of the upgrade that follows an adoption, from a trial on an empty copy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum AtHead {
+    /// The upgrade succeeds, and these differences from head's schema remain.
+    Reached(Vec<String>),
+    /// The upgrade fails, for the reason given.
+    Fails(String),
+}
+
+/// How the databases of a path begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathStart {
+    /// The database is new, and the run creates its schema.
+    New,
+    /// The database has objects, or a history.
+    Existing,
+}
+
 /// The steps that all databases at one version share.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MigrationPath {
+    /// Whether the run creates the schema of a new database.
+    pub start: PathStart,
     /// The version before the first step.
     pub from: VersionPoint,
     /// The version after the last step.
@@ -106,6 +129,9 @@ pub enum Outcome {
         version: VersionPoint,
         /// The differences from the document's schema at that version, each as text.
         drift: Vec<String>,
+        /// What an upgrade to head will do to them; none if the database is not adopted or is at
+        /// head.
+        at_head: Option<AtHead>,
     },
     /// Seed blocks were run and committed.
     Seeded {

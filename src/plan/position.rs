@@ -8,7 +8,7 @@ use crate::plan::error::PlanError;
 /// The position of a database on the chain of versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ChainPosition {
-    /// The database has no schema objects and no history. An upgrade starts from the highest
+    /// The database has no history and no schema objects, ignored ones aside. An upgrade starts from the highest
     /// baseline that has a block for the database's scope.
     Empty,
     /// The database has objects and no history, and its schema is that of the version at this index
@@ -23,8 +23,8 @@ pub(crate) enum ChainPosition {
 }
 
 /// Finds the position of a database from its history. `detect` compares the schema with those of the
-/// versions and returns the index of the version that matches; it is called only for a database that
-/// has objects and no history.
+/// versions and returns the position of a database that has objects and no history; it is called for
+/// no other.
 ///
 /// # Errors
 ///
@@ -33,11 +33,11 @@ pub(crate) enum ChainPosition {
 pub(crate) fn locate(
     changelog: &Changelog<'_>,
     state: &HistoryState,
-    detect: impl FnOnce() -> Result<usize, PlanError>,
+    detect: impl FnOnce() -> Result<ChainPosition, PlanError>,
 ) -> Result<ChainPosition, PlanError> {
     let last_entry = match state {
         HistoryState::Empty => return Ok(ChainPosition::Empty),
-        HistoryState::Unversioned => return detect().map(ChainPosition::Detected),
+        HistoryState::Unversioned => return detect(),
         HistoryState::Versioned(last_entry) => last_entry,
     };
     let head = changelog.head().clone();

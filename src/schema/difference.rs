@@ -157,6 +157,18 @@ impl fmt::Display for Difference {
     }
 }
 
+/// The note of a history entry that accepts differences, one a line; none without a difference.
+pub(crate) fn drift_note<'d>(differences: impl Iterator<Item = &'d Difference>) -> Option<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for difference in differences {
+        let line = difference.to_string();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
 /// The drift that a history accepts: differences as `adopt` showed and recorded them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AcceptedDrift {

@@ -6,7 +6,12 @@ pub(crate) mod changes;
 pub(crate) mod compare;
 pub(crate) mod difference;
 pub(crate) mod effects;
+pub(crate) mod ignored;
+pub(crate) mod losses;
+pub(crate) mod lost_objects;
+pub(crate) mod overwrites;
 pub(crate) mod renames;
+pub(crate) mod statement_effects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

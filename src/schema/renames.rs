@@ -15,6 +15,13 @@ struct Rename {
     to: String,
 }
 
+/// What one `ALTER TABLE … RENAME` renames. All names are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StatementRename {
+    Table { from: String, to: String },
+    Column { table: String, from: String, to: String },
+}
+
 impl Renames {
     /// No renames.
     pub(crate) const fn new() -> Self {

@@ -2,6 +2,7 @@
 
 use crate::database::error::DatabaseError;
 use crate::migrate::error::{Error, ErrorKind};
+use crate::schema_diff::rename::Rename;
 
 /// The statements that lead from one schema to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +12,9 @@ pub struct SchemaDiff {
     pub sql: String,
     /// What a person has to check, one message each.
     pub warnings: Vec<String>,
+    /// Tables and columns that may be renamed ones and are dropped and added instead, so that
+    /// their values are lost: each as the rename that would keep them.
+    pub suspected_renames: Vec<Rename>,
 }
 
 /// Why no statements lead from one schema to another.
@@ -24,6 +28,28 @@ pub enum DiffError {
     VirtualTable {
         /// The table's name.
         table: String,
+    },
+    /// A rename that is not written `old=new` or `table.old=new`.
+    #[error(
+        "`{text}` is not a rename; write `OLD=NEW` for a table, or `TABLE.OLD=NEW` for a column"
+    )]
+    MalformedRename {
+        /// The text.
+        text: String,
+    },
+    /// A rename of something that does not exist before, or still exists after.
+    #[error(
+        "the rename `{rename}` fits no table and no column: the old name must exist in the document's schema only, and the new name in the database only"
+    )]
+    UnknownRename {
+        /// The rename.
+        rename: String,
+    },
+    /// A rename that fits several tables or columns.
+    #[error("the rename `{rename}` fits several tables or columns; write `TABLE.OLD=NEW`")]
+    AmbiguousRename {
+        /// The rename.
+        rename: String,
     },
     /// An error of SQLite.
     #[error(transparent)]
@@ -40,7 +66,10 @@ impl From<DiffError> for Error {
     fn from(error: DiffError) -> Self {
         match error {
             DiffError::Database(error) => error.into(),
-            DiffError::VirtualTable { .. } => Self::new(ErrorKind::Other, error),
+            DiffError::VirtualTable { .. }
+            | DiffError::MalformedRename { .. }
+            | DiffError::UnknownRename { .. }
+            | DiffError::AmbiguousRename { .. } => Self::new(ErrorKind::Other, error),
         }
     }
 }

@@ -12,11 +12,12 @@ use crate::schema_diff::comment::to_comment;
 use crate::schema_diff::dependents::Dependents;
 use crate::schema_diff::diff::{DiffError, SchemaDiff};
 use crate::schema_diff::rebuild::Rebuild;
+use crate::schema_diff::rename::Rename;
 use crate::schema_diff::statement::{sort_by_dependency, with_if_not_exists, written_name};
 use crate::schema_diff::table_change::{
     TableChange, columns_missing_in, create_sandbox, tightens_constraints,
 };
-use crate::schema_diff::{statement, virtual_table};
+use crate::schema_diff::virtual_table;
 use crate::sql::lexer::quote_identifier;
 use crate::sql::table_definition::TableDefinition;
 
@@ -28,6 +29,7 @@ struct Generator<'s> {
     /// The statements in groups, which blank lines separate.
     paragraphs: Vec<String>,
     warnings: Vec<String>,
+    suspected_renames: Vec<Rename>,
     /// Descriptions of the rows and values that are deleted.
     deleted_data: Vec<String>,
     /// Virtual tables that are dropped after their rows have been copied.
@@ -48,6 +50,7 @@ pub(crate) fn generate(old_schema: &Schema, new_schema: &Schema) -> Result<Schem
         sandbox: create_sandbox(old_schema, new_schema)?,
         paragraphs: Vec::new(),
         warnings: Vec::new(),
+        suspected_renames: Vec::new(),
         deleted_data: Vec::new(),
         copied_virtual_tables: Vec::new(),
         tightens_constraints: false,
@@ -110,20 +113,23 @@ impl<'s> Generator<'s> {
         }
     }
 
-    /// Drops a table. If a created table has the same columns, a comment suggests a rename.
+    /// Drops a table. A created table with the same columns may be this one under a new name.
     fn drop_table(&mut self, table: &Object, created_tables: &[&Arc<Object>]) {
         let name = written_name(table);
         let column_names = |table: &Object| -> BTreeSet<String> {
             table.columns().map(str::to_ascii_lowercase).collect()
         };
         for new in created_tables.iter().filter(|new| column_names(new) == column_names(table)) {
-            self.paragraphs.push(to_comment(&format!(
-                "tatmig:todo if `{}` is `{}` under a new name, write `ALTER TABLE {name} RENAME TO {};` instead: it keeps the rows",
-                new.name, table.name, written_name(new)
-            )));
+            self.suspect(Rename::of_table(&table.name, &new.name));
         }
         self.deleted_data.push(format!("the rows of `{}`", table.name));
         self.paragraphs.push(format!("DROP TABLE IF EXISTS {name};"));
+    }
+
+    /// Notes a rename that is possible, and writes it as a comment.
+    fn suspect(&mut self, rename: Rename) {
+        self.paragraphs.push(to_comment(&format!("tatmig:todo {}", rename.suggestion())));
+        self.suspected_renames.push(rename);
     }
 
     fn write_change(&mut self, change: &TableChange<'_>) {
@@ -174,14 +180,7 @@ impl<'s> Generator<'s> {
             let candidates = columns_missing_in(&old_definition, &new_definition)
                 .filter(|column| column.spec.declared_type == dropped.spec.declared_type);
             for column in candidates {
-                let from = statement::first_token(&dropped.sql);
-                let to = statement::first_token(&column.sql);
-                let hint = format!(
-                    "if `{to}` is `{from}` under a new name, write `ALTER TABLE {} RENAME COLUMN {from} TO {to};` instead: it keeps the values",
-                    written_name(old)
-                );
-                self.warnings.push(format!("table `{}`: {hint}", new.name));
-                self.paragraphs.push(to_comment(&format!("tatmig:todo {hint}")));
+                self.suspect(Rename::of_column(&old.name, &dropped.name, &column.name));
             }
         }
     }
@@ -206,7 +205,6 @@ impl<'s> Generator<'s> {
         let mut reasons = Vec::new();
         if !self.deleted_data.is_empty() {
             let deleted = self.deleted_data.join(", ");
-            reasons.push(format!("the new schema no longer has {deleted}"));
             self.warnings.push(format!("this deletes {deleted}"));
         }
         if !self.copied_virtual_tables.is_empty() {
@@ -229,7 +227,11 @@ impl<'s> Generator<'s> {
         if !allow_directives.is_empty() && !self.paragraphs.is_empty() {
             self.paragraphs.insert(0, allow_directives.join("\n"));
         }
-        SchemaDiff { sql: self.paragraphs.join("\n\n"), warnings: self.warnings }
+        SchemaDiff {
+            sql: self.paragraphs.join("\n\n"),
+            warnings: self.warnings,
+            suspected_renames: self.suspected_renames,
+        }
     }
 }
 /// What a rebuild changes in a table.

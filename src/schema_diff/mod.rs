@@ -8,6 +8,7 @@ pub(crate) mod generate;
 pub(crate) mod mermaid;
 pub(crate) mod placeholder;
 pub(crate) mod rebuild;
+pub(crate) mod rename;
 pub(crate) mod statement;
 pub(crate) mod table_change;
 pub(crate) mod virtual_table;
@@ -23,12 +24,14 @@ use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::replay::Replay;
 use crate::schema;
+use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{Object, ObjectKind, Schema, compare};
 use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
 
 pub use crate::schema_diff::diff::{DiffError, SchemaDiff};
+pub use crate::schema_diff::rename::Rename;
 
 /// The schema of a database, without the tables of SQLite and of tatmig.
 ///
@@ -88,6 +91,13 @@ impl SchemaSnapshot {
         SqliteFile::read(&file, options, ReadDatabase::schema).map(Self)
     }
 
+    /// The schema without the ignored objects. Objects that `document` has are never ignored.
+    #[must_use]
+    pub fn without_ignored(mut self, ignored: &IgnoredObjects, document: &Self) -> Self {
+        ignored.remove_from(&mut self.0, |key| document.0.contains_key(key));
+        self
+    }
+
     /// Whether the schema has no objects.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -108,7 +118,29 @@ impl SchemaSnapshot {
     /// If a virtual table differs whose rows cannot be copied without knowing its module, or if
     /// SQLite cannot create an empty database in memory.
     pub fn diff_to(&self, target: &Self) -> Result<SchemaDiff, DiffError> {
-        generate::generate(&self.0, &target.0)
+        self.diff_with_renames(target, &[])
+    }
+
+    /// Generates the statements as [`diff_to`](Self::diff_to) does, after renames that a person has
+    /// confirmed.
+    ///
+    /// # Errors
+    ///
+    /// As for `diff_to`, or a rename that does not lead from this schema to the other one.
+    pub fn diff_with_renames(
+        &self,
+        target: &Self,
+        renames: &[Rename],
+    ) -> Result<SchemaDiff, DiffError> {
+        let start = rename::apply_renames(&self.0, &target.0, renames)?;
+        let mut diff = generate::generate(&start.schema, &target.0)?;
+        let statements = start.statements.join("\n");
+        diff.sql = match (statements.is_empty(), diff.sql.is_empty()) {
+            (true, _) => diff.sql,
+            (false, true) => statements,
+            (false, false) => format!("{statements}\n\n{}", diff.sql),
+        };
+        Ok(diff)
     }
 
     /// The statements that create the schema: tables, parents first, each with its indexes; then

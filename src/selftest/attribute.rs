@@ -48,7 +48,10 @@ pub(crate) fn attribute_failure(
         })
     };
     match failure {
-        MigrateError::Database(DatabaseError::Statement { migration, message, span }) => Finding {
+        MigrateError::Database(
+            DatabaseError::Statement { migration, message, span }
+            | DatabaseError::ConstraintFailed { migration, message, span, .. },
+        ) => Finding {
             step_id: step_with_label(migration),
             table: String::new(),
             subject: message.clone(),

@@ -6,6 +6,7 @@ pub(crate) mod affinity;
 pub(crate) mod create_statement;
 pub(crate) mod create_table;
 pub(crate) mod definition_parser;
+pub(crate) mod drop_statement;
 pub(crate) mod lexer;
 pub(crate) mod positional;
 pub(crate) mod table_definition;

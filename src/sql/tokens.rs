@@ -136,6 +136,16 @@ impl<'t> Tokens<'t> {
         }
     }
 
+    /// The text from the first token of a range to its last, as written.
+    pub(crate) fn text_between(&self, range: Range<usize>) -> &'t str {
+        match (self.list.get(range.start), self.list[..self.len().min(range.end)].last()) {
+            (Some(first), Some(last)) if first.range.start < last.range.end => {
+                &self.text[first.range.start..last.range.end]
+            }
+            _ => "",
+        }
+    }
+
     /// The byte range of a token in the statement.
     pub(crate) fn byte_range(&self, index: usize) -> Range<usize> {
         self.list.get(index).map_or(0..0, |token| token.range.clone())

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperation};
 
 use crate::schema::changes::SchemaChange;
+use crate::schema::statement_effects::StatementEffects;
 use crate::schema::{is_sqlite_name, is_tatmig_name};
 use crate::sqlite::temporary::TemporaryObjects;
 
@@ -52,32 +53,6 @@ const READ_ONLY_PRAGMAS: &[&str] = &[
 const READ_ONLY_WITHOUT_VALUE_PRAGMAS: &[&str] =
     &["auto_vacuum", "encoding", "journal_mode", "schema_version", "synchronous"];
 
-/// What a statement changes, according to the authorizer callbacks of its preparation.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StatementEffects {
-    pub(crate) schema_change: SchemaChange,
-    /// The table that an `ALTER TABLE` names, as the statement writes it.
-    pub(crate) altered_table: Option<String>,
-    /// Whether an `ALTER TABLE` renames the table.
-    pub(crate) renames_table: bool,
-    /// The ordinary table that a `DROP TABLE` names, in lower case.
-    pub(crate) dropped_table: Option<String>,
-    /// Indexes, views and triggers that the statement creates, in lower case.
-    pub(crate) created_objects: BTreeSet<String>,
-    /// Tables that are dropped, or whose rows are inserted, updated or deleted, in lower case. To drop
-    /// a view or a virtual table, SQLite also asks for a `DELETE` from it.
-    pub(crate) modified_tables: BTreeSet<String>,
-    /// Updated columns as (table, column), in lower case.
-    pub(crate) updated_columns: BTreeSet<(String, String)>,
-    /// Indexes and triggers that are dropped by their own name, in lower case. Dropping a table
-    /// drops its indexes and triggers as well.
-    pub(crate) dropped_objects: BTreeSet<String>,
-    /// Whether the statement creates a temporary object.
-    pub(crate) has_temporary_objects: bool,
-    /// Whether the statement is a PRAGMA.
-    pub(crate) has_pragma: bool,
-}
-
 #[derive(Debug, Default)]
 struct AuthorizerState {
     is_enabled: bool,
@@ -104,7 +79,7 @@ impl StatementAuthorizer {
                 return Authorization::Allow;
             }
             if let Some(effects) = &mut state.effects {
-                effects.add_action(&context);
+                add_action(effects, &context);
             }
             let reason = denial_reason(&context)
                 .or_else(|| foreign_object_reason(&context, &state.temporary_objects));
@@ -161,54 +136,67 @@ impl StatementAuthorizer {
     }
 }
 
-impl StatementEffects {
-    fn add_action(&mut self, context: &AuthContext<'_>) {
-        use AuthAction as A;
-        let set_additive = |effects: &mut Self| {
-            effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
-        };
-        match context.action {
-            A::CreateTable { .. } | A::CreateVtable { .. } => set_additive(self),
-            A::CreateIndex { index_name: name, .. }
-            | A::CreateTrigger { trigger_name: name, .. }
-            | A::CreateView { view_name: name } => {
-                set_additive(self);
-                self.created_objects.insert(name.to_ascii_lowercase());
-            }
-            A::CreateTempTable { .. }
-            | A::CreateTempIndex { .. }
-            | A::CreateTempTrigger { .. }
-            | A::CreateTempView { .. } => self.has_temporary_objects = true,
-            A::DropIndex { index_name: name, .. } | A::DropTrigger { trigger_name: name, .. } => {
-                self.schema_change = SchemaChange::Any;
-                self.dropped_objects.insert(name.to_ascii_lowercase());
-            }
-            A::DropTable { table_name } => {
-                self.schema_change = SchemaChange::Any;
-                self.modified_tables.insert(table_name.to_ascii_lowercase());
-                self.dropped_table = Some(table_name.to_ascii_lowercase());
-            }
-            A::DropView { .. } | A::DropVtable { .. } => self.schema_change = SchemaChange::Any,
-            A::AlterTable { table_name, .. } => {
-                self.schema_change = SchemaChange::Any;
-                self.altered_table = Some(table_name.to_owned());
-            }
-            // SQLite calls this internal function for `RENAME TO`, and for no other `ALTER TABLE`.
-            A::Function { function_name: "sqlite_rename_table" } => {
-                self.renames_table = true;
-            }
-            A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }
-                if !is_sqlite_name(table_name) =>
-            {
-                let table = table_name.to_ascii_lowercase();
-                if let A::Update { column_name, .. } = context.action {
-                    self.updated_columns.insert((table.clone(), column_name.to_ascii_lowercase()));
-                }
-                self.modified_tables.insert(table);
-            }
-            A::Pragma { .. } => self.has_pragma = true,
-            _ => {}
+/// Adds what one callback reports.
+fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
+    use AuthAction as A;
+    let set_additive = |effects: &mut StatementEffects| {
+        effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
+    };
+    match context.action {
+        A::CreateTable { table_name } | A::CreateVtable { table_name, .. } => {
+            set_additive(statement);
+            statement.filled_tables.insert(table_name.to_ascii_lowercase());
         }
+        A::CreateIndex { index_name: name, .. }
+        | A::CreateTrigger { trigger_name: name, .. }
+        | A::CreateView { view_name: name } => {
+            set_additive(statement);
+            statement.created_objects.insert(name.to_ascii_lowercase());
+        }
+        A::CreateTempTable { .. }
+        | A::CreateTempIndex { .. }
+        | A::CreateTempTrigger { .. }
+        | A::CreateTempView { .. }
+        | A::DropTempTable { .. }
+        | A::DropTempView { .. } => statement.has_temporary_objects = true,
+        A::DropIndex { index_name: name, .. } | A::DropTrigger { trigger_name: name, .. } => {
+            statement.schema_change = SchemaChange::Any;
+            statement.dropped_objects.insert(name.to_ascii_lowercase());
+        }
+        A::DropTable { table_name } => {
+            statement.schema_change = SchemaChange::Any;
+            statement.modified_tables.insert(table_name.to_ascii_lowercase());
+            statement.dropped_table = Some(table_name.to_ascii_lowercase());
+        }
+        A::DropView { .. } | A::DropVtable { .. } => statement.schema_change = SchemaChange::Any,
+        A::AlterTable { table_name, .. } => {
+            statement.schema_change = SchemaChange::Any;
+            statement.altered_table = Some(table_name.to_owned());
+        }
+        // SQLite calls this internal function for `RENAME TO`, and for no other `ALTER TABLE`.
+        A::Function { function_name: "sqlite_rename_table" } => {
+            statement.renames_table = true;
+        }
+        A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }
+            if !is_sqlite_name(table_name) =>
+        {
+            let table = table_name.to_ascii_lowercase();
+            if let A::Insert { .. } = context.action {
+                statement.filled_tables.insert(table.clone());
+            }
+            if let A::Update { column_name, .. } = context.action {
+                statement.updated_columns.insert((table.clone(), column_name.to_ascii_lowercase()));
+            }
+            statement.modified_tables.insert(table);
+        }
+        A::Read { table_name, column_name }
+            if !column_name.is_empty() && !is_sqlite_name(table_name) =>
+        {
+            let column = column_name.to_ascii_lowercase();
+            statement.read_columns.insert((table_name.to_ascii_lowercase(), column));
+        }
+        A::Pragma { .. } => statement.has_pragma = true,
+        _ => {}
     }
 }
 

@@ -298,15 +298,7 @@ mod tests {
     /// A statement that succeeds every time it runs.
     fn insert_script() -> CompiledScript<'static> {
         let sql = SourceSlice::new("INSERT INTO t VALUES (1)", 0);
-        CompiledScript {
-            statements: vec![Statement {
-                sql,
-                column_change: None,
-                positional_tables: Vec::new(),
-                assertion: None,
-            }],
-            ..CompiledScript::default()
-        }
+        CompiledScript { statements: vec![Statement::new(sql)], ..CompiledScript::default() }
     }
 
     fn migration_job<'r>(

@@ -14,6 +14,7 @@ pub(crate) mod preflight;
 pub(crate) mod read;
 pub(crate) mod record_format;
 pub(crate) mod regular_file;
+pub(crate) mod safety_checks;
 pub(crate) mod shared_lock;
 pub(crate) mod side_file;
 pub(crate) mod template;

@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::already_applied::FailedColumnChange;
+use crate::database::already_applied::{ColumnState, FailedColumnChange};
 use crate::database::assertion::failing_rows;
+use crate::database::autoincrement::{Counters, LoweredCounter, lowered_counter, read_counters};
 use crate::database::error::{DatabaseError, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -17,14 +18,19 @@ use crate::database::history;
 use crate::database::history::CompletedStep;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{
-    CompiledScript, JobResult, MigrationJob, Statement, Step, TransactionEnd,
+    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TableContents,
+    TransactionEnd,
 };
+use crate::database::offending_rows::offending_rows_query;
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
+use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
+use crate::schema::difference::AcceptedDrift;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Runs a job on a connection whose `foreign_keys` pragma is off. `is_cancelled` is called before
@@ -110,12 +116,13 @@ impl JobExecution<'_> {
     fn run_steps(&self, expected: &HistoryState) -> Result<Vec<String>, DatabaseError> {
         let mut last_entry_id = self.prepare_history(expected)?;
         let columns_before = self.columns_before()?;
+        let mut safety_checks = SafetyChecks::begin(self.connection, self.authorizer, self.job)?;
         let violations_before =
             ForeignKeyViolations::scan(self.connection, &self.job.modified_tables)?;
         let mut notes = Vec::new();
         for step in &self.job.steps {
             let started = Instant::now();
-            let note = self.run_step(step, &columns_before)?;
+            let note = self.run_step(step, &columns_before, &mut safety_checks)?;
             if let Some(entry) = &step.history_entry {
                 let (scope, note) = (self.job.scope, note.as_deref());
                 let completed = CompletedStep { entry, scope, duration: started.elapsed(), note };
@@ -155,24 +162,35 @@ impl JobExecution<'_> {
         &self,
         step: &Step<'_, '_>,
         columns_before: &ColumnsBefore<'_>,
+        safety_checks: &mut SafetyChecks<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         let mut notes = Vec::new();
         let rows_before = self.count_rows(step.script)?;
+        let counters_before = self.read_counters(step.script)?;
         let temporary_objects = if step.script.resets_connection {
             TemporaryObjects::read(self.connection)?
         } else {
             TemporaryObjects::default()
         };
-        for statement in &step.script.statements {
+        for (index, statement) in step.script.statements.iter().enumerate() {
             if (self.is_cancelled)() {
                 return Err(DatabaseError::Interrupted);
             }
-            notes.extend(self.run_statement(statement, &step.label, columns_before)?);
+            safety_checks.check_statement(statement, step)?;
+            let note = self.run_statement(statement, &step.label, columns_before);
+            let note = note.map_err(|error| self.add_offending_rows(error, step, index))?;
+            if note.is_some()
+                && let Some(ColumnChange::Add { table, definition }) = &statement.column_change
+            {
+                safety_checks.add_applied_column(table, &definition.name);
+            }
+            notes.extend(note);
         }
         if step.script.resets_connection {
             reset_connection(self.connection, &temporary_objects)?;
         }
         self.check_row_loss(step, &rows_before)?;
+        self.check_counters(step, &counters_before)?;
         Ok((!notes.is_empty()).then(|| notes.join("; ")))
     }
 
@@ -181,10 +199,19 @@ impl JobExecution<'_> {
     fn check_expected_changes(&self) -> Result<(), DatabaseError> {
         let mut unmet = unmet_changes(self.connection, &self.job.expected_changes)?;
         if !unmet.is_empty() {
-            let accepted_drift = history::accepted_drift(self.connection)?;
+            let accepted_drift = self.accepted_drift()?;
             unmet.retain(|difference| !accepted_drift.accepts(difference));
         }
         DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
+    }
+
+    /// The drift that the history accepts; none for a job that writes no history.
+    fn accepted_drift(&self) -> Result<AcceptedDrift, DatabaseError> {
+        if self.connection.table_exists(Some("main"), history::TABLE_NAME)? {
+            Ok(history::accepted_drift(self.connection)?)
+        } else {
+            Ok(AcceptedDrift::default())
+        }
     }
 
     /// Whether each column that a step adds or drops existed before the run. Columns of tables
@@ -232,6 +259,29 @@ impl JobExecution<'_> {
             Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
         };
         script.rebuilt_tables.iter().map(count_table).collect()
+    }
+
+    /// The AUTOINCREMENT counters of the tables that a script rebuilds. Empty if the script allows
+    /// their loss.
+    fn read_counters(&self, script: &CompiledScript<'_>) -> Result<Counters, DatabaseError> {
+        if script.allows(Rule::CounterReset) {
+            return Ok(Counters::new());
+        }
+        Ok(read_counters(self.connection, &script.rebuilt_tables)?)
+    }
+
+    /// Checks that the tables which the step rebuilt have no lower AUTOINCREMENT counter.
+    fn check_counters(&self, step: &Step<'_, '_>, before: &Counters) -> Result<(), DatabaseError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        match lowered_counter(before, &self.read_counters(step.script)?) {
+            Some(LoweredCounter { table, before, after }) => {
+                let migration = step.label.clone();
+                Err(DatabaseError::CounterReset { migration, table, before, after })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Checks that the tables which the step rebuilt hold no fewer rows than before.
@@ -285,6 +335,7 @@ impl JobExecution<'_> {
         }
         let error = match result {
             Ok(None) => return Ok(None),
+            Ok(Some(_)) if self.has_no_rows() => return Ok(None),
             Ok(Some(rows)) => {
                 let reason = statement.assertion_reason();
                 let span = first_line_span(&statement.sql);
@@ -296,18 +347,19 @@ impl JobExecution<'_> {
         if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, span });
         }
-        if let Some(change) = &statement.column_change {
-            let failed = FailedColumnChange {
-                change,
-                existed_before: columns_before.get(&(change.table(), change.column())).copied(),
-                message: &sqlite_message(&error),
-                migration: &migration,
-                span: &span,
-            };
-            let table_now = || Ok(read_table(self.connection, change.table())?);
-            if let Some(note) = failed.already_applied(table_now)? {
-                return Ok(Some(note));
-            }
+        let failed = FailedColumnChange {
+            change: statement.column_change.as_ref(),
+            existed_before: (statement.column_change.as_ref())
+                .and_then(|change| columns_before.get(&(change.table(), change.column())).copied()),
+            message: &sqlite_message(&error),
+            migration: &migration,
+            span: &span,
+        };
+        if let Some(note) = self.column_note(&failed)? {
+            return Ok(Some(note));
+        }
+        if self.has_no_rows() && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+            return Ok(None);
         }
         Err(match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
@@ -315,6 +367,42 @@ impl JobExecution<'_> {
             }
             other => other,
         })
+    }
+
+    /// Adds to the error of a statement the rows that violate its constraint, if a query finds them.
+    fn add_offending_rows(
+        &self,
+        error: DatabaseError,
+        step: &Step<'_, '_>,
+        index: usize,
+    ) -> DatabaseError {
+        let DatabaseError::Statement { message, .. } = &error else { return error };
+        let statements = step.script.statement_texts(index);
+        let Some(query) = offending_rows_query(&statements, message) else { return error };
+        // A query that fails finds no rows.
+        let rows = self.connection.query(&query.sql, &[]).unwrap_or_default();
+        error.with_offending_rows(query.describe(&rows))
+    }
+
+    /// A note if a failed statement for a column is already applied.
+    fn column_note(
+        &self,
+        failed: &FailedColumnChange<'_>,
+    ) -> Result<Option<String>, DatabaseError> {
+        let table_now = |table: &str| read_table(self.connection, table);
+        match failed.state(table_now)? {
+            ColumnState::NotApplied => Ok(None),
+            ColumnState::AlreadyApplied(note) => Ok(Some(note)),
+            ColumnState::Different(column) => {
+                column.require_accepted(&self.accepted_drift()?)?;
+                Ok(Some(column.note()))
+            }
+        }
+    }
+
+    /// Whether the database is an empty copy, in which a statement fails for want of rows.
+    fn has_no_rows(&self) -> bool {
+        self.job.contents == TableContents::Nothing
     }
 
     /// Checks that the run introduced no foreign key violations, and notes those that exist.

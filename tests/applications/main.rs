@@ -14,6 +14,7 @@ mod reddit_agent;
 mod support;
 mod synth_mind;
 mod tatlock;
+mod tatlock_ages;
 
 use std::path::Path;
 

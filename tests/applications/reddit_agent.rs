@@ -96,7 +96,7 @@ fn the_documented_migration_procedure_works() {
     // From nothing to head.
     fleet.run(["downgrade", "--to", "baseline"]).status(0);
     assert_eq!(current_version(&fleet), "baseline");
-    fleet.run(["upgrade"]).status(0).stdout("system: created at 0.3.0\n");
+    fleet.run(["upgrade"]).status(0).stdout("system: baseline → 0.3.0\n");
     assert_eq!(current_version(&fleet), "0.3.0");
     fleet.run(["seed", "demo"]).status(0);
     assert_eq!(count_rows(&database(&fleet), "belief_nodes"), "8");

@@ -25,8 +25,8 @@ fn a_version_is_detected_from_the_schema() {
         .status(0)
         .stdout_contains("ahead-by-hand   -         unversioned, its schema is that of 0.3.20\n")
         .stdout_contains("empty           -         new, pending 0.3.19, 0.3.20\n")
-        .stdout_contains("half-by-hand    -         unversioned, partial match: 0.3.19 fits best")
-        .stdout_contains("other-code      -         unversioned, partial match: 0.3.19 fits best")
+        .stdout_contains("half-by-hand    -         unversioned, partial match: baseline is nearest, 9 tables found, 1 difference; `tatmig adopt` accepts them\n")
+        .stdout_contains("other-code      -         unversioned, partial match: baseline is nearest, 8 tables found, 5 differences; `tatmig adopt` accepts them\n")
         .stdout_contains(
             "own-migrations  -         unversioned, its schema is that of 0.3.19, pending 0.3.20\n",
         )
@@ -38,7 +38,17 @@ fn a_version_is_detected_from_the_schema() {
     };
     assert_eq!(detected("own-migrations")["match"], "matched");
     assert_eq!(detected("own-migrations")["version"], "0.3.19");
-    assert_eq!(detected("half-by-hand")["match"], "torn");
+    assert_eq!(detected("own-migrations")["candidates"], serde_json::json!([]));
+    assert_eq!(detected("half-by-hand")["match"], "partial");
+    assert_eq!(detected("half-by-hand")["version"], "baseline");
+    // 0.3.20 lacks what its block creates, so it is further from head's schema.
+    let candidates = serde_json::json!(["baseline", "0.3.19", "0.3.20"]);
+    assert_eq!(detected("half-by-hand")["candidates"], candidates);
+    assert_eq!(
+        detected("half-by-hand")["missing"],
+        serde_json::json!(["column `conversations.compact_summary` is not expected (TEXT)"])
+    );
+    assert_eq!(detected("unrelated")["match"], "unrelated");
     assert_eq!(detected("half-by-hand")["there"][0], "table `conversation_compacts`");
     assert_eq!(detected("empty"), serde_json::Value::Null);
 }
@@ -55,9 +65,11 @@ fn an_upgrade_adopts_matching_databases_and_refuses_others() {
             "own-migrations: 0.3.19 → 0.3.20 (adopted at 0.3.19, since its schema is that of this version)\n",
         )
         .stdout_contains("ahead-by-hand: at 0.3.20 (adopted at 0.3.20, since its schema is that of this version)\n")
-        .stderr_contains("column `conversations.schema_version` is missing (INTEGER DEFAULT 1)")
+        .stderr_contains("column `conversations.compact_summary` is not expected (TEXT)")
         .stderr_contains("table `short_term_storage` is missing")
-        .stderr_contains("none of its tables is as the document defines it");
+        .stderr_contains("`tatmig adopt` records baseline and accepts these differences")
+        .stderr_contains("none of the document's tables exists in it")
+        .stderr_contains("`tatmig adopt --at baseline`");
     assert_eq!(refused.map(|name| fleet.database(name).dump()), before);
     let history =
         fleet.database("own-migrations").rows("SELECT event, to_version FROM _tatmig_migrations");
@@ -67,12 +79,24 @@ fn an_upgrade_adopts_matching_databases_and_refuses_others() {
 #[test]
 fn adopted_databases_are_upgraded_with_all_their_rows() {
     let fleet = fleet_of_existing_databases();
-    fleet.run(["adopt", "--user", "other-code", "--at", "baseline"]).status(0).stdout_contains(
-        "recorded at baseline, with 5 differences\n  \
-         column `memories.full_conversation_history` is missing (TEXT)\n  \
-         column `memories.mood` is not expected (TEXT)\n",
-    );
-    fleet.run(["adopt", "--all-users"]).status(1);
+    fleet
+        .run(["adopt", "--all-users"])
+        .status(1)
+        .stdout_contains(
+            "1 user (`other-code`): recorded at baseline, with 4 differences\n  \
+             column `memories.full_conversation_history` is missing (TEXT)\n  \
+             column `memories.mood` is not expected (TEXT)\n  \
+             table `cache` is not expected\n  \
+             table `settings` is not expected\n  \
+             after the upgrade to 0.3.20, the same differs\n",
+        )
+        .stdout_contains(
+            "1 user (`half-by-hand`): recorded at baseline, with 1 difference\n  \
+             column `conversations.compact_summary` is not expected (TEXT)\n  \
+             after the upgrade to 0.3.20, 1 difference:\n    \
+             the columns of table `conversations` have the order ",
+        )
+        .stderr_contains("`unrelated` (unrelated_longterm.db): ");
     fleet.run(["adopt", "--user", "unrelated", "--at", "baseline"]).status(0);
     // A database with a history is not adopted again.
     assert_eq!(fleet.database("system").version().as_deref(), Some("0.3.20"));

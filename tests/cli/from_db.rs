@@ -77,7 +77,9 @@ fn assert_migrates(before: &str, rows: &str, after: &str) -> (Fleet, String) {
         let decided = text.replace("-- tatmig:todo ", "-- ");
         std::fs::write(fleet.path("MIGRATIONS.md"), decided).unwrap();
     }
-    let lint = fleet.run(["lint", "--deny", "warnings", "--allow", "broken-foreign-key"]);
+    // What is deleted, a person has to allow.
+    let allowed = ["--allow", "broken-foreign-key", "--allow", "destructive"];
+    let lint = fleet.run([&["lint", "--deny", "warnings"][..], &allowed].concat());
     assert_eq!(lint.stderr_text(), "", "{added}");
     lint.status(0);
     let tested = fleet.run(["test"]);
@@ -130,7 +132,7 @@ fn columns_are_added_and_dropped_without_a_rebuild() {
     assert_eq!(fleet.database("ann").rows("SELECT * FROM notes"), ["1|tea|0|red", "7|rain|0|red"]);
     assert!(!added.contains("notes_new"), "{added}");
     assert!(added.contains("RENAME COLUMN mood TO \"the colour\""), "{added}");
-    assert!(added.contains("tatmig:allow destructive"), "{added}");
+    assert!(!added.contains("tatmig:allow destructive"), "{added}");
 }
 
 #[test]
@@ -146,6 +148,46 @@ fn tables_are_dropped_with_their_dependents() {
     );
     assert_eq!(fleet.database("ann").tables(), ["keep", "memos"]);
     assert!(added.contains("ALTER TABLE notes RENAME TO memos"), "{added}");
+}
+
+#[test]
+fn confirmed_renames_keep_rows_and_values() {
+    let before = format!(
+        "{NOTES} CREATE TABLE old_tags (tag TEXT); CREATE VIEW moods AS SELECT mood FROM notes;"
+    );
+    let after =
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, feeling TEXT, size INTEGER);
+        CREATE INDEX notes_mood ON notes (feeling); CREATE TABLE tags (tag TEXT);
+        CREATE VIEW moods AS SELECT feeling FROM notes;";
+    let rows = format!("{ROWS}; INSERT INTO old_tags VALUES ('x')");
+    let fleet = fleet(&before, &rows, after);
+    let renames = ["--rename", "notes.mood=feeling", "--rename", "old_tags=tags"];
+    fleet.run([&NEW_FROM_DB[..], &renames].concat()).status(0);
+    fleet.run(["lint", "--deny", "warnings"]).status(0);
+    fleet.run(["test"]).status(0);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let ann = fleet.database("ann");
+    assert_eq!(ann.rows("SELECT * FROM notes"), ["1|tea|calm|NULL", "7|rain|NULL|NULL"]);
+    assert_eq!(ann.rows("SELECT tag FROM tags"), ["x"]);
+    fleet.run(["downgrade", "--to", "1.0.0", "--all-users"]).status(0);
+    assert_eq!(ann.rows("SELECT id, mood FROM notes"), ["1|calm", "7|NULL"]);
+}
+
+#[test]
+fn a_rename_that_fits_nothing_is_refused() {
+    let fleet =
+        fleet(NOTES, ROWS, "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, feeling TEXT)");
+    let document = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    for (rename, message) in [
+        ("notes.moood=feeling", "fits no table and no column"),
+        ("notes.mood=body", "fits no table and no column"),
+        ("mood", "is not a rename"),
+        ("=x", "is not a rename"),
+    ] {
+        let run = fleet.run([&NEW_FROM_DB[..], &["--rename", rename]].concat());
+        run.status(2).stderr_contains(message);
+    }
+    assert_eq!(std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap(), document);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod bad_input;
 mod completions;
 mod config;
 mod demo;
+mod detection;
 mod downgrade;
 mod dry_run;
 mod edited;

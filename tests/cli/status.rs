@@ -16,7 +16,7 @@ MIGRATIONS.md: head is 1.2.0
 system  1.2.0     current
 ann     1.2.0     current
 bob     -         new, pending 1.0.0, 1.1.0, 1.2.0
-old     -         unversioned, unrelated schema: the database has no history, and none of its tables is as the document defines it; if it belongs to this fleet, record its version with `tatmig adopt --at VERSION`, or `--at baseline` if it has no migration
+old     -         unversioned, unrelated schema: the database has no history, and none of the document's tables exists in it; if it belongs to this fleet, run `tatmig adopt --at baseline`
 
 "#]];
     for name in ["status", "info", "current"] {

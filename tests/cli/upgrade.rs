@@ -47,6 +47,30 @@ system: already at 1.2.0
 }
 
 #[test]
+fn a_document_is_replayed_only_if_something_is_pending() {
+    let fleet = Fleet::from_blocks(&[
+        ("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);"),
+        ("user:1.0.0→1.1.0", "UPDATE notes SET missing = 1;"),
+    ]);
+    let fleet = fleet.user("ann", "CREATE TABLE notes (body TEXT); INSERT INTO notes VALUES ('x')");
+    // `stamp` needs a document that can be replayed.
+    let broken = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    let fleet = fleet.document(broken.replace("missing = 1", "body = 'y'"));
+    fleet.run(["stamp", "1.1.0", "--user", "ann"]).status(0);
+    let fleet = fleet.document(broken);
+    fleet
+        .run_without_changes(["upgrade", "--all-users"])
+        .status(0)
+        .stdout("ann: already at 1.1.0\n");
+    let fleet = fleet.user("bob", "");
+    fleet
+        .run_without_changes(["upgrade", "--all-users"])
+        .status(2)
+        .stderr_contains("no such column: missing");
+    assert_eq!(fleet.database("ann").rows("SELECT body FROM notes"), ["x"]);
+}
+
+#[test]
 fn unnamed_users_are_counted_and_unchanged() {
     let fleet = fleet();
     fleet.run(["upgrade"]).status(0).stdout(str![[r#"
@@ -135,6 +159,8 @@ error[sql]: `ann` (ann_longterm.db): UNIQUE constraint failed: notes.body (in th
    |
 21 | CREATE UNIQUE INDEX one_body ON notes (body);
    |                                 ^^^^^
+   |
+   = help: (body = 'tea', rows = 2); change these rows and run the command again
 
 
 "#]]);

@@ -13,6 +13,7 @@ mod backup;
 mod copies;
 #[cfg(target_os = "linux")]
 mod damage;
+mod drift;
 #[cfg(target_os = "linux")]
 mod fault_injection;
 #[cfg(target_os = "linux")]

@@ -85,7 +85,10 @@ CREATE INDEX IF NOT EXISTS by_body ON notes (body);";
     let fleet = fleet
         .user("ann", "DROP INDEX by_body; CREATE TABLE own (x); CREATE INDEX by_body ON own (x)");
     let before = fleet.database("ann").dump();
-    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("index `by_body` is different");
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("index `by_body` is `CREATE INDEX by_body ON own (x)`");
     assert_eq!(fleet.database("ann").dump(), before);
 }
 
@@ -148,4 +151,62 @@ CREATE INDEX by_body ON notes (body);";
     let rows = fleet.database("ann").rows("SELECT id FROM notes NOT INDEXED");
     assert_eq!(rows, ["1", "2", "3"]);
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+}
+
+const COUNTED: (&str, &str) = (
+    "user:baseline→1.0.0",
+    "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT);",
+);
+
+/// User `ann` at 1.0.0, whose note with the highest id was deleted, user `bob`, whose was not, and a
+/// pending rebuild.
+fn fleet_with_counters(copy: &str) -> Fleet {
+    let rebuild = format!(
+        "CREATE TABLE fresh (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);\n{copy}\n\
+         DROP TABLE notes;\nALTER TABLE fresh RENAME TO notes;"
+    );
+    let rows = "INSERT INTO notes (body) VALUES ('tea'), ('rain'), ('sun');";
+    let fleet = Fleet::from_blocks(&[COUNTED]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    fleet
+        .user("ann", &format!("{rows} DELETE FROM notes WHERE id = 3"))
+        .user("bob", rows)
+        .blocks(&[COUNTED, ("user:1.0.0→1.1.0", &rebuild)])
+}
+
+const COPY: &str = "INSERT INTO fresh (id, body) SELECT id, body FROM notes;";
+const CARRY: &str = "INSERT INTO sqlite_sequence (name, seq) SELECT 'fresh', seq FROM sqlite_sequence WHERE name = 'notes';";
+
+#[test]
+fn a_rebuild_that_lowers_an_autoincrement_counter_is_rolled_back() {
+    let fleet = fleet_with_counters(COPY);
+    let before = fleet.database("ann").dump();
+    fleet.run(["lint"]).status(1).stderr_contains("counter-reset").stderr_contains(CARRY);
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains(
+        "the AUTOINCREMENT counter of table `notes` was 3 before the migration 1.0.0 → 1.1.0 rebuilt it, and 2 after",
+    );
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("ann").rows("SELECT seq FROM sqlite_sequence"), ["3"]);
+    // Nothing is lost where the row with the highest id exists.
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+}
+
+#[test]
+fn a_rebuild_that_carries_the_counter_over_never_uses_an_id_again() {
+    let fleet = fleet_with_counters(&format!("{CARRY}\n{COPY}"));
+    fleet.run(["lint"]).stderr_lacks("counter-reset");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let ann = fleet.database("ann");
+    ann.connection().execute_batch("INSERT INTO notes (body) VALUES ('snow')").unwrap();
+    assert_eq!(ann.rows("SELECT max(id) FROM notes"), ["4"]);
+}
+
+#[test]
+fn an_allowed_counter_reset_is_applied() {
+    let fleet = fleet_with_counters(&format!(
+        "-- tatmig:allow counter-reset no one keeps these ids\n{COPY}"
+    ));
+    fleet.run(["lint"]).stderr_lacks("counter-reset");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let ann = fleet.database("ann");
+    assert_eq!(ann.rows("SELECT seq FROM sqlite_sequence"), ["2"]);
 }

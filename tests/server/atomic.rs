@@ -14,6 +14,7 @@ pub(crate) fn a_failing_step_leaves_no_trace() {
     run.status(1)
         .stdout_contains("1 upgraded to 1.2.0")
         .stderr_contains("UNIQUE constraint failed: notes.body")
+        .stderr_contains("(body = 'tea', rows = 2)")
         .stderr_contains("MIGRATIONS.md:22");
     assert_eq!(server_fleet.dump("ann"), before);
     assert_eq!(server_fleet.version("bob").as_deref(), Some("1.2.0"));
@@ -21,6 +22,35 @@ pub(crate) fn a_failing_step_leaves_no_trace() {
     server_fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(server_fleet.history("ann"), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
     assert_eq!(server_fleet.rows("ann", "SELECT body, pinned FROM notes"), ["tea|0"]);
+}
+
+pub(crate) fn constraint_failures_name_the_offending_rows() {
+    let not_null = "CREATE TABLE moods (id INTEGER PRIMARY KEY, mood TEXT NOT NULL);\n\
+                    INSERT INTO moods (id, mood) SELECT id, nullif(body, 'tea') FROM notes;";
+    let check = "CREATE TABLE moods (id INTEGER PRIMARY KEY, n INTEGER CONSTRAINT small CHECK (n < 4));\n\
+                 INSERT INTO moods (id, n) SELECT id, length(body) FROM notes;";
+    let update = "ALTER TABLE notes ADD COLUMN pinned INTEGER;\n\
+                  UPDATE notes SET body = nullif(body, 'tea') WHERE id > 1;";
+    for (sql, message, rows) in [
+        (
+            not_null,
+            "NOT NULL constraint failed: moods.mood",
+            "(id = 1, mood = NULL), (id = 2, mood = NULL)",
+        ),
+        (check, "CHECK constraint failed: small", "(id = 3, n = 4)"),
+        (update, "NOT NULL constraint failed: notes.body", "(rowid = 2)"),
+    ] {
+        let server_fleet = ServerFleet::new(&["ann", "bob"])
+            .execute("ann", &["INSERT INTO notes (body) VALUES ('tea'), ('tea'), ('milk')"])
+            // Bob already has the column, so the statement before is already applied.
+            .execute("bob", &["ALTER TABLE notes ADD COLUMN pinned INTEGER"])
+            .document(2, &[("user:1.0.0→1.1.0", sql)]);
+        let before = server_fleet.dump("ann");
+        let run = server_fleet.run(["upgrade", "--all-users", "--jobs", "1"]);
+        run.status(1).stderr_contains(message).stderr_contains(rows);
+        assert_eq!(server_fleet.dump("ann"), before);
+        assert_eq!(server_fleet.version("bob").as_deref(), Some("1.1.0"));
+    }
 }
 
 pub(crate) fn a_hidden_commit_is_refused_before_anything_is_sent() {

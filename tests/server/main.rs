@@ -5,6 +5,7 @@
 
 mod atomic;
 mod commands;
+mod drift;
 #[allow(dead_code, reason = "each of the binaries uses its own part")]
 #[path = "../safety/fault_injection.rs"]
 mod fault_injection;
@@ -57,6 +58,7 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
     trials! { is_ignored;
         atomic:
             a_failing_step_leaves_no_trace,
+            constraint_failures_name_the_offending_rows,
             a_hidden_commit_is_refused_before_anything_is_sent,
             a_statement_that_ends_the_transaction_leaves_no_trace,
             a_row_of_an_assertion_leaves_no_trace,
@@ -82,6 +84,11 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             seeds_add_no_history_entry,
             an_edited_migration_is_refused_and_shown,
             unsupported_sql_is_reported_by_lint_and_upgrade;
+        drift:
+            a_rebuild_keeps_what_the_document_does_not_have,
+            a_table_with_rows_that_the_document_does_not_have_is_not_dropped,
+            a_column_that_was_already_applied_is_not_overwritten,
+            a_block_may_allow_a_safety_rule;
         faults:
             eighty_users_on_twenty_active_namespaces,
             a_second_run_finishes_after_the_server_is_killed,

@@ -6,7 +6,7 @@ use tatmig::database::{ConnectOptions, DatabaseError};
 use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetError, OnFailure, RunOptions, UserSelection, worker_count};
 use tatmig::lint::Backend;
-use tatmig::migrate::{Migrator, Replay};
+use tatmig::migrate::{DetectionOptions, Migrator, Replay};
 use tatmig::{Changelog, Diagnostic, Rule, Severity};
 
 use crate::cli::commands::document_file::DocumentFile;
@@ -167,7 +167,15 @@ impl CommandContext<'_> {
         replay: &'c Replay<'a>,
         target: VersionIndex,
     ) -> Migrator<'c, 'a> {
-        Migrator::new(changelog, replay, target).with_policy(self.settings.policy(None))
+        Migrator::new(changelog, replay, target)
+            .with_policy(self.settings.policy(None))
+            .with_detection(self.detection_options())
+    }
+
+    /// What detection leaves out, and the signals that end it.
+    pub(crate) fn detection_options(&self) -> DetectionOptions {
+        let cancel = self.signals.cancel_flag();
+        DetectionOptions { ignored: self.settings.ignored.clone(), cancel }
     }
 }
 

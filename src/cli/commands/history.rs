@@ -2,9 +2,9 @@
 
 use tatmig::Changelog;
 use tatmig::fleet::{Fleet, FleetOutcome, RunOptions, UserSelection};
-use tatmig::migrate::{AdoptTarget, Migrator};
+use tatmig::migrate::{AdoptRequest, AdoptTarget, Migrator, PresentDrift, RecordedVersion};
 
-use crate::cli::command_args::UserArgs;
+use crate::cli::command_args::{AdoptArgs, UserArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::recorded_versions::RecordedVersionsView;
 
@@ -14,23 +14,20 @@ pub(crate) fn stamp(
     version: &str,
     users: &UserArgs,
 ) -> anyhow::Result<u8> {
-    run_on_fleet(context, Some(version), users, |fleet, migrator, version, options| {
-        // `--user X` leaves the system database out, since its version is another.
-        let users_only = Fleet { system: None, ..fleet.clone() };
-        match users.selection() {
-            UserSelection::Named(_) => users_only.stamp(migrator, version, options),
-            UserSelection::None | UserSelection::All => fleet.stamp(migrator, version, options),
-        }
-    })
+    run_on_fleet(context, Some(version), users, Fleet::stamp)
 }
 
 /// Records the given version, or the version that is detected from the schema.
-pub(crate) fn adopt(
-    context: CommandContext<'_>,
-    version_arg: Option<&str>,
-    users: &UserArgs,
-) -> anyhow::Result<u8> {
-    run_on_fleet(context, version_arg, users, Fleet::adopt)
+pub(crate) fn adopt(context: CommandContext<'_>, args: &AdoptArgs) -> anyhow::Result<u8> {
+    let recorded_version = match args.users.selection() {
+        UserSelection::Named(_) => RecordedVersion::Overrule,
+        UserSelection::None | UserSelection::All => RecordedVersion::Keep,
+    };
+    let present_drift = if args.accept_drift { PresentDrift::Accept } else { PresentDrift::Report };
+    run_on_fleet(context, args.at.as_deref(), &args.users, |fleet, migrator, target, options| {
+        let request = AdoptRequest { target, recorded_version, present_drift };
+        fleet.adopt(migrator, request, options)
+    })
 }
 
 fn run_on_fleet(
@@ -42,7 +39,11 @@ fn run_on_fleet(
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let adopt_target = parse_adopt_target(&changelog, version_arg)?;
-    let fleet = context.discover_fleet(&changelog, &users.selection())?;
+    let mut fleet = context.discover_fleet(&changelog, &users.selection())?;
+    // `--user X` leaves the system database out, since its version is another.
+    if matches!(users.selection(), UserSelection::Named(_)) {
+        fleet.system = None;
+    }
     let target = changelog.head_index();
     // What is recorded must be finished; later migrations need not be.
     let last_recorded = match adopt_target {
@@ -52,7 +53,7 @@ fn run_on_fleet(
     let replay = context.replay(&changelog, last_recorded)?;
     let migrator = context.migrator(&changelog, &replay, target);
     let fleet_outcome = operation(&fleet, &migrator, adopt_target, &context.run_options());
-    let view = RecordedVersionsView::new(&fleet, &fleet_outcome, changelog.source());
+    let view = RecordedVersionsView::new(&fleet, &fleet_outcome, &changelog);
     Ok(context.report.emit(&view))
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 use tatmig::fleet::{Fleet, FleetError, UserSelection};
-use tatmig::migrate::StatusQuery;
+use tatmig::migrate::{Detector, StatusQuery};
 use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::StatusArgs;
@@ -24,9 +24,12 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
     let bar = context.report.progress_bar(fleet.databases().count());
     // Only a document without errors can detect the version of a schema without a history.
     let replay = context.valid_replay(&changelog);
+    let detector = replay
+        .as_ref()
+        .map(|replay| Detector::new(&changelog, replay, context.detection_options()));
     let query = StatusQuery {
         changelog: &changelog,
-        replay: replay.as_ref(),
+        detector: detector.as_ref(),
         target: changelog.head_index(),
     };
     let statuses = fleet.statuses_at(query, &context.run_options(), &mut || bar.inc(1));

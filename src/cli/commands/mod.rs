@@ -67,7 +67,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Test => test::run(context),
         Command::Init { users, create_args } => init::run(context, &users, &create_args),
         Command::Stamp { version, users } => history::stamp(context, &version, &users),
-        Command::Adopt { at, users } => history::adopt(context, at.as_deref(), &users),
+        Command::Adopt(args) => history::adopt(context, &args),
         Command::Seed { names, users } => seed::run(context, &names, &users),
         #[cfg(feature = "server")]
         Command::Push { users } => transfer::push(context, &users),

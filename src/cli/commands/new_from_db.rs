@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use tatmig::database::DatabaseError;
 use tatmig::edit::NewBlock;
 use tatmig::migrate::Replay;
-use tatmig::schema_diff::{SchemaDiff, SchemaSnapshot};
+use tatmig::schema_diff::{Rename, SchemaDiff, SchemaSnapshot};
 use tatmig::{Changelog, Rule, Scope, Severity};
 
 use crate::cli::command_args::NewArgs;
@@ -52,7 +52,6 @@ impl<'r> DatabaseSource<'r> {
         changelog: Option<&Changelog<'_>>,
         args: &NewArgs,
     ) -> anyhow::Result<Option<GeneratedBlock>> {
-        let snapshot = self.read_snapshot()?;
         let head_snapshot = match changelog {
             Some(changelog) => {
                 let position = changelog.head_index();
@@ -61,14 +60,23 @@ impl<'r> DatabaseSource<'r> {
             }
             None => SchemaSnapshot::default(),
         };
-        let diff = head_snapshot.diff_to(&snapshot).with_context(|| self.quoted_path())?;
+        let snapshot = self.read_snapshot(&head_snapshot)?;
+        let diff = head_snapshot
+            .diff_with_renames(&snapshot, &args.rename)
+            .with_context(|| self.quoted_path())?;
         if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
             return Ok(None);
         }
-        let SchemaDiff { sql, warnings: mut notes, .. } = diff;
+        let SchemaDiff { sql, warnings: mut notes, suspected_renames, .. } = diff;
+        notes.extend(suspected_renames.iter().map(|rename| {
+            format!("if a rename is meant, remove this migration and add `--rename {rename}` to the command")
+        }));
         let mut reverse = None;
         if args.reverse {
-            let diff = snapshot.diff_to(&head_snapshot).with_context(|| self.quoted_path())?;
+            let renames: Vec<Rename> = args.rename.iter().rev().map(Rename::reversed).collect();
+            let diff = snapshot
+                .diff_with_renames(&head_snapshot, &renames)
+                .with_context(|| self.quoted_path())?;
             notes.extend(diff.warnings.into_iter().map(|note| format!("reverse block: {note}")));
             reverse = Some(diff.sql);
         }
@@ -100,7 +108,7 @@ impl<'r> DatabaseSource<'r> {
             );
         }
         let result = SchemaSnapshot::from_replay(&replay, block.scope, position);
-        let differences = self.read_snapshot()?.differences(&result);
+        let differences = self.read_snapshot(&result)?.differences(&result);
         if !differences.is_empty() {
             bail!(
                 "the generated SQL does not lead to the schema of {}, so the document was not changed: {}",
@@ -114,7 +122,9 @@ impl<'r> DatabaseSource<'r> {
         Ok(())
     }
 
-    fn read_snapshot(&self) -> anyhow::Result<SchemaSnapshot> {
+    /// The schema of the database without ignored objects. Objects of the document are never
+    /// ignored.
+    fn read_snapshot(&self, document: &SchemaSnapshot) -> anyhow::Result<SchemaSnapshot> {
         let result = SchemaSnapshot::from_file(self.file, &self.context.connect_options());
         let snapshot = match result {
             // The message names the path already.
@@ -124,7 +134,7 @@ impl<'r> DatabaseSource<'r> {
         if snapshot.is_empty() {
             bail!("{} has no table and no view; check the path", self.quoted_path());
         }
-        Ok(snapshot)
+        Ok(snapshot.without_ignored(&self.context.settings.ignored, document))
     }
 
     fn quoted_path(&self) -> String {

@@ -6,7 +6,7 @@ use tatmig::Changelog;
 use tatmig::backup::Backup;
 use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions};
-use tatmig::migrate::{Migrator, Replay, StatusQuery};
+use tatmig::migrate::Migrator;
 
 use crate::cli::command_args::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
@@ -42,22 +42,30 @@ fn migrate(
     target: VersionIndex,
 ) -> anyhow::Result<u8> {
     let mut fleet = context.discover_fleet(changelog, &args.users.selection())?;
-    let replay = context.replay(changelog, target)?;
     let options = RunOptions {
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
         canary: args.canary,
         ..context.run_options()
     };
+    if !args.dry_run
+        && let Some(outcome) = fleet.outcome_at(changelog, target, &options)
+    {
+        context.check_document(changelog, std::iter::empty())?;
+        let target = changelog.version(target).to_string();
+        let details = RunDetails::default();
+        let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
+        return Ok(context.report.emit(&view));
+    }
+    let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
     let bar = context.report.progress_bar(fleet.databases().count());
     if args.dry_run {
-        let query = StatusQuery { changelog, replay: Some(&replay), target };
-        let statuses = fleet.statuses_at(query, &options, &mut || bar.inc(1));
+        let statuses = fleet.statuses(&migrator, &options, &mut || bar.inc(1));
         bar.finish_and_clear();
         return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options, bar: &bar };
-    let result = run.execute(&mut fleet, changelog, &replay, target)?;
+    let result = run.execute(&mut fleet)?;
     bar.finish_and_clear();
     // Without an outcome, neither the rehearsal nor the upgrade was asked for.
     let Some(outcome) = result.outcome else { return Ok(EXIT_SUCCESS) };
@@ -94,15 +102,9 @@ struct FleetRunResult {
 
 impl FleetRun<'_, '_, '_> {
     /// Rehearses, backs up and upgrades, as far as the arguments ask for each.
-    fn execute(
-        &self,
-        fleet: &mut Fleet,
-        changelog: &Changelog<'_>,
-        replay: &Replay<'_>,
-        target: VersionIndex,
-    ) -> anyhow::Result<FleetRunResult> {
+    fn execute(&self, fleet: &mut Fleet) -> anyhow::Result<FleetRunResult> {
         let Self { context, args, migrator, options, bar } = *self;
-        let rehearsal = context.migrator(changelog, replay, target).into_rehearsal();
+        let rehearsal = migrator.rehearsal();
         let mut result =
             FleetRunResult { outcome: None, rehearsal_succeeded: true, safety_backup: None };
         if args.rehearse || args.all_or_nothing {

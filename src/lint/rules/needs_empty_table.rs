@@ -1,18 +1,12 @@
 //! Reports an ADD COLUMN that SQLite accepts only while the table is empty. SQLite decides: each
 //! statement that may be of that kind also runs on a copy of the table that holds one row.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use rusqlite::Connection;
-use rusqlite::config::DbConfig;
-
-use crate::database::connection::open_in_memory;
 use crate::database::error::sqlite_message;
 use crate::database::job::ColumnChange;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, StatementRun};
 use crate::lint::created_tables::CreatedTables;
+use crate::lint::probe::{ProbeDatabase, ROW_VALUES};
 use crate::schema::Object;
 use crate::sql::lexer;
 use crate::sql::tokens::Tokens;
@@ -20,13 +14,9 @@ use crate::sql::tokens::Tokens;
 /// Keywords without which a column can be added to any table.
 const CONSTRAINT_KEYWORDS: [&str; 5] = ["NOT", "DEFAULT", "REFERENCES", "CHECK", "AS"];
 
-/// The values of the one row, each tried alone. An expression over other columns may accept one and
-/// refuse another; a statement that refuses all of them does not depend on the row.
-const ROW_VALUES: [&str; 3] = ["NULL", "1", "'a'"];
-
 /// Checks every ADD COLUMN of a block.
 pub(crate) fn check(
-    probe: &NonEmptyProbe,
+    probe: &ProbeDatabase,
     block_run: &BlockRun<'_, '_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> rusqlite::Result<()> {
@@ -35,7 +25,7 @@ pub(crate) fn check(
         if let (Some(ColumnChange::Add { table, definition }), Some(table_before)) =
             (&statement_run.statement.column_change, &statement_run.table_before)
             && !tables.is_empty(table)
-            && let Some(message) = probe.refusal(table_before, statement_run)?
+            && let Some(message) = refusal(probe, table_before, statement_run)?
         {
             diagnostics.push(new_diagnostic(statement_run, &definition.name, &message));
         }
@@ -44,69 +34,53 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// A database in memory in which an ADD COLUMN runs on a table with one row.
-pub(crate) struct NonEmptyProbe(Connection);
-
-impl NonEmptyProbe {
-    pub(crate) fn new(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let connection = open_in_memory(cancel)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
-        Ok(Self(connection))
+/// Why SQLite refuses a statement on the table if it holds a row. None if SQLite accepts the
+/// statement with some row, or refuses it without one as well.
+fn refusal(
+    probe: &ProbeDatabase,
+    table: &Object,
+    statement_run: &StatementRun<'_, '_>,
+) -> rusqlite::Result<Option<String>> {
+    let sql = statement_run.statement.sql.text();
+    let tokens = Tokens::new(sql);
+    let has_constraint = (0..tokens.len())
+        .any(|index| CONSTRAINT_KEYWORDS.iter().any(|keyword| tokens.is(index, keyword)));
+    if !has_constraint {
+        return Ok(None);
     }
-
-    /// Why SQLite refuses a statement on the table if it holds a row. None if SQLite accepts the
-    /// statement with some row, or refuses it without one as well.
-    fn refusal(
-        &self,
-        table: &Object,
-        statement_run: &StatementRun<'_, '_>,
-    ) -> rusqlite::Result<Option<String>> {
-        let sql = statement_run.statement.sql.text();
-        let tokens = Tokens::new(sql);
-        let has_constraint = (0..tokens.len())
-            .any(|index| CONSTRAINT_KEYWORDS.iter().any(|keyword| tokens.is(index, keyword)));
-        if !has_constraint {
-            return Ok(None);
-        }
-        let mut first_message = None;
-        for value in ROW_VALUES {
-            match self.run(table, Some(value), sql)? {
-                Ok(()) => return Ok(None),
-                Err(error) => {
-                    first_message.get_or_insert(sqlite_message(&error));
-                }
+    let mut first_message = None;
+    for value in ROW_VALUES {
+        match run_on_copy(probe, table, Some(value), sql)? {
+            Ok(()) => return Ok(None),
+            Err(error) => {
+                first_message.get_or_insert(sqlite_message(&error));
             }
         }
-        Ok(first_message.filter(|_| matches!(self.run(table, None, sql), Ok(Ok(())))))
     }
+    let accepts_empty = run_on_copy(probe, table, None, sql)?.is_ok();
+    Ok(first_message.filter(|_| accepts_empty))
+}
 
-    /// Runs a statement on a table with the columns of `table`, without their constraints. `value`
-    /// is the value of each column of its row. The inner result is that of the statement.
-    fn run(
-        &self,
-        table: &Object,
-        value: Option<&str>,
-        sql: &str,
-    ) -> rusqlite::Result<rusqlite::Result<()>> {
-        let (column_type, option) =
-            if is_strict(&table.sql) { (" ANY", "STRICT") } else { ("", "") };
-        let columns: Vec<String> = table.columns().map(lexer::quote_identifier).collect();
-        let definitions: Vec<String> =
-            columns.iter().map(|name| format!("{name}{column_type}")).collect();
-        let name = lexer::quote_identifier(&table.name);
-        let connection = &self.0;
-        connection.execute_batch(&format!(
-            "BEGIN; CREATE TABLE {name} ({}) {option}",
-            definitions.join(", ")
-        ))?;
-        if let Some(value) = value {
-            let values = vec![value; columns.len()].join(", ");
-            connection.execute_batch(&format!("INSERT INTO {name} VALUES ({values})"))?;
-        }
-        let result = connection.execute_batch(sql);
-        connection.execute_batch("ROLLBACK")?;
-        Ok(result)
-    }
+/// Runs a statement on a table with the columns of `table`, without their constraints. `value` is
+/// the value of each column of its row. The inner result is that of the statement.
+fn run_on_copy(
+    probe: &ProbeDatabase,
+    table: &Object,
+    value: Option<&str>,
+    sql: &str,
+) -> rusqlite::Result<rusqlite::Result<()>> {
+    let (column_type, option) = if is_strict(&table.sql) { (" ANY", "STRICT") } else { ("", "") };
+    let columns: Vec<String> = table.columns().map(lexer::quote_identifier).collect();
+    let definitions: Vec<String> =
+        columns.iter().map(|name| format!("{name}{column_type}")).collect();
+    let name = lexer::quote_identifier(&table.name);
+    let create = format!("CREATE TABLE {name} ({}) {option};", definitions.join(", "));
+    let insert = value.map_or_else(String::new, |value| {
+        let values = vec![value; columns.len()].join(", ");
+        format!("INSERT INTO {name} VALUES ({values});")
+    });
+    let setup = create + &insert;
+    probe.run(&setup, |connection| connection.execute_batch(sql))
 }
 
 /// Whether a CREATE TABLE has the option STRICT behind its columns.

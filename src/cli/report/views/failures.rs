@@ -101,8 +101,15 @@ fn print_group(
         );
         diagnostic.help = Some(escape_for_terminal(&help));
     }
-    if let MigrateError::Database(DatabaseError::AssertionFailed { .. }) = error {
-        diagnostic.help = Some("change these rows and run the command again".to_owned());
+    if let MigrateError::Database(error) = error {
+        diagnostic.help = error.help().map(|help| escape_for_terminal(&help));
+    }
+    if let MigrateError::Database(DatabaseError::ConstraintFailed { .. }) = error
+        && let [database, _, ..] = databases.as_slice()
+        && let Some(help) = &mut diagnostic.help
+    {
+        // The rows are those of the first database.
+        help.insert_str(0, &format!("in `{}`: ", database.display_name()));
     }
     console.diagnostics(source, &[diagnostic]);
 }
@@ -114,6 +121,8 @@ fn rule_of(error: &MigrateError) -> Rule {
         MigrateError::Plan(_) => Rule::Edited,
         MigrateError::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
         MigrateError::Database(DatabaseError::AssertionFailed { .. }) => Rule::Assert,
+        MigrateError::Database(DatabaseError::CounterReset { .. }) => Rule::CounterReset,
+        MigrateError::Database(DatabaseError::SafetyRule { rule, .. }) => *rule,
         _ => Rule::Sql,
     }
 }

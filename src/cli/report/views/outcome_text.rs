@@ -1,7 +1,7 @@
 //! Describes the outcome of a run in words: of one database, or counted over many.
 
 use tatmig::VersionPoint;
-use tatmig::plan::{AppliedRun, Outcome};
+use tatmig::plan::{AppliedRun, MigrationPath, Outcome, PathStart};
 
 use crate::cli::report::format::plural;
 
@@ -26,10 +26,10 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
         }
         failed @ Outcome::Failed { .. } if failed.is_busy() => "busy".to_owned(),
         Outcome::Failed { .. } => "failed".to_owned(),
-        Outcome::VersionRecorded { version, drift } if drift.is_empty() => {
+        Outcome::VersionRecorded { version, drift, .. } if drift.is_empty() => {
             format!("recorded at {version}")
         }
-        Outcome::VersionRecorded { version, drift } => {
+        Outcome::VersionRecorded { version, drift, .. } => {
             format!("recorded at {version}, with {}", plural(drift.len(), "difference"))
         }
         Outcome::Seeded { notes, .. } => append_notes("seeded".to_owned(), notes),
@@ -38,10 +38,11 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
 }
 
 fn describe_run(run: &AppliedRun) -> String {
-    match &run.path.from {
-        VersionPoint::Baseline => format!("created at {}", run.path.to),
-        from @ VersionPoint::Version(_) if *from == run.path.to => format!("at {from}"),
-        from @ VersionPoint::Version(_) => format!("{from} → {}", run.path.to),
+    let MigrationPath { start, from, to, .. } = &*run.path;
+    match start {
+        PathStart::New if *from == VersionPoint::Baseline => format!("created at {to}"),
+        _ if from == to => format!("at {from}"),
+        _ => format!("{from} → {to}"),
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tatmig::fleet::{Fleet, FleetOutcome};
-use tatmig::plan::Outcome;
-use tatmig::{Scope, Source};
+use tatmig::plan::{AtHead, Outcome};
+use tatmig::semver::Version;
+use tatmig::{Changelog, Scope, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
@@ -25,6 +26,8 @@ pub(crate) struct RecordedVersionsView<'r> {
     databases: Vec<DatabaseRun<'r>>,
     summary: BTreeMap<&'static str, usize>,
     #[serde(skip)]
+    head: &'r Version,
+    #[serde(skip)]
     fleet: &'r Fleet,
     #[serde(skip)]
     source: &'r Source<'r>,
@@ -36,34 +39,70 @@ struct ResultGroup<'r> {
     scope: Scope,
     description: String,
     drift: &'r [String],
+    at_head: Option<&'r AtHead>,
 }
 
 impl<'r> RecordedVersionsView<'r> {
-    pub(crate) fn new(fleet: &'r Fleet, outcome: &'r FleetOutcome, source: &'r Source<'r>) -> Self {
+    pub(crate) fn new(
+        fleet: &'r Fleet,
+        outcome: &'r FleetOutcome,
+        changelog: &'r Changelog<'r>,
+    ) -> Self {
+        let source = changelog.source();
         let databases = DatabaseRun::list(fleet, outcome, source, None);
         let summary = count_by_outcome(&databases, "recorded");
-        Self { file: source.name(), target: "", databases, summary, fleet, source }
+        let (file, head) = (source.name(), changelog.head());
+        Self { file, target: "", databases, summary, head, fleet, source }
     }
 
     /// The names of the databases that did not fail, by their result.
     fn groups(&self) -> BTreeMap<ResultGroup<'r>, Vec<String>> {
         let mut groups: BTreeMap<ResultGroup<'_>, Vec<String>> = BTreeMap::new();
         for run in &self.databases {
-            let drift = match run.outcome {
-                Outcome::VersionRecorded { drift, .. } => drift.as_slice(),
+            let (drift, at_head) = match run.outcome {
+                Outcome::VersionRecorded { drift, at_head, .. } => {
+                    (drift.as_slice(), at_head.as_ref())
+                }
                 Outcome::Failed { .. } => continue,
-                _ => &[],
+                _ => (&[][..], None),
             };
             let (scope, description) = (run.database.scope, describe(run.outcome));
-            groups.entry(ResultGroup { scope, description, drift }).or_default().push(run.name());
+            let group = ResultGroup { scope, description, drift, at_head };
+            groups.entry(group).or_default().push(run.name());
         }
         groups
     }
 }
 
+impl RecordedVersionsView<'_> {
+    /// Prints what an upgrade to head will leave, if something differs now or will then.
+    fn print_at_head(&self, console: &Console, drift: &[String], at_head: Option<&AtHead>) {
+        let head = self.head;
+        match at_head {
+            Some(AtHead::Fails(reason)) => {
+                console.line(format!("  the upgrade to {head} will fail: {reason}"));
+            }
+            Some(AtHead::Reached(remaining)) if remaining.is_empty() && !drift.is_empty() => {
+                console.line(format!("  after the upgrade to {head}, nothing differs"));
+            }
+            Some(AtHead::Reached(remaining)) if !remaining.is_empty() && remaining == drift => {
+                console.line(format!("  after the upgrade to {head}, the same differs"));
+            }
+            Some(AtHead::Reached(remaining)) if !remaining.is_empty() => {
+                let count = plural(remaining.len(), "difference");
+                console.line(format!("  after the upgrade to {head}, {count}:"));
+                for difference in remaining {
+                    console.line(format!("    {difference}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl View for RecordedVersionsView<'_> {
     fn print_text(&self, console: &Console) {
-        for (ResultGroup { scope, description, drift }, names) in self.groups() {
+        for (ResultGroup { scope, description, drift, at_head }, names) in self.groups() {
             console.line(match scope {
                 Scope::System => format!("system: {description}"),
                 Scope::User => {
@@ -74,6 +113,7 @@ impl View for RecordedVersionsView<'_> {
             for difference in drift {
                 console.line(format!("  {difference}"));
             }
+            self.print_at_head(console, drift, at_head);
         }
         if let Some(line) = describe_unselected_users(self.fleet) {
             console.line(line);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tatmig::backup::Backup;
 use tatmig::fleet::TargetDatabase;
 use tatmig::fleet::{Fleet, FleetOutcome};
-use tatmig::plan::{MigrateError, Outcome};
+use tatmig::plan::{AtHead, MigrateError, Outcome};
 use tatmig::{Scope, Source, VersionPoint};
 
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
@@ -63,6 +63,9 @@ pub(crate) struct RunEntry<'r> {
     duration_ms: u128,
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<&'r [String]>,
+    /// The differences that remain at head, for a database that was adopted below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift_at_head: Option<&'r [String]>,
     /// Where the database was copied to before the run. The key is absent without a backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     copy: Option<Value>,
@@ -81,6 +84,7 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
             error: None,
             duration_ms: 0,
             drift: None,
+            drift_at_head: None,
             copy: backup.map(|backup| json!(copy_path(backup, database))),
         };
         match outcome {
@@ -106,9 +110,14 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
                 entry.to = version.as_ref();
                 entry.error = Some(ErrorEntry::new(error, source));
             }
-            Outcome::VersionRecorded { version, drift } => {
+            Outcome::VersionRecorded { version, drift, at_head } => {
                 entry.to = Some(version);
                 entry.drift = Some(drift);
+                match at_head {
+                    Some(AtHead::Reached(remaining)) => entry.drift_at_head = Some(remaining),
+                    Some(AtHead::Fails(reason)) => entry.notes = std::slice::from_ref(reason),
+                    _ => {}
+                }
             }
             Outcome::Seeded { notes, duration } => {
                 entry.notes = notes;

@@ -28,25 +28,26 @@ struct StatusEntry<'r> {
     error: Option<ErrorEntry<'r>>,
 }
 
-/// The version that was detected from a schema.
+/// How the schema of a database without a history compares with the document.
 #[derive(Serialize)]
 struct DetectionEntry<'r> {
     #[serde(rename = "match")]
     name: &'static str,
     version: Option<String>,
-    #[serde(rename = "there")]
-    found: &'r [String],
+    candidates: Vec<String>,
+    there: &'r [String],
     missing: &'r [String],
 }
 
 impl<'r> From<StatusOf<'r>> for StatusEntry<'r> {
     fn from(StatusOf { database, status, changelog }: StatusOf<'r>) -> Self {
         let detected = status.detection.as_ref().map(|detection| {
-            let version = detection.best_version();
+            let version = detection.version(changelog);
             DetectionEntry {
                 name: detection.name(),
-                version: version.map(|position| changelog.version(position).to_string()),
-                found: detection.found(),
+                version: version.map(|version| version.to_string()),
+                candidates: detection.candidates().iter().map(ToString::to_string).collect(),
+                there: detection.there(),
                 missing: detection.missing(),
             }
         });

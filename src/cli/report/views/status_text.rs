@@ -134,18 +134,29 @@ fn describe_detection(
                 format!("{schema}, {}", describe_pending(status))
             }
         }
-        Detection::Partial { best_version, found, missing } => {
-            let best_version = match best_version {
-                Some(position) => changelog.version(*position).to_string(),
-                // No version is complete, so even the first one is only a partial match.
-                None => "the baseline".to_owned(),
-            };
+        Detection::Ambiguous(ambiguity) => {
+            let commands: Vec<String> = ambiguity
+                .versions
+                .iter()
+                .map(|version| format!("`tatmig adopt --at {version}`"))
+                .collect();
             format!(
-                "partial match: {best_version} fits best, {} found, {} missing; `tatmig adopt` accepts the differences",
-                found.len(),
-                missing.len()
+                "ambiguous: between these versions only rows change, by {}; run {}",
+                ambiguity.statements.join(", "),
+                commands.join(" or ")
             )
         }
+        Detection::Partial(partial) => match &partial.proposal {
+            Some(proposal) => format!(
+                "partial match: {proposal} is nearest, {} found, {}; `tatmig adopt` accepts them",
+                plural(partial.there.len(), "table"),
+                plural(partial.missing.len(), "difference"),
+            ),
+            None => format!(
+                "partial match: no version leads to {}; `tatmig adopt` shows why",
+                changelog.head()
+            ),
+        },
         // `Unrelated`, or a result that no message exists for.
         _ => {
             let error = status.error.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -1,0 +1,213 @@
+//! Checks, before each statement of a run, whether it would destroy something of a database whose
+//! schema differs from the document's. A block allows each of these rules with a reason.
+
+use rusqlite::Connection;
+
+use crate::database::error::{DatabaseError, is_sql_error};
+use crate::database::job::{CompiledScript, MigrationJob, Statement, Step};
+use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
+use crate::database::session::Session;
+use crate::document::diagnostic::Rule;
+use crate::schema::compare::differences;
+use crate::schema::losses::DroppedTable;
+use crate::schema::overwrites::{AppliedColumns, Overwrite, replaces_rows};
+use crate::schema::statement_effects::StatementEffects;
+use crate::schema::{Object, ObjectKind};
+use crate::source::first_line_span;
+use crate::sql::lexer;
+use crate::sqlite::authorizer::StatementAuthorizer;
+
+/// The safety rules of one run on one database.
+pub(crate) struct SafetyChecks<'r> {
+    connection: &'r Connection,
+    authorizer: &'r StatementAuthorizer,
+    /// Whether the schema differs from the document's. If it does not, then what lint and the replay
+    /// have seen is all that can happen.
+    has_drift: bool,
+    applied_columns: AppliedColumns,
+}
+
+impl<'r> SafetyChecks<'r> {
+    /// Compares the schema with the document's before the first step.
+    pub(crate) fn begin(
+        connection: &'r Connection,
+        authorizer: &'r StatementAuthorizer,
+        job: &MigrationJob<'_>,
+    ) -> Result<Self, DatabaseError> {
+        let has_statements = job.steps.iter().any(|step| !step.script.statements.is_empty());
+        let has_drift = has_statements && {
+            let schema = schema_from_rows(connection.query(SCHEMA_QUERY, &[])?);
+            !differences(&job.schema_before, &schema).is_empty()
+        };
+        let applied_columns = AppliedColumns::default();
+        Ok(Self { connection, authorizer, has_drift, applied_columns })
+    }
+
+    /// Records a column whose ADD COLUMN was already applied.
+    pub(crate) fn add_applied_column(&mut self, table: &str, column: &str) {
+        self.applied_columns.add(table, column);
+    }
+
+    /// Refuses a statement that is about to run if a rule forbids it.
+    pub(crate) fn check_statement(
+        &mut self,
+        statement: &Statement<'_>,
+        step: &Step<'_, '_>,
+    ) -> Result<(), DatabaseError> {
+        if self.has_drift
+            && let Some(dropped) = &statement.dropped_table
+            && !step.script.allows(Rule::UndocumentedLoss)
+        {
+            self.check_loss(dropped, statement, step)?;
+        }
+        if self.applied_columns.is_empty() {
+            return Ok(());
+        }
+        // What the triggers and views of this database write counts, not those of the document.
+        let effects = self.effects_of(statement);
+        if !step.script.allows(Rule::Overwrite) {
+            self.check_overwrite(&effects, statement, step)?;
+        }
+        self.applied_columns.follow(&effects, statement.rename.as_ref());
+        Ok(())
+    }
+
+    fn check_loss(
+        &self,
+        dropped: &DroppedTable,
+        statement: &Statement<'_>,
+        step: &Step<'_, '_>,
+    ) -> Result<(), DatabaseError> {
+        let name = &dropped.name;
+        let actual = read_table_objects(self.connection, name)?;
+        if dropped.documented.is_empty() {
+            let is_refused = self.holds_rows(&actual)?;
+            let error = || undocumented_rows_error(name, statement, step);
+            return if is_refused { Err(error()) } else { Ok(()) };
+        }
+        let losses = dropped.undocumented(&actual);
+        if losses.is_empty() {
+            return Ok(());
+        }
+        let pronoun = if losses.len() == 1 { "it" } else { "them" };
+        let losses = list_losses(&losses);
+        let message = format!("this drops `{name}` with what the document does not have: {losses}");
+        let advice = format!(
+            "to keep {pronoun}, add {pronoun} to the document in an earlier migration; otherwise"
+        );
+        Err(refusal(Rule::UndocumentedLoss, message, advice, statement, step))
+    }
+
+    /// Whether a table exists and is not empty. A virtual table that cannot be read counts as such.
+    fn holds_rows(&self, actual: &[Object]) -> Result<bool, DatabaseError> {
+        let Some(table) = actual.iter().find(|object| object.kind == ObjectKind::Table) else {
+            return Ok(false);
+        };
+        let table = lexer::quote_identifier(&table.name);
+        match self.connection.query(&format!("SELECT 1 FROM main.{table} LIMIT 1"), &[]) {
+            Ok(rows) => Ok(!rows.is_empty()),
+            Err(error) if is_sql_error(&error) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a statement reads and writes in this database; nothing if it does not compile, which its
+    /// run will report.
+    fn effects_of(&self, statement: &Statement<'_>) -> StatementEffects {
+        self.authorizer.enable_and_track_effects();
+        let prepared = self.connection.prepare(statement.sql.text());
+        let effects = self.authorizer.effects();
+        self.authorizer.disable();
+        if prepared.is_ok() { effects } else { StatementEffects::default() }
+    }
+
+    fn check_overwrite(
+        &self,
+        effects: &StatementEffects,
+        statement: &Statement<'_>,
+        step: &Step<'_, '_>,
+    ) -> Result<(), DatabaseError> {
+        let replaces = self.may_replace_rows(effects, statement)?;
+        let rebuilds = rebuilds_dropped_table(effects, step.script);
+        let Some(overwrite) = self.applied_columns.overwritten_by(effects, replaces, rebuilds)
+        else {
+            return Ok(());
+        };
+        let (message, advice) = match overwrite {
+            Overwrite::Write { table, column } => (
+                format!(
+                    "this writes to `{table}.{column}`, which existed before this run and holds values of the application"
+                ),
+                "if these values may be replaced".to_owned(),
+            ),
+            Overwrite::Rebuild { table, column } => (
+                format!(
+                    "this drops `{table}` without a copy of `{table}.{column}`, which existed before this run and holds values of the application"
+                ),
+                format!("copy `{column}` into the new table; if these values may be lost"),
+            ),
+        };
+        Err(refusal(Rule::Overwrite, message, advice, statement, step))
+    }
+
+    /// Whether the statement itself, a trigger or a constraint of a table that it fills has a
+    /// conflict clause that replaces rows.
+    fn may_replace_rows(
+        &self,
+        effects: &StatementEffects,
+        statement: &Statement<'_>,
+    ) -> Result<bool, DatabaseError> {
+        if replaces_rows(statement.sql.text()) {
+            return Ok(true);
+        }
+        for table in effects.filled_tables.iter().chain(&effects.modified_tables) {
+            let objects = read_table_objects(self.connection, table)?;
+            if objects.iter().any(|object| replaces_rows(&object.sql)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether the table that a statement drops exists again after its block.
+fn rebuilds_dropped_table(effects: &StatementEffects, script: &CompiledScript<'_>) -> bool {
+    effects.dropped_table.as_ref().is_some_and(|table| {
+        let original_name = script.operations.table_renames.original_name(table);
+        script.rebuilt_tables.iter().any(|rebuilt| *rebuilt == *table || *rebuilt == original_name)
+    })
+}
+
+/// The error for a statement that drops a table with rows that the document does not have.
+pub(crate) fn undocumented_rows_error(
+    name: &str,
+    statement: &Statement<'_>,
+    step: &Step<'_, '_>,
+) -> DatabaseError {
+    let message = format!(
+        "this drops table `{name}`, which holds rows and which the document does not have here"
+    );
+    let advice =
+        format!("to keep the rows, rename table `{name}` in this database; if they may be lost");
+    refusal(Rule::UndocumentedLoss, message, advice, statement, step)
+}
+
+fn list_losses(losses: &[String]) -> String {
+    const MAX_SHOWN: usize = 10;
+    let shown = losses[..losses.len().min(MAX_SHOWN)].join(", ");
+    match losses.len().saturating_sub(MAX_SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn refusal(
+    rule: Rule,
+    message: String,
+    advice: String,
+    statement: &Statement<'_>,
+    step: &Step<'_, '_>,
+) -> DatabaseError {
+    let (migration, span) = (step.label.clone(), first_line_span(&statement.sql));
+    DatabaseError::SafetyRule { rule, migration, message, advice, span }
+}

@@ -1,0 +1,234 @@
+//! Tests that a run destroys nothing that the document does not know: databases whose schema differs
+//! from the document's are refused, unless the block allows the rule, and keep all of their rows.
+
+use crate::support::Fleet;
+
+const BASELINE: (&str, &str) = (
+    "user:baseline→1.0.0",
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);\nCREATE INDEX by_n ON t (n);",
+);
+
+const REBUILD: &str = "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT NOT NULL);
+INSERT INTO t_new (id, n) SELECT id, n FROM t;
+DROP TABLE t;
+ALTER TABLE t_new RENAME TO t;
+CREATE INDEX by_n ON t (n);";
+
+/// Users `ann` and `bob` at 1.0.0; ann's database then runs `drift`. The block is pending.
+fn fleet_with_drift(baseline: &str, drift: &str, block: &str) -> Fleet {
+    let baseline = ("user:baseline→1.0.0", baseline);
+    let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    fleet.user("ann", drift).blocks(&[baseline, ("user:1.0.0→1.1.0", block)])
+}
+
+/// Expects that the upgrade refuses ann with these texts, leaves every row and byte of the schema,
+/// and upgrades bob, whose database is the document's.
+#[track_caller]
+fn assert_refused(fleet: &Fleet, texts: &[&str]) {
+    let before = fleet.database("ann").dump();
+    let output = fleet.run(["upgrade", "--all-users"]);
+    output.status(1);
+    for text in texts {
+        output.stderr_contains(text);
+    }
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+}
+
+#[test]
+fn a_rebuild_keeps_a_column_that_the_document_does_not_have() {
+    let drift = "ALTER TABLE t ADD COLUMN colour TEXT; INSERT INTO t VALUES (1, 'a', 'red')";
+    let fleet = fleet_with_drift(BASELINE.1, drift, REBUILD);
+    assert_refused(
+        &fleet,
+        &[
+            "error[undocumented-loss]",
+            "this drops `t` with what the document does not have: column `colour`",
+            "MIGRATIONS.md:12:1",
+            "-- tatmig:allow undocumented-loss",
+        ],
+    );
+    assert_eq!(fleet.database("ann").rows("SELECT colour FROM t"), ["red"]);
+}
+
+#[test]
+fn a_rebuild_keeps_a_column_that_adopt_accepted() {
+    let fleet = Fleet::from_blocks(&[BASELINE]).user(
+        "ann",
+        &format!(
+            "{} ALTER TABLE t ADD COLUMN colour TEXT; INSERT INTO t VALUES (1, 'a', 'red')",
+            BASELINE.1
+        ),
+    );
+    fleet.run(["adopt", "--at", "1.0.0", "--all-users"]).status(0);
+    let fleet = fleet.blocks(&[BASELINE, ("user:1.0.0→1.1.0", REBUILD)]);
+    fleet.run(["upgrade", "--all-users"]).status(1).stderr_contains("column `colour`");
+    assert_eq!(fleet.database("ann").rows("SELECT colour FROM t"), ["red"]);
+}
+
+#[test]
+fn a_rebuild_keeps_indexes_triggers_and_unique_keys_that_the_document_does_not_have() {
+    for (drift, named) in [
+        ("CREATE INDEX own ON t (n, id)", "index `own`"),
+        (
+            "CREATE TABLE log (x); CREATE TRIGGER audit AFTER DELETE ON t BEGIN INSERT INTO log VALUES (old.n); END",
+            "trigger `audit`",
+        ),
+        (
+            "CREATE TRIGGER _litestream_t AFTER DELETE ON t BEGIN SELECT 1; END",
+            "trigger `_litestream_t`",
+        ),
+        (
+            "DROP INDEX by_n; CREATE UNIQUE INDEX by_n ON t (n)",
+            "index `by_n` (with this definition)",
+        ),
+        (
+            "DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT UNIQUE); CREATE INDEX by_n ON t (n)",
+            "constraint `UNIQUE (n)`",
+        ),
+    ] {
+        let drift = format!("{drift}; INSERT INTO t VALUES (1, 'a')");
+        let fleet = fleet_with_drift(BASELINE.1, &drift, REBUILD);
+        assert_refused(&fleet, &["error[undocumented-loss]", named]);
+    }
+}
+
+#[test]
+fn a_rebuild_that_renames_the_old_table_aside_is_checked_too() {
+    let block = "ALTER TABLE t RENAME TO t_old;
+CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);
+INSERT INTO t (id, n) SELECT id, n FROM t_old;
+DROP TABLE t_old;
+CREATE INDEX by_n ON t (n);";
+    let drift = "ALTER TABLE t ADD COLUMN colour TEXT; INSERT INTO t VALUES (1, 'a', 'red')";
+    let fleet = fleet_with_drift(BASELINE.1, drift, block);
+    assert_refused(&fleet, &["this drops `t_old`", "column `colour`"]);
+}
+
+#[test]
+fn a_drop_keeps_columns_and_triggers_that_the_document_does_not_have() {
+    let drift = "ALTER TABLE t ADD COLUMN colour TEXT; INSERT INTO t VALUES (1, 'a', 'red')";
+    let fleet = fleet_with_drift(BASELINE.1, drift, "DROP TABLE IF EXISTS t;");
+    assert_refused(&fleet, &["column `colour`"]);
+    let views =
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);\nCREATE VIEW v AS SELECT n FROM t;";
+    let drift =
+        "CREATE TRIGGER put INSTEAD OF INSERT ON v BEGIN INSERT INTO t (n) VALUES (new.n); END";
+    let fleet =
+        fleet_with_drift(views, drift, "DROP VIEW v;\nCREATE VIEW v AS SELECT id, n FROM t;");
+    assert_refused(&fleet, &["this drops `v`", "trigger `put`"]);
+}
+
+#[test]
+fn a_table_that_the_document_never_had_is_dropped_only_without_rows() {
+    let block = format!("DROP TABLE IF EXISTS t_new;\n{REBUILD}");
+    let fleet = fleet_with_drift(
+        BASELINE.1,
+        "CREATE TABLE t_new (x); INSERT INTO t_new VALUES (7)",
+        &block,
+    );
+    assert_refused(&fleet, &["this drops table `t_new`, which holds rows"]);
+    assert_eq!(fleet.database("ann").rows("SELECT x FROM t_new"), ["7"]);
+    let fleet = fleet_with_drift(BASELINE.1, "CREATE TABLE t_new (x)", &block);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+}
+
+#[test]
+fn an_allowed_loss_is_applied() {
+    let drift = "ALTER TABLE t ADD COLUMN colour TEXT; INSERT INTO t VALUES (1, 'a', 'red')";
+    let block = format!("-- tatmig:allow undocumented-loss colours were an experiment\n{REBUILD}");
+    let fleet = fleet_with_drift(BASELINE.1, drift, &block);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").columns("t"), ["id", "n"]);
+    assert_eq!(fleet.database("ann").rows("SELECT n FROM t"), ["a"]);
+}
+
+#[test]
+fn a_rebuild_runs_where_only_the_spelling_or_another_table_differs() {
+    for drift in [
+        "DROP INDEX by_n; CREATE INDEX \"ix_t_n\" on \"t\" (\"n\")",
+        "CREATE TABLE own (x); CREATE INDEX own_x ON own (x); INSERT INTO own VALUES (1)",
+        "DROP TABLE t; CREATE TABLE \"t\" (\"n\" text, [id] integer primary key); CREATE INDEX by_n ON t (n)",
+    ] {
+        let drift = format!("{drift}; INSERT INTO t (id, n) VALUES (1, 'a')");
+        let fleet = fleet_with_drift(BASELINE.1, &drift, REBUILD);
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        assert_eq!(fleet.database("ann").rows("SELECT id, n FROM t"), ["1|a"]);
+    }
+}
+
+const STATE: &str =
+    "ALTER TABLE t ADD COLUMN state TEXT; INSERT INTO t (id, n, state) VALUES (1, 'a', 'done')";
+
+#[test]
+fn a_column_that_was_already_applied_keeps_its_values() {
+    let add = "ALTER TABLE t ADD COLUMN state TEXT;";
+    for statement in [
+        "UPDATE t SET state = 'new';",
+        "UPDATE t SET state = 'new' WHERE state IS NULL;",
+        "INSERT INTO t (id, n) VALUES (1, 'b') ON CONFLICT (id) DO UPDATE SET state = 'new';",
+        "INSERT OR REPLACE INTO t (id, n) VALUES (1, 'a');",
+        "REPLACE INTO t (id, n) SELECT id, n FROM t;",
+        "CREATE VIEW v AS SELECT id, state FROM t;\nCREATE TRIGGER put INSTEAD OF UPDATE ON v BEGIN UPDATE t SET state = new.state WHERE id = new.id; END;\nUPDATE v SET state = 'new';",
+        "CREATE TABLE log (x);\nCREATE TRIGGER mark AFTER INSERT ON log BEGIN UPDATE t SET state = 'new'; END;\nINSERT INTO log (x) VALUES (1);",
+        "ALTER TABLE t RENAME COLUMN state TO status;\nUPDATE t SET status = 'new';",
+        "ALTER TABLE t RENAME TO u;\nUPDATE u SET state = 'new';",
+        "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, state FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);\nUPDATE t SET state = 'new';",
+        "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, 'new' FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);",
+    ] {
+        let fleet = fleet_with_drift(BASELINE.1, STATE, &format!("{add}\n{statement}"));
+        assert_refused(&fleet, &["error[overwrite]", "-- tatmig:allow overwrite"]);
+        assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"], "{statement}");
+    }
+}
+
+#[test]
+fn a_later_migration_of_the_run_cannot_overwrite_an_applied_column_either() {
+    let blocks = [
+        BASELINE,
+        ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN state TEXT;"),
+        ("user:1.1.0→1.2.0", "UPDATE t SET state = 'new';"),
+    ];
+    let fleet = Fleet::from_blocks(&[BASELINE]).user("ann", "").upgrade_to("1.0.0");
+    let fleet = fleet.user("ann", STATE).blocks(&blocks);
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("this writes to `t.state`")
+        .stderr_contains("the migration 1.1.0 → 1.2.0");
+    assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+}
+
+#[test]
+fn a_trigger_of_the_database_that_would_overwrite_counts() {
+    let drift = format!(
+        "{STATE}; CREATE TRIGGER own AFTER UPDATE OF n ON t BEGIN UPDATE t SET state = 'stale'; END"
+    );
+    let block = "ALTER TABLE t ADD COLUMN state TEXT;\nUPDATE t SET n = upper(n);";
+    assert_refused(&fleet_with_drift(BASELINE.1, &drift, block), &["error[overwrite]"]);
+}
+
+#[test]
+fn an_applied_column_may_be_read_copied_or_allowed() {
+    let add = "ALTER TABLE t ADD COLUMN state TEXT;";
+    for (statement, state) in [
+        ("UPDATE t SET n = state;", "done"),
+        ("INSERT INTO t (id, n, state) VALUES (2, 'b', 'new');", "done"),
+        ("UPDATE t SET n = replace(n, 'a', 'b');", "done"),
+        (
+            "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, state FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);",
+            "done",
+        ),
+        ("-- tatmig:allow overwrite every state starts again\nUPDATE t SET state = 'new';", "new"),
+    ] {
+        let fleet = fleet_with_drift(BASELINE.1, STATE, &format!("{add}\n{statement}"));
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        assert_eq!(
+            fleet.database("ann").rows("SELECT state FROM t WHERE id = 1"),
+            [state],
+            "{statement}"
+        );
+    }
+}
