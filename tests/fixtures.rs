@@ -16,6 +16,8 @@ const DATABASE_RULES: &[(Rule, &str)] = &[
     (Rule::ForeignKeys, "is about the rows of a database"),
     (Rule::RowLoss, "is about the rows of a database"),
     (Rule::RowChange, "is about the rows of a database; tests/selftest.rs"),
+    (Rule::UndocumentedLoss, "is about a database that differs from the document; tests/safety"),
+    (Rule::Overwrite, "is about a database that differs from the document; tests/safety"),
 ];
 
 /// Rules about valid SQL, for which tests/lint.rs has a document each. Here their warnings would

@@ -12,7 +12,7 @@ use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
 use crate::document::tag::Scope;
 use crate::schema::Schema;
-use crate::schema::changes::ObjectChange;
+use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::losses::DroppedTable;
 use crate::schema::renames::{Renames, StatementRename};
@@ -117,8 +117,10 @@ pub(crate) struct CompiledScript<'a> {
     pub(crate) rebuilt_tables: Vec<String>,
     /// The lint rules that the block may violate.
     pub(crate) allowed_rules: Vec<Rule>,
-    /// The schema objects that the script changed.
+    /// The schema objects that are different after the script.
     pub(crate) object_changes: Vec<ObjectChange>,
+    /// What the statements do to the schema, even if the schema is the same after them.
+    pub(crate) schema_change: SchemaChange,
 }
 
 /// The script of a history entry that runs no statement.
@@ -136,6 +138,7 @@ pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
     rebuilt_tables: Vec::new(),
     allowed_rules: Vec::new(),
     object_changes: Vec::new(),
+    schema_change: SchemaChange::None,
 };
 
 impl CompiledScript<'_> {
@@ -186,6 +189,9 @@ pub(crate) struct MigrationJob<'r> {
     pub(crate) expected_changes: ExpectedChanges,
     /// The schema that the document describes before the first step.
     pub(crate) schema_before: Schema,
+    /// Set once the job has run on a database with this schema and left no view, trigger or foreign
+    /// key unusable. The rows do not matter to that, so it holds for all such databases.
+    pub(crate) keeps_references_usable: OnceLock<()>,
     pub(crate) modified_tables: BTreeSet<String>,
     pub(crate) table_renames: Renames,
     pub(crate) transaction_end: TransactionEnd,
@@ -215,6 +221,7 @@ impl<'r> MigrationJob<'r> {
             steps,
             expected_changes: ExpectedChanges::default(),
             schema_before: Schema::new(),
+            keeps_references_usable: OnceLock::new(),
             transaction_end: TransactionEnd::Commit,
             foreign_keys: ForeignKeyPolicy::Enforce,
             contents: TableContents::Rows,

@@ -128,6 +128,7 @@ impl BlockCompiler {
         }
         // A table that existed before the block and exists after it was rebuilt.
         dropped_tables.retain(|name| self.sandbox.has_table(name));
+        script.schema_change = schema_change;
         script.object_changes = self.sandbox.read_changes(schema_change)?;
         dropped_tables.retain(|name| self.sandbox.has_table(name));
         script.rebuilt_tables = dropped_tables;

@@ -13,6 +13,7 @@ pub(crate) mod pinned_file;
 pub(crate) mod preflight;
 pub(crate) mod read;
 pub(crate) mod record_format;
+pub(crate) mod reference_checks;
 pub(crate) mod regular_file;
 pub(crate) mod safety_checks;
 pub(crate) mod shared_lock;

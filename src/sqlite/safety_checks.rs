@@ -3,11 +3,13 @@
 
 use rusqlite::Connection;
 
+use crate::database::column_order::read_column_order;
 use crate::database::error::{DatabaseError, is_sql_error};
 use crate::database::job::{CompiledScript, MigrationJob, Statement, Step};
 use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
 use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
+use crate::schema::changes::SchemaChange;
 use crate::schema::compare::differences;
 use crate::schema::losses::DroppedTable;
 use crate::schema::overwrites::{AppliedColumns, Overwrite, replaces_rows};
@@ -16,6 +18,7 @@ use crate::schema::{Object, ObjectKind};
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::reference_checks::ReferenceChecks;
 
 /// The safety rules of one run on one database.
 pub(crate) struct SafetyChecks<'r> {
@@ -25,6 +28,9 @@ pub(crate) struct SafetyChecks<'r> {
     /// have seen is all that can happen.
     has_drift: bool,
     applied_columns: AppliedColumns,
+    /// None if the references of the document's schema, which is this database's too, were found to
+    /// be usable on another database.
+    references: Option<ReferenceChecks<'r>>,
 }
 
 impl<'r> SafetyChecks<'r> {
@@ -39,8 +45,14 @@ impl<'r> SafetyChecks<'r> {
             let schema = schema_from_rows(connection.query(SCHEMA_QUERY, &[])?);
             !differences(&job.schema_before, &schema).is_empty()
         };
+        let changes_schema =
+            job.steps.iter().any(|step| step.script.schema_change != SchemaChange::None);
+        let is_known_usable = !has_drift && job.keeps_references_usable.get().is_some();
+        let references = (changes_schema && !is_known_usable)
+            .then(|| ReferenceChecks::begin(connection, job))
+            .transpose()?;
         let applied_columns = AppliedColumns::default();
-        Ok(Self { connection, authorizer, has_drift, applied_columns })
+        Ok(Self { connection, authorizer, has_drift, applied_columns, references })
     }
 
     /// Records a column whose ADD COLUMN was already applied.
@@ -49,16 +61,20 @@ impl<'r> SafetyChecks<'r> {
     }
 
     /// Refuses a statement that is about to run if a rule forbids it.
-    pub(crate) fn check_statement(
+    pub(crate) fn before_statement(
         &mut self,
         statement: &Statement<'_>,
         step: &Step<'_, '_>,
     ) -> Result<(), DatabaseError> {
-        if self.has_drift
-            && let Some(dropped) = &statement.dropped_table
-            && !step.script.allows(Rule::UndocumentedLoss)
-        {
-            self.check_loss(dropped, statement, step)?;
+        if self.has_drift {
+            if let Some(dropped) = &statement.dropped_table
+                && !step.script.allows(Rule::UndocumentedLoss)
+            {
+                self.check_loss(dropped, statement, step)?;
+            }
+            if !step.script.allows(Rule::PositionalCopy) {
+                self.check_positions(statement, step)?;
+            }
         }
         if self.applied_columns.is_empty() {
             return Ok(());
@@ -69,6 +85,61 @@ impl<'r> SafetyChecks<'r> {
             self.check_overwrite(&effects, statement, step)?;
         }
         self.applied_columns.follow(&effects, statement.rename.as_ref());
+        Ok(())
+    }
+
+    /// Follows a statement that ran.
+    pub(crate) fn after_statement(
+        &mut self,
+        statement: &Statement<'_>,
+        step: &Step<'_, '_>,
+    ) -> Result<(), DatabaseError> {
+        self.references.as_mut().map_or(Ok(()), |checks| checks.after_statement(statement, step))
+    }
+
+    /// Refuses a step that leaves a view, trigger or foreign key unusable.
+    pub(crate) fn after_step(&mut self, step: &Step<'_, '_>) -> Result<(), DatabaseError> {
+        self.references.as_mut().map_or(Ok(()), |checks| checks.after_step(step))
+    }
+
+    /// Ends the checks. What holds for the document's schema is remembered for other databases.
+    pub(crate) fn after_last_step(&self, job: &MigrationJob<'_>) -> Result<(), DatabaseError> {
+        if let Some(checks) = &self.references {
+            checks.after_last_step(&job.steps)?;
+        }
+        if !self.has_drift {
+            job.keeps_references_usable.get_or_init(|| ());
+        }
+        Ok(())
+    }
+
+    /// Refuses a statement that uses a table by position whose columns have another order here.
+    fn check_positions(
+        &self,
+        statement: &Statement<'_>,
+        step: &Step<'_, '_>,
+    ) -> Result<(), DatabaseError> {
+        for table in &statement.positional_tables {
+            // A view that does not compile fails with the statement.
+            let Ok(actual) = read_column_order(self.connection, &table.name) else { continue };
+            let is_same = actual.len() == table.columns.len()
+                && actual
+                    .iter()
+                    .zip(&table.columns)
+                    .all(|(left, right)| left.eq_ignore_ascii_case(right));
+            if is_same {
+                continue;
+            }
+            let name = &table.name;
+            let message = format!(
+                "this uses the columns of `{name}` by position: the document has {}, this database has {}",
+                table.columns.join(", "),
+                actual.join(", ")
+            );
+            let advice =
+                "name the columns in the statement; if the positions fit here too".to_owned();
+            return Err(refusal(Rule::PositionalCopy, message, advice, statement, step));
+        }
         Ok(())
     }
 

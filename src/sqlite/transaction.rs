@@ -131,6 +131,7 @@ impl JobExecution<'_> {
             history::store_sources(self.connection, &step.sources)?;
             notes.extend(note);
         }
+        safety_checks.after_last_step(self.job)?;
         self.check_foreign_keys(&violations_before, &mut notes)?;
         self.check_expected_changes()?;
         Ok(notes)
@@ -176,7 +177,7 @@ impl JobExecution<'_> {
             if (self.is_cancelled)() {
                 return Err(DatabaseError::Interrupted);
             }
-            safety_checks.check_statement(statement, step)?;
+            safety_checks.before_statement(statement, step)?;
             let note = self.run_statement(statement, &step.label, columns_before);
             let note = note.map_err(|error| self.add_offending_rows(error, step, index))?;
             if note.is_some()
@@ -185,7 +186,9 @@ impl JobExecution<'_> {
                 safety_checks.add_applied_column(table, &definition.name);
             }
             notes.extend(note);
+            safety_checks.after_statement(statement, step)?;
         }
+        safety_checks.after_step(step)?;
         if step.script.resets_connection {
             reset_connection(self.connection, &temporary_objects)?;
         }

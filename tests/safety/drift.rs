@@ -232,3 +232,115 @@ fn an_applied_column_may_be_read_copied_or_allowed() {
         );
     }
 }
+
+const COLUMNS: &str =
+    "CREATE TABLE c (id INTEGER PRIMARY KEY, body TEXT, status TEXT, author TEXT);";
+
+#[test]
+fn a_copy_by_position_is_refused_where_the_columns_have_another_order() {
+    let swapped = "DROP TABLE c; CREATE TABLE c (id INTEGER PRIMARY KEY, body TEXT, author TEXT, status TEXT); INSERT INTO c VALUES (1, 'b', 'ann', 'open')";
+    let create = "CREATE TABLE c_new (id INTEGER PRIMARY KEY, body TEXT NOT NULL, status TEXT, author TEXT);";
+    let rest = "DROP TABLE c;\nALTER TABLE c_new RENAME TO c;";
+    for block in [
+        format!("{create}\nINSERT INTO c_new SELECT * FROM c;\n{rest}"),
+        format!(
+            "{create}\nINSERT INTO c_new (id, body, status, author) SELECT c.* FROM c;\n{rest}"
+        ),
+        "INSERT INTO c VALUES (2, 'x', 'closed', 'bob');".to_owned(),
+        "CREATE TABLE copy AS SELECT * FROM c;".to_owned(),
+    ] {
+        let fleet = fleet_with_drift(COLUMNS, swapped, &block);
+        assert_refused(
+            &fleet,
+            &[
+                "error[positional-copy]",
+                "the document has id, body, status, author",
+                "this database has id, body, author, status",
+            ],
+        );
+        assert_eq!(fleet.database("ann").rows("SELECT author, status FROM c"), ["ann|open"]);
+    }
+}
+
+#[test]
+fn a_copy_by_position_is_refused_where_a_column_more_exists_and_can_be_allowed() {
+    let drift =
+        "ALTER TABLE c ADD COLUMN colour TEXT; INSERT INTO c VALUES (1, 'b', 'open', 'ann', 'red')";
+    let block = "CREATE TABLE copy AS SELECT * FROM c;";
+    let fleet = fleet_with_drift(COLUMNS, drift, block);
+    assert_refused(&fleet, &["this database has id, body, status, author, colour"]);
+    let allowed = format!("-- tatmig:allow positional-copy the copy may hold more\n{block}");
+    let fleet = fleet_with_drift(COLUMNS, drift, &allowed);
+    fleet.run(["upgrade", "--user", "bob"]).status(0);
+}
+
+#[test]
+fn a_step_that_breaks_a_trigger_of_this_database_alone_is_rolled_back() {
+    let tables = "CREATE TABLE tasks (id INTEGER PRIMARY KEY, n TEXT);\nCREATE TABLE events (x TEXT, y TEXT);";
+    let trigger = "CREATE TRIGGER own AFTER UPDATE ON tasks BEGIN INSERT INTO events (y) VALUES (new.n); END; INSERT INTO tasks VALUES (1, 'a')";
+    for (block, message) in [
+        ("ALTER TABLE events DROP COLUMN y;", "y"),
+        ("DROP TABLE events;", "no such table: events"),
+        (
+            "ALTER TABLE events RENAME TO events_old;\nCREATE TABLE events (x TEXT, y TEXT);\nDROP TABLE events_old;",
+            "no such table: events_old",
+        ),
+    ] {
+        let fleet = fleet_with_drift(tables, trigger, block);
+        assert_refused(&fleet, &[message]);
+        assert_eq!(fleet.database("ann").rows("SELECT n FROM tasks"), ["a"]);
+    }
+    let block =
+        "-- tatmig:allow dangling-reference the application creates it again\nDROP TABLE events;";
+    let fleet = fleet_with_drift(tables, trigger, block);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+}
+
+#[test]
+fn a_step_that_breaks_a_view_or_a_foreign_key_of_this_database_alone_is_rolled_back() {
+    let tables = "CREATE TABLE p (id INTEGER PRIMARY KEY, n TEXT);\nCREATE TABLE q (id INTEGER PRIMARY KEY);";
+    for drift in [
+        "CREATE VIEW own AS SELECT n FROM p; INSERT INTO p VALUES (1, 'a')",
+        "CREATE TABLE child (p INTEGER REFERENCES p (id)); INSERT INTO p VALUES (1, 'a')",
+    ] {
+        let fleet = fleet_with_drift(tables, drift, "DROP TABLE p;");
+        assert_refused(&fleet, &["error[dangling-reference]", "MIGRATIONS.md:"]);
+        assert_eq!(fleet.database("ann").rows("SELECT n FROM p"), ["a"]);
+    }
+}
+
+#[test]
+fn a_documented_reference_that_a_step_breaks_stops_every_database() {
+    let baseline = (
+        "user:baseline→1.0.0",
+        "CREATE TABLE tasks (id INTEGER PRIMARY KEY, n TEXT);
+CREATE TABLE events (x TEXT);
+CREATE TRIGGER log AFTER UPDATE ON tasks BEGIN INSERT INTO events (x) VALUES (new.n); END;",
+    );
+    let block = (
+        "user:1.0.0→1.1.0",
+        "ALTER TABLE events RENAME TO events_old;
+CREATE TABLE events (x TEXT);
+DROP TABLE events_old;",
+    );
+    let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    let fleet = fleet.user("ann", "INSERT INTO tasks VALUES (1, 'a')").blocks(&[baseline, block]);
+    let output = fleet.run(["upgrade", "--all-users"]);
+    output
+        .status(1)
+        .stderr_contains("error[dangling-reference]")
+        .stderr_contains("the trigger `log`");
+    for name in ["ann", "bob"] {
+        assert_eq!(fleet.database(name).version().as_deref(), Some("1.0.0"));
+    }
+    assert_eq!(fleet.database("ann").rows("SELECT n FROM tasks"), ["a"]);
+}
+
+#[test]
+fn a_reference_that_was_unusable_before_is_not_charged_to_a_step() {
+    let drift = "CREATE VIEW own AS SELECT n FROM gone; CREATE TABLE child (x REFERENCES nowhere (id)); INSERT INTO t VALUES (1, 'a')";
+    let block = "CREATE TABLE u (a);\nDROP INDEX by_n;\nCREATE INDEX by_n ON t (n, id);";
+    let fleet = fleet_with_drift(BASELINE.1, drift, block);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT n FROM t"), ["a"]);
+}
