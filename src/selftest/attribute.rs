@@ -11,13 +11,12 @@ use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::Migration;
 use crate::plan::outcome::MigrateError;
 use crate::schema::{ObjectKind, Schema};
-use crate::selftest::context::{SelfTestContext, TestDatabase};
-use crate::selftest::fill::FillGap;
-use crate::selftest::row_comparison::Difference;
+use crate::selftest::context::SelfTestContext;
+use crate::selftest::row_comparison::{Difference, counter_message};
 use crate::selftest::snapshot::IntendedChanges;
 use crate::source::first_line_span;
 use crate::sql::lexer;
-use crate::sql::tokens::{Tokens, span_of_name};
+use crate::sql::tokens::Tokens;
 
 /// A failure or a loss, with its place in the document.
 #[derive(Clone, Debug)]
@@ -58,22 +57,28 @@ pub(crate) fn attribute_failure(
             diagnostic: statement_diagnostic(message, span),
         },
         MigrateError::Database(DatabaseError::RowLoss { migration, table, before, after }) => {
-            let step_id = step_with_label(migration);
-            let span = writing_statement_span(
-                context,
-                step_id.or(step_ids.first().copied()),
-                &BTreeSet::from([table.clone()]),
-            );
             let lost = before.saturating_sub(*after);
             let message = format!("rebuilding table `{table}` loses {lost} of its {before} rows");
-            let diagnostic = add_help(Diagnostic::new(Rule::RowLoss, span, message));
-            Finding {
-                step_id,
-                table: table.to_lowercase(),
-                subject: format!("{table}."),
-                diagnostic,
-            }
+            let step_id = step_with_label(migration).or(step_ids.first().copied());
+            table_finding(context, step_id, table, Rule::RowLoss, message)
         }
+        MigrateError::Database(DatabaseError::CounterReset { migration, table, before, after }) => {
+            let message = counter_message(table, *before, *after);
+            let step_id = step_with_label(migration).or(step_ids.first().copied());
+            table_finding(context, step_id, table, Rule::CounterReset, message)
+        }
+        MigrateError::Database(DatabaseError::SafetyRule {
+            rule,
+            migration,
+            message,
+            span,
+            ..
+        }) => Finding {
+            step_id: step_with_label(migration),
+            table: String::new(),
+            subject: message.clone(),
+            diagnostic: add_help(Diagnostic::new(*rule, span.clone(), message.clone())),
+        },
         MigrateError::Database(DatabaseError::ForeignKeyViolations { violations, rows }) => {
             foreign_key_finding(context, step_ids, violations, *rows)
         }
@@ -88,16 +93,36 @@ pub(crate) fn attribute_failure(
             subject: reason.clone(),
             diagnostic: Diagnostic::new(Rule::Assert, span.clone(), reason.clone()),
         },
-        failure => {
-            let step_id = step_ids.first().copied();
-            let span = failure
-                .span()
-                .unwrap_or_else(|| writing_statement_span(context, step_id, &BTreeSet::new()));
-            let message = failure.to_string();
-            let diagnostic = Diagnostic::new(Rule::Sql, span, message.clone());
-            Finding { step_id, table: String::new(), subject: message, diagnostic }
-        }
+        failure => other_finding(context, step_ids.first().copied(), failure),
     }
+}
+
+/// A failure that is not about rows.
+fn other_finding(
+    context: &SelfTestContext<'_, '_>,
+    step_id: Option<StepId>,
+    failure: &MigrateError,
+) -> Finding {
+    let span = failure
+        .span()
+        .unwrap_or_else(|| writing_statement_span(context, step_id, &BTreeSet::new()));
+    let message = failure.to_string();
+    let diagnostic = Diagnostic::new(Rule::Sql, span, message.clone());
+    Finding { step_id, table: String::new(), subject: message, diagnostic }
+}
+
+/// What a step does to a table, at the statement that writes the rows of the table.
+fn table_finding(
+    context: &SelfTestContext<'_, '_>,
+    step_id: Option<StepId>,
+    table: &str,
+    rule: Rule,
+    message: String,
+) -> Finding {
+    let table = table.to_lowercase();
+    let span = writing_statement_span(context, step_id, &BTreeSet::from([table.clone()]));
+    let diagnostic = add_help(Diagnostic::new(rule, span, message));
+    Finding { step_id, subject: format!("{table}."), table, diagnostic }
 }
 
 /// The first table of a SELECT in the document, in lower case.
@@ -173,54 +198,6 @@ pub(crate) fn attribute_difference(
     Finding { step_id, table: difference.table, subject, diagnostic }
 }
 
-/// Attributes a trigger that cannot run to the statement that creates it, or to the statement of the
-/// last migration that changed what the trigger refers to.
-pub(crate) fn attribute_broken_trigger(
-    context: &SelfTestContext<'_, '_>,
-    position: usize,
-    database: &TestDatabase,
-    gap: &FillGap,
-) -> Finding {
-    let message_names: BTreeSet<String> = names_in(&gap.reason).collect();
-    let names_shared_with_message =
-        |sql: &str| names_in(sql).filter(|name| message_names.contains(name)).count();
-    let trigger = database
-        .schema
-        .values()
-        .filter(|object| {
-            object.kind == ObjectKind::Trigger && object.table.eq_ignore_ascii_case(&gap.table)
-        })
-        .max_by_key(|trigger| names_shared_with_message(&trigger.sql));
-    let name = trigger.map_or("", |trigger| trigger.name.as_str());
-    let trigger_name = BTreeSet::from([name.to_lowercase()]);
-    let step_ids: Vec<StepId> =
-        std::iter::once(StepId::Baseline(0)).chain((0..position).map(StepId::Forward)).collect();
-    let step_id = last_step_with(context, &step_ids, &trigger_name);
-    let created = step_id.and_then(|id| {
-        let statements = &context.replay.script(context.scope, id)?.statements;
-        statements.iter().rev().find(|statement| {
-            lexer::is_create_trigger(statement.sql.text())
-                && names_in(statement.sql.text()).any(|word| trigger_name.contains(&word))
-        })
-    });
-    let span = created.map_or(0..0, |statement| {
-        let text = statement.sql.text();
-        let missing = gap.reason.rsplit([' ', '.']).next().unwrap_or("");
-        if names_in(text).any(|word| word == missing.to_lowercase()) {
-            span_of_name(&statement.sql, missing)
-        } else {
-            first_line_span(&statement.sql)
-        }
-    });
-    let message = format!(
-        "trigger `{name}` cannot run, so no row can be inserted into `{}`: {}",
-        gap.table, gap.reason
-    );
-    let diagnostic = Diagnostic::new(Rule::Sql, span, message)
-        .help("change the trigger, or create it again after the change that it does not fit");
-    Finding { step_id, table: gap.table.to_lowercase(), subject: name.to_owned(), diagnostic }
-}
-
 /// The names of a table, and where no statement contains one of them, also the names of the tables
 /// whose triggers do: a statement then changed the table through a trigger.
 pub(crate) fn names_with_triggers(
@@ -242,7 +219,7 @@ pub(crate) fn names_with_triggers(
     table_names
 }
 
-fn add_help(diagnostic: Diagnostic) -> Diagnostic {
+pub(crate) fn add_help(diagnostic: Diagnostic) -> Diagnostic {
     let (remedy, rule) = match diagnostic.rule {
         Rule::ObjectLoss => ("create it again after the table", "object-loss"),
         Rule::RowChange => (
@@ -255,7 +232,8 @@ fn add_help(diagnostic: Diagnostic) -> Diagnostic {
         Rule::FtsRowIds => {
             ("keep the row ids in the copy, or rebuild the full-text table after it", "fts-row-ids")
         }
-        _ => ("copy every row", "row-loss"),
+        Rule::RowLoss => ("copy every row", "row-loss"),
+        rule => ("change the statement", rule.name()),
     };
     diagnostic.help(format!(
         "{remedy}; if this is intended, write `-- tatmig:allow {rule}` and the reason into the block"
@@ -263,14 +241,14 @@ fn add_help(diagnostic: Diagnostic) -> Diagnostic {
 }
 
 /// The names and keywords in a statement, in lower case.
-fn names_in(text: &str) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn names_in(text: &str) -> impl Iterator<Item = String> + '_ {
     lexer::tokens(text, 0)
         .filter(|token| matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted))
         .map(|token| lexer::unquote(&text[token.range]).to_lowercase())
 }
 
 /// The last of some steps with a statement that contains one of the names.
-fn last_step_with(
+pub(crate) fn last_step_with(
     context: &SelfTestContext<'_, '_>,
     step_ids: &[StepId],
     names: &BTreeSet<String>,

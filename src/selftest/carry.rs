@@ -4,7 +4,7 @@
 //! again. So the cost is a few
 //! steps and copies for each migration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
@@ -13,11 +13,14 @@ use crate::document::tag::VersionPoint;
 use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
 use crate::schema::Schema;
-use crate::selftest::attribute;
+use crate::schema::changes::ObjectChange;
 use crate::selftest::attribute::Finding;
-use crate::selftest::changed_tables::{TablesToFill, tables_changed_by, tables_of};
+use crate::selftest::attribute_reference::attribute_broken_trigger;
+use crate::selftest::changed_tables::{TablesToFill, named_tables, tables_changed_by, tables_of};
+use crate::selftest::context::replace_rows;
 use crate::selftest::context::{SelfTestContext, TestDatabase};
 use crate::selftest::fill::{FillGap, FillRequest, GapKind};
+use crate::selftest::reference_check::ReferenceCheck;
 use crate::selftest::scope_report::{LocatedFinding, ScopeReport, Stop};
 use crate::selftest::snapshot::find_table;
 use crate::selftest::step::StepOutcome;
@@ -54,6 +57,8 @@ struct Carrier<'r, 'c, 'a> {
     head_schema: Schema,
     /// A database without generated rows: what is left where rows make a migration fail.
     plain: TestDatabase,
+    /// The views, triggers and foreign keys of that database.
+    references: ReferenceCheck,
     filled: TestDatabase,
     /// The position at which each table, in lower case, was first filled.
     first_fills: BTreeMap<String, usize>,
@@ -78,6 +83,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             head,
             head_schema: context.replay.schema_at(context.scope, head),
             plain: context.new_test_database()?,
+            references: ReferenceCheck::default(),
             filled: context.new_test_database()?,
             first_fills: BTreeMap::new(),
             row_counts: BTreeMap::new(),
@@ -91,6 +97,10 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         if !self.advance_plain(start)? {
             return Ok(());
         }
+        let schema = self.plain.schema.clone();
+        let changes: Vec<ObjectChange> =
+            schema.into_iter().map(|(key, object)| (key, Some(object))).collect();
+        self.check_references(StepId::Baseline(self.baseline_index), start, &changes)?;
         self.filled = self.context.copy_test_database(&self.plain)?;
         self.fill(start, DataProfile::EdgeCases, tables_of(&self.filled.schema))?;
         let first_copy = self.context.copy_test_database(&self.filled)?;
@@ -108,13 +118,30 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         self.go_down_and_up()
     }
 
-    /// Brings the database without generated rows to a position. Returns whether that succeeded.
+    /// Brings the database without generated rows to a position. Returns whether that succeeded,
+    /// which it does unless the document's own rows violate a constraint.
     fn advance_plain(&mut self, position: usize) -> Result<bool, DatabaseError> {
-        let Some(finding) = run_without_rows(&self.context, &mut self.plain, position)? else {
-            return Ok(true);
-        };
-        self.add_finding(position.saturating_sub(1), finding);
-        Ok(false)
+        match self.context.run_steps(&mut self.plain, Target::Up(position))? {
+            StepOutcome::Applied(_) => Ok(true),
+            StepOutcome::Blocked(finding) => {
+                self.add_finding(position.saturating_sub(1), *finding);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Adds the references that cannot be used any more after a step.
+    fn check_references(
+        &mut self,
+        step_id: StepId,
+        position: usize,
+        changes: &[ObjectChange],
+    ) -> Result<(), DatabaseError> {
+        let connection = &self.plain.connection;
+        for finding in self.references.check(&self.context, connection, step_id, changes)? {
+            self.add_located(self.start, position, finding);
+        }
+        Ok(())
     }
 
     /// Applies one migration, and puts rows into the tables that it changes.
@@ -134,31 +161,52 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
                 })
             }
             StepOutcome::Blocked(finding) => {
-                if !self.retry_with_typical_rows(position, *finding)? {
-                    return Ok(false);
+                match self.retry_with_typical_rows(position, *finding)? {
+                    Some(tables) => tables,
+                    None => return Ok(false),
                 }
-                tables_of(&self.filled.schema)
             }
         };
         self.follow_renames(position);
+        let id = StepId::Forward(position);
+        if let Some(script) = self.context.replay.script(scope, id) {
+            self.check_references(id, position + 1, &script.object_changes)?;
+        }
         self.fill(position + 1, DataProfile::EdgeCases, tables)?;
         Ok(true)
     }
 
     /// Applies a migration, which some rows make fail, to typical rows, so that the rest of the
-    /// document is tested all the same.
+    /// document is tested all the same: first with typical rows in the tables that it names, then
+    /// in all tables. Returns the tables that need further rows; `None` if the version cannot be
+    /// reached.
     fn retry_with_typical_rows(
         &mut self,
         position: usize,
         finding: Finding,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<Option<TablesToFill>, DatabaseError> {
         let (step_id, rule) = (finding.step_id, finding.diagnostic.rule);
         self.add_blocking(position, finding);
-        self.filled = self.context.copy_test_database(&self.plain)?;
-        self.fill(position, DataProfile::Typical, tables_of(&self.plain.schema))?;
-        let outcome = self.context.run_steps(&mut self.filled, Target::Up(position + 1))?;
+        let id = StepId::Forward(position);
+        let named_tables = self
+            .context
+            .replay
+            .script(self.context.scope, id)
+            .map_or_else(TablesToFill::new, |script| named_tables(script, &self.filled.schema));
+        let names: BTreeSet<String> = named_tables.keys().cloned().collect();
+        replace_rows(&self.plain, &self.filled, &names)?;
+        self.fill(position, DataProfile::Typical, named_tables.clone())?;
+        let mut outcome = self.context.run_steps(&mut self.filled, Target::Up(position + 1))?;
+        let mut tables = named_tables;
+        if matches!(outcome, StepOutcome::Blocked(_)) {
+            self.filled = self.context.copy_test_database(&self.plain)?;
+            tables = tables_of(&self.plain.schema);
+            self.fill(position, DataProfile::Typical, tables)?;
+            outcome = self.context.run_steps(&mut self.filled, Target::Up(position + 1))?;
+            tables = tables_of(&self.filled.schema);
+        }
         if !self.advance_plain(position + 1)? {
-            return Ok(false);
+            return Ok(None);
         }
         match outcome {
             StepOutcome::Applied(findings) => self.add_findings(position, findings),
@@ -167,9 +215,10 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
                     self.add_blocking(position, *other);
                 }
                 self.filled = self.context.copy_test_database(&self.plain)?;
+                tables = tables_of(&self.filled.schema);
             }
         }
-        Ok(true)
+        Ok(Some(tables))
     }
 
     /// Puts rows into tables at a position.
@@ -197,13 +246,10 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             self.row_counts.insert(table, row_count);
         }
         for gap in fill_report.gaps {
-            if gap.kind == GapKind::BrokenTrigger {
-                let finding = attribute::attribute_broken_trigger(
-                    &self.context,
-                    position,
-                    &self.filled,
-                    &gap,
-                );
+            if gap.kind == GapKind::BrokenTrigger
+                && !self.references.has_dangling_trigger(&gap.table)
+            {
+                let finding = attribute_broken_trigger(&self.context, position, &self.filled, &gap);
                 self.add_located(self.start, position, finding);
             }
             self.open_gaps.insert((gap.table.to_lowercase(), gap.kind), gap);
@@ -391,18 +437,5 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         for (table, count) in old_counts {
             self.row_counts.insert(renames.final_name(&table), count);
         }
-    }
-}
-
-/// Applies migrations to a database without generated rows. Returns why that failed, which is
-/// possible only where the document's own rows violate a constraint.
-fn run_without_rows(
-    context: &SelfTestContext<'_, '_>,
-    database: &mut TestDatabase,
-    position: usize,
-) -> Result<Option<Finding>, DatabaseError> {
-    match context.run_steps(database, Target::Up(position))? {
-        StepOutcome::Applied(_) => Ok(None),
-        StepOutcome::Blocked(finding) => Ok(Some(*finding)),
     }
 }

@@ -43,6 +43,37 @@ pub(crate) fn tables_changed_by(
     tables
 }
 
+/// The tables that a migration names or writes, and the tables that refer to one of them.
+pub(crate) fn named_tables(script: &CompiledScript<'_>, schema: &Schema) -> TablesToFill {
+    let mut names: BTreeSet<String> = script.modified_tables.clone();
+    for statement in &script.statements {
+        let text = statement.sql.text();
+        let words = lexer::tokens(text, 0).filter(|token| {
+            matches!(token.kind, lexer::TokenKind::Word | lexer::TokenKind::Quoted)
+        });
+        names.extend(words.map(|token| lexer::unquote(&text[token.range]).to_lowercase()));
+    }
+    let mut tables = TablesToFill::new();
+    loop {
+        let added: Vec<String> = schema
+            .values()
+            .filter(|object| object.kind == ObjectKind::Table)
+            .map(|object| (object, object.name.to_ascii_lowercase()))
+            .filter(|(object, name)| {
+                let mut keys = object.structure().foreign_keys.iter();
+                !tables.contains_key(name)
+                    && (names.contains(name)
+                        || keys.any(|key| tables.contains_key(&key.parent.to_ascii_lowercase())))
+            })
+            .map(|(_, name)| name)
+            .collect();
+        if added.is_empty() {
+            return tables;
+        }
+        tables.extend(added.into_iter().map(|name| (name, BTreeSet::new())));
+    }
+}
+
 /// Every table of a schema.
 pub(crate) fn tables_of(schema: &Schema) -> TablesToFill {
     let tables = schema.values().filter(|object| object.kind == ObjectKind::Table);

@@ -1,10 +1,13 @@
 //! Bundles what every part of the self-test works on: the document, its replay and one scope.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rusqlite::Connection;
 use rusqlite::backup::Backup;
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
 
 use crate::database::connection::open_in_memory;
 use crate::database::error::DatabaseError;
@@ -18,7 +21,9 @@ use crate::migrate::replay::Replay;
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
-use crate::schema::Schema;
+use crate::schema::{Object, Schema};
+use crate::selftest::snapshot::{find_table, is_ordinary_table};
+use crate::sql::lexer::quote_identifier;
 
 /// A database in memory with its schema, as the replay describes it, and its position.
 pub(crate) struct TestDatabase {
@@ -109,4 +114,53 @@ impl SelfTestContext<'_, '_> {
             _ => Ok(Ok(())),
         }
     }
+}
+
+/// Gives tables, named in lower case, the rows that they have in another database of the same schema.
+/// Triggers do not fire.
+pub(crate) fn replace_rows(
+    source: &TestDatabase,
+    target: &TestDatabase,
+    table_names: &BTreeSet<String>,
+) -> rusqlite::Result<()> {
+    let connection = &target.connection;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let result = table_names.iter().try_for_each(|name| {
+        if is_ordinary_table(connection, name)?
+            && let Some(object) = find_table(&target.schema, name)
+        {
+            replace_table_rows(&source.connection, connection, object)?;
+        }
+        Ok(())
+    });
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+    result
+}
+
+fn replace_table_rows(
+    source: &Connection,
+    target: &Connection,
+    object: &Object,
+) -> rusqlite::Result<()> {
+    let table = quote_identifier(&object.name);
+    target.execute(&format!("DELETE FROM {table}"), [])?;
+    let columns: Vec<String> = object
+        .structure()
+        .columns
+        .iter()
+        .filter(|column| column.hidden == 0)
+        .map(|column| quote_identifier(&column.name))
+        .collect();
+    let names = columns.join(", ");
+    let placeholders = vec!["?"; columns.len()].join(", ");
+    let mut insert =
+        target.prepare(&format!("INSERT INTO {table} ({names}) VALUES ({placeholders})"))?;
+    let mut select = source.prepare(&format!("SELECT {names} FROM {table}"))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let values: Vec<Value> =
+            (0..columns.len()).map(|index| row.get(index)).collect::<rusqlite::Result<_>>()?;
+        insert.execute(params_from_iter(values))?;
+    }
+    Ok(())
 }

@@ -256,6 +256,13 @@ fn describe_row(table: &Table, row: &RowValues) -> String {
     parts.join(" and ")
 }
 
+/// Describes a counter that falls.
+pub(crate) fn counter_message(table: &str, before: i64, after: i64) -> String {
+    format!(
+        "the AUTOINCREMENT counter of table `{table}` falls from {before} to {after}, so that ids of deleted rows are used again"
+    )
+}
+
 /// An SQL literal on one line, cut off if it is long.
 pub(crate) fn shorten(literal: &str) -> String {
     const MAX_LENGTH: usize = 40;

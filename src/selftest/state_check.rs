@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::document::diagnostic::Rule;
 use crate::schema::{Object, ObjectKind, Schema};
-use crate::selftest::row_comparison::Difference;
+use crate::selftest::row_comparison::{Difference, counter_message};
 use crate::selftest::snapshot::{IntendedChanges, find_table};
 use crate::sql::lexer::quote_identifier;
 use crate::sql::tokens::Tokens;
@@ -60,9 +60,7 @@ impl StateBeside {
                 continue;
             };
             if after < *before {
-                let message = format!(
-                    "the AUTOINCREMENT counter of table `{name}` falls from {before} to {after}, so that ids of deleted rows are used again"
-                );
+                let message = counter_message(name, *before, after);
                 let (table, subject) = (name.clone(), "sqlite_sequence".to_owned());
                 differences.push(Difference { rule: Rule::CounterReset, table, subject, message });
             }

@@ -53,21 +53,7 @@ impl SelfTestContext<'_, '_> {
         let state_before =
             StateBeside::read(&database.connection, &database.schema, &touched_tables)?;
         if let Err(failure) = self.migrate(&mut database.connection, target)? {
-            let mut finding = attribute::attribute_failure(self, &step_ids, &failure);
-            match &failure {
-                MigrateError::Database(DatabaseError::Statement { message, span, .. }) => {
-                    let example = self.example_row(database, &scripts, message, span)?;
-                    if let Some(example) = example {
-                        finding.diagnostic.message.push_str("; ");
-                        finding.diagnostic.message.push_str(&example);
-                    }
-                }
-                MigrateError::Database(DatabaseError::RowLoss { table, .. }) => {
-                    let lost = self.lost_rows(database, &scripts, &before, table)?;
-                    finding.diagnostic.message = lost.unwrap_or(finding.diagnostic.message);
-                }
-                _ => {}
-            }
+            let finding = self.blocking_finding(database, &step_ids, &before, &failure)?;
             return Ok(StepOutcome::Blocked(Box::new(finding)));
         }
         let renames = &intended_changes.table_renames;
@@ -98,6 +84,37 @@ impl SelfTestContext<'_, '_> {
             Target::Down(None) => ChainPosition::BelowBaseline,
         };
         Ok(StepOutcome::Applied(findings))
+    }
+
+    /// Why some steps failed, with an example of the rows that made them fail.
+    fn blocking_finding(
+        &self,
+        database: &TestDatabase,
+        step_ids: &[StepId],
+        before: &Snapshot<'_>,
+        failure: &MigrateError,
+    ) -> Result<Finding, DatabaseError> {
+        let scripts: Vec<_> =
+            step_ids.iter().filter_map(|id| self.replay.script(self.scope, *id)).collect();
+        let mut finding = attribute::attribute_failure(self, step_ids, failure);
+        match failure {
+            MigrateError::Database(
+                DatabaseError::Statement { message, span, .. }
+                | DatabaseError::ConstraintFailed { message, span, .. },
+            ) => {
+                let example = self.example_row(database, &scripts, message, span)?;
+                if let Some(example) = example {
+                    finding.diagnostic.message.push_str("; ");
+                    finding.diagnostic.message.push_str(&example);
+                }
+            }
+            MigrateError::Database(DatabaseError::RowLoss { table, .. }) => {
+                let lost = self.lost_rows(database, &scripts, before, table)?;
+                finding.diagnostic.message = lost.unwrap_or(finding.diagnostic.message);
+            }
+            _ => {}
+        }
+        Ok(finding)
     }
 
     /// Describes the rows that a rebuilt table lost, by the names and values of the rows.
