@@ -955,15 +955,28 @@ fn the_exit_status_predicts_the_upgrade() {
 }
 
 #[test]
-fn upgrade_does_not_report_lint_rules() {
+fn a_rebuild_that_removes_autoincrement_resets_no_counter() {
+    let text = document(&[
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT);",
+        "CREATE TABLE t_new (id INTEGER PRIMARY KEY); INSERT INTO t_new (id) SELECT id FROM t; DROP TABLE t; ALTER TABLE t_new RENAME TO t;",
+    ]);
+    assert_not_reported(Rule::CounterReset, &text);
+    let kept = text
+        .replace("t_new (id INTEGER PRIMARY KEY)", "t_new (id INTEGER PRIMARY KEY AUTOINCREMENT)");
+    assert_eq!(reported_text(&kept, Rule::CounterReset, &[]).len(), 1);
+}
+
+#[test]
+fn a_run_does_not_report_lint_rules() {
     let directory = tempfile::tempdir().unwrap();
     let text = document(&[NOTES, "ALTER TABLE notes ADD COLUMN a; DELETE FROM notes;"]);
     fs::write(directory.path().join("MIGRATIONS.md"), text).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_tatmig"))
-        .args(["upgrade", "--all-users"])
+        .args(["init", "--user", "ann"])
         .current_dir(directory.path())
         .output()
         .unwrap();
+    assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 

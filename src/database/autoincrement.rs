@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::database::schema_reader::read_table;
+use crate::sql::table_definition::TableDefinition;
+
 /// The counters of some tables, by the names of the tables in lower case. A table without a counter
 /// is left out.
 pub(crate) type Counters = BTreeMap<String, i64>;
@@ -42,11 +45,25 @@ pub(crate) fn read_counters(
     Ok(counters)
 }
 
-/// The first counter that is lower than before.
-pub(crate) fn lowered_counter(before: &Counters, after: &Counters) -> Option<LoweredCounter> {
-    before.iter().find_map(|(table, before)| {
+/// The first counter that is lower now than before, of the tables that still have AUTOINCREMENT: a
+/// rebuild may remove it on purpose.
+pub(crate) fn find_lowered_counter(
+    connection: &Connection,
+    before: &Counters,
+) -> rusqlite::Result<Option<LoweredCounter>> {
+    let tables: Vec<String> = before.keys().cloned().collect();
+    let after = read_counters(connection, &tables)?;
+    for (table, before) in before {
         let after = after.get(table).copied().unwrap_or(0);
-        let (table, before) = (table.clone(), *before);
-        (after < before).then_some(LoweredCounter { table, before, after })
-    })
+        if after < *before && is_autoincrement(connection, table)? {
+            let (table, before) = (table.clone(), *before);
+            return Ok(Some(LoweredCounter { table, before, after }));
+        }
+    }
+    Ok(None)
+}
+
+fn is_autoincrement(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let table = read_table(connection, table)?;
+    Ok(table.table_definition().is_some_and(TableDefinition::is_autoincrement))
 }

@@ -5,8 +5,8 @@ use rusqlite::Connection;
 use semver::Version;
 
 use crate::database::error::sqlite_message;
-use crate::document::changelog::Changelog;
-use crate::document::migration::ScopedSql;
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::migration::{Migration, ScopedSql};
 use crate::document::tag::Scope;
 use crate::sql::lexer;
 
@@ -36,9 +36,19 @@ impl Changelog<'_> {
     pub fn uncomment_planned(&self, version: &Version) -> rusqlite::Result<String> {
         let connection = Connection::open_in_memory()?;
         let mut text = self.source().text().as_bytes().to_vec();
-        let planned = self.baselines().iter().chain(self.chain()).filter(|migration| {
+        let is_planned = |migration: &&Migration<'_>| {
             migration.planned && migration.to.version().is_some_and(|to| to <= version)
-        });
+        };
+        let baselines = self.baselines().iter().enumerate();
+        let baselines =
+            baselines.map(|(index, migration)| (migration, StepId::BaselineReverse(index)));
+        let chain = self.chain().iter().enumerate();
+        let chain = chain.map(|(index, migration)| (migration, StepId::Reverse(index)));
+        let planned = baselines
+            .chain(chain)
+            .filter(|(migration, _)| is_planned(migration))
+            .flat_map(|(migration, reverse)| [Some(migration), self.step(reverse)])
+            .flatten();
         for migration in planned {
             for block in Scope::BOTH.into_iter().filter_map(|scope| migration.block(scope)) {
                 for marker in comment_markers(&connection, block) {

@@ -4,6 +4,7 @@
 pub(crate) mod comment;
 pub(crate) mod dependents;
 pub(crate) mod diff;
+pub(crate) mod error;
 pub(crate) mod generate;
 pub(crate) mod mermaid;
 pub(crate) mod placeholder;
@@ -31,7 +32,8 @@ use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
 
-pub use crate::schema_diff::diff::{DiffError, SchemaDiff};
+pub use crate::schema_diff::diff::SchemaDiff;
+pub use crate::schema_diff::error::DiffError;
 pub use crate::schema_diff::rename::Rename;
 
 /// The schema of a database, without the tables of SQLite and of tatmig.

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::database::connection::apply_security_settings;
 use crate::database::schema_reader::read_schema;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::schema_diff::diff::DiffError;
+use crate::schema_diff::error::DiffError;
 use crate::schema_diff::statement;
 use crate::schema_diff::statement::written_name;
 use crate::sql::lexer::quote_identifier;

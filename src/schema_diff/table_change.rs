@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::database::schema_reader::read_schema;
 use crate::schema::{Object, ObjectKind, Schema, compare};
-use crate::schema_diff::diff::DiffError;
+use crate::schema_diff::error::DiffError;
 use crate::schema_diff::placeholder::can_add_column;
 use crate::schema_diff::statement::written_name;
 use crate::schema_diff::{statement, virtual_table};

@@ -219,7 +219,7 @@ pub(crate) fn names_with_triggers(
     table_names
 }
 
-pub(crate) fn add_help(diagnostic: Diagnostic) -> Diagnostic {
+fn add_help(diagnostic: Diagnostic) -> Diagnostic {
     let (remedy, rule) = match diagnostic.rule {
         Rule::ObjectLoss => ("create it again after the table", "object-loss"),
         Rule::RowChange => (
@@ -232,6 +232,10 @@ pub(crate) fn add_help(diagnostic: Diagnostic) -> Diagnostic {
         Rule::FtsRowIds => {
             ("keep the row ids in the copy, or rebuild the full-text table after it", "fts-row-ids")
         }
+        Rule::DanglingReference => (
+            "change it, or create it again after the change that it does not fit",
+            "dangling-reference",
+        ),
         Rule::RowLoss => ("copy every row", "row-loss"),
         rule => ("change the statement", rule.name()),
     };

@@ -13,14 +13,12 @@ use crate::document::tag::VersionPoint;
 use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
 use crate::schema::Schema;
-use crate::schema::changes::ObjectChange;
 use crate::selftest::attribute::Finding;
-use crate::selftest::attribute_reference::attribute_broken_trigger;
+use crate::selftest::attribute_trigger::attribute_broken_trigger;
 use crate::selftest::changed_tables::{TablesToFill, named_tables, tables_changed_by, tables_of};
 use crate::selftest::context::replace_rows;
 use crate::selftest::context::{SelfTestContext, TestDatabase};
 use crate::selftest::fill::{FillGap, FillRequest, GapKind};
-use crate::selftest::reference_check::ReferenceCheck;
 use crate::selftest::scope_report::{LocatedFinding, ScopeReport, Stop};
 use crate::selftest::snapshot::find_table;
 use crate::selftest::step::StepOutcome;
@@ -57,8 +55,6 @@ struct Carrier<'r, 'c, 'a> {
     head_schema: Schema,
     /// A database without generated rows: what is left where rows make a migration fail.
     plain: TestDatabase,
-    /// The views, triggers and foreign keys of that database.
-    references: ReferenceCheck,
     filled: TestDatabase,
     /// The position at which each table, in lower case, was first filled.
     first_fills: BTreeMap<String, usize>,
@@ -83,7 +79,6 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             head,
             head_schema: context.replay.schema_at(context.scope, head),
             plain: context.new_test_database()?,
-            references: ReferenceCheck::default(),
             filled: context.new_test_database()?,
             first_fills: BTreeMap::new(),
             row_counts: BTreeMap::new(),
@@ -97,10 +92,6 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         if !self.advance_plain(start)? {
             return Ok(());
         }
-        let schema = self.plain.schema.clone();
-        let changes: Vec<ObjectChange> =
-            schema.into_iter().map(|(key, object)| (key, Some(object))).collect();
-        self.check_references(StepId::Baseline(self.baseline_index), start, &changes)?;
         self.filled = self.context.copy_test_database(&self.plain)?;
         self.fill(start, DataProfile::EdgeCases, tables_of(&self.filled.schema))?;
         let first_copy = self.context.copy_test_database(&self.filled)?;
@@ -130,20 +121,6 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         }
     }
 
-    /// Adds the references that cannot be used any more after a step.
-    fn check_references(
-        &mut self,
-        step_id: StepId,
-        position: usize,
-        changes: &[ObjectChange],
-    ) -> Result<(), DatabaseError> {
-        let connection = &self.plain.connection;
-        for finding in self.references.check(&self.context, connection, step_id, changes)? {
-            self.add_located(self.start, position, finding);
-        }
-        Ok(())
-    }
-
     /// Applies one migration, and puts rows into the tables that it changes.
     /// Returns whether the version was reached.
     fn step_up(&mut self, position: usize) -> Result<bool, DatabaseError> {
@@ -168,10 +145,6 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             }
         };
         self.follow_renames(position);
-        let id = StepId::Forward(position);
-        if let Some(script) = self.context.replay.script(scope, id) {
-            self.check_references(id, position + 1, &script.object_changes)?;
-        }
         self.fill(position + 1, DataProfile::EdgeCases, tables)?;
         Ok(true)
     }
@@ -246,9 +219,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             self.row_counts.insert(table, row_count);
         }
         for gap in fill_report.gaps {
-            if gap.kind == GapKind::BrokenTrigger
-                && !self.references.has_dangling_trigger(&gap.table)
-            {
+            if gap.kind == GapKind::BrokenTrigger {
                 let finding = attribute_broken_trigger(&self.context, position, &self.filled, &gap);
                 self.add_located(self.start, position, finding);
             }

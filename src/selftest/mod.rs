@@ -5,7 +5,7 @@
 //! a migration writes.
 
 pub(crate) mod attribute;
-pub(crate) mod attribute_reference;
+pub(crate) mod attribute_trigger;
 pub(crate) mod carry;
 pub(crate) mod changed_tables;
 pub(crate) mod check_constraint;
@@ -15,7 +15,6 @@ pub(crate) mod examples;
 pub(crate) mod fill;
 pub(crate) mod insert_row;
 pub(crate) mod orphans;
-pub(crate) mod reference_check;
 pub(crate) mod row_choices;
 pub(crate) mod row_comparison;
 pub(crate) mod scope_report;

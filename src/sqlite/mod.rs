@@ -14,6 +14,7 @@ pub(crate) mod pending_dir;
 pub(crate) mod pinned_file;
 pub(crate) mod preflight;
 pub(crate) mod read;
+pub(crate) mod rebuilt_tables;
 pub(crate) mod record_format;
 pub(crate) mod reference_checks;
 pub(crate) mod regular_file;

@@ -8,7 +8,6 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::database::already_applied::{ColumnState, FailedColumnChange};
 use crate::database::assertion::failing_rows;
-use crate::database::autoincrement::{Counters, LoweredCounter, lowered_counter, read_counters};
 use crate::database::error::{DatabaseError, StatementCause, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -18,19 +17,17 @@ use crate::database::history;
 use crate::database::history::CompletedStep;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{
-    ColumnChange, CompiledScript, JobResult, MigrationJob, Statement, Step, TableContents,
-    TransactionEnd,
+    ColumnChange, JobResult, MigrationJob, Statement, Step, TableContents, TransactionEnd,
 };
 use crate::database::offending_rows::offending_rows_query;
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
 use crate::database::session::Session;
-use crate::document::diagnostic::Rule;
 use crate::schema::difference::AcceptedDrift;
 use crate::source::first_line_span;
-use crate::sql::lexer;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::missing_collations::run_with_substitutes;
+use crate::sqlite::rebuilt_tables::RebuiltTables;
 use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
@@ -167,8 +164,7 @@ impl JobExecution<'_> {
         safety_checks: &mut SafetyChecks<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         let mut notes = Vec::new();
-        let rows_before = self.count_rows(step.script)?;
-        let counters_before = self.read_counters(step.script)?;
+        let rebuilt_tables = RebuiltTables::read(self.connection, step.script)?;
         let temporary_objects = if step.script.resets_connection {
             TemporaryObjects::read(self.connection)?
         } else {
@@ -193,8 +189,7 @@ impl JobExecution<'_> {
         if step.script.resets_connection {
             reset_connection(self.connection, &temporary_objects)?;
         }
-        self.check_row_loss(step, &rows_before)?;
-        self.check_counters(step, &counters_before)?;
+        rebuilt_tables.check(self.connection, step)?;
         Ok((!notes.is_empty()).then(|| notes.join("; ")))
     }
 
@@ -239,73 +234,6 @@ impl JobExecution<'_> {
             }
         }
         Ok(columns)
-    }
-
-    /// The number of rows of each table that a script rebuilds, `None` for a missing table. Empty
-    /// if the script allows the loss of rows.
-    fn count_rows(&self, script: &CompiledScript<'_>) -> Result<Vec<Option<i64>>, DatabaseError> {
-        if script.allows(Rule::RowLoss) {
-            return Ok(Vec::new());
-        }
-        let count_table = |table: &String| {
-            let exists: bool = self.connection.query_row(
-                "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE)",
-                [table],
-                |row| row.get(0),
-            )?;
-            if !exists {
-                return Ok(None);
-            }
-            // NOT INDEXED: a damaged index may hold fewer rows than the table, and so may a copy
-            // that was made through the index.
-            let sql =
-                format!("SELECT count(*) FROM {} NOT INDEXED", lexer::quote_main_table(table));
-            Ok(Some(self.connection.query_row(&sql, [], |row| row.get(0))?))
-        };
-        script.rebuilt_tables.iter().map(count_table).collect()
-    }
-
-    /// The AUTOINCREMENT counters of the tables that a script rebuilds. Empty if the script allows
-    /// their loss.
-    fn read_counters(&self, script: &CompiledScript<'_>) -> Result<Counters, DatabaseError> {
-        if script.allows(Rule::CounterReset) {
-            return Ok(Counters::new());
-        }
-        Ok(read_counters(self.connection, &script.rebuilt_tables)?)
-    }
-
-    /// Checks that the tables which the step rebuilt have no lower AUTOINCREMENT counter.
-    fn check_counters(&self, step: &Step<'_, '_>, before: &Counters) -> Result<(), DatabaseError> {
-        if before.is_empty() {
-            return Ok(());
-        }
-        match lowered_counter(before, &self.read_counters(step.script)?) {
-            Some(LoweredCounter { table, before, after }) => {
-                let migration = step.label.clone();
-                Err(DatabaseError::CounterReset { migration, table, before, after })
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Checks that the tables which the step rebuilt hold no fewer rows than before.
-    fn check_row_loss(
-        &self,
-        step: &Step<'_, '_>,
-        before: &[Option<i64>],
-    ) -> Result<(), DatabaseError> {
-        if before.is_empty() {
-            return Ok(());
-        }
-        let after = self.count_rows(step.script)?;
-        for ((table, before), after) in step.script.rebuilt_tables.iter().zip(before).zip(after) {
-            let (before, after) = (before.unwrap_or(0), after.unwrap_or(0));
-            if after < before {
-                let (table, migration) = (table.clone(), step.label.clone());
-                return Err(DatabaseError::RowLoss { migration, table, before, after });
-            }
-        }
-        Ok(())
     }
 
     /// Runs one statement; returns a note if the statement was already applied before this run.

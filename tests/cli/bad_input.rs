@@ -279,7 +279,7 @@ fn invalid_sql_is_reported_at_its_token() {
 fn a_failure_beyond_the_target_is_only_a_warning() {
     let mut blocks = NOTES.to_vec();
     blocks[3].1 = "CREATE INDEX b ON notes (bdy);";
-    let fleet = fleet().blocks(&blocks);
+    let fleet = fleet().blocks(&blocks).user("bob", "");
     fleet.run_without_changes(["lint"]).status(2);
     fleet
         .run(["upgrade", "--all-users", "--to", "1.1.0"])

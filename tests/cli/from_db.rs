@@ -167,10 +167,13 @@ fn confirmed_renames_keep_rows_and_values() {
     fleet.run(["test"]).status(0);
     fleet.run(["upgrade", "--all-users"]).status(0);
     let ann = fleet.database("ann");
-    assert_eq!(ann.rows("SELECT * FROM notes"), ["1|tea|calm|NULL", "7|rain|NULL|NULL"]);
+    assert_eq!(
+        ann.rows("SELECT * FROM notes ORDER BY id"),
+        ["1|tea|calm|NULL", "7|rain|NULL|NULL"]
+    );
     assert_eq!(ann.rows("SELECT tag FROM tags"), ["x"]);
     fleet.run(["downgrade", "--to", "1.0.0", "--all-users"]).status(0);
-    assert_eq!(ann.rows("SELECT id, mood FROM notes"), ["1|calm", "7|NULL"]);
+    assert_eq!(ann.rows("SELECT id, mood FROM notes ORDER BY id"), ["1|calm", "7|NULL"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Reports rebuilds that lose the AUTOINCREMENT counter of their table. SQLite decides: the block
 //! runs in the sandbox once more, with a counter that only rows which were deleted can explain.
 
-use crate::database::autoincrement::{lowered_counter, read_counters};
+use crate::database::autoincrement::{find_lowered_counter, read_counters};
 use crate::database::job::CompiledScript;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::migrate::sandbox::Sandbox;
@@ -49,7 +49,7 @@ pub(crate) fn check(
                 return Ok(None);
             }
         }
-        Ok(lowered_counter(&before, &read_counters(sandbox.connection(), &tables)?))
+        find_lowered_counter(sandbox.connection(), &before)
     })?;
     diagnostics.extend(lowered.map(|lowered| new_diagnostic(script, &lowered.table)));
     Ok(())
