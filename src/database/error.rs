@@ -25,7 +25,7 @@ pub enum DatabaseError {
     },
     /// Another file has taken the place of the one that was listed.
     #[error(
-        "another file took its place while the command ran, so it was not opened; run the command again"
+        "another file took its place while the command ran, so it was left unchanged; run the command again"
     )]
     Replaced,
     /// The file is not a SQLite database, or not a complete one.
@@ -395,6 +395,8 @@ impl From<rusqlite::Error> for DatabaseError {
                 }
                 // SQLITE_READONLY_ROLLBACK, SQLITE_READONLY_RECOVERY
                 (ErrorCode::ReadOnly, 776 | 264) => Self::HotJournal,
+                // SQLITE_READONLY_DBMOVED: SQLite checks this before its first write.
+                (ErrorCode::ReadOnly, 1032) => Self::Replaced,
                 _ => Self::Sqlite(error),
             },
             None => Self::Sqlite(error),
