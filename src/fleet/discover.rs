@@ -32,6 +32,15 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// The databases of this fleet that `is_wanted` accepts. It is called for each one, in order.
+    #[must_use]
+    pub fn filtered(&self, mut is_wanted: impl FnMut(&TargetDatabase) -> bool) -> Self {
+        let system = self.system.clone().filter(|database| is_wanted(database));
+        let users = self.users.iter().filter(|database| is_wanted(database)).cloned().collect();
+        let (notices, total_users) = (self.notices.clone(), self.total_users);
+        Self { system, users, notices, total_users }
+    }
+
     /// Finds the databases for which a document has blocks.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 
 use anyhow::bail;
 use tatmig::fleet::{Fleet, FleetError, UserSelection};
-use tatmig::migrate::{Detector, StatusQuery};
-use tatmig::{Changelog, Scope};
+use tatmig::migrate::{DatabaseStatus, Detector, StatusQuery};
+use tatmig::{Changelog, DatabaseState, Scope};
 
 use crate::cli::command_args::StatusArgs;
 use crate::cli::commands::context::CommandContext;
@@ -21,19 +21,7 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let fleet = selected_fleet(context, &changelog, args)?;
-    let bar = context.report.progress_bar(fleet.databases().count());
-    // Only a document without errors can detect the version of a schema without a history.
-    let replay = context.valid_replay(&changelog);
-    let detector = replay
-        .as_ref()
-        .map(|replay| Detector::new(&changelog, replay, context.detection_options()));
-    let query = StatusQuery {
-        changelog: &changelog,
-        detector: detector.as_ref(),
-        target: changelog.head_index(),
-    };
-    let statuses = fleet.statuses_at(query, &context.run_options(), &mut || bar.inc(1));
-    bar.finish_and_clear();
+    let statuses = read_statuses(context, &changelog, &fleet);
     let database_statuses = fleet
         .databases()
         .zip(&statuses)
@@ -52,6 +40,39 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
         stats,
         exit_on_pending,
     )))
+}
+
+/// The status of every database. The document is replayed only if one has no history, since
+/// detection alone needs the schemas of the document.
+fn read_statuses(
+    context: CommandContext<'_>,
+    changelog: &Changelog<'_>,
+    fleet: &Fleet,
+) -> Vec<Option<DatabaseStatus>> {
+    let bar = context.report.progress_bar(fleet.databases().count());
+    let options = context.run_options();
+    let target = changelog.head_index();
+    let query = StatusQuery { changelog, detector: None, target };
+    let mut statuses = fleet.statuses_at(query, &options, &mut || bar.inc(1));
+    let is_unversioned = |status: &Option<DatabaseStatus>| {
+        status.as_ref().is_some_and(|status| status.state == DatabaseState::Unversioned)
+    };
+    // Only a document without errors can detect the version of a schema without a history.
+    if statuses.iter().any(is_unversioned)
+        && let Some(replay) = context.valid_replay(changelog)
+    {
+        let detector = Detector::new(changelog, &replay, context.detection_options());
+        let query = StatusQuery { detector: Some(&detector), ..query };
+        let mut unversioned = statuses.iter().map(is_unversioned);
+        let unversioned_fleet = fleet.filtered(|_| unversioned.next() == Some(true));
+        let detected = unversioned_fleet.statuses_at(query, &options, &mut || {});
+        let unversioned = statuses.iter_mut().filter(|status| is_unversioned(status));
+        for (status, detected) in unversioned.zip(detected) {
+            *status = detected;
+        }
+    }
+    bar.finish_and_clear();
+    statuses
 }
 
 /// The selected databases; all databases if none is selected.
