@@ -98,7 +98,7 @@ CREATE TRIGGER notes_log AFTER INSERT ON notes BEGIN INSERT INTO log VALUES (new
         .run_without_changes(["test"])
         .status(1)
         .stdout(str![[r#"
-user 1.0.0: data lost on the way to 1.1.0 (2 tables, 36 rows)
+user 1.0.0: problems on the way to 1.1.0 (2 tables, 36 rows)
 user 1.1.0: no data lost up to 1.1.0 (2 tables, 72 rows)
 MIGRATIONS.md: 2 databases tested, 1 problem
 
@@ -344,7 +344,7 @@ error[dangling-reference]: after this, the trigger `notes_log` cannot be used: t
 
 
 "#]]).stdout(str![[r#"
-user 1.0.0: data lost on the way to 1.1.0 (2 tables, 36 rows)
+user 1.0.0: problems on the way to 1.1.0 (2 tables, 36 rows)
 MIGRATIONS.md: 1 database tested, 1 problem
 
 "#]]);

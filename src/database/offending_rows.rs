@@ -14,6 +14,8 @@ use crate::sql::value::Rows;
 pub(crate) struct OffendingRowsQuery {
     pub(crate) columns: Vec<String>,
     pub(crate) sql: String,
+    /// The query for a table that has no row ids, with which this one fails.
+    pub(crate) without_row_ids: Option<Box<Self>>,
 }
 
 impl OffendingRowsQuery {
@@ -124,7 +126,11 @@ impl StatementText<'_, '_> {
             .collect();
         let filter = tokens.find_top_level(end, "WHERE");
         let filter = filter.map(|index| self.text(index + 1..self.end()));
-        Some(duplicates_query(&terms, &terms, &format!("main.{table}"), filter.as_deref()))
+        let table = format!("main.{table}");
+        let filter = filter.as_deref();
+        let without_row_ids = duplicates_query(&terms, &terms, &table, filter, None);
+        let query = duplicates_query(&terms, &terms, &table, filter, Some("rowid"));
+        Some(OffendingRowsQuery { without_row_ids: Some(Box::new(without_row_ids)), ..query })
     }
 
     /// Rows that the SELECT of an INSERT returns.
@@ -157,7 +163,9 @@ impl StatementText<'_, '_> {
                     return None;
                 }
                 let terms: Vec<String> = failed.iter().map(|column| quote(column)).collect();
-                Some(duplicates_query(failed, &terms, &source, None))
+                // The first column is the key as a rule.
+                let key = names.first().filter(|name| !failed.contains(name));
+                Some(duplicates_query(failed, &terms, &source, None, key.map(String::as_str)))
             }
             FailedConstraint::NotNull(column) => {
                 let shown = shown_columns(&names, &BTreeSet::from([column.clone()]))?;
@@ -195,33 +203,92 @@ impl StatementText<'_, '_> {
             let column = tokens.name(assignment.start).to_ascii_lowercase();
             new_values.push((column, self.text(assignment.start + 2..assignment.end)));
         }
-        let new_value = |column: &str| {
-            let value = new_values.iter().find(|(name, _)| name == column)?;
-            Some(match &condition {
-                Some(condition) => {
-                    format!("CASE WHEN {condition}\n THEN {} ELSE {} END", value.1, quote(column))
-                }
-                None => format!("({}\n)", value.1),
-            })
-        };
         let source = format!("main.{}", self.text(table..table + 1));
+        Update { source, condition, new_values }.query(constraint)
+    }
+}
+
+/// An UPDATE of one table.
+struct Update {
+    source: String,
+    condition: Option<String>,
+    /// The columns that it writes, in lower case, and their values.
+    new_values: Vec<(String, String)>,
+}
+
+impl Update {
+    fn new_value(&self, column: &str) -> Option<String> {
+        let (_, value) = self.new_values.iter().find(|(name, _)| name == column)?;
+        Some(match &self.condition {
+            Some(condition) => {
+                format!("CASE WHEN {condition}\n THEN {value} ELSE {} END", quote(column))
+            }
+            None => format!("({value}\n)"),
+        })
+    }
+
+    fn value_or_column(&self, column: &str) -> String {
+        self.new_value(column).unwrap_or_else(|| quote(column))
+    }
+
+    /// The rows that would violate the constraint, by their row ids.
+    fn query(&self, constraint: &FailedConstraint) -> Option<OffendingRowsQuery> {
+        let source = &self.source;
+        let limit = MAX_SHOWN_ROWS + 1;
+        let by_row_id = |sql| OffendingRowsQuery {
+            columns: vec!["rowid".to_owned()],
+            sql,
+            without_row_ids: None,
+        };
         match constraint {
             FailedConstraint::Unique(failed) if !failed.is_empty() => {
-                let terms: Vec<String> = failed
-                    .iter()
-                    .map(|column| new_value(column).unwrap_or_else(|| quote(column)))
-                    .collect();
-                Some(duplicates_query(failed, &terms, &source, None))
+                let terms: Vec<String> =
+                    failed.iter().map(|column| self.value_or_column(column)).collect();
+                let query = |key| duplicates_query(failed, &terms, source, None, key);
+                let without_row_ids = Some(Box::new(query(None)));
+                Some(OffendingRowsQuery { without_row_ids, ..query(Some("rowid")) })
             }
+            FailedConstraint::Unique(_) => None,
             FailedConstraint::NotNull(column) => {
-                let value = new_value(column)?;
-                let limit = MAX_SHOWN_ROWS + 1;
-                let sql = format!("SELECT rowid FROM {source} WHERE {value} IS NULL LIMIT {limit}");
-                Some(OffendingRowsQuery { columns: vec!["rowid".to_owned()], sql })
+                let value = self.new_value(column)?;
+                Some(by_row_id(format!(
+                    "SELECT rowid FROM {source} WHERE {value} IS NULL LIMIT {limit}"
+                )))
             }
-            FailedConstraint::Unique(_) | FailedConstraint::Check(_) => None,
+            FailedConstraint::Check(expression) => {
+                let columns: BTreeSet<String> = column_names_in(expression).collect();
+                let values = columns.iter().map(|column| {
+                    format!(", {} AS {}", self.value_or_column(column), quote(column))
+                });
+                let values = values.collect::<String>();
+                Some(by_row_id(format!(
+                    "SELECT tatmig_row FROM (SELECT rowid AS tatmig_row{values} FROM {source}) \
+                     WHERE NOT ({expression}\n) LIMIT {limit}"
+                )))
+            }
         }
     }
+}
+
+/// The names in an expression that can be columns, in lower case.
+fn column_names_in(expression: &str) -> impl Iterator<Item = String> {
+    const KEYWORDS: [&str; 20] = [
+        "AND", "AS", "BETWEEN", "CASE", "CAST", "COLLATE", "ELSE", "END", "ESCAPE", "FALSE",
+        "GLOB", "IN", "IS", "LIKE", "NOT", "NULL", "OR", "THEN", "TRUE", "WHEN",
+    ];
+    let tokens = Tokens::new(expression);
+    let names: Vec<String> = (0..tokens.len())
+        .filter(|index| {
+            let text = tokens.text(*index);
+            let starts_name =
+                text.starts_with(|first: char| first.is_alphabetic() || "_\"`[".contains(first));
+            let is_keyword = KEYWORDS.iter().any(|keyword| tokens.is(*index, keyword));
+            let is_collation = tokens.preceded_by(*index, "COLLATE");
+            starts_name && !is_keyword && !is_collation && !tokens.is(index + 1, "(")
+        })
+        .map(|index| tokens.name(index).to_ascii_lowercase())
+        .collect();
+    names.into_iter()
 }
 
 fn quote(name: &str) -> String {
@@ -254,25 +321,34 @@ fn matching_query(columns: &[String], source: &str, condition: &str) -> Offendin
             "SELECT {} FROM {source} WHERE {condition} LIMIT {limit}",
             selected.join(", ")
         ),
+        without_row_ids: None,
     }
 }
 
-/// Values that several rows have. NULLs are distinct.
+/// Values that several rows have, with the keys of two of these rows. NULLs are distinct.
 fn duplicates_query(
     labels: &[String],
     terms: &[String],
     source: &str,
     filter: Option<&str>,
+    key: Option<&str>,
 ) -> OffendingRowsQuery {
     let not_null = terms.iter().map(|term| format!("({term}) IS NOT NULL"));
     let conditions: Vec<String> =
         filter.iter().map(|filter| format!("({filter}\n)")).chain(not_null).collect();
     let terms = terms.join(", ");
     let limit = MAX_SHOWN_ROWS + 1;
+    let keys = key.iter().flat_map(|key| [format!("first {key}"), format!("last {key}")]);
+    let columns = labels.iter().cloned().chain(keys).chain(["rows".to_owned()]).collect();
+    let keys = key.map_or_else(String::new, |key| {
+        let key = if key == "rowid" { key.to_owned() } else { quote(key) };
+        format!("min({key}), max({key}), ")
+    });
     OffendingRowsQuery {
-        columns: labels.iter().cloned().chain(["rows".to_owned()]).collect(),
+        columns,
+        without_row_ids: None,
         sql: format!(
-            "SELECT {terms}, count(*) FROM {source} WHERE {} GROUP BY {terms} HAVING count(*) > 1 LIMIT {limit}",
+            "SELECT {terms}, {keys}count(*) FROM {source} WHERE {} GROUP BY {terms} HAVING count(*) > 1 LIMIT {limit}",
             conditions.join(" AND ")
         ),
     }
@@ -312,13 +388,13 @@ mod tests {
         let rows_of = |sql| rows(&[NOTES, sql]);
         assert_eq!(
             rows_of("CREATE UNIQUE INDEX u ON notes (body);"),
-            ["(body = 'tea', count(*) = 2)"]
+            ["(body = 'tea', min(rowid) = 1, max(rowid) = 2, count(*) = 2)"]
         );
         assert_eq!(
             rows_of(
                 "CREATE UNIQUE INDEX IF NOT EXISTS main.u ON notes (lower(body) DESC) WHERE n < 3 -- new"
             ),
-            ["(lower(body) = 'tea', count(*) = 2)"]
+            ["(lower(body) = 'tea', min(rowid) = 1, max(rowid) = 2, count(*) = 2)"]
         );
     }
 
@@ -337,7 +413,7 @@ mod tests {
                 "CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT UNIQUE)",
                 "INSERT INTO t (id, body) SELECT id, upper(body) FROM notes -- all"
             ),
-            ["(body = 'TEA', count(*) = 2)"]
+            ["(body = 'TEA', min(\"id\") = 1, max(\"id\") = 2, count(*) = 2)"]
         );
         assert_eq!(
             copy(
@@ -362,7 +438,13 @@ mod tests {
         assert_eq!(rows(&[table, "UPDATE t SET n = 0, body = n || '' WHERE id > 1"]), ["(id = 2)"]);
         let duplicates = rows(&[table, "UPDATE OR ABORT t SET body = 'x' WHERE n = 1;"]);
         assert_eq!(duplicates.len(), 1);
-        assert!(duplicates[0].ends_with("= 'x', count(*) = 2)"), "{duplicates:?}");
+        assert!(
+            duplicates[0].ends_with("= 'x', min(rowid) = 1, max(rowid) = 3, count(*) = 2)"),
+            "{duplicates:?}"
+        );
+        let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, m INT, CHECK (n < m AND lower(n) <> 'x'));
+                     INSERT INTO t VALUES (1, 1, 9), (2, 1, 3), (3, 1, 2)";
+        assert_eq!(rows(&[table, "UPDATE t SET n = n + 1 WHERE id > 1"]), ["(tatmig_row = 3)"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::database::error::DatabaseError;
+use crate::document::diagnostic::Rule;
 use crate::document::tag::VersionPoint;
 use crate::plan::error::PlanError;
 
@@ -42,6 +43,49 @@ impl MigrateError {
             #[cfg(feature = "server")]
             Self::Database(DatabaseError::OutcomeUnknown { .. }) => true,
             _ => false,
+        }
+    }
+
+    /// The rule that the database or its rows broke; `sql` for another statement that failed. None
+    /// if the error is not about the document.
+    #[must_use]
+    pub fn rule(&self) -> Option<Rule> {
+        match self {
+            Self::Plan(PlanError::ChecksumMismatch { .. }) => Some(Rule::Edited),
+            Self::Database(error) => match error {
+                DatabaseError::EndedTransaction { .. } => Some(Rule::EndedTransaction),
+                DatabaseError::AssertionFailed { .. } => Some(Rule::Assert),
+                DatabaseError::CounterReset { .. } => Some(Rule::CounterReset),
+                DatabaseError::RowLoss { .. } => Some(Rule::RowLoss),
+                DatabaseError::ForeignKeyViolations { .. } => Some(Rule::ForeignKeys),
+                DatabaseError::SafetyRule { rule, .. } => Some(*rule),
+                error => error.span().map(|_| Rule::Sql),
+            },
+            Self::Plan(_) | Self::CannotOpen(_) | Self::ForeignReplay | Self::Panicked { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The first rows that the error is about, each as a message shows it.
+    #[must_use]
+    pub fn rows(&self) -> &[String] {
+        match self {
+            Self::Database(
+                DatabaseError::AssertionFailed { rows, .. }
+                | DatabaseError::ConstraintFailed { rows, .. }
+                | DatabaseError::ForeignKeyViolations { violations: rows, .. },
+            ) => rows,
+            _ => &[],
+        }
+    }
+
+    /// What to do about the error, if it is not part of the message.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Database(error) => error.help(),
+            _ => None,
         }
     }
 

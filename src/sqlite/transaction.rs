@@ -317,9 +317,13 @@ impl JobExecution<'_> {
         let DatabaseError::Statement { message, .. } = &error else { return error };
         let statements = step.script.statement_texts(index);
         let Some(query) = offending_rows_query(&statements, message) else { return error };
+        let queries = std::iter::once(&query).chain(query.without_row_ids.as_deref());
+        let mut results = queries.map(|query| (query, self.connection.query(&query.sql, &[])));
         // A query that fails finds no rows.
-        let rows = self.connection.query(&query.sql, &[]).unwrap_or_default();
-        error.with_offending_rows(query.describe(&rows))
+        match results.find_map(|(query, rows)| Some((query, rows.ok()?))) {
+            Some((query, rows)) => error.with_offending_rows(query.describe(&rows)),
+            None => error,
+        }
     }
 
     /// A note if a failed statement for a column is already applied.

@@ -32,7 +32,8 @@ fn status_has_the_documented_shape() {
                 {"name": "bad", "scope": "user", "path": "bad_longterm.db", "version": null,
                  "state": "error", "pending": [], "detected": null, "error": {
                     "message": "not a SQLite database: it does not start with SQLite's header",
-                    "file": null, "line": null, "column": null}},
+                    "rule": null, "help": null, "file": null, "line": null, "column": null,
+                    "end_line": null, "end_column": null, "rows": []}},
                 {"name": "new", "scope": "user", "path": "new_longterm.db", "version": null,
                  "state": "new", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null, "error": null},
                 {"name": "old", "scope": "user", "path": "old_longterm.db", "version": null,
@@ -67,7 +68,10 @@ fn an_upgrade_has_the_documented_shape() {
                 {"name": "ann", "scope": "user", "path": "ann_longterm.db", "from": "1.1.0",
                  "to": "1.1.0", "steps": [], "outcome": "failed", "error": {
                     "message": "UNIQUE constraint failed: notes.body (in the migration 1.1.0 → 1.2.0)",
-                    "file": "MIGRATIONS.md", "line": 21, "column": 33},
+                    "rule": "sql", "file": "MIGRATIONS.md", "line": 21, "column": 33,
+                    "end_line": 21, "end_column": 38,
+                    "rows": ["(body = 'tea', first rowid = 1, last rowid = 2, rows = 2)"],
+                    "help": "(body = 'tea', first rowid = 1, last rowid = 2, rows = 2); change these rows and run the command again"},
                  "notes": [], "duration_ms": 0},
                 {"name": "bob", "scope": "user", "path": "bob_longterm.db", "from": "1.1.0",
                  "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,

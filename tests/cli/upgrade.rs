@@ -160,7 +160,7 @@ error[sql]: `ann` (ann_longterm.db): UNIQUE constraint failed: notes.body (in th
 21 | CREATE UNIQUE INDEX one_body ON notes (body);
    |                                 ^^^^^
    |
-   = help: (body = 'tea', rows = 2); change these rows and run the command again
+   = help: (body = 'tea', first rowid = 1, last rowid = 2, rows = 2); change these rows and run the command again
 
 
 "#]]);

@@ -14,7 +14,7 @@ pub(crate) fn a_failing_step_leaves_no_trace() {
     run.status(1)
         .stdout_contains("1 upgraded to 1.2.0")
         .stderr_contains("UNIQUE constraint failed: notes.body")
-        .stderr_contains("(body = 'tea', rows = 2)")
+        .stderr_contains("(body = 'tea', first rowid = 1, last rowid = 2, rows = 2)")
         .stderr_contains("MIGRATIONS.md:22");
     assert_eq!(server_fleet.dump("ann"), before);
     assert_eq!(server_fleet.version("bob").as_deref(), Some("1.2.0"));

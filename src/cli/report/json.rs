@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use serde::Serialize;
 use tatmig::fleet::TargetDatabase;
 use tatmig::plan::MigrateError;
-use tatmig::{Diagnostic, Scope, Severity, Source};
+use tatmig::{Diagnostic, Rule, Scope, Severity, Source};
 
 /// Writes one JSON document, indented.
 pub(crate) fn write_document(document: &impl Serialize) {
@@ -69,17 +69,29 @@ impl<'r> DiagnosticEntry<'r> {
 /// The error of one database, with its position in the document if it has one.
 #[derive(Serialize)]
 pub(crate) struct ErrorEntry<'r> {
+    rule: Option<&'static str>,
     message: String,
+    help: Option<String>,
     file: Option<&'r str>,
     line: Option<usize>,
     column: Option<usize>,
+    end_line: Option<usize>,
+    end_column: Option<usize>,
+    /// The first rows that the error is about.
+    rows: &'r [String],
 }
 
 impl<'r> ErrorEntry<'r> {
-    pub(crate) fn new(error: &MigrateError, source: &'r Source<'_>) -> Self {
+    pub(crate) fn new(error: &'r MigrateError, source: &'r Source<'_>) -> Self {
         let line_column = error.span().map(|span| source.line_column(span.start));
+        let end = error.span().map(|span| source.line_column(span.end));
         Self {
+            rule: error.rule().map(Rule::name),
             message: error.to_string(),
+            help: error.help(),
+            end_line: end.map(|line_column| line_column.line),
+            end_column: end.map(|line_column| line_column.column),
+            rows: error.rows(),
             file: line_column.map(|_| source.name()),
             line: line_column.map(|line_column| line_column.line),
             column: line_column.map(|line_column| line_column.column),

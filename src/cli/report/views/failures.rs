@@ -83,7 +83,8 @@ fn print_group(
         console.error(text);
         return;
     };
-    let mut diagnostic = Diagnostic::new(rule_of(error), span, escape_for_terminal(&text));
+    let mut diagnostic =
+        Diagnostic::new(error.rule().unwrap_or(Rule::Sql), span, escape_for_terminal(&text));
     if let MigrateError::Plan(PlanError::ChecksumMismatch { changed_migrations }) = error {
         let mut help = String::new();
         for migration in changed_migrations {
@@ -101,8 +102,8 @@ fn print_group(
         );
         diagnostic.help = Some(escape_for_terminal(&help));
     }
-    if let MigrateError::Database(error) = error {
-        diagnostic.help = error.help().map(|help| escape_for_terminal(&help));
+    if let Some(help) = error.help() {
+        diagnostic.help = Some(escape_for_terminal(&help));
     }
     if let MigrateError::Database(DatabaseError::ConstraintFailed { .. }) = error
         && let [database, _, ..] = databases.as_slice()
@@ -112,17 +113,4 @@ fn print_group(
         help.insert_str(0, &format!("in `{}`: ", database.display_name()));
     }
     console.diagnostics(source, &[diagnostic]);
-}
-
-/// The rule under which a failure with a position in the document is reported.
-fn rule_of(error: &MigrateError) -> Rule {
-    match error {
-        // Of the errors of planning, only `ChecksumMismatch` has a position.
-        MigrateError::Plan(_) => Rule::Edited,
-        MigrateError::Database(DatabaseError::EndedTransaction { .. }) => Rule::EndedTransaction,
-        MigrateError::Database(DatabaseError::AssertionFailed { .. }) => Rule::Assert,
-        MigrateError::Database(DatabaseError::CounterReset { .. }) => Rule::CounterReset,
-        MigrateError::Database(DatabaseError::SafetyRule { rule, .. }) => *rule,
-        _ => Rule::Sql,
-    }
 }

@@ -211,7 +211,7 @@ fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> Stri
     let outcome = match (first.passed, first.is_complete) {
         (true, true) => format!("no data lost up to {head}{downgrade_note}"),
         (true, false) => format!("not fully tested up to {head}{downgrade_note}"),
-        (false, _) => format!("data lost on the way to {head}"),
+        (false, _) => format!("problems on the way to {head}"),
     };
     let max_of = |count: fn(&Scenario) -> usize| scenarios.iter().map(count).max().unwrap_or(0);
     format!(
