@@ -16,7 +16,9 @@ pub(crate) mod history;
 pub(crate) mod history_entry;
 pub(crate) mod integrity;
 pub(crate) mod job;
+pub(crate) mod offending_query;
 pub(crate) mod offending_rows;
+pub(crate) mod offending_update;
 pub(crate) mod policy;
 pub(crate) mod postcondition;
 pub(crate) mod schema_reader;
@@ -64,6 +66,10 @@ pub(crate) trait ReadDatabase {
 
     /// Checks all foreign keys.
     fn check_foreign_keys(&self) -> Result<ForeignKeyReport, DatabaseError>;
+
+    /// The views and triggers of a schema that do not compile, each as text. Empty for a database
+    /// on a server, which cannot be asked without changing it.
+    fn check_references(&self, schema: &Schema) -> Result<Vec<String>, DatabaseError>;
 
     /// Counts pages and rows.
     fn stats(&self) -> Result<Stats, DatabaseError>;
@@ -133,6 +139,12 @@ impl<D: SessionDatabase> ReadDatabase for D {
 
     fn check_foreign_keys(&self) -> Result<ForeignKeyReport, DatabaseError> {
         foreign_key_violations::check(self.session()?).map_err(|error| self.explain(error.into()))
+    }
+
+    fn check_references(&self, schema: &Schema) -> Result<Vec<String>, DatabaseError> {
+        let Some(connection) = self.session()?.connection() else { return Ok(Vec::new()) };
+        usable_references::describe_unusable(connection, schema)
+            .map_err(|error| self.explain(error.into()))
     }
 
     fn stats(&self) -> Result<Stats, DatabaseError> {

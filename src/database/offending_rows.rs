@@ -5,36 +5,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::database::assertion::{MAX_SHOWN_ROWS, describe_row};
+use crate::database::offending_query::{
+    FailedConstraint, OffendingRowsQuery, duplicates_query, matching_query,
+};
+use crate::database::offending_update::Update;
+use crate::sql::lexer::quote_identifier as quote;
 use crate::sql::tokens::Tokens;
-use crate::sql::value::Rows;
-
-/// A query for offending rows. The names of its columns are those that a message shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OffendingRowsQuery {
-    pub(crate) columns: Vec<String>,
-    pub(crate) sql: String,
-    /// The query for a table that has no row ids, with which this one fails.
-    pub(crate) without_row_ids: Option<Box<Self>>,
-}
-
-impl OffendingRowsQuery {
-    /// The rows that the query returned, each as a message shows it.
-    pub(crate) fn describe(&self, rows: &Rows) -> Vec<String> {
-        rows.iter().map(|row| describe_row(&self.columns, &row.0)).collect()
-    }
-}
-
-/// The constraint that SQLite's message names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum FailedConstraint {
-    /// The columns, in lower case; none if the message names an index on expressions.
-    Unique(Vec<String>),
-    /// The column, in lower case.
-    NotNull(String),
-    /// The constraint's expression as SQL.
-    Check(String),
-}
 
 /// The query for the rows that the last of some statements failed on.
 pub(crate) fn offending_rows_query(
@@ -53,24 +29,6 @@ pub(crate) fn offending_rows_query(
         .unique_index_query(&constraint)
         .or_else(|| statement.insert_query(&constraint))
         .or_else(|| statement.update_query(&constraint))
-}
-
-impl FailedConstraint {
-    fn parse(message: &str, check: impl Fn(&str) -> String) -> Option<Self> {
-        let column = |name: &str| {
-            let column = name.rsplit_once('.').map_or(name, |(_, column)| column);
-            column.to_ascii_lowercase()
-        };
-        if let Some(names) = message.strip_prefix("UNIQUE constraint failed: ") {
-            let is_index = names.starts_with("index ");
-            let columns = names.split(", ").map(column);
-            return Some(Self::Unique(if is_index { Vec::new() } else { columns.collect() }));
-        }
-        if let Some(name) = message.strip_prefix("NOT NULL constraint failed: ") {
-            return Some(Self::NotNull(column(name)));
-        }
-        message.strip_prefix("CHECK constraint failed: ").map(check).map(Self::Check)
-    }
 }
 
 /// The expression of `CONSTRAINT name CHECK (…)` in a statement.
@@ -208,93 +166,6 @@ impl StatementText<'_, '_> {
     }
 }
 
-/// An UPDATE of one table.
-struct Update {
-    source: String,
-    condition: Option<String>,
-    /// The columns that it writes, in lower case, and their values.
-    new_values: Vec<(String, String)>,
-}
-
-impl Update {
-    fn new_value(&self, column: &str) -> Option<String> {
-        let (_, value) = self.new_values.iter().find(|(name, _)| name == column)?;
-        Some(match &self.condition {
-            Some(condition) => {
-                format!("CASE WHEN {condition}\n THEN {value} ELSE {} END", quote(column))
-            }
-            None => format!("({value}\n)"),
-        })
-    }
-
-    fn value_or_column(&self, column: &str) -> String {
-        self.new_value(column).unwrap_or_else(|| quote(column))
-    }
-
-    /// The rows that would violate the constraint, by their row ids.
-    fn query(&self, constraint: &FailedConstraint) -> Option<OffendingRowsQuery> {
-        let source = &self.source;
-        let limit = MAX_SHOWN_ROWS + 1;
-        let by_row_id = |sql| OffendingRowsQuery {
-            columns: vec!["rowid".to_owned()],
-            sql,
-            without_row_ids: None,
-        };
-        match constraint {
-            FailedConstraint::Unique(failed) if !failed.is_empty() => {
-                let terms: Vec<String> =
-                    failed.iter().map(|column| self.value_or_column(column)).collect();
-                let query = |key| duplicates_query(failed, &terms, source, None, key);
-                let without_row_ids = Some(Box::new(query(None)));
-                Some(OffendingRowsQuery { without_row_ids, ..query(Some("rowid")) })
-            }
-            FailedConstraint::Unique(_) => None,
-            FailedConstraint::NotNull(column) => {
-                let value = self.new_value(column)?;
-                Some(by_row_id(format!(
-                    "SELECT rowid FROM {source} WHERE {value} IS NULL LIMIT {limit}"
-                )))
-            }
-            FailedConstraint::Check(expression) => {
-                let columns: BTreeSet<String> = column_names_in(expression).collect();
-                let values = columns.iter().map(|column| {
-                    format!(", {} AS {}", self.value_or_column(column), quote(column))
-                });
-                let values = values.collect::<String>();
-                Some(by_row_id(format!(
-                    "SELECT tatmig_row FROM (SELECT rowid AS tatmig_row{values} FROM {source}) \
-                     WHERE NOT ({expression}\n) LIMIT {limit}"
-                )))
-            }
-        }
-    }
-}
-
-/// The names in an expression that can be columns, in lower case.
-fn column_names_in(expression: &str) -> impl Iterator<Item = String> {
-    const KEYWORDS: [&str; 20] = [
-        "AND", "AS", "BETWEEN", "CASE", "CAST", "COLLATE", "ELSE", "END", "ESCAPE", "FALSE",
-        "GLOB", "IN", "IS", "LIKE", "NOT", "NULL", "OR", "THEN", "TRUE", "WHEN",
-    ];
-    let tokens = Tokens::new(expression);
-    let names: Vec<String> = (0..tokens.len())
-        .filter(|index| {
-            let text = tokens.text(*index);
-            let starts_name =
-                text.starts_with(|first: char| first.is_alphabetic() || "_\"`[".contains(first));
-            let is_keyword = KEYWORDS.iter().any(|keyword| tokens.is(*index, keyword));
-            let is_collation = tokens.preceded_by(*index, "COLLATE");
-            starts_name && !is_keyword && !is_collation && !tokens.is(index + 1, "(")
-        })
-        .map(|index| tokens.name(index).to_ascii_lowercase())
-        .collect();
-    names.into_iter()
-}
-
-fn quote(name: &str) -> String {
-    crate::sql::lexer::quote_identifier(name)
-}
-
 /// The first column, which is the key as a rule, and the columns that the constraint is about.
 /// None if the constraint is about none of the columns.
 fn shown_columns(names: &[String], failed: &BTreeSet<String>) -> Option<Vec<String>> {
@@ -310,48 +181,6 @@ fn shown_columns(names: &[String], failed: &BTreeSet<String>) -> Option<Vec<Stri
 fn names_in(expression: &str) -> BTreeSet<String> {
     let tokens = Tokens::new(expression);
     (0..tokens.len()).map(|index| tokens.name(index).to_ascii_lowercase()).collect()
-}
-
-fn matching_query(columns: &[String], source: &str, condition: &str) -> OffendingRowsQuery {
-    let selected: Vec<String> = columns.iter().map(|column| quote(column)).collect();
-    let limit = MAX_SHOWN_ROWS + 1;
-    OffendingRowsQuery {
-        columns: columns.to_vec(),
-        sql: format!(
-            "SELECT {} FROM {source} WHERE {condition} LIMIT {limit}",
-            selected.join(", ")
-        ),
-        without_row_ids: None,
-    }
-}
-
-/// Values that several rows have, with the keys of two of these rows. NULLs are distinct.
-fn duplicates_query(
-    labels: &[String],
-    terms: &[String],
-    source: &str,
-    filter: Option<&str>,
-    key: Option<&str>,
-) -> OffendingRowsQuery {
-    let not_null = terms.iter().map(|term| format!("({term}) IS NOT NULL"));
-    let conditions: Vec<String> =
-        filter.iter().map(|filter| format!("({filter}\n)")).chain(not_null).collect();
-    let terms = terms.join(", ");
-    let limit = MAX_SHOWN_ROWS + 1;
-    let keys = key.iter().flat_map(|key| [format!("first {key}"), format!("last {key}")]);
-    let columns = labels.iter().cloned().chain(keys).chain(["rows".to_owned()]).collect();
-    let keys = key.map_or_else(String::new, |key| {
-        let key = if key == "rowid" { key.to_owned() } else { quote(key) };
-        format!("min({key}), max({key}), ")
-    });
-    OffendingRowsQuery {
-        columns,
-        without_row_ids: None,
-        sql: format!(
-            "SELECT {terms}, {keys}count(*) FROM {source} WHERE {} GROUP BY {terms} HAVING count(*) > 1 LIMIT {limit}",
-            conditions.join(" AND ")
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ pub(crate) trait Session {
     /// Runs one query.
     fn query(&self, sql: &str, parameters: &[SqlValue]) -> Result<Rows, Self::Error>;
 
+    /// The connection to SQLite, if this is one.
+    fn connection(&self) -> Option<&Connection> {
+        None
+    }
+
     /// Runs queries in one read transaction, all of which have to succeed.
     fn query_each(&self, queries: &[Query<'_>]) -> Result<Vec<Rows>, Self::Error> {
         self.query_all(queries)?.into_iter().collect()
@@ -66,6 +71,10 @@ pub(crate) trait SessionError: Into<DatabaseError> {
 
 impl Session for Connection {
     type Error = rusqlite::Error;
+
+    fn connection(&self) -> Option<&Connection> {
+        Some(self)
+    }
 
     fn query_all(&self, queries: &[Query<'_>]) -> rusqlite::Result<Vec<rusqlite::Result<Rows>>> {
         let transaction = read_transaction(self)?;

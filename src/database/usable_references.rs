@@ -302,6 +302,23 @@ impl UsableReferences {
     }
 }
 
+/// The views and triggers of a schema that do not compile, each as text.
+pub(crate) fn describe_unusable(
+    connection: &Connection,
+    schema: &Schema,
+) -> rusqlite::Result<Vec<String>> {
+    let references = UsableReferences::read(connection, schema)?;
+    let described = references.dangling().into_iter().filter_map(|(reference, usability)| {
+        let (object, Usability::NotCompiling(message)) =
+            (references.object(&reference)?, usability)
+        else {
+            return None;
+        };
+        Some(format!("{} `{}` cannot be used: {message}", object.kind, object.name))
+    });
+    Ok(described.collect())
+}
+
 impl Reference {
     /// The key of the view or trigger, or of the table that declares the foreign key.
     pub(crate) fn object_key(&self) -> ObjectKey {

@@ -67,7 +67,9 @@ fn verify_database(
         ExpectedSchema::BelowBaseline => None,
         ExpectedSchema::At(position) => Some(position),
     };
-    let drift = migrator.detector().drift(scope, position, database.schema()?);
+    let schema = database.schema()?;
+    report.findings.extend(database.check_references(&schema)?);
+    let drift = migrator.detector().drift(scope, position, schema);
     check_drift(drift, &state, database, &mut report)?;
     Ok(report)
 }

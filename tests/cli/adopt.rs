@@ -212,3 +212,25 @@ fn verify_prints_its_findings_with_quiet() {
     run.status(1).stdout_contains("1 user (`bob`): 1 finding\n").stdout_contains("one_body");
     run.stdout_lacks("OK").stdout_lacks("ann");
 }
+
+#[test]
+fn verify_names_views_and_triggers_that_cannot_be_used() {
+    let fleet = Fleet::from_blocks(&[(
+        "user:baseline→1.0.0",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, b TEXT);\nCREATE VIEW v AS SELECT b FROM a;",
+    )]);
+    let fleet = fleet.user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    let fleet = fleet.user(
+        "bob",
+        "CREATE TRIGGER t AFTER UPDATE OF b ON a BEGIN INSERT INTO log VALUES (new.id); END;
+         CREATE VIEW w AS SELECT missing FROM a",
+    );
+    fleet.run(["adopt", "--user", "bob", "--accept-drift"]).status(0);
+    fleet
+        .run_without_changes(["verify"])
+        .status(1)
+        .stdout_contains("1 user (`ann`): OK")
+        .stdout_contains("  trigger `t` cannot be used: no such table: log\n")
+        .stdout_contains("  view `w` cannot be used: no such column: missing\n")
+        .stdout_contains("  note: trigger `t` is not expected (accepted drift)\n");
+}
