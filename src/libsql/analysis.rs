@@ -1,6 +1,6 @@
 //! Determines with a probe what a job does to namespaces of one schema, and caches the result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::database::already_applied::DifferentColumn;
@@ -26,6 +26,8 @@ pub(crate) struct JobAnalysis {
     /// The columns of these statements that exist with another definition. A namespace must accept
     /// each of them as drift.
     pub(crate) different_columns: Vec<DifferentColumn>,
+    /// The rebuilt tables, in lower case, that have AUTOINCREMENT before and after the job.
+    pub(crate) counted_tables: BTreeSet<String>,
     /// The fingerprint of the schema after the job; none if the job is not expected to make any
     /// change.
     pub(crate) expected_fingerprint: Option<String>,

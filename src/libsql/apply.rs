@@ -208,6 +208,7 @@ impl Namespace {
         let no_rows = Rows::new();
         let check_rows = match failure.kind {
             StepKind::RowLossCheck { counts_step: step, .. }
+            | StepKind::CounterCheck { counts_step: step, .. }
             | StepKind::AssertionCheck { rows_step: step, .. } => results.rows(step),
             _ => None,
         };

@@ -44,7 +44,8 @@ pub(crate) fn build_batch(
     if check != ForeignKeyCheck::RequireNone {
         push_count_before(&mut builder, analysis, &job.table_renames);
     }
-    let is_counting_rows = job.steps.iter().any(checks_row_loss);
+    let is_counting_rows =
+        !analysis.counted_tables.is_empty() || job.steps.iter().any(checks_row_loss);
     if is_counting_rows {
         let create = "CREATE TABLE _tatmig_rows (step INTEGER, name TEXT, n INTEGER)";
         push_internal(&mut builder, create, Vec::new());
@@ -105,6 +106,9 @@ fn push_step(
             push_count_rows(builder, step_index, table);
         }
     }
+    for (table, _) in counted_tables(step, analysis) {
+        push_read_counter(builder, step_index, table);
+    }
     if let Some(entry) = &step.history_entry {
         let note = entry.note.clone().or_else(|| analysis.step_note(step_index));
         builder.push(insert_entry_step(job, entry, note), StepKind::Internal);
@@ -125,6 +129,9 @@ fn push_step(
         for (table_index, table) in step.script.rebuilt_tables.iter().enumerate() {
             push_row_loss_check(builder, step_index, table_index, table);
         }
+    }
+    for (table, table_index) in counted_tables(step, analysis) {
+        push_counter_check(builder, step_index, table_index, table);
     }
     if step.history_entry.is_some() && !step.script.statements.is_empty() {
         push_internal(builder, UPDATE_DURATION, Vec::new());
@@ -220,6 +227,52 @@ fn push_row_loss_check(
     builder.push(
         BatchStep::execute(sql, row_count_key(step_index, table)),
         StepKind::RowLossCheck { step: step_index, table: table_index, counts_step },
+    );
+}
+
+/// The tables of a step whose counter must not fall, each with its index in the rebuilt tables.
+fn counted_tables<'s>(
+    step: &'s Step<'_, '_>,
+    analysis: &'s JobAnalysis,
+) -> impl Iterator<Item = (&'s String, usize)> {
+    let tables = step.script.rebuilt_tables.iter().enumerate();
+    let is_allowed = step.script.allows(Rule::CounterReset);
+    tables
+        .filter(move |(_, table)| !is_allowed && analysis.counted_tables.contains(*table))
+        .map(|(index, table)| (table, index))
+}
+
+/// The AUTOINCREMENT counter of the table that is parameter 2.
+const COUNTER: &str = "coalesce((SELECT CAST(seq AS INTEGER) FROM sqlite_sequence \
+                       WHERE name = ?2 COLLATE NOCASE ORDER BY rowid LIMIT 1), 0)";
+
+/// The parameters that find the counter of a table in `_tatmig_rows`.
+fn counter_key(step_index: usize, table: &str) -> Vec<SqlValue> {
+    let step = i64::try_from(step_index).unwrap_or(i64::MAX);
+    vec![SqlValue::Integer(-1 - step), SqlValue::from_text(table)]
+}
+
+/// Reads the counter of a table before a step rebuilds it.
+fn push_read_counter(builder: &mut BatchBuilder, step_index: usize, table: &str) {
+    let sql = format!("INSERT INTO _tatmig_rows SELECT ?1, ?2, {COUNTER}");
+    push_internal(builder, sql, counter_key(step_index, table));
+}
+
+/// Fails the batch if a rebuilt table has a lower counter than before.
+fn push_counter_check(
+    builder: &mut BatchBuilder,
+    step_index: usize,
+    table_index: usize,
+    table: &str,
+) {
+    let before = "coalesce((SELECT n FROM _tatmig_rows WHERE step = ?1 AND name = ?2), 0)";
+    let counters =
+        BatchStep::query(format!("SELECT {before}, {COUNTER}"), counter_key(step_index, table));
+    let counts_step = builder.push(counters, StepKind::Internal);
+    let sql = format!("SELECT CASE WHEN {COUNTER} >= {before} THEN 1 ELSE {RAISE} END");
+    builder.push(
+        BatchStep::execute(sql, counter_key(step_index, table)),
+        StepKind::CounterCheck { step: step_index, table: table_index, counts_step },
     );
 }
 

@@ -21,6 +21,7 @@ use crate::libsql::precondition::push_precondition;
 use crate::libsql::program::{BatchBuilder, StepKind};
 use crate::libsql::safety::{check_safety_rules, undocumented_drops};
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
+use crate::sql::table_definition::TableDefinition;
 use crate::sql::value::{Rows, SqlValue};
 use crate::sqld::protocol::{BatchStep, SqlError, StepResults};
 
@@ -123,6 +124,7 @@ impl Probe {
             return Err(batch_error(job, failure, &Rows::new()));
         }
         let schema_after = take_schema(results, self.schema_after);
+        analysis.counted_tables = counted_tables(job, schema_before, &schema_after);
         if !job.expected_changes.is_empty() {
             let fingerprint = results.rows(self.fingerprint).and_then(|rows| rows.first());
             analysis.expected_fingerprint =
@@ -185,4 +187,18 @@ fn column_state(
     };
     let Ok(state) = failed.state(|_| Ok::<_, Infallible>(table_now.clone()));
     state
+}
+
+/// The rebuilt tables, in lower case, that have AUTOINCREMENT before and after the job.
+fn counted_tables(job: &MigrationJob<'_>, before: &Schema, after: &Schema) -> BTreeSet<String> {
+    let is_autoincrement = |schema: &Schema, name: &str| {
+        let table = schema.get(&ObjectKey::new(ObjectKind::Table, name));
+        let definition = table.and_then(|table| table.table_definition());
+        definition.is_some_and(TableDefinition::is_autoincrement)
+    };
+    let rebuilt = job.steps.iter().flat_map(|step| &step.script.rebuilt_tables);
+    rebuilt
+        .filter(|table| is_autoincrement(before, table) && is_autoincrement(after, table))
+        .cloned()
+        .collect()
 }

@@ -32,6 +32,14 @@ pub(crate) enum StepKind {
         /// The index of the batch step whose row has the two counts.
         counts_step: usize,
     },
+    /// Checks that a rebuilt table has no lower AUTOINCREMENT counter than before.
+    CounterCheck {
+        step: usize,
+        /// The index of the table in the script's rebuilt tables.
+        table: usize,
+        /// The index of the batch step whose row has the two counters.
+        counts_step: usize,
+    },
     ForeignKeyCheck,
     /// Checks that a table which the document does not have is empty before this statement drops it.
     EmptyTableCheck(StatementPosition),

@@ -91,3 +91,25 @@ pub(crate) fn a_block_may_allow_a_safety_rule() {
     server_fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(server_fleet.rows("ann", "SELECT * FROM notes"), ["1|tea"]);
 }
+
+pub(crate) fn a_rebuild_keeps_the_autoincrement_counter() {
+    let create = "CREATE TABLE visits (id INTEGER PRIMARY KEY AUTOINCREMENT);";
+    let rebuild = "CREATE TABLE visits_new (id INTEGER PRIMARY KEY AUTOINCREMENT);\n\
+                   INSERT INTO visits_new (id) SELECT id FROM visits;\n\
+                   DROP TABLE visits;\n\
+                   ALTER TABLE visits_new RENAME TO visits;";
+    let first = ("user:1.0.0→1.1.0", create);
+    let server_fleet = ServerFleet::new(&["ann", "bob"]).document(2, &[first]);
+    server_fleet.run(["upgrade", "--all-users"]).status(0);
+    let visits = ["INSERT INTO visits VALUES (1), (7)", "DELETE FROM visits WHERE id = 7"];
+    let server_fleet = server_fleet.execute("ann", &visits).execute("bob", &visits[..1]);
+    let server_fleet = server_fleet.document(2, &[first, ("user:1.1.0→1.2.0", rebuild)]);
+    let before = server_fleet.dump("ann");
+    server_fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("counter")
+        .stderr_contains("was 7 before the migration 1.1.0 → 1.2.0 rebuilt it, and 1 after");
+    assert_eq!(server_fleet.dump("ann"), before);
+    assert_eq!(server_fleet.version("bob").as_deref(), Some("1.2.0"));
+}

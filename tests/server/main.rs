@@ -92,7 +92,8 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             a_column_that_was_already_applied_is_not_overwritten,
             columns_in_another_order_are_not_copied_by_position,
             a_view_that_the_document_does_not_have_is_not_broken,
-            a_block_may_allow_a_safety_rule;
+            a_block_may_allow_a_safety_rule,
+            a_rebuild_keeps_the_autoincrement_counter;
         faults:
             eighty_users_on_twenty_active_namespaces,
             a_second_run_finishes_after_the_server_is_killed,
