@@ -17,6 +17,7 @@ use crate::fleet::pool::run_caught;
 use crate::fleet::run::{FleetOutcome, RunOptions};
 use crate::fleet::selection::UserSelection;
 use crate::migrate::detect::Detection;
+use crate::migrate::detector::DetectionOptions;
 use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
@@ -50,6 +51,8 @@ pub struct DowngradeRequest<'r, 'c, 'a> {
     pub selection: &'r UserSelection,
     /// Where the downgrade ends.
     pub target: &'r DowngradeTarget,
+    /// What detection leaves out.
+    pub detection: &'r DetectionOptions,
     /// The policy of the migrations.
     pub policy: DatabasePolicy,
     /// How databases are read.
@@ -167,7 +170,8 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
             }
             _ => fleet.clone(),
         };
-        let head_migrator = Migrator::new(changelog, replay, changelog.head_index());
+        let head_migrator = Migrator::new(changelog, replay, changelog.head_index())
+            .with_detection(request.detection.clone());
         let current_statuses = whole_fleet.statuses(&head_migrator, options, &mut || {});
         let all: Vec<CurrentStatus<'_>> = whole_fleet
             .databases()
@@ -179,8 +183,9 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
             })
             .collect();
         let target = request.target_version(&all)?;
-        let migrator =
-            Migrator::new_downgrade(changelog, replay, target).with_policy(request.policy);
+        let migrator = Migrator::new_downgrade(changelog, replay, target)
+            .with_policy(request.policy)
+            .with_detection(request.detection.clone());
         let statuses = fleet.statuses(&migrator, options, &mut || {});
         require_reverse_blocks(&statuses, &migrator)?;
         let users: Vec<String> = all

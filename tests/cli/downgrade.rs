@@ -336,3 +336,21 @@ fn a_downgrade_runs_the_checks_of_an_upgrade() {
         .status(2)
         .stderr_contains("version `9.0.0` is not in MIGRATIONS.md");
 }
+
+#[test]
+fn a_database_with_ignored_objects_only_is_new_in_a_downgrade_too() {
+    let fleet = Fleet::from_blocks(&[
+        ("user:baseline→1.0.0", "CREATE TABLE a (id INTEGER PRIMARY KEY);"),
+        ("user:1.0.0→1.1.0", "CREATE TABLE b (x);"),
+        ("user:1.1.0→1.0.0", "DROP TABLE b;"),
+    ]);
+    let fleet = fleet
+        .user("ann", "")
+        .upgrade_to("1.1.0")
+        .user("bob", "CREATE TABLE app_cache (x); INSERT INTO app_cache VALUES (1)")
+        .file("tatmig.toml", "ignore = [\"app_*\"]\n");
+    fleet.run(["downgrade", "--to", "1.0.0", "--all-users"]).status(0).stderr("");
+    assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+    assert_eq!(fleet.database("bob").rows("SELECT x FROM app_cache"), ["1"]);
+    assert_eq!(fleet.database("bob").version(), None);
+}

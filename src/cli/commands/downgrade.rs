@@ -21,6 +21,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
         ..context.run_options()
     };
+    let detection = context.detection_options();
     let request = DowngradeRequest {
         changelog: &changelog,
         replay: &replay,
@@ -28,6 +29,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         selection: &selection,
         target: &downgrade_target(args),
         policy: context.settings.policy(None),
+        detection: &detection,
         options: &options,
     };
     let mut plan = DowngradePlan::new(fleet, &request)?;
