@@ -2,7 +2,8 @@
 //! POSIX drops all locks that a process holds on a file when any descriptor of the file is closed,
 //! so closing one would end the locks of a connection of the application, or of SQLite's own.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Seek as _;
 use std::ops::Deref;
@@ -44,13 +45,11 @@ impl Descriptor {
 
 #[cfg(unix)]
 impl Descriptor {
-    /// The numbers of the kept descriptors of a file.
-    pub(crate) fn kept_numbers(identity: FileIdentity) -> Vec<i32> {
+    /// The numbers of all kept descriptors.
+    pub(crate) fn kept_numbers() -> HashSet<i32> {
         use std::os::fd::AsRawFd as _;
 
-        let kept = lock_kept();
-        let of_file = kept.iter().filter(|descriptor| descriptor.identity == Some(identity));
-        of_file.map(|descriptor| descriptor.file.as_raw_fd()).collect()
+        lock_kept().iter().map(|descriptor| descriptor.file.as_raw_fd()).collect()
     }
 }
 
@@ -91,31 +90,41 @@ fn max_kept() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     #[cfg(not(unix))]
     let limit: Option<u64> = None;
-    let share = limit.map_or(MAX_KEPT, |limit| usize::try_from(limit / 16).unwrap_or(MAX_KEPT));
+    let share = limit.map_or(MAX_KEPT, |limit| usize::try_from(limit / 4).unwrap_or(MAX_KEPT));
     share.min(MAX_KEPT)
 }
 
 /// Closes the descriptors of files that this process has not open otherwise, so that a run over many
 /// databases does not reach the limit of open files. Without a list of the open files, none is
 /// closed. An application that opens and locks one of these files in the few microseconds between
-/// the count and the close would lose that lock.
+/// the listing and the close would lose that lock.
 fn close_unshared(kept: &mut Vec<KeptDescriptor>) {
     let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return };
-    let mut open_count: HashMap<FileIdentity, usize> = HashMap::new();
+    let kept_names: HashSet<OsString> =
+        kept.iter().map(|descriptor| listed_name(&descriptor.file)).collect();
+    let mut open_elsewhere: HashSet<FileIdentity> = HashSet::new();
     for descriptor in descriptors.flatten() {
-        let identity = std::fs::metadata(descriptor.path());
-        if let Some(identity) = identity.ok().as_ref().and_then(FileIdentity::of) {
-            *open_count.entry(identity).or_default() += 1;
+        if kept_names.contains(&descriptor.file_name()) {
+            continue;
         }
+        let metadata = std::fs::metadata(descriptor.path());
+        open_elsewhere.extend(metadata.ok().as_ref().and_then(FileIdentity::of));
     }
-    let mut kept_count: HashMap<FileIdentity, usize> = HashMap::new();
-    for descriptor in kept.iter() {
-        if let Some(identity) = descriptor.identity {
-            *kept_count.entry(identity).or_default() += 1;
-        }
-    }
-    kept.retain(|KeptDescriptor { identity, .. }| match identity {
-        Some(identity) => open_count.get(identity) != kept_count.get(identity),
-        None => true,
+    kept.retain(|KeptDescriptor { identity, .. }| {
+        identity.is_none_or(|identity| open_elsewhere.contains(&identity))
     });
+}
+
+/// The name of a descriptor in the list of this process's open files.
+#[cfg(unix)]
+fn listed_name(file: &File) -> OsString {
+    use std::os::fd::AsRawFd as _;
+
+    file.as_raw_fd().to_string().into()
+}
+
+/// Systems without descriptor numbers have no such list.
+#[cfg(not(unix))]
+fn listed_name(_file: &File) -> OsString {
+    OsString::new()
 }

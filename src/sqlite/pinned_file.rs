@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rusqlite::Connection;
@@ -90,8 +90,13 @@ impl PinnedFile {
         &self,
         open: impl FnOnce() -> rusqlite::Result<Connection>,
     ) -> Result<Connection, DatabaseError> {
-        let expected_descriptor = lowest_free_descriptor();
-        let connection = open()?;
+        /// Keeps the workers from taking each other's expected descriptor. Opening is short.
+        static ONE_OPEN_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+        let (expected_descriptor, connection) = {
+            let _guard = ONE_OPEN_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+            (lowest_free_descriptor(), open()?)
+        };
         match self.identity {
             Some(identity)
                 if !self.has_path() || !self.is_open_in_sqlite(identity, expected_descriptor) =>
@@ -122,17 +127,13 @@ impl PinnedFile {
         if expected_descriptor.is_some_and(refers_to_file) {
             return true;
         }
-        let mut own = Descriptor::kept_numbers(identity);
-        own.push(self.file.as_raw_fd());
-        let is_sqlites = |descriptor: i32| !own.contains(&descriptor) && refers_to_file(descriptor);
-        let next = expected_descriptor.unwrap_or(0)..;
-        if next.take(16).any(is_sqlites) {
-            return true;
-        }
         // Without `/proc`, the path has to do.
         let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return true };
+        let mut own = Descriptor::kept_numbers();
+        own.insert(self.file.as_raw_fd());
         let names = descriptors.flatten().map(|entry| entry.file_name());
-        names.filter_map(|name| name.to_str()?.parse().ok()).any(is_sqlites)
+        let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
+        numbers.filter(|descriptor| !own.contains(descriptor)).any(refers_to_file)
     }
 
     /// Other systems cannot list descriptors.
