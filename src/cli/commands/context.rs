@@ -53,10 +53,13 @@ impl CommandContext<'_> {
         &self,
         document: &'a DocumentFile,
     ) -> Result<Changelog<'a>, AlreadyReported> {
-        Changelog::parse_named(&document.name, &document.text).map_err(|error| {
-            let source = tatmig::Source::new(&document.name, &document.text);
-            AlreadyReported(self.report.emit_document_error(&source, error.diagnostics()))
-        })
+        let changelog =
+            Changelog::parse_named(&document.name, &document.text).map_err(|error| {
+                let source = tatmig::Source::new(&document.name, &document.text);
+                AlreadyReported(self.report.emit_document_error(&source, error.diagnostics()))
+            })?;
+        self.report.set_head(changelog.head());
+        Ok(changelog)
     }
 
     /// The selected databases that the document has blocks for.

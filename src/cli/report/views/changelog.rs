@@ -10,8 +10,8 @@ use crate::cli::report::view::View;
 /// The result of `history` without a selection.
 #[derive(Serialize)]
 pub(crate) struct ChangelogView<'r> {
+    #[serde(skip)]
     file: &'r str,
-    head: String,
     migrations: Vec<MigrationEntry<'r>>,
 }
 
@@ -51,7 +51,6 @@ impl<'r> ChangelogView<'r> {
         });
         Self {
             file: source.name(),
-            head: changelog.head().to_string(),
             migrations: migrations.collect(),
         }
     }
@@ -68,5 +67,4 @@ impl View for ChangelogView<'_> {
             columns.extend(entry.description.or(entry.title).map(str::to_owned));
             console.line(format!("{}  ({}:{})", columns.join("  "), self.file, entry.line));
         }
-    }
-}
+    }}
