@@ -25,6 +25,8 @@ pub(crate) struct LintView<'r> {
 
 #[derive(Serialize)]
 struct SeverityCounts {
+    /// The number of databases.
+    total: usize,
     errors: usize,
     warnings: usize,
     notes: usize,
@@ -42,6 +44,7 @@ impl<'r> LintView<'r> {
         Self {
             file: source.name(),
             summary: SeverityCounts {
+                total: 0,
                 errors: count(Severity::Error),
                 warnings: count(Severity::Warning),
                 notes: count(Severity::Note),
