@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database::connection::{
@@ -140,6 +141,9 @@ fn connect(pin: &PinnedFile, options: &ConnectOptions) -> Result<Connection, Dat
     let path = plain_name(&pin.path);
     let opened = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
     let mut connection = opened.prepare(&options.setup)?;
+    // Defensive mode would ignore `writable_schema`, which a damaged database needs. No statement
+    // of the document runs here.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     install_busy_handler(&mut connection, options.clone())?;
     Ok(connection)
 }
