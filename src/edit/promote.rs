@@ -55,7 +55,10 @@ pub fn promote(
     let reparsed = unchanged::reparse(source, &edited)?;
     unchanged::check_unchanged(Some(changelog), &VersionRenames::default(), &reparsed, &versions)?;
     let is_released = reparsed.find(&versions.from, &versions.to).is_some_and(|found| {
-        !found.planned && found.description == migration.description && found.date.is_some()
+        !found.planned
+            && found.description == migration.description
+            && found.imported == migration.imported
+            && found.date.is_some()
     });
     if !is_released {
         return Err(EditError::VerificationFailed(format!("`{migration}` would still be planned")));
