@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
-use crate::cli::report::json::{ErrorEntry, DatabaseCount, ProblemEntry};
+use crate::cli::report::json::{DatabaseCount, ErrorEntry, ProblemEntry};
 
 /// The result of one command as plain data.
 ///

@@ -48,7 +48,9 @@ impl<'r> BackupListView<'r> {
                 reason: &backup.manifest.reason,
                 copies: &backup.manifest.databases,
             },
-            Err(error) => ListedBackup::Unreadable { error: ErrorEntry::from_message(error.to_string()) },
+            Err(error) => {
+                ListedBackup::Unreadable { error: ErrorEntry::from_message(error.to_string()) }
+            }
         });
         Self { dir: escape_for_display(dir.as_os_str()), backups: backups.collect(), results }
     }

@@ -52,10 +52,7 @@ impl<'r> ChangelogView<'r> {
             line: source.line_number(migration.tag_span.start),
             migration,
         });
-        Self {
-            file: source.name(),
-            migrations: migrations.collect(),
-        }
+        Self { file: source.name(), migrations: migrations.collect() }
     }
 }
 
@@ -70,4 +67,5 @@ impl View for ChangelogView<'_> {
             columns.extend(entry.description.or(entry.title).map(str::to_owned));
             console.line(format!("{}  ({}:{})", columns.join("  "), self.file, entry.line));
         }
-    }}
+    }
+}

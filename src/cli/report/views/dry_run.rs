@@ -107,7 +107,8 @@ impl<'r> From<PlannedDatabase<'r>> for PlannedEntry<'r> {
 
 impl PlanCounts {
     fn new(databases: &[PlannedDatabase<'_>]) -> Self {
-        let count = |name| databases.iter().filter(|planned| planned.outcome_name() == name).count();
+        let count =
+            |name| databases.iter().filter(|planned| planned.outcome_name() == name).count();
         Self {
             total: databases.len(),
             planned: count("planned"),

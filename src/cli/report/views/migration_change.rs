@@ -124,4 +124,5 @@ impl View for NoDifferenceView<'_> {
         for note in self.notes {
             console.line(format!("  {note}"));
         }
-    }}
+    }
+}

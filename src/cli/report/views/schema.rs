@@ -28,11 +28,7 @@ struct SchemaEntry {
 }
 
 impl SchemaView {
-    pub(crate) fn new(
-        version: &Version,
-        schemas: &[ScopeSchema],
-        format: SchemaFormat,
-    ) -> Self {
+    pub(crate) fn new(version: &Version, schemas: &[ScopeSchema], format: SchemaFormat) -> Self {
         let schemas = schemas.iter().map(|ScopeSchema { scope, schema }| SchemaEntry {
             scope: *scope,
             text: match format {

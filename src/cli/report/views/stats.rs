@@ -112,7 +112,10 @@ impl Serialize for DatabaseStats {
         object.serialize_field("name", &self.name)?;
         object.serialize_field("scope", &self.scope)?;
         object.serialize_field("stats", &self.stats())?;
-        object.serialize_field("error", &self.result.as_ref().err().map(ErrorEntry::without_position))?;
+        object.serialize_field(
+            "error",
+            &self.result.as_ref().err().map(ErrorEntry::without_position),
+        )?;
         object.end()
     }
 }

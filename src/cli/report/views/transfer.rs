@@ -170,9 +170,8 @@ impl View for TransferView<'_> {
     }
 
     fn summary(&self) -> impl Serialize {
-        let count = |name| {
-            self.databases.iter().filter(|transfer| transfer.outcome_name() == name).count()
-        };
+        let count =
+            |name| self.databases.iter().filter(|transfer| transfer.outcome_name() == name).count();
         let counts = OUTCOMES.iter().map(|(name, _)| (*name, count(*name)));
         counts.chain([("total", self.databases.len())]).collect::<BTreeMap<_, _>>()
     }
