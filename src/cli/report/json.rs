@@ -1,75 +1,14 @@
-//! Defines the JSON document that `--json` prints, and the objects that several commands share.
-//! `docs/json.md` and `docs/tatmig.schema.json` describe all of them.
+//! Defines the objects that the JSON documents of several commands share. `docs/json.md` and
+//! `docs/tatmig.schema.json` describe all of them.
 
 use std::borrow::Cow;
-use std::io::{BufWriter, Write};
 
 use serde::Serialize;
-use serde::ser::Serializer;
 use tatmig::fleet::TargetDatabase;
 use tatmig::plan::MigrateError;
 use tatmig::{Diagnostic, Rule, Scope, Severity, Source};
 
 use crate::cli::report::format::line_column_range;
-use crate::cli::report::view::View;
-
-/// The version of the envelope. It changes if a key is removed or gets another meaning.
-const FORMAT: u32 = 1;
-
-/// Writes one JSON document, indented.
-pub(crate) fn write_document(document: &impl Serialize) {
-    // Standard output alone is flushed at every line feed.
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    if serde_json::to_writer_pretty(&mut out, document).is_ok() {
-        let _ = writeln!(out);
-    }
-    let _ = out.flush();
-}
-
-/// The JSON document of a command: the keys that every document has, and those of the command.
-pub(crate) struct Envelope<'r, V> {
-    /// `None` if the arguments name no command.
-    pub(crate) command: Option<&'r str>,
-    /// The path of the document.
-    pub(crate) file: &'r str,
-    /// The last released version of the document; `None` if it was not read.
-    pub(crate) head: Option<&'r str>,
-    /// Errors that no view has, reported before the result.
-    pub(crate) failures: &'r [String],
-    pub(crate) view: &'r V,
-}
-
-impl<V: View> Serialize for Envelope<'_, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Adds the keys of the command to those of the envelope.
-        #[derive(Serialize)]
-        struct Keys<'r, V, D, S> {
-            format: u32,
-            command: Option<&'r str>,
-            file: &'r str,
-            head: Option<&'r str>,
-            #[serde(flatten)]
-            view: &'r V,
-            databases: D,
-            problems: Vec<ProblemEntry<'r>>,
-            error: Option<ErrorEntry<'r>>,
-            summary: S,
-        }
-        let failures = self.failures.iter().map(|failure| ProblemEntry::from_message(failure));
-        let keys = Keys {
-            format: FORMAT,
-            command: self.command,
-            file: self.file,
-            head: self.head,
-            view: self.view,
-            databases: self.view.databases(),
-            problems: self.view.problems().into_iter().chain(failures).collect(),
-            error: self.view.error(),
-            summary: self.view.summary(),
-        };
-        keys.serialize(serializer)
-    }
-}
 
 /// The summary of a command that only counts databases.
 #[derive(Serialize)]
@@ -206,7 +145,7 @@ impl<'r> ProblemEntry<'r> {
         Self { regression: Some(regression), ..self }
     }
 
-    fn from_message(message: &'r str) -> Self {
+    pub(crate) fn from_message(message: &'r str) -> Self {
         let error = ErrorEntry::from_message(message);
         Self { severity: Severity::Error, error, regression: None }
     }

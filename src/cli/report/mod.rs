@@ -3,6 +3,7 @@
 
 pub(crate) mod confirm;
 pub(crate) mod console;
+pub(crate) mod envelope;
 pub(crate) mod exit_status;
 pub(crate) mod format;
 pub(crate) mod json;
@@ -22,8 +23,8 @@ use tatmig::{ColorMode, Diagnostic, Source};
 
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::report::console::Console;
+use crate::cli::report::envelope::Envelope;
 use crate::cli::report::format::error_chain;
-use crate::cli::report::json::Envelope;
 use crate::cli::report::view::View;
 use crate::cli::report::views::error::{CommandErrorView, DocumentErrorView};
 use crate::cli::settings::{DEFAULT_FILE, Settings};
@@ -100,7 +101,7 @@ impl Report {
         match self.console.format {
             OutputFormat::Text => view.print_text(&self.console),
             OutputFormat::Json => {
-                json::write_document(&Envelope {
+                envelope::write_document(&Envelope {
                     command: self.command.as_deref(),
                     file: &self.file,
                     head: lock(&self.head).as_deref(),
@@ -129,7 +130,7 @@ impl Report {
 
     /// Writes JSON regardless of the output format, for results that are defined as JSON (SARIF).
     pub(crate) fn emit_json(document: &impl Serialize) {
-        json::write_document(document);
+        envelope::write_document(document);
     }
 
     /// Writes bytes that are themselves the result, regardless of the output format and verbosity.
