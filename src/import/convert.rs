@@ -2,11 +2,10 @@
 //! out what SQLite rejects, until only the comments for a person remain.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use semver::Version;
 
+use crate::database::connection::ConnectionSetup;
 use crate::document::changelog::{Changelog, parse_source};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::imported::{ImportedFrom, MigrationTool, parse_imported};
@@ -69,7 +68,7 @@ pub struct Todo {
     pub reason: String,
 }
 
-/// Writes the document of a tool's migrations. Setting `cancel` ends the work.
+/// Writes the document of a tool's migrations. The document runs on connections with this setup.
 ///
 /// ```
 /// use tatmig::import::{ImportOptions, SourceTree, import_migrations};
@@ -96,7 +95,7 @@ pub fn import_migrations(
     tree: &SourceTree,
     tool: MigrationTool,
     options: &ImportOptions<'_>,
-    cancel: &Arc<AtomicBool>,
+    setup: &ConnectionSetup,
 ) -> Result<Import, ImportError> {
     let ToolMigrations { migrations, mut notes } = tools::read_migrations(tree, tool)?;
     let names: Vec<_> = migrations.iter().map(|migration| migration.name.clone()).collect();
@@ -105,15 +104,15 @@ pub fn import_migrations(
         Some(name) => Some(squash::find_migration(&draft, &names, name)?),
         None => None,
     };
-    let mut document = repair(&mut draft, cancel)?;
+    let mut document = repair(&mut draft, setup)?;
     if let Some(count) = squash_count {
-        notes.extend(squash::squash(&mut draft, count)?);
-        document = repair(&mut draft, cancel)?;
+        notes.extend(squash::squash(&mut draft, count, setup)?);
+        document = repair(&mut draft, setup)?;
     }
     notes.extend(removal_notes(&draft));
     let source = Source::new("", &document.text);
     let todos = list_todos(&draft, &document, &source);
-    let mut problems = lint_with(source, options.lint_options, cancel)
+    let mut problems = lint_with(source, options.lint_options, setup)
         .map_err(|error| ImportError::Lint(Box::new(error)))?
         .diagnostics;
     problems.retain(|found| found.rule != Rule::UnfinishedBlock);
@@ -189,11 +188,11 @@ fn parse_key(tool: MigrationTool, key: &str, file: &str) -> Result<ImportedFrom,
 
 /// Writes the document and runs it, comments out each statement with an error, and repeats both until
 /// no error is left.
-fn repair(draft: &mut Draft, cancel: &Arc<AtomicBool>) -> Result<RenderedDocument, ImportError> {
+fn repair(draft: &mut Draft, setup: &ConnectionSetup) -> Result<RenderedDocument, ImportError> {
     let mut has_earlier_todo = false;
     loop {
         let document = draft.render()?;
-        let errors = find_errors(&document, cancel)?;
+        let errors = find_errors(&document, setup)?;
         if errors.is_empty() {
             check_blocks(draft, &document)?;
             return ensure_usable(draft, document);
@@ -222,11 +221,11 @@ fn repair(draft: &mut Draft, cancel: &Arc<AtomicBool>) -> Result<RenderedDocumen
 /// The errors of the document and of its SQL, without those about unfinished blocks.
 fn find_errors(
     document: &RenderedDocument,
-    cancel: &Arc<AtomicBool>,
+    setup: &ConnectionSetup,
 ) -> Result<Vec<Diagnostic>, ImportError> {
     let (changelog, mut diagnostics) = parse_source(Source::new("", &document.text));
     if let Ok(changelog) = changelog {
-        diagnostics.extend(Replay::run(&changelog, cancel)?.all_diagnostics());
+        diagnostics.extend(Replay::run(&changelog, setup)?.all_diagnostics());
     }
     diagnostics
         .retain(|found| found.severity == Severity::Error && found.rule != Rule::UnfinishedBlock);

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use crate::database::connection::open_in_memory;
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::import::cleanup::{Action, Part, Section};
 use crate::import::error::ImportError;
 use crate::import::render::{Draft, DraftMigration};
@@ -46,7 +46,11 @@ pub(crate) fn find_migration(
 }
 
 /// Replaces the first `count` migrations by a baseline. Returns notes on it.
-pub(crate) fn squash(draft: &mut Draft, count: usize) -> Result<Vec<String>, ImportError> {
+pub(crate) fn squash(
+    draft: &mut Draft,
+    count: usize,
+    setup: &ConnectionSetup,
+) -> Result<Vec<String>, ImportError> {
     let squashed = &draft.migrations[..count];
     for migration in squashed {
         let todo = migration.up.parts.iter().find_map(|part| match &part.action {
@@ -59,8 +63,7 @@ pub(crate) fn squash(draft: &mut Draft, count: usize) -> Result<Vec<String>, Imp
             )));
         }
     }
-    let connection = open_in_memory(&std::sync::Arc::default())?;
-    connection.pragma_update(None, "foreign_keys", false)?;
+    let connection = open_in_memory(setup)?;
     let transaction = connection.unchecked_transaction()?;
     for migration in squashed {
         for part in &migration.up.parts {

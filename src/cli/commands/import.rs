@@ -35,8 +35,8 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ImportArgs) -> anyhow::Res
         squash_before: args.squash_before.as_deref(),
         lint_options,
     };
-    let cancel = context.signals.cancel_flag();
-    let import = match import::import_migrations(&tree, tool, &options, &cancel) {
+    let setup = &context.settings.connection_setup;
+    let import = match import::import_migrations(&tree, tool, &options, setup) {
         Ok(import) => import,
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => {

@@ -274,8 +274,8 @@ fn the_result_is_one_json_document() {
     let run = import(&fleet, &["m", "--json", "--scope", "system", "--version-from", "1.0.0"], 1);
     let json = run.json();
     assert_eq!(json["tool"], "sqlx");
-    assert_eq!(json["migrations"], 2);
-    assert_eq!(json["scope"], "system");
+    assert_eq!(json["summary"]["migrations"], 2);
+    assert_eq!(json["scopes"][0], "system");
     assert_eq!(json["todos"][0]["source_file"], "m/20240201120000_b.sql");
     assert_eq!(json["todos"][0]["source_line"], 1);
     assert_eq!(json["todos"][0]["line"], 25);
@@ -284,7 +284,9 @@ fn the_result_is_one_json_document() {
     assert_eq!(text.lines().nth(24).unwrap().split(':').next(), Some("-- tatmig"));
     assert!(text.contains("-- [system:1.0.0→1.0.1:start]"), "{text}");
     let failed = fleet.run(["import", "m", "--json"]);
-    assert!(failed.status(2).json()["error"].as_str().unwrap().contains("exists already"));
+    assert!(
+        failed.status(2).json()["error"]["message"].as_str().unwrap().contains("exists already")
+    );
 }
 
 #[test]

@@ -7,24 +7,22 @@ use tatmig::{Diagnostic, Scope, Severity, Source};
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{plural, severity_counts};
-use crate::cli::report::json::DiagnosticEntry;
+use crate::cli::report::json::ProblemEntry;
 use crate::cli::report::view::View;
 
 /// The result of `import`.
 #[derive(Serialize)]
 pub(crate) struct ImportView<'r> {
+    #[serde(skip)]
     file: &'r str,
     tool: &'static str,
     /// How the tool was found; null if it was named.
     reason: Option<&'r str>,
-    scope: Scope,
-    migrations: usize,
-    reverse_blocks: usize,
-    #[serde(rename = "remarks")]
+    scopes: [Scope; 1],
     notes: &'r [String],
     todos: Vec<TodoEntry<'r>>,
-    /// What `lint` finds.
-    problems: Vec<DiagnosticEntry<'r>>,
+    #[serde(skip)]
+    summary: ImportCounts,
     /// The commands to run next.
     next: Vec<String>,
     #[serde(skip)]
@@ -33,10 +31,18 @@ pub(crate) struct ImportView<'r> {
     diagnostics: &'r [Diagnostic],
 }
 
-/// Something that a person must do.
+#[derive(Serialize)]
+struct ImportCounts {
+    /// The number of databases.
+    total: usize,
+    migrations: usize,
+    reverse_blocks: usize,
+    todos: usize,
+}
+
+/// Something that a person must do, in a line of the document.
 #[derive(Serialize)]
 struct TodoEntry<'r> {
-    file: &'r str,
     line: usize,
     source_file: &'r str,
     source_line: usize,
@@ -51,7 +57,6 @@ impl<'r> ImportView<'r> {
         reason: &'r str,
     ) -> Self {
         let entry = |todo: &'r Todo| TodoEntry {
-            file: source.name(),
             line: todo.document_line,
             source_file: &todo.origin.file,
             source_line: todo.origin.line,
@@ -61,12 +66,15 @@ impl<'r> ImportView<'r> {
             file: source.name(),
             tool: import.tool.name(),
             reason: (!reason.is_empty()).then_some(reason),
-            scope: options.scope,
-            migrations: import.migration_count,
-            reverse_blocks: import.reverse_count,
+            scopes: [options.scope],
             notes: &import.notes,
             todos: import.todos.iter().map(entry).collect(),
-            problems: DiagnosticEntry::list(source, &import.problems),
+            summary: ImportCounts {
+                total: 0,
+                migrations: import.migration_count,
+                reverse_blocks: import.reverse_count,
+                todos: import.todos.len(),
+            },
             next: next_commands(source.name(), options.scope),
             source,
             diagnostics: &import.problems,
@@ -95,9 +103,9 @@ impl View for ImportView<'_> {
         console.line(format!(
             "{}: {} imported from {}{found}, {} with a reverse block",
             self.file,
-            plural(self.migrations, "migration"),
+            plural(self.summary.migrations, "migration"),
             self.tool,
-            self.reverse_blocks
+            self.summary.reverse_blocks
         ));
         for note in self.notes {
             console.line(format!("  {note}"));
@@ -121,7 +129,7 @@ impl View for ImportView<'_> {
         for todo in &self.todos {
             console.error(format!(
                 "{}:{}: not taken over from {}:{}: {}",
-                todo.file, todo.line, todo.source_file, todo.source_line, todo.message
+                self.file, todo.line, todo.source_file, todo.source_line, todo.message
             ));
         }
         let errors: Vec<_> = self
@@ -131,6 +139,14 @@ impl View for ImportView<'_> {
             .cloned()
             .collect();
         console.diagnostics(self.source, &errors);
+    }
+
+    fn problems(&self) -> Vec<ProblemEntry<'_>> {
+        ProblemEntry::list(self.source, self.diagnostics)
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 
     fn exit_status(&self) -> u8 {
