@@ -1,15 +1,14 @@
 //! Runs `backup` and `restore`: copies databases, and replaces databases with their copies.
 
 use anyhow::bail;
+use tatmig::Scope;
 use tatmig::backup::{Backup, BackupError, ManifestEntry, Restored, reject_open_databases};
 use tatmig::fleet::{
     DatabaseName, Fleet, Selection, SystemSelection, TargetDatabase, UserSelection,
 };
-use tatmig::{Changelog, Scope};
 
 use crate::cli::command_args::RestoreArgs;
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::safety_backup::{back_up, backup_dir};
 use crate::cli::report::views::backup::BackupView;
 use crate::cli::report::views::backup_list::{BackupListView, PruneView};
@@ -23,10 +22,8 @@ pub(crate) fn create_backup(
     selection_args: &SelectionArgs,
 ) -> anyhow::Result<u8> {
     let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
-    let document = DocumentFile::read(&context.settings.file).ok();
-    let changelog = document
-        .as_ref()
-        .and_then(|document| Changelog::parse_named(&document.name, &document.text).ok());
+    let document = context.read_document().ok();
+    let changelog = context.parse_if_valid(document.as_ref());
     if changelog.is_none() {
         context
             .report

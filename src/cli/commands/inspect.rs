@@ -7,7 +7,6 @@ use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::command_args::StatusArgs;
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::views::changelog::ChangelogView;
 use crate::cli::report::views::history::HistoryView;
 use crate::cli::report::views::stats::FleetStats;
@@ -87,10 +86,8 @@ pub(crate) fn show_history(
     }
     let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
     // A history can be read without its document.
-    let document = DocumentFile::read(&context.settings.file).ok();
-    let changelog = document
-        .as_ref()
-        .and_then(|document| Changelog::parse_named(&document.name, &document.text).ok());
+    let document = context.read_document().ok();
+    let changelog = context.parse_if_valid(document.as_ref());
     let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
     let bar = context.report.progress_bar(fleet.databases().count());
     let histories = fleet.histories(&context.run_options(), &mut || bar.inc(1));

@@ -10,8 +10,8 @@ use crate::cli::report::view::View;
 /// The result of `history` without a selection.
 #[derive(Serialize)]
 pub(crate) struct ChangelogView<'r> {
+    #[serde(skip)]
     file: &'r str,
-    head: String,
     migrations: Vec<MigrationEntry<'r>>,
 }
 
@@ -23,6 +23,8 @@ struct MigrationEntry<'r> {
     title: Option<&'r str>,
     date: Option<&'r str>,
     description: Option<&'r str>,
+    /// The migrations of other tools that it came from, each as `TOOL KEY`.
+    imported: Vec<String>,
     planned: bool,
     /// Whether the migration has a block for the system database.
     system: bool,
@@ -43,17 +45,14 @@ impl<'r> ChangelogView<'r> {
             title: migration.title.as_deref(),
             date: migration.date.as_deref(),
             description: migration.description.as_deref(),
+            imported: migration.imported.iter().map(ToString::to_string).collect(),
             planned: migration.planned,
             system: migration.system.is_some(),
             user: migration.user.is_some(),
             line: source.line_number(migration.tag_span.start),
             migration,
         });
-        Self {
-            file: source.name(),
-            head: changelog.head().to_string(),
-            migrations: migrations.collect(),
-        }
+        Self { file: source.name(), migrations: migrations.collect() }
     }
 }
 

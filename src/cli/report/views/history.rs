@@ -7,7 +7,7 @@ use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::json::DatabaseKeys;
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 use crate::cli::report::views::failures::name_and_location;
 
@@ -16,7 +16,9 @@ type ReadHistory = Result<Vec<HistoryEntry>, MigrateError>;
 /// The result of `history` with a selection.
 #[derive(Serialize)]
 pub(crate) struct HistoryView<'r> {
+    #[serde(skip)]
     databases: Vec<DatabaseHistory<'r>>,
+    #[serde(skip)]
     summary: HistoryCounts,
     #[serde(skip)]
     notices: &'r [String],
@@ -36,10 +38,10 @@ struct DatabaseHistoryEntry<'r> {
     #[serde(flatten)]
     database: DatabaseKeys,
     history: &'r [HistoryEntry],
-    error: Option<String>,
+    error: Option<ErrorEntry<'r>>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct HistoryCounts {
     total: usize,
     /// How many databases have no history.
@@ -53,7 +55,7 @@ impl<'r> From<DatabaseHistory<'r>> for DatabaseHistoryEntry<'r> {
         Self {
             database: DatabaseKeys::new(database),
             history: history.as_deref().unwrap_or_default(),
-            error: history.as_ref().err().map(ToString::to_string),
+            error: history.as_ref().err().map(ErrorEntry::without_position),
         }
     }
 }
@@ -123,5 +125,13 @@ impl View for HistoryView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.summary.failed > 0)
+    }
+
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        self.summary
     }
 }
