@@ -1,6 +1,7 @@
 //! Defines the commands and their help texts.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
@@ -13,6 +14,19 @@ use crate::cli::global_args::GlobalArgs;
 use crate::cli::help::group_subcommands;
 use crate::cli::selection_args::SelectionArgs;
 
+/// The output of `--version`.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let features = if cfg!(feature = "server-tls") {
+        "files, libSQL servers over HTTP and HTTPS"
+    } else if cfg!(feature = "server") {
+        "files, libSQL servers over HTTP"
+    } else {
+        "files"
+    };
+    let sqlite = tatmig::rusqlite::version();
+    format!("{}\nSQLite {sqlite}\nbackends: {features}", env!("CARGO_PKG_VERSION"))
+});
+
 /// Migrate SQLite databases, one per user, from one Markdown file
 ///
 /// The file, MIGRATIONS.md, holds the SQL of every migration in tagged code blocks. Each database
@@ -20,8 +34,8 @@ use crate::cli::selection_args::SelectionArgs;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    long_version = LONG_VERSION.as_str(),
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = "\
 Examples:
   tatmig demo                       create a small fleet and upgrade it
@@ -62,7 +76,7 @@ impl CliArgs {
     ///
     /// An error of usage.
     pub(crate) fn parse_process_args() -> Result<ProcessArgs, clap::Error> {
-        let mut command = group_subcommands(Self::clap_command());
+        let mut command = group_subcommands(without_empty_variables(Self::clap_command()));
         let result = command.try_get_matches_from_mut(std::env::args_os());
         let matches = match result {
             Err(error) if !error.use_stderr() => error.exit(),
@@ -76,6 +90,16 @@ impl CliArgs {
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()
     }
+}
+
+/// Leaves out environment variables that are empty: they count as not set.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        let is_empty = value.is_some_and(|value| value.is_empty());
+        if is_empty { argument.env(None::<&'static str>) } else { argument }
+    });
+    command.mut_subcommands(without_empty_variables)
 }
 
 /// The names of the subcommands, in order.
@@ -153,13 +177,14 @@ Examples:
     ///
     /// The file is checked for errors and risky SQL, and all of its SQL is run in memory.
     ///
-    /// docs/lints.md describes every rule. A comment `-- tatmig:allow RULE reason` in a block
-    /// allows a rule for that block.
+    /// --explain describes a rule. A comment `-- tatmig:allow RULE reason` in a block allows a rule
+    /// for that block.
     #[command(after_help = "\
 Examples:
   tatmig lint                        exit with 2 if `upgrade` would refuse the document
   tatmig lint --deny warnings        exit with 1 for any warning
   tatmig lint --deny stray-fence     exit with 1 for one kind of warning
+  tatmig lint --explain destructive  what a rule reports and how to fix it
   tatmig lint --format github        print annotations for a pull request
   tatmig lint --min-sqlite 3.31.0    report what an application's older SQLite cannot read")]
     Lint(LintArgs),

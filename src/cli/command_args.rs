@@ -28,7 +28,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// Journal mode of the databases that are created [default: delete]
-    #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
+    #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env_values = true)]
     pub(crate) journal_mode: Option<JournalModeArg>,
 }
 
@@ -176,8 +176,11 @@ pub(crate) struct LintArgs {
     /// Output format [default: human]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<LintFormat>,
+    /// Print what this rule reports and how to fix it; read no document
+    #[arg(long, value_name = "RULE")]
+    pub(crate) explain: Option<String>,
     /// Oldest SQLite version that opens the databases
-    #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env = true)]
+    #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env_values = true)]
     pub(crate) min_sqlite: Option<SqliteVersion>,
 }
 

@@ -48,3 +48,4 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod usage;
