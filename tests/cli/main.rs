@@ -47,3 +47,4 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod version_tables;
