@@ -47,19 +47,46 @@ pub(crate) enum CommandKind {
     Standalone(StandaloneCommand),
 }
 
+/// The arguments of this process.
+pub(crate) struct ProcessArgs {
+    pub(crate) args: CliArgs,
+    /// The command as in `backup list`, without its options.
+    pub(crate) command: String,
+}
+
 impl CliArgs {
-    /// Parses the arguments of this process. Prints help or an error of usage and exits where that
-    /// is the answer.
-    pub(crate) fn parse_process_args() -> Self {
+    /// Parses the arguments of this process. Prints help or the version and exits where that is the
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// An error of usage.
+    pub(crate) fn parse_process_args() -> Result<ProcessArgs, clap::Error> {
         let mut command = group_subcommands(Self::clap_command());
-        let matches = command.get_matches_mut();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+        let result = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = match result {
+            Err(error) if !error.use_stderr() => error.exit(),
+            result => result?,
+        };
+        let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok(ProcessArgs { args, command: command_name(&matches) })
     }
 
     /// The definition that completions and man pages are generated from.
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()
     }
+}
+
+/// The names of the subcommands, in order.
+fn command_name(matches: &clap::ArgMatches) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let mut matches = matches;
+    while let Some((name, inner)) = matches.subcommand() {
+        names.push(name);
+        matches = inner;
+    }
+    names.join(" ")
 }
 
 /// The commands that need settings. Most need the document too.

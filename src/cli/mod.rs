@@ -13,4 +13,5 @@ pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod settings_file;
 pub(crate) mod signals;
+pub(crate) mod usage_error;
 pub(crate) mod value_parsers;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::Connection;
 use semver::Version;
 
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::lines::{MetadataField, line_end, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
@@ -73,7 +73,7 @@ fn uncomment_edits(
     migration: &Migration<'_>,
 ) -> Result<Vec<TextEdit>, EditError> {
     let text = changelog.source().text();
-    let connection = Connection::open_in_memory()?;
+    let connection = open_in_memory(&ConnectionSetup::default())?;
     let reverse = changelog
         .position(version)
         .filter(|position| *position > 0)

@@ -9,6 +9,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::database::connection::{ConnectionSetup, UnpreparedConnection};
 use crate::database::error::DatabaseError;
 use crate::database::policy::JournalMode;
 use crate::database::session::{Query, read_transaction};
@@ -76,7 +77,8 @@ impl Namespace {
 
     /// Replaces the contents of this namespace with those of a file, in one transaction.
     pub(crate) fn replace_with_file(&self, file: &Path) -> Result<(), DatabaseError> {
-        let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let source = UnpreparedConnection::open(file, flags, None)?.prepare(&self.options.setup)?;
         self.replace_with(&source)
     }
 
@@ -112,7 +114,7 @@ impl Namespace {
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Read)?;
         let file_exists = file.symlink_metadata().is_ok();
         let new_file_mode = (!file_exists).then_some(journal_mode);
-        let result = export_to_file(&mut transaction, file, new_file_mode);
+        let result = export_to_file(&mut transaction, file, new_file_mode, &self.options.setup);
         if !file_exists && !matches!(result, Ok(TransferResult::Copied)) {
             // Nothing was committed, and no other program knows the file.
             let _ = std::fs::remove_file(file);
@@ -125,12 +127,14 @@ fn export_to_file(
     transaction: &mut NamespaceTransaction<'_>,
     file: &Path,
     new_file_mode: Option<JournalMode>,
+    setup: &ConnectionSetup,
 ) -> Result<TransferResult, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    let connection = UnpreparedConnection::open(file, flags, None)?.prepare(setup)?;
+    // The rows of a full-text index are copied through its shadow tables.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     if new_file_mode == Some(JournalMode::Wal) {
         let found: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;

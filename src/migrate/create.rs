@@ -72,11 +72,13 @@ impl Location {
         match self {
             Self::File(file) => Ok(create_file(file)?.map(Self::File)),
             #[cfg(feature = "server")]
-            Self::Namespace(server, name) => match server.server().create(name, &options.cancel) {
-                Ok(CreateResult::Created) => Ok(Some(self.clone())),
-                Ok(CreateResult::AlreadyExists) => Ok(None),
-                Err(error) => Err(DatabaseError::from(error).into()),
-            },
+            Self::Namespace(server, name) => {
+                match server.server().create(name, &options.setup.cancel) {
+                    Ok(CreateResult::Created) => Ok(Some(self.clone())),
+                    Ok(CreateResult::AlreadyExists) => Ok(None),
+                    Err(error) => Err(DatabaseError::from(error).into()),
+                }
+            }
         }
     }
 
@@ -111,7 +113,7 @@ impl Location {
             Self::Namespace(server, name) => {
                 let namespace = Namespace::new(server, name, options);
                 if matches!(namespace.history_state(), Ok(HistoryState::Empty)) {
-                    let _ = server.server().delete(name, &options.cancel);
+                    let _ = server.server().delete(name, &options.setup.cancel);
                 }
             }
         }

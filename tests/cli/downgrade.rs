@@ -186,7 +186,7 @@ fn the_system_database_is_never_below_a_user() {
         "system: not downgraded, because it would be below 1 user that stays above 1.1.0 (`bob`)\nann: 1.2.0 → 1.1.0\n",
     );
     let json = fleet.run(["down", "--to", "1.0.0", "--user", "ann", "--json"]).status(0).json();
-    assert!(json["held"].as_str().unwrap().contains("`bob`"));
+    assert!(json["system_skip_reason"].as_str().unwrap().contains("`bob`"));
     assert_eq!(json["databases"].as_array().unwrap().len(), 1);
     assert_eq!(json["databases"][0]["outcome"], "downgraded");
     assert_eq!(json["summary"]["downgraded"], 1);

@@ -46,6 +46,7 @@ fn the_history_of_a_database_is_listed() {
     fleet.run_without_changes(["history", "--user", "ann"]).status(0).stdout(events.clone());
     fleet.run_without_changes(["history", "--system"]).status(0).stdout(events);
     let json = fleet.run_without_changes(["history", "--user", "ann", "--json"]).status(0).json();
+    let json = &json["databases"][0];
     assert_eq!(json["name"], "ann");
     assert_eq!(json["scope"], "user");
     assert_eq!(json["history"][1]["event"], "upgrade");

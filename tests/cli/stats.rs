@@ -116,7 +116,7 @@ fn an_unreadable_database_is_reported_and_hides_no_other() {
     let json = fleet.run_without_changes(["status", "--stats", "--json"]).status(1).json();
     let bad = &json["stats"]["databases"][2];
     assert_eq!((bad["name"].as_str(), &bad["stats"]), (Some("bad"), &serde_json::Value::Null));
-    assert!(bad["error"].as_str().unwrap().contains("not a SQLite database"));
+    assert!(bad["error"]["message"].as_str().unwrap().contains("not a SQLite database"));
 }
 
 #[test]

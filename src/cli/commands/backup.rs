@@ -20,6 +20,9 @@ pub(crate) fn create_backup(context: CommandContext<'_>, users: &UserArgs) -> an
     let changelog = document
         .as_ref()
         .and_then(|document| Changelog::parse_named(&document.name, &document.text).ok());
+    if let Some(changelog) = &changelog {
+        context.report.set_head(changelog.head());
+    }
     let fleet_config = &context.settings.fleet_config;
     let selection = users.selection();
     let has_system_database = fleet_config.system_database().location.exists();

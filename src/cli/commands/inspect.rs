@@ -11,7 +11,7 @@ use tatmig::{Changelog, DatabaseState, Scope};
 use crate::cli::command_args::StatusArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::changelog::ChangelogView;
-use crate::cli::report::views::history::{HistoryView, UnreadableHistoryView};
+use crate::cli::report::views::history::HistoryView;
 use crate::cli::report::views::stats::FleetStats;
 use crate::cli::report::views::status::{ExitOnPending, StatusView};
 use crate::cli::report::views::verify::VerifyView;
@@ -128,10 +128,8 @@ pub(crate) fn show_history(
         let changelog = context.parse_changelog(&document)?;
         return Ok(context.report.emit(&ChangelogView::new(&changelog)));
     };
-    Ok(match database.history(&context.connect_options()) {
-        Ok(entries) => context.report.emit(&HistoryView::new(&database, &entries)),
-        Err(error) => context.report.emit(&UnreadableHistoryView::new(&database, &error)),
-    })
+    let history = database.history(&context.connect_options());
+    Ok(context.report.emit(&HistoryView::new(&database, &history)))
 }
 
 /// Checks the integrity, the history and the schema of all databases.

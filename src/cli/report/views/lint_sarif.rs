@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use tatmig::LineColumn;
 use tatmig::{Diagnostic, Rule, Severity, Source};
+
+use crate::cli::report::format::line_column_range;
 
 /// The SARIF log of one document.
 #[derive(Serialize)]
@@ -169,17 +170,6 @@ impl SarifPhysicalLocation {
             },
         }
     }
-}
-
-/// The start of a span, and the position after its last character that is not white space.
-pub(crate) fn line_column_range(
-    source: &Source<'_>,
-    span: &Range<usize>,
-) -> (LineColumn, LineColumn) {
-    let text = source.text();
-    let trimmed = text.get(span.clone()).unwrap_or("").trim_end();
-    let start = source.line_column(span.start);
-    (start, source.line_column(span.start + trimmed.len()).max(start))
 }
 
 fn sarif_level(severity: Severity) -> &'static str {
