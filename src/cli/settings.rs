@@ -185,7 +185,7 @@ fn resolve_verbosity(
     args: VerbositySwitches,
     settings_file: VerbositySwitches,
 ) -> anyhow::Result<Verbosity> {
-    let is_env_set = |name| std::env::var_os(name).is_some();
+    let is_env_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_quiet_typed = !is_env_set("TATMIG_QUIET");
     let is_verbose_typed = !is_env_set("TATMIG_VERBOSE");
     Ok(match (args.quiet == Some(true), args.verbose == Some(true)) {
