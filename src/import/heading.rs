@@ -19,7 +19,7 @@ pub(crate) fn title(versions: &VersionPair, name: &str) -> String {
     let candidates = [name.clone(), format!("imported {name}"), format!("file {}", words(&name))];
     candidates
         .iter()
-        .filter(|name| !name.is_empty())
+        .filter(|_| !name.is_empty())
         .map(|name| format!("{pair}: {name}"))
         .find(|title| is_read_as(title, versions))
         .unwrap_or(pair)
