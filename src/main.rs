@@ -23,6 +23,13 @@ fn main() -> ExitCode {
             Report::without_settings(Some(command_name.clone()), global.file.as_deref(), format);
         ExitCode::from(report.emit_command_error(error))
     };
+    if let Some(directory) = &global.directory
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        let name = tatmig::text::escape_for_display(directory.as_os_str());
+        let text = format!("the directory `{name}` of `-C` cannot be entered");
+        return emit_error(&anyhow::Error::new(error).context(text));
+    }
     let command = match command {
         CommandKind::Configured(command) => command,
         CommandKind::Standalone(standalone) => {

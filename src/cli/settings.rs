@@ -60,7 +60,8 @@ impl Settings {
     ///
     /// The settings file or a value is invalid, or settings contradict each other.
     pub(crate) fn resolve(global: &GlobalArgs, cancel: Arc<AtomicBool>) -> anyhow::Result<Self> {
-        let settings_file = SettingsFile::load(global.config.as_deref())?;
+        let settings_file = SettingsFile::load(global.config.as_deref(), global.file.as_deref())?;
+        let default = |name| in_project(&settings_file, name);
         let busy_timeout =
             global.busy_timeout.or(settings_file.busy_timeout).unwrap_or(DEFAULT_BUSY_TIMEOUT);
         let verbosity = resolve_verbosity(
@@ -73,12 +74,12 @@ impl Settings {
         let is_json = global.json.or(settings_file.json).unwrap_or_default();
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
         Ok(Self {
-            file: path_or(global.file.as_ref(), settings_file.file.as_ref(), DEFAULT_FILE),
+            file: path_or(global.file.as_ref(), settings_file.file.as_ref(), default(DEFAULT_FILE)),
             fleet_config,
             backups_dir: path_or(
                 global.backups_dir.as_ref(),
                 settings_file.backups_dir.as_ref(),
-                "backups",
+                default("backups"),
             ),
             verbosity,
             color: global.color.or(settings_file.color).unwrap_or_default(),
@@ -117,8 +118,17 @@ impl Settings {
 }
 
 /// A path from a flag or variable, the settings file or the default.
-fn path_or(arg: Option<&PathBuf>, file_value: Option<&PathBuf>, default: &str) -> PathBuf {
-    arg.or(file_value).cloned().unwrap_or_else(|| PathBuf::from(default))
+fn path_or(arg: Option<&PathBuf>, file_value: Option<&PathBuf>, default: PathBuf) -> PathBuf {
+    arg.or(file_value).cloned().unwrap_or(default)
+}
+
+/// A default path: in the directory of a settings file that was found.
+fn in_project(settings_file: &SettingsFile, name: &str) -> PathBuf {
+    match (settings_file.project_dir.as_os_str().is_empty(), name) {
+        (true, name) => PathBuf::from(name),
+        (false, ".") => settings_file.project_dir.clone(),
+        (false, name) => settings_file.project_dir.join(name),
+    }
 }
 
 #[cfg_attr(
@@ -140,9 +150,9 @@ fn fleet_config(
         system_db: path_or(
             global.system_db.as_ref(),
             settings_file.system_db.as_ref(),
-            "system.db",
+            in_project(settings_file, "system.db"),
         ),
-        users_dir: path_or(global.users_dir.as_ref(), settings_file.users_dir.as_ref(), "."),
+        users_dir: path_or(global.users_dir.as_ref(), settings_file.users_dir.as_ref(), in_project(settings_file, ".")),
         path_template: pattern.parse::<PathTemplate>()?,
         symlink_policy,
         shard: global.shard.or(settings_file.shard),
