@@ -40,6 +40,7 @@ mod reset;
 mod restore;
 mod schema;
 mod seed;
+mod selection;
 mod sql;
 mod stats;
 mod status;
