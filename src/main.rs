@@ -12,7 +12,7 @@ use crate::cli::signals::Signals;
 use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
-    let ProcessArgs { args: CliArgs { global, command }, command: command_name } =
+    let ProcessArgs { args: CliArgs { global, command }, command: command_name, sources } =
         match CliArgs::parse_process_args() {
             Ok(args) => args,
             Err(error) => return ExitCode::from(report_usage_error(error)),
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         }
     };
     let signals = Signals::install_handlers();
-    let settings = match Settings::resolve(&global, signals.cancel_flag()) {
+    let settings = match Settings::resolve(&global, &sources, signals.cancel_flag()) {
         Ok(settings) => settings,
         Err(error) => return emit_error(&error),
     };

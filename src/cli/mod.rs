@@ -11,6 +11,7 @@ pub(crate) mod report;
 pub(crate) mod selection_args;
 #[cfg(feature = "server")]
 pub(crate) mod server;
+pub(crate) mod setting_origins;
 pub(crate) mod settings;
 pub(crate) mod settings_file;
 pub(crate) mod settings_path;

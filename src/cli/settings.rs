@@ -21,6 +21,7 @@ use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 #[cfg(feature = "server")]
 use crate::cli::server;
+use crate::cli::setting_origins::{ArgumentSources, SettingOrigin, list_origins};
 use crate::cli::settings_file::{LintSettings, SettingsFile};
 
 /// The path of the document without any setting.
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     /// The objects that the document does not manage.
     pub(crate) ignored: IgnoredObjects,
     pub(crate) lint: LintSettings,
+    /// Where the values came from.
+    pub(crate) origins: Vec<SettingOrigin>,
 }
 
 impl Settings {
@@ -59,7 +62,11 @@ impl Settings {
     /// # Errors
     ///
     /// The settings file or a value is invalid, or settings contradict each other.
-    pub(crate) fn resolve(global: &GlobalArgs, cancel: Arc<AtomicBool>) -> anyhow::Result<Self> {
+    pub(crate) fn resolve(
+        global: &GlobalArgs,
+        sources: &ArgumentSources,
+        cancel: Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
         let settings_file = SettingsFile::load(global.config.as_deref(), global.file.as_deref())?;
         let default = |name| in_project(&settings_file, name);
         let busy_timeout =
@@ -73,7 +80,7 @@ impl Settings {
         let fleet_config = fleet_config(global, &settings_file, connect_options)?;
         let is_json = global.json.or(settings_file.json).unwrap_or_default();
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
-        Ok(Self {
+        let mut settings = Self {
             file: path_or(global.file.as_ref(), settings_file.file.as_ref(), default(DEFAULT_FILE)),
             fleet_config,
             backups_dir: path_or(
@@ -90,8 +97,11 @@ impl Settings {
             min_sqlite: settings_file.min_sqlite,
             policy: database_policy(&settings_file),
             ignored: IgnoredObjects::new(&settings_file.ignore),
-            lint: settings_file.lint,
-        })
+            lint: settings_file.lint.clone(),
+            origins: Vec::new(),
+        };
+        settings.origins = list_origins(&settings, &settings_file, sources);
+        Ok(settings)
     }
 
     /// The rules for the fleet's databases. `--journal-mode` of a command that creates databases
@@ -101,6 +111,11 @@ impl Settings {
         let journal_mode =
             journal_mode_arg.map_or(self.policy.journal_mode, JournalModeArg::to_journal_mode);
         DatabasePolicy { journal_mode, ..self.policy }
+    }
+
+    /// Whether every database is to be named.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
     }
 
     /// The oldest SQLite version that opens the databases, if it was given.
@@ -152,7 +167,11 @@ fn fleet_config(
             settings_file.system_db.as_ref(),
             in_project(settings_file, "system.db"),
         ),
-        users_dir: path_or(global.users_dir.as_ref(), settings_file.users_dir.as_ref(), in_project(settings_file, ".")),
+        users_dir: path_or(
+            global.users_dir.as_ref(),
+            settings_file.users_dir.as_ref(),
+            in_project(settings_file, "."),
+        ),
         path_template: pattern.parse::<PathTemplate>()?,
         symlink_policy,
         shard: global.shard.or(settings_file.shard),

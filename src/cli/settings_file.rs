@@ -13,7 +13,7 @@ use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::JournalModeArg;
 use crate::cli::output::ColorWhen;
-use crate::cli::settings_path::find_settings_file;
+use crate::cli::settings_path::{SETTINGS_FILE_NAME, find_settings_file};
 use crate::cli::value_parsers::{count, seconds};
 
 /// The keys of `tatmig.toml`. Each may be missing; unknown keys are errors.
@@ -23,6 +23,9 @@ pub(crate) struct SettingsFile {
     /// The directory of the settings file, to which its paths are relative.
     #[serde(skip)]
     pub(crate) base_dir: PathBuf,
+    /// The path of the settings file; `None` if there is none.
+    #[serde(skip)]
+    pub(crate) path: Option<PathBuf>,
     /// The directory that the default paths are in: that of a settings file that was found.
     #[serde(skip)]
     pub(crate) project_dir: PathBuf,
@@ -69,7 +72,7 @@ pub(crate) struct SettingsFile {
 }
 
 /// The table `[lint]` of `tatmig.toml`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LintSettings {
     pub(crate) deny: Vec<String>,
@@ -129,9 +132,16 @@ impl SettingsFile {
         };
         let mut settings: Self =
             toml::from_str(&text).map_err(|error| parse_error(&name, &text, &error))?;
+        settings.path = Some(path.to_owned());
         settings.base_dir = path.parent().map(PathBuf::from).unwrap_or_default();
         settings.resolve_paths();
         Ok(settings)
+    }
+
+    /// The path for display; `tatmig.toml` without a settings file.
+    pub(crate) fn display_path(&self) -> String {
+        let path = self.path.as_deref().unwrap_or(Path::new(SETTINGS_FILE_NAME));
+        escape_for_display(path.as_os_str())
     }
 
     fn resolve_paths(&mut self) {
