@@ -120,7 +120,7 @@ fn the_settings_file_is_found_in_the_directory_of_the_document_and_above() {
         &["-C", "project/deep", "status", "--file", "../MIGRATIONS.md"],
     ] {
         let run = fleet.run(arguments);
-        run.status(0).stdout_contains("head is 1.2.0").stdout_contains("1 user");
+        run.status(0).stdout_contains("head is 1.2.0").stdout_contains("ann");
     }
     // A settings file that is named is the only one, and moves no default.
     std::fs::write(dir.join("other.toml"), "").unwrap();
