@@ -2,7 +2,7 @@
 //! in this order of precedence.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -15,13 +15,14 @@ use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
 use tatmig::lint::SqliteVersion;
 use tatmig::migrate::IgnoredObjects;
+use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 #[cfg(feature = "server")]
 use crate::cli::server;
-use crate::cli::setting_origins::{ArgumentSources, SettingOrigin, list_origins};
+use crate::cli::setting_origins::{ArgumentSources, SettingOrigin};
 use crate::cli::settings_file::{LintSettings, SettingsFile};
 
 /// The path of the document without any setting.
@@ -232,4 +233,37 @@ fn resolve_verbosity(
         }
         (false, false) => Verbosity::Normal,
     })
+}
+
+/// Lists the settings that decide which databases a run finds and how it opens them.
+fn list_origins(
+    settings: &Settings,
+    settings_file: &SettingsFile,
+    sources: &ArgumentSources,
+) -> Vec<SettingOrigin> {
+    let fleet_config = &settings.fleet_config;
+    let path = |path: &Path| escape_for_display(path.as_os_str());
+    let file = settings_file;
+    let values = [
+        ("file", path(&settings.file), file.file.is_some()),
+        ("system_db", path(&fleet_config.system_db), file.system_db.is_some()),
+        ("users_dir", path(&fleet_config.users_dir), file.users_dir.is_some()),
+        ("user_pattern", fleet_config.path_template.to_string(), file.user_pattern.is_some()),
+        ("backups_dir", path(&settings.backups_dir), file.backups_dir.is_some()),
+        (
+            "follow_symlinks",
+            (fleet_config.symlink_policy == SymlinkPolicy::Follow).to_string(),
+            file.follow_symlinks.is_some(),
+        ),
+        (
+            "busy_timeout",
+            format!("{} s", settings.busy_timeout.as_secs_f64()),
+            file.busy_timeout.is_some(),
+        ),
+        ("jobs", settings.jobs.to_string(), file.jobs.is_some()),
+    ];
+    let origins = values.into_iter().map(|(name, value, is_in_file)| {
+        SettingOrigin::new(name, value, is_in_file, settings_file, sources)
+    });
+    origins.collect()
 }

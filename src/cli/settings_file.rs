@@ -23,7 +23,7 @@ pub(crate) struct SettingsFile {
     /// The directory of the settings file, to which its paths are relative.
     #[serde(skip)]
     pub(crate) base_dir: PathBuf,
-    /// The path of the settings file; `None` if there is none.
+    /// The path of the settings file; `None` without one.
     #[serde(skip)]
     pub(crate) path: Option<PathBuf>,
     /// The directory that the default paths are in: that of a settings file that was found.
