@@ -174,6 +174,9 @@ Examples:
         /// Create the database of this user; may be repeated
         #[arg(long = "user", value_name = "NAME")]
         users: Vec<OsString>,
+        /// Path of the user's database in --users-dir, if --user-pattern contains `*`
+        #[arg(long, value_name = "PATH")]
+        path: Option<PathBuf>,
         #[command(flatten)]
         create_args: CreateArgs,
     },

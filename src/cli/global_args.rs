@@ -26,7 +26,8 @@ pub(crate) struct GlobalArgs {
     /// Directory of the user databases [default: .]
     #[arg(long, global = true, env = "TATMIG_USERS_DIR", value_name = "DIR", hide_env = true)]
     pub(crate) users_dir: Option<PathBuf>,
-    /// File name of a user database [default: {username}_longterm.db]
+    /// Path of a user database in --users-dir: {username}, {username:N}, {sha256:N}, {sha1:N},
+    /// {md5:N}, and * for any one component [default: {username}_longterm.db]
     #[arg(
         long,
         global = true,

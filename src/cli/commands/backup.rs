@@ -1,5 +1,7 @@
 //! Runs `backup` and `restore`: copies databases, and replaces databases with their copies.
 
+use std::path::Path;
+
 use anyhow::bail;
 use tatmig::backup::{Backup, BackupError, ManifestEntry, Restored, reject_open_databases};
 use tatmig::fleet::{DatabaseName, Fleet, TargetDatabase, UserSelection};
@@ -74,8 +76,11 @@ pub(crate) fn restore_backup(
     args: &RestoreArgs,
 ) -> anyhow::Result<u8> {
     let backup = backup_dir(context).find(&args.id)?;
-    let mut databases =
-        Fleet::resolve(&context.settings.fleet_config, &selected_databases(&backup, args))?;
+    let mut databases = Fleet::resolve(
+        &context.settings.fleet_config,
+        &selected_databases(&backup, args),
+        |name| backup.entry_named(name).map(|entry| Path::new(&entry.file)),
+    )?;
     let missing: Vec<String> = databases
         .iter()
         .filter(|database| backup.entry_for(database).is_none())

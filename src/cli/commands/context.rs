@@ -77,6 +77,9 @@ impl CommandContext<'_> {
         selection: &UserSelection,
     ) -> Result<Fleet, FleetError> {
         let fleet = Fleet::discover(config, includes_scope, selection)?;
+        for problem in &fleet.problems {
+            self.report.fail(problem);
+        }
         #[cfg(feature = "server")]
         let has_directory = config.server_set.is_none();
         #[cfg(not(feature = "server"))]

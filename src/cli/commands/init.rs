@@ -1,6 +1,7 @@
 //! Runs `init`: creates missing databases at the latest version.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use tatmig::fleet::{InitPlan, InitRequest};
 use tatmig::migrate::Migrator;
@@ -9,9 +10,16 @@ use crate::cli::command_args::CreateArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::init::InitView;
 
+/// The users whose databases are created.
+pub(crate) struct NewUsers<'r> {
+    pub(crate) names: &'r [OsString],
+    /// The path of the only one.
+    pub(crate) path: Option<&'r Path>,
+}
+
 pub(crate) fn run(
     context: CommandContext<'_>,
-    users: &[OsString],
+    users: NewUsers<'_>,
     create_args: &CreateArgs,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -19,7 +27,8 @@ pub(crate) fn run(
     let policy = context.settings.policy(Some(create_args));
     let request = InitRequest {
         config: &context.settings.fleet_config,
-        users,
+        users: users.names,
+        path: users.path,
         journal_mode: create_args.journal_mode.map(|_| policy.journal_mode),
     };
     let plan = InitPlan::new(&changelog, &request)?;

@@ -67,7 +67,11 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Lint(args) => lint::run(context, &args),
         Command::Verify => inspect::verify_fleet(context),
         Command::Test => test::run(context),
-        Command::Init { users, create_args } => init::run(context, &users, &create_args),
+        Command::Init { users, path, create_args } => init::run(
+            context,
+            init::NewUsers { names: &users, path: path.as_deref() },
+            &create_args,
+        ),
         Command::Stamp { version, users } => history::stamp(context, &version, &users),
         Command::Adopt(args) => history::adopt(context, &args),
         Command::Seed { names, users } => seed::run(context, &names, &users),
