@@ -1,9 +1,9 @@
 //! Measures how long parsing and linting a document take, and how the time grows with its size.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use divan::{Bencher, black_box};
+use tatmig::database::ConnectionSetup;
 use tatmig::{Changelog, Source};
 
 fn main() {
@@ -70,14 +70,18 @@ fn parse(bencher: Bencher<'_, '_>, migrations: usize) {
 #[divan::bench(args = [10, 100, 1_000], sample_count = 10)]
 fn lint(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = growing_document(migrations);
-    bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
+    bencher.bench(|| {
+        tatmig::lint::lint(Source::new("m.md", black_box(&text)), &ConnectionSetup::default())
+    });
 }
 
 /// The same with a schema that does not grow.
 #[divan::bench(args = [1_000, 10_000], sample_count = 5, sample_size = 1)]
 fn lint_constant_size(bencher: Bencher<'_, '_>, migrations: usize) {
     let text = constant_size_document(migrations);
-    bencher.bench(|| tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()));
+    bencher.bench(|| {
+        tatmig::lint::lint(Source::new("m.md", black_box(&text)), &ConnectionSetup::default())
+    });
 }
 
 /// Text on which a naive parser would be quadratic.
@@ -85,7 +89,8 @@ fn lint_constant_size(bencher: Bencher<'_, '_>, migrations: usize) {
 fn lint_brackets(bencher: Bencher<'_, '_>, count: usize) {
     let text = "[".repeat(count);
     bencher.bench(|| {
-        tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()).is_unusable
+        tatmig::lint::lint(Source::new("m.md", black_box(&text)), &ConnectionSetup::default())
+            .is_unusable
     });
 }
 
@@ -93,6 +98,7 @@ fn lint_brackets(bencher: Bencher<'_, '_>, count: usize) {
 fn lint_long_line(bencher: Bencher<'_, '_>, megabytes: usize) {
     let text = format!("# Long\n\n{}\nend\n", "word [user: ".repeat(megabytes * 87_382));
     bencher.bench(|| {
-        tatmig::lint::lint(Source::new("m.md", black_box(&text)), &Arc::default()).is_unusable
+        tatmig::lint::lint(Source::new("m.md", black_box(&text)), &ConnectionSetup::default())
+            .is_unusable
     });
 }

@@ -6,12 +6,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
-use tatmig::database::ConnectOptions;
+use tatmig::database::{ConnectOptions, ConnectionSetup};
 use tatmig::fleet::FleetConfig;
 use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, RunOptions, UserSelection, worker_count};
 use tatmig::migrate::{Migrator, Replay};
@@ -60,8 +59,8 @@ impl BenchFleet {
     /// Runs what the command runs, without the command line.
     fn upgrade(&self, version_index: usize, selection: &UserSelection) {
         let changelog = Changelog::parse(DOCUMENT).unwrap();
-        let cancel = Arc::default();
-        let replay = Replay::run(&changelog, &cancel).unwrap();
+        let setup = ConnectionSetup::default();
+        let replay = Replay::run(&changelog, &setup).unwrap();
         let version = &changelog.versions()[version_index];
         let target = changelog.index_of(version).unwrap();
         let migrator = Migrator::new(&changelog, &replay, target);
@@ -73,7 +72,7 @@ impl BenchFleet {
             jobs: worker_count(DEFAULT_JOBS),
             on_failure: OnFailure::Continue,
             canary: None,
-            connect_options: ConnectOptions { busy_timeout: Duration::from_secs(10), cancel },
+            connect_options: ConnectOptions { busy_timeout: Duration::from_secs(10), setup },
         };
         let outcome = fleet.upgrade(&migrator, &options, &mut |_, _| {});
         assert!(!outcome.users.iter().any(tatmig::plan::Outcome::is_failure));

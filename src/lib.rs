@@ -86,6 +86,7 @@ pub mod document;
 mod document;
 #[cfg(feature = "edit")]
 pub mod edit;
+mod extensions;
 #[cfg(feature = "fleet")]
 pub mod fleet;
 #[cfg(feature = "server")]

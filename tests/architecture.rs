@@ -22,7 +22,7 @@ use syn::visit::{self, Visit};
 
 /// The modules directly under `src/`, from top to bottom. A module imports only modules below it.
 /// `cli` belongs to the binary and reaches the library through the crate `tatmig`.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 21] = [
     "main",
     "cli",
     "edit",
@@ -41,12 +41,14 @@ const LAYERS: [&str; 20] = [
     "sqld",
     "schema",
     "sql",
+    "extensions",
     "source",
     "text",
 ];
 
 /// The only files directly under `src/`; everything else lives in a directory.
-const ROOT_FILES: [&str; 4] = ["src/main.rs", "src/lib.rs", "src/source.rs", "src/text.rs"];
+const ROOT_FILES: [&str; 5] =
+    ["src/main.rs", "src/lib.rs", "src/extensions.rs", "src/source.rs", "src/text.rs"];
 
 /// The crate roots, which declare and re-export every module.
 const CRATE_ROOTS: [&str; 2] = ["src/main.rs", "src/lib.rs"];
@@ -104,6 +106,14 @@ fn files_are_short() {
 #[test]
 fn functions_take_no_tuples() {
     assert_none(&tuple_parameters(&read_sources()));
+}
+
+#[test]
+fn one_module_opens_connections() {
+    let mut files = read_sources();
+    // The databases of the demo belong to a document of its own.
+    files.retain(|file| file.path != "src/cli/commands/demo.rs");
+    assert_none(&opened_connections(&files));
 }
 
 #[test]
@@ -552,6 +562,22 @@ fn tuple_parameters(files: &[SourceFile]) -> Vec<Violation> {
     violations
 }
 
+/// Every call that opens a connection outside the module that sets connections up.
+fn opened_connections(files: &[SourceFile]) -> Vec<Violation> {
+    let opens = |import: &Import| match import.segments.as_slice() {
+        [.., owner, function] => owner == "Connection" && function.starts_with("open"),
+        _ => false,
+    };
+    let mut violations = Vec::new();
+    for file in files.iter().filter(|file| file.path != "src/database/connection.rs") {
+        for import in Contents::read(file).paths.into_iter().filter(opens) {
+            let message = "opens a connection without its setup".to_owned();
+            violations.push(Violation::new(&file.path, import.line, message));
+        }
+    }
+    violations
+}
+
 fn banned_words_in_messages(files: &[SourceFile]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in files {
@@ -751,6 +777,21 @@ mod checkers {
                 "src/a.rs:1: `pattern` takes a tuple",
                 "src/a.rs:3: `method` takes a tuple",
                 "src/a.rs:4: `declared` takes a tuple",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_connection_that_another_module_opens_is_found() {
+        let text = "fn f() { Connection::open_in_memory()?; UnpreparedConnection::open(p)?; }
+            fn g() { rusqlite::Connection::open(path)?; }
+            #[cfg(test)] mod tests { fn h() { Connection::open(path); } }";
+        let files = sources(&[("src/database/connection.rs", text), ("src/sqlite/a.rs", text)]);
+        assert_violations(
+            &opened_connections(&files),
+            &[
+                "src/sqlite/a.rs:1: opens a connection without its setup",
+                "src/sqlite/a.rs:2: opens a connection without its setup",
             ],
         );
     }

@@ -3,10 +3,10 @@
 //! never loses a block silently.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use tatmig::database::ConnectionSetup;
 use tatmig::document::ScopedSql;
 use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 
@@ -276,7 +276,7 @@ fn check_spans(source: &Source<'_>, diagnostics: &[Diagnostic]) -> Result<(), Te
 
 fn check_document(text: &str) -> Result<(), TestCaseError> {
     let source = Source::new("m.md", text);
-    let lint_report = tatmig::lint::lint(source.clone(), &Arc::default());
+    let lint_report = tatmig::lint::lint(source.clone(), &ConnectionSetup::default());
     check_spans(&source, &lint_report.diagnostics)?;
     match Changelog::parse_named("m.md", text) {
         Ok(changelog) => check_spans(&source, changelog.warnings())?,

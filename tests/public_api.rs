@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use tatmig::database::ConnectionSetup;
 use tatmig::document::StepId;
 use tatmig::migrate::{Migrator, Replay};
 use tatmig::rusqlite::Connection;
@@ -212,7 +213,7 @@ fn an_index_of_another_changelog_does_not_panic() {
     let text = block("baseline→1.0.0", "CREATE TABLE notes (body TEXT);");
     let changelog = Changelog::parse(&text).unwrap();
     assert_eq!(changelog.version(index), changelog.head());
-    let replay = Replay::run(&changelog, &std::sync::Arc::default()).unwrap();
+    let replay = Replay::run(&changelog, &ConnectionSetup::default()).unwrap();
     assert_eq!(replay.diagnostics(index).count(), 0);
     let _ = changelog.running_checksum(Scope::User, index);
     assert!(!SchemaSnapshot::from_replay(&replay, Scope::User, index).is_empty());

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use tatmig::database::ConnectionSetup;
 use tatmig::migrate::Replay;
 use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::{Changelog, Scope};
@@ -168,7 +169,7 @@ fn document(blocks: &[(&str, &str)]) -> String {
 fn snapshot_of(sql: &str) -> SchemaSnapshot {
     let text = document(&[("baseline→1.0.0", sql)]);
     let changelog = Changelog::parse(&text).unwrap();
-    let replay = Replay::run(&changelog, &std::sync::Arc::default()).unwrap();
+    let replay = Replay::run(&changelog, &ConnectionSetup::default()).unwrap();
     SchemaSnapshot::from_replay(&replay, Scope::User, changelog.head_index())
 }
 
@@ -283,7 +284,7 @@ proptest! {
             ("1.1.0→1.0.0", &decided(&back.sql)),
         ]);
         let changelog = Changelog::parse(&text).unwrap();
-        let replay = Replay::run(&changelog, &std::sync::Arc::default()).unwrap();
+        let replay = Replay::run(&changelog, &ConnectionSetup::default()).unwrap();
         let problems: Vec<String> = replay.all_diagnostics().map(|problem| problem.message).collect();
         prop_assert!(problems.is_empty(), "{:?}\n{}", problems, text);
         let made = SchemaSnapshot::from_replay(&replay, Scope::User, changelog.head_index());

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::backup::archive::Backup;
 use crate::backup::copy_paths::{PlannedCopy, assign_paths, remove_copy, sync_directories};
@@ -361,7 +360,7 @@ fn remove_forks(
     options: &ConnectOptions,
 ) -> Vec<String> {
     // The cancellation flag is set and would end every request at once, so a new flag replaces it.
-    let options = ConnectOptions { cancel: Arc::default(), ..options.clone() };
+    let options = ConnectOptions { setup: options.setup.uncancelled(), ..options.clone() };
     let mut left = Vec::new();
     for (target, result) in targets.iter().zip(results) {
         let Some(Ok(entry)) = result else { continue };

@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::bail;
-use tatmig::database::{ConnectOptions, DatabasePolicy, ForeignKeyPolicy, JournalMode};
+use tatmig::database::{
+    ConnectOptions, ConnectionSetup, DatabasePolicy, Extensions, ForeignKeyPolicy, JournalMode,
+};
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
 use tatmig::lint::SqliteVersion;
@@ -36,6 +38,8 @@ pub(crate) struct Settings {
     /// How many databases are worked on at once, before the descriptor limit is considered.
     pub(crate) jobs: usize,
     pub(crate) busy_timeout: Duration,
+    /// What every connection to a database gets.
+    pub(crate) connection_setup: ConnectionSetup,
     /// Of the settings file; see [`Settings::min_sqlite`].
     min_sqlite: Option<SqliteVersion>,
     /// Of the settings file; see [`Settings::policy`].
@@ -60,8 +64,9 @@ impl Settings {
             VerbositySwitches { quiet: global.quiet, verbose: global.verbose },
             VerbositySwitches { quiet: settings_file.quiet, verbose: settings_file.verbose },
         )?;
-        let fleet_config =
-            fleet_config(global, &settings_file, ConnectOptions { busy_timeout, cancel })?;
+        let connection_setup = ConnectionSetup { cancel, extensions: Extensions::new() };
+        let connect_options = ConnectOptions { busy_timeout, setup: connection_setup.clone() };
+        let fleet_config = fleet_config(global, &settings_file, connect_options)?;
         let is_json = global.json.or(settings_file.json).unwrap_or_default();
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
         Ok(Self {
@@ -73,6 +78,7 @@ impl Settings {
             format: if is_json { OutputFormat::Json } else { OutputFormat::Text },
             jobs,
             busy_timeout,
+            connection_setup,
             min_sqlite: settings_file.min_sqlite,
             policy: database_policy(&settings_file),
             ignored: IgnoredObjects::new(&settings_file.ignore),

@@ -1,31 +1,66 @@
-//! Sets up connections to files and in-memory databases: security settings, lock timeouts and
-//! interrupts.
+//! Opens and sets up connections to files and in-memory databases: extensions, security settings,
+//! lock timeouts and interrupts. No other module opens a connection, so that every connection gets
+//! the same setup.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::extensions::Extensions;
 
 /// How many instructions of SQLite's virtual machine run between two checks for an interrupt: a few
 /// hundred checks per second.
 const CANCEL_CHECK_INTERVAL: i32 = 20_000;
 
-/// How long to wait for locks, and a flag that stops all work.
+/// What every connection of a run gets, to a file or in memory.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionSetup {
+    /// Once this is true, every wait ends and running statements fail.
+    pub cancel: Arc<AtomicBool>,
+    /// What the application adds to SQLite.
+    pub extensions: Extensions,
+}
+
+impl ConnectionSetup {
+    /// Whether the run was interrupted.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// The same setup with a new flag: for work that has to be done after an interrupt.
+    #[must_use]
+    pub fn uncancelled(&self) -> Self {
+        Self { cancel: Arc::default(), extensions: self.extensions.clone() }
+    }
+
+    /// Sets up a connection: extensions first, since the security settings then apply to all that
+    /// follows.
+    fn apply(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        self.extensions.call_hooks(connection)?;
+        apply_security_settings(connection)?;
+        install_cancel_handler(connection, &self.cancel)
+    }
+}
+
+/// The setup of connections, and how long to wait for locks.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// How long to wait for a lock of another program.
     pub busy_timeout: Duration,
-    /// Once this is true, every wait ends and running statements fail.
-    pub cancel: Arc<AtomicBool>,
+    /// What every connection gets.
+    pub setup: ConnectionSetup,
 }
 
 impl ConnectOptions {
     /// Whether the run was interrupted.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancel.load(Ordering::Relaxed)
+        self.setup.is_cancelled()
     }
 }
 
@@ -47,16 +82,34 @@ pub(crate) fn apply_security_settings(connection: &Connection) -> rusqlite::Resu
     Ok(())
 }
 
-/// Opens an empty in-memory database with the same settings. `cancel` interrupts its statements.
-pub(crate) fn open_in_memory(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Connection> {
+/// Opens an empty in-memory database.
+pub(crate) fn open_in_memory(setup: &ConnectionSetup) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
-    apply_security_settings(&connection)?;
-    install_cancel_handler(&mut connection, cancel)?;
+    setup.apply(&mut connection)?;
     Ok(connection)
 }
 
+/// A connection to a file that was opened and cannot be used before it is set up.
+pub(crate) struct UnpreparedConnection(Connection);
+
+impl UnpreparedConnection {
+    /// Opens a file with SQLite's default file access, or with the one named.
+    pub(crate) fn open(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> rusqlite::Result<Self> {
+        Ok(Self(match vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+            None => Connection::open_with_flags(path, flags)?,
+        }))
+    }
+
+    /// Sets the connection up.
+    pub(crate) fn prepare(mut self, setup: &ConnectionSetup) -> rusqlite::Result<Connection> {
+        setup.apply(&mut self.0)?;
+        Ok(self.0)
+    }
+}
+
 /// Makes statements on a connection fail once `cancel` is true.
-pub(crate) fn install_cancel_handler(
+fn install_cancel_handler(
     connection: &mut Connection,
     cancel: &Arc<AtomicBool>,
 ) -> rusqlite::Result<()> {

@@ -38,11 +38,12 @@ use crate::database::session::Session;
 use crate::schema::Schema;
 use crate::schema::difference::AcceptedDrift;
 
-pub use crate::database::connection::ConnectOptions;
+pub use crate::database::connection::{ConnectOptions, ConnectionSetup};
 pub use crate::database::error::{DatabaseError, StatementCause};
 pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
 pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
 pub use crate::database::stats::Stats;
+pub use crate::extensions::Extensions;
 
 /// A database that can be read.
 pub(crate) trait ReadDatabase {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::document::diagnostic::Diagnostic;
+use crate::document::imported::ImportedLine;
 use crate::document::migration::AllowDirective;
 use crate::document::tag::{Tag, VersionPair};
 use crate::source::SourceSlice;
@@ -24,6 +25,8 @@ pub(crate) struct Section<'a> {
     pub(crate) planned: bool,
     pub(crate) date: Option<Cow<'a, str>>,
     pub(crate) description: Option<Cow<'a, str>>,
+    /// The lines `**Imported**: …`, in document order.
+    pub(crate) imported: Vec<ImportedLine>,
     /// Whether a block follows below this heading or below a deeper one, even a malformed block.
     pub(crate) has_blocks: bool,
     /// Whether such a block follows that no deeper heading binds to versions.
@@ -47,6 +50,8 @@ pub(crate) struct Block<'a> {
 pub(crate) struct Blocks<'a> {
     pub(crate) list: Vec<Block<'a>>,
     pub(crate) sections: Vec<Section<'a>>,
+    /// The lines `**Imported**: …` above the first heading, which belong to no migration.
+    pub(crate) imported_without_heading: Vec<ImportedLine>,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 

@@ -10,6 +10,7 @@ use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::directive::{BlockState, read_directives};
 use crate::document::heading::{heading_versions, is_planned};
 use crate::document::heading_checks;
+use crate::document::imported::ImportedLine;
 use crate::document::invisible::check_characters;
 use crate::document::tag::{Tag, VersionPair, VersionPoint};
 use crate::document::tag_errors::OpenBlock;
@@ -62,9 +63,32 @@ impl<'a> BlockCollector<'a> {
             planned,
             date: None,
             description: None,
+            imported: Vec::new(),
             has_blocks: false,
             has_unbound_blocks: false,
         });
+    }
+
+    /// Dates the current section, unless it has a date.
+    pub(crate) fn set_date(&mut self, date: Cow<'a, str>) {
+        if let Some(section) = self.current_section_mut() {
+            section.date.get_or_insert(date);
+        }
+    }
+
+    /// Describes the current section, unless it has a description.
+    pub(crate) fn set_description(&mut self, description: Cow<'a, str>) {
+        if let Some(section) = self.current_section_mut() {
+            section.description.get_or_insert(description);
+        }
+    }
+
+    /// Adds a line `**Imported**: …` to the current section.
+    pub(crate) fn add_imported(&mut self, line: ImportedLine) {
+        match self.current_section_mut() {
+            Some(section) => section.imported.push(line),
+            None => self.blocks.imported_without_heading.push(line),
+        }
     }
 
     /// Marks the current section and those that contain it as having a block, even a malformed one.

@@ -125,6 +125,8 @@ rules! {
     ReleasedAfterPlanned = "released-after-planned", Error;
     /// A migration with one planned block and one released block.
     HalfPlanned = "half-planned", Error;
+    /// Two migrations that were imported from the same migration of another tool.
+    DuplicateImported = "duplicate-imported", Error;
     /// A statement that SQLite rejects in the replay.
     Sql = "sql", Error;
     /// A statement that tatmig refuses inside a block.
@@ -171,6 +173,8 @@ rules! {
     EmptyHeading = "empty-heading", Warning;
     /// A bracket behind the versions of a heading that is not `(Planned)`.
     UnknownHeadingSuffix = "unknown-heading-suffix", Warning;
+    /// A line `**Imported**: …` without a known tool, a key or a migration.
+    MalformedImported = "malformed-imported", Warning;
     /// A code block labelled `sql` below a version heading that has no tag.
     UntaggedSql = "untagged-sql", Warning;
     /// A planned migration whose SQL is not commented out.

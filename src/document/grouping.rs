@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use crate::document::blocks::{Block, Blocks};
 use crate::document::chain_errors;
 use crate::document::diagnostic::Diagnostic;
+use crate::document::imported_lines::assign_imported;
 use crate::document::migration::{Migration, ScopedSql, Seed};
-use crate::document::tag::{Scope, Tag, VersionPoint};
+use crate::document::tag::{Scope, Tag, VersionPair, VersionPoint};
 
 /// The migrations of a document before they are ordered into a chain.
 #[derive(Default)]
@@ -26,6 +27,7 @@ impl<'a> UnorderedMigrations<'a> {
     /// block, planned migrations with SQL that is not commented out, and released migrations without
     /// SQL.
     pub(crate) fn from_blocks(mut blocks: Blocks<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut imported = assign_imported(&blocks, diagnostics);
         let mut list = std::mem::take(&mut blocks.list);
         let mut migrations: Vec<Migration<'a>> = Vec::with_capacity(list.len());
         let mut seeds = Vec::new();
@@ -47,6 +49,10 @@ impl<'a> UnorderedMigrations<'a> {
         seeds.sort_by_key(|seed| seed.block.tag_span.start);
         let is_baseline = |migration: &mut Migration<'_>| migration.from == VersionPoint::Baseline;
         let mut baselines: Vec<_> = migrations.extract_if(.., is_baseline).collect();
+        for migration in baselines.iter_mut().chain(&mut migrations) {
+            let versions = VersionPair::new(migration.from.clone(), migration.to.clone());
+            migration.imported = imported.remove(&versions).unwrap_or_default();
+        }
         // `baseline` is ordered below every version.
         let is_reverse = |migration: &mut Migration<'_>| migration.to < migration.from;
         let reverses: Vec<_> = migrations.extract_if(.., is_reverse).collect();
@@ -119,6 +125,7 @@ fn add_block<'a>(
             title: blocks.title_section(block.section).map(|section| section.title.clone()),
             date: blocks.date(block.section),
             description: blocks.description(block.section),
+            imported: Vec::new(),
             planned,
             tag_span: block.tag_span.clone(),
         });

@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use memchr::{memchr, memmem};
+use strsim::osa_distance;
 
 use crate::document::heading::parse_atx_heading;
+use crate::document::imported::parse_imported;
 use crate::document::tag::Tag;
 use crate::document::tag_parser;
 use crate::document::tag_parser::TagLine;
@@ -15,11 +17,33 @@ use crate::source::SourceSlice;
 pub(crate) enum MetadataField {
     Date,
     Description,
+    Imported,
 }
 
 /// Parses `**Date**: 2025-10-03` or `**Date:** 2025-10-03`, in any case of letters, into the field
-/// and its value, which is not empty.
+/// and its value. Only the value of `Imported` may be empty.
 pub(crate) fn parse_metadata_field(line: &str) -> Option<(MetadataField, &str)> {
+    let (name, value) = split_metadata_field(line)?;
+    let field = match name {
+        name if name.eq_ignore_ascii_case("date") => MetadataField::Date,
+        name if name.eq_ignore_ascii_case("description") => MetadataField::Description,
+        name if name.eq_ignore_ascii_case("imported") => MetadataField::Imported,
+        _ => return None,
+    };
+    (!value.is_empty() || field == MetadataField::Imported).then_some((field, value))
+}
+
+/// The name of a field that was probably meant to be `Imported`: the name is near it, and the value
+/// begins with a tool.
+pub(crate) fn find_near_imported(line: &str) -> Option<&str> {
+    let (name, value) = split_metadata_field(line)?;
+    let lower = name.to_lowercase();
+    let is_near = lower.starts_with("import") || osa_distance(&lower, "imported") <= 2;
+    (is_near && parse_imported(value).is_ok()).then_some(name)
+}
+
+/// Splits `**Name**: value` or `**Name:** value` into the name and the value.
+fn split_metadata_field(line: &str) -> Option<(&str, &str)> {
     // The list marker, if there is one, and the `**` before the name.
     let line = line.trim_start_matches(['-', '*', '+', ' ']);
     let (name, rest) = line.split_at(memmem::find(line.as_bytes(), b"**")?);
@@ -28,14 +52,7 @@ pub(crate) fn parse_metadata_field(line: &str) -> Option<(MetadataField, &str)> 
         Some(_) => rest,
         None => rest.trim_start().strip_prefix(':')?,
     };
-    let name = name.trim_end_matches(':').trim();
-    let field = match name {
-        name if name.eq_ignore_ascii_case("date") => MetadataField::Date,
-        name if name.eq_ignore_ascii_case("description") => MetadataField::Description,
-        _ => return None,
-    };
-    let value = value.trim();
-    (!value.is_empty()).then_some((field, value))
+    Some((name.trim_end_matches(':').trim(), value.trim()))
 }
 
 /// The first line of `range`, placeholders excluded, that is a tag or looks like one.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use crate::document::diagnostic::Rule;
+use crate::document::imported::ImportedFrom;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
@@ -105,6 +106,8 @@ pub struct Migration<'a> {
     pub date: Option<Cow<'a, str>>,
     /// The `**Description**` below that heading, in one line.
     pub description: Option<Cow<'a, str>>,
+    /// The migrations of other tools that it came from: each `**Imported**` below that heading.
+    pub imported: Vec<ImportedFrom>,
     /// Whether a heading above it has `(Planned)`.
     pub planned: bool,
     /// The byte range of its first start tag.

@@ -15,6 +15,8 @@ pub(crate) mod heading;
 pub(crate) mod heading_checks;
 pub(crate) mod heading_pair;
 pub(crate) mod heading_suffix;
+pub(crate) mod imported;
+pub(crate) mod imported_lines;
 pub(crate) mod invisible;
 pub(crate) mod lines;
 pub(crate) mod markdown;
@@ -32,6 +34,7 @@ pub(crate) mod version_index;
 
 pub use crate::document::changelog::StepId;
 pub use crate::document::diagnostic::DocumentError;
+pub use crate::document::imported::{ImportedFrom, MigrationTool, UnknownTool};
 pub use crate::document::migration::{AllowDirective, Checksum, Migration, ScopedSql, Seed};
 pub use crate::document::version_index::VersionIndex;
 pub use crate::source::SourceSlice;

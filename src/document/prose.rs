@@ -1,13 +1,15 @@
-//! Reads the prose of a document: the `**Date**` and `**Description**` of a section, and errors such
-//! as a tag outside any code block.
+//! Reads the prose of a document: the `**Date**`, `**Description**` and `**Imported**` of a section, and
+//! errors such as a tag outside any code block.
 
 use std::ops::Range;
 
 use crate::document::collector::BlockCollector;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::heading::{heading_versions, is_planned};
+use crate::document::imported::{ImportedError, ImportedLine, parse_imported};
 use crate::document::lines::{
-    MetadataField, find_first_tag, first_line_range, parse_metadata_field, trim_range,
+    MetadataField, find_first_tag, find_near_imported, first_line_range, parse_metadata_field,
+    trim_range,
 };
 use crate::document::tag::{BlockBoundary, Tag};
 use crate::document::tag_parser::{TagLine, parse_tag_line};
@@ -52,13 +54,21 @@ impl ProseState {
         }
         if let Some((field, value)) = parse_metadata_field(line) {
             self.is_in_description = field == MetadataField::Description;
-            if let Some(section) = collector.current_section_mut() {
-                let slot = match field {
-                    MetadataField::Date => &mut section.date,
-                    MetadataField::Description => &mut section.description,
-                };
-                slot.get_or_insert_with(|| text.to_cow(value));
+            match field {
+                MetadataField::Date => collector.set_date(text.to_cow(value)),
+                MetadataField::Description => collector.set_description(text.to_cow(value)),
+                MetadataField::Imported => {
+                    let span = text.document_span(trim_range(text.text(), range));
+                    collector.add_imported(ImportedLine { span, value: parse_imported(value) });
+                }
             }
+            return;
+        }
+        if let Some(name) = find_near_imported(line) {
+            self.is_in_description = false;
+            let span = text.document_span(trim_range(text.text(), range));
+            let value = Err(ImportedError::NearName(name.to_owned()));
+            collector.add_imported(ImportedLine { span, value });
             return;
         }
         check_near_heading(collector, text, line, range.clone());

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::Connection;
 use semver::Version;
 
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::lines::{MetadataField, line_end, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
@@ -55,7 +55,10 @@ pub fn promote(
     let reparsed = unchanged::reparse(source, &edited)?;
     unchanged::check_unchanged(Some(changelog), &VersionRenames::default(), &reparsed, &versions)?;
     let is_released = reparsed.find(&versions.from, &versions.to).is_some_and(|found| {
-        !found.planned && found.description == migration.description && found.date.is_some()
+        !found.planned
+            && found.description == migration.description
+            && found.imported == migration.imported
+            && found.date.is_some()
     });
     if !is_released {
         return Err(EditError::VerificationFailed(format!("`{migration}` would still be planned")));
@@ -70,7 +73,7 @@ fn uncomment_edits(
     migration: &Migration<'_>,
 ) -> Result<Vec<TextEdit>, EditError> {
     let text = changelog.source().text();
-    let connection = Connection::open_in_memory()?;
+    let connection = open_in_memory(&ConnectionSetup::default())?;
     let reverse = changelog
         .position(version)
         .filter(|position| *position > 0)

@@ -77,6 +77,7 @@ impl Style {
             match name {
                 MetadataField::Date => before.clone_into(&mut self.date_prefix),
                 MetadataField::Description => before.clone_into(&mut self.description_prefix),
+                MetadataField::Imported => {}
             }
         }
         for scope in Scope::BOTH {

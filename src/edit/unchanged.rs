@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use crate::document::changelog::{Changelog, StepId};
+use crate::document::imported::ImportedFrom;
 use crate::document::migration::Migration;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::edit::error::EditError;
@@ -47,6 +48,7 @@ struct MigrationFacts<'a> {
     planned: bool,
     date: Option<Cow<'a, str>>,
     description: Option<Cow<'a, str>>,
+    imported: Vec<ImportedFrom>,
     /// The SQL of the system block and of the user block, with LF line ends.
     sql: [Option<String>; 2],
 }
@@ -57,6 +59,7 @@ fn migration_facts<'a>(migration: &Migration<'a>) -> MigrationFacts<'a> {
         planned: migration.planned,
         date: migration.date.clone(),
         description: migration.description.clone(),
+        imported: migration.imported.clone(),
         sql: [sql(Scope::System), sql(Scope::User)],
     }
 }

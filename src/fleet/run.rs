@@ -220,10 +220,10 @@ impl FleetOutcome {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+    use crate::database::connection::ConnectionSetup;
     use crate::document::tag::{Scope, VersionPoint};
     use crate::sqlite::database_file::DatabaseFile;
     use crate::sqlite::regular_file::SymlinkPolicy;
@@ -246,7 +246,7 @@ mod tests {
             Outcome::Current { version: VersionPoint::Baseline }
         };
         let connect_options =
-            ConnectOptions { busy_timeout: Duration::ZERO, cancel: Arc::default() };
+            ConnectOptions { busy_timeout: Duration::ZERO, setup: ConnectionSetup::default() };
         let on_failure = OnFailure::Continue;
         let options = RunOptions { jobs: 2, on_failure, canary: None, connect_options };
         let mut reported = 0;

@@ -75,7 +75,8 @@ impl Namespace {
         let mut interrupted_attempts = 0;
         loop {
             let batch = BatchRequest::new_write(&batch_builder.steps);
-            let results = self.handle.server.send_batch(&self.name, batch, &self.options.cancel)?;
+            let results =
+                self.handle.server.send_batch(&self.name, batch, &self.options.setup.cancel)?;
             let Err(BatchFailure { kind, error: Some(error), .. }) =
                 batch_builder.check_outcome(&results, |_| false)
             else {
@@ -83,7 +84,7 @@ impl Namespace {
             };
             let is_busy_at_begin = kind == StepKind::Begin && is_busy(&error);
             if is_busy_at_begin && started.elapsed() < self.options.busy_timeout {
-                sleep_unless_cancelled(Duration::from_millis(50), &self.options.cancel);
+                sleep_unless_cancelled(Duration::from_millis(50), &self.options.setup.cancel);
             } else if error.message_and_offset().0 == "interrupted"
                 && interrupted_attempts < MAX_INTERRUPTED_ATTEMPTS
             {

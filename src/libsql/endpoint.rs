@@ -130,7 +130,7 @@ impl<'n> NamespaceTransaction<'n> {
             request_kind: self.request_kind,
         };
         let Namespace { handle, name, options, .. } = self.namespace;
-        let results = handle.server.send_batch(name, batch, &options.cancel)?;
+        let results = handle.server.send_batch(name, batch, &options.setup.cancel)?;
         if stream_after == StreamAfter::KeepOpen {
             self.baton.clone_from(&results.baton);
         }

@@ -1,8 +1,6 @@
 //! Backs up a namespace on its own server: forks it through the admin interface, checks the copy,
 //! and makes the copy read-only.
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
 use crate::database::ReadDatabase;
@@ -34,7 +32,8 @@ impl Namespace {
             namespace_name::validate(&name).map_err(|error| DatabaseError::NotADatabase {
                 reason: format!("cannot name a copy of it: {error}"),
             })?;
-            if server.fork(&self.name, &name, &self.options.cancel)? == CreateResult::AlreadyExists
+            if server.fork(&self.name, &name, &self.options.setup.cancel)?
+                == CreateResult::AlreadyExists
             {
                 continue;
             }
@@ -57,7 +56,7 @@ impl Namespace {
         if let Some(check_result) = self.check_integrity()?.damage.into_iter().next() {
             return Err(DatabaseError::Corrupt { check_result });
         }
-        self.handle.server.block_writes(&self.name, &self.options.cancel)?;
+        self.handle.server.block_writes(&self.name, &self.options.setup.cancel)?;
         self.fingerprint()
     }
 
@@ -88,7 +87,7 @@ impl Namespace {
 
     /// Deletes this namespace. Succeeds if it does not exist.
     pub(crate) fn remove(&self) -> Result<(), ServerError> {
-        match self.handle.server.delete(&self.name, &self.options.cancel) {
+        match self.handle.server.delete(&self.name, &self.options.setup.cancel) {
             Ok(()) | Err(ServerError::NoNamespace { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -96,7 +95,8 @@ impl Namespace {
 
     /// Deletes this namespace, also after an interrupt, which ends every other request at once.
     fn remove_despite_interrupt(&self) -> Result<(), ServerError> {
-        let options = ConnectOptions { cancel: Arc::default(), ..self.options.clone() };
+        let options =
+            ConnectOptions { setup: self.options.setup.uncancelled(), ..self.options.clone() };
         Self::new(&self.handle, &self.name, &options).remove()
     }
 
@@ -108,7 +108,7 @@ impl Namespace {
     ) -> Result<(), DatabaseError> {
         let server = &self.handle.server;
         let is_new = server.has_admin()
-            && server.create(&self.name, &self.options.cancel)? == CreateResult::Created;
+            && server.create(&self.name, &self.options.setup.cancel)? == CreateResult::Created;
         let result = write();
         let may_be_committed = matches!(result, Ok(()) | Err(DatabaseError::OutcomeUnknown { .. }));
         if is_new && !may_be_committed && matches!(self.history_state(), Ok(HistoryState::Empty)) {

@@ -58,7 +58,10 @@ impl Namespace {
         };
         let mut last_error = String::new();
         for attempt in 0..MAX_ATTEMPTS {
-            sleep_unless_cancelled(Duration::from_millis(50 << attempt), &self.options.cancel);
+            sleep_unless_cancelled(
+                Duration::from_millis(50 << attempt),
+                &self.options.setup.cancel,
+            );
             match self.raise_fence(input).and_then(|fence| Ok((fence, self.history_state()?))) {
                 Ok((Fence::NotNeeded, HistoryState::Versioned(current)))
                     if Some(current.id) > id_before =>

@@ -125,7 +125,7 @@ impl Namespace {
                 ReadTransaction::Lost
                     if attempts < MAX_ATTEMPTS && !self.options.is_cancelled() =>
                 {
-                    sleep_unless_cancelled(Duration::from_millis(100), &self.options.cancel);
+                    sleep_unless_cancelled(Duration::from_millis(100), &self.options.setup.cancel);
                     continue;
                 }
                 ReadTransaction::Open { baton } => {
@@ -133,7 +133,11 @@ impl Namespace {
                     let batch =
                         BatchRequest { baton: Some(&baton), ..BatchRequest::new_read(&steps) };
                     // If this request fails, the server rolls back after a timeout.
-                    let _ = self.handle.server.send_batch(&self.name, batch, &self.options.cancel);
+                    let _ = self.handle.server.send_batch(
+                        &self.name,
+                        batch,
+                        &self.options.setup.cancel,
+                    );
                 }
                 _ => {}
             }
@@ -164,11 +168,11 @@ impl Namespace {
         let mut lost_responses = 0;
         loop {
             let batch = BatchRequest::new_read(&steps);
-            match self.handle.server.send_batch(&self.name, batch, &self.options.cancel) {
+            match self.handle.server.send_batch(&self.name, batch, &self.options.setup.cancel) {
                 // Reading again has no side effect.
                 Err(ServerError::ResponseLost { .. }) if lost_responses < 2 => {
                     lost_responses += 1;
-                    sleep_unless_cancelled(Duration::from_millis(100), &self.options.cancel);
+                    sleep_unless_cancelled(Duration::from_millis(100), &self.options.setup.cancel);
                 }
                 result => return result,
             }
@@ -195,7 +199,7 @@ impl Namespace {
             stream_after: StreamAfter::KeepOpen,
             ..BatchRequest::new_read(&steps)
         };
-        let response = self.handle.server.send_batch(&self.name, batch, &self.options.cancel);
+        let response = self.handle.server.send_batch(&self.name, batch, &self.options.setup.cancel);
         let mut results = response.inspect_err(|error| {
             if baton.is_none() && !matches!(error, ServerError::ResponseLost { .. }) {
                 self.read_transaction.replace(ReadTransaction::NotStarted);

@@ -55,7 +55,7 @@ impl Namespace {
         let probe = Probe::new(job, expected, snapshot);
         let mut results = self.run_batch(&probe.builder)?;
         let schema_before = take_schema(&mut results, probe.schema_before);
-        check_safety_rules(job, &schema_before, &self.options.cancel)?;
+        check_safety_rules(job, &schema_before, &self.options.setup)?;
         probe.evaluate(job, &schema_before, &mut results)
     }
 }

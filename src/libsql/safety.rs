@@ -3,11 +3,9 @@
 //! rows is checked in the batch.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::database::ReadDatabase;
-use crate::database::connection::open_in_memory;
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::error::DatabaseError;
 use crate::database::job::{MigrationJob, Step};
 use crate::document::diagnostic::Rule;
@@ -21,9 +19,9 @@ use crate::sqlite::transaction::apply;
 pub(crate) fn check_safety_rules(
     job: &MigrationJob<'_>,
     schema: &Schema,
-    cancel: &Arc<AtomicBool>,
+    setup: &ConnectionSetup,
 ) -> Result<(), DatabaseError> {
-    let mut connection = open_in_memory(cancel)?;
+    let mut connection = open_in_memory(setup)?;
     let kinds = [ObjectKind::Table, ObjectKind::Index, ObjectKind::View, ObjectKind::Trigger];
     let objects =
         kinds.iter().flat_map(|kind| schema.values().filter(move |object| object.kind == *kind));
@@ -33,7 +31,7 @@ pub(crate) fn check_safety_rules(
     }
     let expected = connection.history_state()?;
     let authorizer = StatementAuthorizer::install(&mut connection)?;
-    let is_cancelled = || cancel.load(Ordering::Relaxed);
+    let is_cancelled = || setup.is_cancelled();
     match apply(&connection, &authorizer, &without_history(job), &expected, &is_cancelled) {
         Err(error @ (DatabaseError::SafetyRule { .. } | DatabaseError::Interrupted)) => Err(error),
         _ => Ok(()),

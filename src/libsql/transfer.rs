@@ -7,6 +7,7 @@
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::database::connection::{ConnectionSetup, UnpreparedConnection};
 use crate::database::error::DatabaseError;
 use crate::database::policy::JournalMode;
 use crate::database::session::{Query, read_transaction};
@@ -82,8 +83,9 @@ impl Namespace {
     pub(crate) fn replace_with_file(&self, file: &DatabaseFile) -> Result<(), DatabaseError> {
         let pin = PinnedFile::open(file, Access::Read)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let source =
-            pin.open_with_sqlite(|| Connection::open_with_flags(plain_name(&pin.path), flags))?;
+        let path = plain_name(&pin.path);
+        let source = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
+        let source = source.prepare(&self.options.setup)?;
         self.replace_with(&source)
     }
 
@@ -118,7 +120,7 @@ impl Namespace {
     ) -> Result<TransferResult, DatabaseError> {
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Read)?;
         if file.status()?.is_some() {
-            return export_to_file(&mut transaction, file, None);
+            return export_to_file(&mut transaction, file, None, &self.options.setup);
         }
         let parent = NewFileParent::create(file)?;
         let created = parent.directory.create_file(file.file_name(), Users::Default);
@@ -130,7 +132,8 @@ impl Namespace {
         let result = result.and_then(|metadata| {
             let identity = FileIdentity::of(&metadata);
             let new_file = DatabaseFile { identity, ..file.clone() };
-            let result = export_to_file(&mut transaction, &new_file, Some(journal_mode));
+            let mode = Some(journal_mode);
+            let result = export_to_file(&mut transaction, &new_file, mode, &self.options.setup);
             if !matches!(result, Ok(TransferResult::Copied)) {
                 // Nothing was committed, and no other program knows the file.
                 let _ = parent.directory.remove_file(file.file_name());
@@ -148,13 +151,16 @@ fn export_to_file(
     transaction: &mut NamespaceTransaction<'_>,
     file: &DatabaseFile,
     new_file_mode: Option<JournalMode>,
+    setup: &ConnectionSetup,
 ) -> Result<TransferResult, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // Dropped after the connection, which may hold locks on the file.
     let pin = PinnedFile::open(file, Access::Write)?;
-    let connection =
-        pin.open_with_sqlite(|| Connection::open_with_flags(plain_name(&pin.path), flags))?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    let path = plain_name(&pin.path);
+    let connection = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
+    let connection = connection.prepare(setup)?;
+    // The rows of a full-text index are copied through its shadow tables.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     if new_file_mode == Some(JournalMode::Wal) {
         let found: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;

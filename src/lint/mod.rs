@@ -9,9 +9,8 @@ pub(crate) mod rules;
 pub(crate) mod walk;
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::document::changelog;
 use crate::document::changelog::{Changelog, StepId};
@@ -36,19 +35,17 @@ pub struct LintReport {
 }
 
 /// Checks a document for SQLite files with no oldest version. A document that could not be run
-/// counts as one that an upgrade refuses. Once `cancel` is set, the work ends.
+/// counts as one that an upgrade refuses. A cancellation ends the work.
 ///
 /// ```
-/// use std::sync::Arc;
-///
 /// let source = tatmig::Source::new("m.md", "-- [user:baseline→1.0.0:start]\n");
-/// let report = tatmig::lint::lint(source, &Arc::default());
+/// let report = tatmig::lint::lint(source, &Default::default());
 /// assert!(report.is_unusable);
 /// assert_eq!(report.diagnostics[0].rule.name(), "tag-outside-code");
 /// ```
 #[must_use]
-pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> LintReport {
-    lint_with(source, LintOptions::default(), cancel)
+pub fn lint(source: Source<'_>, setup: &ConnectionSetup) -> LintReport {
+    lint_with(source, LintOptions::default(), setup)
         .unwrap_or_else(|_| LintReport { diagnostics: Vec::new(), is_unusable: true })
 }
 
@@ -56,28 +53,26 @@ pub fn lint(source: Source<'_>, cancel: &Arc<AtomicBool>) -> LintReport {
 /// the schema, and what a libSQL server refuses, is reported as well.
 ///
 /// ````
-/// use std::sync::Arc;
-///
 /// let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a TEXT) STRICT;\n-- [user:baseline→1.0.0:end]\n```\n";
 /// let source = tatmig::Source::new("m.md", text);
 /// let mut options = tatmig::lint::LintOptions::default();
 /// options.min_sqlite = Some("3.31.0".parse()?);
-/// let report = tatmig::lint::lint_with(source, options, &Arc::default())?;
+/// let report = tatmig::lint::lint_with(source, options, &Default::default())?;
 /// assert!(report.diagnostics.iter().any(|found| found.rule.name() == "needs-newer-sqlite"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
 ///
 /// # Errors
 ///
-/// An SQLite error if an in-memory database cannot be created, or if `cancel` was set.
+/// An SQLite error if an in-memory database cannot be created, or if the run was cancelled.
 pub fn lint_with(
     source: Source<'_>,
     options: LintOptions,
-    cancel: &Arc<AtomicBool>,
+    setup: &ConnectionSetup,
 ) -> Result<LintReport, DatabaseError> {
     let (changelog, mut diagnostics) = changelog::parse_source(source);
     let Ok(changelog) = changelog else { return Ok(LintReport { diagnostics, is_unusable: true }) };
-    let replay = Replay::run(&changelog, cancel)?;
+    let replay = Replay::run(&changelog, setup)?;
     let is_unusable = replay
         .diagnostics(changelog.head_index())
         .any(|diagnostic| diagnostic.severity == Severity::Error);
@@ -99,7 +94,7 @@ pub fn lint_with(
     });
     match &uncommented_changelog {
         Some(planned) => {
-            let uncommented_replay = Replay::run(planned, cancel)?;
+            let uncommented_replay = Replay::run(planned, setup)?;
             let known_diagnostics = diagnostics.clone();
             let new_diagnostics = uncommented_replay
                 .all_diagnostics()
@@ -109,8 +104,7 @@ pub fn lint_with(
                 let severity = diagnostic.severity.min(Severity::Warning);
                 diagnostic.severity(severity)
             }));
-            let mut rule_diagnostics =
-                Runner::check(planned, &uncommented_replay, options, cancel)?;
+            let mut rule_diagnostics = Runner::check(planned, &uncommented_replay, options, setup)?;
             let planned_ranges = planned_ranges(planned);
             for diagnostic in &mut rule_diagnostics {
                 if planned_ranges.iter().any(|range| range.contains(&diagnostic.span.start)) {
@@ -119,7 +113,7 @@ pub fn lint_with(
             }
             diagnostics.extend(rule_diagnostics);
         }
-        None => diagnostics.extend(Runner::check(&changelog, &replay, options, cancel)?),
+        None => diagnostics.extend(Runner::check(&changelog, &replay, options, setup)?),
     }
     let allowing_blocks = blocks_with_allow_directives(&changelog);
     diagnostics.retain(|diagnostic| !is_allowed(diagnostic, &allowing_blocks));

@@ -1,12 +1,9 @@
 //! Runs single statements on copies of tables in a database of their own, where rows exist.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use crate::database::connection::open_in_memory;
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 
 /// The values that the columns of a row get, each tried alone. An expression over other columns may
 /// accept one and refuse another.
@@ -16,8 +13,8 @@ pub(crate) const ROW_VALUES: [&str; 3] = ["NULL", "1", "'a'"];
 pub(crate) struct ProbeDatabase(Connection);
 
 impl ProbeDatabase {
-    pub(crate) fn new(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let connection = open_in_memory(cancel)?;
+    pub(crate) fn new(setup: &ConnectionSetup) -> rusqlite::Result<Self> {
+        let connection = open_in_memory(setup)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         Ok(Self(connection))
     }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use crate::database::connection::ConnectionSetup;
 use crate::database::job::{ColumnChange, CompiledScript, Statement};
 use crate::database::usable_references::{DanglingReferences, UsableReferences};
 use crate::document::changelog::{Changelog, StepId};
@@ -29,7 +29,7 @@ pub(crate) struct Runner<'w, 'a> {
     changelog: &'w Changelog<'a>,
     replay: &'w Replay<'a>,
     options: LintOptions,
-    cancel: &'w Arc<AtomicBool>,
+    setup: &'w ConnectionSetup,
     /// Whether every statement of the document ran without an error in the replay.
     is_error_free: bool,
     diagnostics: Vec<Diagnostic>,
@@ -50,17 +50,17 @@ struct RuleMemory {
 
 impl<'w, 'a> Runner<'w, 'a> {
     /// Returns every diagnostic of every rule that runs statements. Fails only if the sandbox
-    /// fails or `cancel` was set.
+    /// fails or the run was cancelled.
     pub(crate) fn check(
         changelog: &'w Changelog<'a>,
         replay: &'w Replay<'a>,
         options: LintOptions,
-        cancel: &'w Arc<AtomicBool>,
+        setup: &'w ConnectionSetup,
     ) -> rusqlite::Result<Vec<Diagnostic>> {
         let is_error_free =
             !replay.all_diagnostics().any(|diagnostic| diagnostic.severity == Severity::Error);
         let mut runner =
-            Self { changelog, replay, options, cancel, is_error_free, diagnostics: Vec::new() };
+            Self { changelog, replay, options, setup, is_error_free, diagnostics: Vec::new() };
         for scope in Scope::BOTH {
             runner.check_scope(scope)?;
         }
@@ -68,11 +68,11 @@ impl<'w, 'a> Runner<'w, 'a> {
     }
 
     fn new_scope_state(&self) -> rusqlite::Result<ScopeState> {
-        let sandbox = Sandbox::new(self.cancel)?;
+        let sandbox = Sandbox::new(self.setup)?;
         let memory = RuleMemory {
             references: UsableReferences::read(sandbox.connection(), sandbox.schema())?,
             origins: Origins::default(),
-            probe: ProbeDatabase::new(self.cancel)?,
+            probe: ProbeDatabase::new(self.setup)?,
         };
         Ok(ScopeState { sandbox, memory })
     }

@@ -3,14 +3,13 @@
 //! databases run later.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, ErrorCode};
 
 use crate::database::assertion::{column_names, failing_rows};
 use crate::database::column_order::read_column_order;
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::sqlite_message;
 use crate::database::job::{Assertion, CompiledScript, PositionalTable, Statement};
 use crate::database::schema_reader::read_table_objects;
@@ -73,9 +72,9 @@ enum StatementResult {
 }
 
 impl BlockCompiler {
-    /// Starts with an empty schema. Once `cancel` is set, compiling ends with an interrupt error.
-    pub(crate) fn new(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let sandbox = Sandbox::new(cancel)?;
+    /// Starts with an empty schema. After a cancellation, compiling ends with an interrupt error.
+    pub(crate) fn new(setup: &ConnectionSetup) -> rusqlite::Result<Self> {
+        let sandbox = Sandbox::new(setup)?;
         sandbox.begin()?;
         Ok(Self { sandbox, earlier_failure: Cell::new(EarlierFailure::None) })
     }

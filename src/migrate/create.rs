@@ -82,14 +82,16 @@ impl Location {
         match self {
             Self::File(file) => create_file(file),
             #[cfg(feature = "server")]
-            Self::Namespace(server, name) => match server.server().create(name, &options.cancel) {
-                Ok(CreateResult::Created) => {
-                    let directories = CreatedDirectories::default();
-                    Ok(Some(CreatedLocation { location: self.clone(), directories }))
+            Self::Namespace(server, name) => {
+                match server.server().create(name, &options.setup.cancel) {
+                    Ok(CreateResult::Created) => {
+                        let directories = CreatedDirectories::default();
+                        Ok(Some(CreatedLocation { location: self.clone(), directories }))
+                    }
+                    Ok(CreateResult::AlreadyExists) => Ok(None),
+                    Err(error) => Err(DatabaseError::from(error).into()),
                 }
-                Ok(CreateResult::AlreadyExists) => Ok(None),
-                Err(error) => Err(DatabaseError::from(error).into()),
-            },
+            }
         }
     }
 
@@ -124,7 +126,7 @@ impl Location {
             Self::Namespace(server, name) => {
                 let namespace = Namespace::new(server, name, options);
                 if matches!(namespace.history_state(), Ok(HistoryState::Empty)) {
-                    let _ = server.server().delete(name, &options.cancel);
+                    let _ = server.server().delete(name, &options.setup.cancel);
                 }
             }
         }

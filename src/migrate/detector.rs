@@ -4,11 +4,11 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::database::job::Statement;
 use crate::document::changelog::{Changelog, StepId};
@@ -33,13 +33,13 @@ const MAX_STATEMENTS: usize = 10;
 /// The length of a statement in a message, in characters.
 const MAX_STATEMENT_LENGTH: usize = 100;
 
-/// What detection leaves out, and what ends it.
+/// What detection leaves out, and how it opens databases in memory.
 #[derive(Clone, Debug, Default)]
 pub struct DetectionOptions {
     /// The objects that the document does not manage.
     pub ignored: IgnoredObjects,
-    /// Setting it ends a trial that is running.
-    pub cancel: Arc<AtomicBool>,
+    /// The setup of its connections; a cancellation ends a trial that is running.
+    pub setup: ConnectionSetup,
 }
 
 /// What a database without a history is.
@@ -180,7 +180,7 @@ impl<'c, 'a> Detector<'c, 'a> {
             changelog: self.changelog,
             replay: self.replay,
             is_documented: &|key| self.is_documented(scope, key),
-            cancel: &self.options.cancel,
+            setup: &self.options.setup,
         };
         let mut result = document.run(scope, schema, start, &drift, SafetyRules::Apply);
         let mut refusal = None;
@@ -193,7 +193,7 @@ impl<'c, 'a> Detector<'c, 'a> {
             Err(TrialError::Failed(reason) | TrialError::Refused(reason)) => Err(reason),
             Err(TrialError::Interrupted) => return None,
         };
-        let is_cancelled = self.options.cancel.load(Ordering::Relaxed);
+        let is_cancelled = self.options.setup.is_cancelled();
         (!is_cancelled).then_some(Trial { drift, drift_at_head, refusal })
     }
 
@@ -388,7 +388,7 @@ ALTER TABLE a ADD COLUMN y;
     #[test]
     fn each_distinct_schema_is_tried_once_whatever_the_number_of_databases() {
         let changelog = Changelog::parse(DOCUMENT).unwrap();
-        let replay = Replay::run(&changelog, &Arc::default()).unwrap();
+        let replay = Replay::run(&changelog, &ConnectionSetup::default()).unwrap();
         let detector = Detector::new(&changelog, &replay, DetectionOptions::default());
         let shapes =
             ["CREATE TABLE a (x, own)", "CREATE TABLE a (x, y, own)", "CREATE TABLE b (z)"];
@@ -425,7 +425,7 @@ ALTER TABLE a ADD COLUMN y;
             blocks.collect::<String>()
         );
         let changelog = Changelog::parse(&text).unwrap();
-        let replay = Replay::run(&changelog, &Arc::default()).unwrap();
+        let replay = Replay::run(&changelog, &ConnectionSetup::default()).unwrap();
         let detector = Detector::new(&changelog, &replay, DetectionOptions::default());
         let tables = (0..10).map(|minor| format!("CREATE TABLE t{minor} (x);"));
         let tables = tables.collect::<Vec<_>>().join(" ");

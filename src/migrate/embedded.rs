@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use semver::Version;
 
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
 use crate::database::{ReadDatabase, SessionDatabase};
@@ -294,7 +295,11 @@ impl Changelog<'_> {
     /// ends it.
     fn kept_replay_of(&self, connection: &Connection) -> Result<&Replay<'_>, DatabaseError> {
         Replay::kept(self, || {
-            run_interruptibly(connection, |cancel| Replay::run_owned(self, cancel))
+            run_interruptibly(connection, |cancel| {
+                let setup =
+                    ConnectionSetup { cancel: cancel.clone(), ..ConnectionSetup::default() };
+                Replay::run_owned(self, &setup)
+            })
         })
     }
 

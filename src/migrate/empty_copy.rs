@@ -1,11 +1,10 @@
 //! Creates the schema of a database in memory, without rows, as far as this SQLite can.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use rusqlite::Connection;
 
-use crate::database::connection::open_in_memory;
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::error::DatabaseError;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 
@@ -25,8 +24,8 @@ pub(crate) struct LeftOut {
 impl EmptyCopy {
     /// Creates every object that SQLite can create. The error is an interrupt, or one of SQLite's
     /// about the empty database.
-    pub(crate) fn create(schema: &Schema, cancel: &Arc<AtomicBool>) -> Result<Self, DatabaseError> {
-        let connection = open_in_memory(cancel)?;
+    pub(crate) fn create(schema: &Schema, setup: &ConnectionSetup) -> Result<Self, DatabaseError> {
+        let connection = open_in_memory(setup)?;
         let rank = |key: &ObjectKey| match schema[key].kind {
             ObjectKind::Table => 0,
             ObjectKind::Index => 1,

@@ -4,9 +4,8 @@
 //! three.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::database::job::CompiledScript;
 use crate::document::changelog::{Changelog, ChangelogId, StepId};
@@ -36,14 +35,14 @@ pub struct Replay<'a> {
 const UNREACHABLE_POSITION: usize = usize::MAX;
 
 impl<'a> Replay<'a> {
-    /// Runs the whole document, for both scopes. Setting `cancel` ends the run.
+    /// Runs the whole document, for both scopes. A cancellation ends the run.
     ///
     /// # Errors
     ///
-    /// SQLite cannot open a database in memory, or `cancel` was set. A statement that fails is a
+    /// SQLite cannot open a database in memory, or the run was cancelled. A statement that fails is a
     /// diagnostic, not an error.
-    pub fn run(changelog: &Changelog<'a>, cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        Replay::run_owned(changelog, cancel)
+    pub fn run(changelog: &Changelog<'a>, setup: &ConnectionSetup) -> rusqlite::Result<Self> {
+        Replay::run_owned(changelog, setup)
     }
 
     /// The replay that the changelog keeps; the first call runs it.
@@ -188,7 +187,7 @@ impl Replay<'static> {
     /// Runs the whole document, and copies the SQL of its statements.
     pub(crate) fn run_owned(
         changelog: &Changelog<'_>,
-        cancel: &Arc<AtomicBool>,
+        setup: &ConnectionSetup,
     ) -> rusqlite::Result<Self> {
         let changelog_id = changelog.id();
         let mut replay =
@@ -197,7 +196,7 @@ impl Replay<'static> {
             if changelog.has_scope(scope)
                 || changelog.seeds().iter().any(|seed| seed.scope == scope)
             {
-                replay.replay_scope(changelog, scope, cancel)?;
+                replay.replay_scope(changelog, scope, setup)?;
             }
         }
         replay.diagnostics.sort_by_key(|(_, diagnostic)| diagnostic.span.start);
@@ -208,13 +207,13 @@ impl Replay<'static> {
         &mut self,
         changelog: &Changelog<'_>,
         scope: Scope,
-        cancel: &Arc<AtomicBool>,
+        setup: &ConnectionSetup,
     ) -> rusqlite::Result<()> {
-        let mut compiler = BlockCompiler::new(cancel)?;
+        let mut compiler = BlockCompiler::new(setup)?;
         let mut runner = ScopeReplay { replay: self, changelog, scope };
         runner.run_chain(&mut compiler)?;
         for index in 0..changelog.baselines().len() {
-            runner.run_baseline(&mut BlockCompiler::new(cancel)?, index)?;
+            runner.run_baseline(&mut BlockCompiler::new(setup)?, index)?;
         }
         runner.run_seeds(&mut compiler)
     }
@@ -368,7 +367,7 @@ mod tests {
         let mut run = |result: Option<DatabaseError>| {
             let kept = Replay::kept(&changelog, || {
                 runs += 1;
-                let replay = Replay::run_owned(&changelog, &Arc::default())?;
+                let replay = Replay::run_owned(&changelog, &ConnectionSetup::default())?;
                 result.map_or(Ok(replay), Err)
             });
             kept.map(std::ptr::from_ref)
@@ -384,7 +383,7 @@ mod tests {
         let text = "```sql\n-- [user:baseline→1.0.0:start]\nCREATE TABLE t (a);\n-- [user:baseline→1.0.0:end]\n```\n";
         let parse = || Changelog::from_source(Source::new("m.md", text)).unwrap();
         let (changelog, other) = (parse(), parse());
-        let replay = Replay::run(&changelog, &Arc::default()).unwrap();
+        let replay = Replay::run(&changelog, &ConnectionSetup::default()).unwrap();
         assert!(replay.is_of(&changelog));
         assert!(!replay.is_of(&other));
         let head = changelog.head_index();

@@ -2,12 +2,9 @@
 //! tracks what each of them changes in the schema. The replay compiles blocks in it and lint checks
 //! every statement in it.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use rusqlite::{Connection, ErrorCode};
 
-use crate::database::connection::open_in_memory;
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::history;
 use crate::database::schema_tracker::SchemaTracker;
 use crate::schema::Schema;
@@ -34,9 +31,9 @@ pub(crate) struct StatementOutcome {
 }
 
 impl Sandbox {
-    /// Opens an empty database. Once `cancel` is set, its statements end with an interrupt error.
-    pub(crate) fn new(cancel: &Arc<AtomicBool>) -> rusqlite::Result<Self> {
-        let mut connection = open_in_memory(cancel)?;
+    /// Opens an empty database. After a cancellation, its statements end with an interrupt error.
+    pub(crate) fn new(setup: &ConnectionSetup) -> rusqlite::Result<Self> {
+        let mut connection = open_in_memory(setup)?;
         let authorizer = StatementAuthorizer::install(&mut connection)?;
         // The history table exists in every real run, and no block may use it.
         history::create_table(&connection)?;

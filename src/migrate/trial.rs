@@ -1,11 +1,9 @@
 //! Tries a version: creates the schema of a database, empty, in memory, records the version there,
 //! and runs the rest of the document with the executor of real runs.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use rusqlite::Connection;
 
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::{HistoryEvent, HistoryState};
 use crate::database::job::{
@@ -64,8 +62,8 @@ pub(crate) struct TrialDocument<'t, 'c, 'a> {
     pub(crate) replay: &'c Replay<'a>,
     /// Whether the document creates an object of a name.
     pub(crate) is_documented: &'t dyn Fn(&ObjectKey) -> bool,
-    /// Setting it ends the trial.
-    pub(crate) cancel: &'t Arc<AtomicBool>,
+    /// Its connections in memory; a cancellation ends the trial.
+    pub(crate) setup: &'t ConnectionSetup,
 }
 
 impl TrialDocument<'_, '_, '_> {
@@ -86,7 +84,7 @@ impl TrialDocument<'_, '_, '_> {
             foreign_keys: ForeignKeyPolicy::Report,
             contents: TableContents::Nothing,
         };
-        let mut database = TrialDatabase::create(schema, self.cancel, self.is_documented)?;
+        let mut database = TrialDatabase::create(schema, self.setup, self.is_documented)?;
         let adopt_step =
             jobs.history_step(HistoryEvent::Adopt, scope, start, drift_note(drift.iter()));
         let state = database.history_state()?;
@@ -148,10 +146,10 @@ impl TrialDatabase {
     /// unknown module, is left out, unless it is one of the document's.
     fn create(
         schema: &Schema,
-        cancel: &Arc<AtomicBool>,
+        setup: &ConnectionSetup,
         is_documented: &dyn Fn(&ObjectKey) -> bool,
     ) -> Result<Self, TrialError> {
-        let EmptyCopy { mut connection, left_out: objects } = EmptyCopy::create(schema, cancel)?;
+        let EmptyCopy { mut connection, left_out: objects } = EmptyCopy::create(schema, setup)?;
         let mut left_out = Schema::new();
         for LeftOut { object, error } in objects {
             if is_documented(&object.key()) {

@@ -4,6 +4,7 @@
 use rusqlite::Connection;
 use semver::Version;
 
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::error::sqlite_message;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::migration::{Migration, ScopedSql};
@@ -34,7 +35,7 @@ impl Changelog<'_> {
     ///
     /// SQLite cannot open a database in memory.
     pub fn uncomment_planned(&self, version: &Version) -> rusqlite::Result<String> {
-        let connection = Connection::open_in_memory()?;
+        let connection = open_in_memory(&ConnectionSetup::default())?;
         let mut text = self.source().text().as_bytes().to_vec();
         let is_planned = |migration: &&Migration<'_>| {
             migration.planned && migration.to.version().is_some_and(|to| to <= version)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::database::connection::ConnectionSetup;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema, compare};
 use crate::schema_diff::comment::to_comment;
 use crate::schema_diff::dependents::Dependents;
@@ -44,11 +45,15 @@ struct Generator<'s> {
 /// # Errors
 ///
 /// A virtual table that differs and cannot be copied, or an error of SQLite.
-pub(crate) fn generate(old_schema: &Schema, new_schema: &Schema) -> Result<SchemaDiff, DiffError> {
+pub(crate) fn generate(
+    old_schema: &Schema,
+    new_schema: &Schema,
+    setup: &ConnectionSetup,
+) -> Result<SchemaDiff, DiffError> {
     let mut generator = Generator {
         old_schema,
         new_schema,
-        sandbox: create_sandbox(old_schema, new_schema)?,
+        sandbox: create_sandbox(old_schema, new_schema, setup)?,
         paragraphs: Vec::new(),
         warnings: Vec::new(),
         suspected_renames: Vec::new(),

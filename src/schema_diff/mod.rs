@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use crate::database::ReadDatabase;
 use crate::database::connection::ConnectOptions;
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
 use crate::document::tag::Scope;
@@ -111,9 +112,10 @@ impl SchemaSnapshot {
     pub fn without_unloadable(
         mut self,
         document: &Self,
+        setup: &ConnectionSetup,
     ) -> Result<(Self, Vec<String>), DatabaseError> {
         let mut messages = Vec::new();
-        for LeftOut { object, error } in EmptyCopy::create(&self.0, &Arc::default())?.left_out {
+        for LeftOut { object, error } in EmptyCopy::create(&self.0, setup)?.left_out {
             if !document.0.contains_key(&object.key()) {
                 self.0.remove(&object.key());
                 let (kind, name) = (object.kind, &object.name);
@@ -143,11 +145,11 @@ impl SchemaSnapshot {
     /// If a virtual table differs whose rows cannot be copied without knowing its module, or if
     /// SQLite cannot create an empty database in memory.
     pub fn diff_to(&self, target: &Self) -> Result<SchemaDiff, DiffError> {
-        self.diff_with_renames(target, &[])
+        self.diff_with_renames(target, &[], &ConnectionSetup::default())
     }
 
     /// Generates the statements as [`diff_to`](Self::diff_to) does, after renames that a person has
-    /// confirmed.
+    /// confirmed. `setup` is for the databases in memory that the statements are tried on.
     ///
     /// # Errors
     ///
@@ -156,9 +158,10 @@ impl SchemaSnapshot {
         &self,
         target: &Self,
         renames: &[Rename],
+        setup: &ConnectionSetup,
     ) -> Result<SchemaDiff, DiffError> {
-        let start = rename::apply_renames(&self.0, &target.0, renames)?;
-        let mut diff = generate::generate(&start.schema, &target.0)?;
+        let start = rename::apply_renames(&self.0, &target.0, renames, setup)?;
+        let mut diff = generate::generate(&start.schema, &target.0, setup)?;
         let statements = start.statements.join("\n");
         diff.sql = match (statements.is_empty(), diff.sql.is_empty()) {
             (true, _) => diff.sql,

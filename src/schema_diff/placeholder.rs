@@ -3,6 +3,7 @@
 
 use rusqlite::Connection;
 
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::schema::Object;
 use crate::sql::affinity::Affinity;
 use crate::sql::lexer;
@@ -116,7 +117,8 @@ pub(crate) fn accepts_default(new_definition: &TableDefinition, column: &ColumnS
     let probe = format!(
         "CREATE TABLE probe (c {declared_type} DEFAULT {default}) STRICT; INSERT INTO probe DEFAULT VALUES"
     );
-    Connection::open_in_memory().and_then(|sandbox| sandbox.execute_batch(&probe)).is_ok()
+    let sandbox = open_in_memory(&ConnectionSetup::default());
+    sandbox.and_then(|sandbox| sandbox.execute_batch(&probe)).is_ok()
 }
 
 /// Whether `ALTER TABLE … ADD COLUMN` can add a column to a table with rows.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use rusqlite::Connection;
 
-use crate::database::connection::apply_security_settings;
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::schema_reader::read_schema;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::error::DiffError;
@@ -144,12 +144,13 @@ pub(crate) fn apply_renames(
     old_schema: &Schema,
     new_schema: &Schema,
     renames: &[Rename],
+    setup: &ConnectionSetup,
 ) -> Result<RenamedSchema, DiffError> {
     let mut result = RenamedSchema { schema: old_schema.clone(), statements: Vec::new() };
     if renames.is_empty() {
         return Ok(result);
     }
-    let connection = create_all(old_schema)?;
+    let connection = create_all(old_schema, setup)?;
     for rename in renames {
         let statement = rename.statement(&result.schema, new_schema)?;
         connection.execute_batch(&statement)?;
@@ -160,9 +161,8 @@ pub(crate) fn apply_renames(
 }
 
 /// Creates all objects of a schema in memory.
-fn create_all(schema: &Schema) -> Result<Connection, DiffError> {
-    let connection = Connection::open_in_memory()?;
-    apply_security_settings(&connection)?;
+fn create_all(schema: &Schema, setup: &ConnectionSetup) -> Result<Connection, DiffError> {
+    let connection = open_in_memory(setup)?;
     for kind in [ObjectKind::Table, ObjectKind::Index, ObjectKind::View, ObjectKind::Trigger] {
         let objects = schema.values().filter(|object| object.kind == kind);
         for object in statement::sort_by_dependency(objects) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::schema_reader::read_schema;
 use crate::schema::{Object, ObjectKind, Schema, compare};
 use crate::schema_diff::error::DiffError;
@@ -95,9 +96,9 @@ pub(crate) fn columns_missing_in<'d>(
 pub(crate) fn create_sandbox(
     old_schema: &Schema,
     new_schema: &Schema,
+    setup: &ConnectionSetup,
 ) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_in_memory()?;
-    crate::database::connection::apply_security_settings(&connection)?;
+    let connection = open_in_memory(setup)?;
     let tables = old_schema.values().filter(|object| object.kind == ObjectKind::Table);
     for table in statement::sort_by_dependency(tables) {
         create_object(&connection, table);

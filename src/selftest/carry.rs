@@ -211,7 +211,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             later_schema: &self.head_schema,
             profile,
             tables,
-            cancel: self.context.cancel,
+            cancel: &self.context.setup.cancel,
         };
         let fill_report = request.run()?;
         for (table, row_count) in fill_report.row_counts {

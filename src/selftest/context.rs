@@ -1,15 +1,13 @@
 //! Bundles what every part of the self-test works on: the document, its replay and one scope.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::database::connection::open_in_memory;
+use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::error::DatabaseError;
 use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
@@ -39,15 +37,15 @@ pub(crate) struct SelfTestContext<'c, 'a> {
     pub(crate) replay: &'c Replay<'a>,
     pub(crate) scope: Scope,
     pub(crate) policy: DatabasePolicy,
-    /// Ends the test once set.
-    pub(crate) cancel: &'c Arc<AtomicBool>,
+    /// The setup of its connections; a cancellation ends the test.
+    pub(crate) setup: &'c ConnectionSetup,
 }
 
 impl SelfTestContext<'_, '_> {
     /// Opens an empty database in memory. Its pages are small, since its tables are: a copy then
     /// costs little.
     fn empty_database(&self) -> Result<Connection, DatabaseError> {
-        let connection = open_in_memory(self.cancel)?;
+        let connection = open_in_memory(self.setup)?;
         connection.execute_batch("PRAGMA page_size = 512")?;
         Ok(connection)
     }
@@ -55,7 +53,7 @@ impl SelfTestContext<'_, '_> {
     /// Copies a database into memory.
     fn copy_database(&self, source: &Connection) -> Result<Connection, DatabaseError> {
         self.check_cancelled()?;
-        let mut copy = open_in_memory(self.cancel)?;
+        let mut copy = open_in_memory(self.setup)?;
         Backup::new(source, &mut copy)?.step(-1)?;
         Ok(copy)
     }
@@ -83,7 +81,7 @@ impl SelfTestContext<'_, '_> {
 
     /// Fails once the test was cancelled. SQLite checks that only in long statements.
     pub(crate) fn check_cancelled(&self) -> Result<(), DatabaseError> {
-        if self.cancel.load(Ordering::Relaxed) {
+        if self.setup.is_cancelled() {
             return Err(DatabaseError::Interrupted);
         }
         Ok(())

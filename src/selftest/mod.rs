@@ -26,11 +26,10 @@ pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use semver::Version;
 
+use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
@@ -148,23 +147,23 @@ pub struct CoverageGap {
 type GapsByTable = BTreeMap<(String, GapKind), CoverageGap>;
 
 impl SelfTestReport {
-    /// Tests every version up to head for both scopes, as `policy` treats foreign keys. Setting
-    /// `cancel` ends the test.
+    /// Tests every version up to head for both scopes, as `policy` treats foreign keys. A
+    /// cancellation ends the test.
     ///
     /// Rows are inserted once and carried along, so the cost is a few steps for each migration.
     ///
     /// # Errors
     ///
-    /// SQLite's, if a database in memory cannot be created, or if `cancel` was set.
+    /// SQLite's, if a database in memory cannot be created, or if the run was cancelled.
     pub fn run(
         changelog: &Changelog<'_>,
         replay: &Replay<'_>,
         policy: DatabasePolicy,
-        cancel: &Arc<AtomicBool>,
+        setup: &ConnectionSetup,
     ) -> Result<Self, DatabaseError> {
         let mut report = Self::default();
         for scope in Scope::BOTH.into_iter().filter(|scope| changelog.has_scope(*scope)) {
-            report.test_scope(SelfTestContext { changelog, replay, scope, policy, cancel })?;
+            report.test_scope(SelfTestContext { changelog, replay, scope, policy, setup })?;
         }
         report.regressions.sort_by_key(|regression| regression.diagnostic.span.start);
         Ok(report)

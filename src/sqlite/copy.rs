@@ -8,11 +8,11 @@ use std::io;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::OpenFlags;
 use sha2::{Digest, Sha256};
 
 use crate::database::ReadDatabase;
-use crate::database::connection::ConnectOptions;
+use crate::database::connection::{ConnectOptions, UnpreparedConnection};
 use crate::database::error::{DatabaseError, is_sql_error, sqlite_message};
 use crate::database::history_entry::HistoryState;
 use crate::database::integrity::without_heading;
@@ -94,8 +94,9 @@ fn copy_to_new_file(source: &SqliteFile, to: &DatabaseFile) -> Result<(), Databa
     // No journal and no sync: no other program knows the new file, and it is not used before it
     // is complete and synced.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut target =
-        pin.open_with_sqlite(|| Connection::open_with_flags(plain_name(&pin.path), flags))?;
+    let path = plain_name(&pin.path);
+    let target = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
+    let mut target = target.prepare(&source.options.setup)?;
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     // One read transaction around the whole copy: otherwise every commit of a writer would restart
     // the copy, and the copy of a busy database would never finish.

@@ -8,8 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database::connection::{
-    ConnectOptions, DEFAULT_SYNC_IS_FULL, apply_security_settings, install_busy_handler,
-    install_cancel_handler,
+    ConnectOptions, DEFAULT_SYNC_IS_FULL, UnpreparedConnection, install_busy_handler,
 };
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
@@ -145,12 +144,11 @@ impl SqliteFile {
         if !matches!(self.mode, OpenMode::Immutable | OpenMode::PrivateWal) {
             shared_lock::unlock(&self.info.pin.file);
         }
-        let mut connection = self.info.pin.open_with_sqlite(|| match self.mode {
-            OpenMode::PrivateWal => Connection::open_with_flags_and_vfs(name, flags, LOCKLESS_VFS),
-            _ => Connection::open_with_flags(name, flags),
+        let opened = self.info.pin.open_with_sqlite(|| {
+            let vfs = (self.mode == OpenMode::PrivateWal).then_some(LOCKLESS_VFS);
+            UnpreparedConnection::open(&name, flags, vfs)
         })?;
-        apply_security_settings(&connection)?;
-        install_cancel_handler(&mut connection, &self.options.cancel)?;
+        let mut connection = opened.prepare(&self.options.setup)?;
         install_busy_handler(&mut connection, self.options.clone())?;
         if self.mode == OpenMode::Write && connection.is_readonly("main")? {
             return Err(DatabaseError::Io {
@@ -273,12 +271,11 @@ impl Database for SqliteFile {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::database::ReadDatabase;
-    use crate::database::connection::open_in_memory;
+    use crate::database::connection::{ConnectionSetup, open_in_memory};
     use crate::database::history;
     use crate::database::history_entry::{HistoryEvent, NewHistoryEntry};
     use crate::database::job::{CompiledScript, Statement, Step};
@@ -288,8 +285,10 @@ mod tests {
 
     fn open_file(path: &Path) -> SqliteFile {
         let database = DatabaseFile::new(path.to_owned(), SymlinkPolicy::Refuse);
-        let options =
-            ConnectOptions { busy_timeout: Duration::from_secs(1), cancel: Arc::default() };
+        let options = ConnectOptions {
+            busy_timeout: Duration::from_secs(1),
+            setup: ConnectionSetup::default(),
+        };
         SqliteFile::open(&database, &options).unwrap()
     }
 
@@ -328,7 +327,7 @@ mod tests {
 
     #[test]
     fn cancel_after_the_last_statement_prevents_the_commit() {
-        let mut connection = open_in_memory(&Arc::default()).unwrap();
+        let mut connection = open_in_memory(&ConnectionSetup::default()).unwrap();
         connection.execute_batch("CREATE TABLE t (x)").unwrap();
         let authorizer = StatementAuthorizer::install(&mut connection).unwrap();
         let script = insert_script();

@@ -7,7 +7,9 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::database::connection::{ConnectOptions, install_busy_handler};
+use crate::database::connection::{
+    ConnectOptions, UnpreparedConnection, install_busy_handler, open_in_memory,
+};
 use crate::database::error::DatabaseError;
 use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::locks;
@@ -71,7 +73,7 @@ impl ExclusiveTarget {
             self.connection.pragma_query_value(None, "encoding", |r| r.get(0))?;
         let auto_vacuum: i64 =
             self.connection.pragma_query_value(None, "auto_vacuum", |r| r.get(0))?;
-        let empty = Connection::open_in_memory()?;
+        let empty = open_in_memory(&self.options.setup)?;
         empty.pragma_update(None, "page_size", page_size(&self.connection)?)?;
         empty.pragma_update(None, "encoding", encoding)?;
         empty.pragma_update(None, "auto_vacuum", auto_vacuum)?;
@@ -136,9 +138,12 @@ impl ExclusiveTarget {
 
 fn connect(pin: &PinnedFile, options: &ConnectOptions) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection =
-        pin.open_with_sqlite(|| Connection::open_with_flags(plain_name(&pin.path), flags))?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+    let path = plain_name(&pin.path);
+    let opened = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
+    let mut connection = opened.prepare(&options.setup)?;
+    // Defensive mode would ignore `writable_schema`, which a damaged database needs. No statement
+    // of the document runs here.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     install_busy_handler(&mut connection, options.clone())?;
     Ok(connection)
 }
@@ -185,7 +190,7 @@ mod tests {
         let database = DatabaseFile::new(path.clone(), SymlinkPolicy::Refuse);
         let options = ConnectOptions {
             busy_timeout: Duration::from_millis(500),
-            cancel: std::sync::Arc::default(),
+            setup: crate::database::connection::ConnectionSetup::default(),
         };
         let mut target = ExclusiveTarget::lock(&database, &options).unwrap();
         let source = Connection::open_in_memory().unwrap();

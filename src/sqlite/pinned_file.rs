@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use rusqlite::Connection;
-
+use crate::database::connection::UnpreparedConnection;
 use crate::database::error::DatabaseError;
 use crate::sqlite::database_file::{
     Access, DatabaseFile, ParentError, SYMLINK_REFUSED, open_parent,
@@ -150,8 +149,8 @@ impl PinnedFile {
     /// The error of `open`, or `Replaced`.
     pub(crate) fn open_with_sqlite(
         &self,
-        open: impl FnOnce() -> rusqlite::Result<Connection>,
-    ) -> Result<Connection, DatabaseError> {
+        open: impl FnOnce() -> rusqlite::Result<UnpreparedConnection>,
+    ) -> Result<UnpreparedConnection, DatabaseError> {
         /// Keeps the workers from taking each other's expected descriptor. Opening is short.
         static ONE_OPEN_AT_A_TIME: Mutex<()> = Mutex::new(());
 

@@ -41,7 +41,7 @@ impl DatabaseTemplate {
         job: &MigrationJob<'_>,
         options: &ConnectOptions,
     ) -> Result<Option<Self>, DatabaseError> {
-        let mut memory = open_in_memory(&options.cancel)?;
+        let mut memory = open_in_memory(&options.setup)?;
         let authorizer = StatementAuthorizer::install(&mut memory)?;
         let result =
             apply(&memory, &authorizer, job, &HistoryState::Empty, &|| options.is_cancelled())?;
@@ -68,7 +68,7 @@ impl DatabaseTemplate {
         if options.is_cancelled() {
             return Err(DatabaseError::Interrupted);
         }
-        let mut source = Connection::open_in_memory()?;
+        let mut source = open_in_memory(&options.setup)?;
         source.deserialize_read_exact("main", &*self.bytes, self.bytes.len(), true)?;
         let write_result = copy_to_empty_file(&source, connection, path);
         let job_result = |duration: Duration| JobResult { notes: self.notes.clone(), duration };
@@ -150,6 +150,7 @@ fn has_application_rows(connection: &Connection) -> rusqlite::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::connection::ConnectionSetup;
     use crate::database::history_entry::{HistoryEvent, NewHistoryEntry};
     use crate::database::job::{EMPTY_SCRIPT, Step};
 
@@ -203,7 +204,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.db");
         let busy_timeout = std::time::Duration::from_secs(1);
-        let options = ConnectOptions { busy_timeout, cancel: std::sync::Arc::default() };
+        let options = ConnectOptions { busy_timeout, setup: ConnectionSetup::default() };
         let template = DatabaseTemplate::from_job(&empty_job(), &options).unwrap();
         let mut connection = Connection::open(&path).unwrap();
         template.write_to(&mut connection, &path, &options).unwrap();

@@ -25,7 +25,7 @@ use std::sync::Arc;
 #[cfg(feature = "server")]
 use std::sync::atomic::AtomicBool;
 
-use crate::database::connection::ConnectOptions;
+use crate::database::connection::{ConnectOptions, open_in_memory};
 use crate::database::error::DatabaseError;
 use crate::database::stats::Stats;
 use crate::database::{Database, ReadDatabase};
@@ -188,7 +188,7 @@ impl TargetDatabase {
             }
             #[cfg(feature = "server")]
             Location::Namespace(handle, name) => {
-                let mut new_database = rusqlite::Connection::open_in_memory()?;
+                let mut new_database = open_in_memory(&options.setup)?;
                 let value = fill(&mut new_database)?;
                 Namespace::new(handle, name, options).replace_with(&new_database)?;
                 Ok(Replaced { value, notes: Vec::new() })

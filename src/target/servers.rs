@@ -310,6 +310,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::database::connection::ConnectionSetup;
     use crate::target::user_source::DEFAULT_USERS_QUERY;
 
     #[test]
@@ -329,7 +330,10 @@ mod tests {
             system_namespace: "system".to_owned(),
             user_source: UserSource::Query(DEFAULT_USERS_QUERY.to_owned()),
             placement: Placement::Hash,
-            options: ConnectOptions { busy_timeout: Duration::ZERO, cancel: Arc::default() },
+            options: ConnectOptions {
+                busy_timeout: Duration::ZERO,
+                setup: ConnectionSetup::default(),
+            },
         };
         assert!(matches!(ServerSet::new(config), Err(ServerSetError::NoServers)));
     }

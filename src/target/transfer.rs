@@ -63,7 +63,10 @@ impl TargetDatabase {
                 // A file that is not a complete database fails before a namespace is created.
                 self.read(options, |file| file.history_state())?;
                 if handle.server().has_admin() {
-                    handle.server().create(name, &options.cancel).map_err(DatabaseError::from)?;
+                    handle
+                        .server()
+                        .create(name, &options.setup.cancel)
+                        .map_err(DatabaseError::from)?;
                 }
                 let namespace = Namespace::new(handle, name, options);
                 let prepared = SqliteFile::read(file, options, |file| {

@@ -1,9 +1,8 @@
 //! A run with the replay of another changelog is refused.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tatmig::database::ConnectOptions;
+use tatmig::database::{ConnectOptions, ConnectionSetup};
 use tatmig::fleet::{
     DatabaseFile, Fleet, Location, OnFailure, RunOptions, SymlinkPolicy, TargetDatabase,
 };
@@ -27,7 +26,7 @@ fn a_replay_of_another_changelog_changes_no_database() {
     connection.close().unwrap();
 
     let (changelog, other) = (Changelog::parse(&first).unwrap(), Changelog::parse(&other).unwrap());
-    let replay = Replay::run(&other, &Arc::default()).unwrap();
+    let replay = Replay::run(&other, &ConnectionSetup::default()).unwrap();
     let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let target = TargetDatabase {
         scope: Scope::User,
@@ -36,7 +35,8 @@ fn a_replay_of_another_changelog_changes_no_database() {
         skip_reason: None,
     };
     let fleet = Fleet { users: vec![target], ..Fleet::default() };
-    let connect_options = ConnectOptions { busy_timeout: Duration::ZERO, cancel: Arc::default() };
+    let connect_options =
+        ConnectOptions { busy_timeout: Duration::ZERO, setup: ConnectionSetup::default() };
     let on_failure = OnFailure::Continue;
     let options = RunOptions { jobs: 1, on_failure, canary: None, connect_options };
     let adopt = AdoptRequest {

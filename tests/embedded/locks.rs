@@ -3,11 +3,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tatmig::backup::BackupDir;
-use tatmig::database::ConnectOptions;
+use tatmig::database::{ConnectOptions, ConnectionSetup};
 use tatmig::fleet::{
     DatabaseFile, Fleet, Location, OnFailure, RunOptions, SymlinkPolicy, TargetDatabase,
 };
@@ -35,7 +34,7 @@ fn directory_with_ann(journal_mode: &str) -> tempfile::TempDir {
 fn read_the_fleet(directory: &Path) {
     let text = notes(ADD_TITLE);
     let changelog = Changelog::parse(&text).unwrap();
-    let replay = Replay::run(&changelog, &Arc::default()).unwrap();
+    let replay = Replay::run(&changelog, &ConnectionSetup::default()).unwrap();
     let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let target = TargetDatabase {
         scope: Scope::User,
@@ -47,7 +46,8 @@ fn read_the_fleet(directory: &Path) {
         skip_reason: None,
     };
     let fleet = Fleet { users: vec![target], ..Fleet::default() };
-    let connect_options = ConnectOptions { busy_timeout: Duration::ZERO, cancel: Arc::default() };
+    let connect_options =
+        ConnectOptions { busy_timeout: Duration::ZERO, setup: ConnectionSetup::default() };
     let on_failure = OnFailure::Continue;
     let options = RunOptions { jobs: 4, on_failure, canary: None, connect_options };
     let status = fleet.statuses(&migrator, &options, &mut || {}).remove(0).unwrap();

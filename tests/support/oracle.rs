@@ -7,18 +7,18 @@
 )]
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::Value;
 use rusqlite::{Batch, Connection};
+use tatmig::database::ConnectionSetup;
 use tatmig::{Changelog, ColorMode, Diagnostic, Scope, Source};
 
 /// Parses a text as a document, lints it, and renders every diagnostic.
 pub(crate) fn check_document(text: &str) {
     let source = Source::new("m.md", text);
-    let lint_report = tatmig::lint::lint(source.clone(), &Arc::default());
+    let lint_report = tatmig::lint::lint(source.clone(), &ConnectionSetup::default());
     assert_valid_spans(&source, &lint_report.diagnostics);
     match Changelog::parse_named("m.md", text) {
         Ok(changelog) => {

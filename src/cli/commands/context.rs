@@ -109,7 +109,7 @@ impl CommandContext<'_> {
     pub(crate) fn connect_options(&self) -> ConnectOptions {
         ConnectOptions {
             busy_timeout: self.settings.busy_timeout,
-            cancel: self.signals.cancel_flag(),
+            setup: self.settings.connection_setup.clone(),
         }
     }
 
@@ -146,7 +146,7 @@ impl CommandContext<'_> {
         &self,
         changelog: &Changelog<'a>,
     ) -> anyhow::Result<Replay<'a>> {
-        match Replay::run(changelog, &self.signals.cancel_flag()) {
+        match Replay::run(changelog, &self.settings.connection_setup) {
             Ok(replay) => Ok(replay),
             // The signal decides the exit status.
             Err(_) if self.signals.received_signal().is_some() => {
@@ -161,7 +161,7 @@ impl CommandContext<'_> {
     /// Runs the document in memory, for commands that work without a replay. `None` if the
     /// document has errors up to head.
     pub(crate) fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
-        let replay = Replay::run(changelog, &self.signals.cancel_flag()).ok()?;
+        let replay = Replay::run(changelog, &self.settings.connection_setup).ok()?;
         let has_errors = replay.diagnostics(changelog.head_index()).any(|diagnostic| {
             diagnostic.severity == Severity::Error && !is_unfinished(&diagnostic)
         });
@@ -203,8 +203,8 @@ impl CommandContext<'_> {
 
     /// What detection leaves out, and the signals that end it.
     pub(crate) fn detection_options(&self) -> DetectionOptions {
-        let cancel = self.signals.cancel_flag();
-        DetectionOptions { ignored: self.settings.ignored.clone(), cancel }
+        let setup = self.settings.connection_setup.clone();
+        DetectionOptions { ignored: self.settings.ignored.clone(), setup }
     }
 }
 

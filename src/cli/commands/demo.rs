@@ -63,7 +63,7 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     };
     let fleet_config = write_files(&dir)?;
     let changelog = Changelog::parse(DOCUMENT)?;
-    let replay = Replay::run(&changelog, &context.signals.cancel_flag())?;
+    let replay = Replay::run(&changelog, &context.settings.connection_setup)?;
     let lowest_version = changelog.versions()[0].to_string();
     let baseline =
         Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);

@@ -42,8 +42,8 @@ fn lint_document(
     let mut options = LintOptions::default();
     options.min_sqlite = context.settings.min_sqlite(args);
     options.backend = context.backend();
-    let cancel = context.signals.cancel_flag();
-    let lint_report = match tatmig::lint::lint_with(source.clone(), options, &cancel) {
+    let setup = &context.settings.connection_setup;
+    let lint_report = match tatmig::lint::lint_with(source.clone(), options, setup) {
         Ok(lint_report) => lint_report,
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),

@@ -61,8 +61,9 @@ impl<'r> DatabaseSource<'r> {
             None => SchemaSnapshot::default(),
         };
         let (snapshot, left_out) = self.read_snapshot(&head_snapshot)?;
+        let setup = &self.context.settings.connection_setup;
         let diff = head_snapshot
-            .diff_with_renames(&snapshot, &args.rename)
+            .diff_with_renames(&snapshot, &args.rename, setup)
             .with_context(|| self.quoted_path())?;
         if diff.sql.is_empty() && head_snapshot.differences(&snapshot).is_empty() {
             return Ok(GeneratedBlock { block: None, notes: left_out });
@@ -76,7 +77,7 @@ impl<'r> DatabaseSource<'r> {
         if args.reverse {
             let renames: Vec<Rename> = args.rename.iter().rev().map(Rename::reversed).collect();
             let diff = snapshot
-                .diff_with_renames(&head_snapshot, &renames)
+                .diff_with_renames(&head_snapshot, &renames, setup)
                 .with_context(|| self.quoted_path())?;
             notes.extend(diff.warnings.into_iter().map(|note| format!("reverse block: {note}")));
             reverse = Some(diff.sql);
@@ -92,7 +93,7 @@ impl<'r> DatabaseSource<'r> {
         edited_changelog: &Changelog<'_>,
         block: &NewBlock,
     ) -> anyhow::Result<()> {
-        let replay = Replay::run(edited_changelog, &self.context.signals.cancel_flag())
+        let replay = Replay::run(edited_changelog, &self.context.settings.connection_setup)
             .context("the edited document cannot be run in memory")?;
         let position = edited_changelog.head_index();
         let diagnostics: Vec<_> = replay
@@ -140,7 +141,7 @@ impl<'r> DatabaseSource<'r> {
         }
         snapshot
             .without_ignored(&self.context.settings.ignored, document)
-            .without_unloadable(document)
+            .without_unloadable(document, &self.context.settings.connection_setup)
             .with_context(|| self.quoted_path())
     }
 

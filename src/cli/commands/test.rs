@@ -12,7 +12,7 @@ pub(crate) fn run(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let changelog = context.parse_changelog(&document)?;
     let replay = context.replay(&changelog, changelog.head_index())?;
     let policy = context.settings.policy(None);
-    match SelfTestReport::run(&changelog, &replay, policy, &context.signals.cancel_flag()) {
+    match SelfTestReport::run(&changelog, &replay, policy, &context.settings.connection_setup) {
         Ok(test_report) => Ok(context.report.emit(&SelfTestView::new(&changelog, &test_report))),
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => Ok(EXIT_INVALID_INPUT),

@@ -23,6 +23,8 @@ struct MigrationEntry<'r> {
     title: Option<&'r str>,
     date: Option<&'r str>,
     description: Option<&'r str>,
+    /// The migrations of other tools that it came from, each as `TOOL KEY`.
+    imported: Vec<String>,
     planned: bool,
     /// Whether the migration has a block for the system database.
     system: bool,
@@ -43,6 +45,7 @@ impl<'r> ChangelogView<'r> {
             title: migration.title.as_deref(),
             date: migration.date.as_deref(),
             description: migration.description.as_deref(),
+            imported: migration.imported.iter().map(ToString::to_string).collect(),
             planned: migration.planned,
             system: migration.system.is_some(),
             user: migration.user.is_some(),
