@@ -71,7 +71,7 @@ impl<'c> Walk<'c> {
             problems: Vec::new(),
             misplaced_count: 0,
         };
-        let users_dir = OpenDirectory::open(&config.users_dir, DirectoryUse::Enter)?;
+        let users_dir = OpenDirectory::open(&config.users_dir, walk.directory_use(0))?;
         walk.visit_directory(&users_dir)?;
         if walk.misplaced_count > MAX_MISPLACED {
             let more = walk.misplaced_count - MAX_MISPLACED;
@@ -84,6 +84,14 @@ impl<'c> Walk<'c> {
 
     fn component(&self) -> &'c PathComponent {
         &self.config.path_template.components()[self.names.len()]
+    }
+
+    /// What the directory is opened for in which the component with this index is.
+    fn directory_use(&self, index: usize) -> DirectoryUse {
+        match self.config.path_template.components()[index].literal() {
+            Some(_) => DirectoryUse::Enter,
+            None => DirectoryUse::List,
+        }
     }
 
     fn is_last_level(&self) -> bool {
@@ -154,7 +162,7 @@ impl<'c> Walk<'c> {
             }
             Some(FileKind::Regular | FileKind::Other) | None => return,
         };
-        match parent.open_child(&name, DirectoryUse::Enter, symlinks) {
+        match parent.open_child(&name, self.directory_use(self.names.len() + 1), symlinks) {
             Ok(directory) if self.is_backups_dir(&directory) => {}
             Ok(directory) => {
                 self.names.push(name);

@@ -156,7 +156,10 @@ fn a_user_is_looked_up_and_never_joined_to_a_path() {
 fn an_invalid_user_pattern() {
     let fleet = fleet();
     for (pattern, message) in [
-        ("user.db", "the user pattern `user.db` cannot be used: it must contain `{username}`, as in"),
+        (
+            "user.db",
+            "the user pattern `user.db` cannot be used: it must contain `{username}`, as in",
+        ),
         ("", "empty component"),
         ("/srv/{username}.db", "it is an absolute path; pass the directory with `--users-dir`"),
         ("../{username}.db", "it contains the component `..`"),

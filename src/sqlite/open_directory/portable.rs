@@ -47,11 +47,6 @@ impl OpenDirectory {
         Ok(Self(self.0.clone()))
     }
 
-    /// The same directory, open for listing.
-    pub(crate) fn for_listing(&self) -> io::Result<Self> {
-        Self::open(&self.0, DirectoryUse::List)
-    }
-
     /// What this directory is.
     pub(crate) fn own_status(&self) -> io::Result<FileStatus> {
         Ok((&std::fs::metadata(&self.0)?).into())

@@ -16,13 +16,17 @@ use crate::sqlite::regular_file::SymlinkPolicy;
 
 /// A directory that is open.
 #[derive(Debug)]
-pub(crate) struct OpenDirectory(OwnedFd);
+pub(crate) struct OpenDirectory {
+    descriptor: OwnedFd,
+    purpose: DirectoryUse,
+}
 
 impl OpenDirectory {
     /// Opens a directory by its path, in which links are followed.
     pub(crate) fn open(path: &Path, purpose: DirectoryUse) -> io::Result<Self> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        Ok(Self(rustix::fs::open(path, directory_flags(purpose), Mode::empty())?))
+        let descriptor = rustix::fs::open(path, directory_flags(purpose), Mode::empty())?;
+        Ok(Self { descriptor, purpose })
     }
 
     /// Opens a directory in this one.
@@ -33,33 +37,39 @@ impl OpenDirectory {
         symlinks: SymlinkPolicy,
     ) -> io::Result<Self> {
         let flags = directory_flags(purpose) | symlink_flags(symlinks);
-        Ok(Self(rustix::fs::openat(&self.0, name, flags, Mode::empty())?))
+        let descriptor = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?;
+        Ok(Self { descriptor, purpose })
     }
 
     /// The same directory.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self(self.0.try_clone()?))
+        Ok(Self { descriptor: self.descriptor.try_clone()?, purpose: self.purpose })
     }
 
-    /// The same directory, open for listing.
-    pub(crate) fn for_listing(&self) -> io::Result<Self> {
-        let flags = directory_flags(DirectoryUse::List);
-        Ok(Self(rustix::fs::openat(&self.0, ".", flags, Mode::empty())?))
+    /// A descriptor with which the directory can be read.
+    fn readable(&self) -> io::Result<OwnedFd> {
+        match self.purpose {
+            DirectoryUse::List => self.descriptor.try_clone(),
+            DirectoryUse::Enter => {
+                let flags = directory_flags(DirectoryUse::List);
+                Ok(rustix::fs::openat(&self.descriptor, ".", flags, Mode::empty())?)
+            }
+        }
     }
 
     /// What this directory is.
     pub(crate) fn own_status(&self) -> io::Result<FileStatus> {
-        Ok(rustix::fs::fstat(&self.0)?.into())
+        Ok(rustix::fs::fstat(&self.descriptor)?.into())
     }
 
     /// What a name is; a link is not followed.
     pub(crate) fn status(&self, name: &OsStr) -> io::Result<FileStatus> {
-        Ok(rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?.into())
+        Ok(rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?.into())
     }
 
     /// What a name is, or the file that a link points to.
     pub(crate) fn followed_status(&self, name: &OsStr) -> io::Result<FileStatus> {
-        Ok(rustix::fs::statat(&self.0, name, AtFlags::empty())?.into())
+        Ok(rustix::fs::statat(&self.descriptor, name, AtFlags::empty())?.into())
     }
 
     /// Calls `visit` for each name, in no particular order.
@@ -67,7 +77,10 @@ impl OpenDirectory {
         &self,
         visit: &mut dyn FnMut(DirectoryEntry<'_>),
     ) -> io::Result<()> {
-        for entry in Dir::new(self.for_listing()?.0)? {
+        let mut directory = Dir::new(self.readable()?)?;
+        // A descriptor that was cloned has the position of the original one.
+        directory.rewind();
+        for entry in directory {
             let entry = entry?;
             let bytes = entry.file_name().to_bytes();
             if !matches!(bytes, b"." | b"..") {
@@ -87,25 +100,25 @@ impl OpenDirectory {
             FileUse::ReadWrite => OFlags::RDWR,
         };
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.0, name, flags, Mode::empty())?.into())
+        Ok(rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?.into())
     }
 
     /// Creates an empty file; fails if the name exists.
     pub(crate) fn create_file(&self, name: &OsStr, users: Users) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if users == Users::Owner { 0o600 } else { 0o666 });
-        Ok(rustix::fs::openat(&self.0, name, flags, mode)?.into())
+        Ok(rustix::fs::openat(&self.descriptor, name, flags, mode)?.into())
     }
 
     /// Creates a directory; fails if the name exists.
     pub(crate) fn create_directory(&self, name: &OsStr, users: Users) -> io::Result<()> {
         let mode = Mode::from_raw_mode(if users == Users::Owner { 0o700 } else { 0o777 });
-        Ok(rustix::fs::mkdirat(&self.0, name, mode)?)
+        Ok(rustix::fs::mkdirat(&self.descriptor, name, mode)?)
     }
 
     /// Locks the directory, which must be open for listing, until this value is dropped.
     pub(crate) fn try_lock(&self) -> DirectoryLock {
-        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+        match rustix::fs::flock(&self.descriptor, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => DirectoryLock::Locked,
             Err(Errno::WOULDBLOCK) => DirectoryLock::HeldByAnother,
             Err(_) => DirectoryLock::Unsupported,
@@ -113,12 +126,12 @@ impl OpenDirectory {
     }
 
     pub(crate) fn remove_file(&self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
     }
 
     /// Removes a directory, which must be empty.
     pub(crate) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+        Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Gives a file another name in another directory, which must be new there.
@@ -131,7 +144,7 @@ impl OpenDirectory {
         #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
         {
             use rustix::fs::{RenameFlags, renameat_with};
-            let (from, to) = (&self.0, &directory.0);
+            let (from, to) = (&self.descriptor, &directory.descriptor);
             match renameat_with(from, name, to, new_name, RenameFlags::NOREPLACE) {
                 // Some file systems do not support the flag.
                 Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
@@ -141,12 +154,12 @@ impl OpenDirectory {
         if directory.status(new_name).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        Ok(rustix::fs::renameat(&self.0, name, &directory.0, new_name)?)
+        Ok(rustix::fs::renameat(&self.descriptor, name, &directory.descriptor, new_name)?)
     }
 
     /// Makes the names in the directory durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::fsync(&self.for_listing()?.0)?)
+        Ok(rustix::fs::fsync(self.readable()?)?)
     }
 }
 
