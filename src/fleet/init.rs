@@ -10,6 +10,7 @@ use crate::document::tag::Scope;
 use crate::fleet::directory::DirectoryScan;
 use crate::fleet::error::FleetError;
 use crate::fleet::pool::run_caught;
+use crate::fleet::selection::{Selection, UserSelection};
 use crate::migrate::create::CreateOutcome;
 use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
@@ -25,8 +26,8 @@ use crate::text::escape_for_display;
 pub struct InitRequest<'r> {
     /// Where the fleet is.
     pub config: &'r FleetConfig,
-    /// The users whose databases are created, besides the system database.
-    pub users: &'r [OsString],
+    /// The databases that are created; users are selected by name.
+    pub selection: &'r Selection,
     /// The path of the only user's database, relative to the users directory, for a path template
     /// with `*`.
     pub path: Option<&'r Path>,
@@ -38,9 +39,15 @@ pub struct InitRequest<'r> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// Users were named, and the document has no user block.
-    #[error("the document has no user block, so it has no user databases to create")]
-    NoUserBlocks,
+    /// The document has no block for what was selected by name, or the user databases cannot be
+    /// listed.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// All users were selected: those that exist need not be created, and no others are known.
+    #[error(
+        "`init` creates the databases of users that are named; replace `--all-users` with `--user NAME`"
+    )]
+    UsersNotNamed,
     /// A user's file would be the system database.
     #[error("the database of user `{user}` would be the file of the system database")]
     IsSystemDatabase {
@@ -72,9 +79,6 @@ pub enum InitError {
         /// The length of the journal's file name, in bytes.
         length: usize,
     },
-    /// The user databases could not be listed.
-    #[error(transparent)]
-    Fleet(#[from] FleetError),
     /// The directory of a database is missing.
     #[error("cannot create `{location}`: the directory `{}` does not exist; create it first", escape_for_display(.directory.as_os_str()))]
     NoDirectory {
@@ -101,7 +105,7 @@ pub enum InitError {
 impl From<InitError> for Error {
     fn from(error: InitError) -> Self {
         let kind = match error {
-            InitError::NoUserBlocks
+            InitError::UsersNotNamed
             | InitError::IsSystemDatabase { .. }
             | InitError::PathWithoutUser
             | InitError::UserExists { .. }
@@ -134,15 +138,18 @@ impl InitPlan {
     /// A name, directory or option that makes it impossible to create one of them.
     pub fn new(changelog: &Changelog<'_>, request: &InitRequest<'_>) -> Result<Self, InitError> {
         let config = request.config;
-        if !request.users.is_empty() && !changelog.has_scope(Scope::User) {
-            return Err(InitError::NoUserBlocks);
-        }
+        let selection = request.selection.within(|scope| changelog.has_scope(scope))?;
+        let users: &[OsString] = match &selection.users {
+            UserSelection::Named(names) => names,
+            UserSelection::All => return Err(InitError::UsersNotNamed),
+            UserSelection::Counted | UserSelection::Excluded => &[],
+        };
         let mut databases: Vec<TargetDatabase> = Vec::new();
-        databases.extend(changelog.has_scope(Scope::System).then(|| config.system_database()));
-        if request.path.is_some() && request.users.len() != 1 {
+        databases.extend(selection.includes_system().then(|| config.system_database()));
+        if request.path.is_some() && users.len() != 1 {
             return Err(InitError::PathWithoutUser);
         }
-        for user in request.users {
+        for user in users {
             let database = match request.path {
                 #[cfg(feature = "server")]
                 Some(_) if config.server_set.is_some() => return Err(InitError::PathOnServer),

@@ -40,6 +40,7 @@ mod reset;
 mod restore;
 mod schema;
 mod seed;
+mod selection;
 mod sql;
 mod stats;
 mod status;
@@ -47,3 +48,4 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod usage;
