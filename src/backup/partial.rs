@@ -9,7 +9,8 @@ use crate::backup::archive::Backup;
 use crate::backup::error::BackupError;
 use crate::backup::manifest;
 use crate::backup::manifest::Manifest;
-use crate::sqlite::open_directory::{DirectoryUse, OpenDirectory, Users};
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::{DirectoryUse, Users};
 use crate::sqlite::paths::sync_directory;
 use crate::sqlite::pending_dir::PendingDir;
 

@@ -18,7 +18,8 @@ use crate::plan::outcome::Outcome;
 use crate::sqlite::database_file::DatabaseFile;
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
-use crate::target::pattern::{MAX_FILE_NAME, PathTemplateError};
+use crate::target::pattern::MAX_FILE_NAME;
+use crate::target::pattern_error::PathTemplateError;
 use crate::text::escape_for_display;
 
 /// Which databases are to be created.

@@ -36,7 +36,8 @@ pub use crate::sqlite::database_file::DatabaseFile;
 pub use crate::sqlite::file_status::FileIdentity;
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;
-pub use crate::target::pattern::{PathMatch, PathTemplate, PathTemplateError};
+pub use crate::target::pattern::{PathMatch, PathTemplate};
+pub use crate::target::pattern_error::PathTemplateError;
 #[cfg(feature = "server")]
 pub use crate::target::server_error::{MissingNamespace, ServerSetError};
 #[cfg(feature = "server")]

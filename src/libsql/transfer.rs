@@ -20,7 +20,7 @@ use crate::sqld::server::RequestKind;
 use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::new_directories::NewFileParent;
-use crate::sqlite::open_directory::Users;
+use crate::sqlite::open_directory::entry::Users;
 use crate::sqlite::paths::plain_name;
 use crate::sqlite::pinned_file::PinnedFile;
 

@@ -18,7 +18,7 @@ use crate::sqlite::database_file::{DatabaseFile, ParentError};
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::new_directories::{CreatedDirectories, NewFileParent};
-use crate::sqlite::open_directory::Users;
+use crate::sqlite::open_directory::entry::Users;
 use crate::sqlite::paths::side_file;
 use crate::target::{Location, TargetDatabase};
 

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::database::error::DatabaseError;
 use crate::sqlite::file_status::{FileIdentity, FileKind, FileStatus};
-use crate::sqlite::open_directory::{DirectoryUse, OpenDirectory};
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::DirectoryUse;
 use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::text::escape_for_display;
 

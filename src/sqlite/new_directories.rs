@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 
 use crate::sqlite::database_file::{DatabaseFile, ParentError, open_component};
-use crate::sqlite::open_directory::{DirectoryUse, OpenDirectory, Users};
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::{DirectoryUse, Users};
 
 /// The directory of a file that is to be created.
 pub(crate) struct NewFileParent {

@@ -8,7 +8,8 @@ use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::sqlite::open_directory::{DirectoryLock, DirectoryUse, OpenDirectory, Users};
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::{DirectoryLock, DirectoryUse, Users};
 use crate::sqlite::regular_file::SymlinkPolicy;
 
 /// A directory that is removed when this value is dropped. Where a directory cannot be locked, no

@@ -21,7 +21,8 @@ use crate::sqlite::database_file::{
 };
 use crate::sqlite::descriptor::Descriptor;
 use crate::sqlite::file_status::{FileIdentity, FileKind, FileStatus};
-use crate::sqlite::open_directory::{FileUse, OpenDirectory};
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::FileUse;
 use crate::sqlite::regular_file;
 use crate::sqlite::regular_file::OpenedFile;
 use crate::sqlite::regular_file::SymlinkPolicy;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::document::tag::Scope;
 use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
-use crate::target::pattern::{PathTemplate, PathTemplateError};
+use crate::target::pattern::PathTemplate;
+use crate::target::pattern_error::PathTemplateError;
 #[cfg(feature = "server")]
 use crate::target::servers::ServerSet;
 use crate::target::shard::Shard;

@@ -5,7 +5,10 @@ pub(crate) mod layout;
 pub(crate) mod name_hash;
 pub(crate) mod path_component;
 pub(crate) mod pattern;
+pub(crate) mod pattern_error;
 pub(crate) mod pattern_parser;
+#[cfg(all(test, unix))]
+mod pattern_properties;
 #[cfg(feature = "server")]
 pub(crate) mod server_error;
 #[cfg(feature = "server")]

@@ -6,9 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::iter::repeat;
 use std::path::{Component, Path, PathBuf};
 
-#[cfg(feature = "server")]
-use crate::sqld::namespace_name::NamespaceNameError;
 use crate::target::path_component::PathComponent;
+use crate::target::pattern_error::PathTemplateError;
 use crate::target::pattern_parser::parse_components;
 use crate::text::{escape_for_display, os_string_from_bytes};
 
@@ -58,63 +57,6 @@ pub enum PathMatch {
     EmptyName,
     /// The path does not have the form of the template.
     NoMatch,
-}
-
-/// An invalid pattern, or a user's name that does not result in a path.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PathTemplateError {
-    /// The pattern cannot be read.
-    #[error("the user pattern `{pattern}` cannot be used: {reason}")]
-    InvalidPattern {
-        /// The pattern, escaped for display.
-        pattern: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The file of a user would not be in the users directory.
-    #[error("`{0}` is not a valid user name: its path would be `{1}`")]
-    InvalidUserName(String, String),
-    /// A component of a user's path would be too long for a file system.
-    #[error(
-        "the user name `{user}` is too long: its path would have a component of {length} bytes, and a file name has at most {max}"
-    )]
-    NameTooLong {
-        /// The user, escaped for display.
-        user: String,
-        /// The length of the component, in bytes.
-        length: usize,
-        /// The longest possible component, in bytes.
-        max: usize,
-    },
-    /// The pattern contains `*`, so a name does not determine a path.
-    #[error(
-        "the user pattern `{pattern}` contains `*`, so it does not determine the path of user `{user}`; create the database with `tatmig init --user NAME --path PATH`"
-    )]
-    UndeterminedPath {
-        /// The pattern, escaped for display.
-        pattern: String,
-        /// The user, escaped for display.
-        user: String,
-    },
-    /// A path that is not that of a user's database.
-    #[error(
-        "`{path}` cannot be the database of user `{user}`: {reason}; the user pattern is `{pattern}`"
-    )]
-    WrongPath {
-        /// The path, escaped for display.
-        path: String,
-        /// The user, escaped for display.
-        user: String,
-        /// Why the path is not possible.
-        reason: String,
-        /// The pattern, escaped for display.
-        pattern: String,
-    },
-    /// A user's name that no namespace can have.
-    #[cfg(feature = "server")]
-    #[error(transparent)]
-    InvalidNamespaceName(#[from] NamespaceNameError),
 }
 
 impl std::str::FromStr for PathTemplate {
@@ -293,7 +235,7 @@ impl PathTemplate {
 }
 
 /// Whether bytes can be one component of a path.
-fn is_file_name(bytes: &[u8]) -> bool {
+pub(crate) fn is_file_name(bytes: &[u8]) -> bool {
     let is_invalid =
         |byte: &u8| matches!(byte, 0 | b'/') || char::from(*byte) == std::path::MAIN_SEPARATOR;
     !matches!(bytes, b"" | b"." | b"..") && !bytes.iter().any(is_invalid)
@@ -302,8 +244,6 @@ fn is_file_name(bytes: &[u8]) -> bool {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[track_caller]
@@ -430,99 +370,6 @@ mod tests {
         ] {
             let error = text.parse::<PathTemplate>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
-        }
-    }
-
-    /// A template with one to four components, one of which contains `{username}`.
-    fn any_template() -> impl Strategy<Value = String> {
-        let piece = || {
-            prop_oneof![
-                "[a.}x -]{1,3}",
-                Just("{username}".to_owned()),
-                (1..=255_usize).prop_map(|count| format!("{{username:{count}}}")),
-                (1..=3_usize).prop_map(|count| format!("{{username:{count}}}")),
-                (1..=64_usize).prop_map(|count| format!("{{sha256:{count}}}")),
-                (1..=40_usize).prop_map(|count| format!("{{sha1:{count}}}")),
-                (1..=32_usize).prop_map(|count| format!("{{md5:{count}}}")),
-            ]
-        };
-        let component = move || proptest::collection::vec(piece(), 1..4);
-        (proptest::collection::vec(component(), 0..4), component(), 0..4_usize).prop_map(
-            |(mut components, mut named, index)| {
-                named.push("{username}".to_owned());
-                components.insert(index.min(components.len()), named);
-                let components: Vec<String> =
-                    components.into_iter().map(|pieces| pieces.concat()).collect();
-                components.join("/")
-            },
-        )
-    }
-
-    /// Names of the bytes that templates contain as literals, so that a wrong split could match,
-    /// and of any bytes.
-    fn any_name() -> impl Strategy<Value = Vec<u8>> {
-        prop_oneof![
-            proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'.'), Just(b'}')], 1..9),
-            proptest::collection::vec(any::<u8>(), 1..60),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn a_path_and_a_name_are_the_inverse_of_each_other(
-            text in any_template(),
-            name in any_name(),
-        ) {
-            let Ok(template) = text.parse::<PathTemplate>() else {
-                // Only a component of dots cannot be parsed.
-                prop_assert!(text.split('/').any(|component| matches!(component, "." | "..")));
-                return Ok(());
-            };
-            let user = os_string_from_bytes(&name);
-            match template.path(&user) {
-                Ok(path) => prop_assert_eq!(template.match_path(&path), PathMatch::User(user)),
-                Err(PathTemplateError::NameTooLong { .. }) => {}
-                Err(PathTemplateError::InvalidUserName(..)) => {
-                    let path = template.components.iter().map(|component| {
-                        let mut bytes = Vec::new();
-                        component.append(&name, &mut bytes);
-                        bytes
-                    });
-                    prop_assert!(path.into_iter().any(|bytes| !is_file_name(&bytes)));
-                }
-                Err(error) => prop_assert!(false, "{}", error),
-            }
-        }
-
-        #[test]
-        fn a_path_belongs_to_a_name_only_if_the_name_results_in_it(
-            text in any_template(),
-            names in proptest::collection::vec(any_name(), 1..5),
-        ) {
-            let Ok(template) = text.parse::<PathTemplate>() else { return Ok(()) };
-            let path: PathBuf = names.iter().map(|name| os_string_from_bytes(name)).collect();
-            match template.match_path(&path) {
-                PathMatch::User(user) => {
-                    prop_assert_eq!(template.path(&user).unwrap(), path);
-                }
-                PathMatch::Misplaced { user, expected } => {
-                    prop_assert_eq!(template.path(&user).ok(), expected.clone());
-                    prop_assert_ne!(expected, Some(path));
-                }
-                PathMatch::EmptyName | PathMatch::NoMatch => {}
-            }
-        }
-
-        #[test]
-        fn no_text_of_a_template_panics(text in "[{}*./:a-z0-9]{0,40}", name in any_name()) {
-            if let Ok(template) = text.parse::<PathTemplate>() {
-                let user = os_string_from_bytes(&name);
-                prop_assert_eq!(template.to_string(), text);
-                let _ = template.path(&user);
-                let _ = template.match_path(Path::new(&user));
-            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Unix each name is relative to a descriptor of the directory, so that a directory or a link that
 //! is put in its place meanwhile changes nothing. Other systems have paths only.
 
+pub(crate) mod entry;
 #[cfg(any(not(unix), test))]
 #[cfg_attr(unix, allow(dead_code, reason = "only tests use it on Unix"))]
 mod portable;
@@ -12,50 +13,12 @@ use std::ffi::OsStr;
 use std::io;
 
 use crate::sqlite::file_status::FileKind;
+use crate::sqlite::open_directory::entry::DirectoryUse;
 #[cfg(not(unix))]
 pub(crate) use crate::sqlite::open_directory::portable::OpenDirectory;
 #[cfg(unix)]
 pub(crate) use crate::sqlite::open_directory::unix::OpenDirectory;
 use crate::sqlite::regular_file::SymlinkPolicy;
-
-/// What a directory is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DirectoryUse {
-    /// To list its names, which needs permission to read it.
-    List,
-    /// To open names in it, which needs permission to search it.
-    Enter,
-}
-
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FileUse {
-    Read,
-    ReadWrite,
-}
-
-/// Who may use a file or directory that is created, on systems with such permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Users {
-    Owner,
-    /// Those that the umask of the process allows.
-    Default,
-}
-
-/// The result of locking a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DirectoryLock {
-    Locked,
-    HeldByAnother,
-    Unsupported,
-}
-
-/// A name in a directory that is being listed.
-pub(crate) struct DirectoryEntry<'d> {
-    pub(crate) name: &'d OsStr,
-    /// `None` if the listing does not show it.
-    pub(crate) kind: Option<FileKind>,
-}
 
 impl OpenDirectory {
     /// Removes a directory in this one with everything in it. Links are removed, not followed.
@@ -79,6 +42,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::sqlite::open_directory::entry::{FileUse, Users};
 
     /// The same test for the directories of all systems.
     macro_rules! test_directory {

@@ -9,7 +9,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::sqlite::file_status::FileStatus;
-use crate::sqlite::open_directory::{DirectoryEntry, DirectoryLock, DirectoryUse, FileUse, Users};
+use crate::sqlite::open_directory::entry::{
+    DirectoryEntry, DirectoryLock, DirectoryUse, FileUse, Users,
+};
 use crate::sqlite::regular_file;
 use crate::sqlite::regular_file::SymlinkPolicy;
 

@@ -11,7 +11,9 @@ use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sqlite::file_status::FileStatus;
-use crate::sqlite::open_directory::{DirectoryEntry, DirectoryLock, DirectoryUse, FileUse, Users};
+use crate::sqlite::open_directory::entry::{
+    DirectoryEntry, DirectoryLock, DirectoryUse, FileUse, Users,
+};
 use crate::sqlite::regular_file::SymlinkPolicy;
 
 /// A directory that is open.
