@@ -84,11 +84,7 @@ impl Settings {
         let mut settings = Self {
             file: path_or(global.file.as_ref(), settings_file.file.as_ref(), default(DEFAULT_FILE)),
             fleet_config,
-            backups_dir: path_or(
-                global.backups_dir.as_ref(),
-                settings_file.backups_dir.as_ref(),
-                default("backups"),
-            ),
+            backups_dir: backups_dir(global, &settings_file),
             verbosity,
             color: global.color.or(settings_file.color).unwrap_or_default(),
             format: if is_json { OutputFormat::Json } else { OutputFormat::Text },
@@ -147,6 +143,14 @@ fn in_project(settings_file: &SettingsFile, name: &str) -> PathBuf {
     }
 }
 
+fn backups_dir(global: &GlobalArgs, settings_file: &SettingsFile) -> PathBuf {
+    path_or(
+        global.backups_dir.as_ref(),
+        settings_file.backups_dir.as_ref(),
+        in_project(settings_file, "backups"),
+    )
+}
+
 #[cfg_attr(
     not(feature = "server"),
     expect(unused_variables, clippy::needless_pass_by_value, reason = "only servers connect here")
@@ -174,6 +178,7 @@ fn fleet_config(
             in_project(settings_file, "."),
         ),
         path_template: pattern.parse::<PathTemplate>()?,
+        backups_dir: Some(backups_dir(global, settings_file)),
         symlink_policy,
         shard: global.shard.or(settings_file.shard),
         #[cfg(feature = "server")]
