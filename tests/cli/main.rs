@@ -50,3 +50,4 @@ mod status;
 mod support;
 mod upgrade;
 mod usage;
+mod version_tables;
