@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let ProcessArgs { args: CliArgs { global, command }, command: command_name } =
         match CliArgs::parse_process_args() {
             Ok(args) => args,
-            Err(error) => return ExitCode::from(report_usage_error(&error)),
+            Err(error) => return ExitCode::from(report_usage_error(error)),
         };
     let emit_error = |error: &anyhow::Error| {
         let format = global.output_format();

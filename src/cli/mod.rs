@@ -8,6 +8,7 @@ pub(crate) mod global_args;
 pub(crate) mod help;
 pub(crate) mod output;
 pub(crate) mod report;
+pub(crate) mod selection_args;
 #[cfg(feature = "server")]
 pub(crate) mod server;
 pub(crate) mod settings;

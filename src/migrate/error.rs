@@ -207,7 +207,7 @@ macro_rules! from_argument_errors {
 from_argument_errors! {
     TargetError;
     #[cfg(feature = "fleet")]
-    crate::target::pattern::PathTemplateError;
+    crate::target::pattern_error::PathTemplateError;
     #[cfg(feature = "fleet")]
     crate::target::shard::ShardError;
     #[cfg(feature = "server")]
@@ -246,6 +246,7 @@ fn plan_kind(error: &PlanError) -> ErrorKind {
         PlanError::UnknownVersion { .. } | PlanError::AboveHead { .. } => ErrorKind::Ahead,
         PlanError::AmbiguousMatch { .. }
         | PlanError::PartialMatch { .. }
+        | PlanError::VersionTable { .. }
         | PlanError::UnrelatedSchema => ErrorKind::Unversioned,
         PlanError::SchemaMismatch { .. } => ErrorKind::Drift,
         PlanError::NoReverse { .. } => ErrorKind::NoReverse,

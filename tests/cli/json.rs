@@ -37,7 +37,7 @@ fn status_has_the_documented_shape() {
                  "state": "new", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null, "error": null},
                 {"name": "old", "scope": "user", "path": "old_longterm.db", "version": null,
                  "state": "unversioned", "pending": [], "error": null,
-                 "detected": {"match": "unrelated", "candidates": [], "version": null, "there": [], "missing": []}},
+                 "detected": {"match": "unrelated", "candidates": [], "version": null, "there": [], "missing": [], "sources": []}},
             ],
             "summary": {"total": 5, "new": 1, "current": 0, "behind": 2, "unversioned": 1,
                         "ahead": 0, "edited": 0, "error": 1},

@@ -24,6 +24,7 @@ mod edited;
 mod from_db;
 mod headings;
 mod history;
+mod import;
 mod imported;
 #[cfg(target_os = "linux")]
 mod init;
@@ -40,6 +41,7 @@ mod reset;
 mod restore;
 mod schema;
 mod seed;
+mod selection;
 mod sql;
 mod stats;
 mod status;
@@ -47,3 +49,5 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod usage;
+mod version_tables;
