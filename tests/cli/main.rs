@@ -43,6 +43,7 @@ mod restore;
 mod schema;
 mod seed;
 mod selection;
+mod settings_keys;
 mod sql;
 mod stats;
 mod status;
