@@ -30,6 +30,7 @@ mod imported;
 #[cfg(target_os = "linux")]
 mod init;
 mod json;
+mod layouts;
 mod lint;
 #[cfg(unix)]
 mod names;
