@@ -123,7 +123,12 @@ fn check_versions(
     fleet: &Fleet,
     checks: &mut Vec<Check>,
 ) {
-    let query = StatusQuery { changelog, detector: None, target: changelog.head_index() };
+    let query = StatusQuery {
+        changelog,
+        detector: None,
+        target: changelog.head_index(),
+        ahead: context.settings.policy(None).ahead,
+    };
     let statuses = fleet.statuses_at(query, &context.run_options(), &mut || {});
     let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut pending, mut unversioned) = (0, Vec::new());
