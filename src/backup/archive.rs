@@ -1,7 +1,6 @@
 //! Reads a complete backup: checks its copies against the manifest and restores databases.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -10,14 +9,16 @@ use crate::backup::manifest::{Manifest, ManifestEntry};
 use crate::backup::space::check_free_space;
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::document::tag::Scope;
 use crate::fleet::pool::parallel_map;
 use crate::fleet::run::RunOptions;
+use crate::fleet::selection::DatabaseName;
 use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy::FileDigest;
+use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::locks;
+use crate::sqlite::paths::parent_directory;
 use crate::target::TargetDatabase;
-use crate::target::copy::{CopyLocation, StoredCopy};
+use crate::target::copy::StoredCopy;
 use crate::text::escape_for_display;
 
 /// A complete backup.
@@ -35,7 +36,7 @@ pub struct Backup {
     /// The list of the copies.
     pub manifest: Manifest,
     /// The index of each database's copy in the manifest.
-    index_by_user: OnceLock<HashMap<(Scope, OsString), usize>>,
+    index_by_user: OnceLock<HashMap<DatabaseName, usize>>,
 }
 
 /// A database that was restored.
@@ -68,14 +69,18 @@ impl Backup {
     /// The copy of a database; `None` if the backup has none.
     #[must_use]
     pub fn entry_for(&self, target: &TargetDatabase) -> Option<&ManifestEntry> {
+        self.entry_named(&DatabaseName { scope: target.scope, name: target.name.clone() })
+    }
+
+    /// The copy of the database with a name; `None` if the backup has none.
+    #[must_use]
+    pub fn entry_named(&self, database: &DatabaseName) -> Option<&ManifestEntry> {
         let entries = &self.manifest.databases;
         let index = self.index_by_user.get_or_init(|| {
             let indexed_entries = entries.iter().enumerate();
-            indexed_entries
-                .map(|(position, entry)| ((entry.scope, entry.user.clone()), position))
-                .collect()
+            indexed_entries.map(|(position, entry)| (entry.database(), position)).collect()
         });
-        entries.get(*index.get(&(target.scope, target.name.clone()))?)
+        entries.get(*index.get(database)?)
     }
 
     /// Where a copy is, for display: the path of a file, or a namespace and its server.
@@ -93,8 +98,7 @@ impl Backup {
         entry: &ManifestEntry,
         options: &ConnectOptions,
     ) -> StoredCopy {
-        let file = self.dir.join(&entry.file);
-        let location = CopyLocation { file: &file, server: entry.server.as_deref() };
+        let location = entry.copy_location(&self.dir);
         StoredCopy::new(target, location, options)
     }
 
@@ -163,7 +167,7 @@ impl Backup {
         Some(format!("`{}` {problem}", stored_copy.display()))
     }
 
-    /// Checks that each directory has enough free space to restore the copies of databases, with
+    /// Checks that each file system has enough free space to restore the copies of databases, with
     /// the journal that SQLite writes for the largest one.
     ///
     /// # Errors
@@ -171,23 +175,27 @@ impl Backup {
     /// `InsufficientSpace`.
     pub fn check_free_space(&self, targets: &[TargetDatabase]) -> Result<(), BackupError> {
         #[derive(Default)]
-        struct Space {
+        struct Space<'p> {
+            /// The first database on the file system.
+            path: Option<&'p Path>,
             /// How much the databases grow, in bytes.
             growth: u64,
             /// The size of the largest database, before or after, in bytes.
             largest: u64,
         }
-        let mut space_by_directory: BTreeMap<&Path, Space> = BTreeMap::new();
+        let mut space_by_device: BTreeMap<Option<u64>, Space<'_>> = BTreeMap::new();
         for CopyOfTarget { target, entry } in self.copies_of(targets) {
-            let Some(dir) = target.location.file_path().and_then(Path::parent) else { continue };
+            let Some(path) = target.location.file_path() else { continue };
             let old_size = target.location.copy_size();
-            let space = space_by_directory.entry(dir).or_default();
+            let space = space_by_device.entry(device_of(path)).or_default();
+            space.path.get_or_insert(path);
             space.growth += entry.size.saturating_sub(old_size);
             space.largest = space.largest.max(entry.size.max(old_size));
         }
-        space_by_directory
-            .into_iter()
-            .try_for_each(|(dir, space)| check_free_space(dir, space.growth + space.largest))
+        space_by_device.into_values().try_for_each(|space| {
+            let dir = space.path.map_or(Path::new("."), parent_directory);
+            check_free_space(dir, space.growth + space.largest)
+        })
     }
 
     /// Opens and closes the copies, which drops the locks of this process on them.
@@ -228,4 +236,12 @@ impl Backup {
         };
         results.into_iter().map(|result| result.filter(|result| !is_interrupted(result))).collect()
     }
+}
+
+/// The file system of a path that need not exist, by its nearest existing directory; `None` on
+/// systems without such numbers.
+fn device_of(path: &Path) -> Option<u64> {
+    let absolute = std::path::absolute(path).ok()?;
+    let metadata = absolute.ancestors().find_map(|path| path.metadata().ok())?;
+    Some(FileIdentity::of(&metadata)?.device())
 }

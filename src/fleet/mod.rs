@@ -5,6 +5,7 @@ pub(crate) mod directory;
 pub(crate) mod discover;
 pub(crate) mod downgrade;
 pub(crate) mod error;
+pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod inspect;
 #[cfg(feature = "server")]
@@ -16,12 +17,14 @@ pub(crate) mod selection;
 pub(crate) mod suggestions;
 #[cfg(feature = "server")]
 pub(crate) mod transfer;
+pub(crate) mod walk;
 
 pub use crate::fleet::discover::Fleet;
 pub use crate::fleet::downgrade::{
     DowngradeError, DowngradePlan, DowngradeRequest, DowngradeTarget, UsersAboveTarget,
 };
 pub use crate::fleet::error::FleetError;
+pub use crate::fleet::health::{FileHealth, can_create_files, free_space};
 pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
 pub use crate::fleet::near_misses::NearMisses;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
@@ -31,10 +34,12 @@ pub use crate::fleet::selection::{DatabaseName, Selection, SystemSelection, User
 pub use crate::fleet::transfer::{TransferDestination, Transferred};
 #[cfg(feature = "server")]
 pub use crate::libsql::namespace::ServerHandle;
-pub use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
+pub use crate::sqlite::database_file::DatabaseFile;
+pub use crate::sqlite::file_status::FileIdentity;
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;
-pub use crate::target::pattern::{PathTemplate, PathTemplateError};
+pub use crate::target::pattern::{PathMatch, PathTemplate};
+pub use crate::target::pattern_error::PathTemplateError;
 #[cfg(feature = "server")]
 pub use crate::target::server_error::{MissingNamespace, ServerSetError};
 #[cfg(feature = "server")]

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod document_file;
 pub(crate) mod downgrade;
 pub(crate) mod history;
@@ -67,8 +68,12 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
         Command::Verify { selection } => inspect::verify_fleet(context, &selection),
+        Command::Doctor => Ok(doctor::run(context)),
         Command::Test => test::run(context),
-        Command::Init { selection, create_args } => init::run(context, &selection, &create_args),
+        Command::Init { selection, path, create_args } => {
+            let path = path.as_deref();
+            init::run(context, init::NewDatabases { selection: &selection, path }, &create_args)
+        }
         Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
         Command::Seed { names, selection } => seed::run(context, &names, &selection),
