@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod document_file;
 pub(crate) mod downgrade;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lint;
@@ -76,6 +77,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         #[cfg(feature = "server")]
         Command::Pull { selection } => transfer::pull(context, &selection),
         Command::New(args) => new::run(context, &args),
+        Command::Import(args) => import::run(context, &args),
         Command::Promote { version } => promote::run(context, &version),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo { dir } => demo::run(context, dir.as_deref()),
