@@ -123,7 +123,15 @@ pub(crate) fn every_reverse_block_does_what_the_tool_does(tool: &dyn Tool) {
     for count in (1..count).rev() {
         tool.undo(&of_tool, count + 1);
         fleet
-            .run(["downgrade", "--user", "ann", "--no-system", "--to", &version(count), "--no-backup"])
+            .run([
+                "downgrade",
+                "--user",
+                "ann",
+                "--no-system",
+                "--to",
+                &version(count),
+                "--no-backup",
+            ])
             .status(0);
         let (ann, of_tool) = (fleet.database("ann"), Database::open(&of_tool));
         assert_eq!(schema(&ann, tool), schema(&of_tool, tool), "{}", version(count));

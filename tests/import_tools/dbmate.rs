@@ -32,7 +32,7 @@ impl Tool for Dbmate {
     }
 
     fn program(&self) -> PathBuf {
-        directory().join("node_modules/.bin/dbmate")
+        directory().join("node_modules/@dbmate/linux-x64/bin/dbmate")
     }
 
     fn version_table(&self) -> &'static str {

@@ -58,7 +58,8 @@ impl Tool for Drizzle {
         fs::write(migrations.join("meta/_journal.json"), journal.to_string()).unwrap();
         let config = scratch.path().join("drizzle.config.json");
         let url = format!("file:{}", database.display());
-        let settings = json!({ "dialect": "sqlite", "out": migrations, "dbCredentials": { "url": url } });
+        let settings =
+            json!({ "dialect": "sqlite", "out": migrations, "dbCredentials": { "url": url } });
         fs::write(&config, settings.to_string()).unwrap();
         // It finds the driver from the directory that it runs in, and the settings from there too.
         let depth = directory().components().count() - 1;
