@@ -228,6 +228,9 @@ Examples:
     Init {
         #[command(flatten)]
         selection: SelectionArgs,
+        /// Path of the user's database in --users-dir, if --user-pattern contains `*`
+        #[arg(long, value_name = "PATH")]
+        path: Option<PathBuf>,
         #[command(flatten)]
         create_args: CreateArgs,
     },

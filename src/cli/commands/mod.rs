@@ -68,7 +68,10 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Lint(args) => lint::run(context, &args),
         Command::Verify { selection } => inspect::verify_fleet(context, &selection),
         Command::Test => test::run(context),
-        Command::Init { selection, create_args } => init::run(context, &selection, &create_args),
+        Command::Init { selection, path, create_args } => {
+            let path = path.as_deref();
+            init::run(context, init::NewDatabases { selection: &selection, path }, &create_args)
+        }
         Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
         Command::Seed { names, selection } => seed::run(context, &names, &selection),
