@@ -49,10 +49,8 @@ impl ImportedVersions {
         let mut by_tool: BTreeMap<MigrationTool, ImportedMigrations> = BTreeMap::new();
         for (position, migration) in placed {
             // Databases of the other scope have version tables of their own.
-            if migration.block(scope).is_none() {
-                continue;
-            }
-            for imported_from in &migration.imported {
+            let Some(block) = migration.block(scope) else { continue };
+            for imported_from in block.imported() {
                 let tool = imported_from.tool;
                 let is_repeatable = tool == MigrationTool::Flyway
                     && flyway_version_parts(&imported_from.key).is_none();
