@@ -11,12 +11,14 @@ pub(crate) mod inspect;
 pub(crate) mod namespaces;
 pub(crate) mod near_misses;
 pub(crate) mod pool;
+pub(crate) mod query;
 pub(crate) mod run;
 pub(crate) mod selection;
 pub(crate) mod suggestions;
 #[cfg(feature = "server")]
 pub(crate) mod transfer;
 
+pub use crate::database::query::{QueryError, ReadQuery};
 pub use crate::fleet::discover::Fleet;
 pub use crate::fleet::downgrade::{
     DowngradeError, DowngradePlan, DowngradeRequest, DowngradeTarget, UsersAboveTarget,
@@ -25,16 +27,20 @@ pub use crate::fleet::error::FleetError;
 pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
 pub use crate::fleet::near_misses::NearMisses;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
+pub use crate::fleet::query::QueryResult;
 pub use crate::fleet::run::{FleetOutcome, OnFailure, RunOptions};
 pub use crate::fleet::selection::{DatabaseName, Selection, SystemSelection, UserSelection};
 #[cfg(feature = "server")]
 pub use crate::fleet::transfer::{TransferDestination, Transferred};
 #[cfg(feature = "server")]
 pub use crate::libsql::namespace::ServerHandle;
+pub use crate::sql::value::SqlValue;
 pub use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;
 pub use crate::target::pattern::{PathTemplate, PathTemplateError};
+pub use crate::target::query::{QueryFailure, QueryRows};
+pub use crate::target::row_spool::{RowReader, RowSpool};
 #[cfg(feature = "server")]
 pub use crate::target::server_error::{MissingNamespace, ServerSetError};
 #[cfg(feature = "server")]

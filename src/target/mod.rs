@@ -3,6 +3,8 @@
 pub(crate) mod copy;
 pub(crate) mod layout;
 pub(crate) mod pattern;
+pub(crate) mod query;
+pub(crate) mod row_spool;
 #[cfg(feature = "server")]
 pub(crate) mod server_error;
 #[cfg(feature = "server")]

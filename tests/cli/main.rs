@@ -35,6 +35,7 @@ mod near_misses;
 mod new;
 mod policy;
 mod promote;
+mod query;
 mod rehearse;
 mod reset;
 mod restore;

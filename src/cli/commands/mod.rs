@@ -14,6 +14,7 @@ pub(crate) mod lint;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
+pub(crate) mod query;
 pub(crate) mod reset;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
@@ -70,6 +71,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Init { selection, create_args } => init::run(context, &selection, &create_args),
         Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
+        Command::Query(args) => query::run(context, &args),
         Command::Seed { names, selection } => seed::run(context, &names, &selection),
         #[cfg(feature = "server")]
         Command::Push { selection } => transfer::push(context, &selection),
