@@ -16,7 +16,8 @@ pub(crate) fn rows_of_namespaces_are_those_of_files() {
     let fleet = fleet();
     insert(&fleet, "ann", "INSERT INTO notes (body) VALUES ('tea'), ('a,b')");
     insert(&fleet, "bob", "INSERT INTO notes (body) VALUES ('milk')");
-    let sql = "SELECT id, body, NULL AS n, x'00ff' AS b, 1.5 AS r, 9223372036854775807 AS i FROM notes;";
+    let sql =
+        "SELECT id, body, NULL AS n, x'00ff' AS b, 1.5 AS r, 9223372036854775807 AS i FROM notes;";
     fleet.run(["query", sql, "--no-system", "--csv"]).status(0).stderr("").stdout(
         "database,id,body,n,b,r,i\r\n\
          ann,1,tea,,x'00ff',1.5,9223372036854775807\r\n\

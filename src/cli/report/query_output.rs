@@ -1,7 +1,7 @@
 //! Takes the results of a query, database by database: writes rows as they come, keeps them for the
 //! JSON document, or adds them.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -13,8 +13,11 @@ use tatmig::plan::MigrateError;
 
 use crate::cli::output::RowFormat;
 use crate::cli::report::format::list_names;
+use crate::cli::report::rows::csv::CsvWriter;
+use crate::cli::report::rows::json_row::NdjsonWriter;
+use crate::cli::report::rows::row_writer::{DATABASE_COLUMN, OutputRow, RowWriter, unique_names};
 use crate::cli::report::rows::sum::{Sums, first_not_numeric};
-use crate::cli::report::rows::{DATABASE_COLUMN, OutputRow, RowWriter, new_writer, unique_names};
+use crate::cli::report::rows::table::TableWriter;
 
 /// How many bytes of rows the JSON document keeps in memory before it uses a temporary file.
 const DOCUMENT_ROWS_IN_MEMORY: usize = 4 << 20;
@@ -93,6 +96,16 @@ pub(crate) struct FinishedOutput {
 pub(crate) struct SumRow {
     pub(crate) columns: Rc<Vec<String>>,
     pub(crate) values: Vec<tatmig::fleet::SqlValue>,
+}
+
+/// Creates a writer to standard output.
+fn new_writer(format: RowFormat) -> Box<dyn RowWriter> {
+    let out = BufWriter::new(io::stdout());
+    match format {
+        RowFormat::Table => Box::new(TableWriter::new(out)),
+        RowFormat::Csv => Box::new(CsvWriter::new(out)),
+        RowFormat::Ndjson => Box::new(NdjsonWriter::new(out)),
+    }
 }
 
 impl QueryOutput {

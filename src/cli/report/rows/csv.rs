@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use tatmig::fleet::SqlValue;
 
 use crate::cli::report::rows::cell::{blob_literal, real_text};
-use crate::cli::report::rows::{DATABASE_COLUMN, Out, OutputRow, RowWriter, end_line};
+use crate::cli::report::rows::row_writer::{DATABASE_COLUMN, Out, OutputRow, RowWriter};
 
 pub(crate) struct CsvWriter {
     out: Out,
@@ -27,7 +27,7 @@ impl CsvWriter {
             self.separate(index)?;
             self.out.write_all(&quoted(name.as_bytes()))?;
         }
-        end_line(&mut self.out, "\r\n")
+        self.out.write_all(b"\r\n")
     }
 
     fn separate(&mut self, index: usize) -> io::Result<()> {
@@ -54,7 +54,7 @@ impl RowWriter for CsvWriter {
                 SqlValue::Blob(bytes) => self.out.write_all(blob_literal(bytes).as_bytes())?,
             }
         }
-        end_line(&mut self.out, "\r\n")
+        self.out.write_all(b"\r\n")
     }
 
     fn finish(&mut self, header: &[String]) -> io::Result<()> {

@@ -8,7 +8,7 @@ use tatmig::fleet::SqlValue;
 use tatmig::text::escape_for_display;
 
 use crate::cli::report::rows::cell::{blob_literal, real_text};
-use crate::cli::report::rows::{DATABASE_COLUMN, Out, OutputRow, RowWriter, end_line};
+use crate::cli::report::rows::row_writer::{DATABASE_COLUMN, Out, OutputRow, RowWriter};
 
 /// A row as an object with a key for each column.
 pub(crate) struct JsonRow<'r> {
@@ -69,7 +69,7 @@ impl RowWriter for NdjsonWriter {
     fn write_row(&mut self, row: OutputRow<'_>) -> io::Result<()> {
         let OutputRow { database, columns, values } = row;
         serde_json::to_writer(&mut self.out, &JsonRow { database, columns, values })?;
-        end_line(&mut self.out, "\n")
+        self.out.write_all(b"\n")
     }
 
     fn finish(&mut self, _: &[String]) -> io::Result<()> {

@@ -8,7 +8,7 @@ use tatmig::fleet::SqlValue;
 use tatmig::text::escape_for_display;
 
 use crate::cli::report::rows::cell::{blob_literal, is_number, real_text};
-use crate::cli::report::rows::{DATABASE_COLUMN, Out, OutputRow, RowWriter, end_line};
+use crate::cli::report::rows::row_writer::{DATABASE_COLUMN, Out, OutputRow, RowWriter};
 
 /// How many rows decide the widths, and how many bytes of text they may have.
 const MAX_PENDING_ROWS: usize = 1_000;
@@ -82,7 +82,7 @@ impl TableWriter {
             }
         }
         self.out.write_all(line.trim_end().as_bytes())?;
-        end_line(&mut self.out, "\n")
+        self.out.write_all(b"\n")
     }
 }
 
