@@ -81,11 +81,7 @@ impl Settings {
         Ok(Self {
             file: path_or(global.file.as_ref(), settings_file.file.as_ref(), DEFAULT_FILE),
             fleet_config,
-            backups_dir: path_or(
-                global.backups_dir.as_ref(),
-                settings_file.backups_dir.as_ref(),
-                "backups",
-            ),
+            backups_dir: backups_dir(global, &settings_file),
             verbosity,
             color: global.color.or(settings_file.color).unwrap_or_default(),
             format: if is_json { OutputFormat::Json } else { OutputFormat::Text },
@@ -132,6 +128,10 @@ fn path_or(arg: Option<&PathBuf>, file_value: Option<&PathBuf>, default: &str) -
     arg.or(file_value).cloned().unwrap_or_else(|| PathBuf::from(default))
 }
 
+fn backups_dir(global: &GlobalArgs, settings_file: &SettingsFile) -> PathBuf {
+    path_or(global.backups_dir.as_ref(), settings_file.backups_dir.as_ref(), "backups")
+}
+
 #[cfg_attr(
     not(feature = "server"),
     expect(unused_variables, clippy::needless_pass_by_value, reason = "only servers connect here")
@@ -155,6 +155,7 @@ fn fleet_config(
         ),
         users_dir: path_or(global.users_dir.as_ref(), settings_file.users_dir.as_ref(), "."),
         path_template: pattern.parse::<PathTemplate>()?,
+        backups_dir: Some(backups_dir(global, settings_file)),
         symlink_policy,
         shard: global.shard.or(settings_file.shard),
         #[cfg(feature = "server")]

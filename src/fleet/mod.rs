@@ -17,6 +17,7 @@ pub(crate) mod selection;
 pub(crate) mod suggestions;
 #[cfg(feature = "server")]
 pub(crate) mod transfer;
+pub(crate) mod walk;
 
 pub use crate::database::query::{QueryError, ReadQuery};
 pub use crate::fleet::discover::Fleet;
@@ -35,10 +36,12 @@ pub use crate::fleet::transfer::{TransferDestination, Transferred};
 #[cfg(feature = "server")]
 pub use crate::libsql::namespace::ServerHandle;
 pub use crate::sql::value::SqlValue;
-pub use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
+pub use crate::sqlite::database_file::DatabaseFile;
+pub use crate::sqlite::file_status::FileIdentity;
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;
-pub use crate::target::pattern::{PathTemplate, PathTemplateError};
+pub use crate::target::pattern::{PathMatch, PathTemplate};
+pub use crate::target::pattern_error::PathTemplateError;
 pub use crate::target::query::{QueryFailure, QueryRows};
 pub use crate::target::row_spool::{RowReader, RowSpool};
 #[cfg(feature = "server")]

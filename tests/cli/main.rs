@@ -24,6 +24,7 @@ mod edited;
 mod from_db;
 mod headings;
 mod history;
+mod import;
 mod imported;
 #[cfg(target_os = "linux")]
 mod init;
