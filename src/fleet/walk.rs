@@ -146,11 +146,18 @@ impl<'c> Walk<'c> {
     /// Visits a directory that may contain databases.
     fn visit_child(&mut self, parent: &OpenDirectory, candidate: Candidate) {
         let Candidate { name, kind } = candidate;
-        let kind = kind.or_else(|| parent.status(&name).ok().map(|status| status.kind));
+        let kind = match kind.map_or_else(|| parent.status(&name).map(|status| status.kind), Ok) {
+            // A component without placeholders need not exist.
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => {
+                return self.refuse_directory(name, &format!("cannot read its metadata: {error}"));
+            }
+            Ok(kind) => kind,
+        };
         let policy = self.config.symlink_policy;
         let symlinks = match kind {
-            Some(FileKind::Directory) => SymlinkPolicy::Refuse,
-            Some(FileKind::Symlink) => {
+            FileKind::Directory => SymlinkPolicy::Refuse,
+            FileKind::Symlink => {
                 let target = parent.followed_status(&name).map(|status| status.kind);
                 match target {
                     // It cannot lead to a database.
@@ -161,7 +168,7 @@ impl<'c> Walk<'c> {
                     _ => SymlinkPolicy::Follow,
                 }
             }
-            Some(FileKind::Regular | FileKind::Other) | None => return,
+            FileKind::Regular | FileKind::Other => return,
         };
         match parent.open_child(&name, self.directory_use(self.names.len() + 1), symlinks) {
             Ok(directory) if self.is_backups_dir(&directory) => {}
@@ -265,11 +272,11 @@ impl<'c> Walk<'c> {
         let (path, user) = (shown(path.as_os_str()), shown(user));
         self.problems.push(match expected {
             Some(expected) => format!(
-                "`{path}` does not belong to `{user}`: its path would be `{}`; it was skipped",
+                "`{path}` does not belong to `{user}`: its path would be `{}`; it was skipped. Move it to that path, or out of the users directory",
                 shown(expected.as_os_str())
             ),
             None => format!(
-                "`{path}` does not belong to `{user}`, who can have no path; it was skipped"
+                "`{path}` does not belong to `{user}`, for whom the user pattern results in no path; it was skipped. Move it out of the users directory"
             ),
         });
     }

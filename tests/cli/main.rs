@@ -18,6 +18,7 @@ mod completions;
 mod config;
 mod demo;
 mod detection;
+mod doctor;
 mod downgrade;
 mod dry_run;
 mod edited;
@@ -29,6 +30,7 @@ mod imported;
 #[cfg(target_os = "linux")]
 mod init;
 mod json;
+mod layouts;
 mod lint;
 #[cfg(unix)]
 mod names;
