@@ -40,6 +40,8 @@ def test_upgrade_takes_several_users_and_all(users: FleetDirectory) -> None:
     assert [database.name for database in result.databases] == ["system", "ann", "bob"]
     result = users.fleet().upgrade(all_users=True, backup=True)
     assert {database.outcome for database in result.databases} == {"current"}
+    result = users.fleet().upgrade("ann", no_system=True)
+    assert [database.name for database in result.databases] == ["ann"]
 
 
 def test_a_dry_run_lists_migrations_and_changes_nothing(users: FleetDirectory) -> None:
@@ -82,6 +84,8 @@ def test_verify_lists_findings(users: FleetDirectory) -> None:
     findings = {database.name: database.findings for database in result.databases}
     assert findings["bob"] == ()
     assert "notes" in findings["ann"][0]
+    assert users.fleet().verify("bob").is_ok
+    assert users.fleet().verify(system=True).is_ok
 
 
 def test_lint_returns_problems(directory: FleetDirectory) -> None:

@@ -61,9 +61,9 @@ class AsyncFleet:
         """See `Fleet.status`."""
         return await _run(self.sync._status(user, system))
 
-    async def verify(self) -> VerifyResult:
+    async def verify(self, user: Users = None, *, system: bool = False) -> VerifyResult:
         """See `Fleet.verify`."""
-        return await _run(self.sync._verify())
+        return await _run(self.sync._verify(user, system))
 
     async def lint(
         self,
