@@ -20,10 +20,18 @@ interface KnownUser {
   readonly file: BigIntStats | null;
 }
 
+/** What a run must have seen to answer a call. */
+interface Basis {
+  /** The hash of the document; null if it is not known. */
+  readonly digest: string | null;
+  /** How often `forget` was called. */
+  readonly epoch: number;
+}
+
 /** A run of the program for one user. */
 class Flight {
   readonly user: string;
-  readonly digest: string | null;
+  readonly basis: Basis;
   readonly create: boolean;
   /** How many callers wait for the result. */
   waiters = 0;
@@ -33,9 +41,9 @@ class Flight {
   resolve!: (run: DatabaseRun) => void;
   reject!: (error: unknown) => void;
 
-  constructor(user: string, digest: string | null, create: boolean) {
+  constructor(user: string, basis: Basis, create: boolean) {
     this.user = user;
-    this.digest = digest;
+    this.basis = basis;
     this.create = create;
     this.result = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -50,8 +58,9 @@ class Flight {
   }
 
   /** Whether the result is one for this document, and of a run that may create. */
-  answers(digest: string | null, create: boolean): boolean {
-    return this.digest === digest && (this.create || !create);
+  answers({ digest, epoch }: Basis, create: boolean): boolean {
+    const isSame = this.basis.digest === digest && this.basis.epoch === epoch;
+    return isSame && (this.create || !create);
   }
 }
 
@@ -68,6 +77,7 @@ export class LogIn {
   /** The users at head, for one content of the document. */
   #digest: string | null = null;
   #known = new Map<string, KnownUser>();
+  #epoch = 0;
 
   constructor(migrate: Migrate, document: Document, cwd: string, maxProcesses: number) {
     this.#migrate = migrate;
@@ -80,23 +90,25 @@ export class LogIn {
     const { create = false, signal } = options;
     for (;;) {
       signal?.throwIfAborted();
-      const digest = this.#document.digest();
-      const known = this.#recall(user, digest);
+      const basis = { digest: this.#document.digest(), epoch: this.#epoch };
+      const known = this.#recall(user, basis.digest);
       if (known !== null) return known;
-      const flight = this.#join(user, digest, create);
+      const flight = this.#join(user, basis, create);
       try {
         const run = await unlessAborted(flight.result, signal);
-        if (flight.answers(digest, create)) return run;
+        if (flight.answers(basis, create)) return run;
       } catch (error) {
         // The failure of a run for an earlier document, or of one that may not create, is not ours.
-        if (flight.answers(digest, create) || signal?.aborted) throw error;
+        if (flight.answers(basis, create) || signal?.aborted) throw error;
       } finally {
         this.#leave(flight);
       }
     }
   }
 
+  /** Forgets one user, or all. The result of a run that has started is not remembered. */
   forget(user?: string): void {
+    this.#epoch += 1;
     if (user === undefined) this.#known.clear();
     else this.#known.delete(user);
   }
@@ -109,10 +121,10 @@ export class LogIn {
   }
 
   /** The run for this user that is not finished, or a new one. */
-  #join(user: string, digest: string | null, create: boolean): Flight {
+  #join(user: string, basis: Basis, create: boolean): Flight {
     let flight = this.#flights.get(user);
     if (flight === undefined) {
-      flight = new Flight(user, digest, create);
+      flight = new Flight(user, basis, create);
       this.#flights.set(user, flight);
       this.#queue.push(flight);
       this.#startNext();
@@ -156,10 +168,11 @@ export class LogIn {
 
   #remember(flight: Flight, run: DatabaseRun, startedAt: number): void {
     const digest = this.#document.digest();
+    const { basis } = flight;
     // The program may have read either content of a document that changed meanwhile.
     const isSame =
-      flight.digest === null ? this.#document.isOlderThan(startedAt) : digest === flight.digest;
-    if (digest === null || !isSame) return;
+      basis.digest === null ? this.#document.isOlderThan(startedAt) : digest === basis.digest;
+    if (digest === null || !isSame || basis.epoch !== this.#epoch) return;
     if (this.#digest !== digest) {
       this.#digest = digest;
       this.#known = new Map();

@@ -101,6 +101,29 @@ test("forget looks again", async () => {
   assert.deepEqual([log.starts("ann"), log.starts("bob")], [3, 2]);
 });
 
+test("forget is not undone by a run that started before", async () => {
+  const directory = await directoryWithUsers();
+  const log = new ProgramLog(300);
+  const fleet = directory.fleet({ executable: log.executable });
+  const first = fleet.ensure("ann");
+  await log.started("ann");
+  fleet.forget("ann");
+  // Waits for the first run, and is not answered by it.
+  await fleet.ensure("ann");
+  await first;
+  assert.deepEqual([log.starts("ann"), log.peak()], [2, 1]);
+  await fleet.ensure("ann");
+  assert.equal(log.starts("ann"), 2);
+});
+
+test("nothing is remembered for a document that was deleted", async () => {
+  const directory = await directoryWithUsers();
+  const fleet = directory.fleet();
+  await fleet.ensure("ann");
+  rmSync(directory.document);
+  await assert.rejects(fleet.ensure("ann"), UsageError);
+});
+
 test("a missing database is created only if asked", async () => {
   const directory = new FleetDirectory();
   const fleet = directory.fleet();

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from conftest import BASELINE, PINNED, UNIQUE, FleetDirectory
+from conftest import BASELINE, PINNED, SLOW, UNIQUE, FleetDirectory
 
 import tatmig
 
@@ -316,6 +318,28 @@ exit 143
         with pytest.raises(tatmig.StoppedError) as caught:
             getattr(directory.fleet(executable=program), command)()
         assert caught.value.exit_status == 143
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGALRM")
+def test_an_interrupt_ends_the_program_first(users: FleetDirectory) -> None:
+    users.query("ann", "INSERT INTO notes (body) VALUES ('slow')")
+    users.write_document(BASELINE, SLOW)
+    started = time.monotonic()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            users.fleet().upgrade("ann")
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert time.monotonic() - started < 15
+    # No process holds the database.
+    users.query("ann", "INSERT INTO notes (body) VALUES ('free')")
+    assert users.versions("ann") == ["1.0.0"]
 
 
 def test_the_module_runs_the_program(users: FleetDirectory) -> None:

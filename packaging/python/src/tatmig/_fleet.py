@@ -150,13 +150,13 @@ class Fleet:
         """
         name = to_text(user)
         while True:
-            digest = self._log_in.digest()
-            run = self._log_in.recall(name, digest)
+            basis = self._log_in.basis()
+            run = self._log_in.recall(name, basis)
             if run is not None:
                 return run
-            flight = self._log_in.join(name, digest, create)
+            flight = self._log_in.join(name, basis, create)
             try:
-                if flight.answers(digest, create):
+                if flight.answers(basis, create):
                     return flight.future.result()
                 # A run for an earlier document, or one that may not create: the next is ours.
                 flight.future.exception()
