@@ -270,6 +270,9 @@ pub(crate) struct UpgradeArgs {
     /// Back up the databases with pending migrations first
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) backup: bool,
+    /// Do not back up first, even if `backup = true` in tatmig.toml
+    #[arg(long, conflicts_with = "backup")]
+    pub(crate) no_backup: bool,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,

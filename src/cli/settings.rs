@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use tatmig::database::{
-    ConnectOptions, ConnectionSetup, DatabasePolicy, Extensions, ForeignKeyPolicy, JournalMode,
+    AheadPolicy, ConnectOptions, ConnectionSetup, DatabasePolicy, Extensions, ForeignKeyPolicy,
+    JournalMode,
 };
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
@@ -19,9 +20,10 @@ use tatmig::migrate::IgnoredObjects;
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
+use crate::cli::selection_args::DefaultSelection;
 #[cfg(feature = "server")]
 use crate::cli::server;
-use crate::cli::settings_file::{LintSettings, SettingsFile};
+use crate::cli::settings_file::{AheadSetting, LintSettings, SettingsFile};
 
 /// The path of the document without any setting.
 pub(crate) const DEFAULT_FILE: &str = "MIGRATIONS.md";
@@ -50,6 +52,10 @@ pub(crate) struct Settings {
     /// The objects that the document does not manage.
     pub(crate) ignored: IgnoredObjects,
     pub(crate) lint: LintSettings,
+    /// What `upgrade` covers if nothing is selected.
+    pub(crate) upgrade_default: DefaultSelection,
+    /// Whether `upgrade` backs up without being asked to.
+    pub(crate) upgrade_with_backup: bool,
 }
 
 impl Settings {
@@ -86,6 +92,11 @@ impl Settings {
             policy: database_policy(&settings_file),
             ignored: IgnoredObjects::new(&settings_file.ignore),
             lint: settings_file.lint,
+            upgrade_default: match settings_file.all_users {
+                Some(true) => DefaultSelection::Everything,
+                Some(false) | None => DefaultSelection::SystemDatabase,
+            },
+            upgrade_with_backup: settings_file.backup.unwrap_or_default(),
         })
     }
 
@@ -160,6 +171,10 @@ fn database_policy(settings_file: &SettingsFile) -> DatabasePolicy {
         foreign_keys: match settings_file.foreign_keys {
             Some(false) => ForeignKeyPolicy::Report,
             Some(true) | None => ForeignKeyPolicy::Enforce,
+        },
+        ahead: match settings_file.ahead {
+            Some(AheadSetting::Allow) => AheadPolicy::Allow,
+            Some(AheadSetting::Refuse) | None => AheadPolicy::Refuse,
         },
     }
 }

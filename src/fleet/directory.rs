@@ -113,7 +113,8 @@ impl DirectoryScan {
                 }
                 (_, count) => format!("; {count} users exist: {}, …", examples.join(", ")),
             };
-            let skipped = self.problems.iter().map(|problem| format!("; {problem}"));
+            // The database may be among what was skipped.
+            let skipped = self.problems.iter().take(3).map(|problem| format!("; {problem}"));
             let hint = hint + &skipped.collect::<String>();
             return Err(FleetError::UnknownUsers {
                 users: unknown,

@@ -22,6 +22,9 @@ use crate::target::pattern::MAX_FILE_NAME;
 use crate::target::pattern_error::PathTemplateError;
 use crate::text::escape_for_display;
 
+/// The longest path that SQLite opens on Unix, in bytes.
+const MAX_SQLITE_PATH: usize = 512;
+
 /// Which databases are to be created.
 #[derive(Clone, Copy, Debug)]
 pub struct InitRequest<'r> {
@@ -80,6 +83,16 @@ pub enum InitError {
         /// The length of the journal's file name, in bytes.
         length: usize,
     },
+    /// SQLite opens no path of this length.
+    #[error(
+        "the user name `{user}` is too long: the absolute path of its database would have {length} bytes, and SQLite opens paths of at most {MAX_SQLITE_PATH}"
+    )]
+    PathTooLong {
+        /// The user, escaped for display.
+        user: String,
+        /// The length of the absolute path, in bytes.
+        length: usize,
+    },
     /// The directory of a database is missing.
     #[error("cannot create `{location}`: the directory `{}` does not exist; create it first", escape_for_display(.directory.as_os_str()))]
     NoDirectory {
@@ -111,6 +124,7 @@ impl From<InitError> for Error {
             | InitError::PathWithoutUser
             | InitError::UserExists { .. }
             | InitError::NoRoomForJournal { .. }
+            | InitError::PathTooLong { .. }
             | InitError::InvalidName(_) => ErrorKind::Argument,
             InitError::Fleet(error) => return error.into(),
             InitError::NoDirectory { .. } => ErrorKind::Missing,
@@ -205,6 +219,10 @@ fn check_file(file: &DatabaseFile, user: &OsStr, config: &FleetConfig) -> Result
     let length = file.file_name().len() + "-journal".len();
     if length > MAX_FILE_NAME {
         return Err(InitError::NoRoomForJournal { user: escape_for_display(user), length });
+    }
+    let length = std::path::absolute(&file.path).map_or(0, |path| path.as_os_str().len());
+    if length > MAX_SQLITE_PATH {
+        return Err(InitError::PathTooLong { user: escape_for_display(user), length });
     }
     Ok(())
 }

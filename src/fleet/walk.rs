@@ -265,11 +265,11 @@ impl<'c> Walk<'c> {
         let (path, user) = (shown(path.as_os_str()), shown(user));
         self.problems.push(match expected {
             Some(expected) => format!(
-                "`{path}` does not belong to `{user}`: its path would be `{}`; it was skipped",
+                "`{path}` does not belong to `{user}`: its path would be `{}`; it was skipped. Move it to that path, or out of the users directory",
                 shown(expected.as_os_str())
             ),
             None => format!(
-                "`{path}` does not belong to `{user}`, who can have no path; it was skipped"
+                "`{path}` does not belong to `{user}`, for whom the user pattern results in no path; it was skipped. Move it out of the users directory"
             ),
         });
     }

@@ -29,6 +29,7 @@ mod imported;
 #[cfg(target_os = "linux")]
 mod init;
 mod json;
+mod layouts;
 mod lint;
 #[cfg(unix)]
 mod names;
@@ -42,6 +43,7 @@ mod restore;
 mod schema;
 mod seed;
 mod selection;
+mod settings_keys;
 mod sql;
 mod stats;
 mod status;
