@@ -13,6 +13,7 @@ use crate::cli::command_args::{
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::help::group_subcommands;
 use crate::cli::selection_args::SelectionArgs;
+use crate::cli::setting_origins::ArgumentSources;
 
 /// The output of `--version`.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -66,6 +67,8 @@ pub(crate) struct ProcessArgs {
     pub(crate) args: CliArgs,
     /// The command as in `backup list`, without its options.
     pub(crate) command: String,
+    /// Where the values of options are from.
+    pub(crate) sources: ArgumentSources,
 }
 
 impl CliArgs {
@@ -83,7 +86,11 @@ impl CliArgs {
             result => result?,
         };
         let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        Ok(ProcessArgs { args, command: command_name(&matches) })
+        Ok(ProcessArgs {
+            args,
+            command: command_name(&matches),
+            sources: ArgumentSources::new(&matches),
+        })
     }
 
     /// The definition that completions and man pages are generated from.
@@ -201,6 +208,16 @@ Examples:
         #[command(flatten)]
         selection: SelectionArgs,
     },
+    /// Check before a deployment that an upgrade can run
+    ///
+    /// Settings with where each came from, the document, directories, permissions, free disk space,
+    /// journal modes, databases that other processes have open, SQLite versions, and the limit of
+    /// open files. Nothing is changed. The exit status is 1 if an upgrade would fail.
+    #[command(after_help = "\
+Examples:
+  tatmig doctor                  check everything
+  tatmig doctor -v               name every database that is in use")]
+    Doctor,
     /// Run all migrations on generated rows; no data may be lost
     ///
     /// The migrations are run in memory; no database of the fleet is opened. Rows are inserted at the

@@ -18,7 +18,7 @@ const GROUPS: [CommandGroup; 8] = [
         heading: "Migrate",
         commands: &["upgrade", "downgrade", "status", "history", "init"],
     },
-    CommandGroup { heading: "Check", commands: &["lint", "test", "verify"] },
+    CommandGroup { heading: "Check", commands: &["lint", "test", "verify", "doctor"] },
     CommandGroup { heading: "Write migrations", commands: &["new", "import", "promote", "schema"] },
     CommandGroup { heading: "Take in existing databases", commands: &["adopt", "stamp"] },
     CommandGroup { heading: "Protect", commands: &["backup", "restore", "reset"] },

@@ -5,6 +5,7 @@ pub(crate) mod directory;
 pub(crate) mod discover;
 pub(crate) mod downgrade;
 pub(crate) mod error;
+pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod inspect;
 #[cfg(feature = "server")]
@@ -23,6 +24,7 @@ pub use crate::fleet::downgrade::{
     DowngradeError, DowngradePlan, DowngradeRequest, DowngradeTarget, UsersAboveTarget,
 };
 pub use crate::fleet::error::FleetError;
+pub use crate::fleet::health::{FileHealth, can_create_files, free_space};
 pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
 pub use crate::fleet::near_misses::NearMisses;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};

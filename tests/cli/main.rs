@@ -18,6 +18,7 @@ mod completions;
 mod config;
 mod demo;
 mod detection;
+mod doctor;
 mod downgrade;
 mod dry_run;
 mod edited;

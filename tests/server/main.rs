@@ -119,6 +119,7 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             the_guide_commands_print_what_it_shows;
         transfer:
             a_hundred_users_are_pushed_and_pulled,
+            a_fleet_in_directories_is_pushed_and_pulled,
             pulled_files_use_the_configured_journal_mode,
             every_value_and_kind_of_table_is_transferred,
             a_push_under_writes_copies_one_state_of_the_database,

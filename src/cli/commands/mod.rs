@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod document_file;
 pub(crate) mod downgrade;
 pub(crate) mod history;
@@ -67,6 +68,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
         Command::Verify { selection } => inspect::verify_fleet(context, &selection),
+        Command::Doctor => Ok(doctor::run(context)),
         Command::Test => test::run(context),
         Command::Init { selection, path, create_args } => {
             let path = path.as_deref();

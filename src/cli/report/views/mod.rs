@@ -6,6 +6,7 @@ pub(crate) mod backup_list;
 pub(crate) mod changelog;
 pub(crate) mod copied_database;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod dry_run;
 pub(crate) mod error;
 pub(crate) mod failures;
