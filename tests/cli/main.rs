@@ -38,6 +38,7 @@ mod near_misses;
 mod new;
 mod policy;
 mod promote;
+mod query;
 mod rehearse;
 mod reset;
 mod restore;

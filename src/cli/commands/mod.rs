@@ -16,6 +16,7 @@ pub(crate) mod lint;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
+pub(crate) mod query;
 pub(crate) mod reset;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
@@ -76,6 +77,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         }
         Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
+        Command::Query(args) => query::run(context, &args),
         Command::Seed { names, selection } => seed::run(context, &names, &selection),
         #[cfg(feature = "server")]
         Command::Push { selection } => transfer::push(context, &selection),
