@@ -9,6 +9,7 @@ use crate::database::connection::ConnectionSetup;
 use crate::document::changelog::{Changelog, parse_source};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::imported::{ImportedFrom, MigrationTool, parse_imported};
+use crate::document::migration::ScopedSql;
 use crate::document::tag::Scope;
 use crate::import::cleanup::{Action, Removal, Section};
 use crate::import::error::{FileLine, ImportError};
@@ -27,6 +28,9 @@ use crate::sql::lexer;
 /// times as long as the run of the document, and SQLite's share of that grows with the square of the
 /// number of tables.
 const MAX_LINTED: usize = 1000;
+
+/// The length of a document in bytes up to which they are applied.
+const MAX_LINTED_LEN: usize = 4 << 20;
 
 /// How migrations are imported.
 #[derive(Clone, Debug)]
@@ -118,14 +122,12 @@ pub fn import_migrations(
     let source = Source::new("", &document.text);
     let todos = list_todos(&draft, &document, &source);
     let mut problems = Vec::new();
-    if draft.migrations.len() <= MAX_LINTED {
+    if draft.migrations.len() <= MAX_LINTED && document.text.len() <= MAX_LINTED_LEN {
         problems = lint_with(source, options.lint_options, setup)
             .map_err(|error| ImportError::Lint(Box::new(error)))?
             .diagnostics;
     } else {
-        notes.push(
-            "of so many migrations, only `lint` checks what is risky: run it next".to_owned(),
-        );
+        notes.push("of so much SQL, only `lint` checks what is risky: run it next".to_owned());
     }
     problems.retain(|found| found.rule != Rule::UnfinishedBlock);
     for problem in problems.iter_mut().filter(|found| found.severity == Severity::Error) {
@@ -282,7 +284,7 @@ fn origin_of(draft: &Draft, document: &RenderedDocument, error: &Diagnostic) -> 
 fn check_blocks(draft: &Draft, document: &RenderedDocument) -> Result<(), ImportError> {
     let (changelog, _) = parse_source(Source::new("", &document.text));
     let is_as_written = changelog.is_ok_and(|changelog| {
-        let mut blocks: Vec<_> = changelog.blocks(draft.scope).map(|block| block.sql()).collect();
+        let mut blocks: Vec<_> = changelog.blocks(draft.scope).map(ScopedSql::sql).collect();
         blocks.sort_by_key(|sql| sql.document_offset(0));
         let has_imported = |changelog: &Changelog<'_>| {
             let migrations = changelog.baselines().iter().chain(changelog.chain());

@@ -69,7 +69,7 @@ impl SourceFile {
     /// stay: they are data.
     pub(crate) fn text(&self) -> Result<&str, ImportError> {
         let error = |offset: usize, message: &str| {
-            let line = self.bytes[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = memchr::memchr_iter(b'\n', &self.bytes[..offset]).count() + 1;
             let at = FileLine { file: self.display_path.clone(), line };
             Err(ImportError::Text { at, message: message.to_owned() })
         };
@@ -232,6 +232,11 @@ impl SourceTree {
         let separator = if self.name.ends_with('/') { "" } else { "/" };
         format!("{}{separator}{}", self.name, escape_for_display(path.as_ref()))
     }
+}
+
+/// Whether a name ends with this extension, in this case of letters, as the tools compare it.
+pub(crate) fn has_extension(name: &str, extension: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, own)| own == extension)
 }
 
 /// A file and its relative path.

@@ -4,7 +4,7 @@
 use crate::document::imported::MigrationTool;
 use crate::import::error::{FileLine, ImportError};
 use crate::import::migration::{Chunk, SourceMigration, SourceSection, ToolMigrations, Variables};
-use crate::import::source_tree::{SourceFile, SourceTree};
+use crate::import::source_tree::{SourceFile, SourceTree, has_extension};
 use crate::import::tools::files::{NumberedName, left_out_note, outside_transaction_note};
 
 /// The text of an annotation, if a line is one: `Up` of `-- +goose Up`.
@@ -24,8 +24,8 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     let mut numbered = Vec::new();
     let (mut left_out, mut outside_transaction) = (Vec::new(), Vec::new());
     for path in tree.top_names() {
-        let is_go = path.ends_with(".go") && !path.ends_with("_test.go");
-        if !is_go && !path.ends_with(".sql") {
+        let is_go = has_extension(path, "go") && !path.ends_with("_test.go");
+        if !is_go && !has_extension(path, "sql") {
             continue;
         }
         let number = NumberedName::parse(path).and_then(|name| name.value());
@@ -100,68 +100,81 @@ impl FileParts {
     }
 }
 
+/// The state of the annotations read so far.
+struct Annotations {
+    part: Part,
+    /// The line of a `StatementBegin` without its partner.
+    open_statement: Option<usize>,
+    variables: Variables,
+    is_outside_transaction: bool,
+}
+
+impl Annotations {
+    /// Reads an annotation in a line. `Err` is what is wrong with it.
+    fn read(&mut self, annotation: &str, line: usize) -> Result<(), String> {
+        match annotation.to_ascii_lowercase().as_str() {
+            "up" if self.part == Part::Header => self.part = Part::Up,
+            "down" if self.part == Part::Up && self.open_statement.is_none() => {
+                self.part = Part::Down;
+            }
+            "up" | "down" => {
+                return Err(format!(
+                    "`+goose {annotation}` is in the wrong place: a file has one `-- +goose Up`, then at most one `-- +goose Down`"
+                ));
+            }
+            "statementbegin" if self.part != Part::Header && self.open_statement.is_none() => {
+                self.open_statement = Some(line);
+            }
+            "statementend" if self.open_statement.is_some() => self.open_statement = None,
+            "statementbegin" | "statementend" => {
+                return Err(format!(
+                    "`+goose {annotation}` has no partner, or is above `-- +goose Up`"
+                ));
+            }
+            "no transaction" => self.is_outside_transaction = true,
+            "envsub on" | "envsubst on" => self.variables = Variables::Environment,
+            "envsub off" | "envsubst off" => self.variables = Variables::None,
+            _ => return Err(format!("`+goose {annotation}` is not an annotation of goose")),
+        }
+        Ok(())
+    }
+}
+
 fn parse(file: &SourceFile) -> Result<FileParts, ImportError> {
     let text = file.text()?;
     let mut parts = FileParts::default();
-    let mut part = Part::Header;
-    let mut open_statement = None;
-    let mut variables = Variables::None;
-    let error = |line: usize, message: String| {
-        Err(ImportError::Text { at: FileLine { file: file.display_path.clone(), line }, message })
+    let mut state = Annotations {
+        part: Part::Header,
+        open_statement: None,
+        variables: Variables::None,
+        is_outside_transaction: false,
     };
-    parts.begin_chunk(part, 1, variables);
+    let error = |line: usize, message: &str| {
+        let at = FileLine { file: file.display_path.clone(), line };
+        ImportError::Text { at, message: message.to_owned() }
+    };
+    parts.begin_chunk(state.part, 1, state.variables);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let number = index + 1;
-        let Some(annotation) = annotation(line) else {
-            let is_comment = line.trim().is_empty() || line.trim_start().starts_with("--");
-            if part == Part::Header && !is_comment {
-                return error(number, "a statement above `-- +goose Up`; move it below".to_owned());
-            }
-            parts.push_line(part, line);
+        if let Some(annotation) = annotation(line) {
+            state.read(annotation, number).map_err(|message| error(number, &message))?;
+            parts.begin_chunk(state.part, number + 1, state.variables);
             continue;
-        };
-        match annotation.to_ascii_lowercase().as_str() {
-            "up" if part == Part::Header => part = Part::Up,
-            "down" if part == Part::Up && open_statement.is_none() => part = Part::Down,
-            "up" | "down" => {
-                return error(
-                    number,
-                    format!(
-                        "`+goose {annotation}` is in the wrong place: a file has one `-- +goose Up`, then at most one `-- +goose Down`"
-                    ),
-                );
-            }
-            "statementbegin" if part != Part::Header && open_statement.is_none() => {
-                open_statement = Some(number);
-            }
-            "statementend" if open_statement.is_some() => open_statement = None,
-            "statementbegin" | "statementend" => {
-                return error(
-                    number,
-                    format!("`+goose {annotation}` has no partner, or is above `-- +goose Up`"),
-                );
-            }
-            "no transaction" => parts.is_outside_transaction = true,
-            "envsub on" | "envsubst on" => variables = Variables::Environment,
-            "envsub off" | "envsubst off" => variables = Variables::None,
-            _ => {
-                return error(
-                    number,
-                    format!("`+goose {annotation}` is not an annotation of goose"),
-                );
-            }
         }
-        parts.begin_chunk(part, number + 1, variables);
+        let is_comment = line.trim().is_empty() || line.trim_start().starts_with("--");
+        if state.part == Part::Header && !is_comment {
+            return Err(error(number, "a statement above `-- +goose Up`; move it below"));
+        }
+        parts.push_line(state.part, line);
     }
-    if part == Part::Header {
-        return error(
-            1,
-            "the file has no line `-- +goose Up`, which goose requires; add it".to_owned(),
-        );
+    parts.is_outside_transaction = state.is_outside_transaction;
+    if state.part == Part::Header {
+        let message = "the file has no line `-- +goose Up`, which goose requires; add it";
+        return Err(error(1, message));
     }
-    match open_statement {
+    match state.open_statement {
         Some(line) => {
-            error(line, "`-- +goose StatementBegin` without `-- +goose StatementEnd`".to_owned())
+            Err(error(line, "`-- +goose StatementBegin` without `-- +goose StatementEnd`"))
         }
         None => Ok(parts),
     }
