@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use tatmig::database::Extensions;
 use tatmig::fleet::{Shard, read_regular_file};
 use tatmig::lint::SqliteVersion;
 use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::JournalModeArg;
+use crate::cli::extension_settings::{Declarations, ExtensionSections};
 use crate::cli::output::ColorWhen;
 use crate::cli::value_parsers::{count, seconds};
 
@@ -64,6 +66,13 @@ pub(crate) struct SettingsFile {
     pub(crate) ignore: Vec<String>,
     #[serde(default)]
     pub(crate) lint: LintSettings,
+    #[serde(default)]
+    functions: Declarations,
+    #[serde(default)]
+    collations: Declarations,
+    /// What the application adds to SQLite, according to the sections above.
+    #[serde(skip)]
+    pub(crate) extensions: Extensions,
 }
 
 /// The table `[lint]` of `tatmig.toml`.
@@ -123,6 +132,13 @@ impl SettingsFile {
             toml::from_str(&text).map_err(|error| parse_error(&name, &text, &error))?;
         settings.base_dir = path.parent().map(PathBuf::from).unwrap_or_default();
         settings.resolve_paths();
+        let sections = ExtensionSections {
+            functions: &settings.functions.declared,
+            collations: &settings.collations.declared,
+        };
+        settings.extensions = sections
+            .resolve()
+            .map_err(|invalid| error_at(&name, &text, invalid.span.start, &invalid.message))?;
         Ok(settings)
     }
 
@@ -140,9 +156,6 @@ impl SettingsFile {
 
 /// The error for a file that is not valid, with the line at fault.
 fn parse_error(name: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let offset = error.span().map_or(0, |span| span.start);
-    let line_index = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
-    let line = text.lines().nth(line_index).unwrap_or_default().trim();
     // serde's words for a key and its value are those of Rust.
     let message = match error.message() {
         message if message.starts_with("unknown field") => {
@@ -160,6 +173,13 @@ fn parse_error(name: &str, text: &str, error: &toml::de::Error) -> anyhow::Error
             None => message.to_owned(),
         },
     };
+    error_at(name, text, error.span().map_or(0, |span| span.start), &message)
+}
+
+/// An error about the line at an offset of the file.
+fn error_at(name: &str, text: &str, offset: usize, message: &str) -> anyhow::Error {
+    let line_index = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    let line = text.lines().nth(line_index).unwrap_or_default().trim();
     anyhow!("in the settings file `{name}`, line {}, `{line}`: {message}", line_index + 1)
 }
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::database::declared;
+use crate::database::error::DatabaseError;
 use crate::extensions::Extensions;
 
 /// How many instructions of SQLite's virtual machine run between two checks for an interrupt: a few
@@ -38,9 +40,19 @@ impl ConnectionSetup {
         Self { cancel: Arc::default(), extensions: self.extensions.clone() }
     }
 
+    /// Opens a database in memory with this setup.
+    ///
+    /// # Errors
+    ///
+    /// A declaration that SQLite does not accept, or the error of a connection hook.
+    pub fn check(&self) -> Result<(), DatabaseError> {
+        Ok(open_in_memory(self).map(drop)?)
+    }
+
     /// Sets up a connection: extensions first, since the security settings then apply to all that
     /// follows.
     fn apply(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        declared::register(connection, &self.extensions)?;
         self.extensions.call_hooks(connection)?;
         apply_security_settings(connection)?;
         install_cancel_handler(connection, &self.cancel)

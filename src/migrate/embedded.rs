@@ -199,7 +199,7 @@ impl Changelog<'_> {
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
                 replay => replay.ok().flatten(),
             };
-            let options = DetectionOptions::default();
+            let options = DetectionOptions::for_changelog(self);
             let detector = replay.map(|replay| Detector::new(self, replay, options));
             let document = StatusDocument { changelog: self, detector: detector.as_ref() };
             database_status(document, target, scope, connection)
@@ -296,9 +296,8 @@ impl Changelog<'_> {
     fn kept_replay_of(&self, connection: &Connection) -> Result<&Replay<'_>, DatabaseError> {
         Replay::kept(self, || {
             run_interruptibly(connection, |cancel| {
-                let setup =
-                    ConnectionSetup { cancel: cancel.clone(), ..ConnectionSetup::default() };
-                Replay::run_owned(self, &setup)
+                let extensions = self.extensions().clone();
+                Replay::run_owned(self, &ConnectionSetup { cancel: cancel.clone(), extensions })
             })
         })
     }

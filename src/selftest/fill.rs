@@ -46,6 +46,8 @@ pub enum GapKind {
     AssertedAway,
     /// Rows cannot be inserted, since a trigger of the table cannot run.
     BrokenTrigger,
+    /// The rows need a function or collation that only the application can execute.
+    NeedsApplication,
 }
 
 /// What to fill, and with what.
@@ -186,6 +188,7 @@ impl FillRequest<'_> {
             let (table, reason) = (table_spec.name.clone(), rejection.reason);
             let kind = match rejection.kind {
                 RejectionKind::Unusable => GapKind::BrokenTrigger,
+                RejectionKind::NeedsApplication => GapKind::NeedsApplication,
                 RejectionKind::Constraint => kind,
             };
             Some(FillGap { table, kind, reason, span: None })
@@ -204,11 +207,11 @@ impl FillRequest<'_> {
                 }
                 // The constraints permit no further row.
                 InsertResult::Rejected(rejection) if has_inserted => {
-                    let is_unusable = rejection.kind == RejectionKind::Unusable;
-                    return Ok(if is_unusable {
-                        gap(GapKind::NoRows, rejection)
-                    } else {
+                    let is_constraint = rejection.kind == RejectionKind::Constraint;
+                    return Ok(if is_constraint {
                         trigger_gap
+                    } else {
+                        gap(GapKind::NoRows, rejection)
                     });
                 }
                 InsertResult::Rejected(rejection) => return Ok(gap(GapKind::NoRows, rejection)),

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
+use crate::database::declared::{is_declared, undoing_comparisons};
 use crate::database::error::sqlite_message;
 use crate::selftest::check_constraint::CheckConstraint;
 use crate::selftest::orphans::remove_orphans;
@@ -42,6 +43,8 @@ pub(crate) enum RejectionKind {
     Constraint,
     /// The statement cannot run at all: a trigger, most often, that refers to what does not exist.
     Unusable,
+    /// A declared function or collation, which only the application can execute.
+    NeedsApplication,
 }
 
 impl Rejection {
@@ -108,7 +111,12 @@ fn try_insert(
                     Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {}
                     Some(ErrorCode::OperationInterrupted) => return Err(error),
                     _ => {
-                        return Ok(Some(Rejection { reason, kind: RejectionKind::Unusable }));
+                        let kind = if is_declared(&reason) {
+                            RejectionKind::NeedsApplication
+                        } else {
+                            RejectionKind::Unusable
+                        };
+                        return Ok(Some(Rejection { reason, kind }));
                     }
                 }
             }
@@ -137,7 +145,8 @@ fn insert(connection: &Connection, table_spec: &TableSpec, slots: &[Slot]) -> ru
         format!("INSERT INTO {table} ({}) VALUES ({placeholders})", names.join(", "))
     };
     let parameters = values.iter().map(|(_, value)| *value);
-    connection.prepare_cached(&sql)?.execute(params_from_iter(parameters)).map(drop)
+    let mut statement = connection.prepare_cached(&sql)?;
+    undoing_comparisons(connection, || statement.execute(params_from_iter(parameters)).map(drop))
 }
 
 /// The quoted names of the columns that get a value by the current choices, with their values.
@@ -193,10 +202,11 @@ pub(crate) fn update_columns(
             }
             let sql = format!("UPDATE {table} SET {} WHERE {rowid} = {id}", assignments.join(", "));
             let parameters = values.iter().map(|(_, value)| *value);
-            let result = source
-                .connection
-                .prepare(&sql)
-                .and_then(|mut statement| statement.execute(params_from_iter(parameters)));
+            let result = source.connection.prepare(&sql).and_then(|mut statement| {
+                undoing_comparisons(source.connection, || {
+                    statement.execute(params_from_iter(parameters))
+                })
+            });
             match result {
                 Ok(_) => break,
                 Err(error) => match error.sqlite_error_code() {
