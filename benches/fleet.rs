@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 use tatmig::database::{ConnectOptions, ConnectionSetup};
 use tatmig::fleet::FleetConfig;
-use tatmig::fleet::{DEFAULT_JOBS, Fleet, OnFailure, RunOptions, UserSelection, worker_count};
+use tatmig::fleet::{
+    DEFAULT_JOBS, Fleet, OnFailure, RunOptions, Selection, SystemSelection, UserSelection,
+    worker_count,
+};
 use tatmig::migrate::{Migrator, Replay};
 use tatmig::{Changelog, Scope};
 
@@ -32,7 +35,7 @@ impl BenchFleet {
         fs::write(&template, []).unwrap();
         fs::write(fleet.system(), []).unwrap();
         if let Some(position) = version_index {
-            fleet.upgrade(position, &UserSelection::Named(vec!["template".into()]));
+            fleet.upgrade(position, UserSelection::Named(vec!["template".into()]));
             insert_rows(&template);
         }
         for number in 0..DATABASES {
@@ -57,7 +60,7 @@ impl BenchFleet {
     }
 
     /// Runs what the command runs, without the command line.
-    fn upgrade(&self, version_index: usize, selection: &UserSelection) {
+    fn upgrade(&self, version_index: usize, users: UserSelection) {
         let changelog = Changelog::parse(DOCUMENT).unwrap();
         let setup = ConnectionSetup::default();
         let replay = Replay::run(&changelog, &setup).unwrap();
@@ -67,7 +70,8 @@ impl BenchFleet {
         let pattern = "{username}_longterm.db".parse().unwrap();
         let users_dir = self.directory.path().to_owned();
         let config = FleetConfig::from_paths(self.system(), users_dir, pattern);
-        let fleet = Fleet::discover(&config, |_| true, selection).unwrap();
+        let selection = Selection { system: SystemSelection::Implied, users };
+        let fleet = Fleet::discover(&config, &selection, |_| true).unwrap();
         let options = RunOptions {
             jobs: worker_count(DEFAULT_JOBS),
             on_failure: OnFailure::Continue,
@@ -206,7 +210,7 @@ fn main() {
         read_with_rusqlite(&place.system());
         for_each_file(&place.paths(), read_with_rusqlite);
     };
-    let tatmig = |fleet: &BenchFleet| fleet.upgrade(1, &UserSelection::All);
+    let tatmig = |fleet: &BenchFleet| fleet.upgrade(1, UserSelection::All);
     let comparisons = [
         Comparison {
             name: "migrate",

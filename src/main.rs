@@ -4,29 +4,38 @@ mod cli;
 
 use std::process::ExitCode;
 
-use crate::cli::args::{CliArgs, CommandKind};
+use crate::cli::args::{CliArgs, CommandKind, ProcessArgs};
 use crate::cli::commands;
 use crate::cli::report::Report;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
+use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
-    let args = CliArgs::parse_process_args();
-    let command = match args.command {
+    let ProcessArgs { args: CliArgs { global, command }, command: command_name } =
+        match CliArgs::parse_process_args() {
+            Ok(args) => args,
+            Err(error) => return ExitCode::from(report_usage_error(error)),
+        };
+    let emit_error = |error: &anyhow::Error| {
+        let format = global.output_format();
+        let report =
+            Report::without_settings(Some(command_name.clone()), global.file.as_deref(), format);
+        ExitCode::from(report.emit_command_error(error))
+    };
+    let command = match command {
         CommandKind::Configured(command) => command,
         CommandKind::Standalone(standalone) => {
-            return match commands::completions::run_standalone(&standalone) {
-                Ok(status) => ExitCode::from(status),
-                Err(error) => Report::emit_settings_error(&error, args.global.output_format()),
-            };
+            let result = commands::completions::run_standalone(&standalone);
+            return result.map_or_else(|error| emit_error(&error), ExitCode::from);
         }
     };
     let signals = Signals::install_handlers();
-    let settings = match Settings::resolve(&args.global, signals.cancel_flag()) {
+    let settings = match Settings::resolve(&global, signals.cancel_flag()) {
         Ok(settings) => settings,
-        Err(error) => return Report::emit_settings_error(&error, args.global.output_format()),
+        Err(error) => return emit_error(&error),
     };
-    let report = Report::new(&settings);
+    let report = Report::new(&settings, command_name);
     let status = match commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
         Err(error) => report.emit_command_error(&error),

@@ -992,7 +992,7 @@ fn json_is_one_document_for_both_flags() {
     let output = lint_command(directory.path(), &["--format", "json"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(json["error"].as_str().unwrap().contains("MIGRATIONS.md"));
+    assert!(json["error"]["message"].as_str().unwrap().contains("MIGRATIONS.md"));
 }
 
 #[test]

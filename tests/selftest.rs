@@ -65,7 +65,7 @@ fn assert_document_reports(blocks: &[(&str, &str)], expected: &[(&str, u64)]) {
         expected.iter().map(|(rule, line)| ((*rule).to_owned(), *line)).collect();
     assert_eq!(reported_rules_and_lines(&run.json()), expected, "{}", run.stderr_text());
     run.status(i32::from(!expected.is_empty()));
-    assert_eq!(run.json()["caveats"], serde_json::json!([]));
+    assert_eq!(run.json()["gaps"], serde_json::json!([]));
 }
 
 #[test]
@@ -308,8 +308,8 @@ fn a_loss_is_reported_once_with_every_affected_version() {
     assert_eq!(reported_rules_and_lines(&json), BTreeSet::from([("row-loss".to_owned(), 15)]));
     assert_eq!(json["problems"][0]["scope"], "system");
     assert_eq!(json["problems"][0]["versions"], serde_json::json!(["1.0.0", "1.1.0"]));
-    assert_eq!(json["summary"]["databases"], 4);
-    assert_eq!(json["summary"]["held"], 2);
+    assert_eq!(json["summary"]["scenarios"], 4);
+    assert_eq!(json["summary"]["passed"], 2);
 }
 
 #[test]
@@ -369,8 +369,8 @@ CREATE TRIGGER no_rows BEFORE INSERT ON span WHEN new.low < 3 BEGIN SELECT RAISE
     let fleet =
         Fleet::from_blocks(&[("user:baseline→1.0.0", sql), ("user:1.0.0→1.1.0", "SELECT 1;")]);
     let json = fleet.run_without_changes(["test", "--json"]).status(0).json();
-    assert_eq!(json["caveats"], serde_json::json!([]));
-    assert_eq!(json["databases"][0]["tables"], 10);
+    assert_eq!(json["gaps"], serde_json::json!([]));
+    assert_eq!(json["scenarios"][0]["tables"], 10);
 }
 
 #[test]
@@ -382,8 +382,8 @@ CREATE TABLE visits (tenant TEXT NOT NULL, person INTEGER NOT NULL, room INTEGER
     FOREIGN KEY (tenant, person) REFERENCES people, FOREIGN KEY (tenant, room) REFERENCES rooms);";
     let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", sql)]);
     let json = fleet.run_without_changes(["test", "--json"]).status(0).json();
-    assert_eq!(json["caveats"], serde_json::json!([]));
-    assert_eq!(json["databases"][0]["rows"], 48);
+    assert_eq!(json["gaps"], serde_json::json!([]));
+    assert_eq!(json["scenarios"][0]["rows"], 48);
 }
 
 #[test]

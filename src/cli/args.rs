@@ -1,17 +1,31 @@
 //! Defines the commands and their help texts.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::command_args::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, LintArgs, NewArgs, ResetArgs, RestoreArgs,
-    SchemaArgs, StatusArgs, UpgradeArgs, UserArgs,
+    SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::help::group_subcommands;
+use crate::cli::selection_args::SelectionArgs;
+
+/// The output of `--version`.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let features = if cfg!(feature = "server-tls") {
+        "files, libSQL servers over HTTP and HTTPS"
+    } else if cfg!(feature = "server") {
+        "files, libSQL servers over HTTP"
+    } else {
+        "files"
+    };
+    let sqlite = tatmig::rusqlite::version();
+    format!("{}\nSQLite {sqlite}\nbackends: {features}", env!("CARGO_PKG_VERSION"))
+});
 
 /// Migrate SQLite databases, one per user, from one Markdown file
 ///
@@ -20,8 +34,8 @@ use crate::cli::help::group_subcommands;
 #[derive(Debug, Parser)]
 #[command(
     version,
+    long_version = LONG_VERSION.as_str(),
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = "\
 Examples:
   tatmig demo                       create a small fleet and upgrade it
@@ -47,19 +61,56 @@ pub(crate) enum CommandKind {
     Standalone(StandaloneCommand),
 }
 
+/// The arguments of this process.
+pub(crate) struct ProcessArgs {
+    pub(crate) args: CliArgs,
+    /// The command as in `backup list`, without its options.
+    pub(crate) command: String,
+}
+
 impl CliArgs {
-    /// Parses the arguments of this process. Prints help or an error of usage and exits where that
-    /// is the answer.
-    pub(crate) fn parse_process_args() -> Self {
-        let mut command = group_subcommands(Self::clap_command());
-        let matches = command.get_matches_mut();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    /// Parses the arguments of this process. Prints help or the version and exits where that is the
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// An error of usage.
+    pub(crate) fn parse_process_args() -> Result<ProcessArgs, clap::Error> {
+        let mut command = group_subcommands(without_empty_variables(Self::clap_command()));
+        let result = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = match result {
+            Err(error) if !error.use_stderr() => error.exit(),
+            result => result?,
+        };
+        let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok(ProcessArgs { args, command: command_name(&matches) })
     }
 
     /// The definition that completions and man pages are generated from.
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()
     }
+}
+
+/// Leaves out environment variables that are empty: they count as not set.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        let is_empty = value.is_some_and(|value| value.is_empty());
+        if is_empty { argument.env(None::<&'static str>) } else { argument }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
+
+/// The names of the subcommands, in order.
+fn command_name(matches: &clap::ArgMatches) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    let mut matches = matches;
+    while let Some((name, inner)) = matches.subcommand() {
+        names.push(name);
+        matches = inner;
+    }
+    names.join(" ")
 }
 
 /// The commands that need settings. Most need the document too.
@@ -76,6 +127,7 @@ pub(crate) enum Command {
 Examples:
   tatmig upgrade --all-users                 migrate everything to the latest version
   tatmig upgrade --user ann --user bob       the system database and two users
+  tatmig upgrade --user ann --no-system      ann's database alone
   tatmig upgrade --all-users --dry-run       print the SQL that would run, change nothing
   tatmig upgrade --all-users --canary 5      five users first, the rest only if they succeed
   tatmig upgrade --to 0.3.20 --all-users     stop at that version
@@ -85,7 +137,8 @@ Examples:
     Upgrade(UpgradeArgs),
     /// Undo migrations with reverse blocks
     ///
-    /// The selected user databases are downgraded first, then the system database.
+    /// The selected user databases are downgraded first, then the system database, which keeps its
+    /// version while a user database is at a higher one.
     ///
     /// The tag of a reverse block names the higher version first: `-- [user:0.3.20→0.3.19:start]`.
     /// All missing reverse blocks are reported before any database is changed. Databases are backed
@@ -94,8 +147,7 @@ Examples:
 Examples:
   tatmig downgrade --to 0.3.19 --all-users   everything down to 0.3.19
   tatmig downgrade -1 --all-users            one migration down from the highest version found
-  tatmig downgrade --to 0.3.19 --user ann    ann's database; the system database keeps its
-                                             version while other users need it
+  tatmig downgrade --to 0.3.19 --user ann    ann's database alone
   tatmig downgrade --to baseline --all-users --dry-run")]
     Downgrade(DowngradeArgs),
     /// Show versions and pending migrations
@@ -110,31 +162,29 @@ Examples:
   tatmig status --stats          rows of every table and sizes, summed over the users
   tatmig status --stats --user ann")]
     Status(StatusArgs),
-    /// List the document's migrations, or the history of a database
+    /// List the document's migrations, or the histories of databases
     #[command(after_help = "\
 Examples:
   tatmig history                 the document's migrations, newest last
   tatmig history --user ann      the history of ann's database
-  tatmig history --system        the history of the system database")]
+  tatmig history --system        the history of the system database
+  tatmig history --all-users     the histories of all databases")]
     History {
-        /// Show the history of this user's database
-        #[arg(long, value_name = "NAME", conflicts_with = "system")]
-        user: Option<OsString>,
-        /// Show the history of the system database
-        #[arg(long)]
-        system: bool,
+        #[command(flatten)]
+        selection: SelectionArgs,
     },
     /// Check the migration file; no database needed
     ///
     /// The file is checked for errors and risky SQL, and all of its SQL is run in memory.
     ///
-    /// docs/lints.md describes every rule. A comment `-- tatmig:allow RULE reason` in a block
-    /// allows a rule for that block.
+    /// --explain describes a rule. A comment `-- tatmig:allow RULE reason` in a block allows a rule
+    /// for that block.
     #[command(after_help = "\
 Examples:
   tatmig lint                        exit with 2 if `upgrade` would refuse the document
   tatmig lint --deny warnings        exit with 1 for any warning
   tatmig lint --deny stray-fence     exit with 1 for one kind of warning
+  tatmig lint --explain destructive  what a rule reports and how to fix it
   tatmig lint --format github        print annotations for a pull request
   tatmig lint --min-sqlite 3.31.0    report what an application's older SQLite cannot read")]
     Lint(LintArgs),
@@ -145,8 +195,12 @@ Examples:
     #[command(after_help = "\
 Examples:
   tatmig verify                  exit with 1 if anything is wrong
+  tatmig verify --user ann       check ann's database alone
   tatmig verify -v               list every database")]
-    Verify,
+    Verify {
+        #[command(flatten)]
+        selection: SelectionArgs,
+    },
     /// Run all migrations on generated rows; no data may be lost
     ///
     /// The migrations are run in memory; no database of the fleet is opened. Rows are inserted at the
@@ -169,11 +223,11 @@ Examples:
     #[command(after_help = "\
 Examples:
   tatmig init                    create system.db
-  tatmig init --user ann         create ann's database, and system.db if it is missing")]
+  tatmig init --user ann         create ann's database, and system.db if it is missing
+  tatmig init --user ann --no-system")]
     Init {
-        /// Create the database of this user; may be repeated
-        #[arg(long = "user", value_name = "NAME")]
-        users: Vec<OsString>,
+        #[command(flatten)]
+        selection: SelectionArgs,
         #[command(flatten)]
         create_args: CreateArgs,
     },
@@ -187,7 +241,7 @@ Examples:
         /// Version to record: a number, `head` or `baseline`
         version: String,
         #[command(flatten)]
-        users: UserArgs,
+        selection: SelectionArgs,
     },
     /// Detect and record the version of databases without a history
     ///
@@ -211,13 +265,14 @@ Examples:
     #[command(after_help = "\
 Examples:
   tatmig seed settings                     the system block of the seed `settings`
-  tatmig seed sample-data --user ann       its system block, and its user block for ann")]
+  tatmig seed sample-data --user ann       the user block of `sample-data`, for ann
+  tatmig seed sample-data --all-users      both blocks, for all databases")]
     Seed {
         /// Names of the seeds to run, in this order
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
-        users: UserArgs,
+        selection: SelectionArgs,
     },
     /// Copy databases while they are in use
     ///
@@ -230,12 +285,13 @@ Examples:
 Examples:
   tatmig backup --all-users      the system database and every user database
   tatmig backup                  the system database alone
+  tatmig backup --user ann       ann's database alone
   tatmig backup list             list the backups
   tatmig backup prune --keep 5   remove all but the newest five"
     )]
     Backup {
         #[command(flatten)]
-        users: UserArgs,
+        selection: SelectionArgs,
         #[command(subcommand)]
         action: Option<BackupAction>,
     },
@@ -273,7 +329,7 @@ Examples:
   tatmig push --all-users --server http://db.example:8080 --admin http://db.example:9090")]
     Push {
         #[command(flatten)]
-        users: UserArgs,
+        selection: SelectionArgs,
     },
     /// Copy databases from a libSQL server to files
     ///
@@ -287,7 +343,7 @@ Examples:
   tatmig pull --all-users --server http://db.example:8080 --users-dir users")]
     Pull {
         #[command(flatten)]
-        users: UserArgs,
+        selection: SelectionArgs,
     },
     /// Add a migration to the file
     ///

@@ -1,16 +1,15 @@
 //! Defines the options and arguments of each command.
 
-use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use tatmig::Scope;
 use tatmig::edit::{Bump, PlannedPolicy};
-use tatmig::fleet::UserSelection;
 use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
 
+use crate::cli::selection_args::SelectionArgs;
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
 
 #[derive(Debug, Args)]
@@ -21,19 +20,15 @@ pub(crate) struct StatusArgs {
     /// Show the rows of every table and sizes, summed over the users
     #[arg(long)]
     pub(crate) stats: bool,
-    /// Only this user's database; may be repeated
-    #[arg(long = "user", value_name = "NAME")]
-    pub(crate) users: Vec<OsString>,
-    /// Only the system database
-    #[arg(long, conflicts_with = "users")]
-    pub(crate) system: bool,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
 }
 
 /// How databases are created.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// Journal mode of the databases that are created [default: delete]
-    #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env = true)]
+    #[arg(long, value_name = "MODE", env = "TATMIG_JOURNAL_MODE", hide_env_values = true)]
     pub(crate) journal_mode: Option<JournalModeArg>,
 }
 
@@ -181,8 +176,11 @@ pub(crate) struct LintArgs {
     /// Output format [default: human]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<LintFormat>,
+    /// Print what this rule reports and how to fix it; read no document
+    #[arg(long, value_name = "RULE")]
+    pub(crate) explain: Option<String>,
     /// Oldest SQLite version that opens the databases
-    #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env = true)]
+    #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env_values = true)]
     pub(crate) min_sqlite: Option<SqliteVersion>,
 }
 
@@ -200,36 +198,16 @@ pub(crate) enum LintFormat {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct UserArgs {
-    /// Select the system database and every user database
-    #[arg(long, conflicts_with = "users")]
-    all_users: bool,
-    /// Select this user's database; may be repeated
-    #[arg(long = "user", value_name = "NAME")]
-    users: Vec<OsString>,
-}
-
-impl UserArgs {
-    pub(crate) fn selection(&self) -> UserSelection {
-        match (self.all_users, self.users.as_slice()) {
-            (true, _) => UserSelection::All,
-            (false, []) => UserSelection::None,
-            (false, names) => UserSelection::Named(names.to_vec()),
-        }
-    }
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
-    /// Record this version, or `baseline`, even if the schema differs; without `--user`, only
-    /// databases without a history are changed
+    /// Record this version, or `baseline`, even if the schema differs; without `--user` or
+    /// `--system`, only databases without a history are changed
     #[arg(long, value_name = "VERSION")]
     pub(crate) at: Option<String>,
     /// Accept the present drift of databases that have a history already
     #[arg(long)]
     pub(crate) accept_drift: bool,
     #[command(flatten)]
-    pub(crate) users: UserArgs,
+    pub(crate) selection: SelectionArgs,
 }
 
 #[derive(Debug, Args)]
@@ -239,7 +217,7 @@ pub(crate) struct UpgradeArgs {
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
     #[command(flatten)]
-    pub(crate) users: UserArgs,
+    pub(crate) selection: SelectionArgs,
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -277,7 +255,7 @@ pub(crate) struct DowngradeArgs {
     #[arg(long, value_name = "N", value_parser = parse_count)]
     steps: Option<NonZeroUsize>,
     #[command(flatten)]
-    pub(crate) users: UserArgs,
+    pub(crate) selection: SelectionArgs,
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -316,12 +294,8 @@ pub(crate) struct RestoreArgs {
     /// Backup to restore: a name from `backup list`, or `latest`
     #[arg(value_name = "ID")]
     pub(crate) id: String,
-    /// Only this user's database; may be repeated
-    #[arg(long = "user", value_name = "NAME")]
-    pub(crate) users: Vec<OsString>,
-    /// Only the system database, or with the users named
-    #[arg(long)]
-    pub(crate) system: bool,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
     /// Do not back up first
     #[arg(long)]
     pub(crate) no_backup: bool,
@@ -330,7 +304,7 @@ pub(crate) struct RestoreArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResetArgs {
     #[command(flatten)]
-    pub(crate) users: UserArgs,
+    pub(crate) selection: SelectionArgs,
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,

@@ -9,9 +9,11 @@ mod global_args;
 pub(crate) mod help;
 pub(crate) mod output;
 pub(crate) mod report;
+pub(crate) mod selection_args;
 #[cfg(feature = "server")]
 pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod settings_file;
 pub(crate) mod signals;
+pub(crate) mod usage_error;
 pub(crate) mod value_parsers;

@@ -33,7 +33,7 @@ pub(crate) struct ServerArgs {
         env = "TATMIG_SERVER",
         value_name = "URL",
         value_delimiter = ',',
-        hide_env = true
+        hide_env_values = true
     )]
     server: Vec<String>,
     /// Admin address of the server, to create and delete namespaces; one for each --server
@@ -43,7 +43,7 @@ pub(crate) struct ServerArgs {
         env = "TATMIG_ADMIN",
         value_name = "URL",
         value_delimiter = ',',
-        hide_env = true
+        hide_env_values = true
     )]
     admin: Vec<String>,
     /// Name of a user's namespace [default: {username}_longterm]
@@ -52,7 +52,7 @@ pub(crate) struct ServerArgs {
         global = true,
         env = "TATMIG_NAMESPACE_PATTERN",
         value_name = "PATTERN",
-        hide_env = true
+        hide_env_values = true
     )]
     namespace_pattern: Option<String>,
     /// Namespace of the system database [default: system]
@@ -61,18 +61,30 @@ pub(crate) struct ServerArgs {
         global = true,
         env = "TATMIG_SYSTEM_NAMESPACE",
         value_name = "NAME",
-        hide_env = true
+        hide_env_values = true
     )]
     system_namespace: Option<String>,
     /// List of users: `query:SELECT …` on the system namespace, or `file:PATH` [default:
     /// query:SELECT username FROM users]
-    #[arg(long, global = true, env = "TATMIG_USERS_FROM", value_name = "SOURCE", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "TATMIG_USERS_FROM",
+        value_name = "SOURCE",
+        hide_env_values = true
+    )]
     users_from: Option<String>,
     /// File that maps users to servers, one `NAME URL` per line [default: by a hash of the name]
-    #[arg(long, global = true, env = "TATMIG_USERS_ON", value_name = "PATH", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "TATMIG_USERS_ON",
+        value_name = "PATH",
+        hide_env_values = true
+    )]
     users_on: Option<PathBuf>,
     /// Seconds that a request may take [default: 300]
-    #[arg(long, global = true, env = "TATMIG_SERVER_TIMEOUT", value_name = "SECONDS", value_parser = parse_seconds, hide_env = true)]
+    #[arg(long, global = true, env = "TATMIG_SERVER_TIMEOUT", value_name = "SECONDS", value_parser = parse_seconds, hide_env_values = true)]
     server_timeout: Option<Duration>,
 }
 

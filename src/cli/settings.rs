@@ -23,6 +23,9 @@ use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::server;
 use crate::cli::settings_file::{LintSettings, SettingsFile};
 
+/// The path of the document without any setting.
+pub(crate) const DEFAULT_FILE: &str = "MIGRATIONS.md";
+
 const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings of a run. Options of single commands override some of them.
@@ -71,7 +74,7 @@ impl Settings {
         let is_json = global.json.or(settings_file.json).unwrap_or_default();
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
         Ok(Self {
-            file: path_or(global.file.as_ref(), settings_file.file.as_ref(), "MIGRATIONS.md"),
+            file: path_or(global.file.as_ref(), settings_file.file.as_ref(), DEFAULT_FILE),
             fleet_config,
             backups_dir: path_or(
                 global.backups_dir.as_ref(),
@@ -183,7 +186,7 @@ fn resolve_verbosity(
     args: VerbositySwitches,
     settings_file: VerbositySwitches,
 ) -> anyhow::Result<Verbosity> {
-    let is_env_set = |name| std::env::var_os(name).is_some();
+    let is_env_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_quiet_typed = !is_env_set("TATMIG_QUIET");
     let is_verbose_typed = !is_env_set("TATMIG_VERBOSE");
     Ok(match (args.quiet == Some(true), args.verbose == Some(true)) {

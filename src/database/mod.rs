@@ -29,6 +29,8 @@ pub(crate) mod sqlite_message;
 pub(crate) mod stats;
 pub(crate) mod template;
 pub(crate) mod usable_references;
+pub(crate) mod version_table_rows;
+pub(crate) mod version_tables;
 
 use rusqlite::{Connection, Transaction};
 
@@ -37,6 +39,7 @@ use crate::database::history_entry::HistoryState;
 use crate::database::integrity::IntegrityReport;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::session::Session;
+use crate::database::version_tables::{FoundTables, VersionTable};
 use crate::schema::Schema;
 use crate::schema::difference::AcceptedDrift;
 
@@ -60,6 +63,9 @@ pub(crate) trait ReadDatabase {
 
     /// Reads the accepted drift from the history, which must exist.
     fn accepted_drift(&self) -> Result<AcceptedDrift, DatabaseError>;
+
+    /// Reads the version tables of other tools.
+    fn version_tables(&self, tables: &FoundTables) -> Result<Vec<VersionTable>, DatabaseError>;
 
     /// Reads the SQL of an applied block by its checksum, if this database stores it.
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
@@ -129,6 +135,10 @@ impl<D: SessionDatabase> ReadDatabase for D {
 
     fn accepted_drift(&self) -> Result<AcceptedDrift, DatabaseError> {
         history::accepted_drift(self.session()?).map_err(|error| self.explain(error.into()))
+    }
+
+    fn version_tables(&self, tables: &FoundTables) -> Result<Vec<VersionTable>, DatabaseError> {
+        version_tables::read(self.session()?, tables).map_err(|error| self.explain(error))
     }
 
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError> {

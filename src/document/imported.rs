@@ -87,7 +87,10 @@ impl MigrationTool {
 
     /// Whether the keys of the tool are whole numbers, so that `007` is the same key as `7`.
     fn has_integer_keys(self) -> bool {
-        matches!(self, Self::Goose | Self::GolangMigrate | Self::Sqlx | Self::Refinery)
+        matches!(
+            self,
+            Self::Goose | Self::GolangMigrate | Self::Sqlx | Self::Refinery | Self::Rails
+        )
     }
 }
 
@@ -176,20 +179,20 @@ pub(crate) fn normalize_key(tool: MigrationTool, key: &str) -> String {
 /// Flyway compares versions part by part as numbers, and missing parts count as 0. The file name of a
 /// repeatable migration is no version and stays as it is.
 fn normalize_flyway_version(key: &str) -> String {
-    let parts = key.split(['.', '_']);
-    let numbers: Option<Vec<&str>> = parts
-        .map(|part| {
-            let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            is_number.then(|| part.trim_start_matches('0'))
-        })
-        .collect();
-    let Some(mut numbers) = numbers else { return key.to_owned() };
-    while numbers.len() > 1 && numbers.last().is_some_and(|number| number.is_empty()) {
-        numbers.pop();
+    let Some(parts) = flyway_version_parts(key) else { return key.to_owned() };
+    let texts: Vec<String> = parts.iter().map(u64::to_string).collect();
+    if texts.is_empty() { "0".to_owned() } else { texts.join(".") }
+}
+
+/// The parts of a version of Flyway without zeros at the end, so that they compare as versions do.
+/// `None` for a text that is no version.
+pub(crate) fn flyway_version_parts(key: &str) -> Option<Vec<u64>> {
+    let parts = key.split(['.', '_']).map(|part| part.parse().ok());
+    let mut parts: Vec<u64> = parts.collect::<Option<_>>()?;
+    while parts.last() == Some(&0) {
+        parts.pop();
     }
-    let numbers: Vec<_> =
-        numbers.into_iter().map(|number| if number.is_empty() { "0" } else { number }).collect();
-    numbers.join(".")
+    Some(parts)
 }
 
 /// What is wrong with the value of a line `**Imported**: …`.

@@ -8,7 +8,8 @@ use crate::fleet::directory::DirectoryScan;
 use crate::fleet::error::FleetError;
 #[cfg(feature = "server")]
 use crate::fleet::namespaces;
-use crate::fleet::selection::{DatabaseName, UserSelection};
+use crate::fleet::selection::{DatabaseName, Selection, UserSelection};
+use crate::fleet::suggestions::UserSuggestions;
 use crate::target::layout::FleetConfig;
 #[cfg(feature = "server")]
 use crate::target::servers::ServerSet;
@@ -41,40 +42,45 @@ impl Fleet {
         Self { system, users, notices, total_users }
     }
 
-    /// Finds the databases for which a document has blocks.
+    /// Finds the selected databases for which a document has blocks.
     ///
     /// # Errors
     ///
     /// A missing system database, users directory or named user. No file is opened or created.
     pub fn discover(
         config: &FleetConfig,
+        selection: &Selection,
         has_blocks: impl Fn(Scope) -> bool,
-        selection: &UserSelection,
     ) -> Result<Self, FleetError> {
+        let selection = selection.within(has_blocks)?;
         #[cfg(feature = "server")]
         if let Some(server_set) = &config.server_set {
-            return Self::discover_namespaces(config, server_set, has_blocks, selection);
+            return Self::discover_namespaces(config, server_set, &selection);
         }
         let mut fleet = Self::default();
-        if has_blocks(Scope::System) {
+        if selection.includes_system() {
             if std::fs::symlink_metadata(&config.system_db).is_err() {
                 return Err(FleetError::NoSystemDatabase(config.system_db.clone()));
             }
             let location = Location::File(config.system_file().located());
             fleet.system = Some(TargetDatabase { location, ..config.system_database() });
         }
-        if !has_blocks(Scope::User) {
-            return fleet.without_users(selection);
+        if selection.users == UserSelection::Excluded {
+            return Ok(fleet);
         }
         let scan = DirectoryScan::read(config)?;
         fleet.total_users = Some(scan.targets.len());
-        match selection {
-            UserSelection::None => {}
+        match &selection.users {
+            UserSelection::Excluded | UserSelection::Counted => {}
             UserSelection::All => {
                 fleet.users = scan.targets;
                 fleet.notices = scan.notices;
             }
-            UserSelection::Named(names) => fleet.users = scan.select_named(config, names)?,
+            UserSelection::Named(names) => {
+                let suggestions = UserSuggestions::new(&scan, config, names);
+                let users = scan.select_named(config, names);
+                fleet.users = users.map_err(|error| suggestions.add_to(error))?;
+            }
         }
         Ok(fleet)
     }
@@ -83,26 +89,14 @@ impl Fleet {
     fn discover_namespaces(
         config: &FleetConfig,
         server_set: &ServerSet,
-        has_blocks: impl Fn(Scope) -> bool,
-        selection: &UserSelection,
+        selection: &Selection,
     ) -> Result<Self, FleetError> {
         let mut fleet = Self::default();
-        if has_blocks(Scope::System) {
+        if selection.includes_system() {
             fleet.system = Some(server_set.require_system()?);
         }
-        if !has_blocks(Scope::User) {
-            return fleet.without_users(selection);
-        }
-        let found = namespaces::find_users(config, server_set, selection)?;
+        let found = namespaces::find_users(config, server_set, &selection.users)?;
         Ok(Self { users: found.selected, total_users: found.total, ..fleet })
-    }
-
-    /// The fleet of a document without user blocks.
-    fn without_users(self, selection: &UserSelection) -> Result<Self, FleetError> {
-        match selection {
-            UserSelection::Named(_) => Err(FleetError::NoUserBlocks),
-            UserSelection::None | UserSelection::All => Ok(self),
-        }
     }
 
     /// The named databases, which need not exist.

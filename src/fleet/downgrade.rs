@@ -15,7 +15,7 @@ use crate::fleet::discover::Fleet;
 use crate::fleet::error::{FleetError, first_names};
 use crate::fleet::pool::run_caught;
 use crate::fleet::run::{FleetOutcome, RunOptions};
-use crate::fleet::selection::UserSelection;
+use crate::fleet::selection::Selection;
 use crate::migrate::detect::Detection;
 use crate::migrate::detector::DetectionOptions;
 use crate::migrate::error::{Error, ErrorKind};
@@ -26,6 +26,8 @@ use crate::plan::error::{PlanError, TargetError};
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
+#[cfg(feature = "server")]
+use crate::target::server_error::ServerSetError;
 
 /// Where a downgrade ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +49,8 @@ pub struct DowngradeRequest<'r, 'c, 'a> {
     pub replay: &'c Replay<'a>,
     /// Where the whole fleet is: databases that are not selected matter as well.
     pub config: &'r FleetConfig,
-    /// The users that are selected.
-    pub selection: &'r UserSelection,
+    /// The databases that are selected.
+    pub selection: &'r Selection,
     /// Where the downgrade ends.
     pub target: &'r DowngradeTarget,
     /// What detection leaves out.
@@ -162,14 +164,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
         request: &DowngradeRequest<'_, 'c, 'a>,
     ) -> Result<Self, DowngradeError> {
         let DowngradeRequest { changelog, replay, options, .. } = *request;
-        // The users that are not selected count too: the system database must not be below them.
-        let whole_fleet = match fleet.total_users {
-            Some(1..) => {
-                let has_blocks = |scope| changelog.has_scope(scope);
-                Fleet::discover(request.config, has_blocks, &UserSelection::All)?
-            }
-            _ => fleet.clone(),
-        };
+        let whole_fleet = request.whole_fleet(&fleet)?;
         let head_migrator = Migrator::new(changelog, replay, changelog.head_index())
             .with_detection(request.detection.clone());
         let current_statuses = whole_fleet.statuses(&head_migrator, options, &mut || {});
@@ -177,7 +172,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
             .databases()
             .zip(&current_statuses)
             .map(|(database, status)| CurrentStatus {
-                is_selected: is_selected(database, &fleet, request.selection),
+                is_selected: is_selected(database, &fleet),
                 database,
                 status: status.as_ref(),
             })
@@ -230,7 +225,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
     /// `SystemBelowUsers` if the system database alone was selected: nothing would be left to do.
     pub fn hold_system_back(
         &mut self,
-        selection: &UserSelection,
+        selection: &Selection,
     ) -> Result<Option<UsersAboveTarget>, DowngradeError> {
         let system_status = self.statuses.first().and_then(Option::as_ref);
         let system_has_steps = system_status.is_some_and(|status| !status.steps.is_empty());
@@ -238,7 +233,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
             return Ok(None);
         }
         let Some(users_above_target) = self.users_above_target.take() else { return Ok(None) };
-        if *selection == UserSelection::None {
+        if !selection.includes_users() {
             return Err(DowngradeError::SystemBelowUsers(users_above_target));
         }
         self.fleet.system = None;
@@ -267,17 +262,31 @@ fn has_user(fleet: &Fleet, name: &OsStr) -> bool {
     fleet.users.iter().any(|user| user.name == name)
 }
 
-/// Whether a number of steps counts from the version of a database. If users are named, it does
-/// not count from the system database's version.
-fn is_selected(database: &TargetDatabase, fleet: &Fleet, selection: &UserSelection) -> bool {
-    match selection {
-        UserSelection::None => database.scope == Scope::System,
-        UserSelection::All => true,
-        UserSelection::Named(_) => database.scope == Scope::User && has_user(fleet, &database.name),
+/// Whether a number of steps counts from the version of a database.
+fn is_selected(database: &TargetDatabase, fleet: &Fleet) -> bool {
+    match database.scope {
+        Scope::System => fleet.system.is_some(),
+        Scope::User => has_user(fleet, &database.name),
     }
 }
 
 impl DowngradeRequest<'_, '_, '_> {
+    /// The selected databases, and every user if the system database is selected: it must not be
+    /// below users that are not selected, or that belong to another shard.
+    fn whole_fleet(&self, selected: &Fleet) -> Result<Fleet, FleetError> {
+        if selected.system.is_none() || !self.changelog.has_scope(Scope::User) {
+            return Ok(selected.clone());
+        }
+        let config = FleetConfig { shard: None, ..self.config.clone() };
+        let has_blocks = |scope| self.changelog.has_scope(scope);
+        match Fleet::discover(&config, &Selection::everything(), has_blocks) {
+            // The list of the users is read, and empty.
+            #[cfg(feature = "server")]
+            Err(FleetError::ServerSet(ServerSetError::NoUsers { .. })) => Ok(selected.clone()),
+            found => found,
+        }
+    }
+
     /// The target version; `None` for the baseline.
     fn target_version(
         &self,

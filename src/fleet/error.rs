@@ -1,9 +1,10 @@
 //! Reports why the databases of a fleet cannot be found. No database was changed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::migrate::error::{Error, ErrorKind};
 use crate::target::pattern::{PathTemplate, PathTemplateError};
+use crate::text::escape_for_display;
 
 /// A fleet whose databases cannot be found.
 #[derive(Debug, thiserror::Error)]
@@ -13,10 +14,10 @@ pub enum FleetError {
     #[error("the system database `{}` does not exist; create it with `tatmig init`, or pass `--system-db PATH`", .0.display())]
     NoSystemDatabase(PathBuf),
     /// The users directory is missing.
-    #[error("the users directory `{}` does not exist; pass `--users-dir PATH`", .0.display())]
+    #[error("the users directory `{}` does not exist; pass `--users-dir PATH`", absolute(.0))]
     NoUsersDir(PathBuf),
     /// Users that have no database.
-    #[error("no database of {} in `{}`, where files are named `{path_template}`{hint}", user_list(.users), .dir.display())]
+    #[error("no database of {} in `{}`, where files are named `{path_template}`{hint}", user_list(.users), absolute(.dir))]
     UnknownUsers {
         /// The users.
         users: Vec<String>,
@@ -33,18 +34,27 @@ pub enum FleetError {
     /// Users were named, and the document has no user block.
     #[error("the document has no user block, so it has no user databases to select")]
     NoUserBlocks,
+    /// The system database was selected, and the document has no system block.
+    #[error("the document has no system block, so it has no system database to select")]
+    NoSystemBlocks,
     /// A fleet on servers whose databases cannot be found.
     #[cfg(feature = "server")]
     #[error(transparent)]
     ServerSet(#[from] crate::target::server_error::ServerSetError),
     /// The users directory cannot be read.
-    #[error("cannot read the users directory `{}`: {source}", .dir.display())]
+    #[error("cannot read the users directory `{}`: {source}", absolute(.dir))]
     UnreadableUsersDir {
         /// The directory.
         dir: PathBuf,
         /// The I/O error.
         source: std::io::Error,
     },
+}
+
+/// The absolute path, which also shows a wrong current directory, escaped for display.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    escape_for_display(absolute.as_os_str())
 }
 
 fn user_list(users: &[String]) -> String {
@@ -70,7 +80,9 @@ impl From<FleetError> for Error {
             FleetError::NoSystemDatabase(_)
             | FleetError::NoUsersDir(_)
             | FleetError::UnknownUsers { .. } => ErrorKind::Missing,
-            FleetError::InvalidName(_) | FleetError::NoUserBlocks => ErrorKind::Argument,
+            FleetError::InvalidName(_) | FleetError::NoSystemBlocks | FleetError::NoUserBlocks => {
+                ErrorKind::Argument
+            }
             #[cfg(feature = "server")]
             FleetError::ServerSet(_) => ErrorKind::Server,
             FleetError::UnreadableUsersDir { .. } => ErrorKind::Io,

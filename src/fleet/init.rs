@@ -7,7 +7,9 @@ use crate::database::connection::ConnectOptions;
 use crate::database::policy::JournalMode;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
+use crate::fleet::error::FleetError;
 use crate::fleet::pool::run_caught;
+use crate::fleet::selection::{Selection, UserSelection};
 use crate::migrate::create::CreateOutcome;
 use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
@@ -22,8 +24,8 @@ use crate::text::escape_for_display;
 pub struct InitRequest<'r> {
     /// Where the fleet is.
     pub config: &'r FleetConfig,
-    /// The users whose databases are created, besides the system database.
-    pub users: &'r [OsString],
+    /// The databases that are created; users are selected by name.
+    pub selection: &'r Selection,
     /// The journal mode, if one was requested explicitly.
     pub journal_mode: Option<JournalMode>,
 }
@@ -32,9 +34,14 @@ pub struct InitRequest<'r> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// Users were named, and the document has no user block.
-    #[error("the document has no user block, so it has no user databases to create")]
-    NoUserBlocks,
+    /// The document has no block for what was selected by name.
+    #[error(transparent)]
+    NoBlocks(#[from] FleetError),
+    /// All users were selected: those that exist need not be created, and no others are known.
+    #[error(
+        "`init` creates the databases of users that are named; replace `--all-users` with `--user NAME`"
+    )]
+    UsersNotNamed,
     /// A user's file would be the system database.
     #[error("the database of user `{user}` would be the file of the system database")]
     IsSystemDatabase {
@@ -67,7 +74,8 @@ pub enum InitError {
 impl From<InitError> for Error {
     fn from(error: InitError) -> Self {
         let kind = match error {
-            InitError::NoUserBlocks
+            InitError::NoBlocks(error) => return error.into(),
+            InitError::UsersNotNamed
             | InitError::IsSystemDatabase { .. }
             | InitError::InvalidName(_) => ErrorKind::Argument,
             InitError::NoDirectory { .. } => ErrorKind::Missing,
@@ -96,12 +104,15 @@ impl InitPlan {
     /// A name, directory or option that makes it impossible to create one of them.
     pub fn new(changelog: &Changelog<'_>, request: &InitRequest<'_>) -> Result<Self, InitError> {
         let config = request.config;
-        if !request.users.is_empty() && !changelog.has_scope(Scope::User) {
-            return Err(InitError::NoUserBlocks);
-        }
+        let selection = request.selection.within(|scope| changelog.has_scope(scope))?;
+        let users: &[OsString] = match &selection.users {
+            UserSelection::Named(names) => names,
+            UserSelection::All => return Err(InitError::UsersNotNamed),
+            UserSelection::Counted | UserSelection::Excluded => &[],
+        };
         let mut databases: Vec<TargetDatabase> = Vec::new();
-        databases.extend(changelog.has_scope(Scope::System).then(|| config.system_database()));
-        for user in request.users {
+        databases.extend(selection.includes_system().then(|| config.system_database()));
+        for user in users {
             let database = config.user_database(user)?;
             let path = database.location.file_path();
             if path.is_some_and(|path| is_same_path(path, &config.system_db)) {

@@ -1,9 +1,10 @@
-//! Reads every database of a fleet: status, statistics, verification.
+//! Reads every database of a fleet: status, history, statistics, verification.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::database::history_entry::HistoryEntry;
 use crate::database::stats::Stats;
 use crate::document::changelog::Changelog;
 use crate::document::tag::VersionPoint;
@@ -83,6 +84,15 @@ impl Fleet {
         on_done: &mut dyn FnMut(),
     ) -> Values<Result<Stats, MigrateError>> {
         self.for_each(&|target| target.stats(&options.connect_options), options, on_done)
+    }
+
+    /// Reads the history of every database. `on_done` is called after each one.
+    pub fn histories(
+        &self,
+        options: &RunOptions,
+        on_done: &mut dyn FnMut(),
+    ) -> Values<Result<Vec<HistoryEntry>, MigrateError>> {
+        self.for_each(&|target| target.history(&options.connect_options), options, on_done)
     }
 
     /// Verifies every database. Equal reports are shared, since most databases of a fleet have the

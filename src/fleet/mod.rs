@@ -13,6 +13,7 @@ pub(crate) mod near_misses;
 pub(crate) mod pool;
 pub(crate) mod run;
 pub(crate) mod selection;
+pub(crate) mod suggestions;
 #[cfg(feature = "server")]
 pub(crate) mod transfer;
 
@@ -25,7 +26,7 @@ pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
 pub use crate::fleet::near_misses::NearMisses;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
 pub use crate::fleet::run::{FleetOutcome, OnFailure, RunOptions};
-pub use crate::fleet::selection::{DatabaseName, UserSelection};
+pub use crate::fleet::selection::{DatabaseName, Selection, SystemSelection, UserSelection};
 #[cfg(feature = "server")]
 pub use crate::fleet::transfer::{TransferDestination, Transferred};
 #[cfg(feature = "server")]

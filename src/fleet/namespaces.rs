@@ -22,9 +22,10 @@ pub(crate) fn find_users(
 ) -> Result<FoundUsers, FleetError> {
     let is_in_config = |user: &TargetDatabase| config.contains(&user.name);
     match selection {
+        UserSelection::Excluded => Ok(FoundUsers { selected: Vec::new(), total: None }),
         // The number is only shown as how many users are not covered, so a list that cannot be read yet
         // is not an error.
-        UserSelection::None => {
+        UserSelection::Counted => {
             let users = server_set.all_users().ok();
             let total = users.map(|users| users.iter().filter(|user| is_in_config(user)).count());
             Ok(FoundUsers { selected: Vec::new(), total })

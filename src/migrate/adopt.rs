@@ -7,7 +7,7 @@ use crate::database::history_entry::{HistoryEntry, HistoryEvent, HistoryState};
 use crate::database::job::{MigrationJob, Step};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
-use crate::migrate::detector::Detected;
+use crate::migrate::identify::Detected;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::status::locate_database;
 use crate::plan::error::PlanError;
@@ -122,7 +122,7 @@ impl Migrator<'_, '_> {
             };
         }
         let detected = match &state {
-            HistoryState::Unversioned => self.detector().detect(scope, database.schema()?)?,
+            HistoryState::Unversioned => self.detector().identify(scope, database)?,
             _ => Detected::New,
         };
         let mut notes = Vec::new();
@@ -138,7 +138,13 @@ impl Migrator<'_, '_> {
             (Detected::Existing(_), target @ AdoptTarget::Position(_)) => {
                 self.requested_position(target)
             }
-            (Detected::Existing(detection), AdoptTarget::Detected) => {
+            (Detected::Existing(identified), AdoptTarget::Detected) => {
+                if let Some(refusal) = identified.refusal {
+                    return Err(refusal.into());
+                }
+                let detection = identified.detection;
+                notes.extend(identified.source);
+                notes.extend(identified.notes);
                 notes.extend_from_slice(detection.remarks());
                 match detection.version(self.changelog()) {
                     Some(version) => self.position_of(&version),

@@ -1,10 +1,8 @@
 //! Detects the versions of databases without a history. Databases of one schema share the work: each
 //! distinct schema is compared once a run, and each of its candidate versions is tried once.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -15,6 +13,8 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detect::{Ambiguity, Detection, PartialMatch, VersionComparison, distance};
+use crate::migrate::imported_versions::{ImportedVersions, version_at};
+use crate::migrate::once::{Cache, once};
 use crate::migrate::replay::Replay;
 use crate::migrate::trial::{SafetyRules, TrialDocument, TrialError};
 use crate::schema::difference::Difference;
@@ -51,12 +51,13 @@ impl DetectionOptions {
     }
 }
 
-/// What a database without a history is.
-#[derive(Clone, Debug)]
-pub(crate) enum Detected {
-    /// All of its objects are ignored, so it is new.
-    New,
-    Existing(Arc<Detection>),
+/// The result of detection for one schema.
+#[derive(Debug)]
+pub(crate) struct SchemaMatch {
+    pub(crate) detection: Arc<Detection>,
+    /// The positions of the versions at which every object of the document is as in the schema. Of a
+    /// schema without the document's tables, they prove nothing.
+    pub(crate) matches: Vec<usize>,
 }
 
 /// What a database would be like after the upgrade from one version.
@@ -74,10 +75,6 @@ pub(crate) struct Trial {
 /// A checksum of the SQL of all objects of a schema.
 type SchemaId = [u8; 32];
 
-/// Values that several threads compute once for each key. A value is `None` if the run was
-/// cancelled meanwhile.
-type Cache<K, V> = Mutex<HashMap<K, Arc<OnceLock<Option<V>>>>>;
-
 /// Detects the versions of databases without a history.
 #[derive(Debug)]
 pub struct Detector<'c, 'a> {
@@ -86,7 +83,9 @@ pub struct Detector<'c, 'a> {
     options: DetectionOptions,
     /// The objects that the document creates at any version, by scope.
     documented: [OnceLock<BTreeSet<ObjectKey>>; 2],
-    detections: Cache<(Scope, SchemaId), Detected>,
+    /// What the document imported from other tools, by scope.
+    imported: [OnceLock<ImportedVersions>; 2],
+    detections: Cache<(Scope, SchemaId), Arc<SchemaMatch>>,
     trials: Cache<(Scope, SchemaId, Option<usize>), Arc<Trial>>,
 }
 
@@ -99,23 +98,35 @@ impl<'c, 'a> Detector<'c, 'a> {
         options: DetectionOptions,
     ) -> Self {
         let (detections, trials) = (Cache::default(), Cache::default());
-        Self { changelog, replay, options, documented: Default::default(), detections, trials }
+        let (documented, imported) = Default::default();
+        Self { changelog, replay, options, documented, imported, detections, trials }
     }
 
-    /// Detects what a database without a history is.
+    pub(crate) fn changelog(&self) -> &'c Changelog<'a> {
+        self.changelog
+    }
+
+    pub(crate) fn replay(&self) -> &'c Replay<'a> {
+        self.replay
+    }
+
+    /// What the document imported from other tools.
+    pub(crate) fn imported_versions(&self, scope: Scope) -> &ImportedVersions {
+        self.imported[scope as usize].get_or_init(|| ImportedVersions::new(self.changelog, scope))
+    }
+
+    /// Compares a schema without its ignored objects with the document.
     ///
     /// # Errors
     ///
     /// `Interrupted` if the run was cancelled.
-    pub(crate) fn detect(&self, scope: Scope, schema: Schema) -> Result<Detected, DatabaseError> {
-        let schema = self.without_ignored(scope, schema);
-        if schema.is_empty() {
-            return Ok(Detected::New);
-        }
-        let id = schema_id(&schema);
-        once(&self.detections, (scope, id), || {
-            let detection = self.detection(scope, &schema).ok()?;
-            Some(Detected::Existing(Arc::new(detection)))
+    pub(crate) fn detect(
+        &self,
+        scope: Scope,
+        schema: &Schema,
+    ) -> Result<Arc<SchemaMatch>, DatabaseError> {
+        once(&self.detections, (scope, schema_id(schema)), || {
+            self.detection(scope, schema).ok().map(Arc::new)
         })
     }
 
@@ -157,7 +168,7 @@ impl<'c, 'a> Detector<'c, 'a> {
         self.replay.is_of(changelog)
     }
 
-    fn without_ignored(&self, scope: Scope, mut schema: Schema) -> Schema {
+    pub(crate) fn without_ignored(&self, scope: Scope, mut schema: Schema) -> Schema {
         self.options.ignored.remove_from(&mut schema, |key| self.is_documented(scope, key));
         schema
     }
@@ -171,7 +182,7 @@ impl<'c, 'a> Detector<'c, 'a> {
         differences
     }
 
-    fn cached_trial(
+    pub(crate) fn cached_trial(
         &self,
         scope: Scope,
         schema: &Schema,
@@ -206,27 +217,30 @@ impl<'c, 'a> Detector<'c, 'a> {
         (!is_cancelled).then_some(Trial { drift, drift_at_head, refusal })
     }
 
-    fn detection(&self, scope: Scope, schema: &Schema) -> Result<Detection, DatabaseError> {
+    fn detection(&self, scope: Scope, schema: &Schema) -> Result<SchemaMatch, DatabaseError> {
         let comparison = VersionComparison::new(self.changelog, self.replay, scope, schema);
-        if comparison.tables.is_empty() {
-            return Ok(Detection::Unrelated);
-        }
-        let (Some(&lowest), Some(&highest)) =
-            (comparison.matches.first(), comparison.matches.last())
-        else {
-            return self.partial_match(scope, schema, comparison);
+        let matches = comparison.matches.clone();
+        let detection = match (matches.first(), matches.last()) {
+            _ if comparison.tables.is_empty() => Detection::Unrelated,
+            (Some(&lowest), Some(&highest)) => match self.ambiguity(scope, lowest, highest) {
+                None => Detection::Match(VersionIndex::new(highest)),
+                Some(statements) => {
+                    let versions = matches.iter().map(|position| self.point(*position));
+                    Detection::Ambiguous(Ambiguity { versions: versions.collect(), statements })
+                }
+            },
+            _ => self.partial_match(scope, schema, comparison)?,
         };
-        Ok(match self.ambiguity(scope, lowest, highest) {
-            None => Detection::Match(VersionIndex::new(highest)),
-            Some(statements) => {
-                let versions = comparison.matches.into_iter().map(|position| self.point(position));
-                Detection::Ambiguous(Ambiguity { versions: versions.collect(), statements })
-            }
-        })
+        Ok(SchemaMatch { detection: Arc::new(detection), matches })
     }
 
     /// The statements between two positions, with their places; none without a statement.
-    fn ambiguity(&self, scope: Scope, lowest: usize, highest: usize) -> Option<Vec<String>> {
+    pub(crate) fn ambiguity(
+        &self,
+        scope: Scope,
+        lowest: usize,
+        highest: usize,
+    ) -> Option<Vec<String>> {
         let steps = (lowest..highest).map(StepId::Forward);
         let scripts = steps.filter_map(|id| self.replay.script(scope, id));
         let statements: Vec<_> = scripts.flat_map(|script| &script.statements).collect();
@@ -336,22 +350,8 @@ impl<'c, 'a> Detector<'c, 'a> {
     }
 
     fn start_point(&self, start: Option<usize>) -> VersionPoint {
-        let version = start.and_then(|position| self.changelog.versions().get(position));
-        version.map_or(VersionPoint::Baseline, |version| VersionPoint::Version(version.clone()))
+        version_at(self.changelog, start)
     }
-}
-
-/// The value of a key, which is computed by the first caller; the others wait for it.
-fn once<K: Eq + Hash, V: Clone>(
-    cache: &Cache<K, V>,
-    key: K,
-    compute: impl FnOnce() -> Option<V>,
-) -> Result<V, DatabaseError> {
-    let cell = match cache.lock().unwrap_or_else(PoisonError::into_inner).entry(key) {
-        Entry::Occupied(entry) => entry.get().clone(),
-        Entry::Vacant(entry) => entry.insert(Arc::default()).clone(),
-    };
-    cell.get_or_init(compute).clone().ok_or(DatabaseError::Interrupted)
 }
 
 fn changes_rows(statement: &str) -> bool {
@@ -408,9 +408,9 @@ ALTER TABLE a ADD COLUMN y;
                 threads.spawn(|| {
                     for shape in shapes.iter().cycle().take(60) {
                         for sql in [(*shape).to_owned(), format!("{shape}{ignored}")] {
-                            let detected = detector.detect(Scope::User, schema(&sql)).unwrap();
-                            let Detected::Existing(detection) = detected else { panic!() };
-                            assert_eq!(detection.name(), "partial");
+                            let schema = detector.without_ignored(Scope::User, schema(&sql));
+                            let found = detector.detect(Scope::User, &schema).unwrap();
+                            assert_eq!(found.detection.name(), "partial");
                         }
                     }
                 });
@@ -438,9 +438,8 @@ ALTER TABLE a ADD COLUMN y;
         let detector = Detector::new(&changelog, &replay, DetectionOptions::default());
         let tables = (0..10).map(|minor| format!("CREATE TABLE t{minor} (x);"));
         let tables = tables.collect::<Vec<_>>().join(" ");
-        let detected =
-            detector.detect(Scope::User, schema(&format!("{tables} CREATE TABLE a (y)")));
-        let Ok(Detected::Existing(detection)) = detected else { panic!() };
+        let found = detector.detect(Scope::User, &schema(&format!("{tables} CREATE TABLE a (y)")));
+        let detection = &found.unwrap().detection;
         assert_eq!(detector.trials.lock().unwrap().len(), MAX_TRIALS);
         // The nearest by names is 1.10.0, which is as near to head's schema as what comes before.
         assert!(detection.candidates().iter().any(|version| version.to_string() == "1.10.0"));

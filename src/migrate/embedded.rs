@@ -209,7 +209,9 @@ impl Changelog<'_> {
             .flatten()
             .map_err(|error| self.locate_error(error.into()))?;
         let detected = match status.detection.as_deref() {
-            Some(Detection::Match(index)) => Some(self.version(*index).clone()),
+            Some(Detection::Match(index)) if status.position.is_some() => {
+                Some(self.version(*index).clone())
+            }
             _ => None,
         };
         Ok(StatusReport {

@@ -246,6 +246,7 @@ fn plan_kind(error: &PlanError) -> ErrorKind {
         PlanError::UnknownVersion { .. } | PlanError::AboveHead { .. } => ErrorKind::Ahead,
         PlanError::AmbiguousMatch { .. }
         | PlanError::PartialMatch { .. }
+        | PlanError::VersionTable { .. }
         | PlanError::UnrelatedSchema => ErrorKind::Unversioned,
         PlanError::SchemaMismatch { .. } => ErrorKind::Drift,
         PlanError::NoReverse { .. } => ErrorKind::NoReverse,

@@ -16,7 +16,7 @@ use crate::document::version_index::VersionIndex;
 use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
-use crate::migrate::status::{StatusDocument, locate_database};
+use crate::migrate::status::{Located, StatusDocument, locate_with_source};
 use crate::plan::error::PlanError;
 use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
 use crate::plan::position::ChainPosition;
@@ -227,7 +227,8 @@ impl<'c, 'a> Migrator<'c, 'a> {
             if let HistoryState::Versioned(entry) = &state {
                 *version = VersionPoint::parse(&entry.to);
             }
-            let chain_position = locate_database(self.document(), scope, &state, &*database)?;
+            let Located { position: chain_position, source, notes } =
+                locate_with_source(self.document(), scope, &state, &*database)?;
             let from = self.jobs().version_point(chain_position);
             *version = Some(from.clone());
             let Some(cached_job) = self.cached_job(scope, chain_position)? else {
@@ -236,9 +237,8 @@ impl<'c, 'a> Migrator<'c, 'a> {
             match database.apply(&cached_job.job, &state) {
                 Ok(mut job_result) => {
                     if matches!(chain_position, ChainPosition::Detected(_)) {
-                        let note =
-                            format!("adopted at {from}, since its schema is that of this version");
-                        job_result.notes.insert(0, note);
+                        let adoption_note = adoption_note(&from, source.as_deref());
+                        job_result.notes.splice(0..0, std::iter::once(adoption_note).chain(notes));
                     }
                     return Ok(self.outcome_of_run(&cached_job.path, job_result));
                 }
@@ -264,5 +264,13 @@ impl<'c, 'a> Migrator<'c, 'a> {
             (TransactionEnd::Commit, Target::Down(_)) => Outcome::Downgraded(applied_run),
             (TransactionEnd::Rollback, _) => Outcome::Rehearsed(applied_run),
         }
+    }
+}
+
+/// The note of a database whose detected version is recorded.
+fn adoption_note(version: &VersionPoint, source: Option<&str>) -> String {
+    match source {
+        Some(source) => format!("adopted at {version}: {source}"),
+        None => format!("adopted at {version}, since its schema is that of this version"),
     }
 }

@@ -13,8 +13,11 @@ pub(crate) mod detector;
 pub(crate) mod embedded;
 pub(crate) mod empty_copy;
 pub(crate) mod error;
+pub(crate) mod identify;
+pub(crate) mod imported_versions;
 pub(crate) mod job;
 pub(crate) mod migrator;
+pub(crate) mod once;
 pub(crate) mod replay;
 #[cfg(feature = "fleet")]
 pub(crate) mod reset;
@@ -34,6 +37,7 @@ pub use crate::migrate::adopt::{AdoptRequest, AdoptTarget, PresentDrift, Recorde
 pub use crate::migrate::create::CreateOutcome;
 pub use crate::migrate::detect::{Ambiguity, Detection, PartialMatch};
 pub use crate::migrate::detector::{DetectionOptions, Detector};
+pub use crate::migrate::imported_versions::VersionTableReport;
 pub use crate::migrate::migrator::{Direction, Migrator};
 pub use crate::migrate::replay::Replay;
 pub use crate::migrate::status::{DatabaseStatus, StatusQuery};

@@ -11,7 +11,9 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detect::Detection;
-use crate::migrate::detector::{Detected, Detector};
+use crate::migrate::detector::Detector;
+use crate::migrate::identify::{Detected, Identified};
+use crate::migrate::imported_versions::VersionTableReport;
 use crate::plan::error::PlanError;
 use crate::plan::history_check::{chain_matches, changed_migrations};
 use crate::plan::outcome::MigrateError;
@@ -56,6 +58,8 @@ pub struct DatabaseStatus {
     pub position: Option<VersionIndex>,
     /// The result of detection, for a database without a history.
     pub detection: Option<Arc<Detection>>,
+    /// What the version tables of other tools record, for a database without a history.
+    pub version_tables: Vec<VersionTableReport>,
     /// Why an upgrade would refuse the database.
     pub error: Option<Box<MigrateError>>,
 }
@@ -101,8 +105,33 @@ pub(crate) fn locate_database(
     state: &HistoryState,
     database: &dyn ReadDatabase,
 ) -> Result<ChainPosition, MigrateError> {
+    Ok(locate_with_source(document, scope, state, database)?.position)
+}
+
+/// The position of a database on the chain.
+pub(crate) struct Located {
+    pub(crate) position: ChainPosition,
+    /// Where a detected version is from, if not from the schema alone.
+    pub(crate) source: Option<String>,
+    /// What a person should know about the version tables of other tools.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Finds the position of a database as [`locate_database`] does, and where it is from.
+pub(crate) fn locate_with_source(
+    document: StatusDocument<'_, '_, '_>,
+    scope: Scope,
+    state: &HistoryState,
+    database: &dyn ReadDatabase,
+) -> Result<Located, MigrateError> {
     let detected = detect(document, scope, state, database)?;
-    locate_with(document.changelog, scope, state, database, detected.as_ref())
+    let position = locate_with(document.changelog, scope, state, database, detected.as_ref())?;
+    Ok(match detected {
+        Some(Detected::Existing(Identified { source, notes, .. })) => {
+            Located { position, source, notes }
+        }
+        Some(Detected::New) | None => Located { position, source: None, notes: Vec::new() },
+    })
 }
 
 /// What a database without a history is; none if it has one, or without a detector.
@@ -113,9 +142,7 @@ fn detect(
     database: &dyn ReadDatabase,
 ) -> Result<Option<Detected>, DatabaseError> {
     match (state, document.detector) {
-        (HistoryState::Unversioned, Some(detector)) => {
-            detector.detect(scope, database.schema()?).map(Some)
-        }
+        (HistoryState::Unversioned, Some(detector)) => detector.identify(scope, database).map(Some),
         _ => Ok(None),
     }
 }
@@ -130,7 +157,7 @@ fn locate_with(
     let resolve_detection = || match detected {
         None => Err(PlanError::UnrelatedSchema),
         Some(Detected::New) => Ok(ChainPosition::Empty),
-        Some(Detected::Existing(detection)) => detection.resolve().map(ChainPosition::Detected),
+        Some(Detected::Existing(identified)) => identified.resolve().map(ChainPosition::Detected),
     };
     let chain_position = locate(changelog, state, resolve_detection)?;
     if let (ChainPosition::AtVersion(position), HistoryState::Versioned(entry)) =
@@ -175,8 +202,9 @@ pub(crate) fn database_status(
     if state == HistoryState::Unversioned && status.state != DatabaseState::New {
         status.state = DatabaseState::Unversioned;
     }
-    if let Some(Detected::Existing(detection)) = detected {
-        status.detection = Some(detection);
+    if let Some(Detected::Existing(identified)) = detected {
+        status.detection = Some(identified.detection);
+        status.version_tables = identified.tables;
     }
     Ok(status)
 }
@@ -209,6 +237,7 @@ fn located_status(
             ChainPosition::Empty | ChainPosition::BelowBaseline => None,
         },
         detection: None,
+        version_tables: Vec::new(),
         error,
     }
 }
@@ -234,6 +263,7 @@ impl DatabaseStatus {
             steps: Vec::new(),
             position: None,
             detection: None,
+            version_tables: Vec::new(),
             error: Some(Box::new(error)),
         }
     }

@@ -54,6 +54,17 @@ pub enum PlanError {
         "the database has no history, and none of the document's tables exists in it; if it belongs to this fleet, run `tatmig adopt --at baseline`"
     )]
     UnrelatedSchema,
+    /// The database has no history, and the version table of another tool does not decide its
+    /// version, or contradicts its schema.
+    #[error("the database has no history, and {}", version_table_text(.tables, .schema, .versions))]
+    VersionTable {
+        /// What the tables record, or why they cannot decide.
+        tables: Vec<String>,
+        /// What the schema matches.
+        schema: String,
+        /// The versions among which a person can choose.
+        versions: Vec<VersionPoint>,
+    },
     /// A version was to be recorded in a new database.
     #[error(
         "the database is new, so it has nothing of {version}; run `tatmig upgrade`, which creates its tables"
@@ -132,6 +143,14 @@ fn proposal_text(proposal: Option<&VersionPoint>, failure: Option<&str>) -> Stri
         ),
         (None, None) => "Decide with `tatmig adopt --at VERSION`".to_owned(),
     }
+}
+
+fn version_table_text(tables: &[String], schema: &str, versions: &[VersionPoint]) -> String {
+    let choice = match versions {
+        [] => "decide with `tatmig adopt --at VERSION`".to_owned(),
+        versions => adopt_one_of(versions),
+    };
+    format!("{}; {schema}. Find out which version it has, and {choice}", tables.join("; "))
 }
 
 fn edited_text(changed_migrations: &[ChangedMigration]) -> &'static str {

@@ -51,9 +51,9 @@ fn it_copies_the_named_databases_and_prints_how_to_restore_them() {
             "2 user databases were not selected; add `--all-users` or `--user NAME`\n",
         );
     let json = fleet.run(["backup", "--user", "ann", "--json"]).status(0).json();
-    assert_eq!(json["summary"]["copied"], 2);
-    assert_eq!(json["databases"][1]["version"], "1.1.0");
-    assert_eq!(json["databases"][1]["file"], "ann_longterm.db");
+    assert_eq!(json["summary"]["copied"], 1);
+    assert_eq!(json["databases"][0]["version"], "1.1.0");
+    assert_eq!(json["databases"][0]["file"], "ann_longterm.db");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_damaged_database_is_not_backed_up() {
     bytes[offset..offset + 4096].fill(0xaa);
     fs::write(&path, bytes).unwrap();
     fleet
-        .run(["backup", "--user", "ann"])
+        .run(["backup", "--system", "--user", "ann"])
         .status(1)
         .stderr_contains("`ann` (ann_longterm.db): the integrity check of the copy failed");
     let copies = manifest(&fleet, &backup_names(&fleet)[0]);

@@ -117,12 +117,14 @@ fn no_users_directory() {
         &["status", "--users-dir", "nowhere"],
         &["history", "--user", "ann", "--users-dir", "nowhere"],
     ] {
-        fleet.run_without_changes(arguments).status(2).stderr(
-            "error: the users directory `nowhere` does not exist; pass `--users-dir PATH`\n",
-        );
+        fleet.run_without_changes(arguments).status(2).stderr(format!(
+            "error: the users directory `{}/nowhere` does not exist; pass `--users-dir PATH`\n",
+            fleet.path("").canonicalize().unwrap().display()
+        ));
     }
     let run = fleet.run_without_changes(["status", "--users-dir", "MIGRATIONS.md"]);
-    run.status(2).stderr_contains("cannot read the users directory `MIGRATIONS.md`");
+    run.status(2).stderr_contains("cannot read the users directory `/");
+    run.stderr_contains("/MIGRATIONS.md`: ");
 }
 
 #[test]
@@ -133,10 +135,12 @@ fn a_user_that_does_not_exist() {
         &["upgrade", "--user", "nobody", "--dry-run"],
         &["history", "--user", "nobody"],
     ] {
-        fleet.run_without_changes(arguments).status(2).stderr(
-            "error: no database of user `nobody` in `.`, where files are named \
-             `{username}_longterm.db`; existing users: `ann`\n",
-        );
+        fleet.run_without_changes(arguments).status(2).stderr(format!(
+            "error: no database of user `nobody` in `{}`, where files are named \
+             `{{username}}_longterm.db`; existing users: `ann`; \
+             `tatmig init --user nobody` creates it\n",
+            fleet.path("").canonicalize().unwrap().display()
+        ));
     }
 }
 

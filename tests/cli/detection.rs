@@ -79,7 +79,7 @@ fn versions_that_differ_only_by_rows_are_ambiguous() {
     assert_eq!(
         status["databases"][0]["detected"],
         json!({ "match": "ambiguous", "version": null, "candidates": ["1.0.0", "1.1.0"],
-                "there": [], "missing": [] })
+                "there": [], "missing": [], "sources": [] })
     );
     for command in [["upgrade", "--all-users"], ["adopt", "--all-users"]] {
         fleet.run_without_changes(command).status(1).stderr_contains("1.0.0 and 1.1.0");

@@ -182,18 +182,36 @@ fn the_system_database_is_never_below_a_user() {
     fleet.run_without_changes(["down", "--to", "1.1.0"]).status(2).stderr_contains(
         "the system database would be below 2 users that stay above 1.1.0 (`ann`, `bob`); pass `--all-users`",
     );
-    fleet.run(["down", "--to", "1.1.0", "--user", "ann", "--no-backup"]).status(0).stdout(
+    fleet.run(["down", "--to", "1.1.0", "--system", "--user", "ann", "--no-backup"]).status(0).stdout(
         "system: not downgraded, because it would be below 1 user that stays above 1.1.0 (`bob`)\nann: 1.2.0 → 1.1.0\n",
     );
-    let json = fleet.run(["down", "--to", "1.0.0", "--user", "ann", "--json"]).status(0).json();
-    assert!(json["held"].as_str().unwrap().contains("`bob`"));
+    let json = fleet
+        .run(["down", "--to", "1.0.0", "--system", "--user", "ann", "--json"])
+        .status(0)
+        .json();
+    assert!(json["system_skip_reason"].as_str().unwrap().contains("`bob`"));
     assert_eq!(json["databases"].as_array().unwrap().len(), 1);
     assert_eq!(json["databases"][0]["outcome"], "downgraded");
     assert_eq!(json["summary"]["downgraded"], 1);
     assert_eq!(fleet.database("system").version().as_deref(), Some("1.2.0"));
+    fleet.run_without_changes(["down", "--to", "1.1.0", "--system"]).status(2).stderr_contains(
+        "the system database would be below 1 user that stays above 1.1.0 (`bob`)",
+    );
+    // Users of another shard count as well.
+    for shard in ["1/2", "2/2"] {
+        let arguments = ["down", "--to", "1.1.0", "--system", "--shard", shard];
+        fleet.run_without_changes(arguments).status(2).stderr_contains("(`bob`)");
+    }
     // Once every user is at the version, the system database can be downgraded alone.
-    fleet.run(["down", "--to", "1.1.0", "--user", "bob"]).status(0);
-    assert_eq!(fleet.database("system").version().as_deref(), Some("1.1.0"));
+    fleet
+        .run(["down", "--to", "1.1.0", "--user", "bob", "--no-backup"])
+        .status(0)
+        .stdout("bob: 1.2.0 → 1.1.0\n");
+    assert_eq!(fleet.database("system").version().as_deref(), Some("1.2.0"));
+    fleet
+        .run(["down", "--to", "1.1.0", "--system", "--no-backup"])
+        .status(0)
+        .stdout("system: 1.2.0 → 1.1.0\n");
     fleet
         .run(["down", "--to", "1.1.0"])
         .status(0)

@@ -1,14 +1,9 @@
 //! Tests `--json`: standard output is exactly one JSON document with the keys that programs rely
 //! on.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{DUPLICATE_NOTES, Fleet, NOTES, document};
-
-/// The keys of an object, in order.
-fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
-}
 
 #[test]
 fn status_has_the_documented_shape() {
@@ -21,9 +16,13 @@ fn status_has_the_documented_shape() {
     assert_eq!(
         run.status(1).stderr("").json(),
         json!({
+            "format": 1,
+            "command": "status",
             "file": "MIGRATIONS.md",
             "head": "1.2.0",
             "planned": ["1.3.0"],
+            "problems": [],
+            "error": null,
             "databases": [
                 {"name": "system", "scope": "system", "path": "system.db", "version": "1.1.0",
                  "state": "behind", "pending": ["1.2.0"], "detected": null, "error": null},
@@ -38,7 +37,7 @@ fn status_has_the_documented_shape() {
                  "state": "new", "pending": ["1.0.0", "1.1.0", "1.2.0"], "detected": null, "error": null},
                 {"name": "old", "scope": "user", "path": "old_longterm.db", "version": null,
                  "state": "unversioned", "pending": [], "error": null,
-                 "detected": {"match": "unrelated", "candidates": [], "version": null, "there": [], "missing": []}},
+                 "detected": {"match": "unrelated", "candidates": [], "version": null, "there": [], "missing": [], "sources": []}},
             ],
             "summary": {"total": 5, "new": 1, "current": 0, "behind": 2, "unversioned": 1,
                         "ahead": 0, "edited": 0, "error": 1},
@@ -59,8 +58,13 @@ fn an_upgrade_has_the_documented_shape() {
     assert_eq!(
         json,
         json!({
+            "format": 1,
+            "command": "upgrade",
             "file": "MIGRATIONS.md",
+            "head": "1.2.0",
             "target": "1.2.0",
+            "problems": [],
+            "error": null,
             "databases": [
                 {"name": "system", "scope": "system", "path": "system.db", "from": "1.1.0",
                  "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,
@@ -103,20 +107,27 @@ fn a_dry_run_is_one_document() {
     let fleet = Fleet::from_blocks(&NOTES[1..]).user("ann", "").file("bad_longterm.db", "x");
     let run = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run", "--json"]);
     let json = run.status(1).json();
-    assert_eq!(keys(&json), ["dry_run", "errors", "file", "migrations", "target"]);
+    assert_eq!(json["dry_run"], true);
+    assert_eq!(json["target"], "1.2.0");
     assert_eq!(
         json["migrations"][0],
         json!({"scope": "user", "from": "baseline", "to": "1.0.0", "line": 2,
                "databases": ["ann"], "sql": format!("{}\n", NOTES[1].1)})
     );
-    assert_eq!(json["errors"][0]["name"], "bad");
+    let databases = json["databases"].as_array().unwrap();
+    let outcomes = databases.iter().map(|database| (&database["name"], &database["outcome"]));
+    assert_eq!(
+        outcomes.collect::<Vec<_>>(),
+        [(&json!("ann"), &json!("planned")), (&json!("bad"), &json!("failed"))]
+    );
+    assert_eq!(json["summary"], json!({"total": 2, "planned": 1, "current": 0, "failed": 1}));
 }
 
 #[test]
 fn lint_is_one_document() {
     let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "DROP TABLE b;")]);
     let json = fleet.run_without_changes(["lint", "--json"]).status(2).stderr("").json();
-    assert_eq!(json["summary"], json!({"errors": 1, "warnings": 2, "notes": 0}));
+    assert_eq!(json["summary"], json!({"errors": 1, "warnings": 2, "notes": 0, "total": 0}));
     let diagnostics = json["problems"].as_array().unwrap();
     let diagnostic =
         diagnostics.iter().find(|diagnostic| diagnostic["severity"] == "error").unwrap();
@@ -139,9 +150,70 @@ fn an_error_is_one_document_too() {
         &["lint", "--json", "--deny", "nothing"],
     ] {
         let json = fleet.run_without_changes(arguments).status(2).json();
-        assert!(json["error"].is_string(), "{arguments:?}: {json}");
+        assert!(json["error"]["message"].is_string(), "{arguments:?}: {json}");
+        assert_eq!(json["command"], arguments[0]);
     }
     let fleet = fleet.document("-- [user:baseline→1.0.0:start]\n");
     let json = fleet.run_without_changes(["upgrade", "--json"]).status(2).json();
     assert_eq!(json["problems"][0]["rule"], "tag-outside-code");
+}
+
+#[test]
+fn an_error_of_usage_is_one_document() {
+    let fleet = Fleet::from_blocks(NOTES);
+    for (arguments, command) in [
+        (&["--json", "upgrade", "--nothing"] as &[&str], json!("upgrade")),
+        (&["up", "--json", "--jobs", "0"], json!("upgrade")),
+        (&["backup", "prune", "--json"], json!("backup")),
+        (&["create", "--json"], json!(null)),
+        (&["--json"], json!(null)),
+    ] {
+        let run = fleet.run_without_changes(arguments);
+        let json = run.status(2).json();
+        assert_eq!(json["command"], command, "{json}");
+        assert!(json["error"]["message"].is_string(), "{json}");
+        assert!(!run.stderr_text().is_empty(), "people read the error as well");
+    }
+    fleet.run(["upgrade", "--nothing"]).status(2).stdout("");
+    let fleet = fleet.env("TATMIG_JSON", "yes");
+    let json = fleet.run(["status", "--nothing"]).status(2).json();
+    assert_eq!(json["command"], "status");
+}
+
+#[test]
+fn every_command_prints_the_envelope() {
+    let fleet = Fleet::from_blocks(NOTES).system("").users(2, "").upgrade_to("1.1.0");
+    for arguments in [
+        &["status"] as &[&str],
+        &["status", "--stats"],
+        &["history"],
+        &["history", "--user", "u000"],
+        &["history", "--system"],
+        &["lint"],
+        &["test"],
+        &["verify"],
+        &["upgrade", "--dry-run", "--all-users"],
+        &["backup", "--all-users"],
+        &["upgrade", "--rehearse", "--all-users"],
+        &["upgrade", "--all-users", "--backup"],
+        &["backup", "list"],
+        &["backup", "prune", "--keep", "1"],
+        &["restore", "latest"],
+        &["reset", "--all-users", "--yes"],
+        &["init", "--user", "new"],
+        &["stamp", "1.0.0", "--user", "new"],
+        &["adopt", "--user", "u001"],
+        &["schema"],
+        &["schema", "--check"],
+        &["schema", "--write"],
+        &["new", "--minor", "-m", "More"],
+        &["demo"],
+    ] {
+        let run = fleet.run([arguments, &["--json"]].concat());
+        let json = run.json();
+        assert_eq!(json["format"], 1, "{arguments:?}: {json}");
+        let words = arguments.iter().take_while(|word| !word.starts_with('-'));
+        let command = json["command"].as_str().unwrap();
+        assert_eq!(command.split(' ').next(), words.clone().next().copied(), "{arguments:?}");
+    }
 }

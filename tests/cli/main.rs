@@ -41,6 +41,7 @@ mod reset;
 mod restore;
 mod schema;
 mod seed;
+mod selection;
 mod sql;
 mod stats;
 mod status;
@@ -48,3 +49,5 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod usage;
+mod version_tables;

@@ -20,7 +20,7 @@ fn fleet() -> Fleet {
 fn it_runs_on_the_system_database_and_the_named_users() {
     let fleet = fleet();
     fleet
-        .run(["seed", "sample", "--user", "ann"])
+        .run(["seed", "sample", "--system", "--user", "ann"])
         .status(0)
         .stdout("system: seeded\nann: seeded\n");
     assert_eq!(fleet.database("system").rows("SELECT * FROM accounts"), ["ann"]);
@@ -53,7 +53,7 @@ fn a_failing_seed_leaves_no_row() {
 fn several_seeds_run_in_order_in_one_transaction() {
     let fleet = fleet();
     let before = fleet.database("ann").dump();
-    fleet.run(["seed", "sample", "twice", "--user", "ann"]).status(1);
+    fleet.run(["seed", "sample", "twice", "--system", "--user", "ann"]).status(1);
     assert_eq!(fleet.database("ann").dump(), before, "`sample` was kept without `twice`");
     // Each database is seeded independently: the system database was seeded.
     assert_eq!(fleet.database("system").rows("SELECT * FROM accounts"), ["ann"]);

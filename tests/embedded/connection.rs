@@ -315,3 +315,38 @@ fn a_failed_constraint_is_recognized_by_its_code() {
         assert_eq!(column(&connection, "SELECT body FROM notes"), "tea");
     }
 }
+
+#[test]
+fn the_version_table_of_another_tool_decides_for_a_connection() {
+    let text = notes("UPDATE notes SET body = upper(body);").replace(
+        "```sql\n-- [user:1.0.0",
+        "## 1.0.0 → 1.1.0\n\n**Imported**: kysely 002\n\n```sql\n-- [user:1.0.0",
+    );
+    let changelog = Changelog::parse(&text).unwrap();
+    let tables = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);
+        INSERT INTO notes (body) VALUES ('tea');
+        CREATE TABLE kysely_migration (name TEXT PRIMARY KEY, timestamp TEXT);";
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(tables).unwrap();
+    let status = changelog.status(&connection, Scope::User).unwrap();
+    assert_eq!(status.detected.unwrap().to_string(), "1.0.0");
+    connection.execute_batch("INSERT INTO kysely_migration VALUES ('002', 'now')").unwrap();
+    let report = changelog.upgrade(&mut connection, Scope::User).unwrap();
+    assert_eq!(report.from.to_string(), "1.1.0");
+    assert_eq!(
+        report.notes,
+        ["adopted at 1.1.0: `kysely_migration` records 1 migration and the schema matches 1.1.0"]
+    );
+    assert_eq!(column(&connection, "SELECT body FROM notes"), "tea");
+
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(tables).unwrap();
+    connection.execute_batch("INSERT INTO kysely_migration VALUES ('009', 'now')").unwrap();
+    let status = changelog.status(&connection, Scope::User).unwrap();
+    assert_eq!(status.detected, None);
+    assert_eq!(status.error.unwrap().kind(), ErrorKind::Unversioned);
+    let error = changelog.upgrade(&mut connection, Scope::User).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unversioned);
+    assert!(error.to_string().contains("records `009`, which MIGRATIONS.md does not have"));
+    assert_eq!(column(&connection, "SELECT body FROM notes"), "tea");
+}

@@ -2,7 +2,7 @@
 
 use crate::fleet::{ServerFleet, USERS_AND_NOTES, document_with};
 use crate::sqld::Sqld;
-use crate::support::{Fleet, RunOutput};
+use crate::support::{Fleet, RunOutput, document};
 
 /// A fleet of files or of namespaces.
 trait FleetBackend {
@@ -238,6 +238,43 @@ pub(crate) fn a_namespace_without_history_is_adopted() {
         .stdout_contains("adopted at 1.0.0");
     assert_eq!(server_fleet.history("old"), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
     assert_eq!(server_fleet.rows("old", "SELECT * FROM notes"), ["1|tea|0"]);
+}
+
+pub(crate) fn the_version_table_of_another_tool_decides_in_a_namespace() {
+    let markdown = document_with(2, &[])
+        + "## 1.0.0 → 1.1.0\n\n**Imported**: goose 2\n\n"
+        + &document(&[("user:1.0.0→1.1.0", "UPDATE notes SET body = upper(body);")])
+        + "## 1.1.0 → 1.2.0\n\n**Imported**: goose 3\n\n"
+        + &document(&[("user:1.1.0→1.2.0", "UPDATE notes SET body = body || '!';")]);
+    let mut server_fleet = ServerFleet::new(&[]);
+    server_fleet.fleet = server_fleet.fleet.document(markdown);
+    for (name, versions) in [("old", "(2)"), ("odd", "(3)")] {
+        let namespace = ServerFleet::namespace(name);
+        server_fleet.sqld.create_namespace(&namespace);
+        for sql in [
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+            "CREATE TABLE tags (id INTEGER PRIMARY KEY, note INTEGER REFERENCES notes (id) ON DELETE CASCADE)",
+            "INSERT INTO notes VALUES (1, 'TEA')",
+            "CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL DEFAULT 1)",
+            &format!("INSERT INTO goose_db_version (version_id) VALUES (0), {versions}"),
+        ] {
+            server_fleet.sqld.execute(&namespace, &[sql]);
+        }
+        let insert = format!("INSERT INTO users VALUES ('{name}')");
+        server_fleet.sqld.execute("system", &[&insert]);
+    }
+    let before = server_fleet.dump("odd");
+    server_fleet
+        .run(["upgrade", "--all-users", "-v"])
+        .status(1)
+        .stdout_contains("old: 1.1.0 → 1.2.0 (adopted at 1.1.0: `goose_db_version` records 1 migration and the schema matches 1.1.0)")
+        .stderr_contains("`goose_db_version` records `3` (1.2.0) and not `2` (1.1.0)");
+    assert_eq!(server_fleet.rows("old", "SELECT body FROM notes"), ["TEA!"]);
+    assert_eq!(server_fleet.rows("old", "SELECT count(*) FROM goose_db_version"), ["2"]);
+    assert_eq!(server_fleet.dump("odd"), before);
+    server_fleet.run(["adopt", "--user", "odd"]).status(1).stderr_contains("and not `2`");
+    server_fleet.run(["adopt", "--user", "odd", "--at", "1.2.0"]).status(0);
+    assert_eq!(server_fleet.rows("odd", "SELECT body FROM notes"), ["TEA"]);
 }
 
 pub(crate) fn an_accepted_column_of_another_definition_counts_as_already_applied() {

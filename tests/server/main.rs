@@ -80,6 +80,7 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             unenforced_foreign_keys_are_reported,
             json_output_equals_that_of_files,
             a_namespace_without_history_is_adopted,
+            the_version_table_of_another_tool_decides_in_a_namespace,
             an_accepted_column_of_another_definition_counts_as_already_applied,
             a_namespace_with_ignored_objects_only_is_new,
             init_without_an_admin_url_is_refused,

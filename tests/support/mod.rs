@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::ValueRef;
@@ -17,6 +17,12 @@ use tempfile::TempDir;
 
 /// The time after which a program counts as hanging. No test takes this long.
 const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The schema of every JSON document that the program prints.
+static JSON_SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let schema = include_str!("../../docs/tatmig.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+});
 
 /// Markdown with these blocks, each in its own fence. The SQL of a block begins on the third line
 /// of its fence, so that line numbers are easy to count.
@@ -362,11 +368,20 @@ impl RunOutput<'_> {
         self
     }
 
-    /// Standard output, which must be one JSON document.
+    /// Standard output, which must be one JSON document. Any but SARIF must be valid against
+    /// `docs/tatmig.schema.json`.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.output.stdout)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.describe()))
+        let json: serde_json::Value = serde_json::from_slice(&self.output.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.describe()));
+        if json.get("$schema").is_none() {
+            let errors: Vec<String> = JSON_SCHEMA
+                .iter_errors(&json)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert!(errors.is_empty(), "{}\n{}", errors.join("\n"), self.describe());
+        }
+        json
     }
 
     #[track_caller]

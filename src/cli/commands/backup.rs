@@ -1,42 +1,43 @@
 //! Runs `backup` and `restore`: copies databases, and replaces databases with their copies.
 
 use anyhow::bail;
+use tatmig::Scope;
 use tatmig::backup::{Backup, BackupError, ManifestEntry, Restored, reject_open_databases};
-use tatmig::fleet::{DatabaseName, Fleet, TargetDatabase, UserSelection};
-use tatmig::{Changelog, Scope};
+use tatmig::fleet::{
+    DatabaseName, Fleet, Selection, SystemSelection, TargetDatabase, UserSelection,
+};
 
-use crate::cli::command_args::{RestoreArgs, UserArgs};
+use crate::cli::command_args::RestoreArgs;
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::safety_backup::{back_up, backup_dir};
 use crate::cli::report::views::backup::BackupView;
 use crate::cli::report::views::backup_list::{BackupListView, PruneView};
 use crate::cli::report::views::restore::RestoreView;
+use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Copies the selected databases. The document decides which scopes have databases. If it cannot be
 /// read, the files that exist decide, since a broken document is when a backup is needed most.
-pub(crate) fn create_backup(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
-    let document = DocumentFile::read(&context.settings.file).ok();
-    let changelog = document
-        .as_ref()
-        .and_then(|document| Changelog::parse_named(&document.name, &document.text).ok());
-    let fleet_config = &context.settings.fleet_config;
-    let selection = users.selection();
-    let has_system_database = fleet_config.system_database().location.exists();
-    let includes_scope = |scope| match (&changelog, scope) {
-        (changelog, Scope::System) => {
-            changelog.as_ref().is_none_or(|changelog| changelog.has_scope(Scope::System))
-                && (has_system_database || selection == UserSelection::None)
-        }
-        (Some(changelog), Scope::User) => changelog.has_scope(Scope::User),
-        (None, Scope::User) => true,
-    };
+pub(crate) fn create_backup(
+    context: CommandContext<'_>,
+    selection_args: &SelectionArgs,
+) -> anyhow::Result<u8> {
+    let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
+    let document = context.read_document().ok();
+    let changelog = context.parse_if_valid(document.as_ref());
     if changelog.is_none() {
         context
             .report
             .print_note("the document cannot be used; copying every database that exists");
     }
-    let fleet = context.discover(fleet_config, includes_scope, &selection)?;
+    let system_database = context.settings.fleet_config.system_database();
+    let needs_system_database = selection.system == SystemSelection::Implied
+        && selection.includes_users()
+        && changelog.as_ref().is_some_and(|changelog| changelog.has_scope(Scope::System));
+    // The users are copied all the same.
+    let is_system_missing = needs_system_database && !system_database.location.exists();
+    let system = if is_system_missing { SystemSelection::Excluded } else { selection.system };
+    let selection = Selection { system, ..selection };
+    let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
     let databases: Vec<&TargetDatabase> = fleet.databases().collect();
     if databases.is_empty() {
         bail!("no database to copy; select user databases with `--all-users` or `--user NAME`");
@@ -46,10 +47,7 @@ pub(crate) fn create_backup(context: CommandContext<'_>, users: &UserArgs) -> an
     let backup_result =
         backup_dir(context).create(&databases, "backup", &options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
-    let needs_system_database =
-        changelog.as_ref().is_some_and(|changelog| changelog.has_scope(Scope::System));
-    let missing_system_database = (needs_system_database && !has_system_database)
-        .then(|| fleet_config.system_database().location.display());
+    let missing_system_database = is_system_missing.then(|| system_database.location.display());
     Ok(context.report.emit(&BackupView::new(&fleet, &backup_result, missing_system_database)))
 }
 
@@ -74,8 +72,11 @@ pub(crate) fn restore_backup(
     args: &RestoreArgs,
 ) -> anyhow::Result<u8> {
     let backup = backup_dir(context).find(&args.id)?;
-    let mut databases =
-        Fleet::resolve(&context.settings.fleet_config, &selected_databases(&backup, args))?;
+    let selected = selected_databases(context, &backup, args)?;
+    if selected.is_empty() {
+        bail!("the backup `{}` holds none of the selected databases", backup.id);
+    }
+    let mut databases = Fleet::resolve(&context.settings.fleet_config, &selected)?;
     let missing: Vec<String> = databases
         .iter()
         .filter(|database| backup.entry_for(database).is_none())
@@ -113,18 +114,32 @@ pub(crate) fn restore_backup(
     Ok(context.report.emit(&RestoreView::new(&backup, safety_backup, &databases, &results)))
 }
 
-/// The selected databases: everything in the backup if none is selected.
-fn selected_databases(backup: &Backup, args: &RestoreArgs) -> Vec<DatabaseName> {
-    if args.users.is_empty() && !args.system {
-        let copies = backup.manifest.databases.iter();
-        let name =
-            |copy: &ManifestEntry| DatabaseName { scope: copy.scope, name: copy.user.clone() };
-        return copies.map(name).collect();
+/// The selected databases of a backup: everything in it if none is selected.
+fn selected_databases(
+    context: CommandContext<'_>,
+    backup: &Backup,
+    args: &RestoreArgs,
+) -> anyhow::Result<Vec<DatabaseName>> {
+    let selection = args.selection.resolve(DefaultSelection::Everything)?;
+    let shard = context.settings.fleet_config.shard;
+    // What the options imply, of what the backup holds.
+    let is_implied = |copy: &&ManifestEntry| match copy.scope {
+        Scope::System => selection.system == SystemSelection::Implied,
+        Scope::User => {
+            selection.users == UserSelection::All
+                && shard.is_none_or(|shard| shard.contains(&copy.user))
+        }
+    };
+    let name = |copy: &ManifestEntry| DatabaseName { scope: copy.scope, name: copy.user.clone() };
+    let mut selected: Vec<DatabaseName> =
+        backup.manifest.databases.iter().filter(is_implied).map(name).collect();
+    if selection.system == SystemSelection::Named {
+        selected.push(DatabaseName::system());
     }
-    let mut selected: Vec<DatabaseName> = Vec::new();
-    selected.extend(args.system.then(DatabaseName::system));
-    selected.extend(args.users.iter().cloned().map(DatabaseName::user));
+    if let UserSelection::Named(names) = &selection.users {
+        selected.extend(names.iter().cloned().map(DatabaseName::user));
+    }
     selected.sort();
     selected.dedup();
-    selected
+    Ok(selected)
 }

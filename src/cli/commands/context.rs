@@ -5,7 +5,8 @@ use anyhow::{Context, bail};
 use tatmig::database::{ConnectOptions, DatabaseError};
 use tatmig::document::VersionIndex;
 use tatmig::fleet::{
-    Fleet, FleetConfig, FleetError, NearMisses, OnFailure, RunOptions, UserSelection, worker_count,
+    Fleet, FleetConfig, FleetError, NearMisses, OnFailure, RunOptions, Selection, SystemSelection,
+    worker_count,
 };
 use tatmig::lint::Backend;
 use tatmig::migrate::{DetectionOptions, Migrator, Replay};
@@ -53,19 +54,34 @@ impl CommandContext<'_> {
         &self,
         document: &'a DocumentFile,
     ) -> Result<Changelog<'a>, AlreadyReported> {
-        Changelog::parse_named(&document.name, &document.text).map_err(|error| {
-            let source = tatmig::Source::new(&document.name, &document.text);
-            AlreadyReported(self.report.emit_document_error(&source, error.diagnostics()))
-        })
+        let changelog =
+            Changelog::parse_named(&document.name, &document.text).map_err(|error| {
+                let source = tatmig::Source::new(&document.name, &document.text);
+                AlreadyReported(self.report.emit_document_error(&source, error.diagnostics()))
+            })?;
+        self.report.set_head(changelog.head());
+        Ok(changelog)
+    }
+
+    /// Parses a document that a command can do without. `None` if it is missing or has errors.
+    pub(crate) fn parse_if_valid<'a>(
+        &self,
+        document: Option<&'a DocumentFile>,
+    ) -> Option<Changelog<'a>> {
+        let document = document?;
+        let changelog = Changelog::parse_named(&document.name, &document.text).ok()?;
+        self.report.set_head(changelog.head());
+        Some(changelog)
     }
 
     /// The selected databases that the document has blocks for.
     pub(crate) fn discover_fleet(
         &self,
         changelog: &Changelog<'_>,
-        selection: &UserSelection,
+        selection: &Selection,
     ) -> Result<Fleet, FleetError> {
-        self.discover(&self.settings.fleet_config, |scope| changelog.has_scope(scope), selection)
+        let has_blocks = |scope| changelog.has_scope(scope);
+        self.discover(&self.settings.fleet_config, selection, has_blocks)
     }
 
     /// The selected databases of a fleet. Reports what the users directory holds if it has no user
@@ -73,10 +89,10 @@ impl CommandContext<'_> {
     pub(crate) fn discover(
         &self,
         config: &FleetConfig,
-        includes_scope: impl Fn(Scope) -> bool,
-        selection: &UserSelection,
+        selection: &Selection,
+        has_blocks: impl Fn(Scope) -> bool,
     ) -> Result<Fleet, FleetError> {
-        let fleet = Fleet::discover(config, includes_scope, selection)?;
+        let fleet = Fleet::discover(config, selection, has_blocks)?;
         #[cfg(feature = "server")]
         let has_directory = config.server_set.is_none();
         #[cfg(not(feature = "server"))]
@@ -84,13 +100,30 @@ impl CommandContext<'_> {
         // A shard of a small fleet may have no users.
         if has_directory && config.shard.is_none() && fleet.total_users == Some(0) {
             let near_misses = NearMisses::find(config);
-            if *selection != UserSelection::None && near_misses.has_databases {
+            if selection.includes_users() && near_misses.has_databases {
                 self.report.fail(near_misses);
             } else {
                 self.report.print_note(near_misses);
             }
         }
         Ok(fleet)
+    }
+
+    /// The selected databases of a fleet whose document may be missing or broken. Without a
+    /// document that can be used, the databases that exist decide.
+    pub(crate) fn discover_existing(
+        &self,
+        changelog: Option<&Changelog<'_>>,
+        selection: &Selection,
+    ) -> Result<Fleet, FleetError> {
+        let config = &self.settings.fleet_config;
+        let is_named = selection.system == SystemSelection::Named;
+        let has_databases = |scope| match (changelog, scope) {
+            (Some(changelog), _) => changelog.has_scope(scope),
+            (None, Scope::System) => is_named || config.system_database().location.exists(),
+            (None, Scope::User) => true,
+        };
+        self.discover(config, selection, has_databases)
     }
 
     /// The options of a run that has no flags of its own for them.

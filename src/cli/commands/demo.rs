@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use rusqlite::{Connection, params};
 use tatmig::Changelog;
 use tatmig::database::ConnectOptions;
-use tatmig::fleet::{Fleet, UserSelection};
+use tatmig::fleet::{Fleet, Selection};
 use tatmig::fleet::{FleetConfig, TargetDatabase};
 use tatmig::migrate::{CreateOutcome, Migrator, Replay};
 use tatmig::plan::Outcome;
@@ -63,14 +63,16 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     };
     let fleet_config = write_files(&dir)?;
     let changelog = Changelog::parse(DOCUMENT)?;
+    context.report.set_head(changelog.head());
     let replay = Replay::run(&changelog, &context.settings.connection_setup)?;
     let lowest_version = changelog.versions()[0].to_string();
     let baseline =
         Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);
     create_databases(&fleet_config, &baseline, &context.connect_options())?;
     let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
-    let fleet =
-        Fleet::discover(&fleet_config, |scope| changelog.has_scope(scope), &UserSelection::All)?;
+    let fleet = Fleet::discover(&fleet_config, &Selection::everything(), |scope| {
+        changelog.has_scope(scope)
+    })?;
     let fleet_outcome = fleet.upgrade(&migrator, &context.run_options(), &mut |_, _| {});
     let failures = fleet_outcome.users.iter().filter(|outcome| outcome.is_failure()).count();
     let is_system_upgraded = fleet_outcome.system.as_ref().is_some_and(|o| !o.is_failure());

@@ -10,11 +10,12 @@ use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::collect_statement_diffs;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
+use crate::cli::selection_args::DefaultSelection;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let selection = args.users.selection();
+    let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
     let replay = context.unchecked_replay(&changelog)?;
     let options = RunOptions {

@@ -1,49 +1,53 @@
 //! Runs `stamp` and `adopt`: they write the history of a database and change nothing else in it.
 
 use tatmig::Changelog;
-use tatmig::fleet::{Fleet, FleetOutcome, RunOptions, UserSelection};
+use tatmig::fleet::{Fleet, FleetOutcome, RunOptions};
 use tatmig::migrate::{AdoptRequest, AdoptTarget, Migrator, PresentDrift, RecordedVersion};
 
-use crate::cli::command_args::{AdoptArgs, UserArgs};
+use crate::cli::command_args::AdoptArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::recorded_versions::RecordedVersionsView;
+use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Records a version without checking the schema.
 pub(crate) fn stamp(
     context: CommandContext<'_>,
     version: &str,
-    users: &UserArgs,
+    selection_args: &SelectionArgs,
 ) -> anyhow::Result<u8> {
-    run_on_fleet(context, Some(version), users, Fleet::stamp)
+    run_on_fleet(context, Some(version), selection_args, Fleet::stamp)
 }
 
 /// Records the given version, or the version that is detected from the schema.
 pub(crate) fn adopt(context: CommandContext<'_>, args: &AdoptArgs) -> anyhow::Result<u8> {
-    let recorded_version = match args.users.selection() {
-        UserSelection::Named(_) => RecordedVersion::Overrule,
-        UserSelection::None | UserSelection::All => RecordedVersion::Keep,
+    let recorded_version = if args.selection.names_databases() {
+        RecordedVersion::Overrule
+    } else {
+        RecordedVersion::Keep
     };
     let present_drift = if args.accept_drift { PresentDrift::Accept } else { PresentDrift::Report };
-    run_on_fleet(context, args.at.as_deref(), &args.users, |fleet, migrator, target, options| {
-        let request = AdoptRequest { target, recorded_version, present_drift };
-        fleet.adopt(migrator, request, options)
-    })
+    run_on_fleet(
+        context,
+        args.at.as_deref(),
+        &args.selection,
+        |fleet, migrator, target, options| {
+            let request = AdoptRequest { target, recorded_version, present_drift };
+            fleet.adopt(migrator, request, options)
+        },
+    )
 }
 
 fn run_on_fleet(
     context: CommandContext<'_>,
     version_arg: Option<&str>,
-    users: &UserArgs,
+    selection_args: &SelectionArgs,
     operation: impl FnOnce(&Fleet, &Migrator<'_, '_>, AdoptTarget, &RunOptions) -> FleetOutcome,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let adopt_target = parse_adopt_target(&changelog, version_arg)?;
-    let mut fleet = context.discover_fleet(&changelog, &users.selection())?;
-    // `--user X` leaves the system database out, since its version is another.
-    if matches!(users.selection(), UserSelection::Named(_)) {
-        fleet.system = None;
-    }
+    let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
+    let fleet = context.discover_fleet(&changelog, &selection)?;
     let target = changelog.head_index();
     // What is recorded must be finished; later migrations need not be.
     let last_recorded = match adopt_target {

@@ -1,25 +1,25 @@
 //! Runs `init`: creates missing databases at the latest version.
 
-use std::ffi::OsString;
-
 use tatmig::fleet::{InitPlan, InitRequest};
 use tatmig::migrate::Migrator;
 
 use crate::cli::command_args::CreateArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::init::InitView;
+use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 pub(crate) fn run(
     context: CommandContext<'_>,
-    users: &[OsString],
+    selection_args: &SelectionArgs,
     create_args: &CreateArgs,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let policy = context.settings.policy(Some(create_args));
+    let selection = selection_args.resolve_with_system(DefaultSelection::SystemDatabase)?;
     let request = InitRequest {
         config: &context.settings.fleet_config,
-        users,
+        selection: &selection,
         journal_mode: create_args.journal_mode.map(|_| policy.journal_mode),
     };
     let plan = InitPlan::new(&changelog, &request)?;

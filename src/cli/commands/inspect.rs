@@ -1,26 +1,25 @@
 //! Runs `status`, `history` and `verify`: they open databases read-only, and change no byte of
 //! them or of their side files.
 
-use std::ffi::OsString;
-
-use anyhow::bail;
-use tatmig::fleet::{Fleet, FleetError, UserSelection};
+use tatmig::fleet::Fleet;
 use tatmig::migrate::{DatabaseStatus, Detector, StatusQuery};
-use tatmig::{Changelog, DatabaseState, Scope};
+use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::command_args::StatusArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::changelog::ChangelogView;
-use crate::cli::report::views::history::{HistoryView, UnreadableHistoryView};
+use crate::cli::report::views::history::HistoryView;
 use crate::cli::report::views::stats::FleetStats;
 use crate::cli::report::views::status::{ExitOnPending, StatusView};
 use crate::cli::report::views::verify::VerifyView;
+use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Shows the version and the pending migrations of the selected databases.
 pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let fleet = selected_fleet(context, &changelog, args)?;
+    let selection = args.selection.resolve(DefaultSelection::Everything)?;
+    let fleet = context.discover_fleet(&changelog, &selection)?;
     let statuses = read_statuses(context, &changelog, &fleet);
     let database_statuses = fleet
         .databases()
@@ -75,70 +74,38 @@ fn read_statuses(
     statuses
 }
 
-/// The selected databases; all databases if none is selected.
-fn selected_fleet(
-    context: CommandContext<'_>,
-    changelog: &Changelog<'_>,
-    args: &StatusArgs,
-) -> anyhow::Result<Fleet> {
-    if args.system {
-        if !changelog.has_scope(Scope::System) {
-            bail!("the document has no system block, so there is no system database");
-        }
-        let only_system = |scope| scope == Scope::System;
-        return Ok(context.discover(
-            &context.settings.fleet_config,
-            only_system,
-            &UserSelection::None,
-        )?);
-    }
-    if args.users.is_empty() {
-        return Ok(context.discover_fleet(changelog, &UserSelection::All)?);
-    }
-    if !changelog.has_scope(Scope::User) {
-        bail!(FleetError::NoUserBlocks);
-    }
-    let only_users = |scope| scope == Scope::User;
-    let named_users = UserSelection::Named(args.users.clone());
-    Ok(context.discover(&context.settings.fleet_config, only_users, &named_users)?)
-}
-
-/// Lists the migrations of the document, or the history of one database if one is selected.
+/// Lists the migrations of the document, or the histories of the databases that are selected.
 pub(crate) fn show_history(
     context: CommandContext<'_>,
-    user: Option<OsString>,
-    system: bool,
+    selection_args: &SelectionArgs,
 ) -> anyhow::Result<u8> {
-    let fleet_config = &context.settings.fleet_config;
-    let database = match user {
-        Some(user) => {
-            let only_users = |scope| scope == Scope::User;
-            let fleet =
-                context.discover(fleet_config, only_users, &UserSelection::Named(vec![user]))?;
-            fleet.users.into_iter().next()
-        }
-        None if system => {
-            let only_system = |scope| scope == Scope::System;
-            context.discover(fleet_config, only_system, &UserSelection::None)?.system
-        }
-        None => None,
-    };
-    let Some(database) = database else {
+    if selection_args.is_absent() {
         let document = context.read_document()?;
         let changelog = context.parse_changelog(&document)?;
         return Ok(context.report.emit(&ChangelogView::new(&changelog)));
-    };
-    Ok(match database.history(&context.connect_options()) {
-        Ok(entries) => context.report.emit(&HistoryView::new(&database, &entries)),
-        Err(error) => context.report.emit(&UnreadableHistoryView::new(&database, &error)),
-    })
+    }
+    let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
+    // A history can be read without its document.
+    let document = context.read_document().ok();
+    let changelog = context.parse_if_valid(document.as_ref());
+    let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
+    let bar = context.report.progress_bar(fleet.databases().count());
+    let histories = fleet.histories(&context.run_options(), &mut || bar.inc(1));
+    bar.finish_and_clear();
+    let pairs = fleet.databases().zip(&histories);
+    let histories = pairs.filter_map(|(database, history)| Some((database, history.as_ref()?)));
+    Ok(context.report.emit(&HistoryView::new(histories, &fleet.notices)))
 }
 
-/// Checks the integrity, the history and the schema of all databases.
-pub(crate) fn verify_fleet(context: CommandContext<'_>) -> anyhow::Result<u8> {
+/// Checks the integrity, the history and the schema of the selected databases.
+pub(crate) fn verify_fleet(
+    context: CommandContext<'_>,
+    selection_args: &SelectionArgs,
+) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let fleet = context.discover_fleet(&changelog, &UserSelection::All)?;
+    let selection = selection_args.resolve(DefaultSelection::Everything)?;
+    let fleet = context.discover_fleet(&changelog, &selection)?;
     let target = changelog.head_index();
     let replay = context.replay_for_reading(&changelog, target)?;
     let migrator = context.migrator(&changelog, &replay, target);

@@ -13,6 +13,7 @@ use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
 use crate::cli::report::views::lint::LintView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
+use crate::cli::report::views::rule::RuleView;
 use crate::cli::settings_file::LintSettings;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Result<u8> {
@@ -22,8 +23,25 @@ pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Resul
         LintFormat::Human | LintFormat::Github | LintFormat::Sarif => OutputFormat::Text,
     });
     let context = CommandContext { report: &report, ..context };
+    if let Some(name) = &args.explain {
+        return explain(context, name);
+    }
     // `--format json` reports an error of usage as JSON, too.
     lint_document(context, args, format).or_else(|error| Ok(report.emit_command_error(&error)))
+}
+
+/// Prints the description of a rule.
+fn explain(context: CommandContext<'_>, name: &str) -> anyhow::Result<u8> {
+    let Some(rule) = Rule::from_name(name) else {
+        let nearest = Rule::ALL.iter().map(|rule| rule.name()).max_by(|left, right| {
+            strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name))
+        });
+        let nearest = nearest.unwrap_or_default();
+        bail!(
+            "unknown rule `{name}`; did you mean `{nearest}`? `tatmig lint` shows the names of rules in brackets"
+        );
+    };
+    Ok(context.report.emit(&RuleView::new(rule)))
 }
 
 fn lint_document(

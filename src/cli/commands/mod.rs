@@ -56,25 +56,25 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Upgrade(args) => upgrade::run(context, &args),
         Command::Status(args) => inspect::show_status(context, &args),
         Command::Downgrade(args) => downgrade::run(context, &args),
-        Command::Backup { users, action: None } => backup::create_backup(context, &users),
+        Command::Backup { selection, action: None } => backup::create_backup(context, &selection),
         Command::Backup { action: Some(BackupAction::List), .. } => backup::list_backups(context),
         Command::Backup { action: Some(BackupAction::Prune { keep }), .. } => {
             backup::prune_backups(context, keep)
         }
         Command::Restore(args) => backup::restore_backup(context, &args),
         Command::Reset(args) => reset::run(context, &args),
-        Command::History { user, system } => inspect::show_history(context, user, system),
+        Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
-        Command::Verify => inspect::verify_fleet(context),
+        Command::Verify { selection } => inspect::verify_fleet(context, &selection),
         Command::Test => test::run(context),
-        Command::Init { users, create_args } => init::run(context, &users, &create_args),
-        Command::Stamp { version, users } => history::stamp(context, &version, &users),
+        Command::Init { selection, create_args } => init::run(context, &selection, &create_args),
+        Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
-        Command::Seed { names, users } => seed::run(context, &names, &users),
+        Command::Seed { names, selection } => seed::run(context, &names, &selection),
         #[cfg(feature = "server")]
-        Command::Push { users } => transfer::push(context, &users),
+        Command::Push { selection } => transfer::push(context, &selection),
         #[cfg(feature = "server")]
-        Command::Pull { users } => transfer::pull(context, &users),
+        Command::Pull { selection } => transfer::pull(context, &selection),
         Command::New(args) => new::run(context, &args),
         Command::Promote { version } => promote::run(context, &version),
         Command::Schema(args) => schema::run(context, &args),

@@ -58,6 +58,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     if let Some(database) = &database {
         database.check_round_trip(&edited_changelog, &new_migration.blocks[0])?;
     }
+    context.report.set_head(edited_changelog.head());
     let migration = edited_changelog
         .forward_migrations()
         .find(|migration| migration.to.version() == Some(&new_migration.to));
@@ -81,7 +82,10 @@ fn parse_if_any<'a>(
     source: &Source<'_>,
 ) -> Result<Option<Changelog<'a>>, AlreadyReported> {
     match Changelog::parse_named(&document.name, &document.text) {
-        Ok(changelog) => Ok(Some(changelog)),
+        Ok(changelog) => {
+            context.report.set_head(changelog.head());
+            Ok(Some(changelog))
+        }
         Err(error) => {
             let mut errors =
                 error.diagnostics().iter().filter(|found| found.severity == Severity::Error);

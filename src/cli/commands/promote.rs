@@ -23,6 +23,7 @@ pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<
         bail!("the edited document has no version `{version}`, so it was not written")
     };
     write_document::replace_document(&context.settings.file, &document, &edited_text)?;
+    context.report.set_head(edited_changelog.head());
     let view = MigrationChangeView::new(&edited_changelog, migration, ChangeKind::Released, &[]);
     Ok(context.report.emit(&view))
 }

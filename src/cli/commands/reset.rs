@@ -1,26 +1,21 @@
 //! Runs `reset`: replaces databases with empty ones at head.
 
 use anyhow::bail;
-use tatmig::Scope;
 use tatmig::backup::reject_open_databases;
 use tatmig::fleet::TargetDatabase;
-use tatmig::fleet::UserSelection;
 
 use crate::cli::command_args::ResetArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::back_up;
 use crate::cli::report::confirm::confirm_reset;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
+use crate::cli::selection_args::DefaultSelection;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let selection = args.users.selection();
-    // `reset --user X` does not replace the system database.
-    let is_named_selection = matches!(selection, UserSelection::Named(_));
-    let includes_scope =
-        |scope| changelog.has_scope(scope) && !(is_named_selection && scope == Scope::System);
-    let mut fleet = context.discover(&context.settings.fleet_config, includes_scope, &selection)?;
+    let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
+    let mut fleet = context.discover_fleet(&changelog, &selection)?;
     if fleet.databases().next().is_none() {
         bail!("no database to reset; select user databases with `--all-users` or `--user NAME`");
     }

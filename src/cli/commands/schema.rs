@@ -29,7 +29,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
     let schemas = schemas_at(context, &changelog, scope, requested_version.as_ref())?;
     let version = requested_version.as_ref().unwrap_or(changelog.head());
     let format = args.format.unwrap_or_default();
-    Ok(context.report.emit(&SchemaView::new(&document.name, version, &schemas, format)))
+    Ok(context.report.emit(&SchemaView::new(version, &schemas, format)))
 }
 
 /// The schemas at a version (head if `None`) of a scope (every scope of the document if `None`).

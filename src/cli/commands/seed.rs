@@ -2,18 +2,18 @@
 //! then on the users.
 
 use anyhow::bail;
-use tatmig::fleet::UserSelection;
+use tatmig::fleet::{Selection, SystemSelection, UserSelection};
 use tatmig::migrate::Replay;
 use tatmig::{Changelog, Diagnostic, Scope};
 
-use crate::cli::command_args::UserArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::seeds::SeedsView;
+use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 pub(crate) fn run(
     context: CommandContext<'_>,
     names: &[String],
-    users: &UserArgs,
+    selection_args: &SelectionArgs,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
@@ -21,12 +21,21 @@ pub(crate) fn run(
     let has_requested_seed = |scope: Scope| {
         changelog.seeds().iter().any(|seed| seed.scope == scope && names.contains(&seed.name))
     };
-    if matches!(users.selection(), UserSelection::Named(_)) && !has_requested_seed(Scope::User) {
+    let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
+    let missing = match &selection {
+        Selection { users: UserSelection::Named(_), .. } if !has_requested_seed(Scope::User) => {
+            Some(("user", "--user"))
+        }
+        Selection { system: SystemSelection::Named, .. } if !has_requested_seed(Scope::System) => {
+            Some(("system", "--system"))
+        }
+        _ => None,
+    };
+    if let Some((scope, flag)) = missing {
         let (noun, verb) = if names.len() == 1 { ("seed", "has") } else { ("seeds", "have") };
-        bail!("the {noun} `{}` {verb} no user block; remove `--user`", names.join("`, `"));
+        bail!("the {noun} `{}` {verb} no {scope} block; remove `{flag}`", names.join("`, `"));
     }
-    let fleet =
-        context.discover(&context.settings.fleet_config, has_requested_seed, &users.selection())?;
+    let fleet = context.discover(&context.settings.fleet_config, &selection, has_requested_seed)?;
     let target = changelog.head_index();
     let replay = context.unchecked_replay(&changelog)?;
     context.check_document(&changelog, seed_diagnostics(&changelog, &replay, names).into_iter())?;

@@ -1,12 +1,11 @@
 //! Runs `push` and `pull`: copies a fleet from its files to a server, and back.
 
 use anyhow::{Context, bail};
-use tatmig::Scope;
 use tatmig::fleet::{FleetConfig, TransferDestination};
 
-use crate::cli::command_args::UserArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::transfer::TransferView;
+use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// The same fleet in files and in namespaces.
 struct FleetLocations {
@@ -24,16 +23,22 @@ impl FleetLocations {
 }
 
 /// Copies the files into namespaces.
-pub(crate) fn push(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
+pub(crate) fn push(
+    context: CommandContext<'_>,
+    selection_args: &SelectionArgs,
+) -> anyhow::Result<u8> {
     let FleetLocations { files, namespaces } = FleetLocations::new(context)?;
     if !namespaces.server_set.as_ref().is_some_and(|servers| servers.has_admin()) {
         bail!(tatmig::sqld::ServerError::NoAdminUrl);
     }
-    transfer(context, users, &files, &namespaces)
+    transfer(context, selection_args, &files, &namespaces)
 }
 
 /// Copies the namespaces into files.
-pub(crate) fn pull(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Result<u8> {
+pub(crate) fn pull(
+    context: CommandContext<'_>,
+    selection_args: &SelectionArgs,
+) -> anyhow::Result<u8> {
     let FleetLocations { files, namespaces } = FleetLocations::new(context)?;
     if !files.users_dir.is_dir() {
         bail!(
@@ -41,19 +46,19 @@ pub(crate) fn pull(context: CommandContext<'_>, users: &UserArgs) -> anyhow::Res
             tatmig::text::escape_for_display(files.users_dir.as_os_str())
         );
     }
-    transfer(context, users, &namespaces, &files)
+    transfer(context, selection_args, &namespaces, &files)
 }
 
 fn transfer(
     context: CommandContext<'_>,
-    users: &UserArgs,
+    selection_args: &SelectionArgs,
     source_config: &FleetConfig,
     target_config: &FleetConfig,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let includes_scope = |scope: Scope| changelog.has_scope(scope);
-    let fleet = context.discover(source_config, includes_scope, &users.selection())?;
+    let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
+    let fleet = context.discover(source_config, &selection, |scope| changelog.has_scope(scope))?;
     let bar = context.report.progress_bar(fleet.databases().count());
     let destination = TransferDestination {
         config: target_config,

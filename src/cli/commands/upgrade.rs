@@ -1,6 +1,6 @@
 //! Runs `upgrade`: applies the pending migrations of a fleet, rehearses them, or prints their SQL.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use tatmig::Changelog;
 use tatmig::backup::Backup;
@@ -16,6 +16,7 @@ use crate::cli::commands::statement_diffs::collect_statement_diffs;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
+use crate::cli::selection_args::DefaultSelection;
 use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Result<u8> {
@@ -41,7 +42,11 @@ fn migrate(
     changelog: &Changelog<'_>,
     target: VersionIndex,
 ) -> anyhow::Result<u8> {
-    let mut fleet = context.discover_fleet(changelog, &args.users.selection())?;
+    let selection = args.selection.resolve_with_system(DefaultSelection::SystemDatabase)?;
+    if args.canary.is_some() && !selection.includes_users() {
+        bail!("`--canary` migrates some of the selected users first; add `--all-users`");
+    }
+    let mut fleet = context.discover_fleet(changelog, &selection)?;
     let options = RunOptions {
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
         canary: args.canary,

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
+use clap::builder::StyledStr;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tatmig::{ColorMode, Diagnostic, Severity, Source};
 
@@ -63,6 +64,11 @@ impl Console {
             "{color_start}error{color_end}: {}",
             escape_for_terminal(&text.to_string())
         );
+    }
+
+    /// Prints an error of usage as clap formats it.
+    pub(crate) fn usage_error(text: &StyledStr) {
+        let _ = write!(anstream::stderr(), "{}", text.ansi());
     }
 
     /// Prints diagnostics with their source lines: errors always, warnings unless `--quiet`, notes

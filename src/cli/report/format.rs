@@ -2,11 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
+use std::ops::Range;
 
 use bytesize::ByteSize;
 use tatmig::fleet::Fleet;
 use tatmig::text::escape_for_display;
-use tatmig::{Diagnostic, Severity};
+use tatmig::{Diagnostic, LineColumn, Severity, Source};
 
 /// How many names or databases a line of text lists before it only counts them.
 pub(crate) const MAX_LISTED: usize = 5;
@@ -114,4 +115,15 @@ mod tests {
     fn control_characters_are_escaped_and_lines_kept() {
         assert_eq!(escape_for_terminal("a\tb\n\u{1b}[31m"), "a\tb\n\\u{1b}[31m");
     }
+}
+
+/// The start of a span, and the position after its last character that is not white space.
+pub(crate) fn line_column_range(
+    source: &Source<'_>,
+    span: &Range<usize>,
+) -> (LineColumn, LineColumn) {
+    let text = source.text();
+    let trimmed = text.get(span.clone()).unwrap_or("").trim_end();
+    let start = source.line_column(span.start);
+    (start, source.line_column(span.start + trimmed.len()).max(start))
 }

@@ -1,20 +1,19 @@
-//! Writes JSON documents to standard output, and defines the objects that several of them share.
+//! Defines the objects that the JSON documents of several commands share. `docs/json.md` and
+//! `docs/tatmig.schema.json` describe all of them.
 
-use std::io::{BufWriter, Write};
+use std::borrow::Cow;
 
 use serde::Serialize;
 use tatmig::fleet::TargetDatabase;
 use tatmig::plan::MigrateError;
 use tatmig::{Diagnostic, Rule, Scope, Severity, Source};
 
-/// Writes one JSON document, indented.
-pub(crate) fn write_document(document: &impl Serialize) {
-    // Standard output alone is flushed at every line feed.
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    if serde_json::to_writer_pretty(&mut out, document).is_ok() {
-        let _ = writeln!(out);
-    }
-    let _ = out.flush();
+use crate::cli::report::format::line_column_range;
+
+/// The summary of a command that only counts databases.
+#[derive(Serialize)]
+pub(crate) struct DatabaseCount {
+    pub(crate) total: usize,
 }
 
 /// The keys with which every list of databases names one of them.
@@ -35,44 +34,13 @@ impl DatabaseKeys {
     }
 }
 
-/// A diagnostic of the document.
-#[derive(Serialize)]
-pub(crate) struct DiagnosticEntry<'r> {
-    rule: &'static str,
-    severity: Severity,
-    message: &'r str,
-    file: &'r str,
-    line: usize,
-    column: usize,
-    help: Option<&'r str>,
-}
-
-impl<'r> DiagnosticEntry<'r> {
-    pub(crate) fn new(source: &'r Source<'_>, diagnostic: &'r Diagnostic) -> Self {
-        let line_column = diagnostic.line_column(source);
-        Self {
-            rule: diagnostic.rule.name(),
-            severity: diagnostic.severity,
-            message: &diagnostic.message,
-            file: source.name(),
-            line: line_column.line,
-            column: line_column.column,
-            help: diagnostic.help.as_deref(),
-        }
-    }
-
-    pub(crate) fn list(source: &'r Source<'_>, diagnostics: &'r [Diagnostic]) -> Vec<Self> {
-        diagnostics.iter().map(|diagnostic| Self::new(source, diagnostic)).collect()
-    }
-}
-
-/// The error of one database, with its position in the document if it has one.
+/// An error, with its position in the document if it has one.
 #[derive(Serialize)]
 pub(crate) struct ErrorEntry<'r> {
     rule: Option<&'static str>,
-    message: String,
-    help: Option<String>,
-    file: Option<&'r str>,
+    message: Cow<'r, str>,
+    help: Option<Cow<'r, str>>,
+    file: Option<Cow<'r, str>>,
     line: Option<usize>,
     column: Option<usize>,
     end_line: Option<usize>,
@@ -82,19 +50,103 @@ pub(crate) struct ErrorEntry<'r> {
 }
 
 impl<'r> ErrorEntry<'r> {
+    /// An error of one database.
     pub(crate) fn new(error: &'r MigrateError, source: &'r Source<'_>) -> Self {
-        let line_column = error.span().map(|span| source.line_column(span.start));
-        let end = error.span().map(|span| source.line_column(span.end));
+        let mut entry = Self {
+            rule: error.rule().map(Rule::name),
+            help: error.help().map(Cow::from),
+            rows: error.rows(),
+            ..Self::from_message(error.to_string())
+        };
+        if let Some(span) = error.span() {
+            entry.set_position(source, &span);
+        }
+        entry
+    }
+
+    /// An error of one database that is not about the document.
+    pub(crate) fn without_position(error: &'r MigrateError) -> Self {
         Self {
             rule: error.rule().map(Rule::name),
-            message: error.to_string(),
-            help: error.help(),
-            end_line: end.map(|line_column| line_column.line),
-            end_column: end.map(|line_column| line_column.column),
+            help: error.help().map(Cow::from),
             rows: error.rows(),
-            file: line_column.map(|_| source.name()),
-            line: line_column.map(|line_column| line_column.line),
-            column: line_column.map(|line_column| line_column.column),
+            ..Self::from_message(error.to_string())
         }
+    }
+
+    /// An error that is only a text.
+    pub(crate) fn from_message(message: impl Into<Cow<'r, str>>) -> Self {
+        Self {
+            rule: None,
+            message: message.into(),
+            help: None,
+            file: None,
+            line: None,
+            column: None,
+            end_line: None,
+            end_column: None,
+            rows: &[],
+        }
+    }
+
+    pub(crate) fn with_help(self, help: Option<&'r str>) -> Self {
+        Self { help: help.map(Cow::from), ..self }
+    }
+
+    fn from_diagnostic(source: &'r Source<'_>, diagnostic: &'r Diagnostic) -> Self {
+        let mut entry = Self {
+            rule: Some(diagnostic.rule.name()),
+            help: diagnostic.help.as_deref().map(Cow::from),
+            ..Self::from_message(diagnostic.message.as_str())
+        };
+        entry.set_position(source, &diagnostic.span);
+        entry
+    }
+
+    fn set_position(&mut self, source: &'r Source<'_>, span: &std::ops::Range<usize>) {
+        let (start, end) = line_column_range(source, span);
+        self.file = Some(Cow::from(source.name()));
+        self.line = Some(start.line);
+        self.column = Some(start.column);
+        self.end_line = Some(end.line);
+        self.end_column = Some(end.column);
+    }
+}
+
+/// One entry of `problems`: a diagnostic of the document, or a failure that is not of one database.
+#[derive(Serialize)]
+pub(crate) struct ProblemEntry<'r> {
+    severity: Severity,
+    #[serde(flatten)]
+    error: ErrorEntry<'r>,
+    /// Of `test`: the scope and the versions of the databases that show the problem.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    regression: Option<RegressionKeys>,
+}
+
+/// Where `test` met a problem.
+#[derive(Serialize)]
+pub(crate) struct RegressionKeys {
+    pub(crate) scope: Scope,
+    pub(crate) versions: Vec<String>,
+}
+
+impl<'r> ProblemEntry<'r> {
+    pub(crate) fn new(source: &'r Source<'_>, diagnostic: &'r Diagnostic) -> Self {
+        let error = ErrorEntry::from_diagnostic(source, diagnostic);
+        Self { severity: diagnostic.severity, error, regression: None }
+    }
+
+    pub(crate) fn list(source: &'r Source<'_>, diagnostics: &'r [Diagnostic]) -> Vec<Self> {
+        diagnostics.iter().map(|diagnostic| Self::new(source, diagnostic)).collect()
+    }
+
+    pub(crate) fn with_regression(self, regression: RegressionKeys) -> Self {
+        Self { regression: Some(regression), ..self }
+    }
+
+    pub(crate) fn from_message(message: &'r str) -> Self {
+        let error = ErrorEntry::from_message(message);
+        Self { severity: Severity::Error, error, regression: None }
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod confirm;
 pub(crate) mod console;
+pub(crate) mod envelope;
 pub(crate) mod exit_status;
 pub(crate) mod format;
 pub(crate) mod json;
@@ -11,29 +12,38 @@ pub(crate) mod views;
 
 use std::fmt::Display;
 use std::io::Write;
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
+use tatmig::semver::Version;
+use tatmig::text::escape_for_display;
 use tatmig::{ColorMode, Diagnostic, Source};
 
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::report::console::Console;
+use crate::cli::report::envelope::Envelope;
 use crate::cli::report::format::error_chain;
 use crate::cli::report::view::View;
 use crate::cli::report::views::error::{CommandErrorView, DocumentErrorView};
-use crate::cli::settings::Settings;
+use crate::cli::settings::{DEFAULT_FILE, Settings};
 
 /// Renders views in the format and the verbosity of the settings.
 pub(crate) struct Report {
     console: Console,
-    /// Whether an error was reported that no view has.
-    has_failed: AtomicBool,
+    /// The command that runs; `None` if the arguments name none.
+    command: Option<String>,
+    /// The path of the document.
+    file: String,
+    /// The last released version of the document, once it is read.
+    head: Mutex<Option<String>>,
+    /// The errors that were reported and that no view has.
+    failures: Mutex<Vec<String>>,
 }
 
 impl Report {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, command: String) -> Self {
         let choice = match settings.color {
             ColorWhen::Auto => anstream::ColorChoice::Auto,
             ColorWhen::Always => anstream::ColorChoice::Always,
@@ -47,22 +57,43 @@ impl Report {
         let (verbosity, format) = (settings.verbosity, settings.format);
         Self {
             console: Console { verbosity, format, color_mode },
-            has_failed: AtomicBool::default(),
+            command: Some(command),
+            file: escape_for_display(settings.file.as_os_str()),
+            head: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
-    /// Reports settings that cannot be used, before a `Report` with these settings exists.
-    pub(crate) fn emit_settings_error(error: &anyhow::Error, format: OutputFormat) -> ExitCode {
+    /// A report for errors that prevent the settings from being known.
+    pub(crate) fn without_settings(
+        command: Option<String>,
+        file: Option<&Path>,
+        format: OutputFormat,
+    ) -> Self {
         let (verbosity, color_mode) = (Verbosity::Normal, ColorMode::Plain);
-        let console = Console { verbosity, format, color_mode };
-        let report = Self { console, has_failed: AtomicBool::default() };
-        ExitCode::from(report.emit_command_error(error))
+        Self {
+            console: Console { verbosity, format, color_mode },
+            command,
+            file: escape_for_display(file.unwrap_or(Path::new(DEFAULT_FILE)).as_os_str()),
+            head: Mutex::default(),
+            failures: Mutex::default(),
+        }
     }
 
     /// A report with the same console in another output format.
     pub(crate) fn with_format(&self, format: OutputFormat) -> Self {
-        let has_failed = AtomicBool::new(self.has_failed());
-        Self { console: Console { format, ..self.console }, has_failed }
+        Self {
+            console: Console { format, ..self.console },
+            command: self.command.clone(),
+            file: self.file.clone(),
+            head: Mutex::new(lock(&self.head).clone()),
+            failures: Mutex::new(self.failures()),
+        }
+    }
+
+    /// Adds the last released version of the document to the results.
+    pub(crate) fn set_head(&self, head: &Version) {
+        *lock(&self.head) = Some(head.to_string());
     }
 
     /// Renders the result of a command and returns the exit status.
@@ -70,7 +101,13 @@ impl Report {
         match self.console.format {
             OutputFormat::Text => view.print_text(&self.console),
             OutputFormat::Json => {
-                json::write_document(view);
+                envelope::write_document(&Envelope {
+                    command: self.command.as_deref(),
+                    file: &self.file,
+                    head: lock(&self.head).as_deref(),
+                    failures: &self.failures(),
+                    view,
+                });
                 view.print_errors(&self.console);
             }
         }
@@ -93,7 +130,7 @@ impl Report {
 
     /// Writes JSON regardless of the output format, for results that are defined as JSON (SARIF).
     pub(crate) fn emit_json(document: &impl Serialize) {
-        json::write_document(document);
+        envelope::write_document(document);
     }
 
     /// Writes bytes that are themselves the result, regardless of the output format and verbosity.
@@ -103,13 +140,19 @@ impl Report {
 
     /// Prints an error that belongs to no view, and makes the command fail.
     pub(crate) fn fail(&self, text: impl Display) {
-        self.has_failed.store(true, Ordering::Relaxed);
-        self.console.error(text);
+        let text = text.to_string();
+        self.console.error(&text);
+        lock(&self.failures).push(text);
+    }
+
+    /// The texts that [`Self::fail`] was called with.
+    fn failures(&self) -> Vec<String> {
+        lock(&self.failures).clone()
     }
 
     /// Whether [`Self::fail`] was called.
     pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed.load(Ordering::Relaxed)
+        !self.failures().is_empty()
     }
 
     /// Prints a note that belongs to no view.
@@ -126,4 +169,8 @@ impl Report {
     pub(crate) fn progress_bar(&self, length: usize) -> ProgressBar {
         self.console.progress_bar(length)
     }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,11 +4,14 @@ use serde::Serialize;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
+use crate::cli::report::json::{DatabaseCount, ErrorEntry, ProblemEntry};
 
-/// The result of one command as plain data. Its serialized form is the JSON document.
+/// The result of one command as plain data.
 ///
-/// A list of databases holds references and serializes each of them as it is written
-/// (`#[serde(into = …)]`), so that a report on 100,000 databases needs no second copy in memory.
+/// Its serialized form is the keys that only this command's JSON document has. The keys that all
+/// documents have are the methods below. A list of databases holds references and serializes each of
+/// them as it is written (`#[serde(into = …)]`), so that a report on 100,000 databases needs no
+/// second copy in memory.
 pub(crate) trait View: Serialize {
     /// Prints the result as text: result lines to standard output, notes and errors to standard
     /// error.
@@ -20,5 +23,25 @@ pub(crate) trait View: Serialize {
     /// The exit status of the command.
     fn exit_status(&self) -> u8 {
         EXIT_SUCCESS
+    }
+
+    /// The databases that the command acted on, in order.
+    fn databases(&self) -> impl Serialize {
+        [(); 0]
+    }
+
+    /// The diagnostics of the document.
+    fn problems(&self) -> Vec<ProblemEntry<'_>> {
+        Vec::new()
+    }
+
+    /// The error that ended the command before it acted on any database.
+    fn error(&self) -> Option<ErrorEntry<'_>> {
+        None
+    }
+
+    /// Counts, as an object.
+    fn summary(&self) -> impl Serialize {
+        DatabaseCount { total: 0 }
     }
 }

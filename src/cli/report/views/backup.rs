@@ -17,7 +17,9 @@ use crate::cli::report::views::copied_database::{
 #[derive(Serialize)]
 pub(crate) struct BackupView<'r> {
     backup: Option<BackupEntry<'r>>,
+    #[serde(skip)]
     databases: Vec<CopiedDatabase<'r>>,
+    #[serde(skip)]
     summary: CopyCounts,
     #[serde(skip)]
     fleet: &'r Fleet,
@@ -95,5 +97,12 @@ impl View for BackupView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.missing_system_database.is_some()).max(self.summary.exit_status())
+    }
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }

@@ -10,6 +10,7 @@ use tatmig::text::escape_for_display;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{format_size, list_names, plural};
+use crate::cli::report::json::ErrorEntry;
 use crate::cli::report::view::View;
 use crate::cli::report::views::backup_entry::{BackupEntry, version_label};
 
@@ -34,7 +35,7 @@ enum ListedBackup<'r> {
         copies: &'r [ManifestEntry],
     },
     Unreadable {
-        error: String,
+        error: ErrorEntry<'r>,
     },
 }
 
@@ -47,7 +48,9 @@ impl<'r> BackupListView<'r> {
                 reason: &backup.manifest.reason,
                 copies: &backup.manifest.databases,
             },
-            Err(error) => ListedBackup::Unreadable { error: error.to_string() },
+            Err(error) => {
+                ListedBackup::Unreadable { error: ErrorEntry::from_message(error.to_string()) }
+            }
         });
         Self { dir: escape_for_display(dir.as_os_str()), backups: backups.collect(), results }
     }
@@ -117,7 +120,6 @@ pub(crate) struct PruneView<'r> {
     removed: Vec<&'r str>,
     kept: Vec<&'r str>,
     /// Old backups that were kept since they hold the only copy of a database at its version.
-    #[serde(rename = "only")]
     kept_as_only_copy: &'r [String],
     /// The bytes that the removed backups held.
     freed: u64,

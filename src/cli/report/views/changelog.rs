@@ -10,8 +10,8 @@ use crate::cli::report::view::View;
 /// The result of `history` without a selection.
 #[derive(Serialize)]
 pub(crate) struct ChangelogView<'r> {
+    #[serde(skip)]
     file: &'r str,
-    head: String,
     migrations: Vec<MigrationEntry<'r>>,
 }
 
@@ -52,11 +52,7 @@ impl<'r> ChangelogView<'r> {
             line: source.line_number(migration.tag_span.start),
             migration,
         });
-        Self {
-            file: source.name(),
-            head: changelog.head().to_string(),
-            migrations: migrations.collect(),
-        }
+        Self { file: source.name(), migrations: migrations.collect() }
     }
 }
 

@@ -11,7 +11,7 @@ use tatmig::text::escape_for_display;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
-use crate::cli::report::json::DatabaseKeys;
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::views::failures::name_and_location;
 
 /// The result of copying or restoring one database; `None` if it was not started before an
@@ -55,13 +55,7 @@ struct CopiedEntry<'r> {
     file: Option<String>,
     size: Option<u64>,
     sha256: Option<&'r str>,
-    error: Option<ErrorEntry>,
-}
-
-/// The JSON object of the error of one database.
-#[derive(Serialize)]
-struct ErrorEntry {
-    message: String,
+    error: Option<ErrorEntry<'r>>,
 }
 
 impl<'r> CopiedDatabase<'r> {
@@ -108,7 +102,7 @@ impl<'r> From<CopiedDatabase<'r>> for CopiedEntry<'r> {
             file: copy.map(|copy| escape_for_display(&copy.file)),
             size: copy.map(|copy| copy.size),
             sha256: copy.map(|copy| copy.sha256.as_str()),
-            error: copied.error().map(|error| ErrorEntry { message: error.to_string() }),
+            error: copied.error().map(ErrorEntry::without_position),
         }
     }
 }

@@ -9,24 +9,27 @@ use tatmig::document::StepId;
 use tatmig::fleet::Fleet;
 use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
-use tatmig::plan::MigrateError;
 use tatmig::{Changelog, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
-use crate::cli::report::json::ErrorEntry;
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 use crate::cli::report::views::failures::print_failure;
 
 /// The plan of `upgrade --dry-run` or `downgrade --dry-run`.
 #[derive(Serialize)]
 pub(crate) struct DryRunView<'r> {
+    #[serde(skip)]
     file: &'r str,
     target: String,
     dry_run: bool,
     migrations: Vec<PlannedMigration<'r>>,
-    errors: Vec<PlanFailure<'r>>,
+    #[serde(skip)]
+    databases: Vec<PlannedDatabase<'r>>,
+    #[serde(skip)]
+    summary: PlanCounts,
     #[serde(skip)]
     direction: Direction,
     #[serde(skip)]
@@ -48,16 +51,71 @@ struct PlannedMigration<'r> {
     sql: Option<&'r str>,
 }
 
-/// A database that the run would leave unchanged because of an error.
-#[derive(Serialize)]
-struct PlanFailure<'r> {
-    name: String,
-    scope: Scope,
-    error: ErrorEntry<'r>,
-    #[serde(skip)]
+/// One database and what the run would do with it. It is turned into a [`PlannedEntry`] as it is
+/// written.
+#[derive(Clone, Copy, Serialize)]
+#[serde(into = "PlannedEntry<'r>")]
+struct PlannedDatabase<'r> {
     database: &'r TargetDatabase,
-    #[serde(skip)]
-    migrate_error: &'r MigrateError,
+    status: &'r DatabaseStatus,
+    changelog: &'r Changelog<'r>,
+}
+
+/// The JSON object of one database.
+#[derive(Serialize)]
+struct PlannedEntry<'r> {
+    #[serde(flatten)]
+    database: DatabaseKeys,
+    version: Option<&'r str>,
+    steps: Vec<String>,
+    outcome: &'static str,
+    error: Option<ErrorEntry<'r>>,
+}
+
+/// How many databases have each outcome.
+#[derive(Serialize)]
+struct PlanCounts {
+    total: usize,
+    planned: usize,
+    current: usize,
+    failed: usize,
+}
+
+impl PlannedDatabase<'_> {
+    fn outcome_name(&self) -> &'static str {
+        match (&self.status.error, self.status.steps.is_empty()) {
+            (Some(_), _) => "failed",
+            (None, true) => "current",
+            (None, false) => "planned",
+        }
+    }
+}
+
+impl<'r> From<PlannedDatabase<'r>> for PlannedEntry<'r> {
+    fn from(planned: PlannedDatabase<'r>) -> Self {
+        let PlannedDatabase { database, status, changelog } = planned;
+        let endpoints = status.steps.iter().filter_map(|step| changelog.endpoints(*step));
+        Self {
+            database: DatabaseKeys::new(database),
+            version: status.version.as_deref(),
+            steps: endpoints.map(|(_, to)| to.to_string()).collect(),
+            outcome: planned.outcome_name(),
+            error: status.error.as_ref().map(|error| ErrorEntry::new(error, changelog.source())),
+        }
+    }
+}
+
+impl PlanCounts {
+    fn new(databases: &[PlannedDatabase<'_>]) -> Self {
+        let count =
+            |name| databases.iter().filter(|planned| planned.outcome_name() == name).count();
+        Self {
+            total: databases.len(),
+            planned: count("planned"),
+            current: count("current"),
+            failed: count("failed"),
+        }
+    }
 }
 
 impl<'r> DryRunView<'r> {
@@ -70,20 +128,14 @@ impl<'r> DryRunView<'r> {
     ) -> Self {
         let source = migrator.changelog().source();
         let mut names_by_step: BTreeMap<(Scope, StepId), Vec<String>> = BTreeMap::new();
-        let mut errors = Vec::new();
+        let mut databases = Vec::new();
         for (database, status) in fleet.databases().zip(statuses) {
             let Some(status) = status else { continue };
             for step in &status.steps {
                 let names = names_by_step.entry((database.scope, *step)).or_default();
                 names.push(database.display_name());
             }
-            errors.extend(status.error.as_ref().map(|error| PlanFailure {
-                name: database.display_name(),
-                scope: database.scope,
-                error: ErrorEntry::new(error, source),
-                database,
-                migrate_error: error,
-            }));
+            databases.push(PlannedDatabase { database, status, changelog: migrator.changelog() });
         }
         let mut steps: Vec<_> = names_by_step.into_iter().collect();
         if migrator.direction() == Direction::Down {
@@ -101,7 +153,8 @@ impl<'r> DryRunView<'r> {
             target: migrator.target().to_string(),
             dry_run: true,
             migrations: migrations.collect(),
-            errors,
+            summary: PlanCounts::new(&databases),
+            databases,
             direction: migrator.direction(),
             notices: &fleet.notices,
             source,
@@ -157,7 +210,7 @@ impl View for DryRunView<'_> {
         for migration in &self.migrations {
             self.print_migration(console, migration);
         }
-        if self.migrations.is_empty() && self.errors.is_empty() {
+        if self.migrations.is_empty() && self.summary.failed == 0 {
             console.line(match self.direction {
                 Direction::Up => format!("-- nothing is pending up to {}", self.target),
                 Direction::Down => format!("-- no database is above {}", self.target),
@@ -170,12 +223,22 @@ impl View for DryRunView<'_> {
         for notice in self.notices {
             console.note(notice);
         }
-        for failure in &self.errors {
-            print_failure(console, failure.database, failure.migrate_error, self.source);
+        for PlannedDatabase { database, status, .. } in &self.databases {
+            if let Some(error) = &status.error {
+                print_failure(console, database, error, self.source);
+            }
         }
     }
 
     fn exit_status(&self) -> u8 {
-        failure_if(!self.errors.is_empty())
+        failure_if(self.summary.failed > 0)
+    }
+
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }

@@ -1,26 +1,26 @@
 //! Shows why a command could not start: wrong usage, something that does not exist, or a document
 //! that cannot be used. No database was changed.
 
+use clap::builder::StyledStr;
 use serde::Serialize;
 use tatmig::{Diagnostic, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::format::severity_counts;
-use crate::cli::report::json::DiagnosticEntry;
+use crate::cli::report::json::{ErrorEntry, ProblemEntry};
 use crate::cli::report::view::View;
 
 /// An error that has no position in the document.
 #[derive(Serialize)]
 pub(crate) struct CommandErrorView {
-    error: String,
-    /// Always empty: every JSON document has this key.
-    problems: [(); 0],
+    #[serde(skip)]
+    message: String,
 }
 
 impl CommandErrorView {
     pub(crate) fn new(message: String) -> Self {
-        Self { error: message, problems: [] }
+        Self { message }
     }
 }
 
@@ -30,19 +30,63 @@ impl View for CommandErrorView {
     }
 
     fn print_errors(&self, console: &Console) {
-        console.error(&self.error);
+        console.error(&self.message);
     }
 
     fn exit_status(&self) -> u8 {
         EXIT_INVALID_INPUT
+    }
+
+    fn error(&self) -> Option<ErrorEntry<'_>> {
+        Some(ErrorEntry::from_message(self.message.as_str()))
+    }
+}
+
+/// Arguments that cannot be used.
+#[derive(Serialize)]
+pub(crate) struct UsageErrorView {
+    #[serde(skip)]
+    rendered: StyledStr,
+    #[serde(skip)]
+    message: String,
+    #[serde(skip)]
+    help: Option<String>,
+}
+
+impl UsageErrorView {
+    pub(crate) fn new(error: &clap::Error) -> Self {
+        let rendered = error.render();
+        let text = rendered.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
+        let help = Some(help.trim().to_owned()).filter(|help| !help.is_empty());
+        Self { message: message.trim().to_owned(), help, rendered }
+    }
+}
+
+impl View for UsageErrorView {
+    fn print_text(&self, console: &Console) {
+        self.print_errors(console);
+    }
+
+    fn print_errors(&self, _console: &Console) {
+        Console::usage_error(&self.rendered);
+    }
+
+    fn exit_status(&self) -> u8 {
+        EXIT_INVALID_INPUT
+    }
+
+    fn error(&self) -> Option<ErrorEntry<'_>> {
+        Some(ErrorEntry::from_message(self.message.as_str()).with_help(self.help.as_deref()))
     }
 }
 
 /// The diagnostics of a document, at least one of them an error.
 #[derive(Serialize)]
 pub(crate) struct DocumentErrorView<'r> {
-    error: String,
-    problems: Vec<DiagnosticEntry<'r>>,
+    #[serde(skip)]
+    message: String,
     #[serde(skip)]
     source: &'r Source<'r>,
     #[serde(skip)]
@@ -51,12 +95,12 @@ pub(crate) struct DocumentErrorView<'r> {
 
 impl<'r> DocumentErrorView<'r> {
     pub(crate) fn new(source: &'r Source<'r>, diagnostics: &'r [Diagnostic]) -> Self {
-        let error = format!(
+        let message = format!(
             "{} cannot be used ({}); no database was changed",
             source.name(),
             severity_counts(diagnostics)
         );
-        Self { error, problems: DiagnosticEntry::list(source, diagnostics), source, diagnostics }
+        Self { message, source, diagnostics }
     }
 }
 
@@ -67,10 +111,17 @@ impl View for DocumentErrorView<'_> {
 
     fn print_errors(&self, console: &Console) {
         console.diagnostics(self.source, self.diagnostics);
-        console.error(&self.error);
+        console.error(&self.message);
     }
 
     fn exit_status(&self) -> u8 {
         EXIT_INVALID_INPUT
+    }
+    fn error(&self) -> Option<ErrorEntry<'_>> {
+        Some(ErrorEntry::from_message(self.message.as_str()))
+    }
+
+    fn problems(&self) -> Vec<ProblemEntry<'_>> {
+        ProblemEntry::list(self.source, self.diagnostics)
     }
 }

@@ -4,17 +4,18 @@ use serde::Serialize;
 use tatmig::Source;
 use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::CreateOutcome;
-use tatmig::plan::Outcome;
+use tatmig::plan::{MigrateError, Outcome};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::json::DatabaseKeys;
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 use crate::cli::report::views::failures::print_failure;
 
 /// The result of `init`.
 #[derive(Serialize)]
 pub(crate) struct InitView<'r> {
+    #[serde(skip)]
     databases: Vec<CreatedDatabase<'r>>,
     #[serde(skip)]
     source: &'r Source<'r>,
@@ -22,28 +23,55 @@ pub(crate) struct InitView<'r> {
 
 /// One database and whether it was created.
 #[derive(Clone, Copy, Serialize)]
-#[serde(into = "CreatedEntry")]
+#[serde(into = "CreatedEntry<'r>")]
 struct CreatedDatabase<'r> {
     database: &'r TargetDatabase,
     outcome: &'r CreateOutcome,
+    source: &'r Source<'r>,
 }
 
 /// The JSON object of one database.
 #[derive(Serialize)]
-struct CreatedEntry {
+struct CreatedEntry<'r> {
     #[serde(flatten)]
     database: DatabaseKeys,
     outcome: &'static str,
+    error: Option<ErrorEntry<'r>>,
 }
 
-impl From<CreatedDatabase<'_>> for CreatedEntry {
-    fn from(CreatedDatabase { database, outcome }: CreatedDatabase<'_>) -> Self {
-        let outcome = match outcome {
-            CreateOutcome::AlreadyExists => "there",
+/// How many databases have each outcome.
+#[derive(Serialize)]
+struct CreateCounts {
+    total: usize,
+    created: usize,
+    exists: usize,
+    failed: usize,
+}
+
+impl<'r> CreatedDatabase<'r> {
+    fn outcome_name(&self) -> &'static str {
+        match self.outcome {
+            CreateOutcome::AlreadyExists => "exists",
             CreateOutcome::Attempted(Outcome::Failed { .. }) => "failed",
-            CreateOutcome::Attempted(_) => "made",
-        };
-        Self { database: DatabaseKeys::new(database), outcome }
+            CreateOutcome::Attempted(_) => "created",
+        }
+    }
+
+    fn error(&self) -> Option<&'r MigrateError> {
+        match self.outcome {
+            CreateOutcome::Attempted(Outcome::Failed { error, .. }) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<'r> From<CreatedDatabase<'r>> for CreatedEntry<'r> {
+    fn from(created: CreatedDatabase<'r>) -> Self {
+        Self {
+            database: DatabaseKeys::new(created.database),
+            outcome: created.outcome_name(),
+            error: created.error().map(|error| ErrorEntry::new(error, created.source)),
+        }
     }
 }
 
@@ -54,8 +82,13 @@ impl<'r> InitView<'r> {
         outcomes: impl Iterator<Item = (&'r TargetDatabase, &'r CreateOutcome)>,
         source: &'r Source<'r>,
     ) -> Self {
-        let databases = outcomes.map(|(database, outcome)| CreatedDatabase { database, outcome });
+        let databases =
+            outcomes.map(|(database, outcome)| CreatedDatabase { database, outcome, source });
         Self { databases: databases.collect(), source }
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.databases.iter().filter(|created| created.outcome_name() == name).count()
     }
 }
 
@@ -64,7 +97,7 @@ impl View for InitView<'_> {
         if self.databases.is_empty() {
             console.line("the document has no system block; `--user NAME` creates a user database");
         }
-        for CreatedDatabase { database, outcome } in &self.databases {
+        for CreatedDatabase { database, outcome, .. } in &self.databases {
             let path = database.location.display();
             match outcome {
                 CreateOutcome::Attempted(Outcome::Upgraded(run)) => {
@@ -80,16 +113,27 @@ impl View for InitView<'_> {
     }
 
     fn print_errors(&self, console: &Console) {
-        for CreatedDatabase { database, outcome } in &self.databases {
-            if let CreateOutcome::Attempted(Outcome::Failed { error, .. }) = outcome {
-                print_failure(console, database, error, self.source);
+        for created in &self.databases {
+            if let Some(error) = created.error() {
+                print_failure(console, created.database, error, self.source);
             }
         }
     }
 
     fn exit_status(&self) -> u8 {
-        failure_if(self.databases.iter().any(|created| {
-            matches!(created.outcome, CreateOutcome::Attempted(Outcome::Failed { .. }))
-        }))
+        failure_if(self.count("failed") > 0)
+    }
+
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        CreateCounts {
+            total: self.databases.len(),
+            created: self.count("created"),
+            exists: self.count("exists"),
+            failed: self.count("failed"),
+        }
     }
 }

@@ -5,14 +5,15 @@ use tatmig::{Diagnostic, Severity, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::severity_counts;
-use crate::cli::report::json::DiagnosticEntry;
+use crate::cli::report::json::ProblemEntry;
 use crate::cli::report::view::View;
 
 /// The result of `lint` in the formats `human` and `json`.
 #[derive(Serialize)]
 pub(crate) struct LintView<'r> {
+    #[serde(skip)]
     file: &'r str,
-    problems: Vec<DiagnosticEntry<'r>>,
+    #[serde(skip)]
     summary: SeverityCounts,
     #[serde(skip)]
     source: &'r Source<'r>,
@@ -24,6 +25,8 @@ pub(crate) struct LintView<'r> {
 
 #[derive(Serialize)]
 struct SeverityCounts {
+    /// The number of databases.
+    total: usize,
     errors: usize,
     warnings: usize,
     notes: usize,
@@ -40,8 +43,8 @@ impl<'r> LintView<'r> {
         };
         Self {
             file: source.name(),
-            problems: DiagnosticEntry::list(source, diagnostics),
             summary: SeverityCounts {
+                total: 0,
                 errors: count(Severity::Error),
                 warnings: count(Severity::Warning),
                 notes: count(Severity::Note),
@@ -61,5 +64,12 @@ impl View for LintView<'_> {
 
     fn exit_status(&self) -> u8 {
         self.exit_status
+    }
+    fn problems(&self) -> Vec<ProblemEntry<'_>> {
+        ProblemEntry::list(self.source, self.diagnostics)
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }

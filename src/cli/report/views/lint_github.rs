@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use tatmig::{Diagnostic, Severity, Source};
 
-use crate::cli::report::format::escape_for_terminal;
-use crate::cli::report::views::lint_sarif::line_column_range;
+use crate::cli::report::format::{escape_for_terminal, line_column_range};
 
 /// One workflow command on a line for each diagnostic.
 pub(crate) fn workflow_commands(source: &Source<'_>, diagnostics: &[Diagnostic]) -> String {

@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use tatmig::LineColumn;
 use tatmig::{Diagnostic, Rule, Severity, Source};
+
+use crate::cli::report::format::line_column_range;
+use crate::cli::report::views::rule::explanation;
 
 /// The SARIF log of one document.
 #[derive(Serialize)]
@@ -44,7 +46,7 @@ struct SarifDriver {
 struct SarifRule {
     id: &'static str,
     short_description: SarifText<&'static str>,
-    help: SarifText<String>,
+    help: SarifHelp,
     default_configuration: SarifConfiguration,
 }
 
@@ -120,13 +122,20 @@ impl<'r> SarifLog<'r> {
     }
 }
 
+/// The description of a rule. Code scanning services show the Markdown.
+#[derive(Serialize)]
+struct SarifHelp {
+    text: &'static str,
+    markdown: &'static str,
+}
+
 impl SarifRule {
     fn new(rule: Rule) -> Self {
-        let help = format!("docs/lints.md describes `{}` and how to fix it.", rule.name());
+        let help = explanation(rule.name()).unwrap_or_else(|| rule.summary());
         Self {
             id: rule.name(),
             short_description: SarifText { text: rule.summary() },
-            help: SarifText { text: help },
+            help: SarifHelp { text: help, markdown: help },
             default_configuration: SarifConfiguration { level: sarif_level(rule.severity()) },
         }
     }
@@ -169,17 +178,6 @@ impl SarifPhysicalLocation {
             },
         }
     }
-}
-
-/// The start of a span, and the position after its last character that is not white space.
-pub(crate) fn line_column_range(
-    source: &Source<'_>,
-    span: &Range<usize>,
-) -> (LineColumn, LineColumn) {
-    let text = source.text();
-    let trimmed = text.get(span.clone()).unwrap_or("").trim_end();
-    let start = source.line_column(span.start);
-    (start, source.line_column(span.start + trimmed.len()).max(start))
 }
 
 fn sarif_level(severity: Severity) -> &'static str {

@@ -30,6 +30,7 @@ impl ChangeKind {
 /// The result of `new` and `promote`.
 #[derive(Serialize)]
 pub(crate) struct MigrationChangeView<'r> {
+    #[serde(skip)]
     file: &'r str,
     /// The line of the first tag.
     line: usize,
@@ -38,7 +39,6 @@ pub(crate) struct MigrationChangeView<'r> {
     outcome: ChangeKind,
     scopes: Vec<Scope>,
     /// What the author has to check.
-    #[serde(rename = "remarks")]
     notes: &'r [String],
     #[serde(skip)]
     migration: &'r Migration<'r>,
@@ -87,11 +87,12 @@ impl View for MigrationChangeView<'_> {
 /// The result of `new --from-db` for a database that has the schema of head.
 #[derive(Serialize)]
 pub(crate) struct NoDifferenceView<'r> {
+    #[serde(skip)]
     file: &'r str,
     outcome: &'static str,
+    #[serde(skip)]
     head: String,
     /// The objects that were left out.
-    #[serde(rename = "remarks")]
     notes: &'r [String],
     #[serde(skip)]
     database_file: &'r Path,

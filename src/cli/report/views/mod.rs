@@ -18,6 +18,7 @@ pub(crate) mod migration_change;
 pub(crate) mod outcome_text;
 pub(crate) mod recorded_versions;
 pub(crate) mod restore;
+pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod run_entries;
 pub(crate) mod schema;

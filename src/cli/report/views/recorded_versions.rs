@@ -20,10 +20,9 @@ use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome};
 /// The outcome of `stamp` or `adopt`.
 #[derive(Serialize)]
 pub(crate) struct RecordedVersionsView<'r> {
-    file: &'r str,
-    /// Always empty: each database may be recorded at a version of its own.
-    target: &'static str,
+    #[serde(skip)]
     databases: Vec<DatabaseRun<'r>>,
+    #[serde(skip)]
     summary: BTreeMap<&'static str, usize>,
     #[serde(skip)]
     head: &'r Version,
@@ -52,8 +51,8 @@ impl<'r> RecordedVersionsView<'r> {
         let source = changelog.source();
         let databases = DatabaseRun::list(fleet, outcome, source, None);
         let summary = count_by_outcome(&databases, "recorded");
-        let (file, head) = (source.name(), changelog.head());
-        Self { file, target: "", databases, summary, head, fleet, source }
+        let head = changelog.head();
+        Self { databases, summary, head, fleet, source }
     }
 
     /// The names of the databases that did not fail, by their result.
@@ -132,5 +131,12 @@ impl View for RecordedVersionsView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.databases.iter().any(|run| run.outcome.is_failure()))
+    }
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }

@@ -19,7 +19,9 @@ pub(crate) struct RestoreView<'r> {
     backup: BackupEntry<'r>,
     /// The backup that was made of the databases before they were replaced.
     replaced: Option<BackupEntry<'r>>,
+    #[serde(skip)]
     databases: Vec<CopiedDatabase<'r>>,
+    #[serde(skip)]
     summary: CopyCounts,
     #[serde(skip)]
     safety_backup: Option<&'r Backup>,
@@ -83,5 +85,12 @@ impl View for RestoreView<'_> {
 
     fn exit_status(&self) -> u8 {
         self.summary.exit_status()
+    }
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }

@@ -54,13 +54,14 @@ pub(crate) struct RunDetails {
 /// The outcome of `upgrade`, `downgrade` or `reset`.
 #[derive(Serialize)]
 pub(crate) struct RunView<'r> {
-    file: &'r str,
     target: &'r str,
-    #[serde(rename = "held", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     system_skip_reason: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backup: Option<BackupEntry<'r>>,
+    #[serde(skip)]
     databases: Vec<DatabaseRun<'r>>,
+    #[serde(skip)]
     summary: BTreeMap<&'static str, usize>,
     #[serde(skip)]
     fleet: &'r Fleet,
@@ -80,7 +81,6 @@ impl<'r> RunView<'r> {
     ) -> Self {
         let databases = DatabaseRun::list(fleet, outcome, source, details.backup.as_ref());
         Self {
-            file: source.name(),
             target,
             system_skip_reason: details.system_skip_reason.as_deref(),
             backup: details.backup.as_ref().map(BackupEntry::new),
@@ -248,5 +248,12 @@ impl View for RunView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.count(Outcome::is_failure) > 0)
+    }
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }

@@ -13,8 +13,7 @@ use crate::cli::report::view::View;
 
 /// The result of `schema`.
 #[derive(Serialize)]
-pub(crate) struct SchemaView<'r> {
-    file: &'r str,
+pub(crate) struct SchemaView {
     version: String,
     schemas: Vec<SchemaEntry>,
     #[serde(skip)]
@@ -28,13 +27,8 @@ struct SchemaEntry {
     text: String,
 }
 
-impl<'r> SchemaView<'r> {
-    pub(crate) fn new(
-        document_name: &'r str,
-        version: &Version,
-        schemas: &[ScopeSchema],
-        format: SchemaFormat,
-    ) -> Self {
+impl SchemaView {
+    pub(crate) fn new(version: &Version, schemas: &[ScopeSchema], format: SchemaFormat) -> Self {
         let schemas = schemas.iter().map(|ScopeSchema { scope, schema }| SchemaEntry {
             scope: *scope,
             text: match format {
@@ -43,11 +37,11 @@ impl<'r> SchemaView<'r> {
             },
         });
         let schemas = schemas.collect();
-        Self { file: document_name, version: version.to_string(), schemas, format }
+        Self { version: version.to_string(), schemas, format }
     }
 }
 
-impl View for SchemaView<'_> {
+impl View for SchemaView {
     fn print_text(&self, console: &Console) {
         let version = &self.version;
         let parts = self.schemas.iter().map(|SchemaEntry { scope, text }| {
@@ -66,6 +60,7 @@ impl View for SchemaView<'_> {
 /// The result of `schema --check`: the lines of the markers of stale schema sections.
 #[derive(Serialize)]
 pub(crate) struct SchemaCheckView<'r> {
+    #[serde(skip)]
     pub(crate) file: &'r str,
     pub(crate) stale: &'r [usize],
 }
@@ -95,6 +90,7 @@ impl View for SchemaCheckView<'_> {
 /// The result of `schema --write`: the lines of the markers of the updated schema sections.
 #[derive(Serialize)]
 pub(crate) struct SchemaUpdateView<'r> {
+    #[serde(skip)]
     pub(crate) file: &'r str,
     pub(crate) written: &'r [usize],
 }

@@ -17,10 +17,9 @@ use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome};
 /// The outcome of `seed`.
 #[derive(Serialize)]
 pub(crate) struct SeedsView<'r> {
-    file: &'r str,
-    /// Always empty: a seed has no target version.
-    target: &'static str,
+    #[serde(skip)]
     databases: Vec<DatabaseRun<'r>>,
+    #[serde(skip)]
     summary: BTreeMap<&'static str, usize>,
     #[serde(skip)]
     fleet: &'r Fleet,
@@ -32,7 +31,7 @@ impl<'r> SeedsView<'r> {
     pub(crate) fn new(fleet: &'r Fleet, outcome: &'r FleetOutcome, source: &'r Source<'r>) -> Self {
         let databases = DatabaseRun::list(fleet, outcome, source, None);
         let summary = count_by_outcome(&databases, "seeded");
-        Self { file: source.name(), target: "", databases, summary, fleet, source }
+        Self { databases, summary, fleet, source }
     }
 }
 
@@ -54,5 +53,12 @@ impl View for SeedsView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.databases.iter().any(|run| run.outcome.is_failure()))
+    }
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }

@@ -9,18 +9,19 @@ use tatmig::{Changelog, Diagnostic, Scope, Source, VersionPoint};
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
-use crate::cli::report::json::DiagnosticEntry;
+use crate::cli::report::json::{ProblemEntry, RegressionKeys};
 use crate::cli::report::view::View;
 
 /// The result of `test`.
 #[derive(Serialize)]
 pub(crate) struct SelfTestView<'r> {
+    #[serde(skip)]
     file: &'r str,
-    head: String,
-    databases: Vec<ScenarioEntry<'r>>,
-    problems: Vec<RegressionEntry<'r>>,
-    #[serde(rename = "caveats")]
+    /// The databases in memory that were upgraded.
+    scenarios: Vec<ScenarioEntry<'r>>,
+    #[serde(rename = "gaps")]
     coverage_gaps: Vec<GapEntry<'r>>,
+    #[serde(skip)]
     summary: SelfTestCounts,
     #[serde(skip)]
     changelog: &'r Changelog<'r>,
@@ -37,25 +38,15 @@ struct ScenarioEntry<'r> {
     tables: usize,
     rows: usize,
     down_to: Option<&'r VersionPoint>,
-    #[serde(rename = "held")]
     passed: bool,
     /// Whether every table had rows.
     complete: bool,
 }
 
 #[derive(Serialize)]
-struct RegressionEntry<'r> {
-    #[serde(flatten)]
-    diagnostic: DiagnosticEntry<'r>,
-    scope: Scope,
-    versions: Vec<String>,
-}
-
-#[derive(Serialize)]
 struct GapEntry<'r> {
     scope: Scope,
     table: &'r str,
-    #[serde(rename = "shortfall")]
     kind: GapKind,
     versions: Vec<String>,
     reason: &'r str,
@@ -65,8 +56,9 @@ struct GapEntry<'r> {
 
 #[derive(Serialize)]
 struct SelfTestCounts {
-    databases: usize,
-    #[serde(rename = "held")]
+    /// Of the fleet: none.
+    total: usize,
+    scenarios: usize,
     passed: usize,
     problems: usize,
     /// How many tables got no rows.
@@ -76,19 +68,17 @@ struct SelfTestCounts {
 impl<'r> SelfTestView<'r> {
     pub(crate) fn new(changelog: &'r Changelog<'r>, report: &'r SelfTestReport) -> Self {
         let source = changelog.source();
-        let regressions = report.regressions.iter();
         Self {
             file: source.name(),
-            head: changelog.head().to_string(),
-            databases: report.scenarios.iter().map(ScenarioEntry::new).collect(),
-            problems: regressions.map(|found| RegressionEntry::new(source, found)).collect(),
+            scenarios: report.scenarios.iter().map(ScenarioEntry::new).collect(),
             coverage_gaps: report
                 .coverage_gaps
                 .iter()
                 .map(|gap| GapEntry::new(source, gap))
                 .collect(),
             summary: SelfTestCounts {
-                databases: report.scenarios.len(),
+                total: 0,
+                scenarios: report.scenarios.len(),
                 passed: report.scenarios.iter().filter(|scenario| scenario.passed).count(),
                 problems: report.regressions.len(),
                 skipped: report.coverage_gaps.iter().filter(|gap| gap.is_untested()).count(),
@@ -107,7 +97,7 @@ impl<'r> SelfTestView<'r> {
                 format!("{}, {} not tested", plural(problems, "problem"), plural(skipped, "table"))
             }
         };
-        let databases = plural(self.summary.databases, "database");
+        let databases = plural(self.summary.scenarios, "database");
         console.line(format!("{}: {databases} tested, {results}", self.file));
     }
 }
@@ -123,16 +113,6 @@ impl<'r> ScenarioEntry<'r> {
             down_to: scenario.down_to.as_ref(),
             passed: scenario.passed,
             complete: scenario.is_complete,
-        }
-    }
-}
-
-impl<'r> RegressionEntry<'r> {
-    fn new(source: &'r Source<'_>, regression: &'r Regression) -> Self {
-        Self {
-            diagnostic: DiagnosticEntry::new(source, &regression.diagnostic),
-            scope: regression.scope,
-            versions: to_strings(&regression.versions),
         }
     }
 }
@@ -154,7 +134,7 @@ fn to_strings(versions: &[Version]) -> Vec<String> {
     versions.iter().map(ToString::to_string).collect()
 }
 
-impl View for SelfTestView<'_> {
+impl<'r> View for SelfTestView<'r> {
     fn print_text(&self, console: &Console) {
         self.print_errors(console);
         for scenarios in self.report.scenarios.chunk_by(is_same_group) {
@@ -175,6 +155,19 @@ impl View for SelfTestView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(!self.report.passed())
+    }
+    fn summary(&self) -> impl Serialize {
+        &self.summary
+    }
+
+    fn problems(&self) -> Vec<ProblemEntry<'_>> {
+        let source = self.changelog.source();
+        let problem = |found: &'r Regression| {
+            let versions = to_strings(&found.versions);
+            let keys = RegressionKeys { scope: found.scope, versions };
+            ProblemEntry::new(source, &found.diagnostic).with_regression(keys)
+        };
+        self.report.regressions.iter().map(problem).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use tatmig::text::escape_for_display;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{format_size, plural};
+use crate::cli::report::json::ErrorEntry;
 
 /// The contents of a fleet's databases, the system database first.
 pub(crate) struct FleetStats {
@@ -111,7 +112,10 @@ impl Serialize for DatabaseStats {
         object.serialize_field("name", &self.name)?;
         object.serialize_field("scope", &self.scope)?;
         object.serialize_field("stats", &self.stats())?;
-        object.serialize_field("error", &self.result.as_ref().err().map(ToString::to_string))?;
+        object.serialize_field(
+            "error",
+            &self.result.as_ref().err().map(ErrorEntry::without_position),
+        )?;
         object.end()
     }
 }

@@ -22,10 +22,14 @@ pub(crate) enum ExitOnPending {
 /// The statuses of databases, in the order in which they are listed.
 #[derive(Serialize)]
 pub(crate) struct StatusView<'r> {
+    #[serde(skip)]
     file: &'r str,
+    #[serde(skip)]
     head: String,
     planned: Vec<String>,
+    #[serde(skip)]
     databases: Vec<StatusOf<'r>>,
+    #[serde(skip)]
     summary: StateCounts,
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<FleetStats>,
@@ -115,6 +119,13 @@ impl View for StatusView<'_> {
         } else {
             EXIT_SUCCESS
         }
+    }
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use tatmig::fleet::TargetDatabase;
-use tatmig::migrate::DatabaseStatus;
+use tatmig::migrate::{DatabaseStatus, VersionTableReport};
+use tatmig::plan::{MigrateError, PlanError};
 use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
@@ -37,22 +38,50 @@ struct DetectionEntry<'r> {
     candidates: Vec<String>,
     there: &'r [String],
     missing: &'r [String],
+    sources: Vec<SourceEntry<'r>>,
+}
+
+/// The version table of another tool.
+#[derive(Serialize)]
+struct SourceEntry<'r> {
+    tool: &'static str,
+    table: &'r str,
+    records: &'r str,
+    version: String,
+    problems: &'r [String],
+}
+
+impl<'r> From<&'r VersionTableReport> for SourceEntry<'r> {
+    fn from(report: &'r VersionTableReport) -> Self {
+        Self {
+            tool: report.tool.name(),
+            table: &report.table,
+            records: &report.records,
+            version: report.version.to_string(),
+            problems: &report.problems,
+        }
+    }
 }
 
 impl<'r> From<StatusOf<'r>> for StatusEntry<'r> {
     fn from(StatusOf { database, status, changelog }: StatusOf<'r>) -> Self {
         let detected = status.detection.as_ref().map(|detection| {
-            let version = detection.version(changelog);
+            // If version table and schema disagree, `error` says so and neither counts.
+            let version = detection.version(changelog).filter(|_| !is_refused_by_table(status));
             DetectionEntry {
                 name: detection.name(),
                 version: version.map(|version| version.to_string()),
                 candidates: detection.candidates().iter().map(ToString::to_string).collect(),
                 there: detection.there(),
                 missing: detection.missing(),
+                sources: status.version_tables.iter().map(SourceEntry::from).collect(),
             }
         });
-        // Why no version was detected is in `detected`.
-        let error = status.error.as_ref().filter(|_| status.state != DatabaseState::Unversioned);
+        // Why the schema alone gives no version is in `detected`.
+        let error = status
+            .error
+            .as_ref()
+            .filter(|_| status.state != DatabaseState::Unversioned || is_refused_by_table(status));
         Self {
             database: DatabaseKeys::new(database),
             version: status.version.as_deref(),
@@ -62,4 +91,9 @@ impl<'r> From<StatusOf<'r>> for StatusEntry<'r> {
             error: error.map(|error| ErrorEntry::new(error, changelog.source())),
         }
     }
+}
+
+/// Whether the version table of another tool does not decide the version, or contradicts the schema.
+pub(crate) fn is_refused_by_table(status: &DatabaseStatus) -> bool {
+    matches!(status.error.as_deref(), Some(MigrateError::Plan(PlanError::VersionTable { .. })))
 }

@@ -2,13 +2,14 @@
 //! that differ from the most common status are listed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use tatmig::migrate::{DatabaseStatus, Detection};
 use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{MAX_LISTED, plural};
-use crate::cli::report::views::status_entries::StatusOf;
+use crate::cli::report::views::status_entries::{StatusOf, is_refused_by_table};
 
 /// Up to this many databases are listed one by one without `--verbose`.
 const MAX_ROWS: usize = 30;
@@ -95,6 +96,9 @@ fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String 
         DatabaseState::New => format!("new, {}", describe_pending(status)),
         DatabaseState::Current => "current".to_owned(),
         DatabaseState::Behind => format!("behind, {}", describe_pending(status)),
+        DatabaseState::Unversioned if is_refused_by_table(status) => {
+            format!("unversioned: {}", error())
+        }
         DatabaseState::Unversioned => match status.detection.as_deref() {
             Some(detection) => {
                 format!("unversioned, {}", describe_detection(changelog, status, detection))
@@ -127,7 +131,10 @@ fn describe_detection(
 ) -> String {
     match detection {
         Detection::Match(position) => {
-            let schema = format!("its schema is that of {}", changelog.version(*position));
+            let mut schema = format!("its schema is that of {}", changelog.version(*position));
+            for table in &status.version_tables {
+                let _ = write!(schema, ", `{}` records {}", table.table, table.records);
+            }
             if status.pending.is_empty() {
                 schema
             } else {

@@ -1,5 +1,7 @@
 //! Shows which databases `push` and `pull` copied, and which they did not.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tatmig::Scope;
 use tatmig::fleet::Fleet;
@@ -9,12 +11,13 @@ use tatmig::plan::MigrateError;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{describe_unselected_users, plural};
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 
 /// The outcomes, with their names in JSON and in text, in the order in which text counts them.
 const OUTCOMES: [(&str, &str); 4] = [
     ("copied", "copied and compared"),
-    ("there", "already identical"),
+    ("identical", "already identical"),
     ("failed", "failed"),
     ("skipped", "not started"),
 ];
@@ -22,6 +25,7 @@ const OUTCOMES: [(&str, &str); 4] = [
 /// The result of `push` or `pull`.
 #[derive(Serialize)]
 pub(crate) struct TransferView<'r> {
+    #[serde(skip)]
     databases: Vec<Transfer<'r>>,
     #[serde(skip)]
     fleet: &'r Fleet,
@@ -30,7 +34,7 @@ pub(crate) struct TransferView<'r> {
 /// One database, where it was copied to, and the outcome. It is turned into a [`TransferEntry`] as
 /// it is written.
 #[derive(Clone, Copy, Serialize)]
-#[serde(into = "TransferEntry")]
+#[serde(into = "TransferEntry<'r>")]
 struct Transfer<'r> {
     database: &'r TargetDatabase,
     destination: &'r TargetDatabase,
@@ -40,13 +44,13 @@ struct Transfer<'r> {
 
 /// The JSON object of one database.
 #[derive(Serialize)]
-struct TransferEntry {
-    name: String,
-    scope: Scope,
-    from: String,
-    to: String,
+struct TransferEntry<'r> {
+    #[serde(flatten)]
+    database: DatabaseKeys,
+    /// The path or the URL of the copy.
+    destination: String,
     outcome: &'static str,
-    error: Option<String>,
+    error: Option<ErrorEntry<'r>>,
 }
 
 impl<'r> Transfer<'r> {
@@ -60,7 +64,7 @@ impl<'r> Transfer<'r> {
     fn outcome_name(&self) -> &'static str {
         match self.outcome {
             Some(TransferOutcome::Copied) => "copied",
-            Some(TransferOutcome::AlreadyIdentical) => "there",
+            Some(TransferOutcome::AlreadyIdentical) => "identical",
             Some(TransferOutcome::Failed(_)) => "failed",
             None => "skipped",
         }
@@ -75,15 +79,13 @@ impl<'r> Transfer<'r> {
     }
 }
 
-impl From<Transfer<'_>> for TransferEntry {
-    fn from(transfer: Transfer<'_>) -> Self {
+impl<'r> From<Transfer<'r>> for TransferEntry<'r> {
+    fn from(transfer: Transfer<'r>) -> Self {
         Self {
-            name: transfer.database.display_name(),
-            scope: transfer.database.scope,
-            from: transfer.database.location.display(),
-            to: transfer.destination.location.display(),
+            database: DatabaseKeys::new(transfer.database),
+            destination: transfer.destination.location.display(),
             outcome: transfer.outcome_name(),
-            error: transfer.error().map(ToString::to_string),
+            error: transfer.error().map(ErrorEntry::without_position),
         }
     }
 }
@@ -161,5 +163,16 @@ impl View for TransferView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.databases.iter().any(|transfer| transfer.error().is_some()))
+    }
+
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        let count =
+            |name| self.databases.iter().filter(|transfer| transfer.outcome_name() == name).count();
+        let counts = OUTCOMES.iter().map(|(name, _)| (*name, count(*name)));
+        counts.chain([("total", self.databases.len())]).collect::<BTreeMap<_, _>>()
     }
 }

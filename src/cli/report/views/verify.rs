@@ -13,14 +13,17 @@ use tatmig::plan::MigrateError;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
-use crate::cli::report::json::DatabaseKeys;
+use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 
 /// The result of `verify`.
 #[derive(Serialize)]
 pub(crate) struct VerifyView<'r> {
+    #[serde(skip)]
     file: &'r str,
+    #[serde(skip)]
     databases: Vec<VerifiedDatabase<'r>>,
+    #[serde(skip)]
     summary: VerifyCounts,
     #[serde(skip)]
     notices: &'r [String],
@@ -40,10 +43,9 @@ struct VerifiedEntry<'r> {
     #[serde(flatten)]
     database: DatabaseKeys,
     version: Option<&'r str>,
-    findings: Option<&'r [String]>,
-    #[serde(rename = "remarks")]
-    notes: Option<&'r [String]>,
-    error: Option<String>,
+    findings: &'r [String],
+    notes: &'r [String],
+    error: Option<ErrorEntry<'r>>,
 }
 
 #[derive(Serialize)]
@@ -85,9 +87,9 @@ impl<'r> From<VerifiedDatabase<'r>> for VerifiedEntry<'r> {
         Self {
             database: DatabaseKeys::new(database),
             version: report.and_then(|report| report.version.as_deref()),
-            findings: report.map(|report| report.findings.as_slice()),
-            notes: report.map(|report| report.notes.as_slice()),
-            error: result.as_ref().err().map(ToString::to_string),
+            findings: report.map_or(&[], |report| report.findings.as_slice()),
+            notes: report.map_or(&[], |report| report.notes.as_slice()),
+            error: result.as_ref().err().map(ErrorEntry::without_position),
         }
     }
 }
@@ -148,5 +150,12 @@ impl View for VerifyView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.summary.wrong > 0)
+    }
+    fn databases(&self) -> impl Serialize {
+        &self.databases
+    }
+
+    fn summary(&self) -> impl Serialize {
+        &self.summary
     }
 }
