@@ -49,6 +49,17 @@ struct Additions {
     functions: Vec<DeclaredFunction>,
     collations: Vec<String>,
     hooks: Vec<Arc<ConnectionHook>>,
+    schema_trust: SchemaTrust,
+}
+
+/// What the triggers, views, CHECKs, defaults and indexes of a database may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SchemaTrust {
+    /// Functions and virtual tables that are marked as innocuous.
+    #[default]
+    InnocuousOnly,
+    /// All but those that may only be used directly.
+    All,
 }
 
 /// A function of the application by its name and number of arguments.
@@ -129,6 +140,23 @@ impl Extensions {
         self
     }
 
+    /// Lets the triggers, views, CHECKs, defaults and indexes of databases use functions and virtual
+    /// tables that are not marked as innocuous (`PRAGMA trusted_schema`), which is SQLite's default
+    /// and not that of tatmig. A trigger that writes to a virtual table of an extension needs this,
+    /// unless the extension marks its tables.
+    #[must_use]
+    pub fn with_trusted_schema(mut self) -> Self {
+        Arc::make_mut(&mut self.0).schema_trust = SchemaTrust::All;
+        self
+    }
+
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Additions { functions, collations, hooks, schema_trust: _ } = &*self.0;
+        functions.is_empty() && collations.is_empty() && hooks.is_empty()
+    }
+
     /// The declared functions.
     pub(crate) fn functions(&self) -> &[DeclaredFunction] {
         &self.0.functions
@@ -137,6 +165,11 @@ impl Extensions {
     /// The declared collations.
     pub(crate) fn collations(&self) -> &[String] {
         &self.0.collations
+    }
+
+    /// What the schema of a database may use.
+    pub(crate) fn schema_trust(&self) -> SchemaTrust {
+        self.0.schema_trust
     }
 
     /// Calls every hook with a connection.
@@ -152,6 +185,7 @@ impl fmt::Debug for Extensions {
             .field("functions", &self.0.functions)
             .field("collations", &self.0.collations)
             .field("hooks", &self.0.hooks.len())
+            .field("schema_trust", &self.0.schema_trust)
             .finish()
     }
 }

@@ -13,8 +13,10 @@ use tatmig::lint::SqliteVersion;
 use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::JournalModeArg;
-use crate::cli::extension_settings::{Declarations, ExtensionSections};
+use crate::cli::extension_settings::{Declarations, ExtensionSection, ExtensionSections};
 use crate::cli::output::ColorWhen;
+#[cfg(feature = "server")]
+use crate::cli::value_parsers::OneOrMany;
 use crate::cli::value_parsers::{count, seconds};
 
 const DEFAULT_PATH: &str = "tatmig.toml";
@@ -66,6 +68,9 @@ pub(crate) struct SettingsFile {
     pub(crate) ignore: Vec<String>,
     #[serde(default)]
     pub(crate) lint: LintSettings,
+    trusted_schema: Option<bool>,
+    #[serde(default, rename = "extension")]
+    libraries: Vec<ExtensionSection>,
     #[serde(default)]
     functions: Declarations,
     #[serde(default)]
@@ -81,26 +86,6 @@ pub(crate) struct SettingsFile {
 pub(crate) struct LintSettings {
     pub(crate) deny: Vec<String>,
     pub(crate) allow: Vec<String>,
-}
-
-/// A string or a list of strings.
-#[cfg(feature = "server")]
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "must be a URL or a list of URLs")]
-pub(crate) enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[cfg(feature = "server")]
-impl OneOrMany {
-    /// Copies the strings into a list.
-    pub(crate) fn to_vec(&self) -> Vec<String> {
-        match self {
-            Self::One(text) => vec![text.clone()],
-            Self::Many(texts) => texts.clone(),
-        }
-    }
 }
 
 impl SettingsFile {
@@ -133,8 +118,11 @@ impl SettingsFile {
         settings.base_dir = path.parent().map(PathBuf::from).unwrap_or_default();
         settings.resolve_paths();
         let sections = ExtensionSections {
+            base_dir: &settings.base_dir,
+            libraries: &settings.libraries,
             functions: &settings.functions.declared,
             collations: &settings.collations.declared,
+            trusts_schema: settings.trusted_schema == Some(true),
         };
         settings.extensions = sections
             .resolve()

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::database::declared;
 use crate::database::error::DatabaseError;
-use crate::extensions::Extensions;
+use crate::extensions::{Extensions, SchemaTrust};
 
 /// How many instructions of SQLite's virtual machine run between two checks for an interrupt: a few
 /// hundred checks per second.
@@ -54,7 +54,7 @@ impl ConnectionSetup {
     fn apply(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         declared::register(connection, &self.extensions)?;
         self.extensions.call_hooks(connection)?;
-        apply_security_settings(connection)?;
+        apply_security_settings(connection, self.extensions.schema_trust())?;
         install_cancel_handler(connection, &self.cancel)
     }
 }
@@ -86,11 +86,15 @@ pub(crate) static DEFAULT_SYNC_IS_FULL: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// Applies the settings of every connection: foreign keys are off (they are checked once, at the
-/// end), `sqlite_schema` cannot be written, and functions in the schema are not trusted.
-pub(crate) fn apply_security_settings(connection: &Connection) -> rusqlite::Result<()> {
+/// end), `sqlite_schema` cannot be written, and the schema is trusted only as far as the settings say.
+pub(crate) fn apply_security_settings(
+    connection: &Connection,
+    schema_trust: SchemaTrust,
+) -> rusqlite::Result<()> {
+    let is_trusted = schema_trust == SchemaTrust::All;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, is_trusted)?;
     Ok(())
 }
 

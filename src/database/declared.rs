@@ -226,6 +226,9 @@ pub(crate) fn help(message: &str) -> Option<String> {
             ),
         });
     }
+    if message.contains("unsafe use of") {
+        return Some("a trigger, view, CHECK or index may use this only if the schema is trusted: set `trusted_schema = true` in tatmig.toml if you trust the schema of every database with it; an application that embeds tatmig calls `Extensions::with_trusted_schema`".to_owned());
+    }
     is_declared(message).then(|| {
         format!("{load}, write the statement without it, or let the application run the migration on its own connection (`Changelog::upgrade`)")
     })

@@ -32,6 +32,7 @@ pub use crate::fleet::transfer::{TransferDestination, Transferred};
 #[cfg(feature = "server")]
 pub use crate::libsql::namespace::ServerHandle;
 pub use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
+pub use crate::sqlite::extensions::{ExtensionError, ExtensionLibrary};
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;
 pub use crate::target::pattern::{PathTemplate, PathTemplateError};

@@ -238,7 +238,7 @@ impl Changelog<'_> {
         if self.is_unchanged_at_head(scope, &state) {
             return Ok(UpgradeReport::unchanged(VersionPoint::Version(self.head().clone())));
         }
-        let borrowed = BorrowedConnection::new(connection)?;
+        let borrowed = BorrowedConnection::new(connection, self.extensions().schema_trust())?;
         let outcome = borrowed.with_session(|session| {
             let replay = self.checked_replay(session.session()?)?;
             let migrator = Migrator::new(self, replay, self.head_index());

@@ -212,6 +212,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             later_schema: &self.head_schema,
             profile,
             tables,
+            has_extensions: !self.context.setup.extensions.is_empty(),
             cancel: &self.context.setup.cancel,
         };
         let fill_report = request.run()?;

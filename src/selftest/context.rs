@@ -107,7 +107,7 @@ impl SelfTestContext<'_, '_> {
         let (ignored, setup) = (IgnoredObjects::default(), self.setup.clone());
         let migrator =
             migrator.with_policy(self.policy).with_detection(DetectionOptions { ignored, setup });
-        let database = BorrowedConnection::new(connection)?;
+        let database = BorrowedConnection::new(connection, self.setup.extensions.schema_trust())?;
         let outcome = database.with_session(|session| migrator.upgrade(self.scope, session));
         database.restore()?;
         match outcome? {

@@ -19,6 +19,9 @@ use crate::sql::lexer::{quote_identifier, unquote};
 /// How many combinations of values are tried for one row.
 const MAX_ATTEMPTS: usize = 500;
 
+/// What SQLite reports of triggers that fire each other without an end, whatever the values are.
+const TRIGGER_RECURSION: &str = "too many levels of trigger recursion";
+
 /// The result of inserting a row.
 pub(crate) enum InsertResult {
     Inserted,
@@ -45,6 +48,15 @@ pub(crate) enum RejectionKind {
     Unusable,
     /// A declared function or collation, which only the application can execute.
     NeedsApplication,
+    /// A function or a virtual table that accepts none of the values.
+    Values,
+}
+
+/// Why an INSERT failed.
+enum InsertError {
+    /// It does not compile: a trigger, most often, refers to what does not exist.
+    NotCompiled(rusqlite::Error),
+    Failed(rusqlite::Error),
 }
 
 impl Rejection {
@@ -96,6 +108,7 @@ fn try_insert(
     slots: &mut [Slot],
 ) -> rusqlite::Result<Option<Rejection>> {
     let mut reason = String::new();
+    let mut kind = RejectionKind::Constraint;
     for _ in 0..MAX_ATTEMPTS {
         match insert(source.connection, table_spec, slots) {
             Ok(()) if !table_spec.has_overlapping_foreign_keys() => return Ok(None),
@@ -105,19 +118,23 @@ fn try_insert(
                 }
                 "no parent rows satisfy all of its foreign keys".clone_into(&mut reason);
             }
-            Err(error) => {
+            Err(InsertError::NotCompiled(error)) => {
+                let (reason, kind) = (sqlite_message(&error), RejectionKind::Unusable);
+                return Ok(Some(Rejection { reason, kind }));
+            }
+            Err(InsertError::Failed(error)) => {
                 reason = sqlite_message(&error);
                 match error.sqlite_error_code() {
                     Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {}
                     Some(ErrorCode::OperationInterrupted) => return Err(error),
-                    _ => {
-                        let kind = if is_declared(&reason) {
-                            RejectionKind::NeedsApplication
-                        } else {
-                            RejectionKind::Unusable
-                        };
+                    _ if is_declared(&reason) => {
+                        let kind = RejectionKind::NeedsApplication;
                         return Ok(Some(Rejection { reason, kind }));
                     }
+                    Some(ErrorCode::Unknown) if !reason.contains(TRIGGER_RECURSION) => {
+                        kind = RejectionKind::Values;
+                    }
+                    _ => return Ok(Some(Rejection { reason, kind: RejectionKind::Unusable })),
                 }
             }
         }
@@ -130,11 +147,15 @@ fn try_insert(
             }
         }
     }
-    Ok(Some(Rejection::constraint(reason)))
+    Ok(Some(Rejection { reason, kind }))
 }
 
 /// Inserts a row with the current choices.
-fn insert(connection: &Connection, table_spec: &TableSpec, slots: &[Slot]) -> rusqlite::Result<()> {
+fn insert(
+    connection: &Connection,
+    table_spec: &TableSpec,
+    slots: &[Slot],
+) -> Result<(), InsertError> {
     let values = row_values(table_spec, slots);
     let table = quote_identifier(&table_spec.name);
     let sql = if values.is_empty() {
@@ -145,8 +166,9 @@ fn insert(connection: &Connection, table_spec: &TableSpec, slots: &[Slot]) -> ru
         format!("INSERT INTO {table} ({}) VALUES ({placeholders})", names.join(", "))
     };
     let parameters = values.iter().map(|(_, value)| *value);
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&sql).map_err(InsertError::NotCompiled)?;
     undoing_comparisons(connection, || statement.execute(params_from_iter(parameters)).map(drop))
+        .map_err(InsertError::Failed)
 }
 
 /// The quoted names of the columns that get a value by the current choices, with their values.
@@ -225,7 +247,7 @@ pub(crate) fn update_columns(
 }
 
 /// The slots whose columns an error message of SQLite names, directly or through a CHECK
-/// constraint; all slots if it names none.
+/// constraint. If it names none, those that a CHECK constraint mentions, or else all.
 fn suspect_slots(table_spec: &TableSpec, slots: &[Slot], message: &str) -> Vec<usize> {
     let columns = &table_spec.table.columns;
     let is_suspect: Box<dyn Fn(usize) -> bool + '_> =
@@ -246,9 +268,19 @@ fn suspect_slots(table_spec: &TableSpec, slots: &[Slot], message: &str) -> Vec<u
                 message.split(['.', ',', ' ']).map(|word| word.trim().to_lowercase()).collect();
             Box::new(move |index| names.contains(&columns[index].name.to_lowercase()))
         };
-    let suspects: Vec<usize> = (0..slots.len())
-        .filter(|slot| slots[*slot].columns.iter().any(|index| is_suspect(*index)))
-        .collect();
+    let slots_where = |is_wanted: &dyn Fn(usize) -> bool| -> Vec<usize> {
+        (0..slots.len())
+            .filter(|slot| slots[*slot].columns.iter().any(|index| is_wanted(*index)))
+            .collect()
+    };
+    let mut suspects = slots_where(&*is_suspect);
+    if suspects.is_empty() {
+        // A function in a CHECK constraint that fails names no column.
+        let is_checked = |index: usize| {
+            table_spec.checks.iter().any(|check| check.mentions(&columns[index].name))
+        };
+        suspects = slots_where(&is_checked);
+    }
     if suspects.is_empty() { (0..slots.len()).collect() } else { suspects }
 }
 
