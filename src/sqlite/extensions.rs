@@ -4,7 +4,7 @@
 //! If a checksum is given, the file that was hashed is the file that is loaded: its bytes are read
 //! once, and the library is loaded from a private copy of them that nothing can change or replace.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::error::sqlite_message;
 use crate::extensions::Extensions;
+use crate::sqlite::library_header::{HEADER_LENGTH, header_problem};
 use crate::sqlite::private_copy::PrivateCopy;
 use crate::sqlite::regular_file::{self, SymlinkPolicy};
 use crate::text::escape_for_display;
@@ -131,7 +132,8 @@ impl ExtensionLibrary {
                 return Err(ExtensionError::WrongChecksum { path: path.to_owned(), found });
             }
         }
-        if let Some(reason) = header_problem(&bytes) {
+        let length = file.metadata().map_err(read_error)?.len();
+        if let Some(reason) = header_problem(&bytes, length) {
             return Err(ExtensionError::Unloadable { path: path.to_owned(), reason });
         }
         if self.sha256.is_empty() {
@@ -232,37 +234,6 @@ fn default_entry_points(path: &Path) -> Vec<String> {
     let stem = name.strip_prefix("lib").unwrap_or(&name).split('.').next().unwrap_or_default();
     let letters: String = stem.chars().filter(char::is_ascii_alphabetic).collect();
     vec!["sqlite3_extension_init".to_owned(), format!("sqlite3_{letters}_init")]
-}
-
-/// How many bytes of a library show what it is for.
-const HEADER_LENGTH: u64 = 20;
-
-/// Why a file cannot be a library for this program, by its first bytes. The operating system's own
-/// message about such a file does not reach SQLite's caller.
-#[cfg(target_os = "linux")]
-fn header_problem(bytes: &[u8]) -> Option<String> {
-    const MAGIC: &[u8] = b"\x7fELF";
-
-    if !bytes.starts_with(MAGIC) {
-        return Some("it is not a shared library of Linux".to_owned());
-    }
-    let mut own = Vec::new();
-    let program = File::open("/proc/self/exe").ok()?;
-    program.take(HEADER_LENGTH).read_to_end(&mut own).ok()?;
-    // Bytes 4 and 5 are the word size and the byte order, 18 and 19 the processor.
-    let target = |header: &[u8]| Some((header.get(4..6)?.to_vec(), header.get(18..20)?.to_vec()));
-    let (own, found) = (target(&own)?, target(bytes));
-    (found != Some(own)).then(|| {
-        format!(
-            "it is for another processor than this program, which is for {}",
-            std::env::consts::ARCH
-        )
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn header_problem(bytes: &[u8]) -> Option<String> {
-    bytes.is_empty().then(|| "the file is empty".to_owned())
 }
 
 #[cfg(test)]

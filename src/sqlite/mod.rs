@@ -7,6 +7,7 @@ pub(crate) mod descriptor;
 pub(crate) mod extensions;
 pub(crate) mod file;
 pub(crate) mod file_format;
+pub(crate) mod library_header;
 pub(crate) mod locks;
 pub(crate) mod missing_collations;
 pub(crate) mod overwrite;

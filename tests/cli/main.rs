@@ -22,6 +22,8 @@ mod detection;
 mod downgrade;
 mod dry_run;
 mod edited;
+#[cfg(target_os = "linux")]
+mod extensions;
 mod from_db;
 mod headings;
 mod history;
