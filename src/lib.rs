@@ -50,7 +50,7 @@
 //! | `lint` | the module `lint` |
 //! | `schema-diff` | the module `schema_diff` |
 //! | `self-test` | the module `selftest` |
-//! | `edit` | the module `edit` |
+//! | `edit` | the modules `edit` and `import` |
 //! | `cli` (default) | the command line, with all of these but `server`, which is a default itself |
 //!
 //! Each of them also makes public the modules that they share: `database`, `document`, `migrate`,
@@ -89,6 +89,8 @@ pub mod edit;
 mod extensions;
 #[cfg(feature = "fleet")]
 pub mod fleet;
+#[cfg(feature = "edit")]
+pub mod import;
 #[cfg(feature = "server")]
 mod libsql;
 #[cfg(feature = "lint")]

@@ -5,7 +5,8 @@ use std::path::Path;
 const DOCUMENTS: [&str; 3] = ["CONTRIBUTING.md", "docs/architecture.md", "README.md"];
 
 /// The directories of this repository that the documents refer to.
-const DIRECTORIES: [&str; 6] = ["src/", "tests/", "docs/", "benches/", "fixtures/", "fuzz/"];
+const DIRECTORIES: [&str; 7] =
+    ["src/", "tests/", "docs/", "benches/", "fixtures/", "fuzz/", "packaging/"];
 
 /// The code spans of a Markdown text that are paths in this repository. Fences hold commands and
 /// output, and are left out.

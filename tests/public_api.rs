@@ -25,6 +25,7 @@ const ROOT_EXPORTS: &[&str] = &[
     "mod document",
     "mod edit",
     "mod fleet",
+    "mod import",
     "mod lint",
     "mod migrate",
     "mod plan",

@@ -1,7 +1,6 @@
 //! Reads a complete backup: checks its copies against the manifest and restores databases.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -10,14 +9,14 @@ use crate::backup::manifest::{Manifest, ManifestEntry};
 use crate::backup::space::check_free_space;
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
-use crate::document::tag::Scope;
 use crate::fleet::pool::parallel_map;
 use crate::fleet::run::RunOptions;
+use crate::fleet::selection::DatabaseName;
 use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy::FileDigest;
 use crate::sqlite::locks;
 use crate::target::TargetDatabase;
-use crate::target::copy::{CopyLocation, StoredCopy};
+use crate::target::copy::StoredCopy;
 use crate::text::escape_for_display;
 
 /// A complete backup.
@@ -35,7 +34,7 @@ pub struct Backup {
     /// The list of the copies.
     pub manifest: Manifest,
     /// The index of each database's copy in the manifest.
-    index_by_user: OnceLock<HashMap<(Scope, OsString), usize>>,
+    index_by_user: OnceLock<HashMap<DatabaseName, usize>>,
 }
 
 /// A database that was restored.
@@ -68,14 +67,18 @@ impl Backup {
     /// The copy of a database; `None` if the backup has none.
     #[must_use]
     pub fn entry_for(&self, target: &TargetDatabase) -> Option<&ManifestEntry> {
+        self.entry_named(&DatabaseName { scope: target.scope, name: target.name.clone() })
+    }
+
+    /// The copy of the database with a name; `None` if the backup has none.
+    #[must_use]
+    pub fn entry_named(&self, database: &DatabaseName) -> Option<&ManifestEntry> {
         let entries = &self.manifest.databases;
         let index = self.index_by_user.get_or_init(|| {
             let indexed_entries = entries.iter().enumerate();
-            indexed_entries
-                .map(|(position, entry)| ((entry.scope, entry.user.clone()), position))
-                .collect()
+            indexed_entries.map(|(position, entry)| (entry.database(), position)).collect()
         });
-        entries.get(*index.get(&(target.scope, target.name.clone()))?)
+        entries.get(*index.get(database)?)
     }
 
     /// Where a copy is, for display: the path of a file, or a namespace and its server.
@@ -93,8 +96,7 @@ impl Backup {
         entry: &ManifestEntry,
         options: &ConnectOptions,
     ) -> StoredCopy {
-        let file = self.dir.join(&entry.file);
-        let location = CopyLocation { file: &file, server: entry.server.as_deref() };
+        let location = entry.copy_location(&self.dir);
         StoredCopy::new(target, location, options)
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::document::tag::Scope;
+use crate::fleet::selection::DatabaseName;
+use crate::target::copy::CopyLocation;
 use crate::text::escape_for_display;
 
 /// The name of the manifest's file.
@@ -37,8 +39,8 @@ impl Manifest {
         let (mut databases, mut copies) = (HashSet::new(), HashSet::new());
         for entry in &self.databases {
             let file = escape_for_display(&entry.file);
-            if Path::new(&entry.file).file_name() != Some(entry.file.as_os_str()) {
-                return Some(format!("`{file}` is not the name of a file in the backup"));
+            if !entry.is_in_backup() {
+                return Some(format!("`{file}` is not the path of a file in the backup"));
             }
             if !databases.insert((entry.scope, &entry.user)) {
                 return Some(match entry.scope {
@@ -65,7 +67,7 @@ pub struct ManifestEntry {
     /// The user, or `system`.
     #[serde(with = "file_name")]
     pub user: OsString,
-    /// The name of the copy's file in the backup's directory; for a fork, its namespace.
+    /// The path of the copy's file, relative to the backup's directory; for a fork, its namespace.
     #[serde(with = "file_name")]
     pub file: OsString,
     /// The URL of a fork's server; `None` if the copy is a file.
@@ -80,6 +82,31 @@ pub struct ManifestEntry {
     /// SHA-256 in hexadecimal: of the file; for a fork, of its schema, its last history row and its
     /// row counts.
     pub sha256: String,
+}
+
+impl ManifestEntry {
+    /// The database of the copy.
+    pub(crate) fn database(&self) -> DatabaseName {
+        DatabaseName { scope: self.scope, name: self.user.clone() }
+    }
+
+    /// Where the copy is, in the backup in a directory.
+    pub(crate) fn copy_location<'e>(&'e self, dir: &'e Path) -> CopyLocation<'e> {
+        CopyLocation { dir, file: Path::new(&self.file), server: self.server.as_deref() }
+    }
+
+    /// Whether the path of the copy has only names, which cannot leave the directory.
+    fn is_in_backup(&self) -> bool {
+        let path = Path::new(&self.file);
+        let names: PathBuf = path.iter().collect();
+        let has_only_names = path.components().all(|part| matches!(part, Component::Normal(_)));
+        has_only_names
+            // The path is written in one way, without `a//b` or `a/`.
+            && names.as_os_str() == self.file
+            && !self.file.as_encoded_bytes().contains(&0)
+            && (self.server.is_none() || path.file_name() == Some(&self.file))
+            && !self.file.is_empty()
+    }
 }
 
 /// Serializes file names: as text, or as hexadecimal bytes if they are not UTF-8.
@@ -127,6 +154,33 @@ mod file_name {
 mod tests {
     use super::*;
     use crate::text::os_string_from_bytes;
+
+    fn entry(file: &str, server: Option<&str>) -> ManifestEntry {
+        ManifestEntry {
+            scope: Scope::User,
+            user: "ann".into(),
+            file: file.into(),
+            server: server.map(str::to_owned),
+            path: String::new(),
+            version: None,
+            size: 0,
+            sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_path_that_can_leave_the_backup_is_invalid() {
+        for valid in ["ann.db", "3f/ann/store.sqlite", "..a/.b/...", "a b/\"c\""] {
+            assert!(entry(valid, None).is_in_backup(), "{valid}");
+        }
+        for invalid in
+            ["", ".", "..", "/ann.db", "../ann.db", "a/../b", "a/./b", "a//b", "a/", "./a", "a\0b"]
+        {
+            assert!(!entry(invalid, None).is_in_backup(), "{invalid}");
+        }
+        assert!(entry("ann", Some("http://server")).is_in_backup());
+        assert!(!entry("a/nn", Some("http://server")).is_in_backup());
+    }
 
     #[test]
     fn a_name_of_any_bytes_round_trips() {

@@ -3,6 +3,7 @@
 //! with a backup's name is a complete backup.
 
 pub(crate) mod archive;
+pub(crate) mod copy_paths;
 pub(crate) mod error;
 pub(crate) mod manifest;
 pub(crate) mod partial;

@@ -9,6 +9,8 @@ use crate::backup::archive::Backup;
 use crate::backup::error::BackupError;
 use crate::backup::manifest;
 use crate::backup::manifest::Manifest;
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::{DirectoryUse, Users};
 use crate::sqlite::paths::sync_directory;
 use crate::sqlite::pending_dir::PendingDir;
 
@@ -28,9 +30,21 @@ pub(crate) struct FinishedBackup {
 impl PendingBackup {
     /// Creates the temporary directory.
     pub(crate) fn new(dir: &Path, time: &str) -> Result<Self, BackupError> {
-        PendingDir::new(dir, &format!("{PENDING_PREFIX}{time}-"))
+        OpenDirectory::open(dir, DirectoryUse::Enter)
+            .and_then(|parent| {
+                let prefix = format!("{PENDING_PREFIX}{time}-");
+                PendingDir::new(parent, dir, &prefix, Users::Default)
+            })
             .map(Self)
             .map_err(BackupError::from_io("cannot be written", dir))
+    }
+
+    /// Removes the temporary directories of processes that were killed.
+    pub(crate) fn remove_stale(dir: &Path) {
+        // A directory that cannot be opened now is cleaned the next time.
+        if let Ok(dir) = OpenDirectory::open(dir, DirectoryUse::Enter) {
+            PendingDir::remove_stale(&dir, PENDING_PREFIX);
+        }
     }
 
     /// The temporary directory.

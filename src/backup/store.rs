@@ -2,27 +2,28 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::backup::archive::Backup;
+use crate::backup::copy_paths::{PlannedCopy, assign_paths, remove_copy, sync_directories};
 use crate::backup::error::BackupError;
 use crate::backup::manifest;
 use crate::backup::manifest::{Manifest, ManifestEntry};
 use crate::backup::partial::{PENDING_PREFIX, PendingBackup};
 use crate::backup::space::check_free_space;
 use crate::database::connection::ConnectOptions;
+use crate::database::error::DatabaseError;
 use crate::fleet::pool::parallel_map;
 use crate::fleet::run::RunOptions;
 use crate::plan::outcome::MigrateError;
-use crate::sqlite::pending_dir::PendingDir;
+use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::regular_file;
 use crate::sqlite::regular_file::SymlinkPolicy;
-use crate::target::TargetDatabase;
-use crate::target::copy::{CopyLocation, StoredCopy};
+use crate::target::copy::StoredCopy;
 use crate::target::layout::FleetConfig;
+use crate::target::{Location, TargetDatabase};
 
 /// The directory of backups.
 #[derive(Clone, Debug)]
@@ -109,7 +110,7 @@ impl BackupDir {
         let now = jiff::Timestamp::now();
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let pending = PendingBackup::new(&self.dir, &time)?;
-        let planned_copies = assign_file_names(targets);
+        let planned_copies = assign_paths(targets);
         let work = |planned: &PlannedCopy<'_>| {
             copy_database(planned, &pending, &time, &options.connect_options)
         };
@@ -128,7 +129,7 @@ impl BackupDir {
         // An unfinished copy must not stay in the backup.
         for (planned, result) in planned_copies.iter().zip(&results) {
             if !matches!(result, Some(Ok(_))) {
-                let _ = fs::remove_file(pending.path().join(&planned.file));
+                remove_copy(pending.path(), &planned.file);
             }
         }
         let databases: Vec<ManifestEntry> =
@@ -144,7 +145,9 @@ impl BackupDir {
             databases,
         };
         let path = pending.path().to_owned();
-        let finished = pending.finish(&self.dir, &time, manifest).map_err(|source| {
+        let synced = sync_directories(&path, &manifest.databases, options);
+        let finished = synced.and_then(|()| pending.finish(&self.dir, &time, manifest));
+        let finished = finished.map_err(|source| {
             // Without a manifest, no command finds the forks again.
             match remove_forks(targets, &results, &path, &options.connect_options) {
                 left if left.is_empty() => source,
@@ -168,7 +171,7 @@ impl BackupDir {
         check_free_space(&self.dir, needed)?;
         fs::create_dir_all(&self.dir)
             .map_err(BackupError::from_io("cannot be created", &self.dir))?;
-        PendingDir::remove_stale(&self.dir, PENDING_PREFIX);
+        PendingBackup::remove_stale(&self.dir);
         Ok(())
     }
 
@@ -257,7 +260,7 @@ impl BackupDir {
         config: &FleetConfig,
         options: &ConnectOptions,
     ) -> Result<PruneResult, BackupError> {
-        PendingDir::remove_stale(&self.dir, PENDING_PREFIX);
+        PendingBackup::remove_stale(&self.dir);
         let pruned = self.select_removable(keep_count)?;
         let forks = find_forks(&pruned.removed, config, options)?;
         // A backup's manifest is the only list of its forks, so the forks are removed first.
@@ -316,29 +319,6 @@ impl BackupDir {
     }
 }
 
-/// A database with the name of its copy's file in the backup.
-struct PlannedCopy<'t> {
-    target: &'t TargetDatabase,
-    file: OsString,
-}
-
-/// Assigns each copy the name of its database's file, with a number if the name is taken.
-fn assign_file_names<'t>(targets: &[&'t TargetDatabase]) -> Vec<PlannedCopy<'t>> {
-    let mut used_names = BTreeSet::from([OsString::from(manifest::MANIFEST_FILE)]);
-    let assigned = targets.iter().map(|target| {
-        let base_name = target.location.copy_file_name();
-        let mut file = base_name.clone();
-        let mut number = 1;
-        while !used_names.insert(file.clone()) {
-            number += 1;
-            file.clone_from(&base_name);
-            file.push(format!(".{number}"));
-        }
-        PlannedCopy { target, file }
-    });
-    assigned.collect()
-}
-
 /// Copies one database to a file of the pending backup, or to a fork on its server; `time` becomes a
 /// part of the fork's name. Returns the manifest entry of the copy.
 fn copy_database(
@@ -348,9 +328,16 @@ fn copy_database(
     options: &ConnectOptions,
 ) -> Result<ManifestEntry, MigrateError> {
     let PlannedCopy { target, file } = planned;
-    let copy = target.copy_to(&pending.path().join(file), time, options)?;
+    let copy_file = DatabaseFile::below(pending.path(), file, SymlinkPolicy::Refuse);
+    if let (Location::File(_), Some(directory)) = (&target.location, copy_file.path.parent()) {
+        fs::create_dir_all(directory).map_err(|source| DatabaseError::Io {
+            context: "the directory of the copy cannot be created".to_owned(),
+            source,
+        })?;
+    }
+    let copy = target.copy_to(&copy_file, time, options)?;
     let (file, server) = match copy.fork {
-        None => (file.clone(), None),
+        None => (file.clone().into_os_string(), None),
         Some(fork) => (fork.namespace.into(), Some(fork.server)),
     };
     Ok(ManifestEntry {
@@ -377,9 +364,7 @@ fn remove_forks(
     let mut left = Vec::new();
     for (target, result) in targets.iter().zip(results) {
         let Some(Ok(entry)) = result else { continue };
-        let file = dir.join(&entry.file);
-        let location = CopyLocation { file: &file, server: entry.server.as_deref() };
-        let copy = StoredCopy::new(target, location, &options);
+        let copy = StoredCopy::new(target, entry.copy_location(dir), &options);
         if let Err(error) = copy.remove() {
             left.push(format!("{}: {error}", copy.display()));
         }
@@ -406,9 +391,7 @@ fn find_forks<'b>(
     let mut forks = Vec::new();
     for backup in backups {
         for entry in backup.manifest.databases.iter().filter(|entry| entry.server.is_some()) {
-            let file = backup.dir.join(&entry.file);
-            let location = CopyLocation { file: &file, server: entry.server.as_deref() };
-            let copy = StoredCopy::on_server(config, location, options);
+            let copy = StoredCopy::on_server(config, entry.copy_location(&backup.dir), options);
             if let StoredCopy::UnknownServer { .. } = copy {
                 let (id, copy_location) = (backup.id.clone(), copy.display());
                 return Err(BackupError::CopyUnreachable { id, copy_location });

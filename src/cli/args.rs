@@ -7,8 +7,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::command_args::{
-    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, LintArgs, NewArgs, ResetArgs, RestoreArgs,
-    SchemaArgs, StatusArgs, UpgradeArgs,
+    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, ResetArgs,
+    RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::help::group_subcommands;
@@ -228,6 +228,9 @@ Examples:
     Init {
         #[command(flatten)]
         selection: SelectionArgs,
+        /// Path of the user's database in --users-dir, if --user-pattern contains `*`
+        #[arg(long, value_name = "PATH")]
+        path: Option<PathBuf>,
         #[command(flatten)]
         create_args: CreateArgs,
     },
@@ -359,6 +362,22 @@ Examples:
   tatmig new --patch -m \"Columns added by hand\" --from-db ann_longterm.db --reverse
   tatmig new 0.3.21 -m \"A fix\" --relink       before planned migrations; renumbers them")]
     New(NewArgs),
+    /// Write the file from the migrations of another tool
+    ///
+    /// Each file becomes one migration with its name, its date and its reverse block. The result is
+    /// run in memory before it is written; an existing file is never overwritten.
+    ///
+    /// What tatmig cannot take over is written as a comment, `-- tatmig:todo`, which `lint` and
+    /// `upgrade` refuse until a person has written the SQL; the exit status is then 1. `adopt`
+    /// reads from the version table of the tool which migrations a database has.
+    #[command(after_help = "\
+Examples:
+  tatmig import db/migrations                    find the tool and write MIGRATIONS.md
+  tatmig import drizzle --from drizzle --scope system
+  tatmig import migrations --version-from 1.0.0 --squash-before 20240131120000
+  alembic upgrade head --sql | tatmig import - --from alembic
+  tatmig import db/structure.sql --from rails")]
+    Import(ImportArgs),
     /// Release the next planned migration
     ///
     /// `(Planned)` is removed from its heading, and its SQL is uncommented.

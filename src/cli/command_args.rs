@@ -3,8 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use tatmig::Scope;
+use tatmig::document::MigrationTool;
 use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
@@ -98,6 +100,41 @@ impl NewArgs {
     pub(crate) fn planned(&self) -> PlannedPolicy {
         if self.relink { PlannedPolicy::Renumber } else { PlannedPolicy::Refuse }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Directory of the migrations, or a file of SQL; `-` is standard input
+    #[arg(value_name = "DIR")]
+    pub(crate) path: PathBuf,
+    /// Tool that the migrations are of
+    #[arg(long, value_name = "TOOL", default_value = AUTO, value_parser = tool_names())]
+    from: String,
+    /// Scope of the databases that the migrations are for
+    #[arg(long, value_name = "SCOPE", default_value = "user")]
+    pub(crate) scope: ScopeArg,
+    /// Version of the first migration; each one after it has the next patch version
+    #[arg(long, value_name = "VERSION", default_value = "0.1.0")]
+    pub(crate) version_from: String,
+    /// Make one baseline of all migrations before this one, which is named by its file name or its
+    /// version
+    #[arg(long, value_name = "NAME")]
+    pub(crate) squash_before: Option<String>,
+}
+
+/// The value of `--from` that leaves the choice to tatmig.
+const AUTO: &str = "auto";
+
+impl ImportArgs {
+    /// The tool, unless tatmig is to find it.
+    pub(crate) fn tool(&self) -> Option<MigrationTool> {
+        self.from.parse().ok()
+    }
+}
+
+fn tool_names() -> PossibleValuesParser {
+    let names = MigrationTool::ALL.iter().map(|tool| tool.name());
+    PossibleValuesParser::new(std::iter::once(AUTO).chain(names))
 }
 
 #[derive(Debug, Args)]
@@ -233,6 +270,9 @@ pub(crate) struct UpgradeArgs {
     /// Back up the databases with pending migrations first
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) backup: bool,
+    /// Do not back up first, even if `backup = true` in tatmig.toml
+    #[arg(long, conflicts_with = "backup")]
+    pub(crate) no_backup: bool,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,

@@ -19,7 +19,7 @@ const GROUPS: [CommandGroup; 8] = [
         commands: &["upgrade", "downgrade", "status", "history", "init"],
     },
     CommandGroup { heading: "Check", commands: &["lint", "test", "verify"] },
-    CommandGroup { heading: "Write migrations", commands: &["new", "promote", "schema"] },
+    CommandGroup { heading: "Write migrations", commands: &["new", "import", "promote", "schema"] },
     CommandGroup { heading: "Take in existing databases", commands: &["adopt", "stamp"] },
     CommandGroup { heading: "Protect", commands: &["backup", "restore", "reset"] },
     CommandGroup { heading: "Data", commands: &["seed"] },

@@ -105,7 +105,7 @@ pub(crate) fn resolve(
     let servers = resolve_servers(args, settings_file)?;
     let pattern = args.namespace_pattern.as_ref().or(settings_file.namespace_pattern.as_ref());
     let pattern = pattern.map_or("{username}_longterm", String::as_str);
-    let Ok(pattern) = pattern.parse::<PathTemplate>() else {
+    let Some(pattern) = pattern.parse().ok().filter(PathTemplate::is_plain_name) else {
         bail!(
             "the namespace pattern `{pattern}` must contain `{{username}}` exactly once, as in `{{username}}_longterm`, and no `/`"
         );

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use tatmig::database::{
-    ConnectOptions, ConnectionSetup, DatabasePolicy, ForeignKeyPolicy, JournalMode,
+    AheadPolicy, ConnectOptions, ConnectionSetup, DatabasePolicy, ForeignKeyPolicy, JournalMode,
 };
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
@@ -19,9 +19,10 @@ use tatmig::migrate::IgnoredObjects;
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
+use crate::cli::selection_args::DefaultSelection;
 #[cfg(feature = "server")]
 use crate::cli::server;
-use crate::cli::settings_file::{LintSettings, SettingsFile};
+use crate::cli::settings_file::{AheadSetting, LintSettings, SettingsFile};
 
 /// The path of the document without any setting.
 pub(crate) const DEFAULT_FILE: &str = "MIGRATIONS.md";
@@ -50,6 +51,10 @@ pub(crate) struct Settings {
     /// The objects that the document does not manage.
     pub(crate) ignored: IgnoredObjects,
     pub(crate) lint: LintSettings,
+    /// What `upgrade` covers if nothing is selected.
+    pub(crate) upgrade_default: DefaultSelection,
+    /// Whether `upgrade` backs up without being asked to.
+    pub(crate) upgrade_with_backup: bool,
 }
 
 impl Settings {
@@ -76,11 +81,7 @@ impl Settings {
         Ok(Self {
             file: path_or(global.file.as_ref(), settings_file.file.as_ref(), DEFAULT_FILE),
             fleet_config,
-            backups_dir: path_or(
-                global.backups_dir.as_ref(),
-                settings_file.backups_dir.as_ref(),
-                "backups",
-            ),
+            backups_dir: backups_dir(global, &settings_file),
             verbosity,
             color: global.color.or(settings_file.color).unwrap_or_default(),
             format: if is_json { OutputFormat::Json } else { OutputFormat::Text },
@@ -91,6 +92,11 @@ impl Settings {
             policy: database_policy(&settings_file),
             ignored: IgnoredObjects::new(&settings_file.ignore),
             lint: settings_file.lint,
+            upgrade_default: match settings_file.all_users {
+                Some(true) => DefaultSelection::Everything,
+                Some(false) | None => DefaultSelection::SystemDatabase,
+            },
+            upgrade_with_backup: settings_file.backup.unwrap_or_default(),
         })
     }
 
@@ -122,6 +128,10 @@ fn path_or(arg: Option<&PathBuf>, file_value: Option<&PathBuf>, default: &str) -
     arg.or(file_value).cloned().unwrap_or_else(|| PathBuf::from(default))
 }
 
+fn backups_dir(global: &GlobalArgs, settings_file: &SettingsFile) -> PathBuf {
+    path_or(global.backups_dir.as_ref(), settings_file.backups_dir.as_ref(), "backups")
+}
+
 #[cfg_attr(
     not(feature = "server"),
     expect(unused_variables, clippy::needless_pass_by_value, reason = "only servers connect here")
@@ -145,6 +155,7 @@ fn fleet_config(
         ),
         users_dir: path_or(global.users_dir.as_ref(), settings_file.users_dir.as_ref(), "."),
         path_template: pattern.parse::<PathTemplate>()?,
+        backups_dir: Some(backups_dir(global, settings_file)),
         symlink_policy,
         shard: global.shard.or(settings_file.shard),
         #[cfg(feature = "server")]
@@ -160,6 +171,10 @@ fn database_policy(settings_file: &SettingsFile) -> DatabasePolicy {
         foreign_keys: match settings_file.foreign_keys {
             Some(false) => ForeignKeyPolicy::Report,
             Some(true) | None => ForeignKeyPolicy::Enforce,
+        },
+        ahead: match settings_file.ahead {
+            Some(AheadSetting::Allow) => AheadPolicy::Allow,
+            Some(AheadSetting::Refuse) | None => AheadPolicy::Refuse,
         },
     }
 }

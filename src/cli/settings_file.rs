@@ -63,6 +63,9 @@ pub(crate) struct SettingsFile {
     pub(crate) server_timeout: Option<Duration>,
     pub(crate) journal_mode: Option<JournalModeArg>,
     pub(crate) foreign_keys: Option<bool>,
+    pub(crate) ahead: Option<AheadSetting>,
+    pub(crate) all_users: Option<bool>,
+    pub(crate) backup: Option<bool>,
     /// Patterns for the names of objects that the document does not manage.
     #[serde(default)]
     pub(crate) ignore: Vec<String>,
@@ -78,6 +81,14 @@ pub(crate) struct SettingsFile {
     /// What the application adds to SQLite, according to the sections above.
     #[serde(skip)]
     pub(crate) extensions: Extensions,
+}
+
+/// What happens to a database whose version is above head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AheadSetting {
+    Refuse,
+    Allow,
 }
 
 /// The table `[lint]` of `tatmig.toml`.

@@ -46,7 +46,7 @@ use crate::schema::difference::AcceptedDrift;
 pub use crate::database::connection::{ConnectOptions, ConnectionSetup};
 pub use crate::database::error::{DatabaseError, StatementCause};
 pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
-pub use crate::database::policy::{DatabasePolicy, ForeignKeyPolicy, JournalMode};
+pub use crate::database::policy::{AheadPolicy, DatabasePolicy, ForeignKeyPolicy, JournalMode};
 pub use crate::database::stats::Stats;
 pub use crate::extensions::Extensions;
 

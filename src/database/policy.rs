@@ -1,5 +1,6 @@
-//! Declares the settings of a fleet that the document does not contain: the journal mode of new databases, and
-//! whether the application enforces foreign keys.
+//! Declares the settings of a fleet that the document does not contain: the journal mode of new
+//! databases, whether the application enforces foreign keys, and whether databases may be newer than
+//! the document.
 
 /// A journal mode of SQLite. Only these two are stored in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,19 @@ pub enum ForeignKeyPolicy {
     Report,
 }
 
+/// What a run up means for a database whose version is above head, the last released version of the
+/// document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AheadPolicy {
+    /// The database is refused.
+    #[default]
+    Refuse,
+    /// The database is left unchanged, which is no failure: the old release of an application runs
+    /// on databases that the new one has migrated.
+    Allow,
+}
+
 /// How the application of a fleet uses its databases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DatabasePolicy {
@@ -31,4 +45,6 @@ pub struct DatabasePolicy {
     pub journal_mode: JournalMode,
     /// What happens if a row violates a foreign key.
     pub foreign_keys: ForeignKeyPolicy,
+    /// What a version above head means.
+    pub ahead: AheadPolicy,
 }

@@ -138,16 +138,37 @@ pub(crate) fn fence_around(text: &str) -> String {
     "`".repeat((text.lines().map(backtick_count).max().unwrap_or(0) + 1).max(3))
 }
 
-/// SQL with the line ends `eol`. Strings and quoted names keep theirs: they are data.
+/// SQL with the line ends `eol`. Strings and quoted names keep theirs: they are data. A carriage
+/// return alone, which no document can contain, becomes a line end, or a space in a comment that
+/// would end with the line.
 pub(crate) fn with_line_ends(text: &str, eol: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for token in lexer::tokens(text, 0) {
-        let piece = &text[token.range];
+        let piece = &text[token.range.clone()];
         if token.kind == lexer::TokenKind::Quoted {
             out.push_str(piece);
+        } else if piece.starts_with("--") {
+            // The token ends before its line feed, and includes the carriage return.
+            let is_before_line_feed = text[token.range.end..].starts_with('\n');
+            let line = if is_before_line_feed { piece.trim_end_matches('\r') } else { piece };
+            out.push_str(&line.replace('\r', " "));
         } else {
-            out.push_str(&piece.replace("\r\n", "\n").replace('\n', eol));
+            out.push_str(&piece.replace("\r\n", "\n").replace('\r', "\n").replace('\n', eol));
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_change_outside_of_quotes_only() {
+        let text = "-- a\r\n/* b\r\nc */ SELECT 'd\r\ne';\r\n-- f\rg\r\nh\ri";
+        let unix = "-- a\n/* b\nc */ SELECT 'd\r\ne';\n-- f g\nh\ni";
+        assert_eq!(with_line_ends(text, "\n"), unix);
+        let windows = "-- a\r\n/* b\r\nc */ SELECT 'd\r\ne';\r\n-- f g\r\nh\r\ni";
+        assert_eq!(with_line_ends(text, "\r\n"), windows);
+    }
 }

@@ -1,84 +1,45 @@
-//! Lists the user databases in a directory: which files they are, which of them may be opened, and
-//! one name for each.
+//! Lists the user databases in the users directory: which of them may be opened, and one name for
+//! each.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::document::tag::Scope;
-use crate::fleet::error::FleetError;
-use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
+use crate::fleet::error::{FleetError, first_names};
+use crate::fleet::walk::{FoundFile, Walk};
+use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::paths::side_file;
+use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
-use crate::target::{Location, TargetDatabase};
-use crate::text::{escape_for_display, os_string_from_bytes};
+use crate::text::escape_for_display;
 
 /// The databases in a users directory.
 pub(crate) struct DirectoryScan {
-    /// In the order of their file names.
+    /// In the order of their paths.
     pub(crate) targets: Vec<TargetDatabase>,
     /// What the user should know about the directory, one message each.
     pub(crate) notices: Vec<String>,
+    /// What was skipped and has to be corrected, one message each.
+    pub(crate) problems: Vec<String>,
     /// Users whose file is a second name of another user's file, with that other user.
     aliases: HashMap<OsString, OsString>,
-}
-
-/// A user database in the directory.
-struct FoundFile {
-    target: TargetDatabase,
-    /// `None` if the file may not be opened.
-    identity: Option<FileIdentity>,
 }
 
 impl DirectoryScan {
     /// Lists the databases that match the path template and belong to the configured shard.
     pub(crate) fn read(config: &FleetConfig) -> Result<Self, FleetError> {
         let dir = &config.users_dir;
-        let unreadable = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::NotFound => FleetError::NoUsersDir(dir.clone()),
+        let walk = Walk::run(config).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => FleetError::NoUsersDir(dir.clone()),
             _ => FleetError::UnreadableUsersDir { dir: dir.clone(), source },
-        };
-        let system_identity = config.system_file().located().identity;
-        let mut scan = Self { targets: Vec::new(), notices: Vec::new(), aliases: HashMap::new() };
-        let mut found: Vec<FoundFile> = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let file = entry.file_name();
-            let Some(user) = config.path_template.user_name(&file) else { continue };
-            let path = config.user_file_path(&file);
-            if path == config.system_db || is_side_file(&path) || is_tatmig_file(&file) {
-                continue;
-            }
-            if user.is_empty() {
-                scan.notices.push(format!(
-                    "`{}` matches the user pattern without a user name; it was skipped",
-                    escape_for_display(&file)
-                ));
-                continue;
-            }
-            if !config.contains(&user) {
-                continue;
-            }
-            let file = DatabaseFile::new(path, config.symlink_policy);
-            // The metadata is read relative to the directory that is being listed.
-            let openable = match entry.metadata() {
-                Err(error) => Err(format!("cannot read its metadata: {error}")),
-                Ok(metadata) => file.identify(metadata),
-            };
-            let (identity, skip_reason) = match openable {
-                Ok(identity) => (identity, None),
-                Err(reason) => (None, Some(reason)),
-            };
-            if identity.is_some() && identity == system_identity {
-                continue;
-            }
-            let (scope, location) =
-                (Scope::User, Location::File(DatabaseFile { identity, ..file }));
-            let target = TargetDatabase { scope, name: user, location, skip_reason };
-            found.push(FoundFile { target, identity });
+        })?;
+        let (notices, problems) = (walk.notices, walk.problems);
+        let mut scan = Self { targets: Vec::new(), notices, problems, aliases: HashMap::new() };
+        scan.deduplicate(walk.found);
+        if config.path_template.has_wildcard() {
+            refuse_same_names(&mut scan.targets);
         }
-        found.sort_by(|left, right| file_name(&left.target).cmp(file_name(&right.target)));
-        scan.deduplicate(found);
         Ok(scan)
     }
 
@@ -101,12 +62,12 @@ impl DirectoryScan {
             if duplicate.location.file_path().is_some_and(has_journal_or_wal) {
                 original.skip_reason = Some(format!(
                     "`{}` is a second name of this file and has a journal; stop the program that uses that name, then remove one of the names",
-                    escape_for_display(file_name(&duplicate))
+                    escape_for_display(relative_path(&duplicate))
                 ));
             }
             self.notices.push(format!(
                 "`{}` is a second name of the file of user `{}`; the database is listed once",
-                escape_for_display(file_name(&duplicate)),
+                escape_for_display(relative_path(&duplicate)),
                 original.display_name()
             ));
             self.aliases.insert(duplicate.name, original.name.clone());
@@ -152,6 +113,9 @@ impl DirectoryScan {
                 }
                 (_, count) => format!("; {count} users exist: {}, …", examples.join(", ")),
             };
+            // The database may be among what was skipped.
+            let skipped = self.problems.iter().take(3).map(|problem| format!("; {problem}"));
+            let hint = hint + &skipped.collect::<String>();
             return Err(FleetError::UnknownUsers {
                 users: unknown,
                 dir: config.users_dir.clone(),
@@ -164,25 +128,32 @@ impl DirectoryScan {
     }
 }
 
-fn file_name(target: &TargetDatabase) -> &OsStr {
-    target.location.file_path().and_then(Path::file_name).unwrap_or_default()
+/// Refuses databases of the same user name: a path with `*` does not decide which one is meant.
+fn refuse_same_names(targets: &mut [TargetDatabase]) {
+    let mut indices: Vec<usize> = (0..targets.len()).collect();
+    indices.sort_by(|left, right| targets[*left].name.cmp(&targets[*right].name));
+    let groups = indices.chunk_by(|left, right| targets[*left].name == targets[*right].name);
+    let groups: Vec<&[usize]> = groups.filter(|group| group.len() > 1).collect();
+    for group in groups {
+        let path = |index: &usize| escape_for_display(relative_path(&targets[*index]));
+        let paths: Vec<String> = group.iter().map(path).collect();
+        for (position, index) in group.iter().enumerate() {
+            let mut others = paths.clone();
+            others.remove(position);
+            targets[*index].skip_reason.get_or_insert_with(|| {
+                format!(
+                    "its user also has {}; rename or remove all but one of these files",
+                    first_names(&others)
+                )
+            });
+        }
+    }
 }
 
-/// Whether a file is tatmig's own: the temporary file of a restore.
-pub(crate) fn is_tatmig_file(file: &OsStr) -> bool {
-    file.as_encoded_bytes().starts_with(b".tatmig-")
+fn relative_path(target: &TargetDatabase) -> &OsStr {
+    target.location.file().map_or(OsStr::new(""), |file| file.relative_path().as_os_str())
 }
 
 fn has_journal_or_wal(path: &Path) -> bool {
     ["-journal", "-wal"].iter().any(|suffix| side_file(path, suffix).exists())
-}
-
-/// Whether a file is the side file of another file in the same directory.
-pub(crate) fn is_side_file(path: &Path) -> bool {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    ["-journal", "-wal", "-shm"].iter().any(|suffix| {
-        bytes
-            .strip_suffix(suffix.as_bytes())
-            .is_some_and(|base| Path::new(&os_string_from_bytes(base)).exists())
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::path::Path;
 
 use crate::document::tag::Scope;
 use crate::fleet::directory::DirectoryScan;
@@ -24,10 +25,13 @@ use crate::target::{Location, TargetDatabase};
 pub struct Fleet {
     /// The system database, if the document has blocks for it.
     pub system: Option<TargetDatabase>,
-    /// The selected user databases, in the order of their file names.
+    /// The selected user databases, in the order of their paths.
     pub users: Vec<TargetDatabase>,
     /// What the user should know about the users directory, one message each.
     pub notices: Vec<String>,
+    /// What was skipped in the users directory and has to be corrected, such as a directory that
+    /// cannot be read, one message each.
+    pub problems: Vec<String>,
     /// The number of user databases, selected or not; `None` if unknown.
     pub total_users: Option<usize>,
 }
@@ -38,8 +42,8 @@ impl Fleet {
     pub fn filtered(&self, mut is_wanted: impl FnMut(&TargetDatabase) -> bool) -> Self {
         let system = self.system.clone().filter(|database| is_wanted(database));
         let users = self.users.iter().filter(|database| is_wanted(database)).cloned().collect();
-        let (notices, total_users) = (self.notices.clone(), self.total_users);
-        Self { system, users, notices, total_users }
+        let (notices, problems) = (self.notices.clone(), self.problems.clone());
+        Self { system, users, notices, problems, total_users: self.total_users }
     }
 
     /// Finds the selected databases for which a document has blocks.
@@ -75,6 +79,7 @@ impl Fleet {
             UserSelection::All => {
                 fleet.users = scan.targets;
                 fleet.notices = scan.notices;
+                fleet.problems = scan.problems;
             }
             UserSelection::Named(names) => {
                 let suggestions = UserSuggestions::new(&scan, config, names);
@@ -99,14 +104,16 @@ impl Fleet {
         Ok(Self { users: found.selected, total_users: found.total, ..fleet })
     }
 
-    /// The named databases, which need not exist.
+    /// The named databases, which need not exist. `last_path` is the path, relative to the users
+    /// directory, that a database had when it existed, if it is known; a template with `*` needs it.
     ///
     /// # Errors
     ///
     /// A missing users directory, or a name that no file can have.
-    pub fn resolve(
+    pub fn resolve<'p>(
         config: &FleetConfig,
         requested: &[DatabaseName],
+        last_path: impl Fn(&DatabaseName) -> Option<&'p Path>,
     ) -> Result<Vec<TargetDatabase>, FleetError> {
         #[cfg(feature = "server")]
         if let Some(server_set) = &config.server_set {
@@ -124,7 +131,12 @@ impl Fleet {
             Scope::System => Ok(config.system_database()),
             Scope::User => match found.get(database.name.as_os_str()) {
                 Some(target) => Ok(TargetDatabase::clone(target)),
-                None => Ok(config.user_database(&database.name)?),
+                None => Ok(match last_path(database) {
+                    Some(path) if config.path_template.has_wildcard() => {
+                        config.user_database_at(&database.name, path)?
+                    }
+                    _ => config.user_database(&database.name)?,
+                }),
             },
         };
         requested.iter().map(resolve_one).collect()

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::migrate::error::{Error, ErrorKind};
-use crate::target::pattern::{PathTemplate, PathTemplateError};
+use crate::target::pattern::PathTemplate;
+use crate::target::pattern_error::PathTemplateError;
 use crate::text::escape_for_display;
 
 /// A fleet whose databases cannot be found.

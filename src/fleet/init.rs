@@ -1,12 +1,13 @@
 //! Plans and creates the databases that `tatmig init` is asked for.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::database::connection::ConnectOptions;
 use crate::database::policy::JournalMode;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
+use crate::fleet::directory::DirectoryScan;
 use crate::fleet::error::FleetError;
 use crate::fleet::pool::run_caught;
 use crate::fleet::selection::{Selection, UserSelection};
@@ -14,10 +15,15 @@ use crate::migrate::create::CreateOutcome;
 use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::Outcome;
+use crate::sqlite::database_file::DatabaseFile;
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
-use crate::target::pattern::PathTemplateError;
+use crate::target::pattern::MAX_FILE_NAME;
+use crate::target::pattern_error::PathTemplateError;
 use crate::text::escape_for_display;
+
+/// The longest path that SQLite opens on Unix, in bytes.
+const MAX_SQLITE_PATH: usize = 512;
 
 /// Which databases are to be created.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +32,9 @@ pub struct InitRequest<'r> {
     pub config: &'r FleetConfig,
     /// The databases that are created; users are selected by name.
     pub selection: &'r Selection,
+    /// The path of the only user's database, relative to the users directory, for a path template
+    /// with `*`.
+    pub path: Option<&'r Path>,
     /// The journal mode, if one was requested explicitly.
     pub journal_mode: Option<JournalMode>,
 }
@@ -34,9 +43,10 @@ pub struct InitRequest<'r> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// The document has no block for what was selected by name.
+    /// The document has no block for what was selected by name, or the user databases cannot be
+    /// listed.
     #[error(transparent)]
-    NoBlocks(#[from] FleetError),
+    Fleet(#[from] FleetError),
     /// All users were selected: those that exist need not be created, and no others are known.
     #[error(
         "`init` creates the databases of users that are named; replace `--all-users` with `--user NAME`"
@@ -47,6 +57,41 @@ pub enum InitError {
     IsSystemDatabase {
         /// The user, escaped for display.
         user: String,
+    },
+    /// A path was given, and not exactly one user.
+    #[error("`--path` is the path of one user's database; pass exactly one `--user NAME` with it")]
+    PathWithoutUser,
+    /// A path was given for a namespace.
+    #[cfg(feature = "server")]
+    #[error("`--path` is for files only: a namespace has no path")]
+    PathOnServer,
+    /// The user has a database at another path.
+    #[error("user `{user}` has a database at another path: `{path}`")]
+    UserExists {
+        /// The user, escaped for display.
+        user: String,
+        /// The path of the existing database, escaped for display.
+        path: String,
+    },
+    /// The file name leaves no room for the name of SQLite's journal.
+    #[error(
+        "the user name `{user}` is too long: the journal of its database would have a file name of {length} bytes, and a file name has at most {MAX_FILE_NAME}"
+    )]
+    NoRoomForJournal {
+        /// The user, escaped for display.
+        user: String,
+        /// The length of the journal's file name, in bytes.
+        length: usize,
+    },
+    /// SQLite opens no path of this length.
+    #[error(
+        "the user name `{user}` is too long: the absolute path of its database would have {length} bytes, and SQLite opens paths of at most {MAX_SQLITE_PATH}"
+    )]
+    PathTooLong {
+        /// The user, escaped for display.
+        user: String,
+        /// The length of the absolute path, in bytes.
+        length: usize,
     },
     /// The directory of a database is missing.
     #[error("cannot create `{location}`: the directory `{}` does not exist; create it first", escape_for_display(.directory.as_os_str()))]
@@ -74,15 +119,19 @@ pub enum InitError {
 impl From<InitError> for Error {
     fn from(error: InitError) -> Self {
         let kind = match error {
-            InitError::NoBlocks(error) => return error.into(),
             InitError::UsersNotNamed
             | InitError::IsSystemDatabase { .. }
+            | InitError::PathWithoutUser
+            | InitError::UserExists { .. }
+            | InitError::NoRoomForJournal { .. }
+            | InitError::PathTooLong { .. }
             | InitError::InvalidName(_) => ErrorKind::Argument,
+            InitError::Fleet(error) => return error.into(),
             InitError::NoDirectory { .. } => ErrorKind::Missing,
             #[cfg(feature = "server")]
             InitError::Server(error) => return error.into(),
             #[cfg(feature = "server")]
-            InitError::JournalModeOnServer => ErrorKind::Argument,
+            InitError::JournalModeOnServer | InitError::PathOnServer => ErrorKind::Argument,
         };
         Self::new(kind, error)
     }
@@ -112,15 +161,25 @@ impl InitPlan {
         };
         let mut databases: Vec<TargetDatabase> = Vec::new();
         databases.extend(selection.includes_system().then(|| config.system_database()));
+        if request.path.is_some() && users.len() != 1 {
+            return Err(InitError::PathWithoutUser);
+        }
         for user in users {
-            let database = config.user_database(user)?;
-            let path = database.location.file_path();
-            if path.is_some_and(|path| is_same_path(path, &config.system_db)) {
-                return Err(InitError::IsSystemDatabase { user: escape_for_display(user) });
+            let database = match request.path {
+                #[cfg(feature = "server")]
+                Some(_) if config.server_set.is_some() => return Err(InitError::PathOnServer),
+                Some(path) => config.user_database_at(user, path)?,
+                None => config.user_database(user)?,
+            };
+            if let Some(file) = database.location.file() {
+                check_file(file, user, config)?;
             }
             databases.push(database);
         }
         databases.iter().try_for_each(require_directory)?;
+        if config.path_template.has_wildcard() {
+            require_new_users(config, &databases)?;
+        }
         #[cfg(feature = "server")]
         if let Some(server_set) = &config.server_set {
             if !server_set.has_admin() {
@@ -152,15 +211,54 @@ impl InitPlan {
     }
 }
 
-fn require_directory(database: &TargetDatabase) -> Result<(), InitError> {
-    let parent = database.location.file_path().and_then(Path::parent);
-    match parent.filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir()) {
-        None => Ok(()),
-        Some(directory) => Err(InitError::NoDirectory {
-            directory: directory.to_owned(),
-            location: database.location.display(),
-        }),
+/// Checks that a file can be a user's database.
+fn check_file(file: &DatabaseFile, user: &OsStr, config: &FleetConfig) -> Result<(), InitError> {
+    if is_same_path(&file.path, &config.system_db) {
+        return Err(InitError::IsSystemDatabase { user: escape_for_display(user) });
     }
+    let length = file.file_name().len() + "-journal".len();
+    if length > MAX_FILE_NAME {
+        return Err(InitError::NoRoomForJournal { user: escape_for_display(user), length });
+    }
+    let length = std::path::absolute(&file.path).map_or(0, |path| path.as_os_str().len());
+    if length > MAX_SQLITE_PATH {
+        return Err(InitError::PathTooLong { user: escape_for_display(user), length });
+    }
+    Ok(())
+}
+
+/// Checks that no user has a database at another path, which a template with `*` allows.
+fn require_new_users(config: &FleetConfig, databases: &[TargetDatabase]) -> Result<(), InitError> {
+    let users = databases.iter().filter(|database| database.scope == Scope::User);
+    let users: Vec<&TargetDatabase> = users.collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    for existing in &DirectoryScan::read(config)?.targets {
+        let is_other = |user: &&&TargetDatabase| {
+            user.name == existing.name && user.location.file_path() != existing.location.file_path()
+        };
+        if let (Some(user), Some(file)) = (users.iter().find(is_other), existing.location.file()) {
+            return Err(InitError::UserExists {
+                user: user.display_name(),
+                path: escape_for_display(file.relative_path().as_os_str()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the directory exists in which the database, or the first directory on its path, is
+/// to be created.
+fn require_directory(database: &TargetDatabase) -> Result<(), InitError> {
+    let Some(file) = database.location.file() else { return Ok(()) };
+    if file.base().is_dir() {
+        return Ok(());
+    }
+    Err(InitError::NoDirectory {
+        directory: file.base().to_owned(),
+        location: database.location.display(),
+    })
 }
 
 /// Whether two paths name the same file, which need not exist.

@@ -16,6 +16,7 @@ pub(crate) mod selection;
 pub(crate) mod suggestions;
 #[cfg(feature = "server")]
 pub(crate) mod transfer;
+pub(crate) mod walk;
 
 pub use crate::fleet::discover::Fleet;
 pub use crate::fleet::downgrade::{
@@ -31,11 +32,13 @@ pub use crate::fleet::selection::{DatabaseName, Selection, SystemSelection, User
 pub use crate::fleet::transfer::{TransferDestination, Transferred};
 #[cfg(feature = "server")]
 pub use crate::libsql::namespace::ServerHandle;
-pub use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
+pub use crate::sqlite::database_file::DatabaseFile;
 pub use crate::sqlite::extensions::{ExtensionError, ExtensionLibrary};
+pub use crate::sqlite::file_status::FileIdentity;
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;
-pub use crate::target::pattern::{PathTemplate, PathTemplateError};
+pub use crate::target::pattern::{PathMatch, PathTemplate};
+pub use crate::target::pattern_error::PathTemplateError;
 #[cfg(feature = "server")]
 pub use crate::target::server_error::{MissingNamespace, ServerSetError};
 #[cfg(feature = "server")]

@@ -80,7 +80,7 @@ impl Selection {
 }
 
 /// The name of one database of a fleet.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DatabaseName {
     /// System or user.
     pub scope: Scope,

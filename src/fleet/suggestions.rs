@@ -37,7 +37,9 @@ impl UserSuggestions {
             .filter(|name| !config.contains(name))
             .map(|name| escape_for_display(name))
             .collect();
+        // The database may be among what was skipped.
         let can_create = outside_shard.is_empty()
+            && scan.problems.is_empty()
             && unknown.iter().all(|name| config.user_database(name).is_ok());
         let init_command = can_create.then(|| init_command(&unknown));
         Self { similar, outside_shard, init_command }

@@ -4,8 +4,6 @@
 //! succeeded and the transaction is still open. So if the server gives the lock to another client,
 //! nothing is written.
 
-use std::path::Path;
-
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -19,6 +17,12 @@ use crate::libsql::endpoint::{NamespaceTransaction, TransferEndpoint};
 use crate::libsql::namespace::Namespace;
 use crate::sql::lexer;
 use crate::sqld::server::RequestKind;
+use crate::sqlite::database_file::{Access, DatabaseFile};
+use crate::sqlite::file_status::FileIdentity;
+use crate::sqlite::new_directories::NewFileParent;
+use crate::sqlite::open_directory::entry::Users;
+use crate::sqlite::paths::plain_name;
+use crate::sqlite::pinned_file::PinnedFile;
 
 /// The result of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +80,12 @@ impl Namespace {
     }
 
     /// Replaces the contents of this namespace with those of a file, in one transaction.
-    pub(crate) fn replace_with_file(&self, file: &Path) -> Result<(), DatabaseError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let source = UnpreparedConnection::open(file, flags, None)?.prepare(&self.options.setup)?;
+    pub(crate) fn replace_with_file(&self, file: &DatabaseFile) -> Result<(), DatabaseError> {
+        let pin = PinnedFile::open(file, Access::Read)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let path = plain_name(&pin.path);
+        let source = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
+        let source = source.prepare(&self.options.setup)?;
         self.replace_with(&source)
     }
 
@@ -105,19 +112,36 @@ impl Namespace {
     }
 
     /// Copies this namespace to a file, which has to be missing, empty or identical. A missing file
-    /// is created in `journal_mode`.
+    /// is created in `journal_mode`, in directories that are created if they are missing.
     pub(crate) fn export_to(
         &self,
-        file: &Path,
+        file: &DatabaseFile,
         journal_mode: JournalMode,
     ) -> Result<TransferResult, DatabaseError> {
         let mut transaction = NamespaceTransaction::begin(self, RequestKind::Read)?;
-        let file_exists = file.symlink_metadata().is_ok();
-        let new_file_mode = (!file_exists).then_some(journal_mode);
-        let result = export_to_file(&mut transaction, file, new_file_mode, &self.options.setup);
-        if !file_exists && !matches!(result, Ok(TransferResult::Copied)) {
-            // Nothing was committed, and no other program knows the file.
-            let _ = std::fs::remove_file(file);
+        if file.status()?.is_some() {
+            return export_to_file(&mut transaction, file, None, &self.options.setup);
+        }
+        let parent = NewFileParent::create(file)?;
+        let created = parent.directory.create_file(file.file_name(), Users::Default);
+        let cannot_create = |source| DatabaseError::Io {
+            context: "the database cannot be created".to_owned(),
+            source,
+        };
+        let result = created.and_then(|created| created.metadata()).map_err(cannot_create);
+        let result = result.and_then(|metadata| {
+            let identity = FileIdentity::of(&metadata);
+            let new_file = DatabaseFile { identity, ..file.clone() };
+            let mode = Some(journal_mode);
+            let result = export_to_file(&mut transaction, &new_file, mode, &self.options.setup);
+            if !matches!(result, Ok(TransferResult::Copied)) {
+                // Nothing was committed, and no other program knows the file.
+                let _ = parent.directory.remove_file(file.file_name());
+            }
+            result
+        });
+        if !matches!(result, Ok(TransferResult::Copied)) {
+            parent.created.remove();
         }
         result
     }
@@ -125,14 +149,16 @@ impl Namespace {
 
 fn export_to_file(
     transaction: &mut NamespaceTransaction<'_>,
-    file: &Path,
+    file: &DatabaseFile,
     new_file_mode: Option<JournalMode>,
     setup: &ConnectionSetup,
 ) -> Result<TransferResult, DatabaseError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = UnpreparedConnection::open(file, flags, None)?.prepare(setup)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Dropped after the connection, which may hold locks on the file.
+    let pin = PinnedFile::open(file, Access::Write)?;
+    let path = plain_name(&pin.path);
+    let connection = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
+    let connection = connection.prepare(setup)?;
     // The rows of a full-text index are copied through its shadow tables.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
     if new_file_mode == Some(JournalMode::Wal) {

@@ -1,7 +1,6 @@
 //! Creates a database that does not exist and brings it to the target version. The file is created
 //! exclusively, so no other program can have created it; if the run fails, the file is removed.
 
-use std::fs::OpenOptions;
 use std::io::ErrorKind;
 
 use crate::database::ReadDatabase;
@@ -15,8 +14,11 @@ use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::{MigrateError, Outcome};
 #[cfg(feature = "server")]
 use crate::sqld::admin::CreateResult;
-use crate::sqlite::database_file::{DatabaseFile, FileIdentity};
+use crate::sqlite::database_file::{DatabaseFile, ParentError};
 use crate::sqlite::file::SqliteFile;
+use crate::sqlite::file_status::FileIdentity;
+use crate::sqlite::new_directories::{CreatedDirectories, NewFileParent};
+use crate::sqlite::open_directory::entry::Users;
 use crate::sqlite::paths::side_file;
 use crate::target::{Location, TargetDatabase};
 
@@ -38,14 +40,14 @@ impl Migrator<'_, '_> {
         database: &TargetDatabase,
         options: &ConnectOptions,
     ) -> CreateOutcome {
-        let location =
-            match database.ensure_openable().and_then(|()| database.location.create(options)) {
-                Ok(Some(location)) => location,
-                Ok(None) => return CreateOutcome::AlreadyExists,
-                Err(migrate_error) => {
-                    return CreateOutcome::Attempted(Outcome::from_error(None, migrate_error));
-                }
-            };
+        let created = database.ensure_openable().and_then(|()| database.location.create(options));
+        let CreatedLocation { location, directories } = match created {
+            Ok(Some(created)) => created,
+            Ok(None) => return CreateOutcome::AlreadyExists,
+            Err(migrate_error) => {
+                return CreateOutcome::Attempted(Outcome::from_error(None, migrate_error));
+            }
+        };
         let database = TargetDatabase { location, ..database.clone() };
         let outcome = match database.location.set_journal_mode(self.policy().journal_mode, options)
         {
@@ -56,9 +58,17 @@ impl Migrator<'_, '_> {
         // write into a file without a name.
         if !matches!(outcome, Outcome::Upgraded(_)) && !outcome.is_busy() {
             database.location.remove_if_empty(options);
+            directories.remove();
         }
         CreateOutcome::Attempted(outcome)
     }
+}
+
+/// A database that was created, and is empty.
+struct CreatedLocation {
+    location: Location,
+    /// The directories that were created for it.
+    directories: CreatedDirectories,
 }
 
 impl Location {
@@ -68,13 +78,16 @@ impl Location {
     ///
     /// The database cannot be created, or what exists in its place is no database.
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
-    fn create(&self, options: &ConnectOptions) -> Result<Option<Self>, MigrateError> {
+    fn create(&self, options: &ConnectOptions) -> Result<Option<CreatedLocation>, MigrateError> {
         match self {
-            Self::File(file) => Ok(create_file(file)?.map(Self::File)),
+            Self::File(file) => create_file(file),
             #[cfg(feature = "server")]
             Self::Namespace(server, name) => {
                 match server.server().create(name, &options.setup.cancel) {
-                    Ok(CreateResult::Created) => Ok(Some(self.clone())),
+                    Ok(CreateResult::Created) => {
+                        let directories = CreatedDirectories::default();
+                        Ok(Some(CreatedLocation { location: self.clone(), directories }))
+                    }
                     Ok(CreateResult::AlreadyExists) => Ok(None),
                     Err(error) => Err(DatabaseError::from(error).into()),
                 }
@@ -106,7 +119,7 @@ impl Location {
                     .iter()
                     .all(|suffix| !side_file(&file.path, suffix).exists());
                 if has_no_side_files && matches!(state, Ok(HistoryState::Empty)) {
-                    let _ = std::fs::remove_file(&file.path);
+                    let _ = file.parent().map(|parent| parent.remove_file(file.file_name()));
                 }
             }
             #[cfg(feature = "server")]
@@ -120,21 +133,30 @@ impl Location {
     }
 }
 
-/// Creates an empty file. `None` if a file exists already.
-fn create_file(file: &DatabaseFile) -> Result<Option<DatabaseFile>, MigrateError> {
-    let cannot_create = |error: std::io::Error| {
+/// Creates an empty file, and the directories of its path below the users directory. `None` if a file
+/// exists already.
+fn create_file(file: &DatabaseFile) -> Result<Option<CreatedLocation>, MigrateError> {
+    let cannot_create = |error: ParentError| {
         MigrateError::CannotOpen(format!("the database cannot be created: {error}"))
     };
-    match OpenOptions::new().write(true).create_new(true).open(&file.path) {
-        Ok(created) => {
-            let identity = FileIdentity::of(&created.metadata().map_err(cannot_create)?);
-            Ok(Some(DatabaseFile { identity, ..file.clone() }))
+    let NewFileParent { directory, created } =
+        NewFileParent::create(file).map_err(cannot_create)?;
+    let new_file = directory.create_file(file.file_name(), Users::Default);
+    match new_file.and_then(|new_file| new_file.metadata()) {
+        Ok(metadata) => {
+            let identity = FileIdentity::of(&metadata);
+            let location = Location::File(DatabaseFile { identity, ..file.clone() });
+            Ok(Some(CreatedLocation { location, directories: created }))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let metadata = file.path.symlink_metadata().map_err(cannot_create)?;
-            file.identify(metadata).map_err(MigrateError::CannotOpen)?;
+            let status = directory.status(file.file_name());
+            let status = status.map_err(|error| cannot_create(error.into()))?;
+            file.identify(&directory, status).map_err(MigrateError::CannotOpen)?;
             Ok(None)
         }
-        Err(error) => Err(cannot_create(error)),
+        Err(error) => {
+            created.remove();
+            Err(cannot_create(error.into()))
+        }
     }
 }

@@ -8,6 +8,7 @@ use semver::Version;
 use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
+use crate::database::policy::AheadPolicy;
 use crate::database::{ReadDatabase, SessionDatabase};
 use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{DocumentError, Severity};
@@ -201,7 +202,11 @@ impl Changelog<'_> {
             };
             let options = DetectionOptions::for_changelog(self);
             let detector = replay.map(|replay| Detector::new(self, replay, options));
-            let document = StatusDocument { changelog: self, detector: detector.as_ref() };
+            let document = StatusDocument {
+                changelog: self,
+                detector: detector.as_ref(),
+                ahead: AheadPolicy::Refuse,
+            };
             database_status(document, target, scope, connection)
         });
         let status = status

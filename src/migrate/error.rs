@@ -207,7 +207,7 @@ macro_rules! from_argument_errors {
 from_argument_errors! {
     TargetError;
     #[cfg(feature = "fleet")]
-    crate::target::pattern::PathTemplateError;
+    crate::target::pattern_error::PathTemplateError;
     #[cfg(feature = "fleet")]
     crate::target::shard::ShardError;
     #[cfg(feature = "server")]

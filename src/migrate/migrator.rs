@@ -155,6 +155,11 @@ impl<'c, 'a> Migrator<'c, 'a> {
         self.replay
     }
 
+    /// Whether an error is only that a database is above head, and the run allows that.
+    pub(crate) fn allows_ahead(&self, error: &MigrateError) -> bool {
+        self.document().allowed_ahead(self.target, error).is_some()
+    }
+
     /// The builder of this run's jobs.
     pub(crate) fn jobs(&self) -> JobBuilder<'c, 'a> {
         JobBuilder {
@@ -171,7 +176,11 @@ impl<'c, 'a> Migrator<'c, 'a> {
     }
 
     pub(crate) fn document(&self) -> StatusDocument<'_, 'c, 'a> {
-        StatusDocument { changelog: self.changelog, detector: Some(&self.detector) }
+        StatusDocument {
+            changelog: self.changelog,
+            detector: Some(&self.detector),
+            ahead: self.policy.ahead,
+        }
     }
 
     /// The version at a position of the chain; `baseline` without one.
@@ -227,8 +236,15 @@ impl<'c, 'a> Migrator<'c, 'a> {
             if let HistoryState::Versioned(entry) = &state {
                 *version = VersionPoint::parse(&entry.to);
             }
-            let Located { position: chain_position, source, notes } =
-                locate_with_source(self.document(), scope, &state, &*database)?;
+            let document = self.document();
+            let located = match locate_with_source(document, scope, &state, &*database) {
+                Ok(located) => located,
+                Err(error) => match document.allowed_ahead(self.target, &error) {
+                    Some(version) => return Ok(Outcome::AheadOfTarget { version }),
+                    None => return Err(error),
+                },
+            };
+            let Located { position: chain_position, source, notes } = located;
             let from = self.jobs().version_point(chain_position);
             *version = Some(from.clone());
             let Some(cached_job) = self.cached_job(scope, chain_position)? else {

@@ -7,8 +7,9 @@ use semver::Version;
 use crate::database::ReadDatabase;
 use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
+use crate::database::policy::AheadPolicy;
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::tag::Scope;
+use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::migrate::detect::Detection;
 use crate::migrate::detector::Detector;
@@ -60,7 +61,8 @@ pub struct DatabaseStatus {
     pub detection: Option<Arc<Detection>>,
     /// What the version tables of other tools record, for a database without a history.
     pub version_tables: Vec<VersionTableReport>,
-    /// Why an upgrade would refuse the database.
+    /// Why an upgrade would refuse the database. A database that is ahead has none if
+    /// [`AheadPolicy::Allow`] applies.
     pub error: Option<Box<MigrateError>>,
 }
 
@@ -74,6 +76,8 @@ pub struct StatusQuery<'q, 'a> {
     pub detector: Option<&'q Detector<'q, 'a>>,
     /// The version up to which migrations are pending.
     pub target: VersionIndex,
+    /// What a version above head means.
+    pub ahead: AheadPolicy,
 }
 
 /// A document with the detector for it, if it was replayed.
@@ -81,6 +85,8 @@ pub struct StatusQuery<'q, 'a> {
 pub(crate) struct StatusDocument<'q, 'c, 'a> {
     pub(crate) changelog: &'c Changelog<'a>,
     pub(crate) detector: Option<&'q Detector<'c, 'a>>,
+    /// What a version above head means for a run up.
+    pub(crate) ahead: AheadPolicy,
 }
 
 impl StatusDocument<'_, '_, '_> {
@@ -89,6 +95,21 @@ impl StatusDocument<'_, '_, '_> {
         match self.detector {
             Some(detector) if !detector.is_of(self.changelog) => Err(MigrateError::ForeignReplay),
             _ => Ok(()),
+        }
+    }
+
+    /// The version of a database that is above head, if an error is about that and a run to the
+    /// target allows it.
+    pub(crate) fn allowed_ahead(
+        &self,
+        target: Target,
+        error: &MigrateError,
+    ) -> Option<VersionPoint> {
+        match (self.ahead, target, error) {
+            (AheadPolicy::Allow, Target::Up(_), MigrateError::Plan(error)) => {
+                error.version_above_head()
+            }
+            _ => None,
         }
     }
 }
@@ -196,7 +217,11 @@ pub(crate) fn database_status(
     let mut status = match located {
         Ok(chain_position) => located_status(changelog, target, scope, chain_position),
         Err(MigrateError::Database(error)) => return Err(error),
-        Err(error) => DatabaseStatus::from_error(None, error),
+        Err(error) => {
+            let is_allowed = document.allowed_ahead(target, &error).is_some();
+            let status = DatabaseStatus::from_error(None, error);
+            if is_allowed { DatabaseStatus { error: None, ..status } } else { status }
+        }
     };
     status.version = version;
     if state == HistoryState::Unversioned && status.state != DatabaseState::New {

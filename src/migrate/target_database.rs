@@ -2,6 +2,7 @@
 
 use crate::database::connection::ConnectOptions;
 use crate::database::history_entry::{HistoryEntry, HistoryState};
+use crate::database::policy::AheadPolicy;
 use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
@@ -31,8 +32,8 @@ impl TargetDatabase {
     /// read has the state [`Error`](crate::DatabaseState::Error).
     #[must_use]
     pub fn status(&self, query: StatusQuery<'_, '_>, options: &ConnectOptions) -> DatabaseStatus {
-        let StatusQuery { changelog, detector, target } = query;
-        let document = StatusDocument { changelog, detector };
+        let StatusQuery { changelog, detector, target, ahead } = query;
+        let document = StatusDocument { changelog, detector, ahead };
         let target = Target::Up(changelog.clamp(target));
         self.read_status(document, target, options)
     }
@@ -47,7 +48,7 @@ impl TargetDatabase {
         target: VersionIndex,
         options: &ConnectOptions,
     ) -> bool {
-        let document = StatusDocument { changelog, detector: None };
+        let document = StatusDocument { changelog, detector: None, ahead: AheadPolicy::Refuse };
         let target = ChainPosition::AtVersion(changelog.clamp(target));
         let is_at_target = self.read(options, |database| {
             let state = database.history_state()?;

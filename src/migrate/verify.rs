@@ -22,6 +22,8 @@ use crate::target::TargetDatabase;
 pub struct VerifyReport {
     /// The last version in the history.
     pub version: Option<String>,
+    /// Whether the version is above head, and allowed to be, so that the schema is not compared.
+    pub is_ahead: bool,
     /// The problems, each as text.
     pub findings: Vec<String>,
     /// Accepted drift, and remarks that are not problems.
@@ -122,6 +124,11 @@ fn check_history(
         Ok(ChainPosition::AtVersion(position)) => ExpectedSchema::At(position),
         Ok(ChainPosition::BelowBaseline) => ExpectedSchema::BelowBaseline,
         Err(MigrateError::Database(error)) => return Err(error),
+        Err(error) if migrator.allows_ahead(&error) => {
+            report.is_ahead = true;
+            report.notes.push(format!("{error}; its schema is not compared"));
+            ExpectedSchema::Unknown
+        }
         Err(error) => {
             report.findings.push(error.to_string());
             // The schema of an edited migration can still be compared.

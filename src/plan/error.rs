@@ -96,6 +96,21 @@ pub enum PlanError {
     },
 }
 
+impl PlanError {
+    /// The version of a database that is above head: planned, or higher than head and not in the
+    /// document. `None` for any other error.
+    pub(crate) fn version_above_head(&self) -> Option<VersionPoint> {
+        let (version, head, is_planned) = match self {
+            Self::AboveHead { version, head } => (version, head, true),
+            Self::UnknownVersion { version, head } => (version, head, false),
+            _ => return None,
+        };
+        let version = VersionPoint::parse(version)?;
+        let is_above = is_planned || version.version().is_some_and(|version| version > head);
+        is_above.then_some(version)
+    }
+}
+
 fn quote_tags(missing_tags: &[String]) -> String {
     let quoted_tags: Vec<String> = missing_tags.iter().map(|tag| format!("`-- {tag}`")).collect();
     quoted_tags.join(", ")

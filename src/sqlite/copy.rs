@@ -2,7 +2,8 @@
 //! copy over a live database, in one transaction of the live database.
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -18,13 +19,17 @@ use crate::database::history_entry::HistoryState;
 use crate::database::integrity::without_heading;
 use crate::database::session::read_transaction;
 use crate::document::migration::Checksum;
-use crate::sqlite::database_file::DatabaseFile;
+use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::file::SqliteFile;
+use crate::sqlite::file_status::{FileIdentity, FileKind};
+use crate::sqlite::new_directories::NewFileParent;
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::{FileUse, Users};
 use crate::sqlite::overwrite::{ExclusiveTarget, copy_pages};
-use crate::sqlite::paths::{parent_directory, plain_name, side_file, sync_directory};
+use crate::sqlite::paths::{parent_directory, plain_name, side_file};
 use crate::sqlite::pending_dir::PendingDir;
-use crate::sqlite::regular_file;
-use crate::sqlite::regular_file::SymlinkPolicy;
+use crate::sqlite::pinned_file::PinnedFile;
+use crate::sqlite::regular_file::OpenedFile;
 
 /// Describes a finished copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub(crate) struct CopyInfo {
 /// no side file, passed `quick_check`, and is synced to disk.
 pub(crate) fn copy(
     from: &DatabaseFile,
-    to: &Path,
+    to: &DatabaseFile,
     options: &ConnectOptions,
 ) -> Result<CopyInfo, DatabaseError> {
     match SqliteFile::read(from, options, |source| copy_to_new_file(source, to)) {
@@ -59,34 +64,40 @@ pub(crate) fn copy(
 /// Replaces the content of a database with a stored copy; creates the database if it is missing.
 /// Returns a note if the database could not be returned to WAL mode.
 pub(crate) fn restore(
-    from: &Path,
+    from: &DatabaseFile,
     to: &DatabaseFile,
     options: &ConnectOptions,
 ) -> Result<Option<String>, DatabaseError> {
-    if to.path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return create(from, &to.path, options).map(|()| None);
+    if to.status()?.is_none() {
+        return create(from, to, options).map(|()| None);
     }
     let target = RefCell::new(ExclusiveTarget::lock(to, options)?);
-    let note = SqliteFile::read(&stored_file(from), options, |source| {
+    let note = SqliteFile::read(from, options, |source| {
         target.borrow_mut().overwrite_from(source.connection()?)
     })?;
     drop(target);
-    sync_parent_directory(&to.path)?;
+    sync_parent_directory(&to.parent()?, to)?;
     quick_check(to, options)?;
     Ok(note)
 }
 
 /// Copies the pages that one read transaction sees.
-fn copy_to_new_file(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError> {
-    let remove_result = std::fs::remove_file(to);
-    remove_result
-        .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
+fn copy_to_new_file(source: &SqliteFile, to: &DatabaseFile) -> Result<(), DatabaseError> {
+    let parent = to.parent()?;
+    match parent.remove_file(to.file_name()) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(write_error(to, error)),
+        _ => {}
+    }
+    let new_file = create_with_permissions_of(source.path(), &parent, to.file_name())
         .map_err(|error| write_error(to, error))?;
+    let identity = new_file.metadata().ok().as_ref().and_then(FileIdentity::of);
+    drop((new_file, parent));
+    let pin = PinnedFile::open(&DatabaseFile { identity, ..to.clone() }, Access::Write)?;
     // No journal and no sync: no other program knows the new file, and it is not used before it
     // is complete and synced.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    create_with_permissions_of(source.path(), to).map_err(|error| write_error(to, error))?;
-    let target = UnpreparedConnection::open(&plain_name(to), flags, None)?;
+    let path = plain_name(&pin.path);
+    let target = pin.open_with_sqlite(|| UnpreparedConnection::open(&path, flags, None))?;
     let mut target = target.prepare(&source.options.setup)?;
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     // One read transaction around the whole copy: otherwise every commit of a writer would restart
@@ -100,35 +111,42 @@ fn copy_to_new_file(source: &SqliteFile, to: &Path) -> Result<(), DatabaseError>
     copy().map_err(|error| source.add_lock_holder(error))
 }
 
-/// A stored copy. A symbolic link in its place is refused.
-fn stored_file(path: &Path) -> DatabaseFile {
-    DatabaseFile::new(path.to_owned(), SymlinkPolicy::Refuse)
-}
-
 /// Creates an empty file with the owner and permissions of another one. The file is never more
 /// accessible than the other one, except that its owner can always read and write it.
 #[cfg(unix)]
-fn create_with_permissions_of(template: &Path, path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+fn create_with_permissions_of(
+    template: &Path,
+    parent: &OpenDirectory,
+    name: &OsStr,
+) -> io::Result<File> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
     let metadata = std::fs::metadata(template)?;
     let permissions = std::fs::Permissions::from_mode(metadata.mode() & 0o777 | 0o600);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let file = parent.create_file(name, Users::Owner)?;
     // Only root may change a file's owner, and only root needs to.
     let _ = fchown(&file, Some(metadata.uid()), Some(metadata.gid()));
-    file.set_permissions(permissions)
+    file.set_permissions(permissions)?;
+    Ok(file)
 }
 
 #[cfg(not(unix))]
-fn create_with_permissions_of(_template: &Path, path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).open(path).map(drop)
+fn create_with_permissions_of(
+    _template: &Path,
+    parent: &OpenDirectory,
+    name: &OsStr,
+) -> io::Result<File> {
+    parent.create_file(name, Users::Owner)
 }
 
 /// Computes the checksum of a copy, syncs the copy, and runs `quick_check` on it.
-fn sync_and_check(path: &Path, options: &ConnectOptions) -> Result<CopyInfo, DatabaseError> {
-    let FileDigest { size, sha256 } = digest(path, options)?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(|error| write_error(path, error))?;
-    let version = quick_check(&stored_file(path), options)?;
+fn sync_and_check(
+    file: &DatabaseFile,
+    options: &ConnectOptions,
+) -> Result<CopyInfo, DatabaseError> {
+    let FileDigest { size, sha256 } = digest(file, options)?;
+    open_copy(file)?.sync_all().map_err(|error| write_error(file, error))?;
+    let version = quick_check(file, options)?;
     Ok(CopyInfo { size, sha256, version })
 }
 
@@ -143,13 +161,11 @@ pub(crate) struct FileDigest {
 
 /// Computes the checksum of a file. No program, including this process, may have the file open as
 /// a database: closing the descriptor would drop SQLite's POSIX locks on the file.
-pub(crate) fn digest(path: &Path, options: &ConnectOptions) -> Result<FileDigest, DatabaseError> {
-    let unreadable = |source: io::Error| match source.kind() {
-        ErrorKind::NotFound => DatabaseError::Missing { path: path.to_owned() },
-        _ => DatabaseError::Io { context: "the copy cannot be read".to_owned(), source },
-    };
-    let mut file = regular_file::open(path, OpenOptions::new().read(true), SymlinkPolicy::Refuse)
-        .map_err(unreadable)?;
+pub(crate) fn digest(
+    file: &DatabaseFile,
+    options: &ConnectOptions,
+) -> Result<FileDigest, DatabaseError> {
+    let mut file = open_copy(file)?;
     let mut hasher = Sha256::new();
     let mut size = 0;
     let mut buffer = vec![0; 1 << 18];
@@ -157,7 +173,7 @@ pub(crate) fn digest(path: &Path, options: &ConnectOptions) -> Result<FileDigest
         if options.is_cancelled() {
             return Err(DatabaseError::Interrupted);
         }
-        let count = file.read(&mut buffer).map_err(unreadable)?;
+        let count = file.read(&mut buffer).map_err(unreadable_copy)?;
         if count == 0 {
             break;
         }
@@ -166,6 +182,28 @@ pub(crate) fn digest(path: &Path, options: &ConnectOptions) -> Result<FileDigest
     }
     let sha256 = Checksum::from(<[u8; 32]>::from(hasher.finalize())).to_string();
     Ok(FileDigest { size, sha256 })
+}
+
+/// Opens a stored copy to read its bytes. Opening a device can act on it, so the type is checked
+/// before and after the file is opened.
+fn open_copy(file: &DatabaseFile) -> Result<File, DatabaseError> {
+    let missing = || DatabaseError::Missing { path: file.path.clone() };
+    let status = file.status()?.ok_or_else(missing)?;
+    if status.kind != FileKind::Regular {
+        let reason = match status.kind {
+            FileKind::Symlink => "this is a symbolic link",
+            FileKind::Directory => "this is a directory",
+            FileKind::Regular | FileKind::Other => "this is not a regular file",
+        };
+        return Err(unreadable_copy(io::Error::new(ErrorKind::InvalidInput, reason)));
+    }
+    let opened = file.parent()?.open_file(file.file_name(), FileUse::Read);
+    let opened = opened.and_then(OpenedFile::new).map_err(unreadable_copy)?;
+    Ok(opened.file)
+}
+
+fn unreadable_copy(source: io::Error) -> DatabaseError {
+    DatabaseError::Io { context: "the copy cannot be read".to_owned(), source }
 }
 
 /// Runs `quick_check` on a database; returns the version in its history.
@@ -202,10 +240,35 @@ fn quick_check(
 
 /// Creates a missing database from a stored copy: written under a temporary name, and renamed when
 /// it is complete and checked.
-fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), DatabaseError> {
+fn create(
+    from: &DatabaseFile,
+    to: &DatabaseFile,
+    options: &ConnectOptions,
+) -> Result<(), DatabaseError> {
+    let parent = NewFileParent::create(to)?;
+    let result = create_in(&parent.directory, Creation { from, to }, options);
+    if result.is_err() {
+        parent.created.remove();
+    }
+    result
+}
+
+/// A missing database and the stored copy that it is created from.
+struct Creation<'c> {
+    from: &'c DatabaseFile,
+    to: &'c DatabaseFile,
+}
+
+fn create_in(
+    parent: &OpenDirectory,
+    creation: Creation<'_>,
+    options: &ConnectOptions,
+) -> Result<(), DatabaseError> {
+    const COPY_NAME: &str = "copy.db";
+    let Creation { from, to } = creation;
     for suffix in ["-journal", "-wal"] {
-        let side_path = side_file(to, suffix);
-        if side_path.symlink_metadata().is_ok() {
+        let side_path = side_file(&to.path, suffix);
+        if side_path.file_name().is_some_and(|name| parent.status(name).is_ok()) {
             return Err(DatabaseError::NotADatabase {
                 reason: format!(
                     "the database is missing, but `{}` exists, and SQLite would apply it to the restored database; move it away first",
@@ -214,49 +277,36 @@ fn create(from: &Path, to: &Path, options: &ConnectOptions) -> Result<(), Databa
             });
         }
     }
-    let directory = parent_directory(to);
-    PendingDir::remove_stale(directory, PENDING_PREFIX);
-    let pending = PendingDir::new(directory, PENDING_PREFIX)
-        .map_err(|error| write_error(directory, error))?;
-    let copy = pending.path().join("copy.db");
-    SqliteFile::read(&stored_file(from), options, |source| copy_to_new_file(source, &copy))?;
+    PendingDir::remove_stale(parent, PENDING_PREFIX);
+    let parent_path = parent_directory(&to.path);
+    let pending = parent
+        .try_clone()
+        .and_then(|parent| PendingDir::new(parent, parent_path, PENDING_PREFIX, Users::Owner))
+        .map_err(|error| write_error(to, error))?;
+    let path = pending.path().join(COPY_NAME);
+    let copy = DatabaseFile { path, identity: None, depth: to.depth + 1, ..to.clone() };
+    SqliteFile::read(from, options, |source| copy_to_new_file(source, &copy))?;
     sync_and_check(&copy, options)?;
-    rename_no_replace(&copy, to).map_err(|error| write_error(to, error))?;
-    sync_parent_directory(to)
+    pending
+        .directory()
+        .rename_no_replace(OsStr::new(COPY_NAME), parent, to.file_name())
+        .map_err(|error| write_error(to, error))?;
+    sync_parent_directory(parent, to)
 }
 
 /// The prefix of the directories in which missing databases are restored.
 const PENDING_PREFIX: &str = ".tatmig-restore-";
 
-/// Renames a file; fails if the new name exists.
-fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        use rustix::io::Errno;
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Some file systems do not support the flag.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
-            result => return Ok(result?),
-        }
-    }
-    if to.symlink_metadata().is_ok() {
-        return Err(ErrorKind::AlreadyExists.into());
-    }
-    std::fs::rename(from, to)
-}
-
 /// Syncs the directory of a file that was created, renamed or overwritten.
-fn sync_parent_directory(path: &Path) -> Result<(), DatabaseError> {
-    match sync_directory(parent_directory(path)) {
+fn sync_parent_directory(parent: &OpenDirectory, file: &DatabaseFile) -> Result<(), DatabaseError> {
+    match parent.sync() {
         // A directory may allow writing but not reading; then it cannot be opened to be synced.
-        Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(write_error(path, error)),
+        Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(write_error(file, error)),
         _ => Ok(()),
     }
 }
 
-fn write_error(path: &Path, source: io::Error) -> DatabaseError {
-    let context =
-        format!("`{}` cannot be written", crate::text::escape_for_display(path.as_os_str()));
-    DatabaseError::Io { context, source }
+fn write_error(file: &DatabaseFile, source: io::Error) -> DatabaseError {
+    let path = crate::text::escape_for_display(file.path.as_os_str());
+    DatabaseError::Io { context: format!("`{path}` cannot be written"), source }
 }

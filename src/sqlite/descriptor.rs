@@ -9,7 +9,7 @@ use std::io::Seek as _;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::sqlite::database_file::FileIdentity;
+use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::shared_lock;
 
 /// The descriptors of this process that are not in use at present.

@@ -3,36 +3,53 @@
 //! process was killed, wherever it ran. A process id says nothing about that, since two containers
 //! that share a volume number their processes alike.
 
-use std::fs::{File, TryLockError};
+use std::ffi::OsString;
 use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A directory that is removed when this value is dropped.
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::{DirectoryLock, DirectoryUse, Users};
+use crate::sqlite::regular_file::SymlinkPolicy;
+
+/// A directory that is removed when this value is dropped. Where a directory cannot be locked, no
+/// process removes it as stale.
 pub(crate) struct PendingDir {
-    /// Empty after `rename`.
+    parent: OpenDirectory,
+    /// `None` after `rename`.
+    name: Option<OsString>,
     path: PathBuf,
-    /// `None` where a directory cannot be locked; no process then removes it as stale.
-    _lock: Option<File>,
+    /// Locked, if possible, as long as it is open.
+    directory: OpenDirectory,
 }
 
 impl PendingDir {
-    /// Creates a directory whose name begins with a prefix.
-    pub(crate) fn new(parent: &Path, prefix: &str) -> io::Result<Self> {
+    /// Creates a directory whose name begins with a prefix. `parent_path` is the path of `parent`.
+    pub(crate) fn new(
+        parent: OpenDirectory,
+        parent_path: &Path,
+        prefix: &str,
+        users: Users,
+    ) -> io::Result<Self> {
         let mut number = 0;
         loop {
             number += 1;
-            let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
-            match std::fs::create_dir(&path) {
+            let name = OsString::from(format!("{prefix}{}-{number}", std::process::id()));
+            match parent.create_directory(&name, users) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && number < 1000 => continue,
                 result => result?,
             }
-            let lock = open_directory(&path).ok();
-            let lock_result = lock.as_ref().map(File::try_lock);
             // Another process may have removed the new directory as stale, or be about to.
-            let is_locked_by_other = matches!(lock_result, Some(Err(TryLockError::WouldBlock)));
-            if (!is_locked_by_other && path.exists()) || number == 1000 {
-                return Ok(Self { path, _lock: lock });
+            let directory =
+                match parent.open_child(&name, DirectoryUse::List, SymlinkPolicy::Refuse) {
+                    Err(error) if error.kind() == ErrorKind::NotFound && number < 1000 => continue,
+                    result => result?,
+                };
+            let is_locked_by_other = directory.try_lock() == DirectoryLock::HeldByAnother;
+            let exists = || parent.status(&name).ok() == directory.own_status().ok();
+            if (!is_locked_by_other && exists()) || number == 1000 {
+                let path = parent_path.join(&name);
+                return Ok(Self { parent, name: Some(name), path, directory });
             }
         }
     }
@@ -41,23 +58,31 @@ impl PendingDir {
         &self.path
     }
 
+    pub(crate) fn directory(&self) -> &OpenDirectory {
+        &self.directory
+    }
+
     /// Gives the directory another name, under which it stays.
     pub(crate) fn rename(&mut self, path: &Path) -> io::Result<()> {
         std::fs::rename(&self.path, path)?;
-        self.path = PathBuf::new();
+        self.name = None;
         Ok(())
     }
 
     /// Removes the directories of processes that were killed.
-    pub(crate) fn remove_stale(parent: &Path, prefix: &str) {
-        for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-            if !entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
-                continue;
+    pub(crate) fn remove_stale(parent: &OpenDirectory, prefix: &str) {
+        let mut names = Vec::new();
+        // A directory that cannot be listed or removed now is stale the next time as well.
+        let _ = parent.for_each_entry(&mut |entry| {
+            if entry.name.as_encoded_bytes().starts_with(prefix.as_bytes()) {
+                names.push(entry.name.to_owned());
             }
-            let Ok(directory) = open_directory(&entry.path()) else { continue };
-            if directory.try_lock().is_ok() {
-                // A directory that cannot be removed now is stale the next time as well.
-                let _ = std::fs::remove_dir_all(entry.path());
+        });
+        for name in names {
+            let directory = parent.open_child(&name, DirectoryUse::List, SymlinkPolicy::Refuse);
+            let Ok(directory) = directory else { continue };
+            if directory.try_lock() == DirectoryLock::Locked {
+                let _ = parent.remove_tree(&name);
             }
         }
     }
@@ -65,25 +90,8 @@ impl PendingDir {
 
 impl Drop for PendingDir {
     fn drop(&mut self) {
-        if !self.path.as_os_str().is_empty() {
-            let _ = std::fs::remove_dir_all(&self.path);
+        if let Some(name) = &self.name {
+            let _ = self.parent.remove_tree(name);
         }
     }
-}
-
-/// Opens a directory; never a FIFO of that name, and never what a symbolic link points to.
-#[cfg(unix)]
-fn open_directory(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    use rustix::fs::OFlags;
-
-    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
-    File::options().read(true).custom_flags(flags).open(path)
-}
-
-/// Other systems cannot open a directory as a file.
-#[cfg(not(unix))]
-fn open_directory(_path: &Path) -> io::Result<File> {
-    Err(ErrorKind::Unsupported.into())
 }

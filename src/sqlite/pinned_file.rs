@@ -6,6 +6,7 @@
 //! The descriptor is dropped only after SQLite's, and is not closed then: see
 //! `src/sqlite/descriptor.rs`.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::ErrorKind;
@@ -15,9 +16,15 @@ use std::time::SystemTime;
 
 use crate::database::connection::UnpreparedConnection;
 use crate::database::error::DatabaseError;
-use crate::sqlite::database_file::{Access, DatabaseFile, FileIdentity, SYMLINK_REFUSED};
+use crate::sqlite::database_file::{
+    Access, DatabaseFile, ParentError, SYMLINK_REFUSED, open_parent,
+};
 use crate::sqlite::descriptor::Descriptor;
+use crate::sqlite::file_status::{FileIdentity, FileKind, FileStatus};
+use crate::sqlite::open_directory::OpenDirectory;
+use crate::sqlite::open_directory::entry::FileUse;
 use crate::sqlite::regular_file;
+use crate::sqlite::regular_file::OpenedFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
 
 /// A regular file that is open, and the path that SQLite is to open.
@@ -29,6 +36,50 @@ pub(crate) struct PinnedFile {
     /// In bytes, when the file was opened.
     pub(crate) size: u64,
     identity: Option<FileIdentity>,
+    /// As in [`DatabaseFile`]; the last components of the path are no links.
+    depth: usize,
+}
+
+/// Where a file is opened, so that no link below the user's own path is followed.
+enum Opening<'p> {
+    /// The last component is the only one that can be a link.
+    Path(&'p Path),
+    InDirectory {
+        directory: OpenDirectory,
+        name: &'p OsStr,
+    },
+}
+
+impl<'p> Opening<'p> {
+    fn new(path: &'p Path, depth: usize) -> Result<Self, ParentError> {
+        match path.file_name() {
+            Some(name) if depth > 1 => {
+                let directory = open_parent(path, depth, SymlinkPolicy::Refuse)?;
+                Ok(Self::InDirectory { directory, name })
+            }
+            _ => Ok(Self::Path(path)),
+        }
+    }
+
+    fn status(&self) -> io::Result<FileStatus> {
+        match self {
+            Self::Path(path) => Ok((&std::fs::symlink_metadata(path)?).into()),
+            Self::InDirectory { directory, name } => directory.status(name),
+        }
+    }
+
+    fn open(&self, purpose: FileUse) -> io::Result<OpenedFile> {
+        match self {
+            Self::Path(path) => {
+                let mut options = OpenOptions::new();
+                options.read(true).write(purpose == FileUse::ReadWrite);
+                regular_file::open_checked(path, &mut options, SymlinkPolicy::Refuse)
+            }
+            Self::InDirectory { directory, name } => {
+                OpenedFile::new(directory.open_file(name, purpose)?)
+            }
+        }
+    }
 }
 
 /// What changes when a file is written.
@@ -49,16 +100,28 @@ impl PinnedFile {
     /// listed under its path.
     pub(crate) fn open(database: &DatabaseFile, access: Access) -> Result<Self, DatabaseError> {
         let open_error = |error: io::Error| open_error(error, &database.path, access);
-        let path = match database.symlinks {
-            SymlinkPolicy::Refuse => database.path.clone(),
-            SymlinkPolicy::Follow => resolve_symlink(&database.path).map_err(open_error)?,
+        let parent_error = |error: ParentError| match error {
+            ParentError::Io(error) => open_error(error),
+            error => error.into(),
         };
-        let metadata = std::fs::symlink_metadata(&path).map_err(open_error)?;
-        if metadata.is_symlink() {
-            return Err(DatabaseError::NotADatabase { reason: SYMLINK_REFUSED.to_owned() });
+        let ResolvedPath { path, depth } = match database.symlinks {
+            SymlinkPolicy::Refuse => {
+                ResolvedPath { path: database.path.clone(), depth: database.depth }
+            }
+            SymlinkPolicy::Follow => ResolvedPath::new(database).map_err(open_error)?,
+        };
+        let opening = Opening::new(&path, depth).map_err(parent_error)?;
+        let status = opening.status().map_err(open_error)?;
+        match status.kind {
+            FileKind::Regular => {}
+            FileKind::Symlink => {
+                return Err(DatabaseError::NotADatabase { reason: SYMLINK_REFUSED.to_owned() });
+            }
+            FileKind::Directory | FileKind::Other => {
+                return Err(open_error(ErrorKind::InvalidInput.into()));
+            }
         }
-        regular_file::require_regular(&metadata).map_err(open_error)?;
-        let identity = FileIdentity::of(&metadata);
+        let identity = status.identity;
         if database.identity.is_some() && database.identity != identity {
             return Err(DatabaseError::Replaced);
         }
@@ -66,18 +129,18 @@ impl PinnedFile {
         let kept = identity.and_then(|identity| Descriptor::find_kept(identity, needs_write));
         if let Some(file) = kept {
             let size = file.metadata().map_err(open_error)?.len();
-            return Ok(Self { path, file, size, identity });
+            drop(opening);
+            return Ok(Self { path, file, size, identity, depth });
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(needs_write);
-        let opened = regular_file::open_checked(&path, &mut options, SymlinkPolicy::Refuse)
-            .map_err(open_error)?;
+        let purpose = if needs_write { FileUse::ReadWrite } else { FileUse::Read };
+        let opened = opening.open(purpose).map_err(open_error)?;
+        drop(opening);
         let opened_identity = FileIdentity::of(&opened.metadata);
         let file = Descriptor::new(opened.file, opened_identity, needs_write);
         if opened_identity != identity {
             return Err(DatabaseError::Replaced);
         }
-        Ok(Self { path, file, size: opened.metadata.len(), identity })
+        Ok(Self { path, file, size: opened.metadata.len(), identity, depth })
     }
 
     /// Lets SQLite open the path with `open`, and checks that it opened this file.
@@ -108,8 +171,8 @@ impl PinnedFile {
 
     /// Whether the path still names this file.
     pub(crate) fn has_path(&self) -> bool {
-        let metadata = std::fs::symlink_metadata(&self.path);
-        metadata.is_ok_and(|metadata| FileIdentity::of(&metadata) == self.identity)
+        let status = Opening::new(&self.path, self.depth).and_then(|opening| Ok(opening.status()?));
+        status.is_ok_and(|status| status.identity == self.identity)
     }
 
     /// Whether this process has a descriptor of the file that is not one of its own pins. The path
@@ -181,11 +244,21 @@ fn open_error(source: io::Error, path: &Path, access: Access) -> DatabaseError {
     DatabaseError::Io { context: context.to_owned(), source }
 }
 
-fn resolve_symlink(path: &Path) -> io::Result<PathBuf> {
-    if std::fs::symlink_metadata(path)?.is_symlink() {
-        path.canonicalize()
-    } else {
-        Ok(path.to_owned())
+/// A path without symbolic links among its last components.
+struct ResolvedPath {
+    path: PathBuf,
+    depth: usize,
+}
+
+impl ResolvedPath {
+    fn new(database: &DatabaseFile) -> io::Result<Self> {
+        let below = database.path.ancestors().take(database.depth);
+        for path in below.filter(|path| !path.as_os_str().is_empty()) {
+            if std::fs::symlink_metadata(path)?.is_symlink() {
+                return Ok(Self { path: database.path.canonicalize()?, depth: 1 });
+            }
+        }
+        Ok(Self { path: database.path.clone(), depth: database.depth })
     }
 }
 

@@ -70,10 +70,16 @@ pub(crate) fn open_checked(
     symlinks: SymlinkPolicy,
 ) -> io::Result<OpenedFile> {
     set_open_flags(options, symlinks);
-    let file = options.open(path)?;
-    let metadata = file.metadata()?;
-    require_regular(&metadata)?;
-    Ok(OpenedFile { file, metadata })
+    OpenedFile::new(options.open(path)?)
+}
+
+impl OpenedFile {
+    /// Checks that a file that was opened is a regular one.
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        require_regular(&metadata)?;
+        Ok(Self { file, metadata })
+    }
 }
 
 /// Fails if a file is not a regular one.

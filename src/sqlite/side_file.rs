@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::sqlite::database_file::FileIdentity;
+use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::paths::side_file;
 
 /// A side file, as far as another program's use of it changes it.

@@ -2,7 +2,7 @@
 //! file; the copy of a namespace is a fork on the same server, closed to writers and named after
 //! the time.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::database::connection::ConnectOptions;
 use crate::database::error::DatabaseError;
@@ -11,14 +11,16 @@ use crate::libsql::namespace::Namespace;
 use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy;
 use crate::sqlite::copy::{CopyInfo, FileDigest, digest};
+use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::paths::side_file;
+use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::layout::FleetConfig;
 use crate::target::{Location, TargetDatabase};
 use crate::text::escape_for_display;
 
 /// A stored copy of a database.
 pub(crate) enum StoredCopy {
-    File(PathBuf),
+    File(DatabaseFile),
     #[cfg(feature = "server")]
     Fork(Namespace),
     /// A fork on a server that the configuration does not name.
@@ -31,13 +33,20 @@ pub(crate) enum StoredCopy {
 /// Where a manifest says that a copy is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CopyLocation<'k> {
-    /// The path of the copy's file; for a fork, its last component is the fork's namespace.
+    /// The directory of the backup.
+    pub(crate) dir: &'k Path,
+    /// The path of the copy's file in the directory; for a fork, its namespace.
     pub(crate) file: &'k Path,
     /// The URL of a fork's server; `None` for a file.
     pub(crate) server: Option<&'k str>,
 }
 
 impl CopyLocation<'_> {
+    /// The copy's file. A symbolic link in its place, or in a directory on the way, is refused.
+    fn database_file(self) -> DatabaseFile {
+        DatabaseFile::below(self.dir, self.file, SymlinkPolicy::Refuse)
+    }
+
     /// The namespace of a fork.
     fn fork_name(self) -> String {
         self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -67,7 +76,7 @@ impl StoredCopy {
         options: &ConnectOptions,
     ) -> Self {
         match (location.server, &target.location) {
-            (None, _) => Self::File(location.file.to_owned()),
+            (None, _) => Self::File(location.database_file()),
             #[cfg(feature = "server")]
             (Some(server), Location::Namespace(handle, _)) if handle.server().url() == server => {
                 Self::Fork(Namespace::new(handle, &location.fork_name(), options))
@@ -85,7 +94,7 @@ impl StoredCopy {
         location: CopyLocation<'_>,
         options: &ConnectOptions,
     ) -> Self {
-        let Some(server) = location.server else { return Self::File(location.file.to_owned()) };
+        let Some(server) = location.server else { return Self::File(location.database_file()) };
         #[cfg(feature = "server")]
         if let Some(handle) =
             config.handle_by_url(server).filter(|handle| handle.server().has_admin())
@@ -95,10 +104,10 @@ impl StoredCopy {
         Self::UnknownServer { server: server.to_owned(), name: location.fork_name() }
     }
 
-    /// The name of the copy for messages: a file name, or `NAMESPACE @ URL`.
+    /// The name of the copy for messages: a path in the backup, or `NAMESPACE @ URL`.
     pub(crate) fn display(&self) -> String {
         match self {
-            Self::File(path) => escape_for_display(path.file_name().unwrap_or(path.as_os_str())),
+            Self::File(file) => escape_for_display(file.relative_path().as_os_str()),
             #[cfg(feature = "server")]
             Self::Fork(fork) => fork.display(),
             Self::UnknownServer { server, name } => format!("{name} @ {server}"),
@@ -113,9 +122,9 @@ impl StoredCopy {
     /// no checksum covers these.
     pub(crate) fn digest(&self, options: &ConnectOptions) -> Result<FileDigest, MigrateError> {
         match self {
-            Self::File(path) => {
-                ensure_no_journal(path)?;
-                Ok(digest(path, options)?)
+            Self::File(file) => {
+                ensure_no_journal(&file.path)?;
+                Ok(digest(file, options)?)
             }
             #[cfg(feature = "server")]
             Self::Fork(fork) => {
@@ -169,7 +178,7 @@ impl TargetDatabase {
     #[cfg_attr(not(feature = "server"), allow(unused_variables))]
     pub(crate) fn copy_to(
         &self,
-        file: &Path,
+        file: &DatabaseFile,
         time: &str,
         options: &ConnectOptions,
     ) -> Result<NewCopy, MigrateError> {
@@ -198,7 +207,7 @@ impl TargetDatabase {
         self.ensure_openable()?;
         match (&self.location, copy) {
             (Location::File(target), StoredCopy::File(file)) => {
-                ensure_no_journal(file)?;
+                ensure_no_journal(&file.path)?;
                 Ok(copy::restore(file, target, options)?)
             }
             #[cfg(feature = "server")]

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::document::tag::Scope;
 use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
-use crate::target::pattern::{PathTemplate, PathTemplateError};
+use crate::target::pattern::PathTemplate;
+use crate::target::pattern_error::PathTemplateError;
 #[cfg(feature = "server")]
 use crate::target::servers::ServerSet;
 use crate::target::shard::Shard;
@@ -21,8 +22,10 @@ pub struct FleetConfig {
     pub system_db: PathBuf,
     /// The directory of the user databases.
     pub users_dir: PathBuf,
-    /// How the files of users are named.
+    /// Where the databases of users are in this directory.
     pub path_template: PathTemplate,
+    /// The directory of the backups, in which no user database is looked for.
+    pub backups_dir: Option<PathBuf>,
     /// What to do with symbolic links among the user databases.
     pub symlink_policy: SymlinkPolicy,
     /// The shard of users to work on; `None` for all users.
@@ -40,6 +43,7 @@ impl FleetConfig {
             system_db,
             users_dir,
             path_template,
+            backups_dir: None,
             symlink_policy: SymlinkPolicy::Refuse,
             shard: None,
             #[cfg(feature = "server")]
@@ -81,13 +85,28 @@ impl FleetConfig {
         DatabaseFile::new(self.system_db.clone(), SymlinkPolicy::Follow)
     }
 
-    /// The path of a file in the users directory, without a leading `./`.
-    pub(crate) fn user_file_path(&self, file: &OsStr) -> PathBuf {
-        if self.users_dir == Path::new(".") {
-            PathBuf::from(file)
-        } else {
-            self.users_dir.join(file)
-        }
+    /// A file in the users directory, at a path that is relative to this directory.
+    pub(crate) fn user_file(&self, path: &Path) -> DatabaseFile {
+        DatabaseFile::below(&self.users_dir, path, self.symlink_policy)
+    }
+
+    /// A user's database at a path that is relative to the users directory. It need not exist.
+    ///
+    /// # Errors
+    ///
+    /// `WrongPath` if the path is not that of a database of this user.
+    pub fn user_database_at(
+        &self,
+        name: &OsStr,
+        path: &Path,
+    ) -> Result<TargetDatabase, PathTemplateError> {
+        let path = self.path_template.require_path(name, path)?;
+        Ok(TargetDatabase {
+            scope: Scope::User,
+            name: name.to_owned(),
+            location: Location::File(self.user_file(&path)),
+            skip_reason: None,
+        })
     }
 
     /// A user's database, which need not exist.
@@ -100,13 +119,6 @@ impl FleetConfig {
         if let Some(server_set) = &self.server_set {
             return Ok(server_set.user_database(name)?);
         }
-        let path = self.user_file_path(&self.path_template.file_name(name)?);
-        let location = Location::File(DatabaseFile::new(path, self.symlink_policy));
-        Ok(TargetDatabase {
-            scope: Scope::User,
-            name: name.to_owned(),
-            location,
-            skip_reason: None,
-        })
+        self.user_database_at(name, &self.path_template.path(name)?)
     }
 }

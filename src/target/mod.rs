@@ -2,7 +2,13 @@
 
 pub(crate) mod copy;
 pub(crate) mod layout;
+pub(crate) mod name_hash;
+pub(crate) mod path_component;
 pub(crate) mod pattern;
+pub(crate) mod pattern_error;
+pub(crate) mod pattern_parser;
+#[cfg(all(test, unix))]
+mod pattern_properties;
 #[cfg(feature = "server")]
 pub(crate) mod server_error;
 #[cfg(feature = "server")]
@@ -16,7 +22,7 @@ pub(crate) mod user_files;
 pub(crate) mod user_source;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 #[cfg(feature = "server")]
 use std::sync::Arc;
 #[cfg(feature = "server")]
@@ -72,8 +78,13 @@ impl Location {
     /// The path of the file; `None` for a namespace.
     #[must_use]
     pub fn file_path(&self) -> Option<&Path> {
+        self.file().map(|file| file.path.as_path())
+    }
+
+    /// The file; `None` for a namespace.
+    pub(crate) fn file(&self) -> Option<&DatabaseFile> {
         match self {
-            Self::File(file) => Some(&file.path),
+            Self::File(file) => Some(file),
             #[cfg(feature = "server")]
             Self::Namespace(..) => None,
         }
@@ -84,7 +95,8 @@ impl Location {
     #[must_use]
     pub fn exists(&self) -> bool {
         match self {
-            Self::File(file) => file.path.symlink_metadata().is_ok(),
+            // What cannot be looked at is something in the place of the database.
+            Self::File(file) => !matches!(file.status(), Ok(None)),
             #[cfg(feature = "server")]
             Self::Namespace(handle, name) => {
                 !handle.server().has_admin()
@@ -107,12 +119,10 @@ impl Location {
         }
     }
 
-    /// The preferred file name of a copy.
-    pub(crate) fn copy_file_name(&self) -> OsString {
+    /// The preferred path of a copy in a backup.
+    pub(crate) fn copy_path(&self) -> PathBuf {
         match self {
-            Self::File(DatabaseFile { path, .. }) => {
-                path.file_name().unwrap_or(path.as_os_str()).to_owned()
-            }
+            Self::File(file) => file.relative_path().to_owned(),
             #[cfg(feature = "server")]
             Self::Namespace(_, name) => format!("{name}.db").into(),
         }

@@ -300,8 +300,8 @@ fn skip_case_conflicts(targets: &mut [TargetDatabase], names: &BTreeSet<String>)
 fn namespace_for_user(template: &PathTemplate, user: &OsStr) -> Result<String, NamespaceNameError> {
     let invalid_name = || NamespaceNameError::Invalid(escape_for_display(user));
     // The template checks for a valid file name, which every valid namespace name is.
-    let name = template.file_name(user).map_err(|_| invalid_name())?;
-    let name = name.into_string().map_err(|_| invalid_name())?;
+    let name = template.path(user).map_err(|_| invalid_name())?;
+    let name = name.into_os_string().into_string().map_err(|_| invalid_name())?;
     validate(&name).map(|()| name)
 }
 

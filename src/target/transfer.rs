@@ -75,10 +75,11 @@ impl TargetDatabase {
                 Ok(prepared.finish()?)
             }
             (Location::Namespace(handle, name), Location::File(file)) => {
-                if let Ok(metadata) = file.path.symlink_metadata() {
-                    file.identify(metadata).map_err(MigrateError::CannotOpen)?;
+                if let Some(status) = file.status().map_err(DatabaseError::from)? {
+                    let parent = file.parent().map_err(DatabaseError::from)?;
+                    file.identify(&parent, status).map_err(MigrateError::CannotOpen)?;
                 }
-                Ok(Namespace::new(handle, name, options).export_to(&file.path, journal_mode)?)
+                Ok(Namespace::new(handle, name, options).export_to(file, journal_mode)?)
             }
             _ => Err(MigrateError::CannotOpen(
                 "source and destination must be a file and a namespace".to_owned(),

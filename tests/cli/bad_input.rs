@@ -160,10 +160,17 @@ fn a_user_is_looked_up_and_never_joined_to_a_path() {
 fn an_invalid_user_pattern() {
     let fleet = fleet();
     for (pattern, message) in [
-        ("user.db", "the user pattern `user.db` must contain `{username}` exactly once"),
-        ("", "must contain `{username}` exactly once"),
-        ("{username}{username}", "must contain `{username}` exactly once"),
-        ("users/{username}.db", "must be a file name, without `/`"),
+        (
+            "user.db",
+            "the user pattern `user.db` cannot be used: it must contain `{username}`, as in",
+        ),
+        ("", "empty component"),
+        ("/srv/{username}.db", "it is an absolute path; pass the directory with `--users-dir`"),
+        ("../{username}.db", "it contains the component `..`"),
+        ("{usernmae}.db", "unknown placeholder `{usernmae}`; did you mean `{username}`?"),
+        ("{sha256:65}/{username}.db", "the number of `{sha256:65}` must be from 1 to 64"),
+        ("{username", "`{username` has no closing brace"),
+        ("x*/{username}.db", "`*` must be a whole component"),
     ] {
         for command in ["upgrade", "status", "history", "lint", "init"] {
             let run = fleet.run_without_changes([command, "--user-pattern", pattern]);

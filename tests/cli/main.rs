@@ -27,10 +27,12 @@ mod extensions;
 mod from_db;
 mod headings;
 mod history;
+mod import;
 mod imported;
 #[cfg(target_os = "linux")]
 mod init;
 mod json;
+mod layouts;
 mod lint;
 #[cfg(unix)]
 mod names;
@@ -44,6 +46,7 @@ mod restore;
 mod schema;
 mod seed;
 mod selection;
+mod settings_keys;
 mod sql;
 mod stats;
 mod status;

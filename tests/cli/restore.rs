@@ -131,12 +131,14 @@ fn a_malicious_manifest_reaches_no_other_file() {
     let id = create_backup(&fleet, &["--all-users"]);
     let path = fleet.path("backups").join(&id).join("manifest.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"file\": \"ann_longterm.db\"", "\"file\": \"../../x\""))
-        .unwrap();
-    fleet
-        .run_without_changes(["restore", &id])
-        .status(2)
-        .stderr_contains("is not the name of a file in the backup");
+    for outside in ["../../x", "/etc/passwd", "a/../../../x", "..", "./ann_longterm.db", ""] {
+        let file = format!("\"file\": \"{outside}\"");
+        fs::write(&path, text.replace("\"file\": \"ann_longterm.db\"", &file)).unwrap();
+        fleet
+            .run_without_changes(["restore", &id])
+            .status(2)
+            .stderr_contains(&format!("`{outside}` is not the path of a file in the backup"));
+    }
     fs::write(&path, text.replace("\"user\": \"ann\"", "\"user\": \"../ann\"")).unwrap();
     fleet
         .run_without_changes(["restore", &id])

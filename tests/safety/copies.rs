@@ -74,7 +74,7 @@ fn a_manifest_that_lists_a_database_twice_is_refused() {
     for (manifest, message) in [
         (user_twice, "it lists user `ann` twice"),
         (copy_twice, "it lists the copy `ann_longterm.db` twice"),
-        (outside, "`../../bob_longterm.db` is not the name of a file in the backup"),
+        (outside, "`../../bob_longterm.db` is not the path of a file in the backup"),
     ] {
         fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
         assert_restore_refused(&fleet, message);

@@ -23,6 +23,8 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod kills;
 #[cfg(target_os = "linux")]
+mod layouts;
+#[cfg(target_os = "linux")]
 mod live_reads;
 mod locks;
 #[cfg(target_os = "linux")]

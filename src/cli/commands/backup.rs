@@ -1,5 +1,7 @@
 //! Runs `backup` and `restore`: copies databases, and replaces databases with their copies.
 
+use std::path::Path;
+
 use anyhow::bail;
 use tatmig::Scope;
 use tatmig::backup::{Backup, BackupError, ManifestEntry, Restored, reject_open_databases};
@@ -76,7 +78,10 @@ pub(crate) fn restore_backup(
     if selected.is_empty() {
         bail!("the backup `{}` holds none of the selected databases", backup.id);
     }
-    let mut databases = Fleet::resolve(&context.settings.fleet_config, &selected)?;
+    let fleet_config = &context.settings.fleet_config;
+    let mut databases = Fleet::resolve(fleet_config, &selected, |name| {
+        backup.entry_named(name).map(|entry| Path::new(&entry.file))
+    })?;
     let missing: Vec<String> = databases
         .iter()
         .filter(|database| backup.entry_for(database).is_none())

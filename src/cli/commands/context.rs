@@ -93,6 +93,9 @@ impl CommandContext<'_> {
         has_blocks: impl Fn(Scope) -> bool,
     ) -> Result<Fleet, FleetError> {
         let fleet = Fleet::discover(config, selection, has_blocks)?;
+        for problem in &fleet.problems {
+            self.report.fail(problem);
+        }
         #[cfg(feature = "server")]
         let has_directory = config.server_set.is_none();
         #[cfg(not(feature = "server"))]

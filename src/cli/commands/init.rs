@@ -1,5 +1,7 @@
 //! Runs `init`: creates missing databases at the latest version.
 
+use std::path::Path;
+
 use tatmig::fleet::{InitPlan, InitRequest};
 use tatmig::migrate::Migrator;
 
@@ -8,18 +10,27 @@ use crate::cli::commands::context::CommandContext;
 use crate::cli::report::views::init::InitView;
 use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
+/// The databases that are to be created.
+pub(crate) struct NewDatabases<'r> {
+    pub(crate) selection: &'r SelectionArgs,
+    /// The path of the only user's database.
+    pub(crate) path: Option<&'r Path>,
+}
+
 pub(crate) fn run(
     context: CommandContext<'_>,
-    selection_args: &SelectionArgs,
+    new_databases: NewDatabases<'_>,
     create_args: &CreateArgs,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let policy = context.settings.policy(Some(create_args));
-    let selection = selection_args.resolve_with_system(DefaultSelection::SystemDatabase)?;
+    let selection =
+        new_databases.selection.resolve_with_system(DefaultSelection::SystemDatabase)?;
     let request = InitRequest {
         config: &context.settings.fleet_config,
         selection: &selection,
+        path: new_databases.path,
         journal_mode: create_args.journal_mode.map(|_| policy.journal_mode),
     };
     let plan = InitPlan::new(&changelog, &request)?;

@@ -51,7 +51,12 @@ fn read_statuses(
     let bar = context.report.progress_bar(fleet.databases().count());
     let options = context.run_options();
     let target = changelog.head_index();
-    let query = StatusQuery { changelog, detector: None, target };
+    let query = StatusQuery {
+        changelog,
+        detector: None,
+        target,
+        ahead: context.settings.policy(None).ahead,
+    };
     let mut statuses = fleet.statuses_at(query, &options, &mut || bar.inc(1));
     let is_unversioned = |status: &Option<DatabaseStatus>| {
         status.as_ref().is_some_and(|status| status.state == DatabaseState::Unversioned)

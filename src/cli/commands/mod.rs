@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod document_file;
 pub(crate) mod downgrade;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lint;
@@ -69,7 +70,10 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Lint(args) => lint::run(context, &args),
         Command::Verify { selection } => inspect::verify_fleet(context, &selection),
         Command::Test => test::run(context),
-        Command::Init { selection, create_args } => init::run(context, &selection, &create_args),
+        Command::Init { selection, path, create_args } => {
+            let path = path.as_deref();
+            init::run(context, init::NewDatabases { selection: &selection, path }, &create_args)
+        }
         Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
         Command::Seed { names, selection } => seed::run(context, &names, &selection),
@@ -78,6 +82,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         #[cfg(feature = "server")]
         Command::Pull { selection } => transfer::pull(context, &selection),
         Command::New(args) => new::run(context, &args),
+        Command::Import(args) => import::run(context, &args),
         Command::Promote { version } => promote::run(context, &version),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo { dir } => demo::run(context, dir.as_deref()),

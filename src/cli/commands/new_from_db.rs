@@ -189,14 +189,13 @@ fn infer_scope(
     if is_same_file(file, &fleet_config.system_db) {
         return Ok(Scope::System);
     }
-    let has_user_file_name = file.file_name().is_some_and(|name| {
-        fleet_config.path_template.user_name(name).is_some_and(|user| !user.is_empty())
-    });
+    let absolute_path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let has_user_path = fleet_config.path_template.matches_end_of(&absolute_path);
     let only_scope = changelog.and_then(|changelog| {
         let mut scopes = Scope::BOTH.into_iter().filter(|scope| changelog.has_scope(*scope));
         scopes.next().filter(|_| scopes.next().is_none())
     });
-    match (only_scope, has_user_file_name) {
+    match (only_scope, has_user_path) {
         (Some(scope), _) => Ok(scope),
         (None, true) => Ok(Scope::User),
         (None, false) => bail!(

@@ -16,7 +16,6 @@ use crate::cli::commands::statement_diffs::collect_statement_diffs;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
-use crate::cli::selection_args::DefaultSelection;
 use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Result<u8> {
@@ -42,7 +41,7 @@ fn migrate(
     changelog: &Changelog<'_>,
     target: VersionIndex,
 ) -> anyhow::Result<u8> {
-    let selection = args.selection.resolve_with_system(DefaultSelection::SystemDatabase)?;
+    let selection = args.selection.resolve_with_system(context.settings.upgrade_default)?;
     if args.canary.is_some() && !selection.includes_users() {
         bail!("`--canary` migrates some of the selected users first; add `--all-users`");
     }
@@ -117,7 +116,8 @@ impl FleetRun<'_, '_, '_> {
             result.rehearsal_succeeded = outcome.is_success();
             result.outcome = Some(outcome);
         }
-        if args.backup && result.rehearsal_succeeded {
+        let wants_backup = args.backup || (context.settings.upgrade_with_backup && !args.no_backup);
+        if wants_backup && !args.rehearse && result.rehearsal_succeeded {
             let statuses = fleet.statuses(migrator, options, &mut || {});
             result.safety_backup = bar
                 .suspend(|| back_up_before_change(context, fleet, &statuses, "upgrade", options))?;

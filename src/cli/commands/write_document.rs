@@ -59,14 +59,25 @@ pub(crate) fn create_document(path: &Path, text: &str) -> anyhow::Result<()> {
             tatmig::text::escape_for_display(path.as_os_str())
         )
     };
-    let mut file = std::fs::File::create_new(path).with_context(write_error)?;
+    let mut file = temp_file_in_same_dir(path).with_context(write_error)?;
     file.write_all(text.as_bytes()).with_context(write_error)?;
-    file.sync_all().with_context(write_error)
+    file.as_file().sync_all().with_context(write_error)?;
+    file.persist_noclobber(path).map_err(|error| error.error).with_context(write_error)?;
+    Ok(())
 }
 
+/// A new file with the permissions that the process gives to new files.
 fn temp_file_in_same_dir(target: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let directory = target.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-    tempfile::Builder::new().prefix(".tatmig-document-").tempfile_in(directory)
+    let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tatmig-document-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(directory)
 }
 
 /// Copies owner and group. Systems that only let root do so leave the new file's owner.

@@ -10,6 +10,7 @@ pub(crate) mod dry_run;
 pub(crate) mod error;
 pub(crate) mod failures;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod lint;
 pub(crate) mod lint_github;

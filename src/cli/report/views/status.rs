@@ -111,15 +111,17 @@ impl View for StatusView<'_> {
     }
 
     fn exit_status(&self) -> u8 {
-        let StateCounts { total, current, .. } = self.summary;
-        if self.databases.iter().any(|listed| status_text::is_problem(listed.status.state)) {
+        // What is ahead here is allowed to be, since it is no problem.
+        let StateCounts { total, current, ahead, .. } = self.summary;
+        if self.databases.iter().any(|listed| status_text::is_problem(listed.status)) {
             EXIT_FAILURE
-        } else if self.exit_on_pending == ExitOnPending::Yes && current < total {
+        } else if self.exit_on_pending == ExitOnPending::Yes && current + ahead < total {
             EXIT_PENDING
         } else {
             EXIT_SUCCESS
         }
     }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }

@@ -34,7 +34,7 @@ pub(crate) fn print_databases(
 ) {
     let databases: Vec<&StatusOf<'_>> = databases
         .iter()
-        .filter(|listed| !console.is_quiet() || is_problem(listed.status.state))
+        .filter(|listed| !console.is_quiet() || is_problem(listed.status))
         .collect();
     let texts: Vec<StatusText> = databases
         .iter()
@@ -69,15 +69,18 @@ pub(crate) fn print_databases(
     }
 }
 
-/// Whether a state makes `status` fail.
-pub(crate) fn is_problem(state: DatabaseState) -> bool {
-    !matches!(
-        state,
+/// Whether the status of a database makes `status` fail.
+pub(crate) fn is_problem(status: &DatabaseStatus) -> bool {
+    match status.state {
         DatabaseState::New
-            | DatabaseState::Current
-            | DatabaseState::Behind
-            | DatabaseState::Unversioned
-    )
+        | DatabaseState::Current
+        | DatabaseState::Behind
+        | DatabaseState::Unversioned => false,
+        // Without an error, `ahead = "allow"` applies.
+        DatabaseState::Ahead => status.error.is_some(),
+        // The enum is not exhaustive: any other state is a problem.
+        _ => true,
+    }
 }
 
 /// Prints the name, version and state of each database, with aligned names.
@@ -105,6 +108,9 @@ fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String 
             }
             None => "unversioned".to_owned(),
         },
+        DatabaseState::Ahead if status.error.is_none() => {
+            format!("ahead of head {}, which is allowed", changelog.head())
+        }
         DatabaseState::Ahead => format!("ahead: {}", error()),
         DatabaseState::Edited => format!("edited: {}", error()),
         // The enum is not exhaustive: any other state is an error.

@@ -59,6 +59,7 @@ struct VerifyCounts {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct ResultGroup<'r> {
     scope: Scope,
+    is_ahead: bool,
     findings: Cow<'r, [String]>,
     notes: &'r [String],
 }
@@ -72,10 +73,12 @@ impl<'r> VerifiedDatabase<'r> {
         let scope = self.database.scope;
         match self.result {
             Ok(report) => {
-                ResultGroup { scope, findings: Cow::from(&report.findings), notes: &report.notes }
+                let (findings, notes) = (Cow::from(&report.findings), report.notes.as_slice());
+                ResultGroup { scope, is_ahead: report.is_ahead, findings, notes }
             }
             Err(error) => {
-                ResultGroup { scope, findings: Cow::from(vec![error.to_string()]), notes: &[] }
+                let findings = Cow::from(vec![error.to_string()]);
+                ResultGroup { scope, is_ahead: false, findings, notes: &[] }
             }
         }
     }
@@ -112,6 +115,7 @@ impl<'r> VerifyView<'r> {
             Scope::User => format!("{} ({})", plural(names.len(), "user"), list_names(names)),
         };
         let result = match group.findings.len() {
+            0 if group.is_ahead => format!("OK, newer than {}", self.file),
             0 => format!("OK, matches {}", self.file),
             count if names.len() > 1 => format!("{} each", plural(count, "finding")),
             count => plural(count, "finding"),

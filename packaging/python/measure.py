@@ -1,0 +1,78 @@
+"""Measures `ensure`: run it with the Python of an environment that has the package."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable
+
+import tatmig
+
+USERS = 200
+CALLS = 20_000
+#: Longer than the time stamps of any file system are coarse: the document is an old one then.
+SETTLED_SECONDS = 2.1
+
+BASELINE = """\
+## Baseline: 1.0.0
+
+```sql
+-- [user:baseline→1.0.0:start]
+CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+-- [user:baseline→1.0.0:end]
+```
+"""
+NEXT = """
+## 1.0.0 → 1.1.0
+
+```sql
+-- [user:1.0.0→1.1.0:start]
+ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+-- [user:1.0.0→1.1.0:end]
+```
+"""
+
+
+def median_us(calls: int, call: Callable[[int], object]) -> float:
+    times = []
+    for number in range(calls):
+        start = time.perf_counter_ns()
+        call(number)
+        times.append(time.perf_counter_ns() - start)
+    return statistics.median(times) / 1000
+
+
+async def awaited_us(fleet: tatmig.AsyncFleet, name: str) -> float:
+    await fleet.ensure(name)
+    start = time.perf_counter_ns()
+    for _ in range(CALLS):
+        await fleet.ensure(name)
+    return (time.perf_counter_ns() - start) / CALLS / 1000
+
+
+def main() -> None:
+    names = [f"user{number}" for number in range(USERS)]
+    with tempfile.TemporaryDirectory() as directory:
+        document = Path(directory) / "MIGRATIONS.md"
+        document.write_text(BASELINE, encoding="utf-8")
+        fleet = tatmig.Fleet(document, cwd=directory)
+        fleet.init(names)
+        time.sleep(SETTLED_SECONDS)
+        first = median_us(USERS, lambda number: fleet.ensure(names[number]))
+        later = median_us(CALLS, lambda number: fleet.ensure(names[number % USERS]))
+        document.write_text(BASELINE + NEXT, encoding="utf-8")
+        time.sleep(SETTLED_SECONDS)
+        migrating = median_us(USERS, lambda number: fleet.ensure(names[number]))
+        awaited = asyncio.run(awaited_us(tatmig.AsyncFleet(document, cwd=directory), names[0]))
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+        print(f"first call, at head:    {first / 1000:.2f} ms (median of {USERS} users)")
+        print(f"first call, migrating:  {migrating / 1000:.2f} ms (median of {USERS} users)")
+        print(f"later call:             {later:.1f} µs (median of {CALLS} calls)")
+        print(f"later call, awaited:    {awaited:.1f} µs (mean of {CALLS} calls)")
+
+
+main()

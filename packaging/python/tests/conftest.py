@@ -1,0 +1,162 @@
+"""A fleet in an empty directory, for tests of the installed package on real files."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+import tatmig
+
+BASELINE = """\
+# Migrations
+
+## Baseline: 1.0.0
+
+**Date**: 2026-05-04
+**Description**: Accounts for the system, notes for each user
+
+```sql
+-- [system:baseline→1.0.0:start]
+CREATE TABLE IF NOT EXISTS accounts (username TEXT PRIMARY KEY);
+-- [system:baseline→1.0.0:end]
+
+-- [user:baseline→1.0.0:start]
+CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+-- [user:baseline→1.0.0:end]
+```
+"""
+
+
+def migration(first: str, second: str, sql: str) -> str:
+    """The section of a migration of the user databases."""
+    return f"""
+## {first} → {second}
+
+**Date**: 2026-06-01
+**Description**: A test
+
+```sql
+-- [user:{first}→{second}:start]
+{sql}
+-- [user:{first}→{second}:end]
+```
+"""
+
+
+PINNED = migration(
+    "1.0.0", "1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"
+)
+UNIQUE = migration("1.0.0", "1.1.0", "CREATE UNIQUE INDEX one_body ON notes (body);")
+# Instant in memory, where the table is empty; half a minute for each row of a real database.
+SLOW = migration(
+    "1.0.0",
+    "1.1.0",
+    """\
+UPDATE notes SET body = (
+    WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000000)
+    SELECT max(n) FROM counter
+);""",
+)
+
+
+class FleetDirectory:
+    """A directory with a document and databases."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.document = path / "MIGRATIONS.md"
+        self.write_document(BASELINE)
+
+    def write_document(self, *sections: str) -> None:
+        # A new file under the old name, as deployments do.
+        new = self.path / "MIGRATIONS.md.new"
+        new.write_text("".join(sections), encoding="utf-8")
+        os.replace(new, self.document)
+
+    def settle_document(self) -> None:
+        """Gives the document the age that it has in production."""
+        # The time of change cannot be set.
+        time.sleep(2.1)
+
+    def fleet(self, **settings: Any) -> tatmig.Fleet:
+        return tatmig.Fleet(self.document, cwd=self.path, **settings)
+
+    def async_fleet(self, **settings: Any) -> tatmig.AsyncFleet:
+        return tatmig.AsyncFleet(self.document, cwd=self.path, **settings)
+
+    def database(self, user: str) -> Path:
+        return self.path / f"{user}_longterm.db"
+
+    def query(self, user: str, sql: str) -> list[Any]:
+        connection = sqlite3.connect(self.database(user))
+        try:
+            with connection:
+                return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+    def versions(self, user: str) -> list[str]:
+        """The versions of the database's history, oldest first."""
+        rows = self.query(user, "SELECT to_version FROM _tatmig_migrations ORDER BY id")
+        return [version for (version,) in rows]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> FleetDirectory:
+    return FleetDirectory(tmp_path)
+
+
+@pytest.fixture
+def users(directory: FleetDirectory) -> FleetDirectory:
+    """The directory with the system database, ann and bob at 1.0.0."""
+    directory.fleet().init(["ann", "bob"])
+    return directory
+
+
+class ProgramLog:
+    """A program that writes down when it starts and ends, and runs the real one."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = path / "program.log"
+        self._log.touch()
+        self.executable = path / "program"
+        self.executable.write_text(
+            f"""\
+#!{sys.executable}
+import os, subprocess, sys, time
+log = os.open({str(self._log)!r}, os.O_WRONLY | os.O_APPEND)
+os.write(log, b"start %s\\n" % os.fsencode(sys.argv[-1]))
+time.sleep(float(os.environ.get("TEST_DELAY", "0")))
+status = subprocess.run([{tatmig.find_program()!r}, *sys.argv[1:]]).returncode
+os.write(log, b"end %s\\n" % os.fsencode(sys.argv[-1]))
+sys.exit(status)
+""",
+            encoding="utf-8",
+        )
+        self.executable.chmod(self.executable.stat().st_mode | stat.S_IXUSR)
+
+    def lines(self) -> list[str]:
+        return self._log.read_text(encoding="utf-8").splitlines()
+
+    def starts(self, user: str) -> int:
+        return self.lines().count(f"start --user={user}")
+
+    def peak(self, is_counted: Callable[[str], bool] = lambda _: True) -> int:
+        """The largest number of processes that ran at once."""
+        running = peak = 0
+        for line in filter(is_counted, self.lines()):
+            running += 1 if line.startswith("start") else -1
+            peak = max(peak, running)
+        return peak
+
+
+@pytest.fixture
+def program_log(tmp_path_factory: pytest.TempPathFactory) -> ProgramLog:
+    return ProgramLog(tmp_path_factory.mktemp("program"))
