@@ -153,7 +153,14 @@ fn help_uses_plain_words() {
 #[test]
 fn documents_use_plain_words() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut paths = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(String::from).to_vec();
+    let names = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "packaging/python/README.md",
+        "packaging/npm/README.md",
+    ];
+    let mut paths = names.map(String::from).to_vec();
     for entry in fs::read_dir(root.join("docs")).expect("docs/ is readable") {
         let name = entry.expect("docs/ is readable").file_name();
         let name = name.to_str().expect("names in docs/ are UTF-8");

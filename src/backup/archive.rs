@@ -14,7 +14,9 @@ use crate::fleet::run::RunOptions;
 use crate::fleet::selection::DatabaseName;
 use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy::FileDigest;
+use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::locks;
+use crate::sqlite::paths::parent_directory;
 use crate::target::TargetDatabase;
 use crate::target::copy::StoredCopy;
 use crate::text::escape_for_display;
@@ -165,7 +167,7 @@ impl Backup {
         Some(format!("`{}` {problem}", stored_copy.display()))
     }
 
-    /// Checks that each directory has enough free space to restore the copies of databases, with
+    /// Checks that each file system has enough free space to restore the copies of databases, with
     /// the journal that SQLite writes for the largest one.
     ///
     /// # Errors
@@ -173,23 +175,27 @@ impl Backup {
     /// `InsufficientSpace`.
     pub fn check_free_space(&self, targets: &[TargetDatabase]) -> Result<(), BackupError> {
         #[derive(Default)]
-        struct Space {
+        struct Space<'p> {
+            /// The first database on the file system.
+            path: Option<&'p Path>,
             /// How much the databases grow, in bytes.
             growth: u64,
             /// The size of the largest database, before or after, in bytes.
             largest: u64,
         }
-        let mut space_by_directory: BTreeMap<&Path, Space> = BTreeMap::new();
+        let mut space_by_device: BTreeMap<Option<u64>, Space<'_>> = BTreeMap::new();
         for CopyOfTarget { target, entry } in self.copies_of(targets) {
-            let Some(dir) = target.location.file_path().and_then(Path::parent) else { continue };
+            let Some(path) = target.location.file_path() else { continue };
             let old_size = target.location.copy_size();
-            let space = space_by_directory.entry(dir).or_default();
+            let space = space_by_device.entry(device_of(path)).or_default();
+            space.path.get_or_insert(path);
             space.growth += entry.size.saturating_sub(old_size);
             space.largest = space.largest.max(entry.size.max(old_size));
         }
-        space_by_directory
-            .into_iter()
-            .try_for_each(|(dir, space)| check_free_space(dir, space.growth + space.largest))
+        space_by_device.into_values().try_for_each(|space| {
+            let dir = space.path.map_or(Path::new("."), parent_directory);
+            check_free_space(dir, space.growth + space.largest)
+        })
     }
 
     /// Opens and closes the copies, which drops the locks of this process on them.
@@ -230,4 +236,12 @@ impl Backup {
         };
         results.into_iter().map(|result| result.filter(|result| !is_interrupted(result))).collect()
     }
+}
+
+/// The file system of a path that need not exist, by its nearest existing directory; `None` on
+/// systems without such numbers.
+fn device_of(path: &Path) -> Option<u64> {
+    let absolute = std::path::absolute(path).ok()?;
+    let metadata = absolute.ancestors().find_map(|path| path.metadata().ok())?;
+    Some(FileIdentity::of(&metadata)?.device())
 }

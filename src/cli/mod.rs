@@ -12,8 +12,10 @@ pub(crate) mod report;
 pub(crate) mod selection_args;
 #[cfg(feature = "server")]
 pub(crate) mod server;
+pub(crate) mod setting_origins;
 pub(crate) mod settings;
 pub(crate) mod settings_file;
+pub(crate) mod settings_path;
 pub(crate) mod signals;
 pub(crate) mod usage_error;
 pub(crate) mod value_parsers;

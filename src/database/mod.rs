@@ -22,6 +22,7 @@ pub(crate) mod offending_rows;
 pub(crate) mod offending_update;
 pub(crate) mod policy;
 pub(crate) mod postcondition;
+pub(crate) mod query;
 pub(crate) mod schema_reader;
 pub(crate) mod schema_tracker;
 pub(crate) mod session;

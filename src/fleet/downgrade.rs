@@ -101,6 +101,15 @@ pub enum DowngradeError {
         /// The tags of the missing blocks.
         missing_tags: Vec<String>,
     },
+    /// What was skipped in the users directory may hold databases above the target.
+    #[error(
+        "the system database may end below user databases that were skipped: {}; correct this first, or leave the system database out with `--no-system`",
+        .problems.join("; ")
+    )]
+    SkippedUsers {
+        /// What was skipped.
+        problems: Vec<String>,
+    },
     /// The system database would be below users, and only the system database was selected.
     #[error("the system database would be below {0}; pass `--all-users` to downgrade them too")]
     SystemBelowUsers(UsersAboveTarget),
@@ -114,6 +123,7 @@ impl From<DowngradeError> for Error {
             DowngradeError::NoReverseBlock { .. } => ErrorKind::NoReverse,
             DowngradeError::NoKnownVersion
             | DowngradeError::TooManySteps { .. }
+            | DowngradeError::SkippedUsers { .. }
             | DowngradeError::SystemBelowUsers(_) => ErrorKind::Argument,
         };
         Self::new(kind, error)
@@ -151,6 +161,8 @@ pub struct DowngradePlan<'c, 'a> {
     migrator: Migrator<'c, 'a>,
     rehearsal: Migrator<'c, 'a>,
     users_above_target: Option<UsersAboveTarget>,
+    /// What was skipped in the users directory.
+    problems: Vec<String>,
 }
 
 impl<'c, 'a> DowngradePlan<'c, 'a> {
@@ -196,6 +208,7 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
             statuses,
             migrator,
             users_above_target: Some(users_above_target).filter(|above| !above.users.is_empty()),
+            problems: whole_fleet.problems,
         })
     }
 
@@ -222,7 +235,8 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
     ///
     /// # Errors
     ///
-    /// `SystemBelowUsers` if the system database alone was selected: nothing would be left to do.
+    /// `SystemBelowUsers` if the system database alone was selected: nothing would be left to do;
+    /// `SkippedUsers` if it is not known which users there are.
     pub fn hold_system_back(
         &mut self,
         selection: &Selection,
@@ -231,6 +245,11 @@ impl<'c, 'a> DowngradePlan<'c, 'a> {
         let system_has_steps = system_status.is_some_and(|status| !status.steps.is_empty());
         if self.fleet.system.is_none() || !system_has_steps {
             return Ok(None);
+        }
+        if !self.problems.is_empty() {
+            return Err(DowngradeError::SkippedUsers {
+                problems: std::mem::take(&mut self.problems),
+            });
         }
         let Some(users_above_target) = self.users_above_target.take() else { return Ok(None) };
         if !selection.includes_users() {

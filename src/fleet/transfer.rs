@@ -1,7 +1,11 @@
 //! Copies a whole fleet from files to namespaces or back.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+
 use crate::database::policy::JournalMode;
 use crate::document::tag::Scope;
+use crate::fleet::directory::DirectoryScan;
 use crate::fleet::discover::Fleet;
 use crate::fleet::pool::{WorkValue, parallel_map};
 use crate::fleet::run::RunOptions;
@@ -42,12 +46,14 @@ impl Fleet {
             destination: TargetDatabase,
         }
         let connect_options = &options.connect_options;
+        let existing = existing_destinations(destination.config);
+        let destination_of = |source: &TargetDatabase| match existing.get(&source.name) {
+            Some(existing) if source.scope == Scope::User => existing.clone(),
+            _ => destination_of(source, destination.config),
+        };
         let transfers: Vec<Transfer<'_>> = self
             .databases()
-            .map(|source| Transfer {
-                source,
-                destination: destination_of(source, destination.config),
-            })
+            .map(|source| Transfer { source, destination: destination_of(source) })
             .collect();
         let work = |transfer: &Transfer<'_>| {
             transfer.source.transfer_to(
@@ -70,6 +76,16 @@ impl WorkValue for TransferOutcome {
     fn from_failure(error: MigrateError) -> Self {
         Self::Failed(error)
     }
+}
+
+/// The files of users that exist, if their names do not determine their paths.
+fn existing_destinations(config: &FleetConfig) -> HashMap<OsString, TargetDatabase> {
+    if config.server_set.is_some() || !config.path_template.has_wildcard() {
+        return HashMap::new();
+    }
+    // Without a list, each user is refused for the reason that the path is not known.
+    let found = DirectoryScan::read(config).map(|scan| scan.targets).unwrap_or_default();
+    found.into_iter().map(|target| (target.name.clone(), target)).collect()
 }
 
 /// The database of the same name in another fleet.

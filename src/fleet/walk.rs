@@ -146,11 +146,18 @@ impl<'c> Walk<'c> {
     /// Visits a directory that may contain databases.
     fn visit_child(&mut self, parent: &OpenDirectory, candidate: Candidate) {
         let Candidate { name, kind } = candidate;
-        let kind = kind.or_else(|| parent.status(&name).ok().map(|status| status.kind));
+        let kind = match kind.map_or_else(|| parent.status(&name).map(|status| status.kind), Ok) {
+            // A component without placeholders need not exist.
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => {
+                return self.refuse_directory(name, &format!("cannot read its metadata: {error}"));
+            }
+            Ok(kind) => kind,
+        };
         let policy = self.config.symlink_policy;
         let symlinks = match kind {
-            Some(FileKind::Directory) => SymlinkPolicy::Refuse,
-            Some(FileKind::Symlink) => {
+            FileKind::Directory => SymlinkPolicy::Refuse,
+            FileKind::Symlink => {
                 let target = parent.followed_status(&name).map(|status| status.kind);
                 match target {
                     // It cannot lead to a database.
@@ -161,7 +168,7 @@ impl<'c> Walk<'c> {
                     _ => SymlinkPolicy::Follow,
                 }
             }
-            Some(FileKind::Regular | FileKind::Other) | None => return,
+            FileKind::Regular | FileKind::Other => return,
         };
         match parent.open_child(&name, self.directory_use(self.names.len() + 1), symlinks) {
             Ok(directory) if self.is_backups_dir(&directory) => {}

@@ -23,6 +23,11 @@ impl FileIdentity {
     pub(crate) fn of(_metadata: &Metadata) -> Option<Self> {
         None
     }
+
+    /// The file system that the file is on.
+    pub(crate) fn device(self) -> u64 {
+        self.device
+    }
 }
 
 /// What a name is.

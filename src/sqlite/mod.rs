@@ -19,6 +19,8 @@ pub(crate) mod pending_dir;
 pub(crate) mod pinned_file;
 pub(crate) mod preflight;
 pub(crate) mod private_copy;
+pub(crate) mod query;
+pub(crate) mod query_guard;
 pub(crate) mod read;
 pub(crate) mod rebuilt_tables;
 pub(crate) mod record_format;

@@ -289,3 +289,16 @@ fn a_database_with_a_missing_tokenizer_is_named_with_the_section() {
     let new = fleet.run(["new", "-m", "Search", "--from-db", "ann_longterm.db"]);
     new.status(0).stdout_contains("table `f` is left out: no such tokenizer: jieba (`[[extension]]` in tatmig.toml can load it)");
 }
+
+#[test]
+fn a_query_passes_on_no_row_in_an_order_that_is_not_the_applications() {
+    let fleet = fleet(&[]);
+    insert(&fleet, "INSERT INTO tags VALUES ('b'), ('A')");
+    let query = |sql: &str| fleet.run(["query", "--user", "ann", sql]);
+    query("SELECT name FROM tags ORDER BY name")
+        .status(1)
+        .stdout_lacks("A")
+        .stderr_contains("`UNICODE_CI` is a collation of the application");
+    query("SELECT slug('A')").status(1).stderr_contains("`slug` is a function of the application");
+    query("SELECT count(*) AS n FROM tags").status(0).stdout_contains("2");
+}

@@ -279,3 +279,31 @@ fn a_block_cannot_load_an_extension() {
         .status(2)
         .stderr_contains("load_extension");
 }
+
+#[test]
+fn a_settings_file_of_another_user_that_was_only_found_loads_nothing() {
+    let Some(fleet) = fleet_with_notes() else { return };
+    let settings = fleet.path("tatmig.toml");
+    // Only root can give a file to another user.
+    if std::os::unix::fs::chown(&settings, Some(65_534), None).is_err() {
+        return;
+    }
+    fleet
+        .run_without_changes(["upgrade", "--all-users"])
+        .status(2)
+        .stderr_contains("`tatmig.toml` loads an extension and belongs to another user (id 65534)");
+    fleet.run(["lint", "--config", "tatmig.toml"]).status(0);
+}
+
+#[test]
+fn a_query_can_use_the_extension() {
+    let Some(fleet) = fleet_with_notes() else { return };
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    let sql = "SELECT count(*) FROM vec_notes WHERE embedding MATCH '[1, 2, 3, 4]' AND k = 2";
+    fleet.run(["query", "--user", "ann", sql]).status(0).stdout_contains("2");
+    let fleet = fleet.config("");
+    fleet
+        .run(["query", "--user", "ann", sql])
+        .status(1)
+        .stderr_contains("`[[extension]]` in tatmig.toml can load it");
+}

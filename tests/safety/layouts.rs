@@ -246,6 +246,33 @@ fn a_database_behind_a_link_that_comes_and_goes_is_never_read() {
 }
 
 #[test]
+fn the_system_database_is_not_downgraded_while_users_are_skipped() {
+    let blocks = [
+        NOTES,
+        &[
+            ("system:1.0.0→1.1.0", "CREATE TABLE later (x);"),
+            ("system:1.1.0→1.0.0", "DROP TABLE later;"),
+            ("user:1.1.0→1.0.0", "ALTER TABLE notes DROP COLUMN pinned;"),
+        ],
+    ]
+    .concat();
+    let blocks: Vec<_> = blocks.into_iter().filter(|(tag, _)| !tag.contains("1.2.0")).collect();
+    let fleet = fleet(&blocks);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    replace_by_link(&fleet, LEVELS[0]);
+    for arguments in
+        [&["downgrade", "--to", "1.0.0", "--system"] as &[&str], &["down", "-1", "--all-users"]]
+    {
+        let run = fleet.run_without_changes(arguments);
+        run.status(2).stderr_contains("may end below user databases that were skipped: ");
+        run.stderr_contains("the directory `z` was skipped");
+    }
+    put_back(&fleet, LEVELS[0]);
+    fleet.run(["downgrade", "--to", "1.0.0", "--all-users", "--no-backup"]).status(0);
+    assert_eq!(fleet.database("system").version().as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn a_link_in_a_backup_is_not_followed() {
     let fleet = fleet(&NOTES[1..]);
     fleet.run(["backup", "--all-users"]).status(0);

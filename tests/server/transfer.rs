@@ -1,5 +1,6 @@
 //! Tests transfers between files and namespaces, and copies, restores and resets of namespaces.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -73,6 +74,44 @@ pub(crate) fn a_hundred_users_are_pushed_and_pulled() {
         assert_eq!(database.rows("SELECT id, note FROM tags"), ["1|1", "2|NULL"]);
         assert_eq!(database.history(), ["baseline→1.0.0", "1.0.0→1.1.0", "1.1.0→1.2.0"]);
         assert_eq!(database.rows("SELECT * FROM _tatmig_migrations").len(), 3);
+    }
+}
+
+pub(crate) fn a_fleet_in_directories_is_pushed_and_pulled() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let sqld = Sqld::start();
+    let fleet = Fleet::from_blocks(&USERS_AND_NOTES[..2])
+        .directory("users")
+        .env("TATMIG_USERS_DIR", "users")
+        .env("TATMIG_USER_PATTERN", "{sha256:2}/{username}/store.sqlite");
+    let users = [["ann", "49"], ["bob", "81"]];
+    fleet.run(["init", "--user", "ann", "--user", "bob"]).status(0);
+    let open = |directory: PathBuf, [user, hash]: [&str; 2]| {
+        crate::support::Database::open(&directory.join(hash).join(user).join("store.sqlite"))
+    };
+    for user in users {
+        let insert = format!("INSERT INTO users VALUES ('{}')", user[0]);
+        fleet.database("system").connection().execute_batch(&insert).unwrap();
+        let insert = format!("INSERT INTO notes (body) VALUES ('{}')", user[0]);
+        open(fleet.path("users"), user).connection().execute_batch(&insert).unwrap();
+    }
+    let fleet = with_server(&sqld, fleet);
+    fleet.run(["push", "--all-users"]).status(0).stdout_contains("2 users: 2 copied");
+    let pull = ["pull", "--all-users", "--users-dir", "back", "--system-db", "back.db"];
+    let fleet = fleet.directory("back").directory("outside/ann");
+    symlink("../outside", fleet.path("back/49")).unwrap();
+    let run = fleet.run(pull);
+    run.status(1).stderr_contains("`49` is a symbolic link; pass `--follow-symlinks` to open it");
+    run.stdout_contains("1 copied");
+    assert_eq!(std::fs::read_dir(fleet.path("outside/ann")).unwrap().count(), 0);
+    std::fs::remove_file(fleet.path("back/49")).unwrap();
+    fleet.run(pull).status(0).stdout_contains("1 copied and compared, 1 already identical");
+    for user in users {
+        let database = open(fleet.path("back"), user);
+        assert_eq!(database.rows("SELECT body FROM notes"), [user[0]]);
+        let directory = fleet.path(format!("back/{}/{}", user[1], user[0]));
+        assert_eq!(directory.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod document_file;
 pub(crate) mod downgrade;
 pub(crate) mod history;
@@ -15,6 +16,7 @@ pub(crate) mod lint;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
+pub(crate) mod query;
 pub(crate) mod reset;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
@@ -69,6 +71,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
         Command::Verify { selection } => inspect::verify_fleet(context, &selection),
+        Command::Doctor => Ok(doctor::run(context)),
         Command::Test => test::run(context),
         Command::Init { selection, path, create_args } => {
             let path = path.as_deref();
@@ -76,6 +79,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         }
         Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
+        Command::Query(args) => query::run(context, &args),
         Command::Seed { names, selection } => seed::run(context, &names, &selection),
         #[cfg(feature = "server")]
         Command::Push { selection } => transfer::push(context, &selection),

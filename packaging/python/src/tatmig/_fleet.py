@@ -112,12 +112,13 @@ class Fleet:
         """
         return self._status(user, system).run()
 
-    def verify(self) -> VerifyResult:
-        """Checks integrity, foreign keys, history and schema of all databases. Changes nothing.
+    def verify(self, user: Users = None, *, system: bool = False) -> VerifyResult:
+        """Checks integrity, foreign keys, history and schema: of all databases, of the users named,
+        or of the system database. Changes nothing.
 
         What is wrong with a database is in its `findings`; no exception is raised for it.
         """
-        return self._verify().run()
+        return self._verify(user, system).run()
 
     def lint(
         self,
@@ -149,13 +150,13 @@ class Fleet:
         """
         name = to_text(user)
         while True:
-            digest = self._log_in.digest()
-            run = self._log_in.recall(name, digest)
+            basis = self._log_in.basis()
+            run = self._log_in.recall(name, basis)
             if run is not None:
                 return run
-            flight = self._log_in.join(name, digest, create)
+            flight = self._log_in.join(name, basis, create)
             try:
-                if flight.answers(digest, create):
+                if flight.answers(basis, create):
                     return flight.future.result()
                 # A run for an earlier document, or one that may not create: the next is ours.
                 flight.future.exception()
@@ -193,11 +194,12 @@ class Fleet:
         return self._call(_answers.read_upgrade, "upgrade", arguments)
 
     def _status(self, user: Users, system: bool) -> Call[StatusResult]:
-        arguments = _user_arguments(user) + (["--system"] if system else [])
+        arguments = _user_arguments(user) + to_arguments({"system": system})
         return self._call(_answers.read_status, "status", arguments)
 
-    def _verify(self) -> Call[VerifyResult]:
-        return self._call(_answers.read_verify, "verify", [])
+    def _verify(self, user: Users, system: bool) -> Call[VerifyResult]:
+        arguments = _user_arguments(user) + to_arguments({"system": system})
+        return self._call(_answers.read_verify, "verify", arguments)
 
     def _lint(
         self, deny: Iterable[str], allow: Iterable[str], min_sqlite: Optional[str]

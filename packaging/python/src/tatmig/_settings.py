@@ -61,6 +61,8 @@ class UpgradeOptions(TypedDict, total=False):
 
     #: Select the system database and every user.
     all_users: bool
+    #: Leave the system database out.
+    no_system: bool
     #: Stop at this version.
     to: str
     #: Back up the databases with pending migrations first.
