@@ -59,7 +59,7 @@ impl ExtensionSections<'_> {
             extensions = extensions.with_trusted_schema();
         }
         for entry in self.functions {
-            extensions = checked(entry, add_function(extensions, entry)?)?;
+            extensions = checked(entry, add_function(&extensions, entry)?)?;
         }
         for entry in self.collations {
             extensions = checked(entry, extensions.with_collation(entry.get_ref()))?;
@@ -95,7 +95,7 @@ impl ExtensionSection {
 
 /// Adds a function that is written as its name and number of arguments, such as `slug/1`.
 fn add_function(
-    extensions: Extensions,
+    extensions: &Extensions,
     entry: &Spanned<String>,
 ) -> Result<Extensions, InvalidValue> {
     let text = entry.get_ref();

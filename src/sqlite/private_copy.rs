@@ -46,3 +46,20 @@ impl PrivateCopy {
         &self.path
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_keeps_its_bytes_and_cannot_be_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let original = directory.path().join("x.so");
+        std::fs::write(&original, "hashed").unwrap();
+        let copy = PrivateCopy::new(&std::fs::read(&original).unwrap(), &original).unwrap();
+        std::fs::write(&original, "replaced").unwrap();
+        assert_eq!(std::fs::read(copy.path()).unwrap(), b"hashed");
+        assert!(std::fs::write(copy.path(), "changed").is_err());
+        assert_eq!(std::fs::read(copy.path()).unwrap(), b"hashed");
+    }
+}

@@ -373,6 +373,7 @@ impl JobExecution<'_> {
         if after.row_count() > 0 {
             notes.push(missing_parents_note(after.row_count(), is_allowed));
         }
+        notes.extend(after.unchecked.iter().cloned());
         for key in after.unusable_keys.difference(&before.unusable_keys) {
             notes.push(format!(
                 "SQLite cannot use the foreign key {key}: its parent columns are not unique"

@@ -302,3 +302,29 @@ fn a_query_passes_on_no_row_in_an_order_that_is_not_the_applications() {
     query("SELECT slug('A')").status(1).stderr_contains("`slug` is a function of the application");
     query("SELECT count(*) AS n FROM tags").status(0).stdout_contains("2");
 }
+
+#[test]
+fn a_foreign_key_that_only_the_application_can_check_is_named() {
+    let tables = (
+        "user:1.0.0→1.1.0",
+        "CREATE TABLE kinds (name TEXT COLLATE UNICODE_CI PRIMARY KEY);\n\
+         CREATE TABLE things (kind TEXT REFERENCES kinds (name), n INTEGER);",
+    );
+    let update = ("user:1.1.0→1.2.0", "-- tatmig:allow destructive all\nUPDATE things SET n = 1;");
+    let fleet = fleet(&[tables, update]);
+    fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
+    insert(
+        &fleet,
+        "INSERT INTO kinds VALUES ('b'), ('A'); INSERT INTO things (kind) VALUES ('a'), ('B')",
+    );
+    let text = "foreign keys of `things` cannot be checked here: `UNICODE_CI` is a collation of the application";
+    let upgrade = fleet.run(["upgrade", "--all-users", "-v"]);
+    upgrade.status(0);
+    assert!(
+        (upgrade.stdout_text() + &upgrade.stderr_text()).contains(text),
+        "{}",
+        upgrade.describe()
+    );
+    assert_eq!(fleet.database("ann").rows("SELECT n FROM things"), ["1", "1"]);
+    fleet.run(["verify", "-v"]).status(0).stdout_contains(text);
+}
