@@ -7,8 +7,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::command_args::{
-    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, ResetArgs,
-    RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
+    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
+    ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::help::group_subcommands;
@@ -278,6 +278,23 @@ Examples:
   tatmig adopt --user ann --at 0.3.19
   tatmig adopt --user ann --at baseline    a database of another origin; run the baseline next")]
     Adopt(AdoptArgs),
+    /// Run one read-only statement on databases
+    ///
+    /// The statement runs on every selected database, all of them without a selection. The name of
+    /// the database is the first column. No byte of a database changes; a statement that writes is
+    /// refused. Databases where the statement fails are reported at the end, and the exit status is
+    /// then 1.
+    ///
+    /// In a table and in CSV, all databases must have the same columns. A blob is printed as x'00ff',
+    /// and NULL as NULL (in CSV as an empty field).
+    #[command(after_help = "\
+Examples:
+  tatmig query \"SELECT count(*) AS notes FROM notes\" --no-system
+  tatmig query \"SELECT count(*) AS notes FROM notes\" --no-system --sum
+  tatmig query \"SELECT name FROM accounts\" --system --csv > accounts.csv
+  tatmig query --user ann --ndjson \"SELECT * FROM notes\" | jq .body
+  tatmig query - < report.sql")]
+    Query(QueryArgs),
     /// Run seed blocks
     ///
     /// A seed block, tagged `[user:seed:NAME:start]`, is run in a transaction each time. Seeds have

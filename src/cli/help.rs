@@ -22,7 +22,7 @@ const GROUPS: [CommandGroup; 8] = [
     CommandGroup { heading: "Write migrations", commands: &["new", "import", "promote", "schema"] },
     CommandGroup { heading: "Take in existing databases", commands: &["adopt", "stamp"] },
     CommandGroup { heading: "Protect", commands: &["backup", "restore", "reset"] },
-    CommandGroup { heading: "Data", commands: &["seed"] },
+    CommandGroup { heading: "Data", commands: &["query", "seed"] },
     CommandGroup { heading: "Servers", commands: &["push", "pull"] },
     CommandGroup { heading: "Other", commands: &["demo", "completions", "man"] },
 ];

@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod namespaces;
 pub(crate) mod near_misses;
 pub(crate) mod pool;
+pub(crate) mod query;
 pub(crate) mod run;
 pub(crate) mod selection;
 pub(crate) mod suggestions;
@@ -19,6 +20,7 @@ pub(crate) mod suggestions;
 pub(crate) mod transfer;
 pub(crate) mod walk;
 
+pub use crate::database::query::{QueryError, ReadQuery};
 pub use crate::fleet::discover::Fleet;
 pub use crate::fleet::downgrade::{
     DowngradeError, DowngradePlan, DowngradeRequest, DowngradeTarget, UsersAboveTarget,
@@ -28,18 +30,23 @@ pub use crate::fleet::health::{FileHealth, can_create_files, free_space};
 pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
 pub use crate::fleet::near_misses::NearMisses;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
+pub use crate::fleet::query::QueryResult;
 pub use crate::fleet::run::{FleetOutcome, OnFailure, RunOptions};
 pub use crate::fleet::selection::{DatabaseName, Selection, SystemSelection, UserSelection};
 #[cfg(feature = "server")]
 pub use crate::fleet::transfer::{TransferDestination, Transferred};
 #[cfg(feature = "server")]
 pub use crate::libsql::namespace::ServerHandle;
+pub use crate::sql::value::SqlValue;
 pub use crate::sqlite::database_file::DatabaseFile;
+pub use crate::sqlite::extensions::{ExtensionError, ExtensionLibrary};
 pub use crate::sqlite::file_status::FileIdentity;
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;
 pub use crate::target::pattern::{PathMatch, PathTemplate};
 pub use crate::target::pattern_error::PathTemplateError;
+pub use crate::target::query::{QueryFailure, QueryRows};
+pub use crate::target::row_spool::{RowReader, RowSpool};
 #[cfg(feature = "server")]
 pub use crate::target::server_error::{MissingNamespace, ServerSetError};
 #[cfg(feature = "server")]

@@ -18,6 +18,7 @@ pub(crate) mod lint_github;
 pub(crate) mod lint_sarif;
 pub(crate) mod migration_change;
 pub(crate) mod outcome_text;
+pub(crate) mod query;
 pub(crate) mod recorded_versions;
 pub(crate) mod restore;
 pub(crate) mod rule;
