@@ -179,7 +179,7 @@ mod tests {
         );
         assert_eq!(marker("-- Create model Note"), None);
         assert_eq!(marker("-- see notes.0001_initial for more"), None);
-        let file = |stem: &str| {
+        let file = |name: &str| {
             FILE_NAME.captures(name).map(|found| format!("{}.{}", &found[1], &found[2]))
         };
         assert_eq!(file("notes.0001_initial").as_deref(), Some("notes.0001_initial"));
