@@ -120,6 +120,12 @@ fn candidates_by_name(tree: &SourceTree) -> Vec<Candidate> {
     if !directories_with(tree, "up.sql").is_empty() {
         add(MigrationTool::Diesel, "directories have `up.sql`");
     }
+    if candidates.is_empty() && scripts::has_sql_of_programs(tree) {
+        let reason = "files of SQL are named like programs in TypeScript or JavaScript";
+        return [MigrationTool::Kysely, MigrationTool::Knex]
+            .map(|tool| Candidate { tool, reason: reason.to_owned() })
+            .into();
+    }
     if candidates.is_empty() {
         candidates.extend(candidates_by_number(tree));
         candidates.extend(candidates_by_version(tree));

@@ -33,13 +33,25 @@ const shared = {
   version: cargoValue("version"),
   description: cargoValue("description"),
   license: cargoValue("license"),
+  // npm shows where a package was built only if the repository is the one of the workflow.
+  ...(hasCargoValue("repository")
+    ? { repository: { type: "git", url: `git+${cargoValue("repository")}.git` } }
+    : {}),
 };
 
 /** The first value of a key in Cargo.toml; its first table is `[package]`. */
 function cargoValue(key) {
-  const found = new RegExp(`^${key} = "(.*)"$`, "m").exec(cargo);
+  const found = findCargoValue(key);
   if (found === null) throw new Error(`Cargo.toml has no ${key}`);
   return found[1];
+}
+
+function hasCargoValue(key) {
+  return findCargoValue(key) !== null;
+}
+
+function findCargoValue(key) {
+  return new RegExp(`^${key} = "(.*)"$`, "m").exec(cargo);
 }
 
 function packMain() {

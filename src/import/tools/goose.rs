@@ -82,7 +82,7 @@ struct FileParts {
 impl FileParts {
     /// Begins a chunk behind an annotation.
     fn begin_chunk(&mut self, part: Part, first_line: usize, variables: Variables) {
-        let chunk = Chunk { text: String::new(), first_line, variables };
+        let chunk = Chunk { variables, ..Chunk::new("", first_line) };
         match part {
             Part::Header | Part::Up => self.up.push(chunk),
             Part::Down => self.down.push(chunk),
