@@ -12,7 +12,7 @@ use crate::cli::signals::Signals;
 use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
-    let ProcessArgs { args: CliArgs { global, command }, command: command_name } =
+    let ProcessArgs { args: CliArgs { global, command }, command: command_name, sources } =
         match CliArgs::parse_process_args() {
             Ok(args) => args,
             Err(error) => return ExitCode::from(report_usage_error(error)),
@@ -23,6 +23,13 @@ fn main() -> ExitCode {
             Report::without_settings(Some(command_name.clone()), global.file.as_deref(), format);
         ExitCode::from(report.emit_command_error(error))
     };
+    if let Some(directory) = &global.directory
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        let name = tatmig::text::escape_for_display(directory.as_os_str());
+        let text = format!("the directory `{name}` of `-C` cannot be entered");
+        return emit_error(&anyhow::Error::new(error).context(text));
+    }
     let command = match command {
         CommandKind::Configured(command) => command,
         CommandKind::Standalone(standalone) => {
@@ -31,7 +38,7 @@ fn main() -> ExitCode {
         }
     };
     let signals = Signals::install_handlers();
-    let settings = match Settings::resolve(&global, signals.cancel_flag()) {
+    let settings = match Settings::resolve(&global, &sources, signals.cancel_flag()) {
         Ok(settings) => settings,
         Err(error) => return emit_error(&error),
     };

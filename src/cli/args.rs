@@ -7,12 +7,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::command_args::{
-    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, ResetArgs,
-    RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
+    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
+    ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::help::group_subcommands;
 use crate::cli::selection_args::SelectionArgs;
+use crate::cli::setting_origins::ArgumentSources;
 
 /// The output of `--version`.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -66,6 +67,8 @@ pub(crate) struct ProcessArgs {
     pub(crate) args: CliArgs,
     /// The command as in `backup list`, without its options.
     pub(crate) command: String,
+    /// Where the values of options are from.
+    pub(crate) sources: ArgumentSources,
 }
 
 impl CliArgs {
@@ -83,7 +86,11 @@ impl CliArgs {
             result => result?,
         };
         let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        Ok(ProcessArgs { args, command: command_name(&matches) })
+        Ok(ProcessArgs {
+            args,
+            command: command_name(&matches),
+            sources: ArgumentSources::new(&matches),
+        })
     }
 
     /// The definition that completions and man pages are generated from.
@@ -201,6 +208,16 @@ Examples:
         #[command(flatten)]
         selection: SelectionArgs,
     },
+    /// Check before a deployment that an upgrade can run
+    ///
+    /// Settings with where each came from, the document, directories, permissions, free disk space,
+    /// journal modes, databases that other processes have open, SQLite versions, and the limit of
+    /// open files. Nothing is changed. The exit status is 1 if an upgrade would fail.
+    #[command(after_help = "\
+Examples:
+  tatmig doctor                  check everything
+  tatmig doctor -v               name every database that is in use")]
+    Doctor,
     /// Run all migrations on generated rows; no data may be lost
     ///
     /// The migrations are run in memory; no database of the fleet is opened. Rows are inserted at the
@@ -261,6 +278,23 @@ Examples:
   tatmig adopt --user ann --at 0.3.19
   tatmig adopt --user ann --at baseline    a database of another origin; run the baseline next")]
     Adopt(AdoptArgs),
+    /// Run one read-only statement on databases
+    ///
+    /// The statement runs on every selected database, all of them without a selection. The name of
+    /// the database is the first column. No byte of a database changes; a statement that writes is
+    /// refused. Databases where the statement fails are reported at the end, and the exit status is
+    /// then 1.
+    ///
+    /// In a table and in CSV, all databases must have the same columns. A blob is printed as x'00ff',
+    /// and NULL as NULL (in CSV as an empty field).
+    #[command(after_help = "\
+Examples:
+  tatmig query \"SELECT count(*) AS notes FROM notes\" --no-system
+  tatmig query \"SELECT count(*) AS notes FROM notes\" --no-system --sum
+  tatmig query \"SELECT name FROM accounts\" --system --csv > accounts.csv
+  tatmig query --user ann --ndjson \"SELECT * FROM notes\" | jq .body
+  tatmig query - < report.sql")]
+    Query(QueryArgs),
     /// Run seed blocks
     ///
     /// A seed block, tagged `[user:seed:NAME:start]`, is run in a transaction each time. Seeds have

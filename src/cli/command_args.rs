@@ -235,6 +235,24 @@ pub(crate) enum LintFormat {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// SQL statement, which must only read; `-` reads it from standard input
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: String,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Add numeric columns over all rows of all databases
+    #[arg(long)]
+    pub(crate) sum: bool,
+    /// Print CSV (RFC 4180)
+    #[arg(long)]
+    pub(crate) csv: bool,
+    /// Print one JSON object a line
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) ndjson: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
     /// Record this version, or `baseline`, even if the schema differs; without `--user` or
     /// `--system`, only databases without a history are changed

@@ -17,6 +17,9 @@ use crate::cli::value_parsers::{parse_count, parse_seconds};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
+    /// Run as if started in this directory
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
     /// Markdown file with the migrations [default: MIGRATIONS.md]
     #[arg(
         short,
@@ -64,7 +67,7 @@ pub(crate) struct GlobalArgs {
         hide_env_values = true
     )]
     pub(crate) backups_dir: Option<PathBuf>,
-    /// Settings file [default: ./tatmig.toml if it exists]
+    /// Settings file [default: the nearest tatmig.toml, in the directory of --file or above]
     #[arg(long, global = true, env = "TATMIG_CONFIG", value_name = "PATH", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Open user databases that are symbolic links

@@ -18,11 +18,11 @@ const GROUPS: [CommandGroup; 8] = [
         heading: "Migrate",
         commands: &["upgrade", "downgrade", "status", "history", "init"],
     },
-    CommandGroup { heading: "Check", commands: &["lint", "test", "verify"] },
+    CommandGroup { heading: "Check", commands: &["lint", "test", "verify", "doctor"] },
     CommandGroup { heading: "Write migrations", commands: &["new", "import", "promote", "schema"] },
     CommandGroup { heading: "Take in existing databases", commands: &["adopt", "stamp"] },
     CommandGroup { heading: "Protect", commands: &["backup", "restore", "reset"] },
-    CommandGroup { heading: "Data", commands: &["seed"] },
+    CommandGroup { heading: "Data", commands: &["query", "seed"] },
     CommandGroup { heading: "Servers", commands: &["push", "pull"] },
     CommandGroup { heading: "Other", commands: &["demo", "completions", "man"] },
 ];

@@ -4,15 +4,18 @@
 pub(crate) mod args;
 pub(crate) mod command_args;
 pub(crate) mod commands;
-pub(crate) mod global_args;
+pub(crate) mod extension_settings;
+mod global_args;
 pub(crate) mod help;
 pub(crate) mod output;
 pub(crate) mod report;
 pub(crate) mod selection_args;
 #[cfg(feature = "server")]
 pub(crate) mod server;
+pub(crate) mod setting_origins;
 pub(crate) mod settings;
 pub(crate) mod settings_file;
+pub(crate) mod settings_path;
 pub(crate) mod signals;
 pub(crate) mod usage_error;
 pub(crate) mod value_parsers;

@@ -32,3 +32,14 @@ pub(crate) enum Verbosity {
     /// Every database by name, and notes of the document.
     Verbose,
 }
+
+/// How the rows of `query` are printed, other than as one JSON document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowFormat {
+    /// Aligned columns for people.
+    Table,
+    /// RFC 4180.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}

@@ -2,20 +2,20 @@
 //! in this order of precedence.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::bail;
 use tatmig::database::{
-    AheadPolicy, ConnectOptions, ConnectionSetup, DatabasePolicy, Extensions, ForeignKeyPolicy,
-    JournalMode,
+    AheadPolicy, ConnectOptions, ConnectionSetup, DatabasePolicy, ForeignKeyPolicy, JournalMode,
 };
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
 use tatmig::lint::SqliteVersion;
 use tatmig::migrate::IgnoredObjects;
+use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 use crate::cli::global_args::GlobalArgs;
@@ -23,6 +23,7 @@ use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::selection_args::DefaultSelection;
 #[cfg(feature = "server")]
 use crate::cli::server;
+use crate::cli::setting_origins::{ArgumentSources, SettingOrigin};
 use crate::cli::settings_file::{AheadSetting, LintSettings, SettingsFile};
 
 /// The path of the document without any setting.
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     /// The objects that the document does not manage.
     pub(crate) ignored: IgnoredObjects,
     pub(crate) lint: LintSettings,
+    /// Where the values came from.
+    pub(crate) origins: Vec<SettingOrigin>,
     /// What `upgrade` covers if nothing is selected.
     pub(crate) upgrade_default: DefaultSelection,
     /// Whether `upgrade` backs up without being asked to.
@@ -65,21 +68,27 @@ impl Settings {
     /// # Errors
     ///
     /// The settings file or a value is invalid, or settings contradict each other.
-    pub(crate) fn resolve(global: &GlobalArgs, cancel: Arc<AtomicBool>) -> anyhow::Result<Self> {
-        let settings_file = SettingsFile::load(global.config.as_deref())?;
+    pub(crate) fn resolve(
+        global: &GlobalArgs,
+        sources: &ArgumentSources,
+        cancel: Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
+        let settings_file = SettingsFile::load(global.config.as_deref(), global.file.as_deref())?;
+        let default = |name| in_project(&settings_file, name);
         let busy_timeout =
             global.busy_timeout.or(settings_file.busy_timeout).unwrap_or(DEFAULT_BUSY_TIMEOUT);
         let verbosity = resolve_verbosity(
             VerbositySwitches { quiet: global.quiet, verbose: global.verbose },
             VerbositySwitches { quiet: settings_file.quiet, verbose: settings_file.verbose },
         )?;
-        let connection_setup = ConnectionSetup { cancel, extensions: Extensions::new() };
+        let connection_setup =
+            ConnectionSetup { cancel, extensions: settings_file.extensions.clone() };
         let connect_options = ConnectOptions { busy_timeout, setup: connection_setup.clone() };
         let fleet_config = fleet_config(global, &settings_file, connect_options)?;
         let is_json = global.json.or(settings_file.json).unwrap_or_default();
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
-        Ok(Self {
-            file: path_or(global.file.as_ref(), settings_file.file.as_ref(), DEFAULT_FILE),
+        let mut settings = Self {
+            file: path_or(global.file.as_ref(), settings_file.file.as_ref(), default(DEFAULT_FILE)),
             fleet_config,
             backups_dir: backups_dir(global, &settings_file),
             verbosity,
@@ -91,13 +100,16 @@ impl Settings {
             min_sqlite: settings_file.min_sqlite,
             policy: database_policy(&settings_file),
             ignored: IgnoredObjects::new(&settings_file.ignore),
-            lint: settings_file.lint,
+            lint: settings_file.lint.clone(),
             upgrade_default: match settings_file.all_users {
                 Some(true) => DefaultSelection::Everything,
                 Some(false) | None => DefaultSelection::SystemDatabase,
             },
             upgrade_with_backup: settings_file.backup.unwrap_or_default(),
-        })
+            origins: Vec::new(),
+        };
+        settings.origins = list_origins(&settings, &settings_file, sources);
+        Ok(settings)
     }
 
     /// The rules for the fleet's databases. `--journal-mode` of a command that creates databases
@@ -107,6 +119,11 @@ impl Settings {
         let journal_mode =
             journal_mode_arg.map_or(self.policy.journal_mode, JournalModeArg::to_journal_mode);
         DatabasePolicy { journal_mode, ..self.policy }
+    }
+
+    /// Whether every database is to be named.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
     }
 
     /// The oldest SQLite version that opens the databases, if it was given.
@@ -124,12 +141,25 @@ impl Settings {
 }
 
 /// A path from a flag or variable, the settings file or the default.
-fn path_or(arg: Option<&PathBuf>, file_value: Option<&PathBuf>, default: &str) -> PathBuf {
-    arg.or(file_value).cloned().unwrap_or_else(|| PathBuf::from(default))
+fn path_or(arg: Option<&PathBuf>, file_value: Option<&PathBuf>, default: PathBuf) -> PathBuf {
+    arg.or(file_value).cloned().unwrap_or(default)
+}
+
+/// A default path: in the directory of a settings file that was found.
+fn in_project(settings_file: &SettingsFile, name: &str) -> PathBuf {
+    match (settings_file.project_dir.as_os_str().is_empty(), name) {
+        (true, name) => PathBuf::from(name),
+        (false, ".") => settings_file.project_dir.clone(),
+        (false, name) => settings_file.project_dir.join(name),
+    }
 }
 
 fn backups_dir(global: &GlobalArgs, settings_file: &SettingsFile) -> PathBuf {
-    path_or(global.backups_dir.as_ref(), settings_file.backups_dir.as_ref(), "backups")
+    path_or(
+        global.backups_dir.as_ref(),
+        settings_file.backups_dir.as_ref(),
+        in_project(settings_file, "backups"),
+    )
 }
 
 #[cfg_attr(
@@ -151,9 +181,13 @@ fn fleet_config(
         system_db: path_or(
             global.system_db.as_ref(),
             settings_file.system_db.as_ref(),
-            "system.db",
+            in_project(settings_file, "system.db"),
         ),
-        users_dir: path_or(global.users_dir.as_ref(), settings_file.users_dir.as_ref(), "."),
+        users_dir: path_or(
+            global.users_dir.as_ref(),
+            settings_file.users_dir.as_ref(),
+            in_project(settings_file, "."),
+        ),
         path_template: pattern.parse::<PathTemplate>()?,
         backups_dir: Some(backups_dir(global, settings_file)),
         symlink_policy,
@@ -219,4 +253,37 @@ fn resolve_verbosity(
         }
         (false, false) => Verbosity::Normal,
     })
+}
+
+/// Lists the settings that decide which databases a run finds and how it opens them.
+fn list_origins(
+    settings: &Settings,
+    settings_file: &SettingsFile,
+    sources: &ArgumentSources,
+) -> Vec<SettingOrigin> {
+    let fleet_config = &settings.fleet_config;
+    let path = |path: &Path| escape_for_display(path.as_os_str());
+    let file = settings_file;
+    let values = [
+        ("file", path(&settings.file), file.file.is_some()),
+        ("system_db", path(&fleet_config.system_db), file.system_db.is_some()),
+        ("users_dir", path(&fleet_config.users_dir), file.users_dir.is_some()),
+        ("user_pattern", fleet_config.path_template.to_string(), file.user_pattern.is_some()),
+        ("backups_dir", path(&settings.backups_dir), file.backups_dir.is_some()),
+        (
+            "follow_symlinks",
+            (fleet_config.symlink_policy == SymlinkPolicy::Follow).to_string(),
+            file.follow_symlinks.is_some(),
+        ),
+        (
+            "busy_timeout",
+            format!("{} s", settings.busy_timeout.as_secs_f64()),
+            file.busy_timeout.is_some(),
+        ),
+        ("jobs", settings.jobs.to_string(), file.jobs.is_some()),
+    ];
+    let origins = values.into_iter().map(|(name, value, is_in_file)| {
+        SettingOrigin::new(name, value, is_in_file, settings_file, sources)
+    });
+    origins.collect()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::database::declared::with_section;
 use crate::database::foreign_keys::ForeignKeySet;
 use crate::database::session::{Query, Session, SessionError};
 use crate::schema::renames::Renames;
@@ -161,7 +162,7 @@ pub(crate) fn check<S: Session>(session: &S) -> Result<ForeignKeyReport, S::Erro
             (Ok(counts), Ok(groups)) => (counts.unwrap_or_default(), groups.unwrap_or_default()),
             // A collation or function of the application is missing in this SQLite.
             (Err(error), _) | (_, Err(error)) if error.is_sql_error() => {
-                let (child, message) = (&query.child, error.message());
+                let (child, message) = (&query.child, with_section(error.message()));
                 report
                     .unchecked
                     .push(format!("foreign keys of `{child}` cannot be checked here: {message}"));

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::document::blocks::{Block, Blocks};
 use crate::document::chain_errors;
 use crate::document::diagnostic::Diagnostic;
-use crate::document::imported_lines::assign_imported;
+use crate::document::imported_lines::{AssignedImports, assign_imported};
 use crate::document::migration::{Migration, ScopedSql, Seed};
 use crate::document::tag::{Scope, Tag, VersionPair, VersionPoint};
 
@@ -51,7 +51,15 @@ impl<'a> UnorderedMigrations<'a> {
         let mut baselines: Vec<_> = migrations.extract_if(.., is_baseline).collect();
         for migration in baselines.iter_mut().chain(&mut migrations) {
             let versions = VersionPair::new(migration.from.clone(), migration.to.clone());
-            migration.imported = imported.remove(&versions).unwrap_or_default();
+            let AssignedImports { all, by_scope: [system, user] } =
+                imported.remove(&versions).unwrap_or_default();
+            migration.imported = all;
+            for (block, of_scope) in [(&mut migration.system, system), (&mut migration.user, user)]
+            {
+                if let Some(block) = block {
+                    block.imported = of_scope;
+                }
+            }
         }
         // `baseline` is ordered below every version.
         let is_reverse = |migration: &mut Migration<'_>| migration.to < migration.from;
@@ -146,7 +154,8 @@ fn add_block<'a>(
 }
 
 fn into_scoped_sql(block: Block<'_>) -> ScopedSql<'_> {
-    ScopedSql { sql: block.sql, tag_span: block.tag_span, allow_directives: block.allow_directives }
+    let Block { sql, tag_span, allow_directives, .. } = block;
+    ScopedSql { sql, tag_span, allow_directives, imported: Vec::new() }
 }
 
 /// Returns a diagnostic if a planned migration has SQL that is not commented out.

@@ -3,47 +3,73 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::document::blocks::{Block, Blocks};
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::imported::{ImportedError, ImportedFrom, ImportedLine, MigrationTool};
 use crate::document::tag::{Scope, Tag, VersionPair};
 
-/// The lines of one migration.
-#[derive(Default)]
-struct LinesOfMigration<'b> {
-    /// By their place in the document.
-    lines: BTreeMap<usize, &'b ImportedLine>,
+/// A line, and the scopes of the blocks below its heading.
+struct ScopedLine<'b> {
+    line: &'b ImportedLine,
     scopes: BTreeSet<Scope>,
 }
 
-/// The migrations of other tools that each migration came from, in document order. A reverse block has
-/// none. Adds to `diagnostics` what is wrong with the lines.
+/// The lines of one migration, by their place in the document.
+type LinesOfMigration<'b> = BTreeMap<usize, ScopedLine<'b>>;
+
+/// The migrations of other tools that a migration came from, in document order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AssignedImports {
+    /// All of them.
+    pub(crate) all: Vec<ImportedFrom>,
+    /// Those below whose line a block of this scope is, by scope.
+    pub(crate) by_scope: [Vec<ImportedFrom>; 2],
+}
+
+/// The migrations of other tools that each migration came from. A reverse block has none. Adds to
+/// `diagnostics` what is wrong with the lines.
 pub(crate) fn assign_imported(
     blocks: &Blocks<'_>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> BTreeMap<VersionPair, Vec<ImportedFrom>> {
+) -> BTreeMap<VersionPair, AssignedImports> {
     let mut migrations: BTreeMap<VersionPair, LinesOfMigration<'_>> = BTreeMap::new();
     for block in &blocks.list {
         let Tag::Migration { scope, from, to } = &block.tag else { continue };
         if to < from {
             continue;
         }
-        let found = migrations.entry(VersionPair::new(from.clone(), to.clone())).or_default();
-        found.scopes.insert(*scope);
-        found.lines.extend(lines_of(blocks, block).map(|line| (line.span.start, line)));
+        let lines = migrations.entry(VersionPair::new(from.clone(), to.clone())).or_default();
+        for line in lines_of(blocks, block) {
+            let scoped_line = lines.entry(line.span.start);
+            let scoped_line =
+                scoped_line.or_insert_with(|| ScopedLine { line, scopes: BTreeSet::new() });
+            scoped_line.scopes.insert(*scope);
+        }
     }
     let used: BTreeSet<usize> =
-        migrations.values().flat_map(|found| found.lines.keys().copied()).collect();
+        migrations.values().flat_map(|lines| lines.keys().copied()).collect();
     let sections = blocks.sections.iter().flat_map(|section| &section.imported);
     for line in sections.chain(&blocks.imported_without_heading) {
         diagnostics.extend(check_line(line, used.contains(&line.span.start)));
     }
     check_duplicates(&migrations, diagnostics);
-    let values = |found: LinesOfMigration<'_>| {
-        found.lines.into_values().filter_map(|line| line.value.clone().ok()).collect()
-    };
-    migrations.into_iter().map(|(pair, found)| (pair, values(found))).collect()
+    migrations.into_iter().map(|(versions, lines)| (versions, collect_values(&lines))).collect()
+}
+
+fn collect_values(lines: &LinesOfMigration<'_>) -> AssignedImports {
+    let mut assigned = AssignedImports::default();
+    for ScopedLine { line, scopes } in lines.values() {
+        let Ok(imported_from) = &line.value else { continue };
+        if !assigned.all.contains(imported_from) {
+            assigned.all.push(imported_from.clone());
+        }
+        for scope in scopes {
+            assigned.by_scope[*scope as usize].push(imported_from.clone());
+        }
+    }
+    assigned
 }
 
 /// The lines below the heading that names the migration of a block, and below deeper headings that
@@ -76,7 +102,6 @@ fn check_line(line: &ImportedLine, is_used: bool) -> Option<Diagnostic> {
             "move the line below the heading of the migration, which contains its blocks"
                 .to_owned(),
         ),
-        Ok(_) => None,
         Err(ImportedError::UnknownTool(unknown)) if is_used => {
             let help = match MigrationTool::suggest(&unknown.name) {
                 Some(tool) => format!("did you mean `{tool}`?"),
@@ -105,7 +130,7 @@ fn check_line(line: &ImportedLine, is_used: bool) -> Option<Diagnostic> {
             format!("`**{written}**` is not read"),
             "write `**Imported**`, a colon, the tool and the key".to_owned(),
         ),
-        Err(ImportedError::UnknownTool(_) | ImportedError::MissingTool) => None,
+        Ok(_) | Err(ImportedError::UnknownTool(_) | ImportedError::MissingTool) => None,
     }
 }
 
@@ -121,15 +146,15 @@ fn check_duplicates(
 ) {
     let mut lines: Vec<_> = migrations
         .iter()
-        .flat_map(|(versions, found)| {
-            found.lines.values().map(move |line| AssignedLine { versions, found, line })
+        .flat_map(|(versions, lines)| {
+            lines.values().map(move |scoped_line| AssignedLine { versions, scoped_line })
         })
         .collect();
-    lines.sort_by_key(|assigned| assigned.line.span.start);
+    lines.sort_by_key(|assigned| assigned.span().start);
     let mut first_lines: BTreeMap<_, &AssignedLine<'_>> = BTreeMap::new();
     for assigned in &lines {
-        let Ok(imported_from) = &assigned.line.value else { continue };
-        let first = assigned.found.scopes.iter().find_map(|scope| {
+        let Ok(imported_from) = &assigned.scoped_line.line.value else { continue };
+        let first = assigned.scoped_line.scopes.iter().find_map(|scope| {
             let key = (imported_from.tool, imported_from.normalized_key(), *scope);
             match first_lines.entry(key) {
                 Entry::Occupied(first) => Some(*first.get()),
@@ -148,8 +173,13 @@ fn check_duplicates(
 /// A line and one of the migrations that it belongs to.
 struct AssignedLine<'b> {
     versions: &'b VersionPair,
-    found: &'b LinesOfMigration<'b>,
-    line: &'b ImportedLine,
+    scoped_line: &'b ScopedLine<'b>,
+}
+
+impl AssignedLine<'_> {
+    fn span(&self) -> &Range<usize> {
+        &self.scoped_line.line.span
+    }
 }
 
 fn duplicate(
@@ -157,7 +187,7 @@ fn duplicate(
     first: &AssignedLine<'_>,
     second: &AssignedLine<'_>,
 ) -> Diagnostic {
-    let span = second.line.span.clone();
+    let span = second.span().clone();
     let message = if first.versions == second.versions {
         format!("`{imported_from}` is imported twice in `{}`", second.versions)
     } else {
@@ -167,13 +197,13 @@ fn duplicate(
         )
     };
     let diagnostic = Diagnostic::new(Rule::DuplicateImported, span.clone(), message);
-    if first.line.span == span {
+    if *first.span() == span {
         return diagnostic.help(
             "give each of the two migrations its own heading, and put the line below one of them",
         );
     }
     diagnostic
         .label("the second line")
-        .related(first.line.span.clone(), "the first line")
+        .related(first.span().clone(), "the first line")
         .help("correct one of the two keys, or remove one of the lines")
 }

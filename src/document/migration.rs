@@ -56,6 +56,7 @@ pub struct ScopedSql<'a> {
     pub(crate) sql: SourceSlice<'a>,
     pub(crate) tag_span: Range<usize>,
     pub(crate) allow_directives: Vec<AllowDirective>,
+    pub(crate) imported: Vec<ImportedFrom>,
 }
 
 /// A rule that a block allows itself to break: `-- tatmig:allow row-loss because …`.
@@ -73,6 +74,13 @@ impl<'a> ScopedSql<'a> {
     #[must_use]
     pub fn sql(&self) -> &SourceSlice<'a> {
         &self.sql
+    }
+
+    /// The migrations of another tool that it came from: each `**Imported**` below a heading that
+    /// contains the block.
+    #[must_use]
+    pub fn imported(&self) -> &[ImportedFrom] {
+        &self.imported
     }
 
     /// The byte range of the start tag in the document.

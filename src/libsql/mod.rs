@@ -43,6 +43,7 @@ pub(crate) mod namespace;
 pub(crate) mod precondition;
 pub(crate) mod probe;
 pub(crate) mod program;
+pub(crate) mod query;
 pub(crate) mod read;
 pub(crate) mod rows;
 pub(crate) mod safety;

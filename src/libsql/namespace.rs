@@ -147,7 +147,10 @@ impl Namespace {
 
     /// Sends queries in one read transaction. The result of the first query is at index 1. Each query
     /// may fail alone.
-    fn run_read_batch(&self, queries: Vec<BatchStep>) -> Result<StepResults, DatabaseError> {
+    pub(crate) fn run_read_batch(
+        &self,
+        queries: Vec<BatchStep>,
+    ) -> Result<StepResults, DatabaseError> {
         let is_per_request = matches!(*self.read_transaction.borrow(), ReadTransaction::PerRequest);
         let results = if is_per_request {
             self.send_read_batch(queries)?

@@ -20,6 +20,8 @@ struct ImportedMigration {
     key: String,
     /// The position of the version that it leads to.
     position: usize,
+    /// Whether the tool runs it again whenever it changes, so that it may be recorded before others.
+    is_repeatable: bool,
 }
 
 /// The migrations of one tool that the document imported for one scope, by position.
@@ -47,20 +49,15 @@ impl ImportedVersions {
         let mut by_tool: BTreeMap<MigrationTool, ImportedMigrations> = BTreeMap::new();
         for (position, migration) in placed {
             // Databases of the other scope have version tables of their own.
-            if migration.block(scope).is_none() {
-                continue;
-            }
-            for imported_from in &migration.imported {
+            let Some(block) = migration.block(scope) else { continue };
+            for imported_from in block.imported() {
                 let tool = imported_from.tool;
                 let is_repeatable = tool == MigrationTool::Flyway
                     && flyway_version_parts(&imported_from.key).is_none();
-                if is_repeatable {
-                    continue;
-                }
                 let imported = by_tool.entry(tool).or_default();
                 imported.by_key.insert(imported_from.normalized_key(), imported.migrations.len());
                 let key = imported_from.key.clone();
-                imported.migrations.push(ImportedMigration { key, position });
+                imported.migrations.push(ImportedMigration { key, position, is_repeatable });
             }
         }
         Self { by_tool }
@@ -106,7 +103,8 @@ impl VersionTableReport {
         let comparison = Comparison::new(imported, table);
         let last = comparison.applied.last().copied();
         let start = last.map(|index| imported.migrations[index].position);
-        let next = imported.migrations.iter().map(|migration| Some(migration.position));
+        let ordered = imported.migrations.iter().filter(|migration| !migration.is_repeatable);
+        let next = ordered.map(|migration| Some(migration.position));
         let end = match next.filter(|position| *position > start).min().flatten() {
             Some(position) => position.checked_sub(1),
             None => changelog.versions().len().checked_sub(1),
@@ -170,8 +168,12 @@ impl<'t> Comparison<'t> {
             ignored: Vec::new(),
         };
         let records = &table.records;
+        let mut repeated = BTreeSet::new();
         for record in &records.applied {
             match comparison.find(record) {
+                Some(index) if imported.migrations[index].is_repeatable => {
+                    repeated.insert(index);
+                }
                 Some(index) => {
                     comparison.applied.insert(index);
                 }
@@ -187,7 +189,14 @@ impl<'t> Comparison<'t> {
         }
         let baseline = records.baseline.as_deref().and_then(flyway_version_parts);
         for (index, migration) in imported.migrations.iter().enumerate() {
-            if baseline.is_some() && flyway_version_parts(&migration.key) <= baseline {
+            let version = flyway_version_parts(&migration.key);
+            if baseline.is_some() && version.is_some() && version <= baseline {
+                comparison.applied.insert(index);
+            }
+        }
+        // It counts once everything that the document has before it is applied.
+        for index in repeated {
+            if (0..index).all(|before| comparison.applied.contains(&before)) {
                 comparison.applied.insert(index);
             }
         }
@@ -234,7 +243,13 @@ impl<'t> Comparison<'t> {
         let last = self.imported.migrations.last().and_then(|migration| number(&migration.key));
         // A revision of Alembic does not show its place in the order.
         let is_newer = self.table.tool == MigrationTool::Alembic
-            || self.applied.len() == self.imported.migrations.len()
+            || self.applied.len()
+                >= self
+                    .imported
+                    .migrations
+                    .iter()
+                    .filter(|migration| !migration.is_repeatable)
+                    .count()
             || last.is_some() && number(first) > last;
         let reason = if is_newer {
             "; the database is newer than the document, or the migration was not imported"
@@ -255,7 +270,8 @@ impl<'t> Comparison<'t> {
             .iter()
             .enumerate()
             .filter(|(index, other)| {
-                other.position <= last.position && !self.applied.contains(index)
+                let is_before = other.position <= last.position && !other.is_repeatable;
+                is_before && !self.applied.contains(index)
             })
             .map(|(_, other)| other)
             .collect();

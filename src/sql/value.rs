@@ -2,12 +2,16 @@
 
 /// A value in one of SQLite's five storage classes.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum SqlValue {
+pub enum SqlValue {
+    /// NULL.
     Null,
+    /// A 64-bit integer.
     Integer(i64),
+    /// A floating-point number.
     Real(f64),
     /// The bytes of a text. SQLite does not check that they are UTF-8.
     Text(Vec<u8>),
+    /// Bytes.
     Blob(Vec<u8>),
 }
 

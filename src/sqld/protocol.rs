@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::sql::value::{Row, Rows, SqlValue};
@@ -159,9 +158,15 @@ struct BatchResult {
 #[derive(Deserialize)]
 struct StepRows {
     #[serde(default)]
-    cols: Vec<IgnoredAny>,
+    cols: Vec<Column>,
     #[serde(default)]
     rows: Rows,
+}
+
+/// A column of a result.
+#[derive(Deserialize)]
+struct Column {
+    name: Option<String>,
 }
 
 /// The error of a statement.
@@ -213,6 +218,8 @@ pub(crate) enum ResponseError {
 #[derive(Debug)]
 pub(crate) struct StepResults {
     pub(crate) steps: Vec<Result<Option<Rows>, SqlError>>,
+    /// The names of the columns of each step that ran.
+    columns: Vec<Vec<String>>,
     /// Continues the stream in the next request, if the stream is open.
     pub(crate) baton: Option<String>,
     /// The address of the server, for errors.
@@ -238,7 +245,10 @@ impl StepResults {
             return Err(malformed("not as many results as statements".to_owned()));
         }
         let mut steps = Vec::with_capacity(step_count);
+        let mut columns = Vec::with_capacity(step_count);
         for (step_rows, error) in result.step_results.into_iter().zip(result.step_errors) {
+            let names = step_rows.iter().flat_map(|step| &step.cols);
+            columns.push(names.map(|column| column.name.clone().unwrap_or_default()).collect());
             steps.push(match (step_rows, error) {
                 (_, Some(error)) => Err(error),
                 (None, None) => Ok(None),
@@ -252,7 +262,12 @@ impl StepResults {
                 }
             });
         }
-        Ok(Self { steps, baton: response.baton, server_url: server_url.to_owned() })
+        Ok(Self { steps, columns, baton: response.baton, server_url: server_url.to_owned() })
+    }
+
+    /// Moves the names of the columns of a step out.
+    pub(crate) fn take_columns(&mut self, step: usize) -> Vec<String> {
+        self.columns.get_mut(step).map(std::mem::take).unwrap_or_default()
     }
 
     /// The rows of a step that ran.

@@ -12,6 +12,7 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperati
 use crate::schema::changes::SchemaChange;
 use crate::schema::statement_effects::StatementEffects;
 use crate::schema::{is_sqlite_name, is_tatmig_name};
+use crate::sqlite::query_guard::query_denial;
 use crate::sqlite::temporary::TemporaryObjects;
 
 /// PRAGMAs whose effect ends with the transaction or belongs to the application. FTS5 and RTREE
@@ -53,9 +54,19 @@ const READ_ONLY_PRAGMAS: &[&str] = &[
 const READ_ONLY_WITHOUT_VALUE_PRAGMAS: &[&str] =
     &["auto_vacuum", "encoding", "journal_mode", "schema_version", "synchronous"];
 
+/// What an enabled authorizer allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuthorizerMode {
+    /// What a block may do.
+    Block,
+    /// Reading alone.
+    Query,
+}
+
 #[derive(Debug, Default)]
 struct AuthorizerState {
-    is_enabled: bool,
+    /// `None` while the authorizer is disabled.
+    mode: Option<AuthorizerMode>,
     /// Why the first denied action was denied.
     denial: Option<String>,
     /// The temporary objects of the application, in lower case.
@@ -75,14 +86,15 @@ impl StatementAuthorizer {
         let state = authorizer.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             let mut state = state.lock_state();
-            if !state.is_enabled {
-                return Authorization::Allow;
-            }
+            let Some(mode) = state.mode else { return Authorization::Allow };
             if let Some(effects) = &mut state.effects {
                 add_action(effects, &context);
             }
-            let reason = denial_reason(&context)
-                .or_else(|| foreign_object_reason(&context, &state.temporary_objects));
+            let reason = match mode {
+                AuthorizerMode::Block => denial_reason(&context)
+                    .or_else(|| foreign_object_reason(&context, &state.temporary_objects)),
+                AuthorizerMode::Query => query_denial(&context),
+            };
             match reason {
                 None => Authorization::Allow,
                 Some(reason) => {
@@ -107,8 +119,13 @@ impl StatementAuthorizer {
     /// Enables the authorizer and forgets the last denial. Effects are tracked further if
     /// [`enable_and_track_effects`](Self::enable_and_track_effects) was called before.
     pub(crate) fn enable(&self) {
+        self.enable_mode(AuthorizerMode::Block);
+    }
+
+    /// Enables the authorizer in a mode, as [`enable`](Self::enable) does.
+    pub(crate) fn enable_mode(&self, mode: AuthorizerMode) {
         let mut state = self.lock_state();
-        state.is_enabled = true;
+        state.mode = Some(mode);
         state.denial = None;
     }
 
@@ -121,7 +138,7 @@ impl StatementAuthorizer {
 
     /// Allows everything, for tatmig's own statements.
     pub(crate) fn disable(&self) {
-        self.lock_state().is_enabled = false;
+        self.lock_state().mode = None;
     }
 
     /// Why a statement was denied since the authorizer was enabled.

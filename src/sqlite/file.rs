@@ -14,6 +14,7 @@ use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob, TransactionEnd};
 use crate::database::policy::JournalMode;
+use crate::database::query::{QueryError, RowSink};
 use crate::database::stats::Stats;
 use crate::database::template::DatabaseTemplate;
 use crate::database::{Database, SessionDatabase};
@@ -22,6 +23,7 @@ use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::locks;
 use crate::sqlite::paths::{immutable_uri, plain_name, side_file};
 use crate::sqlite::preflight::{FileInfo, preflight};
+use crate::sqlite::query::run_query;
 use crate::sqlite::shared_lock;
 use crate::sqlite::side_file::SideFile;
 use crate::sqlite::transaction::apply;
@@ -116,6 +118,18 @@ impl SqliteFile {
     /// The SQLite connection, opened at the first call.
     pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
         Ok(&self.open_connection()?.connection)
+    }
+
+    /// Runs a statement that reads. An `Err` is that of the database, the inner one that of the
+    /// statement.
+    pub(crate) fn query(
+        &self,
+        statement: &str,
+        sink: &mut dyn RowSink,
+    ) -> Result<Result<(), QueryError>, DatabaseError> {
+        let OpenConnection { connection, authorizer } = self.open_connection()?;
+        run_query(connection, authorizer, statement, sink)
+            .map_err(|error| self.add_lock_holder(error))
     }
 
     fn open_connection(&self) -> Result<&OpenConnection, DatabaseError> {

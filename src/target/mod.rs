@@ -9,6 +9,8 @@ pub(crate) mod pattern_error;
 pub(crate) mod pattern_parser;
 #[cfg(all(test, unix))]
 mod pattern_properties;
+pub(crate) mod query;
+pub(crate) mod row_spool;
 #[cfg(feature = "server")]
 pub(crate) mod server_error;
 #[cfg(feature = "server")]

@@ -6,6 +6,7 @@
     reason = "clippy exempts test functions only, and here all of it is test"
 )]
 
+mod bluesky_pds;
 mod edgesoul;
 mod lifecycle;
 mod reddit_agent;

@@ -132,6 +132,40 @@ fn two_scopes_may_have_the_same_keys() {
 }
 
 #[test]
+fn a_line_is_for_the_scopes_of_the_blocks_below_its_heading() {
+    let text = format!(
+        "## Baseline: 1.0.0\n\n### System\n\n**Imported**: kysely 001\n\n{}### Users\n\n**Imported**: kysely 001\n**Imported**: kysely 002\n\n{}",
+        document(&[("system:baseline→1.0.0", "CREATE TABLE accounts (name TEXT);")]),
+        document(&[("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);")]),
+    );
+    let migrations = |sql: &str, count: usize| {
+        let rows = ["('001', 'now')", "('002', 'now')"][..count].join(", ");
+        format!(
+            "{sql}; CREATE TABLE kysely_migration (name TEXT PRIMARY KEY, timestamp TEXT); INSERT INTO kysely_migration VALUES {rows}"
+        )
+    };
+    let notes = "CREATE TABLE notes (body TEXT)";
+    let fleet = Fleet::new()
+        .document(&text)
+        .system(&migrations("CREATE TABLE accounts (name TEXT)", 1))
+        .user("ann", &migrations(notes, 2))
+        .user("bob", &migrations(notes, 1));
+    assert_eq!(imported(&fleet), ["1.0.0 kysely 001, kysely 002"]);
+    fleet
+        .run(["upgrade", "--all-users", "-v"])
+        .status(1)
+        .stdout_contains("system: at 1.0.0 (adopted at 1.0.0: `kysely_migration` records 1 migration and the schema matches 1.0.0)")
+        .stdout_contains("ann: at 1.0.0 (adopted at 1.0.0: `kysely_migration` records 2 migrations and the schema matches 1.0.0)")
+        .stderr_contains("`bob` (bob_longterm.db): the database has no history, and `kysely_migration` records `001` and not `002`, and 1.0.0 contains all of them");
+    // The same line twice for one scope is an error.
+    let twice = text.replace("kysely 002", "kysely 001");
+    let lint = Fleet::new().document(twice);
+    lint.run(["lint"])
+        .status(2)
+        .stderr_contains("`kysely 001` is imported twice in `baseline → 1.0.0`");
+}
+
+#[test]
 fn prose_without_a_migration_is_not_checked() {
     let text = format!("# Old\n\n**Imported**: by Ann, in 2019\n\n**Import**: later\n\n{DOCUMENT}");
     let fleet = Fleet::new().document(text);

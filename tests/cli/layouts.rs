@@ -81,8 +81,7 @@ fn assert_layout_works(pattern: &str, paths: Paths) {
     let plan = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     plan.status(0).stdout_contains("2 databases");
 
-    let backup = fleet.run(["backup", "--all-users"]);
-    backup.status(0);
+    fleet.run(["backup", "--all-users"]).status(0);
     let backups: Vec<_> = fs::read_dir(fleet.path("backups")).unwrap().collect();
     let backup_dir = backups[0].as_ref().unwrap().path();
     let mut copies = files_below(&backup_dir);

@@ -1,7 +1,7 @@
 //! Tests what the program says about arguments and environment variables that it cannot use, and
 //! the help that it gives.
 
-use crate::support::{Fleet, NOTES};
+use crate::support::{Fleet, NOTES, document};
 
 #[test]
 fn a_word_of_another_tool_is_answered_with_the_command_here() {
@@ -98,4 +98,32 @@ fn a_rule_is_explained_without_a_document() {
     let json = fleet.run(["lint", "--explain", "row-loss", "--json"]).status(0).json();
     assert_eq!(json["rule"], "row-loss");
     assert_eq!(json["severity"], "error");
+}
+
+#[test]
+fn the_settings_file_is_found_in_the_directory_of_the_document_and_above() {
+    let fleet = Fleet::new();
+    let dir = fleet.path("");
+    std::fs::create_dir_all(dir.join("project/deep/er")).unwrap();
+    std::fs::create_dir_all(dir.join("project/data")).unwrap();
+    std::fs::write(dir.join("project/tatmig.toml"), "users_dir = \"data\"\n").unwrap();
+    std::fs::write(dir.join("project/MIGRATIONS.md"), document(NOTES)).unwrap();
+    // From below, with -C, and through the document.
+    fleet.run(["-C", "project/deep/er", "init", "--user", "ann"]).status(0);
+    assert!(dir.join("project/data/ann_longterm.db").exists());
+    assert!(dir.join("project/system.db").exists(), "the defaults are in the project");
+    for arguments in [
+        &["-C", "project", "status"] as &[&str],
+        &["-C", "project/deep", "status"],
+        &["status", "-C", "project/deep/er"],
+        &["status", "--file", "project/MIGRATIONS.md"],
+        &["-C", "project/deep", "status", "--file", "../MIGRATIONS.md"],
+    ] {
+        let run = fleet.run(arguments);
+        run.status(0).stdout_contains("head is 1.2.0").stdout_contains("ann");
+    }
+    // A settings file that is named is the only one, and moves no default.
+    std::fs::write(dir.join("other.toml"), "").unwrap();
+    fleet.run(["status", "--config", "other.toml"]).status(2).stderr_contains("MIGRATIONS.md");
+    fleet.run(["-C", "missing", "status"]).status(2).stderr_contains("`missing`");
 }

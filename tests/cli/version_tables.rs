@@ -432,6 +432,29 @@ fn a_baseline_of_flyway_counts_all_versions_up_to_it() {
 }
 
 #[test]
+fn a_repeatable_migration_of_flyway_counts_once_all_before_it_are_applied() {
+    // The last migration only changes rows, and is recorded by the name of its file.
+    let text = document("flyway", ["1", "2", "3", "R__fill.sql"]).replace(
+        "CREATE TABLE tags (note INTEGER NOT NULL, tag TEXT NOT NULL);",
+        "UPDATE notes SET size = 0;",
+    );
+    let insert = "INSERT INTO flyway_schema_history
+        VALUES (9, NULL, 'd', 'SQL', 'R__fill.sql', 1, 'me', 'now', 0, 1);";
+    let fleet = |versions: &[&str], insert: &str| {
+        FLYWAY.fleet_with(3, &format!("{}{insert}", FLYWAY.table(versions))).document(&text)
+    };
+    for (versions, insert, expected) in [
+        (&["1", "2", "3"][..], insert, "1.3.0"),
+        (&["1", "2", "3"], "", "1.2.0"),
+        (&["1", "2"], insert, "1.1.0"),
+    ] {
+        let fleet = fleet(versions, insert);
+        let run = fleet.run(["adopt", "--all-users"]);
+        run.status(0).stdout_contains(&format!("recorded at {expected}\n")).stdout_lacks("also");
+    }
+}
+
+#[test]
 fn migrations_of_other_django_apps_are_named() {
     let django = TOOLS.iter().find(|tool| tool.name == "django").unwrap();
     let others = "INSERT INTO django_migrations (app, name, applied)

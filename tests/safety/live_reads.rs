@@ -153,6 +153,13 @@ const READING_COMMANDS: &[&[&str]] = &[
     &["status", "--stats"],
     &["history", "--user", "ann"],
     &["verify"],
+    &["query", "SELECT * FROM sqlite_schema"],
+    &["query", "SELECT name FROM own", "--csv"],
+    &["query", "INSERT INTO own VALUES (1)"],
+    &["query", "WITH a AS (SELECT 1) INSERT INTO own SELECT * FROM a"],
+    &["query", "PRAGMA wal_checkpoint(TRUNCATE)"],
+    &["query", "PRAGMA journal_mode = DELETE"],
+    &["query", "VACUUM"],
     &["upgrade", "--all-users", "--dry-run"],
     &["new", "-m", "x", "--from-db", "ann_longterm.db", "--dry-run"],
 ];

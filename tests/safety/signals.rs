@@ -268,6 +268,26 @@ FROM notes;";
     }
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn an_interrupt_ends_an_endless_query() {
+    let endless =
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "").user("bob", "");
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        for format in ["--csv", "--json"] {
+            let before = fleet.snapshot();
+            let run = fleet.start(["query", endless, format]);
+            wait_until_handled(&run);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            send_signal(&run, signal);
+            let run = fleet.wait(run);
+            run.status(status).stderr("");
+            before.assert_same(&fleet.snapshot());
+        }
+    }
+}
+
 /// Waits until the program handles SIGINT, from which moment on a signal is a request.
 #[cfg(target_os = "linux")]
 fn wait_until_handled(child: &Child) {

@@ -15,6 +15,7 @@ mod guide;
 mod hostile;
 mod names;
 mod proxy;
+mod query;
 mod sqld;
 #[allow(dead_code, reason = "each of the binaries uses its own part")]
 #[path = "../support/mod.rs"]
@@ -115,6 +116,11 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             a_broken_server_causes_an_error_that_names_it,
             a_push_to_a_broken_server_fails_and_changes_no_file,
             the_schema_of_a_hostile_server_runs_no_other_statement;
+        query:
+            rows_of_namespaces_are_those_of_files,
+            an_error_of_a_namespace_has_its_place,
+            a_statement_that_writes_reaches_no_namespace,
+            an_unknown_namespace_is_an_error;
         guide:
             the_guide_commands_print_what_it_shows;
         transfer:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from conftest import BASELINE, PINNED, UNIQUE, FleetDirectory
+from conftest import BASELINE, PINNED, SLOW, UNIQUE, FleetDirectory
 
 import tatmig
 
@@ -40,6 +42,8 @@ def test_upgrade_takes_several_users_and_all(users: FleetDirectory) -> None:
     assert [database.name for database in result.databases] == ["system", "ann", "bob"]
     result = users.fleet().upgrade(all_users=True, backup=True)
     assert {database.outcome for database in result.databases} == {"current"}
+    result = users.fleet().upgrade("ann", no_system=True)
+    assert [database.name for database in result.databases] == ["ann"]
 
 
 def test_a_dry_run_lists_migrations_and_changes_nothing(users: FleetDirectory) -> None:
@@ -82,6 +86,8 @@ def test_verify_lists_findings(users: FleetDirectory) -> None:
     findings = {database.name: database.findings for database in result.databases}
     assert findings["bob"] == ()
     assert "notes" in findings["ann"][0]
+    assert users.fleet().verify("bob").is_ok
+    assert users.fleet().verify(system=True).is_ok
 
 
 def test_lint_returns_problems(directory: FleetDirectory) -> None:
@@ -198,6 +204,12 @@ def test_a_name_that_no_file_can_have_is_refused(directory: FleetDirectory) -> N
             directory.fleet(user_pattern="{username}").ensure(name, create=True)
     with pytest.raises(ValueError, match="null"):
         directory.fleet().ensure("a\0b")
+    for no_name in [None, 5, ["ann"]]:
+        with pytest.raises(TypeError, match="a user is `str` or `bytes`"):
+            directory.fleet().ensure(no_name, create=True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        directory.fleet().init([None])  # type: ignore[list-item]
+    assert list(directory.path.iterdir()) == [directory.document]
 
 
 def test_settings_become_flags_and_variables(directory: FleetDirectory) -> None:
@@ -312,6 +324,28 @@ exit 143
         with pytest.raises(tatmig.StoppedError) as caught:
             getattr(directory.fleet(executable=program), command)()
         assert caught.value.exit_status == 143
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGALRM")
+def test_an_interrupt_ends_the_program_first(users: FleetDirectory) -> None:
+    users.query("ann", "INSERT INTO notes (body) VALUES ('slow')")
+    users.write_document(BASELINE, SLOW)
+    started = time.monotonic()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            users.fleet().upgrade("ann")
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert time.monotonic() - started < 15
+    # No process holds the database.
+    users.query("ann", "INSERT INTO notes (body) VALUES ('free')")
+    assert users.versions("ann") == ["1.0.0"]
 
 
 def test_the_module_runs_the_program(users: FleetDirectory) -> None:

@@ -122,6 +122,33 @@ def test_forget_looks_again(users: FleetDirectory, program_log: ProgramLog) -> N
     assert (program_log.starts("ann"), program_log.starts("bob")) == (3, 2)
 
 
+def test_forget_is_not_undone_by_a_run_that_started_before(
+    users: FleetDirectory, program_log: ProgramLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_DELAY", "0.3")
+    fleet = users.fleet(executable=program_log.executable)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(fleet.ensure, "ann")
+        while program_log.starts("ann") == 0:
+            time.sleep(0.01)
+        fleet.forget("ann")
+        # Waits for the first run, and is not answered by it.
+        pool.submit(fleet.ensure, "ann").result()
+        first.result()
+    assert program_log.starts("ann") == 2
+    assert program_log.peak() == 1
+    fleet.ensure("ann")
+    assert program_log.starts("ann") == 2
+
+
+def test_nothing_is_remembered_for_a_document_that_was_deleted(users: FleetDirectory) -> None:
+    fleet = users.fleet()
+    fleet.ensure("ann")
+    os.remove(users.document)
+    with pytest.raises(tatmig.UsageError, match=r"MIGRATIONS\.md"):
+        fleet.ensure("ann")
+
+
 def test_a_missing_database_is_created_only_if_asked(directory: FleetDirectory) -> None:
     fleet = directory.fleet()
     with pytest.raises(tatmig.UsageError):
@@ -280,7 +307,7 @@ def test_a_failure_that_no_caller_waits_for_is_logged(
     users.write_document(BASELINE, SLOW)
     fleet = users.fleet()
     log_in = fleet._log_in
-    flight = log_in.join("ann", log_in.digest(), create=False)
+    flight = log_in.join("ann", log_in.basis(), create=False)
     while not flight.future.running():
         time.sleep(0.01)
     log_in.leave(flight)

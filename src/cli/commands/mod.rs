@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod document_file;
 pub(crate) mod downgrade;
 pub(crate) mod history;
@@ -15,6 +16,7 @@ pub(crate) mod lint;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
+pub(crate) mod query;
 pub(crate) mod reset;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
@@ -42,6 +44,8 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let context = CommandContext { settings, report, signals };
+    #[cfg(feature = "server")]
+    note_extensions_on_servers(context);
     let result = run_command(context, command);
     #[cfg(feature = "server")]
     report_server_evictions(context);
@@ -67,6 +71,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
         Command::Verify { selection } => inspect::verify_fleet(context, &selection),
+        Command::Doctor => Ok(doctor::run(context)),
         Command::Test => test::run(context),
         Command::Init { selection, path, create_args } => {
             let path = path.as_deref();
@@ -74,6 +79,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         }
         Command::Stamp { version, selection } => history::stamp(context, &version, &selection),
         Command::Adopt(args) => history::adopt(context, &args),
+        Command::Query(args) => query::run(context, &args),
         Command::Seed { names, selection } => seed::run(context, &names, &selection),
         #[cfg(feature = "server")]
         Command::Push { selection } => transfer::push(context, &selection),
@@ -84,6 +90,17 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Promote { version } => promote::run(context, &version),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo { dir } => demo::run(context, dir.as_deref()),
+    }
+}
+
+/// Reports that servers do not get what tatmig.toml adds to SQLite.
+#[cfg(feature = "server")]
+fn note_extensions_on_servers(context: CommandContext<'_>) {
+    let has_servers = context.settings.fleet_config.server_set.is_some();
+    if has_servers && !context.settings.connection_setup.extensions.is_empty() {
+        context.report.print_note(
+            "the extensions, functions and collations of tatmig.toml are used in memory only; each server needs its own (docs/server.md)",
+        );
     }
 }
 

@@ -93,6 +93,18 @@ impl<'r> ErrorEntry<'r> {
         Self { help: help.map(Cow::from), ..self }
     }
 
+    /// The same with a position in a source, if there is one.
+    pub(crate) fn with_span(
+        mut self,
+        source: &'r Source<'_>,
+        span: Option<&std::ops::Range<usize>>,
+    ) -> Self {
+        if let Some(span) = span {
+            self.set_position(source, span);
+        }
+        self
+    }
+
     fn from_diagnostic(source: &'r Source<'_>, diagnostic: &'r Diagnostic) -> Self {
         let mut entry = Self {
             rule: Some(diagnostic.rule.name()),

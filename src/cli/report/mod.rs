@@ -7,6 +7,8 @@ pub(crate) mod envelope;
 pub(crate) mod exit_status;
 pub(crate) mod format;
 pub(crate) mod json;
+pub(crate) mod query_output;
+pub(crate) mod rows;
 pub(crate) mod view;
 pub(crate) mod views;
 

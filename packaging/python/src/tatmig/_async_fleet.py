@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 from ._fleet import Call, Fleet, User, Users
-from ._settings import Settings, StrPath, UpgradeOptions, to_text
+from ._settings import Settings, StrPath, UpgradeOptions, to_user
 from .results import (
     DatabaseRun,
     InitResult,
@@ -61,9 +61,9 @@ class AsyncFleet:
         """See `Fleet.status`."""
         return await _run(self.sync._status(user, system))
 
-    async def verify(self) -> VerifyResult:
+    async def verify(self, user: Users = None, *, system: bool = False) -> VerifyResult:
         """See `Fleet.verify`."""
-        return await _run(self.sync._verify())
+        return await _run(self.sync._verify(user, system))
 
     async def lint(
         self,
@@ -81,17 +81,17 @@ class AsyncFleet:
 
     async def ensure(self, user: User, *, create: bool = False) -> DatabaseRun:
         """See `Fleet.ensure`."""
-        name = to_text(user)
+        name = to_user(user)
         log_in = self.sync._log_in
         while True:
-            digest = log_in.digest()
-            run = log_in.recall(name, digest)
+            basis = log_in.basis()
+            run = log_in.recall(name, basis)
             if run is not None:
                 return run
-            flight = log_in.join(name, digest, create)
+            flight = log_in.join(name, basis, create)
             try:
                 await _ended(flight.future)
-                if flight.answers(digest, create):
+                if flight.answers(basis, create):
                     return flight.future.result()
             finally:
                 log_in.leave(flight)

@@ -17,6 +17,7 @@ from ._settings import (
     check_names,
     to_arguments,
     to_text,
+    to_user,
     to_variables,
 )
 from .errors import UsageError
@@ -112,12 +113,13 @@ class Fleet:
         """
         return self._status(user, system).run()
 
-    def verify(self) -> VerifyResult:
-        """Checks integrity, foreign keys, history and schema of all databases. Changes nothing.
+    def verify(self, user: Users = None, *, system: bool = False) -> VerifyResult:
+        """Checks integrity, foreign keys, history and schema: of all databases, of the users named,
+        or of the system database. Changes nothing.
 
         What is wrong with a database is in its `findings`; no exception is raised for it.
         """
-        return self._verify().run()
+        return self._verify(user, system).run()
 
     def lint(
         self,
@@ -147,15 +149,15 @@ class Fleet:
         the same time wait for the same process. A failure is raised in each of them, and is not
         remembered. With `create=True` a missing database is created.
         """
-        name = to_text(user)
+        name = to_user(user)
         while True:
-            digest = self._log_in.digest()
-            run = self._log_in.recall(name, digest)
+            basis = self._log_in.basis()
+            run = self._log_in.recall(name, basis)
             if run is not None:
                 return run
-            flight = self._log_in.join(name, digest, create)
+            flight = self._log_in.join(name, basis, create)
             try:
-                if flight.answers(digest, create):
+                if flight.answers(basis, create):
                     return flight.future.result()
                 # A run for an earlier document, or one that may not create: the next is ours.
                 flight.future.exception()
@@ -168,7 +170,7 @@ class Fleet:
         Call it after you changed a database's version yourself, for example with
         `tatmig restore`.
         """
-        self._log_in.forget(None if user is None else to_text(user))
+        self._log_in.forget(None if user is None else to_user(user))
 
     def _migrate(self, name: str, create: bool) -> DatabaseRun:
         """What `ensure` runs for a user who is not known to be at head."""
@@ -193,11 +195,12 @@ class Fleet:
         return self._call(_answers.read_upgrade, "upgrade", arguments)
 
     def _status(self, user: Users, system: bool) -> Call[StatusResult]:
-        arguments = _user_arguments(user) + (["--system"] if system else [])
+        arguments = _user_arguments(user) + to_arguments({"system": system})
         return self._call(_answers.read_status, "status", arguments)
 
-    def _verify(self) -> Call[VerifyResult]:
-        return self._call(_answers.read_verify, "verify", [])
+    def _verify(self, user: Users, system: bool) -> Call[VerifyResult]:
+        arguments = _user_arguments(user) + to_arguments({"system": system})
+        return self._call(_answers.read_verify, "verify", arguments)
 
     def _lint(
         self, deny: Iterable[str], allow: Iterable[str], min_sqlite: Optional[str]
@@ -216,7 +219,7 @@ class Fleet:
 
 
 def _user_arguments(user: Users) -> list[str]:
-    return [f"--user={to_text(name)}" for name in _each(user)]
+    return [f"--user={to_user(name)}" for name in _each(user)]
 
 
 def _each(values: Any) -> Iterable[Any]:

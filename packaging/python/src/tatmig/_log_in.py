@@ -48,6 +48,15 @@ class _KnownUser(NamedTuple):
         return found is not None and found[:2] == self.identity[:2] and found[2] >= self.identity[2]
 
 
+class Basis(NamedTuple):
+    """What a run must have seen to answer a call."""
+
+    #: The hash of the document; `None` if it is not known.
+    digest: Optional[bytes]
+    #: How often `forget` was called.
+    epoch: int
+
+
 class _Memory:
     """The users at head, for one content of the document."""
 
@@ -72,16 +81,16 @@ if hasattr(os, "register_at_fork"):
 class Flight:
     """A run of the program for one user, and how many callers wait for it."""
 
-    def __init__(self, user: str, digest: Optional[bytes], create: bool) -> None:
+    def __init__(self, user: str, basis: Basis, create: bool) -> None:
         self.user = user
-        self.digest = digest
+        self.basis = basis
         self.create = create
         self.waiters = 0
         self.future: Future[DatabaseRun]
 
-    def answers(self, digest: Optional[bytes], create: bool) -> bool:
+    def answers(self, basis: Basis, create: bool) -> bool:
         """Whether the result is one for this document, and of a run that may create."""
-        return self.digest == digest and self.create >= create
+        return self.basis == basis and self.create >= create
 
 
 class LogIn:
@@ -93,6 +102,7 @@ class LogIn:
         self._cwd = cwd
         self._max_processes = max_processes
         self._memory = _Memory(None)
+        self._epoch = 0
         self.start_empty()
         _instances.add(self)
 
@@ -102,32 +112,34 @@ class LogIn:
         self._flights: dict[str, Flight] = {}
         self._pool = ThreadPoolExecutor(self._max_processes, thread_name_prefix="tatmig")
 
-    def digest(self) -> Optional[bytes]:
-        return self._document.digest()
+    def basis(self) -> Basis:
+        """What a run must see that starts now."""
+        return Basis(self._document.digest(), self._epoch)
 
-    def recall(self, user: str, digest: Optional[bytes]) -> Optional[DatabaseRun]:
+    def recall(self, user: str, basis: Basis) -> Optional[DatabaseRun]:
         """The result for a user who is at head of this document already."""
         memory = self._memory
-        if digest is None or memory.digest != digest:
+        if basis.digest is None or memory.digest != basis.digest:
             return None
         known = memory.users.get(user)
         return known.run if known is not None and known.is_unchanged() else None
 
     def forget(self, user: Optional[str]) -> None:
-        """Forgets one user, or all."""
+        """Forgets one user, or all. The result of a run that has started is not remembered."""
         with self._lock:
+            self._epoch += 1
             if user is None:
                 self._memory = _Memory(None)
             else:
                 self._memory.users.pop(user, None)
 
-    def join(self, user: str, digest: Optional[bytes], create: bool) -> Flight:
+    def join(self, user: str, basis: Basis, create: bool) -> Flight:
         """The run for this user that is going on, or a new one. The caller waits for `future`, and
         calls `leave` if it stops waiting before the run ended."""
         with self._lock:
             flight = self._flights.get(user)
             if flight is None:
-                flight = Flight(user, digest, create)
+                flight = Flight(user, basis, create)
                 flight.future = self._pool.submit(self._fly, flight)
                 self._flights[user] = flight
             flight.waiters += 1
@@ -156,7 +168,8 @@ class LogIn:
         finally:
             digest = self._digest_of_run(flight, started_ns)
             with self._lock:
-                if known is not None and digest is not None:
+                is_recent = flight.basis.epoch == self._epoch
+                if known is not None and digest is not None and is_recent:
                     if self._memory.digest != digest:
                         self._memory = _Memory(digest)
                     self._memory.users[flight.user] = known
@@ -166,9 +179,9 @@ class LogIn:
     def _digest_of_run(self, flight: Flight, started_ns: int) -> Optional[bytes]:
         """The hash of the document that the program read; `None` if the file changed meanwhile."""
         digest = self._document.digest()
-        if flight.digest is None:
+        if flight.basis.digest is None:
             return digest if self._document.is_older_than(started_ns) else None
-        return digest if digest == flight.digest else None
+        return digest if digest == flight.basis.digest else None
 
     def _observe(self, run: DatabaseRun) -> _KnownUser:
         path = os.path.join(self._cwd, run.path)

@@ -122,6 +122,10 @@ class Process:
                 output, messages = popen.communicate()
             except BaseException:
                 self.stop()
+                # The program must not wait for a reader of its output.
+                for pipe in (popen.stdout, popen.stderr):
+                    if pipe is not None:
+                        pipe.close()
                 popen.wait()
                 raise
         return _read_answer(output, messages, popen.returncode)

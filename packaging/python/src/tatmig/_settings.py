@@ -61,6 +61,8 @@ class UpgradeOptions(TypedDict, total=False):
 
     #: Select the system database and every user.
     all_users: bool
+    #: Leave the system database out.
+    no_system: bool
     #: Stop at this version.
     to: str
     #: Back up the databases with pending migrations first.
@@ -118,6 +120,16 @@ def to_variables(settings: Mapping[str, object]) -> dict[str, str]:
         for name, value in settings.items()
         if name in _VARIABLES and value is not None
     }
+
+
+def to_user(name: object) -> str:
+    """The name of a user as an argument.
+
+    Raises `TypeError` for anything but text or bytes: `None` must not become the user `None`.
+    """
+    if isinstance(name, (str, bytes)):
+        return os.fsdecode(name)
+    raise TypeError(f"a user is `str` or `bytes`, not `{type(name).__name__}`")
 
 
 def to_text(value: object) -> str:

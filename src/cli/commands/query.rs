@@ -1,0 +1,85 @@
+//! Runs `query`: one statement that reads, on the selected databases. No byte of them changes.
+
+use std::io::Read as _;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, bail};
+use tatmig::fleet::{QueryError, ReadQuery};
+use tatmig::{Diagnostic, Rule, Source};
+
+use crate::cli::command_args::QueryArgs;
+use crate::cli::commands::context::{AlreadyReported, CommandContext};
+use crate::cli::output::{OutputFormat, RowFormat};
+use crate::cli::report::query_output::{OutputOptions, QueryOutput};
+use crate::cli::report::views::query::QueryView;
+use crate::cli::selection_args::DefaultSelection;
+
+pub(crate) fn run(context: CommandContext<'_>, args: &QueryArgs) -> anyhow::Result<u8> {
+    let sql = read_sql(&args.sql)?;
+    let source = Source::new("SQL", &sql);
+    let query = parse_query(context, &source, &sql)?;
+    let selection = args.selection.resolve(DefaultSelection::Everything)?;
+    // A fleet can be queried without its document.
+    let document = context.read_document().ok();
+    let changelog = context.parse_if_valid(document.as_ref());
+    if document.is_some() && changelog.is_none() {
+        context
+            .report
+            .print_note("the document cannot be used; reading every database that exists");
+    }
+    let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
+    let format = row_format(context, args);
+    let mut output = QueryOutput::new(OutputOptions { format, sums_rows: args.sum });
+    let cancel = context.signals.cancel_flag();
+    fleet.query(&query, &context.run_options(), &mut |database, result| {
+        output.accept(database, result);
+        if output.is_closed() {
+            // Ends the statements that run.
+            cancel.store(true, Ordering::Relaxed);
+        }
+    });
+    let mut finished = output.finish();
+    let rows = finished.rows.take();
+    let view = QueryView::new(&finished, rows, &source, &fleet.notices);
+    let format = if format.is_none() { OutputFormat::Json } else { OutputFormat::Text };
+    Ok(context.report.with_format(format).emit(&view))
+}
+
+/// The SQL of the argument, or of standard input for `-`.
+fn read_sql(argument: &str) -> anyhow::Result<String> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+    let text = String::from_utf8(bytes);
+    text.map_err(|_| anyhow::anyhow!("the SQL on standard input is not UTF-8; save it as UTF-8"))
+}
+
+/// Checks the SQL before any database is opened.
+fn parse_query(
+    context: CommandContext<'_>,
+    source: &Source<'_>,
+    sql: &str,
+) -> anyhow::Result<ReadQuery> {
+    let setup = &context.run_options().connect_options.setup;
+    let checked = ReadQuery::new(sql).and_then(|query| query.check_syntax(setup).map(|()| query));
+    match checked {
+        Ok(query) => Ok(query),
+        Err(QueryError::Statement { message, span: Some(span) }) if !span.is_empty() => {
+            let diagnostic = Diagnostic::new(Rule::Sql, span, message);
+            bail!(AlreadyReported(context.report.emit_document_error(source, &[diagnostic])))
+        }
+        Err(error) => bail!(error),
+    }
+}
+
+/// The format of the rows; `None` for one JSON document.
+fn row_format(context: CommandContext<'_>, args: &QueryArgs) -> Option<RowFormat> {
+    match (args.csv, args.ndjson, context.settings.format) {
+        (true, ..) => Some(RowFormat::Csv),
+        (_, true, _) => Some(RowFormat::Ndjson),
+        (_, _, OutputFormat::Text) => Some(RowFormat::Table),
+        (_, _, OutputFormat::Json) => None,
+    }
+}
