@@ -102,7 +102,6 @@ fn check_line(line: &ImportedLine, is_used: bool) -> Option<Diagnostic> {
             "move the line below the heading of the migration, which contains its blocks"
                 .to_owned(),
         ),
-        Ok(_) => None,
         Err(ImportedError::UnknownTool(unknown)) if is_used => {
             let help = match MigrationTool::suggest(&unknown.name) {
                 Some(tool) => format!("did you mean `{tool}`?"),
@@ -131,7 +130,7 @@ fn check_line(line: &ImportedLine, is_used: bool) -> Option<Diagnostic> {
             format!("`**{written}**` is not read"),
             "write `**Imported**`, a colon, the tool and the key".to_owned(),
         ),
-        Err(ImportedError::UnknownTool(_) | ImportedError::MissingTool) => None,
+        Ok(_) | Err(ImportedError::UnknownTool(_) | ImportedError::MissingTool) => None,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::database::connection::ConnectionSetup;
 use crate::document::changelog::{Changelog, parse_source};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::imported::{ImportedFrom, MigrationTool, parse_imported};
+use crate::document::migration::ScopedSql;
 use crate::document::tag::Scope;
 use crate::import::cleanup::{Action, Removal, Section};
 use crate::import::error::{FileLine, ImportError};
@@ -282,7 +283,7 @@ fn origin_of(draft: &Draft, document: &RenderedDocument, error: &Diagnostic) -> 
 fn check_blocks(draft: &Draft, document: &RenderedDocument) -> Result<(), ImportError> {
     let (changelog, _) = parse_source(Source::new("", &document.text));
     let is_as_written = changelog.is_ok_and(|changelog| {
-        let mut blocks: Vec<_> = changelog.blocks(draft.scope).map(|block| block.sql()).collect();
+        let mut blocks: Vec<_> = changelog.blocks(draft.scope).map(ScopedSql::sql).collect();
         blocks.sort_by_key(|sql| sql.document_offset(0));
         let has_imported = |changelog: &Changelog<'_>| {
             let migrations = changelog.baselines().iter().chain(changelog.chain());

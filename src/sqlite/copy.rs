@@ -254,6 +254,7 @@ fn create(
 }
 
 /// A missing database and the stored copy that it is created from.
+#[derive(Clone, Copy)]
 struct Creation<'c> {
     from: &'c DatabaseFile,
     to: &'c DatabaseFile,

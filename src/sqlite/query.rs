@@ -66,7 +66,7 @@ fn step_through(
     if prepared.parameter_count() > 0 {
         return Err(refused("the statement has parameters; write the values in it").into());
     }
-    sink.set_columns(prepared.column_names().into_iter().map(str::to_owned).collect());
+    sink.set_columns(prepared.column_names().map(str::to_owned).collect());
     let column_count = prepared.column_count();
     let mut rows = prepared.query([])?;
     // A row whose order depends on a declared collation is not passed on.
