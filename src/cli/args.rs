@@ -245,7 +245,7 @@ Examples:
     Init {
         #[command(flatten)]
         selection: SelectionArgs,
-        /// Path of the user's database in --users-dir, if --user-pattern contains `*`
+        /// Path of the user's database in the users directory, for a --user-pattern with `*`
         #[arg(long, value_name = "PATH")]
         path: Option<PathBuf>,
         #[command(flatten)]

@@ -4,7 +4,8 @@
 pub(crate) mod args;
 pub(crate) mod command_args;
 pub(crate) mod commands;
-pub(crate) mod global_args;
+pub(crate) mod extension_settings;
+mod global_args;
 pub(crate) mod help;
 pub(crate) mod output;
 pub(crate) mod report;

@@ -90,14 +90,6 @@ impl Section {
             let is_last = index + 1 == source.chunks.len();
             read_chunk(chunk, is_last, bookkeeping, &mut parts);
         }
-        if let Some(reason) = &source.unknown_reason {
-            parts.push(Part {
-                leading: String::new(),
-                statement: String::new(),
-                line: 1,
-                action: Action::Todo(reason.clone()),
-            });
-        }
         Self { file: source.file.clone(), parts }
     }
 
@@ -122,6 +114,14 @@ impl Section {
 
 /// Adds the parts of a chunk.
 fn read_chunk(chunk: &Chunk, is_last: bool, bookkeeping: &[&str], parts: &mut Vec<Part>) {
+    if let Some(reason) = &chunk.unknown_reason {
+        parts.push(Part {
+            leading: String::new(),
+            statement: String::new(),
+            line: chunk.first_line,
+            action: Action::Todo(reason.clone()),
+        });
+    }
     let text = with_line_ends(&chunk.text, "\n");
     let text = if is_last { text } else { with_final_semicolon(&text) };
     let mut line = chunk.first_line;

@@ -9,6 +9,7 @@ use crate::database::connection::ConnectionSetup;
 use crate::document::changelog::{Changelog, parse_source};
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::imported::{ImportedFrom, MigrationTool, parse_imported};
+use crate::document::migration::ScopedSql;
 use crate::document::tag::Scope;
 use crate::import::cleanup::{Action, Removal, Section};
 use crate::import::error::{FileLine, ImportError};
@@ -22,6 +23,11 @@ use crate::lint::{LintOptions, lint_with};
 use crate::migrate::replay::Replay;
 use crate::source::Source;
 use crate::sql::lexer;
+
+/// The number of migrations up to which the rules of `lint` are applied as well. They take several
+/// times as long as the run of the document, and SQLite's share of that grows with the square of the
+/// number of tables.
+const MAX_LINTED: usize = 1000;
 
 /// How migrations are imported.
 #[derive(Clone, Debug)]
@@ -112,9 +118,16 @@ pub fn import_migrations(
     notes.extend(removal_notes(&draft));
     let source = Source::new("", &document.text);
     let todos = list_todos(&draft, &document, &source);
-    let mut problems = lint_with(source, options.lint_options, setup)
-        .map_err(|error| ImportError::Lint(Box::new(error)))?
-        .diagnostics;
+    let mut problems = Vec::new();
+    if draft.migrations.len() <= MAX_LINTED {
+        problems = lint_with(source, options.lint_options, setup)
+            .map_err(|error| ImportError::Lint(Box::new(error)))?
+            .diagnostics;
+    } else {
+        notes.push(
+            "of so many migrations, only `lint` checks what is risky: run it next".to_owned(),
+        );
+    }
     problems.retain(|found| found.rule != Rule::UnfinishedBlock);
     for problem in problems.iter_mut().filter(|found| found.severity == Severity::Error) {
         add_origin(&draft, &document, problem);
@@ -270,7 +283,7 @@ fn origin_of(draft: &Draft, document: &RenderedDocument, error: &Diagnostic) -> 
 fn check_blocks(draft: &Draft, document: &RenderedDocument) -> Result<(), ImportError> {
     let (changelog, _) = parse_source(Source::new("", &document.text));
     let is_as_written = changelog.is_ok_and(|changelog| {
-        let mut blocks: Vec<_> = changelog.blocks(draft.scope).map(|block| block.sql()).collect();
+        let mut blocks: Vec<_> = changelog.blocks(draft.scope).map(ScopedSql::sql).collect();
         blocks.sort_by_key(|sql| sql.document_offset(0));
         let has_imported = |changelog: &Changelog<'_>| {
             let migrations = changelog.baselines().iter().chain(changelog.chain());

@@ -3,7 +3,7 @@
 
 use crate::document::imported::MigrationTool;
 use crate::import::error::{Candidate, ImportError};
-use crate::import::source_tree::{SourceTree, TreeFile};
+use crate::import::source_tree::{SourceTree, TreeFile, has_extension};
 use crate::import::tools::files::NumberedName;
 use crate::import::tools::flyway::{FileKind, FileName};
 use crate::import::tools::nested::directories_with;
@@ -120,6 +120,12 @@ fn candidates_by_name(tree: &SourceTree) -> Vec<Candidate> {
     if !directories_with(tree, "up.sql").is_empty() {
         add(MigrationTool::Diesel, "directories have `up.sql`");
     }
+    if candidates.is_empty() && scripts::has_sql_of_programs(tree) {
+        let reason = "files of SQL are named like programs in TypeScript or JavaScript";
+        return [MigrationTool::Kysely, MigrationTool::Knex]
+            .map(|tool| Candidate { tool, reason: reason.to_owned() })
+            .into();
+    }
     if candidates.is_empty() {
         candidates.extend(candidates_by_number(tree));
         candidates.extend(candidates_by_version(tree));
@@ -132,7 +138,7 @@ fn candidates_by_name(tree: &SourceTree) -> Vec<Candidate> {
 
 /// The tools whose files begin with a number and a `_`.
 fn candidates_by_number(tree: &SourceTree) -> Vec<Candidate> {
-    let names: Vec<&str> = tree.top_names().filter(|name| name.ends_with(".sql")).collect();
+    let names: Vec<&str> = tree.top_names().filter(|name| has_extension(name, "sql")).collect();
     let numbered: Vec<NumberedName<'_>> =
         names.iter().filter_map(|name| NumberedName::parse(name)).collect();
     if numbered.is_empty() {
@@ -166,7 +172,7 @@ fn candidates_by_version(tree: &SourceTree) -> Vec<Candidate> {
     let flyway: Vec<FileName<'_>> =
         file_names.iter().filter_map(|name| FileName::parse(name)).collect();
     let has_rust =
-        file_names.iter().any(|name| name.ends_with(".rs") && refinery::is_file_name(name));
+        file_names.iter().any(|name| has_extension(name, "rs") && refinery::is_file_name(name));
     let has_refinery = file_names.iter().any(|name| refinery::is_file_name(name));
     // Only Flyway has these kinds, and an undo file for a version that exists.
     let is_of_flyway = flyway.iter().any(|name| {
@@ -228,7 +234,7 @@ fn candidates_by_language(tree: &SourceTree) -> Vec<Candidate> {
 }
 
 fn unknown_tool(tree: &SourceTree) -> ImportError {
-    let sql_count = tree.paths().filter(|path| path.ends_with(".sql")).count();
+    let sql_count = tree.paths().filter(|path| has_extension(path, "sql")).count();
     let found = match sql_count {
         0 => String::new(),
         1 => ", but 1 file of SQL".to_owned(),

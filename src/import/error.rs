@@ -147,7 +147,9 @@ fn list_tools(candidates: &[Candidate]) -> String {
 }
 
 fn list_reasons(candidates: &[Candidate]) -> String {
-    candidates.iter().map(|found| format!("\n  {}: {}", found.tool, found.reason)).collect()
+    let reasons: Vec<_> =
+        candidates.iter().map(|found| format!("\n  {}: {}", found.tool, found.reason)).collect();
+    reasons.concat()
 }
 
 impl From<ImportError> for Error {

@@ -33,14 +33,19 @@ fn is_read_as(title: &str, versions: &VersionPair) -> bool {
 }
 
 /// A description of what a migration is for, from its name: `20240131120000_add_notes` becomes
-/// `Add notes`. A name of numbers stays as it is. `None` if the name says nothing.
+/// `Add notes`. A name of numbers or hexadecimal digits stays as it is. `None` if the name says
+/// nothing.
 pub(crate) fn description(name: &str) -> Option<String> {
-    let is_number = |word: &&str| word.chars().all(|c| c.is_ascii_digit());
+    let is_number = |word: &&str| {
+        word.chars().all(|c| c.is_ascii_digit())
+            || word.len() >= 10 && word.chars().all(|c| c.is_ascii_hexdigit())
+    };
     let name = name.rsplit_once("__").map_or(name, |(_, description)| description);
-    let text = words(&plain_text(name));
-    let mut words = text.split(' ').skip_while(is_number).peekable();
-    let text =
-        if words.peek().is_none() { text.clone() } else { words.collect::<Vec<_>>().join(" ") };
+    let all = words(&plain_text(name));
+    let text = all.split(' ').skip_while(is_number).collect::<Vec<_>>().join(" ");
+    if text.is_empty() {
+        return (!all.is_empty()).then_some(all);
+    }
     let mut characters = text.chars();
     let first = characters.next()?;
     Some(first.to_uppercase().chain(characters).collect())
@@ -125,6 +130,8 @@ mod tests {
             ("V1.2__add_notes", Some("Add notes")),
             ("0001_élan", Some("Élan")),
             ("0001", Some("0001")),
+            ("a1b2c3d4e5f6", Some("a1b2c3d4e5f6")),
+            ("a1b2c3d4e5f6_add_notes", Some("Add notes")),
             ("", None),
             ("***", None),
         ] {

@@ -44,8 +44,6 @@ pub(crate) struct SourceSection {
     /// The file, as messages show it.
     pub(crate) file: String,
     pub(crate) chunks: Vec<Chunk>,
-    /// Why the statements are unknown, if a program decides them.
-    pub(crate) unknown_reason: Option<String>,
 }
 
 /// Consecutive lines of a file that the tool runs as one or more whole statements.
@@ -55,6 +53,8 @@ pub(crate) struct Chunk {
     /// The line of the file at which the text begins, from 1.
     pub(crate) first_line: usize,
     pub(crate) variables: Variables,
+    /// Why statements in the place of this chunk are unknown: a program decides them.
+    pub(crate) unknown_reason: Option<String>,
 }
 
 /// Whether the tool replaces variables in a chunk before it runs it.
@@ -70,7 +70,13 @@ pub(crate) enum Variables {
 
 impl Chunk {
     pub(crate) fn new(text: &str, first_line: usize) -> Self {
-        Self { text: text.to_owned(), first_line, variables: Variables::None }
+        let variables = Variables::None;
+        Self { text: text.to_owned(), first_line, variables, unknown_reason: None }
+    }
+
+    /// Statements that a program of another language runs.
+    pub(crate) fn from_code(reason: impl Into<String>, line: usize) -> Self {
+        Self { unknown_reason: Some(reason.into()), ..Self::new("", line) }
     }
 }
 
@@ -81,12 +87,12 @@ impl SourceSection {
     }
 
     pub(crate) fn from_chunks(file: &str, chunks: Vec<Chunk>) -> Self {
-        Self { file: file.to_owned(), chunks, unknown_reason: None }
+        Self { file: file.to_owned(), chunks }
     }
 
-    /// Statements that a program of another language runs.
+    /// A file that is a program of another language.
     pub(crate) fn from_code(file: &str, reason: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), chunks: Vec::new(), unknown_reason: Some(reason.into()) }
+        Self::from_chunks(file, vec![Chunk::from_code(reason, 1)])
     }
 
     pub(crate) fn with_variables(mut self, variables: Variables) -> Self {

@@ -64,12 +64,17 @@ pub(crate) struct SourceFile {
     bytes: Vec<u8>,
 }
 
+/// Whether a path has an extension, in lower case.
+pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
+}
+
 impl SourceFile {
     /// The text with line feeds as line ends, without a byte order mark. Carriage returns in quotes
     /// stay: they are data.
     pub(crate) fn text(&self) -> Result<&str, ImportError> {
         let error = |offset: usize, message: &str| {
-            let line = self.bytes[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = memchr::memchr_iter(b'\n', &self.bytes[..offset]).count() + 1;
             let at = FileLine { file: self.display_path.clone(), line };
             Err(ImportError::Text { at, message: message.to_owned() })
         };

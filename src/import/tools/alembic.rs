@@ -42,7 +42,8 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
         let down = position.map(|position| downgrades.remove(position));
         let down = down.map(|down| SourceSection::from_chunks(&down.file, vec![down.chunk]));
         let up = SourceSection::from_chunks(&step.file, vec![step.chunk]);
-        let migration = SourceMigration::new(step.revision.as_str(), &step.revision, up);
+        let name = script_name(tree, &step.revision).unwrap_or(&step.revision);
+        let migration = SourceMigration::new(step.revision.as_str(), name, up);
         found.migrations.push(SourceMigration { date: None, ..migration }.with_down(down));
     }
     if let Some(down) = downgrades.first() {
@@ -55,6 +56,14 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
         });
     }
     Ok(found)
+}
+
+/// The name of the script of a revision, `1975ea83b712_add_notes`, if the directory contains it.
+fn script_name<'t>(tree: &'t SourceTree, revision: &str) -> Option<&'t str> {
+    tree.paths().find_map(|path| {
+        let name = path.rsplit('/').next()?.strip_suffix(".py")?;
+        name.strip_prefix(revision)?.starts_with('_').then_some(name)
+    })
 }
 
 /// Reads the steps of one file. Statements above the first one, which create Alembic's own table,

@@ -99,8 +99,8 @@ fn read_file(file: &TreeFile<'_>) -> Result<Vec<Step>, ImportError> {
     if !steps.is_empty() {
         return Ok(steps);
     }
-    let stem = file.path.strip_suffix(".sql").unwrap_or(file.path);
-    let Some(captures) = FILE_NAME.captures(stem) else { return Ok(Vec::new()) };
+    let name = file.path.strip_suffix(".sql").unwrap_or(file.path);
+    let Some(captures) = FILE_NAME.captures(name) else { return Ok(Vec::new()) };
     let chunk = Chunk::new(file.file.text()?, 1);
     let step = new_step(
         format!("{}.{}", &captures[1], &captures[2]),
@@ -147,16 +147,23 @@ struct MarkedPiece {
     chunk: Chunk,
 }
 
-/// A step; one with an operation in Python is left for a person as well.
+/// A step; an operation in Python is left for a person where it is.
 fn new_step(key: String, is_backwards: bool, file: &str, chunk: Chunk) -> Step {
-    let has_code = chunk.text.contains(NOT_SQL);
-    let mut section = SourceSection::from_chunks(file, vec![chunk]);
-    section.unknown_reason = has_code.then(|| {
-        format!(
-            "`{key}` runs Python, which Django does not print; write the statements that it runs"
-        )
-    });
-    Step { key, is_backwards, section }
+    let mut chunks = Vec::new();
+    let mut current = Chunk::new("", chunk.first_line);
+    for (index, line) in chunk.text.split_inclusive('\n').enumerate() {
+        current.text.push_str(line);
+        if line.contains(NOT_SQL) {
+            let number = chunk.first_line + index;
+            let reason = format!(
+                "`{key}` runs Python here, which Django does not print; write the statements that it runs"
+            );
+            chunks.extend([current, Chunk::from_code(reason, number)]);
+            current = Chunk::new("", number + 1);
+        }
+    }
+    chunks.push(current);
+    Step { key, is_backwards, section: SourceSection::from_chunks(file, chunks) }
 }
 
 #[cfg(test)]
@@ -179,8 +186,8 @@ mod tests {
         );
         assert_eq!(marker("-- Create model Note"), None);
         assert_eq!(marker("-- see notes.0001_initial for more"), None);
-        let file = |stem: &str| {
-            FILE_NAME.captures(stem).map(|found| format!("{}.{}", &found[1], &found[2]))
+        let file = |name: &str| {
+            FILE_NAME.captures(name).map(|found| format!("{}.{}", &found[1], &found[2]))
         };
         assert_eq!(file("notes.0001_initial").as_deref(), Some("notes.0001_initial"));
         assert_eq!(file("notes/0001_initial").as_deref(), Some("notes.0001_initial"));

@@ -8,7 +8,7 @@ use crate::document::imported::MigrationTool;
 use crate::import::date::date_of_milliseconds;
 use crate::import::error::ImportError;
 use crate::import::migration::{Chunk, SourceMigration, SourceSection, ToolMigrations};
-use crate::import::source_tree::{SourceFile, SourceTree};
+use crate::import::source_tree::{SourceFile, SourceTree, has_extension};
 use crate::import::tools::files::left_out_note;
 use crate::import::tools::nested::directories_with;
 use crate::sql::lexer;
@@ -71,7 +71,7 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
         listed.push(path);
     }
     let is_unlisted =
-        |name: &&str| name.ends_with(".sql") && !listed.iter().any(|path| path == name);
+        |name: &&str| has_extension(name, "sql") && !listed.iter().any(|path| path == name);
     let unlisted: Vec<_> = tree.top_names().filter(is_unlisted).map(ToOwned::to_owned).collect();
     let note = left_out_note(MigrationTool::Drizzle, &unlisted);
     found

@@ -3,7 +3,7 @@
 
 use crate::document::imported::MigrationTool;
 use crate::import::error::ImportError;
-use crate::import::source_tree::{SourceTree, TreeFile};
+use crate::import::source_tree::{SourceTree, TreeFile, has_extension};
 
 /// Which directories a tool looks into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Depth {
 /// Something else than a file has such a name.
 pub(crate) fn sql_files(tree: &SourceTree, depth: Depth) -> Result<Vec<TreeFile<'_>>, ImportError> {
     let paths = tree.paths().filter(|path| {
-        path.ends_with(".sql") && (depth == Depth::Recursive || !path.contains('/'))
+        has_extension(path, "sql") && (depth == Depth::Recursive || !path.contains('/'))
     });
     paths.map(|path| Ok(TreeFile { path, file: tree.file(path)? })).collect()
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::document::imported::{MigrationTool, normalize_key};
 use crate::import::error::ImportError;
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations, Variables};
-use crate::import::source_tree::{SourceTree, TreeFile};
+use crate::import::source_tree::{SourceTree, TreeFile, has_extension};
 use crate::import::tools::files::left_out_note;
 
 /// The extensions of migrations that a program runs.
@@ -137,7 +137,7 @@ fn list_files(tree: &SourceTree) -> Result<FlywayFiles<'_>, ImportError> {
     for path in tree.paths() {
         let file_name = path.rsplit('/').next().unwrap_or(path);
         let Some(name) = FileName::parse(file_name) else {
-            files.left_out.extend(file_name.ends_with(".sql").then(|| path.to_owned()));
+            files.left_out.extend(has_extension(file_name, "sql").then(|| path.to_owned()));
             continue;
         };
         let file = TreeFile { path, file: tree.file(path)? };

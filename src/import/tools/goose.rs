@@ -4,7 +4,7 @@
 use crate::document::imported::MigrationTool;
 use crate::import::error::{FileLine, ImportError};
 use crate::import::migration::{Chunk, SourceMigration, SourceSection, ToolMigrations, Variables};
-use crate::import::source_tree::{SourceFile, SourceTree};
+use crate::import::source_tree::{SourceFile, SourceTree, has_extension};
 use crate::import::tools::files::{NumberedName, left_out_note, outside_transaction_note};
 
 /// The text of an annotation, if a line is one: `Up` of `-- +goose Up`.
@@ -24,8 +24,8 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     let mut numbered = Vec::new();
     let (mut left_out, mut outside_transaction) = (Vec::new(), Vec::new());
     for path in tree.top_names() {
-        let is_go = path.ends_with(".go") && !path.ends_with("_test.go");
-        if !is_go && !path.ends_with(".sql") {
+        let is_go = has_extension(path, "go") && !path.ends_with("_test.go");
+        if !is_go && !has_extension(path, "sql") {
             continue;
         }
         let number = NumberedName::parse(path).and_then(|name| name.value());
@@ -82,7 +82,7 @@ struct FileParts {
 impl FileParts {
     /// Begins a chunk behind an annotation.
     fn begin_chunk(&mut self, part: Part, first_line: usize, variables: Variables) {
-        let chunk = Chunk { text: String::new(), first_line, variables };
+        let chunk = Chunk { variables, ..Chunk::new("", first_line) };
         match part {
             Part::Header | Part::Up => self.up.push(chunk),
             Part::Down => self.down.push(chunk),
@@ -106,9 +106,7 @@ fn parse(file: &SourceFile) -> Result<FileParts, ImportError> {
     let mut part = Part::Header;
     let mut open_statement = None;
     let mut variables = Variables::None;
-    let error = |line: usize, message: String| {
-        Err(ImportError::Text { at: FileLine { file: file.display_path.clone(), line }, message })
-    };
+    let error = |line: usize, message: String| Err(text_error(file, line, message));
     parts.begin_chunk(part, 1, variables);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let number = index + 1;
@@ -153,16 +151,29 @@ fn parse(file: &SourceFile) -> Result<FileParts, ImportError> {
         }
         parts.begin_chunk(part, number + 1, variables);
     }
+    check_end(file, part, open_statement)?;
+    Ok(parts)
+}
+
+/// Checks that the file has an up part and that every statement of several lines is closed.
+fn check_end(
+    file: &SourceFile,
+    part: Part,
+    open_statement: Option<usize>,
+) -> Result<(), ImportError> {
     if part == Part::Header {
-        return error(
-            1,
-            "the file has no line `-- +goose Up`, which goose requires; add it".to_owned(),
-        );
+        let message = "the file has no line `-- +goose Up`, which goose requires; add it";
+        return Err(text_error(file, 1, message.to_owned()));
     }
     match open_statement {
         Some(line) => {
-            error(line, "`-- +goose StatementBegin` without `-- +goose StatementEnd`".to_owned())
+            let message = "`-- +goose StatementBegin` without `-- +goose StatementEnd`";
+            Err(text_error(file, line, message.to_owned()))
         }
-        None => Ok(parts),
+        None => Ok(()),
     }
+}
+
+fn text_error(file: &SourceFile, line: usize, message: String) -> ImportError {
+    ImportError::Text { at: FileLine { file: file.display_path.clone(), line }, message }
 }

@@ -4,7 +4,7 @@
 use crate::document::imported::MigrationTool;
 use crate::import::error::{FileLine, ImportError};
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations};
-use crate::import::source_tree::SourceTree;
+use crate::import::source_tree::{SourceTree, has_extension};
 use crate::import::tools::files::{left_out_note, outside_transaction_note};
 use crate::import::tools::numbered::whole_file;
 
@@ -99,5 +99,5 @@ fn read_optional(tree: &SourceTree, path: &str) -> Result<Option<SourceSection>,
 }
 
 fn top_sql_files(tree: &SourceTree) -> Vec<String> {
-    tree.top_names().filter(|name| name.ends_with(".sql")).map(ToOwned::to_owned).collect()
+    tree.top_names().filter(|name| has_extension(name, "sql")).map(ToOwned::to_owned).collect()
 }

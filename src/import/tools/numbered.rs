@@ -1,5 +1,5 @@
 //! Reads migrations whose files begin with a number and hold plain SQL: those of golang-migrate, of
-//! SQLx and of Cloudflare D1.
+//! `SQLx` and of Cloudflare D1.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use crate::document::imported::MigrationTool;
 use crate::document::pattern::constant_pattern;
 use crate::import::error::ImportError;
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations};
-use crate::import::source_tree::SourceTree;
+use crate::import::source_tree::{SourceTree, has_extension};
 use crate::import::tools::files::left_out_note;
 use crate::import::tools::numbered::whole_file;
 
@@ -26,7 +26,7 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     for path in tree.paths() {
         let file_name = path.rsplit('/').next().unwrap_or(path);
         let Some(captures) = FILE_NAME.captures(file_name) else {
-            left_out.extend(file_name.ends_with(".sql").then(|| path.to_owned()));
+            left_out.extend(has_extension(file_name, "sql").then(|| path.to_owned()));
             continue;
         };
         let file = tree.file(path)?;

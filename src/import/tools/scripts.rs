@@ -28,6 +28,17 @@ pub(crate) fn is_program(name: &str) -> bool {
     !name.ends_with(".d.ts") && EXTENSIONS.iter().any(|extension| name.ends_with(extension))
 }
 
+/// Whether a file of SQL is named after a program: `20240131_notes.ts.sql`, or `20240131_notes.sql`
+/// beside `20240131_notes.ts`.
+pub(crate) fn has_sql_of_programs(tree: &SourceTree) -> bool {
+    let programs: Vec<&str> =
+        tree.top_names().filter(|name| is_program(name)).map(without_extension).collect();
+    tree.top_names().filter_map(|name| name.strip_suffix(".sql")).any(|stem| {
+        let stem = stem.strip_suffix(".down").or(stem.strip_suffix(".up")).unwrap_or(stem);
+        is_program(stem) || programs.contains(&stem)
+    })
+}
+
 /// A name without the extension of a program.
 fn without_extension(name: &str) -> &str {
     let stem = EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension));

@@ -2,6 +2,9 @@
 //! version, up and down, those that the tool's own SQL creates in plain SQLite.
 
 mod hostile;
+mod journals;
+mod printed;
+mod squash;
 mod tools;
 
 use std::fs;
