@@ -8,6 +8,7 @@ pub(crate) mod extension_settings;
 mod global_args;
 pub(crate) mod help;
 pub(crate) mod output;
+pub(crate) mod process_args;
 pub(crate) mod report;
 pub(crate) mod selection_args;
 #[cfg(feature = "server")]
