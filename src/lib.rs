@@ -128,6 +128,7 @@ pub use semver;
 pub use crate::document::changelog::Changelog;
 pub use crate::document::diagnostic::{ColorMode, Diagnostic, Rule, Severity};
 pub use crate::document::tag::{Scope, VersionPoint};
+pub use crate::extensions::Extensions;
 pub use crate::migrate::embedded::{StatusReport, UpgradeReport};
 pub use crate::migrate::error::{Error, ErrorKind};
 pub use crate::migrate::status::DatabaseState;

@@ -4,8 +4,9 @@ mod cli;
 
 use std::process::ExitCode;
 
-use crate::cli::args::{CliArgs, CommandKind, ProcessArgs};
+use crate::cli::args::{CliArgs, CommandKind};
 use crate::cli::commands;
+use crate::cli::process_args::ProcessArgs;
 use crate::cli::report::Report;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
@@ -13,7 +14,7 @@ use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
     let ProcessArgs { args: CliArgs { global, command }, command: command_name, sources } =
-        match CliArgs::parse_process_args() {
+        match ProcessArgs::parse() {
             Ok(args) => args,
             Err(error) => return ExitCode::from(report_usage_error(error)),
         };

@@ -118,6 +118,11 @@ fn one_module_opens_connections() {
 }
 
 #[test]
+fn one_module_is_unsafe() {
+    assert_none(&unsafe_code(&read_sources()));
+}
+
+#[test]
 fn messages_use_plain_words() {
     assert_none(&banned_words_in_messages(&read_sources()));
 }
@@ -586,6 +591,29 @@ fn opened_connections(files: &[SourceFile]) -> Vec<Violation> {
     violations
 }
 
+/// Every line with the keyword `unsafe`, or with a directive that permits it, outside the module that
+/// loads extensions, and every unsafe block of that module without a reason.
+fn unsafe_code(files: &[SourceFile]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for file in files {
+        let is_unsafe = |line: &str| {
+            let code = line.split("//").next().unwrap_or_default();
+            code.contains("unsafe_code")
+                || code
+                    .split(|next: char| !next.is_alphanumeric() && next != '_')
+                    .any(|word| word == "unsafe")
+        };
+        let is_exempt =
+            file.path == "src/sqlite/extensions.rs" && file.text.contains("// SAFETY: ");
+        for (index, line) in file.text.lines().enumerate().filter(|(_, line)| is_unsafe(line)) {
+            if !is_exempt && !line.contains('"') {
+                violations.push(Violation::new(&file.path, index + 1, "is unsafe".to_owned()));
+            }
+        }
+    }
+    violations
+}
+
 fn banned_words_in_messages(files: &[SourceFile]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in files {
@@ -802,6 +830,20 @@ mod checkers {
                 "src/sqlite/a.rs:2: opens a connection without its setup",
             ],
         );
+    }
+
+    #[test]
+    fn unsafe_code_outside_the_loader_is_found() {
+        let safe = "// SAFETY: checked\n#[allow(unsafe_code)]\nfn f() { unsafe { g() } }";
+        let bare = "fn f() { unsafe { g() } }";
+        let text = "// unsafe in a comment\n#[allow(unsafe_code)]\nfn f() { unsafe { g() } }\nfn unsafely() {}";
+        let files = sources(&[("src/sqlite/extensions.rs", safe), ("src/plan/a.rs", text)]);
+        assert_violations(
+            &unsafe_code(&files),
+            &["src/plan/a.rs:2: is unsafe", "src/plan/a.rs:3: is unsafe"],
+        );
+        let files = sources(&[("src/sqlite/extensions.rs", bare)]);
+        assert_violations(&unsafe_code(&files), &["src/sqlite/extensions.rs:1: is unsafe"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 python=${PYTHON:-python3}
 
-cmp "$root/LICENSE" LICENSE
+cmp "$root/LICENSE" LICENSE.txt
 ./build.sh
 wheel=$(echo "${CARGO_TARGET_DIR:-$root/target}"/wheels/*.whl)
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::command_args::{
@@ -11,9 +11,7 @@ use crate::cli::command_args::{
     ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
-use crate::cli::help::group_subcommands;
 use crate::cli::selection_args::SelectionArgs;
-use crate::cli::setting_origins::ArgumentSources;
 
 /// The output of `--version`.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -62,62 +60,11 @@ pub(crate) enum CommandKind {
     Standalone(StandaloneCommand),
 }
 
-/// The arguments of this process.
-pub(crate) struct ProcessArgs {
-    pub(crate) args: CliArgs,
-    /// The command as in `backup list`, without its options.
-    pub(crate) command: String,
-    /// Where the values of options are from.
-    pub(crate) sources: ArgumentSources,
-}
-
 impl CliArgs {
-    /// Parses the arguments of this process. Prints help or the version and exits where that is the
-    /// answer.
-    ///
-    /// # Errors
-    ///
-    /// An error of usage.
-    pub(crate) fn parse_process_args() -> Result<ProcessArgs, clap::Error> {
-        let mut command = group_subcommands(without_empty_variables(Self::clap_command()));
-        let result = command.try_get_matches_from_mut(std::env::args_os());
-        let matches = match result {
-            Err(error) if !error.use_stderr() => error.exit(),
-            result => result?,
-        };
-        let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        Ok(ProcessArgs {
-            args,
-            command: command_name(&matches),
-            sources: ArgumentSources::new(&matches),
-        })
-    }
-
     /// The definition that completions and man pages are generated from.
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()
     }
-}
-
-/// Leaves out environment variables that are empty: they count as not set.
-fn without_empty_variables(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|argument| {
-        let value = argument.get_env().and_then(std::env::var_os);
-        let is_empty = value.is_some_and(|value| value.is_empty());
-        if is_empty { argument.env(None::<&'static str>) } else { argument }
-    });
-    command.mut_subcommands(without_empty_variables)
-}
-
-/// The names of the subcommands, in order.
-fn command_name(matches: &clap::ArgMatches) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    let mut matches = matches;
-    while let Some((name, inner)) = matches.subcommand() {
-        names.push(name);
-        matches = inner;
-    }
-    names.join(" ")
 }
 
 /// The commands that need settings. Most need the document too.
@@ -245,7 +192,7 @@ Examples:
     Init {
         #[command(flatten)]
         selection: SelectionArgs,
-        /// Path of the user's database in --users-dir, if --user-pattern contains `*`
+        /// Path of the user's database in the users directory, for a --user-pattern with `*`
         #[arg(long, value_name = "PATH")]
         path: Option<PathBuf>,
         #[command(flatten)]

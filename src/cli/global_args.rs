@@ -48,8 +48,8 @@ pub(crate) struct GlobalArgs {
         hide_env_values = true
     )]
     pub(crate) users_dir: Option<PathBuf>,
-    /// Path of a user database in --users-dir: {username}, {username:N}, {sha256:N}, {sha1:N},
-    /// {md5:N}, and * for any one component [default: {username}_longterm.db]
+    /// Path of a user database below the users directory: {username}, {username:N}, {sha256:N},
+    /// {sha1:N}, {md5:N}, and * for any one component [default: {username}_longterm.db]
     #[arg(
         long,
         global = true,

@@ -4,9 +4,11 @@
 pub(crate) mod args;
 pub(crate) mod command_args;
 pub(crate) mod commands;
-pub(crate) mod global_args;
+pub(crate) mod extension_settings;
+mod global_args;
 pub(crate) mod help;
 pub(crate) mod output;
+pub(crate) mod process_args;
 pub(crate) mod report;
 pub(crate) mod selection_args;
 #[cfg(feature = "server")]

@@ -15,7 +15,8 @@ use tatmig::fleet::{
 };
 use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
 
-use crate::cli::settings_file::{OneOrMany, SettingsFile};
+use crate::cli::settings_file::SettingsFile;
+use crate::cli::value_parsers::OneOrMany;
 use crate::cli::value_parsers::parse_seconds;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use tatmig::database::{
-    AheadPolicy, ConnectOptions, ConnectionSetup, DatabasePolicy, Extensions, ForeignKeyPolicy,
-    JournalMode,
+    AheadPolicy, ConnectOptions, ConnectionSetup, DatabasePolicy, ForeignKeyPolicy, JournalMode,
 };
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
@@ -82,7 +81,8 @@ impl Settings {
             VerbositySwitches { quiet: global.quiet, verbose: global.verbose },
             VerbositySwitches { quiet: settings_file.quiet, verbose: settings_file.verbose },
         )?;
-        let connection_setup = ConnectionSetup { cancel, extensions: Extensions::new() };
+        let connection_setup =
+            ConnectionSetup { cancel, extensions: settings_file.extensions.clone() };
         let connect_options = ConnectOptions { busy_timeout, setup: connection_setup.clone() };
         let fleet_config = fleet_config(global, &settings_file, connect_options)?;
         let is_json = global.json.or(settings_file.json).unwrap_or_default();

@@ -7,13 +7,17 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use tatmig::database::Extensions;
 use tatmig::fleet::{Shard, read_regular_file};
 use tatmig::lint::SqliteVersion;
 use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::JournalModeArg;
+use crate::cli::extension_settings::{Declarations, ExtensionSection, ExtensionSections};
 use crate::cli::output::ColorWhen;
-use crate::cli::settings_path::{SETTINGS_FILE_NAME, find_settings_file};
+use crate::cli::settings_path::{SETTINGS_FILE_NAME, find_settings_file, require_own_file};
+#[cfg(feature = "server")]
+use crate::cli::value_parsers::OneOrMany;
 use crate::cli::value_parsers::{count, seconds};
 
 /// The keys of `tatmig.toml`. Each may be missing; unknown keys are errors.
@@ -72,6 +76,16 @@ pub(crate) struct SettingsFile {
     pub(crate) ignore: Vec<String>,
     #[serde(default)]
     pub(crate) lint: LintSettings,
+    trusted_schema: Option<bool>,
+    #[serde(default, rename = "extension")]
+    libraries: Vec<ExtensionSection>,
+    #[serde(default)]
+    functions: Declarations,
+    #[serde(default)]
+    collations: Declarations,
+    /// What the application adds to SQLite, according to the sections above.
+    #[serde(skip)]
+    pub(crate) extensions: Extensions,
 }
 
 /// What happens to a database whose version is above head.
@@ -90,24 +104,13 @@ pub(crate) struct LintSettings {
     pub(crate) allow: Vec<String>,
 }
 
-/// A string or a list of strings.
-#[cfg(feature = "server")]
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "must be a URL or a list of URLs")]
-pub(crate) enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-#[cfg(feature = "server")]
-impl OneOrMany {
-    /// Copies the strings into a list.
-    pub(crate) fn to_vec(&self) -> Vec<String> {
-        match self {
-            Self::One(text) => vec![text.clone()],
-            Self::Many(texts) => texts.clone(),
-        }
-    }
+/// How a settings file was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// By the user.
+    Named,
+    /// By its place.
+    Found,
 }
 
 impl SettingsFile {
@@ -123,14 +126,14 @@ impl SettingsFile {
         document: Option<&Path>,
     ) -> anyhow::Result<Self> {
         if let Some(path) = explicit_path {
-            return Self::read(path);
+            return Self::read(path, Origin::Named);
         }
         let Some(path) = find_settings_file(document) else { return Ok(Self::default()) };
-        let settings = Self::read(&path)?;
+        let settings = Self::read(&path, Origin::Found)?;
         Ok(Self { project_dir: settings.base_dir.clone(), ..settings })
     }
 
-    fn read(path: &Path) -> anyhow::Result<Self> {
+    fn read(path: &Path, origin: Origin) -> anyhow::Result<Self> {
         let name = escape_for_display(path.as_os_str());
         let text = match read_regular_file(path).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| std::io::ErrorKind::InvalidData.into())
@@ -146,6 +149,19 @@ impl SettingsFile {
         settings.path = Some(path.to_owned());
         settings.base_dir = path.parent().map(PathBuf::from).unwrap_or_default();
         settings.resolve_paths();
+        if origin == Origin::Found && !settings.libraries.is_empty() {
+            require_own_file(path)?;
+        }
+        let sections = ExtensionSections {
+            base_dir: &settings.base_dir,
+            libraries: &settings.libraries,
+            functions: &settings.functions.declared,
+            collations: &settings.collations.declared,
+            trusts_schema: settings.trusted_schema == Some(true),
+        };
+        settings.extensions = sections
+            .resolve()
+            .map_err(|invalid| error_at(&name, &text, invalid.span.start, &invalid.message))?;
         Ok(settings)
     }
 
@@ -169,9 +185,6 @@ impl SettingsFile {
 
 /// The error for a file that is not valid, with the line at fault.
 fn parse_error(name: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let offset = error.span().map_or(0, |span| span.start);
-    let line_index = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
-    let line = text.lines().nth(line_index).unwrap_or_default().trim();
     // serde's words for a key and its value are those of Rust.
     let message = match error.message() {
         message if message.starts_with("unknown field") => {
@@ -189,6 +202,13 @@ fn parse_error(name: &str, text: &str, error: &toml::de::Error) -> anyhow::Error
             None => message.to_owned(),
         },
     };
+    error_at(name, text, error.span().map_or(0, |span| span.start), &message)
+}
+
+/// An error about the line at an offset of the file.
+fn error_at(name: &str, text: &str, offset: usize, message: &str) -> anyhow::Error {
+    let line_index = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+    let line = text.lines().nth(line_index).unwrap_or_default().trim();
     anyhow!("in the settings file `{name}`, line {}, `{line}`: {message}", line_index + 1)
 }
 

@@ -23,6 +23,33 @@ fn without_parent_components(path: &Path) -> PathBuf {
     canonical.unwrap_or_else(|| path.components().collect())
 }
 
+/// Fails if another user could have put a settings file in its place: the file may load libraries,
+/// and it is found in directories above, such as one that everybody can write. A file of root is
+/// accepted.
+///
+/// # Errors
+///
+/// The file belongs to another user.
+#[cfg(unix)]
+pub(crate) fn require_own_file(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let owner = std::fs::metadata(path)?.uid();
+    if owner == 0 || owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let name = tatmig::text::escape_for_display(path.as_os_str());
+    anyhow::bail!(
+        "the settings file `{name}` loads an extension and belongs to another user (id {owner}); if you trust the file, name it with `--config {name}`"
+    )
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
+pub(crate) fn require_own_file(_path: &Path) -> anyhow::Result<()> {
+    Ok(())
+}
+
 fn relative_to(dir: &Path, current_dir: &Path) -> PathBuf {
     if let Ok(below) = dir.strip_prefix(current_dir) {
         return below.to_owned();

@@ -1,4 +1,4 @@
-//! Parses numbers, durations and versions of flags, variables and `tatmig.toml`, with error messages in
+//! Parses numbers, durations, versions and lists of flags, variables and `tatmig.toml`, with error messages in
 //! tatmig's own words.
 
 use std::num::NonZeroUsize;
@@ -6,10 +6,29 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use semver::Version;
+use serde::Deserialize;
 use tatmig::plan::TargetError;
 
 const INVALID_COUNT: &str = "must be a whole number of 1 or more";
 const INVALID_SECONDS: &str = "must be a number of seconds of 0 or more, such as 10 or 0.5";
+
+/// A string or a list of strings.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "must be a string or a list of strings")]
+pub(crate) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// Copies the strings into a list.
+    pub(crate) fn to_vec(&self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text.clone()],
+            Self::Many(texts) => texts.clone(),
+        }
+    }
+}
 
 /// Parses a number of seconds, which may have a fraction.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {

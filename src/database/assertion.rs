@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 
+use crate::database::declared::without_comparisons;
 use crate::sql::value::SqlValue;
 use crate::text::escape_for_display;
 
@@ -23,16 +24,18 @@ pub(crate) fn failing_rows(
     select: &mut rusqlite::Statement<'_>,
 ) -> rusqlite::Result<Option<Vec<String>>> {
     let columns = column_names(select);
-    let mut cursor = select.raw_query();
-    let mut rows = Vec::new();
-    while rows.len() <= MAX_SHOWN_ROWS
-        && let Some(row) = cursor.next()?
-    {
-        let values = (0..columns.len()).map(|column| Ok(row.get_ref(column)?.into()));
-        let values: Vec<SqlValue> = values.collect::<rusqlite::Result<_>>()?;
-        rows.push(describe_row(&columns, &values));
-    }
-    Ok((!rows.is_empty()).then_some(rows))
+    without_comparisons(|| {
+        let mut cursor = select.raw_query();
+        let mut rows = Vec::new();
+        while rows.len() <= MAX_SHOWN_ROWS
+            && let Some(row) = cursor.next()?
+        {
+            let values = (0..columns.len()).map(|column| Ok(row.get_ref(column)?.into()));
+            let values: Vec<SqlValue> = values.collect::<rusqlite::Result<_>>()?;
+            rows.push(describe_row(&columns, &values));
+        }
+        Ok((!rows.is_empty()).then_some(rows))
+    })
 }
 
 /// `(name = 'ann', n = 2)`.

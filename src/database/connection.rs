@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::extensions::Extensions;
+use crate::database::declared;
+use crate::database::error::DatabaseError;
+use crate::extensions::{Extensions, SchemaTrust};
 
 /// How many instructions of SQLite's virtual machine run between two checks for an interrupt: a few
 /// hundred checks per second.
@@ -38,11 +40,21 @@ impl ConnectionSetup {
         Self { cancel: Arc::default(), extensions: self.extensions.clone() }
     }
 
+    /// Opens a database in memory with this setup.
+    ///
+    /// # Errors
+    ///
+    /// A declaration that SQLite does not accept, or the error of a connection hook.
+    pub fn check(&self) -> Result<(), DatabaseError> {
+        Ok(open_in_memory(self).map(drop)?)
+    }
+
     /// Sets up a connection: extensions first, since the security settings then apply to all that
     /// follows.
     fn apply(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        declared::register(connection, &self.extensions)?;
         self.extensions.call_hooks(connection)?;
-        apply_security_settings(connection)?;
+        apply_security_settings(connection, self.extensions.schema_trust())?;
         install_cancel_handler(connection, &self.cancel)
     }
 }
@@ -74,11 +86,15 @@ pub(crate) static DEFAULT_SYNC_IS_FULL: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// Applies the settings of every connection: foreign keys are off (they are checked once, at the
-/// end), `sqlite_schema` cannot be written, and functions in the schema are not trusted.
-pub(crate) fn apply_security_settings(connection: &Connection) -> rusqlite::Result<()> {
+/// end), `sqlite_schema` cannot be written, and the schema is trusted only as far as the settings say.
+pub(crate) fn apply_security_settings(
+    connection: &Connection,
+    schema_trust: SchemaTrust,
+) -> rusqlite::Result<()> {
+    let is_trusted = schema_trust == SchemaTrust::All;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, is_trusted)?;
     Ok(())
 }
 

@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_IOERR_WRITE;
 
 use crate::database::assertion::{describe_failing_rows, list_first_rows};
+use crate::database::declared;
+pub(crate) use crate::database::sqlite_message::sqlite_message;
+use crate::database::sqlite_message::sqlite_message_with_hint;
 use crate::document::diagnostic::Rule;
 use crate::schema::difference::Difference;
 #[cfg(feature = "server")]
@@ -356,6 +358,8 @@ impl DatabaseError {
                 "{advice}, add `-- tatmig:allow {}` and the reason to the block",
                 rule.name()
             )),
+            Self::Statement { message, .. } => declared::help(message),
+            Self::Sqlite(error) => declared::help(&sqlite_message(error)),
             _ => None,
         }
     }
@@ -411,38 +415,9 @@ pub(crate) fn lock_holder_suffix(holder: Option<&str>) -> String {
     )
 }
 
-pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
-    let code = error.sqlite_error_code();
-    let hint = match code {
-        Some(ErrorCode::ReadOnly) => {
-            "; check whether the file, its directory or its file system is read-only"
-        }
-        Some(ErrorCode::DiskFull) => "; the disk is full",
-        Some(ErrorCode::SystemIoFailure)
-            if error.sqlite_extended_error_code() == Some(SQLITE_IOERR_WRITE) =>
-        {
-            "; check the limit of file sizes (`ulimit -f`), the quota and the disk"
-        }
-        Some(ErrorCode::CannotOpen) => {
-            "; check whether this user may read and write the file and its directory"
-        }
-        Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged, restore it from a backup",
-        _ => "",
-    };
-    format!("{}{hint}", sqlite_message(error))
-}
-
 /// Whether SQLite refuses what a statement says, such as a table that does not exist, rather than the
 /// state of the file.
 pub(crate) fn is_sql_error(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqlInputError { .. })
         || error.sqlite_error_code() == Some(ErrorCode::Unknown)
-}
-
-/// SQLite's message without the SQL that rusqlite adds to it.
-pub(crate) fn sqlite_message(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        error => error.to_string(),
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::database::declared::with_section;
 use crate::database::foreign_keys::ForeignKeySet;
 use crate::database::session::{Query, Session, SessionError};
 use crate::schema::renames::Renames;
@@ -38,6 +39,13 @@ pub(crate) struct ForeignKeyViolations {
     pub(crate) unusable_keys: BTreeSet<String>,
     /// Child and parent of those keys, in lower case.
     unusable_pairs: BTreeSet<(String, String)>,
+    /// Keys that only the application can check, each as a message shows it.
+    pub(crate) unchecked: BTreeSet<String>,
+}
+
+/// A foreign key of a table that cannot be checked, as a message shows it.
+fn unchecked_key(child: &str, message: String) -> String {
+    format!("foreign keys of `{child}` cannot be checked here: {}", with_section(message))
 }
 
 /// Violations that a job introduced.
@@ -58,12 +66,16 @@ impl ForeignKeyViolations {
     ) -> Result<Self, S::Error> {
         let key_set = ForeignKeySet::read_violated(session, Some(modified_tables))?;
         let mut counts: BTreeMap<Violation, usize> = BTreeMap::new();
+        let mut unchecked = BTreeSet::new();
         for query in key_set.orphan_queries {
             let key_width = query.key_columns.len();
             let rows = match session.query(&query.grouped(), &[]) {
                 Ok(rows) => rows,
-                // A collation or function of the application is missing in this SQLite.
-                Err(error) if error.is_sql_error() => continue,
+                // Only the application has a collation or function of the key.
+                Err(error) if error.is_sql_error() => {
+                    unchecked.insert(unchecked_key(&query.child, error.message()));
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             for row in rows {
@@ -76,7 +88,7 @@ impl ForeignKeyViolations {
             }
         }
         let ForeignKeySet { unusable_keys, unusable_pairs, .. } = key_set;
-        Ok(Self { counts, unusable_keys, unusable_pairs })
+        Ok(Self { counts, unusable_keys, unusable_pairs, unchecked })
     }
 
     /// How many rows violate a key.
@@ -161,10 +173,7 @@ pub(crate) fn check<S: Session>(session: &S) -> Result<ForeignKeyReport, S::Erro
             (Ok(counts), Ok(groups)) => (counts.unwrap_or_default(), groups.unwrap_or_default()),
             // A collation or function of the application is missing in this SQLite.
             (Err(error), _) | (_, Err(error)) if error.is_sql_error() => {
-                let (child, message) = (&query.child, error.message());
-                report
-                    .unchecked
-                    .push(format!("foreign keys of `{child}` cannot be checked here: {message}"));
+                report.unchecked.push(unchecked_key(&query.child, error.message()));
                 continue;
             }
             (Err(error), _) | (_, Err(error)) => return Err(error),

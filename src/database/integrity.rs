@@ -1,5 +1,6 @@
 //! Runs SQLite's integrity check.
 
+use crate::database::declared::with_section;
 use crate::database::session::{Session, SessionError};
 use crate::sql::lexer;
 use crate::sql::value::Rows;
@@ -35,9 +36,10 @@ fn check_each_table<S: Session>(session: &S, report: &mut IntegrityReport) -> Re
         match session.query(&check, &[]) {
             Ok(rows) => report.add_lines(&rows),
             Err(error) if error.is_corruption() => report.damage.push(error.message()),
-            Err(error) if error.is_sql_error() => report
-                .unchecked
-                .push(format!("table `{table}` cannot be checked here: {}", error.message())),
+            Err(error) if error.is_sql_error() => report.unchecked.push(format!(
+                "table `{table}` cannot be checked here: {}",
+                with_section(error.message())
+            )),
             Err(error) => return Err(error),
         }
     }

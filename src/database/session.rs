@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, Transaction, params_from_iter};
 
+use crate::database::declared::without_comparisons;
 use crate::database::error::{DatabaseError, is_sql_error, sqlite_message};
 use crate::sql::value::{Row, Rows, SqlValue};
 #[cfg(feature = "server")]
@@ -88,13 +89,15 @@ impl Session for Connection {
         // Most queries are constants that run again on the same connection.
         let mut statement = self.prepare_cached(sql)?;
         let column_count = statement.column_count();
-        let mut cursor = statement.query(params_from_iter(parameters))?;
-        let mut rows = Rows::new();
-        while let Some(row) = cursor.next()? {
-            let values = (0..column_count).map(|column| Ok(row.get_ref(column)?.into()));
-            rows.push(Row(values.collect::<rusqlite::Result<_>>()?));
-        }
-        Ok(rows)
+        without_comparisons(|| {
+            let mut cursor = statement.query(params_from_iter(parameters))?;
+            let mut rows = Rows::new();
+            while let Some(row) = cursor.next()? {
+                let values = (0..column_count).map(|column| Ok(row.get_ref(column)?.into()));
+                rows.push(Row(values.collect::<rusqlite::Result<_>>()?));
+            }
+            Ok(rows)
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads the rows of version tables: one function for each form that tools record their migrations in.
 
+use std::collections::HashMap;
+
 use crate::sql::value::{Row, SqlValue};
 
 /// A migration that a version table records.
@@ -46,15 +48,15 @@ pub(crate) fn keys(rows: &[Row]) -> Records {
 /// goose: the first column is the version, the second whether the row applied it or undid it. The last
 /// row of a version counts. Version 0 marks the creation of the table.
 pub(crate) fn goose(rows: &[Row]) -> Records {
-    let mut records = Records::default();
+    let (mut records, mut applied) = (Records::default(), LastRows::default());
     for row in rows.iter().filter(|row| *row.value(0) != SqlValue::Integer(0)) {
-        if let Some(version) = key_of(row.value(0)) {
-            records.applied.retain(|record| record.key != version);
-        }
-        if is_true(row.value(1)) {
-            records.add_key(row.value(0));
+        match key_of(row.value(0)) {
+            Some(version) if is_true(row.value(1)) => applied.add(Record::new(version)),
+            Some(version) => applied.remove(&version),
+            None => records.add_problem(MISSING_KEY),
         }
     }
+    records.applied = applied.into_records();
     records
 }
 
@@ -99,7 +101,7 @@ pub(crate) fn sqlx(rows: &[Row]) -> Records {
 /// migration has no version. A row of the type BASELINE counts all versions up to its own as applied;
 /// one of a type that begins with UNDO, and DELETE, undoes what an earlier row applied.
 pub(crate) fn flyway(rows: &[Row]) -> Records {
-    let mut records = Records::default();
+    let (mut records, mut applied) = (Records::default(), LastRows::default());
     for row in rows {
         let kind = row.text(1).to_ascii_uppercase();
         let version = key_of(row.value(0));
@@ -113,14 +115,14 @@ pub(crate) fn flyway(rows: &[Row]) -> Records {
         } else if !is_true(row.value(3)) {
             records.add_problem(format!("marks `{key}` as failed, and part of it may be applied"));
         } else if kind.starts_with("UNDO") || kind == "DELETE" {
-            records.applied.retain(|record| record.key != key);
+            applied.remove(&key);
         } else if kind == "BASELINE" || kind == "SQL_BASELINE" {
             records.baseline = Some(key);
         } else {
-            records.applied.retain(|record| record.key != key);
-            records.applied.push(Record { is_repeatable, ..Record::new(key) });
+            applied.add(Record { is_repeatable, ..Record::new(key) });
         }
     }
+    records.applied = applied.into_records();
     records
 }
 
@@ -143,7 +145,7 @@ pub(crate) fn drizzle(rows: &[Row]) -> Records {
 
 /// Prisma: the name, when the migration finished, and when it was marked as rolled back.
 pub(crate) fn prisma(rows: &[Row]) -> Records {
-    let mut records = Records::default();
+    let (mut records, mut applied) = (Records::default(), LastRows::default());
     for row in rows {
         let is_finished = *row.value(1) != SqlValue::Null;
         let is_rolled_back = *row.value(2) != SqlValue::Null;
@@ -152,10 +154,11 @@ pub(crate) fn prisma(rows: &[Row]) -> Records {
             Some(name) if !is_finished => records.add_problem(format!(
                 "has no time at which `{name}` finished: it failed or was interrupted, and part of it may be applied"
             )),
-            Some(name) if records.applied.iter().any(|record| record.key == name) => {}
-            _ => records.add_key(row.value(0)),
+            Some(name) => applied.add(Record::new(name)),
+            None => records.add_problem(MISSING_KEY),
         }
     }
+    records.applied = applied.into_records();
     records
 }
 
@@ -174,6 +177,32 @@ pub(crate) fn alembic(rows: &[Row]) -> Records {
         records.add_problem(format!("has the heads of several branches: {revisions}"));
     }
     records
+}
+
+/// Records of which a later row may undo or repeat an earlier one.
+#[derive(Default)]
+struct LastRows {
+    records: Vec<Option<Record>>,
+    indexes: HashMap<String, usize>,
+}
+
+impl LastRows {
+    fn add(&mut self, record: Record) {
+        self.remove(&record.key);
+        self.indexes.insert(record.key.clone(), self.records.len());
+        self.records.push(Some(record));
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(index) = self.indexes.remove(key) {
+            self.records[index] = None;
+        }
+    }
+
+    /// In the order of their last rows.
+    fn into_records(self) -> Vec<Record> {
+        self.records.into_iter().flatten().collect()
+    }
 }
 
 const MISSING_KEY: &str = "has a row without a key";

@@ -13,6 +13,7 @@ use crate::document::migration::{Checksum, Migration, ScopedSql, Seed};
 use crate::document::reader;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
+use crate::extensions::Extensions;
 use crate::source::{Source, SourceSlice};
 
 /// Identifies one migration or seed of a changelog.
@@ -55,6 +56,7 @@ pub struct Changelog<'a> {
     chain_checksums: [OnceLock<Vec<Checksum>>; 2],
     id: ChangelogId,
     kept_replay: KeptReplay,
+    extensions: Extensions,
 }
 
 /// Identifies a changelog. No two changelogs of a process have the same.
@@ -116,6 +118,20 @@ impl<'a> Changelog<'a> {
     /// The identity of this changelog.
     pub(crate) fn id(&self) -> ChangelogId {
         self.id
+    }
+
+    /// Sets what the application adds to SQLite on its own connections. The document is then
+    /// replayed on connections with the same additions; see [`Extensions`].
+    #[must_use]
+    pub fn with_extensions(mut self, extensions: Extensions) -> Self {
+        self.extensions = extensions;
+        (self.id, self.kept_replay) = (ChangelogId::new(), KeptReplay::new());
+        self
+    }
+
+    /// What the application adds to SQLite.
+    pub(crate) fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     /// The place for the replay of this changelog.
@@ -314,7 +330,9 @@ pub(crate) fn parse_source(
         Some(chain) if !has_error(&diagnostics) => {
             let (warnings, chain_checksums) = (diagnostics.clone(), Default::default());
             let (id, kept_replay) = (ChangelogId::new(), KeptReplay::new());
-            let changelog = Changelog { source, chain, warnings, chain_checksums, id, kept_replay };
+            let extensions = Extensions::default();
+            let changelog =
+                Changelog { source, chain, warnings, chain_checksums, id, kept_replay, extensions };
             (Ok(changelog), diagnostics)
         }
         _ => (Err(source), diagnostics),

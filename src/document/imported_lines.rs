@@ -52,7 +52,9 @@ pub(crate) fn assign_imported(
         migrations.values().flat_map(|lines| lines.keys().copied()).collect();
     let sections = blocks.sections.iter().flat_map(|section| &section.imported);
     for line in sections.chain(&blocks.imported_without_heading) {
-        diagnostics.extend(check_line(line, used.contains(&line.span.start)));
+        let is_used = used.contains(&line.span.start);
+        let line_use = if is_used { LineUse::Migration } else { LineUse::None };
+        diagnostics.extend(check_line(line, line_use));
     }
     check_duplicates(&migrations, diagnostics);
     migrations.into_iter().map(|(versions, lines)| (versions, collect_values(&lines))).collect()
@@ -88,29 +90,35 @@ fn lines_of<'b, 'a>(
     sections.flat_map(|section| &section.imported)
 }
 
+/// Whether a migration has a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineUse {
+    Migration,
+    None,
+}
+
 /// What is wrong with a line. Below a heading without a migration, prose of the same form is not
 /// reported.
-fn check_line(line: &ImportedLine, is_used: bool) -> Option<Diagnostic> {
+fn check_line(line: &ImportedLine, line_use: LineUse) -> Option<Diagnostic> {
     let report = |message: String, help: String| {
         Some(Diagnostic::new(Rule::MalformedImported, line.span.clone(), message).help(help))
     };
     match &line.value {
-        Ok(imported_from) if !is_used => report(
+        Ok(imported_from) if line_use == LineUse::None => report(
             format!(
                 "`{imported_from}` belongs to no migration: no block follows below its heading"
             ),
             "move the line below the heading of the migration, which contains its blocks"
                 .to_owned(),
         ),
-        Ok(_) => None,
-        Err(ImportedError::UnknownTool(unknown)) if is_used => {
+        Err(ImportedError::UnknownTool(unknown)) if line_use == LineUse::Migration => {
             let help = match MigrationTool::suggest(&unknown.name) {
                 Some(tool) => format!("did you mean `{tool}`?"),
                 None => format!("write one of {}", list_tools()),
             };
             report(unknown.to_string(), help)
         }
-        Err(ImportedError::MissingTool) if is_used => report(
+        Err(ImportedError::MissingTool) if line_use == LineUse::Migration => report(
             "the tool and the key of the migration are missing".to_owned(),
             "write both, such as `**Imported**: goose 7`, or remove the line".to_owned(),
         ),
@@ -131,7 +139,7 @@ fn check_line(line: &ImportedLine, is_used: bool) -> Option<Diagnostic> {
             format!("`**{written}**` is not read"),
             "write `**Imported**`, a colon, the tool and the key".to_owned(),
         ),
-        Err(ImportedError::UnknownTool(_) | ImportedError::MissingTool) => None,
+        Ok(_) | Err(ImportedError::UnknownTool(_) | ImportedError::MissingTool) => None,
     }
 }
 

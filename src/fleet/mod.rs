@@ -39,6 +39,7 @@ pub use crate::fleet::transfer::{TransferDestination, Transferred};
 pub use crate::libsql::namespace::ServerHandle;
 pub use crate::sql::value::SqlValue;
 pub use crate::sqlite::database_file::DatabaseFile;
+pub use crate::sqlite::extensions::{ExtensionError, ExtensionLibrary};
 pub use crate::sqlite::file_status::FileIdentity;
 pub use crate::sqlite::regular_file::{SymlinkPolicy, read_regular_file};
 pub use crate::target::layout::FleetConfig;

@@ -64,6 +64,11 @@ pub(crate) struct SourceFile {
     bytes: Vec<u8>,
 }
 
+/// Whether a path has an extension, in lower case.
+pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
+}
+
 impl SourceFile {
     /// The text with line feeds as line ends, without a byte order mark. Carriage returns in quotes
     /// stay: they are data.

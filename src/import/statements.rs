@@ -129,7 +129,7 @@ mod tests {
         let parts = split(text);
         let joined: String = parts
             .iter()
-            .map(|part| format!("{}{}", &text[part.leading.clone()], &text[part.statement.clone()]))
+            .flat_map(|part| [&text[part.leading.clone()], &text[part.statement.clone()]])
             .collect();
         assert_eq!(joined, text, "the parts joined are the text");
         let statements: Vec<_> = parts

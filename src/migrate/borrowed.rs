@@ -16,6 +16,7 @@ use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::stats::Stats;
 use crate::database::{Database, SessionDatabase};
+use crate::extensions::SchemaTrust;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::temporary::TemporaryObjects;
 use crate::sqlite::transaction::apply;
@@ -39,7 +40,10 @@ pub(crate) struct BorrowedConnection<'c> {
 
 impl<'c> BorrowedConnection<'c> {
     /// Borrows a connection that is not inside a transaction.
-    pub(crate) fn new(connection: &'c mut Connection) -> Result<Self, DatabaseError> {
+    pub(crate) fn new(
+        connection: &'c mut Connection,
+        schema_trust: SchemaTrust,
+    ) -> Result<Self, DatabaseError> {
         let saved_settings = SETTINGS
             .into_iter()
             .map(|setting| Ok((setting, connection.db_config(setting)?)))
@@ -47,7 +51,7 @@ impl<'c> BorrowedConnection<'c> {
         // From here on, an error restores the connection.
         let mut borrowed =
             Self { connection, authorizer: StatementAuthorizer::default(), saved_settings };
-        apply_security_settings(borrowed.connection)?;
+        apply_security_settings(borrowed.connection, schema_trust)?;
         borrowed.authorizer = StatementAuthorizer::install(borrowed.connection)?;
         borrowed.authorizer.protect(&TemporaryObjects::read(borrowed.connection)?);
         Ok(borrowed)
@@ -204,7 +208,8 @@ mod tests {
         };
         let before = settings(&connection);
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let borrowed = BorrowedConnection::new(&mut connection).unwrap();
+            let borrowed =
+                BorrowedConnection::new(&mut connection, SchemaTrust::default()).unwrap();
             borrowed.connection.execute_batch("BEGIN; INSERT INTO t VALUES (1)").unwrap();
             borrowed.authorizer.enable();
             panic!("in the middle of a run");

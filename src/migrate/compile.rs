@@ -10,6 +10,7 @@ use rusqlite::{Batch, ErrorCode};
 use crate::database::assertion::{column_names, failing_rows};
 use crate::database::column_order::read_column_order;
 use crate::database::connection::ConnectionSetup;
+use crate::database::declared::without_comparisons;
 use crate::database::error::sqlite_message;
 use crate::database::job::{Assertion, CompiledScript, PositionalTable, Statement};
 use crate::database::schema_reader::read_table_objects;
@@ -384,9 +385,11 @@ fn run_to_completion(
     if assertion.is_some() {
         return failing_rows(prepared);
     }
-    let mut rows = prepared.raw_query();
-    while rows.next()?.is_some() {}
-    Ok(None)
+    without_comparisons(|| {
+        let mut rows = prepared.raw_query();
+        while rows.next()?.is_some() {}
+        Ok(None)
+    })
 }
 
 /// A statement that SQLite accepts and tatmig does not.

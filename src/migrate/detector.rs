@@ -42,6 +42,15 @@ pub struct DetectionOptions {
     pub setup: ConnectionSetup,
 }
 
+impl DetectionOptions {
+    /// Leaves nothing out, with what the application adds to SQLite.
+    pub(crate) fn for_changelog(changelog: &Changelog<'_>) -> Self {
+        let extensions = changelog.extensions().clone();
+        let setup = ConnectionSetup { extensions, ..ConnectionSetup::default() };
+        Self { setup, ..Self::default() }
+    }
+}
+
 /// The result of detection for one schema.
 #[derive(Debug)]
 pub(crate) struct SchemaMatch {

@@ -200,7 +200,7 @@ impl Changelog<'_> {
                 Err(DatabaseError::Interrupted) => return Err(DatabaseError::Interrupted),
                 replay => replay.ok().flatten(),
             };
-            let options = DetectionOptions::default();
+            let options = DetectionOptions::for_changelog(self);
             let detector = replay.map(|replay| Detector::new(self, replay, options));
             let document = StatusDocument {
                 changelog: self,
@@ -243,7 +243,7 @@ impl Changelog<'_> {
         if self.is_unchanged_at_head(scope, &state) {
             return Ok(UpgradeReport::unchanged(VersionPoint::Version(self.head().clone())));
         }
-        let borrowed = BorrowedConnection::new(connection)?;
+        let borrowed = BorrowedConnection::new(connection, self.extensions().schema_trust())?;
         let outcome = borrowed.with_session(|session| {
             let replay = self.checked_replay(session.session()?)?;
             let migrator = Migrator::new(self, replay, self.head_index());
@@ -303,9 +303,8 @@ impl Changelog<'_> {
     fn kept_replay_of(&self, connection: &Connection) -> Result<&Replay<'_>, DatabaseError> {
         Replay::kept(self, || {
             run_interruptibly(connection, |cancel| {
-                let setup =
-                    ConnectionSetup { cancel: cancel.clone(), ..ConnectionSetup::default() };
-                Replay::run_owned(self, &setup)
+                let extensions = self.extensions().clone();
+                Replay::run_owned(self, &ConnectionSetup { cancel: cancel.clone(), extensions })
             })
         })
     }

@@ -129,7 +129,7 @@ impl Decision<'_, '_, '_> {
             // Neither knows anything of the document.
             Detection::Unrelated if start.is_none() => {}
             Detection::Partial(partial) if self.is_as_near(partial, start)? => {
-                identified.source = Some(self.statements(&identified));
+                identified.source = Some(Self::statements(&identified));
                 identified.detection = Arc::new(Detection::Partial(self.partial_at(start)));
             }
             _ => identified.refusal = Some(self.refusal(&identified, Vec::new(), start)),
@@ -204,7 +204,7 @@ impl Decision<'_, '_, '_> {
     }
 
     /// What the tables record, in one sentence.
-    fn statements(&self, identified: &Identified) -> String {
+    fn statements(identified: &Identified) -> String {
         let statements: Vec<_> = identified
             .tables
             .iter()
@@ -228,7 +228,7 @@ impl Decision<'_, '_, '_> {
             [report] if start == Some(index.get()) => {
                 format!("{} and the schema matches {version}", report.statement())
             }
-            _ => format!("{}, and the schema matches {version}", self.statements(identified)),
+            _ => format!("{}, and the schema matches {version}", Self::statements(identified)),
         }
     }
 
@@ -268,7 +268,7 @@ impl Decision<'_, '_, '_> {
         versions.sort();
         versions.dedup();
         let problems =
-            if problems.is_empty() { vec![self.statements(identified)] } else { problems };
+            if problems.is_empty() { vec![Self::statements(identified)] } else { problems };
         PlanError::VersionTable { tables: problems, schema, versions }
     }
 

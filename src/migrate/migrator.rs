@@ -85,7 +85,11 @@ impl<'c, 'a> Migrator<'c, 'a> {
             target,
             transaction_end: TransactionEnd::Commit,
             policy: DatabasePolicy::default(),
-            detector: Arc::new(Detector::new(changelog, replay, DetectionOptions::default())),
+            detector: Arc::new(Detector::new(
+                changelog,
+                replay,
+                DetectionOptions::for_changelog(changelog),
+            )),
             cached_jobs: Mutex::default(),
         }
     }

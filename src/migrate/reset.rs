@@ -12,7 +12,8 @@ impl Migrator<'_, '_> {
     #[must_use]
     pub fn reset_database(&self, database: &TargetDatabase, options: &ConnectOptions) -> Outcome {
         let result = database.replace(options, |connection| {
-            let borrowed = BorrowedConnection::new(connection)?;
+            let schema_trust = options.setup.extensions.schema_trust();
+            let borrowed = BorrowedConnection::new(connection, schema_trust)?;
             let outcome = borrowed.with_session(|session| self.upgrade(database.scope, session));
             borrowed.restore()?;
             match outcome? {

@@ -2,6 +2,7 @@
 //! what to do about it.
 
 use crate::database::assertion::describe_failing_rows;
+use crate::database::declared;
 use crate::database::error::sqlite_message;
 use crate::database::error_span::error_span;
 use crate::database::job::Assertion;
@@ -47,15 +48,13 @@ fn rejection_help(
     statement: &str,
     message: &str,
     earlier_failure: EarlierFailure,
-) -> Option<&'static str> {
+) -> Option<String> {
+    if let Some(help) = declared::help(message) {
+        return Some(help);
+    }
     let is_unknown_name = message.starts_with("no such")
         || message.starts_with("table ") && message.contains("has no column");
-    let is_unregistered = ["no such function", "no such module", "no such collation"]
-        .iter()
-        .any(|start| message.starts_with(start));
-    let help = if is_unregistered {
-        "tatmig's SQLite does not have it; what an application or an extension registers is not available in a block"
-    } else if is_unknown_name && earlier_failure == EarlierFailure::Exists {
+    let help = if is_unknown_name && earlier_failure == EarlierFailure::Exists {
         "possibly a follow-on error: an earlier statement failed"
     } else if is_unknown_name {
         "no earlier statement of the document creates it"
@@ -76,7 +75,7 @@ fn rejection_help(
     } else {
         return None;
     };
-    Some(help)
+    Some(help.to_owned())
 }
 
 /// Whether the end of a failed statement is unknown: SQLite's parser stopped, and the next

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use crate::database::ReadDatabase;
 use crate::database::connection::ConnectOptions;
 use crate::database::connection::ConnectionSetup;
+use crate::database::declared::with_section;
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
 use crate::document::tag::Scope;
@@ -119,7 +120,8 @@ impl SchemaSnapshot {
             if !document.0.contains_key(&object.key()) {
                 self.0.remove(&object.key());
                 let (kind, name) = (object.kind, &object.name);
-                messages.push(format!("{kind} `{name}` is left out: {error}"));
+                let reason = with_section(error.to_string());
+                messages.push(format!("{kind} `{name}` is left out: {reason}"));
             }
         }
         Ok((self, messages))

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::database::declared::is_declared;
 use crate::database::error::DatabaseError;
 use crate::document::changelog::StepId;
 use crate::document::diagnostic::Rule;
@@ -211,6 +212,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
             later_schema: &self.head_schema,
             profile,
             tables,
+            has_extensions: !self.context.setup.extensions.is_empty(),
             cancel: &self.context.setup.cancel,
         };
         let fill_report = request.run()?;
@@ -334,6 +336,7 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
         if let StepOutcome::Blocked(finding) = outcome
             && !self.context.is_allowed(&finding)
             && finding.diagnostic.rule != Rule::Assert
+            && !is_declared(&finding.subject)
         {
             let is_known = self.report.findings.iter().any(|known| {
                 known.finding.step_id == finding.step_id
@@ -362,12 +365,15 @@ impl<'r, 'c, 'a> Carrier<'r, 'c, 'a> {
 
     /// Adds why rows make the migration from a position fail. If the block has a directive that
     /// allows it, its author knows that some rows do. Rows that do not meet an assertion of the
-    /// document are a gap of the test.
+    /// document, or for which a statement needs the application, are a gap of the test.
     fn add_blocking(&mut self, position: usize, finding: Finding) {
-        if finding.diagnostic.rule == Rule::Assert {
+        let needs_application = is_declared(&finding.subject);
+        if finding.diagnostic.rule == Rule::Assert || needs_application {
+            let kind =
+                if needs_application { GapKind::NeedsApplication } else { GapKind::AssertedAway };
             let gap = FillGap {
                 table: finding.table,
-                kind: GapKind::AssertedAway,
+                kind,
                 reason: finding.subject,
                 span: Some(finding.diagnostic.span),
             };

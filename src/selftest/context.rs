@@ -14,11 +14,13 @@ use crate::document::changelog::Changelog;
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::borrowed::BorrowedConnection;
+use crate::migrate::detector::DetectionOptions;
 use crate::migrate::migrator::Migrator;
 use crate::migrate::replay::Replay;
 use crate::plan::outcome::{MigrateError, Outcome};
 use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
+use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{Object, Schema};
 use crate::selftest::snapshot::{find_table, is_ordinary_table};
 use crate::sql::lexer::quote_identifier;
@@ -102,8 +104,10 @@ impl SelfTestContext<'_, '_> {
                 Migrator::new_downgrade(changelog, replay, position.map(VersionIndex::new))
             }
         };
-        let migrator = migrator.with_policy(self.policy);
-        let database = BorrowedConnection::new(connection)?;
+        let (ignored, setup) = (IgnoredObjects::default(), self.setup.clone());
+        let migrator =
+            migrator.with_policy(self.policy).with_detection(DetectionOptions { ignored, setup });
+        let database = BorrowedConnection::new(connection, self.setup.extensions.schema_trust())?;
         let outcome = database.with_session(|session| migrator.upgrade(self.scope, session));
         database.restore()?;
         match outcome? {

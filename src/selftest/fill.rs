@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 
-use crate::database::error::DatabaseError;
+use crate::database::error::{DatabaseError, sqlite_message};
 use crate::schema::Schema;
 use crate::selftest::insert_row::{
     InsertResult, Rejection, RejectionKind, insert_row, update_columns,
@@ -46,6 +46,9 @@ pub enum GapKind {
     AssertedAway,
     /// Rows cannot be inserted, since a trigger of the table cannot run.
     BrokenTrigger,
+    /// The rows need a function or collation that only the application can execute, or values that
+    /// only the application can make.
+    NeedsApplication,
 }
 
 /// What to fill, and with what.
@@ -59,6 +62,8 @@ pub(crate) struct FillRequest<'f> {
     pub(crate) profile: DataProfile,
     /// The tables, in lower case, each with the columns that are to be filled in existing rows.
     pub(crate) tables: BTreeMap<String, BTreeSet<String>>,
+    /// Whether an extension may refuse values that no constraint of the schema refuses.
+    pub(crate) has_extensions: bool,
     /// Ends the fill once set.
     pub(crate) cancel: &'f AtomicBool,
 }
@@ -121,7 +126,21 @@ impl FillRequest<'_> {
             report.row_counts.insert(name, rows);
         }
         connection.execute_batch("COMMIT")?;
+        report.gaps.extend(self.tables.keys().filter_map(|name| self.virtual_table_gap(name)));
         Ok(report)
+    }
+
+    /// The gap of an empty virtual table of an extension: what its rows have to be is unknown.
+    fn virtual_table_gap(&self, name: &str) -> Option<FillGap> {
+        let object = find_table(self.schema, name)?;
+        let module = object.module().filter(|module| module.shadow_suffixes().is_none())?;
+        let reason = match count_rows(self.connection, &object.name) {
+            Ok(0) => format!("it is a virtual table of the module `{}`", module.module),
+            Ok(_) => return None,
+            Err(error) => sqlite_message(&error),
+        };
+        let table = object.name.clone();
+        Some(FillGap { table, kind: GapKind::NeedsApplication, reason, span: None })
     }
 
     /// The tables to fill, and the parents that they refer to.
@@ -186,7 +205,9 @@ impl FillRequest<'_> {
             let (table, reason) = (table_spec.name.clone(), rejection.reason);
             let kind = match rejection.kind {
                 RejectionKind::Unusable => GapKind::BrokenTrigger,
-                RejectionKind::Constraint => kind,
+                RejectionKind::NeedsApplication => GapKind::NeedsApplication,
+                RejectionKind::Values if self.has_extensions => GapKind::NeedsApplication,
+                RejectionKind::Constraint | RejectionKind::Values => kind,
             };
             Some(FillGap { table, kind, reason, span: None })
         };
@@ -204,11 +225,11 @@ impl FillRequest<'_> {
                 }
                 // The constraints permit no further row.
                 InsertResult::Rejected(rejection) if has_inserted => {
-                    let is_unusable = rejection.kind == RejectionKind::Unusable;
-                    return Ok(if is_unusable {
-                        gap(GapKind::NoRows, rejection)
-                    } else {
-                        trigger_gap
+                    return Ok(match rejection.kind {
+                        RejectionKind::Constraint | RejectionKind::Values => trigger_gap,
+                        RejectionKind::Unusable | RejectionKind::NeedsApplication => {
+                            gap(GapKind::NoRows, rejection)
+                        }
                     });
                 }
                 InsertResult::Rejected(rejection) => return Ok(gap(GapKind::NoRows, rejection)),
@@ -227,6 +248,8 @@ fn count_rows(connection: &Connection, table: &str) -> rusqlite::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::connection::apply_security_settings;
+    use crate::extensions::SchemaTrust;
 
     fn fill_all(
         connection: &Connection,
@@ -236,8 +259,15 @@ mod tests {
         let schema = crate::database::schema_reader::read_schema(connection).unwrap();
         let tables = schema.keys().map(|key| (key.name.clone(), BTreeSet::new())).collect();
         let cancel = &AtomicBool::new(false);
-        let request =
-            FillRequest { connection, schema: &schema, later_schema, profile, tables, cancel };
+        let request = FillRequest {
+            connection,
+            schema: &schema,
+            later_schema,
+            profile,
+            tables,
+            has_extensions: false,
+            cancel,
+        };
         request.run().unwrap()
     }
 
@@ -247,7 +277,7 @@ mod tests {
 
     fn fill_new_database(sql: &str, profile: DataProfile) -> (Connection, FillReport) {
         let connection = Connection::open_in_memory().unwrap();
-        crate::database::connection::apply_security_settings(&connection).unwrap();
+        apply_security_settings(&connection, SchemaTrust::default()).unwrap();
         connection.execute_batch(sql).unwrap();
         let report = fill_all(&connection, profile, &Schema::new());
         let broken: i64 = connection
@@ -308,7 +338,7 @@ mod tests {
             "CREATE TABLE p (a TEXT, b TEXT); CREATE TABLE c (a TEXT NOT NULL REFERENCES p (a));
                    CREATE TABLE d (a TEXT REFERENCES nowhere)";
         let connection = Connection::open_in_memory().unwrap();
-        crate::database::connection::apply_security_settings(&connection).unwrap();
+        apply_security_settings(&connection, SchemaTrust::default()).unwrap();
         connection.execute_batch(sql).unwrap();
         let report = fill_all(&connection, DataProfile::EdgeCases, &Schema::new());
         assert_eq!((report.gaps.len(), row_count(&report)), (0, 36), "{:?}", report.gaps);

@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
+use crate::database::declared::{is_declared, undoing_comparisons};
 use crate::database::error::sqlite_message;
 use crate::selftest::check_constraint::CheckConstraint;
 use crate::selftest::orphans::remove_orphans;
@@ -17,6 +18,9 @@ use crate::sql::lexer::{quote_identifier, unquote};
 
 /// How many combinations of values are tried for one row.
 const MAX_ATTEMPTS: usize = 500;
+
+/// What SQLite reports of triggers that fire each other without an end, whatever the values are.
+const TRIGGER_RECURSION: &str = "too many levels of trigger recursion";
 
 /// The result of inserting a row.
 pub(crate) enum InsertResult {
@@ -42,6 +46,17 @@ pub(crate) enum RejectionKind {
     Constraint,
     /// The statement cannot run at all: a trigger, most often, that refers to what does not exist.
     Unusable,
+    /// A declared function or collation, which only the application can execute.
+    NeedsApplication,
+    /// A function or a virtual table that accepts none of the values.
+    Values,
+}
+
+/// Why an INSERT failed.
+enum InsertError {
+    /// It does not compile: a trigger, most often, refers to what does not exist.
+    NotCompiled(rusqlite::Error),
+    Failed(rusqlite::Error),
 }
 
 impl Rejection {
@@ -93,6 +108,7 @@ fn try_insert(
     slots: &mut [Slot],
 ) -> rusqlite::Result<Option<Rejection>> {
     let mut reason = String::new();
+    let mut kind = RejectionKind::Constraint;
     for _ in 0..MAX_ATTEMPTS {
         match insert(source.connection, table_spec, slots) {
             Ok(()) if !table_spec.has_overlapping_foreign_keys() => return Ok(None),
@@ -102,14 +118,23 @@ fn try_insert(
                 }
                 "no parent rows satisfy all of its foreign keys".clone_into(&mut reason);
             }
-            Err(error) => {
+            Err(InsertError::NotCompiled(error)) => {
+                let (reason, kind) = (sqlite_message(&error), RejectionKind::Unusable);
+                return Ok(Some(Rejection { reason, kind }));
+            }
+            Err(InsertError::Failed(error)) => {
                 reason = sqlite_message(&error);
                 match error.sqlite_error_code() {
                     Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => {}
                     Some(ErrorCode::OperationInterrupted) => return Err(error),
-                    _ => {
-                        return Ok(Some(Rejection { reason, kind: RejectionKind::Unusable }));
+                    _ if is_declared(&reason) => {
+                        let kind = RejectionKind::NeedsApplication;
+                        return Ok(Some(Rejection { reason, kind }));
                     }
+                    Some(ErrorCode::Unknown) if !reason.contains(TRIGGER_RECURSION) => {
+                        kind = RejectionKind::Values;
+                    }
+                    _ => return Ok(Some(Rejection { reason, kind: RejectionKind::Unusable })),
                 }
             }
         }
@@ -122,11 +147,15 @@ fn try_insert(
             }
         }
     }
-    Ok(Some(Rejection::constraint(reason)))
+    Ok(Some(Rejection { reason, kind }))
 }
 
 /// Inserts a row with the current choices.
-fn insert(connection: &Connection, table_spec: &TableSpec, slots: &[Slot]) -> rusqlite::Result<()> {
+fn insert(
+    connection: &Connection,
+    table_spec: &TableSpec,
+    slots: &[Slot],
+) -> Result<(), InsertError> {
     let values = row_values(table_spec, slots);
     let table = quote_identifier(&table_spec.name);
     let sql = if values.is_empty() {
@@ -137,7 +166,9 @@ fn insert(connection: &Connection, table_spec: &TableSpec, slots: &[Slot]) -> ru
         format!("INSERT INTO {table} ({}) VALUES ({placeholders})", names.join(", "))
     };
     let parameters = values.iter().map(|(_, value)| *value);
-    connection.prepare_cached(&sql)?.execute(params_from_iter(parameters)).map(drop)
+    let mut statement = connection.prepare_cached(&sql).map_err(InsertError::NotCompiled)?;
+    undoing_comparisons(connection, || statement.execute(params_from_iter(parameters)).map(drop))
+        .map_err(InsertError::Failed)
 }
 
 /// The quoted names of the columns that get a value by the current choices, with their values.
@@ -193,10 +224,11 @@ pub(crate) fn update_columns(
             }
             let sql = format!("UPDATE {table} SET {} WHERE {rowid} = {id}", assignments.join(", "));
             let parameters = values.iter().map(|(_, value)| *value);
-            let result = source
-                .connection
-                .prepare(&sql)
-                .and_then(|mut statement| statement.execute(params_from_iter(parameters)));
+            let result = source.connection.prepare(&sql).and_then(|mut statement| {
+                undoing_comparisons(source.connection, || {
+                    statement.execute(params_from_iter(parameters))
+                })
+            });
             match result {
                 Ok(_) => break,
                 Err(error) => match error.sqlite_error_code() {
@@ -215,7 +247,7 @@ pub(crate) fn update_columns(
 }
 
 /// The slots whose columns an error message of SQLite names, directly or through a CHECK
-/// constraint; all slots if it names none.
+/// constraint. If it names none, those that a CHECK constraint mentions, or else all.
 fn suspect_slots(table_spec: &TableSpec, slots: &[Slot], message: &str) -> Vec<usize> {
     let columns = &table_spec.table.columns;
     let is_suspect: Box<dyn Fn(usize) -> bool + '_> =
@@ -236,9 +268,19 @@ fn suspect_slots(table_spec: &TableSpec, slots: &[Slot], message: &str) -> Vec<u
                 message.split(['.', ',', ' ']).map(|word| word.trim().to_lowercase()).collect();
             Box::new(move |index| names.contains(&columns[index].name.to_lowercase()))
         };
-    let suspects: Vec<usize> = (0..slots.len())
-        .filter(|slot| slots[*slot].columns.iter().any(|index| is_suspect(*index)))
-        .collect();
+    let slots_where = |is_wanted: &dyn Fn(usize) -> bool| -> Vec<usize> {
+        (0..slots.len())
+            .filter(|slot| slots[*slot].columns.iter().any(|index| is_wanted(*index)))
+            .collect()
+    };
+    let mut suspects = slots_where(&*is_suspect);
+    if suspects.is_empty() {
+        // A function in a CHECK constraint that fails names no column.
+        let is_checked = |index: usize| {
+            table_spec.checks.iter().any(|check| check.mentions(&columns[index].name))
+        };
+        suspects = slots_where(&is_checked);
+    }
     if suspects.is_empty() { (0..slots.len()).collect() } else { suspects }
 }
 

@@ -143,8 +143,9 @@ pub struct CoverageGap {
     pub versions: Vec<Version>,
 }
 
-/// The gaps of a scope, by table in lower case and kind.
-type GapsByTable = BTreeMap<(String, GapKind), CoverageGap>;
+/// The gaps of a scope, by table in lower case, kind, and where the statement begins that they are
+/// about.
+type GapsByTable = BTreeMap<(String, GapKind, Option<usize>), CoverageGap>;
 
 impl SelfTestReport {
     /// Tests every version up to head for both scopes, as `policy` treats foreign keys. A
@@ -261,7 +262,8 @@ impl GapKind {
 
 fn add_gap(gaps: &mut GapsByTable, scope: Scope, version: &Version, gap: FillGap) {
     let FillGap { table, kind, reason, span } = gap;
-    let entry = gaps.entry((table.to_lowercase(), kind)).or_insert_with(|| CoverageGap {
+    let start = span.as_ref().map(|span| span.start);
+    let entry = gaps.entry((table.to_lowercase(), kind, start)).or_insert_with(|| CoverageGap {
         scope,
         table,
         kind,

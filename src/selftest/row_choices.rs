@@ -150,10 +150,10 @@ impl RowSource<'_> {
                 check.expression,
                 quote_identifier(&column.name)
             );
-            let result = self.connection.prepare_cached(&select).and_then(|mut statement| {
-                statement.query_row([value], |row| row.get::<_, Option<f64>>(0))
-            });
-            !matches!(result, Ok(Some(0.0)))
+            let Ok(mut statement) = self.connection.prepare_cached(&select) else { return true };
+            let result = statement.query_row([value], |row| row.get::<_, Option<f64>>(0));
+            // A function that fails rejects the value.
+            !matches!(result, Ok(Some(0.0)) | Err(rusqlite::Error::SqliteFailure(..)))
         })
     }
 

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::database::ReadDatabase;
 use crate::database::connection::{ConnectOptions, UnpreparedConnection};
+use crate::database::declared::without_comparisons;
 use crate::database::error::{DatabaseError, is_sql_error, sqlite_message};
 use crate::database::history_entry::HistoryState;
 use crate::database::integrity::without_heading;
@@ -212,8 +213,9 @@ fn quick_check(
 ) -> Result<Option<String>, DatabaseError> {
     SqliteFile::read(database, options, |file| {
         let connection = file.connection()?;
-        let check_result =
-            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        let check_result = without_comparisons(|| {
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+        });
         match check_result {
             Ok(found) if found == "ok" => {}
             Ok(found) => {
@@ -252,6 +254,7 @@ fn create(
 }
 
 /// A missing database and the stored copy that it is created from.
+#[derive(Clone, Copy)]
 struct Creation<'c> {
     from: &'c DatabaseFile,
     to: &'c DatabaseFile,

@@ -4,6 +4,7 @@
 
 use rusqlite::Connection;
 
+use crate::database::declared::register_substitute;
 use crate::database::error::sqlite_message;
 use crate::database::schema_reader::read_table_objects;
 use crate::sql::tokens::Tokens;
@@ -11,8 +12,8 @@ use crate::sqlite::authorizer::StatementAuthorizer;
 
 /// Runs a statement. If it is an ALTER TABLE that fails for a missing collation of another table,
 /// runs it again with a substitute for the collation, which is removed afterwards. The statement
-/// compares no row of that table, so the substitute is never called. The authorizer is enabled
-/// before and afterwards.
+/// compares no row of that table, so the substitute is never called; a call would fail the statement.
+/// The authorizer is enabled before and afterwards.
 pub(crate) fn run_with_substitutes(
     connection: &Connection,
     authorizer: &StatementAuthorizer,
@@ -27,7 +28,7 @@ pub(crate) fn run_with_substitutes(
         if substitutes.contains(&name) || !is_alter_of_other_table(connection, sql, &name)? {
             break;
         }
-        connection.create_collation(name.as_str(), Ord::cmp)?;
+        register_substitute(connection, &name)?;
         substitutes.push(name);
         authorizer.enable();
         result = run();

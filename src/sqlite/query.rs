@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use crate::database::declared::{with_section, without_comparisons};
 use crate::database::error::{DatabaseError, is_sql_error, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::query::{QueryError, RowSink};
@@ -27,7 +28,7 @@ pub(crate) fn run_query(
                 return Err(error.into());
             }
             let span = error_span(&SourceSlice::new(statement, 0), &error);
-            let message = sqlite_message(&error);
+            let message = with_section(sqlite_message(&error));
             Ok(Err(QueryError::Statement { message, span: Some(span) }))
         }
         Err(StepError::Query(error)) => Ok(Err(error)),
@@ -65,10 +66,11 @@ fn step_through(
     if prepared.parameter_count() > 0 {
         return Err(refused("the statement has parameters; write the values in it").into());
     }
-    sink.set_columns(prepared.column_names().into_iter().map(str::to_owned).collect());
+    sink.set_columns(prepared.column_names().map(str::to_owned).collect());
     let column_count = prepared.column_count();
     let mut rows = prepared.query([])?;
-    while let Some(row) = rows.next()? {
+    // A row whose order depends on a declared collation is not passed on.
+    while let Some(row) = without_comparisons(|| rows.next())? {
         let values = (0..column_count).map(|column| Ok(row.get_ref(column)?.into()));
         let values = values.collect::<rusqlite::Result<Vec<_>>>()?;
         sink.push_row(&values)?;

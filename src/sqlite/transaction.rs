@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::database::already_applied::{ColumnState, FailedColumnChange};
 use crate::database::assertion::failing_rows;
+use crate::database::declared::{explain_commit_error, without_comparisons};
 use crate::database::error::{DatabaseError, StatementCause, sqlite_message};
 use crate::database::error_span::error_span;
 use crate::database::foreign_key_violations::{
@@ -91,7 +92,7 @@ fn commit(
             !state.has_same_last_entry(expected)
                 && matches!(state, HistoryState::Versioned(last) if last.id == last_rowid)
         });
-    if is_committed { Ok(()) } else { Err(error.into()) }
+    if is_committed { Ok(()) } else { Err(explain_commit_error(error).into()) }
 }
 
 fn writes_history(job: &MigrationJob<'_>) -> bool {
@@ -372,6 +373,7 @@ impl JobExecution<'_> {
         if after.row_count() > 0 {
             notes.push(missing_parents_note(after.row_count(), is_allowed));
         }
+        notes.extend(after.unchecked.iter().cloned());
         for key in after.unusable_keys.difference(&before.unusable_keys) {
             notes.push(format!(
                 "SQLite cannot use the foreign key {key}: its parent columns are not unique"
@@ -400,8 +402,10 @@ fn is_environment_error(error: &rusqlite::Error) -> bool {
 
 /// Runs a statement to its end and discards the rows that it returns.
 pub(crate) fn execute_to_completion(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.raw_query();
-    while rows.next()?.is_some() {}
-    Ok(())
+    without_comparisons(|| {
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.raw_query();
+        while rows.next()?.is_some() {}
+        Ok(())
+    })
 }

@@ -39,13 +39,9 @@ fn files_below(directory: &Path) -> Vec<String> {
     files
 }
 
-/// Takes two users through the life of a database, at these paths and at no others.
+/// Creates the databases of two users; a second time nothing changes.
 #[track_caller]
-fn assert_layout_works(pattern: &str, paths: Paths) {
-    let fleet = fleet(pattern);
-    let file = |path: &str| fleet.path("users").join(path);
-    let mut expected: Vec<&str> = paths.iter().map(|[_, path]| *path).collect();
-    expected.sort_unstable();
+fn create_users(fleet: &Fleet, pattern: &str, paths: Paths) {
     let has_wildcard = pattern.contains('*');
 
     for [user, path] in paths {
@@ -55,6 +51,16 @@ fn assert_layout_works(pattern: &str, paths: Paths) {
         run.status(0).stdout_contains(&format!("users/{path}: created at 1.2.0\n"));
         fleet.run_without_changes(&arguments).status(0).stdout_contains("already exists");
     }
+}
+
+/// Takes two users through the life of a database, at these paths and at no others.
+#[track_caller]
+fn assert_layout_works(pattern: &str, paths: Paths) {
+    let fleet = fleet(pattern);
+    let file = |path: &str| fleet.path("users").join(path);
+    let mut expected: Vec<&str> = paths.iter().map(|[_, path]| *path).collect();
+    expected.sort_unstable();
+    create_users(&fleet, pattern, paths);
     assert_eq!(files_below(&fleet.path("users")), expected);
 
     // The databases of an older release, with rows.
@@ -75,8 +81,7 @@ fn assert_layout_works(pattern: &str, paths: Paths) {
     let plan = fleet.run_without_changes(["upgrade", "--all-users", "--dry-run"]);
     plan.status(0).stdout_contains("2 databases");
 
-    let backup = fleet.run(["backup", "--all-users"]);
-    backup.status(0);
+    fleet.run(["backup", "--all-users"]).status(0);
     let backups: Vec<_> = fs::read_dir(fleet.path("backups")).unwrap().collect();
     let backup_dir = backups[0].as_ref().unwrap().path();
     let mut copies = files_below(&backup_dir);

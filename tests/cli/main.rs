@@ -16,12 +16,15 @@ mod backup;
 mod bad_input;
 mod completions;
 mod config;
+mod declarations;
 mod demo;
 mod detection;
 mod doctor;
 mod downgrade;
 mod dry_run;
 mod edited;
+#[cfg(target_os = "linux")]
+mod extensions;
 mod from_db;
 mod headings;
 mod history;

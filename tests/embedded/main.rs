@@ -6,6 +6,7 @@
 )]
 
 mod connection;
+mod extensions;
 mod foreign_replay;
 mod hostile;
 mod interrupt;

@@ -2,8 +2,12 @@
  * Packs the npm packages into target/npm: `tatmig`, and the package of a platform, which holds the
  * program. Names, version and description come from Cargo.toml.
  *
- *     node scripts/pack.mjs                                   tatmig, and the platform of this machine
- *     node scripts/pack.mjs --platform darwin-arm64 --program PATH    one platform
+ *     node scripts/pack.mjs                                    tatmig, and the platform of this machine
+ *     node scripts/pack.mjs --program PATH                     the same, with another program
+ *     node scripts/pack.mjs --only-main                        tatmig
+ *     node scripts/pack.mjs --platform darwin-arm64 --program PATH     one platform
+ *
+ * Run `npm ci` and `npm run build` before `tatmig` is packed.
  */
 
 import { execFileSync } from "node:child_process";
@@ -33,13 +37,25 @@ const shared = {
   version: cargoValue("version"),
   description: cargoValue("description"),
   license: cargoValue("license"),
+  // npm shows where a package was built only if the repository is the one of the workflow.
+  ...(hasCargoValue("repository")
+    ? { repository: { type: "git", url: `git+${cargoValue("repository")}.git` } }
+    : {}),
 };
 
 /** The first value of a key in Cargo.toml; its first table is `[package]`. */
 function cargoValue(key) {
-  const found = new RegExp(`^${key} = "(.*)"$`, "m").exec(cargo);
+  const found = findCargoValue(key);
   if (found === null) throw new Error(`Cargo.toml has no ${key}`);
   return found[1];
+}
+
+function hasCargoValue(key) {
+  return findCargoValue(key) !== null;
+}
+
+function findCargoValue(key) {
+  return new RegExp(`^${key} = "(.*)"$`, "m").exec(cargo);
 }
 
 function packMain() {
@@ -106,16 +122,23 @@ function pack(directory) {
 }
 
 const { values } = parseArgs({
-  options: { platform: { type: "string" }, program: { type: "string" } },
+  options: {
+    "only-main": { type: "boolean" },
+    platform: { type: "string" },
+    program: { type: "string" },
+  },
 });
-if (values.platform === undefined) {
-  const program = process.platform === "win32" ? "tatmig.exe" : "tatmig";
-  packMain();
-  packPlatform(
-    `${process.platform}-${process.arch}`,
-    values.program ?? join(target, "release", program),
-  );
+const { platform, program } = values;
+if (platform !== undefined) {
+  if (program === undefined) throw new Error("--platform needs --program PATH");
+  packPlatform(platform, program);
 } else {
-  if (values.program === undefined) throw new Error("--platform needs --program PATH");
-  packPlatform(values.platform, values.program);
+  packMain();
+  if (!values["only-main"]) {
+    const name = process.platform === "win32" ? "tatmig.exe" : "tatmig";
+    packPlatform(
+      `${process.platform}-${process.arch}`,
+      program ?? join(target, "release", name),
+    );
+  }
 }

@@ -188,13 +188,16 @@ export function toArguments(options: Readonly<Record<string, unknown>>): string[
     if (value === undefined || value === null || value === false) return [];
     if (value === true) return [flag];
     const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return values.map((item) => `${flag}=${checkText(String(item))}`);
+    return values.map((item) => {
+      return `${flag}=${typeof item === "number" ? item : checkText(item)}`;
+    });
   });
 }
 
-/** Throws for a text that would reach the program as another text: Node replaces half of a surrogate
- * pair, so that the database of another user would be opened. */
-export function checkText(text: string): string {
+/** Throws for what is no text, and for a text that would reach the program as another text: Node
+ * replaces half of a surrogate pair, so that the database of another user would be opened. */
+export function checkText(text: unknown): string {
+  if (typeof text !== "string") throw new TypeError(`${String(text)} is not a string`);
   if (/\p{Surrogate}/u.test(text)) {
     throw new TypeError(`${JSON.stringify(text)} is not well-formed Unicode`);
   }

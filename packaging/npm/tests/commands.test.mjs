@@ -187,6 +187,8 @@ test("a name that would reach the program as another name is refused", async () 
   await assert.rejects(fleet.ensure("a\ud800", { create: true }), TypeError);
   await assert.rejects(fleet.ensure("a\0b", { create: true }), TypeError);
   await assert.rejects(fleet.upgrade({ user: "\udc00" }), TypeError);
+  await assert.rejects(fleet.ensure(undefined, { create: true }), TypeError);
+  await assert.rejects(fleet.init({ user: ["ann", undefined] }), TypeError);
 });
 
 test("settings become flags and variables", async () => {

@@ -204,6 +204,12 @@ def test_a_name_that_no_file_can_have_is_refused(directory: FleetDirectory) -> N
             directory.fleet(user_pattern="{username}").ensure(name, create=True)
     with pytest.raises(ValueError, match="null"):
         directory.fleet().ensure("a\0b")
+    for no_name in [None, 5, ["ann"]]:
+        with pytest.raises(TypeError, match="a user is `str` or `bytes`"):
+            directory.fleet().ensure(no_name, create=True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        directory.fleet().init([None])  # type: ignore[list-item]
+    assert list(directory.path.iterdir()) == [directory.document]
 
 
 def test_settings_become_flags_and_variables(directory: FleetDirectory) -> None:

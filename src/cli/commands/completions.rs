@@ -49,7 +49,10 @@ fn write_man_pages(command_name: Option<&str>, dir: Option<&Path>) -> anyhow::Re
                 tatmig::text::escape_for_display(dir.as_os_str())
             );
         }
-        for command in std::iter::once(&root_command).chain(root_command.get_subcommands()) {
+        // `help` shows what the pages contain.
+        let subcommands =
+            root_command.get_subcommands().filter(|command| command.get_name() != "help");
+        for command in std::iter::once(&root_command).chain(subcommands) {
             let path = dir.join(Man::new(command.clone()).get_filename());
             std::fs::write(&path, render_man_page(command)?).with_context(|| {
                 format!(

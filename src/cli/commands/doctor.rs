@@ -166,10 +166,10 @@ fn check_files(
     results: &FileResults,
     checks: &mut Vec<Check>,
 ) {
-    let named = fleet.databases().zip(results).filter_map(|(database, result)| {
+    let examined = fleet.databases().zip(results).filter_map(|(database, result)| {
         Some((database.display_name(), result.as_ref()?.as_ref().ok()?))
     });
-    let files: Vec<(String, &FileHealth)> = named.collect();
+    let files: Vec<(String, &FileHealth)> = examined.collect();
     if files.is_empty() {
         return;
     }
@@ -193,8 +193,8 @@ fn check_files(
         .filter_map(|(name, health)| Some(format!("{name} by {}", health.open_by.as_ref()?)))
         .collect();
     if !in_use.is_empty() {
-        let listed = if context.settings.is_verbose() { in_use.len() } else { 3 };
-        let shown: Vec<&str> = in_use.iter().take(listed).map(String::as_str).collect();
+        let limit = if context.settings.is_verbose() { in_use.len() } else { 3 };
+        let shown: Vec<&str> = in_use.iter().take(limit).map(String::as_str).collect();
         let more = match in_use.len() - shown.len() {
             0 => String::new(),
             more => format!(", and {more} more"),

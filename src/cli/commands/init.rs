@@ -11,6 +11,7 @@ use crate::cli::report::views::init::InitView;
 use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// The databases that are to be created.
+#[derive(Clone, Copy)]
 pub(crate) struct NewDatabases<'r> {
     pub(crate) selection: &'r SelectionArgs,
     /// The path of the only user's database.

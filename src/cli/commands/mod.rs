@@ -44,6 +44,8 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let context = CommandContext { settings, report, signals };
+    #[cfg(feature = "server")]
+    note_extensions_on_servers(context);
     let result = run_command(context, command);
     #[cfg(feature = "server")]
     report_server_evictions(context);
@@ -88,6 +90,17 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Promote { version } => promote::run(context, &version),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo { dir } => demo::run(context, dir.as_deref()),
+    }
+}
+
+/// Reports that servers do not get what tatmig.toml adds to SQLite.
+#[cfg(feature = "server")]
+fn note_extensions_on_servers(context: CommandContext<'_>) {
+    let has_servers = context.settings.fleet_config.server_set.is_some();
+    if has_servers && !context.settings.connection_setup.extensions.is_empty() {
+        context.report.print_note(
+            "the extensions, functions and collations of tatmig.toml are used in memory only; each server needs its own (docs/server.md)",
+        );
     }
 }
 

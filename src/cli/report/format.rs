@@ -76,6 +76,17 @@ pub(crate) fn error_chain(error: &anyhow::Error) -> String {
     })
 }
 
+/// The start of a span, and the position after its last character that is not white space.
+pub(crate) fn line_column_range(
+    source: &Source<'_>,
+    span: &Range<usize>,
+) -> (LineColumn, LineColumn) {
+    let text = source.text();
+    let trimmed = text.get(span.clone()).unwrap_or("").trim_end();
+    let start = source.line_column(span.start);
+    (start, source.line_column(span.start + trimmed.len()).max(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,15 +126,4 @@ mod tests {
     fn control_characters_are_escaped_and_lines_kept() {
         assert_eq!(escape_for_terminal("a\tb\n\u{1b}[31m"), "a\tb\n\\u{1b}[31m");
     }
-}
-
-/// The start of a span, and the position after its last character that is not white space.
-pub(crate) fn line_column_range(
-    source: &Source<'_>,
-    span: &Range<usize>,
-) -> (LineColumn, LineColumn) {
-    let text = source.text();
-    let trimmed = text.get(span.clone()).unwrap_or("").trim_end();
-    let start = source.line_column(span.start);
-    (start, source.line_column(span.start + trimmed.len()).max(start))
 }

@@ -162,9 +162,9 @@ impl QueryOutput {
     ) -> Result<AcceptedRows, RowFailure> {
         let columns = self.columns_of(database, unique_names(&rows.columns))?;
         let row_count = rows.rows.count();
-        let mut reader = rows.rows.into_reader().map_err(RowFailure::from_io)?;
+        let mut reader = rows.rows.into_reader().map_err(|error| RowFailure::from_io(&error))?;
         let mut sums = Sums::default();
-        while let Some(values) = reader.next_row().map_err(RowFailure::from_io)? {
+        while let Some(values) = reader.next_row().map_err(|error| RowFailure::from_io(&error))? {
             if self.options.sums_rows {
                 if let Some(index) = first_not_numeric(&values) {
                     return Err(RowFailure::not_numeric(columns.get(index)));
@@ -272,7 +272,7 @@ impl From<&QueryFailure> for RowFailure {
 }
 
 impl RowFailure {
-    fn from_io(error: io::Error) -> Self {
+    fn from_io(error: &io::Error) -> Self {
         let message = format!("cannot read the temporary file of the rows: {error}");
         Self { message, span: None }
     }

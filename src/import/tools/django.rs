@@ -99,8 +99,8 @@ fn read_file(file: &TreeFile<'_>) -> Result<Vec<Step>, ImportError> {
     if !steps.is_empty() {
         return Ok(steps);
     }
-    let stem = file.path.strip_suffix(".sql").unwrap_or(file.path);
-    let Some(captures) = FILE_NAME.captures(stem) else { return Ok(Vec::new()) };
+    let name = file.path.strip_suffix(".sql").unwrap_or(file.path);
+    let Some(captures) = FILE_NAME.captures(name) else { return Ok(Vec::new()) };
     let chunk = Chunk::new(file.file.text()?, 1);
     let step = new_step(
         format!("{}.{}", &captures[1], &captures[2]),
@@ -186,8 +186,8 @@ mod tests {
         );
         assert_eq!(marker("-- Create model Note"), None);
         assert_eq!(marker("-- see notes.0001_initial for more"), None);
-        let file = |stem: &str| {
-            FILE_NAME.captures(stem).map(|found| format!("{}.{}", &found[1], &found[2]))
+        let file = |name: &str| {
+            FILE_NAME.captures(name).map(|found| format!("{}.{}", &found[1], &found[2]))
         };
         assert_eq!(file("notes.0001_initial").as_deref(), Some("notes.0001_initial"));
         assert_eq!(file("notes/0001_initial").as_deref(), Some("notes.0001_initial"));

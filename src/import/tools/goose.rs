@@ -100,82 +100,80 @@ impl FileParts {
     }
 }
 
-/// The state of the annotations read so far.
-struct Annotations {
-    part: Part,
-    /// The line of a `StatementBegin` without its partner.
-    open_statement: Option<usize>,
-    variables: Variables,
-    is_outside_transaction: bool,
-}
-
-impl Annotations {
-    /// Reads an annotation in a line. `Err` is what is wrong with it.
-    fn read(&mut self, annotation: &str, line: usize) -> Result<(), String> {
-        match annotation.to_ascii_lowercase().as_str() {
-            "up" if self.part == Part::Header => self.part = Part::Up,
-            "down" if self.part == Part::Up && self.open_statement.is_none() => {
-                self.part = Part::Down;
-            }
-            "up" | "down" => {
-                return Err(format!(
-                    "`+goose {annotation}` is in the wrong place: a file has one `-- +goose Up`, then at most one `-- +goose Down`"
-                ));
-            }
-            "statementbegin" if self.part != Part::Header && self.open_statement.is_none() => {
-                self.open_statement = Some(line);
-            }
-            "statementend" if self.open_statement.is_some() => self.open_statement = None,
-            "statementbegin" | "statementend" => {
-                return Err(format!(
-                    "`+goose {annotation}` has no partner, or is above `-- +goose Up`"
-                ));
-            }
-            "no transaction" => self.is_outside_transaction = true,
-            "envsub on" | "envsubst on" => self.variables = Variables::Environment,
-            "envsub off" | "envsubst off" => self.variables = Variables::None,
-            _ => return Err(format!("`+goose {annotation}` is not an annotation of goose")),
-        }
-        Ok(())
-    }
-}
-
 fn parse(file: &SourceFile) -> Result<FileParts, ImportError> {
     let text = file.text()?;
     let mut parts = FileParts::default();
-    let mut state = Annotations {
-        part: Part::Header,
-        open_statement: None,
-        variables: Variables::None,
-        is_outside_transaction: false,
-    };
-    let error = |line: usize, message: &str| {
-        let at = FileLine { file: file.display_path.clone(), line };
-        ImportError::Text { at, message: message.to_owned() }
-    };
-    parts.begin_chunk(state.part, 1, state.variables);
+    let mut part = Part::Header;
+    let mut open_statement = None;
+    let mut variables = Variables::None;
+    let error = |line: usize, message: String| Err(text_error(file, line, message));
+    parts.begin_chunk(part, 1, variables);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let number = index + 1;
-        if let Some(annotation) = annotation(line) {
-            state.read(annotation, number).map_err(|message| error(number, &message))?;
-            parts.begin_chunk(state.part, number + 1, state.variables);
+        let Some(annotation) = annotation(line) else {
+            let is_comment = line.trim().is_empty() || line.trim_start().starts_with("--");
+            if part == Part::Header && !is_comment {
+                return error(number, "a statement above `-- +goose Up`; move it below".to_owned());
+            }
+            parts.push_line(part, line);
             continue;
+        };
+        match annotation.to_ascii_lowercase().as_str() {
+            "up" if part == Part::Header => part = Part::Up,
+            "down" if part == Part::Up && open_statement.is_none() => part = Part::Down,
+            "up" | "down" => {
+                return error(
+                    number,
+                    format!(
+                        "`+goose {annotation}` is in the wrong place: a file has one `-- +goose Up`, then at most one `-- +goose Down`"
+                    ),
+                );
+            }
+            "statementbegin" if part != Part::Header && open_statement.is_none() => {
+                open_statement = Some(number);
+            }
+            "statementend" if open_statement.is_some() => open_statement = None,
+            "statementbegin" | "statementend" => {
+                return error(
+                    number,
+                    format!("`+goose {annotation}` has no partner, or is above `-- +goose Up`"),
+                );
+            }
+            "no transaction" => parts.is_outside_transaction = true,
+            "envsub on" | "envsubst on" => variables = Variables::Environment,
+            "envsub off" | "envsubst off" => variables = Variables::None,
+            _ => {
+                return error(
+                    number,
+                    format!("`+goose {annotation}` is not an annotation of goose"),
+                );
+            }
         }
-        let is_comment = line.trim().is_empty() || line.trim_start().starts_with("--");
-        if state.part == Part::Header && !is_comment {
-            return Err(error(number, "a statement above `-- +goose Up`; move it below"));
-        }
-        parts.push_line(state.part, line);
+        parts.begin_chunk(part, number + 1, variables);
     }
-    parts.is_outside_transaction = state.is_outside_transaction;
-    if state.part == Part::Header {
+    check_end(file, part, open_statement)?;
+    Ok(parts)
+}
+
+/// Checks that the file has an up part and that every statement of several lines is closed.
+fn check_end(
+    file: &SourceFile,
+    part: Part,
+    open_statement: Option<usize>,
+) -> Result<(), ImportError> {
+    if part == Part::Header {
         let message = "the file has no line `-- +goose Up`, which goose requires; add it";
-        return Err(error(1, message));
+        return Err(text_error(file, 1, message.to_owned()));
     }
-    match state.open_statement {
+    match open_statement {
         Some(line) => {
-            Err(error(line, "`-- +goose StatementBegin` without `-- +goose StatementEnd`"))
+            let message = "`-- +goose StatementBegin` without `-- +goose StatementEnd`";
+            Err(text_error(file, line, message.to_owned()))
         }
-        None => Ok(parts),
+        None => Ok(()),
     }
+}
+
+fn text_error(file: &SourceFile, line: usize, message: String) -> ImportError {
+    ImportError::Text { at: FileLine { file: file.display_path.clone(), line }, message }
 }

@@ -111,11 +111,12 @@ fn expected_files(tool: MigrationTool) -> &'static str {
         MigrationTool::Sqlx => {
             "its files are named like `20240131120000_notes.sql` or `20240131120000_notes.up.sql`"
         }
-        MigrationTool::Refinery => "its files are named like `V1__notes.sql`",
+        MigrationTool::Refinery | MigrationTool::Flyway => {
+            "its files are named like `V1__notes.sql`"
+        }
         MigrationTool::Diesel => {
             "each migration is a directory like `2024-01-31-120000_notes` with a file `up.sql`"
         }
-        MigrationTool::Flyway => "its files are named like `V1__notes.sql`",
         MigrationTool::Drizzle => "the directory has a file `meta/_journal.json`",
         MigrationTool::Prisma => {
             "each migration is a directory like `20240131120000_notes` with a file `migration.sql`"

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 from ._fleet import Call, Fleet, User, Users
-from ._settings import Settings, StrPath, UpgradeOptions, to_text
+from ._settings import Settings, StrPath, UpgradeOptions, to_user
 from .results import (
     DatabaseRun,
     InitResult,
@@ -81,7 +81,7 @@ class AsyncFleet:
 
     async def ensure(self, user: User, *, create: bool = False) -> DatabaseRun:
         """See `Fleet.ensure`."""
-        name = to_text(user)
+        name = to_user(user)
         log_in = self.sync._log_in
         while True:
             basis = log_in.basis()

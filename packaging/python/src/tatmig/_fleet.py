@@ -17,6 +17,7 @@ from ._settings import (
     check_names,
     to_arguments,
     to_text,
+    to_user,
     to_variables,
 )
 from .errors import UsageError
@@ -148,7 +149,7 @@ class Fleet:
         the same time wait for the same process. A failure is raised in each of them, and is not
         remembered. With `create=True` a missing database is created.
         """
-        name = to_text(user)
+        name = to_user(user)
         while True:
             basis = self._log_in.basis()
             run = self._log_in.recall(name, basis)
@@ -169,7 +170,7 @@ class Fleet:
         Call it after you changed a database's version yourself, for example with
         `tatmig restore`.
         """
-        self._log_in.forget(None if user is None else to_text(user))
+        self._log_in.forget(None if user is None else to_user(user))
 
     def _migrate(self, name: str, create: bool) -> DatabaseRun:
         """What `ensure` runs for a user who is not known to be at head."""
@@ -218,7 +219,7 @@ class Fleet:
 
 
 def _user_arguments(user: Users) -> list[str]:
-    return [f"--user={to_text(name)}" for name in _each(user)]
+    return [f"--user={to_user(name)}" for name in _each(user)]
 
 
 def _each(values: Any) -> Iterable[Any]:

@@ -122,6 +122,16 @@ def to_variables(settings: Mapping[str, object]) -> dict[str, str]:
     }
 
 
+def to_user(name: object) -> str:
+    """The name of a user as an argument.
+
+    Raises `TypeError` for anything but text or bytes: `None` must not become the user `None`.
+    """
+    if isinstance(name, (str, bytes)):
+        return os.fsdecode(name)
+    raise TypeError(f"a user is `str` or `bytes`, not `{type(name).__name__}`")
+
+
 def to_text(value: object) -> str:
     """A value as an argument. Bytes that are not text become surrogates, which `subprocess` turns
     into the same bytes."""

@@ -233,6 +233,14 @@ fn describe_gap(source: &Source<'_>, gap: &CoverageGap) -> String {
             );
         }
         GapKind::BrokenTrigger => "is not tested with its triggers, one of them cannot run",
+        GapKind::NeedsApplication if table.is_empty() => {
+            let start = gap.span.as_ref().map_or(0, |span| span.start);
+            let place = format!("{}:{}", source.name(), source.line_number(start));
+            return format!(
+                "{scope} {versions}: rows for which the statement in {place} needs the application are not tested: {reason}"
+            );
+        }
+        GapKind::NeedsApplication => "is not fully tested, its rows need the application",
     };
     format!("{scope} {versions}: table `{table}` {description}: {reason}")
 }

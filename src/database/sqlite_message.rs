@@ -1,0 +1,34 @@
+//! Words the messages of SQLite's errors.
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_WRITE;
+
+/// SQLite's message, with what to do about it if its code shows that.
+pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
+    let code = error.sqlite_error_code();
+    let hint = match code {
+        Some(ErrorCode::ReadOnly) => {
+            "; check whether the file, its directory or its file system is read-only"
+        }
+        Some(ErrorCode::DiskFull) => "; the disk is full",
+        Some(ErrorCode::SystemIoFailure)
+            if error.sqlite_extended_error_code() == Some(SQLITE_IOERR_WRITE) =>
+        {
+            "; check the limit of file sizes (`ulimit -f`), the quota and the disk"
+        }
+        Some(ErrorCode::CannotOpen) => {
+            "; check whether this user may read and write the file and its directory"
+        }
+        Some(ErrorCode::DatabaseCorrupt) => "; the file is damaged, restore it from a backup",
+        _ => "",
+    };
+    format!("{}{hint}", sqlite_message(error))
+}
+
+/// SQLite's message without the SQL that rusqlite adds to it.
+pub(crate) fn sqlite_message(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        error => error.to_string(),
+    }
+}
