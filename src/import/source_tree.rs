@@ -239,11 +239,6 @@ impl SourceTree {
     }
 }
 
-/// Whether a name ends with this extension, in this case of letters, as the tools compare it.
-pub(crate) fn has_extension(name: &str, extension: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, own)| own == extension)
-}
-
 /// A file and its relative path.
 #[derive(Clone, Copy)]
 pub(crate) struct TreeFile<'t> {
