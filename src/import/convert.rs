@@ -29,6 +29,9 @@ use crate::sql::lexer;
 /// number of tables.
 const MAX_LINTED: usize = 1000;
 
+/// The length of a document in bytes up to which they are applied.
+const MAX_LINTED_LEN: usize = 4 << 20;
+
 /// How migrations are imported.
 #[derive(Clone, Debug)]
 pub struct ImportOptions<'o> {
@@ -119,14 +122,12 @@ pub fn import_migrations(
     let source = Source::new("", &document.text);
     let todos = list_todos(&draft, &document, &source);
     let mut problems = Vec::new();
-    if draft.migrations.len() <= MAX_LINTED {
+    if draft.migrations.len() <= MAX_LINTED && document.text.len() <= MAX_LINTED_LEN {
         problems = lint_with(source, options.lint_options, setup)
             .map_err(|error| ImportError::Lint(Box::new(error)))?
             .diagnostics;
     } else {
-        notes.push(
-            "of so many migrations, only `lint` checks what is risky: run it next".to_owned(),
-        );
+        notes.push("of so much SQL, only `lint` checks what is risky: run it next".to_owned());
     }
     problems.retain(|found| found.rule != Rule::UnfinishedBlock);
     for problem in problems.iter_mut().filter(|found| found.severity == Severity::Error) {

@@ -207,23 +207,20 @@ fn candidates_by_version(tree: &SourceTree) -> Vec<Candidate> {
 fn candidates_by_language(tree: &SourceTree) -> Vec<Candidate> {
     let names: Vec<&str> = tree.top_names().collect();
     let has = |is_wanted: &dyn Fn(&str) -> bool| names.iter().any(|name| is_wanted(name));
-    let ends = |name: &str, extension: &str| {
-        name.rsplit_once('.').is_some_and(|(_, own)| own == extension)
-    };
     let mut candidates = Vec::new();
     let mut add = |tool, reason: &str| {
         candidates.push(Candidate { tool, reason: reason.to_owned() });
     };
-    let is_django = |name: &str| ends(name, "py") && NumberedName::parse(name).is_some();
+    let is_django = |name: &str| has_extension(name, "py") && NumberedName::parse(name).is_some();
     if has(&is_django) {
         add(MigrationTool::Django, "files are named like `0001_initial.py`");
-    } else if has(&|name| ends(name, "py")) || has(&|name| name == "script.py.mako") {
+    } else if has(&|name| has_extension(name, "py")) || has(&|name| name == "script.py.mako") {
         add(MigrationTool::Alembic, "files are in Python");
     }
-    if has(&|name| ends(name, "rb")) {
+    if has(&|name| has_extension(name, "rb")) {
         add(MigrationTool::Rails, "files are in Ruby");
     }
-    if has(&|name| ends(name, "go") && NumberedName::parse(name).is_some()) {
+    if has(&|name| has_extension(name, "go") && NumberedName::parse(name).is_some()) {
         add(MigrationTool::Goose, "files are named like `00001_notes.go`");
     }
     if has(&scripts::is_program) {

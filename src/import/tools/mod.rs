@@ -18,7 +18,7 @@ pub(crate) mod scripts;
 use crate::document::imported::MigrationTool;
 use crate::import::error::ImportError;
 use crate::import::migration::ToolMigrations;
-use crate::import::source_tree::SourceTree;
+use crate::import::source_tree::{SourceTree, has_extension};
 
 /// Reads the migrations of a tool in the order in which it applies them; at least one.
 pub(crate) fn read_migrations(
@@ -54,7 +54,7 @@ pub(crate) fn read_migrations(
         return Err(ImportError::NoMigrations {
             directory: tree.name.clone(),
             tool,
-            expected: expected_files(tool).to_owned(),
+            expected: format!("{}{}", expected_files(tool), nested_hint(tree)),
         });
     }
     if !matches!(tool, MigrationTool::Dbmate | MigrationTool::Goose) {
@@ -63,6 +63,17 @@ pub(crate) fn read_migrations(
         }
     }
     Ok(found)
+}
+
+/// Names the first directory below the one that was named that has files of SQL.
+fn nested_hint(tree: &SourceTree) -> String {
+    let mut nested = tree.paths().filter(|path| has_extension(path, "sql"));
+    match nested.find_map(|path| path.rsplit_once('/')) {
+        Some((directory, _)) => {
+            format!("; `{}` has files of SQL: name that directory", tree.display_path(directory))
+        }
+        None => String::new(),
+    }
 }
 
 /// Whether one file, or standard input, holds all migrations of a tool.

@@ -55,6 +55,14 @@ fn a_directory_of_no_tool_is_an_error() {
 }
 
 #[test]
+fn a_directory_above_the_migrations_names_them() {
+    let fleet =
+        fleet_with(&[file("db/migrations/1_a.sql", "-- migrate:up\nCREATE TABLE a (x);\n")]);
+    import(&fleet, &["."], 2)
+        .stderr_contains("`./db/migrations` has files of SQL: name that directory");
+}
+
+#[test]
 fn two_files_of_one_version_are_an_error() {
     let fleet = fleet_with(&[
         file("m/1_a.sql", "-- +goose Up\nCREATE TABLE a (x);"),
