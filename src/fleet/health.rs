@@ -53,8 +53,12 @@ impl Fleet {
 
 fn examine(target: &TargetDatabase) -> Result<FileHealth, MigrateError> {
     target.ensure_openable()?;
-    let Location::File(database) = &target.location else {
-        return Err(MigrateError::CannotOpen("it is not a file".to_owned()));
+    let database = match &target.location {
+        Location::File(database) => database,
+        #[cfg(feature = "server")]
+        Location::Namespace(..) => {
+            return Err(MigrateError::CannotOpen("it is not a file".to_owned()));
+        }
     };
     let info = preflight(database, Access::Read)?;
     let dir = database.path.parent().filter(|dir| !dir.as_os_str().is_empty());
