@@ -30,7 +30,6 @@ mod headings;
 mod history;
 mod import;
 mod imported;
-#[cfg(target_os = "linux")]
 mod init;
 mod json;
 mod layouts;

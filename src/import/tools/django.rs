@@ -106,7 +106,7 @@ fn read_file(file: &TreeFile<'_>) -> Result<Vec<Step>, ImportError> {
         format!("{}.{}", &captures[1], &captures[2]),
         captures.get(3).is_some(),
         &file.file.display_path,
-        chunk,
+        &chunk,
     );
     Ok(vec![step])
 }
@@ -137,7 +137,7 @@ fn read_marked(file: &SourceFile) -> Result<Vec<Step>, ImportError> {
     }
     let steps = pieces
         .into_iter()
-        .map(|piece| new_step(piece.key, piece.is_backwards, &file.display_path, piece.chunk));
+        .map(|piece| new_step(piece.key, piece.is_backwards, &file.display_path, &piece.chunk));
     Ok(steps.collect())
 }
 
@@ -148,7 +148,7 @@ struct MarkedPiece {
 }
 
 /// A step; an operation in Python is left for a person where it is.
-fn new_step(key: String, is_backwards: bool, file: &str, chunk: Chunk) -> Step {
+fn new_step(key: String, is_backwards: bool, file: &str, chunk: &Chunk) -> Step {
     let mut chunks = Vec::new();
     let mut current = Chunk::new("", chunk.first_line);
     for (index, line) in chunk.text.split_inclusive('\n').enumerate() {

@@ -19,17 +19,19 @@ fn alembic_output() -> (String, String) {
     let revisions = ["", "a1b2c3d4e5f6", "b2c3d4e5f6a7", "c3d4e5f6a7b8"];
     for index in 0..3 {
         let (from, to) = (revisions[index], revisions[index + 1]);
-        upgrade += &format!(
+        let step = format!(
             "-- Running upgrade {from} -> {to}\n\n{}\n\nUPDATE alembic_version SET version_num='{to}' WHERE alembic_version.version_num = '{from}';\n\n",
             UPS[index]
         );
+        upgrade += &step;
     }
     for index in (0..3).rev() {
         let (from, to) = (revisions[index + 1], revisions[index]);
-        downgrade += &format!(
+        let step = format!(
             "-- Running downgrade {from} -> {to}\n\n{}\n\nDELETE FROM alembic_version WHERE alembic_version.version_num = '{from}';\n\n",
             DOWNS[index]
         );
+        downgrade += &step;
     }
     (upgrade, downgrade)
 }
@@ -112,8 +114,8 @@ fn django_is_imported() {
         )
     };
     let mut text: String = (0..3).map(|index| output(index, UPS[index])).collect();
-    for index in 0..3 {
-        text += &output(index, DOWNS[index]).replacen("_step\n", "_step backwards\n", 1);
+    for (index, sql) in DOWNS.iter().enumerate() {
+        text += &output(index, sql).replacen("_step\n", "_step backwards\n", 1);
     }
     let fleet = fleet_with(&[file("django.sql", text)]);
     import(&fleet, &["django.sql"], 0).stdout_contains("3 migrations imported from django");
