@@ -38,6 +38,7 @@ const ROOT_EXPORTS: &[&str] = &[
     "use crate::document::changelog::Changelog",
     "use crate::document::diagnostic::{ColorMode, Diagnostic, Rule, Severity}",
     "use crate::document::tag::{Scope, VersionPoint}",
+    "use crate::extensions::Extensions",
     "use crate::migrate::embedded::{StatusReport, UpgradeReport}",
     "use crate::migrate::error::{Error, ErrorKind}",
     "use crate::migrate::status::DatabaseState",
