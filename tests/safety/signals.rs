@@ -255,6 +255,8 @@ FROM notes;";
         let before = fleet.database("ann").dump();
         let mut run = fleet.start(["upgrade", "--all-users"]);
         wait_until_running(&fleet);
+        // The statement that takes minutes begins after the one that creates the journal.
+        std::thread::sleep(std::time::Duration::from_millis(300));
         send_signal(&run, first);
         std::thread::sleep(std::time::Duration::from_millis(50));
         assert!(run.try_wait().unwrap().is_none(), "the statement hears no signal");
