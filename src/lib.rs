@@ -86,7 +86,6 @@ pub mod document;
 mod document;
 #[cfg(feature = "edit")]
 pub mod edit;
-mod extensions;
 #[cfg(feature = "fleet")]
 pub mod fleet;
 #[cfg(feature = "edit")]
@@ -127,8 +126,8 @@ pub use semver;
 
 pub use crate::document::changelog::Changelog;
 pub use crate::document::diagnostic::{ColorMode, Diagnostic, Rule, Severity};
+pub use crate::document::extensions::Extensions;
 pub use crate::document::tag::{Scope, VersionPoint};
-pub use crate::extensions::Extensions;
 pub use crate::migrate::embedded::{StatusReport, UpgradeReport};
 pub use crate::migrate::error::{Error, ErrorKind};
 pub use crate::migrate::status::DatabaseState;

@@ -22,7 +22,7 @@ use syn::visit::{self, Visit};
 
 /// The modules directly under `src/`, from top to bottom. A module imports only modules below it.
 /// `cli` belongs to the binary and reaches the library through the crate `tatmig`.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 21] = [
     "main",
     "cli",
     "import",
@@ -42,14 +42,12 @@ const LAYERS: [&str; 22] = [
     "sqld",
     "schema",
     "sql",
-    "extensions",
     "source",
     "text",
 ];
 
 /// The only files directly under `src/`; everything else lives in a directory.
-const ROOT_FILES: [&str; 5] =
-    ["src/main.rs", "src/lib.rs", "src/extensions.rs", "src/source.rs", "src/text.rs"];
+const ROOT_FILES: [&str; 4] = ["src/main.rs", "src/lib.rs", "src/source.rs", "src/text.rs"];
 
 /// The crate roots, which declare and re-export every module.
 const CRATE_ROOTS: [&str; 2] = ["src/main.rs", "src/lib.rs"];

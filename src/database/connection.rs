@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::database::declared;
 use crate::database::error::DatabaseError;
-use crate::extensions::{Extensions, SchemaTrust};
+use crate::document::extensions::{Extensions, SchemaTrust};
 
 /// How many instructions of SQLite's virtual machine run between two checks for an interrupt: a few
 /// hundred checks per second.

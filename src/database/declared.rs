@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use crate::extensions::{DeclaredFunction, Extensions};
+use crate::document::extensions::{DeclaredFunction, Extensions};
 
 /// How many bytes the name of a function may have in SQLite.
 const MAX_NAME_LENGTH: usize = 255;

@@ -49,7 +49,7 @@ pub use crate::database::error::{DatabaseError, StatementCause};
 pub use crate::database::history_entry::{HistoryEntry, HistoryEvent};
 pub use crate::database::policy::{AheadPolicy, DatabasePolicy, ForeignKeyPolicy, JournalMode};
 pub use crate::database::stats::Stats;
-pub use crate::extensions::Extensions;
+pub use crate::document::extensions::Extensions;
 
 /// A database that can be read.
 pub(crate) trait ReadDatabase {

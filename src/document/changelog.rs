@@ -9,11 +9,11 @@ use semver::Version;
 
 use crate::document::chain::{Chain, MissingMigrations};
 use crate::document::diagnostic::{Diagnostic, DocumentError, Rule, Severity};
+use crate::document::extensions::Extensions;
 use crate::document::migration::{Checksum, Migration, ScopedSql, Seed};
 use crate::document::reader;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
-use crate::extensions::Extensions;
 use crate::source::{Source, SourceSlice};
 
 /// Identifies one migration or seed of a changelog.

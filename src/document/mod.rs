@@ -10,6 +10,7 @@ pub(crate) mod collector;
 pub(crate) mod conflict;
 pub(crate) mod diagnostic;
 pub(crate) mod directive;
+pub(crate) mod extensions;
 pub(crate) mod grouping;
 pub(crate) mod heading;
 pub(crate) mod heading_checks;

@@ -16,7 +16,7 @@ use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::stats::Stats;
 use crate::database::{Database, SessionDatabase};
-use crate::extensions::SchemaTrust;
+use crate::document::extensions::SchemaTrust;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::temporary::TemporaryObjects;
 use crate::sqlite::transaction::apply;

@@ -249,7 +249,7 @@ fn count_rows(connection: &Connection, table: &str) -> rusqlite::Result<usize> {
 mod tests {
     use super::*;
     use crate::database::connection::apply_security_settings;
-    use crate::extensions::SchemaTrust;
+    use crate::document::extensions::SchemaTrust;
 
     fn fill_all(
         connection: &Connection,

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::database::connection::{ConnectionSetup, open_in_memory};
 use crate::database::error::sqlite_message;
-use crate::extensions::Extensions;
+use crate::document::extensions::Extensions;
 use crate::sqlite::library_header::{HEADER_LENGTH, header_problem};
 use crate::sqlite::private_copy::PrivateCopy;
 use crate::sqlite::regular_file::{self, SymlinkPolicy};
