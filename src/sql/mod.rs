@@ -9,6 +9,7 @@ pub(crate) mod definition_parser;
 pub(crate) mod drop_statement;
 pub(crate) mod lexer;
 pub(crate) mod positional;
+pub(crate) mod pragmas;
 pub(crate) mod read_statement;
 pub(crate) mod table_definition;
 pub(crate) mod tokens;

@@ -5,56 +5,17 @@ use std::ops::Range;
 
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
+use crate::sql::pragmas::is_reading_pragma;
 use crate::sql::tokens::Tokens;
 
 /// The keywords with which a statement that reads can begin.
 const READING_KEYWORDS: [&str; 5] = ["SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"];
-
-/// PRAGMAs that only read, with or without an argument.
-const READ_ONLY_PRAGMAS: &[&str] = &[
-    "collation_list",
-    "compile_options",
-    "database_list",
-    "foreign_key_check",
-    "foreign_key_list",
-    "freelist_count",
-    "function_list",
-    "index_info",
-    "index_list",
-    "index_xinfo",
-    "integrity_check",
-    "module_list",
-    "page_count",
-    "pragma_list",
-    "quick_check",
-    "table_info",
-    "table_list",
-    "table_xinfo",
-];
-
-/// PRAGMAs that read without an argument and set something with one.
-const READ_ONLY_WITHOUT_ARGUMENT_PRAGMAS: &[&str] = &[
-    "application_id",
-    "auto_vacuum",
-    "data_version",
-    "encoding",
-    "journal_mode",
-    "page_size",
-    "schema_version",
-    "user_version",
-];
 
 /// Why a text is not one statement that reads, and the bytes of the text that the reason is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReadStatementError {
     pub(crate) reason: String,
     pub(crate) span: Range<usize>,
-}
-
-/// Whether a PRAGMA only reads.
-pub(crate) fn is_reading_pragma(name: &str, argument: Option<&str>) -> bool {
-    let is_in = |list: &[&str]| list.iter().any(|pragma| pragma.eq_ignore_ascii_case(name));
-    is_in(READ_ONLY_PRAGMAS) || (argument.is_none() && is_in(READ_ONLY_WITHOUT_ARGUMENT_PRAGMAS))
 }
 
 /// Returns the statement without what follows its semicolon, which is empty or a comment.

@@ -12,47 +12,22 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization, TransactionOperati
 use crate::schema::changes::SchemaChange;
 use crate::schema::statement_effects::StatementEffects;
 use crate::schema::{is_sqlite_name, is_tatmig_name};
+use crate::sql::pragmas::is_reading_pragma;
 use crate::sqlite::query_guard::query_denial;
 use crate::sqlite::temporary::TemporaryObjects;
 
-/// PRAGMAs whose effect ends with the transaction or belongs to the application. FTS5 and RTREE
-/// themselves use `data_version` and `page_size`.
+/// PRAGMAs that a block may use besides those that only read: their effect ends with the transaction
+/// or belongs to the application. FTS5 and RTREE themselves use `data_version` and `page_size`.
 const ALLOWED_PRAGMAS: &[&str] = &[
     "application_id",
     "data_version",
     "defer_foreign_keys",
-    "foreign_key_check",
     "foreign_keys",
     "legacy_alter_table",
     "optimize",
     "page_size",
     "user_version",
 ];
-
-/// PRAGMAs that only read, with or without a value.
-const READ_ONLY_PRAGMAS: &[&str] = &[
-    "collation_list",
-    "compile_options",
-    "database_list",
-    "foreign_key_list",
-    "freelist_count",
-    "function_list",
-    "index_info",
-    "index_list",
-    "index_xinfo",
-    "integrity_check",
-    "module_list",
-    "page_count",
-    "pragma_list",
-    "quick_check",
-    "table_info",
-    "table_list",
-    "table_xinfo",
-];
-
-/// PRAGMAs that read without a value and set something with one.
-const READ_ONLY_WITHOUT_VALUE_PRAGMAS: &[&str] =
-    &["auto_vacuum", "encoding", "journal_mode", "schema_version", "synchronous"];
 
 /// What an enabled authorizer allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,10 +222,8 @@ fn denial_reason(context: &AuthContext<'_>) -> Option<String> {
         }
         A::Pragma { pragma_name, pragma_value } => {
             let name = pragma_name.to_ascii_lowercase();
-            let is_in = |list: &[&str]| list.contains(&name.as_str());
-            let is_allowed = is_in(ALLOWED_PRAGMAS)
-                || is_in(READ_ONLY_PRAGMAS)
-                || (pragma_value.is_none() && is_in(READ_ONLY_WITHOUT_VALUE_PRAGMAS));
+            let is_allowed =
+                ALLOWED_PRAGMAS.contains(&name.as_str()) || is_reading_pragma(&name, pragma_value);
             (!is_allowed).then(|| {
                 format!("`PRAGMA {name}` is not allowed inside a block: it outlasts the transaction or has no effect inside one")
             })

@@ -3,7 +3,7 @@
 
 use rusqlite::hooks::{AuthAction, AuthContext};
 
-use crate::sql::read_statement::is_reading_pragma;
+use crate::sql::pragmas::is_reading_pragma;
 
 /// Why an action is denied in a query; `None` if it only reads.
 pub(crate) fn query_denial(context: &AuthContext<'_>) -> Option<String> {

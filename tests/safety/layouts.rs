@@ -6,14 +6,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 
 use rusqlite::Connection;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::faults::command_bound_by_permissions;
-use crate::support::{Database, FileSnapshot, Fleet, NOTES, SetOnDrop, wait_until};
+use crate::replaced_files::while_exchanging;
+use crate::support::{Database, FileSnapshot, Fleet, NOTES, wait_until};
 
 const PATTERN: &str = "{username:1}/{username}/store.sqlite";
 
@@ -197,20 +196,6 @@ fn a_link_put_in_place_between_listing_and_opening_is_refused() {
         let zoe = Database::open(&fleet.path(LEVELS[2]));
         assert_eq!(zoe.version().as_deref(), Some("1.0.0"), "{level}");
     }
-}
-
-/// Runs `work` while another program exchanges two paths again and again.
-fn while_exchanging(left: &Path, right: &Path, work: impl FnOnce()) {
-    let is_done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_done.load(Ordering::SeqCst) {
-                renameat_with(CWD, left, CWD, right, RenameFlags::EXCHANGE).unwrap();
-            }
-        });
-        let _done = SetOnDrop(&is_done);
-        work();
-    });
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn fleet() -> Fleet {
 }
 
 /// Runs `work` while another program exchanges two paths again and again.
-fn while_exchanging(left: &Path, right: &Path, work: impl FnOnce()) {
+pub(crate) fn while_exchanging(left: &Path, right: &Path, work: impl FnOnce()) {
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
