@@ -8,10 +8,11 @@ use clap_complete::Shell;
 
 use crate::cli::command_args::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
-    ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
+    ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs, VerifyArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::OutputFormat;
+use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
 
 /// The output of `--version`.
@@ -59,6 +60,21 @@ pub(crate) enum CommandKind {
     Configured(Command),
     #[command(flatten)]
     Standalone(StandaloneCommand),
+}
+
+impl Command {
+    /// The files that the command writes about its run.
+    pub(crate) fn report_args(&self) -> Option<&ReportArgs> {
+        match self {
+            Self::Upgrade(args) => Some(&args.files),
+            Self::Downgrade(args) => Some(&args.files),
+            Self::Status(args) => Some(&args.files),
+            Self::Lint(args) => Some(&args.files),
+            Self::Verify(args) => Some(&args.files),
+            Self::Test(files) => Some(files),
+            _ => None,
+        }
+    }
 }
 
 impl CommandKind {
@@ -169,10 +185,7 @@ Examples:
   tatmig verify                  exit with 1 if anything is wrong
   tatmig verify --user ann       check ann's database alone
   tatmig verify -v               list every database")]
-    Verify {
-        #[command(flatten)]
-        selection: SelectionArgs,
-    },
+    Verify(VerifyArgs),
     /// Check before a deployment that an upgrade can run
     ///
     /// Settings with where each came from, the document, directories, permissions, free disk space,
@@ -197,7 +210,7 @@ Examples:
 Examples:
   tatmig test                    test every version
   tatmig test --json             print the result as JSON")]
-    Test,
+    Test(ReportArgs),
     /// Create the system database and new user databases
     ///
     /// The system database, if it is missing, and the databases of the users named are created at

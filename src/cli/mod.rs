@@ -10,6 +10,7 @@ pub(crate) mod help;
 pub(crate) mod output;
 pub(crate) mod process_args;
 pub(crate) mod report;
+pub(crate) mod report_args;
 pub(crate) mod selection_args;
 #[cfg(feature = "server")]
 pub(crate) mod server;

@@ -41,7 +41,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
             context.report.print_note(format!("system: {reason}"));
         }
         let view = DryRunView::new(plan.migrator(), &plan.fleet, &plan.statuses);
-        return Ok(context.report.emit(&view));
+        return Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)));
     }
     let mut safety_backup = None;
     if !args.rehearse && !args.no_backup {
@@ -62,7 +62,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     };
     let target = migrator.target().to_string();
     let view = RunView::new(fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)))
 }
 
 fn downgrade_target(args: &DowngradeArgs) -> DowngradeTarget {

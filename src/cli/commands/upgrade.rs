@@ -61,7 +61,8 @@ fn migrate(
         let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
         runs.into_iter().for_each(|run| context.report.emit_outcome(run));
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-        return Ok(context.report.emit(&view));
+        let replay = context.replay_for_page(changelog);
+        return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));
     }
     let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
@@ -69,7 +70,8 @@ fn migrate(
     if args.dry_run {
         let statuses = fleet.statuses(&migrator, &options, &mut || bar.inc(1));
         bar.finish_and_clear();
-        return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
+        let view = DryRunView::new(&migrator, &fleet, &statuses);
+        return Ok(context.report.emit_with_document(&view, changelog, Some(&replay)));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options, bar: &bar };
     let result = run.execute(&mut fleet)?;
@@ -87,7 +89,7 @@ fn migrate(
     context.report.emit_unstarted(runs.into_iter());
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, changelog, Some(&replay)))
 }
 
 /// A run of `upgrade` on a fleet.

@@ -173,7 +173,8 @@ pub(crate) fn in_scope<'r, 'a>(
     runs.iter().filter(move |run| run.database.scope == scope)
 }
 
-fn outcome_name(outcome: &Outcome) -> &'static str {
+/// The outcome as one word for programs.
+pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Upgraded(_) => "upgraded",
         Outcome::Downgraded(_) => "downgraded",

@@ -93,7 +93,7 @@ fn print_rows(rows: &[(&StatusOf<'_>, &StatusText)]) {
 }
 
 /// `behind, pending 1.1.0, 1.2.0`.
-fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String {
+pub(crate) fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String {
     let error = || status.error.as_ref().map(ToString::to_string).unwrap_or_default();
     match status.state {
         DatabaseState::New => format!("new, {}", describe_pending(status)),
