@@ -43,6 +43,7 @@ mod policy;
 mod promote;
 mod query;
 mod rehearse;
+mod report;
 mod reset;
 mod restore;
 mod schema;
