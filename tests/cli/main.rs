@@ -49,6 +49,7 @@ mod seed;
 mod selection;
 mod settings_keys;
 mod sql;
+mod sql_mistakes;
 mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
