@@ -35,7 +35,11 @@ fn names(json: &Value) -> Vec<String> {
 fn assert_versions(fleet: &Fleet, selected: &[&str], [first, second]: [&str; 2]) {
     for name in ["system", "ann", "bob", "cid"] {
         let version = if selected.contains(&name) { first } else { second };
-        assert_eq!(fleet.database(name).version().as_deref(), Some(version), "{name}, {selected:?}");
+        assert_eq!(
+            fleet.database(name).version().as_deref(),
+            Some(version),
+            "{name}, {selected:?}"
+        );
     }
 }
 
