@@ -32,6 +32,7 @@ mod import;
 mod imported;
 mod init;
 mod json;
+mod json_lines;
 mod layouts;
 mod lint;
 #[cfg(unix)]
