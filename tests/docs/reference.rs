@@ -16,6 +16,9 @@ const COMMANDS: &str = "docs/commands.md";
 const CONFIGURATION: &str = "docs/configuration.md";
 const END: &str = "<!-- end -->\n";
 
+/// The flags that mean the same in every command, and have a section of their own.
+const SELECTION: [&str; 4] = ["--user <NAME>", "--all-users", "--system", "--no-system"];
+
 /// A flag or an argument in a help text.
 #[derive(Debug, Clone, PartialEq)]
 struct Argument {
@@ -213,7 +216,15 @@ impl Help {
         }
         if !self.arguments.is_empty() {
             text.push_str("| argument | meaning |\n| --- | --- |\n");
-            for argument in &self.arguments {
+            let selects =
+                SELECTION.iter().all(|name| self.arguments.iter().any(|a| a.name == *name));
+            let mut arguments = self.arguments.clone();
+            if selects {
+                arguments.retain(|argument| !SELECTION.contains(&argument.name.as_str()));
+                let names = SELECTION.join("`, `");
+                writeln!(text, "| `{names}` | [Which databases](#which-databases) |").unwrap();
+            }
+            for argument in &arguments {
                 let name = argument.name.replace('|', "\\|");
                 write!(text, "| `{name}` | {}", in_cell(&argument.text)).unwrap();
                 if let Some(variable) = &argument.variable {
