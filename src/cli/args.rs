@@ -11,6 +11,7 @@ use crate::cli::command_args::{
     RedoArgs, ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
+use crate::cli::output::OutputFormat;
 use crate::cli::selection_args::SelectionArgs;
 
 /// The output of `--version`.
@@ -60,7 +61,24 @@ pub(crate) enum CommandKind {
     Standalone(StandaloneCommand),
 }
 
+impl CommandKind {
+    /// Whether the results are printed as lines of JSON.
+    pub(crate) fn wants_json_lines(&self) -> bool {
+        matches!(self, Self::Configured(Command::Upgrade(args)) if args.json_lines)
+    }
+}
+
 impl CliArgs {
+    /// The output format according to flags and variables, for errors before `tatmig.toml` is
+    /// read.
+    pub(crate) fn output_format(&self) -> OutputFormat {
+        match (self.command.wants_json_lines(), self.global.json) {
+            (true, _) => OutputFormat::JsonLines,
+            (false, Some(true)) => OutputFormat::Json,
+            (false, _) => OutputFormat::Text,
+        }
+    }
+
     /// The definition that completions and man pages are generated from.
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()

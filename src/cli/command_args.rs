@@ -297,6 +297,9 @@ pub(crate) struct UpgradeArgs {
     /// Migrate N users first; continue only if all of them succeed
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) canary: Option<NonZeroUsize>,
+    /// Print one JSON object a line: one for each database as it ends, then a summary
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) json_lines: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use tatmig::fleet::Shard;
 
-use crate::cli::output::{ColorWhen, OutputFormat};
+use crate::cli::output::ColorWhen;
 #[cfg(feature = "server")]
 use crate::cli::server::ServerArgs;
 use crate::cli::value_parsers::{parse_count, parse_seconds};
@@ -97,12 +97,4 @@ pub(crate) struct GlobalArgs {
     #[cfg(feature = "server")]
     #[command(flatten)]
     pub(crate) servers: ServerArgs,
-}
-
-impl GlobalArgs {
-    /// The output format according to flags and variables, for errors before `tatmig.toml` is
-    /// read.
-    pub(crate) fn output_format(&self) -> OutputFormat {
-        if self.json == Some(true) { OutputFormat::Json } else { OutputFormat::Text }
-    }
 }

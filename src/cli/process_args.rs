@@ -1,6 +1,7 @@
 //! Parses the arguments of this process.
 
 use clap::FromArgMatches as _;
+use clap::error::ErrorKind;
 
 use crate::cli::args::CliArgs;
 use crate::cli::help::group_subcommands;
@@ -30,7 +31,13 @@ impl ProcessArgs {
         };
         let args =
             CliArgs::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        Ok(Self { args, command: command_name(&matches), sources: ArgumentSources::new(&matches) })
+        let sources = ArgumentSources::new(&matches);
+        // `TATMIG_JSON` only chooses a default, which the flag overrides.
+        if args.command.wants_json_lines() && sources.is_typed("json") {
+            let text = "the argument '--json' cannot be used with '--json-lines'";
+            return Err(command.error(ErrorKind::ArgumentConflict, text));
+        }
+        Ok(Self { args, command: command_name(&matches), sources })
     }
 }
 

@@ -19,6 +19,11 @@ impl ArgumentSources {
         let sources = ids.filter_map(|id| Some((id.to_owned(), matches.value_source(id)?)));
         Self(sources.collect())
     }
+
+    /// Whether an option was given on the command line.
+    pub(crate) fn is_typed(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&ValueSource::CommandLine)
+    }
 }
 
 /// One setting.

@@ -135,7 +135,7 @@ impl Settings {
     pub(crate) fn lint_format(&self, args: &LintArgs) -> LintFormat {
         args.format.unwrap_or(match self.format {
             OutputFormat::Text => LintFormat::Human,
-            OutputFormat::Json => LintFormat::Json,
+            OutputFormat::Json | OutputFormat::JsonLines => LintFormat::Json,
         })
     }
 }

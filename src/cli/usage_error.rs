@@ -49,8 +49,14 @@ pub(crate) fn report_usage_error(mut error: clap::Error) -> u8 {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let options: Vec<&OsStr> =
         words.iter().map(OsString::as_os_str).take_while(|word| *word != "--").collect();
-    let is_json = options.iter().any(|word| *word == "--json") || is_variable_true("TATMIG_JSON");
-    let format = if is_json { OutputFormat::Json } else { OutputFormat::Text };
+    let has_option = |name: &str| options.iter().any(|word| *word == name);
+    let format = if has_option("--json-lines") {
+        OutputFormat::JsonLines
+    } else if has_option("--json") || is_variable_true("TATMIG_JSON") {
+        OutputFormat::Json
+    } else {
+        OutputFormat::Text
+    };
     let command = options.iter().find_map(|word| find_command(word.to_str()?));
     let file = options.windows(2).find(|pair| pair[0] == "-f" || pair[0] == "--file");
     let file = file.map(|pair| Path::new(pair[1]));

@@ -32,6 +32,7 @@ mod import;
 mod imported;
 mod init;
 mod json;
+mod json_lines;
 mod layouts;
 mod lint;
 #[cfg(unix)]
@@ -50,6 +51,7 @@ mod seed;
 mod selection;
 mod settings_keys;
 mod sql;
+mod sql_mistakes;
 mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]

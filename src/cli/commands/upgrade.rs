@@ -16,6 +16,7 @@ use crate::cli::commands::statement_diffs::collect_statement_diffs;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
+use crate::cli::report::views::run_entries::DatabaseRun;
 use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Result<u8> {
@@ -57,6 +58,8 @@ fn migrate(
         context.check_document(changelog, std::iter::empty())?;
         let target = changelog.version(target).to_string();
         let details = RunDetails::default();
+        let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
+        runs.into_iter().for_each(|run| context.report.emit_outcome(run));
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
         return Ok(context.report.emit(&view));
     }
@@ -81,6 +84,8 @@ fn migrate(
         is_edited: None,
         is_abandoned: args.all_or_nothing && !result.rehearsal_succeeded,
     };
+    let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), details.backup.as_ref());
+    context.report.emit_unstarted(runs.into_iter());
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
     Ok(context.report.emit(&view))
@@ -113,7 +118,7 @@ impl FleetRun<'_, '_, '_> {
         let mut result =
             FleetRunResult { outcome: None, rehearsal_succeeded: true, safety_backup: None };
         if args.rehearse || args.all_or_nothing {
-            let outcome = fleet.upgrade(&rehearsal, options, &mut |_, _| bar.inc(1));
+            let outcome = self.upgrade(fleet, &rehearsal, None);
             result.rehearsal_succeeded = outcome.is_success();
             result.outcome = Some(outcome);
         }
@@ -125,14 +130,31 @@ impl FleetRun<'_, '_, '_> {
             // A database that cannot be backed up is not upgraded, so that not all would be.
             let has_skipped = fleet.databases().any(|database| database.skip_reason.is_some());
             if args.all_or_nothing && has_skipped {
-                result.outcome = Some(fleet.upgrade(&rehearsal, options, &mut |_, _| {}));
+                bar.reset();
+                let backup = result.safety_backup.as_ref();
+                result.outcome = Some(self.upgrade(fleet, &rehearsal, backup));
                 result.rehearsal_succeeded = false;
             }
         }
         if !args.rehearse && result.rehearsal_succeeded {
             bar.reset();
-            result.outcome = Some(fleet.upgrade(migrator, options, &mut |_, _| bar.inc(1)));
+            let backup = result.safety_backup.as_ref();
+            result.outcome = Some(self.upgrade(fleet, migrator, backup));
         }
         Ok(result)
+    }
+
+    /// Works through the fleet once, and reports each database as it ends.
+    fn upgrade(
+        &self,
+        fleet: &Fleet,
+        migrator: &Migrator<'_, '_>,
+        backup: Option<&Backup>,
+    ) -> FleetOutcome {
+        let source = migrator.changelog().source();
+        fleet.upgrade(migrator, self.options, &mut |database, outcome| {
+            self.bar.inc(1);
+            self.context.report.emit_outcome(DatabaseRun { database, outcome, source, backup });
+        })
     }
 }

@@ -19,6 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
+use tatmig::plan::Outcome;
 use tatmig::semver::Version;
 use tatmig::text::escape_for_display;
 use tatmig::{ColorMode, Diagnostic, Source};
@@ -29,6 +30,7 @@ use crate::cli::report::envelope::Envelope;
 use crate::cli::report::format::error_chain;
 use crate::cli::report::view::View;
 use crate::cli::report::views::error::{CommandErrorView, DocumentErrorView};
+use crate::cli::report::views::run_entries::{DatabaseEvent, DatabaseRun};
 use crate::cli::settings::{DEFAULT_FILE, Settings};
 
 /// Renders views in the format and the verbosity of the settings.
@@ -102,18 +104,40 @@ impl Report {
     pub(crate) fn emit(&self, view: &impl View) -> u8 {
         match self.console.format {
             OutputFormat::Text => view.print_text(&self.console),
-            OutputFormat::Json => {
-                envelope::write_document(&Envelope {
-                    command: self.command.as_deref(),
-                    file: &self.file,
-                    head: lock(&self.head).as_deref(),
-                    failures: &self.failures(),
-                    view,
-                });
+            format @ (OutputFormat::Json | OutputFormat::JsonLines) => {
+                envelope::write_envelope(
+                    format,
+                    &Envelope {
+                        command: self.command.as_deref(),
+                        file: &self.file,
+                        head: lock(&self.head).as_deref(),
+                        failures: &self.failures(),
+                        view,
+                    },
+                );
                 view.print_errors(&self.console);
             }
         }
         view.exit_status()
+    }
+
+    /// Prints the outcome of one database with `--json-lines`. A database that did not start is
+    /// left to [`Self::emit_unstarted`], since it may start yet.
+    pub(crate) fn emit_outcome(&self, run: DatabaseRun<'_>) {
+        if self.console.format == OutputFormat::JsonLines
+            && !matches!(run.outcome, Outcome::Skipped)
+        {
+            envelope::write_event(&DatabaseEvent::new(run));
+        }
+    }
+
+    /// Prints the databases that a run did not start, with `--json-lines`.
+    pub(crate) fn emit_unstarted<'r>(&self, runs: impl Iterator<Item = DatabaseRun<'r>>) {
+        if self.console.format == OutputFormat::JsonLines {
+            for run in runs.filter(|run| matches!(run.outcome, Outcome::Skipped)) {
+                envelope::write_event(&DatabaseEvent::new(run));
+            }
+        }
     }
 
     /// Reports wrong usage, or something that does not exist. Nothing was changed.

@@ -18,9 +18,23 @@ use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 pub(crate) struct DatabaseRun<'r> {
     pub(crate) database: &'r TargetDatabase,
     pub(crate) outcome: &'r Outcome,
-    source: &'r Source<'r>,
+    pub(crate) source: &'r Source<'r>,
     /// The backup that was made before the run, if there was one.
-    backup: Option<&'r Backup>,
+    pub(crate) backup: Option<&'r Backup>,
+}
+
+/// A line of `--json-lines`: one database whose work ended.
+#[derive(Serialize)]
+pub(crate) struct DatabaseEvent<'r> {
+    event: &'static str,
+    #[serde(flatten)]
+    run: DatabaseRun<'r>,
+}
+
+impl<'r> DatabaseEvent<'r> {
+    pub(crate) fn new(run: DatabaseRun<'r>) -> Self {
+        Self { event: "database", run }
+    }
 }
 
 impl<'r> DatabaseRun<'r> {
