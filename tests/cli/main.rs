@@ -42,6 +42,7 @@ mod new;
 mod policy;
 mod promote;
 mod query;
+mod redo;
 mod rehearse;
 mod report;
 mod reset;
@@ -51,6 +52,7 @@ mod seed;
 mod selection;
 mod settings_keys;
 mod sql;
+mod sql_mistakes;
 mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]

@@ -45,7 +45,9 @@ fn a_page_has_what_the_run_did() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|group| format!("{} {} {} {}", group["scope"], group["state"], group["count"], group["names"]))
+        .map(|group| {
+            format!("{} {} {} {}", group["scope"], group["state"], group["count"], group["names"])
+        })
         .collect();
     assert_eq!(
         groups,
@@ -133,8 +135,7 @@ fn a_path_that_must_not_be_written_is_refused_before_the_run() {
         ("/dev/null", "not a regular file"),
     ] {
         for option in ["--report", "--metrics"] {
-            let run =
-                fleet.run_without_changes(["upgrade", "--all-users", "--json", option, path]);
+            let run = fleet.run_without_changes(["upgrade", "--all-users", "--json", option, path]);
             let json = run.status(2).json();
             let message = json["error"]["message"].as_str().unwrap();
             assert!(message.contains(reason), "{option} {path}: {message}");
@@ -234,9 +235,8 @@ fn json_and_a_page_can_be_asked_for_together() {
 #[test]
 fn equal_failures_are_one_entry() {
     let fleet = Fleet::from_blocks(NOTES).system("").users(60, "").upgrade_to("1.1.0");
-    let fleet = (0..50).fold(fleet, |fleet, number| {
-        fleet.user(&format!("u{number:03}"), DUPLICATE_NOTES)
-    });
+    let fleet =
+        (0..50).fold(fleet, |fleet, number| fleet.user(&format!("u{number:03}"), DUPLICATE_NOTES));
     fleet.run(["upgrade", "--all-users", "--report", "page.html"]).status(1);
     let data = page_data(&fleet, "page.html");
     assert_eq!(data["causes"].as_array().unwrap().len(), 1);
@@ -337,15 +337,22 @@ fn parse_metrics(text: &str) -> BTreeMap<Series, f64> {
             let captures = sample_pattern.captures(line).unwrap_or_else(|| panic!("{line}"));
             let suffixes: &[&str] =
                 if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
-            assert!(suffixes.iter().any(|suffix| captures[1] == format!("{metric}{suffix}")), "{line}");
+            assert!(
+                suffixes.iter().any(|suffix| captures[1] == format!("{metric}{suffix}")),
+                "{line}"
+            );
             let labels: BTreeMap<String, String> = label_pattern
                 .captures_iter(&captures[2])
                 .map(|label| (label[1].to_owned(), label[2].to_owned()))
                 .collect();
-            let length: usize = label_pattern.find_iter(&captures[2]).map(|found| found.len()).sum();
+            let length: usize =
+                label_pattern.find_iter(&captures[2]).map(|found| found.len()).sum();
             assert_eq!(length, captures[2].len(), "{line}");
             let series = Series { name: captures[1].to_owned(), labels };
-            assert!(samples.insert(series.clone(), captures[3].parse().unwrap()).is_none(), "{series:?}");
+            assert!(
+                samples.insert(series.clone(), captures[3].parse().unwrap()).is_none(),
+                "{series:?}"
+            );
         }
     }
     samples
@@ -355,7 +362,9 @@ fn parse_metrics(text: &str) -> BTreeMap<Series, f64> {
 fn value(samples: &BTreeMap<Series, f64>, name: &str, labels: &[[&str; 2]]) -> f64 {
     let is_match = |series: &Series| {
         series.name == name
-            && labels.iter().all(|[key, value]| series.labels.get(*key).is_some_and(|own| own == value))
+            && labels
+                .iter()
+                .all(|[key, value]| series.labels.get(*key).is_some_and(|own| own == value))
     };
     samples.iter().filter(|(series, _)| is_match(series)).map(|(_, value)| value).sum()
 }

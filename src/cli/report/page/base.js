@@ -8,7 +8,7 @@ const numbers = new Intl.NumberFormat("en");
 const STATES = {
   failed: "bad", error: "bad", edited: "bad", ahead: "bad", differs: "bad",
   busy: "wait", skipped: "wait", unversioned: "wait", behind: "wait", new: "wait", planned: "wait",
-  current: "same", upgraded: "good", downgraded: "good", rehearsed: "good", matches: "good",
+  current: "same", upgraded: "good", downgraded: "good", rehearsed: "good", redone: "good", matches: "good",
 };
 const stateOrder = Object.keys(STATES);
 

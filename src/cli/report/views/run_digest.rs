@@ -37,6 +37,7 @@ pub(crate) fn add_runs(digest: &mut Digest, runs: &[DatabaseRun<'_>]) {
         match run.outcome {
             Outcome::Upgraded(applied)
             | Outcome::Downgraded(applied)
+            | Outcome::Redone(applied)
             | Outcome::Rehearsed(applied) => {
                 digest.durations.add(|| name.clone(), applied.duration);
                 describe_applied(&mut key, applied);

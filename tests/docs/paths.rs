@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-const DOCUMENTS: [&str; 3] = ["CONTRIBUTING.md", "docs/architecture.md", "README.md"];
+use crate::page::{Page, pages};
+
+/// Documents that name paths of the repository.
+const DOCUMENTS: [&str; 2] = ["CONTRIBUTING.md", "docs/architecture.md"];
 
 /// The directories of this repository that the documents refer to.
 const DIRECTORIES: [&str; 7] =
@@ -33,12 +36,12 @@ fn is_path(span: &str) -> bool {
 #[test]
 fn every_path_that_the_documents_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in DOCUMENTS {
-        let text = std::fs::read_to_string(root.join(document)).unwrap();
-        let paths = named_paths(&text);
-        assert!(!paths.is_empty(), "{document} names paths");
+    for page in DOCUMENTS.map(Page::read).into_iter().chain(pages()) {
+        let paths = named_paths(&page.text);
+        let must_name_paths = DOCUMENTS.contains(&page.path.as_str());
+        assert!(!must_name_paths || !paths.is_empty(), "{} names paths", page.path);
         for path in paths {
-            assert!(root.join(path).exists(), "{document} names `{path}`, which does not exist");
+            assert!(root.join(path).exists(), "{} names `{path}`, which does not exist", page.path);
         }
     }
 }
