@@ -90,8 +90,10 @@ export class Fleet {
 
   // Runs a command with `--report` and returns the path of the page.
   report(status, ...words) {
-    this.run(status, ...words, "--report", "page.html");
-    return this.path("page.html");
+    this.pages = (this.pages ?? 0) + 1;
+    const name = `page${this.pages}.html`;
+    this.run(status, ...words, "--report", name);
+    return this.path(name);
   }
 
   remove() {

@@ -24,6 +24,17 @@ fn page_data(fleet: &Fleet, name: &str) -> Value {
     serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
 }
 
+/// Names of which each begins with the length of what it shares with the one before it.
+fn decode_names(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let shared = line[..1].chars().next().unwrap().to_digit(36).unwrap() as usize;
+        let beginning = names.last().map_or("", |last| &last[..shared]);
+        names.push(format!("{beginning}{}", &line[1..]));
+    }
+    names
+}
+
 /// The files of the fleet's directory.
 fn file_names(fleet: &Fleet) -> BTreeSet<String> {
     let entries = fs::read_dir(fleet.path("")).unwrap();
@@ -59,7 +70,7 @@ fn a_page_has_what_the_run_did() {
     );
     let cause = &data["causes"][0];
     assert_eq!(cause["count"], 1);
-    assert_eq!(cause["position"], "MIGRATIONS.md:21:34");
+    assert_eq!(cause["position"], "MIGRATIONS.md:21:33");
     assert!(cause["excerpt"].as_str().unwrap().contains("CREATE UNIQUE INDEX one_body"));
     assert!(cause["rows"][0].as_str().unwrap().contains("body = 'tea'"), "{cause:#}");
     let steps = data["document"]["steps"].as_array().unwrap();
@@ -278,10 +289,10 @@ fn hostile_names_do_not_become_markup() {
     let data = page_data(&fleet, "page.html");
     let groups = data["groups"].as_array().unwrap();
     let names = groups.iter().find(|group| group["scope"] == "user").unwrap();
-    let names = names["names"].as_str().unwrap();
-    for name in ["<!--<script>alert(1)\n", "\\u{2028}\\u{202e}\"'&\n", "\\xff\\n\n", "{{data}}\n"] {
-        assert!(names.contains(name), "{name:?} in {names:?}");
-    }
+    assert_eq!(
+        decode_names(names["names"].as_str().unwrap()),
+        ["<!--<script>alert(1)", "{{data}}", "\\u{2028}\\u{202e}\"'&", "\\xff\\n"]
+    );
 }
 
 #[cfg(unix)]

@@ -47,6 +47,26 @@ fn without_secrets(word: &str) -> String {
     format!("{scheme}://{host}{path}{query}")
 }
 
+/// A text without the user names and passwords of the URLs that it quotes.
+pub(crate) fn without_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c == '/' || c == '`' || c.is_whitespace());
+        let (authority, rest) = part.split_at(end.unwrap_or(part.len()));
+        out.push_str("://");
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                out.push_str("…@");
+                out.push_str(host);
+            }
+            None => out.push_str(authority),
+        }
+        out.push_str(rest);
+    }
+    out
+}
+
 /// The word in quotes if a shell would need them.
 fn quote(word: &str) -> String {
     let is_plain =
@@ -80,6 +100,10 @@ mod tests {
             let words = std::iter::once("/bin/tatmig").chain(words.split(' ')).map(OsString::from);
             assert_eq!(describe_command_line(words), expected);
         }
+        assert_eq!(
+            without_passwords("`http://a:b@c/d@e` and file://x or `ws://t@h`"),
+            "`http://…@c/d@e` and file://x or `ws://…@h`"
+        );
         let quoted = ["x", "it's\n"].map(OsString::from);
         assert_eq!(describe_command_line(quoted.into_iter()), r"tatmig 'it'\''s\n'");
     }

@@ -32,6 +32,7 @@ use tatmig::text::escape_for_display;
 use tatmig::{Changelog, ColorMode, Diagnostic, Source};
 
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
+use crate::cli::report::command_line::without_passwords;
 use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::document::DocumentDigest;
@@ -182,6 +183,8 @@ impl Report {
         let mut digest = Digest::default();
         view.digest(&mut digest);
         digest.document = describe(&digest);
+        // An error of the settings quotes what is wrong.
+        digest.verdict = without_passwords(&digest.verdict);
         let status = match view.exit_status() {
             EXIT_SUCCESS | EXIT_PENDING if self.has_failed() => EXIT_FAILURE,
             status => status,

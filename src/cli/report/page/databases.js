@@ -165,7 +165,7 @@ function list() {
     version: select("version", "All versions", [...versions.keys()].sort(compareVersions)
       .map((version) => [version, `${version} (${numbers.format(versions.get(version))})`])),
     cause: data.causes.length > 0 && select("cause", "All causes", data.causes.map((cause, index) =>
-      [String(index), `${cause.message.slice(0, 60)} (${numbers.format(cause.count)})`])),
+      [String(index), `${shortened(cause.message)} (${numbers.format(cause.count)})`])),
   };
   const summary = h("p", { class: "dim", id: "shown", "aria-live": "polite" });
   const body = h("tbody");
@@ -205,6 +205,11 @@ function list() {
     h("table", { class: "list" },
       h("thead", null, h("tr", null, ["Name", "Version", "State", "Details"].map((title) => h("th", { scope: "col" }, title)))),
       body), more);
+}
+
+function shortened(message) {
+  const line = message.split("\n")[0];
+  return line.length > 60 ? `${line.slice(0, 59)}…` : line;
 }
 
 function databaseRow({ name, group }) {
