@@ -332,10 +332,15 @@ fn joined(paragraph: &str) -> String {
     paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// Text outside code: what looks like an HTML tag is escaped.
+/// Help text as Markdown: flags become code, and what looks like a tag or an emphasis is escaped.
 fn outside_code(text: &str) -> String {
+    let flag = Regex::new(r"(^|[\s(])(--[a-z][a-z-]*)").unwrap();
     let parts = text.split('`').enumerate().map(|(index, part)| {
-        if index % 2 == 0 { part.replace('<', "\\<").replace('*', "\\*") } else { part.to_owned() }
+        if index % 2 == 1 {
+            return part.to_owned();
+        }
+        let escaped = part.replace('<', "\\<").replace('*', "\\*");
+        flag.replace_all(&escaped, "$1`$2`").into_owned()
     });
     parts.collect::<Vec<_>>().join("`")
 }
