@@ -177,9 +177,9 @@ impl Help {
             let (first, rest) = paragraph.split_once('\n').unwrap_or((&paragraph, ""));
             if let Some(usage) = first.strip_prefix("Usage: ") {
                 help.usage = std::iter::once(usage).chain(rest.lines()).map(trimmed).collect();
-                heading = "Usage".to_owned();
+                "Usage".clone_into(&mut heading);
             } else if first.ends_with(':') && !first.starts_with(' ') {
-                heading = first.trim_end_matches(':').to_owned();
+                first.trim_end_matches(':').clone_into(&mut heading);
                 help.read_section(&heading, rest);
             } else if heading.is_empty() {
                 help.about.push(joined(&paragraph));
@@ -292,7 +292,7 @@ fn parse_arguments(lines: &str) -> Vec<Argument> {
                     let separator = if text.ends_with(':') { " " } else { ", " };
                     write!(text, "{separator}`{name}` ({})", meaning.trim()).unwrap();
                 }
-                None if line.trim().is_empty() => text.push_str("\n"),
+                None if line.trim().is_empty() => text.push('\n'),
                 None if text.is_empty() || text.ends_with('\n') => text.push_str(line.trim()),
                 None => write!(text, " {}", line.trim()).unwrap(),
             }
