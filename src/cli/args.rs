@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use crate::cli::command_args::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
-    ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
+    RedoArgs, ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::OutputFormat;
@@ -122,6 +122,22 @@ Examples:
   tatmig downgrade --to 0.3.19 --user ann    ann's database alone
   tatmig downgrade --to baseline --all-users --dry-run")]
     Downgrade(DowngradeArgs),
+    /// Undo the last migration and apply it as it is now
+    ///
+    /// For development: after an edit of the last migration, the databases that applied it otherwise
+    /// undo it with the reverse block that it was applied with, which the system database stores, and
+    /// apply it as the file has it now. Both run in one transaction per database. Without an edit,
+    /// every selected database at that version does the same.
+    ///
+    /// What the migration created is deleted and created again, with its rows. Databases are backed
+    /// up first unless --no-backup is given.
+    #[command(after_help = "\
+Examples:
+  tatmig redo --all-users            the system database, then every user database
+  tatmig redo --user ann             ann's database alone
+  tatmig redo --all-users --dry-run  print the SQL that would run, change nothing
+  tatmig adopt --user ann            if the schema already has what the edited migration creates")]
+    Redo(RedoArgs),
     /// Show versions and pending migrations
     ///
     /// Up to 30 databases are listed; beyond that, counts are shown, and only those databases that

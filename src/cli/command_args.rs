@@ -338,6 +338,24 @@ impl DowngradeArgs {
     }
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct RedoArgs {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Refuse if the migration would be redone on more than N databases, unless `--yes` is given
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) max: usize,
+    /// Redo it on any number of databases
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Print the SQL that would run; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not back up first
+    #[arg(long)]
+    pub(crate) no_backup: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupAction {
     /// List the backups, oldest first

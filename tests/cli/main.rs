@@ -42,6 +42,7 @@ mod new;
 mod policy;
 mod promote;
 mod query;
+mod redo;
 mod rehearse;
 mod reset;
 mod restore;

@@ -17,6 +17,7 @@ pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
 pub(crate) mod query;
+pub(crate) mod redo;
 pub(crate) mod reset;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
@@ -61,6 +62,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Upgrade(args) => upgrade::run(context, &args),
         Command::Status(args) => inspect::show_status(context, &args),
         Command::Downgrade(args) => downgrade::run(context, &args),
+        Command::Redo(args) => redo::run(context, &args),
         Command::Backup { selection, action: None } => backup::create_backup(context, &selection),
         Command::Backup { action: Some(BackupAction::List), .. } => backup::list_backups(context),
         Command::Backup { action: Some(BackupAction::Prune { keep }), .. } => {

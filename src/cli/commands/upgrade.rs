@@ -82,6 +82,7 @@ fn migrate(
         statement_diffs: collect_statement_diffs(&fleet, &outcome, &migrator, &options),
         backup: result.safety_backup,
         system_skip_reason: None,
+        is_edited: None,
         is_abandoned: args.all_or_nothing && !result.rehearsal_succeeded,
     };
     let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), details.backup.as_ref());

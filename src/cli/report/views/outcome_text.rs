@@ -11,6 +11,7 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
         Outcome::Upgraded(run) | Outcome::Downgraded(run) => {
             append_notes(describe_run(run), &run.notes)
         }
+        Outcome::Redone(run) => append_notes(format!("redone: {}", describe_way(run)), &run.notes),
         Outcome::Reset { version, notes } => {
             append_notes(format!("reset, empty at {version}"), notes)
         }
@@ -46,6 +47,14 @@ fn describe_run(run: &AppliedRun) -> String {
     }
 }
 
+/// Every version of a run, such as `1.1.0 → 1.0.0 → 1.1.0`.
+fn describe_way(run: &AppliedRun) -> String {
+    let ends = run.path.steps.iter().map(|(_, to)| to);
+    let versions: Vec<String> =
+        std::iter::once(&run.path.from).chain(ends).map(ToString::to_string).collect();
+    versions.join(" → ")
+}
+
 fn append_notes(text: String, notes: &[String]) -> String {
     if notes.is_empty() { text } else { format!("{text} ({})", notes.join("; ")) }
 }
@@ -74,6 +83,7 @@ pub(crate) fn count_outcomes<'r>(
     [
         (count(|o| matches!(o, Outcome::Upgraded(_))), format!("upgraded to {target}")),
         (count(|o| matches!(o, Outcome::Downgraded(_))), format!("downgraded to {target}")),
+        (count(|o| matches!(o, Outcome::Redone(_))), format!("redone at {target}")),
         (count(|o| matches!(o, Outcome::Reset { .. })), format!("reset, empty at {target}")),
         (
             count(|o| matches!(o, Outcome::Rehearsed(_))),
@@ -96,9 +106,10 @@ pub(crate) fn count_outcomes<'r>(
 
 fn has_notes(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => {
-            !run.notes.is_empty()
-        }
+        Outcome::Upgraded(run)
+        | Outcome::Downgraded(run)
+        | Outcome::Redone(run)
+        | Outcome::Rehearsed(run) => !run.notes.is_empty(),
         Outcome::Reset { notes, .. } => !notes.is_empty(),
         _ => false,
     }

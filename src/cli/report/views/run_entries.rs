@@ -102,7 +102,10 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
             copy: backup.map(|backup| json!(copy_path(backup, database))),
         };
         match outcome {
-            Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => {
+            Outcome::Upgraded(run)
+            | Outcome::Downgraded(run)
+            | Outcome::Redone(run)
+            | Outcome::Rehearsed(run) => {
                 entry.from = Some(&run.path.from);
                 entry.to = Some(&run.path.to);
                 entry.steps = run.path.steps.iter().map(|(_, to)| to).collect();
@@ -177,6 +180,7 @@ fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Upgraded(_) => "upgraded",
         Outcome::Downgraded(_) => "downgraded",
+        Outcome::Redone(_) => "redone",
         Outcome::Reset { .. } => "reset",
         Outcome::Rehearsed(_) => "rehearsed",
         Outcome::Seeded { .. } => "seeded",
