@@ -44,6 +44,7 @@ mod promote;
 mod query;
 mod redo;
 mod rehearse;
+mod renumber;
 mod report;
 mod reset;
 mod restore;
