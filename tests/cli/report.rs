@@ -244,6 +244,18 @@ fn json_and_a_page_can_be_asked_for_together() {
 }
 
 #[test]
+fn an_edited_migration_is_shown_as_it_was_applied_and_as_it_is_now() {
+    let fleet = Fleet::from_blocks(NOTES).system("").users(2, "").upgrade_to("1.2.0");
+    let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    let fleet = fleet.document(text.replace("DEFAULT 0", "DEFAULT 7"));
+    fleet.run(["upgrade", "--all-users", "--report", "page.html"]).status(1);
+    let cause = &page_data(&fleet, "page.html")["causes"][0];
+    let help = cause["help"].as_str().unwrap();
+    assert!(help.contains("as applied: ALTER TABLE") && help.contains("DEFAULT 7"), "{help}");
+    assert_eq!((&cause["rule"], &cause["count"]), (&"edited".into(), &2.into()));
+}
+
+#[test]
 fn equal_failures_are_one_entry() {
     let fleet = Fleet::from_blocks(NOTES).system("").users(60, "").upgrade_to("1.1.0");
     let fleet =

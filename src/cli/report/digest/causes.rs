@@ -92,6 +92,15 @@ impl Causes {
         self.place(CauseKey { message, span: None }, database).index
     }
 
+    /// Adds to a new cause what only the view knows about it.
+    pub(crate) fn set_help(&mut self, index: usize, help: impl FnOnce() -> Option<String>) {
+        if let Some(cause) = self.list.get_mut(index).filter(|cause| cause.count == 1)
+            && let Some(help) = help()
+        {
+            cause.help = Some(clip_message(&help));
+        }
+    }
+
     /// Counts a database with a cause.
     fn place(&mut self, mut key: CauseKey, database: &TargetDatabase) -> Placed {
         let is_full = self.list.len() >= MAX_CAUSES && !self.index_by_key.contains_key(&key);

@@ -277,7 +277,7 @@ impl View for RunView<'_> {
         digest.notices.extend(self.details.backup.as_ref().map(describe_backup));
         let skipped = self.system_skip_reason.map(|reason| format!("system: {reason}"));
         digest.notices.extend(skipped);
-        add_runs(digest, &self.databases);
+        add_runs(digest, &self.databases, &self.details.statement_diffs);
     }
 
     fn databases(&self) -> impl Serialize {

@@ -9,6 +9,7 @@ use tatmig::{Scope, VersionPoint};
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::databases::GroupKey;
 use crate::cli::report::digest::steps::Path;
+use crate::cli::report::views::failures::{StatementDiffs, edited_help};
 use crate::cli::report::views::run_entries::{DatabaseRun, outcome_name};
 
 /// The paths of the databases, each with the number of databases that share it.
@@ -27,7 +28,11 @@ struct CountedPath<'r> {
 }
 
 /// Adds the databases with their outcomes, durations, failures and steps.
-pub(crate) fn add_runs(digest: &mut Digest, runs: &[DatabaseRun<'_>]) {
+pub(crate) fn add_runs(
+    digest: &mut Digest,
+    runs: &[DatabaseRun<'_>],
+    statement_diffs: &StatementDiffs,
+) {
     let mut paths = PathCounts::new();
     digest.steps.have_run = true;
     for run in runs {
@@ -58,7 +63,9 @@ pub(crate) fn add_runs(digest: &mut Digest, runs: &[DatabaseRun<'_>]) {
             }
             Outcome::Failed { version, error } => {
                 key.version = version.as_ref().map(VersionPoint::to_string);
-                key.cause = Some(digest.causes.add(run.database, error, run.source));
+                let cause = digest.causes.add(run.database, error, run.source);
+                digest.causes.set_help(cause, || edited_help(error, statement_diffs));
+                key.cause = Some(cause);
             }
             Outcome::Reset { .. }
             | Outcome::VersionRecorded { .. }
