@@ -1,6 +1,7 @@
 // The databases: by version, by shape, and a list with filters.
 
-const PAGE_ROWS = 200;
+const FIRST_ROWS = 25;
+const MORE_ROWS = 200;
 const groups = data.groups;
 const total = groups.reduce((sum, group) => sum + group.count, 0);
 const NO_VERSION = "unknown";
@@ -151,7 +152,8 @@ function list() {
   const leftOut = groups.reduce((sum, group) => sum + group.left_out, 0);
   const rows = groups.flatMap((group) =>
     decodeNames(group.names).map((name) => ({ name, lower: name.toLowerCase(), group })));
-  const rank = (row) => (row.group.scope === "system" ? 0 : 1);
+  // The system database, then what needs attention.
+  const rank = (row) => (row.group.scope === "system" ? 0 : STATES[row.group.state] === "bad" ? 1 : 2);
   rows.sort((left, right) => rank(left) - rank(right) || (left.name < right.name ? -1 : left.name > right.name ? 1 : 0));
   const states = countBy(groups, (group) => group.state);
   const versions = countBy(groups, versionOf);
@@ -173,11 +175,11 @@ function list() {
   let found = [];
   let shown = 0;
   function addRows() {
-    const next = found.slice(shown, shown + PAGE_ROWS);
+    const next = found.slice(shown, shown + (shown === 0 ? FIRST_ROWS : MORE_ROWS));
     body.append(...next.map(databaseRow));
     shown += next.length;
     more.hidden = shown >= found.length;
-    more.textContent = `Show ${numbers.format(Math.min(PAGE_ROWS, found.length - shown))} more of ${numbers.format(found.length - shown)}`;
+    more.textContent = `Show ${numbers.format(Math.min(MORE_ROWS, found.length - shown))} more of ${numbers.format(found.length - shown)}`;
   }
   showList = () => {
     const name = filters.name.toLowerCase();
@@ -218,5 +220,5 @@ function databaseRow({ name, group }) {
     h("td", { class: "name" }, name, group.scope === "system" && name !== "system" && h("span", { class: "dim" }, " system")),
     h("td", { class: "version" }, group.before ? `${group.before} → ${group.version}` : versionOf(group)),
     h("td", null, stateTag(group.state)),
-    h("td", { class: "detail" }, cause ? cause.message.split("\n")[0] : group.detail));
+    h("td", { class: "detail", title: cause ? cause.message : group.detail || null }, cause ? cause.message.split("\n")[0] : group.detail));
 }

@@ -28,7 +28,7 @@ function top() {
   ].filter(Boolean);
   return h("header", { class: "top" },
     h("div", { class: "line" }, h("p", { class: "command" }, `tatmig ${run.command}`), themeSwitch()),
-    h("h1", { class: `verdict ${tone}` }, data.verdict),
+    h("h1", { class: `verdict ${tone}` }, data.verdict.replace(/\b\d{4,}(?= [a-z])/g, (count) => numbers.format(count))),
     h("dl", null, facts.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value)))),
     h("pre", { class: "asked" }, `$ ${run.command_line}`),
     data.notices.map((notice) => h("p", { class: "notice" }, prose(notice))));
