@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::args::{CliArgs, CommandKind};
 use crate::cli::commands;
+use crate::cli::completion::answer_request;
 use crate::cli::process_args::ProcessArgs;
 use crate::cli::report::Report;
 use crate::cli::settings::Settings;
@@ -13,6 +14,9 @@ use crate::cli::signals::Signals;
 use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
+    if answer_request() {
+        return ExitCode::SUCCESS;
+    }
     let ProcessArgs { args: CliArgs { global, command }, command: command_name, sources } =
         match ProcessArgs::parse() {
             Ok(args) => args,
@@ -43,10 +47,11 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return emit_error(&error),
     };
-    let report = Report::new(&settings, command_name);
+    let report = Report::new(&settings, command_name, signals.clone());
     let status = match commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
         Err(error) => report.emit_command_error(&error),
     };
+    report.report_interruption();
     ExitCode::from(signals.received_signal().map_or(status, |signal| 128 + signal))
 }

@@ -4,6 +4,7 @@
 pub(crate) mod args;
 pub(crate) mod command_args;
 pub(crate) mod commands;
+pub(crate) mod completion;
 pub(crate) mod extension_settings;
 mod global_args;
 pub(crate) mod help;

@@ -48,12 +48,16 @@ mod schema;
 mod seed;
 mod selection;
 mod settings_keys;
+#[cfg(unix)]
+mod shells;
 mod sql;
 mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod upgrade;
 mod usage;
 mod version_tables;

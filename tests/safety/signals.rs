@@ -44,10 +44,7 @@ fn an_interrupt_ends_an_endless_statement() {
         let run = fleet.start(["upgrade", "--all-users"]);
         wait_until_running(&fleet);
         send_signal(&run, signal);
-        fleet
-            .wait(run)
-            .status(status)
-            .stdout_contains("2 users: 1 upgraded to 1.1.0, 1 not started\n");
+        fleet.wait(run).status(status).stdout_contains("2 users: 1 upgraded to 1.1.0, 1 skipped\n");
         assert_eq!(fleet.database("ann").dump(), before);
         assert!(!fleet.path("ann_longterm.db-journal").exists());
 
@@ -80,7 +77,7 @@ fn no_user_is_started_if_the_system_database_is_interrupted() {
     let run = fleet.start(["upgrade", "--all-users"]);
     wait_until("its journal is there", || fleet.path("system.db-journal").exists());
     send_signal(&run, Signal::TERM);
-    fleet.wait(run).status(143).stdout_contains("bob: not started\n");
+    fleet.wait(run).status(143).stdout_contains("bob: skipped\n");
     assert_eq!([fleet.database("system").dump(), fleet.database("bob").dump()], before);
 }
 
