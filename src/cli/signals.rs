@@ -37,19 +37,18 @@ impl Signals {
         let signals = Self::default();
         let caught: Vec<i32> =
             [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)).collect();
-        let ends_at_second = signals.end_at_second(&caught);
-        for signal in caught {
-            // The order matters: handlers run as registered. At the first signal the flag is not
-            // set yet, so the shutdown does nothing, and the last handler sets the flag. At the
-            // second signal the shutdown exits. If a handler cannot be registered, the signal
-            // keeps its default action.
-            let number = usize::try_from(signal).unwrap_or(0);
-            if !ends_at_second {
+        for signal in &caught {
+            // If a handler cannot be registered, the signal keeps its default action.
+            let number = usize::try_from(*signal).unwrap_or(0);
+            let _ = flag::register_usize(*signal, signals.received_signal.clone(), number);
+            let _ = flag::register(*signal, signals.cancel_flag.clone());
+        }
+        if !signals.end_at_second(&caught) {
+            // Without a thread that waits for the second signal, the first one ends the process.
+            for signal in caught {
                 let cancel = signals.cancel_flag.clone();
                 let _ = flag::register_conditional_shutdown(signal, 128 + signal, cancel);
             }
-            let _ = flag::register_usize(signal, signals.received_signal.clone(), number);
-            let _ = flag::register(signal, signals.cancel_flag.clone());
         }
         signals
     }

@@ -50,7 +50,7 @@ fn fleet() -> Fleet {
 /// What a shell offers for the words of a command line; `None` if the shell is not installed.
 fn complete(fleet: &Fleet, shell: &str, words: &[&str]) -> Option<Vec<String>> {
     let directory = tempfile::tempdir().unwrap();
-    let script = fleet.run(["completions", shell]).status(0).stdout_text();
+    let script = Fleet::new().run(["completions", shell]).status(0).stdout_text();
     std::fs::write(directory.path().join("script"), script).unwrap();
     let (driver, flag) = match shell {
         "bash" => (BASH, "--norc"),
@@ -71,6 +71,7 @@ fn complete(fleet: &Fleet, shell: &str, words: &[&str]) -> Option<Vec<String>> {
         .arg(directory.path().join("driver"))
         .args(words)
         .current_dir(fleet.path(""))
+        .envs(fleet.command(["status"]).get_envs().filter_map(|(name, value)| Some((name, value?))))
         .env("PATH", path)
         .env("HOME", directory.path())
         .stdin(Stdio::null())

@@ -35,7 +35,7 @@ pub(crate) fn answer_request() -> bool {
     let Some(shell) = std::env::var_os(VARIABLE).filter(|shell| !shell.is_empty()) else {
         return false;
     };
-    // Whatever goes wrong, the person at the shell sees no completions and no error.
+    // After a panic, the person at the shell sees no completions and no error.
     std::panic::set_hook(Box::new(|_| {}));
     let _ = catch_unwind(AssertUnwindSafe(|| answer(&shell)));
     true
