@@ -123,7 +123,12 @@ impl Fleet {
 
     /// Runs work on the system database, the canaries and the other users, in this order. A failed
     /// system database or canary skips the databases after it.
-    fn run(&self, work: &Work<'_>, options: &RunOptions, on_done: &mut OnDone<'_>) -> FleetOutcome {
+    pub(crate) fn run(
+        &self,
+        work: &Work<'_>,
+        options: &RunOptions,
+        on_done: &mut OnDone<'_>,
+    ) -> FleetOutcome {
         let system = self.system.as_ref().map(|target| {
             let outcome = if options.connect_options.is_cancelled() {
                 Outcome::Skipped

@@ -60,6 +60,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         backup: safety_backup,
         system_skip_reason,
         operation: Operation::Downgrade,
+        is_edited: None,
         is_abandoned: false,
     };
     let target = migrator.target().to_string();

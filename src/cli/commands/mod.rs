@@ -17,6 +17,8 @@ pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
 pub(crate) mod query;
+pub(crate) mod redo;
+pub(crate) mod renumber;
 pub(crate) mod reset;
 pub(crate) mod run_progress;
 pub(crate) mod safety_backup;
@@ -65,6 +67,7 @@ fn changes_databases(command: &Command) -> bool {
     match command {
         Command::Upgrade(args) => !args.dry_run && !args.rehearse,
         Command::Downgrade(args) => !args.dry_run && !args.rehearse,
+        Command::Redo(args) => !args.dry_run,
         Command::Init { .. }
         | Command::Stamp { .. }
         | Command::Adopt(_)
@@ -85,6 +88,7 @@ fn changes_databases(command: &Command) -> bool {
         | Command::New(_)
         | Command::Import(_)
         | Command::Promote { .. }
+        | Command::Renumber(_)
         | Command::Schema(_) => false,
     }
 }
@@ -94,6 +98,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Upgrade(args) => upgrade::run(context, &args),
         Command::Status(args) => inspect::show_status(context, &args),
         Command::Downgrade(args) => downgrade::run(context, &args),
+        Command::Redo(args) => redo::run(context, &args),
         Command::Backup { selection, action: None } => backup::create_backup(context, &selection),
         Command::Backup { action: Some(BackupAction::List), .. } => backup::list_backups(context),
         Command::Backup { action: Some(BackupAction::Prune { keep }), .. } => {
@@ -121,6 +126,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::New(args) => new::run(context, &args),
         Command::Import(args) => import::run(context, &args),
         Command::Promote { version } => promote::run(context, &version),
+        Command::Renumber(args) => renumber::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo { dir } => demo::run(context, dir.as_deref()),
     }

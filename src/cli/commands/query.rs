@@ -89,6 +89,6 @@ fn row_format(context: CommandContext<'_>, args: &QueryArgs) -> Option<RowFormat
         (true, ..) => Some(RowFormat::Csv),
         (_, true, _) => Some(RowFormat::Ndjson),
         (_, _, OutputFormat::Text) => Some(RowFormat::Table),
-        (_, _, OutputFormat::Json) => None,
+        (_, _, OutputFormat::Json | OutputFormat::JsonLines) => None,
     }
 }

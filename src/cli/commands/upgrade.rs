@@ -1,6 +1,6 @@
 //! Runs `upgrade`: applies the pending migrations of a fleet, rehearses them, or prints their SQL.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tatmig::Changelog;
 use tatmig::backup::Backup;
 use tatmig::document::VersionIndex;
@@ -17,6 +17,7 @@ use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
+use crate::cli::report::views::run_entries::DatabaseRun;
 use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Result<u8> {
@@ -27,9 +28,10 @@ pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Re
         return migrate(context, args, &changelog, target);
     };
     let version = parse_version(version)?;
-    let position = changelog
-        .index_of(&version)
-        .with_context(|| format!("version `{version}` is not in {}", document.name))?;
+    let position = match changelog.index_of(&version) {
+        Some(position) => position,
+        None => changelog.target_index(Some(&version.to_string()))?,
+    };
     let document = DocumentFile { text: changelog.uncomment_planned(&version)?, ..document };
     let changelog = context.parse_changelog(&document)?;
     migrate(context, args, &changelog.with_released_up_to(position), position)
@@ -59,6 +61,8 @@ fn migrate(
         context.check_document(changelog, std::iter::empty())?;
         let target = changelog.version(target).to_string();
         let details = RunDetails::default();
+        let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
+        runs.into_iter().for_each(|run| context.report.emit_outcome(run));
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
         return Ok(context.report.emit(&view));
     }
@@ -77,8 +81,11 @@ fn migrate(
         statement_diffs: collect_statement_diffs(&fleet, &outcome, &migrator, &options),
         backup: result.safety_backup,
         system_skip_reason: None,
+        is_edited: None,
         is_abandoned: args.all_or_nothing && !result.rehearsal_succeeded,
     };
+    let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), details.backup.as_ref());
+    context.report.emit_unstarted(runs.into_iter());
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
     Ok(context.report.emit(&view))
@@ -122,7 +129,8 @@ impl FleetRun<'_, '_, '_> {
         let mut result =
             FleetRunResult { outcome: None, rehearsal_succeeded: true, safety_backup: None };
         if args.rehearse || args.all_or_nothing {
-            let outcome = self.pass(fleet, &rehearsal, Stage::RehearsingSystemDatabase);
+            let stage = Stage::RehearsingSystemDatabase;
+            let outcome = self.pass(fleet, &rehearsal, stage, None);
             result.rehearsal_succeeded = outcome.is_success();
             result.outcome = Some(outcome);
         }
@@ -135,7 +143,8 @@ impl FleetRun<'_, '_, '_> {
             let has_skipped = fleet.databases().any(|database| database.skip_reason.is_some());
             if args.all_or_nothing && has_skipped {
                 let stage = Stage::RehearsingSystemDatabase;
-                result.outcome = Some(self.pass(fleet, &rehearsal, stage));
+                let backup = result.safety_backup.as_ref();
+                result.outcome = Some(self.pass(fleet, &rehearsal, stage, backup));
                 result.rehearsal_succeeded = false;
             }
         }
@@ -145,16 +154,26 @@ impl FleetRun<'_, '_, '_> {
             } else {
                 Stage::SystemDatabase
             };
-            result.outcome = Some(self.pass(fleet, migrator, stage));
+            let backup = result.safety_backup.as_ref();
+            result.outcome = Some(self.pass(fleet, migrator, stage, backup));
         }
         Ok(result)
     }
 
-    /// Upgrades every database with a migrator, which may be one that rehearses.
-    fn pass(&self, fleet: &Fleet, migrator: &Migrator<'_, '_>, stage: Stage) -> FleetOutcome {
+    /// Works through the fleet once with a migrator, which may be one that rehearses, and reports
+    /// each database as it ends.
+    fn pass(
+        &self,
+        fleet: &Fleet,
+        migrator: &Migrator<'_, '_>,
+        stage: Stage,
+        backup: Option<&Backup>,
+    ) -> FleetOutcome {
+        let source = migrator.changelog().source();
         let progress = RunProgress::start(self.context, stage, fleet);
         fleet.upgrade(migrator, self.options, &mut |database, outcome| {
             progress.advance(database, outcome);
+            self.context.report.emit_outcome(DatabaseRun { database, outcome, source, backup });
         })
     }
 }

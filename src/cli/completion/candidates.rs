@@ -112,7 +112,7 @@ impl Candidates {
     }
 
     fn document(&self) -> Option<DocumentFile> {
-        DocumentFile::read(&self.settings.as_ref()?.file).ok()
+        DocumentFile::read(&self.settings.as_ref()?.file, None).ok()
     }
 }
 

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde::Serialize;
+use tatmig::plan::Outcome;
 use tatmig::semver::Version;
 use tatmig::text::escape_for_display;
 use tatmig::{ColorMode, Diagnostic, Source};
@@ -32,6 +33,7 @@ use crate::cli::report::format::error_chain;
 use crate::cli::report::progress::{Progress, Stage};
 use crate::cli::report::view::{NOTHING_CHANGED, View};
 use crate::cli::report::views::error::{CommandErrorView, DocumentErrorView, InterruptedView};
+use crate::cli::report::views::run_entries::{DatabaseEvent, DatabaseRun};
 use crate::cli::settings::{DEFAULT_FILE, Settings};
 use crate::cli::signals::Signals;
 
@@ -123,15 +125,18 @@ impl Report {
     pub(crate) fn emit(&self, view: &impl View) -> u8 {
         match self.console.format {
             OutputFormat::Text => view.print_text(&self.console),
-            OutputFormat::Json => {
+            format @ (OutputFormat::Json | OutputFormat::JsonLines) => {
                 let head = self.state().head.clone();
-                envelope::write_document(&Envelope {
-                    command: self.command.as_deref(),
-                    file: &self.file,
-                    head: head.as_deref(),
-                    failures: &self.failures(),
-                    view,
-                });
+                envelope::write_envelope(
+                    format,
+                    &Envelope {
+                        command: self.command.as_deref(),
+                        file: &self.file,
+                        head: head.as_deref(),
+                        failures: &self.failures(),
+                        view,
+                    },
+                );
                 view.print_errors(&self.console);
             }
         }
@@ -154,6 +159,25 @@ impl Report {
             state.changes.clone()
         };
         Console::interrupted(changes.as_deref().unwrap_or(NOTHING_CHANGED));
+    }
+
+    /// Prints the outcome of one database with `--json-lines`. A database that did not start is
+    /// left to [`Self::emit_unstarted`], since it may start yet.
+    pub(crate) fn emit_outcome(&self, run: DatabaseRun<'_>) {
+        if self.console.format == OutputFormat::JsonLines
+            && !matches!(run.outcome, Outcome::Skipped)
+        {
+            envelope::write_event(&DatabaseEvent::new(run));
+        }
+    }
+
+    /// Prints the databases that a run did not start, with `--json-lines`.
+    pub(crate) fn emit_unstarted<'r>(&self, runs: impl Iterator<Item = DatabaseRun<'r>>) {
+        if self.console.format == OutputFormat::JsonLines {
+            for run in runs.filter(|run| matches!(run.outcome, Outcome::Skipped)) {
+                envelope::write_event(&DatabaseEvent::new(run));
+            }
+        }
     }
 
     /// Reports wrong usage, or something that does not exist. Nothing was changed.

@@ -11,9 +11,9 @@ use crate::cli::report::format::escape_for_terminal;
 /// later run has to do something, red if a person has to. `None` for a name that no state has.
 fn style_of(state: &str) -> Option<Style> {
     let color = match state {
-        "current" | "upgraded" | "downgraded" | "created" | "exists" | "reset" | "recorded"
-        | "seeded" | "copied" | "identical" | "restored" | "added" | "released" | "unchanged"
-        | "ok" => AnsiColor::Green,
+        "current" | "upgraded" | "downgraded" | "redone" | "created" | "exists" | "reset"
+        | "recorded" | "seeded" | "copied" | "identical" | "restored" | "added" | "released"
+        | "unchanged" | "ok" => AnsiColor::Green,
         "new" | "behind" | "unversioned" | "skipped" | "rehearsed" | "busy" | "note"
         | "pending" | "planned" => AnsiColor::Yellow,
         "ahead" | "edited" | "error" | "failed" => AnsiColor::Red,

@@ -19,6 +19,7 @@ pub(crate) fn describe(outcome: &Outcome) -> StyledLine {
 fn describe_state(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Upgraded(run) | Outcome::Downgraded(run) => describe_run(run),
+        Outcome::Redone(run) => format!("redone: {}", describe_way(run)),
         Outcome::Reset { version, .. } => format!("reset, empty at {version}"),
         Outcome::Rehearsed(run) => format!("{}, rehearsed and rolled back", describe_run(run)),
         Outcome::Current { version } => format!("already at {version}"),
@@ -50,10 +51,21 @@ fn describe_run(run: &AppliedRun) -> String {
     }
 }
 
+/// Every version of a run, such as `1.1.0 → 1.0.0 → 1.1.0`.
+fn describe_way(run: &AppliedRun) -> String {
+    let ends = run.path.steps.iter().map(|(_, to)| to);
+    let versions: Vec<String> =
+        std::iter::once(&run.path.from).chain(ends).map(ToString::to_string).collect();
+    versions.join(" → ")
+}
+
 /// The notes that one line has room for.
 fn outcome_notes(outcome: &Outcome) -> &[String] {
     match outcome {
-        Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => &run.notes,
+        Outcome::Upgraded(run)
+        | Outcome::Downgraded(run)
+        | Outcome::Redone(run)
+        | Outcome::Rehearsed(run) => &run.notes,
         Outcome::Reset { notes, .. } | Outcome::Seeded { notes, .. } => notes,
         _ => &[],
     }
@@ -92,6 +104,7 @@ pub(crate) fn count_outcomes<'r>(
                 count(|o| matches!(o, Outcome::Downgraded(_))),
                 format!("downgraded to {target}"),
             ),
+            ("redone", count(|o| matches!(o, Outcome::Redone(_))), format!("redone at {target}")),
             (
                 "reset",
                 count(|o| matches!(o, Outcome::Reset { .. })),

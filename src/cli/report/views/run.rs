@@ -1,4 +1,4 @@
-//! Shows what an upgrade, a downgrade or a reset did: a line for each scope, every failure with its
+//! Shows what an upgrade, a downgrade, a redo or a reset did: a line for each scope, every failure with its
 //! position in the document, and what to do next.
 
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ pub(crate) enum Operation {
     #[default]
     Upgrade,
     Downgrade,
+    Redo,
     Reset,
 }
 
@@ -34,6 +35,7 @@ impl Operation {
         match self {
             Self::Upgrade => "upgraded",
             Self::Downgrade => "downgraded",
+            Self::Redo => "redone",
             Self::Reset => "reset",
         }
     }
@@ -48,16 +50,20 @@ pub(crate) struct RunDetails {
     pub(crate) backup: Option<Backup>,
     /// Why the system database was left out.
     pub(crate) system_skip_reason: Option<String>,
+    /// Of a redo: whether the migration was edited after some database applied it.
+    pub(crate) is_edited: Option<bool>,
     /// Whether `--all-or-nothing` ended the run after the rehearsal, since a database failed it.
     pub(crate) is_abandoned: bool,
 }
 
-/// The outcome of `upgrade`, `downgrade` or `reset`.
+/// The outcome of `upgrade`, `downgrade`, `redo` or `reset`.
 #[derive(Serialize)]
 pub(crate) struct RunView<'r> {
     target: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_skip_reason: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     backup: Option<BackupEntry<'r>>,
     #[serde(skip)]
@@ -84,6 +90,7 @@ impl<'r> RunView<'r> {
         Self {
             target,
             system_skip_reason: details.system_skip_reason.as_deref(),
+            edited: details.is_edited,
             backup: details.backup.as_ref().map(BackupEntry::new),
             summary: count_by_outcome(&databases, details.operation.success_name()),
             databases,
@@ -144,7 +151,7 @@ impl<'r> RunView<'r> {
         }
         let direction = match self.details.operation {
             Operation::Downgrade => RunDirection::Down,
-            Operation::Upgrade | Operation::Reset => RunDirection::Up,
+            Operation::Upgrade | Operation::Redo | Operation::Reset => RunDirection::Up,
         };
         let outcomes = users.map(|run| run.outcome);
         let counts = count_outcomes(&outcomes, self.target, direction);
@@ -198,7 +205,7 @@ impl<'r> RunView<'r> {
                         self.target
                     )
                 }
-                Operation::Reset => {
+                Operation::Redo | Operation::Reset => {
                     "run the command again for the databases that failed".to_owned()
                 }
             };
