@@ -127,6 +127,14 @@ impl<'p> PageRun<'p> {
                 self.root = TempDir::new().unwrap();
                 self.directory = self.root.path().canonicalize().unwrap();
             }
+            Directive::Fill { path, sql } => {
+                let path = self.directory.join(path);
+                let before = fs::read_to_string(&path).unwrap();
+                let lines = before.lines().map(|line| {
+                    if line.starts_with("-- tatmig:todo") { sql.as_str() } else { line }
+                });
+                fs::write(&path, lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+            }
             Directive::Exit(status) => self.exit = status,
             Directive::File(_)
             | Directive::Append(_)

@@ -4,6 +4,7 @@
 //! - `<!-- file: PATH -->`: the next block is the content of this file
 //! - `<!-- append: PATH -->`: the next block is added at the end of this file
 //! - `<!-- todo: PATH -->`: the next block replaces the first `-- tatmig:todo` of this file
+//! - `<!-- fill: PATH SQL -->`: this SQL replaces every `-- tatmig:todo` of this file
 //! - `<!-- shows: PATH -->`: the next block is what this file now contains, but for dates
 //! - `<!-- run: COMMAND -->`: the shell runs this command, which must succeed
 //! - `<!-- exit: N -->`: the last command of the next block exits with this status
@@ -61,6 +62,7 @@ pub(crate) enum Directive {
     File(String),
     Append(String),
     Todo(String),
+    Fill { path: String, sql: String },
     Shows(String),
     Run(String),
     Exit(i32),
@@ -129,6 +131,10 @@ impl Page {
             "file" => Some(Directive::File(argument)),
             "append" => Some(Directive::Append(argument)),
             "todo" => Some(Directive::Todo(argument)),
+            "fill" => {
+                let (path, sql) = argument.split_once(' ').unwrap();
+                Some(Directive::Fill { path: path.to_owned(), sql: sql.to_owned() })
+            }
             "shows" => Some(Directive::Shows(argument)),
             "run" => Some(Directive::Run(argument)),
             "exit" => Some(Directive::Exit(argument.parse().unwrap())),
