@@ -1,7 +1,6 @@
 //! Defines the commands and their help texts.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -12,22 +11,9 @@ use crate::cli::command_args::{
     VerifyArgs,
 };
 use crate::cli::global_args::GlobalArgs;
-use crate::cli::output::OutputFormat;
 use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
-
-/// The output of `--version`.
-static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let features = if cfg!(feature = "server-tls") {
-        "files, libSQL servers over HTTP and HTTPS"
-    } else if cfg!(feature = "server") {
-        "files, libSQL servers over HTTP"
-    } else {
-        "files"
-    };
-    let sqlite = tatmig::rusqlite::version();
-    format!("{}\nSQLite {sqlite}\nbackends: {features}", env!("CARGO_PKG_VERSION"))
-});
+use crate::cli::version::LONG_VERSION;
 
 /// Migrate SQLite databases, one per user, from one Markdown file
 ///
@@ -63,39 +49,7 @@ pub(crate) enum CommandKind {
     Standalone(StandaloneCommand),
 }
 
-impl Command {
-    /// The files that the command writes about its run.
-    pub(crate) fn report_args(&self) -> Option<&ReportArgs> {
-        match self {
-            Self::Upgrade(args) => Some(&args.files),
-            Self::Downgrade(args) => Some(&args.files),
-            Self::Status(args) => Some(&args.files),
-            Self::Lint(args) => Some(&args.files),
-            Self::Verify(args) => Some(&args.files),
-            Self::Test(files) => Some(files),
-            _ => None,
-        }
-    }
-}
-
-impl CommandKind {
-    /// Whether the results are printed as lines of JSON.
-    pub(crate) fn wants_json_lines(&self) -> bool {
-        matches!(self, Self::Configured(Command::Upgrade(args)) if args.json_lines)
-    }
-}
-
 impl CliArgs {
-    /// The output format according to flags and variables, for errors before `tatmig.toml` is
-    /// read.
-    pub(crate) fn output_format(&self) -> OutputFormat {
-        match (self.command.wants_json_lines(), self.global.json) {
-            (true, _) => OutputFormat::JsonLines,
-            (false, Some(true)) => OutputFormat::Json,
-            (false, _) => OutputFormat::Text,
-        }
-    }
-
     /// The definition that completions and man pages are generated from.
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()

@@ -4,7 +4,9 @@
 pub(crate) mod args;
 pub(crate) mod command_args;
 mod command_line;
+pub(crate) mod command_output;
 pub(crate) mod commands;
+pub(crate) mod completion;
 mod conflicts;
 mod error_context;
 pub(crate) mod extension_settings;
@@ -27,3 +29,4 @@ pub(crate) mod usage_error;
 pub(crate) mod usage_message;
 mod usage_tips;
 pub(crate) mod value_parsers;
+pub(crate) mod version;

@@ -244,7 +244,7 @@ mod tests {
     fn schema(sql: &str) -> Schema {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(sql).unwrap();
-        ReadDatabase::new(&connection).schema().unwrap()
+        connection.schema().unwrap()
     }
 
     fn lines(before: &str, after: &str) -> Vec<String> {

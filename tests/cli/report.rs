@@ -323,7 +323,7 @@ fn a_run_that_a_signal_ends_has_its_files() {
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
     let data = page_data(&fleet, "page.html");
     assert_eq!(data["run"]["exit_status"], 143);
-    assert!(data["verdict"].as_str().unwrap().contains("not started"), "{}", data["verdict"]);
+    assert!(data["verdict"].as_str().unwrap().contains("2 skipped"), "{}", data["verdict"]);
     let metrics = fs::read_to_string(fleet.path("run.prom")).unwrap();
     assert!(metrics.contains("tatmig_exit_status{command=\"upgrade\"} 143\n"), "{metrics}");
 }

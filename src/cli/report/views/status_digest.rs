@@ -69,7 +69,7 @@ fn add_paths(
 
 /// The state without its first word, which the group has already.
 fn describe_detail(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String {
-    let text = describe_state(changelog, status);
+    let text = describe_state(changelog, status).to_string();
     let state = state_name(status.state);
     let detail = text.strip_prefix(state).unwrap_or(&text);
     detail.trim_start_matches([',', ':', ' ']).to_owned()
