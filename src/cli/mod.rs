@@ -7,6 +7,7 @@ mod command_line;
 pub(crate) mod commands;
 pub(crate) mod completion;
 mod conflicts;
+pub(crate) mod copy_args;
 mod error_context;
 pub(crate) mod extension_settings;
 mod global_args;
