@@ -56,7 +56,7 @@ class Installation:
 
     def histories(self) -> dict[str, list[str]]:
         """The versions that each database reached, in order."""
-        command = [tatmig.find_program(), "history", "--json"]
+        command = [tatmig.find_program(), "history", "--all-users", "--json"]
         ended = subprocess.run(command, cwd=self.path, capture_output=True, check=True)
         answer: dict[str, Any] = json.loads(ended.stdout)
         return {
@@ -71,8 +71,9 @@ class Server:
     url: str
 
     def client(self) -> httpx.AsyncClient:
-        """A client with room for a hundred connections at once."""
-        return httpx.AsyncClient(base_url=self.url, timeout=60, limits=httpx.Limits())
+        """A client that opens a connection for each request, as many at once as it needs."""
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return httpx.AsyncClient(base_url=self.url, timeout=120, limits=limits)
 
 
 @pytest.fixture
@@ -93,6 +94,8 @@ def workers() -> int:
 def server(installation: Installation, workers: int) -> Iterator[Server]:
     command = [sys.executable, "-m", "uvicorn", "notes.app:app", "--port=0"]
     command += [f"--app-dir={APPLICATION}", f"--workers={workers}"]
+    # A machine that runs other tests may be slow to answer.
+    command += ["--timeout-worker-healthcheck=60"]
     with (
         (installation.path / "server.log").open("wb") as log,
         subprocess.Popen(command, cwd=installation.path, stdout=log, stderr=log) as process,

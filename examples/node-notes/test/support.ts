@@ -75,7 +75,7 @@ export class Installation {
   /** The versions that each database reached, in order. */
   histories(): Map<string, string[]> {
     const options = { cwd: this.path, encoding: "utf8" } as const;
-    const answer = execFileSync(findProgram(), ["history", "--json"], options);
+    const answer = execFileSync(findProgram(), ["history", "--all-users", "--json"], options);
     const { databases } = JSON.parse(answer) as {
       databases: { name: string; history: { to: string }[] }[];
     };
