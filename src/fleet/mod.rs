@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod misplaced;
 #[cfg(feature = "server")]
 pub(crate) mod namespaces;
 pub(crate) mod near_misses;
