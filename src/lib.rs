@@ -138,7 +138,11 @@ pub use crate::source::{LineColumn, Source};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So does that of the guide to the library.
+/// So does that of the guides to the library and to extensions.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]
 struct LibraryGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/extensions.md")]
+struct ExtensionsGuide;

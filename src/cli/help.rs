@@ -16,7 +16,7 @@ struct CommandGroup {
 const GROUPS: [CommandGroup; 8] = [
     CommandGroup {
         heading: "Migrate",
-        commands: &["upgrade", "downgrade", "status", "history", "init"],
+        commands: &["upgrade", "downgrade", "redo", "status", "history", "init"],
     },
     CommandGroup { heading: "Check", commands: &["lint", "test", "verify", "doctor"] },
     CommandGroup { heading: "Write migrations", commands: &["new", "import", "promote", "schema"] },

@@ -16,6 +16,9 @@ const COMMANDS: &str = "docs/commands.md";
 const CONFIGURATION: &str = "docs/configuration.md";
 const END: &str = "<!-- end -->\n";
 
+/// The flags that mean the same in every command, and have a section of their own.
+const SELECTION: [&str; 4] = ["--user <NAME>", "--all-users", "--system", "--no-system"];
+
 /// A flag or an argument in a help text.
 #[derive(Debug, Clone, PartialEq)]
 struct Argument {
@@ -57,6 +60,21 @@ fn every_command_has_its_section() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
     assert!(expected.len() > 20, "the help lists commands");
     check(&page, "help: ", &expected);
+}
+
+#[test]
+fn the_help_lists_every_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = program::tatmig(directory.path(), &["man", "--dir", "."]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let help = Help::read(&[]);
+    let listed: Vec<_> = help.commands.iter().map(|(name, _)| name.as_str()).collect();
+    for page in fs::read_dir(directory.path()).unwrap() {
+        let page = page.unwrap().file_name().into_string().unwrap();
+        if let Some(name) = page.trim_end_matches(".1").strip_prefix("tatmig-") {
+            assert!(listed.contains(&name), "`tatmig --help` does not list `{name}`");
+        }
+    }
 }
 
 #[test]
@@ -159,9 +177,9 @@ impl Help {
             let (first, rest) = paragraph.split_once('\n').unwrap_or((&paragraph, ""));
             if let Some(usage) = first.strip_prefix("Usage: ") {
                 help.usage = std::iter::once(usage).chain(rest.lines()).map(trimmed).collect();
-                heading = "Usage".to_owned();
+                "Usage".clone_into(&mut heading);
             } else if first.ends_with(':') && !first.starts_with(' ') {
-                heading = first.trim_end_matches(':').to_owned();
+                first.trim_end_matches(':').clone_into(&mut heading);
                 help.read_section(&heading, rest);
             } else if heading.is_empty() {
                 help.about.push(joined(&paragraph));
@@ -213,7 +231,15 @@ impl Help {
         }
         if !self.arguments.is_empty() {
             text.push_str("| argument | meaning |\n| --- | --- |\n");
-            for argument in &self.arguments {
+            let selects =
+                SELECTION.iter().all(|name| self.arguments.iter().any(|a| a.name == *name));
+            let mut arguments = self.arguments.clone();
+            if selects {
+                arguments.retain(|argument| !SELECTION.contains(&argument.name.as_str()));
+                let names = SELECTION.join("`, `");
+                writeln!(text, "| `{names}` | [Which databases](#which-databases) |").unwrap();
+            }
+            for argument in &arguments {
                 let name = argument.name.replace('|', "\\|");
                 write!(text, "| `{name}` | {}", in_cell(&argument.text)).unwrap();
                 if let Some(variable) = &argument.variable {
@@ -266,7 +292,7 @@ fn parse_arguments(lines: &str) -> Vec<Argument> {
                     let separator = if text.ends_with(':') { " " } else { ", " };
                     write!(text, "{separator}`{name}` ({})", meaning.trim()).unwrap();
                 }
-                None if line.trim().is_empty() => text.push_str("\n"),
+                None if line.trim().is_empty() => text.push('\n'),
                 None if text.is_empty() || text.ends_with('\n') => text.push_str(line.trim()),
                 None => write!(text, " {}", line.trim()).unwrap(),
             }
@@ -306,10 +332,15 @@ fn joined(paragraph: &str) -> String {
     paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// Text outside code: what looks like an HTML tag is escaped.
+/// Help text as Markdown: flags become code, and what looks like a tag or an emphasis is escaped.
 fn outside_code(text: &str) -> String {
+    let flag = Regex::new(r"(^|[\s(])(--[a-z][a-z-]*)").unwrap();
     let parts = text.split('`').enumerate().map(|(index, part)| {
-        if index % 2 == 0 { part.replace('<', "\\<").replace('*', "\\*") } else { part.to_owned() }
+        if index % 2 == 1 {
+            return part.to_owned();
+        }
+        let escaped = part.replace('<', "\\<").replace('*', "\\*");
+        flag.replace_all(&escaped, "$1`$2`").into_owned()
     });
     parts.collect::<Vec<_>>().join("`")
 }
