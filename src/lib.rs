@@ -137,3 +137,12 @@ pub use crate::source::{LineColumn, Source};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So does that of the guides to the library and to extensions.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/extensions.md")]
+struct ExtensionsGuide;

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use crate::cli::args::{CliArgs, CommandKind};
 use crate::cli::commands;
+use crate::cli::completion::answer_request;
+use crate::cli::output::OutputFormat;
 use crate::cli::process_args::ProcessArgs;
 use crate::cli::report::Report;
 use crate::cli::settings::Settings;
@@ -13,13 +15,16 @@ use crate::cli::signals::Signals;
 use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
-    let ProcessArgs { args: CliArgs { global, command }, command: command_name, sources } =
-        match ProcessArgs::parse() {
-            Ok(args) => args,
-            Err(error) => return ExitCode::from(report_usage_error(error)),
-        };
+    if answer_request() {
+        return ExitCode::SUCCESS;
+    }
+    let ProcessArgs { args, command: command_name, sources } = match ProcessArgs::parse() {
+        Ok(args) => args,
+        Err(error) => return ExitCode::from(report_usage_error(error)),
+    };
+    let format = args.output_format();
+    let CliArgs { global, command } = args;
     let emit_error = |error: &anyhow::Error| {
-        let format = global.output_format();
         let report =
             Report::without_settings(Some(command_name.clone()), global.file.as_deref(), format);
         ExitCode::from(report.emit_command_error(error))
@@ -39,14 +44,18 @@ fn main() -> ExitCode {
         }
     };
     let signals = Signals::install_handlers();
-    let settings = match Settings::resolve(&global, &sources, signals.cancel_flag()) {
+    let mut settings = match Settings::resolve(&global, &sources, signals.cancel_flag()) {
         Ok(settings) => settings,
         Err(error) => return emit_error(&error),
     };
-    let report = Report::new(&settings, command_name);
+    if format == OutputFormat::JsonLines {
+        settings.format = format;
+    }
+    let report = Report::new(&settings, command_name, signals.clone());
     let status = match commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
-        Err(error) => report.emit_command_error(&error),
+        Err(error) => report.emit_command_error(&settings.name_source(error)),
     };
+    report.report_interruption();
     ExitCode::from(signals.received_signal().map_or(status, |signal| 128 + signal))
 }

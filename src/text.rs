@@ -1,8 +1,10 @@
-//! Escapes names for display.
+//! Escapes names for display, and finds the name that a misspelled one was probably meant to be.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+
+use strsim::osa_distance;
 
 /// An `OsString` from the bytes of a file name; on Unix any bytes are valid.
 #[cfg(unix)]
@@ -53,6 +55,17 @@ pub(crate) fn replace_controls(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// The known name that is most similar to another one, if one is similar: a third of the letters may
+/// differ, but none of a very short name, except their case.
+pub fn nearest_name<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let wanted = name.to_lowercase();
+    let max_distance = wanted.chars().count() / 3;
+    let distances =
+        known.into_iter().map(|known| (osa_distance(&known.to_lowercase(), &wanted), known));
+    let similar = distances.filter(|(distance, _)| *distance <= max_distance);
+    similar.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
 }
 
 fn changes_direction(character: char) -> bool {

@@ -28,6 +28,8 @@ npm install --offline "$packages"/*.tgz
 npx --no-install tatmig demo
 
 cp -R "$root/packaging/npm/tests" "$root/packaging/npm/measure.mjs" .
+mkdir pages
+cp "$root/README.md" "$root/docs/packages.md" pages/
 node --test --test-reporter=spec tests/*.test.mjs
 mkdir -p node_modules/@types
 cp -R "$root/packaging/npm/node_modules/@types/node" node_modules/@types/node

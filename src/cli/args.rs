@@ -8,9 +8,10 @@ use clap_complete::Shell;
 
 use crate::cli::command_args::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
-    ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
+    RedoArgs, RenumberArgs, ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
+use crate::cli::output::OutputFormat;
 use crate::cli::selection_args::SelectionArgs;
 
 /// The output of `--version`.
@@ -60,7 +61,24 @@ pub(crate) enum CommandKind {
     Standalone(StandaloneCommand),
 }
 
+impl CommandKind {
+    /// Whether the results are printed as lines of JSON.
+    pub(crate) fn wants_json_lines(&self) -> bool {
+        matches!(self, Self::Configured(Command::Upgrade(args)) if args.json_lines)
+    }
+}
+
 impl CliArgs {
+    /// The output format according to flags and variables, for errors before `tatmig.toml` is
+    /// read.
+    pub(crate) fn output_format(&self) -> OutputFormat {
+        match (self.command.wants_json_lines(), self.global.json) {
+            (true, _) => OutputFormat::JsonLines,
+            (false, Some(true)) => OutputFormat::Json,
+            (false, _) => OutputFormat::Text,
+        }
+    }
+
     /// The definition that completions and man pages are generated from.
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()
@@ -104,6 +122,22 @@ Examples:
   tatmig downgrade --to 0.3.19 --user ann    ann's database alone
   tatmig downgrade --to baseline --all-users --dry-run")]
     Downgrade(DowngradeArgs),
+    /// Undo the last migration and apply it as it is now
+    ///
+    /// For development: after an edit of the last migration, the databases that applied it otherwise
+    /// undo it with the reverse block that it was applied with, which the system database stores, and
+    /// apply it as the file has it now. Both run in one transaction per database. Without an edit,
+    /// every selected database at that version does the same.
+    ///
+    /// What the migration created is deleted and created again, with its rows. Databases are backed
+    /// up first unless --no-backup is given.
+    #[command(after_help = "\
+Examples:
+  tatmig redo --all-users            the system database, then every user database
+  tatmig redo --user ann             ann's database alone
+  tatmig redo --all-users --dry-run  print the SQL that would run, change nothing
+  tatmig adopt --user ann            if the schema already has what the edited migration creates")]
+    Redo(RedoArgs),
     /// Show versions and pending migrations
     ///
     /// Up to 30 databases are listed; beyond that, counts are shown, and only those databases that
@@ -369,6 +403,20 @@ Examples:
         /// Version of the planned migration
         version: String,
     },
+    /// Move a migration behind another one after a merge
+    ///
+    /// Two branches that both added a migration give the file two migrations from one version. The one
+    /// that is not released moves behind the other: it and all that follows get higher versions in
+    /// their headings and tags, planned migrations included. Text is not changed; lines that name an
+    /// old version are listed.
+    ///
+    /// A migration is released if the history of a database records it. If both have the same
+    /// versions and no database recorded either, --after says that the last one in the file moves.
+    #[command(after_help = "\
+Examples:
+  tatmig renumber 0.3.20                 move the migration to 0.3.20 that no database recorded
+  tatmig renumber 0.3.20 --after 0.3.21  move it behind 0.3.21")]
+    Renumber(RenumberArgs),
     /// Print the schema as SQL or as a Mermaid diagram
     ///
     /// The schema is that of the document at head or at a version.

@@ -297,6 +297,9 @@ pub(crate) struct UpgradeArgs {
     /// Migrate N users first; continue only if all of them succeed
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) canary: Option<NonZeroUsize>,
+    /// Print one JSON object a line: one for each database as it ends, then a summary
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) json_lines: bool,
 }
 
 #[derive(Debug, Args)]
@@ -333,6 +336,34 @@ impl DowngradeArgs {
     pub(crate) fn steps(&self) -> Option<usize> {
         self.negative_steps.or(self.steps).map(NonZeroUsize::get)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenumberArgs {
+    /// Version that the migration leads to
+    pub(crate) version: String,
+    /// Version to move it behind [default: the last one that databases recorded, else the other
+    /// migration]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedoArgs {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Refuse if the migration would be redone on more than N databases, unless `--yes` is given
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) max: usize,
+    /// Redo it on any number of databases
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Print the SQL that would run; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not back up first
+    #[arg(long)]
+    pub(crate) no_backup: bool,
 }
 
 #[derive(Debug, Subcommand)]

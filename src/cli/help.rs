@@ -16,10 +16,13 @@ struct CommandGroup {
 const GROUPS: [CommandGroup; 8] = [
     CommandGroup {
         heading: "Migrate",
-        commands: &["upgrade", "downgrade", "status", "history", "init"],
+        commands: &["upgrade", "downgrade", "redo", "status", "history", "init"],
     },
     CommandGroup { heading: "Check", commands: &["lint", "test", "verify", "doctor"] },
-    CommandGroup { heading: "Write migrations", commands: &["new", "import", "promote", "schema"] },
+    CommandGroup {
+        heading: "Write migrations",
+        commands: &["new", "import", "promote", "renumber", "schema"],
+    },
     CommandGroup { heading: "Take in existing databases", commands: &["adopt", "stamp"] },
     CommandGroup { heading: "Protect", commands: &["backup", "restore", "reset"] },
     CommandGroup { heading: "Data", commands: &["query", "seed"] },

@@ -21,6 +21,8 @@ pub(crate) enum OutputFormat {
     Text,
     /// One JSON document per run.
     Json,
+    /// One JSON object a line: one for each database as it ends, then the summary.
+    JsonLines,
 }
 
 /// How much text is printed.

@@ -45,6 +45,11 @@ impl SelectionArgs {
         !self.is_empty() && !self.all_users
     }
 
+    /// Whether `--no-system` was given.
+    pub(crate) fn excludes_system(&self) -> bool {
+        self.no_system
+    }
+
     /// Whether none of the options was given.
     pub(crate) fn is_absent(&self) -> bool {
         self.is_empty() && !self.no_system

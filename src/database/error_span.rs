@@ -10,6 +10,7 @@ use crate::sql::lexer;
 /// Words in SQLite's messages that are not names.
 const MESSAGE_WORDS: &[&str] = &[
     "a",
+    "add",
     "after",
     "already",
     "another",
@@ -56,8 +57,7 @@ const MESSAGE_WORDS: &[&str] = &[
 /// first token that the message names, or else the first line of the statement.
 pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -> Range<usize> {
     let text = statement.text();
-    if let rusqlite::Error::SqlInputError { offset, .. } = error
-        && let Ok(token_start) = usize::try_from(*offset)
+    if let Some(token_start) = error_offset(error)
         && token_start < text.len()
         && let Some(token) = lexer::tokens(text, token_start).next()
     {
@@ -65,6 +65,14 @@ pub(crate) fn error_span(statement: &SourceSlice<'_>, error: &rusqlite::Error) -
     }
     span_of_message(statement, 0, &sqlite_message(error))
         .unwrap_or_else(|| first_line_span(statement))
+}
+
+/// SQLite's offset of an error in the statement.
+pub(crate) fn error_offset(error: &rusqlite::Error) -> Option<usize> {
+    match error {
+        rusqlite::Error::SqlInputError { offset, .. } => usize::try_from(*offset).ok(),
+        _ => None,
+    }
 }
 
 /// The bytes of the document of the first token, from an offset of the statement on, that a message
@@ -76,6 +84,9 @@ pub(crate) fn span_of_message(
 ) -> Option<Range<usize>> {
     let text = statement.text();
     let message = message.to_lowercase();
+    if let Some(range) = find_refused_part(text, from, &message) {
+        return Some(statement.document_span(range));
+    }
     let unresolved_name = ["no such column: ", "ambiguous column name: ", "no such table: "]
         .iter()
         .find_map(|prefix| message.strip_prefix(prefix));
@@ -108,6 +119,21 @@ pub(crate) fn span_of_message(
     };
     let found = lexer::tokens(text, from).find(is_named);
     found.map(|token| statement.document_span(token.range))
+}
+
+/// The bytes of the constraint of a column that ALTER TABLE cannot add, or of the argument that names
+/// a tokenizer which this SQLite does not have.
+fn find_refused_part(text: &str, from: usize, message: &str) -> Option<Range<usize>> {
+    let is_part = |token: &lexer::Token| {
+        let token = text[token.range.clone()].to_lowercase();
+        match message.strip_prefix("no such tokenizer: ") {
+            Some(tokenizer) => token.starts_with('\'') && token.contains(tokenizer),
+            None => ["unique", "primary", "stored"]
+                .iter()
+                .any(|part| token == *part && message.starts_with(&format!("cannot add a {part}"))),
+        }
+    };
+    lexer::tokens(text, from).find(is_part).map(|token| token.range)
 }
 
 /// The bytes of the first name of this spelling, which may be qualified: `new.title`.

@@ -34,7 +34,9 @@ CREATE TABLE IF NOT EXISTS main._tatmig_migrations (
 )";
 
 /// Only in the system database: the SQL of applied blocks, once for each checksum, so that an
-/// edited migration can be compared with the SQL that ran.
+/// edited migration can be compared with the SQL that ran, and of the reverse blocks that undo
+/// them, so that it can be undone. The key of a reverse block is a
+/// [`reverse_key`](crate::database::history_entry::reverse_key).
 pub(crate) const CREATE_SOURCES_TABLE: &str = "\
 CREATE TABLE IF NOT EXISTS main._tatmig_sources (
     checksum TEXT PRIMARY KEY,
@@ -243,7 +245,8 @@ fn insert_entry(connection: &Connection, step: CompletedStep<'_>) -> rusqlite::R
     Ok(())
 }
 
-/// Stores the SQL of applied blocks in the system database.
+/// Stores the SQL of applied blocks and their reverse blocks in the system database. Of two reverse
+/// blocks for the same applied block, the later one counts.
 pub(crate) fn store_sources(
     connection: &Connection,
     sources: &[AppliedSource],
@@ -261,12 +264,12 @@ pub(crate) fn store_sources(
 
 /// Stores one [`AppliedSource`], whose values are [`source_parameters`].
 pub(crate) const INSERT_SOURCE: &str = "\
-INSERT OR IGNORE INTO main._tatmig_sources (checksum, scope, from_version, to_version, sql) \
+INSERT OR REPLACE INTO main._tatmig_sources (checksum, scope, from_version, to_version, sql) \
 VALUES (?1, ?2, ?3, ?4, ?5)";
 
 pub(crate) fn source_parameters(source: &AppliedSource) -> [SqlValue; 5] {
     [
-        SqlValue::from_text(source.checksum.to_string()),
+        SqlValue::from_text(source.key.clone()),
         SqlValue::from_text(source.scope.to_string()),
         SqlValue::from_text(source.from.clone()),
         SqlValue::from_text(source.to.clone()),
@@ -274,7 +277,8 @@ pub(crate) fn source_parameters(source: &AppliedSource) -> [SqlValue; 5] {
     ]
 }
 
-/// Reads the SQL of an applied block by its checksum, if this database stores it.
+/// Reads the SQL of an applied block by its checksum, or of a reverse block by its key, if this
+/// database stores it.
 pub(crate) fn stored_source<S: Session>(
     session: &S,
     checksum: &str,

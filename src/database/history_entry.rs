@@ -2,7 +2,7 @@
 //! that follows from its last entry.
 
 use crate::document::migration::Checksum;
-use crate::document::tag::Scope;
+use crate::document::tag::{Scope, VersionPair};
 
 /// What happened to a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -101,12 +101,20 @@ pub(crate) struct NewHistoryEntry {
     pub(crate) note: Option<String>,
 }
 
-/// The SQL of an applied block, which the system database stores.
+/// The SQL of an applied block, or of the reverse block that undoes it, which the system database
+/// stores.
 #[derive(Clone, Debug)]
 pub(crate) struct AppliedSource {
     pub(crate) scope: Scope,
-    pub(crate) checksum: Checksum,
+    /// The checksum of an applied block, or a [`reverse_key`].
+    pub(crate) key: String,
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) sql: String,
+}
+
+/// The key of the stored reverse block of a migration whose block has a checksum. The versions are
+/// part of the key, since two migrations with the same SQL may have different reverse blocks.
+pub(crate) fn reverse_key(applied_checksum: &str, scope: Scope, reverse: &VersionPair) -> String {
+    format!("{applied_checksum} {scope} {reverse}")
 }

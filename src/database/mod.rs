@@ -17,6 +17,7 @@ pub(crate) mod history;
 pub(crate) mod history_entry;
 pub(crate) mod integrity;
 pub(crate) mod job;
+pub(crate) mod known_names;
 pub(crate) mod offending_query;
 pub(crate) mod offending_rows;
 pub(crate) mod offending_update;
@@ -68,7 +69,8 @@ pub(crate) trait ReadDatabase {
     /// Reads the version tables of other tools.
     fn version_tables(&self, tables: &FoundTables) -> Result<Vec<VersionTable>, DatabaseError>;
 
-    /// Reads the SQL of an applied block by its checksum, if this database stores it.
+    /// Reads the SQL of an applied block by its checksum, or of a reverse block by its key, if this
+    /// database stores it.
     fn stored_source(&self, checksum: &str) -> Result<Option<String>, DatabaseError>;
 
     /// Runs SQLite's integrity check.

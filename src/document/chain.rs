@@ -15,7 +15,7 @@ use crate::document::tag::VersionPoint;
 use crate::source::Source;
 
 /// The migrations of a document, ordered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Chain<'a> {
     /// Lowest version first; never empty.
     pub(crate) baselines: Vec<Migration<'a>>,

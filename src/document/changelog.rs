@@ -9,6 +9,7 @@ use semver::Version;
 
 use crate::document::chain::{Chain, MissingMigrations};
 use crate::document::diagnostic::{Diagnostic, DocumentError, Rule, Severity};
+use crate::document::directive::{BlockState, read_directives};
 use crate::document::extensions::Extensions;
 use crate::document::migration::{Checksum, Migration, ScopedSql, Seed};
 use crate::document::reader;
@@ -204,6 +205,46 @@ impl<'a> Changelog<'a> {
         (self.id, self.kept_replay) = (ChangelogId::new(), KeptReplay::new());
         self.warnings.retain(|diagnostic| diagnostic.rule != Rule::PlannedLiveSql);
         self
+    }
+
+    /// The same changelog with other SQL for one scope in a migration or in a reverse, which is added
+    /// if the document does not have it. The positions in this SQL are beyond the end of the
+    /// document.
+    pub(crate) fn with_sql(&self, id: StepId, scope: Scope, sql: Option<&'a str>) -> Self {
+        let start = self.source.text().len() + 1;
+        let block = sql.map(|sql| {
+            let sql = SourceSlice::new(sql, start);
+            // A malformed directive was reported when the SQL was part of the document.
+            let allow_directives = read_directives(&sql, BlockState::Released, |_| {});
+            ScopedSql { sql, tag_span: start..start, allow_directives, imported: Vec::new() }
+        });
+        let mut chain = self.chain.clone();
+        let endpoints = self.endpoints(id);
+        let missing = || {
+            let (from, to) = endpoints.unwrap_or((VersionPoint::Baseline, VersionPoint::Baseline));
+            Migration::without_blocks(from, to, start)
+        };
+        let migration = match id {
+            StepId::Baseline(index) => chain.baselines.get_mut(index),
+            StepId::Forward(index) => chain.forwards.get_mut(index),
+            StepId::Reverse(index) => Some(chain.reverses.entry(index).or_insert_with(missing)),
+            StepId::BaselineReverse(index) => {
+                Some(chain.baseline_reverses.entry(index).or_insert_with(missing))
+            }
+            StepId::Seed(_) => None,
+        };
+        if let Some(migration) = migration {
+            migration.set_block(scope, block);
+        }
+        Self {
+            source: self.source.clone(),
+            chain,
+            warnings: self.warnings.clone(),
+            chain_checksums: Default::default(),
+            id: ChangelogId::new(),
+            kept_replay: KeptReplay::new(),
+            extensions: self.extensions.clone(),
+        }
     }
 
     /// The seeds, in document order.

@@ -123,6 +123,30 @@ pub struct Migration<'a> {
 }
 
 impl<'a> Migration<'a> {
+    /// A migration without a heading and without blocks.
+    pub(crate) fn without_blocks(from: VersionPoint, to: VersionPoint, offset: usize) -> Self {
+        Self {
+            from,
+            to,
+            system: None,
+            user: None,
+            title: None,
+            date: None,
+            description: None,
+            imported: Vec::new(),
+            planned: false,
+            tag_span: offset..offset,
+        }
+    }
+
+    /// Replaces its block for a scope.
+    pub(crate) fn set_block(&mut self, scope: Scope, block: Option<ScopedSql<'a>>) {
+        match scope {
+            Scope::System => self.system = block,
+            Scope::User => self.user = block,
+        }
+    }
+
     /// Its block for a scope.
     #[must_use]
     pub fn block(&self, scope: Scope) -> Option<&ScopedSql<'a>> {

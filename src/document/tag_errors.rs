@@ -54,7 +54,13 @@ impl OpenBlock {
         content: &SourceSlice<'_>,
         token_start: usize,
     ) -> Diagnostic {
+        let has_backslash_quote = content.text()[self.sql_start..token_start].contains("\\'");
         let (token_name, len, help) = match content.text().as_bytes()[token_start] {
+            b'\'' if has_backslash_quote => (
+                "string",
+                1,
+                "a backslash escapes nothing in SQLite; write a quote inside a string twice: `'it''s'`",
+            ),
             b'\'' => (
                 "string",
                 1,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A byte range of a text, and the text that replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TextEdit {
+pub struct TextEdit {
     range: Range<usize>,
     text: String,
 }
@@ -12,6 +12,18 @@ pub(crate) struct TextEdit {
 impl TextEdit {
     pub(crate) fn new(range: Range<usize>, text: impl Into<String>) -> Self {
         Self { range, text: text.into() }
+    }
+
+    /// The bytes that are replaced; an empty range is a place to insert at.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The text that replaces them.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 

@@ -161,7 +161,7 @@ fn remove_planned_mark(
 
 /// The edit that inserts the line with the date: above the description if one precedes the first
 /// tag, else below the heading.
-fn insert_date(
+pub(crate) fn insert_date(
     view: &DocumentView<'_>,
     heading: usize,
     first_tag: usize,

@@ -8,11 +8,15 @@ pub(crate) mod error;
 pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod misplaced;
+pub(crate) mod name_prefix;
 #[cfg(feature = "server")]
 pub(crate) mod namespaces;
 pub(crate) mod near_misses;
 pub(crate) mod pool;
 pub(crate) mod query;
+pub(crate) mod redo;
+pub(crate) mod redo_candidates;
 pub(crate) mod run;
 pub(crate) mod selection;
 pub(crate) mod suggestions;
@@ -31,6 +35,8 @@ pub use crate::fleet::init::{InitError, InitPlan, InitRequest};
 pub use crate::fleet::near_misses::NearMisses;
 pub use crate::fleet::pool::{DEFAULT_JOBS, worker_count};
 pub use crate::fleet::query::QueryResult;
+pub use crate::fleet::redo::{RedoPlan, RedoStep};
+pub use crate::fleet::redo_candidates::{RedoCandidates, RedoError, RedoRequest};
 pub use crate::fleet::run::{FleetOutcome, OnFailure, RunOptions};
 pub use crate::fleet::selection::{DatabaseName, Selection, SystemSelection, UserSelection};
 #[cfg(feature = "server")]

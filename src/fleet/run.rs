@@ -123,7 +123,12 @@ impl Fleet {
 
     /// Runs work on the system database, the canaries and the other users, in this order. A failed
     /// system database or canary skips the databases after it.
-    fn run(&self, work: &Work<'_>, options: &RunOptions, on_done: &mut OnDone<'_>) -> FleetOutcome {
+    pub(crate) fn run(
+        &self,
+        work: &Work<'_>,
+        options: &RunOptions,
+        on_done: &mut OnDone<'_>,
+    ) -> FleetOutcome {
         let system = self.system.as_ref().map(|target| {
             let outcome = if options.connect_options.is_cancelled() {
                 Outcome::Skipped
@@ -195,16 +200,7 @@ impl FleetOutcome {
     /// database. After a crash before this sync, SQLite finds a journal and rolls its database
     /// back, which is again a complete state.
     pub(crate) fn sync_directories(&self, fleet: &Fleet) {
-        let has_committed = |outcome: &Outcome| {
-            matches!(
-                outcome,
-                Outcome::Upgraded(_)
-                    | Outcome::Downgraded(_)
-                    | Outcome::Reset { .. }
-                    | Outcome::Seeded { .. }
-                    | Outcome::VersionRecorded { .. }
-            )
-        };
+        let has_committed = Outcome::changes_database;
         let directories = [
             fleet.system.as_ref().filter(|_| self.system.as_ref().is_some_and(has_committed)),
             fleet.users.first().filter(|_| self.users.iter().any(has_committed)),

@@ -1,15 +1,14 @@
 //! Suggests what to do about users that have no database: the names of existing users that are
 //! similar, and the command that creates the databases.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-
-use strsim::osa_distance;
 
 use crate::fleet::directory::DirectoryScan;
 use crate::fleet::error::FleetError;
 use crate::target::layout::FleetConfig;
-use crate::text::escape_for_display;
+use crate::text::{escape_for_display, nearest_name};
 
 /// Suggestions for the named users that are not among those found.
 #[derive(Debug, Default)]
@@ -67,15 +66,9 @@ impl UserSuggestions {
 
 /// The user with the most similar name, escaped for display, if one is similar.
 fn most_similar<'n>(name: &OsStr, existing: impl Iterator<Item = &'n OsStr>) -> Option<String> {
-    let name = name.to_string_lossy();
-    // A third of the letters may differ; of a very short name none, except their case.
-    let max_distance = name.chars().count() / 3;
-    let wanted = name.to_lowercase();
-    existing
-        .map(|user| (osa_distance(&user.to_string_lossy().to_lowercase(), &wanted), user))
-        .filter(|(distance, _)| *distance <= max_distance)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, user)| escape_for_display(user))
+    let existing: Vec<Cow<'_, str>> = existing.map(OsStr::to_string_lossy).collect();
+    let nearest = nearest_name(&name.to_string_lossy(), existing.iter().map(AsRef::as_ref));
+    nearest.map(|user| escape_for_display(OsStr::new(user)))
 }
 
 /// `tatmig init --user dora --user eve`. Names that a shell would read otherwise are left to the

@@ -78,8 +78,8 @@ pub fn lint_with(
         .any(|diagnostic| diagnostic.severity == Severity::Error);
     diagnostics.extend(replay.all_diagnostics());
     metadata::check(&changelog, &mut diagnostics);
-    let uncommented_text = uncomment_planned(&changelog)?;
-    let uncommented_changelog = uncommented_text.as_ref().and_then(|text| {
+    let uncommented = uncomment_planned(&changelog)?;
+    let uncommented_changelog = uncommented.as_ref().and_then(|text| {
         let source = Source::new(changelog.source().name(), text);
         let (uncommented, found) = changelog::parse_source(source);
         // A comment that only resembles SQL may make the document invalid. SQL with characters of
@@ -120,6 +120,13 @@ pub fn lint_with(
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.rule));
     diagnostics.dedup();
     Ok(LintReport { diagnostics, is_unusable })
+}
+
+/// The document with all of its planned migrations uncommented, as lint runs it; `None` if it has none
+/// or would then have errors.
+pub(crate) fn uncommented_text(changelog: &Changelog<'_>) -> rusqlite::Result<Option<String>> {
+    let text = uncomment_planned(changelog)?;
+    Ok(text.filter(|text| changelog::parse_source(Source::new("", text)).0.is_ok()))
 }
 
 /// The document with all of its planned migrations uncommented, if it has any.

@@ -13,6 +13,7 @@ use crate::database::connection::ConnectionSetup;
 use crate::database::declared::without_comparisons;
 use crate::database::error::sqlite_message;
 use crate::database::job::{Assertion, CompiledScript, PositionalTable, Statement};
+use crate::database::known_names::missing_module_help;
 use crate::database::schema_reader::read_table_objects;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::directive;
@@ -274,7 +275,8 @@ impl BlockCompiler {
         error: &rusqlite::Error,
     ) -> StatementResult {
         if let Some(reason) = self.sandbox.authorizer().take_denial() {
-            let diagnostic = statement_errors::denied(statement_sql, reason);
+            let diagnostic =
+                statement_errors::denied(statement_sql, reason, self.sandbox.connection());
             return if lexer::is_create_trigger(statement_sql.text()) {
                 StatementResult::Unrecoverable(diagnostic)
             } else {
@@ -282,7 +284,10 @@ impl BlockCompiler {
             };
         }
         let earlier_failure = self.earlier_failure.replace(EarlierFailure::Exists);
-        let diagnostic = statement_errors::rejected(statement_sql, error, earlier_failure);
+        let mut diagnostic = statement_errors::rejected(statement_sql, error, earlier_failure);
+        if let Some(help) = missing_module_help(self.sandbox.connection(), &sqlite_message(error)) {
+            diagnostic = diagnostic.help(help);
+        }
         if is_unrecoverable(statement_sql.text(), &sqlite_message(error)) {
             StatementResult::Unrecoverable(diagnostic)
         } else {

@@ -270,6 +270,7 @@ impl Changelog<'_> {
             // A run up to head that commits has no other outcome than `Skipped`.
             Outcome::Skipped
             | Outcome::Downgraded(_)
+            | Outcome::Redone(_)
             | Outcome::Rehearsed(_)
             | Outcome::Reset { .. }
             | Outcome::VersionRecorded { .. }

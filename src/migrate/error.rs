@@ -235,6 +235,7 @@ impl From<crate::target::server_error::ServerSetError> for Error {
 fn migrate_kind(error: &MigrateError) -> ErrorKind {
     match error {
         MigrateError::Database(error) => database_kind(error),
+        MigrateError::StoredReverse { error, .. } => database_kind(error),
         MigrateError::Plan(error) => plan_kind(error),
         MigrateError::ForeignReplay => ErrorKind::Argument,
         MigrateError::CannotOpen(_) | MigrateError::Panicked { .. } => ErrorKind::Other,

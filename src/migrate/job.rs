@@ -2,13 +2,15 @@
 //! changes to check before the commit.
 
 use crate::database::history::ACCEPTED_DRIFT_PREFIX;
-use crate::database::history_entry::{AppliedSource, HistoryEvent, HistoryState, NewHistoryEntry};
+use crate::database::history_entry::{
+    AppliedSource, HistoryEvent, HistoryState, NewHistoryEntry, reverse_key,
+};
 use crate::database::job::{EMPTY_SCRIPT, MigrationJob, Step, TableContents, TransactionEnd};
 use crate::database::policy::ForeignKeyPolicy;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::diagnostic::Rule;
-use crate::document::migration::{Checksum, Migration};
-use crate::document::tag::{Scope, VersionPoint};
+use crate::document::migration::Checksum;
+use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::migrate::replay::Replay;
 use crate::plan::outcome::{MigrationPath, PathStart};
 use crate::plan::position::ChainPosition;
@@ -85,7 +87,7 @@ impl<'c> JobBuilder<'c, '_> {
 
     /// The script of a migration for one scope, with its history entry; `None` for a seed. A
     /// migration without a block for the scope has an empty script and still gets a history entry.
-    fn migration_step(&self, scope: Scope, id: StepId) -> Option<Step<'c, 'c>> {
+    pub(crate) fn migration_step(&self, scope: Scope, id: StepId) -> Option<Step<'c, 'c>> {
         let changelog = self.changelog;
         let (from, to) = changelog.endpoints(id)?;
         let migration = changelog.step(id);
@@ -108,9 +110,10 @@ impl<'c> JobBuilder<'c, '_> {
                 note: self.reverse_drift(scope, id),
             }),
             // Only the system database keeps the SQL of the migrations, for both scopes.
-            sources: migration
-                .filter(|_| scope == Scope::System)
-                .map_or_else(Vec::new, |migration| applied_sources(migration, &from, &to)),
+            sources: match scope {
+                Scope::System => applied_sources(changelog, id),
+                Scope::User => Vec::new(),
+            },
         })
     }
 
@@ -135,6 +138,16 @@ impl<'c> JobBuilder<'c, '_> {
         let lines: Vec<String> =
             lines.map(|difference| format!("{ACCEPTED_DRIFT_PREFIX}{difference}")).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// A step that only stores the SQL of a migration in the system database, for both scopes.
+    pub(crate) fn source_step(&self, id: StepId) -> Step<'c, 'c> {
+        Step {
+            script: &EMPTY_SCRIPT,
+            label: "the SQL of the migration".to_owned(),
+            history_entry: None,
+            sources: applied_sources(self.changelog, id),
+        }
     }
 
     /// A step that only records a version, at a position or below the lowest baseline.
@@ -203,21 +216,38 @@ impl<'c> JobBuilder<'c, '_> {
     }
 }
 
-/// The SQL of a migration's blocks, of both scopes.
-fn applied_sources(
-    migration: &Migration<'_>,
-    from: &VersionPoint,
-    to: &VersionPoint,
-) -> Vec<AppliedSource> {
-    let source_of = |scope: Scope| {
-        let block = migration.block(scope).filter(|block| !block.is_empty())?;
-        Some(AppliedSource {
-            scope,
-            checksum: migration.checksum(scope),
-            from: from.to_string(),
-            to: to.to_string(),
-            sql: block.sql().text().to_owned(),
-        })
+/// The SQL of a migration's blocks and of the reverse blocks that undo it, of both scopes.
+fn applied_sources(changelog: &Changelog<'_>, id: StepId) -> Vec<AppliedSource> {
+    let (Some(migration), Some((from, to))) = (changelog.step(id), changelog.endpoints(id)) else {
+        return Vec::new();
     };
-    Scope::BOTH.into_iter().filter_map(source_of).collect()
+    let reverse = match id {
+        StepId::Forward(index) => changelog.step(StepId::Reverse(index)),
+        StepId::Baseline(index) => changelog.step(StepId::BaselineReverse(index)),
+        StepId::Reverse(_) | StepId::BaselineReverse(_) | StepId::Seed(_) => None,
+    };
+    let reverse_versions = VersionPair::new(to.clone(), from.clone());
+    let mut sources = Vec::new();
+    for scope in Scope::BOTH {
+        let checksum = migration.checksum(scope).to_string();
+        if let Some(block) = reverse.and_then(|reverse| reverse.block(scope)) {
+            sources.push(AppliedSource {
+                scope,
+                key: reverse_key(&checksum, scope, &reverse_versions),
+                from: to.to_string(),
+                to: from.to_string(),
+                sql: block.sql().text().to_owned(),
+            });
+        }
+        if let Some(block) = migration.block(scope).filter(|block| !block.is_empty()) {
+            sources.push(AppliedSource {
+                scope,
+                key: checksum,
+                from: from.to_string(),
+                to: to.to_string(),
+                sql: block.sql().text().to_owned(),
+            });
+        }
+    }
+    sources
 }

@@ -24,7 +24,7 @@ use crate::plan::steps::plan_steps;
 use crate::plan::target::Target;
 
 /// How often a database is read again after another run changed it between reading and locking.
-const MAX_RETRIES: usize = 10;
+pub(crate) const MAX_RETRIES: usize = 10;
 
 /// The direction of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

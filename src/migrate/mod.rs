@@ -18,6 +18,8 @@ pub(crate) mod imported_versions;
 pub(crate) mod job;
 pub(crate) mod migrator;
 pub(crate) mod once;
+#[cfg(feature = "fleet")]
+pub(crate) mod redo;
 pub(crate) mod replay;
 #[cfg(feature = "fleet")]
 pub(crate) mod reset;
@@ -28,6 +30,8 @@ pub(crate) mod status;
 pub(crate) mod target_database;
 pub(crate) mod trial;
 pub(crate) mod uncomment;
+#[cfg(feature = "fleet")]
+pub(crate) mod undo;
 #[cfg(feature = "fleet")]
 pub(crate) mod verify;
 

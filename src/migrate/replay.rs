@@ -165,22 +165,32 @@ impl<'a> Replay<'a> {
                 Schema::new()
             }
         };
-        let mut after = match chain_position {
+        let start = match chain_position {
             ChainPosition::Detected(position) => self.schema_at(scope, position),
             _ => before.clone(),
         };
-        self.apply_steps(&mut after, scope, steps.iter().copied());
-        let scripts = steps.iter().filter_map(|id| self.script(scope, *id));
-        let mut operations = SchemaOperations::default();
-        for script in scripts.clone() {
-            operations.table_renames.append(&script.operations.table_renames);
-            operations.renamed_columns.extend(script.operations.renamed_columns.iter().cloned());
-            operations.created_objects.extend(script.operations.created_objects.iter().cloned());
-        }
-        let rebuilt = scripts.flat_map(|script| &script.rebuilt_tables);
-        ExpectedChanges::from_operations(&operations, &before, &after)
-            .including_rebuilt(rebuilt, &after)
+        let scripts: Vec<_> = steps.iter().filter_map(|id| self.script(scope, *id)).collect();
+        changes_of_scripts(&before, start, &scripts)
     }
+}
+
+/// The changes that scripts make between the schema `before` and the one to which they lead from
+/// `start`.
+pub(crate) fn changes_of_scripts(
+    before: &Schema,
+    start: Schema,
+    scripts: &[&CompiledScript<'_>],
+) -> ExpectedChanges {
+    let mut after = start;
+    let mut operations = SchemaOperations::default();
+    for script in scripts {
+        changes::apply_changes(&mut after, &script.object_changes);
+        operations.table_renames.append(&script.operations.table_renames);
+        operations.renamed_columns.extend(script.operations.renamed_columns.iter().cloned());
+        operations.created_objects.extend(script.operations.created_objects.iter().cloned());
+    }
+    let rebuilt = scripts.iter().flat_map(|script| &script.rebuilt_tables);
+    ExpectedChanges::from_operations(&operations, before, &after).including_rebuilt(rebuilt, &after)
 }
 
 impl Replay<'static> {

@@ -1,15 +1,19 @@
 //! Words the diagnostics for statements that fail in the replay: what failed, at which token, and
 //! what to do about it.
 
+use rusqlite::Connection;
+
 use crate::database::assertion::describe_failing_rows;
 use crate::database::declared;
 use crate::database::error::sqlite_message;
-use crate::database::error_span::error_span;
+use crate::database::error_span::{error_offset, error_span};
 use crate::database::job::Assertion;
+use crate::database::known_names::similar_pragma;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::schema;
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
+use crate::sql::mistakes;
 
 /// Whether a statement before this one has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +23,28 @@ pub(crate) enum EarlierFailure {
 }
 
 /// A statement that the authorizer denied, for the reason that it gave.
-pub(crate) fn denied(statement_sql: &SourceSlice<'_>, reason: String) -> Diagnostic {
-    Diagnostic::new(Rule::RefusedStatement, first_line_span(statement_sql), reason)
-        .help("remove the statement")
+pub(crate) fn denied(
+    statement_sql: &SourceSlice<'_>,
+    reason: String,
+    connection: &Connection,
+) -> Diagnostic {
+    let help = denial_help(&reason, connection);
+    Diagnostic::new(Rule::RefusedStatement, first_line_span(statement_sql), reason).help(help)
+}
+
+/// What to do in place of a denied statement.
+fn denial_help(reason: &str, connection: &Connection) -> String {
+    let pragma = reason.strip_prefix("`PRAGMA ").and_then(|rest| Some(rest.split_once('`')?.0));
+    if pragma == Some("journal_mode") {
+        return "remove the statement; `journal_mode = \"wal\"` in tatmig.toml is for new databases, and existing ones keep their mode".to_owned();
+    }
+    if let Some(similar) = pragma.and_then(|name| similar_pragma(connection, name)) {
+        return format!("did you mean `PRAGMA {similar}`?");
+    }
+    if reason.starts_with("`load_extension`") {
+        return "remove it, and load the extension with `[[extension]]` in tatmig.toml".to_owned();
+    }
+    "remove the statement".to_owned()
 }
 
 /// A statement that SQLite rejected.
@@ -33,14 +56,21 @@ pub(crate) fn rejected(
     let message = sqlite_message(error);
     if message.starts_with("cannot VACUUM") {
         let reason = "`VACUUM` is not allowed inside a block: it cannot run inside a transaction";
-        return denied(statement_sql, reason.to_owned());
+        return Diagnostic::new(Rule::RefusedStatement, first_line_span(statement_sql), reason)
+            .help("remove the statement");
     }
     let displayed_message = message.replace("no such table: main.", "no such table: ");
     let diagnostic =
         Diagnostic::new(Rule::Sql, error_span(statement_sql, error), displayed_message);
-    match rejection_help(statement_sql.text(), &message, earlier_failure) {
-        Some(help) => diagnostic.help(help),
-        None => diagnostic,
+    let mistake = mistakes::help(statement_sql.text(), &message, error_offset(error));
+    let help = rejection_help(statement_sql.text(), &message, earlier_failure);
+    match (mistake, help) {
+        (Some(mistake), _) if message.starts_with("no such function") => diagnostic.help(format!(
+            "{mistake}; a function of the application is declared in `[functions]` of tatmig.toml"
+        )),
+        (Some(mistake), Some(help)) => diagnostic.help(format!("{mistake}; {help}")),
+        (Some(help), None) | (None, Some(help)) => diagnostic.help(help),
+        (None, None) => diagnostic,
     }
 }
 

@@ -277,6 +277,7 @@ impl DatabaseStatus {
             MigrateError::Plan(PlanError::ChecksumMismatch { .. }) => DatabaseState::Edited,
             MigrateError::Plan(_) => DatabaseState::Ahead,
             MigrateError::Database(_)
+            | MigrateError::StoredReverse { .. }
             | MigrateError::CannotOpen(_)
             | MigrateError::ForeignReplay
             | MigrateError::Panicked { .. } => DatabaseState::Error,

@@ -26,6 +26,17 @@ pub enum MigrateError {
     /// A migrator has the replay of another changelog.
     #[error("the replay is that of another changelog; run the replay of this one")]
     ForeignReplay,
+    /// A reverse block that the system database stores failed. It is not part of the document any
+    /// more.
+    #[error(
+        "the reverse block `{versions}` that was stored when the migration was applied: {error}"
+    )]
+    StoredReverse {
+        /// The versions of the reverse block.
+        versions: String,
+        /// Why it failed.
+        error: Box<DatabaseError>,
+    },
     /// The work on the database panicked. Its transaction was rolled back.
     #[error("an internal error of tatmig: {message}; report it with this message")]
     Panicked {
@@ -46,32 +57,40 @@ impl MigrateError {
         }
     }
 
-    /// The rule that the database or its rows broke; `sql` for another statement that failed. None
-    /// if the error is not about the document.
-    #[must_use]
-    pub fn rule(&self) -> Option<Rule> {
+    /// The error of the database, wherever the statement that failed is written.
+    fn database_error(&self) -> Option<&DatabaseError> {
         match self {
-            Self::Plan(PlanError::ChecksumMismatch { .. }) => Some(Rule::Edited),
-            Self::Database(error) => match error {
-                DatabaseError::EndedTransaction { .. } => Some(Rule::EndedTransaction),
-                DatabaseError::AssertionFailed { .. } => Some(Rule::Assert),
-                DatabaseError::CounterReset { .. } => Some(Rule::CounterReset),
-                DatabaseError::RowLoss { .. } => Some(Rule::RowLoss),
-                DatabaseError::ForeignKeyViolations { .. } => Some(Rule::ForeignKeys),
-                DatabaseError::SafetyRule { rule, .. } => Some(*rule),
-                error => error.span().map(|_| Rule::Sql),
-            },
+            Self::Database(error) => Some(error),
+            Self::StoredReverse { error, .. } => Some(error),
             Self::Plan(_) | Self::CannotOpen(_) | Self::ForeignReplay | Self::Panicked { .. } => {
                 None
             }
         }
     }
 
+    /// The rule that the database or its rows broke; `sql` for another statement that failed. None
+    /// if the error is not about the document.
+    #[must_use]
+    pub fn rule(&self) -> Option<Rule> {
+        if matches!(self, Self::Plan(PlanError::ChecksumMismatch { .. })) {
+            return Some(Rule::Edited);
+        }
+        match self.database_error()? {
+            DatabaseError::EndedTransaction { .. } => Some(Rule::EndedTransaction),
+            DatabaseError::AssertionFailed { .. } => Some(Rule::Assert),
+            DatabaseError::CounterReset { .. } => Some(Rule::CounterReset),
+            DatabaseError::RowLoss { .. } => Some(Rule::RowLoss),
+            DatabaseError::ForeignKeyViolations { .. } => Some(Rule::ForeignKeys),
+            DatabaseError::SafetyRule { rule, .. } => Some(*rule),
+            error => error.span().map(|_| Rule::Sql),
+        }
+    }
+
     /// The first rows that the error is about, each as a message shows it.
     #[must_use]
     pub fn rows(&self) -> &[String] {
-        match self {
-            Self::Database(
+        match self.database_error() {
+            Some(
                 DatabaseError::AssertionFailed { rows, .. }
                 | DatabaseError::ConstraintFailed { rows, .. }
                 | DatabaseError::ForeignKeyViolations { violations: rows, .. },
@@ -83,10 +102,7 @@ impl MigrateError {
     /// What to do about the error, if it is not part of the message.
     #[must_use]
     pub fn help(&self) -> Option<String> {
-        match self {
-            Self::Database(error) => error.help(),
-            _ => None,
-        }
+        self.database_error()?.help()
     }
 
     /// The byte range of the document that the error is about.
@@ -97,9 +113,11 @@ impl MigrateError {
             Self::Plan(PlanError::ChecksumMismatch { changed_migrations }) => {
                 changed_migrations.first().map(|changed_migration| changed_migration.span.clone())
             }
-            Self::Plan(_) | Self::CannotOpen(_) | Self::ForeignReplay | Self::Panicked { .. } => {
-                None
-            }
+            Self::Plan(_)
+            | Self::StoredReverse { .. }
+            | Self::CannotOpen(_)
+            | Self::ForeignReplay
+            | Self::Panicked { .. } => None,
         }
     }
 }
@@ -163,6 +181,9 @@ pub enum Outcome {
     Upgraded(AppliedRun),
     /// Reverse blocks were run and committed.
     Downgraded(AppliedRun),
+    /// The last migration was undone by its reverse block, applied again as it is now, and
+    /// committed.
+    Redone(AppliedRun),
     /// The steps ran, passed every check, and were rolled back: a rehearsal.
     Rehearsed(AppliedRun),
     /// The database was replaced with a new one.
@@ -231,6 +252,25 @@ impl Outcome {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed { .. })
+    }
+
+    /// Whether the database is not as it was before the run.
+    #[must_use]
+    pub fn changes_database(&self) -> bool {
+        match self {
+            Self::Upgraded(_)
+            | Self::Downgraded(_)
+            | Self::Redone(_)
+            | Self::Reset { .. }
+            | Self::VersionRecorded { .. }
+            | Self::Seeded { .. } => true,
+            Self::Rehearsed(_)
+            | Self::Current { .. }
+            | Self::AheadOfTarget { .. }
+            | Self::BehindTarget { .. }
+            | Self::Failed { .. }
+            | Self::Skipped => false,
+        }
     }
 
     /// Whether the run failed because another program holds a lock on the database.

@@ -238,6 +238,13 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
     Cow::Owned(inner.replace(&format!("{quote}{quote}"), &quote.to_string()))
 }
 
+/// A name as it can be written in a statement, in quotes only if it has other characters than words.
+pub(crate) fn spelled(name: &str) -> String {
+    let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if is_word { name.to_owned() } else { quote_identifier(name) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,8 @@ pub(crate) mod create_table;
 pub(crate) mod definition_parser;
 pub(crate) mod drop_statement;
 pub(crate) mod lexer;
+pub(crate) mod mistake_pattern;
+pub(crate) mod mistakes;
 pub(crate) mod positional;
 pub(crate) mod pragmas;
 pub(crate) mod read_statement;

@@ -32,6 +32,7 @@ mod import;
 mod imported;
 mod init;
 mod json;
+mod json_lines;
 mod layouts;
 mod lint;
 #[cfg(unix)]
@@ -41,19 +42,26 @@ mod new;
 mod policy;
 mod promote;
 mod query;
+mod redo;
 mod rehearse;
+mod renumber;
 mod reset;
 mod restore;
 mod schema;
 mod seed;
 mod selection;
 mod settings_keys;
+#[cfg(unix)]
+mod shells;
 mod sql;
+mod sql_mistakes;
 mod stats;
 mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod upgrade;
 mod usage;
 mod version_tables;

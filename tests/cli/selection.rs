@@ -30,6 +30,19 @@ fn names(json: &Value) -> Vec<String> {
     databases.iter().map(|database| database["name"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Asserts that the `selected` databases are at the first version, and the others at the second.
+#[track_caller]
+fn assert_versions(fleet: &Fleet, selected: &[&str], [first, second]: [&str; 2]) {
+    for name in ["system", "ann", "bob", "cid"] {
+        let version = if selected.contains(&name) { first } else { second };
+        assert_eq!(
+            fleet.database(name).version().as_deref(),
+            Some(version),
+            "{name}, {selected:?}"
+        );
+    }
+}
+
 /// The selections, and the databases that they select in every command.
 const SELECTIONS: &[(&[&str], &[&str])] = &[
     (&["--user", "ann"], &["ann"]),
@@ -119,10 +132,7 @@ fn a_downgrade_undoes_what_is_selected() {
             expected.iter().copied().filter(|name| !users_remain || *name != "system").collect();
         run.status(0);
         assert_eq!(names(&run.json()), expected, "{arguments:?}");
-        for name in ["system", "ann", "bob", "cid"] {
-            let version = if expected.contains(&name) { "1.0.0" } else { "1.1.0" };
-            assert_eq!(fleet.database(name).version().as_deref(), Some(version), "{arguments:?}");
-        }
+        assert_versions(&fleet, &expected, ["1.0.0", "1.1.0"]);
     }
 }
 
@@ -136,10 +146,7 @@ fn a_restore_replaces_what_is_selected() {
         let run = fleet.run(&arguments);
         run.status(0);
         assert_eq!(names(&run.json()), *expected);
-        for name in ["system", "ann", "bob", "cid"] {
-            let version = if expected.contains(&name) { "1.0.0" } else { "1.1.0" };
-            assert_eq!(fleet.database(name).version().as_deref(), Some(version), "{arguments:?}");
-        }
+        assert_versions(&fleet, &expected, ["1.0.0", "1.1.0"]);
     }
     let fleet = fleet();
     fleet.run(["backup", "--all-users"]).status(0);
@@ -180,10 +187,7 @@ fn an_upgrade_migrates_the_system_database_too_unless_it_is_left_out() {
         let run = fleet.run(&arguments);
         run.status(0);
         assert_eq!(names(&run.json()), expected, "{arguments:?}");
-        for name in ["system", "ann", "bob", "cid"] {
-            let version = if expected.contains(&name) { "1.1.0" } else { "1.0.0" };
-            assert_eq!(fleet.database(name).version().as_deref(), Some(version), "{arguments:?}");
-        }
+        assert_versions(&fleet, &expected, ["1.1.0", "1.0.0"]);
     }
 }
 
@@ -353,8 +357,8 @@ fn verify_prints_findings_of_what_is_selected_also_with_quiet() {
     fleet.run_without_changes(["verify", "--user", "ann"]).status(0);
     fleet.run_without_changes(["verify", "--system", "-q"]).status(0).stdout("").stderr("");
     let run = fleet.run_without_changes(["verify", "--user", "bob", "-q"]);
-    run.status(1).stdout_contains("1 user (`bob`): 1 finding\n").stdout_contains("`own`");
-    fleet.run_without_changes(["verify", "-q"]).status(1).stdout_contains("`own`");
+    run.status(1).stderr_contains("1 user (`bob`): 1 finding\n").stderr_contains("`own`");
+    fleet.run_without_changes(["verify", "-q"]).status(1).stderr_contains("`own`");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Builds a fleet in a temporary directory and runs the real program on it. Every test binary uses
 //! this builder.
 
+#[cfg(unix)]
+#[allow(dead_code, reason = "only some of the test binaries use a terminal")]
+pub(crate) mod terminal;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -19,10 +23,19 @@ use tempfile::TempDir;
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The schema of every JSON document that the program prints.
-static JSON_SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-    let schema = include_str!("../../docs/tatmig.schema.json");
-    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+static JSON_SCHEMA: LazyLock<jsonschema::Validator> =
+    LazyLock::new(|| jsonschema::validator_for(&parsed_schema()).unwrap());
+
+/// The schema of a line of `--json-lines` that is about one database.
+static DATABASE_EVENT_SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let definitions = &parsed_schema()["$defs"];
+    let schema = serde_json::json!({"$ref": "#/$defs/databaseEvent", "$defs": definitions});
+    jsonschema::validator_for(&schema).unwrap()
 });
+
+fn parsed_schema() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../docs/tatmig.schema.json")).unwrap()
+}
 
 /// Markdown with these blocks, each in its own fence. The SQL of a block begins on the third line
 /// of its fence, so that line numbers are easy to count.
@@ -382,6 +395,26 @@ impl RunOutput<'_> {
             assert!(errors.is_empty(), "{}\n{}", errors.join("\n"), self.describe());
         }
         json
+    }
+
+    /// Standard output as lines of JSON: those of databases and the summary, which must be valid
+    /// against `docs/tatmig.schema.json`.
+    #[track_caller]
+    pub(crate) fn json_lines(&self) -> Vec<serde_json::Value> {
+        let lines: Vec<serde_json::Value> = self
+            .stdout_text()
+            .lines()
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect();
+        let (summary, databases) = lines.split_last().unwrap_or_else(|| panic!("no line"));
+        assert!(JSON_SCHEMA.is_valid(summary), "{summary:#}");
+        assert_eq!(summary["event"], "summary");
+        for database in databases {
+            assert!(DATABASE_EVENT_SCHEMA.is_valid(database), "{database:#}");
+        }
+        lines
     }
 
     #[track_caller]

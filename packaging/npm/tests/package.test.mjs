@@ -51,18 +51,20 @@ test("a signal to the command ends the program, which rolls back", async () => {
   assert.deepEqual(await fleet.versions("ann"), ["1.0.0"]);
 });
 
-test("the README's example of log-in runs", async () => {
-  const readme = readFileSync(join(directory, "README.md"), "utf8");
-  const [example] = /(?<=```js\n)[^]*?(?=```)/.exec(readme);
-  const cwd = mkdtempSync(join(tmpdir(), "tatmig-readme-"));
-  mkdirSync(join(cwd, "data/users"), { recursive: true });
-  writeFileSync(join(cwd, "MIGRATIONS.md"), BASELINE);
-  // An import of this file's neighbours, which resolves the package.
-  const script = join(dirname(new URL(import.meta.url).pathname), "readme-example.mjs");
-  writeFileSync(script, `${example}\nconsole.log(await databaseOf("ann"));\n`);
-  const printed = execFileSync(process.execPath, [script], { cwd, encoding: "utf8" });
-  assert.equal(printed.trim(), "data/users/ann_longterm.db");
-});
+// test.sh copies the project's pages here.
+for (const page of [join(directory, "README.md"), "pages/README.md", "pages/packages.md"]) {
+  test(`the example of log-in runs: ${page.split("/").slice(-2).join("/")}`, () => {
+    const [example] = /(?<=```js\n)[^]*?(?=```)/.exec(readFileSync(page, "utf8"));
+    const cwd = mkdtempSync(join(tmpdir(), "tatmig-readme-"));
+    mkdirSync(join(cwd, "data/users"), { recursive: true });
+    writeFileSync(join(cwd, "MIGRATIONS.md"), BASELINE);
+    // An import of this file's neighbours, which resolves the package.
+    const script = join(dirname(new URL(import.meta.url).pathname), "readme-example.mjs");
+    writeFileSync(script, `${example}\nconsole.log(await databaseOf("ann"));\n`);
+    const printed = execFileSync(process.execPath, [script], { cwd, encoding: "utf8" });
+    assert.equal(printed.trim(), "data/users/ann_longterm.db");
+  });
+}
 
 test("the README names every method, error and setting", () => {
   const readme = readFileSync(join(directory, "README.md"), "utf8");

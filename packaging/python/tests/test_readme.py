@@ -1,4 +1,4 @@
-"""The README of the package is true."""
+"""The README of the package is true, and so are the examples of the project's pages."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ import tatmig
 from tatmig import errors
 
 README = Path(__file__).parent.parent / "README.md"
+ROOT = README.parent.parent.parent
+PAGES = [README, ROOT / "README.md", ROOT / "docs" / "packages.md"]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=["package", "project", "book"])
 def test_the_example_of_log_in_runs(
-    directory: FleetDirectory, monkeypatch: pytest.MonkeyPatch
+    page: Path, directory: FleetDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(directory.path)
     (directory.path / "data" / "users").mkdir(parents=True)
-    example, *others = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    example, *others = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     for other in others:
-        compile(other, "README.md", "exec")
+        compile(other, page.name, "exec")
     names: dict[str, object] = {}
     exec(example, names)
     open_database = names["open_database"]

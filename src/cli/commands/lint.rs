@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail};
 use tatmig::lint::{LintOptions, LintReport};
+use tatmig::text::nearest_name;
 use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
@@ -10,6 +11,7 @@ use crate::cli::commands::context::CommandContext;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::lint::LintView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
@@ -33,13 +35,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Resul
 /// Prints the description of a rule.
 fn explain(context: CommandContext<'_>, name: &str) -> anyhow::Result<u8> {
     let Some(rule) = Rule::from_name(name) else {
-        let nearest = Rule::ALL.iter().map(|rule| rule.name()).max_by(|left, right| {
-            strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name))
-        });
-        let nearest = nearest.unwrap_or_default();
-        bail!(
-            "unknown rule `{name}`; did you mean `{nearest}`? `tatmig lint` shows the names of rules in brackets"
-        );
+        bail!("unknown rule `{name}`; {}", suggest_rule(name));
     };
     Ok(context.report.emit(&RuleView::new(rule)))
 }
@@ -61,10 +57,16 @@ fn lint_document(
     options.min_sqlite = context.settings.min_sqlite(args);
     options.backend = context.backend();
     let setup = &context.settings.connection_setup;
-    let lint_report = match tatmig::lint::lint_with(source.clone(), options, setup) {
+    let progress = context.report.progress(Stage::Linting, None);
+    let result = tatmig::lint::lint_with(source.clone(), options, setup);
+    drop(progress);
+    let lint_report = match result {
         Ok(lint_report) => lint_report,
         // The signal decides the exit status.
-        Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
+        Err(_) if context.signals.received_signal().is_some() => {
+            context.report.report_interruption();
+            return Ok(EXIT_INVALID_INPUT);
+        }
         Err(error) => return Err(error).context("the document cannot be run in memory"),
     };
     let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
@@ -90,6 +92,15 @@ fn lint_document(
     Ok(status)
 }
 
+/// What to do about a name that is no rule's.
+fn suggest_rule(name: &str) -> String {
+    let rules = Rule::ALL.iter().map(|rule| rule.name());
+    match nearest_name(name, rules.chain(["warnings"])) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "messages show the names of rules in brackets".to_owned(),
+    }
+}
+
 /// Checks that every name is a rule and that none is both denied and allowed. `origin` ends the
 /// messages with where the names come from.
 fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
@@ -102,11 +113,10 @@ fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()>
         match Rule::from_name(name) {
             None if name == "warnings" && option == "deny" => {}
             None if option == "deny" => bail!(
-                "unknown rule `{name}` to deny{origin}; messages show the names of rules in brackets, and `--deny warnings` denies every warning"
+                "unknown rule `{name}` to deny{origin}; {}, and `--deny warnings` denies every warning",
+                suggest_rule(name)
             ),
-            None => bail!(
-                "unknown rule `{name}` to {option}{origin}; messages show the names of rules in brackets"
-            ),
+            None => bail!("unknown rule `{name}` to {option}{origin}; {}", suggest_rule(name)),
             Some(rule) if option == "allow" && rule.is_safety_rule() => bail!(
                 "`{name}` cannot be allowed{origin}: only a block can allow it, with `-- tatmig:allow {name}` and a reason"
             ),

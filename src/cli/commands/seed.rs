@@ -4,9 +4,12 @@
 use anyhow::bail;
 use tatmig::fleet::{Selection, SystemSelection, UserSelection};
 use tatmig::migrate::Replay;
+use tatmig::text::nearest_name;
 use tatmig::{Changelog, Diagnostic, Scope};
 
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::seeds::SeedsView;
 use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
@@ -32,6 +35,8 @@ pub(crate) fn run(
         _ => None,
     };
     if let Some((scope, flag)) = missing {
+        let mut names = names.to_vec();
+        names.dedup();
         let (noun, verb) = if names.len() == 1 { ("seed", "has") } else { ("seeds", "have") };
         bail!("the {noun} `{}` {verb} no {scope} block; remove `{flag}`", names.join("`, `"));
     }
@@ -40,7 +45,12 @@ pub(crate) fn run(
     let replay = context.unchecked_replay(&changelog)?;
     context.check_document(&changelog, seed_diagnostics(&changelog, &replay, names).into_iter())?;
     let migrator = context.migrator(&changelog, &replay, target);
-    let fleet_outcome = fleet.seed(&migrator, names, &context.run_options(), &mut |_, _| {});
+    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let options = context.run_options();
+    let fleet_outcome = fleet.seed(&migrator, names, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
+    drop(progress);
     Ok(context.report.emit(&SeedsView::new(&fleet, &fleet_outcome, changelog.source())))
 }
 
@@ -56,7 +66,13 @@ fn check_names(changelog: &Changelog<'_>, names: &[String]) -> anyhow::Result<()
     if known.is_empty() {
         bail!("the document has no seed block; tag one with `-- [user:seed:{unknown}:start]`");
     }
-    bail!("the document has no seed `{unknown}`; it has `{}`", known.join("`, `"))
+    let suggestion = nearest_name(unknown, known.iter().copied());
+    let suggestion = suggestion.map(|nearest| format!("did you mean `{nearest}`? "));
+    bail!(
+        "the document has no seed `{unknown}`; {}it has `{}`",
+        suggestion.unwrap_or_default(),
+        known.join("`, `")
+    )
 }
 
 /// The diagnostics of the replay up to head. An error in a seed counts only if that seed was

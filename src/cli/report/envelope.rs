@@ -1,11 +1,11 @@
 //! Writes the JSON document that `--json` prints to standard output: the keys that every document
-//! has, and those of the command.
+//! has, and those of the command. With `--json-lines` these keys are the last line.
 
 use std::io::{BufWriter, Write};
 
 use serde::Serialize;
-use serde::ser::Serializer;
 
+use crate::cli::output::OutputFormat;
 use crate::cli::report::json::{ErrorEntry, ProblemEntry};
 use crate::cli::report::view::View;
 
@@ -22,6 +22,26 @@ pub(crate) fn write_document(document: &impl Serialize) {
     let _ = out.flush();
 }
 
+/// Writes a JSON value in one line, which is passed on at once.
+pub(crate) fn write_event(event: &impl Serialize) {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if serde_json::to_writer(&mut out, event).is_ok() {
+        let _ = writeln!(out);
+    }
+    let _ = out.flush();
+}
+
+/// Writes the JSON document of a command or, for lines of JSON, the last line: a summary without
+/// the databases, which have lines of their own.
+pub(crate) fn write_envelope<V: View>(format: OutputFormat, envelope: &Envelope<'_, V>) {
+    let keys = envelope.keys();
+    if format == OutputFormat::JsonLines {
+        write_event(&EnvelopeKeys { event: Some("summary"), databases: None, ..keys });
+    } else {
+        write_document(&keys);
+    }
+}
+
 /// The JSON document of a command: the keys that every document has, and those of the command.
 pub(crate) struct Envelope<'r, V> {
     /// `None` if the arguments name no command.
@@ -35,34 +55,38 @@ pub(crate) struct Envelope<'r, V> {
     pub(crate) view: &'r V,
 }
 
-impl<V: View> Serialize for Envelope<'_, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Adds the keys of the command to those of the envelope.
-        #[derive(Serialize)]
-        struct Keys<'r, V, D, S> {
-            format: u32,
-            command: Option<&'r str>,
-            file: &'r str,
-            head: Option<&'r str>,
-            #[serde(flatten)]
-            view: &'r V,
-            databases: D,
-            problems: Vec<ProblemEntry<'r>>,
-            error: Option<ErrorEntry<'r>>,
-            summary: S,
-        }
+/// Adds the keys of the command to those of the envelope.
+#[derive(Serialize)]
+struct EnvelopeKeys<'r, V, D, S> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
+    format: u32,
+    command: Option<&'r str>,
+    file: &'r str,
+    head: Option<&'r str>,
+    #[serde(flatten)]
+    view: &'r V,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    databases: Option<D>,
+    problems: Vec<ProblemEntry<'r>>,
+    error: Option<ErrorEntry<'r>>,
+    summary: S,
+}
+
+impl<V: View> Envelope<'_, V> {
+    fn keys(&self) -> EnvelopeKeys<'_, V, impl Serialize, impl Serialize> {
         let failures = self.failures.iter().map(|failure| ProblemEntry::from_message(failure));
-        let keys = Keys {
+        EnvelopeKeys {
+            event: None,
             format: FORMAT,
             command: self.command,
             file: self.file,
             head: self.head,
             view: self.view,
-            databases: self.view.databases(),
+            databases: Some(self.view.databases()),
             problems: self.view.problems().into_iter().chain(failures).collect(),
             error: self.view.error(),
             summary: self.view.summary(),
-        };
-        keys.serialize(serializer)
+        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, StatementRun};
 use crate::lint::created_tables::CreatedTables;
-use crate::sql::lexer;
+use crate::sql::lexer::spelled;
 use crate::sql::positional::positional_uses;
 
 /// Checks every statement of a block. Of several tables in one statement the first is reported.
@@ -48,11 +48,4 @@ fn check_statement(
     );
     let span = statement.sql.document_span(found.range);
     Some(Diagnostic::new(Rule::PositionalCopy, span, message).help(help))
-}
-
-/// A name as it can be written in a statement, in quotes only if it has other characters than words.
-fn spelled(name: &str) -> String {
-    let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_')
-        && !name.starts_with(|c: char| c.is_ascii_digit());
-    if is_word { name.to_owned() } else { lexer::quote_identifier(name) }
 }

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tatmig::document::StepId;
-use tatmig::fleet::Fleet;
-use tatmig::fleet::TargetDatabase;
+use tatmig::fleet::{Fleet, RedoCandidates, RedoPlan, TargetDatabase};
 use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
 use tatmig::{Changelog, Scope, Source, VersionPoint};
 
@@ -18,20 +17,24 @@ use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 use crate::cli::report::views::failures::print_failure;
 
-/// The plan of `upgrade --dry-run` or `downgrade --dry-run`.
+/// The plan of `upgrade --dry-run`, `downgrade --dry-run` or `redo --dry-run`.
 #[derive(Serialize)]
 pub(crate) struct DryRunView<'r> {
     #[serde(skip)]
     file: &'r str,
     target: String,
     dry_run: bool,
+    /// Of a redo: whether the migration was edited after some database applied it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited: Option<bool>,
     migrations: Vec<PlannedMigration<'r>>,
     #[serde(skip)]
     databases: Vec<PlannedDatabase<'r>>,
     #[serde(skip)]
     summary: PlanCounts,
+    /// What is printed if no migration would run.
     #[serde(skip)]
-    direction: Direction,
+    nothing_to_run: String,
     #[serde(skip)]
     notices: &'r [String],
     #[serde(skip)]
@@ -152,20 +155,61 @@ impl<'r> DryRunView<'r> {
             file: source.name(),
             target: migrator.target().to_string(),
             dry_run: true,
+            edited: None,
             migrations: migrations.collect(),
             summary: PlanCounts::new(&databases),
             databases,
-            direction: migrator.direction(),
+            nothing_to_run: match migrator.direction() {
+                Direction::Up => format!("-- nothing is pending up to {}", migrator.target()),
+                Direction::Down => format!("-- no database is above {}", migrator.target()),
+            },
             notices: &fleet.notices,
+            source,
+        }
+    }
+
+    /// The plan of a redo.
+    pub(crate) fn redo(
+        changelog: &'r Changelog<'r>,
+        candidates: &'r RedoCandidates,
+        plan: &'r RedoPlan<'r>,
+    ) -> Self {
+        let source = changelog.source();
+        let read = candidates.fleet.databases().zip(&candidates.statuses);
+        let databases: Vec<_> = read
+            .filter_map(|(database, status)| {
+                Some(PlannedDatabase { database, status: status.as_ref()?, changelog })
+            })
+            .collect();
+        let target = candidates.target(changelog);
+        let migrations = plan.steps().into_iter().map(|step| PlannedMigration {
+            scope: step.scope,
+            from: step.from,
+            to: step.to,
+            line: step.offset.map(|offset| source.line_number(offset)),
+            databases: step.databases,
+            sql: step.sql,
+        });
+        Self {
+            file: source.name(),
+            nothing_to_run: format!("-- no database is at {target}"),
+            target,
+            dry_run: true,
+            edited: Some(candidates.is_edited()),
+            migrations: migrations.collect(),
+            summary: PlanCounts::new(&databases),
+            databases,
+            notices: &candidates.fleet.notices,
             source,
         }
     }
 
     fn print_migration(&self, console: &Console, migration: &PlannedMigration<'_>) {
         let PlannedMigration { scope, from, to, databases, .. } = migration;
-        let location = match migration.line {
-            Some(line) => format!(" ({}:{line})", self.file),
-            None => String::new(),
+        let location = match (migration.line, migration.sql) {
+            (Some(line), _) => format!(" ({}:{line})", self.file),
+            (None, Some(_)) => " (stored when the migration was applied)".to_owned(),
+            (None, None) => String::new(),
         };
         console.line(format!(
             "-- {scope} {from} → {to}{location}: {}, {}",
@@ -211,10 +255,7 @@ impl View for DryRunView<'_> {
             self.print_migration(console, migration);
         }
         if self.migrations.is_empty() && self.summary.failed == 0 {
-            console.line(match self.direction {
-                Direction::Up => format!("-- nothing is pending up to {}", self.target),
-                Direction::Down => format!("-- no database is above {}", self.target),
-            });
+            console.line(self.nothing_to_run.as_str());
         }
         self.print_errors(console);
     }

@@ -98,7 +98,7 @@ fn print_group(
             }
         }
         help.push_str(
-            "restore the original SQL and add a new migration; if the schema already matches, run `tatmig adopt`",
+            "restore the original SQL and add a new migration; in development, `tatmig redo` undoes the last migration and applies it as it is now; if the schema already matches, run `tatmig adopt`",
         );
         diagnostic.help = Some(escape_for_terminal(&help));
     }

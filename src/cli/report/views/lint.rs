@@ -1,11 +1,14 @@
 //! Shows the diagnostics of `lint` in full.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use tatmig::{Diagnostic, Severity, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::ProblemEntry;
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `lint` in the formats `human` and `json`.
@@ -56,10 +59,35 @@ impl<'r> LintView<'r> {
     }
 }
 
+impl LintView<'_> {
+    /// How to read more about the rules of the diagnostics that were printed.
+    fn describe_rules(&self, console: &Console) -> Option<String> {
+        let printed = self.diagnostics.iter().filter(|found| console.shows(found.severity));
+        let names: BTreeSet<&str> = printed.map(|found| found.rule.name()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        Some(match names.as_slice() {
+            [] => return None,
+            [name] => format!("`tatmig lint --explain {name}` describes this rule"),
+            names => {
+                format!("`tatmig lint --explain RULE` describes a rule: `{}`", names.join("`, `"))
+            }
+        })
+    }
+}
+
 impl View for LintView<'_> {
     fn print_text(&self, console: &Console) {
         console.diagnostics(self.source, self.diagnostics);
-        console.line(format!("{}: {}", self.file, severity_counts(self.diagnostics)));
+        let state = match &self.summary {
+            SeverityCounts { errors: 1.., .. } => "failed",
+            SeverityCounts { warnings: 1.., .. } => "note",
+            _ => "ok",
+        };
+        let counts = severity_counts(self.diagnostics);
+        console.line(StyledLine::from(format!("{}: ", self.file)).state(state, counts));
+        if let Some(text) = self.describe_rules(console) {
+            console.note(text);
+        }
     }
 
     fn exit_status(&self) -> u8 {

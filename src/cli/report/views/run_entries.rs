@@ -18,9 +18,23 @@ use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 pub(crate) struct DatabaseRun<'r> {
     pub(crate) database: &'r TargetDatabase,
     pub(crate) outcome: &'r Outcome,
-    source: &'r Source<'r>,
+    pub(crate) source: &'r Source<'r>,
     /// The backup that was made before the run, if there was one.
-    backup: Option<&'r Backup>,
+    pub(crate) backup: Option<&'r Backup>,
+}
+
+/// A line of `--json-lines`: one database whose work ended.
+#[derive(Serialize)]
+pub(crate) struct DatabaseEvent<'r> {
+    event: &'static str,
+    #[serde(flatten)]
+    run: DatabaseRun<'r>,
+}
+
+impl<'r> DatabaseEvent<'r> {
+    pub(crate) fn new(run: DatabaseRun<'r>) -> Self {
+        Self { event: "database", run }
+    }
 }
 
 impl<'r> DatabaseRun<'r> {
@@ -88,7 +102,10 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
             copy: backup.map(|backup| json!(copy_path(backup, database))),
         };
         match outcome {
-            Outcome::Upgraded(run) | Outcome::Downgraded(run) | Outcome::Rehearsed(run) => {
+            Outcome::Upgraded(run)
+            | Outcome::Downgraded(run)
+            | Outcome::Redone(run)
+            | Outcome::Rehearsed(run) => {
                 entry.from = Some(&run.path.from);
                 entry.to = Some(&run.path.to);
                 entry.steps = run.path.steps.iter().map(|(_, to)| to).collect();
@@ -159,10 +176,12 @@ pub(crate) fn in_scope<'r, 'a>(
     runs.iter().filter(move |run| run.database.scope == scope)
 }
 
-fn outcome_name(outcome: &Outcome) -> &'static str {
+/// The name of an outcome in JSON documents.
+pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Upgraded(_) => "upgraded",
         Outcome::Downgraded(_) => "downgraded",
+        Outcome::Redone(_) => "redone",
         Outcome::Reset { .. } => "reset",
         Outcome::Rehearsed(_) => "rehearsed",
         Outcome::Seeded { .. } => "seeded",

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-const DOCUMENTS: [&str; 3] = ["CONTRIBUTING.md", "docs/architecture.md", "README.md"];
+use crate::page::{Page, pages, root};
+
+/// Documents that name paths of the repository.
+const DOCUMENTS: [&str; 2] = ["CONTRIBUTING.md", "docs/architecture.md"];
 
 /// The directories of this repository that the documents refer to.
 const DIRECTORIES: [&str; 7] =
@@ -33,14 +36,45 @@ fn is_path(span: &str) -> bool {
 #[test]
 fn every_path_that_the_documents_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for document in DOCUMENTS {
-        let text = std::fs::read_to_string(root.join(document)).unwrap();
-        let paths = named_paths(&text);
-        assert!(!paths.is_empty(), "{document} names paths");
+    for page in DOCUMENTS.map(Page::read).into_iter().chain(pages()) {
+        let paths = named_paths(&page.text);
+        let must_name_paths = DOCUMENTS.contains(&page.path.as_str());
+        assert!(!must_name_paths || !paths.is_empty(), "{} names paths", page.path);
         for path in paths {
-            assert!(root.join(path).exists(), "{document} names `{path}`, which does not exist");
+            assert!(root.join(path).exists(), "{} names `{path}`, which does not exist", page.path);
         }
     }
+}
+
+#[test]
+fn every_message_in_the_table_of_problems_is_one_of_the_program() {
+    let readme = Page::read("README.md").text;
+    let table = readme.split("## Troubleshooting").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let mut sources = String::new();
+    for file in rust_files(&root().join("src")) {
+        sources += &std::fs::read_to_string(file).unwrap();
+    }
+    let mut messages = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let message = row.split('`').nth(1).unwrap();
+        assert!(sources.contains(message), "no message of tatmig contains `{message}`");
+        messages += 1;
+    }
+    assert!(messages >= 3, "the table names messages");
+}
+
+fn rust_files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
 }
 
 #[test]

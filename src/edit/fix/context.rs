@@ -1,0 +1,122 @@
+//! Looks up what a finding points at: the block, its place in the chain, the statement.
+
+use std::cell::OnceCell;
+use std::ops::Range;
+
+use crate::database::connection::ConnectionSetup;
+use crate::database::job::Statement;
+use crate::document::blocks::Block;
+use crate::document::changelog::{Changelog, StepId};
+use crate::document::lines::line_end;
+use crate::document::tag::Scope;
+use crate::edit::fix::proposal::FixSafety;
+use crate::edit::page::DocumentView;
+use crate::migrate::replay::Replay;
+
+/// A document, read in every way that changes need.
+pub(crate) struct FixContext<'t> {
+    pub(crate) view: DocumentView<'t>,
+    /// `None` for a document with errors.
+    pub(crate) changelog: Option<Changelog<'t>>,
+    /// With the SQL of planned migrations uncommented, as lint runs it.
+    pub(crate) live_changelog: Option<Changelog<'t>>,
+    /// The run of that changelog; only some changes need it.
+    pub(crate) replay: OnceCell<Option<Replay<'static>>>,
+    /// The date for migrations that lack one, such as `2026-01-31`.
+    pub(crate) today: &'t str,
+    pub(crate) setup: &'t ConnectionSetup,
+}
+
+/// A statement of the document.
+pub(crate) struct FoundStatement<'r> {
+    pub(crate) step: StepId,
+    pub(crate) statement: &'r Statement<'static>,
+}
+
+impl FixContext<'_> {
+    /// The statement that contains a byte of the document, if the document can be run.
+    pub(crate) fn statement_at(&self, offset: usize) -> Option<FoundStatement<'_>> {
+        let changelog = self.live_changelog.as_ref()?;
+        let replay =
+            self.replay.get_or_init(|| Replay::run_owned(changelog, self.setup).ok()).as_ref()?;
+        let steps = all_steps(changelog).into_iter();
+        steps.flat_map(|step| Scope::BOTH.map(|scope| (step, scope))).find_map(|(step, scope)| {
+            let script = replay.script(scope, step)?;
+            let statement = script.statements.iter().find(|statement| {
+                let sql = &statement.sql;
+                let span = sql.document_span(0..sql.text().len());
+                span.contains(&offset)
+            })?;
+            Some(FoundStatement { step, statement })
+        })
+    }
+
+    /// How the SQL of a step may be changed; `None` if databases have applied it.
+    pub(crate) fn sql_safety(&self, step: StepId) -> Option<FixSafety> {
+        let changelog = self.live_changelog.as_ref()?;
+        if step_is_free(changelog, step) {
+            return Some(FixSafety::Safe);
+        }
+        is_last_released(changelog, step).then_some(FixSafety::NeedsPerson)
+    }
+
+    /// The block that contains a byte of the document, its start tag included.
+    pub(crate) fn block_at(&self, offset: usize) -> Option<&Block<'_>> {
+        self.view.blocks.list.iter().find(|block| {
+            let sql = block.sql.document_span(0..block.sql.text().len());
+            (block.tag_span.start..sql.end.max(block.tag_span.end)).contains(&offset)
+        })
+    }
+
+    /// The line that contains a byte, with its line end.
+    pub(crate) fn line_at(&self, offset: usize) -> Range<usize> {
+        self.view.line_start(offset)..line_end(self.view.text, offset)
+    }
+
+    /// The line that contains a byte, without the indentation and quote marks before its content
+    /// and without its line end.
+    pub(crate) fn line_content(&self, offset: usize) -> Range<usize> {
+        let line = self.line_at(offset);
+        let text = &self.view.text[line.clone()];
+        let content = text.trim_start_matches([' ', '\t', '>']);
+        line.end - content.len()..line.end - content.len() + content.trim_end().len()
+    }
+
+    /// The indentation and quote marks before the content of the line that contains a byte.
+    pub(crate) fn line_prefix(&self, offset: usize) -> &str {
+        &self.view.text[self.line_at(offset).start..self.line_content(offset).start]
+    }
+}
+
+/// Every step of a document, seeds included.
+pub(crate) fn all_steps(changelog: &Changelog<'_>) -> Vec<StepId> {
+    let baselines = (0..changelog.baselines().len())
+        .flat_map(|index| [StepId::Baseline(index), StepId::BaselineReverse(index)]);
+    let chain = (0..changelog.chain().len())
+        .flat_map(|index| [StepId::Forward(index), StepId::Reverse(index)]);
+    baselines.chain(chain).chain((0..changelog.seeds().len()).map(StepId::Seed)).collect()
+}
+
+/// Whether no database can have applied a step: it is planned, or a seed.
+pub(crate) fn step_is_free(changelog: &Changelog<'_>, step: StepId) -> bool {
+    match step {
+        StepId::Seed(_) => true,
+        StepId::Forward(index) | StepId::Reverse(index) => {
+            changelog.chain().get(index).is_some_and(|migration| migration.planned)
+        }
+        StepId::Baseline(index) | StepId::BaselineReverse(index) => {
+            changelog.baselines().get(index).is_some_and(|migration| migration.planned)
+        }
+    }
+}
+
+/// Whether a step leads to head: the migration that is being worked on, if one is.
+pub(crate) fn is_last_released(changelog: &Changelog<'_>, step: StepId) -> bool {
+    match step {
+        StepId::Seed(_) => false,
+        StepId::Forward(index) | StepId::Reverse(index) => index + 1 == changelog.head_position(),
+        StepId::Baseline(index) | StepId::BaselineReverse(index) => {
+            changelog.head_position() == 0 && index == 0
+        }
+    }
+}
