@@ -7,6 +7,7 @@
 //! - `<!-- fill: PATH SQL -->`: this SQL replaces every `-- tatmig:todo` of this file
 //! - `<!-- shows: PATH -->`: the next block is what this file now contains, but for dates
 //! - `<!-- run: COMMAND -->`: the shell runs this command, which must succeed
+//! - `<!-- sqlite: PATH SQL -->`: SQLite runs this SQL on this file, and creates it if necessary
 //! - `<!-- exit: N -->`: the last command of the next block exits with this status
 //! - `<!-- restart -->`: the commands that follow begin in an empty directory
 
@@ -65,6 +66,7 @@ pub(crate) enum Directive {
     Fill { path: String, sql: String },
     Shows(String),
     Run(String),
+    Sqlite { path: String, sql: String },
     Exit(i32),
     Restart,
 }
@@ -137,6 +139,10 @@ impl Page {
             }
             "shows" => Some(Directive::Shows(argument)),
             "run" => Some(Directive::Run(argument)),
+            "sqlite" => {
+                let (path, sql) = argument.split_once(' ').unwrap();
+                Some(Directive::Sqlite { path: path.to_owned(), sql: sql.to_owned() })
+            }
             "exit" => Some(Directive::Exit(argument.parse().unwrap())),
             "restart" => Some(Directive::Restart),
             "help" | "settings" | "end" | "tatmig" => None,
