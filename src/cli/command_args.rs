@@ -11,6 +11,7 @@ use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
 
+use crate::cli::copy_args::CopyArgs;
 use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
@@ -298,12 +299,8 @@ pub(crate) struct UpgradeArgs {
     /// Rehearse the whole fleet first; commit only if every database passes
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) all_or_nothing: bool,
-    /// Back up the databases with pending migrations first
-    #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
-    pub(crate) backup: bool,
-    /// Do not back up first, even if `backup = true` in tatmig.toml
-    #[arg(long, conflicts_with = "backup")]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
@@ -338,9 +335,8 @@ pub(crate) struct DowngradeArgs {
     /// Run and check everything on the real databases, then roll back
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) rehearse: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
@@ -378,9 +374,8 @@ pub(crate) struct RedoArgs {
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -402,9 +397,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -414,7 +408,6 @@ pub(crate) struct ResetArgs {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }

@@ -8,6 +8,7 @@ pub(crate) mod command_output;
 pub(crate) mod commands;
 pub(crate) mod completion;
 mod conflicts;
+pub(crate) mod copy_args;
 mod error_context;
 pub(crate) mod extension_settings;
 mod global_args;

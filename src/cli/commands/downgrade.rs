@@ -8,6 +8,7 @@ use crate::cli::command_args::DowngradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::copy_args::CopyRule;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
@@ -45,7 +46,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         return Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)));
     }
     let mut safety_backup = None;
-    if !args.rehearse && !args.no_backup {
+    if !args.rehearse && args.copies.wanted(CopyRule::Always, context.settings) {
         let (fleet, statuses) = (&mut plan.fleet, &plan.statuses);
         safety_backup = back_up_before_change(context, fleet, statuses, "downgrade", &options)?;
     }
