@@ -226,7 +226,7 @@ impl CommandContext<'_> {
             let source = changelog.source();
             bail!(AlreadyReported(self.report.emit_document_error(source, &diagnostics)));
         }
-        self.report.print_diagnostics(changelog.source(), &diagnostics);
+        self.report.print_warning_count(changelog.source(), &diagnostics);
         Ok(())
     }
 

@@ -230,9 +230,9 @@ impl Report {
         self.console.note(text);
     }
 
-    /// Prints warnings of a document that can be used.
-    pub(crate) fn print_diagnostics(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
-        self.console.diagnostics(source, diagnostics);
+    /// Prints how many warnings a document has that can be used.
+    pub(crate) fn print_warning_count(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+        self.console.document_errors(source, diagnostics);
     }
 
     /// Begins a stage of the command, with a number of databases if it is known. It is shown on a
