@@ -74,6 +74,7 @@ fn a_named_file_that_is_not_a_regular_file_is_refused_and_never_waited_for() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_link_to_a_document_is_followed() {
     let fleet = Fleet::from_blocks(NOTES).system("").user("ann", "");
