@@ -41,6 +41,9 @@ pub(crate) fn create_backup(
     let system = if is_system_missing { SystemSelection::Excluded } else { selection.system };
     let selection = Selection { system, ..selection };
     let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let databases: Vec<&TargetDatabase> = fleet.databases().collect();
     if databases.is_empty() {
         bail!("no database to copy; select user databases with `--all-users` or `--user NAME`");

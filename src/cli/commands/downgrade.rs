@@ -18,6 +18,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let replay = context.unchecked_replay(&changelog)?;
     let options = RunOptions {
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
