@@ -64,7 +64,7 @@ pub(crate) fn prune_backups(context: CommandContext<'_>, keep: usize) -> anyhow:
         &context.settings.fleet_config,
         &context.connect_options(),
     )?;
-    Ok(context.report.emit(&PruneView::new(&prune_result)))
+    Ok(context.report.emit(&PruneView::new(&context.settings.backups_dir, &prune_result)))
 }
 
 /// Replaces databases with their copies in a backup. Everything that can fail for all of them is

@@ -7,7 +7,7 @@ use tatmig::fleet::{
 use crate::cli::command_args::DowngradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
@@ -40,7 +40,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         if let Some(reason) = &system_skip_reason {
             context.report.print_note(format!("system: {reason}"));
         }
-        let view = DryRunView::new(plan.migrator(), &plan.fleet, &plan.statuses);
+        let (fleet, statuses) = (&plan.fleet, &plan.statuses);
+        let diffs = diffs_of_statuses(fleet, statuses, plan.migrator(), &options);
+        let view = DryRunView::new(plan.migrator(), fleet, statuses).with_statement_diffs(diffs);
         return Ok(context.report.emit(&view));
     }
     let mut safety_backup = None;

@@ -12,7 +12,7 @@ use crate::cli::command_args::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
@@ -70,7 +70,9 @@ fn migrate(
     if args.dry_run {
         let statuses = fleet.statuses(&migrator, &options, &mut || bar.inc(1));
         bar.finish_and_clear();
-        return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
+        let diffs = diffs_of_statuses(&fleet, &statuses, &migrator, &options);
+        let view = DryRunView::new(&migrator, &fleet, &statuses).with_statement_diffs(diffs);
+        return Ok(context.report.emit(&view));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options, bar: &bar };
     let result = run.execute(&mut fleet)?;

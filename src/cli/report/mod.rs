@@ -7,6 +7,7 @@ pub(crate) mod envelope;
 pub(crate) mod exit_status;
 pub(crate) mod format;
 pub(crate) mod json;
+pub(crate) mod panic;
 pub(crate) mod query_output;
 pub(crate) mod rows;
 pub(crate) mod view;
@@ -143,6 +144,21 @@ impl Report {
     /// Reports wrong usage, or something that does not exist. Nothing was changed.
     pub(crate) fn emit_command_error(&self, error: &anyhow::Error) -> u8 {
         self.emit(&CommandErrorView::new(error_chain(error)))
+    }
+
+    /// Writes the JSON document about a panic, if JSON was asked for. Its line is printed already.
+    pub(crate) fn emit_panic(&self, message: &str) {
+        if self.console.format != OutputFormat::Text {
+            let view = CommandErrorView::new(message.to_owned());
+            let envelope = Envelope {
+                command: self.command.as_deref(),
+                file: &self.file,
+                head: None,
+                failures: &[],
+                view: &view,
+            };
+            envelope::write_envelope(self.console.format, &envelope);
+        }
     }
 
     /// Reports a document that cannot be used. Nothing was changed.
