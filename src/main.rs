@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::cli::args::{CliArgs, CommandKind};
 use crate::cli::command_line::CommandLine;
 use crate::cli::commands;
+use crate::cli::completion::answer_request;
 use crate::cli::output::OutputFormat;
 use crate::cli::process_args::ProcessArgs;
 use crate::cli::report::{Report, panic};
@@ -16,6 +17,9 @@ use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
     panic::install_hook();
+    if answer_request() {
+        return ExitCode::SUCCESS;
+    }
     let report = || {
         let line = CommandLine::of_process();
         Report::without_settings(line.command(), line.file(), line.output_format())
@@ -58,10 +62,11 @@ fn run() -> u8 {
     if format == OutputFormat::JsonLines {
         settings.format = format;
     }
-    let report = Report::new(&settings, command_name);
+    let report = Report::new(&settings, command_name, signals.clone());
     let status = match commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
         Err(error) => report.emit_command_error(&settings.name_source(error)),
     };
+    report.report_interruption();
     signals.received_signal().map_or(status, |signal| 128 + signal)
 }

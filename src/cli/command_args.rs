@@ -11,6 +11,7 @@ use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
 
+use crate::cli::copy_args::CopyArgs;
 use crate::cli::selection_args::SelectionArgs;
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
 
@@ -285,12 +286,8 @@ pub(crate) struct UpgradeArgs {
     /// Rehearse the whole fleet first; commit only if every database passes
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) all_or_nothing: bool,
-    /// Back up the databases with pending migrations first
-    #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
-    pub(crate) backup: bool,
-    /// Do not back up first, even if `backup = true` in tatmig.toml
-    #[arg(long, conflicts_with = "backup")]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
@@ -323,9 +320,8 @@ pub(crate) struct DowngradeArgs {
     /// Run and check everything on the real databases, then roll back
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) rehearse: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
@@ -336,6 +332,16 @@ impl DowngradeArgs {
     pub(crate) fn steps(&self) -> Option<usize> {
         self.negative_steps.or(self.steps).map(NonZeroUsize::get)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenumberArgs {
+    /// Version that the migration leads to
+    pub(crate) version: String,
+    /// Version to move it behind [default: the last one that databases recorded, else the other
+    /// migration]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) after: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -351,9 +357,8 @@ pub(crate) struct RedoArgs {
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -375,9 +380,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -387,7 +391,6 @@ pub(crate) struct ResetArgs {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }

@@ -45,12 +45,15 @@ mod promote;
 mod query;
 mod redo;
 mod rehearse;
+mod renumber;
 mod reset;
 mod restore;
 mod schema;
 mod seed;
 mod selection;
 mod settings_keys;
+#[cfg(unix)]
+mod shells;
 mod sql;
 mod sql_mistakes;
 mod stats;
@@ -58,6 +61,8 @@ mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod upgrade;
 mod usage;
 mod version_tables;

@@ -8,6 +8,8 @@ use crate::cli::command_args::DowngradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
+use crate::cli::copy_args::CopyRule;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
@@ -46,15 +48,16 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         return Ok(context.report.emit(&view));
     }
     let mut safety_backup = None;
-    if !args.rehearse && !args.no_backup {
+    if !args.rehearse && args.copies.wanted(CopyRule::Always, context.settings) {
         let (fleet, statuses) = (&mut plan.fleet, &plan.statuses);
         safety_backup = back_up_before_change(context, fleet, statuses, "downgrade", &options)?;
     }
     let migrator = if args.rehearse { plan.rehearsal() } else { plan.migrator() };
     let fleet = &plan.fleet;
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| bar.inc(1));
-    bar.finish_and_clear();
+    let stage = if args.rehearse { Stage::RehearsingSystemDatabase } else { Stage::SystemDatabase };
+    let progress = context.report.progress(stage.of_users(), Some(fleet.databases().count()));
+    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| progress.inc());
+    drop(progress);
     let details = RunDetails {
         statement_diffs: collect_statement_diffs(fleet, &outcome, migrator, &options),
         backup: safety_backup,

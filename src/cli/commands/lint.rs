@@ -11,6 +11,7 @@ use crate::cli::commands::context::CommandContext;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::lint::LintView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
@@ -56,10 +57,16 @@ fn lint_document(
     options.min_sqlite = context.settings.min_sqlite(args);
     options.backend = context.backend();
     let setup = &context.settings.connection_setup;
-    let lint_report = match tatmig::lint::lint_with(source.clone(), options, setup) {
+    let progress = context.report.progress(Stage::Linting, None);
+    let result = tatmig::lint::lint_with(source.clone(), options, setup);
+    drop(progress);
+    let lint_report = match result {
         Ok(lint_report) => lint_report,
         // The signal decides the exit status.
-        Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
+        Err(_) if context.signals.received_signal().is_some() => {
+            context.report.report_interruption();
+            return Ok(EXIT_INVALID_INPUT);
+        }
         Err(error) => return Err(error).context("the document cannot be run in memory"),
     };
     let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
