@@ -10,6 +10,7 @@ use crate::cli::commands;
 use crate::cli::completion::answer_request;
 use crate::cli::output::OutputFormat;
 use crate::cli::process_args::ProcessArgs;
+use crate::cli::report::run_record::RunRecord;
 use crate::cli::report::{Report, panic};
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
@@ -55,18 +56,30 @@ fn run() -> u8 {
         }
     };
     let signals = Signals::install_handlers();
+    let report_args = command.report_args().cloned().unwrap_or_default();
     let mut settings = match Settings::resolve(&global, &sources, signals.cancel_flag()) {
         Ok(settings) => settings,
+        Err(error) => {
+            // A file that cannot be written is reported once the settings are right.
+            let record = RunRecord::begin(&report_args, None, &signals).unwrap_or_default();
+            let report =
+                Report::without_settings(Some(command_name), global.file.as_deref(), format);
+            return report.with_record(record).emit_command_error(&error);
+        }
+    };
+    let record = match RunRecord::begin(&report_args, Some(&settings), &signals) {
+        Ok(record) => record,
         Err(error) => return emit_error(&error),
     };
     if format == OutputFormat::JsonLines {
         settings.format = format;
     }
-    let report = Report::new(&settings, command_name, signals.clone());
+    let report = Report::new(&settings, command_name, signals.clone()).with_record(record);
     let status = match commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
         Err(error) => report.emit_command_error(&settings.name_source(error)),
     };
     report.report_interruption();
+    report.record_end(status);
     signals.received_signal().map_or(status, |signal| 128 + signal)
 }

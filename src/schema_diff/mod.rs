@@ -3,6 +3,7 @@
 
 pub(crate) mod comment;
 pub(crate) mod dependents;
+pub(crate) mod diagram;
 pub(crate) mod diff;
 pub(crate) mod error;
 pub(crate) mod generate;
@@ -37,6 +38,9 @@ use crate::sqlite::regular_file::SymlinkPolicy;
 
 use crate::schema_diff::tidy::tidy_columns;
 
+pub use crate::schema_diff::diagram::{
+    Change, DiagramColumn, DiagramObject, DiagramReference, DiagramTable,
+};
 pub use crate::schema_diff::diff::SchemaDiff;
 pub use crate::schema_diff::error::DiffError;
 pub use crate::schema_diff::rename::Rename;
@@ -201,6 +205,13 @@ impl SchemaSnapshot {
     #[must_use]
     pub fn mermaid(&self) -> String {
         mermaid::render(&self.0)
+    }
+
+    /// The tables and views of this schema and of a later one, with what was added, changed and
+    /// removed.
+    #[must_use]
+    pub fn diagram_to(&self, after: &Self) -> Vec<DiagramTable> {
+        diagram::describe(&self.0, &after.0)
     }
 
     fn objects_of_kind(&self, kind: ObjectKind) -> impl Iterator<Item = &Arc<Object>> {

@@ -46,6 +46,7 @@ mod query;
 mod redo;
 mod rehearse;
 mod renumber;
+mod report;
 mod reset;
 mod restore;
 mod schema;

@@ -45,7 +45,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         let (fleet, statuses) = (&plan.fleet, &plan.statuses);
         let diffs = diffs_of_statuses(fleet, statuses, plan.migrator(), &options);
         let view = DryRunView::new(plan.migrator(), fleet, statuses).with_statement_diffs(diffs);
-        return Ok(context.report.emit(&view));
+        return Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)));
     }
     let mut safety_backup = None;
     if !args.rehearse && args.copies.wanted(CopyRule::Always, context.settings) {
@@ -68,7 +68,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     };
     let target = migrator.target().to_string();
     let view = RunView::new(fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)))
 }
 
 fn downgrade_target(args: &DowngradeArgs) -> DowngradeTarget {

@@ -63,7 +63,8 @@ fn migrate(
         let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
         runs.into_iter().for_each(|run| context.report.emit_outcome(run));
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-        return Ok(context.report.emit(&view));
+        let replay = context.replay_for_page(changelog);
+        return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));
     }
     let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
@@ -71,7 +72,7 @@ fn migrate(
         let statuses = read_statuses(context, &fleet, &migrator, &options);
         let diffs = diffs_of_statuses(&fleet, &statuses, &migrator, &options);
         let view = DryRunView::new(&migrator, &fleet, &statuses).with_statement_diffs(diffs);
-        return Ok(context.report.emit(&view));
+        return Ok(context.report.emit_with_document(&view, changelog, Some(&replay)));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options };
     let result = run.execute(&mut fleet)?;
@@ -89,7 +90,7 @@ fn migrate(
     context.report.emit_unstarted(runs.into_iter());
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, changelog, Some(&replay)))
 }
 
 /// Refuses a `--canary` that no user would have to wait for.

@@ -11,11 +11,14 @@ use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
 use tatmig::{Changelog, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
+use crate::cli::report::views::status_digest::{PlannedStatus, add_plans};
+use crate::cli::report::views::status_entries::StatusOf;
 
 /// The plan of `upgrade --dry-run`, `downgrade --dry-run` or `redo --dry-run`.
 #[derive(Serialize)]
@@ -78,7 +81,7 @@ struct PlannedEntry<'r> {
 }
 
 /// How many databases have each outcome.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct PlanCounts {
     total: usize,
     planned: usize,
@@ -282,6 +285,24 @@ impl View for DryRunView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.summary.failed > 0)
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        let PlanCounts { total, planned, current, failed } = self.summary;
+        digest.verdict = format!(
+            "{}: {planned} to be migrated to {}, {current} need nothing, {failed} would fail; nothing was changed",
+            plural(total, "database"),
+            self.target
+        );
+        digest.target = VersionPoint::parse(&self.target);
+        digest.notices.extend(self.notices.iter().cloned());
+        let Some(PlannedDatabase { changelog, .. }) = self.databases.first() else { return };
+        let plans = self.databases.iter().map(|planned| {
+            let PlannedDatabase { database, status, changelog } = *planned;
+            let listed = StatusOf { database, status, changelog };
+            PlannedStatus { listed, outcome: planned.outcome_name() }
+        });
+        add_plans(digest, changelog, plans);
     }
 
     fn databases(&self) -> impl Serialize {
