@@ -348,7 +348,14 @@ fn a_canary_needs_users() {
             "error: `--canary` migrates some of the selected users first; add `--all-users`\n",
         );
     }
+    for (arguments, reason) in [
+        (["upgrade", "--user", "ann", "--canary", "1"], "and 1 is selected; use `--all-users`"),
+        (["upgrade", "--user", "ann", "--canary", "7"], "and 1 is selected; use `--all-users`"),
+    ] {
+        fleet.run_without_changes(arguments).status(2).stderr_contains(reason);
+    }
     fleet.run(["upgrade", "--canary", "1", "--all-users"]).status(0);
+    fleet.run(["upgrade", "--canary", "1", "--user", "ann", "--user", "bob"]).status(0);
 }
 
 #[test]

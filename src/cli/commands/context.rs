@@ -217,6 +217,11 @@ impl CommandContext<'_> {
         (!has_errors).then_some(replay)
     }
 
+    /// Runs the document in memory for the page about the run, if there is one.
+    pub(crate) fn replay_for_page<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        if self.report.has_page() { self.valid_replay(changelog) } else { None }
+    }
+
     /// Prints the diagnostics of the document and of its replay.
     ///
     /// # Errors

@@ -25,12 +25,14 @@ pub(crate) mod renumber;
 pub(crate) mod restore;
 pub(crate) mod rule;
 pub(crate) mod run;
+pub(crate) mod run_digest;
 pub(crate) mod run_entries;
 pub(crate) mod schema;
 pub(crate) mod seeds;
 pub(crate) mod selftest;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod status_digest;
 pub(crate) mod status_entries;
 pub(crate) mod status_text;
 #[cfg(feature = "server")]
