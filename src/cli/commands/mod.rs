@@ -14,6 +14,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lint;
 pub(crate) mod man;
+pub(crate) mod missing_users;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
