@@ -3,7 +3,7 @@
 
 pub(crate) mod args;
 pub(crate) mod command_args;
-mod command_line;
+pub(crate) mod command_line;
 pub(crate) mod command_output;
 pub(crate) mod commands;
 pub(crate) mod completion;

@@ -12,7 +12,7 @@ use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
 use crate::cli::copy_args::CopyRule;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::progress::Stage;
@@ -70,7 +70,8 @@ fn migrate(
     let migrator = context.migrator(changelog, &replay, target);
     if args.dry_run {
         let statuses = read_statuses(context, &fleet, &migrator, &options);
-        let view = DryRunView::new(&migrator, &fleet, &statuses);
+        let diffs = diffs_of_statuses(&fleet, &statuses, &migrator, &options);
+        let view = DryRunView::new(&migrator, &fleet, &statuses).with_statement_diffs(diffs);
         return Ok(context.report.emit_with_document(&view, changelog, Some(&replay)));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options };

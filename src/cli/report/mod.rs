@@ -12,9 +12,11 @@ pub(crate) mod json;
 pub(crate) mod metrics;
 pub(crate) mod output_file;
 pub(crate) mod page;
+pub(crate) mod panic;
 pub(crate) mod progress;
 pub(crate) mod query_output;
 pub(crate) mod rows;
+pub(crate) mod run_info;
 pub(crate) mod run_record;
 pub(crate) mod styled_line;
 pub(crate) mod view;
@@ -285,6 +287,21 @@ impl Report {
         self.emit(&CommandErrorView::new(error_chain(error)))
     }
 
+    /// Writes the JSON document about a panic, if JSON was asked for. Its line is printed already.
+    pub(crate) fn emit_panic(&self, message: &str) {
+        if self.console.format != OutputFormat::Text {
+            let view = CommandErrorView::new(message.to_owned());
+            let envelope = Envelope {
+                command: self.command.as_deref(),
+                file: &self.file,
+                head: None,
+                failures: &[],
+                view: &view,
+            };
+            envelope::write_envelope(self.console.format, &envelope);
+        }
+    }
+
     /// Reports a document that cannot be used. Nothing was changed.
     pub(crate) fn emit_document_error(
         &self,
@@ -330,9 +347,9 @@ impl Report {
         self.console.note(text);
     }
 
-    /// Prints warnings of a document that can be used.
-    pub(crate) fn print_diagnostics(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
-        self.console.diagnostics(source, diagnostics);
+    /// Prints how many warnings a document has that can be used.
+    pub(crate) fn print_warning_count(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+        self.console.document_errors(source, diagnostics);
     }
 
     /// Begins a stage of the command, with a number of databases if it is known. It is shown on a

@@ -16,7 +16,7 @@ use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
-use crate::cli::report::views::failures::print_failure;
+use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 use crate::cli::report::views::status_digest::{PlannedStatus, add_plans};
 use crate::cli::report::views::status_entries::StatusOf;
 
@@ -42,6 +42,8 @@ pub(crate) struct DryRunView<'r> {
     notices: &'r [String],
     #[serde(skip)]
     source: &'r Source<'r>,
+    #[serde(skip)]
+    statement_diffs: StatementDiffs,
 }
 
 /// One migration in one scope, with the names of the databases that would run it.
@@ -168,7 +170,13 @@ impl<'r> DryRunView<'r> {
             },
             notices: &fleet.notices,
             source,
+            statement_diffs: StatementDiffs::new(),
         }
+    }
+
+    /// Adds the statements of migrations that were edited after they were applied.
+    pub(crate) fn with_statement_diffs(self, statement_diffs: StatementDiffs) -> Self {
+        Self { statement_diffs, ..self }
     }
 
     /// The plan of a redo.
@@ -204,6 +212,7 @@ impl<'r> DryRunView<'r> {
             databases,
             notices: &candidates.fleet.notices,
             source,
+            statement_diffs: StatementDiffs::new(),
         }
     }
 
@@ -267,11 +276,11 @@ impl View for DryRunView<'_> {
         for notice in self.notices {
             console.note(notice);
         }
-        for PlannedDatabase { database, status, .. } in &self.databases {
-            if let Some(error) = &status.error {
-                print_failure(console, database, error, self.source);
-            }
-        }
+        let failures =
+            self.databases.iter().filter_map(|PlannedDatabase { database, status, .. }| {
+                Some((*database, status.error.as_deref()?))
+            });
+        print_failures(console, failures, self.source, &self.statement_diffs);
     }
 
     fn exit_status(&self) -> u8 {

@@ -126,7 +126,7 @@ impl View for DocumentErrorView<'_> {
     }
 
     fn print_errors(&self, console: &Console) {
-        console.diagnostics(self.source, self.diagnostics);
+        console.document_errors(self.source, self.diagnostics);
         console.error(&self.message);
     }
 

@@ -45,17 +45,6 @@ pub(crate) fn print_failures<'r>(
     }
 }
 
-/// Prints the error of one database.
-pub(crate) fn print_failure(
-    console: &Console,
-    database: &TargetDatabase,
-    error: &MigrateError,
-    source: &Source<'_>,
-) {
-    let group = FailureGroup { error, message: error.to_string(), databases: vec![database] };
-    print_group(console, &group, source, &StatementDiffs::new());
-}
-
 /// `` `ann` (ann_longterm.db)``: the name of a database in an error, and its path or URL.
 pub(crate) fn name_and_location(database: &TargetDatabase) -> String {
     format!("`{}` ({})", database.display_name(), database.location.display())

@@ -17,6 +17,7 @@ pub(crate) mod lint;
 pub(crate) mod lint_github;
 pub(crate) mod lint_sarif;
 pub(crate) mod migration_change;
+pub(crate) mod no_databases;
 pub(crate) mod outcome_text;
 pub(crate) mod query;
 pub(crate) mod recorded_versions;
