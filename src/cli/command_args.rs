@@ -13,6 +13,7 @@ use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
 
 use crate::cli::copy_args::CopyArgs;
+use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
 
@@ -26,6 +27,16 @@ pub(crate) struct StatusArgs {
     pub(crate) stats: bool,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 /// How databases are created.
@@ -221,6 +232,8 @@ pub(crate) struct LintArgs {
     /// Oldest SQLite version that opens the databases
     #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env_values = true)]
     pub(crate) min_sqlite: Option<SqliteVersion>,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 /// The format of diagnostics.
@@ -301,6 +314,8 @@ pub(crate) struct UpgradeArgs {
     /// Print one JSON object a line: one for each database as it ends, then a summary
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) json_lines: bool,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 #[derive(Debug, Args)]
@@ -329,6 +344,8 @@ pub(crate) struct DowngradeArgs {
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 impl DowngradeArgs {

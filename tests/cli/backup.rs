@@ -320,7 +320,7 @@ fn prune_keeps_the_newest_and_the_only_copy_of_a_version() {
     let fleet = fleet.upgrade_to("1.1.0");
     let ids: Vec<String> = (0..5).map(|_| create_backup(&fleet, &["--all-users"])).collect();
     fleet.run(["backup", "prune", "--keep", "2"]).status(0).stdout_contains(&format!(
-        "3 backups removed ([..] kB), 3 kept\nolder backups kept, each the only backup of a database at that version: `{oldest}`\n"
+        "3 backups removed ([..] kB), 3 kept\nolder backups kept, each the only backup of a database at that version: `{oldest}`; "
     ).replace("[..] kB", "98.3 kB"));
     assert_eq!(backup_names(&fleet), [oldest.clone(), ids[3].clone(), ids[4].clone()]);
     fleet.run(["backup", "prune", "--keep", "0"]).status(0);

@@ -42,6 +42,9 @@ pub(crate) fn create_backup(
     let system = if is_system_missing { SystemSelection::Excluded } else { selection.system };
     let selection = Selection { system, ..selection };
     let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let databases: Vec<&TargetDatabase> = fleet.databases().collect();
     if databases.is_empty() {
         bail!("no database to copy; select user databases with `--all-users` or `--user NAME`");
@@ -66,7 +69,7 @@ pub(crate) fn prune_backups(context: CommandContext<'_>, keep: usize) -> anyhow:
         &context.settings.fleet_config,
         &context.connect_options(),
     )?;
-    Ok(context.report.emit(&PruneView::new(&prune_result)))
+    Ok(context.report.emit(&PruneView::new(&context.settings.backups_dir, &prune_result)))
 }
 
 /// Replaces databases with their copies in a backup. Everything that can fail for all of them is

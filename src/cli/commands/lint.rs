@@ -10,6 +10,8 @@ use crate::cli::command_args::{LintArgs, LintFormat};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
+use crate::cli::report::digest::Digest;
+use crate::cli::report::digest::document::DocumentDigest;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::lint::LintView;
@@ -34,6 +36,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Resul
 
 /// Prints the description of a rule.
 fn explain(context: CommandContext<'_>, name: &str) -> anyhow::Result<u8> {
+    context.report.skip_record();
     let Some(rule) = Rule::from_name(name) else {
         bail!("unknown rule `{name}`; {}", suggest_rule(name));
     };
@@ -80,15 +83,26 @@ fn lint_document(
     });
     let has_errors = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let status = if is_unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
+    let view = LintView::new(&source, &diagnostics, status);
+    let changelog = context.parse_if_valid(Some(&document));
+    let describe = |digest: &Digest| match &changelog {
+        Some(changelog) => {
+            let replay = context.replay_for_page(changelog);
+            DocumentDigest::new(changelog, replay.as_ref(), &digest.steps, None)
+        }
+        None => DocumentDigest::default(),
+    };
     match format {
         LintFormat::Human | LintFormat::Json => {
-            context.report.emit(&LintView::new(&source, &diagnostics, status));
+            context.report.emit_with(&view, describe);
+            return Ok(status);
         }
         LintFormat::Github => {
             Report::emit_bytes(workflow_commands(&source, &diagnostics).as_bytes());
         }
         LintFormat::Sarif => Report::emit_json(&SarifLog::new(&source, &diagnostics)),
     }
+    context.report.record_result(&view, describe);
     Ok(status)
 }
 

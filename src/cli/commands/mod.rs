@@ -84,7 +84,7 @@ fn changes_databases(command: &Command) -> bool {
         | Command::Lint(_)
         | Command::Verify { .. }
         | Command::Doctor
-        | Command::Test
+        | Command::Test(_)
         | Command::Query(_)
         | Command::Backup { .. }
         | Command::New(_)
@@ -110,9 +110,9 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Reset(args) => reset::run(context, &args),
         Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
-        Command::Verify { selection } => inspect::verify_fleet(context, &selection),
+        Command::Verify(args) => inspect::verify_fleet(context, &args),
         Command::Doctor => Ok(doctor::run(context)),
-        Command::Test => test::run(context),
+        Command::Test(_) => test::run(context),
         Command::Init { selection, path, create_args } => {
             let path = path.as_deref();
             init::run(context, init::NewDatabases { selection: &selection, path }, &create_args)

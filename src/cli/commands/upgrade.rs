@@ -13,7 +13,7 @@ use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::missing_users::MissingUsers;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
 use crate::cli::copy_args::CopyRule;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::progress::Stage;
@@ -70,19 +70,22 @@ fn migrate(
         let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
         runs.into_iter().for_each(|run| context.report.emit_outcome(run));
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-        return Ok(context.report.emit(&view));
+        let replay = context.replay_for_page(changelog);
+        return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));
     }
     let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
     if args.dry_run {
         let mut statuses = read_statuses(context, &fleet, &migrator, &options);
+        let diffs = diffs_of_statuses(&fleet, &statuses, &migrator, &options);
         statuses.extend(missing.statuses(&migrator, &options)?);
         fleet.notices.extend(missing.databases().iter().map(|database| {
             let (name, path) = (database.display_name(), database.location.display());
             format!("`{name}` has no database; the run would create `{path}`")
         }));
         fleet.users.extend_from_slice(missing.databases());
-        return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
+        let view = DryRunView::new(&migrator, &fleet, &statuses).with_statement_diffs(diffs);
+        return Ok(context.report.emit_with_document(&view, changelog, Some(&replay)));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options };
     let result = run.execute(&mut fleet)?;
@@ -107,7 +110,7 @@ fn migrate(
     context.report.emit_unstarted(runs.into_iter());
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, changelog, Some(&replay)))
 }
 
 /// Refuses a `--canary` that no user would have to wait for.
