@@ -51,13 +51,8 @@ fn run() -> u8 {
     let command = match command {
         CommandKind::Configured(command) => command,
         CommandKind::Standalone(standalone) => {
-<<<<<<< HEAD
             let result = commands::completions::run_standalone(&standalone, &global, &sources);
-            return result.map_or_else(|error| emit_error(&error), ExitCode::from);
-=======
-            let result = commands::completions::run_standalone(&standalone);
             return result.unwrap_or_else(|error| emit_error(&error));
->>>>>>> main
         }
     };
     let signals = Signals::install_handlers();

@@ -17,12 +17,8 @@ use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::losses::DroppedTable;
 use crate::schema::renames::{Renames, StatementRename};
-<<<<<<< HEAD
 use crate::schema::statement_effects::StatementEffects;
-use crate::source::SourceSlice;
-=======
 use crate::source::{SourceSlice, first_line_span};
->>>>>>> main
 use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
