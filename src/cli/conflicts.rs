@@ -15,7 +15,7 @@ struct Conflict {
     reason: &'static str,
 }
 
-const CONFLICTS: [Conflict; 21] = [
+const CONFLICTS: [Conflict; 23] = [
     Conflict {
         commands: &[],
         option: "rehearse",
@@ -110,8 +110,20 @@ const CONFLICTS: [Conflict; 21] = [
     Conflict {
         commands: &["schema"],
         option: "check",
-        others: &["at", "scope", "format"],
+        others: &["format"],
         reason: "the markers in the document say which schema they hold",
+    },
+    Conflict {
+        commands: &["schema"],
+        option: "diff",
+        others: &["format", "write"],
+        reason: "a comparison is printed as a table and as SQL, and changes nothing",
+    },
+    Conflict {
+        commands: &["schema"],
+        option: "diff-user",
+        others: &["diff", "format", "write"],
+        reason: "a comparison is with one other schema, printed as a table and as SQL, and changes nothing",
     },
     Conflict {
         commands: &["schema"],

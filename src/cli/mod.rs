@@ -6,6 +6,7 @@ pub(crate) mod command_args;
 mod command_line;
 pub(crate) mod commands;
 mod conflicts;
+mod document_args;
 mod error_context;
 pub(crate) mod extension_settings;
 mod global_args;

@@ -48,6 +48,7 @@ mod renumber;
 mod reset;
 mod restore;
 mod schema;
+mod schema_diff;
 mod seed;
 mod selection;
 mod settings_keys;

@@ -26,6 +26,7 @@ pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod run_entries;
 pub(crate) mod schema;
+pub(crate) mod schema_diff;
 pub(crate) mod seeds;
 pub(crate) mod selftest;
 pub(crate) mod stats;
