@@ -166,6 +166,10 @@ Examples:
     ///
     /// The file is checked for errors and risky SQL, and all of its SQL is run in memory.
     ///
+    /// --fix applies changes that have one meaning, such as the label of a fence or the case of a tag,
+    /// and never changes the SQL of a released migration. The result is checked again, and is written only
+    /// if nothing is worse.
+    ///
     /// --explain describes a rule. A comment `-- tatmig:allow RULE reason` in a block allows a rule
     /// for that block.
     #[command(after_help = "\
@@ -174,6 +178,8 @@ Examples:
   tatmig lint --deny warnings        exit with 1 for any warning
   tatmig lint --deny stray-fence     exit with 1 for one kind of warning
   tatmig lint --explain destructive  what a rule reports and how to fix it
+  tatmig lint --fix --dry-run        print the changes that --fix would make
+  tatmig lint --watch                check again after each save
   tatmig lint --format github        print annotations for a pull request
   tatmig lint --min-sqlite 3.31.0    report what an application's older SQLite cannot read")]
     Lint(LintArgs),

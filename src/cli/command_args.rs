@@ -237,6 +237,15 @@ pub(crate) struct LintArgs {
     /// Output format [default: human]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<LintFormat>,
+    /// Apply the mechanical changes that need no person and change no released migration
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// With --fix, print the changes as a diff and write nothing
+    #[arg(long, requires = "fix")]
+    pub(crate) dry_run: bool,
+    /// Check the document again whenever it is saved, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["fix", "explain"])]
+    pub(crate) watch: bool,
     /// Print what this rule reports and how to fix it; read no document
     #[arg(long, value_name = "RULE")]
     pub(crate) explain: Option<String>,

@@ -15,7 +15,7 @@ struct Conflict {
     reason: &'static str,
 }
 
-const CONFLICTS: [Conflict; 23] = [
+const CONFLICTS: [Conflict; 24] = [
     Conflict {
         commands: &[],
         option: "rehearse",
@@ -82,6 +82,12 @@ const CONFLICTS: [Conflict; 23] = [
         option: "explain",
         others: &["deny", "allow", "min-sqlite"],
         reason: "`--explain` describes a rule and checks no document",
+    },
+    Conflict {
+        commands: &["lint"],
+        option: "watch",
+        others: &["fix", "explain", "json"],
+        reason: "`--watch` prints what it finds for a person, and writes nothing",
     },
     Conflict {
         commands: &["lint"],

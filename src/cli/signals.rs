@@ -58,6 +58,13 @@ impl Signals {
         self.cancel_flag.clone()
     }
 
+    /// Forgets the received signal: it ended a command that waits for one. A second signal ends the
+    /// process at once all the same.
+    pub(crate) fn acknowledge(&self) {
+        #[cfg(unix)]
+        self.received_signal.store(0, Ordering::Relaxed);
+    }
+
     /// The number of the received signal, if any.
     #[cfg(unix)]
     pub(crate) fn received_signal(&self) -> Option<u8> {

@@ -35,6 +35,7 @@ mod json;
 mod json_lines;
 mod layouts;
 mod lint;
+mod lint_fix;
 #[cfg(unix)]
 mod names;
 mod near_misses;

@@ -13,6 +13,8 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lint;
+pub(crate) mod lint_fix;
+pub(crate) mod lint_watch;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
@@ -104,6 +106,7 @@ fn run_document_command(
         DocumentCommand::Import(args) => import::run(context, &args),
         DocumentCommand::Promote { version } => promote::run(context, &version),
         DocumentCommand::Renumber(args) => renumber::run(context, &args),
+        DocumentCommand::Schema(args) if args.is_diff() => schema_diff::run(context, &args),
         DocumentCommand::Schema(args) => schema::run(context, &args),
     }
 }

@@ -10,7 +10,6 @@ use tatmig::{Changelog, Scope, edit};
 use crate::cli::command_args::{SchemaAction, SchemaArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
-use crate::cli::commands::schema_diff;
 use crate::cli::commands::write_document;
 use crate::cli::report::views::schema::{SchemaCheckView, SchemaUpdateView, SchemaView};
 use crate::cli::value_parsers::parse_version;
@@ -18,9 +17,6 @@ use crate::cli::value_parsers::parse_version;
 pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    if args.is_diff() {
-        return schema_diff::run(context, &changelog, args);
-    }
     let action = args.action();
     if action == SchemaAction::Check && args.selects_schema() {
         let option = if args.at.is_some() { "at" } else { "scope" };

@@ -38,11 +38,9 @@ struct SchemaPair {
     to: SchemaSnapshot,
 }
 
-pub(crate) fn run(
-    context: CommandContext<'_>,
-    changelog: &Changelog<'_>,
-    args: &SchemaArgs,
-) -> anyhow::Result<u8> {
+pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Result<u8> {
+    let document = context.read_document()?;
+    let changelog = &context.parse_changelog(&document)?;
     let comparison = Comparison { context, changelog, scope: args.scope.map(Scope::from) };
     let at = args.at.as_deref().map(parse_version).transpose()?;
     let sides = match (&args.diff, &args.diff_user) {

@@ -14,6 +14,7 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod lint;
+pub(crate) mod lint_fix;
 pub(crate) mod lint_github;
 pub(crate) mod lint_sarif;
 pub(crate) mod migration_change;
