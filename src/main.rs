@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::args::{CliArgs, CommandKind};
 use crate::cli::commands;
+use crate::cli::completion::answer_request;
 use crate::cli::output::OutputFormat;
 use crate::cli::process_args::ProcessArgs;
 use crate::cli::report::Report;
@@ -14,6 +15,9 @@ use crate::cli::signals::Signals;
 use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
+    if answer_request() {
+        return ExitCode::SUCCESS;
+    }
     let ProcessArgs { args, command: command_name, sources } = match ProcessArgs::parse() {
         Ok(args) => args,
         Err(error) => return ExitCode::from(report_usage_error(error)),
@@ -47,10 +51,11 @@ fn main() -> ExitCode {
     if format == OutputFormat::JsonLines {
         settings.format = format;
     }
-    let report = Report::new(&settings, command_name);
+    let report = Report::new(&settings, command_name, signals.clone());
     let status = match commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
         Err(error) => report.emit_command_error(&settings.name_source(error)),
     };
+    report.report_interruption();
     ExitCode::from(signals.received_signal().map_or(status, |signal| 128 + signal))
 }

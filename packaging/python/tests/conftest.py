@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
 import sys
@@ -160,3 +161,30 @@ sys.exit(status)
 @pytest.fixture
 def program_log(tmp_path_factory: pytest.TempPathFactory) -> ProgramLog:
     return ProgramLog(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture
+def overtaken_program(users: FleetDirectory) -> Path:
+    """A program whose first run has read 1.0.0 when another run migrates everything to 1.1.0."""
+    (users.path / "new.md").write_text(BASELINE + PINNED, encoding="utf-8")
+    executable = users.path / "program"
+    executable.write_text(
+        f"""\
+#!/bin/sh
+program={shlex.quote(tatmig.find_program())}
+if [ -e new.md ]; then
+    cp MIGRATIONS.md old.md
+    mv new.md MIGRATIONS.md
+    "$program" upgrade --all-users --quiet
+    for argument; do
+        shift
+        case $argument in --file=*) argument=--file=old.md ;; esac
+        set -- "$@" "$argument"
+    done
+fi
+exec "$program" "$@"
+""",
+        encoding="utf-8",
+    )
+    executable.chmod(0o755)
+    return executable

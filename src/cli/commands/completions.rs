@@ -11,10 +11,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::cli::args::{CliArgs, StandaloneCommand};
+use crate::cli::completion::completion_script;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
-
-const PROGRAM_NAME: &str = "tatmig";
 
 /// The headings that a paragraph at the end of a help text may begin with.
 const HELP_HEADINGS: [&str; 2] = ["Examples", "Exit status"];
@@ -31,9 +30,7 @@ pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> 
 
 /// Prints the completion script of a shell.
 fn print_completions(shell: Shell) -> u8 {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CliArgs::clap_command(), PROGRAM_NAME, &mut script);
-    Report::emit_bytes(&script);
+    Report::emit_bytes(&completion_script(shell));
     EXIT_SUCCESS
 }
 

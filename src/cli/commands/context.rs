@@ -15,6 +15,7 @@ use tatmig::{Changelog, Diagnostic, Rule, Scope, Severity};
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
+use crate::cli::report::progress::Stage;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 
@@ -92,7 +93,9 @@ impl CommandContext<'_> {
         selection: &Selection,
         has_blocks: impl Fn(Scope) -> bool,
     ) -> Result<Fleet, FleetError> {
+        let progress = self.report.progress(Stage::FindingDatabases, None);
         let fleet = Fleet::discover(config, selection, has_blocks)?;
+        drop(progress);
         for problem in &fleet.problems {
             self.report.fail(problem);
         }
@@ -179,7 +182,10 @@ impl CommandContext<'_> {
         &self,
         changelog: &Changelog<'a>,
     ) -> anyhow::Result<Replay<'a>> {
-        match Replay::run(changelog, &self.settings.connection_setup) {
+        let progress = self.report.progress(Stage::Replaying, None);
+        let result = Replay::run(changelog, &self.settings.connection_setup);
+        drop(progress);
+        match result {
             Ok(replay) => Ok(replay),
             // The signal decides the exit status.
             Err(_) if self.signals.received_signal().is_some() => {
@@ -194,7 +200,9 @@ impl CommandContext<'_> {
     /// Runs the document in memory, for commands that work without a replay. `None` if the
     /// document has errors up to head.
     pub(crate) fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        let progress = self.report.progress(Stage::Replaying, None);
         let replay = Replay::run(changelog, &self.settings.connection_setup).ok()?;
+        drop(progress);
         let has_errors = replay.diagnostics(changelog.head_index()).any(|diagnostic| {
             diagnostic.severity == Severity::Error && !is_unfinished(&diagnostic)
         });

@@ -8,6 +8,7 @@ use crate::cli::command_args::DowngradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
@@ -50,9 +51,10 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     }
     let migrator = if args.rehearse { plan.rehearsal() } else { plan.migrator() };
     let fleet = &plan.fleet;
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| bar.inc(1));
-    bar.finish_and_clear();
+    let stage = if args.rehearse { Stage::RehearsingSystemDatabase } else { Stage::SystemDatabase };
+    let progress = context.report.progress(stage.of_users(), Some(fleet.databases().count()));
+    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| progress.inc());
+    drop(progress);
     let details = RunDetails {
         statement_diffs: collect_statement_diffs(fleet, &outcome, migrator, &options),
         backup: safety_backup,

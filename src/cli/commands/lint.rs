@@ -15,6 +15,7 @@ use crate::cli::commands::lint_watch::watch;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::lint::LintView;
 use crate::cli::report::views::lint_fix::FixPlanView;
 use crate::cli::report::views::lint_github::workflow_commands;
@@ -63,7 +64,10 @@ fn lint_document(
         if format != LintFormat::Human {
             bail!("`--watch` prints what it finds for a person; leave `--format` out");
         }
-        return watch(context, &|document| check.run(document, None));
+        return watch(context, &|document| {
+            let found = check.find(document)?;
+            Ok(found.map_or(EXIT_INVALID_INPUT, |found| check.print(document, found, None)))
+        });
     }
     let document = context.read_document()?;
     if !args.fix {
@@ -76,7 +80,8 @@ fn lint_document(
             bail!("`--dry-run` prints a diff; leave `--format` out");
         }
         let diff = lint_fix::unified_diff(&document, &fixed);
-        let status = check.find(&document)?.map_or(EXIT_INVALID_INPUT, |found| found.status);
+        let Some(found) = check.find(&document)? else { return Ok(EXIT_INVALID_INPUT) };
+        let status = found.status;
         let view = FixPlanView::new(&document.name, &fixed.applied, &diff, status);
         return Ok(context.report.emit(&view));
     }
@@ -104,7 +109,10 @@ impl Check<'_> {
         let Self { context, levels, options, .. } = *self;
         let source = Source::new(&document.name, &document.text);
         let setup = &context.settings.connection_setup;
-        let lint_report = match tatmig::lint::lint_with(source, options, setup) {
+        let progress = context.report.progress(Stage::Linting, None);
+        let result = tatmig::lint::lint_with(source, options, setup);
+        drop(progress);
+        let lint_report = match result {
             Ok(lint_report) => lint_report,
             // The signal decides the exit status.
             Err(_) if context.signals.received_signal().is_some() => return Ok(None),
@@ -127,9 +135,15 @@ impl Check<'_> {
     /// Checks a document and prints what was found. `fixes` are the changes that were applied
     /// before.
     fn run(&self, document: &DocumentFile, fixes: Option<&[AppliedFix]>) -> anyhow::Result<u8> {
-        let Some(Found { diagnostics, status }) = self.find(document)? else {
+        let Some(found) = self.find(document)? else {
+            self.context.report.report_interruption();
             return Ok(EXIT_INVALID_INPUT);
         };
+        Ok(self.print(document, found, fixes))
+    }
+
+    fn print(&self, document: &DocumentFile, found: Found, fixes: Option<&[AppliedFix]>) -> u8 {
+        let Found { diagnostics, status } = found;
         let source = Source::new(&document.name, &document.text);
         match self.format {
             LintFormat::Human | LintFormat::Json => {
@@ -141,7 +155,7 @@ impl Check<'_> {
             }
             LintFormat::Sarif => Report::emit_json(&SarifLog::new(&source, &diagnostics)),
         }
-        Ok(status)
+        status
     }
 }
 

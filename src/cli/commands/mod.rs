@@ -22,6 +22,7 @@ pub(crate) mod query;
 pub(crate) mod redo;
 pub(crate) mod renumber;
 pub(crate) mod reset;
+pub(crate) mod run_progress;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
 pub(crate) mod schema_diff;
@@ -50,6 +51,9 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let context = CommandContext { settings, report, signals };
+    if changes_databases(&command) {
+        signals.begin_writing();
+    }
     #[cfg(feature = "server")]
     note_extensions_on_servers(context);
     let result = run_command(context, command);
@@ -59,6 +63,33 @@ pub(crate) fn run(
         Ok(EXIT_SUCCESS | EXIT_PENDING) if report.has_failed() => Ok(EXIT_FAILURE),
         Err(error) => error.downcast().map(|AlreadyReported(status)| status),
         success => success,
+    }
+}
+
+/// Whether a command changes databases.
+fn changes_databases(command: &Command) -> bool {
+    match command {
+        Command::Upgrade(args) => !args.dry_run && !args.rehearse,
+        Command::Downgrade(args) => !args.dry_run && !args.rehearse,
+        Command::Redo(args) => !args.dry_run,
+        Command::Init { .. }
+        | Command::Stamp { .. }
+        | Command::Adopt(_)
+        | Command::Seed { .. }
+        | Command::Restore(_)
+        | Command::Reset(_)
+        | Command::Demo { .. } => true,
+        #[cfg(feature = "server")]
+        Command::Push { .. } | Command::Pull { .. } => true,
+        Command::Status(_)
+        | Command::History { .. }
+        | Command::Lint(_)
+        | Command::Verify { .. }
+        | Command::Doctor
+        | Command::Test
+        | Command::Query(_)
+        | Command::Backup { .. }
+        | Command::Document(_) => false,
     }
 }
 

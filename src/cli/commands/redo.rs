@@ -7,8 +7,10 @@ use tatmig::fleet::{RedoCandidates, RedoPlan, RedoRequest};
 
 use crate::cli::command_args::RedoArgs;
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
@@ -57,9 +59,11 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     if !args.selection.excludes_system() {
         plan.store_sources(&request)?;
     }
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let outcome = plan.run(&fleet, &options, &mut |_, _| bar.inc(1));
-    bar.finish_and_clear();
+    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let outcome = plan.run(&fleet, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
+    drop(progress);
     let details = RunDetails {
         operation: Operation::Redo,
         backup: safety_backup,

@@ -6,8 +6,10 @@ use tatmig::fleet::TargetDatabase;
 
 use crate::cli::command_args::ResetArgs;
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up;
 use crate::cli::report::confirm::confirm_reset;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
 
@@ -36,9 +38,11 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let mut databases = databases.into_iter();
     fleet.system = fleet.system.and_then(|_| databases.next());
     fleet.users = databases.collect();
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let fleet_outcome = fleet.reset(&migrator, &options, &mut |_, _| bar.inc(1));
-    bar.finish_and_clear();
+    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let fleet_outcome = fleet.reset(&migrator, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
+    drop(progress);
     let details =
         RunDetails { backup: safety_backup, operation: Operation::Reset, ..RunDetails::default() };
     let target = migrator.target().to_string();

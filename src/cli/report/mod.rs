@@ -7,17 +7,19 @@ pub(crate) mod envelope;
 pub(crate) mod exit_status;
 pub(crate) mod format;
 pub(crate) mod json;
+pub(crate) mod progress;
 pub(crate) mod query_output;
 pub(crate) mod rows;
+pub(crate) mod styled_line;
 pub(crate) mod view;
 pub(crate) mod views;
 
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use indicatif::ProgressBar;
 use serde::Serialize;
 use tatmig::plan::Outcome;
 use tatmig::semver::Version;
@@ -28,10 +30,12 @@ use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::report::console::Console;
 use crate::cli::report::envelope::Envelope;
 use crate::cli::report::format::error_chain;
-use crate::cli::report::view::View;
-use crate::cli::report::views::error::{CommandErrorView, DocumentErrorView};
+use crate::cli::report::progress::{Progress, Stage};
+use crate::cli::report::view::{NOTHING_CHANGED, View};
+use crate::cli::report::views::error::{CommandErrorView, DocumentErrorView, InterruptedView};
 use crate::cli::report::views::run_entries::{DatabaseEvent, DatabaseRun};
 use crate::cli::settings::{DEFAULT_FILE, Settings};
+use crate::cli::signals::Signals;
 
 /// Renders views in the format and the verbosity of the settings.
 pub(crate) struct Report {
@@ -40,14 +44,28 @@ pub(crate) struct Report {
     command: Option<String>,
     /// The path of the document.
     file: String,
+    /// When the command began.
+    started: Instant,
+    signals: Signals,
+    /// What was reported so far; shared by the reports in other formats.
+    state: Arc<Mutex<ReportState>>,
+}
+
+/// What a command has reported so far.
+#[derive(Debug, Default)]
+struct ReportState {
     /// The last released version of the document, once it is read.
-    head: Mutex<Option<String>>,
+    head: Option<String>,
     /// The errors that were reported and that no view has.
-    failures: Mutex<Vec<String>>,
+    failures: Vec<String>,
+    /// What the command has changed, once its result is printed.
+    changes: Option<String>,
+    /// Whether the line that ends an interrupted run is printed.
+    is_interruption_reported: bool,
 }
 
 impl Report {
-    pub(crate) fn new(settings: &Settings, command: String) -> Self {
+    pub(crate) fn new(settings: &Settings, command: String, signals: Signals) -> Self {
         let choice = match settings.color {
             ColorWhen::Auto => anstream::ColorChoice::Auto,
             ColorWhen::Always => anstream::ColorChoice::Always,
@@ -63,8 +81,9 @@ impl Report {
             console: Console { verbosity, format, color_mode },
             command: Some(command),
             file: escape_for_display(settings.file.as_os_str()),
-            head: Mutex::default(),
-            failures: Mutex::default(),
+            started: Instant::now(),
+            signals,
+            state: Arc::default(),
         }
     }
 
@@ -79,8 +98,9 @@ impl Report {
             console: Console { verbosity, format, color_mode },
             command,
             file: escape_for_display(file.unwrap_or(Path::new(DEFAULT_FILE)).as_os_str()),
-            head: Mutex::default(),
-            failures: Mutex::default(),
+            started: Instant::now(),
+            signals: Signals::default(),
+            state: Arc::default(),
         }
     }
 
@@ -90,14 +110,15 @@ impl Report {
             console: Console { format, ..self.console },
             command: self.command.clone(),
             file: self.file.clone(),
-            head: Mutex::new(lock(&self.head).clone()),
-            failures: Mutex::new(self.failures()),
+            started: self.started,
+            signals: self.signals.clone(),
+            state: Arc::clone(&self.state),
         }
     }
 
     /// Adds the last released version of the document to the results.
     pub(crate) fn set_head(&self, head: &Version) {
-        *lock(&self.head) = Some(head.to_string());
+        self.state().head = Some(head.to_string());
     }
 
     /// Renders the result of a command and returns the exit status.
@@ -105,12 +126,13 @@ impl Report {
         match self.console.format {
             OutputFormat::Text => view.print_text(&self.console),
             format @ (OutputFormat::Json | OutputFormat::JsonLines) => {
+                let head = self.state().head.clone();
                 envelope::write_envelope(
                     format,
                     &Envelope {
                         command: self.command.as_deref(),
                         file: &self.file,
-                        head: lock(&self.head).as_deref(),
+                        head: head.as_deref(),
                         failures: &self.failures(),
                         view,
                     },
@@ -118,7 +140,25 @@ impl Report {
                 view.print_errors(&self.console);
             }
         }
+        self.state().changes = Some(view.changes());
         view.exit_status()
+    }
+
+    /// Ends a command that a signal interrupted with a line that says what was done, and with a
+    /// document if it has printed none. Without a signal, nothing is printed.
+    pub(crate) fn report_interruption(&self) {
+        if self.signals.received_signal().is_none() || self.state().is_interruption_reported {
+            return;
+        }
+        if self.state().changes.is_none() {
+            self.emit(&InterruptedView);
+        }
+        let changes = {
+            let mut state = self.state();
+            state.is_interruption_reported = true;
+            state.changes.clone()
+        };
+        Console::interrupted(changes.as_deref().unwrap_or(NOTHING_CHANGED));
     }
 
     /// Prints the outcome of one database with `--json-lines`. A database that did not start is
@@ -168,12 +208,16 @@ impl Report {
     pub(crate) fn fail(&self, text: impl Display) {
         let text = text.to_string();
         self.console.error(&text);
-        lock(&self.failures).push(text);
+        self.state().failures.push(text);
+    }
+
+    fn state(&self) -> MutexGuard<'_, ReportState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The texts that [`Self::fail`] was called with.
     fn failures(&self) -> Vec<String> {
-        lock(&self.failures).clone()
+        self.state().failures.clone()
     }
 
     /// Whether [`Self::fail`] was called.
@@ -191,12 +235,13 @@ impl Report {
         self.console.diagnostics(source, diagnostics);
     }
 
-    /// A progress bar, hidden if standard error is not a terminal.
-    pub(crate) fn progress_bar(&self, length: usize) -> ProgressBar {
-        self.console.progress_bar(length)
+    /// Begins a stage of the command, with a number of databases if it is known. It is shown on a
+    /// terminal if the command takes long.
+    pub(crate) fn progress(&self, stage: Stage, length: Option<usize>) -> Progress {
+        if self.console.shows_progress() {
+            Progress::start(stage, length, self.started)
+        } else {
+            Progress::hidden()
+        }
     }
-}
-
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -255,7 +255,7 @@ impl View for DryRunView<'_> {
             self.print_migration(console, migration);
         }
         if self.migrations.is_empty() && self.summary.failed == 0 {
-            console.line(&self.nothing_to_run);
+            console.line(self.nothing_to_run.as_str());
         }
         self.print_errors(console);
     }

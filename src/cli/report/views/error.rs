@@ -11,6 +11,23 @@ use crate::cli::report::json::{ErrorEntry, ProblemEntry};
 use crate::cli::report::view::View;
 use crate::cli::usage_message::UsageMessage;
 
+/// A command that a signal ended before it had a result.
+#[derive(Serialize)]
+pub(crate) struct InterruptedView;
+
+impl View for InterruptedView {
+    /// The line that ends every interrupted run says all.
+    fn print_text(&self, _console: &Console) {}
+
+    fn exit_status(&self) -> u8 {
+        EXIT_INVALID_INPUT
+    }
+
+    fn error(&self) -> Option<ErrorEntry<'_>> {
+        Some(ErrorEntry::from_message("interrupted; no database was changed"))
+    }
+}
+
 /// An error that has no position in the document.
 #[derive(Serialize)]
 pub(crate) struct CommandErrorView {

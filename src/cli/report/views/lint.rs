@@ -9,6 +9,7 @@ use tatmig::{Diagnostic, Severity, Source};
 use crate::cli::report::console::Console;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::ProblemEntry;
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 use crate::cli::report::views::lint_fix::FixEntry;
 
@@ -91,7 +92,13 @@ impl View for LintView<'_> {
             console.line(fix.describe(self.file));
         }
         console.diagnostics(self.source, self.diagnostics);
-        console.line(format!("{}: {}", self.file, severity_counts(self.diagnostics)));
+        let state = match &self.summary {
+            SeverityCounts { errors: 1.., .. } => "failed",
+            SeverityCounts { warnings: 1.., .. } => "note",
+            _ => "ok",
+        };
+        let counts = severity_counts(self.diagnostics);
+        console.line(StyledLine::from(format!("{}: ", self.file)).state(state, counts));
         if let Some(text) = self.describe_rules(console) {
             console.note(text);
         }

@@ -10,6 +10,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
 use crate::cli::report::json::{ProblemEntry, RegressionKeys};
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `test`.
@@ -89,16 +90,18 @@ impl<'r> SelfTestView<'r> {
     }
 
     fn print_summary(&self, console: &Console) {
-        let results = match (self.summary.problems, self.summary.skipped) {
-            (0, 0) => "no data lost".to_owned(),
-            (0, skipped) => format!("{} not tested", plural(skipped, "table")),
-            (problems, 0) => plural(problems, "problem"),
-            (problems, skipped) => {
-                format!("{}, {} not tested", plural(problems, "problem"), plural(skipped, "table"))
-            }
-        };
-        let databases = plural(self.summary.scenarios, "database");
-        console.line(format!("{}: {databases} tested, {results}", self.file));
+        let SelfTestCounts { scenarios, problems, skipped, .. } = self.summary;
+        let problems =
+            (problems > 0).then(|| StyledLine::from_state("failed", plural(problems, "problem")));
+        let not_tested = (skipped > 0).then(|| {
+            StyledLine::from_state("note", format!("{} not tested", plural(skipped, "table")))
+        });
+        let results = StyledLine::join(problems.into_iter().chain(not_tested));
+        let results =
+            if results.is_empty() { StyledLine::from_state("ok", "no data lost") } else { results };
+        let databases = plural(scenarios, "database");
+        let label = StyledLine::from(format!("{}: {databases} tested, ", self.file));
+        console.line(label.line(results));
     }
 }
 
@@ -180,9 +183,9 @@ fn is_same_group(left: &Scenario, right: &Scenario) -> bool {
 }
 
 /// `user 1.0.0 to 1.2.0: all rows kept up to 1.2.0 (at most 4 tables, 20 rows)`.
-fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> String {
+fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> StyledLine {
     let (Some(first), Some(last)) = (scenarios.first(), scenarios.last()) else {
-        return String::new();
+        return StyledLine::default();
     };
     let range = if first.start_version == last.start_version {
         first.start_version.to_string()
@@ -202,17 +205,22 @@ fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> Stri
     };
     let head = changelog.head();
     let outcome = match (first.passed, first.is_complete) {
-        (true, true) => format!("no data lost up to {head}{downgrade_note}"),
-        (true, false) => format!("not fully tested up to {head}{downgrade_note}"),
-        (false, _) => format!("problems on the way to {head}"),
+        (true, true) => StyledLine::from_state("ok", "no data lost")
+            .text(format!(" up to {head}{downgrade_note}")),
+        (true, false) => StyledLine::from_state("note", "not fully tested")
+            .text(format!(" up to {head}{downgrade_note}")),
+        (false, _) => {
+            StyledLine::from_state("failed", "problems").text(format!(" on the way to {head}"))
+        }
     };
     let max_of = |count: fn(&Scenario) -> usize| scenarios.iter().map(count).max().unwrap_or(0);
-    format!(
-        "{} {range}{baseline_note}: {outcome} ({}, {})",
-        first.scope,
+    let counts = format!(
+        " ({}, {})",
         plural(max_of(|scenario| scenario.table_count), "table"),
         plural(max_of(|scenario| scenario.row_count), "row"),
-    )
+    );
+    let label = format!("{} {range}{baseline_note}: ", first.scope);
+    StyledLine::from(label).line(outcome).text(counts)
 }
 
 fn describe_gap(source: &Source<'_>, gap: &CoverageGap) -> String {

@@ -14,6 +14,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `verify`.
@@ -115,18 +116,20 @@ impl<'r> VerifyView<'r> {
             Scope::User => format!("{} ({})", plural(names.len(), "user"), list_names(names)),
         };
         let result = match group.findings.len() {
-            0 if group.is_ahead => format!("OK, newer than {}", self.file),
-            0 => format!("OK, matches {}", self.file),
-            count if names.len() > 1 => format!("{} each", plural(count, "finding")),
-            count => plural(count, "finding"),
+            0 if group.is_ahead => format!(", newer than {}", self.file),
+            0 => format!(", matches {}", self.file),
+            _ if names.len() > 1 => " each".to_owned(),
+            _ => String::new(),
         };
-        if group.findings.is_empty() {
-            console.line(format!("{label}: {result}"));
-        } else {
-            Console::finding(format!("{label}: {result}"));
+        let label = StyledLine::from(format!("{label}: "));
+        match group.findings.len() {
+            0 => console.line(label.state("ok", "OK").text(result)),
+            count => {
+                console.finding(label.state("failed", plural(count, "finding")).text(result));
+            }
         }
         for finding in &*group.findings {
-            Console::finding(format!("  {finding}"));
+            console.finding(format!("  {finding}"));
         }
         for note in group.notes {
             console.line(format!("  note: {note}"));
@@ -143,6 +146,11 @@ impl View for VerifyView<'_> {
         }
         for (group, names) in &groups {
             self.print_group(console, group, names);
+        }
+        let VerifyCounts { total, wrong } = self.summary;
+        if wrong > 0 {
+            let databases = plural(total, "database");
+            console.error(format!("{wrong} of {databases} did not pass"));
         }
     }
 
