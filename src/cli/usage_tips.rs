@@ -18,7 +18,6 @@ const OTHER_NAMES: [(&[&str], &str); 9] = [
         &["drop", "delete", "clean", "wipe"],
         "`tatmig reset` replaces databases with new ones; no command removes a database",
     ),
-    (&["redo"], "run `tatmig downgrade -1`, edit the migration, then run `tatmig upgrade`"),
     (&["apply", "run", "deploy"], "`tatmig upgrade` applies pending migrations"),
     (
         &["generate", "add", "make", "revision"],
