@@ -27,7 +27,7 @@ echo '{"private": true}' >package.json
 npm install --offline "$packages"/*.tgz
 npx --no-install tatmig demo
 
-cp -R "$root/packaging/npm/tests" "$root/packaging/npm/measure.mjs" .
+cp -R "$root/packaging/npm/tests" "$root/packaging/npm/measure.mjs" "$root/packaging/documents" .
 mkdir pages
 cp "$root/README.md" "$root/docs/packages.md" pages/
 node --test --test-reporter=spec tests/*.test.mjs

@@ -3,10 +3,12 @@
 
 pub(crate) mod args;
 pub(crate) mod command_args;
-mod command_line;
+pub(crate) mod command_line;
+pub(crate) mod command_output;
 pub(crate) mod commands;
 pub(crate) mod completion;
 mod conflicts;
+pub(crate) mod copy_args;
 mod document_args;
 mod error_context;
 pub(crate) mod extension_settings;
@@ -15,6 +17,7 @@ pub(crate) mod help;
 pub(crate) mod output;
 pub(crate) mod process_args;
 pub(crate) mod report;
+pub(crate) mod report_args;
 pub(crate) mod selection_args;
 #[cfg(feature = "server")]
 pub(crate) mod server;
@@ -28,3 +31,4 @@ pub(crate) mod usage_error;
 pub(crate) mod usage_message;
 mod usage_tips;
 pub(crate) mod value_parsers;
+pub(crate) mod version;

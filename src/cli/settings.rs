@@ -57,8 +57,8 @@ pub(crate) struct Settings {
     pub(crate) origins: Vec<SettingOrigin>,
     /// What `upgrade` covers if nothing is selected.
     pub(crate) upgrade_default: DefaultSelection,
-    /// Whether `upgrade` backs up without being asked to.
-    pub(crate) upgrade_with_backup: bool,
+    /// Whether commands back up that otherwise do so only when asked.
+    pub(crate) backs_up: bool,
 }
 
 impl Settings {
@@ -111,7 +111,7 @@ impl Settings {
                 Some(true) => DefaultSelection::Everything,
                 Some(false) | None => DefaultSelection::SystemDatabase,
             },
-            upgrade_with_backup: settings_file.backup.unwrap_or_default(),
+            backs_up: settings_file.backup.unwrap_or_default(),
             origins: Vec::new(),
         };
         settings.origins = list_origins(&settings, &settings_file, sources);

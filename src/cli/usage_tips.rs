@@ -9,7 +9,7 @@ use crate::cli::command_line::CommandLine;
 use crate::cli::error_context::text;
 
 /// What users of other tools look for, and what does it here.
-const OTHER_NAMES: [(&[&str], &str); 9] = [
+const OTHER_NAMES: [(&[&str], &str); 8] = [
     (
         &["create", "setup"],
         "`tatmig init --user NAME` creates a database, `tatmig new` a migration",

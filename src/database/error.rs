@@ -223,6 +223,8 @@ pub enum DatabaseError {
         before: i64,
         /// The number of rows after.
         after: i64,
+        /// The bytes of the document of the statement that drops the old table.
+        span: Range<usize>,
     },
     /// A table that a migration rebuilt lost its AUTOINCREMENT counter.
     #[error(
@@ -237,6 +239,8 @@ pub enum DatabaseError {
         before: i64,
         /// The counter after; 0 if the table has none any more.
         after: i64,
+        /// The bytes of the document of the statement that drops the old table.
+        span: Range<usize>,
     },
     /// After the last step, more rows violate a foreign key than before.
     #[error("these migrations leave {rows} {} without a parent, so everything was rolled back: {}", if *.rows == 1 { "row" } else { "rows" }, .violations.join("; "))]
@@ -328,6 +332,8 @@ impl DatabaseError {
             | Self::EndedTransaction { span, .. }
             | Self::AssertionFailed { span, .. }
             | Self::SafetyRule { span, .. }
+            | Self::RowLoss { span, .. }
+            | Self::CounterReset { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
             _ => None,
         }

@@ -3,6 +3,7 @@
 //! to write.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::losses::DroppedTable;
 use crate::schema::renames::{Renames, StatementRename};
-use crate::source::SourceSlice;
+use crate::source::{SourceSlice, first_line_span};
 use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
@@ -145,6 +146,19 @@ impl CompiledScript<'_> {
     /// The text of the statements up to the one at `last`.
     pub(crate) fn statement_texts(&self, last: usize) -> Vec<&str> {
         self.statements.iter().take(last + 1).map(|statement| statement.sql.text()).collect()
+    }
+
+    /// The bytes of the document of the statement that drops a table which the script rebuilds; the
+    /// last statement, if none drops it by name.
+    pub(crate) fn rebuild_span(&self, table: &str) -> Range<usize> {
+        let is_drop = |statement: &&Statement<'_>| {
+            statement.dropped_table.as_ref().is_some_and(|dropped| {
+                let name = dropped.name.to_lowercase();
+                name == table || self.operations.table_renames.original_name(&name) == table
+            })
+        };
+        let statement = self.statements.iter().rfind(is_drop).or(self.statements.last());
+        statement.map_or(0..0, |statement| first_line_span(&statement.sql))
     }
 
     pub(crate) fn allows(&self, rule: Rule) -> bool {

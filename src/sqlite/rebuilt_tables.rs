@@ -54,8 +54,9 @@ impl RebuiltTables {
             let before = before.unwrap_or(0);
             let after = count_rows(connection, table)?.unwrap_or(0);
             if after < before {
+                let span = step.script.rebuild_span(table);
                 let (table, migration) = (table.clone(), step.label.clone());
-                return Err(DatabaseError::RowLoss { migration, table, before, after });
+                return Err(DatabaseError::RowLoss { migration, table, before, after, span });
             }
         }
         if self.counters.is_empty() {
@@ -64,7 +65,8 @@ impl RebuiltTables {
         match find_lowered_counter(connection, &self.counters)? {
             Some(LoweredCounter { table, before, after }) => {
                 let migration = step.label.clone();
-                Err(DatabaseError::CounterReset { migration, table, before, after })
+                let span = step.script.rebuild_span(&table.to_lowercase());
+                Err(DatabaseError::CounterReset { migration, table, before, after, span })
             }
             None => Ok(()),
         }

@@ -300,7 +300,7 @@ fn a_failure_beyond_the_target_is_only_a_warning() {
     fleet
         .run(["upgrade", "--all-users", "--to", "1.1.0"])
         .status(0)
-        .stderr_contains("warning[sql]: no such column: bdy");
+        .stderr_contains("1 warning in MIGRATIONS.md; run `tatmig lint`");
 }
 
 #[test]

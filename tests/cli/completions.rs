@@ -85,7 +85,8 @@ fn the_man_page_lists_every_command_and_the_exit_status() {
     for heading in [".SH NAME", ".SH OPTIONS", ".SH EXAMPLES", ".SH \"EXIT STATUS\""] {
         assert!(page.contains(heading), "no {heading} in\n{page}");
     }
-    assert!(page.contains("129/130/143 ended by a signal"));
+    assert!(page.contains("Ended by SIGHUP, SIGINT or SIGTERM"));
+    assert!(page.contains("\\fBTATMIG_USERS_DIR\\fR"), "{page}");
 }
 
 #[test]
@@ -94,12 +95,22 @@ fn every_command_has_its_own_valid_man_page() {
     fleet.run(["man", "--dir", "man1"]).status(0).stdout("").stderr("");
     let commands = listed_commands(&fleet);
     let pages = std::fs::read_dir(fleet.path("man1")).unwrap().count();
-    assert_eq!(pages, commands.len() + 1);
+    // `tatmig`, its commands, and those of `backup`.
+    assert_eq!(pages, commands.len() + 3);
     for command in commands {
         let page = fleet.path(format!("man1/tatmig-{command}.1"));
         let text = std::fs::read_to_string(page).unwrap();
         assert_eq!(fleet.run(["man", &command]).status(0).stdout_text(), text);
-        assert!(text.contains(".SH EXAMPLES\n.nf\n") || command == "verify", "{command}\n{text}");
+        for section in ["\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "EXAMPLES\n.nf"] {
+            assert!(text.contains(&format!(".SH {section}\n")), "{command} {section}\n{text}");
+        }
+        assert!(text.contains("\\fBTATMIG_FILE\\fR") && text.contains("\\-\\-file"), "{text}");
+        assert!(text.contains("tatmig.toml") && text.contains("TATMIG_AUTH_TOKEN"), "{text}");
+        if let Some((is_valid, errors)) =
+            check_syntax("mandoc", &["-T", "lint", "-W", "error"], &text)
+        {
+            assert!(is_valid, "{command}: {errors}");
+        }
         assert!(text.contains(&format!("tatmig {command}")), "{text}");
         if let Some((is_valid, errors)) =
             check_syntax("groff", &["-man", "-Kutf8", "-Tutf8", "-ww", "-z"], &text)

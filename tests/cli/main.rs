@@ -25,6 +25,7 @@ mod dry_run;
 mod edited;
 #[cfg(target_os = "linux")]
 mod extensions;
+mod failures;
 mod from_db;
 mod headings;
 mod history;
@@ -46,6 +47,7 @@ mod query;
 mod redo;
 mod rehearse;
 mod renumber;
+mod report;
 mod reset;
 mod restore;
 mod schema;

@@ -12,6 +12,7 @@ use tatmig::fleet::{
 use crate::cli::command_args::RestoreArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::{back_up, backup_dir};
+use crate::cli::copy_args::CopyRule;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::backup::BackupView;
 use crate::cli::report::views::backup_list::{BackupListView, PruneView};
@@ -41,6 +42,9 @@ pub(crate) fn create_backup(
     let system = if is_system_missing { SystemSelection::Excluded } else { selection.system };
     let selection = Selection { system, ..selection };
     let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let databases: Vec<&TargetDatabase> = fleet.databases().collect();
     if databases.is_empty() {
         bail!("no database to copy; select user databases with `--all-users` or `--user NAME`");
@@ -65,7 +69,7 @@ pub(crate) fn prune_backups(context: CommandContext<'_>, keep: usize) -> anyhow:
         &context.settings.fleet_config,
         &context.connect_options(),
     )?;
-    Ok(context.report.emit(&PruneView::new(&prune_result)))
+    Ok(context.report.emit(&PruneView::new(&context.settings.backups_dir, &prune_result)))
 }
 
 /// Replaces databases with their copies in a backup. Everything that can fail for all of them is
@@ -99,7 +103,7 @@ pub(crate) fn restore_backup(
     backup.check_free_space(&databases)?;
     reject_open_databases(&mut databases);
     let mut safety_backup = None;
-    if !args.no_backup {
+    if args.copies.wanted(CopyRule::Always, context.settings) {
         let mut existing: Vec<&mut TargetDatabase> = databases
             .iter_mut()
             .filter(|database| database.skip_reason.is_none() && database.location.exists())

@@ -16,6 +16,7 @@ use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::progress::Stage;
+use crate::cli::report::views::no_databases::NoDatabasesView;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 
@@ -115,6 +116,13 @@ impl CommandContext<'_> {
         Ok(fleet)
     }
 
+    /// Reports that the selected users have no databases, and returns the exit status. `None` if the
+    /// fleet has a database, or no users were selected.
+    pub(crate) fn report_no_databases(&self, fleet: &Fleet, selection: &Selection) -> Option<u8> {
+        let is_empty = selection.includes_users() && fleet.databases().next().is_none();
+        is_empty.then(|| self.report.emit(&NoDatabasesView { fleet }))
+    }
+
     /// The selected databases of a fleet whose document may be missing or broken. Without a
     /// document that can be used, the databases that exist decide.
     pub(crate) fn discover_existing(
@@ -209,6 +217,11 @@ impl CommandContext<'_> {
         (!has_errors).then_some(replay)
     }
 
+    /// Runs the document in memory for the page about the run, if there is one.
+    pub(crate) fn replay_for_page<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        if self.report.has_page() { self.valid_replay(changelog) } else { None }
+    }
+
     /// Prints the diagnostics of the document and of its replay.
     ///
     /// # Errors
@@ -226,7 +239,7 @@ impl CommandContext<'_> {
             let source = changelog.source();
             bail!(AlreadyReported(self.report.emit_document_error(source, &diagnostics)));
         }
-        self.report.print_diagnostics(changelog.source(), &diagnostics);
+        self.report.print_warning_count(changelog.source(), &diagnostics);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use tatmig::fleet::Fleet;
 use tatmig::migrate::{DatabaseStatus, Detector, StatusQuery};
 use tatmig::{Changelog, DatabaseState};
 
-use crate::cli::command_args::StatusArgs;
+use crate::cli::command_args::{StatusArgs, VerifyArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::changelog::ChangelogView;
@@ -34,13 +34,10 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
         drop(progress);
         FleetStats::new(&fleet, stats)
     });
-    Ok(context.report.emit(&StatusView::new(
-        &changelog,
-        database_statuses,
-        &fleet.notices,
-        stats,
-        exit_on_pending,
-    )))
+    let view =
+        StatusView::new(&changelog, database_statuses, &fleet.notices, stats, exit_on_pending);
+    let replay = context.replay_for_page(&changelog);
+    Ok(context.report.emit_with_document(&view, &changelog, replay.as_ref()))
 }
 
 /// The status of every database. The document is replayed only if one has no history, since
@@ -109,13 +106,10 @@ pub(crate) fn show_history(
 }
 
 /// Checks the integrity, the history and the schema of the selected databases.
-pub(crate) fn verify_fleet(
-    context: CommandContext<'_>,
-    selection_args: &SelectionArgs,
-) -> anyhow::Result<u8> {
+pub(crate) fn verify_fleet(context: CommandContext<'_>, args: &VerifyArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let selection = selection_args.resolve(DefaultSelection::Everything)?;
+    let selection = args.selection.resolve(DefaultSelection::Everything)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
     let target = changelog.head_index();
     let replay = context.replay_for_reading(&changelog, target)?;
@@ -125,5 +119,6 @@ pub(crate) fn verify_fleet(
     drop(progress);
     let pairs = fleet.databases().zip(&results);
     let results = pairs.filter_map(|(database, result)| Some((database, result.as_ref()?)));
-    Ok(context.report.emit(&VerifyView::new(&document.name, results, &fleet.notices)))
+    let view = VerifyView::new(&document.name, results, &fleet.notices);
+    Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)))
 }

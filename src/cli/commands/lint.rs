@@ -14,6 +14,8 @@ use crate::cli::commands::lint_fix;
 use crate::cli::commands::lint_watch::watch;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
+use crate::cli::report::digest::Digest;
+use crate::cli::report::digest::document::DocumentDigest;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::lint::LintView;
@@ -39,6 +41,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Resul
 
 /// Prints the description of a rule.
 fn explain(context: CommandContext<'_>, name: &str) -> anyhow::Result<u8> {
+    context.report.skip_record();
     let Some(rule) = Rule::from_name(name) else {
         bail!("unknown rule `{name}`; {}", suggest_rule(name));
     };
@@ -144,17 +147,28 @@ impl Check<'_> {
 
     fn print(&self, document: &DocumentFile, found: Found, fixes: Option<&[AppliedFix]>) -> u8 {
         let Found { diagnostics, status } = found;
+        let context = self.context;
         let source = Source::new(&document.name, &document.text);
+        let view = LintView::new(&source, &diagnostics, status).with_fixes(fixes);
+        let changelog = context.parse_if_valid(Some(document));
+        let describe = |digest: &Digest| match &changelog {
+            Some(changelog) => {
+                let replay = context.replay_for_page(changelog);
+                DocumentDigest::new(changelog, replay.as_ref(), &digest.steps, None)
+            }
+            None => DocumentDigest::default(),
+        };
         match self.format {
             LintFormat::Human | LintFormat::Json => {
-                let view = LintView::new(&source, &diagnostics, status);
-                self.context.report.emit(&view.with_fixes(fixes));
+                context.report.emit_with(&view, describe);
+                return status;
             }
             LintFormat::Github => {
                 Report::emit_bytes(workflow_commands(&source, &diagnostics).as_bytes());
             }
             LintFormat::Sarif => Report::emit_json(&SarifLog::new(&source, &diagnostics)),
         }
+        context.report.record_result(&view, describe);
         status
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod inspect;
 pub(crate) mod lint;
 pub(crate) mod lint_fix;
 pub(crate) mod lint_watch;
+pub(crate) mod man;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
@@ -86,7 +87,7 @@ fn changes_databases(command: &Command) -> bool {
         | Command::Lint(_)
         | Command::Verify { .. }
         | Command::Doctor
-        | Command::Test
+        | Command::Test(_)
         | Command::Query(_)
         | Command::Backup { .. }
         | Command::Document(_) => false,
@@ -108,9 +109,9 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Reset(args) => reset::run(context, &args),
         Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
-        Command::Verify { selection } => inspect::verify_fleet(context, &selection),
+        Command::Verify(args) => inspect::verify_fleet(context, &args),
         Command::Doctor => Ok(doctor::run(context)),
-        Command::Test => test::run(context),
+        Command::Test(_) => test::run(context),
         Command::Init { selection, path, create_args } => {
             let path = path.as_deref();
             init::run(context, init::NewDatabases { selection: &selection, path }, &create_args)

@@ -9,6 +9,7 @@ use crate::cli::command_args::RedoArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
+use crate::cli::copy_args::CopyRule;
 use crate::cli::report::format::{list_names, plural};
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
@@ -20,6 +21,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let replay = context.unchecked_replay(&changelog)?;
     let options = context.run_options();
     let detection = context.detection_options();
@@ -52,7 +56,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     }
     let mut fleet = candidates.fleet.clone();
     let mut safety_backup = None;
-    if !args.no_backup {
+    if args.copies.wanted(CopyRule::Always, context.settings) {
         let statuses = &candidates.statuses;
         safety_backup = back_up_before_change(context, &mut fleet, statuses, "redo", &options)?;
     }

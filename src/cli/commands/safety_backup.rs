@@ -61,13 +61,7 @@ pub(crate) fn back_up(
     for notice in &backup_result.notices {
         context.report.print_note(notice);
     }
-    // `upgrade` backs up only if it is asked to, by the flag or by the settings file.
-    let hint = match reason {
-        "upgrade" if !context.settings.upgrade_with_backup => {
-            "run the command without `--backup` to change it without a copy"
-        }
-        _ => "pass `--no-backup` to change it without a copy",
-    };
+    let hint = "pass `--no-backup` to change it without a copy";
     for (database, outcome) in databases.iter_mut().zip(&backup_result.results) {
         if let (Some(Err(error)), None) = (outcome, &database.skip_reason) {
             database.skip_without_backup(error, hint);

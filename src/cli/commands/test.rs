@@ -18,7 +18,10 @@ pub(crate) fn run(context: CommandContext<'_>) -> anyhow::Result<u8> {
     let result = SelfTestReport::run(&changelog, &replay, policy, setup);
     drop(progress);
     match result {
-        Ok(test_report) => Ok(context.report.emit(&SelfTestView::new(&changelog, &test_report))),
+        Ok(test_report) => {
+            let view = SelfTestView::new(&changelog, &test_report);
+            Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)))
+        }
         // The signal decides the exit status.
         Err(_) if context.signals.received_signal().is_some() => Ok(EXIT_INVALID_INPUT),
         Err(error) => Err(error).context("the document cannot be tested in memory"),

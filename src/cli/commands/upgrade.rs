@@ -4,7 +4,7 @@ use anyhow::bail;
 use tatmig::Changelog;
 use tatmig::backup::Backup;
 use tatmig::document::VersionIndex;
-use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions};
+use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions, Selection, UserSelection};
 use tatmig::migrate::{DatabaseStatus, Migrator};
 
 use crate::cli::command_args::UpgradeArgs;
@@ -12,7 +12,8 @@ use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
+use crate::cli::copy_args::CopyRule;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
@@ -45,9 +46,7 @@ fn migrate(
     target: VersionIndex,
 ) -> anyhow::Result<u8> {
     let selection = args.selection.resolve_with_system(context.settings.upgrade_default)?;
-    if args.canary.is_some() && !selection.includes_users() {
-        bail!("`--canary` migrates some of the selected users first; add `--all-users`");
-    }
+    check_canary(args, &selection)?;
     let mut fleet = context.discover_fleet(changelog, &selection)?;
     let options = RunOptions {
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
@@ -64,13 +63,16 @@ fn migrate(
         let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
         runs.into_iter().for_each(|run| context.report.emit_outcome(run));
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-        return Ok(context.report.emit(&view));
+        let replay = context.replay_for_page(changelog);
+        return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));
     }
     let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
     if args.dry_run {
         let statuses = read_statuses(context, &fleet, &migrator, &options);
-        return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
+        let diffs = diffs_of_statuses(&fleet, &statuses, &migrator, &options);
+        let view = DryRunView::new(&migrator, &fleet, &statuses).with_statement_diffs(diffs);
+        return Ok(context.report.emit_with_document(&view, changelog, Some(&replay)));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options };
     let result = run.execute(&mut fleet)?;
@@ -88,7 +90,21 @@ fn migrate(
     context.report.emit_unstarted(runs.into_iter());
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, changelog, Some(&replay)))
+}
+
+/// Refuses a `--canary` that no user would have to wait for.
+fn check_canary(args: &UpgradeArgs, selection: &Selection) -> anyhow::Result<()> {
+    let Some(canary) = args.canary else { return Ok(()) };
+    match &selection.users {
+        UserSelection::All => Ok(()),
+        UserSelection::Named(names) if canary.get() < names.len() => Ok(()),
+        UserSelection::Named(names) => bail!(
+            "`--canary {canary}` migrates {canary} of the selected users first, and {} selected; use `--all-users`, or a lower number",
+            if names.len() == 1 { "1 is".to_owned() } else { format!("{} are", names.len()) }
+        ),
+        _ => bail!("`--canary` migrates some of the selected users first; add `--all-users`"),
+    }
 }
 
 /// Reads the version and the steps of every database.
@@ -134,7 +150,7 @@ impl FleetRun<'_, '_, '_> {
             result.rehearsal_succeeded = outcome.is_success();
             result.outcome = Some(outcome);
         }
-        let wants_backup = args.backup || (context.settings.upgrade_with_backup && !args.no_backup);
+        let wants_backup = args.copies.wanted(CopyRule::WhenAsked, context.settings);
         if wants_backup && !args.rehearse && result.rehearsal_succeeded {
             let statuses = read_statuses(context, fleet, migrator, options);
             result.safety_backup =

@@ -109,6 +109,23 @@ impl Console {
         }
     }
 
+    /// Prints the errors of a document, and how many warnings it has: `lint` shows these.
+    pub(crate) fn document_errors(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+        let errors: Vec<Diagnostic> = diagnostics.iter().filter(is_error).cloned().collect();
+        self.diagnostics(source, &errors);
+        let is_warning = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Warning;
+        let noun = match diagnostics.iter().filter(is_warning).count() {
+            0 => return,
+            1 => "1 warning".to_owned(),
+            count => format!("{count} warnings"),
+        };
+        if self.shows(Severity::Warning) {
+            let line = format!("{noun} in {}; run `tatmig lint`", source.name());
+            let _ = writeln!(anstream::stderr(), "{line}");
+        }
+    }
+
     /// Whether a person follows the run on a terminal.
     pub(crate) fn shows_progress(&self) -> bool {
         !self.is_quiet() && self.format == OutputFormat::Text && std::io::stderr().is_terminal()

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseCount, ErrorEntry, ProblemEntry};
@@ -57,6 +58,13 @@ pub(crate) trait View: Serialize {
     /// The error that ended the command before it acted on any database.
     fn error(&self) -> Option<ErrorEntry<'_>> {
         None
+    }
+
+    /// Adds the result to what `--report` and `--metrics` write.
+    fn digest(&self, digest: &mut Digest) {
+        if let Some(error) = self.error() {
+            error.text().clone_into(&mut digest.verdict);
+        }
     }
 
     /// What the command has changed, for the line that ends a run after a signal.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use tatmig::{Diagnostic, Source};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::{ErrorEntry, ProblemEntry};
@@ -125,7 +126,7 @@ impl View for DocumentErrorView<'_> {
     }
 
     fn print_errors(&self, console: &Console) {
-        console.diagnostics(self.source, self.diagnostics);
+        console.document_errors(self.source, self.diagnostics);
         console.error(&self.message);
     }
 
@@ -138,5 +139,10 @@ impl View for DocumentErrorView<'_> {
 
     fn problems(&self) -> Vec<ProblemEntry<'_>> {
         ProblemEntry::list(self.source, self.diagnostics)
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.verdict.clone_from(&self.message);
+        digest.findings.add_all(self.source, self.diagnostics);
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
-use crate::cli::report::views::failures::print_failure;
+use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 
 /// The result of `init`.
 #[derive(Serialize)]
@@ -116,11 +116,9 @@ impl View for InitView<'_> {
     }
 
     fn print_errors(&self, console: &Console) {
-        for created in &self.databases {
-            if let Some(error) = created.error() {
-                print_failure(console, created.database, error, self.source);
-            }
-        }
+        let failures =
+            self.databases.iter().filter_map(|created| Some((created.database, created.error()?)));
+        print_failures(console, failures, self.source, &StatementDiffs::new());
     }
 
     fn exit_status(&self) -> u8 {

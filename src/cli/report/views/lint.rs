@@ -7,6 +7,7 @@ use tatmig::edit::AppliedFix;
 use tatmig::{Diagnostic, Severity, Source};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::ProblemEntry;
 use crate::cli::report::styled_line::StyledLine;
@@ -107,6 +108,12 @@ impl View for LintView<'_> {
     fn exit_status(&self) -> u8 {
         self.exit_status
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.verdict = format!("{}: {}", self.file, severity_counts(self.diagnostics));
+        digest.findings.add_all(self.source, self.diagnostics);
+    }
+
     fn problems(&self) -> Vec<ProblemEntry<'_>> {
         ProblemEntry::list(self.source, self.diagnostics)
     }

@@ -7,9 +7,10 @@ use serde::Serialize;
 use tatmig::backup::Backup;
 use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::plan::Outcome;
-use tatmig::{Scope, Source};
+use tatmig::{Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{MAX_LISTED, describe_unselected_users, list_names, plural};
 use crate::cli::report::styled_line::StyledLine;
@@ -17,6 +18,7 @@ use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, restore_command};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 use crate::cli::report::views::outcome_text::{RunDirection, count_outcomes, describe};
+use crate::cli::report::views::run_digest::add_runs;
 use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome, in_scope};
 
 /// The command that ran.
@@ -104,6 +106,13 @@ impl<'r> RunView<'r> {
         self.databases.iter().filter(|run| predicate(run.outcome)).count()
     }
 
+    fn direction(&self) -> RunDirection {
+        match self.details.operation {
+            Operation::Downgrade => RunDirection::Down,
+            Operation::Upgrade | Operation::Redo | Operation::Reset => RunDirection::Up,
+        }
+    }
+
     fn print_notices(&self, console: &Console) {
         for notice in &self.fleet.notices {
             console.note(notice);
@@ -149,12 +158,8 @@ impl<'r> RunView<'r> {
         if user_count <= 1 {
             return;
         }
-        let direction = match self.details.operation {
-            Operation::Downgrade => RunDirection::Down,
-            Operation::Upgrade | Operation::Redo | Operation::Reset => RunDirection::Up,
-        };
         let outcomes = users.map(|run| run.outcome);
-        let counts = count_outcomes(&outcomes, self.target, direction);
+        let counts = count_outcomes(&outcomes, self.target, self.direction());
         console.line(StyledLine::from(format!("{}: ", plural(user_count, "user"))).line(counts));
         self.print_unchanged_users(console, "above", |outcome| {
             matches!(outcome, Outcome::AheadOfTarget { .. })
@@ -264,6 +269,25 @@ impl View for RunView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.count(Outcome::is_failure) > 0)
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        let outcomes = self.databases.iter().map(|run| run.outcome);
+        let counts = count_outcomes(&outcomes, self.target, self.direction());
+        let abandoned = if self.details.is_abandoned {
+            "; nothing was committed, since not every database passed the rehearsal"
+        } else {
+            ""
+        };
+        digest.verdict =
+            format!("{}: {counts}{abandoned}", plural(self.databases.len(), "database"));
+        digest.target = VersionPoint::parse(self.target);
+        digest.notices.extend(self.fleet.notices.iter().cloned());
+        let backup = self.details.backup.as_ref();
+        digest.notices.extend(backup.map(|backup| describe_backup(backup).to_string()));
+        let skipped = self.system_skip_reason.map(|reason| format!("system: {reason}"));
+        digest.notices.extend(skipped);
+        add_runs(digest, &self.databases, &self.details.statement_diffs);
     }
 
     fn changes(&self) -> String {

@@ -7,6 +7,8 @@ use tatmig::selftest::{CoverageGap, GapKind, Regression, Scenario, SelfTestRepor
 use tatmig::{Changelog, Diagnostic, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::excerpt::clip_message;
+use crate::cli::report::digest::{Digest, ScenarioLine};
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
 use crate::cli::report::json::{ProblemEntry, RegressionKeys};
@@ -89,7 +91,7 @@ impl<'r> SelfTestView<'r> {
         }
     }
 
-    fn print_summary(&self, console: &Console) {
+    fn verdict(&self) -> StyledLine {
         let SelfTestCounts { scenarios, problems, skipped, .. } = self.summary;
         let problems =
             (problems > 0).then(|| StyledLine::from_state("failed", plural(problems, "problem")));
@@ -101,7 +103,7 @@ impl<'r> SelfTestView<'r> {
             if results.is_empty() { StyledLine::from_state("ok", "no data lost") } else { results };
         let databases = plural(scenarios, "database");
         let label = StyledLine::from(format!("{}: {databases} tested, ", self.file));
-        console.line(label.line(results));
+        label.line(results)
     }
 }
 
@@ -146,7 +148,7 @@ impl<'r> View for SelfTestView<'r> {
         for gap in &self.report.coverage_gaps {
             console.line(describe_gap(self.changelog.source(), gap));
         }
-        self.print_summary(console);
+        console.line(self.verdict());
     }
 
     fn print_errors(&self, console: &Console) {
@@ -159,6 +161,25 @@ impl<'r> View for SelfTestView<'r> {
     fn exit_status(&self) -> u8 {
         failure_if(!self.report.passed())
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        let source = self.changelog.source();
+        digest.verdict = self.verdict().to_string();
+        for Regression { scope, versions, diagnostic, .. } in &self.report.regressions {
+            let databases = format!("{scope} {}", to_strings(versions).join(", "));
+            digest.findings.add(source, diagnostic, Some(clip_message(&databases)));
+        }
+        let groups = self.report.scenarios.chunk_by(is_same_group);
+        let scenarios = groups.map(|scenarios| ScenarioLine {
+            text: describe_scenarios(scenarios, self.changelog).to_string(),
+            passed: scenarios.iter().all(|scenario| scenario.passed),
+            databases: scenarios.len(),
+        });
+        digest.scenarios = scenarios.collect();
+        let gaps = self.report.coverage_gaps.iter();
+        digest.gaps = gaps.map(|gap| describe_gap(source, gap)).collect();
+    }
+
     fn summary(&self) -> impl Serialize {
         &self.summary
     }

@@ -96,7 +96,7 @@ fn print_rows(console: &Console, rows: &[(&StatusOf<'_>, &StatusText)]) {
 }
 
 /// `behind, pending 1.1.0, 1.2.0`.
-fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> StyledLine {
+pub(crate) fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> StyledLine {
     let error = || status.error.as_ref().map(ToString::to_string).unwrap_or_default();
     let state = StyledLine::from_state;
     let pending = || format!(", {}", describe_pending(status));

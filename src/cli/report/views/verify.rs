@@ -11,6 +11,8 @@ use tatmig::migrate::VerifyReport;
 use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
+use crate::cli::report::digest::databases::GroupKey;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
@@ -49,7 +51,7 @@ struct VerifiedEntry<'r> {
     error: Option<ErrorEntry<'r>>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct VerifyCounts {
     total: usize,
     /// How many databases have a finding or could not be read.
@@ -163,6 +165,39 @@ impl View for VerifyView<'_> {
     fn exit_status(&self) -> u8 {
         failure_if(self.summary.wrong > 0)
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        let VerifyCounts { total, wrong } = self.summary;
+        digest.verdict = match wrong {
+            0 => format!("{}: no findings", plural(total, "database")),
+            _ => format!("{}: {wrong} with findings", plural(total, "database")),
+        };
+        digest.notices.extend(self.notices.iter().cloned());
+        for VerifiedDatabase { database, result } in &self.databases {
+            let mut key = GroupKey::new(database.scope, "matches");
+            match result {
+                Ok(report) => {
+                    key.version.clone_from(&report.version);
+                    key.detail = report.notes.join("; ");
+                    if report.is_ahead {
+                        key.state = "ahead";
+                    }
+                    if !report.findings.is_empty() {
+                        key.state = "differs";
+                        let findings = report.findings.join("\n");
+                        key.cause = Some(digest.causes.add_message(database, &findings));
+                    }
+                }
+                Err(error) => {
+                    key.state = "error";
+                    let message = error.to_string();
+                    key.cause = Some(digest.causes.add_message(database, &message));
+                }
+            }
+            digest.databases.add(key, &database.display_name());
+        }
+    }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }
