@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
 
 use crate::cli::command_args::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, LintArgs, QueryArgs, RedoArgs, ResetArgs,
@@ -13,6 +12,7 @@ use crate::cli::document_args::DocumentCommand;
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
+use crate::cli::standalone_command::StandaloneCommand;
 use crate::cli::version::LONG_VERSION;
 
 /// Migrate SQLite databases, one per user, from one Markdown file
@@ -348,36 +348,6 @@ Examples:
   tatmig demo /tmp/fleet         in this directory")]
     Demo {
         /// Directory to create [default: tatmig-demo]
-        dir: Option<PathBuf>,
-    },
-}
-
-/// The commands that need neither settings nor a document.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StandaloneCommand {
-    /// Print shell completions
-    #[command(after_help = "\
-Examples:
-  tatmig completions bash > ~/.local/share/bash-completion/completions/tatmig
-  tatmig completions zsh > ~/.zfunc/_tatmig       ~/.zfunc must be in fpath
-  tatmig completions fish > ~/.config/fish/completions/tatmig.fish
-  tatmig completions powershell >> $PROFILE")]
-    Completions {
-        /// Shell to complete for
-        shell: Shell,
-    },
-    /// Print a man page
-    #[command(after_help = "\
-Examples:
-  tatmig man | man -l -                        read the page of tatmig
-  tatmig man upgrade | man -l -                read the page of a command
-  tatmig man --dir ~/.local/share/man/man1     write all pages")]
-    Man {
-        /// Command to describe [default: tatmig itself]
-        #[arg(value_name = "COMMAND")]
-        command: Option<String>,
-        /// Write all pages into this directory: `tatmig.1`, `tatmig-upgrade.1` …
-        #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
 }

@@ -26,6 +26,7 @@ pub(crate) mod settings;
 pub(crate) mod settings_file;
 pub(crate) mod settings_path;
 pub(crate) mod signals;
+pub(crate) mod standalone_command;
 mod toml_message;
 pub(crate) mod usage_error;
 pub(crate) mod usage_message;

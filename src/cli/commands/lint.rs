@@ -122,14 +122,7 @@ impl Check<'_> {
             Err(error) => return Err(error).context("the document cannot be run in memory"),
         };
         let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
-        diagnostics.retain_mut(|diagnostic| match levels.level_of(diagnostic) {
-            LintLevel::Deny => {
-                diagnostic.severity = Severity::Error;
-                true
-            }
-            LintLevel::Warn => true,
-            LintLevel::Allow => false,
-        });
+        levels.apply(&mut diagnostics);
         let has_errors = diagnostics.iter().any(|found| found.severity == Severity::Error);
         let status = if is_unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
         Ok(Some(Found { diagnostics, status }))
@@ -184,7 +177,7 @@ fn suggest_rule(name: &str) -> String {
 
 /// Checks that every name is a rule and that none is both denied and allowed. `origin` ends the
 /// messages with where the names come from.
-fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
+pub(crate) fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
     for (name, option) in settings
         .deny
         .iter()
@@ -225,12 +218,24 @@ enum LintLevel {
 
 /// The levels of rules: those of the command line have precedence over those of tatmig.toml, and
 /// the name of a rule over `warnings`.
-struct LintLevels<'r> {
-    args: &'r LintSettings,
-    file: &'r LintSettings,
+pub(crate) struct LintLevels<'r> {
+    pub(crate) args: &'r LintSettings,
+    pub(crate) file: &'r LintSettings,
 }
 
 impl LintLevels<'_> {
+    /// Raises what is denied to an error, and leaves out what is allowed.
+    pub(crate) fn apply(&self, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostics.retain_mut(|diagnostic| match self.level_of(diagnostic) {
+            LintLevel::Deny => {
+                diagnostic.severity = Severity::Error;
+                true
+            }
+            LintLevel::Warn => true,
+            LintLevel::Allow => false,
+        });
+    }
+
     fn level_of(&self, diagnostic: &Diagnostic) -> LintLevel {
         if diagnostic.severity == Severity::Error {
             // An error cannot be allowed, not even one beyond head, where no upgrade runs it.

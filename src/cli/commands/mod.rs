@@ -15,6 +15,8 @@ pub(crate) mod inspect;
 pub(crate) mod lint;
 pub(crate) mod lint_fix;
 pub(crate) mod lint_watch;
+#[cfg(feature = "lsp")]
+pub(crate) mod lsp;
 pub(crate) mod man;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
