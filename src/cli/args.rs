@@ -71,6 +71,7 @@ Examples:
   tatmig upgrade --all-users                 migrate everything to the latest version
   tatmig upgrade --user ann --user bob       the system database and two users
   tatmig upgrade --user ann --no-system      ann's database alone
+  tatmig upgrade --create ann                the same, and create ann's database if it is missing
   tatmig upgrade --all-users --dry-run       print the SQL that would run, change nothing
   tatmig upgrade --all-users --canary 5      five users first, the rest only if they succeed
   tatmig upgrade --to 0.3.20 --all-users     stop at that version

@@ -1,5 +1,6 @@
 //! Defines the options and arguments of each command.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -287,6 +288,9 @@ pub(crate) struct UpgradeArgs {
     pub(crate) to: Option<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    /// Select this user's database, and create it if it does not exist; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Selection of databases")]
+    pub(crate) create: Vec<OsString>,
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

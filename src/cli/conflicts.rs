@@ -15,7 +15,19 @@ struct Conflict {
     reason: &'static str,
 }
 
-const CONFLICTS: [Conflict; 21] = [
+const CONFLICTS: [Conflict; 23] = [
+    Conflict {
+        commands: &["upgrade"],
+        option: "create",
+        others: &["all-users"],
+        reason: "`--create` selects the users it names, as `--user` does",
+    },
+    Conflict {
+        commands: &["upgrade"],
+        option: "create",
+        others: &["rehearse", "all-or-nothing"],
+        reason: "a database that does not exist has no rows to rehearse on",
+    },
     Conflict {
         commands: &[],
         option: "rehearse",

@@ -16,6 +16,7 @@ mod backup;
 mod bad_input;
 mod completions;
 mod config;
+mod create;
 mod declarations;
 mod demo;
 mod detection;

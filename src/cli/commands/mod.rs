@@ -16,6 +16,7 @@ pub(crate) mod lint;
 #[cfg(feature = "lsp")]
 pub(crate) mod lsp;
 pub(crate) mod man;
+pub(crate) mod missing_users;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
