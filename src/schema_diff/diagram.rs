@@ -304,9 +304,9 @@ mod tests {
                 "  +a_id INTEGER",
                 "  +a_id → a",
                 "  +unique index b_a",
+                " view v",
                 "-table gone",
                 "  -z ",
-                " view v",
             ]
         );
     }

@@ -7,6 +7,7 @@ pub(crate) mod create_statement;
 pub(crate) mod create_table;
 pub(crate) mod definition_parser;
 pub(crate) mod drop_statement;
+pub(crate) mod keywords;
 pub(crate) mod lexer;
 pub(crate) mod mistake_pattern;
 pub(crate) mod mistakes;

@@ -5,15 +5,25 @@
 
 use clap_complete::Shell;
 
-use crate::cli::args::StandaloneCommand;
+#[cfg(feature = "lsp")]
+use crate::cli::commands::lsp;
 use crate::cli::commands::man::write_man_pages;
 use crate::cli::completion::completion_script;
+use crate::cli::global_args::GlobalArgs;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
+use crate::cli::setting_origins::ArgumentSources;
+use crate::cli::standalone_command::StandaloneCommand;
 
 /// Runs a command that needs no settings.
-pub(crate) fn run_standalone(command: &StandaloneCommand) -> anyhow::Result<u8> {
+pub(crate) fn run_standalone(
+    command: &StandaloneCommand,
+    #[cfg_attr(not(feature = "lsp"), expect(unused_variables))] global: &GlobalArgs,
+    #[cfg_attr(not(feature = "lsp"), expect(unused_variables))] sources: &ArgumentSources,
+) -> anyhow::Result<u8> {
     match command {
+        #[cfg(feature = "lsp")]
+        StandaloneCommand::Lsp => Ok(lsp::run(global, sources)),
         StandaloneCommand::Completions { shell } => Ok(print_completions(*shell)),
         StandaloneCommand::Man { command: command_name, dir } => {
             write_man_pages(command_name.as_deref(), dir.as_deref())

@@ -36,11 +36,7 @@ pub(crate) struct CommandContext<'r> {
 impl CommandContext<'_> {
     /// Where the settings keep the fleet.
     pub(crate) fn backend(&self) -> Backend {
-        #[cfg(feature = "server")]
-        if self.settings.fleet_config.server_set.is_some() {
-            return Backend::LibsqlServer;
-        }
-        Backend::SqliteFiles
+        self.settings.backend()
     }
 
     pub(crate) fn read_document(&self) -> anyhow::Result<DocumentFile> {

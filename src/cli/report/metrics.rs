@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::durations::{BOUNDS, Durations};
 use crate::cli::report::output_file::FileKind;
-use crate::cli::report::run_record::RunInfo;
+use crate::cli::report::run_info::RunInfo;
 
 /// How many versions of a state have series of their own.
 const MAX_VERSIONS: usize = 50;

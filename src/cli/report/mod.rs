@@ -16,6 +16,7 @@ pub(crate) mod panic;
 pub(crate) mod progress;
 pub(crate) mod query_output;
 pub(crate) mod rows;
+pub(crate) mod run_info;
 pub(crate) mod run_record;
 pub(crate) mod styled_line;
 pub(crate) mod view;

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use crate::cli::report::command_line::own_command_line;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::metrics;
 use crate::cli::report::output_file::{FileKind, OutputFile};
 use crate::cli::report::page;
+use crate::cli::report::run_info::RunInfo;
 use crate::cli::report_args::ReportArgs;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
@@ -23,23 +23,6 @@ pub(crate) struct RunRecord {
     start: Timestamp,
     clock: Instant,
     is_written: AtomicBool,
-}
-
-/// The run as a whole.
-#[derive(Serialize)]
-pub(crate) struct RunInfo<'r> {
-    pub(crate) command: &'r str,
-    pub(crate) command_line: String,
-    pub(crate) file: &'r str,
-    pub(crate) head: Option<String>,
-    pub(crate) version: &'static str,
-    pub(crate) sqlite: &'static str,
-    /// In UTC, in whole seconds.
-    pub(crate) start: String,
-    #[serde(skip)]
-    pub(crate) end: Timestamp,
-    pub(crate) seconds: f64,
-    pub(crate) exit_status: u8,
 }
 
 /// What a report knows about a run.

@@ -13,7 +13,7 @@ use crate::cli::report::digest::durations::{BOUNDS, Durations};
 use crate::cli::report::digest::{Digest, ScenarioLine};
 use crate::cli::report::format::escape_for_terminal;
 use crate::cli::report::output_file::FileKind;
-use crate::cli::report::run_record::RunInfo;
+use crate::cli::report::run_info::RunInfo;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
