@@ -3,6 +3,7 @@
 //! to write.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::losses::DroppedTable;
 use crate::schema::renames::{Renames, StatementRename};
 use crate::source::SourceSlice;
+use crate::sql::positional::PositionalKind;
 use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
@@ -74,6 +76,16 @@ pub(crate) struct PositionalTable {
     pub(crate) name: String,
     /// The names of its columns, in order, as declared.
     pub(crate) columns: Vec<String>,
+    pub(crate) place: PositionalPlace,
+}
+
+/// Where columns are used by position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PositionalPlace {
+    /// In these bytes of the statement.
+    Statement(Range<usize>, PositionalKind),
+    /// In an object that the statement uses, such as ``view `names` ``.
+    Object(String),
 }
 
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.

@@ -134,6 +134,11 @@ fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
     let set_additive = |effects: &mut StatementEffects| {
         effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
     };
+    if let Some(name) = context.accessor
+        && !statement.used_objects.contains(name)
+    {
+        statement.used_objects.insert(name.to_owned());
+    }
     match context.action {
         A::CreateTable { table_name } | A::CreateVtable { table_name, .. } => {
             set_additive(statement);

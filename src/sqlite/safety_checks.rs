@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::database::column_order::read_column_order;
 use crate::database::error::{DatabaseError, is_sql_error};
-use crate::database::job::{CompiledScript, MigrationJob, Statement, Step};
+use crate::database::job::{CompiledScript, MigrationJob, PositionalPlace, Statement, Step};
 use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
 use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
@@ -131,13 +131,20 @@ impl<'r> SafetyChecks<'r> {
                 continue;
             }
             let name = &table.name;
+            let user = match &table.place {
+                PositionalPlace::Statement(..) => "this".to_owned(),
+                PositionalPlace::Object(object) => format!("the {object}, which this uses,"),
+            };
             let message = format!(
-                "this uses the columns of `{name}` by position: the document has {}, this database has {}",
+                "{user} uses the columns of `{name}` by position: the document has {}, this database has {}",
                 table.columns.join(", "),
                 actual.join(", ")
             );
-            let advice =
-                "name the columns in the statement; if the positions fit here too".to_owned();
+            let place = match &table.place {
+                PositionalPlace::Statement(..) => "statement",
+                PositionalPlace::Object(object) => object,
+            };
+            let advice = format!("name the columns in the {place}; if the positions fit here too");
             return Err(refusal(Rule::PositionalCopy, message, advice, statement, step));
         }
         Ok(())

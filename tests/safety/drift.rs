@@ -248,6 +248,15 @@ fn a_copy_by_position_is_refused_where_the_columns_have_another_order() {
         ),
         "INSERT INTO c VALUES (2, 'x', 'closed', 'bob');".to_owned(),
         "CREATE TABLE copy AS SELECT * FROM c;".to_owned(),
+        "UPDATE c SET (id, body, status, author) = (SELECT * FROM c q WHERE q.id = c.id);".to_owned(),
+        "DELETE FROM c WHERE (id, body, status, author) NOT IN (SELECT * FROM c);".to_owned(),
+        "DELETE FROM c WHERE (id, body, status, author) NOT IN main.c;".to_owned(),
+        "UPDATE c SET status = z.s FROM (SELECT 0 AS i, '' AS b, '' AS s, '' AS a UNION ALL SELECT * FROM c) z WHERE z.i = c.id;".to_owned(),
+        "UPDATE c SET status = z.s FROM (VALUES (1, '', 's', '') UNION SELECT * FROM c) y, (SELECT 1 AS s) z;".to_owned(),
+        "WITH z (i, b, s, a) AS (SELECT * FROM c) UPDATE c SET status = (SELECT s FROM z WHERE i = c.id);".to_owned(),
+        "CREATE VIEW named (i, b, s, a) AS SELECT * FROM c;".to_owned(),
+        "DELETE FROM c WHERE id = (SELECT id FROM (SELECT * FROM c ORDER BY 3 LIMIT 1));".to_owned(),
+        format!("CREATE VIEW v AS SELECT * FROM c;\n{create}\nINSERT INTO c_new SELECT * FROM v;\nDROP VIEW v;\n{rest}"),
     ] {
         let fleet = fleet_with_drift(COLUMNS, swapped, &block);
         assert_refused(
@@ -259,6 +268,43 @@ fn a_copy_by_position_is_refused_where_the_columns_have_another_order() {
             ],
         );
         assert_eq!(fleet.database("ann").rows("SELECT author, status FROM c"), ["ann|open"]);
+    }
+}
+
+#[test]
+fn a_view_or_trigger_of_an_older_block_that_uses_positions_is_found() {
+    let baseline = format!(
+        "{COLUMNS}
+CREATE TABLE arch (id, body, status, author);
+CREATE VIEW named (id, body, status, author) AS SELECT * FROM c;
+CREATE TRIGGER keep BEFORE DELETE ON c BEGIN INSERT INTO arch SELECT * FROM c WHERE id = old.id; END;"
+    );
+    let swapped = "DROP VIEW named; DROP TABLE c;
+CREATE TABLE c (id INTEGER PRIMARY KEY, body TEXT, author TEXT, status TEXT);
+CREATE VIEW named (id, body, status, author) AS SELECT * FROM c;
+INSERT INTO c VALUES (1, 'b', 'ann', 'open');
+CREATE TRIGGER keep BEFORE DELETE ON c BEGIN INSERT INTO arch SELECT * FROM c WHERE id = old.id; END;";
+    for (block, object) in [
+        ("DELETE FROM c WHERE id = 1;", "the trigger `keep`, which this uses, uses the columns of `c`"),
+        (
+            "UPDATE c SET body = (SELECT status FROM named WHERE id = c.id);",
+            "the view `named`, which this uses, uses the columns of `c`",
+        ),
+    ] {
+        let fleet = fleet_with_drift(&baseline, swapped, block);
+        assert_refused(&fleet, &["error[positional-copy]", object, "body, author, status"]);
+        let rows = fleet.database("ann").rows("SELECT body, author, status FROM c");
+        assert_eq!(rows, ["b|ann|open"]);
+        assert!(fleet.database("ann").rows("SELECT * FROM arch").is_empty());
+    }
+    // Nothing is by position, so the order does not matter.
+    for block in [
+        "UPDATE c SET body = (SELECT status FROM (SELECT * FROM c q) z WHERE z.id = c.id);",
+        "UPDATE c SET body = 'x' WHERE EXISTS (SELECT * FROM c q WHERE q.id = c.id);",
+        "CREATE VIEW all_of_c AS SELECT * FROM c;",
+    ] {
+        let fleet = fleet_with_drift(&baseline, swapped, block);
+        fleet.run(["upgrade", "--all-users"]).status(0);
     }
 }
 
