@@ -676,8 +676,44 @@ fn a_copy_by_position_is_reported_at_the_star_or_the_table() {
             "CREATE TRIGGER t AFTER DELETE ON c BEGIN INSERT INTO c VALUES (old.id, 'a', 'b', 'c'); END;",
             "c VALUES",
         ),
+        (
+            "UPDATE c SET (body, status) = (SELECT * FROM c q WHERE q.id = c.id) WHERE id = 1;",
+            "* FROM c q",
+        ),
+        ("DELETE FROM c WHERE (id, body, status, author) NOT IN (SELECT * FROM c);", "* FROM c)"),
+        ("DELETE FROM c WHERE (id, body, status, author) IN c;", "c;"),
+        (
+            "UPDATE c SET body = z.b FROM (SELECT 0 AS i, '' AS b, 1, 2 UNION ALL SELECT * FROM c) z WHERE z.i = c.id;",
+            "* FROM c) z",
+        ),
+        ("CREATE VIEW named (p, q, r, s) AS SELECT * FROM c;", "* FROM c;"),
+        (
+            "CREATE VIEW v AS SELECT * FROM c; CREATE TABLE d (id INTEGER, body TEXT, status TEXT, author TEXT); INSERT INTO d SELECT * FROM v;",
+            "INSERT INTO d SELECT * FROM v;",
+        ),
     ] {
         assert_reported(rule, &document(&[COMMENTS, sql]), &[place]);
+    }
+}
+
+#[test]
+fn a_view_or_trigger_of_an_older_block_that_uses_positions_is_reported_where_it_is_used() {
+    let rule = Rule::PositionalCopy;
+    let older = format!(
+        "{COMMENTS} CREATE TABLE arch (a, b, c, d); CREATE VIEW named (p, q, r, s) AS SELECT * FROM c;
+         CREATE TRIGGER keep AFTER DELETE ON c BEGIN INSERT INTO arch (a, b, c, d) SELECT * FROM c; END;"
+    );
+    for sql in [
+        "DELETE FROM c WHERE id = 1;",
+        "UPDATE c SET body = (SELECT q FROM named LIMIT 1) WHERE id = 1;",
+    ] {
+        assert_reported(rule, &document(&[&older, sql]), &[sql]);
+    }
+    for sql in [
+        "UPDATE c SET body = 'x' WHERE id IN (SELECT id FROM (SELECT * FROM c UNION SELECT * FROM c));",
+        "INSERT INTO c (id, body) VALUES (7, 'x');",
+    ] {
+        assert_not_reported(rule, &document(&[&older, sql]));
     }
 }
 

@@ -285,7 +285,10 @@ CREATE VIEW named (id, body, status, author) AS SELECT * FROM c;
 INSERT INTO c VALUES (1, 'b', 'ann', 'open');
 CREATE TRIGGER keep BEFORE DELETE ON c BEGIN INSERT INTO arch SELECT * FROM c WHERE id = old.id; END;";
     for (block, object) in [
-        ("DELETE FROM c WHERE id = 1;", "the trigger `keep`, which this uses, uses the columns of `c`"),
+        (
+            "DELETE FROM c WHERE id = 1;",
+            "the trigger `keep`, which this uses, uses the columns of `c`",
+        ),
         (
             "UPDATE c SET body = (SELECT status FROM named WHERE id = c.id);",
             "the view `named`, which this uses, uses the columns of `c`",
