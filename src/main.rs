@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let report = Report::new(&settings, command_name);
     let status = match commands::run(command, &settings, &report, &signals) {
         Ok(status) => status,
-        Err(error) => report.emit_command_error(&error),
+        Err(error) => report.emit_command_error(&settings.name_source(error)),
     };
     ExitCode::from(signals.received_signal().map_or(status, |signal| 128 + signal))
 }

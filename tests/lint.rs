@@ -1076,6 +1076,9 @@ fn sarif_has_the_fields_its_schema_requires() {
     assert_eq!(names, Rule::ALL.iter().map(|rule| rule.name()).collect::<Vec<_>>());
     for rule in rules {
         assert!(!rule["shortDescription"]["text"].as_str().unwrap().is_empty());
+        let anchor = format!("/blob/main/docs/lints.md#{}", rule["id"].as_str().unwrap());
+        let repository = env!("CARGO_PKG_REPOSITORY");
+        assert_eq!(rule["helpUri"], repository.to_owned() + &anchor);
         check_level(&rule["defaultConfiguration"]["level"]);
     }
     let results = run["results"].as_array().unwrap();

@@ -24,6 +24,7 @@ use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::copy::StoredCopy;
 use crate::target::layout::FleetConfig;
 use crate::target::{Location, TargetDatabase};
+use crate::text::nearest_name;
 
 /// The directory of backups.
 #[derive(Clone, Debug)]
@@ -236,12 +237,7 @@ impl BackupDir {
         match index {
             Some(index) => backups.swap_remove(index),
             None => {
-                let newest: Vec<String> =
-                    names.iter().rev().take(5).map(|name| format!("`{name}`")).collect();
-                let hint = match newest.as_slice() {
-                    [] => "no backups exist; create one with `tatmig backup`".to_owned(),
-                    names => format!("the newest backups are {}", names.join(", ")),
-                };
+                let hint = unknown_backup_hint(id, &names);
                 Err(BackupError::UnknownBackup { id: id.to_owned(), dir: self.dir.clone(), hint })
             }
         }
@@ -410,4 +406,19 @@ fn describe_json_error(error: &serde_json::Error) -> String {
         Category::Syntax => format!("it is not valid JSON, in line {}", error.line()),
         Category::Io | Category::Data => error.to_string(),
     }
+}
+
+/// What to write in place of a name that no backup has.
+fn unknown_backup_hint(id: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return "no backups exist; create one with `tatmig backup`".to_owned();
+    }
+    let known = || names.iter().map(String::as_str);
+    let mut beginning = known().filter(|name| !id.is_empty() && name.starts_with(id));
+    let unique = beginning.next().filter(|_| beginning.next().is_none());
+    if let Some(name) = unique.or_else(|| nearest_name(id, known().rev().chain(["latest"]))) {
+        return format!("did you mean `{name}`? `tatmig backup list` lists all backups");
+    }
+    let newest: Vec<String> = known().rev().take(5).map(|name| format!("`{name}`")).collect();
+    format!("the newest backups are {}", newest.join(", "))
 }

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use crate::cli::command_args::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
-    RedoArgs, ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
+    RedoArgs, RenumberArgs, ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
 };
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::OutputFormat;
@@ -403,6 +403,20 @@ Examples:
         /// Version of the planned migration
         version: String,
     },
+    /// Move a migration behind another one after a merge
+    ///
+    /// Two branches that both added a migration give the file two migrations from one version. The one
+    /// that is not released moves behind the other: it and all that follows get higher versions in
+    /// their headings and tags, planned migrations included. Text is not changed; lines that name an
+    /// old version are listed.
+    ///
+    /// A migration is released if the history of a database records it. If both have the same
+    /// versions and no database recorded either, --after says that the last one in the file moves.
+    #[command(after_help = "\
+Examples:
+  tatmig renumber 0.3.20                 move the migration to 0.3.20 that no database recorded
+  tatmig renumber 0.3.20 --after 0.3.21  move it behind 0.3.21")]
+    Renumber(RenumberArgs),
     /// Print the schema as SQL or as a Mermaid diagram
     ///
     /// The schema is that of the document at head or at a version.

@@ -339,6 +339,16 @@ impl DowngradeArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RenumberArgs {
+    /// Version that the migration leads to
+    pub(crate) version: String,
+    /// Version to move it behind [default: the last one that databases recorded, else the other
+    /// migration]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RedoArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,

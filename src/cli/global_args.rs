@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use tatmig::fleet::Shard;
 
 use crate::cli::output::ColorWhen;
 #[cfg(feature = "server")]
 use crate::cli::server::ServerArgs;
-use crate::cli::value_parsers::{parse_count, parse_seconds};
+use crate::cli::value_parsers::{parse_count, parse_seconds, parse_switch};
 
 /// Flags over environment variables. `None` means that neither was given.
 #[derive(Debug, Args)]
@@ -71,13 +70,13 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TATMIG_CONFIG", value_name = "PATH", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Open user databases that are symbolic links
-    #[arg(long, global = true, env = "TATMIG_FOLLOW_SYMLINKS", value_parser = BoolishValueParser::new(), hide_env_values = true, num_args = 0, default_missing_value = "true")]
+    #[arg(long, global = true, env = "TATMIG_FOLLOW_SYMLINKS", value_parser = parse_switch, hide_env_values = true, num_args = 0, default_missing_value = "true")]
     pub(crate) follow_symlinks: Option<bool>,
     /// Only print errors
-    #[arg(short, long, global = true, env = "TATMIG_QUIET", value_parser = BoolishValueParser::new(), hide_env_values = true, num_args = 0, default_missing_value = "true")]
+    #[arg(short, long, global = true, env = "TATMIG_QUIET", value_parser = parse_switch, hide_env_values = true, num_args = 0, default_missing_value = "true")]
     pub(crate) quiet: Option<bool>,
     /// List every database
-    #[arg(short, long, global = true, env = "TATMIG_VERBOSE", value_parser = BoolishValueParser::new(), hide_env_values = true, num_args = 0, default_missing_value = "true")]
+    #[arg(short, long, global = true, env = "TATMIG_VERBOSE", value_parser = parse_switch, hide_env_values = true, num_args = 0, default_missing_value = "true")]
     pub(crate) verbose: Option<bool>,
     /// Seconds to wait for a locked database [default: 10]
     #[arg(long, global = true, env = "TATMIG_BUSY_TIMEOUT", value_name = "SECONDS", value_parser = parse_seconds, hide_env_values = true)]
@@ -92,7 +91,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, env = "TATMIG_SHARD", value_name = "I/N", hide_env_values = true)]
     pub(crate) shard: Option<Shard>,
     /// Print one JSON document
-    #[arg(long, global = true, env = "TATMIG_JSON", value_parser = BoolishValueParser::new(), hide_env_values = true, num_args = 0, default_missing_value = "true")]
+    #[arg(long, global = true, env = "TATMIG_JSON", value_parser = parse_switch, hide_env_values = true, num_args = 0, default_missing_value = "true")]
     pub(crate) json: Option<bool>,
     #[cfg(feature = "server")]
     #[command(flatten)]

@@ -19,7 +19,10 @@ const GROUPS: [CommandGroup; 8] = [
         commands: &["upgrade", "downgrade", "redo", "status", "history", "init"],
     },
     CommandGroup { heading: "Check", commands: &["lint", "test", "verify", "doctor"] },
-    CommandGroup { heading: "Write migrations", commands: &["new", "import", "promote", "schema"] },
+    CommandGroup {
+        heading: "Write migrations",
+        commands: &["new", "import", "promote", "renumber", "schema"],
+    },
     CommandGroup { heading: "Take in existing databases", commands: &["adopt", "stamp"] },
     CommandGroup { heading: "Protect", commands: &["backup", "restore", "reset"] },
     CommandGroup { heading: "Data", commands: &["query", "seed"] },

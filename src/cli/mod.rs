@@ -3,7 +3,10 @@
 
 pub(crate) mod args;
 pub(crate) mod command_args;
+mod command_line;
 pub(crate) mod commands;
+mod conflicts;
+mod error_context;
 pub(crate) mod extension_settings;
 mod global_args;
 pub(crate) mod help;
@@ -18,5 +21,8 @@ pub(crate) mod settings;
 pub(crate) mod settings_file;
 pub(crate) mod settings_path;
 pub(crate) mod signals;
+mod toml_message;
 pub(crate) mod usage_error;
+pub(crate) mod usage_message;
+mod usage_tips;
 pub(crate) mod value_parsers;

@@ -1,9 +1,9 @@
 //! Parses the arguments of this process.
 
 use clap::FromArgMatches as _;
-use clap::error::ErrorKind;
 
 use crate::cli::args::CliArgs;
+use crate::cli::conflicts::find_conflict;
 use crate::cli::help::group_subcommands;
 use crate::cli::setting_origins::ArgumentSources;
 
@@ -16,13 +16,27 @@ pub(crate) struct ProcessArgs {
     pub(crate) sources: ArgumentSources,
 }
 
+/// Why the arguments cannot be used.
+pub(crate) enum UsageError {
+    /// clap cannot parse them.
+    Parse(clap::Error),
+    /// Two of them exclude each other; the message names them.
+    Conflict(String),
+}
+
+impl From<clap::Error> for UsageError {
+    fn from(error: clap::Error) -> Self {
+        Self::Parse(error)
+    }
+}
+
 impl ProcessArgs {
     /// Parses the arguments. Prints help or the version and exits where that is the answer.
     ///
     /// # Errors
     ///
     /// An error of usage.
-    pub(crate) fn parse() -> Result<Self, clap::Error> {
+    pub(crate) fn parse() -> Result<Self, UsageError> {
         let mut command = group_subcommands(without_empty_variables(CliArgs::clap_command()));
         let result = command.try_get_matches_from_mut(std::env::args_os());
         let matches = match result {
@@ -32,10 +46,8 @@ impl ProcessArgs {
         let args =
             CliArgs::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let sources = ArgumentSources::new(&matches);
-        // `TATMIG_JSON` only chooses a default, which the flag overrides.
-        if args.command.wants_json_lines() && sources.is_typed("json") {
-            let text = "the argument '--json' cannot be used with '--json-lines'";
-            return Err(command.error(ErrorKind::ArgumentConflict, text));
+        if let Some(message) = find_conflict(&command, &matches) {
+            return Err(UsageError::Conflict(message));
         }
         Ok(Self { args, command: command_name(&matches), sources })
     }

@@ -15,6 +15,7 @@ use tatmig::fleet::{
 };
 use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
 
+use crate::cli::setting_origins::SettingSources;
 use crate::cli::settings_file::SettingsFile;
 use crate::cli::value_parsers::OneOrMany;
 use crate::cli::value_parsers::parse_seconds;
@@ -97,24 +98,42 @@ pub(crate) struct ServerArgs {
 /// A setting is invalid, or the file that maps users to servers cannot be read.
 pub(crate) fn resolve(
     args: &ServerArgs,
-    settings_file: &SettingsFile,
+    sources: SettingSources<'_>,
     options: ConnectOptions,
 ) -> anyhow::Result<Option<Arc<ServerSet>>> {
+    let settings_file = sources.settings_file;
+    if args.server_timeout.or(settings_file.server_timeout).is_some_and(|timeout| timeout.is_zero())
+    {
+        let is_in_file = settings_file.server_timeout.is_some();
+        let error = "the time limit of a request must be more than 0 seconds";
+        return Err(sources.name_source("server_timeout", is_in_file, error));
+    }
     // Every setting is checked, also for a fleet of files: what `push` would refuse later is
     // reported now.
-    let servers = resolve_servers(args, settings_file)?;
+    let servers = resolve_servers(args, settings_file).map_err(|error| {
+        let is_about_admin = error.to_string().contains("`--admin`");
+        let is_in_file = settings_file.server.is_some();
+        if is_about_admin { error } else { sources.name_source("server", is_in_file, error) }
+    })?;
     let pattern = args.namespace_pattern.as_ref().or(settings_file.namespace_pattern.as_ref());
     let pattern = pattern.map_or("{username}_longterm", String::as_str);
     let Some(pattern) = pattern.parse().ok().filter(PathTemplate::is_plain_name) else {
-        bail!(
+        let error = format!(
             "the namespace pattern `{pattern}` must contain `{{username}}` exactly once, as in `{{username}}_longterm`, and no `/`"
         );
+        let is_in_file = settings_file.namespace_pattern.is_some();
+        return Err(sources.name_source("namespace_pattern", is_in_file, error));
     };
     let system_namespace =
         args.system_namespace.clone().or_else(|| settings_file.system_namespace.clone());
     let system_namespace = system_namespace.unwrap_or_else(|| "system".to_owned());
-    ServerSet::check_system_namespace(&system_namespace)?;
-    let users_from = resolve_user_source(args, settings_file)?;
+    ServerSet::check_system_namespace(&system_namespace).map_err(|error| {
+        let is_in_file = settings_file.system_namespace.is_some();
+        sources.name_source("system_namespace", is_in_file, error)
+    })?;
+    let users_from = resolve_user_source(args, settings_file).map_err(|error| {
+        sources.name_source("users_from", settings_file.users_from.is_some(), error)
+    })?;
     if servers.is_empty() {
         return Ok(None);
     }
@@ -137,9 +156,6 @@ pub(crate) fn resolve(
 fn resolve_servers(args: &ServerArgs, settings_file: &SettingsFile) -> anyhow::Result<Vec<Server>> {
     let urls = list_or(&args.server, settings_file.server.as_ref());
     let timeout = args.server_timeout.or(settings_file.server_timeout).unwrap_or(DEFAULT_TIMEOUT);
-    if timeout.is_zero() {
-        bail!("`--server-timeout` must be more than 0 seconds");
-    }
     if urls.is_empty() {
         return Ok(Vec::new());
     }

@@ -12,7 +12,7 @@ use tatmig::database::{
     AheadPolicy, ConnectOptions, ConnectionSetup, DatabasePolicy, ForeignKeyPolicy, JournalMode,
 };
 use tatmig::fleet::DEFAULT_JOBS;
-use tatmig::fleet::{FleetConfig, PathTemplate, SymlinkPolicy};
+use tatmig::fleet::{FleetConfig, FleetError, PathTemplate, SymlinkPolicy};
 use tatmig::lint::SqliteVersion;
 use tatmig::migrate::IgnoredObjects;
 use tatmig::text::escape_for_display;
@@ -23,7 +23,7 @@ use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::selection_args::DefaultSelection;
 #[cfg(feature = "server")]
 use crate::cli::server;
-use crate::cli::setting_origins::{ArgumentSources, SettingOrigin};
+use crate::cli::setting_origins::{ArgumentSources, SettingOrigin, SettingSources};
 use crate::cli::settings_file::{AheadSetting, LintSettings, SettingsFile};
 
 /// The path of the document without any setting.
@@ -84,7 +84,13 @@ impl Settings {
         let connection_setup =
             ConnectionSetup { cancel, extensions: settings_file.extensions.clone() };
         let connect_options = ConnectOptions { busy_timeout, setup: connection_setup.clone() };
-        let fleet_config = fleet_config(global, &settings_file, connect_options)?;
+        let fleet_config = fleet_config(
+            global,
+            SettingSources { arguments: sources, settings_file: &settings_file },
+            connect_options,
+        )?;
+        #[cfg(feature = "server")]
+        sources.check_server_options(fleet_config.server_set.is_some())?;
         let is_json = global.json.or(settings_file.json).unwrap_or_default();
         let jobs = global.jobs.or(settings_file.jobs).map_or(DEFAULT_JOBS, NonZeroUsize::get);
         let mut settings = Self {
@@ -119,6 +125,26 @@ impl Settings {
         let journal_mode =
             journal_mode_arg.map_or(self.policy.journal_mode, JournalModeArg::to_journal_mode);
         DatabasePolicy { journal_mode, ..self.policy }
+    }
+
+    /// Adds to an error about a file that does not exist where its path is from.
+    pub(crate) fn name_source(&self, error: anyhow::Error) -> anyhow::Error {
+        let setting = match error.downcast_ref::<FleetError>() {
+            Some(FleetError::NoSystemDatabase(_)) => "system_db",
+            Some(FleetError::NoUsersDir(_) | FleetError::UnreadableUsersDir { .. }) => "users_dir",
+            _ => return error,
+        };
+        match self.source_of(setting) {
+            Some(source) => anyhow::anyhow!("{error} (the path is set by {source})"),
+            None => error,
+        }
+    }
+
+    /// Where the value of a setting is from, for a message; `None` for the default, and for an
+    /// option, which the user sees.
+    pub(crate) fn source_of(&self, setting: &str) -> Option<String> {
+        let origin = self.origins.iter().find(|origin| origin.name == setting)?;
+        origin.description().filter(|source| !source.starts_with("`--"))
     }
 
     /// Whether every database is to be named.
@@ -168,9 +194,10 @@ fn backups_dir(global: &GlobalArgs, settings_file: &SettingsFile) -> PathBuf {
 )]
 fn fleet_config(
     global: &GlobalArgs,
-    settings_file: &SettingsFile,
+    sources: SettingSources<'_>,
     options: ConnectOptions,
 ) -> anyhow::Result<FleetConfig> {
+    let settings_file = sources.settings_file;
     let pattern = global.user_pattern.as_ref().or(settings_file.user_pattern.as_ref());
     let pattern = pattern.map_or("{username}_longterm.db", String::as_str);
     let symlink_policy = match global.follow_symlinks.or(settings_file.follow_symlinks) {
@@ -188,12 +215,14 @@ fn fleet_config(
             settings_file.users_dir.as_ref(),
             in_project(settings_file, "."),
         ),
-        path_template: pattern.parse::<PathTemplate>()?,
+        path_template: pattern.parse::<PathTemplate>().map_err(|error| {
+            sources.name_source("user_pattern", settings_file.user_pattern.is_some(), error)
+        })?,
         backups_dir: Some(backups_dir(global, settings_file)),
         symlink_policy,
         shard: global.shard.or(settings_file.shard),
         #[cfg(feature = "server")]
-        server_set: server::resolve(&global.servers, settings_file, options)?,
+        server_set: server::resolve(&global.servers, sources, options)?,
     })
 }
 

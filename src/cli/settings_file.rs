@@ -16,6 +16,7 @@ use crate::cli::command_args::JournalModeArg;
 use crate::cli::extension_settings::{Declarations, ExtensionSection, ExtensionSections};
 use crate::cli::output::ColorWhen;
 use crate::cli::settings_path::{SETTINGS_FILE_NAME, find_settings_file, require_own_file};
+use crate::cli::toml_message::describe_toml_error;
 #[cfg(feature = "server")]
 use crate::cli::value_parsers::OneOrMany;
 use crate::cli::value_parsers::{count, seconds};
@@ -185,23 +186,7 @@ impl SettingsFile {
 
 /// The error for a file that is not valid, with the line at fault.
 fn parse_error(name: &str, text: &str, error: &toml::de::Error) -> anyhow::Error {
-    // serde's words for a key and its value are those of Rust.
-    let message = match error.message() {
-        message if message.starts_with("unknown field") => {
-            message.replacen("unknown field", "unknown key", 1)
-        }
-        message if message.starts_with("unknown variant") => {
-            message.replacen("unknown variant", "unknown value", 1)
-        }
-        // A value without quotes.
-        message if message.contains("expected literal string") => {
-            "a value is missing, or a string has no quotes".to_owned()
-        }
-        message => match message.strip_prefix("invalid type: ").and_then(expected_type) {
-            Some(expected) => format!("must be {expected}"),
-            None => message.to_owned(),
-        },
-    };
+    let message = describe_toml_error(error.message());
     error_at(name, text, error.span().map_or(0, |span| span.start), &message)
 }
 
@@ -210,18 +195,6 @@ fn error_at(name: &str, text: &str, offset: usize, message: &str) -> anyhow::Err
     let line_index = text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     let line = text.lines().nth(line_index).unwrap_or_default().trim();
     anyhow!("in the settings file `{name}`, line {}, `{line}`: {message}", line_index + 1)
-}
-
-/// The type that serde expected, in words of TOML; the message ends with its own name.
-fn expected_type(message: &str) -> Option<&'static str> {
-    let (_, expected) = message.rsplit_once(", expected ")?;
-    match expected {
-        "path string" => Some("a path in quotes"),
-        "a string" => Some("a string in quotes"),
-        "a boolean" => Some("`true` or `false`, without quotes"),
-        "a sequence" => Some("a list, such as `[\"destructive\"]`"),
-        _ => None,
-    }
 }
 
 fn deserialize_count<'de, D: Deserializer<'de>>(

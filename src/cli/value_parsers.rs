@@ -54,13 +54,32 @@ pub(crate) fn count(number: i64) -> Result<NonZeroUsize, &'static str> {
 pub(crate) fn parse_negative_steps(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.strip_prefix('-')
         .and_then(|number| number.parse().ok())
-        .ok_or("must be a number of migrations with a minus, such as -1; `--to` takes a version")
+        .ok_or("must be a number of migrations with a minus, such as `-1`")
+}
+
+/// The version that was probably meant: `1.2` and `v1.2.0` mean `1.2.0`.
+fn complete_version(text: &str) -> Option<Version> {
+    let text = text.trim_start_matches(['v', 'V']);
+    let mut completed =
+        ["", ".0", ".0.0"].iter().map(|end| Version::parse(&format!("{text}{end}")));
+    completed.find_map(Result::ok)
+}
+
+/// Parses `true` or `false`, also as `on`, `yes`, `1` and the like.
+pub(crate) fn parse_switch(text: &str) -> Result<bool, &'static str> {
+    match text.to_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+        _ => Err("must be `true` or `false`"),
+    }
 }
 
 /// Parses a version. The reason that `semver` gives is left out: the example says more.
 pub(crate) fn parse_version(text: &str) -> anyhow::Result<Version> {
-    let version = Version::parse(text)
-        .map_err(|_| anyhow!("`{text}` is not a version; write three numbers, such as `1.2.0`"))?;
+    let version = Version::parse(text).map_err(|_| match complete_version(text) {
+        Some(version) => anyhow!("`{text}` is not a version; did you mean `{version}`?"),
+        None => anyhow!("`{text}` is not a version; write three numbers, such as `1.2.0`"),
+    })?;
     if !version.build.is_empty() {
         bail!(TargetError::BuildMetadata { version });
     }

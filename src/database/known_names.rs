@@ -20,7 +20,7 @@ pub(crate) fn missing_module_help(connection: &Connection, message: &str) -> Opt
         .map(|name| format!("did you mean `{name}`? "))
         .unwrap_or_default();
     Some(format!(
-        "{suggestion}tatmig's SQLite has the modules `{}`; load the extension that has another with `[[extension]]` in tatmig.toml",
+        "{suggestion}tatmig's SQLite does not have it, but the modules `{}`; load the extension that has it with `[[extension]]` in tatmig.toml",
         modules.join("`, `")
     ))
 }

@@ -15,8 +15,14 @@ pub(crate) fn duplicate_tag(block: &Block<'_>, first: &ScopedSql<'_>) -> Diagnos
     .label("the second block")
     .related(first.tag_span.clone(), "the first block")
     .help(match block.tag {
-        Tag::Seed { .. } => "give the second seed another name, or remove it",
-        _ => "write the versions that the second block is meant for, or remove the block",
+        Tag::Seed { .. } => "give the second seed another name, or remove it".to_owned(),
+        Tag::Migration { ref from, ref to, .. } if *from != VersionPoint::Baseline => {
+            let end = from.max(to);
+            format!(
+                "write the versions that the second block is meant for, or remove the block; if two branches added a migration each, `tatmig renumber {end} --after {end}` moves the second behind the first"
+            )
+        }
+        _ => "write the versions that the second block is meant for, or remove the block".to_owned(),
     })
 }
 
@@ -69,7 +75,21 @@ pub(crate) fn fork(point: ForkPoint, first: &Migration<'_>, second: &Migration<'
         format!("two migrations {verb} at `{version}`: `{first}` and `{second}`"),
     )
     .related(first.tag_span.clone(), "the other migration")
-    .help("renumber one of the two: versions form a single chain")
+    .help(renumber_help(first, second))
+}
+
+/// The command that renumbers one of two migrations that share a version: the planned one, else the
+/// second one.
+fn renumber_help(first: &Migration<'_>, second: &Migration<'_>) -> String {
+    let (kept, moved) =
+        if first.planned && !second.planned { (second, first) } else { (first, second) };
+    if kept.from != moved.from || kept.from == VersionPoint::Baseline {
+        return "renumber one of the two: versions form a single chain".to_owned();
+    }
+    format!(
+        "versions form a single chain; after a merge, `tatmig renumber {} --after {}` moves `{moved}` behind `{kept}`",
+        moved.to, kept.to
+    )
 }
 
 /// A migration that starts below the lowest baseline, where no other one ends.

@@ -12,6 +12,7 @@ use crate::document::migration::AllowDirective;
 use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::lexer::{Token, TokenKind};
+use crate::text::nearest_name;
 
 /// A directive as written. The texts after the name may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,8 +143,11 @@ fn malformed_allow(span: Range<usize>, rule_name: &str, rule: Option<Rule>) -> D
     } else {
         (
             format!("unknown rule `{rule_name}`"),
-            "write the name that a message shows in brackets, such as `foreign-keys` or `row-loss`"
-                .to_owned(),
+            match nearest_name(rule_name, Rule::ALL.iter().map(|rule| rule.name())) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "write the name that a message shows in brackets, such as `foreign-keys` or `row-loss`"
+                    .to_owned(),
+            },
         )
     };
     Diagnostic::new(Rule::MalformedAllow, span, message).help(help)

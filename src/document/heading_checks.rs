@@ -89,6 +89,13 @@ fn empty_heading(section: &Section<'_>, versions: &VersionPair) -> Diagnostic {
     ))
 }
 
+fn duplicate_heading_help(versions: &VersionPair) -> String {
+    let end = (&versions.from).max(&versions.to);
+    format!(
+        "put all blocks of the migration below one heading, or correct the versions of the other; if two branches added a migration each, `tatmig renumber {end} --after {end}` moves the second behind the first"
+    )
+}
+
 /// Reports version headings with the same pair, of which neither is inside the other's section.
 fn check_duplicates(blocks: &Blocks<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let mut first_sections: BTreeMap<&VersionPair, usize> = BTreeMap::new();
@@ -109,7 +116,7 @@ fn check_duplicates(blocks: &Blocks<'_>, diagnostics: &mut Vec<Diagnostic>) {
             )
             .label("the second heading")
             .related(first_span.clone(), "the first heading")
-            .help("put all blocks of the migration below one heading, or correct the versions of the other"),
+            .help(duplicate_heading_help(versions)),
         );
     }
 }

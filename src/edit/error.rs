@@ -42,6 +42,12 @@ pub enum EditError {
     /// No planned migration leads to the version, or another one must be released first.
     #[error("{0}")]
     NotPlanned(String),
+    /// No migration can be renumbered, or it is not known which one.
+    #[error("{0}")]
+    CannotRenumber(String),
+    /// The document has errors that have to be corrected first.
+    #[error("the document has errors that have to be corrected first:\n{0}")]
+    UnusableDocument(DocumentError),
     /// The edited document would have errors.
     #[error("the edited document would have errors, so the document is left unchanged:\n{0}")]
     InvalidDocument(DocumentError),
@@ -58,14 +64,15 @@ pub enum EditError {
 impl From<EditError> for Error {
     fn from(error: EditError) -> Self {
         match error {
-            EditError::InvalidDocument(error) => error.into(),
+            EditError::InvalidDocument(error) | EditError::UnusableDocument(error) => error.into(),
             EditError::Sqlite(error) => error.into(),
             EditError::VerificationFailed(_) => Self::new(ErrorKind::Other, error),
             EditError::MissingDescription
             | EditError::NotAboveHead { .. }
             | EditError::BuildMetadata(_)
             | EditError::PlannedConflict { .. }
-            | EditError::NotPlanned(_) => Self::new(ErrorKind::Argument, error),
+            | EditError::NotPlanned(_)
+            | EditError::CannotRenumber(_) => Self::new(ErrorKind::Argument, error),
         }
     }
 }

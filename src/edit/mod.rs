@@ -11,6 +11,7 @@ pub(crate) mod new_migration;
 pub(crate) mod page;
 pub(crate) mod promote;
 pub(crate) mod relink;
+pub(crate) mod renumber;
 pub(crate) mod section;
 pub(crate) mod style;
 pub(crate) mod unchanged;
@@ -25,3 +26,6 @@ pub use crate::edit::marker::{
 };
 pub use crate::edit::new_migration::{Bump, NewBlock, NewMigration, PlannedPolicy};
 pub use crate::edit::promote::promote;
+pub use crate::edit::renumber::{
+    RecordedMigration, RenumberRequest, Renumbered, RenumberedMigration, renumber,
+};

@@ -59,7 +59,7 @@ pub(crate) fn renumbering_edits(
 }
 
 /// The edits that replace the two versions in a tag or a heading.
-fn replace_versions(
+pub(crate) fn replace_versions(
     text: &str,
     line: Range<usize>,
     old: &VersionPair,

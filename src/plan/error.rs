@@ -202,12 +202,12 @@ pub struct ChangedMigration {
 #[non_exhaustive]
 pub enum TargetError {
     /// The text is not a semantic version.
-    #[error("`{text}` is not a version; versions have the form `{head}`")]
+    #[error("`{text}` is not a version; {hint}")]
     NotAVersion {
         /// The text.
         text: String,
-        /// The head of the document.
-        head: Version,
+        /// The version that was probably meant, or the form of versions, as the end of the message.
+        hint: String,
     },
     /// The version has build metadata.
     #[error(

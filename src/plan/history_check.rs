@@ -42,6 +42,13 @@ pub(crate) fn changed_migrations(
         .collect()
 }
 
+/// The entries of the migrations that are in effect: applied, and neither undone nor replaced by a
+/// version that a person recorded.
+#[must_use]
+pub fn applied_entries(entries: &[HistoryEntry]) -> Vec<&HistoryEntry> {
+    latest_entries(entries).into_values().collect()
+}
+
 /// For each migration that is in effect, the entry of its last run.
 fn latest_entries(
     entries: &[HistoryEntry],

@@ -9,6 +9,7 @@ pub(crate) mod steps;
 pub(crate) mod target;
 
 pub use crate::plan::error::{ChangedMigration, PlanError, TargetError};
+pub use crate::plan::history_check::applied_entries;
 pub use crate::plan::outcome::{
     AppliedRun, AtHead, MigrateError, MigrationPath, Outcome, PathStart,
 };

@@ -3,8 +3,10 @@
 use semver::Version;
 
 use crate::document::changelog::Changelog;
+use crate::document::suggest::suggest_version;
 use crate::document::version_index::VersionIndex;
 use crate::plan::error::TargetError;
+use crate::text::nearest_name;
 
 /// The target version of a run, as a position on the chain of versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,8 @@ impl Changelog<'_> {
         let head = self.head().clone();
         let document = self.source().name().to_owned();
         let Ok(version) = Version::parse(text) else {
-            return Err(TargetError::NotAVersion { text: text.to_owned(), head });
+            let (text, hint) = (text.to_owned(), version_hint(self, text));
+            return Err(TargetError::NotAVersion { text, hint });
         };
         if !version.build.is_empty() {
             return Err(TargetError::BuildMetadata { version });
@@ -49,6 +52,18 @@ impl Changelog<'_> {
                 Err(TargetError::UnknownVersion { version, document, nearby_versions })
             }
         }
+    }
+}
+
+/// What to write in place of a text that is no version.
+fn version_hint(changelog: &Changelog<'_>, text: &str) -> String {
+    let mut known: Vec<String> = changelog.versions().iter().map(ToString::to_string).collect();
+    let corrected = suggest_version(text).filter(|corrected| known.contains(corrected));
+    known.extend(["head", "baseline"].map(ToOwned::to_owned));
+    let similar = || nearest_name(text, known.iter().map(String::as_str)).map(ToOwned::to_owned);
+    match corrected.or_else(similar) {
+        Some(version) => format!("did you mean `{version}`?"),
+        None => format!("versions have the form `{}`", changelog.head()),
     }
 }
 

@@ -34,7 +34,9 @@ fn no_document() {
         &fleet,
         "error: the document `MIGRATIONS.md` does not exist (searched from `",
     );
-    fleet.run(["status"]).stderr_contains("name another with `--file`");
+    fleet
+        .run(["status"])
+        .stderr_contains("`tatmig new 1.0.0 -m TEXT` creates it; name another with `--file`");
     fleet.run(["status", "-f", "docs/m.md"]).status(2).stderr_contains("`docs/m.md`");
 }
 
@@ -206,7 +208,7 @@ fn settings_that_cannot_be_read() {
         ("jobs = \"many\"", count),
         ("busy_timeout = -1", seconds),
         ("busy_timeout = nan", seconds),
-        ("color = \"pink\"", "unknown value `pink`, expected one of `auto`, `always`, `never`"),
+        ("color = \"pink\"", "unknown value `pink`; expected one of `auto`, `always`, `never`"),
         ("shard = \"3/2\"", "`3/2`"),
         ("min_sqlite = \"new\"", "`new`"),
     ] {
@@ -226,7 +228,9 @@ fn an_invalid_target_version() {
     for (target, message) in [
         ("9.9.9", "version `9.9.9` is not in MIGRATIONS.md; it has `1.0.0`, `1.1.0`, `1.2.0`"),
         ("1.3.0", "version `1.3.0` is only planned in MIGRATIONS.md; head is `1.2.0`"),
-        ("1.2", "`1.2` is not a version; versions have the form `1.2.0`"),
+        ("1.2", "`1.2` is not a version; did you mean `1.2.0`?"),
+        ("hed", "`hed` is not a version; did you mean `head`?"),
+        ("x", "`x` is not a version; versions have the form `1.2.0`"),
         ("v1.2.0", "`v1.2.0` is not a version"),
         ("baseline", "`baseline` is not a version"),
         ("", "`` is not a version"),

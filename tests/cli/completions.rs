@@ -95,7 +95,10 @@ fn completions_need_no_document_and_no_settings() {
     let script = fleet.run_without_changes(["completions", "bash"]).status(0).stdout_text();
     assert!(script.starts_with("_tatmig()"));
     fleet.run_without_changes(["man"]).status(0).stdout_contains(".TH tatmig 1");
-    fleet.run_without_changes(["completions", "tcsh"]).status(2).stderr_contains("possible values");
+    fleet
+        .run_without_changes(["completions", "tcsh"])
+        .status(2)
+        .stderr_contains("must be `bash`, `elvish`");
     fleet.run_without_changes(["completions"]).status(2);
 }
 

@@ -164,7 +164,7 @@ fn an_error_of_usage_is_one_document() {
     for (arguments, command) in [
         (&["--json", "upgrade", "--nothing"] as &[&str], json!("upgrade")),
         (&["up", "--json", "--jobs", "0"], json!("upgrade")),
-        (&["backup", "prune", "--json"], json!("backup")),
+        (&["backup", "prune", "--json"], json!("backup prune")),
         (&["create", "--json"], json!(null)),
         (&["--json"], json!(null)),
     ] {

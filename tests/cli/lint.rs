@@ -34,6 +34,7 @@ error[sql]: no such table: b
   |
   = help: no earlier statement of the document creates it
 
+`tatmig lint --explain sql` describes this rule
 
 "#]]);
 }

@@ -44,6 +44,7 @@ mod promote;
 mod query;
 mod redo;
 mod rehearse;
+mod renumber;
 mod reset;
 mod restore;
 mod schema;

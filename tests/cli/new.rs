@@ -248,7 +248,7 @@ fn invalid_new_versions_are_refused() {
 fn the_first_baseline_creates_the_document() {
     let fleet = Fleet::new();
     let run = fleet.run_without_changes(["new", "--minor", "-m", "x"]);
-    run.status(2).stderr_contains("name the version of the first baseline");
+    run.status(2).stderr_contains("`MIGRATIONS.md` does not exist, so it has no next version; name the version of its first baseline: `tatmig new 1.0.0 -m …` creates the file");
     fleet.run(["new", "1.0.0", "-m", "The first", "--scope", "user"]).status(0);
     let expected =
         section("baseline", "1.0.0", "The first").replace("## baseline → ", "## Baseline: ");

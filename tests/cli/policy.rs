@@ -60,7 +60,7 @@ fn unsupported_journal_modes_are_refused_before_anything_is_created() {
     fleet
         .run_without_changes(["init"])
         .status(2)
-        .stderr_contains("unknown value `truncate`, expected `delete` or `wal`");
+        .stderr_contains("unknown value `truncate`; expected one of `delete`, `wal`");
 }
 
 /// A step that leaves a note without its account.

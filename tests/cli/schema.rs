@@ -33,8 +33,9 @@ CREATE UNIQUE INDEX one_body ON notes (body);
         .status(0)
         .stdout("CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);\n");
     let run = fleet.run_without_changes(["schema", "--at", "1.5.0"]);
-    run.status(2)
-        .stderr("error: the document has no version `1.5.0`; it has `1.0.0`, `1.1.0`, `1.2.0`\n");
+    run.status(2).stderr(
+        "error: version `1.5.0` is not in MIGRATIONS.md; it has `1.0.0`, `1.1.0`, `1.2.0`\n",
+    );
     fleet
         .run_without_changes(["schema", "--at", "head"])
         .status(2)
@@ -185,7 +186,7 @@ fn invalid_markers_are_reported() {
         ("<!-- tatmig:schema:start format=pdf -->", "MIGRATIONS.md:1: unknown schema format `pdf`"),
         (
             "<!-- tatmig:schema:start at=1.9.0 -->\n<!-- tatmig:schema:end -->",
-            "the document has no version `1.9.0`",
+            "version `1.9.0` is not in MIGRATIONS.md",
         ),
     ] {
         let fleet = Fleet::new().document(format!("{markers}\n\n{}", document(NOTES)));

@@ -162,10 +162,9 @@ fn a_user_for_a_system_only_seed_is_a_usage_error() {
 #[test]
 fn an_unknown_seed_is_reported_with_the_existing_ones() {
     let fleet = fleet();
-    fleet
-        .run_without_changes(["seed", "smaple"])
-        .status(2)
-        .stderr_contains("the document has no seed `smaple`; it has `sample`, `twice`");
+    fleet.run_without_changes(["seed", "smaple"]).status(2).stderr_contains(
+        "the document has no seed `smaple`; did you mean `sample`? it has `sample`, `twice`",
+    );
     fleet.run_without_changes(["seed"]).status(2);
 }
 

@@ -88,7 +88,10 @@ fn what_is_not_above_head_is_refused_even_if_ahead_is_allowed() {
 #[test]
 fn an_invalid_value_of_ahead_is_an_error() {
     let fleet = rolling_deployment().config("ahead = \"maybe\"");
-    fleet.run_without_changes(["status"]).status(2).stderr_contains("expected `refuse` or `allow`");
+    fleet
+        .run_without_changes(["status"])
+        .status(2)
+        .stderr_contains("expected one of `refuse`, `allow`");
 }
 
 #[test]

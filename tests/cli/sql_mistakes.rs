@@ -232,7 +232,9 @@ fn an_unknown_module_is_answered_with_those_that_exist() {
         .stderr_contains("`fts4`, `fts4aux`, `fts5`, `fts5vocab`, `rtree`");
     let run = fleet_with("vec0");
     let run = run.run(["lint"]);
-    run.status(2).stderr_contains("has the modules `").stderr_lacks("did you mean");
+    run.status(2)
+        .stderr_contains("does not have it, but the modules `")
+        .stderr_lacks("did you mean");
 }
 
 #[test]

@@ -25,12 +25,12 @@ fn a_word_of_another_tool_is_answered_with_the_command_here() {
 fn an_invalid_value_names_the_variable_that_it_is_from() {
     let fleet = Fleet::from_blocks(NOTES).env("TATMIG_JOBS", "abc");
     fleet.run(["status"]).status(2).stderr_contains(
-        "invalid value 'abc' for 'TATMIG_JOBS (environment variable)': must be a whole number of 1 or more",
+        "invalid value `abc` for the environment variable `TATMIG_JOBS`: must be a whole number of 1 or more",
     );
     let fleet = Fleet::from_blocks(NOTES);
     for flag in [["--jobs", "0"].as_slice(), &["--jobs=0"]] {
         let run = fleet.run([flag, &["status"]].concat());
-        run.status(2).stderr_contains("invalid value '0' for '--jobs <N>'");
+        run.status(2).stderr_contains("invalid value `0` for `--jobs <N>`");
     }
 }
 
@@ -126,4 +126,269 @@ fn the_settings_file_is_found_in_the_directory_of_the_document_and_above() {
     std::fs::write(dir.join("other.toml"), "").unwrap();
     fleet.run(["status", "--config", "other.toml"]).status(2).stderr_contains("MIGRATIONS.md");
     fleet.run(["-C", "missing", "status"]).status(2).stderr_contains("`missing`");
+}
+
+#[test]
+fn a_word_that_no_command_takes_is_answered_in_plain_words() {
+    let fleet = Fleet::from_blocks(NOTES);
+    for (arguments, message, tip) in [
+        (&["upgrde"] as &[&str], "unknown command `upgrde`", "did you mean `upgrade`?"),
+        (&["xyzzy"], "unknown command `xyzzy`", "`tatmig --help` lists the commands"),
+        (&["create"], "unknown command `create`", "`tatmig init --user NAME` creates"),
+        (&["backup", "prun"], "unknown command `prun`", "did you mean `prune`?"),
+        (&["verify", "--usr", "ann"], "unknown option `--usr`", "did you mean `--user`?"),
+        (&["upgrade", "--version"], "unknown option `--version`", "did you mean `--to`?"),
+        (
+            &["test", "--user", "ann"],
+            "unknown option `--user`",
+            "`--user` is an option of `upgrade`,",
+        ),
+        (
+            &["status", "--to", "1.0.0"],
+            "unknown option `--to`",
+            "option of `upgrade` and `downgrade`,",
+        ),
+        (&["verify", "--user"], "`--user <NAME>` needs a value", "`tatmig verify --user ann`"),
+        (&["adopt", "1.0.0"], "unexpected argument `1.0.0`", "`tatmig adopt --at 1.0.0`"),
+        (&["lint", "m.md"], "unexpected argument `m.md`", "`tatmig lint --file m.md`"),
+        (&["query", "SELECT", "1"], "unexpected argument `1`", "in quotes, as one argument"),
+        (&["downgrade", "1.0.0"], "invalid value `1.0.0`", "`tatmig downgrade --to 1.0.0`"),
+        (&["downgrade", "-N"], "unknown option `-N`", "`tatmig downgrade -1`"),
+        (&["downgrade"], "one of `--to <VERSION>`, `-N`, `--steps <N>` is required", "Usage:"),
+        (&["restore"], "`<ID>` is required", "`tatmig backup list` lists the backups"),
+        (&["new"], "`--message <TEXT>` is required", "`tatmig new -m "),
+        (&["new", "-m", "x", "--rename", "a=b"], "`--from-db <FILE>` is required", "`--rename`"),
+        (
+            &["lint", "--format", "githb"],
+            "invalid value `githb` for `--format <FORMAT>`: must be `human`, `json`, `github` or `sarif`",
+            "`github`?",
+        ),
+        (&["status", "--json=1"], "`--json` has no value, but `1` was given", "Usage:"),
+    ] {
+        let run = fleet.run_without_changes(arguments);
+        run.status(2).stderr_contains(&format!("error: {message}")).stderr_contains(tip);
+        // Words of the parser.
+        for word in ["tip:", "found", "subcommand", "wasn't", "'--"] {
+            run.stderr_lacks(word);
+        }
+    }
+}
+
+#[test]
+fn options_of_which_one_would_be_ignored_are_refused_with_the_reason() {
+    let fleet = Fleet::from_blocks(NOTES);
+    for (arguments, message) in [
+        (
+            "lint --json --format github",
+            "`--format` cannot be used with `--json`: `--json` is the format `json`",
+        ),
+        ("lint --json --format sarif", "`--format` cannot be used with `--json`"),
+        ("lint --format human --json", "`--format` cannot be used with `--json`"),
+        (
+            "lint --explain sql --deny sql",
+            "`--explain` cannot be used with `--deny`: `--explain` describes a rule",
+        ),
+        ("lint --explain sql --format sarif", "`--explain` cannot be used with `--format sarif`"),
+        (
+            "query --csv --json SELECT",
+            "`--json` cannot be used with `--csv`: rows are printed in one format",
+        ),
+        ("query --ndjson --json SELECT", "`--json` cannot be used with `--ndjson`"),
+        (
+            "query --ndjson --csv SELECT",
+            "`--ndjson` cannot be used with `--csv`: rows are printed in one format",
+        ),
+        (
+            "upgrade --dry-run --fail-fast",
+            "`--fail-fast` cannot be used with `--dry-run`: a dry run changes no database",
+        ),
+        (
+            "upgrade --dry-run --canary 1 --all-users",
+            "`--canary` cannot be used with `--dry-run`: ",
+        ),
+        (
+            "upgrade --dry-run --rehearse",
+            "cannot be used with `--rehearse`: a dry run only prints the SQL",
+        ),
+        (
+            "upgrade --backup --no-backup",
+            "`--backup` cannot be used with `--no-backup`: use one of them",
+        ),
+        (
+            "upgrade --all-or-nothing --rehearse",
+            "`--all-or-nothing` rehearses by itself, and then commits",
+        ),
+        ("upgrade --json-lines --json", "`--json-lines` cannot be used with `--json`: "),
+        ("downgrade -1 --fail-fast --dry-run", "`--fail-fast` cannot be used with `--dry-run`: "),
+        ("downgrade -1 --to 1.0.0", "each of them is where to stop"),
+        ("new --patch --minor -m x", "each of them is the version of the new migration"),
+        ("new 1.3.0 --minor -m x", "each of them is the version of the new migration"),
+        ("schema --write --at 1.0.0", "the markers in the document say which schema they hold"),
+        ("schema --write --check", "`--check` changes nothing"),
+        ("status --system --no-system", "use one of them"),
+        ("status --all-users --user ann", "`--all-users` selects every user already"),
+        ("backup --user ann list", "`--user <NAME>` cannot be used with the command `list`"),
+        (
+            "completions bash --json",
+            "`--json` cannot be used with `tatmig completions`, which prints a script",
+        ),
+        ("man upgrade --dir .", "`--dir` writes the pages of all commands"),
+        ("status --users-from file:x", "`--users-from` has no effect without `--server URL`"),
+        (
+            "status --server http://[::1]:1 --users-dir x",
+            "`--users-dir` has no effect with `--server`",
+        ),
+    ] {
+        let run = fleet.run_without_changes(arguments.split(' ').collect::<Vec<_>>());
+        run.status(2).stderr_contains(message);
+    }
+    // The same format twice, and a format that a variable only chooses, are no contradiction.
+    fleet.run(["lint", "--json", "--format", "json"]).status(0).json();
+    let fleet = fleet.env("TATMIG_JSON", "1");
+    fleet.run(["lint", "--format", "github"]).status(0);
+    fleet.run(["completions", "bash"]).status(0);
+}
+
+#[test]
+fn an_invalid_setting_names_where_it_is_from() {
+    let pattern = "the user pattern `x` cannot be used: ";
+    let run = |fleet: &Fleet, source: &str| {
+        let run = fleet.run_without_changes(["status"]);
+        run.status(2).stderr_contains(pattern).stderr_contains(source);
+    };
+    run(
+        &Fleet::from_blocks(NOTES).config("user_pattern = \"x\""),
+        "(set by `user_pattern` in `tatmig.toml`)",
+    );
+    run(
+        &Fleet::from_blocks(NOTES).env("TATMIG_USER_PATTERN", "x"),
+        "(set by `TATMIG_USER_PATTERN`)",
+    );
+    let fleet = Fleet::from_blocks(NOTES);
+    let flag = fleet.run_without_changes(["status", "--user-pattern", "x"]);
+    flag.status(2).stderr_contains("(set by `--user-pattern`)");
+    for (name, value) in [
+        ("SERVER", "nowhere"),
+        ("NAMESPACE_PATTERN", "x"),
+        ("USERS_FROM", "x"),
+        ("SERVER_TIMEOUT", "0"),
+        ("FILE", "missing.md"),
+        ("SYSTEM_DB", "missing.db"),
+    ] {
+        let variable = format!("TATMIG_{name}");
+        let fleet = Fleet::from_blocks(NOTES).env(&variable, value);
+        fleet
+            .run_without_changes(["status"])
+            .status(2)
+            .stderr_contains(&format!("set by `{variable}`"));
+        let fleet = Fleet::from_blocks(NOTES);
+        let (key, number) = (name.to_lowercase(), value.parse::<u8>().is_ok());
+        let value = if number { value.to_owned() } else { format!("\"{value}\"") };
+        let fleet = fleet.config(&format!("{key} = {value}"));
+        fleet
+            .run_without_changes(["status"])
+            .status(2)
+            .stderr_contains(&format!("set by `{key}` in `tatmig.toml`"));
+    }
+    for (name, value) in
+        [("FOLLOW_SYMLINKS", "maybe"), ("QUIET", "2"), ("COLOR", "red"), ("SHARD", "9/2")]
+    {
+        let variable = format!("TATMIG_{name}");
+        let fleet = Fleet::from_blocks(NOTES).env(&variable, value);
+        let run = fleet.run_without_changes(["status"]);
+        run.status(2).stderr_contains(&format!("for the environment variable `{variable}`: "));
+    }
+}
+
+#[test]
+fn a_misspelled_name_is_answered_with_the_one_that_was_meant() {
+    let fleet = Fleet::from_blocks(&[NOTES, &[("user:seed:sample", "SELECT 1;")]].concat());
+    let fleet = fleet.system("").user("annabel", "");
+    fleet.run(["upgrade"]).status(0);
+    fleet.run(["backup"]).status(0);
+    for (arguments, suggestion) in [
+        (&["lint", "--explain", "destructiv"] as &[&str], "did you mean `destructive`?"),
+        (&["lint", "--allow", "mising-date"], "did you mean `missing-date`?"),
+        (&["lint", "--deny", "warning"], "did you mean `warnings`?"),
+        (&["upgrade", "--to", "v1.2"], "did you mean `1.2.0`?"),
+        (&["stamp", "baselin"], "did you mean `baseline`?"),
+        (&["schema", "--at", "1.2"], "did you mean `1.2.0`?"),
+        (&["new", "1.3", "-m", "x"], "did you mean `1.3.0`?"),
+        (&["status", "--user", "anabel"], "did you mean `annabel`?"),
+        (&["restore", "lates"], "did you mean `latest`?"),
+        (&["restore", "20"], "did you mean `20"),
+        (&["seed", "smple"], "did you mean `sample`?"),
+        (&["status", "-f", "MIGRATION.md"], "did you mean `MIGRATIONS.md`?"),
+    ] {
+        fleet.run_without_changes(arguments).status(2).stderr_contains(suggestion);
+    }
+    fleet.run(["lint", "--explain", "xyz"]).status(2).stderr_lacks("did you mean");
+    let fleet = fleet.config("usr_pattern = \"{username}.db\"");
+    fleet
+        .run(["status"])
+        .status(2)
+        .stderr_contains("unknown key `usr_pattern`; did you mean `user_pattern`?");
+    let blocks =
+        [("user:baseline→1.0.0", "-- tatmig:allow destructiv it is empty\nCREATE TABLE t (a);")];
+    let fleet = Fleet::from_blocks(&blocks);
+    fleet.run(["lint"]).status(2).stderr_contains("help: did you mean `destructive`?");
+}
+
+#[test]
+fn in_an_empty_directory_every_command_names_the_one_that_creates_the_document() {
+    let fleet = Fleet::new();
+    for arguments in [
+        &["init"] as &[&str],
+        &["status"],
+        &["upgrade", "--all-users"],
+        &["downgrade", "-1"],
+        &["history"],
+        &["lint"],
+        &["verify"],
+        &["test"],
+        &["stamp", "1.0.0"],
+        &["adopt"],
+        &["seed", "sample"],
+        &["reset"],
+        &["schema"],
+        &["promote", "1.0.0"],
+        &["new", "-m", "first"],
+        &["new", "-m", "first", "--minor"],
+    ] {
+        let run = fleet.run_without_changes(arguments);
+        run.status(2).stderr_contains("`tatmig new 1.0.0 -m ").stderr_lacks("no migration yet");
+    }
+    fleet.run(["new", "1.0.0", "-m", "first"]).status(0);
+    assert!(fleet.path("MIGRATIONS.md").exists());
+}
+
+#[test]
+fn no_message_has_the_numbers_and_words_of_a_library() {
+    let fleet = Fleet::from_blocks(NOTES).file("file", "");
+    for arguments in [
+        &["status", "--config", "missing.toml"] as &[&str],
+        &["status", "-C", "missing"],
+        &["status", "--system-db", "file/system.db"],
+        &["status", "--users-dir", "file"],
+        &["status", "--server", "http://127.0.0.1:1"],
+        &["import", "missing"],
+        &["new", "1.3.0", "-m", "x", "--from-db", "missing.db"],
+        &["backup", "--backups-dir", "file"],
+    ] {
+        let run = fleet.run(arguments);
+        assert!(run.has_status(&[1, 2]), "{}", run.describe());
+        run.stderr_lacks("os error");
+        let json = fleet.run([arguments, &["--json"]].concat()).json();
+        assert!(!json.to_string().contains("os error"), "{json}");
+    }
+    for toml in
+        ["users_dir = x", "users_dir = \"x", "= 3", "a", "color = 3", "jobs = 99999999999999999999"]
+    {
+        let run = Fleet::from_blocks(NOTES).config(toml);
+        let run = run.run(["status"]);
+        run.status(2).stderr_contains("in the settings file `tatmig.toml`, line 1");
+        for word in ["literal", "basic string", "i128", "wanted", "invalid type", "unquoted"] {
+            run.stderr_lacks(word);
+        }
+    }
 }

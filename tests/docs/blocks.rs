@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::page::{Block, Directive, Item, Page, pages};
+use crate::page::{Block, Directive, Item, Page, pages, root};
 use crate::program;
 
 /// The labels that the blocks of the pages may have.
@@ -123,4 +123,30 @@ fn documents_can_be_used() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{path}:{line}: this document has errors:\n{error}");
     }
+}
+
+#[test]
+fn hooks_and_inputs_of_the_action_exist() {
+    let action = fs::read_to_string(root().join("action.yml")).unwrap();
+    let hooks = fs::read_to_string(root().join(".pre-commit-hooks.yaml")).unwrap();
+    let mut names = 0;
+    for (page, block, _) in all_blocks().into_iter().filter(|(_, block, _)| block.label == "yaml") {
+        let mut inputs = false;
+        for line in block.content.lines() {
+            let text = line.trim();
+            let (file, name) = match text.strip_prefix("- id: ") {
+                Some(hook) => (&hooks, format!("- id: {hook}\n")),
+                None if inputs && line.starts_with("          ") => {
+                    (&action, format!("\n  {}:\n", text.split(':').next().unwrap()))
+                }
+                None => {
+                    inputs = text == "with:";
+                    continue;
+                }
+            };
+            assert!(file.contains(&name), "{}:{}: no `{}`", page.path, block.line, name.trim());
+            names += 1;
+        }
+    }
+    assert!(names >= 4, "the pages use the action and the hooks");
 }

@@ -43,7 +43,7 @@ fn every_command_prints_what_the_page_shows() {
                 .spawn_scoped(scope, move || PageRun::new(&page).run())
                 .unwrap()
         });
-        runs.collect::<Vec<_>>().into_iter().map(|run| run.join()).collect()
+        runs.collect::<Vec<_>>().into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
     let mut commands = 0;
     let mut differences = String::new();

@@ -42,13 +42,16 @@ fn every_link_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
-fn every_page_is_in_the_summary() {
-    let summary = Page::read("docs/SUMMARY.md");
-    let listed: BTreeSet<_> =
-        links_of(&summary.text).into_iter().map(|link| format!("docs/{link}")).collect();
-    for page in pages() {
-        if !["README.md", "docs/SUMMARY.md"].contains(&page.path.as_str()) {
-            assert!(listed.contains(&page.path), "docs/SUMMARY.md does not list {}", page.path);
+fn every_page_is_in_the_summary_and_the_index() {
+    for list in ["docs/SUMMARY.md", "docs/README.md"] {
+        let listed: BTreeSet<_> = links_of(&Page::read(list).text)
+            .into_iter()
+            .map(|link| format!("docs/{link}"))
+            .collect();
+        for page in pages() {
+            if !["README.md", "docs/SUMMARY.md", "docs/README.md"].contains(&page.path.as_str()) {
+                assert!(listed.contains(&page.path), "{list} does not list {}", page.path);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 mod blocks;
 #[cfg(unix)]
 mod console;
+mod inline;
 mod links;
 mod page;
 mod paths;

@@ -92,7 +92,7 @@ impl Page {
             if let Some(block) = &mut open {
                 if ticks >= block.fence && text.len() == ticks {
                     block.range.end = offset;
-                    block.content = self.text[block.range.clone()].to_owned();
+                    self.text[block.range.clone()].clone_into(&mut block.content);
                     items.extend(open.take().map(Item::Block));
                 }
             } else if ticks >= 3 {

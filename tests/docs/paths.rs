@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::page::{Page, pages};
+use crate::page::{Page, pages, root};
 
 /// Documents that name paths of the repository.
 const DOCUMENTS: [&str; 2] = ["CONTRIBUTING.md", "docs/architecture.md"];
@@ -44,6 +44,37 @@ fn every_path_that_the_documents_name_exists() {
             assert!(root.join(path).exists(), "{} names `{path}`, which does not exist", page.path);
         }
     }
+}
+
+#[test]
+fn every_message_in_the_table_of_problems_is_one_of_the_program() {
+    let readme = Page::read("README.md").text;
+    let table = readme.split("## Troubleshooting").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let mut sources = String::new();
+    for file in rust_files(&root().join("src")) {
+        sources += &std::fs::read_to_string(file).unwrap();
+    }
+    let mut messages = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let message = row.split('`').nth(1).unwrap();
+        assert!(sources.contains(message), "no message of tatmig contains `{message}`");
+        messages += 1;
+    }
+    assert!(messages >= 3, "the table names messages");
+}
+
+fn rust_files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
 }
 
 #[test]

@@ -172,6 +172,8 @@ impl Picture {
     }
 
     fn draw(&self, directory: &Path) -> String {
+        // The time of a run is another one each time.
+        let duration = Regex::new(r"\b\d+(\.\d+)? ?(µs|ms|s)\b").unwrap();
         let mut terminal = String::new();
         for command in self.commands {
             writeln!(terminal, "\u{1b}[2m$\u{1b}[0m \u{1b}[1m{command}\u{1b}[0m").unwrap();
@@ -181,8 +183,6 @@ impl Picture {
                 .output()
                 .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
-            // The time of a run is another one each time.
-            let duration = Regex::new(r"\b\d+(\.\d+)? ?(µs|ms|s)\b").unwrap();
             terminal += &duration.replace_all(&text, "0.1 s");
             terminal.push('\n');
         }
@@ -285,8 +285,8 @@ fn in_both_themes(svg: &str, title: &str) -> String {
          @media (prefers-color-scheme: light) {\n      \
          .bg { fill: #f6f8fa }\n      .fg { fill: #1f2328 }\n",
     );
+    let name = Regex::new("([a-z])([A-Z])").unwrap();
     for (color, value) in LIGHT {
-        let name = Regex::new("([a-z])([A-Z])").unwrap();
         let class = name.replace_all(&format!("{color:?}"), "$1-$2").to_lowercase();
         if svg.contains(&format!(".fg-{class} {{")) {
             writeln!(light, "      .fg-{class} {{ fill: {value} }}").unwrap();

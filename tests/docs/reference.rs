@@ -177,9 +177,9 @@ impl Help {
             let (first, rest) = paragraph.split_once('\n').unwrap_or((&paragraph, ""));
             if let Some(usage) = first.strip_prefix("Usage: ") {
                 help.usage = std::iter::once(usage).chain(rest.lines()).map(trimmed).collect();
-                heading = "Usage".to_owned();
+                "Usage".clone_into(&mut heading);
             } else if first.ends_with(':') && !first.starts_with(' ') {
-                heading = first.trim_end_matches(':').to_owned();
+                first.trim_end_matches(':').clone_into(&mut heading);
                 help.read_section(&heading, rest);
             } else if heading.is_empty() {
                 help.about.push(joined(&paragraph));
@@ -292,7 +292,7 @@ fn parse_arguments(lines: &str) -> Vec<Argument> {
                     let separator = if text.ends_with(':') { " " } else { ", " };
                     write!(text, "{separator}`{name}` ({})", meaning.trim()).unwrap();
                 }
-                None if line.trim().is_empty() => text.push_str("\n"),
+                None if line.trim().is_empty() => text.push('\n'),
                 None if text.is_empty() || text.ends_with('\n') => text.push_str(line.trim()),
                 None => write!(text, " {}", line.trim()).unwrap(),
             }
@@ -332,10 +332,15 @@ fn joined(paragraph: &str) -> String {
     paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// Text outside code: what looks like an HTML tag is escaped.
+/// Help text as Markdown: flags become code, and what looks like a tag or an emphasis is escaped.
 fn outside_code(text: &str) -> String {
+    let flag = Regex::new(r"(^|[\s(])(--[a-z][a-z-]*)").unwrap();
     let parts = text.split('`').enumerate().map(|(index, part)| {
-        if index % 2 == 0 { part.replace('<', "\\<").replace('*', "\\*") } else { part.to_owned() }
+        if index % 2 == 1 {
+            return part.to_owned();
+        }
+        let escaped = part.replace('<', "\\<").replace('*', "\\*");
+        flag.replace_all(&escaped, "$1`$2`").into_owned()
     });
     parts.collect::<Vec<_>>().join("`")
 }

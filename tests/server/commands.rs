@@ -189,6 +189,60 @@ pub(crate) fn upgrade_scenario_over_namespaces() {
     upgrade_scenario(&mut NamespaceBackend(Some(empty_server_fleet())));
 }
 
+/// An edit of the last migration, redone twice, and once where a row refuses it.
+fn redo_scenario(backend: &mut dyn FleetBackend) {
+    let with = |sql: &str, reverse: &str| {
+        document_with(2, &[("user:1.0.0→1.1.0", sql), ("user:1.1.0→1.0.0", reverse)])
+    };
+    let colour =
+        with("ALTER TABLE notes ADD COLUMN colour TEXT;", "ALTER TABLE notes DROP COLUMN colour;");
+    let color =
+        with("ALTER TABLE notes ADD COLUMN color TEXT;", "ALTER TABLE notes DROP COLUMN color;");
+    let index = with("CREATE UNIQUE INDEX one_body ON notes (body);", "DROP INDEX one_body;");
+    backend.document(&colour);
+    backend.run(&["init", "--user", "ann", "--user", "bob"]).status(0);
+    backend.execute("system", "INSERT INTO users VALUES ('ann'), ('bob')");
+    backend.execute("ann", "INSERT INTO notes (body, colour) VALUES ('tea', 'green')");
+    backend.execute("bob", "INSERT INTO notes (body) VALUES ('tea'), ('tea')");
+    backend
+        .run(&["redo", "--user", "ann", "--no-backup"])
+        .status(0)
+        .stderr_contains("was not edited");
+    assert_eq!(backend.rows("ann", "SELECT body, colour FROM notes"), ["tea|NULL"]);
+
+    let run = |backend: &dyn FleetBackend, status| {
+        let arguments = ["redo", "--user", "ann", "--user", "bob", "--no-backup"];
+        backend.run(&arguments).status(status).describe()
+    };
+    backend.document(&color);
+    assert!(run(backend, 0).contains("2 users: 2 redone at 1.1.0"));
+    backend.document(&index);
+    let output = run(backend, 1);
+    assert!(output.contains("2 users: 1 redone at 1.1.0, 1 failed"), "{output}");
+    assert!(output.contains("one_body") || output.contains("notes.body"), "{output}");
+    assert_eq!(backend.rows("bob", "SELECT body, color FROM notes"), ["tea|NULL", "tea|NULL"]);
+    backend.execute("bob", "DELETE FROM notes WHERE id = 2");
+    assert!(run(backend, 0).contains("1 redone at 1.1.0, 1 already at 1.1.0"));
+    assert_eq!(
+        backend.rows("bob", "SELECT event, from_version, to_version FROM _tatmig_migrations")[2..],
+        [
+            "downgrade|1.1.0|1.0.0",
+            "upgrade|1.0.0|1.1.0",
+            "downgrade|1.1.0|1.0.0",
+            "upgrade|1.0.0|1.1.0"
+        ]
+    );
+    backend.run(&["verify", "--user", "ann", "--user", "bob"]).status(0);
+}
+
+pub(crate) fn redo_over_files() {
+    redo_scenario(&mut FileBackend(Some(Fleet::new())));
+}
+
+pub(crate) fn redo_over_namespaces() {
+    redo_scenario(&mut NamespaceBackend(Some(empty_server_fleet())));
+}
+
 pub(crate) fn downgrade_and_restore_over_files() {
     downgrade_and_restore_scenario(&mut FileBackend(Some(Fleet::new())));
 }

@@ -77,6 +77,8 @@ fn trials(is_ignored: bool) -> Vec<Trial> {
             upgrade_scenario_over_namespaces,
             downgrade_and_restore_over_files,
             downgrade_and_restore_over_namespaces,
+            redo_over_files,
+            redo_over_namespaces,
             a_journal_mode_is_refused_for_namespaces,
             unenforced_foreign_keys_are_reported,
             json_output_equals_that_of_files,

@@ -42,7 +42,7 @@ impl CommandContext<'_> {
     }
 
     pub(crate) fn read_document(&self) -> anyhow::Result<DocumentFile> {
-        DocumentFile::read(&self.settings.file)
+        DocumentFile::read(&self.settings.file, self.settings.source_of("file").as_deref())
     }
 
     /// Parses the document.

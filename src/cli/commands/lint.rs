@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail};
 use tatmig::lint::{LintOptions, LintReport};
+use tatmig::text::nearest_name;
 use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
@@ -33,13 +34,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Resul
 /// Prints the description of a rule.
 fn explain(context: CommandContext<'_>, name: &str) -> anyhow::Result<u8> {
     let Some(rule) = Rule::from_name(name) else {
-        let nearest = Rule::ALL.iter().map(|rule| rule.name()).max_by(|left, right| {
-            strsim::jaro_winkler(left, name).total_cmp(&strsim::jaro_winkler(right, name))
-        });
-        let nearest = nearest.unwrap_or_default();
-        bail!(
-            "unknown rule `{name}`; did you mean `{nearest}`? `tatmig lint` shows the names of rules in brackets"
-        );
+        bail!("unknown rule `{name}`; {}", suggest_rule(name));
     };
     Ok(context.report.emit(&RuleView::new(rule)))
 }
@@ -90,6 +85,15 @@ fn lint_document(
     Ok(status)
 }
 
+/// What to do about a name that is no rule's.
+fn suggest_rule(name: &str) -> String {
+    let rules = Rule::ALL.iter().map(|rule| rule.name());
+    match nearest_name(name, rules.chain(["warnings"])) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "messages show the names of rules in brackets".to_owned(),
+    }
+}
+
 /// Checks that every name is a rule and that none is both denied and allowed. `origin` ends the
 /// messages with where the names come from.
 fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
@@ -102,11 +106,10 @@ fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()>
         match Rule::from_name(name) {
             None if name == "warnings" && option == "deny" => {}
             None if option == "deny" => bail!(
-                "unknown rule `{name}` to deny{origin}; messages show the names of rules in brackets, and `--deny warnings` denies every warning"
+                "unknown rule `{name}` to deny{origin}; {}, and `--deny warnings` denies every warning",
+                suggest_rule(name)
             ),
-            None => bail!(
-                "unknown rule `{name}` to {option}{origin}; messages show the names of rules in brackets"
-            ),
+            None => bail!("unknown rule `{name}` to {option}{origin}; {}", suggest_rule(name)),
             Some(rule) if option == "allow" && rule.is_safety_rule() => bail!(
                 "`{name}` cannot be allowed{origin}: only a block can allow it, with `-- tatmig:allow {name}` and a reason"
             ),

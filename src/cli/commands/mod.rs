@@ -18,6 +18,7 @@ pub(crate) mod new_from_db;
 pub(crate) mod promote;
 pub(crate) mod query;
 pub(crate) mod redo;
+pub(crate) mod renumber;
 pub(crate) mod reset;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
@@ -90,6 +91,7 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::New(args) => new::run(context, &args),
         Command::Import(args) => import::run(context, &args),
         Command::Promote { version } => promote::run(context, &version),
+        Command::Renumber(args) => renumber::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),
         Command::Demo { dir } => demo::run(context, dir.as_deref()),
     }

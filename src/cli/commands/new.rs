@@ -30,6 +30,12 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     let source = Source::new(&document.name, &document.text);
     let changelog = parse_if_any(context, &document, &source)?;
     let changelog = changelog.as_ref();
+    if !file_exists && !matches!(args.version(), VersionArg::Exact(_)) {
+        bail!(
+            "`{}` does not exist, so it has no next version; name the version of its first baseline: `tatmig new 1.0.0 -m …` creates the file",
+            document.name
+        );
+    }
     let to = resolve_version(args.version(), changelog)?;
     let database = match &args.from_db {
         Some(file) => Some(DatabaseSource::new(context, file, changelog, args)?),

@@ -40,9 +40,9 @@ fn schemas_at(
     requested_version: Option<&Version>,
 ) -> anyhow::Result<Vec<ScopeSchema>> {
     let version = requested_version.unwrap_or(changelog.head());
-    let Some(position) = changelog.index_of(version) else {
-        let versions: Vec<_> = changelog.versions().iter().map(|v| format!("`{v}`")).collect();
-        bail!("the document has no version `{version}`; it has {}", versions.join(", "));
+    let position = match changelog.index_of(version) {
+        Some(position) => position,
+        None => changelog.target_index(Some(&version.to_string()))?,
     };
     let replay_schemas = |changelog: &Changelog<'_>| -> anyhow::Result<Vec<ScopeSchema>> {
         let replay = context.replay_for_reading(changelog, position)?;

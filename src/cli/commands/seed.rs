@@ -4,6 +4,7 @@
 use anyhow::bail;
 use tatmig::fleet::{Selection, SystemSelection, UserSelection};
 use tatmig::migrate::Replay;
+use tatmig::text::nearest_name;
 use tatmig::{Changelog, Diagnostic, Scope};
 
 use crate::cli::commands::context::CommandContext;
@@ -32,6 +33,8 @@ pub(crate) fn run(
         _ => None,
     };
     if let Some((scope, flag)) = missing {
+        let mut names = names.to_vec();
+        names.dedup();
         let (noun, verb) = if names.len() == 1 { ("seed", "has") } else { ("seeds", "have") };
         bail!("the {noun} `{}` {verb} no {scope} block; remove `{flag}`", names.join("`, `"));
     }
@@ -56,7 +59,13 @@ fn check_names(changelog: &Changelog<'_>, names: &[String]) -> anyhow::Result<()
     if known.is_empty() {
         bail!("the document has no seed block; tag one with `-- [user:seed:{unknown}:start]`");
     }
-    bail!("the document has no seed `{unknown}`; it has `{}`", known.join("`, `"))
+    let suggestion = nearest_name(unknown, known.iter().copied());
+    let suggestion = suggestion.map(|nearest| format!("did you mean `{nearest}`? "));
+    bail!(
+        "the document has no seed `{unknown}`; {}it has `{}`",
+        suggestion.unwrap_or_default(),
+        known.join("`, `")
+    )
 }
 
 /// The diagnostics of the replay up to head. An error in a seed counts only if that seed was

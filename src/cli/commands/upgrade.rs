@@ -1,6 +1,6 @@
 //! Runs `upgrade`: applies the pending migrations of a fleet, rehearses them, or prints their SQL.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use indicatif::ProgressBar;
 use tatmig::Changelog;
 use tatmig::backup::Backup;
@@ -27,9 +27,10 @@ pub(crate) fn run(context: CommandContext<'_>, args: &UpgradeArgs) -> anyhow::Re
         return migrate(context, args, &changelog, target);
     };
     let version = parse_version(version)?;
-    let position = changelog
-        .index_of(&version)
-        .with_context(|| format!("version `{version}` is not in {}", document.name))?;
+    let position = match changelog.index_of(&version) {
+        Some(position) => position,
+        None => changelog.target_index(Some(&version.to_string()))?,
+    };
     let document = DocumentFile { text: changelog.uncomment_planned(&version)?, ..document };
     let changelog = context.parse_changelog(&document)?;
     migrate(context, args, &changelog.with_released_up_to(position), position)

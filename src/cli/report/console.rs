@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tatmig::{ColorMode, Diagnostic, Severity, Source};
 
 use crate::cli::output::{OutputFormat, Verbosity};
-use crate::cli::report::format::escape_for_terminal;
+use crate::cli::report::format::{escape_for_terminal, without_os_numbers};
 
 /// The standard streams, with how much is printed to them and in which format.
 #[derive(Debug)]
@@ -49,7 +49,8 @@ impl Console {
     /// Prints a note to standard error, unless `--quiet`.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.is_quiet() {
-            let _ = writeln!(anstream::stderr(), "{}", escape_for_terminal(&text.to_string()));
+            let text = without_os_numbers(&text.to_string());
+            let _ = writeln!(anstream::stderr(), "{}", escape_for_terminal(&text));
         }
     }
 
@@ -62,26 +63,34 @@ impl Console {
         let _ = writeln!(
             anstream::stderr(),
             "{color_start}error{color_end}: {}",
-            escape_for_terminal(&text.to_string())
+            escape_for_terminal(&without_os_numbers(&text.to_string()))
         );
     }
 
-    /// Prints an error of usage as clap formats it.
-    pub(crate) fn usage_error(text: &StyledStr) {
+    /// Prints what belongs to the error above it.
+    pub(crate) fn error_detail(&self, text: impl Display) {
+        let _ = writeln!(anstream::stderr(), "{}", escape_for_terminal(&text.to_string()));
+    }
+
+    /// Prints the help in place of an error.
+    pub(crate) fn help(text: &StyledStr) {
         let _ = write!(anstream::stderr(), "{}", text.ansi());
     }
 
-    /// Prints diagnostics with their source lines: errors always, warnings unless `--quiet`, notes
-    /// with `--verbose`.
-    pub(crate) fn diagnostics(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+    /// Whether diagnostics of this severity are printed.
+    pub(crate) fn shows(&self, severity: Severity) -> bool {
         let min_severity = match self.verbosity {
             Verbosity::Quiet => Severity::Error,
             Verbosity::Normal => Severity::Warning,
             Verbosity::Verbose => Severity::Note,
         };
-        for diagnostic in
-            diagnostics.iter().filter(|diagnostic| diagnostic.severity >= min_severity)
-        {
+        severity >= min_severity
+    }
+
+    /// Prints diagnostics with their source lines: errors always, warnings unless `--quiet`, notes
+    /// with `--verbose`.
+    pub(crate) fn diagnostics(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+        for diagnostic in diagnostics.iter().filter(|diagnostic| self.shows(diagnostic.severity)) {
             let _ =
                 writeln!(anstream::stderr(), "{}\n", diagnostic.render(source, self.color_mode));
         }

@@ -76,6 +76,26 @@ pub(crate) fn error_chain(error: &anyhow::Error) -> String {
     })
 }
 
+/// The text without the numbers that the standard library adds to errors of the operating system:
+/// ` (os error 2)`.
+pub(crate) fn without_os_numbers(text: &str) -> String {
+    const BEGINNING: &str = " (os error ";
+    let mut parts = text.split(BEGINNING);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                out.push_str(rest);
+            }
+            _ => {
+                out.push_str(BEGINNING);
+                out.push_str(part);
+            }
+        }
+    }
+    out
+}
+
 /// The start of a span, and the position after its last character that is not white space.
 pub(crate) fn line_column_range(
     source: &Source<'_>,
@@ -120,6 +140,20 @@ mod tests {
         assert_eq!(error_chain(&repeated), "cannot write: disk full");
         let distinct = anyhow::Error::new(io_error()).context("cannot write");
         assert_eq!(error_chain(&distinct), "cannot write: disk full");
+    }
+
+    #[test]
+    fn numbers_of_the_operating_system_are_left_out() {
+        for (text, expected) in [
+            (
+                "a: No such file or directory (os error 2); b (os error 17)",
+                "a: No such file or directory; b",
+            ),
+            ("`a (os error x)` (os error 2", "`a (os error x)` (os error 2"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(without_os_numbers(text), expected);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tatmig::fleet::TargetDatabase;
 use tatmig::plan::MigrateError;
 use tatmig::{Diagnostic, Rule, Scope, Severity, Source};
 
-use crate::cli::report::format::line_column_range;
+use crate::cli::report::format::{line_column_range, without_os_numbers};
 
 /// The summary of a command that only counts databases.
 #[derive(Serialize)]
@@ -76,9 +76,10 @@ impl<'r> ErrorEntry<'r> {
 
     /// An error that is only a text.
     pub(crate) fn from_message(message: impl Into<Cow<'r, str>>) -> Self {
+        let message = message.into();
         Self {
             rule: None,
-            message: message.into(),
+            message: without_os_numbers(&message).into(),
             help: None,
             file: None,
             line: None,

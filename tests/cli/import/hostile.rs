@@ -50,8 +50,7 @@ fn a_directory_of_no_tool_is_an_error() {
     for tool in tatmig::document::MigrationTool::ALL {
         import(&fleet, &["m", "--from", tool.name()], 2);
     }
-    import(&fleet, &["m", "--from", "liquibase"], 2)
-        .stderr_contains("[possible values: auto, dbmate,");
+    import(&fleet, &["m", "--from", "liquibase"], 2).stderr_contains("must be `auto`, `dbmate`,");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Shows why a command could not start: wrong usage, something that does not exist, or a document
 //! that cannot be used. No database was changed.
 
-use clap::builder::StyledStr;
 use serde::Serialize;
 use tatmig::{Diagnostic, Source};
 
@@ -10,6 +9,7 @@ use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::{ErrorEntry, ProblemEntry};
 use crate::cli::report::view::View;
+use crate::cli::usage_message::UsageMessage;
 
 /// An error that has no position in the document.
 #[derive(Serialize)]
@@ -46,22 +46,7 @@ impl View for CommandErrorView {
 #[derive(Serialize)]
 pub(crate) struct UsageErrorView {
     #[serde(skip)]
-    rendered: StyledStr,
-    #[serde(skip)]
-    message: String,
-    #[serde(skip)]
-    help: Option<String>,
-}
-
-impl UsageErrorView {
-    pub(crate) fn new(error: &clap::Error) -> Self {
-        let rendered = error.render();
-        let text = rendered.to_string();
-        let text = text.strip_prefix("error: ").unwrap_or(&text);
-        let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
-        let help = Some(help.trim().to_owned()).filter(|help| !help.is_empty());
-        Self { message: message.trim().to_owned(), help, rendered }
-    }
+    pub(crate) message: UsageMessage,
 }
 
 impl View for UsageErrorView {
@@ -69,8 +54,19 @@ impl View for UsageErrorView {
         self.print_errors(console);
     }
 
-    fn print_errors(&self, _console: &Console) {
-        Console::usage_error(&self.rendered);
+    fn print_errors(&self, console: &Console) {
+        let UsageMessage { message, tips, usage, help } = &self.message;
+        if let Some(help) = help {
+            Console::help(help);
+            return;
+        }
+        console.error(message);
+        for tip in tips {
+            console.error_detail(format!("  help: {tip}"));
+        }
+        if let Some(usage) = usage {
+            console.error_detail(format!("\n{usage}"));
+        }
     }
 
     fn exit_status(&self) -> u8 {
@@ -78,7 +74,9 @@ impl View for UsageErrorView {
     }
 
     fn error(&self) -> Option<ErrorEntry<'_>> {
-        Some(ErrorEntry::from_message(self.message.as_str()).with_help(self.help.as_deref()))
+        let UsageMessage { message, tips, usage, .. } = &self.message;
+        let help = tips.first().or(usage.as_ref()).map(String::as_str);
+        Some(ErrorEntry::from_message(message.as_str()).with_help(help))
     }
 }
 

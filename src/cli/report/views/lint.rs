@@ -1,5 +1,7 @@
 //! Shows the diagnostics of `lint` in full.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use tatmig::{Diagnostic, Severity, Source};
 
@@ -56,10 +58,29 @@ impl<'r> LintView<'r> {
     }
 }
 
+impl LintView<'_> {
+    /// How to read more about the rules of the diagnostics that were printed.
+    fn describe_rules(&self, console: &Console) -> Option<String> {
+        let printed = self.diagnostics.iter().filter(|found| console.shows(found.severity));
+        let names: BTreeSet<&str> = printed.map(|found| found.rule.name()).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        Some(match names.as_slice() {
+            [] => return None,
+            [name] => format!("`tatmig lint --explain {name}` describes this rule"),
+            names => {
+                format!("`tatmig lint --explain RULE` describes a rule: `{}`", names.join("`, `"))
+            }
+        })
+    }
+}
+
 impl View for LintView<'_> {
     fn print_text(&self, console: &Console) {
         console.diagnostics(self.source, self.diagnostics);
         console.line(format!("{}: {}", self.file, severity_counts(self.diagnostics)));
+        if let Some(text) = self.describe_rules(console) {
+            console.note(text);
+        }
     }
 
     fn exit_status(&self) -> u8 {

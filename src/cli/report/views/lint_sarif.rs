@@ -47,6 +47,7 @@ struct SarifRule {
     id: &'static str,
     short_description: SarifText<&'static str>,
     help: SarifHelp,
+    help_uri: String,
     default_configuration: SarifConfiguration,
 }
 
@@ -136,6 +137,11 @@ impl SarifRule {
             id: rule.name(),
             short_description: SarifText { text: rule.summary() },
             help: SarifHelp { text: help, markdown: help },
+            help_uri: format!(
+                "{}/blob/main/docs/lints.md#{}",
+                env!("CARGO_PKG_REPOSITORY"),
+                rule.name()
+            ),
             default_configuration: SarifConfiguration { level: sarif_level(rule.severity()) },
         }
     }

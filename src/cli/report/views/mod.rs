@@ -20,6 +20,7 @@ pub(crate) mod migration_change;
 pub(crate) mod outcome_text;
 pub(crate) mod query;
 pub(crate) mod recorded_versions;
+pub(crate) mod renumber;
 pub(crate) mod restore;
 pub(crate) mod rule;
 pub(crate) mod run;
