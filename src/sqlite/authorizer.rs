@@ -150,8 +150,11 @@ fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
             set_additive(statement);
             statement.created_objects.insert(name.to_ascii_lowercase());
         }
-        A::CreateTempTable { .. }
-        | A::CreateTempIndex { .. }
+        A::CreateTempTable { table_name } => {
+            statement.has_temporary_objects = true;
+            statement.filled_tables.insert(table_name.to_ascii_lowercase());
+        }
+        A::CreateTempIndex { .. }
         | A::CreateTempTrigger { .. }
         | A::CreateTempView { .. }
         | A::DropTempTable { .. }
