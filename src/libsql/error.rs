@@ -92,7 +92,9 @@ pub(crate) fn batch_error(
             let step = &job.steps[step];
             let (migration, table) =
                 (step.label.clone(), step.script.rebuilt_tables[table].clone());
-            DatabaseError::RowLoss { migration, table, before: count_at(0), after: count_at(1) }
+            let span = step.script.rebuild_span(&table);
+            let (before, after) = (count_at(0), count_at(1));
+            DatabaseError::RowLoss { migration, table, before, after, span }
         }
         StepKind::CounterCheck { step, table, .. } if is_check_failure(&error) => {
             let counter_at = |column| check_rows.first().map_or(0, |row| row.integer(column));
@@ -100,7 +102,8 @@ pub(crate) fn batch_error(
             let (migration, table) =
                 (step.label.clone(), step.script.rebuilt_tables[table].clone());
             let (before, after) = (counter_at(0), counter_at(1));
-            DatabaseError::CounterReset { migration, table, before, after }
+            let span = step.script.rebuild_span(&table);
+            DatabaseError::CounterReset { migration, table, before, after, span }
         }
         StepKind::AssertionCheck { position, .. } if is_check_failure(&error) => {
             let step = &job.steps[position.step];

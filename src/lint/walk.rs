@@ -13,6 +13,7 @@ use crate::document::tag::Scope;
 use crate::lint::context::{BlockRun, Direction, Origins, StatementRun};
 use crate::lint::engine::{Backend, LintOptions};
 use crate::lint::probe::ProbeDatabase;
+use crate::lint::rules::counter_reset::LostCounters;
 use crate::lint::rules::dangling_references::{BlockReferences, DanglingCheck};
 use crate::lint::rules::{
     counter_reset, destructive, double_quotes, fts_row_ids, idempotence, if_not_exists, libsql,
@@ -46,6 +47,7 @@ struct RuleMemory {
     references: UsableReferences,
     origins: Origins,
     probe: ProbeDatabase,
+    lost_counters: LostCounters,
 }
 
 impl<'w, 'a> Runner<'w, 'a> {
@@ -73,6 +75,7 @@ impl<'w, 'a> Runner<'w, 'a> {
             references: UsableReferences::read(sandbox.connection(), sandbox.schema())?,
             origins: Origins::default(),
             probe: ProbeDatabase::new(self.setup)?,
+            lost_counters: LostCounters::default(),
         };
         Ok(ScopeState { sandbox, memory })
     }
@@ -135,6 +138,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         let ScopeState { sandbox, memory } = state;
         let block_run = sandbox
             .run_and_commit(|sandbox| self.run_block(sandbox, memory, script, Direction::Up))?;
+        memory.lost_counters.follow(&block_run, sandbox.schema(), &mut self.diagnostics);
         idempotence::check(sandbox, &block_run, &mut self.diagnostics)
     }
 

@@ -126,6 +126,7 @@ impl BlockCompiler {
         if script.resets_connection {
             reset_connection(self.sandbox.connection(), &TemporaryObjects::default())?;
         }
+        script.dropped_tables.clone_from(&dropped_tables);
         // A table that existed before the block and exists after it was rebuilt.
         dropped_tables.retain(|name| self.sandbox.has_table(name));
         script.schema_change = schema_change;

@@ -56,13 +56,21 @@ pub(crate) fn attribute_failure(
             subject: message.clone(),
             diagnostic: statement_diagnostic(message, span),
         },
-        MigrateError::Database(DatabaseError::RowLoss { migration, table, before, after }) => {
+        MigrateError::Database(DatabaseError::RowLoss {
+            migration, table, before, after, ..
+        }) => {
             let lost = before.saturating_sub(*after);
             let message = format!("rebuilding table `{table}` loses {lost} of its {before} rows");
             let step_id = step_with_label(migration).or(step_ids.first().copied());
             table_finding(context, step_id, table, Rule::RowLoss, message)
         }
-        MigrateError::Database(DatabaseError::CounterReset { migration, table, before, after }) => {
+        MigrateError::Database(DatabaseError::CounterReset {
+            migration,
+            table,
+            before,
+            after,
+            ..
+        }) => {
             let message = counter_message(table, *before, *after);
             let step_id = step_with_label(migration).or(step_ids.first().copied());
             table_finding(context, step_id, table, Rule::CounterReset, message)
@@ -79,9 +87,9 @@ pub(crate) fn attribute_failure(
             subject: message.clone(),
             diagnostic: add_help(Diagnostic::new(*rule, span.clone(), message.clone())),
         },
-        MigrateError::Database(DatabaseError::ForeignKeyViolations { violations, rows }) => {
-            foreign_key_finding(context, step_ids, violations, *rows)
-        }
+        MigrateError::Database(DatabaseError::ForeignKeyViolations {
+            violations, rows, ..
+        }) => foreign_key_finding(context, step_ids, violations, *rows),
         MigrateError::Database(DatabaseError::AssertionFailed {
             migration,
             reason,
