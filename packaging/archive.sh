@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packs a built binary with its man pages, completions and documents into dist/.
+# Packs a built program with its man pages, completions and documents into dist/.
 # Usage: packaging/archive.sh TARGET, after `cargo build --release --target TARGET`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,18 +7,15 @@ cd "$(dirname "$0")/.."
 target=$1
 program=tatmig
 case $target in *windows*) program=tatmig.exe ;; esac
-binary=target/$target/release/$program
+binary=${CARGO_TARGET_DIR:-target}/$target/release/$program
+# Cargo.toml (binstall), action.yml and targets.json know this name.
 name=tatmig-$target
-staging=target/archive/$name
+staging=${CARGO_TARGET_DIR:-target}/archive/$name
 
-rm -rf "$staging"
-mkdir -p "$staging/man" "$staging/completions" dist
+packaging/program-files.sh "$binary" "$staging"
 cp "$binary" README.md LICENSE CHANGELOG.md "$staging"
-"$binary" man --dir "$staging/man"
-for shell in bash zsh fish powershell elvish; do
-    "$binary" completions "$shell" > "$staging/completions/tatmig.$shell"
-done
+mkdir -p dist
 case $target in
-    *windows*) (cd target/archive && 7z a -tzip "../../dist/$name.zip" "$name" > /dev/null) ;;
-    *) tar -C target/archive -czf "dist/$name.tar.gz" "$name" ;;
+    *windows*) (out=$PWD/dist && cd "$staging/.." && 7z a -tzip "$out/$name.zip" "$name" > /dev/null) ;;
+    *) tar -C "$staging/.." -czf "dist/$name.tar.gz" "$name" ;;
 esac

@@ -51,7 +51,8 @@
 //! | `schema-diff` | the module `schema_diff` |
 //! | `self-test` | the module `selftest` |
 //! | `edit` | the modules `edit` and `import` |
-//! | `cli` (default) | the command line, with all of these but `server`, which is a default itself |
+//! | `lsp` (default) | the module `lsp`, a language server for editors |
+//! | `cli` (default) | the command line, with all of these but `lsp` and `server`, which are defaults themselves |
 //!
 //! Each of them also makes public the modules that they share: `database`, `document`, `migrate`,
 //! `plan` and `text`.
@@ -64,6 +65,7 @@
         feature = "schema-diff",
         feature = "self-test",
         feature = "edit",
+        feature = "lsp",
         feature = "server"
     )),
     allow(
@@ -94,6 +96,8 @@ pub mod import;
 mod libsql;
 #[cfg(feature = "lint")]
 pub mod lint;
+#[cfg(feature = "lsp")]
+pub mod lsp;
 #[cfg(feature = "unstable")]
 pub mod migrate;
 #[cfg(not(feature = "unstable"))]

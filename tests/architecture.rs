@@ -22,9 +22,10 @@ use syn::visit::{self, Visit};
 
 /// The modules directly under `src/`, from top to bottom. A module imports only modules below it.
 /// `cli` belongs to the binary and reaches the library through the crate `tatmig`.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "main",
     "cli",
+    "lsp",
     "import",
     "edit",
     "backup",

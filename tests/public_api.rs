@@ -27,6 +27,7 @@ const ROOT_EXPORTS: &[&str] = &[
     "mod fleet",
     "mod import",
     "mod lint",
+    "mod lsp",
     "mod migrate",
     "mod plan",
     "mod schema_diff",

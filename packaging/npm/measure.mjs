@@ -6,29 +6,12 @@ import { join } from "node:path";
 
 import { Fleet } from "tatmig";
 
+import { BASELINE, PINNED } from "./tests/support.mjs";
+
 const USERS = 200;
 const CALLS = 20_000;
 /** Longer than the time stamps of any file system are coarse: the document is an old one then. */
 const SETTLED_MS = 2100;
-
-const BASELINE = `\
-## Baseline: 1.0.0
-
-\`\`\`sql
--- [user:baseline→1.0.0:start]
-CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
--- [user:baseline→1.0.0:end]
-\`\`\`
-`;
-const NEXT = `
-## 1.0.0 → 1.1.0
-
-\`\`\`sql
--- [user:1.0.0→1.1.0:start]
-ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
--- [user:1.0.0→1.1.0:end]
-\`\`\`
-`;
 
 async function medianUs(calls, call) {
   const times = [];
@@ -50,7 +33,7 @@ await fleet.init({ user: names });
 await settle();
 const first = await medianUs(USERS, (n) => fleet.ensure(names[n]));
 const later = await medianUs(CALLS, (n) => fleet.ensure(names[n % USERS]));
-writeFileSync(document, BASELINE + NEXT);
+writeFileSync(document, BASELINE + PINNED);
 await settle();
 const migrating = await medianUs(USERS, (n) => fleet.ensure(names[n]));
 rmSync(cwd, { recursive: true });

@@ -6,9 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 
-if ! command -v npm >/dev/null && command -v apt-get >/dev/null; then
-    as_root=$([ "$(id -u)" = 0 ] || command -v sudo || true)
-    $as_root apt-get update && $as_root apt-get install --yes --no-install-recommends npm
+if ! command -v npm >/dev/null; then
+    "$root/.ci/apt-install" npm
 fi
 
 # The compiler, pinned by its hash.
@@ -28,7 +27,7 @@ echo '{"private": true}' >package.json
 npm install --offline "$packages"/*.tgz
 npx --no-install tatmig demo
 
-cp -R "$root/packaging/npm/tests" "$root/packaging/npm/measure.mjs" .
+cp -R "$root/packaging/npm/tests" "$root/packaging/npm/measure.mjs" "$root/packaging/documents" .
 mkdir pages
 cp "$root/README.md" "$root/docs/packages.md" pages/
 node --test --test-reporter=spec tests/*.test.mjs

@@ -7,9 +7,8 @@ cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 python=${PYTHON:-python3}
 
-if ! "$python" -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
-    as_root=$([ "$(id -u)" = 0 ] || command -v sudo || true)
-    $as_root apt-get update && $as_root apt-get install --yes --no-install-recommends python3-venv
+if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    "$root/.ci/apt-install" python3-venv
 fi
 
 tools=$(mktemp -d)

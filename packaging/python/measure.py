@@ -17,24 +17,9 @@ CALLS = 20_000
 #: Longer than the time stamps of any file system are coarse: the document is an old one then.
 SETTLED_SECONDS = 2.1
 
-BASELINE = """\
-## Baseline: 1.0.0
-
-```sql
--- [user:baseline→1.0.0:start]
-CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
--- [user:baseline→1.0.0:end]
-```
-"""
-NEXT = """
-## 1.0.0 → 1.1.0
-
-```sql
--- [user:1.0.0→1.1.0:start]
-ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
--- [user:1.0.0→1.1.0:end]
-```
-"""
+DOCUMENTS = Path(__file__).parent.parent / "documents"
+BASELINE = (DOCUMENTS / "baseline.md").read_text(encoding="utf-8")
+PINNED = (DOCUMENTS / "pinned.md").read_text(encoding="utf-8")
 
 
 def median_us(calls: int, call: Callable[[int], object]) -> float:
@@ -64,7 +49,7 @@ def main() -> None:
         time.sleep(SETTLED_SECONDS)
         first = median_us(USERS, lambda number: fleet.ensure(names[number]))
         later = median_us(CALLS, lambda number: fleet.ensure(names[number % USERS]))
-        document.write_text(BASELINE + NEXT, encoding="utf-8")
+        document.write_text(BASELINE + PINNED, encoding="utf-8")
         time.sleep(SETTLED_SECONDS)
         migrating = median_us(USERS, lambda number: fleet.ensure(names[number]))
         awaited = asyncio.run(awaited_us(tatmig.AsyncFleet(document, cwd=directory), names[0]))

@@ -1,31 +1,19 @@
 //! Defines the commands and their help texts.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
 
 use crate::cli::command_args::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
     RedoArgs, RenumberArgs, ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
+    VerifyArgs,
 };
 use crate::cli::global_args::GlobalArgs;
-use crate::cli::output::OutputFormat;
+use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
-
-/// The output of `--version`.
-static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let features = if cfg!(feature = "server-tls") {
-        "files, libSQL servers over HTTP and HTTPS"
-    } else if cfg!(feature = "server") {
-        "files, libSQL servers over HTTP"
-    } else {
-        "files"
-    };
-    let sqlite = tatmig::rusqlite::version();
-    format!("{}\nSQLite {sqlite}\nbackends: {features}", env!("CARGO_PKG_VERSION"))
-});
+use crate::cli::standalone_command::StandaloneCommand;
+use crate::cli::version::LONG_VERSION;
 
 /// Migrate SQLite databases, one per user, from one Markdown file
 ///
@@ -61,24 +49,7 @@ pub(crate) enum CommandKind {
     Standalone(StandaloneCommand),
 }
 
-impl CommandKind {
-    /// Whether the results are printed as lines of JSON.
-    pub(crate) fn wants_json_lines(&self) -> bool {
-        matches!(self, Self::Configured(Command::Upgrade(args)) if args.json_lines)
-    }
-}
-
 impl CliArgs {
-    /// The output format according to flags and variables, for errors before `tatmig.toml` is
-    /// read.
-    pub(crate) fn output_format(&self) -> OutputFormat {
-        match (self.command.wants_json_lines(), self.global.json) {
-            (true, _) => OutputFormat::JsonLines,
-            (false, Some(true)) => OutputFormat::Json,
-            (false, _) => OutputFormat::Text,
-        }
-    }
-
     /// The definition that completions and man pages are generated from.
     pub(crate) fn clap_command() -> clap::Command {
         Self::command()
@@ -185,10 +156,7 @@ Examples:
   tatmig verify                  exit with 1 if anything is wrong
   tatmig verify --user ann       check ann's database alone
   tatmig verify -v               list every database")]
-    Verify {
-        #[command(flatten)]
-        selection: SelectionArgs,
-    },
+    Verify(VerifyArgs),
     /// Check before a deployment that an upgrade can run
     ///
     /// Settings with where each came from, the document, directories, permissions, free disk space,
@@ -213,7 +181,7 @@ Examples:
 Examples:
   tatmig test                    test every version
   tatmig test --json             print the result as JSON")]
-    Test,
+    Test(ReportArgs),
     /// Create the system database and new user databases
     ///
     /// The system database, if it is missing, and the databases of the users named are created at
@@ -440,36 +408,6 @@ Examples:
   tatmig demo /tmp/fleet         in this directory")]
     Demo {
         /// Directory to create [default: tatmig-demo]
-        dir: Option<PathBuf>,
-    },
-}
-
-/// The commands that need neither settings nor a document.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StandaloneCommand {
-    /// Print shell completions
-    #[command(after_help = "\
-Examples:
-  tatmig completions bash > ~/.local/share/bash-completion/completions/tatmig
-  tatmig completions zsh > ~/.zfunc/_tatmig       ~/.zfunc must be in fpath
-  tatmig completions fish > ~/.config/fish/completions/tatmig.fish
-  tatmig completions powershell >> $PROFILE")]
-    Completions {
-        /// Shell to complete for
-        shell: Shell,
-    },
-    /// Print a man page
-    #[command(after_help = "\
-Examples:
-  tatmig man | man -l -                        read the page of tatmig
-  tatmig man upgrade | man -l -                read the page of a command
-  tatmig man --dir ~/.local/share/man/man1     write all pages")]
-    Man {
-        /// Command to describe [default: tatmig itself]
-        #[arg(value_name = "COMMAND")]
-        command: Option<String>,
-        /// Write all pages into this directory: `tatmig.1`, `tatmig-upgrade.1` …
-        #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
 }

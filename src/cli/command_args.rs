@@ -11,6 +11,8 @@ use tatmig::edit::{Bump, PlannedPolicy};
 use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
 
+use crate::cli::copy_args::CopyArgs;
+use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
 
@@ -24,6 +26,16 @@ pub(crate) struct StatusArgs {
     pub(crate) stats: bool,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 /// How databases are created.
@@ -219,6 +231,8 @@ pub(crate) struct LintArgs {
     /// Oldest SQLite version that opens the databases
     #[arg(long, value_name = "VERSION", env = "TATMIG_MIN_SQLITE", hide_env_values = true)]
     pub(crate) min_sqlite: Option<SqliteVersion>,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 /// The format of diagnostics.
@@ -285,12 +299,8 @@ pub(crate) struct UpgradeArgs {
     /// Rehearse the whole fleet first; commit only if every database passes
     #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
     pub(crate) all_or_nothing: bool,
-    /// Back up the databases with pending migrations first
-    #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
-    pub(crate) backup: bool,
-    /// Do not back up first, even if `backup = true` in tatmig.toml
-    #[arg(long, conflicts_with = "backup")]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
@@ -300,6 +310,8 @@ pub(crate) struct UpgradeArgs {
     /// Print one JSON object a line: one for each database as it ends, then a summary
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) json_lines: bool,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 #[derive(Debug, Args)]
@@ -323,12 +335,13 @@ pub(crate) struct DowngradeArgs {
     /// Run and check everything on the real databases, then roll back
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) rehearse: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
     /// Start no other database after a failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
+    #[command(flatten)]
+    pub(crate) files: ReportArgs,
 }
 
 impl DowngradeArgs {
@@ -361,9 +374,8 @@ pub(crate) struct RedoArgs {
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -385,9 +397,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -397,7 +408,6 @@ pub(crate) struct ResetArgs {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
-    /// Do not back up first
-    #[arg(long)]
-    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) copies: CopyArgs,
 }

@@ -59,17 +59,12 @@ const CONFLICTS: [Conflict; 21] = [
         reason: "`--all-or-nothing` rehearses by itself, and then commits",
     },
     Conflict {
-        commands: &["upgrade"],
+        commands: &[],
         option: "backup",
         others: &["dry-run", "rehearse"],
         reason: "nothing is changed, so that nothing is backed up",
     },
-    Conflict {
-        commands: &["upgrade"],
-        option: "backup",
-        others: &["no-backup"],
-        reason: "use one of them",
-    },
+    Conflict { commands: &[], option: "backup", others: &["no-backup"], reason: "use one of them" },
     Conflict {
         commands: &[],
         option: "all-users",

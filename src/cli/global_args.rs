@@ -13,7 +13,7 @@ use crate::cli::server::ServerArgs;
 use crate::cli::value_parsers::{parse_count, parse_seconds, parse_switch};
 
 /// Flags over environment variables. `None` means that neither was given.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// Run as if started in this directory

@@ -27,7 +27,7 @@ const GROUPS: [CommandGroup; 8] = [
     CommandGroup { heading: "Protect", commands: &["backup", "restore", "reset"] },
     CommandGroup { heading: "Data", commands: &["query", "seed"] },
     CommandGroup { heading: "Servers", commands: &["push", "pull"] },
-    CommandGroup { heading: "Other", commands: &["demo", "completions", "man"] },
+    CommandGroup { heading: "Other", commands: &["lsp", "demo", "completions", "man"] },
 ];
 
 /// Returns `command` with a help that lists its subcommands by group.

@@ -54,7 +54,7 @@ impl ProcessArgs {
 }
 
 /// Leaves out environment variables that are empty: they count as not set.
-fn without_empty_variables(command: clap::Command) -> clap::Command {
+pub(crate) fn without_empty_variables(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|argument| {
         let value = argument.get_env().and_then(std::env::var_os);
         let is_empty = value.is_some_and(|value| value.is_empty());

@@ -23,7 +23,7 @@ use crate::cli::value_parsers::parse_seconds;
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Flags over environment variables. `None` and an empty list mean that neither was given.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(
     next_help_heading = "Server options (token: TATMIG_AUTH_TOKEN, admin key: TATMIG_ADMIN_KEY)"
 )]

@@ -13,7 +13,7 @@ use tatmig::database::{
 };
 use tatmig::fleet::DEFAULT_JOBS;
 use tatmig::fleet::{FleetConfig, FleetError, PathTemplate, SymlinkPolicy};
-use tatmig::lint::SqliteVersion;
+use tatmig::lint::{Backend, SqliteVersion};
 use tatmig::migrate::IgnoredObjects;
 use tatmig::text::escape_for_display;
 
@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     /// What every connection to a database gets.
     pub(crate) connection_setup: ConnectionSetup,
     /// Of the settings file; see [`Settings::min_sqlite`].
-    min_sqlite: Option<SqliteVersion>,
+    pub(crate) min_sqlite: Option<SqliteVersion>,
     /// Of the settings file; see [`Settings::policy`].
     policy: DatabasePolicy,
     /// The objects that the document does not manage.
@@ -57,8 +57,8 @@ pub(crate) struct Settings {
     pub(crate) origins: Vec<SettingOrigin>,
     /// What `upgrade` covers if nothing is selected.
     pub(crate) upgrade_default: DefaultSelection,
-    /// Whether `upgrade` backs up without being asked to.
-    pub(crate) upgrade_with_backup: bool,
+    /// Whether commands back up that otherwise do so only when asked.
+    pub(crate) backs_up: bool,
 }
 
 impl Settings {
@@ -111,7 +111,7 @@ impl Settings {
                 Some(true) => DefaultSelection::Everything,
                 Some(false) | None => DefaultSelection::SystemDatabase,
             },
-            upgrade_with_backup: settings_file.backup.unwrap_or_default(),
+            backs_up: settings_file.backup.unwrap_or_default(),
             origins: Vec::new(),
         };
         settings.origins = list_origins(&settings, &settings_file, sources);
@@ -155,6 +155,15 @@ impl Settings {
     /// The oldest SQLite version that opens the databases, if it was given.
     pub(crate) fn min_sqlite(&self, args: &LintArgs) -> Option<SqliteVersion> {
         args.min_sqlite.or(self.min_sqlite)
+    }
+
+    /// Where the settings keep the fleet.
+    pub(crate) fn backend(&self) -> Backend {
+        #[cfg(feature = "server")]
+        if self.fleet_config.server_set.is_some() {
+            return Backend::LibsqlServer;
+        }
+        Backend::SqliteFiles
     }
 
     /// The output format of `lint`. `--format` overrides `--json`.

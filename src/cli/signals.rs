@@ -4,17 +4,25 @@
 //! file sizes, would end the process; handled, the write fails, and with it that database only.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-#[cfg(unix)]
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The signals received so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Signals {
     cancel_flag: Arc<AtomicBool>,
     /// The number of the last signal, or 0.
     #[cfg(unix)]
     received_signal: Arc<AtomicUsize>,
+    changes: Arc<ChangeCount>,
+}
+
+/// What a run has changed so far, for the line that ends it at a second signal.
+#[derive(Debug, Default)]
+struct ChangeCount {
+    /// Whether the command changes databases.
+    is_writing: AtomicBool,
+    /// How many databases it has changed.
+    count: AtomicUsize,
 }
 
 impl Signals {
@@ -27,24 +35,39 @@ impl Signals {
         // Only a handler is needed; its flag is not.
         let _ = flag::register(SIGXFSZ, Arc::default());
         let signals = Self::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            if is_ignored(signal) {
-                continue;
+        let caught: Vec<i32> =
+            [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)).collect();
+        for signal in &caught {
+            // If a handler cannot be registered, the signal keeps its default action.
+            let number = usize::try_from(*signal).unwrap_or(0);
+            let _ = flag::register_usize(*signal, signals.received_signal.clone(), number);
+            let _ = flag::register(*signal, signals.cancel_flag.clone());
+        }
+        if !signals.end_at_second(&caught) {
+            // Without a thread that waits for the second signal, the first one ends the process.
+            for signal in caught {
+                let cancel = signals.cancel_flag.clone();
+                let _ = flag::register_conditional_shutdown(signal, 128 + signal, cancel);
             }
-            // The order matters: handlers run as registered. At the first signal the flag is not
-            // set yet, so the shutdown does nothing, and the last handler sets the flag. At the
-            // second signal the shutdown exits. If a handler cannot be registered, the signal
-            // keeps its default action.
-            let number = usize::try_from(signal).unwrap_or(0);
-            let _ = flag::register_conditional_shutdown(
-                signal,
-                128 + signal,
-                signals.cancel_flag.clone(),
-            );
-            let _ = flag::register_usize(signal, signals.received_signal.clone(), number);
-            let _ = flag::register(signal, signals.cancel_flag.clone());
         }
         signals
+    }
+
+    /// Starts a thread that ends the process at the second signal, after a line that says so.
+    /// Returns whether it was started.
+    #[cfg(unix)]
+    fn end_at_second(&self, caught: &[i32]) -> bool {
+        use signal_hook::iterator::Signals as Incoming;
+
+        let Ok(mut incoming) = Incoming::new(caught) else { return false };
+        let changes = Arc::clone(&self.changes);
+        let wait = move || {
+            if let Some(signal) = incoming.forever().nth(1) {
+                write_if_ready(changes.line_at_second_signal().as_bytes());
+                signal_hook::low_level::exit(128 + signal);
+            }
+        };
+        std::thread::Builder::new().spawn(wait).is_ok()
     }
 
     /// Installs nothing: this platform has none of these signals.
@@ -56,6 +79,16 @@ impl Signals {
     /// The flag that the first signal sets.
     pub(crate) fn cancel_flag(&self) -> Arc<AtomicBool> {
         self.cancel_flag.clone()
+    }
+
+    /// From now on the command may change databases.
+    pub(crate) fn begin_writing(&self) {
+        self.changes.is_writing.store(true, Ordering::Relaxed);
+    }
+
+    /// One more database is changed.
+    pub(crate) fn count_change(&self) {
+        self.changes.count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The number of the received signal, if any.
@@ -71,6 +104,37 @@ impl Signals {
     #[cfg(not(unix))]
     pub(crate) fn received_signal(&self) -> Option<u8> {
         None
+    }
+}
+
+#[cfg(unix)]
+impl ChangeCount {
+    fn line_at_second_signal(&self) -> String {
+        if !self.is_writing.load(Ordering::Relaxed) {
+            return "interrupted; no database was changed\n".to_owned();
+        }
+        let changed = match self.count.load(Ordering::Relaxed) {
+            0 => "no database was finished".to_owned(),
+            1 => "1 database was finished".to_owned(),
+            count => format!("{count} databases were finished"),
+        };
+        format!(
+            "interrupted; {changed}, and SQLite rolls back what was running; run the command again to finish\n"
+        )
+    }
+}
+
+/// Writes to standard error if that cannot block: the process is about to end, and another thread
+/// may hold the lock of the stream.
+#[cfg(unix)]
+fn write_if_ready(line: &[u8]) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let stderr = rustix::stdio::stderr();
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut descriptors = [PollFd::new(&stderr, PollFlags::OUT)];
+    if poll(&mut descriptors, Some(&timeout)).is_ok_and(|ready| ready > 0) {
+        let _ = rustix::io::write(stderr, line);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::cli::command_line::CommandLine;
 use crate::cli::error_context::text;
 
 /// What users of other tools look for, and what does it here.
-const OTHER_NAMES: [(&[&str], &str); 9] = [
+const OTHER_NAMES: [(&[&str], &str); 8] = [
     (
         &["create", "setup"],
         "`tatmig init --user NAME` creates a database, `tatmig new` a migration",
@@ -18,7 +18,6 @@ const OTHER_NAMES: [(&[&str], &str); 9] = [
         &["drop", "delete", "clean", "wipe"],
         "`tatmig reset` replaces databases with new ones; no command removes a database",
     ),
-    (&["redo"], "run `tatmig downgrade -1`, edit the migration, then run `tatmig upgrade`"),
     (&["apply", "run", "deploy"], "`tatmig upgrade` applies pending migrations"),
     (
         &["generate", "add", "make", "revision"],

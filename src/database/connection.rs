@@ -34,6 +34,16 @@ impl ConnectionSetup {
         self.cancel.load(Ordering::Relaxed)
     }
 
+    /// Fails as an interrupted statement does if the run was interrupted, for loops over statements
+    /// that are each too short to be interrupted.
+    pub(crate) fn require_not_cancelled(&self) -> rusqlite::Result<()> {
+        if !self.is_cancelled() {
+            return Ok(());
+        }
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
+        Err(rusqlite::Error::SqliteFailure(code, None))
+    }
+
     /// The same setup with a new flag: for work that has to be done after an interrupt.
     #[must_use]
     pub fn uncancelled(&self) -> Self {

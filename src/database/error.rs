@@ -238,7 +238,7 @@ pub enum DatabaseError {
         before: i64,
         /// The number of rows after.
         after: i64,
-        /// The bytes of the document that the message is about.
+        /// The bytes of the document of the statement that drops the old table.
         span: Range<usize>,
     },
     /// A table that a migration rebuilt lost its AUTOINCREMENT counter.
@@ -254,7 +254,7 @@ pub enum DatabaseError {
         before: i64,
         /// The counter after; 0 if the table has none any more.
         after: i64,
-        /// The bytes of the document that the message is about.
+        /// The bytes of the document of the statement that drops the old table.
         span: Range<usize>,
     },
     /// After the last step, more rows violate a foreign key than before.

@@ -17,6 +17,7 @@ use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
 use crate::schema::losses::DroppedTable;
 use crate::schema::renames::{Renames, StatementRename};
+use crate::schema::statement_effects::StatementEffects;
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 use crate::sql::positional::PositionalKind;
@@ -36,6 +37,8 @@ pub(crate) struct Statement<'a> {
     pub(crate) rename: Option<StatementRename>,
     /// The table or view that the statement drops.
     pub(crate) dropped_table: Option<DroppedTable>,
+    /// What the statement reads and changes in the replay.
+    pub(crate) effects: StatementEffects,
 }
 
 #[cfg(test)]
@@ -49,6 +52,7 @@ impl<'a> Statement<'a> {
             positional_tables: Vec::new(),
             rename: None,
             dropped_table: None,
+            effects: StatementEffects::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::sql::create_statement::ColumnCollations;
 
 /// The schema of an in-memory database, updated after each statement. An update reads the
 /// details of changed objects only.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SchemaTracker {
     schema: Schema,
     /// The highest rowid of `sqlite_schema` at the last refresh; new objects have higher ones.

@@ -10,7 +10,7 @@ pub(crate) fn sqlite_message_with_hint(error: &rusqlite::Error) -> String {
         Some(ErrorCode::ReadOnly) => {
             "; check whether the file, its directory or its file system is read-only"
         }
-        Some(ErrorCode::DiskFull) => "; the disk is full",
+        Some(ErrorCode::DiskFull) => "; free some space and run the command again",
         Some(ErrorCode::SystemIoFailure)
             if error.sqlite_extended_error_code() == Some(SQLITE_IOERR_WRITE) =>
         {

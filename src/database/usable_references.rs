@@ -51,7 +51,7 @@ pub(crate) struct UsabilityChange {
 }
 
 /// The references of a database, each with its usability.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct UsableReferences {
     schema: Schema,
     usability: BTreeMap<Reference, Usability>,

@@ -111,6 +111,9 @@ pub(crate) fn read_directives(
     for (token, directive) in directives(text, 0..text.len()) {
         let span = block.document_span(trim_range(text, token.range.clone()));
         match directive {
+            Directive::Allow { rule_name, .. } if !is_on_own_line(text, &token) => {
+                report(allow_beside_statement(span, rule_name));
+            }
             Directive::Allow { rule_name, reason } => match Rule::from_name(rule_name) {
                 Some(rule) if !reason.is_empty() => {
                     allow_directives.push(AllowDirective { rule, reason: reason.to_owned() });
@@ -132,6 +135,18 @@ pub(crate) fn read_directives(
         }
     }
     allow_directives
+}
+
+/// Whether nothing is before a comment in its line.
+fn is_on_own_line(text: &str, comment: &Token) -> bool {
+    let line_start = text[..comment.range.start].rfind('\n').map_or(0, |at| at + 1);
+    text[line_start..comment.range.start].trim().is_empty()
+}
+
+fn allow_beside_statement(span: Range<usize>, rule_name: &str) -> Diagnostic {
+    let message = format!("`tatmig:allow {rule_name}` is on the line of a statement");
+    Diagnostic::new(Rule::MalformedAllow, span, message)
+        .help("move the comment to a line of its own above the statement")
 }
 
 fn malformed_allow(span: Range<usize>, rule_name: &str, rule: Option<Rule>) -> Diagnostic {
@@ -170,8 +185,7 @@ fn assert_error(
     if reason.is_empty() {
         return Some("this assertion has no reason");
     }
-    let line_start = text[..token.range.start].rfind('\n').map_or(0, |at| at + 1);
-    if !text[line_start..token.range.start].trim().is_empty() {
+    if !is_on_own_line(text, token) {
         return Some("an assertion must be on a line of its own, above its SELECT");
     }
     let next = lexer::skip_trivia(text, token.range.end);

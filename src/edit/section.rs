@@ -39,15 +39,15 @@ pub(crate) fn render_section(
 }
 
 /// Writes blocks in the style of the document.
-struct BlockWriter {
-    tag_arrow: &'static str,
-    eol: &'static str,
+pub(crate) struct BlockWriter {
+    pub(crate) tag_arrow: &'static str,
+    pub(crate) eol: &'static str,
 }
 
 impl BlockWriter {
     /// Writes a code block with one block of SQL; without SQL, with a comment in its place, for which
     /// `upgrade` refuses the block.
-    fn write(&self, out: &mut String, scope: Scope, versions: &VersionPair, sql: &str) {
+    pub(crate) fn write(&self, out: &mut String, scope: Scope, versions: &VersionPair, sql: &str) {
         let Self { tag_arrow, eol } = self;
         let VersionPair { from, to } = versions;
         let fence = fence_around(sql);

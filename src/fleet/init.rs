@@ -1,6 +1,7 @@
 //! Plans and creates the databases that `tatmig init` is asked for.
 
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::database::connection::ConnectOptions;
@@ -16,6 +17,7 @@ use crate::migrate::error::{Error, ErrorKind};
 use crate::migrate::migrator::Migrator;
 use crate::plan::outcome::Outcome;
 use crate::sqlite::database_file::DatabaseFile;
+use crate::sqlite::new_directories::DividedPath;
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
 use crate::target::pattern::MAX_FILE_NAME;
@@ -58,6 +60,14 @@ pub enum InitError {
         /// The user, escaped for display.
         user: String,
     },
+    /// A user's file would be in the backups directory, where no user database is looked for.
+    #[error(
+        "the database of user `{user}` would be in the backups directory, where no database of a user is looked for; choose another directory with --backups-dir"
+    )]
+    InBackupsDir {
+        /// The user, escaped for display.
+        user: String,
+    },
     /// A path was given, and not exactly one user.
     #[error("`--path` is the path of one user's database; pass exactly one `--user NAME` with it")]
     PathWithoutUser,
@@ -93,7 +103,17 @@ pub enum InitError {
         /// The length of the absolute path, in bytes.
         length: usize,
     },
-    /// The directory of a database is missing.
+    /// Something else has the name of a directory on the path of a database.
+    #[error("cannot create `{location}`: `{}` {reason}", escape_for_display(.path.as_os_str()))]
+    InTheWay {
+        /// What is in the way.
+        path: PathBuf,
+        /// What it is, and what to do about it.
+        reason: &'static str,
+        /// Where the database would be.
+        location: String,
+    },
+    /// The directory of a database is missing, and its path has `..` after the part that exists.
     #[error("cannot create `{location}`: the directory `{}` does not exist; create it first", escape_for_display(.directory.as_os_str()))]
     NoDirectory {
         /// The missing directory.
@@ -121,13 +141,14 @@ impl From<InitError> for Error {
         let kind = match error {
             InitError::UsersNotNamed
             | InitError::IsSystemDatabase { .. }
+            | InitError::InBackupsDir { .. }
             | InitError::PathWithoutUser
             | InitError::UserExists { .. }
             | InitError::NoRoomForJournal { .. }
             | InitError::PathTooLong { .. }
             | InitError::InvalidName(_) => ErrorKind::Argument,
             InitError::Fleet(error) => return error.into(),
-            InitError::NoDirectory { .. } => ErrorKind::Missing,
+            InitError::NoDirectory { .. } | InitError::InTheWay { .. } => ErrorKind::Missing,
             #[cfg(feature = "server")]
             InitError::Server(error) => return error.into(),
             #[cfg(feature = "server")]
@@ -216,6 +237,14 @@ fn check_file(file: &DatabaseFile, user: &OsStr, config: &FleetConfig) -> Result
     if is_same_path(&file.path, &config.system_db) {
         return Err(InitError::IsSystemDatabase { user: escape_for_display(user) });
     }
+    let directories = file.path.ancestors().skip(1);
+    let below_users_dir = directories.take(file.relative_path().components().count() - 1);
+    let backups_dir = config.backups_dir.as_ref();
+    if backups_dir
+        .is_some_and(|backups| below_users_dir.into_iter().any(|dir| is_same_path(dir, backups)))
+    {
+        return Err(InitError::InBackupsDir { user: escape_for_display(user) });
+    }
     let length = file.file_name().len() + "-journal".len();
     if length > MAX_FILE_NAME {
         return Err(InitError::NoRoomForJournal { user: escape_for_display(user), length });
@@ -231,7 +260,7 @@ fn check_file(file: &DatabaseFile, user: &OsStr, config: &FleetConfig) -> Result
 fn require_new_users(config: &FleetConfig, databases: &[TargetDatabase]) -> Result<(), InitError> {
     let users = databases.iter().filter(|database| database.scope == Scope::User);
     let users: Vec<&TargetDatabase> = users.collect();
-    if users.is_empty() {
+    if users.is_empty() || !config.users_dir.exists() {
         return Ok(());
     }
     for existing in &DirectoryScan::read(config)?.targets {
@@ -248,17 +277,28 @@ fn require_new_users(config: &FleetConfig, databases: &[TargetDatabase]) -> Resu
     Ok(())
 }
 
-/// Checks that the directory exists in which the database, or the first directory on its path, is
-/// to be created.
+/// Checks that the directory of the system database or of all users exists or can be created.
 fn require_directory(database: &TargetDatabase) -> Result<(), InitError> {
     let Some(file) = database.location.file() else { return Ok(()) };
-    if file.base().is_dir() {
-        return Ok(());
+    let location = || database.location.display();
+    let DividedPath { existing, missing } = DividedPath::new(file.base());
+    let reason = match std::fs::metadata(existing) {
+        Ok(metadata) if metadata.is_dir() => None,
+        Ok(_) => Some("is not a directory; move it away, or name another directory"),
+        Err(error) if error.kind() == IoErrorKind::NotFound => {
+            Some("is a symbolic link to nothing; remove it, or create what it points to")
+        }
+        Err(_) => None,
+    };
+    match (reason, missing) {
+        (Some(reason), _) => {
+            Err(InitError::InTheWay { path: existing.to_owned(), reason, location: location() })
+        }
+        (None, None) => {
+            Err(InitError::NoDirectory { directory: file.base().to_owned(), location: location() })
+        }
+        (None, Some(_)) => Ok(()),
     }
-    Err(InitError::NoDirectory {
-        directory: file.base().to_owned(),
-        location: database.location.display(),
-    })
 }
 
 /// Whether two paths name the same file, which need not exist.

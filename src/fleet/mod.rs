@@ -8,6 +8,8 @@ pub(crate) mod error;
 pub(crate) mod health;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod misplaced;
+pub(crate) mod name_prefix;
 #[cfg(feature = "server")]
 pub(crate) mod namespaces;
 pub(crate) mod near_misses;

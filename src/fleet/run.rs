@@ -200,17 +200,7 @@ impl FleetOutcome {
     /// database. After a crash before this sync, SQLite finds a journal and rolls its database
     /// back, which is again a complete state.
     pub(crate) fn sync_directories(&self, fleet: &Fleet) {
-        let has_committed = |outcome: &Outcome| {
-            matches!(
-                outcome,
-                Outcome::Upgraded(_)
-                    | Outcome::Downgraded(_)
-                    | Outcome::Redone(_)
-                    | Outcome::Reset { .. }
-                    | Outcome::Seeded { .. }
-                    | Outcome::VersionRecorded { .. }
-            )
-        };
+        let has_committed = Outcome::changes_database;
         let directories = [
             fleet.system.as_ref().filter(|_| self.system.as_ref().is_some_and(has_committed)),
             fleet.users.first().filter(|_| self.users.iter().any(has_committed)),

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::io::ErrorKind;
 use std::iter::once;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::document::tag::Scope;
 use crate::sqlite::database_file::{DatabaseFile, SYMLINK_REFUSED};
@@ -18,24 +18,22 @@ use crate::target::layout::FleetConfig;
 use crate::target::path_component::PathComponent;
 use crate::target::pattern::PathMatch;
 use crate::target::{Location, TargetDatabase};
-use crate::text::escape_for_display;
-
-/// How many files in the wrong place are listed one by one.
-const MAX_MISPLACED: usize = 10;
+use crate::text::{escape_for_display, os_string_from_bytes};
 
 /// What is below the users directory.
 pub(crate) struct Walk<'c> {
-    config: &'c FleetConfig,
+    pub(super) config: &'c FleetConfig,
     system: Option<FileIdentity>,
     backups: Option<FileIdentity>,
     /// The names of the directories that are open.
-    names: Vec<OsString>,
+    pub(super) names: Vec<OsString>,
     pub(crate) found: Vec<FoundFile>,
     /// What the user should know, one message each.
     pub(crate) notices: Vec<String>,
     /// What was skipped and has to be corrected, one message each.
     pub(crate) problems: Vec<String>,
-    misplaced_count: usize,
+    pub(super) misplaced_count: usize,
+    pub(super) stray_names: usize,
 }
 
 /// A user database.
@@ -71,19 +69,15 @@ impl<'c> Walk<'c> {
             notices: Vec::new(),
             problems: Vec::new(),
             misplaced_count: 0,
+            stray_names: 0,
         };
         let users_dir = OpenDirectory::open(&config.users_dir, walk.directory_use(0))?;
         walk.visit_directory(&users_dir)?;
-        if walk.misplaced_count > MAX_MISPLACED {
-            let more = walk.misplaced_count - MAX_MISPLACED;
-            walk.problems.push(format!(
-                "{more} more files do not belong to the user in their path; they were skipped"
-            ));
-        }
+        walk.count_unlisted();
         Ok(walk)
     }
 
-    fn component(&self) -> &'c PathComponent {
+    pub(super) fn component(&self) -> &'c PathComponent {
         &self.config.path_template.components()[self.names.len()]
     }
 
@@ -95,7 +89,7 @@ impl<'c> Walk<'c> {
         }
     }
 
-    fn is_last_level(&self) -> bool {
+    pub(super) fn is_last_level(&self) -> bool {
         self.names.len() + 1 == self.config.path_template.components().len()
     }
 
@@ -122,16 +116,22 @@ impl<'c> Walk<'c> {
             return listed;
         }
         let mut candidates = Vec::new();
+        let mut strays = Vec::new();
         let listed = directory.for_each_entry(&mut |entry| {
-            let is_directory = !matches!(entry.kind, Some(FileKind::Regular | FileKind::Other));
-            if is_directory && is_candidate(entry.name) {
+            if matches!(entry.kind, Some(FileKind::Regular | FileKind::Other)) {
+                return;
+            }
+            if is_candidate(entry.name) {
                 candidates.push(Candidate { name: entry.name.to_owned(), kind: entry.kind });
+            } else if !is_hidden(entry.name) {
+                strays.push(entry.name.to_owned());
             }
         });
         candidates.sort_unstable_by(|left, right| left.name.cmp(&right.name));
         for candidate in candidates {
             self.visit(directory, candidate);
         }
+        self.visit_strays(directory, strays);
         listed
     }
 
@@ -171,7 +171,7 @@ impl<'c> Walk<'c> {
             FileKind::Regular | FileKind::Other => return,
         };
         match parent.open_child(&name, self.directory_use(self.names.len() + 1), symlinks) {
-            Ok(directory) if self.is_backups_dir(&directory) => {}
+            Ok(directory) if self.is_backups_dir(&directory) => self.report_user_of_backups(&name),
             Ok(directory) => {
                 self.names.push(name);
                 let visited = self.visit_directory(&directory);
@@ -187,7 +187,7 @@ impl<'c> Walk<'c> {
         }
     }
 
-    fn is_backups_dir(&self, directory: &OpenDirectory) -> bool {
+    pub(super) fn is_backups_dir(&self, directory: &OpenDirectory) -> bool {
         self.backups.is_some()
             && directory.own_status().is_ok_and(|status| status.identity == self.backups)
     }
@@ -263,24 +263,6 @@ impl<'c> Walk<'c> {
         }
     }
 
-    fn add_misplaced(&mut self, path: &Path, user: &OsStr, expected: Option<&Path>) {
-        self.misplaced_count += 1;
-        if self.misplaced_count > MAX_MISPLACED {
-            return;
-        }
-        let shown = |name: &OsStr| escape_for_display(name);
-        let (path, user) = (shown(path.as_os_str()), shown(user));
-        self.problems.push(match expected {
-            Some(expected) => format!(
-                "`{path}` does not belong to `{user}`: its path would be `{}`; it was skipped. Move it to that path, or out of the users directory",
-                shown(expected.as_os_str())
-            ),
-            None => format!(
-                "`{path}` does not belong to `{user}`, for whom the user pattern results in no path; it was skipped. Move it out of the users directory"
-            ),
-        });
-    }
-
     fn add(
         &mut self,
         user: OsString,
@@ -297,7 +279,7 @@ impl<'c> Walk<'c> {
     }
 
     /// The path of a name in the directory that is open, relative to the users directory.
-    fn path_of(&self, name: &OsStr) -> PathBuf {
+    pub(super) fn path_of(&self, name: &OsStr) -> PathBuf {
         self.names.iter().map(OsString::as_os_str).chain(once(name)).collect()
     }
 }
@@ -305,6 +287,10 @@ impl<'c> Walk<'c> {
 fn path_bytes(file: &FoundFile) -> &[u8] {
     let path = file.target.location.file_path();
     path.map(|path| path.as_os_str().as_encoded_bytes()).unwrap_or_default()
+}
+
+pub(super) fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// Whether a file is tatmig's own: the temporary directory of a restore.
@@ -317,7 +303,7 @@ pub(crate) fn is_side_file(directory: &OpenDirectory, name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     ["-journal", "-wal", "-shm"].iter().any(|suffix| {
         bytes.strip_suffix(suffix.as_bytes()).is_some_and(|base| {
-            !base.is_empty() && directory.status(&crate::text::os_string_from_bytes(base)).is_ok()
+            !base.is_empty() && directory.status(&os_string_from_bytes(base)).is_ok()
         })
     })
 }

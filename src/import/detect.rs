@@ -79,7 +79,7 @@ fn project_evidence(tree: &SourceTree, tool: MigrationTool) -> Option<String> {
 /// The tools whose markers are in the text of the files.
 fn candidates_by_text(tree: &SourceTree) -> Vec<Candidate> {
     let candidate = |tool, has_marker: fn(&str) -> bool, marker: &str| {
-        let is_marked = |file: &TreeFile<'_>| file.file.text().is_ok_and(has_marker);
+        let is_marked = |file: &TreeFile<'_>| file.file.peek().is_ok_and(has_marker);
         let files = match tree.files().filter(is_marked).count() {
             0 => return None,
             1 => "1 file has".to_owned(),

@@ -1,6 +1,7 @@
 //! Reads a directory of migrations, or a single file, into memory. Which of the files are migrations,
 //! the tools' own modules decide.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -62,6 +63,8 @@ pub(crate) struct SourceFile {
     /// As messages show it, with the directory.
     pub(crate) display_path: String,
     bytes: Vec<u8>,
+    /// Whether a tool's module took the text, so that it is in the document.
+    is_used: Cell<bool>,
 }
 
 /// Whether a path has an extension, in lower case.
@@ -70,9 +73,23 @@ pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
 }
 
 impl SourceFile {
-    /// The text with line feeds as line ends, without a byte order mark. Carriage returns in quotes
-    /// stay: they are data.
+    fn new(display_path: String, bytes: Vec<u8>) -> Self {
+        Self { display_path, bytes, is_used: Cell::new(false) }
+    }
+
+    /// The text for the document, without a byte order mark.
     pub(crate) fn text(&self) -> Result<&str, ImportError> {
+        self.is_used.set(true);
+        self.peek()
+    }
+
+    /// Notes that a tool's module knows the file and has a note on it, instead of taking its text.
+    pub(crate) fn mark_used(&self) {
+        self.is_used.set(true);
+    }
+
+    /// The text to look for markers in, without a byte order mark.
+    pub(crate) fn peek(&self) -> Result<&str, ImportError> {
         let error = |offset: usize, message: &str| {
             let line = memchr::memchr_iter(b'\n', &self.bytes[..offset]).count() + 1;
             let at = FileLine { file: self.display_path.clone(), line };
@@ -134,7 +151,7 @@ impl SourceTree {
     }
 
     fn from_text(name: &str, file_name: &str, bytes: Vec<u8>) -> Self {
-        let file = SourceFile { display_path: name.to_owned(), bytes };
+        let file = SourceFile::new(name.to_owned(), bytes);
         Self {
             name: name.to_owned(),
             entries: BTreeMap::from([(file_name.to_owned(), Entry::File(file))]),
@@ -212,6 +229,15 @@ impl SourceTree {
         })
     }
 
+    /// The files of SQL that no tool's module took, in the order of the names.
+    pub(crate) fn unused_sql_files(&self) -> Vec<String> {
+        let is_sql = |path: &str| {
+            Path::new(path).extension().is_some_and(|found| found.eq_ignore_ascii_case("sql"))
+        };
+        let unused = self.files().filter(|file| is_sql(file.path) && !file.file.is_used.get());
+        unused.map(|file| file.path.to_owned()).collect()
+    }
+
     /// A file that must exist and be a regular one.
     pub(crate) fn file(&self, path: &str) -> Result<&SourceFile, ImportError> {
         let reason = match self.entries.get(path) {
@@ -274,7 +300,7 @@ fn read_file(path: &Path, name: &str) -> io::Result<Entry> {
     let has_content = extension.eq_ignore_ascii_case("sql")
         || matches!(name, "_journal.json" | "metadata.toml" | "migration_lock.toml");
     let bytes = if has_content { read_regular_file(path)? } else { Vec::new() };
-    Ok(Entry::File(SourceFile { display_path, bytes }))
+    Ok(Entry::File(SourceFile::new(display_path, bytes)))
 }
 
 /// The files around a directory that name the tool of a project. What cannot be read names none.

@@ -19,7 +19,7 @@ use crate::sql::lexer;
 use crate::sqld::server::RequestKind;
 use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::file_status::FileIdentity;
-use crate::sqlite::new_directories::NewFileParent;
+use crate::sqlite::new_directories::{MissingBase, NewFileParent};
 use crate::sqlite::open_directory::entry::Users;
 use crate::sqlite::paths::plain_name;
 use crate::sqlite::pinned_file::PinnedFile;
@@ -122,7 +122,7 @@ impl Namespace {
         if file.status()?.is_some() {
             return export_to_file(&mut transaction, file, None, &self.options.setup);
         }
-        let parent = NewFileParent::create(file)?;
+        let parent = NewFileParent::create(file, MissingBase::Refuse)?;
         let created = parent.directory.create_file(file.file_name(), Users::Default);
         let cannot_create = |source| DatabaseError::Io {
             context: "the database cannot be created".to_owned(),

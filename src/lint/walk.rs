@@ -2,6 +2,7 @@
 //! block with every rule. Only lint pays for this second run; upgrades do not.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::database::connection::ConnectionSetup;
@@ -19,8 +20,9 @@ use crate::lint::rules::{
     counter_reset, destructive, double_quotes, fts_row_ids, idempotence, if_not_exists, libsql,
     needs_empty_table, object_loss, positional_copy, pragmas, reverse, sqlite_version,
 };
+use crate::migrate::chain_cache::{CacheUse, ChainCache, StepInput};
 use crate::migrate::replay::Replay;
-use crate::migrate::sandbox::Sandbox;
+use crate::migrate::sandbox::{Sandbox, SandboxCopy};
 use crate::schema::changes::ObjectChange;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::source::first_line_span;
@@ -31,9 +33,94 @@ pub(crate) struct Runner<'w, 'a> {
     replay: &'w Replay<'a>,
     options: LintOptions,
     setup: &'w ConnectionSetup,
-    /// Whether every statement of the document ran without an error in the replay.
-    is_error_free: bool,
+    findings: Findings,
+}
+
+/// A statement that ran, by its range in the document, and what it changed in the schema.
+#[derive(Clone)]
+pub(crate) struct StatementChanges {
+    pub(crate) span: Range<usize>,
+    pub(crate) object_changes: Vec<ObjectChange>,
+}
+
+/// The result of a run.
+pub(crate) struct WalkReport {
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The statements that changed the schema, in the order of the run.
+    pub(crate) statements: Vec<StatementChanges>,
+}
+
+/// How much was found until some point.
+struct Mark {
+    diagnostics: usize,
+    statements: usize,
+}
+
+/// What the rules found, and what the statements changed.
+#[derive(Clone, Default)]
+struct Findings {
     diagnostics: Vec<Diagnostic>,
+    statements: Vec<StatementChanges>,
+    /// The indexes of those that count only if every statement ran without an error, since a
+    /// statement that failed may be their cause.
+    conditional: Vec<usize>,
+}
+
+impl Findings {
+    fn add_conditional(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        for diagnostic in diagnostics {
+            self.conditional.push(self.diagnostics.len());
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { diagnostics: self.diagnostics.len(), statements: self.statements.len() }
+    }
+
+    fn truncate(&mut self, mark: &Mark) {
+        self.diagnostics.truncate(mark.diagnostics);
+        self.conditional.retain(|index| *index < mark.diagnostics);
+        self.statements.truncate(mark.statements);
+    }
+
+    /// A copy of what was added since a mark.
+    fn since(&self, mark: &Mark) -> Self {
+        let conditional = self.conditional.iter();
+        Self {
+            diagnostics: self.diagnostics[mark.diagnostics..].to_vec(),
+            statements: self.statements[mark.statements..].to_vec(),
+            conditional: conditional
+                .filter_map(|index| index.checked_sub(mark.diagnostics))
+                .collect(),
+        }
+    }
+
+    fn extend(&mut self, other: &Self) {
+        let len = self.diagnostics.len();
+        self.conditional.extend(other.conditional.iter().map(|index| index + len));
+        self.diagnostics.extend_from_slice(&other.diagnostics);
+        self.statements.extend_from_slice(&other.statements);
+    }
+}
+
+/// What runs over an edited document have in common, by scope.
+pub(crate) struct WalkCache([ScopeCache; 2]);
+
+type ScopeCache = ChainCache<StateCopy, Findings>;
+
+impl WalkCache {
+    pub(crate) fn new(cache_use: CacheUse) -> Self {
+        Self(Scope::BOTH.map(|_| ChainCache::new(cache_use)))
+    }
+}
+
+/// The state after some steps.
+struct StateCopy {
+    sandbox: SandboxCopy,
+    references: UsableReferences,
+    origins: Origins,
+    lost_counters: LostCounters,
 }
 
 /// A sandbox, and what the rules remember about the blocks that ran in it.
@@ -50,23 +137,44 @@ struct RuleMemory {
     lost_counters: LostCounters,
 }
 
+impl ScopeState {
+    fn copy(&mut self) -> rusqlite::Result<StateCopy> {
+        let RuleMemory { references, origins, lost_counters, .. } = &self.memory;
+        Ok(StateCopy {
+            sandbox: self.sandbox.copy()?,
+            references: references.clone(),
+            origins: origins.clone(),
+            lost_counters: lost_counters.clone(),
+        })
+    }
+}
+
 impl<'w, 'a> Runner<'w, 'a> {
-    /// Returns every diagnostic of every rule that runs statements. Fails only if the sandbox
-    /// fails or the run was cancelled.
+    /// Returns every diagnostic of every rule that runs statements, from the first step on that differs
+    /// from the last run with this cache, whose options and setup must have been the same. Fails only
+    /// if the sandbox fails or the run was cancelled.
     pub(crate) fn check(
         changelog: &'w Changelog<'a>,
         replay: &'w Replay<'a>,
         options: LintOptions,
         setup: &'w ConnectionSetup,
-    ) -> rusqlite::Result<Vec<Diagnostic>> {
+        cache: &mut WalkCache,
+    ) -> rusqlite::Result<WalkReport> {
         let is_error_free =
             !replay.all_diagnostics().any(|diagnostic| diagnostic.severity == Severity::Error);
-        let mut runner =
-            Self { changelog, replay, options, setup, is_error_free, diagnostics: Vec::new() };
+        let findings = Findings::default();
+        let mut runner = Self { changelog, replay, options, setup, findings };
         for scope in Scope::BOTH {
-            runner.check_scope(scope)?;
+            runner.check_scope(scope, &mut cache.0[scope as usize])?;
         }
-        Ok(runner.diagnostics)
+        let Findings { diagnostics, statements, conditional } = runner.findings;
+        let mut conditional = conditional.into_iter().peekable();
+        let kept = diagnostics.into_iter().enumerate().filter(|(index, _)| {
+            let is_conditional = conditional.next_if_eq(index).is_some();
+            is_error_free || !is_conditional
+        });
+        let diagnostics = kept.map(|(_, diagnostic)| diagnostic).collect();
+        Ok(WalkReport { diagnostics, statements })
     }
 
     fn new_scope_state(&self) -> rusqlite::Result<ScopeState> {
@@ -80,18 +188,33 @@ impl<'w, 'a> Runner<'w, 'a> {
         Ok(ScopeState { sandbox, memory })
     }
 
-    fn check_scope(&mut self, scope: Scope) -> rusqlite::Result<()> {
-        let mut state = self.new_scope_state()?;
-        self.check_forward_block(&mut state, scope, StepId::Baseline(0))?;
-        for index in 0..self.changelog.chain().len() {
-            let has_reverse = self.changelog.step(StepId::Reverse(index)).is_some();
-            let before_step = has_reverse
-                .then(|| (state.sandbox.schema().clone(), state.memory.references.dangling()));
-            self.check_forward_block(&mut state, scope, StepId::Forward(index))?;
-            if let Some((schema, known_references)) = before_step {
-                let id = StepId::Reverse(index);
-                self.check_reverse_block(&mut state, scope, id, &schema, &known_references)?;
-            }
+    fn restore_state(&self, copy: &StateCopy) -> rusqlite::Result<ScopeState> {
+        let memory = RuleMemory {
+            references: copy.references.clone(),
+            origins: copy.origins.clone(),
+            lost_counters: copy.lost_counters.clone(),
+            probe: ProbeDatabase::new(self.setup)?,
+        };
+        Ok(ScopeState { sandbox: Sandbox::from_copy(&copy.sandbox, self.setup)?, memory })
+    }
+
+    fn check_scope(&mut self, scope: Scope, cache: &mut ScopeCache) -> rusqlite::Result<()> {
+        let inputs = StepInput::of_chain(self.changelog, scope);
+        let step_count = inputs.len();
+        cache.keep_common(&inputs);
+        for findings in cache.results() {
+            self.findings.extend(findings);
+        }
+        let mut state = match cache.state() {
+            Some(copy) => self.restore_state(copy)?,
+            None => self.new_scope_state()?,
+        };
+        for (step, input) in inputs.into_iter().enumerate().skip(cache.len()) {
+            cache.keep_state(step_count, || state.copy())?;
+            self.setup.require_not_cancelled()?;
+            let mark = self.findings.mark();
+            self.check_chain_step(&mut state, scope, step)?;
+            cache.push(input, self.findings.since(&mark));
         }
         self.check_baselines(scope)?;
         for (index, seed) in self.changelog.seeds().iter().enumerate() {
@@ -104,6 +227,27 @@ impl<'w, 'a> Runner<'w, 'a> {
         Ok(())
     }
 
+    /// Checks the lowest baseline (0) or a migration of the chain (from 1 on) with its reverse.
+    fn check_chain_step(
+        &mut self,
+        state: &mut ScopeState,
+        scope: Scope,
+        step: usize,
+    ) -> rusqlite::Result<()> {
+        let Some(index) = step.checked_sub(1) else {
+            return self.check_forward_block(state, scope, StepId::Baseline(0));
+        };
+        let has_reverse = self.changelog.step(StepId::Reverse(index)).is_some();
+        let before_step = has_reverse
+            .then(|| (state.sandbox.schema().clone(), state.memory.references.dangling()));
+        self.check_forward_block(state, scope, StepId::Forward(index))?;
+        if let Some((schema, known_references)) = before_step {
+            let id = StepId::Reverse(index);
+            self.check_reverse_block(state, scope, id, &schema, &known_references)?;
+        }
+        Ok(())
+    }
+
     /// Checks the later baselines, and the reverse blocks of all baselines.
     fn check_baselines(&mut self, scope: Scope) -> rusqlite::Result<()> {
         for index in 0..self.changelog.baselines().len() {
@@ -112,9 +256,9 @@ impl<'w, 'a> Runner<'w, 'a> {
                 self.check_forward_block(&mut state, scope, StepId::Baseline(index))?;
             } else if self.changelog.step(StepId::BaselineReverse(0)).is_some() {
                 // The first baseline was checked as the start of the chain.
-                let diagnostic_count = self.diagnostics.len();
+                let mark = self.findings.mark();
                 self.check_forward_block(&mut state, scope, StepId::Baseline(0))?;
-                self.diagnostics.truncate(diagnostic_count);
+                self.findings.truncate(&mark);
             }
             self.check_reverse_block(
                 &mut state,
@@ -138,8 +282,9 @@ impl<'w, 'a> Runner<'w, 'a> {
         let ScopeState { sandbox, memory } = state;
         let block_run = sandbox
             .run_and_commit(|sandbox| self.run_block(sandbox, memory, script, Direction::Up))?;
-        memory.lost_counters.follow(&block_run, sandbox.schema(), &mut self.diagnostics);
-        idempotence::check(sandbox, &block_run, &mut self.diagnostics)
+        let diagnostics = &mut self.findings.diagnostics;
+        memory.lost_counters.follow(&block_run, sandbox.schema(), diagnostics);
+        idempotence::check(sandbox, &block_run, diagnostics)
     }
 
     /// Runs and checks a reverse block, if the step has one, and undoes its changes.
@@ -167,7 +312,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         let origins_before = memory.origins.clone();
         let block_run = sandbox.run_and_roll_back(|sandbox| {
             let block_run = self.run_block(sandbox, memory, script, direction)?;
-            idempotence::check(sandbox, &block_run, &mut self.diagnostics)?;
+            idempotence::check(sandbox, &block_run, &mut self.findings.diagnostics)?;
             Ok(block_run)
         })?;
         memory.origins = origins_before;
@@ -187,7 +332,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         script: &'s CompiledScript<'a>,
         direction: Direction<'s>,
     ) -> rusqlite::Result<BlockRun<'s, 'a>> {
-        let diagnostics = &mut self.diagnostics;
+        let diagnostics = &mut self.findings.diagnostics;
         counter_reset::check(sandbox, script, diagnostics)?;
         let mut block_run = BlockRun {
             script,
@@ -212,6 +357,12 @@ impl<'w, 'a> Runner<'w, 'a> {
             let changes = references.update(sandbox.connection(), &object_changes)?;
             block_references.add(index, changes);
             double_quotes::check_stored(sandbox, &statement.sql, &object_changes, diagnostics)?;
+            if !object_changes.is_empty() {
+                self.findings.statements.push(StatementChanges {
+                    span: statement.sql.document_span(0..statement.sql.text().len()),
+                    object_changes: object_changes.clone(),
+                });
+            }
             pragmas::check(&statement.sql, diagnostics);
             if self.options.backend == Backend::LibsqlServer {
                 libsql::check(&statement.sql, diagnostics);
@@ -236,14 +387,14 @@ impl<'w, 'a> Runner<'w, 'a> {
         block_run: &BlockRun<'_, 'a>,
         block_references: &BlockReferences,
     ) -> rusqlite::Result<()> {
-        let diagnostics = &mut self.diagnostics;
+        let diagnostics = &mut self.findings.diagnostics;
         destructive::check(block_run, diagnostics);
         positional_copy::check(block_run, diagnostics);
         needs_empty_table::check(&memory.probe, block_run, diagnostics)?;
         fts_row_ids::check(&memory.probe, block_run, sandbox.schema(), diagnostics)?;
         object_loss::check(block_run, sandbox.schema(), diagnostics);
         let no_references = DanglingReferences::new();
-        let (direction, is_error_free) = (block_run.direction, self.is_error_free);
+        let direction = block_run.direction;
         let check = DanglingCheck {
             references: &memory.references,
             known: match direction {
@@ -254,19 +405,15 @@ impl<'w, 'a> Runner<'w, 'a> {
         };
         let diagnostic_count = diagnostics.len();
         check.check(block_run, block_references, diagnostics);
-        if !is_error_free {
-            // A statement that failed may be the cause.
-            let mut new_diagnostics = diagnostics.split_off(diagnostic_count);
-            new_diagnostics.retain(|diagnostic| diagnostic.severity < Severity::Error);
-            diagnostics.extend(new_diagnostics);
-        }
+        let errors = (diagnostic_count..diagnostics.len())
+            .filter(|index| diagnostics[*index].severity == Severity::Error);
+        self.findings.conditional.extend(errors);
         if let Some(min_sqlite) = self.options.oldest_sqlite() {
             sqlite_version::check(sandbox.schema(), block_run, min_sqlite, diagnostics);
         }
-        if let Direction::Down { migration, scope, target_schema, .. } = direction
-            && is_error_free
-        {
-            diagnostics.extend(reverse::check(migration, scope, target_schema, sandbox.schema()));
+        if let Direction::Down { migration, scope, target_schema, .. } = direction {
+            let found = reverse::check(migration, scope, target_schema, sandbox.schema());
+            self.findings.add_conditional(found);
         }
         Ok(())
     }

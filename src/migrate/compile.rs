@@ -18,7 +18,7 @@ use crate::document::diagnostic::Diagnostic;
 use crate::document::directive;
 use crate::migrate::alter_table::{AlterTableResult, TableBeforeAlter};
 use crate::migrate::positional::positional_tables;
-use crate::migrate::sandbox::Sandbox;
+use crate::migrate::sandbox::{Sandbox, SandboxCopy};
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
 use crate::schema::Schema;
@@ -36,6 +36,13 @@ pub(crate) struct BlockCompiler {
     sandbox: Sandbox,
     /// Whether a statement has failed. Later errors may then only be consequences of that.
     earlier_failure: Cell<EarlierFailure>,
+}
+
+/// The state of a compiler after some blocks.
+#[derive(Clone)]
+pub(crate) struct CompilerCopy {
+    sandbox: SandboxCopy,
+    earlier_failure: EarlierFailure,
 }
 
 /// A compiled block.
@@ -78,6 +85,24 @@ impl BlockCompiler {
         let sandbox = Sandbox::new(setup)?;
         sandbox.begin()?;
         Ok(Self { sandbox, earlier_failure: Cell::new(EarlierFailure::None) })
+    }
+
+    /// Copies the state after the compiled blocks.
+    pub(crate) fn copy(&mut self) -> rusqlite::Result<CompilerCopy> {
+        Ok(CompilerCopy {
+            sandbox: self.sandbox.copy()?,
+            earlier_failure: self.earlier_failure.get(),
+        })
+    }
+
+    /// Continues from a copy.
+    pub(crate) fn from_copy(
+        copy: &CompilerCopy,
+        setup: &ConnectionSetup,
+    ) -> rusqlite::Result<Self> {
+        let sandbox = Sandbox::from_copy(&copy.sandbox, setup)?;
+        sandbox.begin()?;
+        Ok(Self { sandbox, earlier_failure: Cell::new(copy.earlier_failure) })
     }
 
     /// The schema that the compiled blocks have created.
@@ -221,6 +246,7 @@ impl BlockCompiler {
             positional_tables: before.positional_tables,
             rename,
             dropped_table: before.dropped_table,
+            effects,
         });
         Ok(statement_result)
     }

@@ -17,7 +17,7 @@ use crate::sqld::admin::CreateResult;
 use crate::sqlite::database_file::{DatabaseFile, ParentError};
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::file_status::FileIdentity;
-use crate::sqlite::new_directories::{CreatedDirectories, NewFileParent};
+use crate::sqlite::new_directories::{CreatedDirectories, MissingBase, NewFileParent};
 use crate::sqlite::open_directory::entry::Users;
 use crate::sqlite::paths::side_file;
 use crate::target::{Location, TargetDatabase};
@@ -133,14 +133,13 @@ impl Location {
     }
 }
 
-/// Creates an empty file, and the directories of its path below the users directory. `None` if a file
-/// exists already.
+/// Creates an empty file, and missing directories on its path. `None` if a file exists already.
 fn create_file(file: &DatabaseFile) -> Result<Option<CreatedLocation>, MigrateError> {
     let cannot_create = |error: ParentError| {
         MigrateError::CannotOpen(format!("the database cannot be created: {error}"))
     };
     let NewFileParent { directory, created } =
-        NewFileParent::create(file).map_err(cannot_create)?;
+        NewFileParent::create(file, MissingBase::Create).map_err(cannot_create)?;
     let new_file = directory.create_file(file.file_name(), Users::Default);
     match new_file.and_then(|new_file| new_file.metadata()) {
         Ok(metadata) => {

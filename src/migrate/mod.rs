@@ -4,6 +4,7 @@
 pub(crate) mod adopt;
 pub(crate) mod alter_table;
 pub(crate) mod borrowed;
+pub(crate) mod chain_cache;
 pub(crate) mod compile;
 pub(crate) mod connection_check;
 #[cfg(feature = "fleet")]
@@ -22,6 +23,7 @@ pub(crate) mod positional;
 #[cfg(feature = "fleet")]
 pub(crate) mod redo;
 pub(crate) mod replay;
+pub(crate) mod replay_cache;
 #[cfg(feature = "fleet")]
 pub(crate) mod reset;
 pub(crate) mod sandbox;

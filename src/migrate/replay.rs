@@ -4,6 +4,7 @@
 //! three.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;
@@ -14,7 +15,9 @@ use crate::document::directive::unfinished_parts;
 use crate::document::migration::Migration;
 use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
+use crate::migrate::chain_cache::{CacheUse, StepInput};
 use crate::migrate::compile::BlockCompiler;
+use crate::migrate::replay_cache::{ReplayCache, ScopeCache, StepResult};
 use crate::plan::position::ChainPosition;
 use crate::schema::difference::Difference;
 use crate::schema::effects::{ExpectedChanges, SchemaOperations};
@@ -26,7 +29,7 @@ pub struct Replay<'a> {
     /// The changelog that was run.
     changelog_id: ChangelogId,
     /// The script of every step, by scope.
-    scripts: [BTreeMap<StepId, CompiledScript<'a>>; 2],
+    scripts: [BTreeMap<StepId, Arc<CompiledScript<'a>>>; 2],
     /// The diagnostics, each with the position of the lowest target version that it affects.
     diagnostics: Vec<(usize, Diagnostic)>,
 }
@@ -109,7 +112,7 @@ impl<'a> Replay<'a> {
 
     /// The script of a step. Every step of the changelog has one, an empty one if need be.
     pub(crate) fn script(&self, scope: Scope, id: StepId) -> Option<&CompiledScript<'a>> {
-        self.scripts[scope as usize].get(&id)
+        self.scripts[scope as usize].get(&id).map(AsRef::as_ref)
     }
 
     /// The schema that the document describes at a position of the chain; beyond the last version,
@@ -199,6 +202,16 @@ impl Replay<'static> {
         changelog: &Changelog<'_>,
         setup: &ConnectionSetup,
     ) -> rusqlite::Result<Self> {
+        Self::run_cached(changelog, setup, &mut ReplayCache::new(CacheUse::OneRun))
+    }
+
+    /// Runs the document from the first step on that differs from the last run with this cache, whose
+    /// setup must have been the same.
+    pub(crate) fn run_cached(
+        changelog: &Changelog<'_>,
+        setup: &ConnectionSetup,
+        cache: &mut ReplayCache,
+    ) -> rusqlite::Result<Self> {
         let changelog_id = changelog.id();
         let mut replay =
             Self { changelog_id, scripts: Default::default(), diagnostics: Vec::new() };
@@ -206,26 +219,12 @@ impl Replay<'static> {
             if changelog.has_scope(scope)
                 || changelog.seeds().iter().any(|seed| seed.scope == scope)
             {
-                replay.replay_scope(changelog, scope, setup)?;
+                let cache = &mut cache.0[scope as usize];
+                ScopeReplay { replay: &mut replay, changelog, scope }.run(setup, cache)?;
             }
         }
         replay.diagnostics.sort_by_key(|(_, diagnostic)| diagnostic.span.start);
         Ok(replay)
-    }
-
-    fn replay_scope(
-        &mut self,
-        changelog: &Changelog<'_>,
-        scope: Scope,
-        setup: &ConnectionSetup,
-    ) -> rusqlite::Result<()> {
-        let mut compiler = BlockCompiler::new(setup)?;
-        let mut runner = ScopeReplay { replay: self, changelog, scope };
-        runner.run_chain(&mut compiler)?;
-        for index in 0..changelog.baselines().len() {
-            runner.run_baseline(&mut BlockCompiler::new(setup)?, index)?;
-        }
-        runner.run_seeds(&mut compiler)
     }
 }
 
@@ -237,16 +236,60 @@ struct ScopeReplay<'r, 'c, 'a> {
 }
 
 impl<'a> ScopeReplay<'_, '_, 'a> {
-    /// Runs the lowest baseline and the chain. Each reverse block runs on the schema that its
-    /// migration leaves, and is undone.
-    fn run_chain(&mut self, compiler: &mut BlockCompiler) -> rusqlite::Result<()> {
-        let changelog = self.changelog;
-        self.run_step(compiler, StepId::Baseline(0), &changelog.baselines()[0], 0)?;
-        for (index, migration) in changelog.chain().iter().enumerate() {
-            self.run_step(compiler, StepId::Forward(index), migration, index + 1)?;
-            self.run_reverse(compiler, StepId::Reverse(index))?;
+    fn run(&mut self, setup: &ConnectionSetup, cache: &mut ScopeCache) -> rusqlite::Result<()> {
+        let mut compiler = self.run_chain(setup, cache)?;
+        for index in 0..self.changelog.baselines().len() {
+            self.run_baseline(&mut BlockCompiler::new(setup)?, index)?;
         }
-        Ok(())
+        self.run_seeds(&mut compiler)
+    }
+
+    /// Runs the lowest baseline and the chain, as far as the cache does not have their results.
+    /// Returns the compiler in the state after the last step.
+    fn run_chain(
+        &mut self,
+        setup: &ConnectionSetup,
+        cache: &mut ScopeCache,
+    ) -> rusqlite::Result<BlockCompiler> {
+        let inputs = StepInput::of_chain(self.changelog, self.scope);
+        let step_count = inputs.len();
+        cache.keep_common(&inputs);
+        for StepResult { scripts, diagnostics } in cache.results() {
+            self.replay.scripts[self.scope as usize].extend(scripts.iter().cloned());
+            self.replay.diagnostics.extend(diagnostics.iter().cloned());
+        }
+        let mut compiler = match cache.state() {
+            Some(copy) => BlockCompiler::from_copy(copy, setup)?,
+            None => BlockCompiler::new(setup)?,
+        };
+        for (step, input) in inputs.into_iter().enumerate().skip(cache.len()) {
+            cache.keep_state(step_count, || compiler.copy())?;
+            setup.require_not_cancelled()?;
+            let diagnostic_count = self.replay.diagnostics.len();
+            let ids = self.run_chain_step(&mut compiler, step)?;
+            let scripts = &self.replay.scripts[self.scope as usize];
+            let scripts = ids.into_iter().filter_map(|id| Some((id, scripts.get(&id)?.clone())));
+            let diagnostics = self.replay.diagnostics[diagnostic_count..].to_vec();
+            cache.push(input, StepResult { scripts: scripts.collect(), diagnostics });
+        }
+        Ok(compiler)
+    }
+
+    /// Runs the lowest baseline (0) or a migration of the chain (from 1 on). Its reverse block runs
+    /// on the schema that the migration leaves, and is undone.
+    fn run_chain_step(
+        &mut self,
+        compiler: &mut BlockCompiler,
+        step: usize,
+    ) -> rusqlite::Result<Vec<StepId>> {
+        let changelog = self.changelog;
+        let Some(index) = step.checked_sub(1) else {
+            self.run_step(compiler, StepId::Baseline(0), &changelog.baselines()[0], 0)?;
+            return Ok(vec![StepId::Baseline(0)]);
+        };
+        self.run_step(compiler, StepId::Forward(index), &changelog.chain()[index], step)?;
+        self.run_reverse(compiler, StepId::Reverse(index))?;
+        Ok(vec![StepId::Forward(index), StepId::Reverse(index)])
     }
 
     /// Runs a later baseline on an empty database and compares its schema with that of the chain;
@@ -345,7 +388,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
     }
 
     fn insert_script(&mut self, id: StepId, script: CompiledScript<'static>) {
-        self.replay.scripts[self.scope as usize].insert(id, script);
+        self.replay.scripts[self.scope as usize].insert(id, Arc::new(script));
     }
 }
 

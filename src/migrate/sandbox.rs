@@ -22,6 +22,13 @@ pub(crate) struct Sandbox {
     has_schema_changed: bool,
 }
 
+/// A copy of a sandbox's database, with what the sandbox knows of it.
+#[derive(Clone)]
+pub(crate) struct SandboxCopy {
+    pages: Vec<u8>,
+    schema_tracker: SchemaTracker,
+}
+
 /// The result of one statement.
 pub(crate) struct StatementOutcome {
     pub(crate) result: rusqlite::Result<()>,
@@ -43,6 +50,21 @@ impl Sandbox {
             schema_tracker: SchemaTracker::default(),
             has_schema_changed: false,
         })
+    }
+
+    /// Copies the database, with the changes of the open transaction.
+    pub(crate) fn copy(&mut self) -> rusqlite::Result<SandboxCopy> {
+        let pages = self.connection.serialize("main")?.to_vec();
+        Ok(SandboxCopy { pages, schema_tracker: self.schema_tracker.clone() })
+    }
+
+    /// Opens a sandbox with the database of a copy and no open transaction.
+    pub(crate) fn from_copy(copy: &SandboxCopy, setup: &ConnectionSetup) -> rusqlite::Result<Self> {
+        let mut connection = open_in_memory(setup)?;
+        let authorizer = StatementAuthorizer::install(&mut connection)?;
+        connection.deserialize_read_exact("main", &*copy.pages, copy.pages.len(), false)?;
+        let schema_tracker = copy.schema_tracker.clone();
+        Ok(Self { connection, authorizer, schema_tracker, has_schema_changed: false })
     }
 
     pub(crate) fn connection(&self) -> &Connection {

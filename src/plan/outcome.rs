@@ -254,6 +254,25 @@ impl Outcome {
         matches!(self, Self::Failed { .. })
     }
 
+    /// Whether the database is not as it was before the run.
+    #[must_use]
+    pub fn changes_database(&self) -> bool {
+        match self {
+            Self::Upgraded(_)
+            | Self::Downgraded(_)
+            | Self::Redone(_)
+            | Self::Reset { .. }
+            | Self::VersionRecorded { .. }
+            | Self::Seeded { .. } => true,
+            Self::Rehearsed(_)
+            | Self::Current { .. }
+            | Self::AheadOfTarget { .. }
+            | Self::BehindTarget { .. }
+            | Self::Failed { .. }
+            | Self::Skipped => false,
+        }
+    }
+
     /// Whether the run failed because another program holds a lock on the database.
     #[must_use]
     pub fn is_busy(&self) -> bool {

@@ -1,14 +1,16 @@
-//! Renders a schema as a Mermaid entity relationship diagram: tables with their columns and keys,
-//! and foreign keys as lines.
+//! Renders a schema as a Mermaid entity relationship diagram: tables with their columns, keys and
+//! indexes, foreign keys as lines, and views with dotted lines to the tables that they read.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::statement;
 use crate::sql::table_definition::TableDefinition;
+use crate::sql::tokens::Tokens;
 
-/// Renders the tables of a schema.
+/// Renders the tables and views of a schema.
 pub(crate) fn render(schema: &Schema) -> String {
     let mut out = "erDiagram\n".to_owned();
     let tables = statement::sort_by_dependency(
@@ -33,7 +35,30 @@ pub(crate) fn render(schema: &Schema) -> String {
             write_relationship(schema, table, key, &mut out);
         }
     }
+    write_views(schema, &mut out);
     out
+}
+
+/// Writes each view as an entity without columns, and a dotted line from each table and view that it
+/// mentions.
+fn write_views(schema: &Schema, out: &mut String) {
+    let of_kind = |kind| schema.values().filter(move |object| object.kind == kind);
+    let views = statement::sort_by_dependency(of_kind(ObjectKind::View));
+    for view in &views {
+        let label = escape_label(&format!("{} (view)", view.name));
+        let _ = writeln!(out, "    {}[\"{label}\"]", entity_name(&view.name));
+    }
+    for view in &views {
+        let sources = of_kind(ObjectKind::Table).chain(of_kind(ObjectKind::View));
+        let is_read = |source: &&Arc<Object>| {
+            source.name != view.name
+                && statement::mentions(view, &BTreeSet::from([source.name.to_ascii_lowercase()]))
+        };
+        for source in sources.filter(is_read) {
+            let (source, view) = (entity_name(&source.name), entity_name(&view.name));
+            let _ = writeln!(out, "    {source} ||..o{{ {view} : \"read by\"");
+        }
+    }
 }
 
 fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
@@ -70,12 +95,43 @@ fn write_entity(schema: &Schema, table: &Object, out: &mut String) {
         if !key_marks.is_empty() {
             let _ = write!(out, " {}", key_marks.join(", "));
         }
+        let mut comments = Vec::new();
         if attribute_name != column.name {
-            let _ = write!(out, " \"{}\"", escape_label(&column.name));
+            comments.push(column.name.clone());
+        }
+        if column.not_null {
+            comments.push("NOT NULL".to_owned());
+        }
+        comments.extend(indexes_of_column(schema, table, &lowercase_name));
+        if !comments.is_empty() {
+            let _ = write!(out, " \"{}\"", escape_label(&comments.join(", ")));
         }
         out.push('\n');
     }
     out.push_str("    }\n");
+}
+
+/// The indexes that include a column, which is given in lower case, each as `index name`. An index
+/// that only makes the column unique is shown as `UK`.
+fn indexes_of_column(schema: &Schema, table: &Object, column: &str) -> Vec<String> {
+    let is_of_table = |object: &&Arc<Object>| {
+        object.kind == ObjectKind::Index && object.table.eq_ignore_ascii_case(&table.name)
+    };
+    let indexes = schema.values().filter(is_of_table).filter_map(|index| {
+        let definition = index.index_definition()?;
+        let mut terms = definition.terms.iter();
+        let includes_column = terms.any(|term| match &term.column {
+            Some(name) => name.eq_ignore_ascii_case(column),
+            None => {
+                let tokens = Tokens::new(&term.text);
+                (0..tokens.len()).any(|token| tokens.is_name(token, column))
+            }
+        });
+        let is_key = index.unique_column().is_some();
+        let kind = if definition.is_unique { "unique index" } else { "index" };
+        (includes_column && !is_key).then(|| format!("{kind} {}", index.name))
+    });
+    indexes.collect()
 }
 
 fn write_relationship(schema: &Schema, table: &Object, key: &ForeignKey, out: &mut String) {

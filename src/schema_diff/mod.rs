@@ -3,6 +3,7 @@
 
 pub(crate) mod comment;
 pub(crate) mod dependents;
+pub(crate) mod diagram;
 pub(crate) mod diff;
 pub(crate) mod error;
 pub(crate) mod generate;
@@ -12,6 +13,7 @@ pub(crate) mod rebuild;
 pub(crate) mod rename;
 pub(crate) mod statement;
 pub(crate) mod table_change;
+pub(crate) mod tidy;
 pub(crate) mod virtual_table;
 
 use std::path::Path;
@@ -34,6 +36,11 @@ use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
 
+use crate::schema_diff::tidy::tidy_columns;
+
+pub use crate::schema_diff::diagram::{
+    Change, DiagramColumn, DiagramObject, DiagramReference, DiagramTable,
+};
 pub use crate::schema_diff::diff::SchemaDiff;
 pub use crate::schema_diff::error::DiffError;
 pub use crate::schema_diff::rename::Rename;
@@ -174,12 +181,12 @@ impl SchemaSnapshot {
     }
 
     /// The statements that create the schema: tables, parents first, each with its indexes; then
-    /// views; then triggers.
+    /// views; then triggers. Columns that `ALTER TABLE` added are on lines of their own.
     #[must_use]
     pub fn sql(&self) -> String {
         let mut statements = Vec::new();
         for table in statement::sort_by_dependency(self.objects_of_kind(ObjectKind::Table)) {
-            statements.push(statement::complete_statement(&table.sql));
+            statements.push(statement::complete_statement(&tidy_columns(&table.sql)));
             let indexes = self.objects_of_kind(ObjectKind::Index);
             let own_indexes = indexes.filter(|index| index.table.eq_ignore_ascii_case(&table.name));
             statements.extend(own_indexes.map(|index| statement::complete_statement(&index.sql)));
@@ -194,10 +201,17 @@ impl SchemaSnapshot {
         statements.iter().map(|text| format!("{text}\n")).collect::<Vec<_>>().join("\n")
     }
 
-    /// A Mermaid entity relationship diagram of the tables.
+    /// A Mermaid entity relationship diagram of the tables and views.
     #[must_use]
     pub fn mermaid(&self) -> String {
         mermaid::render(&self.0)
+    }
+
+    /// The tables and views of this schema and of a later one, with what was added, changed and
+    /// removed.
+    #[must_use]
+    pub fn diagram_to(&self, after: &Self) -> Vec<DiagramTable> {
+        diagram::describe(&self.0, &after.0)
     }
 
     fn objects_of_kind(&self, kind: ObjectKind) -> impl Iterator<Item = &Arc<Object>> {

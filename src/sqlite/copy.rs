@@ -22,7 +22,7 @@ use crate::document::migration::Checksum;
 use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::file_status::{FileIdentity, FileKind};
-use crate::sqlite::new_directories::NewFileParent;
+use crate::sqlite::new_directories::{MissingBase, NewFileParent};
 use crate::sqlite::open_directory::OpenDirectory;
 use crate::sqlite::open_directory::entry::{FileUse, Users};
 use crate::sqlite::overwrite::{ExclusiveTarget, copy_pages};
@@ -245,7 +245,7 @@ fn create(
     to: &DatabaseFile,
     options: &ConnectOptions,
 ) -> Result<(), DatabaseError> {
-    let parent = NewFileParent::create(to)?;
+    let parent = NewFileParent::create(to, MissingBase::Refuse)?;
     let result = create_in(&parent.directory, Creation { from, to }, options);
     if result.is_err() {
         parent.created.remove();

@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::database::connection::UnpreparedConnection;
@@ -221,6 +221,7 @@ impl PinnedFile {
 #[cfg(target_os = "linux")]
 fn lowest_free_descriptor() -> Option<i32> {
     use std::os::fd::AsRawFd as _;
+    use std::sync::LazyLock;
 
     static ANY_FILE: LazyLock<Option<File>> = LazyLock::new(|| File::open("/dev/null").ok());
     Some(ANY_FILE.as_ref()?.try_clone().ok()?.as_raw_fd())

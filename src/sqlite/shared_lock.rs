@@ -8,8 +8,11 @@ pub(crate) const HAS_SHARED_LOCK: bool =
 
 // SQLite's names and numbers. A writer that waits for readers to finish holds the pending byte, so
 // a new reader must be able to lock that byte first.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const PENDING_BYTE: i64 = 0x4000_0000;
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const SHARED_FIRST: i64 = PENDING_BYTE + 2;
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const SHARED_SIZE: i64 = 510;
 
 /// Takes the shared lock of SQLite's readers without waiting. Returns whether the lock was taken;

@@ -198,6 +198,23 @@ impl PathTemplate {
         PathMatch::Misplaced { user, expected }
     }
 
+    /// Whose database the path with these components was meant to be, if only some of them have the
+    /// form of the template: those with the whole name decide.
+    pub(crate) fn match_loosely<'n>(
+        &self,
+        names: impl Iterator<Item = &'n OsStr> + Clone,
+    ) -> PathMatch {
+        let mut pairs = self.components.iter().zip(names.clone().map(OsStr::as_encoded_bytes));
+        let name = pairs.find_map(|(component, bytes)| match component.has_shape(bytes) {
+            true => component.name_in(bytes).filter(|name| !name.is_empty()),
+            false => None,
+        });
+        let Some(name) = name else { return PathMatch::NoMatch };
+        let user = os_string_from_bytes(name);
+        let expected = self.path_with(&user, names).ok();
+        PathMatch::Misplaced { user, expected }
+    }
+
     /// The path of a user; the components of `*` are those of `found`.
     fn path_with<'n>(
         &self,

@@ -209,8 +209,13 @@ fn verify_prints_its_findings_with_quiet() {
     fleet.run_without_changes(["verify", "-q"]).status(0).stdout("").stderr("");
     let fleet = fleet.user("bob", "DROP INDEX one_body");
     let run = fleet.run_without_changes(["verify", "-q"]);
+    run.status(1).stdout("").stderr_contains("1 user (`bob`): 1 finding\n");
+    run.stderr_contains("one_body").stderr_lacks("OK").stderr_lacks("ann");
+    run.stderr_contains("error: 1 of 3 databases did not pass\n");
+    // Without `--quiet`, the findings are results.
+    let run = fleet.run_without_changes(["verify"]);
     run.status(1).stdout_contains("1 user (`bob`): 1 finding\n").stdout_contains("one_body");
-    run.stdout_lacks("OK").stdout_lacks("ann");
+    run.stderr("error: 1 of 3 databases did not pass\n");
 }
 
 #[test]

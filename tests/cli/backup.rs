@@ -320,7 +320,7 @@ fn prune_keeps_the_newest_and_the_only_copy_of_a_version() {
     let fleet = fleet.upgrade_to("1.1.0");
     let ids: Vec<String> = (0..5).map(|_| create_backup(&fleet, &["--all-users"])).collect();
     fleet.run(["backup", "prune", "--keep", "2"]).status(0).stdout_contains(&format!(
-        "3 backups removed ([..] kB), 3 kept\nolder backups kept, each the only backup of a database at that version: `{oldest}`\n"
+        "3 backups removed ([..] kB), 3 kept\nolder backups kept, each the only backup of a database at that version: `{oldest}`; "
     ).replace("[..] kB", "98.3 kB"));
     assert_eq!(backup_names(&fleet), [oldest.clone(), ids[3].clone(), ids[4].clone()]);
     fleet.run(["backup", "prune", "--keep", "0"]).status(0);
@@ -364,4 +364,51 @@ fn list_shows_what_each_backup_holds() {
     fleet
         .run(["backup", "list", "-v"])
         .stdout_contains("  ann: at 1.1.0, 12.3 kB from ann_longterm.db\n");
+}
+
+/// The flags and their help are the same in every command that backs up first.
+#[test]
+fn one_rule_decides_whether_a_command_backs_up_first() {
+    let rule =
+        "Back up first what would change; `downgrade`, `redo`, `restore` and `reset` always do";
+    for command in ["upgrade", "downgrade", "redo", "restore", "reset"] {
+        let help = Fleet::new().run([command, "-h"]).status(0).stdout_text();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(words.join(" ").contains(rule), "{help}");
+        assert!(words.join(" ").contains("--no-backup Do not back up first"), "{help}");
+    }
+    let upgrade: &[&str] = &["upgrade", "--all-users"];
+    let reset: &[&str] = &["reset", "--user", "ann", "--yes"];
+    for (command, flag, setting, is_copied) in [
+        (upgrade, None, "", false),
+        (upgrade, None, "backup = false", false),
+        (upgrade, None, "backup = true", true),
+        (upgrade, Some("--backup"), "", true),
+        (upgrade, Some("--no-backup"), "backup = true", false),
+        (reset, None, "", true),
+        (reset, None, "backup = false", true),
+        (reset, None, "backup = true", true),
+        (reset, Some("--backup"), "", true),
+        (reset, Some("--no-backup"), "backup = true", false),
+    ] {
+        let fleet = fleet().config(setting);
+        fleet.run([command, flag.as_slice()].concat()).status(0);
+        assert_eq!(fleet.path("backups").exists(), is_copied, "{command:?} {flag:?} {setting}");
+    }
+}
+
+#[test]
+fn every_command_says_how_to_do_without_a_copy() {
+    for command in
+        [&["upgrade", "--all-users", "--backup"] as &[&str], &["reset", "--user", "ann", "--yes"]]
+    {
+        let fleet = fleet().config("busy_timeout = 0.1\n");
+        let lock = rusqlite::Connection::open(fleet.path("ann_longterm.db")).unwrap();
+        lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let run = fleet.run(command);
+        run.status(1);
+        if command[0] == "upgrade" {
+            run.stderr_contains("pass `--no-backup` to change it without a copy");
+        }
+    }
 }

@@ -39,7 +39,7 @@ fn what_an_upgrade_would_fail_at_is_named() {
     run.status(1)
         .stdout_contains("failed  versions: `bad`: not a SQLite database")
         .stdout_contains("1 check failed; an upgrade would not succeed");
-    fleet.run(["doctor", "-q"]).status(1).stdout_contains("failed  versions: `bad`");
+    fleet.run(["doctor", "-q"]).status(1).stderr_contains("failed  versions: `bad`");
 
     let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE;")]);
     fleet.run_without_changes(["doctor"]).status(1).stdout_contains("failed  document: 1 error");

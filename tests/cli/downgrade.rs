@@ -225,7 +225,7 @@ fn a_failing_user_keeps_the_system_database_at_its_version() {
     fleet
         .run(["down", "--to", "1.1.0", "--all-users"])
         .status(1)
-        .stdout_contains("system: not started\n2 users: 1 downgraded to 1.1.0, 1 failed\n")
+        .stdout_contains("system: skipped\n2 users: 1 downgraded to 1.1.0, 1 failed\n")
         .stdout_contains("`ann` was copied to backups/")
         .stdout_contains("--user ann` restores it\n")
         .stderr_contains("UNIQUE constraint failed: notes.body")
@@ -253,7 +253,7 @@ fn no_user_is_changed_if_the_system_downgrade_fails() {
     fleet
         .run(["down", "-1", "--all-users"])
         .status(1)
-        .stdout_contains("system: failed\n2 users: 2 not started\n");
+        .stdout_contains("system: failed\n2 users: 2 skipped\n");
     assert_eq!(fleet.database("ann").dump(), before);
 }
 

@@ -97,5 +97,5 @@ fn an_edit_in_one_scope_does_not_affect_the_other() {
     run.status(1)
         .stdout_contains("system  1.1.0     edited")
         .stdout_contains("ann     1.1.0     behind, pending 1.2.0");
-    fleet.run_without_changes(["upgrade", "--all-users"]).status(1).stdout_contains("not started");
+    fleet.run_without_changes(["upgrade", "--all-users"]).status(1).stdout_contains("skipped");
 }

@@ -37,15 +37,69 @@ fn an_invalid_user_name_is_refused() {
     }
 }
 
+#[cfg(unix)]
 #[test]
-fn it_creates_no_directory() {
+fn it_creates_missing_directories_that_only_their_owner_can_use() {
+    use std::os::unix::fs::PermissionsExt;
     let fleet = Fleet::from_blocks(NOTES);
-    for flags in [["--users-dir", "nowhere"], ["--system-db", "nowhere/system.db"]] {
-        fleet
-            .run_without_changes(["init", "--user", "ann", flags[0], flags[1]])
-            .status(2)
-            .stderr_contains("the directory `nowhere` does not exist; create it first");
+    let flags = ["--system-db", "data/sys/system.db", "--users-dir", "deep/er/users"];
+    fleet.run([&["init", "--user", "ann"], flags.as_slice()].concat()).status(0);
+    for directory in ["data", "data/sys", "deep", "deep/er", "deep/er/users"] {
+        let mode = fleet.path(directory).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{directory}");
     }
+    assert!(fleet.path("deep/er/users/ann_longterm.db").is_file());
+    fleet.run([&["status", "--exit-code"], flags.as_slice()].concat()).status(0);
+    // With `*` in the pattern, the users directory is searched for other databases of the user.
+    let pattern = ["--user-pattern", "*/{username}.db", "--users-dir", "new", "--no-system"];
+    fleet
+        .run([&["init", "--user", "bob", "--path", "x/bob.db"], pattern.as_slice()].concat())
+        .status(0);
+    assert!(fleet.path("new/x/bob.db").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_in_the_way_of_a_directory_is_named() {
+    let fleet = Fleet::from_blocks(NOTES).file("plain", "text");
+    std::os::unix::fs::symlink("nothing", fleet.path("dangling")).unwrap();
+    for (directory, reason) in [
+        ("plain", "`plain` is not a directory; move it away"),
+        ("plain/below", "`plain` is not a directory; move it away"),
+        ("dangling", "`dangling` is a symbolic link to nothing; remove it"),
+        ("dangling/below", "`dangling` is a symbolic link to nothing; remove it"),
+        ("nowhere/../users", "the directory `nowhere/../users` does not exist; create it first"),
+    ] {
+        let system = format!("{directory}/system.db");
+        for flags in [["--users-dir", directory], ["--system-db", &system]] {
+            fleet
+                .run_without_changes(["init", "--user", "ann", flags[0], flags[1]])
+                .status(2)
+                .stderr_contains(reason);
+        }
+    }
+}
+
+#[test]
+fn directories_that_it_created_are_removed_after_a_failure() {
+    // A block that writes rows runs on the database itself, where the file may not grow so large.
+    let grow = "CREATE TABLE a (x);\nINSERT INTO a VALUES (zeroblob(2000000));";
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", grow)]);
+    let before = fleet.snapshot();
+    let arguments = ["init", "--user", "ann", "--users-dir", "deep/users"];
+    let program = fleet.command(arguments);
+    let output = std::process::Command::new("sh")
+        .arg("-c")
+        .arg("ulimit -f 100; exec \"$0\" \"$@\"")
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(fleet.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    before.assert_same(&fleet.snapshot());
+    fleet.run(arguments).status(0);
+    assert!(fleet.path("deep/users/ann_longterm.db").is_file());
 }
 
 #[test]

@@ -313,6 +313,86 @@ fn a_wrong_hash_is_reported_once_for_many_files() {
 }
 
 #[test]
+fn a_database_in_a_directory_of_no_user_is_reported_and_not_migrated() {
+    for (pattern, path, message) in [
+        (
+            "{sha256:2}/{username}/store.sqlite",
+            "abc/ann/store.sqlite",
+            "would be `49/ann/store.sqlite`",
+        ),
+        (
+            "{sha256:2}/{username}/store.sqlite",
+            "zz/ann/store.sqlite",
+            "would be `49/ann/store.sqlite`",
+        ),
+        ("{sha256:2}/{md5:2}/{username}.db", "49/7/ann.db", "would be `49/7e/ann.db`"),
+        ("{username:2}/{username}.db", "ann/ann.db", "would be `an/ann.db`"),
+        ("{username:2}/{username}.db", "a\u{e9}x/a\u{e9}x.db", "would be `a\\xc3/a\u{e9}x.db`"),
+        ("u-{username}/store.sqlite", "ann/store.sqlite", "does not fit the user pattern"),
+        (
+            "u-{username}/data/store.sqlite",
+            "ann/data/store.sqlite",
+            "does not fit the user pattern",
+        ),
+    ] {
+        let fleet = users_fleet(pattern).file(format!("users/{path}"), "");
+        for arguments in [&["upgrade", "--all-users"] as &[&str], &["status"], &["verify"]] {
+            let run = fleet.run_without_changes(arguments);
+            run.status(1).stderr_contains(&format!("`{path}`")).stderr_contains(message);
+            run.stderr_contains("it was skipped");
+        }
+        fleet.run_without_changes(["status", "--json"]).status(1);
+    }
+    // What has another name or another depth, is hidden or is a link is no database of a user.
+    let fleet = users_fleet("{sha256:2}/{username}/store.sqlite")
+        .file("users/49/ann/store.sqlite", "")
+        .file("users/logs/ann/today.log", "")
+        .file("users/logs/store.sqlite", "")
+        .file("users/.git/ann/store.sqlite", "")
+        .file("outside/bob/store.sqlite", "");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(fleet.path("outside"), fleet.path("users/linked")).unwrap();
+    fleet.run(["upgrade", "--all-users"]).status(0).stderr_lacks("was skipped");
+    fleet.run_without_changes(["status", "--shard", "1/1"]).status(0);
+}
+
+#[test]
+fn a_search_for_databases_in_the_wrong_place_is_limited() {
+    let fleet = users_fleet("{sha256:2}/{username}/store.sqlite");
+    for directory in 0..11 {
+        let directory = fleet.path(format!("users/cache-{directory:02}"));
+        fs::create_dir(&directory).unwrap();
+        for file in 0..1_000 {
+            fs::write(directory.join(format!("{file}.txt")), "").unwrap();
+        }
+    }
+    fleet
+        .run_without_changes(["status"])
+        .status(0)
+        .stderr_contains("only 10000 names in them were searched for databases in the wrong place");
+}
+
+#[test]
+fn a_user_whose_database_would_be_in_the_backups_directory_is_refused() {
+    let fleet =
+        Fleet::from_blocks(&NOTES[1..]).config("user_pattern = '{username}/store.sqlite'\n");
+    fleet
+        .run_without_changes(["init", "--user", "backups"])
+        .status(2)
+        .stderr_contains("user `backups` would be in the backups directory")
+        .stderr_contains("--backups-dir");
+    let fleet = fleet.file("backups/store.sqlite", "").file("ann/store.sqlite", "");
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stdout_contains("ann: created")
+        .stderr_contains("`backups/store.sqlite` is in the backups directory");
+    assert!(fs::read(fleet.path("backups/store.sqlite")).unwrap().is_empty());
+    fleet.run(["backup", "--all-users"]).status(1);
+    fleet.run(["init", "--user", "backups", "--backups-dir", "copies"]).status(0);
+}
+
+#[test]
 fn a_repeated_name_that_differs_is_reported() {
     let fleet = users_fleet("{username}/{username}.db")
         .file("users/ann/bob.db", "")

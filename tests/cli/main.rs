@@ -25,6 +25,7 @@ mod dry_run;
 mod edited;
 #[cfg(target_os = "linux")]
 mod extensions;
+mod failures;
 mod from_db;
 mod headings;
 mod history;
@@ -45,12 +46,15 @@ mod query;
 mod redo;
 mod rehearse;
 mod renumber;
+mod report;
 mod reset;
 mod restore;
 mod schema;
 mod seed;
 mod selection;
 mod settings_keys;
+#[cfg(unix)]
+mod shells;
 mod sql;
 mod sql_mistakes;
 mod stats;
@@ -58,6 +62,8 @@ mod status;
 #[allow(dead_code, reason = "each of the two binaries uses its own part")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod upgrade;
 mod usage;
 mod version_tables;

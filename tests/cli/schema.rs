@@ -70,7 +70,7 @@ fn a_diagram_shows_columns_keys_and_references() {
 erDiagram
     people {
         INTEGER id PK
-        VARCHAR(20) name UK
+        VARCHAR(20) name UK "NOT NULL"
     }
     "a desk" {
         INTEGER owner PK, FK
@@ -78,12 +78,13 @@ erDiagram
     }
     calls {
         INTEGER id PK
-        INTEGER from FK
+        INTEGER from FK "NOT NULL"
         any to_whom FK, UK "to whom"
     }
     people ||--o| "a desk" : "owner"
     people ||--o{ calls : "from"
     people |o--o| calls : "to whom"
+    v["v (view)"]
 
 "#]]);
 }
@@ -103,7 +104,7 @@ fn the_schema_between_markers_is_kept_up_to_date() {
         (" format=sql scope=user", "\n```sql\nCREATE TABLE notes (id"),
         (
             " scope=user at=1.0.0",
-            "\n```mermaid\nerDiagram\n    notes {\n        INTEGER id PK\n        TEXT body\n    }\n```\n\n<!--",
+            "\n```mermaid\nerDiagram\n    notes {\n        INTEGER id PK\n        TEXT body \"NOT NULL\"\n    }\n```\n\n<!--",
         ),
     ] {
         let markdown = document_with_markers(options);
@@ -194,4 +195,58 @@ fn invalid_markers_are_reported() {
             fleet.run_without_changes(["schema", flag]).status(2).stderr_contains(message);
         }
     }
+}
+
+#[test]
+fn a_diagram_shows_what_is_required_indexed_and_read_by_views() {
+    let blocks = [(
+        "user:baseline→1.0.0",
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL, day TEXT, \"made by\" TEXT NOT NULL);
+CREATE INDEX by_day ON notes (day DESC, body);
+CREATE UNIQUE INDEX once ON notes (\"made by\", day) WHERE day > '2025';
+CREATE VIEW recent AS SELECT body FROM notes;
+CREATE VIEW \"last one\" AS SELECT body FROM recent;",
+    )];
+    let fleet = Fleet::from_blocks(&blocks);
+    fleet.run_without_changes(["schema", "--format", "mermaid"]).status(0).stdout(str![[r#"
+erDiagram
+    notes {
+        INTEGER id PK
+        TEXT body "NOT NULL, index by_day"
+        TEXT day "index by_day, unique index once"
+        TEXT made_by "made by, NOT NULL, unique index once"
+    }
+    recent["recent (view)"]
+    "last one"["last one (view)"]
+    notes ||..o{ recent : "read by"
+    recent ||..o{ "last one" : "read by"
+
+"#]]);
+}
+
+#[test]
+fn a_column_that_was_added_later_has_a_line_of_its_own() {
+    let baseline = "CREATE TABLE t (\n  id INTEGER PRIMARY KEY,\n  n TEXT -- the name\n);";
+    let added =
+        "ALTER TABLE t ADD COLUMN seen TEXT;\nALTER TABLE t ADD COLUMN m CHECK (m IN (1, 2));";
+    let markers =
+        "<!-- tatmig:schema:start scope=user format=sql -->\n<!-- tatmig:schema:end -->\n\n";
+    let blocks = document(&[("user:baseline→1.0.0", baseline), ("user:1.0.0→1.1.0", added)]);
+    let fleet = Fleet::new().document(format!("{markers}{blocks}")).user("ann", "");
+    let tidy = "CREATE TABLE t (\n  id INTEGER PRIMARY KEY,\n  n TEXT, -- the name\n  seen TEXT,\n  m CHECK (m IN (1, 2))\n);\n";
+    fleet.run_without_changes(["schema"]).status(0).stdout(tidy);
+    fleet.run(["schema", "--write"]).status(0);
+    let text = fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+    assert!(text.contains(tidy), "{text}");
+    fleet.run_without_changes(["schema", "--check"]).status(0);
+    // What SQLite stores stays as SQLite wrote it, and the two are the same schema.
+    fleet.run(["upgrade", "--user", "ann"]).status(0);
+    let stored = fleet.database("ann").rows("SELECT sql FROM sqlite_schema WHERE name = 't'");
+    assert!(stored[0].contains("\n, seen TEXT, m CHECK"), "{stored:?}");
+    fleet.run_without_changes(["verify"]).status(0);
+    let fleet = fleet.database_file("tidy.db", tidy);
+    fleet
+        .run(["new", "-m", "x", "--from-db", "tidy.db"])
+        .status(0)
+        .stdout_contains("already has the schema of 1.1.0");
 }

@@ -348,7 +348,14 @@ fn a_canary_needs_users() {
             "error: `--canary` migrates some of the selected users first; add `--all-users`\n",
         );
     }
+    for (arguments, reason) in [
+        (["upgrade", "--user", "ann", "--canary", "1"], "and 1 is selected; use `--all-users`"),
+        (["upgrade", "--user", "ann", "--canary", "7"], "and 1 is selected; use `--all-users`"),
+    ] {
+        fleet.run_without_changes(arguments).status(2).stderr_contains(reason);
+    }
     fleet.run(["upgrade", "--canary", "1", "--all-users"]).status(0);
+    fleet.run(["upgrade", "--canary", "1", "--user", "ann", "--user", "bob"]).status(0);
 }
 
 #[test]
@@ -357,8 +364,8 @@ fn verify_prints_findings_of_what_is_selected_also_with_quiet() {
     fleet.run_without_changes(["verify", "--user", "ann"]).status(0);
     fleet.run_without_changes(["verify", "--system", "-q"]).status(0).stdout("").stderr("");
     let run = fleet.run_without_changes(["verify", "--user", "bob", "-q"]);
-    run.status(1).stdout_contains("1 user (`bob`): 1 finding\n").stdout_contains("`own`");
-    fleet.run_without_changes(["verify", "-q"]).status(1).stdout_contains("`own`");
+    run.status(1).stderr_contains("1 user (`bob`): 1 finding\n").stderr_contains("`own`");
+    fleet.run_without_changes(["verify", "-q"]).status(1).stderr_contains("`own`");
 }
 
 #[test]
@@ -405,4 +412,23 @@ fn a_wrong_directory_is_reported_by_every_command_on_users() {
     }
     // Who selects the system database alone needs no users directory.
     fleet.run(["upgrade", "--system", "--users-dir", "nowhere"]).status(0).stderr("");
+}
+
+#[test]
+fn users_without_databases_leave_nothing_to_do() {
+    let commands: [&[&str]; 5] = [
+        &["backup", "--all-users"],
+        &["reset", "--all-users", "--yes"],
+        &["downgrade", "-1", "--all-users"],
+        &["redo", "--all-users"],
+        &["verify", "--all-users"],
+    ];
+    for command in commands {
+        let fleet = Fleet::from_blocks(&NOTES[1..]);
+        fleet.run_without_changes(command).status(0).stderr_contains("no user database in");
+        // Another database in the directory is a sign of a wrong directory or pattern.
+        let fleet = fleet.database_file("ann.db", "CREATE TABLE t (x);");
+        fleet.run_without_changes(command).status(1).stderr_contains("near misses: `ann.db`");
+        fleet.run_without_changes([command, &["--json"]].concat()).status(1).json();
+    }
 }

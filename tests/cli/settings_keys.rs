@@ -23,7 +23,7 @@ fn a_version_above_head_is_refused_by_default() {
             .run_without_changes(["upgrade", "--all-users"])
             .status(1)
             .stderr_contains("version `2.0.0`, which is not in the document (head is `1.1.0`)")
-            .stdout_contains("2 users: 2 not started");
+            .stdout_contains("2 users: 2 skipped");
         fleet.run_without_changes(["status"]).status(1);
         fleet.run_without_changes(["verify"]).status(1);
     }

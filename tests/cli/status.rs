@@ -89,8 +89,8 @@ fn quiet_prints_only_the_databases_with_a_problem() {
     fleet.run_without_changes(["status", "-q"]).status(0).stdout("").stderr("");
     let fleet = fleet.file("bad_longterm.db", "no database");
     let finding = "bad  -         error: not a SQLite database: [..]\n";
-    fleet.run_without_changes(["status", "-q"]).status(1).stdout(finding).stderr("");
-    fleet.run_without_changes(["status", "--exit-code", "-q"]).status(1).stdout(finding);
+    fleet.run_without_changes(["status", "-q"]).status(1).stdout("").stderr(finding);
+    fleet.run_without_changes(["status", "--exit-code", "-q"]).status(1).stderr(finding);
     let fleet = fleet.users(40, "");
-    fleet.run_without_changes(["status", "-q"]).status(1).stdout(finding);
+    fleet.run_without_changes(["status", "-q"]).status(1).stderr(finding);
 }

@@ -150,7 +150,7 @@ fn a_failing_user_is_reported_with_its_line() {
         .stdout(str![[r#"
 system: 1.1.0 → 1.2.0
 2 users: 1 upgraded to 1.2.0, 1 failed
-1 database failed and was not changed. Fix the cause and run the command again; databases at 1.2.0 are skipped
+1 database failed and was not changed. Fix the cause and run the command again; databases at 1.2.0 are left unchanged
 
 "#]])
         .stderr(str![[r#"
@@ -206,7 +206,7 @@ fn no_user_is_changed_if_the_system_database_fails() {
         .status(1)
         .stderr_contains("error[sql]: `system` (system.db): UNIQUE constraint failed")
         .stderr_contains("MIGRATIONS.md:9:")
-        .stdout_contains("system: failed\n2 users: 2 not started\n");
+        .stdout_contains("system: failed\n2 users: 2 skipped\n");
     assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
 }
 
@@ -219,8 +219,8 @@ fn fail_fast_starts_no_further_database() {
         .user("u001", DUPLICATE_NOTES);
     let run = fleet.run(["upgrade", "--all-users", "--fail-fast", "--jobs", "1"]);
     run.status(1)
-        .stdout_contains("5 users: 1 upgraded to 1.2.0, 1 failed, 3 not started\n")
-        .stdout_contains("3 databases not started; run the command again\n");
+        .stdout_contains("5 users: 1 upgraded to 1.2.0, 1 failed, 3 skipped\n")
+        .stdout_contains("3 databases skipped; run the command again\n");
     assert_eq!(fleet.database("u000").version().as_deref(), Some("1.2.0"));
     assert_eq!(fleet.database("u002").version().as_deref(), Some("1.1.0"));
 }
@@ -235,7 +235,7 @@ fn a_failing_canary_stops_the_rest() {
     fleet
         .run(["upgrade", "--all-users", "--canary", "2"])
         .status(1)
-        .stdout_contains("6 users: 1 upgraded to 1.2.0, 1 failed, 4 not started\n");
+        .stdout_contains("6 users: 1 upgraded to 1.2.0, 1 failed, 4 skipped\n");
     assert_eq!(fleet.database("u005").version().as_deref(), Some("1.1.0"));
 
     let fleet = fleet.user("u001", "DELETE FROM notes");

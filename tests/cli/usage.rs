@@ -9,7 +9,6 @@ fn a_word_of_another_tool_is_answered_with_the_command_here() {
     for (arguments, tip) in [
         (&["create"] as &[&str], "`tatmig init --user NAME` creates a database"),
         (&["drop"], "`tatmig reset` replaces databases"),
-        (&["redo"], "`tatmig downgrade -1`"),
         (&["apply"], "`tatmig upgrade` applies pending migrations"),
         (&["validate"], "`tatmig lint` checks the document"),
         (&["upgrade", "1.2.0"], "`tatmig upgrade --to 1.2.0`"),

@@ -17,6 +17,10 @@ use crate::{WRITING, overwrites};
 /// Pages whose commands need more than a directory, and the test that runs them.
 const RUN_ELSEWHERE: &[(&str, &str)] = &[("docs/server.md", "tests/server/guide.rs")];
 
+/// Tools that a page may run beside `tatmig`. A page that needs a missing one is left out, unless
+/// `TATMIG_REQUIRE_TOOLS` is set.
+const TOOLS: [&str; 2] = ["jq", "sqlite3"];
+
 /// The directory in which a page shows its commands.
 const SHOWN_DIRECTORY: &str = "/srv/app";
 
@@ -37,7 +41,7 @@ static VARIABLE_PARTS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 fn every_command_prints_what_the_page_shows() {
     let _writing = WRITING.lock();
     let results: Vec<_> = thread::scope(|scope| {
-        let runs = pages().into_iter().filter(|page| !is_run_elsewhere(page)).map(|page| {
+        let runs = pages().into_iter().filter(is_run_here).map(|page| {
             thread::Builder::new()
                 .name(page.path.clone())
                 .spawn_scoped(scope, move || PageRun::new(&page).run())
@@ -67,8 +71,24 @@ fn what_runs_elsewhere_is_run_there() {
     }
 }
 
-fn is_run_elsewhere(page: &Page) -> bool {
-    RUN_ELSEWHERE.iter().any(|(path, _)| *path == page.path)
+/// Whether the commands of a page are run by this test.
+fn is_run_here(page: &Page) -> bool {
+    let is_run_elsewhere = RUN_ELSEWHERE.iter().any(|(path, _)| *path == page.path);
+    let needs = |tool: &str| {
+        let use_of_tool = Regex::new(&format!(r"(?m)^\$ (.*\| )?{tool} ")).unwrap();
+        page.items().iter().any(|item| match item {
+            Item::Block(block) => block.label == "console" && use_of_tool.is_match(&block.content),
+            Item::Directive(_) => false,
+        })
+    };
+    let has_tools = std::env::var_os("TATMIG_REQUIRE_TOOLS").is_some()
+        || TOOLS.iter().all(|tool| !needs(tool) || is_installed(tool));
+    !is_run_elsewhere && has_tools
+}
+
+fn is_installed(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(tool).is_file())
 }
 
 #[derive(Default)]
@@ -123,9 +143,21 @@ impl<'p> PageRun<'p> {
                 let output = self.shell(&command);
                 assert_eq!(output.1, 0, "{}: `{command}`:\n{}", self.page.path, output.0);
             }
+            Directive::Sqlite { path, sql } => {
+                let connection = rusqlite::Connection::open(self.directory.join(path)).unwrap();
+                connection.execute_batch(&sql).unwrap();
+            }
             Directive::Restart => {
                 self.root = TempDir::new().unwrap();
                 self.directory = self.root.path().canonicalize().unwrap();
+            }
+            Directive::Fill { path, sql } => {
+                let path = self.directory.join(path);
+                let before = fs::read_to_string(&path).unwrap();
+                let lines = before.lines().map(|line| {
+                    if line.starts_with("-- tatmig:todo") { sql.as_str() } else { line }
+                });
+                fs::write(&path, lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
             }
             Directive::Exit(status) => self.exit = status,
             Directive::File(_)

@@ -94,10 +94,10 @@ fn usage_error(fleet: &TempDir, command: &str) -> Option<String> {
     let output = program::tatmig(directory.path(), &arguments);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     let is_usage = error.contains("Usage: tatmig") || error.contains("--help");
-    let is_incomplete = error.contains("required arguments were not provided")
-        || error.contains("but none was supplied");
+    let first = error.lines().next().unwrap_or_default();
+    let is_incomplete = first.ends_with("required") || first.ends_with("needs a value");
     let is_wrong = output.status.code() == Some(2) && is_usage && !is_incomplete;
-    is_wrong.then(|| error.lines().next().unwrap().to_owned())
+    is_wrong.then(|| first.to_owned())
 }
 
 /// The words of a command; quotes keep words together.

@@ -13,11 +13,13 @@ use crate::page::{Page, pages, root};
 const REPOSITORY: &str = "https://github.com/tatmig/tatmig/";
 
 /// Documents that are not pages of the book.
-const OTHER_DOCUMENTS: [&str; 7] = [
+const OTHER_DOCUMENTS: [&str; 9] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benches/README.md",
+    "examples/fastapi-notes/README.md",
+    "examples/node-notes/README.md",
     "packaging/README.md",
     "packaging/npm/README.md",
     "packaging/python/README.md",

@@ -4,8 +4,10 @@
 //! - `<!-- file: PATH -->`: the next block is the content of this file
 //! - `<!-- append: PATH -->`: the next block is added at the end of this file
 //! - `<!-- todo: PATH -->`: the next block replaces the first `-- tatmig:todo` of this file
+//! - `<!-- fill: PATH SQL -->`: this SQL replaces every `-- tatmig:todo` of this file
 //! - `<!-- shows: PATH -->`: the next block is what this file now contains, but for dates
 //! - `<!-- run: COMMAND -->`: the shell runs this command, which must succeed
+//! - `<!-- sqlite: PATH SQL -->`: SQLite runs this SQL on this file, and creates it if necessary
 //! - `<!-- exit: N -->`: the last command of the next block exits with this status
 //! - `<!-- restart -->`: the commands that follow begin in an empty directory
 
@@ -61,8 +63,10 @@ pub(crate) enum Directive {
     File(String),
     Append(String),
     Todo(String),
+    Fill { path: String, sql: String },
     Shows(String),
     Run(String),
+    Sqlite { path: String, sql: String },
     Exit(i32),
     Restart,
 }
@@ -129,8 +133,16 @@ impl Page {
             "file" => Some(Directive::File(argument)),
             "append" => Some(Directive::Append(argument)),
             "todo" => Some(Directive::Todo(argument)),
+            "fill" => {
+                let (path, sql) = argument.split_once(' ').unwrap();
+                Some(Directive::Fill { path: path.to_owned(), sql: sql.to_owned() })
+            }
             "shows" => Some(Directive::Shows(argument)),
             "run" => Some(Directive::Run(argument)),
+            "sqlite" => {
+                let (path, sql) = argument.split_once(' ').unwrap();
+                Some(Directive::Sqlite { path: path.to_owned(), sql: sql.to_owned() })
+            }
             "exit" => Some(Directive::Exit(argument.parse().unwrap())),
             "restart" => Some(Directive::Restart),
             "help" | "settings" | "end" | "tatmig" => None,

@@ -229,7 +229,7 @@ fn an_interrupted_backup_leaves_no_files() {
         let run = fleet.start(["upgrade", "--all-users", "--backup"]);
         wait_until_copying(&fleet);
         kill_process(Pid::from_child(&run), signal).unwrap();
-        fleet.wait(run).status(status).stdout_contains("2 users: 2 not started\n");
+        fleet.wait(run).status(status).stdout_contains("2 users: 2 skipped\n");
         assert_eq!(backup_entries(&fleet), (Vec::new(), Vec::new()));
         assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
     }

@@ -123,7 +123,7 @@ fn a_busy_system_database_leaves_every_user_unchanged() {
         .run(["upgrade", "--all-users", "--busy-timeout", "0.1"])
         .status(1)
         .stderr_contains("`system` (system.db): the database is busy")
-        .stdout_contains("2 users: 2 not started\n");
+        .stdout_contains("2 users: 2 skipped\n");
     drop(lock);
     assert_eq!(fleet.database("ann").dump(), before);
     fleet.run(["upgrade", "--all-users"]).status(0);

@@ -44,10 +44,7 @@ fn an_interrupt_ends_an_endless_statement() {
         let run = fleet.start(["upgrade", "--all-users"]);
         wait_until_running(&fleet);
         send_signal(&run, signal);
-        fleet
-            .wait(run)
-            .status(status)
-            .stdout_contains("2 users: 1 upgraded to 1.1.0, 1 not started\n");
+        fleet.wait(run).status(status).stdout_contains("2 users: 1 upgraded to 1.1.0, 1 skipped\n");
         assert_eq!(fleet.database("ann").dump(), before);
         assert!(!fleet.path("ann_longterm.db-journal").exists());
 
@@ -80,7 +77,7 @@ fn no_user_is_started_if_the_system_database_is_interrupted() {
     let run = fleet.start(["upgrade", "--all-users"]);
     wait_until("its journal is there", || fleet.path("system.db-journal").exists());
     send_signal(&run, Signal::TERM);
-    fleet.wait(run).status(143).stdout_contains("bob: not started\n");
+    fleet.wait(run).status(143).stdout_contains("bob: skipped\n");
     assert_eq!([fleet.database("system").dump(), fleet.database("bob").dump()], before);
 }
 
@@ -115,7 +112,7 @@ fn an_interrupt_ends_an_endless_replay_and_changes_nothing() {
         let run = fleet.start(command);
         wait_until_signals_are_caught(&run);
         send_signal(&run, Signal::INT);
-        fleet.wait(run).status(130).stderr_lacks("error");
+        fleet.wait(run).status(130).stderr("interrupted; no database was changed\n");
         before.assert_same(&fleet.snapshot());
     }
 }
@@ -153,7 +150,7 @@ fn an_interrupt_ends_a_test_on_generated_rows() {
         let run = fleet.start(["test"]);
         wait_until_signals_are_caught(&run);
         send_signal(&run, Signal::INT);
-        fleet.wait(run).status(130).stdout("").stderr_lacks("error");
+        fleet.wait(run).status(130).stdout("").stderr("interrupted; no database was changed\n");
     }
 }
 
@@ -263,6 +260,9 @@ FROM notes;";
         send_signal(&run, second);
         let run = fleet.wait(run);
         assert!(run.has_status(&[129, 130, 143]), "{}", run.describe());
+        run.stderr(
+            "interrupted; 1 database was finished, and SQLite rolls back what was running; run the command again to finish\n",
+        );
         assert_eq!(fleet.database("ann").dump(), before);
         assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
         let fleet = fleet.user("ann", "DELETE FROM notes");
@@ -284,7 +284,7 @@ fn an_interrupt_ends_an_endless_query() {
             std::thread::sleep(std::time::Duration::from_millis(100));
             send_signal(&run, signal);
             let run = fleet.wait(run);
-            run.status(status).stderr("");
+            run.status(status).stderr("interrupted; no database was changed\n");
             before.assert_same(&fleet.snapshot());
         }
     }
@@ -331,6 +331,11 @@ fn the_first_interrupt_ends_every_command_that_runs_the_document_in_memory() {
         send_signal(&run, Signal::INT);
         let run = fleet.wait(run);
         assert!(run.has_status(&[130]), "{arguments:?}: {}", run.describe());
+        assert!(
+            run.stderr_text().ends_with("interrupted; no database was changed\n"),
+            "{arguments:?}: {}",
+            run.describe()
+        );
         assert_eq!(fleet.database("ann").dump(), before, "{arguments:?}");
     }
 }

@@ -1,6 +1,10 @@
 //! Builds a fleet in a temporary directory and runs the real program on it. Every test binary uses
 //! this builder.
 
+#[cfg(unix)]
+#[allow(dead_code, reason = "only some of the test binaries use a terminal")]
+pub(crate) mod terminal;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -24,13 +24,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-/** The platforms that have a package, as `process.platform` and `process.arch` name them. */
-const PLATFORMS = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64", "win32-x64"];
-
 const here = fileURLToPath(new URL("..", import.meta.url));
 const root = join(here, "../..");
 const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 const out = join(target, "npm");
+
+/** The platforms that have a package, as `process.platform` and `process.arch` name them. */
+const PLATFORMS = JSON.parse(readFileSync(join(root, "packaging/targets.json"), "utf8")).map(
+  ({ npm }) => npm,
+);
 
 const cargo = readFileSync(join(root, "Cargo.toml"), "utf8");
 const shared = {

@@ -98,8 +98,11 @@ export class LogIn {
         const run = await unlessAborted(flight.result, signal);
         if (flight.answers(basis, create)) return run;
       } catch (error) {
-        // The failure of a run for an earlier document, or of one that may not create, is not ours.
-        if (flight.answers(basis, create) || signal?.aborted) throw error;
+        // The failure of a run for an earlier document, or of one that may not create, is not ours. If
+        // the document changed meanwhile, the run may have failed only because another run had
+        // applied the new content to the system database already.
+        const isOurs = flight.answers(basis, create) && this.#document.digest() === basis.digest;
+        if (isOurs || signal?.aborted) throw error;
       } finally {
         this.#leave(flight);
       }

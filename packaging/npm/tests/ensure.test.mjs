@@ -1,11 +1,11 @@
 /** What `ensure` promises to an application that calls it at each log-in. */
 
 import assert from "node:assert/strict";
-import { rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 
-import { Fleet, MigrationError, StoppedError, UsageError } from "tatmig";
+import { Fleet, MigrationError, StoppedError, UsageError, findProgram } from "tatmig";
 
 import {
   BASELINE,
@@ -49,6 +49,30 @@ test("a new document is noticed", async () => {
   assert.equal((await fleet.ensure("ann")).outcome, "upgraded");
   assert.equal((await fleet.ensure("bob")).outcome, "upgraded");
   assert.equal((await fleet.ensure("ann")).outcome, "current");
+});
+
+test("a run that a new document has overtaken is repeated", async () => {
+  const directory = await directoryWithUsers();
+  const path = (name) => join(directory.path, name);
+  writeFileSync(path("new.md"), BASELINE + PINNED);
+  // The first run has read 1.0.0 when another run migrates everything to 1.1.0.
+  const executable = scriptedProgram(`\
+program='${findProgram()}'
+if [ -e new.md ]; then
+    cp MIGRATIONS.md old.md
+    mv new.md MIGRATIONS.md
+    "$program" upgrade --all-users --quiet
+    for argument; do
+        shift
+        case $argument in --file=*) argument=--file=old.md ;; esac
+        set -- "$@" "$argument"
+    done
+fi
+exec "$program" "$@"`);
+  const run = await directory.fleet({ executable }).ensure("ann");
+  assert(existsSync(path("old.md")));
+  assert.deepEqual([run.outcome, run.to], ["current", "1.1.0"]);
+  assert.deepEqual(await directory.versions("ann"), ["1.0.0", "1.1.0"]);
 });
 
 test("a document with the same content is no new one", async () => {

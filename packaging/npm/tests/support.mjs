@@ -8,57 +8,14 @@ import { promisify } from "node:util";
 
 import { Fleet, findProgram } from "tatmig";
 
-export const BASELINE = `\
-# Migrations
+/** A part of a document in packaging/documents, which the tests of the Python package read too. */
+const part = (name) => readFileSync(new URL(`../documents/${name}.md`, import.meta.url), "utf8");
 
-## Baseline: 1.0.0
-
-**Date**: 2026-05-04
-**Description**: Accounts for the system, notes for each user
-
-\`\`\`sql
--- [system:baseline→1.0.0:start]
-CREATE TABLE IF NOT EXISTS accounts (username TEXT PRIMARY KEY);
--- [system:baseline→1.0.0:end]
-
--- [user:baseline→1.0.0:start]
-CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
--- [user:baseline→1.0.0:end]
-
--- [user:seed:twice:start]
-INSERT INTO notes (body) VALUES ('twice'), ('twice');
--- [user:seed:twice:end]
-
--- [user:seed:once:start]
-DELETE FROM notes WHERE id > 1;
--- [user:seed:once:end]
-\`\`\`
-`;
-
-/** The section of a migration of the user databases. */
-function migration(sql) {
-  return `
-## 1.0.0 → 1.1.0
-
-**Date**: 2026-06-01
-**Description**: A test
-
-\`\`\`sql
--- [user:1.0.0→1.1.0:start]
-${sql}
--- [user:1.0.0→1.1.0:end]
-\`\`\`
-`;
-}
-
-export const PINNED = migration("ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;");
-export const UNIQUE = migration("CREATE UNIQUE INDEX one_body ON notes (body);");
+export const BASELINE = part("baseline");
+export const PINNED = part("pinned");
+export const UNIQUE = part("unique");
 /** Instant in memory, where the table is empty; half a minute for each row of a real database. */
-export const SLOW = migration(`\
-UPDATE notes SET body = (
-    WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000000)
-    SELECT max(n) FROM counter
-);`);
+export const SLOW = part("slow");
 /** The line of the statement in the sections above, below the baseline. */
 export const STATEMENT_LINE = 33;
 

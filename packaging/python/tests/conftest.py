@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
 import sys
@@ -14,56 +15,20 @@ import pytest
 
 import tatmig
 
-BASELINE = """\
-# Migrations
 
-## Baseline: 1.0.0
-
-**Date**: 2026-05-04
-**Description**: Accounts for the system, notes for each user
-
-```sql
--- [system:baseline→1.0.0:start]
-CREATE TABLE IF NOT EXISTS accounts (username TEXT PRIMARY KEY);
--- [system:baseline→1.0.0:end]
-
--- [user:baseline→1.0.0:start]
-CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
--- [user:baseline→1.0.0:end]
-```
-"""
+def _part(name: str) -> str:
+    """A part of a document in packaging/documents, which the tests of the npm package read too."""
+    path = Path(__file__).parents[2] / "documents" / f"{name}.md"
+    return path.read_text(encoding="utf-8")
 
 
-def migration(first: str, second: str, sql: str) -> str:
-    """The section of a migration of the user databases."""
-    return f"""
-## {first} → {second}
-
-**Date**: 2026-06-01
-**Description**: A test
-
-```sql
--- [user:{first}→{second}:start]
-{sql}
--- [user:{first}→{second}:end]
-```
-"""
-
-
-PINNED = migration(
-    "1.0.0", "1.1.0", "ALTER TABLE notes ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;"
-)
-UNIQUE = migration("1.0.0", "1.1.0", "CREATE UNIQUE INDEX one_body ON notes (body);")
+BASELINE = _part("baseline")
+PINNED = _part("pinned")
+UNIQUE = _part("unique")
 # Instant in memory, where the table is empty; half a minute for each row of a real database.
-SLOW = migration(
-    "1.0.0",
-    "1.1.0",
-    """\
-UPDATE notes SET body = (
-    WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 200000000)
-    SELECT max(n) FROM counter
-);""",
-)
+SLOW = _part("slow")
+#: The line of the statement in the sections above, below the baseline.
+STATEMENT_LINE = 33
 
 
 class FleetDirectory:
@@ -160,3 +125,30 @@ sys.exit(status)
 @pytest.fixture
 def program_log(tmp_path_factory: pytest.TempPathFactory) -> ProgramLog:
     return ProgramLog(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture
+def overtaken_program(users: FleetDirectory) -> Path:
+    """A program whose first run has read 1.0.0 when another run migrates everything to 1.1.0."""
+    (users.path / "new.md").write_text(BASELINE + PINNED, encoding="utf-8")
+    executable = users.path / "program"
+    executable.write_text(
+        f"""\
+#!/bin/sh
+program={shlex.quote(tatmig.find_program())}
+if [ -e new.md ]; then
+    cp MIGRATIONS.md old.md
+    mv new.md MIGRATIONS.md
+    "$program" upgrade --all-users --quiet
+    for argument; do
+        shift
+        case $argument in --file=*) argument=--file=old.md ;; esac
+        set -- "$@" "$argument"
+    done
+fi
+exec "$program" "$@"
+""",
+        encoding="utf-8",
+    )
+    executable.chmod(0o755)
+    return executable

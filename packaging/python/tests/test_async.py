@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from conftest import BASELINE, PINNED, SLOW, UNIQUE, FleetDirectory, ProgramLog
@@ -36,6 +37,13 @@ def test_each_method_can_be_awaited(users: FleetDirectory) -> None:
         fleet.forget("bob")
 
     asyncio.run(main())
+
+
+def test_a_run_that_a_new_document_has_overtaken_is_repeated(
+    users: FleetDirectory, overtaken_program: Path
+) -> None:
+    run = asyncio.run(users.async_fleet(executable=overtaken_program).ensure("ann"))
+    assert (run.outcome, run.to_version) == ("current", "1.1.0")
 
 
 def test_tasks_share_one_process_and_a_failure(

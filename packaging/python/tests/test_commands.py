@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BASELINE, PINNED, SLOW, UNIQUE, FleetDirectory
+from conftest import BASELINE, PINNED, SLOW, STATEMENT_LINE, UNIQUE, FleetDirectory
 
 import tatmig
 
@@ -95,10 +95,10 @@ def test_lint_returns_problems(directory: FleetDirectory) -> None:
     directory.write_document(BASELINE.replace("**Date**: 2026-05-04\n", ""))
     result = directory.fleet().lint()
     assert result.is_ok
-    assert [problem.rule for problem in result.problems] == ["missing-date"]
+    assert [problem.rule for problem in result.problems] == ["missing-date", "not-rerunnable"]
     assert result.problems[0].severity == "warning"
     assert not directory.fleet().lint(deny="missing-date").is_ok
-    assert directory.fleet().lint(allow=["missing-date"]).problems == ()
+    assert directory.fleet().lint(allow=["missing-date", "not-rerunnable"]).problems == ()
 
 
 def test_lint_returns_the_errors_of_a_document_that_cannot_be_used(
@@ -118,10 +118,10 @@ def test_a_document_that_cannot_be_used_raises(users: FleetDirectory) -> None:
     with pytest.raises(tatmig.DocumentError) as caught:
         users.fleet().upgrade(all_users=True)
     error = caught.value
-    assert (error.rule, error.line, error.exit_status) == ("sql", 25, 2)
+    assert (error.rule, error.line, error.exit_status) == ("sql", STATEMENT_LINE, 2)
     assert error.file == str(users.document)
     assert error.problems[0].severity == "error"
-    assert f"{users.document}:25:1" in str(error)
+    assert f"{users.document}:{STATEMENT_LINE}:1" in str(error)
     assert users.versions("ann") == ["1.0.0"]
 
 
@@ -134,7 +134,7 @@ def test_a_failing_database_raises_with_rows_and_the_others_are_migrated(
         users.fleet().upgrade(all_users=True)
     error = caught.value
     assert (error.database, error.exit_status) == ("ann", 1)
-    assert (error.rule, error.line) == ("sql", 25)
+    assert (error.rule, error.line) == ("sql", STATEMENT_LINE)
     assert "twice" in error.rows[0]
     assert error.help is not None
     assert str(error).startswith("ann: UNIQUE constraint failed")

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from conftest import BASELINE, PINNED, SLOW, UNIQUE, FleetDirectory, ProgramLog
@@ -44,6 +45,15 @@ def test_a_new_document_is_noticed(users: FleetDirectory, program_log: ProgramLo
     assert fleet.ensure("bob").outcome == "upgraded"
     assert fleet.ensure("ann").outcome == "current"
     assert program_log.starts("ann") == program_log.starts("bob") == 2
+
+
+def test_a_run_that_a_new_document_has_overtaken_is_repeated(
+    users: FleetDirectory, overtaken_program: Path
+) -> None:
+    run = users.fleet(executable=overtaken_program).ensure("ann")
+    assert (users.path / "old.md").exists()
+    assert (run.outcome, run.to_version) == ("current", "1.1.0")
+    assert users.versions("ann") == ["1.0.0", "1.1.0"]
 
 
 def test_an_edit_in_place_within_one_tick_is_noticed(users: FleetDirectory) -> None:

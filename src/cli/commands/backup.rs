@@ -12,6 +12,8 @@ use tatmig::fleet::{
 use crate::cli::command_args::RestoreArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::{back_up, backup_dir};
+use crate::cli::copy_args::CopyRule;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::backup::BackupView;
 use crate::cli::report::views::backup_list::{BackupListView, PruneView};
 use crate::cli::report::views::restore::RestoreView;
@@ -40,15 +42,18 @@ pub(crate) fn create_backup(
     let system = if is_system_missing { SystemSelection::Excluded } else { selection.system };
     let selection = Selection { system, ..selection };
     let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let databases: Vec<&TargetDatabase> = fleet.databases().collect();
     if databases.is_empty() {
         bail!("no database to copy; select user databases with `--all-users` or `--user NAME`");
     }
-    let bar = context.report.progress_bar(databases.len());
+    let progress = context.report.progress(Stage::BackingUp, Some(databases.len()));
     let options = context.run_options();
     let backup_result =
-        backup_dir(context).create(&databases, "backup", &options, &mut || bar.inc(1))?;
-    bar.finish_and_clear();
+        backup_dir(context).create(&databases, "backup", &options, &mut || progress.inc())?;
+    drop(progress);
     let missing_system_database = is_system_missing.then(|| system_database.location.display());
     Ok(context.report.emit(&BackupView::new(&fleet, &backup_result, missing_system_database)))
 }
@@ -64,7 +69,7 @@ pub(crate) fn prune_backups(context: CommandContext<'_>, keep: usize) -> anyhow:
         &context.settings.fleet_config,
         &context.connect_options(),
     )?;
-    Ok(context.report.emit(&PruneView::new(&prune_result)))
+    Ok(context.report.emit(&PruneView::new(&context.settings.backups_dir, &prune_result)))
 }
 
 /// Replaces databases with their copies in a backup. Everything that can fail for all of them is
@@ -92,20 +97,25 @@ pub(crate) fn restore_backup(
         bail!(BackupError::NoCopyOfUser { id, users });
     }
     let options = context.run_options();
+    let progress = context.report.progress(Stage::CheckingCopies, None);
     backup.check_copies(&databases, &options)?;
+    drop(progress);
     backup.check_free_space(&databases)?;
     reject_open_databases(&mut databases);
     let mut safety_backup = None;
-    if !args.no_backup {
+    if args.copies.wanted(CopyRule::Always, context.settings) {
         let mut existing: Vec<&mut TargetDatabase> = databases
             .iter_mut()
             .filter(|database| database.skip_reason.is_none() && database.location.exists())
             .collect();
         safety_backup = back_up(context, &mut existing, "restore", &options)?;
     }
-    let bar = context.report.progress_bar(databases.len());
-    let results = backup.restore(&databases, &options, &mut || bar.inc(1));
-    bar.finish_and_clear();
+    let progress = context.report.progress(Stage::Restoring, Some(databases.len()));
+    let results = backup.restore(&databases, &options, &mut || {
+        progress.inc();
+        context.signals.count_change();
+    });
+    drop(progress);
     for (database, result) in databases.iter().zip(&results) {
         if let Some(Ok(Restored { note: Some(note), .. })) = result {
             context.report.print_note(format!("{}: {note}", database.display_name()));

@@ -15,6 +15,8 @@ use tatmig::{Changelog, Diagnostic, Rule, Scope, Severity};
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
+use crate::cli::report::progress::Stage;
+use crate::cli::report::views::no_databases::NoDatabasesView;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 
@@ -34,11 +36,7 @@ pub(crate) struct CommandContext<'r> {
 impl CommandContext<'_> {
     /// Where the settings keep the fleet.
     pub(crate) fn backend(&self) -> Backend {
-        #[cfg(feature = "server")]
-        if self.settings.fleet_config.server_set.is_some() {
-            return Backend::LibsqlServer;
-        }
-        Backend::SqliteFiles
+        self.settings.backend()
     }
 
     pub(crate) fn read_document(&self) -> anyhow::Result<DocumentFile> {
@@ -92,7 +90,9 @@ impl CommandContext<'_> {
         selection: &Selection,
         has_blocks: impl Fn(Scope) -> bool,
     ) -> Result<Fleet, FleetError> {
+        let progress = self.report.progress(Stage::FindingDatabases, None);
         let fleet = Fleet::discover(config, selection, has_blocks)?;
+        drop(progress);
         for problem in &fleet.problems {
             self.report.fail(problem);
         }
@@ -110,6 +110,13 @@ impl CommandContext<'_> {
             }
         }
         Ok(fleet)
+    }
+
+    /// Reports that the selected users have no databases, and returns the exit status. `None` if the
+    /// fleet has a database, or no users were selected.
+    pub(crate) fn report_no_databases(&self, fleet: &Fleet, selection: &Selection) -> Option<u8> {
+        let is_empty = selection.includes_users() && fleet.databases().next().is_none();
+        is_empty.then(|| self.report.emit(&NoDatabasesView { fleet }))
     }
 
     /// The selected databases of a fleet whose document may be missing or broken. Without a
@@ -179,7 +186,10 @@ impl CommandContext<'_> {
         &self,
         changelog: &Changelog<'a>,
     ) -> anyhow::Result<Replay<'a>> {
-        match Replay::run(changelog, &self.settings.connection_setup) {
+        let progress = self.report.progress(Stage::Replaying, None);
+        let result = Replay::run(changelog, &self.settings.connection_setup);
+        drop(progress);
+        match result {
             Ok(replay) => Ok(replay),
             // The signal decides the exit status.
             Err(_) if self.signals.received_signal().is_some() => {
@@ -194,11 +204,18 @@ impl CommandContext<'_> {
     /// Runs the document in memory, for commands that work without a replay. `None` if the
     /// document has errors up to head.
     pub(crate) fn valid_replay<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        let progress = self.report.progress(Stage::Replaying, None);
         let replay = Replay::run(changelog, &self.settings.connection_setup).ok()?;
+        drop(progress);
         let has_errors = replay.diagnostics(changelog.head_index()).any(|diagnostic| {
             diagnostic.severity == Severity::Error && !is_unfinished(&diagnostic)
         });
         (!has_errors).then_some(replay)
+    }
+
+    /// Runs the document in memory for the page about the run, if there is one.
+    pub(crate) fn replay_for_page<'a>(&self, changelog: &Changelog<'a>) -> Option<Replay<'a>> {
+        if self.report.has_page() { self.valid_replay(changelog) } else { None }
     }
 
     /// Prints the diagnostics of the document and of its replay.
@@ -218,7 +235,7 @@ impl CommandContext<'_> {
             let source = changelog.source();
             bail!(AlreadyReported(self.report.emit_document_error(source, &diagnostics)));
         }
-        self.report.print_diagnostics(changelog.source(), &diagnostics);
+        self.report.print_warning_count(changelog.source(), &diagnostics);
         Ok(())
     }
 

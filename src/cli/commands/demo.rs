@@ -15,6 +15,8 @@ use tatmig::migrate::{CreateOutcome, Migrator, Replay};
 use tatmig::plan::Outcome;
 
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::demo::{DemoFleet, DemoView, NextCommands};
 use crate::cli::report::views::run::{RunDetails, RunView};
 
@@ -68,12 +70,19 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     let lowest_version = changelog.versions()[0].to_string();
     let baseline =
         Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);
+    let progress = context.report.progress(Stage::Creating, None);
     create_databases(&fleet_config, &baseline, &context.connect_options())?;
+    drop(progress);
     let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let fleet = Fleet::discover(&fleet_config, &Selection::everything(), |scope| {
         changelog.has_scope(scope)
     })?;
-    let fleet_outcome = fleet.upgrade(&migrator, &context.run_options(), &mut |_, _| {});
+    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let options = context.run_options();
+    let fleet_outcome = fleet.upgrade(&migrator, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
+    drop(progress);
     let failures = fleet_outcome.users.iter().filter(|outcome| outcome.is_failure()).count();
     let is_system_upgraded = fleet_outcome.system.as_ref().is_some_and(|o| !o.is_failure());
     let head = migrator.target().to_string();

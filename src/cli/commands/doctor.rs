@@ -14,6 +14,7 @@ use tatmig::{Changelog, DatabaseState, Severity};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::report::format::{error_chain, format_size, list_names, plural};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::doctor::{Check, CheckResult, DoctorView};
 
 /// What was found about the files of a fleet; `None` for a database that is not a file.
@@ -78,7 +79,10 @@ fn check_document<'a>(
         }
     };
     context.report.set_head(changelog.head());
-    let errors = match Replay::run(&changelog, &context.settings.connection_setup) {
+    let progress = context.report.progress(Stage::Replaying, None);
+    let replay = Replay::run(&changelog, &context.settings.connection_setup);
+    drop(progress);
+    let errors = match replay {
         Ok(replay) => {
             let diagnostics = replay.diagnostics(changelog.head_index());
             diagnostics.filter(|found| found.severity == Severity::Error).count()
@@ -112,7 +116,9 @@ fn check_fleet(
     }
     checks.extend(fleet.notices.iter().map(|notice| note("databases", notice.clone())));
     check_versions(context, changelog, fleet, checks);
+    let progress = context.report.progress(Stage::Checking, None);
     let results = fleet.health(&context.run_options());
+    drop(progress);
     check_files(context, fleet, &results, checks);
 }
 
@@ -129,7 +135,10 @@ fn check_versions(
         target: changelog.head_index(),
         ahead: context.settings.policy(None).ahead,
     };
-    let statuses = fleet.statuses_at(query, &context.run_options(), &mut || {});
+    let count = fleet.databases().count();
+    let progress = context.report.progress(Stage::ReadingVersions, Some(count));
+    let statuses = fleet.statuses_at(query, &context.run_options(), &mut || progress.inc());
+    drop(progress);
     let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let (mut pending, mut unversioned) = (0, Vec::new());
     for (database, status) in fleet.databases().zip(statuses) {

@@ -7,7 +7,9 @@ use tatmig::fleet::{
 use crate::cli::command_args::DowngradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
+use crate::cli::copy_args::CopyRule;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
@@ -17,6 +19,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let replay = context.unchecked_replay(&changelog)?;
     let options = RunOptions {
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
@@ -40,19 +45,22 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         if let Some(reason) = &system_skip_reason {
             context.report.print_note(format!("system: {reason}"));
         }
-        let view = DryRunView::new(plan.migrator(), &plan.fleet, &plan.statuses);
-        return Ok(context.report.emit(&view));
+        let (fleet, statuses) = (&plan.fleet, &plan.statuses);
+        let diffs = diffs_of_statuses(fleet, statuses, plan.migrator(), &options);
+        let view = DryRunView::new(plan.migrator(), fleet, statuses).with_statement_diffs(diffs);
+        return Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)));
     }
     let mut safety_backup = None;
-    if !args.rehearse && !args.no_backup {
+    if !args.rehearse && args.copies.wanted(CopyRule::Always, context.settings) {
         let (fleet, statuses) = (&mut plan.fleet, &plan.statuses);
         safety_backup = back_up_before_change(context, fleet, statuses, "downgrade", &options)?;
     }
     let migrator = if args.rehearse { plan.rehearsal() } else { plan.migrator() };
     let fleet = &plan.fleet;
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| bar.inc(1));
-    bar.finish_and_clear();
+    let stage = if args.rehearse { Stage::RehearsingSystemDatabase } else { Stage::SystemDatabase };
+    let progress = context.report.progress(stage.of_users(), Some(fleet.databases().count()));
+    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| progress.inc());
+    drop(progress);
     let details = RunDetails {
         statement_diffs: collect_statement_diffs(fleet, &outcome, migrator, &options),
         backup: safety_backup,
@@ -63,7 +71,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     };
     let target = migrator.target().to_string();
     let view = RunView::new(fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)))
 }
 
 fn downgrade_target(args: &DowngradeArgs) -> DowngradeTarget {

@@ -6,6 +6,7 @@ use tatmig::migrate::{AdoptRequest, AdoptTarget, Migrator, PresentDrift, Recorde
 
 use crate::cli::command_args::AdoptArgs;
 use crate::cli::commands::context::CommandContext;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::recorded_versions::RecordedVersionsView;
 use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
@@ -56,7 +57,9 @@ fn run_on_fleet(
     };
     let replay = context.replay(&changelog, last_recorded)?;
     let migrator = context.migrator(&changelog, &replay, target);
+    let progress = context.report.progress(Stage::RecordingVersions, None);
     let fleet_outcome = operation(&fleet, &migrator, adopt_target, &context.run_options());
+    drop(progress);
     let view = RecordedVersionsView::new(&fleet, &fleet_outcome, &changelog);
     Ok(context.report.emit(&view))
 }

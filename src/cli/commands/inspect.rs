@@ -5,8 +5,9 @@ use tatmig::fleet::Fleet;
 use tatmig::migrate::{DatabaseStatus, Detector, StatusQuery};
 use tatmig::{Changelog, DatabaseState};
 
-use crate::cli::command_args::StatusArgs;
+use crate::cli::command_args::{StatusArgs, VerifyArgs};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::changelog::ChangelogView;
 use crate::cli::report::views::history::HistoryView;
 use crate::cli::report::views::stats::FleetStats;
@@ -27,18 +28,16 @@ pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> any
         .filter_map(|(database, status)| Some((database, status.as_ref()?)));
     let exit_on_pending = if args.exit_code { ExitOnPending::Yes } else { ExitOnPending::No };
     let stats = args.stats.then(|| {
-        let bar = context.report.progress_bar(fleet.databases().count());
-        let stats = fleet.stats(&context.run_options(), &mut || bar.inc(1));
-        bar.finish_and_clear();
+        let count = fleet.databases().count();
+        let progress = context.report.progress(Stage::ReadingStatistics, Some(count));
+        let stats = fleet.stats(&context.run_options(), &mut || progress.inc());
+        drop(progress);
         FleetStats::new(&fleet, stats)
     });
-    Ok(context.report.emit(&StatusView::new(
-        &changelog,
-        database_statuses,
-        &fleet.notices,
-        stats,
-        exit_on_pending,
-    )))
+    let view =
+        StatusView::new(&changelog, database_statuses, &fleet.notices, stats, exit_on_pending);
+    let replay = context.replay_for_page(&changelog);
+    Ok(context.report.emit_with_document(&view, &changelog, replay.as_ref()))
 }
 
 /// The status of every database. The document is replayed only if one has no history, since
@@ -48,7 +47,8 @@ fn read_statuses(
     changelog: &Changelog<'_>,
     fleet: &Fleet,
 ) -> Vec<Option<DatabaseStatus>> {
-    let bar = context.report.progress_bar(fleet.databases().count());
+    let count = fleet.databases().count();
+    let progress = context.report.progress(Stage::ReadingVersions, Some(count));
     let options = context.run_options();
     let target = changelog.head_index();
     let query = StatusQuery {
@@ -57,7 +57,8 @@ fn read_statuses(
         target,
         ahead: context.settings.policy(None).ahead,
     };
-    let mut statuses = fleet.statuses_at(query, &options, &mut || bar.inc(1));
+    let mut statuses = fleet.statuses_at(query, &options, &mut || progress.inc());
+    drop(progress);
     let is_unversioned = |status: &Option<DatabaseStatus>| {
         status.as_ref().is_some_and(|status| status.state == DatabaseState::Unversioned)
     };
@@ -69,13 +70,14 @@ fn read_statuses(
         let query = StatusQuery { detector: Some(&detector), ..query };
         let mut unversioned = statuses.iter().map(is_unversioned);
         let unversioned_fleet = fleet.filtered(|_| unversioned.next() == Some(true));
-        let detected = unversioned_fleet.statuses_at(query, &options, &mut || {});
+        let count = unversioned_fleet.databases().count();
+        let progress = context.report.progress(Stage::ReadingVersions, Some(count));
+        let detected = unversioned_fleet.statuses_at(query, &options, &mut || progress.inc());
         let unversioned = statuses.iter_mut().filter(|status| is_unversioned(status));
         for (status, detected) in unversioned.zip(detected) {
             *status = detected;
         }
     }
-    bar.finish_and_clear();
     statuses
 }
 
@@ -94,30 +96,29 @@ pub(crate) fn show_history(
     let document = context.read_document().ok();
     let changelog = context.parse_if_valid(document.as_ref());
     let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let histories = fleet.histories(&context.run_options(), &mut || bar.inc(1));
-    bar.finish_and_clear();
+    let count = fleet.databases().count();
+    let progress = context.report.progress(Stage::ReadingHistories, Some(count));
+    let histories = fleet.histories(&context.run_options(), &mut || progress.inc());
+    drop(progress);
     let pairs = fleet.databases().zip(&histories);
     let histories = pairs.filter_map(|(database, history)| Some((database, history.as_ref()?)));
     Ok(context.report.emit(&HistoryView::new(histories, &fleet.notices)))
 }
 
 /// Checks the integrity, the history and the schema of the selected databases.
-pub(crate) fn verify_fleet(
-    context: CommandContext<'_>,
-    selection_args: &SelectionArgs,
-) -> anyhow::Result<u8> {
+pub(crate) fn verify_fleet(context: CommandContext<'_>, args: &VerifyArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
-    let selection = selection_args.resolve(DefaultSelection::Everything)?;
+    let selection = args.selection.resolve(DefaultSelection::Everything)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
     let target = changelog.head_index();
     let replay = context.replay_for_reading(&changelog, target)?;
     let migrator = context.migrator(&changelog, &replay, target);
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let results = fleet.verify(&migrator, &context.run_options(), &mut || bar.inc(1));
-    bar.finish_and_clear();
+    let progress = context.report.progress(Stage::Verifying, Some(fleet.databases().count()));
+    let results = fleet.verify(&migrator, &context.run_options(), &mut || progress.inc());
+    drop(progress);
     let pairs = fleet.databases().zip(&results);
     let results = pairs.filter_map(|(database, result)| Some((database, result.as_ref()?)));
-    Ok(context.report.emit(&VerifyView::new(&document.name, results, &fleet.notices)))
+    let view = VerifyView::new(&document.name, results, &fleet.notices);
+    Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)))
 }

@@ -10,7 +10,10 @@ use crate::cli::command_args::{LintArgs, LintFormat};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
+use crate::cli::report::digest::Digest;
+use crate::cli::report::digest::document::DocumentDigest;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::lint::LintView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
@@ -33,6 +36,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Resul
 
 /// Prints the description of a rule.
 fn explain(context: CommandContext<'_>, name: &str) -> anyhow::Result<u8> {
+    context.report.skip_record();
     let Some(rule) = Rule::from_name(name) else {
         bail!("unknown rule `{name}`; {}", suggest_rule(name));
     };
@@ -56,32 +60,42 @@ fn lint_document(
     options.min_sqlite = context.settings.min_sqlite(args);
     options.backend = context.backend();
     let setup = &context.settings.connection_setup;
-    let lint_report = match tatmig::lint::lint_with(source.clone(), options, setup) {
+    let progress = context.report.progress(Stage::Linting, None);
+    let result = tatmig::lint::lint_with(source.clone(), options, setup);
+    drop(progress);
+    let lint_report = match result {
         Ok(lint_report) => lint_report,
         // The signal decides the exit status.
-        Err(_) if context.signals.received_signal().is_some() => return Ok(EXIT_INVALID_INPUT),
+        Err(_) if context.signals.received_signal().is_some() => {
+            context.report.report_interruption();
+            return Ok(EXIT_INVALID_INPUT);
+        }
         Err(error) => return Err(error).context("the document cannot be run in memory"),
     };
     let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
-    diagnostics.retain_mut(|diagnostic| match levels.level_of(diagnostic) {
-        LintLevel::Deny => {
-            diagnostic.severity = Severity::Error;
-            true
-        }
-        LintLevel::Warn => true,
-        LintLevel::Allow => false,
-    });
+    levels.apply(&mut diagnostics);
     let has_errors = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let status = if is_unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
+    let view = LintView::new(&source, &diagnostics, status);
+    let changelog = context.parse_if_valid(Some(&document));
+    let describe = |digest: &Digest| match &changelog {
+        Some(changelog) => {
+            let replay = context.replay_for_page(changelog);
+            DocumentDigest::new(changelog, replay.as_ref(), &digest.steps, None)
+        }
+        None => DocumentDigest::default(),
+    };
     match format {
         LintFormat::Human | LintFormat::Json => {
-            context.report.emit(&LintView::new(&source, &diagnostics, status));
+            context.report.emit_with(&view, describe);
+            return Ok(status);
         }
         LintFormat::Github => {
             Report::emit_bytes(workflow_commands(&source, &diagnostics).as_bytes());
         }
         LintFormat::Sarif => Report::emit_json(&SarifLog::new(&source, &diagnostics)),
     }
+    context.report.record_result(&view, describe);
     Ok(status)
 }
 
@@ -96,7 +110,7 @@ fn suggest_rule(name: &str) -> String {
 
 /// Checks that every name is a rule and that none is both denied and allowed. `origin` ends the
 /// messages with where the names come from.
-fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
+pub(crate) fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow::Result<()> {
     for (name, option) in settings
         .deny
         .iter()
@@ -137,12 +151,24 @@ enum LintLevel {
 
 /// The levels of rules: those of the command line have precedence over those of tatmig.toml, and
 /// the name of a rule over `warnings`.
-struct LintLevels<'r> {
-    args: &'r LintSettings,
-    file: &'r LintSettings,
+pub(crate) struct LintLevels<'r> {
+    pub(crate) args: &'r LintSettings,
+    pub(crate) file: &'r LintSettings,
 }
 
 impl LintLevels<'_> {
+    /// Raises what is denied to an error, and leaves out what is allowed.
+    pub(crate) fn apply(&self, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostics.retain_mut(|diagnostic| match self.level_of(diagnostic) {
+            LintLevel::Deny => {
+                diagnostic.severity = Severity::Error;
+                true
+            }
+            LintLevel::Warn => true,
+            LintLevel::Allow => false,
+        });
+    }
+
     fn level_of(&self, diagnostic: &Diagnostic) -> LintLevel {
         if diagnostic.severity == Severity::Error {
             // An error cannot be allowed, not even one beyond head, where no upgrade runs it.

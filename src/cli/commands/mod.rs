@@ -13,6 +13,9 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lint;
+#[cfg(feature = "lsp")]
+pub(crate) mod lsp;
+pub(crate) mod man;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
@@ -20,6 +23,7 @@ pub(crate) mod query;
 pub(crate) mod redo;
 pub(crate) mod renumber;
 pub(crate) mod reset;
+pub(crate) mod run_progress;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
 pub(crate) mod seed;
@@ -46,6 +50,9 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let context = CommandContext { settings, report, signals };
+    if changes_databases(&command) {
+        signals.begin_writing();
+    }
     #[cfg(feature = "server")]
     note_extensions_on_servers(context);
     let result = run_command(context, command);
@@ -55,6 +62,37 @@ pub(crate) fn run(
         Ok(EXIT_SUCCESS | EXIT_PENDING) if report.has_failed() => Ok(EXIT_FAILURE),
         Err(error) => error.downcast().map(|AlreadyReported(status)| status),
         success => success,
+    }
+}
+
+/// Whether a command changes databases.
+fn changes_databases(command: &Command) -> bool {
+    match command {
+        Command::Upgrade(args) => !args.dry_run && !args.rehearse,
+        Command::Downgrade(args) => !args.dry_run && !args.rehearse,
+        Command::Redo(args) => !args.dry_run,
+        Command::Init { .. }
+        | Command::Stamp { .. }
+        | Command::Adopt(_)
+        | Command::Seed { .. }
+        | Command::Restore(_)
+        | Command::Reset(_)
+        | Command::Demo { .. } => true,
+        #[cfg(feature = "server")]
+        Command::Push { .. } | Command::Pull { .. } => true,
+        Command::Status(_)
+        | Command::History { .. }
+        | Command::Lint(_)
+        | Command::Verify { .. }
+        | Command::Doctor
+        | Command::Test(_)
+        | Command::Query(_)
+        | Command::Backup { .. }
+        | Command::New(_)
+        | Command::Import(_)
+        | Command::Promote { .. }
+        | Command::Renumber(_)
+        | Command::Schema(_) => false,
     }
 }
 
@@ -73,9 +111,9 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Reset(args) => reset::run(context, &args),
         Command::History { selection } => inspect::show_history(context, &selection),
         Command::Lint(args) => lint::run(context, &args),
-        Command::Verify { selection } => inspect::verify_fleet(context, &selection),
+        Command::Verify(args) => inspect::verify_fleet(context, &args),
         Command::Doctor => Ok(doctor::run(context)),
-        Command::Test => test::run(context),
+        Command::Test(_) => test::run(context),
         Command::Init { selection, path, create_args } => {
             let path = path.as_deref();
             init::run(context, init::NewDatabases { selection: &selection, path }, &create_args)

@@ -1,6 +1,6 @@
 //! Runs `query`: one statement that reads, on the selected databases. No byte of them changes.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
@@ -10,6 +10,7 @@ use tatmig::{Diagnostic, Rule, Source};
 use crate::cli::command_args::QueryArgs;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::output::{OutputFormat, RowFormat};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::query_output::{OutputOptions, QueryOutput};
 use crate::cli::report::views::query::QueryView;
 use crate::cli::selection_args::DefaultSelection;
@@ -31,13 +32,21 @@ pub(crate) fn run(context: CommandContext<'_>, args: &QueryArgs) -> anyhow::Resu
     let format = row_format(context, args);
     let mut output = QueryOutput::new(OutputOptions { format, sums_rows: args.sum });
     let cancel = context.signals.cancel_flag();
+    let count = fleet.databases().count();
+    let mut progress = context.report.progress(Stage::Querying, Some(count));
     fleet.query(&query, &context.run_options(), &mut |database, result| {
+        // Rows on the same terminal would be mixed with it.
+        if std::io::stdout().is_terminal() {
+            progress.finish();
+        }
+        progress.inc();
         output.accept(database, result);
         if output.is_closed() {
             // Ends the statements that run.
             cancel.store(true, Ordering::Relaxed);
         }
     });
+    drop(progress);
     let mut finished = output.finish();
     let rows = finished.rows.take();
     let view = QueryView::new(&finished, rows, &source, &fleet.notices);

@@ -7,8 +7,11 @@ use tatmig::fleet::{RedoCandidates, RedoPlan, RedoRequest};
 
 use crate::cli::command_args::RedoArgs;
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
+use crate::cli::copy_args::CopyRule;
 use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
@@ -18,6 +21,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     let replay = context.unchecked_replay(&changelog)?;
     let options = context.run_options();
     let detection = context.detection_options();
@@ -50,16 +56,18 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     }
     let mut fleet = candidates.fleet.clone();
     let mut safety_backup = None;
-    if !args.no_backup {
+    if args.copies.wanted(CopyRule::Always, context.settings) {
         let statuses = &candidates.statuses;
         safety_backup = back_up_before_change(context, &mut fleet, statuses, "redo", &options)?;
     }
     if !args.selection.excludes_system() {
         plan.store_sources(&request)?;
     }
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let outcome = plan.run(&fleet, &options, &mut |_, _| bar.inc(1));
-    bar.finish_and_clear();
+    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let outcome = plan.run(&fleet, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
+    drop(progress);
     let details = RunDetails {
         operation: Operation::Redo,
         backup: safety_backup,

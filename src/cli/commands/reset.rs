@@ -6,8 +6,11 @@ use tatmig::fleet::TargetDatabase;
 
 use crate::cli::command_args::ResetArgs;
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up;
+use crate::cli::copy_args::CopyRule;
 use crate::cli::report::confirm::confirm_reset;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::selection_args::DefaultSelection;
 
@@ -16,6 +19,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let mut fleet = context.discover_fleet(&changelog, &selection)?;
+    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+        return Ok(status);
+    }
     if fleet.databases().next().is_none() {
         bail!("no database to reset; select user databases with `--all-users` or `--user NAME`");
     }
@@ -28,7 +34,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let mut databases: Vec<TargetDatabase> = fleet.databases().cloned().collect();
     reject_open_databases(&mut databases);
     let mut safety_backup = None;
-    if !args.no_backup {
+    if args.copies.wanted(CopyRule::Always, context.settings) {
         let mut openable: Vec<&mut TargetDatabase> =
             databases.iter_mut().filter(|database| database.skip_reason.is_none()).collect();
         safety_backup = back_up(context, &mut openable, "reset", &options)?;
@@ -36,9 +42,11 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let mut databases = databases.into_iter();
     fleet.system = fleet.system.and_then(|_| databases.next());
     fleet.users = databases.collect();
-    let bar = context.report.progress_bar(fleet.databases().count());
-    let fleet_outcome = fleet.reset(&migrator, &options, &mut |_, _| bar.inc(1));
-    bar.finish_and_clear();
+    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let fleet_outcome = fleet.reset(&migrator, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
+    drop(progress);
     let details =
         RunDetails { backup: safety_backup, operation: Operation::Reset, ..RunDetails::default() };
     let target = migrator.target().to_string();

@@ -7,6 +7,7 @@ use tatmig::migrate::DatabaseStatus;
 use tatmig::plan::MigrateError;
 
 use crate::cli::commands::context::CommandContext;
+use crate::cli::report::progress::Stage;
 
 /// The directory of backups according to the settings.
 pub(crate) fn backup_dir(context: CommandContext<'_>) -> BackupDir {
@@ -52,21 +53,15 @@ pub(crate) fn back_up(
     reason: &str,
     options: &RunOptions,
 ) -> anyhow::Result<Option<Backup>> {
-    let bar = context.report.progress_bar(databases.len());
+    let progress = context.report.progress(Stage::BackingUp, Some(databases.len()));
     let sources: Vec<&TargetDatabase> = databases.iter().map(|database| &**database).collect();
     let backup_result =
-        backup_dir(context).create(&sources, reason, options, &mut || bar.inc(1))?;
-    bar.finish_and_clear();
+        backup_dir(context).create(&sources, reason, options, &mut || progress.inc())?;
+    drop(progress);
     for notice in &backup_result.notices {
         context.report.print_note(notice);
     }
-    // `upgrade` backs up only if it is asked to, by the flag or by the settings file.
-    let hint = match reason {
-        "upgrade" if !context.settings.upgrade_with_backup => {
-            "run the command without `--backup` to change it without a copy"
-        }
-        _ => "pass `--no-backup` to change it without a copy",
-    };
+    let hint = "pass `--no-backup` to change it without a copy";
     for (database, outcome) in databases.iter_mut().zip(&backup_result.results) {
         if let (Some(Err(error)), None) = (outcome, &database.skip_reason) {
             database.skip_without_backup(error, hint);

@@ -8,6 +8,8 @@ use tatmig::text::nearest_name;
 use tatmig::{Changelog, Diagnostic, Scope};
 
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::seeds::SeedsView;
 use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
@@ -43,7 +45,12 @@ pub(crate) fn run(
     let replay = context.unchecked_replay(&changelog)?;
     context.check_document(&changelog, seed_diagnostics(&changelog, &replay, names).into_iter())?;
     let migrator = context.migrator(&changelog, &replay, target);
-    let fleet_outcome = fleet.seed(&migrator, names, &context.run_options(), &mut |_, _| {});
+    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let options = context.run_options();
+    let fleet_outcome = fleet.seed(&migrator, names, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
+    drop(progress);
     Ok(context.report.emit(&SeedsView::new(&fleet, &fleet_outcome, changelog.source())))
 }
 

@@ -1,19 +1,21 @@
 //! Runs `upgrade`: applies the pending migrations of a fleet, rehearses them, or prints their SQL.
 
 use anyhow::bail;
-use indicatif::ProgressBar;
 use tatmig::Changelog;
 use tatmig::backup::Backup;
 use tatmig::document::VersionIndex;
-use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions};
-use tatmig::migrate::Migrator;
+use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions, Selection, UserSelection};
+use tatmig::migrate::{DatabaseStatus, Migrator};
 
 use crate::cli::command_args::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::commands::statement_diffs::collect_statement_diffs;
+use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
+use crate::cli::copy_args::CopyRule;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
+use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
 use crate::cli::report::views::run_entries::DatabaseRun;
@@ -44,37 +46,36 @@ fn migrate(
     target: VersionIndex,
 ) -> anyhow::Result<u8> {
     let selection = args.selection.resolve_with_system(context.settings.upgrade_default)?;
-    if args.canary.is_some() && !selection.includes_users() {
-        bail!("`--canary` migrates some of the selected users first; add `--all-users`");
-    }
+    check_canary(args, &selection)?;
     let mut fleet = context.discover_fleet(changelog, &selection)?;
     let options = RunOptions {
         on_failure: if args.fail_fast { OnFailure::Stop } else { OnFailure::Continue },
         canary: args.canary,
         ..context.run_options()
     };
-    if !args.dry_run
-        && let Some(outcome) = fleet.outcome_at(changelog, target, &options)
-    {
+    let progress = context.report.progress(Stage::ReadingVersions, None);
+    let outcome = if args.dry_run { None } else { fleet.outcome_at(changelog, target, &options) };
+    drop(progress);
+    if let Some(outcome) = outcome {
         context.check_document(changelog, std::iter::empty())?;
         let target = changelog.version(target).to_string();
         let details = RunDetails::default();
         let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
         runs.into_iter().for_each(|run| context.report.emit_outcome(run));
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-        return Ok(context.report.emit(&view));
+        let replay = context.replay_for_page(changelog);
+        return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));
     }
     let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
-    let bar = context.report.progress_bar(fleet.databases().count());
     if args.dry_run {
-        let statuses = fleet.statuses(&migrator, &options, &mut || bar.inc(1));
-        bar.finish_and_clear();
-        return Ok(context.report.emit(&DryRunView::new(&migrator, &fleet, &statuses)));
+        let statuses = read_statuses(context, &fleet, &migrator, &options);
+        let diffs = diffs_of_statuses(&fleet, &statuses, &migrator, &options);
+        let view = DryRunView::new(&migrator, &fleet, &statuses).with_statement_diffs(diffs);
+        return Ok(context.report.emit_with_document(&view, changelog, Some(&replay)));
     }
-    let run = FleetRun { context, args, migrator: &migrator, options: &options, bar: &bar };
+    let run = FleetRun { context, args, migrator: &migrator, options: &options };
     let result = run.execute(&mut fleet)?;
-    bar.finish_and_clear();
     // Without an outcome, neither the rehearsal nor the upgrade was asked for.
     let Some(outcome) = result.outcome else { return Ok(EXIT_SUCCESS) };
     let details = RunDetails {
@@ -89,7 +90,33 @@ fn migrate(
     context.report.emit_unstarted(runs.into_iter());
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-    Ok(context.report.emit(&view))
+    Ok(context.report.emit_with_document(&view, changelog, Some(&replay)))
+}
+
+/// Refuses a `--canary` that no user would have to wait for.
+fn check_canary(args: &UpgradeArgs, selection: &Selection) -> anyhow::Result<()> {
+    let Some(canary) = args.canary else { return Ok(()) };
+    match &selection.users {
+        UserSelection::All => Ok(()),
+        UserSelection::Named(names) if canary.get() < names.len() => Ok(()),
+        UserSelection::Named(names) => bail!(
+            "`--canary {canary}` migrates {canary} of the selected users first, and {} selected; use `--all-users`, or a lower number",
+            if names.len() == 1 { "1 is".to_owned() } else { format!("{} are", names.len()) }
+        ),
+        _ => bail!("`--canary` migrates some of the selected users first; add `--all-users`"),
+    }
+}
+
+/// Reads the version and the steps of every database.
+fn read_statuses(
+    context: CommandContext<'_>,
+    fleet: &Fleet,
+    migrator: &Migrator<'_, '_>,
+    options: &RunOptions,
+) -> Vec<Option<DatabaseStatus>> {
+    let count = fleet.databases().count();
+    let progress = context.report.progress(Stage::ReadingVersions, Some(count));
+    fleet.statuses(migrator, options, &mut || progress.inc())
 }
 
 /// A run of `upgrade` on a fleet.
@@ -98,7 +125,6 @@ struct FleetRun<'r, 'c, 'a> {
     args: &'r UpgradeArgs,
     migrator: &'r Migrator<'c, 'a>,
     options: &'r RunOptions,
-    bar: &'r ProgressBar,
 }
 
 /// What happened in a [`FleetRun`].
@@ -114,47 +140,55 @@ struct FleetRunResult {
 impl FleetRun<'_, '_, '_> {
     /// Rehearses, backs up and upgrades, as far as the arguments ask for each.
     fn execute(&self, fleet: &mut Fleet) -> anyhow::Result<FleetRunResult> {
-        let Self { context, args, migrator, options, bar } = *self;
+        let Self { context, args, migrator, options } = *self;
         let rehearsal = migrator.rehearsal();
         let mut result =
             FleetRunResult { outcome: None, rehearsal_succeeded: true, safety_backup: None };
         if args.rehearse || args.all_or_nothing {
-            let outcome = self.upgrade(fleet, &rehearsal, None);
+            let stage = Stage::RehearsingSystemDatabase;
+            let outcome = self.pass(fleet, &rehearsal, stage, None);
             result.rehearsal_succeeded = outcome.is_success();
             result.outcome = Some(outcome);
         }
-        let wants_backup = args.backup || (context.settings.upgrade_with_backup && !args.no_backup);
+        let wants_backup = args.copies.wanted(CopyRule::WhenAsked, context.settings);
         if wants_backup && !args.rehearse && result.rehearsal_succeeded {
-            let statuses = fleet.statuses(migrator, options, &mut || {});
-            result.safety_backup = bar
-                .suspend(|| back_up_before_change(context, fleet, &statuses, "upgrade", options))?;
+            let statuses = read_statuses(context, fleet, migrator, options);
+            result.safety_backup =
+                back_up_before_change(context, fleet, &statuses, "upgrade", options)?;
             // A database that cannot be backed up is not upgraded, so that not all would be.
             let has_skipped = fleet.databases().any(|database| database.skip_reason.is_some());
             if args.all_or_nothing && has_skipped {
-                bar.reset();
+                let stage = Stage::RehearsingSystemDatabase;
                 let backup = result.safety_backup.as_ref();
-                result.outcome = Some(self.upgrade(fleet, &rehearsal, backup));
+                result.outcome = Some(self.pass(fleet, &rehearsal, stage, backup));
                 result.rehearsal_succeeded = false;
             }
         }
         if !args.rehearse && result.rehearsal_succeeded {
-            bar.reset();
+            let stage = if args.all_or_nothing {
+                Stage::CommittingSystemDatabase
+            } else {
+                Stage::SystemDatabase
+            };
             let backup = result.safety_backup.as_ref();
-            result.outcome = Some(self.upgrade(fleet, migrator, backup));
+            result.outcome = Some(self.pass(fleet, migrator, stage, backup));
         }
         Ok(result)
     }
 
-    /// Works through the fleet once, and reports each database as it ends.
-    fn upgrade(
+    /// Works through the fleet once with a migrator, which may be one that rehearses, and reports
+    /// each database as it ends.
+    fn pass(
         &self,
         fleet: &Fleet,
         migrator: &Migrator<'_, '_>,
+        stage: Stage,
         backup: Option<&Backup>,
     ) -> FleetOutcome {
         let source = migrator.changelog().source();
+        let progress = RunProgress::start(self.context, stage, fleet);
         fleet.upgrade(migrator, self.options, &mut |database, outcome| {
-            self.bar.inc(1);
+            progress.advance(database, outcome);
             self.context.report.emit_outcome(DatabaseRun { database, outcome, source, backup });
         })
     }

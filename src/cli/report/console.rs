@@ -6,11 +6,11 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
 use clap::builder::StyledStr;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tatmig::{ColorMode, Diagnostic, Severity, Source};
 
 use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::format::{escape_for_terminal, without_os_numbers};
+use crate::cli::report::styled_line::StyledLine;
 
 /// The standard streams, with how much is printed to them and in which format.
 #[derive(Debug)]
@@ -26,17 +26,24 @@ impl Console {
     }
 
     /// Prints a result, escaped for terminals, unless `--quiet`.
-    pub(crate) fn line(&self, text: impl Display) {
-        self.verbatim(escape_for_terminal(&text.to_string()));
+    pub(crate) fn line(&self, line: impl Into<StyledLine>) {
+        if !self.is_quiet() {
+            let _ = writeln!(anstream::stdout(), "{}", line.into().to_ansi());
+        }
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
     }
 
-    /// Prints a result that makes the command fail, escaped for terminals, also with `--quiet`.
-    pub(crate) fn finding(text: impl Display) {
-        let _ = writeln!(std::io::stdout().lock(), "{}", escape_for_terminal(&text.to_string()));
+    /// Prints a result that makes the command fail, escaped for terminals. With `--quiet`, which
+    /// leaves out all other results, it is an error and printed to standard error.
+    pub(crate) fn finding(&self, line: impl Into<StyledLine>) {
+        if self.is_quiet() {
+            let _ = writeln!(anstream::stderr(), "{}", line.into().to_ansi());
+        } else {
+            self.line(line);
+        }
     }
 
     /// Prints lines of the document as a result, without escaping them.
@@ -65,6 +72,12 @@ impl Console {
             "{color_start}error{color_end}: {}",
             escape_for_terminal(&without_os_numbers(&text.to_string()))
         );
+    }
+
+    /// Prints the line that ends a run after a signal, also with `--quiet`.
+    pub(crate) fn interrupted(changes: &str) {
+        let line = StyledLine::from_state("skipped", "interrupted").text(format!("; {changes}"));
+        let _ = writeln!(anstream::stderr(), "{}", line.to_ansi());
     }
 
     /// Prints what belongs to the error above it.
@@ -96,21 +109,25 @@ impl Console {
         }
     }
 
-    /// A progress bar, hidden if standard error is not a terminal.
-    pub(crate) fn progress_bar(&self, length: usize) -> ProgressBar {
-        let is_visible = !self.is_quiet()
-            && self.format == OutputFormat::Text
-            && length > 1
-            && std::io::stderr().is_terminal();
-        if !is_visible {
-            return ProgressBar::hidden();
+    /// Prints the errors of a document, and how many warnings it has: `lint` shows these.
+    pub(crate) fn document_errors(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+        let errors: Vec<Diagnostic> = diagnostics.iter().filter(is_error).cloned().collect();
+        self.diagnostics(source, &errors);
+        let is_warning = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Warning;
+        let noun = match diagnostics.iter().filter(is_warning).count() {
+            0 => return,
+            1 => "1 warning".to_owned(),
+            count => format!("{count} warnings"),
+        };
+        if self.shows(Severity::Warning) {
+            let line = format!("{noun} in {}; run `tatmig lint`", source.name());
+            let _ = writeln!(anstream::stderr(), "{line}");
         }
-        let bar = ProgressBar::with_draw_target(
-            Some(length.try_into().unwrap_or(u64::MAX)),
-            ProgressDrawTarget::stderr(),
-        );
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} databases, {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar
+    }
+
+    /// Whether a person follows the run on a terminal.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.is_quiet() && self.format == OutputFormat::Text && std::io::stderr().is_terminal()
     }
 }

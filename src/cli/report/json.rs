@@ -90,6 +90,11 @@ impl<'r> ErrorEntry<'r> {
         }
     }
 
+    /// What is wrong.
+    pub(crate) fn text(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn with_help(self, help: Option<&'r str>) -> Self {
         Self { help: help.map(Cow::from), ..self }
     }

@@ -3,8 +3,28 @@
 use serde::Serialize;
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
+use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseCount, ErrorEntry, ProblemEntry};
+
+/// What a command has changed that only reads, or that was ended before its first change.
+pub(crate) const NOTHING_CHANGED: &str = "no database was changed";
+
+/// `2 databases were upgraded, 5 were not changed`.
+pub(crate) fn describe_changes(changed: usize, total: usize, verb: &str) -> String {
+    let was = |count| if count == 1 { "was" } else { "were" };
+    match (changed, total - changed) {
+        (0, _) => NOTHING_CHANGED.to_owned(),
+        (changed, 0) => format!("{} {} {verb}", plural(changed, "database"), was(changed)),
+        (changed, left) => format!(
+            "{} {} {verb}, {left} {} not changed; run the command again to finish",
+            plural(changed, "database"),
+            was(changed),
+            was(left)
+        ),
+    }
+}
 
 /// The result of one command as plain data.
 ///
@@ -38,6 +58,18 @@ pub(crate) trait View: Serialize {
     /// The error that ended the command before it acted on any database.
     fn error(&self) -> Option<ErrorEntry<'_>> {
         None
+    }
+
+    /// Adds the result to what `--report` and `--metrics` write.
+    fn digest(&self, digest: &mut Digest) {
+        if let Some(error) = self.error() {
+            error.text().clone_into(&mut digest.verdict);
+        }
+    }
+
+    /// What the command has changed, for the line that ends a run after a signal.
+    fn changes(&self) -> String {
+        NOTHING_CHANGED.to_owned()
     }
 
     /// Counts, as an object.

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::database::connection::ConnectionSetup;
 use crate::database::job::Statement;
@@ -16,12 +17,14 @@ use crate::migrate::replay::Replay;
 /// A document, read in every way that changes need.
 pub(crate) struct FixContext<'t> {
     pub(crate) view: DocumentView<'t>,
+    /// With the SQL of planned migrations uncommented.
+    pub(crate) live_view: DocumentView<'t>,
     /// `None` for a document with errors.
     pub(crate) changelog: Option<Changelog<'t>>,
     /// With the SQL of planned migrations uncommented, as lint runs it.
     pub(crate) live_changelog: Option<Changelog<'t>>,
     /// The run of that changelog; only some changes need it.
-    pub(crate) replay: OnceCell<Option<Replay<'static>>>,
+    pub(crate) replay: OnceCell<Option<Arc<Replay<'static>>>>,
     /// The date for migrations that lack one, such as `2026-01-31`.
     pub(crate) today: &'t str,
     pub(crate) setup: &'t ConnectionSetup,
@@ -37,8 +40,7 @@ impl FixContext<'_> {
     /// The statement that contains a byte of the document, if the document can be run.
     pub(crate) fn statement_at(&self, offset: usize) -> Option<FoundStatement<'_>> {
         let changelog = self.live_changelog.as_ref()?;
-        let replay =
-            self.replay.get_or_init(|| Replay::run_owned(changelog, self.setup).ok()).as_ref()?;
+        let replay = self.replay()?;
         let steps = all_steps(changelog).into_iter();
         steps.flat_map(|step| Scope::BOTH.map(|scope| (step, scope))).find_map(|(step, scope)| {
             let script = replay.script(scope, step)?;
@@ -49,6 +51,19 @@ impl FixContext<'_> {
             })?;
             Some(FoundStatement { step, statement })
         })
+    }
+
+    /// The run of the document with its planned migrations uncommented.
+    pub(crate) fn replay(&self) -> Option<&Replay<'static>> {
+        let changelog = self.live_changelog.as_ref()?;
+        let run = || Replay::run_owned(changelog, self.setup).ok().map(Arc::new);
+        self.replay.get_or_init(run).as_deref()
+    }
+
+    /// The same block as [`block_at`](Self::block_at), with the SQL of planned migrations
+    /// uncommented.
+    pub(crate) fn live_block_at(&self, offset: usize) -> Option<&Block<'_>> {
+        block_in(&self.live_view, offset)
     }
 
     /// How the SQL of a step may be changed; `None` if databases have applied it.
@@ -62,10 +77,7 @@ impl FixContext<'_> {
 
     /// The block that contains a byte of the document, its start tag included.
     pub(crate) fn block_at(&self, offset: usize) -> Option<&Block<'_>> {
-        self.view.blocks.list.iter().find(|block| {
-            let sql = block.sql.document_span(0..block.sql.text().len());
-            (block.tag_span.start..sql.end.max(block.tag_span.end)).contains(&offset)
-        })
+        block_in(&self.view, offset)
     }
 
     /// The line that contains a byte, with its line end.
@@ -86,6 +98,13 @@ impl FixContext<'_> {
     pub(crate) fn line_prefix(&self, offset: usize) -> &str {
         &self.view.text[self.line_at(offset).start..self.line_content(offset).start]
     }
+}
+
+fn block_in<'v, 't>(view: &'v DocumentView<'t>, offset: usize) -> Option<&'v Block<'t>> {
+    view.blocks.list.iter().find(|block| {
+        let sql = block.sql.document_span(0..block.sql.text().len());
+        (block.tag_span.start..sql.end.max(block.tag_span.end)).contains(&offset)
+    })
 }
 
 /// Every step of a document, seeds included.

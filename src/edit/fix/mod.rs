@@ -7,8 +7,11 @@ pub(crate) mod context;
 pub(crate) mod fence;
 pub(crate) mod find;
 pub(crate) mod guard;
+pub(crate) mod merged;
 pub(crate) mod metadata;
 pub(crate) mod proposal;
+pub(crate) mod rebuild;
+pub(crate) mod reverse;
 pub(crate) mod tag_line;
 
 pub use crate::edit::fix::find::find_fixes;

@@ -31,7 +31,7 @@ struct Step {
 
 pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     let mut steps = Vec::new();
-    for file in tree.files().filter(|file| file.file.text().is_ok_and(has_marker)) {
+    for file in tree.files().filter(|file| file.file.peek().is_ok_and(has_marker)) {
         read_steps(file.file, &mut steps)?;
     }
     let (upgrades, mut downgrades): (Vec<_>, Vec<_>) =

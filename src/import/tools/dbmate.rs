@@ -5,12 +5,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::document::imported::MigrationTool;
 use crate::document::pattern::constant_pattern;
 use crate::import::error::{FileLine, ImportError};
 use crate::import::migration::{Chunk, SourceMigration, SourceSection, ToolMigrations};
 use crate::import::source_tree::{SourceFile, SourceTree};
-use crate::import::tools::files::{Depth, left_out_note, outside_transaction_note, sql_files};
+use crate::import::tools::files::{Depth, outside_transaction_note, sql_files};
 
 static MARKER: LazyLock<Regex> =
     LazyLock::new(|| constant_pattern(r"^--\s*migrate:(up|down)(?:\s+(.*?))?\s*$"));
@@ -22,11 +21,10 @@ pub(crate) fn has_marker(text: &str) -> bool {
 
 pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     let mut found = ToolMigrations::default();
-    let (mut left_out, mut outside_transaction) = (Vec::new(), Vec::new());
+    let mut outside_transaction = Vec::new();
     for file in sql_files(tree, Depth::Top)? {
         let version: &str = file.path.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
         if version.is_empty() {
-            left_out.push(file.path.to_owned());
             continue;
         }
         let name = file.path.trim_end_matches(".sql");
@@ -36,7 +34,6 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
         }
         found.migrations.push(SourceMigration::new(version, name, parts.up).with_down(parts.down));
     }
-    found.notes.extend(left_out_note(MigrationTool::Dbmate, &left_out));
     found.notes.extend(outside_transaction_note(&outside_transaction));
     Ok(found)
 }

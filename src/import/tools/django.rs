@@ -10,7 +10,7 @@ use crate::document::pattern::constant_pattern;
 use crate::import::error::{FileLine, ImportError};
 use crate::import::migration::{Chunk, SourceMigration, SourceSection, ToolMigrations};
 use crate::import::source_tree::{SourceFile, SourceTree, TreeFile};
-use crate::import::tools::files::{Depth, left_out_note, sql_files};
+use crate::import::tools::files::{Depth, sql_files};
 use crate::sql::lexer;
 
 /// `-- notes.0001_initial`, with ` backwards` for the SQL of `sqlmigrate --backwards`.
@@ -47,7 +47,6 @@ struct Step {
 pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     let mut found = ToolMigrations::default();
     let mut steps = Vec::new();
-    let mut left_out = Vec::new();
     if let Some(file) = tree.single_file() {
         steps = read_file(&file)?;
         if steps.is_empty() {
@@ -58,11 +57,7 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
         }
     } else {
         for file in sql_files(tree, Depth::Recursive)? {
-            let of_file = read_file(&file)?;
-            if of_file.is_empty() {
-                left_out.push(file.path.to_owned());
-            }
-            steps.extend(of_file);
+            steps.extend(read_file(&file)?);
         }
     }
     let (forwards, mut backwards): (Vec<_>, Vec<_>) =
@@ -80,7 +75,6 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
             message: format!("`{}` has no SQL that leads up; add it", step.key),
         });
     }
-    found.notes.extend(left_out_note(crate::document::imported::MigrationTool::Django, &left_out));
     if tree.single_file().is_none() && has_several_apps(&found.migrations) {
         found.notes.push("the migrations of several apps are in the order of the names of the apps; for another order, write all of them into one file".to_owned());
     }
@@ -113,7 +107,7 @@ fn read_file(file: &TreeFile<'_>) -> Result<Vec<Step>, ImportError> {
 
 /// The migrations below marker lines; none if the file has no such line.
 fn read_marked(file: &SourceFile) -> Result<Vec<Step>, ImportError> {
-    let text = file.text()?;
+    let text = file.peek()?;
     let mut pieces: Vec<MarkedPiece> = Vec::new();
     let mut preamble = String::new();
     for (index, line) in text.split_inclusive('\n').enumerate() {
@@ -134,6 +128,9 @@ fn read_marked(file: &SourceFile) -> Result<Vec<Step>, ImportError> {
             at: FileLine { file: file.display_path.clone(), line: 1 },
             message: "statements above the first line such as `-- notes.0001_initial`; add the line above them".to_owned(),
         });
+    }
+    if !pieces.is_empty() {
+        file.mark_used();
     }
     let steps = pieces
         .into_iter()

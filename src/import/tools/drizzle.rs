@@ -4,12 +4,10 @@
 use jiff::civil::DateTime;
 use serde::Deserialize;
 
-use crate::document::imported::MigrationTool;
 use crate::import::date::date_of_milliseconds;
 use crate::import::error::ImportError;
 use crate::import::migration::{Chunk, SourceMigration, SourceSection, ToolMigrations};
-use crate::import::source_tree::{SourceFile, SourceTree, has_extension};
-use crate::import::tools::files::left_out_note;
+use crate::import::source_tree::{SourceFile, SourceTree};
 use crate::import::tools::nested::directories_with;
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
@@ -61,22 +59,13 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
             journal.dialect
         ));
     }
-    let mut listed = Vec::new();
     for entry in &journal.entries {
         let path = format!("{}.sql", entry.tag);
         let file = tree.file(&path)?;
         let migration = SourceMigration::new(entry.when.to_string(), &entry.tag, section(file)?);
         let date = date_of_milliseconds(entry.when);
         found.migrations.push(SourceMigration { date, ..migration });
-        listed.push(path);
     }
-    let is_unlisted =
-        |name: &&str| has_extension(name, "sql") && !listed.iter().any(|path| path == name);
-    let unlisted: Vec<_> = tree.top_names().filter(is_unlisted).map(ToOwned::to_owned).collect();
-    let note = left_out_note(MigrationTool::Drizzle, &unlisted);
-    found
-        .notes
-        .extend(note.map(|note| note.replace("by the name", "since the journal does not list it")));
     Ok(found)
 }
 

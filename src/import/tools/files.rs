@@ -57,11 +57,16 @@ pub(crate) fn list_names(names: &[String]) -> String {
     }
 }
 
-/// A note on files that the tool does not take for migrations either.
+/// A note on files of SQL that the tool does not take for migrations either.
 pub(crate) fn left_out_note(tool: MigrationTool, names: &[String]) -> Option<String> {
     let verb = if names.len() == 1 { "is no migration" } else { "are no migrations" };
+    let reason = match tool {
+        MigrationTool::Drizzle => "since the journal does not list it",
+        MigrationTool::Alembic | MigrationTool::Django | MigrationTool::Rails => "by the text",
+        _ => "by the name or the directory",
+    };
     (!names.is_empty())
-        .then(|| format!("{} {verb} of {tool}, by the name: left out", list_names(names)))
+        .then(|| format!("{} {verb} of {tool}, {reason}: left out", list_names(names)))
 }
 
 /// A note on migrations that the tool runs outside of a transaction.

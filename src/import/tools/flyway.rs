@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use crate::document::imported::{MigrationTool, normalize_key};
 use crate::import::error::ImportError;
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations, Variables};
-use crate::import::source_tree::{SourceTree, TreeFile, has_extension};
-use crate::import::tools::files::left_out_note;
+use crate::import::source_tree::{SourceTree, TreeFile};
 
 /// The extensions of migrations that a program runs.
 const CODE_EXTENSIONS: [&str; 6] = ["java", "kt", "groovy", "py", "sh", "ps1"];
@@ -94,13 +93,11 @@ struct NamedFile<'t> {
 struct FlywayFiles<'t> {
     versions: BTreeMap<Vec<OrderedNumber>, VersionFiles<'t>>,
     repeatable: Vec<NamedFile<'t>>,
-    left_out: Vec<String>,
 }
 
 pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
-    let FlywayFiles { mut versions, mut repeatable, left_out } = list_files(tree)?;
+    let FlywayFiles { mut versions, mut repeatable } = list_files(tree)?;
     let mut found = ToolMigrations::default();
-    found.notes.extend(left_out_note(MigrationTool::Flyway, &left_out));
     drop_baselines(&mut versions, &mut found.notes)?;
     for files in versions.into_values() {
         let Some(up) = files.versioned.or(files.baseline) else {
@@ -137,7 +134,6 @@ fn list_files(tree: &SourceTree) -> Result<FlywayFiles<'_>, ImportError> {
     for path in tree.paths() {
         let file_name = path.rsplit('/').next().unwrap_or(path);
         let Some(name) = FileName::parse(file_name) else {
-            files.left_out.extend(has_extension(file_name, "sql").then(|| path.to_owned()));
             continue;
         };
         let file = TreeFile { path, file: tree.file(path)? };
@@ -178,8 +174,9 @@ fn drop_baselines(
         let shown = baseline.file.file.display_path.clone();
         if has_versioned {
             notes.push(format!(
-                "`{shown}` is left out: the versioned migrations up to it have the same effect"
+                "`{shown}` is left out, since versioned migrations up to it exist: they must create the same schema, which Flyway does not check either"
             ));
+            baseline.file.file.mark_used();
             files.baseline = None;
         } else if let Some(first) = first_baseline.replace(shown.clone()) {
             return Err(ImportError::File {

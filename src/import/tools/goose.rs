@@ -22,7 +22,7 @@ pub(crate) fn has_marker(text: &str) -> bool {
 pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     let mut found = ToolMigrations::default();
     let mut numbered = Vec::new();
-    let (mut left_out, mut outside_transaction) = (Vec::new(), Vec::new());
+    let (mut programs_left_out, mut outside_transaction) = (Vec::new(), Vec::new());
     for path in tree.top_names() {
         let is_go = has_extension(path, "go") && !path.ends_with("_test.go");
         if !is_go && !has_extension(path, "sql") {
@@ -30,7 +30,7 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
         }
         let number = NumberedName::parse(path).and_then(|name| name.value());
         let Some(number) = number.filter(|number| *number > 0) else {
-            left_out.push(path.to_owned());
+            programs_left_out.extend(is_go.then(|| path.to_owned()));
             continue;
         };
         let file = tree.file(path)?;
@@ -54,7 +54,7 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     }
     numbered.sort_by_key(|found| found.number);
     found.migrations = numbered.into_iter().map(|found| found.migration).collect();
-    found.notes.extend(left_out_note(MigrationTool::Goose, &left_out));
+    found.notes.extend(left_out_note(MigrationTool::Goose, &programs_left_out));
     found.notes.extend(outside_transaction_note(&outside_transaction));
     Ok(found)
 }

@@ -33,7 +33,7 @@ pub(crate) fn read_migrations(
             message: format!("this is a file; name the directory of the migrations of {tool}"),
         });
     }
-    let found = match tool {
+    let mut found = match tool {
         MigrationTool::Dbmate => dbmate::read(tree),
         MigrationTool::Goose => goose::read(tree),
         MigrationTool::GolangMigrate => numbered::read_golang_migrate(tree),
@@ -62,6 +62,7 @@ pub(crate) fn read_migrations(
             foreign_markers::check(tool, migration)?;
         }
     }
+    found.notes.extend(files::left_out_note(tool, &tree.unused_sql_files()));
     Ok(found)
 }
 

@@ -1,11 +1,10 @@
 //! Reads migrations that are directories: those of Diesel, with `up.sql` and `down.sql`, and those of
 //! Prisma, with `migration.sql`.
 
-use crate::document::imported::MigrationTool;
 use crate::import::error::{FileLine, ImportError};
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations};
-use crate::import::source_tree::{SourceTree, has_extension};
-use crate::import::tools::files::{left_out_note, outside_transaction_note};
+use crate::import::source_tree::SourceTree;
+use crate::import::tools::files::outside_transaction_note;
 use crate::import::tools::numbered::whole_file;
 
 /// The directories directly below the root that have a file of this name, in the order of their
@@ -49,7 +48,6 @@ pub(crate) fn read_diesel(tree: &SourceTree) -> Result<ToolMigrations, ImportErr
     versions.sort_by(|left, right| left.version.cmp(&right.version));
     found.migrations = versions.into_iter().map(|found| found.migration).collect();
     found.notes.extend(outside_transaction_note(&outside_transaction));
-    found.notes.extend(left_out_note(MigrationTool::Diesel, &top_sql_files(tree)));
     Ok(found)
 }
 
@@ -68,7 +66,6 @@ pub(crate) fn read_prisma(tree: &SourceTree) -> Result<ToolMigrations, ImportErr
         let down = read_optional(tree, &format!("{name}/down.sql"))?;
         found.migrations.push(SourceMigration::new(name, name, up).with_down(down));
     }
-    found.notes.extend(left_out_note(MigrationTool::Prisma, &top_sql_files(tree)));
     Ok(found)
 }
 
@@ -96,8 +93,4 @@ fn check_prisma_provider(tree: &SourceTree) -> Result<(), ImportError> {
 
 fn read_optional(tree: &SourceTree, path: &str) -> Result<Option<SourceSection>, ImportError> {
     tree.entry(path).map(|_| whole_file(tree.file(path)?)).transpose()
-}
-
-fn top_sql_files(tree: &SourceTree) -> Vec<String> {
-    tree.top_names().filter(|name| has_extension(name, "sql")).map(ToOwned::to_owned).collect()
 }

@@ -7,9 +7,7 @@ use crate::document::imported::MigrationTool;
 use crate::import::error::ImportError;
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations};
 use crate::import::source_tree::{SourceFile, SourceTree, TreeFile};
-use crate::import::tools::files::{
-    Depth, NumberedName, left_out_note, outside_transaction_note, sql_files,
-};
+use crate::import::tools::files::{Depth, NumberedName, outside_transaction_note, sql_files};
 
 /// The direction in which a file leads, according to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +48,10 @@ fn read_pairs(
     kind_of: impl Fn(&str) -> Option<FileKind>,
 ) -> Result<ToolMigrations, ImportError> {
     let mut pairs: BTreeMap<i64, FilePair<'_>> = BTreeMap::new();
-    let mut left_out = Vec::new();
     for file in sql_files(tree, Depth::Top)? {
         let name = NumberedName::parse(file.path);
         let kind = name.and_then(|name| kind_of(name.rest));
         let (Some(name), Some(kind)) = (name, kind) else {
-            left_out.push(file.path.to_owned());
             continue;
         };
         let Some(number) = name.value() else {
@@ -89,7 +85,6 @@ fn read_pairs(
         let up = whole_file(up.file)?;
         found.migrations.push(SourceMigration::new(number.to_string(), name, up).with_down(down));
     }
-    found.notes.extend(left_out_note(tool, &left_out));
     found.notes.extend(outside_transaction_note(&outside_transaction));
     Ok(found)
 }

@@ -1,6 +1,8 @@
 //! Reads `structure.sql` of Rails: the schema, which becomes one baseline, and the versions of the
 //! migrations in it, which an INSERT at the end of the file lists.
 
+use std::collections::BTreeSet;
+
 use crate::document::imported::MigrationTool;
 use crate::import::date::date_of_name;
 use crate::import::error::ImportError;
@@ -9,6 +11,8 @@ use crate::import::source_tree::{SourceTree, TreeFile};
 use crate::import::statements::split;
 use crate::import::tools::files::Depth;
 use crate::import::tools::files::sql_files;
+use crate::schema::is_sqlite_name;
+use crate::sql::create_statement::{ModuleDefinition, creates_virtual_table};
 use crate::sql::lexer::{TokenKind, unquote};
 use crate::sql::tokens::Tokens;
 
@@ -25,7 +29,7 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     };
     let mut structures: Vec<TreeFile<'_>> = Vec::new();
     for file in files {
-        if has_marker(file.file.text()?) {
+        if has_marker(file.file.peek()?) {
             structures.push(file);
         }
     }
@@ -78,19 +82,17 @@ fn versions_of(text: &str) -> Vec<String> {
     versions
 }
 
-/// The text without the statements that create SQLite's own tables, which a dump may contain and
-/// SQLite refuses.
+/// The text without the statements that create SQLite's own tables and those of its modules, which a
+/// dump contains and SQLite refuses.
 fn without_sqlite_tables(text: &str, file: &str, notes: &mut Vec<String>) -> SourceSection {
+    let shadow_tables = shadow_tables_of(text);
     let mut kept = String::with_capacity(text.len());
     let mut has_own_tables = false;
     for range in split(text) {
         let statement = &text[range.statement.clone()];
-        let tokens = Tokens::new(statement);
-        let index = if tokens.match_seq(2, &["IF", "NOT", "EXISTS"]) { 5 } else { 2 };
-        let is_own = tokens.match_seq(0, &["CREATE", "TABLE"])
-            && tokens.name(index).to_ascii_lowercase().starts_with("sqlite_");
+        let name = created_table(&Tokens::new(statement));
         kept.push_str(&text[range.leading]);
-        if is_own {
+        if name.is_some_and(|name| is_sqlite_name(&name) || shadow_tables.contains(&name)) {
             has_own_tables = true;
             // The numbers of the lines stay.
             kept.push_str(&"\n".repeat(statement.matches('\n').count()));
@@ -99,7 +101,30 @@ fn without_sqlite_tables(text: &str, file: &str, notes: &mut Vec<String>) -> Sou
         }
     }
     if has_own_tables {
-        notes.push("SQLite's own tables, such as `sqlite_sequence`, are left out: SQLite creates them itself".to_owned());
+        notes.push("SQLite's own tables, such as `sqlite_sequence` and those of a search index, are left out: SQLite creates them itself".to_owned());
     }
     SourceSection::from_text(file, &kept)
+}
+
+/// The name in lower case of the ordinary table that a statement creates.
+fn created_table(tokens: &Tokens<'_>) -> Option<String> {
+    let index = if tokens.match_seq(2, &["IF", "NOT", "EXISTS"]) { 5 } else { 2 };
+    let is_table = tokens.match_seq(0, &["CREATE", "TABLE"]);
+    is_table.then(|| tokens.name(tokens.skip_schema_qualifier(index)).to_ascii_lowercase())
+}
+
+/// The names in lower case of the tables that the modules of virtual tables create.
+fn shadow_tables_of(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for statement in split(text).into_iter().map(|range| &text[range.statement]) {
+        if !creates_virtual_table(statement) {
+            continue;
+        }
+        let tokens = Tokens::new(statement);
+        let index = if tokens.match_seq(3, &["IF", "NOT", "EXISTS"]) { 6 } else { 3 };
+        let table = tokens.name(tokens.skip_schema_qualifier(index)).to_ascii_lowercase();
+        let suffixes = ModuleDefinition::parse(statement).shadow_suffixes().unwrap_or_default();
+        names.extend(suffixes.iter().map(|suffix| format!("{table}_{suffix}")));
+    }
+    names
 }

@@ -5,12 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::document::imported::MigrationTool;
 use crate::document::pattern::constant_pattern;
 use crate::import::error::ImportError;
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations};
-use crate::import::source_tree::{SourceTree, has_extension};
-use crate::import::tools::files::left_out_note;
+use crate::import::source_tree::SourceTree;
 use crate::import::tools::numbered::whole_file;
 
 static FILE_NAME: LazyLock<Regex> =
@@ -22,11 +20,9 @@ pub(crate) fn is_file_name(name: &str) -> bool {
 
 pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     let mut numbered = Vec::new();
-    let mut left_out = Vec::new();
     for path in tree.paths() {
         let file_name = path.rsplit('/').next().unwrap_or(path);
         let Some(captures) = FILE_NAME.captures(file_name) else {
-            left_out.extend(has_extension(file_name, "sql").then(|| path.to_owned()));
             continue;
         };
         let file = tree.file(path)?;
@@ -52,8 +48,7 @@ pub(crate) fn read(tree: &SourceTree) -> Result<ToolMigrations, ImportError> {
     }
     numbered.sort_by_key(|found| found.number);
     let migrations = numbered.into_iter().map(|found| found.migration).collect();
-    let notes = left_out_note(MigrationTool::Refinery, &left_out).into_iter().collect();
-    Ok(ToolMigrations { migrations, notes })
+    Ok(ToolMigrations { migrations, ..ToolMigrations::default() })
 }
 
 struct Numbered {

@@ -12,7 +12,7 @@ use crate::import::tools::files::{Depth, sql_files};
 use crate::import::tools::numbered::whole_file;
 
 /// The extensions of programs.
-const EXTENSIONS: [&str; 6] = [".ts", ".js", ".mts", ".mjs", ".cts", ".cjs"];
+const EXTENSIONS: [&str; 7] = [".ts", ".js", ".mts", ".mjs", ".cts", ".cjs", ".coffee"];
 
 /// The files of one migration.
 #[derive(Default)]

@@ -307,3 +307,32 @@ fn versions_must_be_usable() {
     import(&fleet, &["m", "--version-from", "1.0.0-rc.1"], 0);
     assert!(document(&fleet).contains("## 1.0.0-rc.1 → 1.0.0: "));
 }
+
+#[test]
+fn every_file_of_sql_that_is_left_out_is_named() {
+    let table = "CREATE TABLE a (id INTEGER PRIMARY KEY);";
+    for (tool, migration, left_out) in [
+        ("flyway", "m/V1__a.sql", "m/V2__b.SQL"),
+        ("dbmate", "m/20240101000000_a.sql", "m/20240102000000_b.SQL"),
+        ("goose", "m/00001_a.sql", "m/later/00002_b.sql"),
+        ("golang-migrate", "m/1_a.up.sql", "m/2_b.up.Sql"),
+        ("sqlx", "m/1_a.sql", "m/2_b.SQL"),
+        ("refinery", "m/V1__a.sql", "m/V2__b.SQL"),
+        ("d1", "m/0001_a.sql", "m/later/0002_b.sql"),
+        ("diesel", "m/2024-01-01-000000_a/up.sql", "m/2024-01-02-000000_b/down.sql"),
+        ("prisma", "m/1_a/migration.sql", "m/2_b/Migration.sql"),
+        ("kysely", "m/1_a.sql", "m/2_b.SQL"),
+    ] {
+        let marked = match tool {
+            "dbmate" => format!("-- migrate:up\n{table}\n"),
+            "goose" => format!("-- +goose Up\n{table}\n"),
+            _ => table.to_owned(),
+        };
+        let mut files = vec![file(migration, &marked), file(left_out, &marked)];
+        files.extend((tool == "kysely").then(|| file("m/1_a.ts", "")));
+        let fleet = fleet_with(&files);
+        let name = left_out.strip_prefix("m/").unwrap();
+        let expected = format!("`{name}` is no migration of {tool}, by the name or the directory");
+        import(&fleet, &["m", "--from", tool], 0).stdout_contains(&expected);
+    }
+}

@@ -191,6 +191,30 @@ fn rails_is_imported_as_one_baseline() {
 }
 
 #[test]
+fn tables_that_a_module_creates_are_left_out_of_a_structure_of_rails() {
+    let structure = "CREATE TABLE IF NOT EXISTS \"schema_migrations\" (\"version\" varchar NOT NULL PRIMARY KEY);
+CREATE VIRTUAL TABLE found USING fts5(title)
+/* found(title) */;
+CREATE TABLE IF NOT EXISTS 'found_data'(id INTEGER PRIMARY KEY, block BLOB);
+CREATE TABLE IF NOT EXISTS 'found_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS 'found_content'(id INTEGER PRIMARY KEY, c0);
+CREATE TABLE IF NOT EXISTS 'found_docsize'(id INTEGER PRIMARY KEY, sz BLOB);
+CREATE TABLE IF NOT EXISTS 'found_config'(k PRIMARY KEY, v) WITHOUT ROWID;
+CREATE TABLE found_users (id INTEGER PRIMARY KEY);
+INSERT INTO \"schema_migrations\" (version) VALUES ('20240101000000');
+";
+    let fleet = fleet_with(&[file("structure.sql", structure)]);
+    import(&fleet, &["structure.sql", "--from", "rails"], 0).stdout_contains("SQLite's own tables");
+    let text = document(&fleet);
+    assert!(!text.contains("found_data"), "{text}");
+    assert!(text.contains("CREATE TABLE found_users"), "{text}");
+    fleet.run(["init", "--user", "ann"]).status(0);
+    let database = fleet.database("ann");
+    assert!(database.tables().contains(&"found_users".to_owned()));
+    assert_eq!(database.rows("SELECT count(*) FROM found"), ["0"]);
+}
+
+#[test]
 fn kysely_is_imported_from_the_sql_beside_its_programs() {
     let mut files = vec![file("package.json", "{\"dependencies\": {\"kysely\": \"0.28.0\"}}")];
     let names = ["20240131_users", "20240201_email", "20240202_posts"];

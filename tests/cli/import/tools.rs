@@ -210,24 +210,3 @@ fn markers_in_the_wrong_place_are_errors() {
         import(&fleet, &["m", "--from", "goose"], 2).stderr_contains(expected);
     }
 }
-
-/// The content of the first fence with this label in a Markdown text.
-fn fence<'t>(text: &'t str, opening: &str) -> &'t str {
-    let (_, rest) = text.split_once(&format!("\n{opening}\n")).unwrap();
-    let ticks = opening.trim_end_matches(char::is_alphabetic);
-    rest.split_once(&format!("\n{ticks}\n")).unwrap().0
-}
-
-#[test]
-fn the_example_of_the_guide_runs() {
-    let guide = include_str!("../../../docs/import.md");
-    let fleet = fleet_with(&[file(
-        "db/migrations/20240131120000_create_notes.sql",
-        fence(guide, "```sql"),
-    )]);
-    let console = fence(guide, "```console");
-    let (command, output) = console.split_once('\n').unwrap();
-    let arguments: Vec<_> = command.strip_prefix("$ tatmig ").unwrap().split(' ').collect();
-    fleet.run(arguments).status(0).stdout(format!("{output}\n")).stderr("");
-    assert!(document(&fleet).contains(fence(guide, "````markdown")), "{}", document(&fleet));
-}

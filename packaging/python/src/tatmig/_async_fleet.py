@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 from ._fleet import Call, Fleet, User, Users
 from ._settings import Settings, StrPath, UpgradeOptions, to_user
+from .errors import TatmigError
 from .results import (
     DatabaseRun,
     InitResult,
@@ -93,6 +94,9 @@ class AsyncFleet:
                 await _ended(flight.future)
                 if flight.answers(basis, create):
                     return flight.future.result()
+            except TatmigError:
+                if not log_in.is_outdated(basis):
+                    raise
             finally:
                 log_in.leave(flight)
 

@@ -20,7 +20,7 @@ from ._settings import (
     to_user,
     to_variables,
 )
-from .errors import UsageError
+from .errors import TatmigError, UsageError
 from .results import (
     DatabaseRun,
     InitResult,
@@ -161,6 +161,9 @@ class Fleet:
                     return flight.future.result()
                 # A run for an earlier document, or one that may not create: the next is ours.
                 flight.future.exception()
+            except TatmigError:
+                if not self._log_in.is_outdated(basis):
+                    raise
             finally:
                 self._log_in.leave(flight)
 

@@ -116,6 +116,11 @@ class LogIn:
         """What a run must see that starts now."""
         return Basis(self._document.digest(), self._epoch)
 
+    def is_outdated(self, basis: Basis) -> bool:
+        """Whether the document changed. A run for the earlier content may have failed only because
+        another run had applied the new one to the system database already."""
+        return self._document.digest() != basis.digest
+
     def recall(self, user: str, basis: Basis) -> Optional[DatabaseRun]:
         """The result for a user who is at head of this document already."""
         memory = self._memory

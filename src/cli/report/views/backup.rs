@@ -7,7 +7,7 @@ use tatmig::fleet::Fleet;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{describe_unselected_users, format_size};
-use crate::cli::report::view::View;
+use crate::cli::report::view::{NOTHING_CHANGED, View};
 use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, version_label};
 use crate::cli::report::views::copied_database::{
     CopiedDatabase, CopyCounts, CopyDirection, print_copy_errors,
@@ -98,6 +98,14 @@ impl View for BackupView<'_> {
     fn exit_status(&self) -> u8 {
         failure_if(self.missing_system_database.is_some()).max(self.summary.exit_status())
     }
+
+    fn changes(&self) -> String {
+        match self.result.backup {
+            Some(_) => NOTHING_CHANGED.to_owned(),
+            None => format!("{NOTHING_CHANGED}, and no backup was created"),
+        }
+    }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }

@@ -8,6 +8,7 @@ use tatmig::fleet::TargetDatabase;
 use tatmig::text::escape_for_display;
 
 use crate::cli::report::format::{format_size, plural};
+use crate::cli::report::styled_line::StyledLine;
 
 /// The JSON object of a backup.
 #[derive(Serialize)]
@@ -30,15 +31,17 @@ impl<'r> BackupEntry<'r> {
 }
 
 /// `2 databases copied to backups/20261121T114500Z (36.9 kB)`.
-pub(crate) fn describe_backup(backup: &Backup) -> String {
+pub(crate) fn describe_backup(backup: &Backup) -> StyledLine {
     let copies = &backup.manifest.databases;
     let count = plural(copies.len(), "database");
     let dir = escape_for_display(backup.dir.as_os_str());
     let size = format_size(backup.size());
     if copies.iter().all(|copy| copy.server.is_some()) {
-        format!("{count} forked on the server ({size}); the manifest is in {dir}")
+        StyledLine::from_state("copied", format!("{count} forked"))
+            .text(format!(" on the server ({size}); the manifest is in {dir}"))
     } else {
-        format!("{count} copied to {dir} ({size})")
+        StyledLine::from_state("copied", format!("{count} copied"))
+            .text(format!(" to {dir} ({size})"))
     }
 }
 

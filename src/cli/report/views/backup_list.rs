@@ -123,16 +123,19 @@ pub(crate) struct PruneView<'r> {
     kept_as_only_copy: &'r [String],
     /// The bytes that the removed backups held.
     freed: u64,
+    #[serde(skip)]
+    dir: String,
 }
 
 impl<'r> PruneView<'r> {
-    pub(crate) fn new(result: &'r PruneResult) -> Self {
+    pub(crate) fn new(dir: &Path, result: &'r PruneResult) -> Self {
         let ids = |backups: &'r [Backup]| backups.iter().map(|b| b.id.as_str()).collect();
         Self {
             removed: ids(&result.removed),
             kept: ids(&result.kept),
             kept_as_only_copy: &result.kept_as_only_copy,
             freed: result.removed.iter().map(Backup::size).sum(),
+            dir: escape_for_display(dir.as_os_str()),
         }
     }
 }
@@ -147,8 +150,9 @@ impl View for PruneView<'_> {
         ));
         if !self.kept_as_only_copy.is_empty() {
             console.line(format!(
-                "older backups kept, each the only backup of a database at that version: {}",
-                list_names(self.kept_as_only_copy)
+                "older backups kept, each the only backup of a database at that version: {}; `--keep` never removes these; to remove one all the same, delete its directory in `{}`",
+                list_names(self.kept_as_only_copy),
+                self.dir
             ));
         }
     }

@@ -5,6 +5,7 @@ use tatmig::document::Migration;
 use tatmig::{Changelog, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `history` without a selection.
@@ -59,13 +60,15 @@ impl<'r> ChangelogView<'r> {
 impl View for ChangelogView<'_> {
     fn print_text(&self, console: &Console) {
         for entry in &self.migrations {
-            let mut columns = vec![
-                format!("{:20}", entry.migration.to_string()),
-                format!("{:10}", entry.date.unwrap_or("-")),
-            ];
-            columns.extend(entry.planned.then(|| "(planned)".to_owned()));
-            columns.extend(entry.description.or(entry.title).map(str::to_owned));
-            console.line(format!("{}  ({}:{})", columns.join("  "), self.file, entry.line));
+            let (migration, date) = (entry.migration.to_string(), entry.date.unwrap_or("-"));
+            let mut line = StyledLine::from(format!("{migration:20}  {date:10}"));
+            if entry.planned {
+                line = line.text("  ").state("planned", "(planned)");
+            }
+            if let Some(description) = entry.description.or(entry.title) {
+                line = line.text(format!("  {description}"));
+            }
+            console.line(line.text(format!("  ({}:{})", self.file, entry.line)));
         }
     }
 }

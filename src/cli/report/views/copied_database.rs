@@ -12,6 +12,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::views::failures::name_and_location;
 
 /// The result of copying or restoring one database; `None` if it was not started before an
@@ -139,16 +140,18 @@ impl CopyCounts {
         failure_if(self.failed + self.busy > 0)
     }
 
-    /// Prints how many databases failed and how many were not started; nothing if all succeeded.
+    /// Prints how many databases failed and how many were skipped; nothing if all succeeded.
     pub(crate) fn print_incomplete(&self, console: &Console, direction: CopyDirection) {
         let failed = self.failed + self.busy;
         if failed > 0 {
             let verb = if failed == 1 { "was" } else { "were" };
-            let failed = plural(failed, "database");
-            console.line(format!("{failed} failed and {verb} not {}", direction.success_name()));
+            let failed = format!("{} failed", plural(failed, "database"));
+            let result = format!(" and {verb} not {}", direction.success_name());
+            console.line(StyledLine::from_state("failed", failed).text(result));
         }
         if self.skipped > 0 {
-            console.line(format!("{} not started", plural(self.skipped, "database")));
+            let skipped = format!("{} skipped", plural(self.skipped, "database"));
+            console.line(StyledLine::from_state("skipped", skipped));
         }
     }
 }

@@ -63,6 +63,10 @@ impl View for DemoView<'_> {
         self.run.print_errors(console);
     }
 
+    fn changes(&self) -> String {
+        self.run.changes()
+    }
+
     fn exit_status(&self) -> u8 {
         match self.next {
             // The demo intends one failure.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 use crate::cli::setting_origins::SettingOrigin;
 
@@ -70,16 +71,23 @@ impl View for DoctorView<'_> {
         console.line("");
         for check in &self.checks {
             let (name, detail) = (check.name, &check.detail);
+            let line = |state| {
+                StyledLine::from_state(state, format!("{state:6}"))
+                    .text(format!("  {name}: {detail}"))
+            };
             match check.result {
-                CheckResult::Ok => console.line(format!("ok      {name}: {detail}")),
-                CheckResult::Note => console.line(format!("note    {name}: {detail}")),
-                CheckResult::Failed => Console::finding(format!("failed  {name}: {detail}")),
+                CheckResult::Ok => console.line(line("ok")),
+                CheckResult::Note => console.line(line("note")),
+                CheckResult::Failed => console.finding(line("failed")),
             }
         }
         let failed = self.count(CheckResult::Failed);
         console.line(match failed {
-            0 => "an upgrade can run".to_owned(),
-            failed => format!("{} failed; an upgrade would not succeed", plural(failed, "check")),
+            0 => StyledLine::from_state("ok", "an upgrade can run"),
+            failed => {
+                StyledLine::from_state("failed", format!("{} failed", plural(failed, "check")))
+                    .text("; an upgrade would not succeed")
+            }
         });
     }
 

@@ -11,11 +11,14 @@ use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
 use tatmig::{Changelog, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
-use crate::cli::report::views::failures::print_failure;
+use crate::cli::report::views::failures::{StatementDiffs, print_failures};
+use crate::cli::report::views::status_digest::{PlannedStatus, add_plans};
+use crate::cli::report::views::status_entries::StatusOf;
 
 /// The plan of `upgrade --dry-run`, `downgrade --dry-run` or `redo --dry-run`.
 #[derive(Serialize)]
@@ -39,6 +42,8 @@ pub(crate) struct DryRunView<'r> {
     notices: &'r [String],
     #[serde(skip)]
     source: &'r Source<'r>,
+    #[serde(skip)]
+    statement_diffs: StatementDiffs,
 }
 
 /// One migration in one scope, with the names of the databases that would run it.
@@ -76,7 +81,7 @@ struct PlannedEntry<'r> {
 }
 
 /// How many databases have each outcome.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct PlanCounts {
     total: usize,
     planned: usize,
@@ -165,7 +170,13 @@ impl<'r> DryRunView<'r> {
             },
             notices: &fleet.notices,
             source,
+            statement_diffs: StatementDiffs::new(),
         }
+    }
+
+    /// Adds the statements of migrations that were edited after they were applied.
+    pub(crate) fn with_statement_diffs(self, statement_diffs: StatementDiffs) -> Self {
+        Self { statement_diffs, ..self }
     }
 
     /// The plan of a redo.
@@ -201,6 +212,7 @@ impl<'r> DryRunView<'r> {
             databases,
             notices: &candidates.fleet.notices,
             source,
+            statement_diffs: StatementDiffs::new(),
         }
     }
 
@@ -255,7 +267,7 @@ impl View for DryRunView<'_> {
             self.print_migration(console, migration);
         }
         if self.migrations.is_empty() && self.summary.failed == 0 {
-            console.line(&self.nothing_to_run);
+            console.line(self.nothing_to_run.as_str());
         }
         self.print_errors(console);
     }
@@ -264,15 +276,33 @@ impl View for DryRunView<'_> {
         for notice in self.notices {
             console.note(notice);
         }
-        for PlannedDatabase { database, status, .. } in &self.databases {
-            if let Some(error) = &status.error {
-                print_failure(console, database, error, self.source);
-            }
-        }
+        let failures =
+            self.databases.iter().filter_map(|PlannedDatabase { database, status, .. }| {
+                Some((*database, status.error.as_deref()?))
+            });
+        print_failures(console, failures, self.source, &self.statement_diffs);
     }
 
     fn exit_status(&self) -> u8 {
         failure_if(self.summary.failed > 0)
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        let PlanCounts { total, planned, current, failed } = self.summary;
+        digest.verdict = format!(
+            "{}: {planned} to be migrated to {}, {current} need nothing, {failed} would fail; nothing was changed",
+            plural(total, "database"),
+            self.target
+        );
+        digest.target = VersionPoint::parse(&self.target);
+        digest.notices.extend(self.notices.iter().cloned());
+        let Some(PlannedDatabase { changelog, .. }) = self.databases.first() else { return };
+        let plans = self.databases.iter().map(|planned| {
+            let PlannedDatabase { database, status, changelog } = *planned;
+            let listed = StatusOf { database, status, changelog };
+            PlannedStatus { listed, outcome: planned.outcome_name() }
+        });
+        add_plans(digest, changelog, plans);
     }
 
     fn databases(&self) -> impl Serialize {

@@ -5,11 +5,29 @@ use serde::Serialize;
 use tatmig::{Diagnostic, Source};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::{ErrorEntry, ProblemEntry};
 use crate::cli::report::view::View;
 use crate::cli::usage_message::UsageMessage;
+
+/// A command that a signal ended before it had a result.
+#[derive(Serialize)]
+pub(crate) struct InterruptedView;
+
+impl View for InterruptedView {
+    /// The line that ends every interrupted run says all.
+    fn print_text(&self, _console: &Console) {}
+
+    fn exit_status(&self) -> u8 {
+        EXIT_INVALID_INPUT
+    }
+
+    fn error(&self) -> Option<ErrorEntry<'_>> {
+        Some(ErrorEntry::from_message("interrupted; no database was changed"))
+    }
+}
 
 /// An error that has no position in the document.
 #[derive(Serialize)]
@@ -108,7 +126,7 @@ impl View for DocumentErrorView<'_> {
     }
 
     fn print_errors(&self, console: &Console) {
-        console.diagnostics(self.source, self.diagnostics);
+        console.document_errors(self.source, self.diagnostics);
         console.error(&self.message);
     }
 
@@ -121,5 +139,10 @@ impl View for DocumentErrorView<'_> {
 
     fn problems(&self) -> Vec<ProblemEntry<'_>> {
         ProblemEntry::list(self.source, self.diagnostics)
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.verdict.clone_from(&self.message);
+        digest.findings.add_all(self.source, self.diagnostics);
     }
 }

@@ -45,17 +45,6 @@ pub(crate) fn print_failures<'r>(
     }
 }
 
-/// Prints the error of one database.
-pub(crate) fn print_failure(
-    console: &Console,
-    database: &TargetDatabase,
-    error: &MigrateError,
-    source: &Source<'_>,
-) {
-    let group = FailureGroup { error, message: error.to_string(), databases: vec![database] };
-    print_group(console, &group, source, &StatementDiffs::new());
-}
-
 /// `` `ann` (ann_longterm.db)``: the name of a database in an error, and its path or URL.
 pub(crate) fn name_and_location(database: &TargetDatabase) -> String {
     format!("`{}` ({})", database.display_name(), database.location.display())
@@ -85,22 +74,8 @@ fn print_group(
     };
     let mut diagnostic =
         Diagnostic::new(error.rule().unwrap_or(Rule::Sql), span, escape_for_terminal(&text));
-    if let MigrateError::Plan(PlanError::ChecksumMismatch { changed_migrations }) = error {
-        let mut help = String::new();
-        for migration in changed_migrations {
-            let Some(diff) = statement_diffs.get(&migration.applied_checksum) else { continue };
-            let (from, to) = (&migration.from, &migration.to);
-            for statement in &diff.applied {
-                let _ = writeln!(help, "{from} → {to} as applied: {statement}");
-            }
-            for statement in &diff.current {
-                let _ = writeln!(help, "{from} → {to} now: {statement}");
-            }
-        }
-        help.push_str(
-            "restore the original SQL and add a new migration; in development, `tatmig redo` undoes the last migration and applies it as it is now; if the schema already matches, run `tatmig adopt`",
-        );
-        diagnostic.help = Some(escape_for_terminal(&help));
+    if let Some(help) = edited_help(error, statement_diffs) {
+        diagnostic.help = Some(help);
     }
     if let Some(help) = error.help() {
         diagnostic.help = Some(escape_for_terminal(&help));
@@ -113,4 +88,30 @@ fn print_group(
         help.insert_str(0, &format!("in `{}`: ", database.display_name()));
     }
     console.diagnostics(source, &[diagnostic]);
+}
+
+/// For migrations that were edited after they were applied: the statements that differ, and what to
+/// do. `None` for another error.
+pub(crate) fn edited_help(
+    error: &MigrateError,
+    statement_diffs: &StatementDiffs,
+) -> Option<String> {
+    let MigrateError::Plan(PlanError::ChecksumMismatch { changed_migrations }) = error else {
+        return None;
+    };
+    let mut help = String::new();
+    for migration in changed_migrations {
+        let Some(diff) = statement_diffs.get(&migration.applied_checksum) else { continue };
+        let (from, to) = (&migration.from, &migration.to);
+        for statement in &diff.applied {
+            let _ = writeln!(help, "{from} → {to} as applied: {statement}");
+        }
+        for statement in &diff.current {
+            let _ = writeln!(help, "{from} → {to} now: {statement}");
+        }
+    }
+    help.push_str(
+        "restore the original SQL and add a new migration; in development, `tatmig redo` undoes the last migration and applies it as it is now; if the schema already matches, run `tatmig adopt`",
+    );
+    Some(escape_for_terminal(&help))
 }

@@ -9,8 +9,9 @@ use tatmig::plan::{MigrateError, Outcome};
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
-use crate::cli::report::view::View;
-use crate::cli::report::views::failures::print_failure;
+use crate::cli::report::styled_line::StyledLine;
+use crate::cli::report::view::{View, describe_changes};
+use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 
 /// The result of `init`.
 #[derive(Serialize)]
@@ -101,10 +102,12 @@ impl View for InitView<'_> {
             let path = database.location.display();
             match outcome {
                 CreateOutcome::Attempted(Outcome::Upgraded(run)) => {
-                    console.line(format!("{path}: created at {}", run.path.to));
+                    let text = format!("created at {}", run.path.to);
+                    console.line(StyledLine::from(format!("{path}: ")).state("created", text));
                 }
                 CreateOutcome::AlreadyExists => {
-                    console.line(format!("{path}: already exists, not changed"));
+                    let line = StyledLine::from(format!("{path}: "));
+                    console.line(line.state("exists", "already exists").text(", not changed"));
                 }
                 CreateOutcome::Attempted(_) => {}
             }
@@ -113,15 +116,17 @@ impl View for InitView<'_> {
     }
 
     fn print_errors(&self, console: &Console) {
-        for created in &self.databases {
-            if let Some(error) = created.error() {
-                print_failure(console, created.database, error, self.source);
-            }
-        }
+        let failures =
+            self.databases.iter().filter_map(|created| Some((created.database, created.error()?)));
+        print_failures(console, failures, self.source, &StatementDiffs::new());
     }
 
     fn exit_status(&self) -> u8 {
         failure_if(self.count("failed") > 0)
+    }
+
+    fn changes(&self) -> String {
+        describe_changes(self.count("created"), self.count("created"), "created")
     }
 
     fn databases(&self) -> impl Serialize {

@@ -6,8 +6,10 @@ use serde::Serialize;
 use tatmig::{Diagnostic, Severity, Source};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::ProblemEntry;
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `lint` in the formats `human` and `json`.
@@ -77,7 +79,13 @@ impl LintView<'_> {
 impl View for LintView<'_> {
     fn print_text(&self, console: &Console) {
         console.diagnostics(self.source, self.diagnostics);
-        console.line(format!("{}: {}", self.file, severity_counts(self.diagnostics)));
+        let state = match &self.summary {
+            SeverityCounts { errors: 1.., .. } => "failed",
+            SeverityCounts { warnings: 1.., .. } => "note",
+            _ => "ok",
+        };
+        let counts = severity_counts(self.diagnostics);
+        console.line(StyledLine::from(format!("{}: ", self.file)).state(state, counts));
         if let Some(text) = self.describe_rules(console) {
             console.note(text);
         }
@@ -86,6 +94,12 @@ impl View for LintView<'_> {
     fn exit_status(&self) -> u8 {
         self.exit_status
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        digest.verdict = format!("{}: {}", self.file, severity_counts(self.diagnostics));
+        digest.findings.add_all(self.source, self.diagnostics);
+    }
+
     fn problems(&self) -> Vec<ProblemEntry<'_>> {
         ProblemEntry::list(self.source, self.diagnostics)
     }

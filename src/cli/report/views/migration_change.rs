@@ -8,6 +8,7 @@ use tatmig::text::escape_for_display;
 use tatmig::{Changelog, Scope, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// What was done to a migration of the document.
@@ -72,9 +73,14 @@ impl<'r> MigrationChangeView<'r> {
 }
 
 impl View for MigrationChangeView<'_> {
+    fn changes(&self) -> String {
+        format!("{} was written; no database was changed", self.file)
+    }
+
     fn print_text(&self, console: &Console) {
         let outcome = self.outcome.name();
-        console.line(format!("{}:{}: {} {outcome}", self.file, self.line, self.migration));
+        let place = format!("{}:{}: {} ", self.file, self.line, self.migration);
+        console.line(StyledLine::from(place).state(outcome, outcome));
         for note in self.notes {
             console.line(format!("  {note}"));
         }

@@ -4,20 +4,24 @@ use tatmig::VersionPoint;
 use tatmig::plan::{AppliedRun, MigrationPath, Outcome, PathStart};
 
 use crate::cli::report::format::plural;
+use crate::cli::report::styled_line::StyledLine;
+use crate::cli::report::views::run_entries::outcome_name;
 
 /// What happened to one database, for example `1.0.0 → 1.2.0`.
-pub(crate) fn describe(outcome: &Outcome) -> String {
+pub(crate) fn describe(outcome: &Outcome) -> StyledLine {
+    let line = StyledLine::from_state(outcome_name(outcome), describe_state(outcome));
+    match outcome_notes(outcome) {
+        [] => line,
+        notes => line.text(format!(" ({})", notes.join("; "))),
+    }
+}
+
+fn describe_state(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Upgraded(run) | Outcome::Downgraded(run) => {
-            append_notes(describe_run(run), &run.notes)
-        }
-        Outcome::Redone(run) => append_notes(format!("redone: {}", describe_way(run)), &run.notes),
-        Outcome::Reset { version, notes } => {
-            append_notes(format!("reset, empty at {version}"), notes)
-        }
-        Outcome::Rehearsed(run) => {
-            append_notes(format!("{}, rehearsed and rolled back", describe_run(run)), &run.notes)
-        }
+        Outcome::Upgraded(run) | Outcome::Downgraded(run) => describe_run(run),
+        Outcome::Redone(run) => format!("redone: {}", describe_way(run)),
+        Outcome::Reset { version, .. } => format!("reset, empty at {version}"),
+        Outcome::Rehearsed(run) => format!("{}, rehearsed and rolled back", describe_run(run)),
         Outcome::Current { version } => format!("already at {version}"),
         Outcome::AheadOfTarget { version } => {
             format!("at {version}, above the target version; not changed")
@@ -33,8 +37,8 @@ pub(crate) fn describe(outcome: &Outcome) -> String {
         Outcome::VersionRecorded { version, drift, .. } => {
             format!("recorded at {version}, with {}", plural(drift.len(), "difference"))
         }
-        Outcome::Seeded { notes, .. } => append_notes("seeded".to_owned(), notes),
-        Outcome::Skipped => "not started".to_owned(),
+        Outcome::Seeded { .. } => "seeded".to_owned(),
+        Outcome::Skipped => "skipped".to_owned(),
     }
 }
 
@@ -55,8 +59,16 @@ fn describe_way(run: &AppliedRun) -> String {
     versions.join(" → ")
 }
 
-fn append_notes(text: String, notes: &[String]) -> String {
-    if notes.is_empty() { text } else { format!("{text} ({})", notes.join("; ")) }
+/// The notes that one line has room for.
+fn outcome_notes(outcome: &Outcome) -> &[String] {
+    match outcome {
+        Outcome::Upgraded(run)
+        | Outcome::Downgraded(run)
+        | Outcome::Redone(run)
+        | Outcome::Rehearsed(run) => &run.notes,
+        Outcome::Reset { notes, .. } | Outcome::Seeded { notes, .. } => notes,
+        _ => &[],
+    }
 }
 
 /// The direction that a run moves databases in.
@@ -71,7 +83,7 @@ pub(crate) fn count_outcomes<'r>(
     outcomes: &(impl Iterator<Item = &'r Outcome> + Clone),
     target: &str,
     direction: RunDirection,
-) -> String {
+) -> StyledLine {
     let count = |predicate: fn(&Outcome) -> bool| {
         outcomes.clone().filter(|outcome| predicate(outcome)).count()
     };
@@ -80,37 +92,57 @@ pub(crate) fn count_outcomes<'r>(
         RunDirection::Down => "down",
     };
     let busy = count(Outcome::is_busy);
-    [
-        (count(|o| matches!(o, Outcome::Upgraded(_))), format!("upgraded to {target}")),
-        (count(|o| matches!(o, Outcome::Downgraded(_))), format!("downgraded to {target}")),
-        (count(|o| matches!(o, Outcome::Redone(_))), format!("redone at {target}")),
-        (count(|o| matches!(o, Outcome::Reset { .. })), format!("reset, empty at {target}")),
-        (
-            count(|o| matches!(o, Outcome::Rehearsed(_))),
-            format!("rehearsed {direction} to {target} and rolled back"),
-        ),
-        (count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
-        (count(|o| matches!(o, Outcome::Current { .. })), format!("already at {target}")),
-        (count(|o| matches!(o, Outcome::AheadOfTarget { .. })), format!("above {target}")),
-        (count(|o| matches!(o, Outcome::BehindTarget { .. })), format!("below {target}")),
-        (count(Outcome::is_failure) - busy, "failed".to_owned()),
-        (busy, "busy".to_owned()),
-        (count(|o| matches!(o, Outcome::Skipped)), "not started".to_owned()),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, description)| format!("{count} {description}"))
-    .collect::<Vec<_>>()
-    .join(", ")
+    StyledLine::join(
+        [
+            (
+                "upgraded",
+                count(|o| matches!(o, Outcome::Upgraded(_))),
+                format!("upgraded to {target}"),
+            ),
+            (
+                "downgraded",
+                count(|o| matches!(o, Outcome::Downgraded(_))),
+                format!("downgraded to {target}"),
+            ),
+            ("redone", count(|o| matches!(o, Outcome::Redone(_))), format!("redone at {target}")),
+            (
+                "reset",
+                count(|o| matches!(o, Outcome::Reset { .. })),
+                format!("reset, empty at {target}"),
+            ),
+            (
+                "rehearsed",
+                count(|o| matches!(o, Outcome::Rehearsed(_))),
+                format!("rehearsed {direction} to {target} and rolled back"),
+            ),
+            ("note", count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
+            (
+                "current",
+                count(|o| matches!(o, Outcome::Current { .. })),
+                format!("already at {target}"),
+            ),
+            (
+                "current",
+                count(|o| matches!(o, Outcome::AheadOfTarget { .. })),
+                format!("above {target}"),
+            ),
+            (
+                "current",
+                count(|o| matches!(o, Outcome::BehindTarget { .. })),
+                format!("below {target}"),
+            ),
+            ("failed", count(Outcome::is_failure) - busy, "failed".to_owned()),
+            ("busy", busy, "busy".to_owned()),
+            ("skipped", count(|o| matches!(o, Outcome::Skipped)), "skipped".to_owned()),
+        ]
+        .into_iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(state, count, description)| {
+            StyledLine::from_state(state, format!("{count} {description}"))
+        }),
+    )
 }
 
 fn has_notes(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Upgraded(run)
-        | Outcome::Downgraded(run)
-        | Outcome::Redone(run)
-        | Outcome::Rehearsed(run) => !run.notes.is_empty(),
-        Outcome::Reset { notes, .. } => !notes.is_empty(),
-        _ => false,
-    }
+    !matches!(outcome, Outcome::Seeded { .. }) && !outcome_notes(outcome).is_empty()
 }

@@ -12,7 +12,8 @@ use tatmig::{Changelog, Scope, Source};
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{describe_unselected_users, list_names, plural};
-use crate::cli::report::view::View;
+use crate::cli::report::styled_line::StyledLine;
+use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 use crate::cli::report::views::outcome_text::describe;
 use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome};
@@ -36,7 +37,7 @@ pub(crate) struct RecordedVersionsView<'r> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct ResultGroup<'r> {
     scope: Scope,
-    description: String,
+    description: StyledLine,
     drift: &'r [String],
     at_head: Option<&'r AtHead>,
     notes: &'r [String],
@@ -80,7 +81,11 @@ impl RecordedVersionsView<'_> {
         let head = self.head;
         match at_head {
             Some(AtHead::Fails(reason)) => {
-                console.line(format!("  the upgrade to {head} will fail: {reason}"));
+                console.line(
+                    StyledLine::from(format!("  the upgrade to {head} "))
+                        .state("failed", "will fail")
+                        .text(format!(": {reason}")),
+                );
             }
             Some(AtHead::Reached(remaining)) if remaining.is_empty() && !drift.is_empty() => {
                 console.line(format!("  after the upgrade to {head}, nothing differs"));
@@ -103,13 +108,13 @@ impl RecordedVersionsView<'_> {
 impl View for RecordedVersionsView<'_> {
     fn print_text(&self, console: &Console) {
         for (ResultGroup { scope, description, drift, at_head, notes }, names) in self.groups() {
-            console.line(match scope {
-                Scope::System => format!("system: {description}"),
+            let label = match scope {
+                Scope::System => "system: ".to_owned(),
                 Scope::User => {
-                    let count = plural(names.len(), "user");
-                    format!("{count} ({}): {description}", list_names(&names))
+                    format!("{} ({}): ", plural(names.len(), "user"), list_names(&names))
                 }
-            });
+            };
+            console.line(StyledLine::from(label).line(description));
             for difference in drift {
                 console.line(format!("  {difference}"));
             }
@@ -132,6 +137,12 @@ impl View for RecordedVersionsView<'_> {
     fn exit_status(&self) -> u8 {
         failure_if(self.databases.iter().any(|run| run.outcome.is_failure()))
     }
+
+    fn changes(&self) -> String {
+        let changed = self.databases.iter().filter(|run| run.outcome.changes_database()).count();
+        describe_changes(changed, self.databases.len(), "given a version")
+    }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }

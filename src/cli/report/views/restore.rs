@@ -7,7 +7,8 @@ use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::plural;
-use crate::cli::report::view::View;
+use crate::cli::report::styled_line::StyledLine;
+use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, version_label};
 use crate::cli::report::views::copied_database::{
     CopiedDatabase, CopyCounts, CopyDirection, print_copy_errors,
@@ -60,17 +61,19 @@ impl View for RestoreView<'_> {
             .filter_map(|restored| Some((restored.database, restored.manifest_entry()?)))
             .collect();
         if let Some(backup) = self.safety_backup {
-            console.line(format!("{} before the restore", describe_backup(backup)));
+            console.line(describe_backup(backup).text(" before the restore"));
         }
         if restored.len() == 1 || console.is_verbose() {
             for (database, copy) in &restored {
                 let (name, version) = (database.display_name(), version_label(copy));
-                console.line(format!("{name}: restored from {backup_id}, {version}"));
+                let line = StyledLine::from(format!("{name}: ")).state("restored", "restored");
+                console.line(line.text(format!(" from {backup_id}, {version}")));
             }
         }
         if restored.len() != 1 {
             let count = plural(restored.len(), "database");
-            console.line(format!("{count} restored from {backup_id}"));
+            let line = StyledLine::from_state("restored", format!("{count} restored"));
+            console.line(line.text(format!(" from {backup_id}")));
         }
         if let Some(backup) = self.safety_backup.filter(|_| !restored.is_empty()) {
             console.line(format!("`tatmig restore {}` undoes this", backup.id));
@@ -86,6 +89,12 @@ impl View for RestoreView<'_> {
     fn exit_status(&self) -> u8 {
         self.summary.exit_status()
     }
+
+    fn changes(&self) -> String {
+        let restored = self.databases.iter().filter(|found| found.manifest_entry().is_some());
+        describe_changes(restored.count(), self.databases.len(), "restored")
+    }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }

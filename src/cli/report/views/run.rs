@@ -7,15 +7,18 @@ use serde::Serialize;
 use tatmig::backup::Backup;
 use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::plan::Outcome;
-use tatmig::{Scope, Source};
+use tatmig::{Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{MAX_LISTED, describe_unselected_users, list_names, plural};
-use crate::cli::report::view::View;
+use crate::cli::report::styled_line::StyledLine;
+use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, restore_command};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 use crate::cli::report::views::outcome_text::{RunDirection, count_outcomes, describe};
+use crate::cli::report::views::run_digest::add_runs;
 use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome, in_scope};
 
 /// The command that ran.
@@ -103,6 +106,13 @@ impl<'r> RunView<'r> {
         self.databases.iter().filter(|run| predicate(run.outcome)).count()
     }
 
+    fn direction(&self) -> RunDirection {
+        match self.details.operation {
+            Operation::Downgrade => RunDirection::Down,
+            Operation::Upgrade | Operation::Redo | Operation::Reset => RunDirection::Up,
+        }
+    }
+
     fn print_notices(&self, console: &Console) {
         for notice in &self.fleet.notices {
             console.note(notice);
@@ -122,7 +132,7 @@ impl<'r> RunView<'r> {
             console.line(format!("system: {reason}"));
         }
         if let Some(run) = in_scope(&self.databases, Scope::System).next() {
-            console.line(format!("system: {}", describe(run.outcome)));
+            console.line(StyledLine::from("system: ").line(describe(run.outcome)));
         }
         self.print_users(console);
         match self.fleet.total_users {
@@ -140,19 +150,17 @@ impl<'r> RunView<'r> {
         let user_count = users.clone().count();
         if console.is_verbose() || user_count == 1 {
             for user in users.clone() {
-                console.line(format!("{}: {}", user.name(), describe(user.outcome)));
+                console.line(
+                    StyledLine::from(format!("{}: ", user.name())).line(describe(user.outcome)),
+                );
             }
         }
         if user_count <= 1 {
             return;
         }
-        let direction = match self.details.operation {
-            Operation::Downgrade => RunDirection::Down,
-            Operation::Upgrade | Operation::Redo | Operation::Reset => RunDirection::Up,
-        };
         let outcomes = users.map(|run| run.outcome);
-        let counts = count_outcomes(&outcomes, self.target, direction);
-        console.line(format!("{}: {counts}", plural(user_count, "user")));
+        let counts = count_outcomes(&outcomes, self.target, self.direction());
+        console.line(StyledLine::from(format!("{}: ", plural(user_count, "user"))).line(counts));
         self.print_unchanged_users(console, "above", |outcome| {
             matches!(outcome, Outcome::AheadOfTarget { .. })
         });
@@ -188,32 +196,35 @@ impl<'r> RunView<'r> {
                 matches!(outcome, Outcome::Failed { error, .. } if error.is_indeterminate())
             });
             let result = match (failed_count, indeterminate_count) {
-                (1, 0) => "failed and was not changed".to_owned(),
-                (_, 0) => "failed and were not changed".to_owned(),
-                (1, _) => "failed; whether the server changed it is unknown".to_owned(),
+                (1, 0) => " and was not changed".to_owned(),
+                (_, 0) => " and were not changed".to_owned(),
+                (1, _) => "; whether the server changed it is unknown".to_owned(),
                 (_, count) => format!(
-                    "failed; whether the server changed {count} of them is unknown, the others were not changed"
+                    "; whether the server changed {count} of them is unknown, the others were not changed"
                 ),
             };
             let next_run = match self.details.operation {
                 Operation::Upgrade | Operation::Downgrade => {
-                    format!("run the command again; databases at {} are skipped", self.target)
+                    format!(
+                        "run the command again; databases at {} are left unchanged",
+                        self.target
+                    )
                 }
                 Operation::Redo | Operation::Reset => {
                     "run the command again for the databases that failed".to_owned()
                 }
             };
-            console.line(format!(
-                "{} {result}. Fix the cause and {next_run}",
-                plural(failed_count, "database")
-            ));
+            let failed = format!("{} failed", plural(failed_count, "database"));
+            console.line(
+                StyledLine::from_state("failed", failed)
+                    .text(format!("{result}. Fix the cause and {next_run}")),
+            );
         }
         let skipped_count = self.count(|outcome| matches!(outcome, Outcome::Skipped));
         if skipped_count > 0 {
-            console.line(format!(
-                "{} not started; run the command again",
-                plural(skipped_count, "database")
-            ));
+            let skipped = format!("{} skipped", plural(skipped_count, "database"));
+            let line = StyledLine::from_state("skipped", skipped);
+            console.line(line.text("; run the command again"));
         }
     }
 
@@ -244,7 +255,10 @@ impl View for RunView<'_> {
         self.print_run_failures(console);
         self.print_next_steps(console);
         if self.details.is_abandoned {
-            console.line("nothing was committed: not every database passed the rehearsal");
+            console.line(
+                StyledLine::from_state("failed", "nothing was committed")
+                    .text(": not every database passed the rehearsal"),
+            );
         }
     }
 
@@ -256,6 +270,39 @@ impl View for RunView<'_> {
     fn exit_status(&self) -> u8 {
         failure_if(self.count(Outcome::is_failure) > 0)
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        let outcomes = self.databases.iter().map(|run| run.outcome);
+        let counts = count_outcomes(&outcomes, self.target, self.direction());
+        let abandoned = if self.details.is_abandoned {
+            "; nothing was committed, since not every database passed the rehearsal"
+        } else {
+            ""
+        };
+        digest.verdict =
+            format!("{}: {counts}{abandoned}", plural(self.databases.len(), "database"));
+        digest.target = VersionPoint::parse(self.target);
+        digest.notices.extend(self.fleet.notices.iter().cloned());
+        let backup = self.details.backup.as_ref();
+        digest.notices.extend(backup.map(|backup| describe_backup(backup).to_string()));
+        let skipped = self.system_skip_reason.map(|reason| format!("system: {reason}"));
+        digest.notices.extend(skipped);
+        add_runs(digest, &self.databases, &self.details.statement_diffs);
+    }
+
+    fn changes(&self) -> String {
+        let indeterminate = self.count(
+            |outcome| matches!(outcome, Outcome::Failed { error, .. } if error.is_indeterminate()),
+        );
+        let changed = self.count(Outcome::changes_database);
+        let total = self.databases.len() - indeterminate;
+        let changes = describe_changes(changed, total, self.details.operation.success_name());
+        match indeterminate {
+            0 => changes,
+            count => format!("{changes}; whether the server changed {count} more is unknown"),
+        }
+    }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }

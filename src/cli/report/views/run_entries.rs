@@ -176,7 +176,8 @@ pub(crate) fn in_scope<'r, 'a>(
     runs.iter().filter(move |run| run.database.scope == scope)
 }
 
-fn outcome_name(outcome: &Outcome) -> &'static str {
+/// The name of an outcome in JSON documents.
+pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Upgraded(_) => "upgraded",
         Outcome::Downgraded(_) => "downgraded",

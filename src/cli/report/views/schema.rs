@@ -9,6 +9,7 @@ use crate::cli::command_args::SchemaFormat;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `schema`.
@@ -69,7 +70,7 @@ impl View for SchemaCheckView<'_> {
     fn print_text(&self, console: &Console) {
         self.print_errors(console);
         if self.stale.is_empty() {
-            console.line(format!("{}: the schema is up to date", self.file));
+            console.line(up_to_date(self.file));
         }
     }
 
@@ -98,8 +99,13 @@ pub(crate) struct SchemaUpdateView<'r> {
 impl View for SchemaUpdateView<'_> {
     fn print_text(&self, console: &Console) {
         console.line(match self.written.len() {
-            0 => format!("{}: the schema is up to date", self.file),
-            count => format!("{}: {} updated", self.file, plural(count, "schema section")),
+            0 => up_to_date(self.file),
+            count => StyledLine::from(format!("{}: ", self.file))
+                .state("ok", format!("{} updated", plural(count, "schema section"))),
         });
     }
+}
+
+fn up_to_date(file: &str) -> StyledLine {
+    StyledLine::from(format!("{file}: the schema is ")).state("ok", "up to date")
 }

@@ -9,7 +9,8 @@ use tatmig::fleet::{Fleet, FleetOutcome};
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::describe_unselected_users;
-use crate::cli::report::view::View;
+use crate::cli::report::styled_line::StyledLine;
+use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 use crate::cli::report::views::outcome_text::describe;
 use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome};
@@ -38,7 +39,7 @@ impl<'r> SeedsView<'r> {
 impl View for SeedsView<'_> {
     fn print_text(&self, console: &Console) {
         for run in &self.databases {
-            console.line(format!("{}: {}", run.name(), describe(run.outcome)));
+            console.line(StyledLine::from(format!("{}: ", run.name())).line(describe(run.outcome)));
         }
         if let Some(line) = describe_unselected_users(self.fleet) {
             console.line(line);
@@ -54,6 +55,12 @@ impl View for SeedsView<'_> {
     fn exit_status(&self) -> u8 {
         failure_if(self.databases.iter().any(|run| run.outcome.is_failure()))
     }
+
+    fn changes(&self) -> String {
+        let changed = self.databases.iter().filter(|run| run.outcome.changes_database()).count();
+        describe_changes(changed, self.databases.len(), "given its seeds")
+    }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }

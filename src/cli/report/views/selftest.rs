@@ -7,9 +7,12 @@ use tatmig::selftest::{CoverageGap, GapKind, Regression, Scenario, SelfTestRepor
 use tatmig::{Changelog, Diagnostic, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::excerpt::clip_message;
+use crate::cli::report::digest::{Digest, ScenarioLine};
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
 use crate::cli::report::json::{ProblemEntry, RegressionKeys};
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `test`.
@@ -88,17 +91,19 @@ impl<'r> SelfTestView<'r> {
         }
     }
 
-    fn print_summary(&self, console: &Console) {
-        let results = match (self.summary.problems, self.summary.skipped) {
-            (0, 0) => "no data lost".to_owned(),
-            (0, skipped) => format!("{} not tested", plural(skipped, "table")),
-            (problems, 0) => plural(problems, "problem"),
-            (problems, skipped) => {
-                format!("{}, {} not tested", plural(problems, "problem"), plural(skipped, "table"))
-            }
-        };
-        let databases = plural(self.summary.scenarios, "database");
-        console.line(format!("{}: {databases} tested, {results}", self.file));
+    fn verdict(&self) -> StyledLine {
+        let SelfTestCounts { scenarios, problems, skipped, .. } = self.summary;
+        let problems =
+            (problems > 0).then(|| StyledLine::from_state("failed", plural(problems, "problem")));
+        let not_tested = (skipped > 0).then(|| {
+            StyledLine::from_state("note", format!("{} not tested", plural(skipped, "table")))
+        });
+        let results = StyledLine::join(problems.into_iter().chain(not_tested));
+        let results =
+            if results.is_empty() { StyledLine::from_state("ok", "no data lost") } else { results };
+        let databases = plural(scenarios, "database");
+        let label = StyledLine::from(format!("{}: {databases} tested, ", self.file));
+        label.line(results)
     }
 }
 
@@ -143,7 +148,7 @@ impl<'r> View for SelfTestView<'r> {
         for gap in &self.report.coverage_gaps {
             console.line(describe_gap(self.changelog.source(), gap));
         }
-        self.print_summary(console);
+        console.line(self.verdict());
     }
 
     fn print_errors(&self, console: &Console) {
@@ -156,6 +161,25 @@ impl<'r> View for SelfTestView<'r> {
     fn exit_status(&self) -> u8 {
         failure_if(!self.report.passed())
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        let source = self.changelog.source();
+        digest.verdict = self.verdict().to_string();
+        for Regression { scope, versions, diagnostic, .. } in &self.report.regressions {
+            let databases = format!("{scope} {}", to_strings(versions).join(", "));
+            digest.findings.add(source, diagnostic, Some(clip_message(&databases)));
+        }
+        let groups = self.report.scenarios.chunk_by(is_same_group);
+        let scenarios = groups.map(|scenarios| ScenarioLine {
+            text: describe_scenarios(scenarios, self.changelog).to_string(),
+            passed: scenarios.iter().all(|scenario| scenario.passed),
+            databases: scenarios.len(),
+        });
+        digest.scenarios = scenarios.collect();
+        let gaps = self.report.coverage_gaps.iter();
+        digest.gaps = gaps.map(|gap| describe_gap(source, gap)).collect();
+    }
+
     fn summary(&self) -> impl Serialize {
         &self.summary
     }
@@ -180,9 +204,9 @@ fn is_same_group(left: &Scenario, right: &Scenario) -> bool {
 }
 
 /// `user 1.0.0 to 1.2.0: all rows kept up to 1.2.0 (at most 4 tables, 20 rows)`.
-fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> String {
+fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> StyledLine {
     let (Some(first), Some(last)) = (scenarios.first(), scenarios.last()) else {
-        return String::new();
+        return StyledLine::default();
     };
     let range = if first.start_version == last.start_version {
         first.start_version.to_string()
@@ -202,17 +226,22 @@ fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> Stri
     };
     let head = changelog.head();
     let outcome = match (first.passed, first.is_complete) {
-        (true, true) => format!("no data lost up to {head}{downgrade_note}"),
-        (true, false) => format!("not fully tested up to {head}{downgrade_note}"),
-        (false, _) => format!("problems on the way to {head}"),
+        (true, true) => StyledLine::from_state("ok", "no data lost")
+            .text(format!(" up to {head}{downgrade_note}")),
+        (true, false) => StyledLine::from_state("note", "not fully tested")
+            .text(format!(" up to {head}{downgrade_note}")),
+        (false, _) => {
+            StyledLine::from_state("failed", "problems").text(format!(" on the way to {head}"))
+        }
     };
     let max_of = |count: fn(&Scenario) -> usize| scenarios.iter().map(count).max().unwrap_or(0);
-    format!(
-        "{} {range}{baseline_note}: {outcome} ({}, {})",
-        first.scope,
+    let counts = format!(
+        " ({}, {})",
         plural(max_of(|scenario| scenario.table_count), "table"),
         plural(max_of(|scenario| scenario.row_count), "row"),
-    )
+    );
+    let label = format!("{} {range}{baseline_note}: ", first.scope);
+    StyledLine::from(label).line(outcome).text(counts)
 }
 
 fn describe_gap(source: &Source<'_>, gap: &CoverageGap) -> String {

@@ -6,11 +6,13 @@ use tatmig::migrate::DatabaseStatus;
 use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
+use crate::cli::report::format::plural;
 use crate::cli::report::view::View;
 use crate::cli::report::views::stats::FleetStats;
 use crate::cli::report::views::status_entries::StatusOf;
-use crate::cli::report::views::status_text;
+use crate::cli::report::views::{status_digest, status_text};
 
 /// Whether `--exit-code` was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub(crate) struct StatusView<'r> {
     exit_on_pending: ExitOnPending,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct StateCounts {
     total: usize,
     new: usize,
@@ -120,6 +122,28 @@ impl View for StatusView<'_> {
         } else {
             EXIT_SUCCESS
         }
+    }
+
+    fn digest(&self, digest: &mut Digest) {
+        let StateCounts { total, new, current, behind, unversioned, ahead, edited, error } =
+            self.summary;
+        let counts = [
+            (current, "current"),
+            (behind, "behind"),
+            (new, "new"),
+            (unversioned, "unversioned"),
+            (ahead, "ahead"),
+            (edited, "edited"),
+            (error, "unreadable"),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<String> = counts.map(|(count, state)| format!("{count} {state}")).collect();
+        digest.verdict = match total {
+            0 => "no databases found".to_owned(),
+            _ => format!("{}: {}", plural(total, "database"), counts.join(", ")),
+        };
+        digest.notices.extend(self.notices.iter().cloned());
+        status_digest::add_statuses(digest, self.changelog, &self.databases);
     }
 
     fn databases(&self) -> impl Serialize {

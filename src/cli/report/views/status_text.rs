@@ -9,6 +9,7 @@ use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::{MAX_LISTED, plural};
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::views::status_entries::{StatusOf, is_refused_by_table};
 
 /// Up to this many databases are listed one by one without `--verbose`.
@@ -21,7 +22,7 @@ const NO_VERSION: &str = "-";
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct StatusText {
     version: String,
-    state: String,
+    state: StyledLine,
 }
 
 /// Prints a row for each database if they are few or the output is verbose; else a line for each
@@ -45,7 +46,7 @@ pub(crate) fn print_databases(
         .collect();
     let rows = databases.iter().copied().zip(&texts);
     if console.is_verbose() || databases.len() <= MAX_ROWS {
-        print_rows(&rows.collect::<Vec<_>>());
+        print_rows(console, &rows.collect::<Vec<_>>());
         return;
     }
     let mut counts: BTreeMap<&StatusText, usize> = BTreeMap::new();
@@ -54,18 +55,19 @@ pub(crate) fn print_databases(
     }
     for (StatusText { version, state }, count) in &counts {
         let databases = plural(*count, "database");
-        Console::finding(match version.as_str() {
-            NO_VERSION => format!("{databases}: {state}"),
-            version => format!("{databases}: {version} {state}"),
-        });
+        let label = match version.as_str() {
+            NO_VERSION => format!("{databases}: "),
+            version => format!("{databases}: {version} "),
+        };
+        console.finding(StyledLine::from(label).line(state.clone()));
     }
     let most_common = counts.iter().max_by_key(|(_, count)| **count).map(|(text, _)| *text);
     let different: Vec<_> = rows.filter(|(_, text)| Some(*text) != most_common).collect();
     // A fleet with many different statuses is described by the counts.
     let listed_count = different.len().min(MAX_ROWS);
-    print_rows(&different[..listed_count]);
+    print_rows(console, &different[..listed_count]);
     if different.len() > listed_count {
-        Console::finding(format!("and {} more; `-v` lists all", different.len() - listed_count));
+        console.finding(format!("and {} more; `-v` lists all", different.len() - listed_count));
     }
 }
 
@@ -84,37 +86,41 @@ pub(crate) fn is_problem(status: &DatabaseStatus) -> bool {
 }
 
 /// Prints the name, version and state of each database, with aligned names.
-fn print_rows(rows: &[(&StatusOf<'_>, &StatusText)]) {
+fn print_rows(console: &Console, rows: &[(&StatusOf<'_>, &StatusText)]) {
     let names: Vec<String> = rows.iter().map(|(row, _)| row.database.display_name()).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for (name, (_, StatusText { version, state })) in names.iter().zip(rows) {
-        Console::finding(format!("{name:width$}  {version:8}  {state}"));
+        let label = StyledLine::from(format!("{name:width$}  {version:8}  "));
+        console.finding(label.line(state.clone()));
     }
 }
 
 /// `behind, pending 1.1.0, 1.2.0`.
-fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String {
+pub(crate) fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus) -> StyledLine {
     let error = || status.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    let state = StyledLine::from_state;
+    let pending = || format!(", {}", describe_pending(status));
     match status.state {
-        DatabaseState::New => format!("new, {}", describe_pending(status)),
-        DatabaseState::Current => "current".to_owned(),
-        DatabaseState::Behind => format!("behind, {}", describe_pending(status)),
-        DatabaseState::Unversioned if is_refused_by_table(status) => {
-            format!("unversioned: {}", error())
-        }
-        DatabaseState::Unversioned => match status.detection.as_deref() {
-            Some(detection) => {
-                format!("unversioned, {}", describe_detection(changelog, status, detection))
+        DatabaseState::New => state("new", "new").text(pending()),
+        DatabaseState::Current => state("current", "current"),
+        DatabaseState::Behind => state("behind", "behind").text(pending()),
+        DatabaseState::Unversioned => {
+            let line = state("unversioned", "unversioned");
+            match status.detection.as_deref() {
+                _ if is_refused_by_table(status) => line.text(format!(": {}", error())),
+                Some(detection) => {
+                    line.text(format!(", {}", describe_detection(changelog, status, detection)))
+                }
+                None => line,
             }
-            None => "unversioned".to_owned(),
-        },
-        DatabaseState::Ahead if status.error.is_none() => {
-            format!("ahead of head {}, which is allowed", changelog.head())
         }
-        DatabaseState::Ahead => format!("ahead: {}", error()),
-        DatabaseState::Edited => format!("edited: {}", error()),
+        DatabaseState::Ahead if status.error.is_none() => {
+            state("note", "ahead").text(format!(" of head {}, which is allowed", changelog.head()))
+        }
+        DatabaseState::Ahead => state("ahead", "ahead").text(format!(": {}", error())),
+        DatabaseState::Edited => state("edited", "edited").text(format!(": {}", error())),
         // The enum is not exhaustive: any other state is an error.
-        _ => format!("error: {}", error()),
+        _ => state("error", "error").text(format!(": {}", error())),
     }
 }
 

@@ -12,14 +12,15 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{describe_unselected_users, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
-use crate::cli::report::view::View;
+use crate::cli::report::styled_line::StyledLine;
+use crate::cli::report::view::{View, describe_changes};
 
 /// The outcomes, with their names in JSON and in text, in the order in which text counts them.
 const OUTCOMES: [(&str, &str); 4] = [
     ("copied", "copied and compared"),
     ("identical", "already identical"),
     ("failed", "failed"),
-    ("skipped", "not started"),
+    ("skipped", "skipped"),
 ];
 
 /// The result of `push` or `pull`.
@@ -71,11 +72,13 @@ impl<'r> Transfer<'r> {
     }
 
     /// `system: copied and compared: back/system.db`.
-    fn describe(&self) -> String {
+    fn describe(&self) -> StyledLine {
         let name = self.outcome_name();
         let text = OUTCOMES.iter().find(|(outcome, _)| *outcome == name).map_or(name, |(_, t)| *t);
         let destination = self.destination.location.display();
-        format!("{}: {text}: {destination}", self.database.display_name())
+        StyledLine::from(format!("{}: ", self.database.display_name()))
+            .state(name, text)
+            .text(format!(": {destination}"))
     }
 }
 
@@ -110,13 +113,13 @@ impl<'r> TransferView<'r> {
         }
         let counts = OUTCOMES.iter().map(|(name, text)| {
             let count = users.clone().filter(|transfer| transfer.outcome_name() == *name).count();
-            (count, text)
+            (name, count, text)
         });
-        let parts: Vec<String> = counts
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, text)| format!("{count} {text}"))
-            .collect();
-        console.line(format!("{}: {}", plural(user_count, "user"), parts.join(", ")));
+        let parts = counts
+            .filter(|(_, count, _)| *count > 0)
+            .map(|(name, count, text)| StyledLine::from_state(name, format!("{count} {text}")));
+        let users = StyledLine::from(format!("{}: ", plural(user_count, "user")));
+        console.line(users.line(StyledLine::join(parts)));
     }
 
     fn print_failures(&self, console: &Console) {
@@ -163,6 +166,12 @@ impl View for TransferView<'_> {
 
     fn exit_status(&self) -> u8 {
         failure_if(self.databases.iter().any(|transfer| transfer.error().is_some()))
+    }
+
+    fn changes(&self) -> String {
+        let transfers = self.databases.iter();
+        let copied = transfers.filter(|transfer| transfer.outcome_name() == "copied").count();
+        describe_changes(copied, self.databases.len(), "copied")
     }
 
     fn databases(&self) -> impl Serialize {

@@ -11,9 +11,12 @@ use tatmig::migrate::VerifyReport;
 use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
+use crate::cli::report::digest::Digest;
+use crate::cli::report::digest::databases::GroupKey;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{list_names, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
 /// The result of `verify`.
@@ -48,7 +51,7 @@ struct VerifiedEntry<'r> {
     error: Option<ErrorEntry<'r>>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct VerifyCounts {
     total: usize,
     /// How many databases have a finding or could not be read.
@@ -115,18 +118,20 @@ impl<'r> VerifyView<'r> {
             Scope::User => format!("{} ({})", plural(names.len(), "user"), list_names(names)),
         };
         let result = match group.findings.len() {
-            0 if group.is_ahead => format!("OK, newer than {}", self.file),
-            0 => format!("OK, matches {}", self.file),
-            count if names.len() > 1 => format!("{} each", plural(count, "finding")),
-            count => plural(count, "finding"),
+            0 if group.is_ahead => format!(", newer than {}", self.file),
+            0 => format!(", matches {}", self.file),
+            _ if names.len() > 1 => " each".to_owned(),
+            _ => String::new(),
         };
-        if group.findings.is_empty() {
-            console.line(format!("{label}: {result}"));
-        } else {
-            Console::finding(format!("{label}: {result}"));
+        let label = StyledLine::from(format!("{label}: "));
+        match group.findings.len() {
+            0 => console.line(label.state("ok", "OK").text(result)),
+            count => {
+                console.finding(label.state("failed", plural(count, "finding")).text(result));
+            }
         }
         for finding in &*group.findings {
-            Console::finding(format!("  {finding}"));
+            console.finding(format!("  {finding}"));
         }
         for note in group.notes {
             console.line(format!("  note: {note}"));
@@ -144,6 +149,11 @@ impl View for VerifyView<'_> {
         for (group, names) in &groups {
             self.print_group(console, group, names);
         }
+        let VerifyCounts { total, wrong } = self.summary;
+        if wrong > 0 {
+            let databases = plural(total, "database");
+            console.error(format!("{wrong} of {databases} did not pass"));
+        }
     }
 
     fn print_errors(&self, console: &Console) {
@@ -155,6 +165,39 @@ impl View for VerifyView<'_> {
     fn exit_status(&self) -> u8 {
         failure_if(self.summary.wrong > 0)
     }
+
+    fn digest(&self, digest: &mut Digest) {
+        let VerifyCounts { total, wrong } = self.summary;
+        digest.verdict = match wrong {
+            0 => format!("{}: no findings", plural(total, "database")),
+            _ => format!("{}: {wrong} with findings", plural(total, "database")),
+        };
+        digest.notices.extend(self.notices.iter().cloned());
+        for VerifiedDatabase { database, result } in &self.databases {
+            let mut key = GroupKey::new(database.scope, "matches");
+            match result {
+                Ok(report) => {
+                    key.version.clone_from(&report.version);
+                    key.detail = report.notes.join("; ");
+                    if report.is_ahead {
+                        key.state = "ahead";
+                    }
+                    if !report.findings.is_empty() {
+                        key.state = "differs";
+                        let findings = report.findings.join("\n");
+                        key.cause = Some(digest.causes.add_message(database, &findings));
+                    }
+                }
+                Err(error) => {
+                    key.state = "error";
+                    let message = error.to_string();
+                    key.cause = Some(digest.causes.add_message(database, &message));
+                }
+            }
+            digest.databases.add(key, &database.display_name());
+        }
+    }
+
     fn databases(&self) -> impl Serialize {
         &self.databases
     }

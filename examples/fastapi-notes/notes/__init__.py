@@ -1,0 +1,1 @@
+"""A server for notes that keeps one SQLite database for each user."""

@@ -1,0 +1,150 @@
+//! Analyses one text: its findings, and the model of the schema. While a text cannot be run, the model
+//! of the last one that could serves on, and so do the findings in text that did not change.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::document::changelog::parse_source;
+use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::lint::session::{LintRun, LintSession};
+use crate::lsp::model::Model;
+use crate::source::Source;
+
+/// What is known of one text.
+pub(crate) struct Analysis {
+    pub(crate) text: Arc<str>,
+    pub(crate) version: i32,
+    /// What `tatmig lint` reports of the text.
+    pub(crate) findings: Vec<Diagnostic>,
+    /// Findings of an earlier text, in parts that did not change, which `lint` cannot find while an
+    /// error stops it.
+    pub(crate) retained: Vec<Diagnostic>,
+    /// The newest text that could be run, and its model.
+    pub(crate) model: Option<Arc<AnalysedModel>>,
+    /// The newest text without errors.
+    base: Option<Arc<AnalysedModel>>,
+}
+
+/// A text to analyse.
+pub(crate) struct AnalysedText<'t> {
+    /// The name of the document, which messages show.
+    pub(crate) name: &'t str,
+    pub(crate) text: &'t Arc<str>,
+    pub(crate) version: i32,
+}
+
+/// A model and the document that it is of.
+pub(crate) struct AnalysedModel {
+    pub(crate) text: Arc<str>,
+    pub(crate) model: Model,
+    findings: Vec<Diagnostic>,
+    is_error_free: bool,
+}
+
+impl Analysis {
+    /// Lints a text. `previous` is the analysis of the text before.
+    ///
+    /// # Errors
+    ///
+    /// The run was cancelled, or SQLite cannot create a database in memory.
+    pub(crate) fn run(
+        session: &mut LintSession,
+        document: &AnalysedText<'_>,
+        previous: Option<&Self>,
+    ) -> rusqlite::Result<Self> {
+        let AnalysedText { name, text, version } = *document;
+        let LintRun { report, result, uncommented_text } = session.lint(Source::new(name, text))?;
+        let findings = report.diagnostics;
+        let is_error_free = !findings.iter().any(|found| found.severity == Severity::Error);
+        let live_text = uncommented_text.map_or_else(|| text.clone(), Arc::from);
+        let model = result.and_then(|result| {
+            let changelog = parse_source(Source::new("", &live_text)).0.ok()?;
+            let model = Model::new(&changelog, result);
+            let text = text.clone();
+            Some(Arc::new(AnalysedModel { text, model, findings: findings.clone(), is_error_free }))
+        });
+        let earlier = previous.and_then(|previous| previous.base.clone());
+        let retained = match &earlier {
+            Some(earlier) if !is_error_free => retained_findings(earlier, text, &findings),
+            _ => Vec::new(),
+        };
+        let model = model.or_else(|| previous.and_then(|previous| previous.model.clone()));
+        let base = match &model {
+            Some(model) if model.is_error_free && Arc::ptr_eq(&model.text, text) => {
+                Some(model.clone())
+            }
+            _ => earlier,
+        };
+        Ok(Self { text: text.clone(), version, findings, retained, model, base })
+    }
+
+    /// The model, if it is that of this text.
+    pub(crate) fn current_model(&self) -> Option<&Model> {
+        let analysed = self.model.as_ref()?;
+        Arc::ptr_eq(&analysed.text, &self.text).then_some(&analysed.model)
+    }
+}
+
+/// The findings of an earlier text that lie in its unchanged beginning or end, and that the new text
+/// does not have.
+fn retained_findings(
+    earlier: &AnalysedModel,
+    text: &str,
+    findings: &[Diagnostic],
+) -> Vec<Diagnostic> {
+    let change = Change::between(&earlier.text, text);
+    let moved = earlier.findings.iter().filter_map(|finding| change.move_finding(finding));
+    moved.filter(|finding| !findings.contains(finding)).collect()
+}
+
+/// The part of a text that an edit replaced.
+pub(crate) struct Change {
+    /// In the old text.
+    pub(crate) old: Range<usize>,
+    /// Where the part that replaced it ends.
+    pub(crate) new_end: usize,
+}
+
+impl Change {
+    /// The smallest part in which two texts differ.
+    pub(crate) fn between(old: &str, new: &str) -> Self {
+        let (old_bytes, new_bytes) = (old.as_bytes(), new.as_bytes());
+        let mut start = old_bytes.iter().zip(new_bytes).take_while(|(old, new)| old == new).count();
+        while !old.is_char_boundary(start) {
+            start -= 1;
+        }
+        let rest = old_bytes[start..].iter().rev().zip(new_bytes[start..].iter().rev());
+        let mut end = rest.take_while(|(old, new)| old == new).count();
+        while !old.is_char_boundary(old.len() - end) {
+            end -= 1;
+        }
+        Self { old: start..old.len() - end, new_end: new.len() - end }
+    }
+
+    /// Where a range of the old text is in the new one; `None` if it was touched.
+    pub(crate) fn move_range(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        if range.end <= self.old.start {
+            return Some(range.clone());
+        }
+        let shift = |offset: usize| offset - self.old.end + self.new_end;
+        (range.start >= self.old.end).then(|| shift(range.start)..shift(range.end))
+    }
+
+    /// Where a byte of the new text was in the old one; inside the new part, the start of the old one.
+    pub(crate) fn old_offset(&self, offset: usize) -> usize {
+        if offset >= self.new_end && offset > self.old.start {
+            offset - self.new_end + self.old.end
+        } else {
+            offset.min(self.old.start)
+        }
+    }
+
+    fn move_finding(&self, finding: &Diagnostic) -> Option<Diagnostic> {
+        let mut moved = finding.clone();
+        moved.span = self.move_range(&finding.span)?;
+        for (span, _) in &mut moved.related {
+            *span = self.move_range(span)?;
+        }
+        Some(moved)
+    }
+}

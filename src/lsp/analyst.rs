@@ -1,0 +1,103 @@
+//! Lints the newest text of each document on a thread of its own. A newer text replaces one that
+//! waits, and ends the run of an older one.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use crate::lint::session::LintSession;
+use crate::lsp::analysis::{AnalysedText, Analysis};
+use crate::lsp::host::DocumentSettings;
+use crate::migrate::chain_cache::CacheUse;
+
+/// How long a text waits for a newer one: less than the time between two keys, and enough for the
+/// changes that an editor sends at once.
+const DEBOUNCE: Duration = Duration::from_millis(15);
+
+/// What the analyst is to do.
+pub(crate) enum AnalystJob {
+    Analyse(TextToAnalyse),
+    /// The document was closed.
+    Forget(String),
+}
+
+pub(crate) struct TextToAnalyse {
+    pub(crate) uri: String,
+    /// The name of the file, which messages show.
+    pub(crate) name: String,
+    pub(crate) version: i32,
+    pub(crate) text: Arc<str>,
+    pub(crate) settings: DocumentSettings,
+    /// Whether the settings are not those of the last analysis.
+    pub(crate) has_new_settings: bool,
+    pub(crate) cancel: Arc<AtomicBool>,
+}
+
+/// The state of one document between two analyses.
+struct Session {
+    lint: LintSession,
+    last: Option<Arc<Analysis>>,
+}
+
+/// Works until the channel closes. Passes each finished analysis to `emit` with the document's URI.
+pub(crate) fn run(jobs: &Receiver<AnalystJob>, mut emit: impl FnMut(String, Arc<Analysis>)) {
+    let mut sessions: HashMap<String, Session> = HashMap::new();
+    let mut waiting: Vec<TextToAnalyse> = Vec::new();
+    loop {
+        let received = if waiting.is_empty() {
+            jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            jobs.recv_timeout(DEBOUNCE)
+        };
+        match received {
+            Ok(AnalystJob::Analyse(mut job)) => {
+                let older = waiting.iter().position(|older| older.uri == job.uri);
+                if let Some(older) = older.map(|index| waiting.remove(index)) {
+                    job.has_new_settings |= older.has_new_settings;
+                }
+                waiting.push(job);
+            }
+            Ok(AnalystJob::Forget(uri)) => {
+                sessions.remove(&uri);
+                waiting.retain(|job| job.uri != uri);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                for job in waiting.drain(..) {
+                    let uri = job.uri.clone();
+                    // A panic loses the session, and nothing else.
+                    let session = sessions.remove(&uri);
+                    let analysed = catch_unwind(AssertUnwindSafe(|| analyse(job, session)));
+                    if let Ok((session, analysis)) = analysed {
+                        sessions.insert(uri.clone(), session);
+                        if let Some(analysis) = analysis {
+                            emit(uri, analysis);
+                        }
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Lints a text. Without an analysis, a newer text has ended the run.
+fn analyse(job: TextToAnalyse, session: Option<Session>) -> (Session, Option<Arc<Analysis>>) {
+    let TextToAnalyse { name, version, text, settings, has_new_settings, cancel, .. } = job;
+    let mut session = session.filter(|_| !has_new_settings).unwrap_or_else(|| Session {
+        lint: LintSession::new(settings.options, settings.setup.clone(), CacheUse::ManyRuns),
+        last: None,
+    });
+    session.lint.set_cancel_flag(cancel);
+    let to_analyse = AnalysedText { name: &name, text: &text, version };
+    let analysis = Analysis::run(&mut session.lint, &to_analyse, session.last.as_deref());
+    let analysis = analysis.ok().map(|mut analysis| {
+        (settings.levels)(&mut analysis.findings);
+        (settings.levels)(&mut analysis.retained);
+        Arc::new(analysis)
+    });
+    session.last = analysis.clone().or(session.last);
+    (session, analysis)
+}

@@ -1,0 +1,178 @@
+//! Lists the versions of a document with their blocks and the objects that each block creates.
+
+use std::ops::Range;
+
+use gen_lsp_types as lsp;
+
+use crate::document::tag::Tag;
+use crate::edit::page::DocumentView;
+use crate::lsp::snapshot::Snapshot;
+use crate::schema::ObjectKind;
+use crate::sql::tokens::Tokens;
+
+/// A statement that creates an object.
+struct Creation {
+    kind: ObjectKind,
+    name: String,
+    /// The statement, in the document.
+    span: Range<usize>,
+    name_span: Range<usize>,
+}
+
+/// The outline: each section with the sections, blocks and objects below it.
+pub(crate) fn document_symbols(snapshot: &Snapshot) -> Vec<lsp::DocumentSymbol> {
+    let view = snapshot.view();
+    let outline = Outline { snapshot, view: &view };
+    let mut symbols = outline.sections_below(None);
+    symbols.extend(outline.blocks_of(None));
+    symbols
+}
+
+/// The sections with versions, and the created objects, whose names contain the query.
+pub(crate) fn workspace_symbols(
+    snapshots: &[Snapshot],
+    query: &str,
+) -> Vec<lsp::SymbolInformation> {
+    let query = query.to_lowercase();
+    let mut symbols = Vec::new();
+    for snapshot in snapshots {
+        let view = snapshot.view();
+        let mut add = |name: String, kind: lsp::SymbolKind, span: Range<usize>| {
+            if name.to_lowercase().contains(&query) {
+                symbols.push(lsp::SymbolInformation {
+                    location: snapshot.location(span),
+                    base_symbol_information: lsp::BaseSymbolInformation {
+                        name,
+                        kind,
+                        tags: None,
+                        container_name: snapshot
+                            .path
+                            .file_name()
+                            .map(|name| name.to_string_lossy().into_owned()),
+                    },
+                    #[allow(deprecated, reason = "the struct has the field")]
+                    deprecated: None,
+                });
+            }
+        };
+        for section in view.blocks.sections.iter().filter(|found| found.versions.is_some()) {
+            add(section.title.to_string(), lsp::SymbolKind::Module, section.span.clone());
+        }
+        for block in &view.blocks.list {
+            for creation in creations(&block.sql) {
+                add(creation.name, symbol_kind(creation.kind), creation.name_span);
+            }
+        }
+    }
+    symbols
+}
+
+struct Outline<'v, 't> {
+    snapshot: &'v Snapshot,
+    view: &'v DocumentView<'t>,
+}
+
+impl Outline<'_, '_> {
+    fn sections_below(&self, parent: Option<usize>) -> Vec<lsp::DocumentSymbol> {
+        let sections = self.view.blocks.sections.iter().enumerate();
+        sections
+            .filter(|(_, section)| section.parent == parent)
+            .map(|(index, section)| {
+                let mut children = self.blocks_of(Some(index));
+                children.extend(self.sections_below(Some(index)));
+                let range = self.view.section_range(index);
+                let (kind, detail) = match &section.versions {
+                    Some(_) => (lsp::SymbolKind::Module, section.description.as_deref()),
+                    None => (lsp::SymbolKind::Namespace, None),
+                };
+                let title = section.title.trim();
+                let name = if title.is_empty() { "(no title)" } else { title };
+                let range = range.start.min(section.span.start)..range.end.max(section.span.end);
+                self.symbol(name, kind, range, section.span.clone(), detail, children)
+            })
+            .collect()
+    }
+
+    fn blocks_of(&self, section: Option<usize>) -> Vec<lsp::DocumentSymbol> {
+        let blocks = self.view.blocks.list.iter().filter(|block| {
+            block.section == section && !matches!(block.tag, Tag::Placeholder { .. })
+        });
+        blocks
+            .map(|block| {
+                let sql = block.sql.document_span(0..block.sql.text().len());
+                let end = self.view.end_tag_line(block).map_or(sql.end, |line| line.end);
+                let range = block.tag_span.start..end.max(block.tag_span.end);
+                let children = creations(&block.sql).into_iter().map(|creation| {
+                    let Creation { kind, name, span, name_span } = creation;
+                    self.symbol(&name, symbol_kind(kind), span, name_span, None, Vec::new())
+                });
+                let name = block.tag.to_string();
+                let kind = lsp::SymbolKind::Event;
+                self.symbol(&name, kind, range, block.tag_span.clone(), None, children.collect())
+            })
+            .collect()
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one value")]
+    fn symbol(
+        &self,
+        name: &str,
+        kind: lsp::SymbolKind,
+        range: Range<usize>,
+        selection: Range<usize>,
+        detail: Option<&str>,
+        children: Vec<lsp::DocumentSymbol>,
+    ) -> lsp::DocumentSymbol {
+        lsp::DocumentSymbol {
+            name: name.to_owned(),
+            detail: detail.map(ToOwned::to_owned),
+            kind,
+            tags: None,
+            #[allow(deprecated, reason = "the struct has the field")]
+            deprecated: None,
+            range: self.snapshot.range(range),
+            selection_range: self.snapshot.range(selection),
+            children: (!children.is_empty()).then_some(children),
+        }
+    }
+}
+
+/// The objects that the statements of a block create, as far as its text shows them.
+fn creations(sql: &crate::source::SourceSlice<'_>) -> Vec<Creation> {
+    let tokens = Tokens::new(sql.text());
+    let mut creations = Vec::new();
+    let mut start = 0;
+    while start < tokens.len() {
+        let end = (start..tokens.len()).find(|index| tokens.is(*index, ";"));
+        let end = end.unwrap_or(tokens.len());
+        if tokens.is(start, "CREATE") {
+            let kinds = (start + 1..start + 4).find_map(|index| {
+                let kind = ObjectKind::parse(&tokens.text(index).to_ascii_lowercase())?;
+                Some((index, kind))
+            });
+            if let Some((index, kind)) = kinds {
+                let guard = tokens.match_seq(index + 1, &["IF", "NOT", "EXISTS"]);
+                let name = tokens.skip_schema_qualifier(index + if guard { 4 } else { 1 });
+                if name < end {
+                    creations.push(Creation {
+                        kind,
+                        name: tokens.name(name),
+                        span: tokens.span(sql, start, end.min(tokens.len() - 1)),
+                        name_span: tokens.span(sql, name, name),
+                    });
+                }
+            }
+        }
+        start = end + 1;
+    }
+    creations
+}
+
+fn symbol_kind(kind: ObjectKind) -> lsp::SymbolKind {
+    match kind {
+        ObjectKind::Table => lsp::SymbolKind::Struct,
+        ObjectKind::Index => lsp::SymbolKind::Key,
+        ObjectKind::View => lsp::SymbolKind::Interface,
+        ObjectKind::Trigger => lsp::SymbolKind::Event,
+    }
+}
