@@ -161,7 +161,8 @@ fn confirmed_renames_keep_rows_and_values() {
         CREATE VIEW moods AS SELECT feeling FROM notes;";
     let rows = format!("{ROWS}; INSERT INTO old_tags VALUES ('x')");
     let fleet = fleet(&before, &rows, after);
-    let renames = ["--rename", "notes.mood=feeling", "--rename", "old_tags=tags"];
+    // The second table name may be repeated.
+    let renames = ["--rename", "notes.mood=notes.feeling", "--rename", "old_tags=tags"];
     fleet.run([&NEW_FROM_DB[..], &renames].concat()).status(0);
     fleet.run(["lint", "--deny", "warnings"]).status(0);
     fleet.run(["test"]).status(0);
@@ -185,6 +186,7 @@ fn a_rename_that_fits_nothing_is_refused() {
         ("notes.moood=feeling", "fits no table and no column"),
         ("notes.mood=body", "fits no table and no column"),
         ("mood", "is not a rename"),
+        ("notes.mood=memos.feeling", "is not a rename"),
         ("=x", "is not a rename"),
     ] {
         let run = fleet.run([&NEW_FROM_DB[..], &["--rename", rename]].concat());
