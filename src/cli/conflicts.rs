@@ -15,7 +15,7 @@ struct Conflict {
     reason: &'static str,
 }
 
-const CONFLICTS: [Conflict; 23] = [
+const CONFLICTS: [Conflict; 26] = [
     Conflict {
         commands: &["upgrade"],
         option: "create",
@@ -92,6 +92,12 @@ const CONFLICTS: [Conflict; 23] = [
     },
     Conflict {
         commands: &["lint"],
+        option: "watch",
+        others: &["fix", "explain", "json"],
+        reason: "`--watch` prints what it finds for a person, and writes nothing",
+    },
+    Conflict {
+        commands: &["lint"],
         option: "format",
         others: &["json"],
         reason: "`--json` is the format `json`",
@@ -117,8 +123,20 @@ const CONFLICTS: [Conflict; 23] = [
     Conflict {
         commands: &["schema"],
         option: "check",
-        others: &["at", "scope", "format"],
+        others: &["format"],
         reason: "the markers in the document say which schema they hold",
+    },
+    Conflict {
+        commands: &["schema"],
+        option: "diff",
+        others: &["format", "write"],
+        reason: "a comparison is printed as a table and as SQL, and changes nothing",
+    },
+    Conflict {
+        commands: &["schema"],
+        option: "diff-user",
+        others: &["diff", "format", "write"],
+        reason: "a comparison is with one other schema, printed as a table and as SQL, and changes nothing",
     },
     Conflict {
         commands: &["schema"],

@@ -37,6 +37,7 @@ mod json;
 mod json_lines;
 mod layouts;
 mod lint;
+mod lint_fix;
 #[cfg(unix)]
 mod names;
 mod near_misses;
@@ -51,6 +52,7 @@ mod report;
 mod reset;
 mod restore;
 mod schema;
+mod schema_diff;
 mod seed;
 mod selection;
 mod settings_keys;

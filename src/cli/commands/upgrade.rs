@@ -68,7 +68,9 @@ fn migrate(
         let target = changelog.version(target).to_string();
         let details = RunDetails::default();
         let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
-        runs.into_iter().for_each(|run| context.report.emit_outcome(run));
+        for run in runs {
+            context.report.emit_outcome(run);
+        }
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
         let replay = context.replay_for_page(changelog);
         return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));

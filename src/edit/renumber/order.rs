@@ -8,8 +8,8 @@ use semver::Version;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::edit::error::EditError;
 use crate::edit::new_migration::Bump;
-use crate::edit::renumber::RenumberRequest;
 use crate::edit::renumber::occurrence::Occurrence;
+use crate::edit::renumber::request::RenumberRequest;
 
 /// The migrations that are renumbered, as indexes of the occurrences, and their new versions.
 pub(crate) type NewVersions = BTreeMap<usize, VersionPair>;
