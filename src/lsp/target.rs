@@ -147,7 +147,7 @@ impl Resolver<'_, '_> {
         let keys = kinds.map(|kind| ObjectKey::new(kind, name));
         let mut found =
             self.schemas.iter().flat_map(|schema| keys.iter().map(|key| schema.get(key)));
-        found.find_map(|object| object.cloned()).map(Target::Object)
+        found.find_map(Option::<&std::sync::Arc<Object>>::cloned).map(Target::Object)
     }
 
     fn column_of(&self, table: &str, column: &str) -> Option<Target> {

@@ -245,6 +245,16 @@ impl JobExecution<'_> {
         Ok(columns)
     }
 
+    /// Executes one statement; returns the rows that an assertion fails with.
+    fn execute(&self, statement: &Statement<'_>) -> rusqlite::Result<Option<Vec<String>>> {
+        let sql = statement.sql.text();
+        if statement.assertion.is_some() {
+            return failing_rows(&mut self.connection.prepare(sql)?);
+        }
+        let run = || execute_to_completion(self.connection, sql);
+        run_with_substitutes(self.connection, self.authorizer, sql, run).map(|()| None)
+    }
+
     /// Runs one statement; returns a note if the statement was already applied before this run.
     fn run_statement(
         &self,
@@ -253,15 +263,7 @@ impl JobExecution<'_> {
         columns_before: &ColumnsBefore<'_>,
     ) -> Result<Option<String>, DatabaseError> {
         self.authorizer.enable();
-        let result = match &statement.assertion {
-            None => {
-                let sql = statement.sql.text();
-                let run = || execute_to_completion(self.connection, sql);
-                run_with_substitutes(self.connection, self.authorizer, sql, run).map(|()| None)
-            }
-            Some(_) => (self.connection.prepare(statement.sql.text()))
-                .and_then(|mut select| failing_rows(&mut select)),
-        };
+        let result = self.execute(statement);
         self.authorizer.disable();
         let migration = migration.to_owned();
         if let Err(error) = &result
@@ -307,21 +309,17 @@ impl JobExecution<'_> {
         if self.has_no_rows() && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
             return Ok(None);
         }
-        Err(match DatabaseError::from(error) {
-            DatabaseError::Sqlite(error) => {
-                let message = sqlite_message(&error);
-                match self.undocumented_object(&message) {
-                    Some((kind, name)) => DatabaseError::UndocumentedObject {
-                        migration,
-                        message,
-                        kind: kind.to_string(),
-                        name,
-                        span,
-                    },
-                    None => DatabaseError::Statement { migration, message, cause, span },
-                }
+        let error = match DatabaseError::from(error) {
+            DatabaseError::Sqlite(error) => error,
+            other => return Err(other),
+        };
+        let message = sqlite_message(&error);
+        Err(match self.undocumented_object(&message) {
+            Some((kind, name)) => {
+                let kind = kind.to_string();
+                DatabaseError::UndocumentedObject { migration, message, kind, name, span }
             }
-            other => other,
+            None => DatabaseError::Statement { migration, message, cause, span },
         })
     }
 
