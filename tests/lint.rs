@@ -413,12 +413,6 @@ fn a_view_that_cannot_be_used_is_reported_where_it_is_created_or_broken() {
 }
 
 #[test]
-fn a_view_that_needs_a_function_of_the_application_is_not_dangling() {
-    let view = "CREATE VIEW IF NOT EXISTS v AS SELECT levenshtein(title, 'a') FROM tasks;";
-    assert_not_reported(Rule::DanglingReference, &document(&[&format!("{TASKS}\n{view}")]));
-}
-
-#[test]
 fn a_parent_rebuilt_by_renaming_it_aside_leaves_a_dangling_foreign_key() {
     let base = format!("{NOTES}\nCREATE TABLE IF NOT EXISTS c (x INT REFERENCES notes (id));");
     let aside = "ALTER TABLE notes RENAME TO notes_old;
@@ -676,8 +670,173 @@ fn a_copy_by_position_is_reported_at_the_star_or_the_table() {
             "CREATE TRIGGER t AFTER DELETE ON c BEGIN INSERT INTO c VALUES (old.id, 'a', 'b', 'c'); END;",
             "c VALUES",
         ),
+        (
+            "UPDATE c SET (id, body, status, author) = (SELECT * FROM c q WHERE q.id = c.id) WHERE id = 1;",
+            "* FROM c q",
+        ),
+        ("DELETE FROM c WHERE (id, body, status, author) NOT IN (SELECT * FROM c);", "* FROM c)"),
+        ("DELETE FROM c WHERE (id, body, status, author) IN c;", "c;"),
+        (
+            "UPDATE c SET body = z.b FROM (SELECT 0 AS i, '' AS b, 1, 2 UNION ALL SELECT * FROM c) z WHERE z.i = c.id;",
+            "* FROM c) z",
+        ),
+        ("CREATE VIEW named (p, q, r, s) AS SELECT * FROM c;", "* FROM c;"),
+        (
+            "CREATE VIEW v AS SELECT * FROM c; CREATE TABLE d (id INTEGER, body TEXT, status TEXT, author TEXT); INSERT INTO d SELECT * FROM v;",
+            "INSERT INTO d SELECT * FROM v;",
+        ),
     ] {
         assert_reported(rule, &document(&[COMMENTS, sql]), &[place]);
+    }
+}
+
+#[test]
+fn the_help_of_a_lost_counter_satisfies_the_rule_as_it_is() {
+    let table = "CREATE TABLE \"Note\" (id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT);";
+    for (first, copy, rest) in [
+        (
+            "CREATE TABLE \"new_Note\" (id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT NOT NULL);",
+            "INSERT INTO \"new_Note\" (id, n) SELECT id, n FROM note;",
+            "DROP TABLE note; ALTER TABLE new_note RENAME TO \"Note\";",
+        ),
+        (
+            "ALTER TABLE note RENAME TO \"Note_Old\"; CREATE TABLE \"Note\" (id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT NOT NULL);",
+            "INSERT INTO note (id, n) SELECT id, n FROM note_old;",
+            "DROP TABLE note_old;",
+        ),
+    ] {
+        let lossy = document(&[table, &format!("{first}\n{copy}\n{rest}")]);
+        let problems = diagnostics(&lossy, &[]);
+        let problem = problems.iter().find(|problem| problem["rule"] == "counter-reset").unwrap();
+        let help = problem["help"].as_str().unwrap();
+        let line = help.split('`').nth(1).unwrap();
+        assert_not_reported(
+            Rule::CounterReset,
+            &document(&[table, &format!("{first}\n{line}\n{copy}\n{rest}")]),
+        );
+    }
+}
+
+#[test]
+fn a_counter_that_two_blocks_lose_is_reported_at_the_second_one() {
+    let table = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT);";
+    let rebuild = |key: &str| {
+        format!(
+            "CREATE TABLE t2 (id INTEGER PRIMARY KEY{key}, n TEXT);\nINSERT INTO t2 (id, n) SELECT id, n FROM t;\nDROP TABLE t;\nALTER TABLE t2 RENAME TO t;"
+        )
+    };
+    let (without, with) = (rebuild(""), rebuild(" AUTOINCREMENT"));
+    assert_not_reported(Rule::CounterReset, &document(&[table, &without]));
+    let text = document(&[table, &without, "ALTER TABLE t ADD COLUMN x TEXT;", &with]);
+    assert_reported(Rule::CounterReset, &text, &["DROP TABLE t;"]);
+    let kept = format!(
+        "CREATE TABLE counter AS SELECT seq FROM sqlite_sequence WHERE name = 't';\n{without}"
+    );
+    let restored = format!(
+        "{with}\nUPDATE sqlite_sequence SET seq = (SELECT seq FROM counter) WHERE name = 't';\nDROP TABLE counter;"
+    );
+    assert_not_reported(Rule::CounterReset, &document(&[table, &kept, &restored]));
+}
+
+#[test]
+fn a_view_or_trigger_with_an_unknown_function_or_collation_is_reported() {
+    let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);";
+    for (sql, place) in [
+        ("CREATE VIEW v AS SELECT lowr(n) AS n FROM t;", "lowr"),
+        ("CREATE VIEW v AS SELECT n FROM t ORDER BY n COLLATE nocse;", "nocse"),
+        ("CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE t SET n = lowr(new.n); END;", "lowr"),
+    ] {
+        assert_reported(Rule::DanglingReference, &document(&[table, sql]), &[place]);
+    }
+}
+
+#[test]
+fn a_parent_key_with_another_collation_is_no_key() {
+    let rule = Rule::DanglingReference;
+    let tables = |column: &str, index: &str| {
+        format!(
+            "CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT {column}); CREATE UNIQUE INDEX pk ON p (k {index});
+             CREATE TABLE c (id INTEGER PRIMARY KEY, k TEXT REFERENCES p (k));"
+        )
+    };
+    let drop = "DROP INDEX pk; CREATE UNIQUE INDEX pk ON p";
+    for (column, index, new) in
+        [("", "", "(k COLLATE NOCASE)"), ("COLLATE NOCASE", "COLLATE nocase", "(k COLLATE BINARY)")]
+    {
+        let text = document(&[&tables(column, index), &format!("{drop} {new};")]);
+        assert_reported(rule, &text, &["DROP INDEX pk;"]);
+    }
+    for (column, new) in [("", "(k COLLATE BINARY DESC)"), ("COLLATE NOCASE", "(k COLLATE NOCASE)")]
+    {
+        let text = document(&[&tables(column, ""), &format!("{drop} {new};")]);
+        assert_not_reported(rule, &text);
+        assert_not_reported(Rule::BrokenForeignKey, &text);
+    }
+}
+
+#[test]
+fn a_full_text_table_whose_content_is_gone_is_reported() {
+    let rule = Rule::DanglingReference;
+    let tables = "CREATE TABLE e (id INTEGER PRIMARY KEY, t TEXT, x TEXT); CREATE VIRTUAL TABLE f USING fts5 (t, content = 'e', content_rowid = 'id');";
+    for sql in
+        ["ALTER TABLE e RENAME TO e9;", "ALTER TABLE e RENAME COLUMN t TO body;", "DROP TABLE e;"]
+    {
+        let found = diagnostics(&document(&[tables, sql]), &[]);
+        let found: Vec<_> = found.iter().filter(|found| found["rule"] == rule.name()).collect();
+        assert_eq!(found.len(), 1, "{sql}");
+        let message = found[0]["message"].as_str().unwrap();
+        assert!(message.contains("the full-text table `f` cannot be used"), "{message}");
+    }
+    for sql in [
+        "ALTER TABLE e RENAME COLUMN x TO y;",
+        "DROP TABLE f; DROP TABLE e;",
+        "CREATE TABLE e2 (id INTEGER PRIMARY KEY, t TEXT NOT NULL, x TEXT); INSERT INTO e2 (id, t, x) SELECT id, t, x FROM e; DROP TABLE e; ALTER TABLE e2 RENAME TO e;",
+    ] {
+        assert_not_reported(rule, &document(&[tables, sql]));
+    }
+}
+
+#[test]
+fn row_ids_below_a_view_and_below_fts4_are_checked() {
+    let rule = Rule::FtsRowIds;
+    let table =
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT); CREATE VIEW v AS SELECT id, n FROM t;";
+    let rebuild = |columns: &str| {
+        format!(
+            "DROP VIEW v; CREATE TABLE t2 (id INTEGER PRIMARY KEY, n TEXT NOT NULL); INSERT INTO t2 ({columns}) SELECT {columns} FROM t; DROP TABLE t; ALTER TABLE t2 RENAME TO t; CREATE VIEW v AS SELECT id, n FROM t;"
+        )
+    };
+    for search in [
+        "CREATE VIRTUAL TABLE f USING fts5 (n, content = 'v', content_rowid = 'id');",
+        "CREATE VIRTUAL TABLE f USING fts4 (content=\"t\", n);",
+        "CREATE VIRTUAL TABLE f USING fts4 (content=t, n);",
+    ] {
+        let tables = format!("{table} {search}");
+        assert_reported(rule, &document(&[&tables, &rebuild("n")]), &["t2 (n)"]);
+        let kept = document(&[&tables, &rebuild("id, n")]);
+        assert_not_reported(rule, &kept);
+        assert_eq!(run_lint(&kept, &[]).status.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_view_or_trigger_of_an_older_block_that_uses_positions_is_reported_where_it_is_used() {
+    let rule = Rule::PositionalCopy;
+    let older = format!(
+        "{COMMENTS} CREATE TABLE arch (a, b, c, d); CREATE VIEW named (p, q, r, s) AS SELECT * FROM c;
+         CREATE TRIGGER keep AFTER DELETE ON c BEGIN INSERT INTO arch (a, b, c, d) SELECT * FROM c; END;"
+    );
+    for sql in [
+        "DELETE FROM c WHERE id = 1;",
+        "UPDATE c SET body = (SELECT q FROM named LIMIT 1) WHERE id = 1;",
+    ] {
+        assert_reported(rule, &document(&[&older, sql]), &[sql]);
+    }
+    for sql in [
+        "UPDATE c SET body = 'x' WHERE id IN (SELECT id FROM (SELECT * FROM c UNION SELECT * FROM c));",
+        "INSERT INTO c (id, body) VALUES (7, 'x');",
+    ] {
+        assert_not_reported(rule, &document(&[&older, sql]));
     }
 }
 

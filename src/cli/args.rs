@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::command_args::{
-    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, ImportArgs, LintArgs, NewArgs, QueryArgs,
-    RedoArgs, RenumberArgs, ResetArgs, RestoreArgs, SchemaArgs, StatusArgs, UpgradeArgs,
-    VerifyArgs,
+    AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, LintArgs, QueryArgs, RedoArgs, ResetArgs,
+    RestoreArgs, StatusArgs, UpgradeArgs, VerifyArgs,
 };
+use crate::cli::document_args::DocumentCommand;
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
@@ -71,6 +71,7 @@ Examples:
   tatmig upgrade --all-users                 migrate everything to the latest version
   tatmig upgrade --user ann --user bob       the system database and two users
   tatmig upgrade --user ann --no-system      ann's database alone
+  tatmig upgrade --create ann                the same, and create ann's database if it is missing
   tatmig upgrade --all-users --dry-run       print the SQL that would run, change nothing
   tatmig upgrade --all-users --canary 5      five users first, the rest only if they succeed
   tatmig upgrade --to 0.3.20 --all-users     stop at that version
@@ -136,6 +137,10 @@ Examples:
     ///
     /// The file is checked for errors and risky SQL, and all of its SQL is run in memory.
     ///
+    /// --fix applies changes that have one meaning, such as the label of a fence or the case of a tag,
+    /// and never changes the SQL of a released migration. The result is checked again, and is written only
+    /// if nothing is worse.
+    ///
     /// --explain describes a rule. A comment `-- tatmig:allow RULE reason` in a block allows a rule
     /// for that block.
     #[command(after_help = "\
@@ -144,6 +149,8 @@ Examples:
   tatmig lint --deny warnings        exit with 1 for any warning
   tatmig lint --deny stray-fence     exit with 1 for one kind of warning
   tatmig lint --explain destructive  what a rule reports and how to fix it
+  tatmig lint --fix --dry-run        print the changes that --fix would make
+  tatmig lint --watch                check again after each save
   tatmig lint --format github        print annotations for a pull request
   tatmig lint --min-sqlite 3.31.0    report what an application's older SQLite cannot read")]
     Lint(LintArgs),
@@ -331,74 +338,8 @@ Examples:
         #[command(flatten)]
         selection: SelectionArgs,
     },
-    /// Add a migration to the file
-    ///
-    /// The new section, with tags and today's date, is written above the planned migrations.
-    ///
-    /// With --from-db, its SQL is the difference between the document's schema at head and the
-    /// schema of that database, which is only read. The SQL is run in memory first and must lead to
-    /// exactly that schema.
-    #[command(after_help = "\
-Examples:
-  tatmig new --minor -m \"Notes can be pinned\"
-  tatmig new 1.2.0 -m \"Accounts have a language\" --scope system
-  tatmig new --patch -m \"Columns added by hand\" --from-db ann_longterm.db --reverse
-  tatmig new 0.3.21 -m \"A fix\" --relink       before planned migrations; renumbers them")]
-    New(NewArgs),
-    /// Write the file from the migrations of another tool
-    ///
-    /// Each file becomes one migration with its name, its date and its reverse block. The result is
-    /// run in memory before it is written; an existing file is never overwritten.
-    ///
-    /// What tatmig cannot take over is written as a comment, `-- tatmig:todo`, which `lint` and
-    /// `upgrade` refuse until a person has written the SQL; the exit status is then 1. `adopt`
-    /// reads from the version table of the tool which migrations a database has.
-    #[command(after_help = "\
-Examples:
-  tatmig import db/migrations                    find the tool and write MIGRATIONS.md
-  tatmig import drizzle --from drizzle --scope system
-  tatmig import migrations --version-from 1.0.0 --squash-before 20240131120000
-  alembic upgrade head --sql | tatmig import - --from alembic
-  tatmig import db/structure.sql --from rails")]
-    Import(ImportArgs),
-    /// Release the next planned migration
-    ///
-    /// `(Planned)` is removed from its heading, and its SQL is uncommented.
-    #[command(after_help = "\
-Examples:
-  tatmig promote 0.3.21          release the planned migration to 0.3.21")]
-    Promote {
-        /// Version of the planned migration
-        version: String,
-    },
-    /// Move a migration behind another one after a merge
-    ///
-    /// Two branches that both added a migration give the file two migrations from one version. The one
-    /// that is not released moves behind the other: it and all that follows get higher versions in
-    /// their headings and tags, planned migrations included. Text is not changed; lines that name an
-    /// old version are listed.
-    ///
-    /// A migration is released if the history of a database records it. If both have the same
-    /// versions and no database recorded either, --after says that the last one in the file moves.
-    #[command(after_help = "\
-Examples:
-  tatmig renumber 0.3.20                 move the migration to 0.3.20 that no database recorded
-  tatmig renumber 0.3.20 --after 0.3.21  move it behind 0.3.21")]
-    Renumber(RenumberArgs),
-    /// Print the schema as SQL or as a Mermaid diagram
-    ///
-    /// The schema is that of the document at head or at a version.
-    ///
-    /// --write and --check use two markers in the document, each on a line of its own:
-    /// `<!-- tatmig:schema:start -->` and `<!-- tatmig:schema:end -->`. The first one may contain
-    /// `format=sql` or `format=mermaid`, `scope=user` and `at=1.2.0`.
-    #[command(after_help = "\
-Examples:
-  tatmig schema --scope user                   the user schema as SQL
-  tatmig schema --at 0.3.19 --format mermaid   a diagram of each scope
-  tatmig schema --write                        update the schema in the document
-  tatmig schema --check                        exit with 1 if that schema is out of date")]
-    Schema(SchemaArgs),
+    #[command(flatten)]
+    Document(DocumentCommand),
     /// Create a small fleet with data and upgrade it
     ///
     /// The files are kept so that you can experiment.

@@ -1,5 +1,6 @@
 //! Defines the options and arguments of each command.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
 
 use crate::cli::copy_args::CopyArgs;
+use crate::cli::report::views::schema_diff::FailIfDifferent;
 use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
@@ -80,7 +82,8 @@ pub(crate) struct NewArgs {
     /// Write the SQL that leads to the schema of this database
     #[arg(long, value_name = "FILE")]
     pub(crate) from_db: Option<PathBuf>,
-    /// Rename a table (`old=new`) or a column (`table.old=new`) instead of dropping and adding it
+    /// Rename a table (`old=new`) or a column (`table.old=new`) instead of dropping and adding it; may
+    /// be repeated
     #[arg(long, value_name = "OLD=NEW", requires = "from_db")]
     pub(crate) rename: Vec<Rename>,
     /// Write the reverse block too
@@ -163,9 +166,16 @@ pub(crate) struct SchemaArgs {
     /// Update the schema between the markers of the document
     #[arg(long, conflicts_with_all = ["at", "scope", "format"])]
     write: bool,
-    /// Exit with 1 if the schema between the markers is out of date
-    #[arg(long, conflicts_with_all = ["at", "scope", "format", "write"])]
+    /// Exit with 1 if the schema between the markers is out of date, or if --diff finds a difference
+    #[arg(long, conflicts_with_all = ["format", "write"])]
     check: bool,
+    /// Print what differs from one version to another (`V1..V2`), or from the document to this file: a
+    /// database or another document
+    #[arg(long, value_name = "V1..V2|FILE", conflicts_with_all = ["format", "write"])]
+    pub(crate) diff: Option<String>,
+    /// Print what differs from the document to the database of this user
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "write", "diff"])]
+    pub(crate) diff_user: Option<PathBuf>,
 }
 
 /// What `schema` does.
@@ -177,6 +187,21 @@ pub(crate) enum SchemaAction {
 }
 
 impl SchemaArgs {
+    /// Whether two schemas are to be compared.
+    pub(crate) fn is_diff(&self) -> bool {
+        self.diff.is_some() || self.diff_user.is_some()
+    }
+
+    /// Whether schemas that differ are a failure.
+    pub(crate) fn checks(&self) -> FailIfDifferent {
+        if self.check { FailIfDifferent::Yes } else { FailIfDifferent::No }
+    }
+
+    /// Whether options select a schema, which `--check` without a comparison takes from the markers.
+    pub(crate) fn selects_schema(&self) -> bool {
+        self.at.is_some() || self.scope.is_some()
+    }
+
     pub(crate) fn action(&self) -> SchemaAction {
         match (self.write, self.check) {
             (true, _) => SchemaAction::Write,
@@ -225,6 +250,15 @@ pub(crate) struct LintArgs {
     /// Output format [default: human]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<LintFormat>,
+    /// Apply the mechanical changes that need no person and change no released migration
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// With --fix, print the changes as a diff and write nothing
+    #[arg(long, requires = "fix")]
+    pub(crate) dry_run: bool,
+    /// Check the document again whenever it is saved, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["fix", "explain"])]
+    pub(crate) watch: bool,
     /// Print what this rule reports and how to fix it; read no document
     #[arg(long, value_name = "RULE")]
     pub(crate) explain: Option<String>,
@@ -287,6 +321,9 @@ pub(crate) struct UpgradeArgs {
     pub(crate) to: Option<String>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    /// Select this user's database, and create it if it does not exist; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Selection of databases")]
+    pub(crate) create: Vec<OsString>,
     /// Print the SQL that would run; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -15,7 +15,19 @@ struct Conflict {
     reason: &'static str,
 }
 
-const CONFLICTS: [Conflict; 21] = [
+const CONFLICTS: [Conflict; 26] = [
+    Conflict {
+        commands: &["upgrade"],
+        option: "create",
+        others: &["all-users"],
+        reason: "`--create` selects the users it names, as `--user` does",
+    },
+    Conflict {
+        commands: &["upgrade"],
+        option: "create",
+        others: &["rehearse", "all-or-nothing"],
+        reason: "a database that does not exist has no rows to rehearse on",
+    },
     Conflict {
         commands: &[],
         option: "rehearse",
@@ -80,6 +92,12 @@ const CONFLICTS: [Conflict; 21] = [
     },
     Conflict {
         commands: &["lint"],
+        option: "watch",
+        others: &["fix", "explain", "json"],
+        reason: "`--watch` prints what it finds for a person, and writes nothing",
+    },
+    Conflict {
+        commands: &["lint"],
         option: "format",
         others: &["json"],
         reason: "`--json` is the format `json`",
@@ -105,8 +123,20 @@ const CONFLICTS: [Conflict; 21] = [
     Conflict {
         commands: &["schema"],
         option: "check",
-        others: &["at", "scope", "format"],
+        others: &["format"],
         reason: "the markers in the document say which schema they hold",
+    },
+    Conflict {
+        commands: &["schema"],
+        option: "diff",
+        others: &["format", "write"],
+        reason: "a comparison is printed as a table and as SQL, and changes nothing",
+    },
+    Conflict {
+        commands: &["schema"],
+        option: "diff-user",
+        others: &["diff", "format", "write"],
+        reason: "a comparison is with one other schema, printed as a table and as SQL, and changes nothing",
     },
     Conflict {
         commands: &["schema"],

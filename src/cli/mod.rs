@@ -9,6 +9,7 @@ pub(crate) mod commands;
 pub(crate) mod completion;
 mod conflicts;
 pub(crate) mod copy_args;
+mod document_args;
 mod error_context;
 pub(crate) mod extension_settings;
 mod global_args;

@@ -104,6 +104,22 @@ impl SelectionArgs {
     }
 }
 
+impl SelectionArgs {
+    /// The databases that exist of a command that also creates some: the system database, unless
+    /// `--no-system` leaves it out, and the users named here or in `existing`.
+    pub(crate) fn resolve_with_created(&self, existing: &[OsString]) -> Selection {
+        let users: Vec<OsString> = self.users.iter().chain(existing).cloned().collect();
+        let users =
+            if users.is_empty() { UserSelection::Excluded } else { UserSelection::Named(users) };
+        let system = match (self.no_system, self.system) {
+            (true, _) => SystemSelection::Excluded,
+            (_, true) => SystemSelection::Named,
+            _ => SystemSelection::Implied,
+        };
+        Selection { system, users }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;

@@ -81,6 +81,13 @@ impl Signals {
         self.cancel_flag.clone()
     }
 
+    /// Forgets the received signal: it ended a command that waits for one. A second signal ends the
+    /// process at once all the same.
+    pub(crate) fn acknowledge(&self) {
+        #[cfg(unix)]
+        self.received_signal.store(0, Ordering::Relaxed);
+    }
+
     /// From now on the command may change databases.
     pub(crate) fn begin_writing(&self) {
         self.changes.is_writing.store(true, Ordering::Relaxed);

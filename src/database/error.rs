@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use crate::database::assertion::{describe_failing_rows, list_first_rows};
-use crate::database::declared;
-pub(crate) use crate::database::sqlite_message::sqlite_message;
+use crate::database::assertion::describe_failing_rows;
 use crate::database::sqlite_message::sqlite_message_with_hint;
+pub(crate) use crate::database::sqlite_message::{is_sql_error, sqlite_message};
 use crate::document::diagnostic::Rule;
 use crate::schema::difference::Difference;
 #[cfg(feature = "server")]
@@ -186,6 +185,22 @@ pub enum DatabaseError {
         /// The bytes of the document that the message is about.
         span: Range<usize>,
     },
+    /// SQLite refused a statement because of a view or trigger that the document does not have.
+    #[error(
+        "{message}; the {kind} `{name}` of this database is not in the document (in {migration})"
+    )]
+    UndocumentedObject {
+        /// The migration.
+        migration: String,
+        /// SQLite's message.
+        message: String,
+        /// `view` or `trigger`.
+        kind: String,
+        /// The name of the view or trigger.
+        name: String,
+        /// The bytes of the document that the message is about.
+        span: Range<usize>,
+    },
     /// A column that a migration adds existed before with another definition.
     #[error(
         "column `{table}.{column}` already exists as `{found}`; {migration} adds it as `{expected}`"
@@ -212,7 +227,7 @@ pub enum DatabaseError {
     },
     /// A table that a migration rebuilt lost rows.
     #[error(
-        "table `{table}` had {before} {} before {migration} rebuilt it, and {after} after; if this is intended, add `-- tatmig:allow row-loss` and the reason to the block", if *.before == 1 { "row" } else { "rows" }
+        "table `{table}` had {before} {} before {migration} rebuilt it, and {after} after", if *.before == 1 { "row" } else { "rows" }
     )]
     RowLoss {
         /// The migration.
@@ -228,7 +243,7 @@ pub enum DatabaseError {
     },
     /// A table that a migration rebuilt lost its AUTOINCREMENT counter.
     #[error(
-        "the AUTOINCREMENT counter of table `{table}` was {before} before {migration} rebuilt it, and {after} after, so that SQLite would use ids of deleted rows again; carry it over in `sqlite_sequence`, or, if this is intended, add `-- tatmig:allow counter-reset` and the reason to the block"
+        "the AUTOINCREMENT counter of table `{table}` was {before} before {migration} rebuilt it, and {after} after, so that SQLite would use ids of deleted rows again"
     )]
     CounterReset {
         /// The migration.
@@ -249,6 +264,8 @@ pub enum DatabaseError {
         violations: Vec<String>,
         /// How many rows violate a key.
         rows: usize,
+        /// The last statement that names one of the tables, by its bytes of the document.
+        span: Option<Range<usize>>,
     },
     /// A request to a libSQL server failed.
     #[cfg(feature = "server")]
@@ -332,9 +349,11 @@ impl DatabaseError {
             | Self::EndedTransaction { span, .. }
             | Self::AssertionFailed { span, .. }
             | Self::SafetyRule { span, .. }
+            | Self::UndocumentedObject { span, .. }
             | Self::RowLoss { span, .. }
             | Self::CounterReset { span, .. }
             | Self::ColumnDiffers { span, .. } => Some(span.clone()),
+            Self::ForeignKeyViolations { span, .. } => span.clone(),
             _ => None,
         }
     }
@@ -346,27 +365,6 @@ impl DatabaseError {
                 Self::ConstraintFailed { migration, message, rows, span }
             }
             error => error,
-        }
-    }
-
-    /// What to do about the error, if it is not part of the message.
-    #[must_use]
-    pub fn help(&self) -> Option<String> {
-        match self {
-            Self::AssertionFailed { .. } => {
-                Some("change these rows and run the command again".to_owned())
-            }
-            Self::ConstraintFailed { rows, .. } => Some(format!(
-                "{}; change these rows and run the command again",
-                list_first_rows(rows)
-            )),
-            Self::SafetyRule { rule, advice, .. } => Some(format!(
-                "{advice}, add `-- tatmig:allow {}` and the reason to the block",
-                rule.name()
-            )),
-            Self::Statement { message, .. } => declared::help(message),
-            Self::Sqlite(error) => declared::help(&sqlite_message(error)),
-            _ => None,
         }
     }
 
@@ -419,11 +417,4 @@ pub(crate) fn lock_holder_suffix(holder: Option<&str>) -> String {
         || ": another program holds a lock".to_owned(),
         |holder| format!(": {holder} holds a lock"),
     )
-}
-
-/// Whether SQLite refuses what a statement says, such as a table that does not exist, rather than the
-/// state of the file.
-pub(crate) fn is_sql_error(error: &rusqlite::Error) -> bool {
-    matches!(error, rusqlite::Error::SqlInputError { .. })
-        || error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }

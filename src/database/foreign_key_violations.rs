@@ -53,6 +53,8 @@ fn unchecked_key(child: &str, message: String) -> String {
 pub(crate) struct IntroducedViolations {
     /// Each violation as a message shows it.
     pub(crate) descriptions: Vec<String>,
+    /// The children and parents, in lower case.
+    pub(crate) tables: BTreeSet<String>,
     /// How many rows all of them have together.
     pub(crate) rows: usize,
 }
@@ -126,6 +128,7 @@ impl ForeignKeyViolations {
             if rows > 0 {
                 add_count(&mut introduced.rows, rows);
                 introduced.descriptions.push(violation.describe(rows));
+                introduced.tables.extend([violation.child.clone(), violation.parent.clone()]);
             }
         }
         introduced

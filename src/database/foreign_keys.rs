@@ -52,7 +52,9 @@ impl ParentKey {
                     .iter()
                     .all(|column| names.iter().any(|name| name.eq_ignore_ascii_case(column)))
         };
-        if is_same_key(&table.primary_key())
+        // SQLite does not look at the collation of a primary key that the key does not name.
+        let may_be_primary = key.parent_columns.is_empty() || !parent.has_collated_primary_key;
+        if may_be_primary && is_same_key(&table.primary_key())
             || parent.unique_keys.iter().any(|names| is_same_key(names))
         {
             Self::Columns(columns)

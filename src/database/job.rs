@@ -19,6 +19,8 @@ use crate::schema::losses::DroppedTable;
 use crate::schema::renames::{Renames, StatementRename};
 use crate::schema::statement_effects::StatementEffects;
 use crate::source::{SourceSlice, first_line_span};
+use crate::sql::lexer;
+use crate::sql::positional::PositionalKind;
 use crate::sql::table_definition::ColumnDefinition;
 
 /// One statement of a block.
@@ -79,6 +81,16 @@ pub(crate) struct PositionalTable {
     pub(crate) name: String,
     /// The names of its columns, in order, as declared.
     pub(crate) columns: Vec<String>,
+    pub(crate) place: PositionalPlace,
+}
+
+/// Where columns are used by position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PositionalPlace {
+    /// In these bytes of the statement.
+    Statement(Range<usize>, PositionalKind),
+    /// In an object that the statement uses, such as ``view `names` ``.
+    Object(String),
 }
 
 /// A change of one column, for which SQLite has no `IF NOT EXISTS`.
@@ -120,6 +132,8 @@ pub(crate) struct CompiledScript<'a> {
     /// Tables that the script drops and creates again under the same name, as SQLite requires for
     /// most changes of a table.
     pub(crate) rebuilt_tables: Vec<String>,
+    /// Every ordinary table that the script drops, by its name before the script, in lower case.
+    pub(crate) dropped_tables: Vec<String>,
     /// The lint rules that the block may violate.
     pub(crate) allowed_rules: Vec<Rule>,
     /// The schema objects that are different after the script.
@@ -141,6 +155,7 @@ pub(crate) static EMPTY_SCRIPT: CompiledScript<'static> = CompiledScript {
     },
     resets_connection: false,
     rebuilt_tables: Vec::new(),
+    dropped_tables: Vec::new(),
     allowed_rules: Vec::new(),
     object_changes: Vec::new(),
     schema_change: SchemaChange::None,
@@ -152,17 +167,18 @@ impl CompiledScript<'_> {
         self.statements.iter().take(last + 1).map(|statement| statement.sql.text()).collect()
     }
 
-    /// The bytes of the document of the statement that drops a table which the script rebuilds; the
-    /// last statement, if none drops it by name.
+    /// The first line of the statement that drops a table, by its name before the script, so that it
+    /// can be rebuilt.
     pub(crate) fn rebuild_span(&self, table: &str) -> Range<usize> {
-        let is_drop = |statement: &&Statement<'_>| {
+        let renames = &self.operations.table_renames;
+        let drops_table = |statement: &&Statement<'_>| {
             statement.dropped_table.as_ref().is_some_and(|dropped| {
-                let name = dropped.name.to_lowercase();
-                name == table || self.operations.table_renames.original_name(&name) == table
+                let name = dropped.name.to_ascii_lowercase();
+                name == table || renames.original_name(&name) == table
             })
         };
-        let statement = self.statements.iter().rfind(is_drop).or(self.statements.last());
-        statement.map_or(0..0, |statement| first_line_span(&statement.sql))
+        let dropping = self.statements.iter().find(drops_table).or(self.statements.first());
+        dropping.map_or(0..0, |statement| first_line_span(&statement.sql))
     }
 
     pub(crate) fn allows(&self, rule: Rule) -> bool {
@@ -254,6 +270,17 @@ impl MigrationJob<'_> {
     pub(crate) fn modified_tables_after(&self) -> BTreeSet<String> {
         let new_names = self.table_renames.new_names().map(str::to_owned);
         self.modified_tables.iter().cloned().chain(new_names).collect()
+    }
+
+    /// The first line of the last statement that names one of some tables, given in lower case.
+    pub(crate) fn last_statement_naming(&self, tables: &BTreeSet<String>) -> Option<Range<usize>> {
+        let mut statements = self.steps.iter().flat_map(|step| &step.script.statements);
+        let found = statements.rfind(|statement| {
+            let text = statement.sql.text();
+            lexer::tokens(text, 0)
+                .any(|token| tables.contains(&lexer::unquote(&text[token.range]).to_lowercase()))
+        });
+        found.map(|statement| first_line_span(&statement.sql))
     }
 
     /// Whether violated foreign keys do not fail the job.

@@ -10,9 +10,11 @@ pub(crate) mod column_order;
 pub(crate) mod connection;
 pub(crate) mod declared;
 pub(crate) mod error;
+pub(crate) mod error_help;
 pub(crate) mod error_span;
 pub(crate) mod foreign_key_violations;
 pub(crate) mod foreign_keys;
+pub(crate) mod full_text;
 pub(crate) mod history;
 pub(crate) mod history_entry;
 pub(crate) mod integrity;
@@ -30,6 +32,7 @@ pub(crate) mod session;
 pub(crate) mod sqlite_message;
 pub(crate) mod stats;
 pub(crate) mod template;
+pub(crate) mod usability;
 pub(crate) mod usable_references;
 pub(crate) mod version_table_rows;
 pub(crate) mod version_tables;
@@ -42,8 +45,8 @@ use crate::database::integrity::IntegrityReport;
 use crate::database::job::{JobResult, MigrationJob};
 use crate::database::session::Session;
 use crate::database::version_tables::{FoundTables, VersionTable};
-use crate::schema::Schema;
 use crate::schema::difference::AcceptedDrift;
+use crate::schema::{ObjectKey, Schema};
 
 pub use crate::database::connection::{ConnectOptions, ConnectionSetup};
 pub use crate::database::error::{DatabaseError, StatementCause};
@@ -81,7 +84,11 @@ pub(crate) trait ReadDatabase {
 
     /// The views and triggers of a schema that do not compile, each as text. Empty for a database
     /// on a server, which cannot be asked without changing it.
-    fn check_references(&self, schema: &Schema) -> Result<Vec<String>, DatabaseError>;
+    fn check_references(
+        &self,
+        schema: &Schema,
+        is_documented: &dyn Fn(&ObjectKey) -> bool,
+    ) -> Result<Vec<String>, DatabaseError>;
 
     /// Counts pages and rows.
     fn stats(&self) -> Result<Stats, DatabaseError>;
@@ -157,9 +164,13 @@ impl<D: SessionDatabase> ReadDatabase for D {
         foreign_key_violations::check(self.session()?).map_err(|error| self.explain(error.into()))
     }
 
-    fn check_references(&self, schema: &Schema) -> Result<Vec<String>, DatabaseError> {
+    fn check_references(
+        &self,
+        schema: &Schema,
+        is_documented: &dyn Fn(&ObjectKey) -> bool,
+    ) -> Result<Vec<String>, DatabaseError> {
         let Some(connection) = self.session()?.connection() else { return Ok(Vec::new()) };
-        usable_references::describe_unusable(connection, schema)
+        usable_references::describe_unusable(connection, schema, is_documented)
             .map_err(|error| self.explain(error.into()))
     }
 

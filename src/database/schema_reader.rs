@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::database::session::{Query, Session, SessionError};
 use crate::schema::{
-    Column, ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table, is_sqlite_name,
-    is_tatmig_name, shadow_tables,
+    Column, ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table, add_table_collations,
+    is_sqlite_name, is_tatmig_name, shadow_tables,
 };
 use crate::sql::value::{Row, Rows, SqlValue};
 
@@ -37,6 +37,8 @@ SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?
 pub(crate) struct TableWithKeys {
     pub(crate) table: Table,
     pub(crate) unique_keys: Vec<Vec<String>>,
+    /// Whether the primary key compares a column with another collation than the table.
+    pub(crate) has_collated_primary_key: bool,
     /// Whether the name is that of a view or a virtual table, of which no column is unique.
     pub(crate) has_no_keys: bool,
 }
@@ -50,16 +52,28 @@ impl TableWithKeys {
             match (object.kind, object.table_definition()) {
                 (ObjectKind::Table, Some(definition)) => {
                     found.table = object.structure().clone();
-                    let keys = definition.constraints.unique_keys.iter();
-                    found.unique_keys.extend(keys.map(|(columns, _)| columns.clone()));
+                    let constraints = &definition.constraints;
+                    let keys = constraints.unique_keys.iter().map(|(columns, _)| columns);
+                    found.unique_keys.extend(keys.filter_map(|key| plain_columns(key)));
+                    found.has_collated_primary_key =
+                        plain_columns(&constraints.primary_key).is_none();
                 }
                 (ObjectKind::Table | ObjectKind::View, _) => found.has_no_keys = true,
-                (ObjectKind::Index, _) => found.unique_keys.extend(object.unique_columns()),
+                (ObjectKind::Index, _) => found.unique_keys.extend(object.unique_key()),
                 (ObjectKind::Trigger, _) => {}
             }
         }
         found
     }
+}
+
+/// The columns of a key without their order; none if one has another collation than in its table.
+fn plain_columns(key: &[String]) -> Option<Vec<String>> {
+    let column = |item: &String| {
+        let name = item.strip_suffix(" desc").unwrap_or(item);
+        (!name.contains(" collate ")).then(|| name.to_owned())
+    };
+    key.iter().map(column).collect()
 }
 
 /// Reads the whole schema of a database.
@@ -76,7 +90,7 @@ pub(crate) fn read_schema<S: Session>(session: &S) -> Result<Schema, S::Error> {
 /// Builds a schema from the result of [`SCHEMA_QUERY`], without shadow tables and without the
 /// columns of virtual tables.
 pub(crate) fn schema_from_rows(rows: Rows) -> Schema {
-    let objects: Vec<Object> = rows.into_iter().filter_map(object_from_row).collect();
+    let objects = objects_from_rows(rows);
     let shadow_tables = shadow_tables(objects.iter());
     let objects = objects
         .into_iter()
@@ -98,7 +112,7 @@ pub(crate) fn read_table_objects<S: Session>(
     const QUERY: &str = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema \
                          WHERE tbl_name = ?1 COLLATE NOCASE";
     let rows = session.query(QUERY, &[SqlValue::from_text(name)])?;
-    let objects = rows.into_iter().filter_map(object_from_row);
+    let objects = objects_from_rows(rows).into_iter();
     objects.map(|object| with_virtual_columns(session, object)).collect()
 }
 
@@ -117,10 +131,10 @@ pub(crate) fn read_tables_with_keys<S: Session>(
     let queries: Vec<Query<'_>> =
         names.iter().map(|name| Query::with_text(TABLE_AND_INDEXES_QUERY, name)).collect();
     let results = session.query_each(&queries)?;
-    let tables = names.iter().zip(results).map(|(name, rows)| {
-        let objects: Vec<Object> = rows.into_iter().filter_map(object_from_row).collect();
-        TableWithKeys::find(name, objects.iter())
-    });
+    let tables = names
+        .iter()
+        .zip(results)
+        .map(|(name, rows)| TableWithKeys::find(name, objects_from_rows(rows).iter()));
     Ok(tables.collect())
 }
 
@@ -141,8 +155,15 @@ pub(crate) fn read_objects<S: Session>(
     is_wanted: impl Fn(&ObjectKey) -> bool,
 ) -> Result<BTreeMap<ObjectKey, Object>, S::Error> {
     let rows = session.query(SCHEMA_QUERY, &[])?;
-    let objects = rows.into_iter().filter_map(object_from_row).map(|object| (object.key(), object));
+    let objects = objects_from_rows(rows).into_iter().map(|object| (object.key(), object));
     Ok(objects.filter(|(key, _)| is_wanted(key)).collect())
+}
+
+/// Builds the objects of the result of a query for whole tables or a whole schema.
+fn objects_from_rows(rows: Rows) -> Vec<Object> {
+    let mut objects: Vec<Object> = rows.into_iter().filter_map(object_from_row).collect();
+    add_table_collations(&mut objects);
+    objects
 }
 
 /// Builds an object from a row of [`SCHEMA_QUERY`]. Returns none for tatmig's own and SQLite's own

@@ -10,6 +10,7 @@ use crate::schema::changes::{ObjectChange, SchemaChange};
 use crate::schema::{
     Object, ObjectKey, ObjectKind, Schema, is_sqlite_name, is_tatmig_name, shadow_tables,
 };
+use crate::sql::create_statement::ColumnCollations;
 
 /// The schema of an in-memory database, updated after each statement. An update reads the
 /// details of changed objects only.
@@ -46,8 +47,18 @@ impl SchemaTracker {
         } else {
             BTreeSet::new()
         };
-        for object in new_objects {
+        let collations: Vec<ColumnCollations> = new_objects
+            .iter()
+            .map(|index| table_collations(index, &new_objects, [&current, &self.schema]))
+            .collect();
+        for (mut object, table_collations) in new_objects.into_iter().zip(collations) {
             if shadow_tables.contains(&object.table.to_ascii_lowercase()) {
+                continue;
+            }
+            object.table_collations = table_collations;
+            // The collations of its table decide whether such an index has changed.
+            if let Some(known) = self.schema.get(&object.key()).filter(|known| ***known == object) {
+                current.insert(object.key(), known.clone());
                 continue;
             }
             let object = Arc::new(with_virtual_columns(connection, object)?);
@@ -92,7 +103,8 @@ impl SchemaTracker {
             let known = self
                 .schema
                 .get(&key)
-                .filter(|known| known.sql == sql && known.table == table && known.kind == kind);
+                .filter(|known| known.sql == sql && known.table == table && known.kind == kind)
+                .filter(|known| !known.names_collation());
             if let Some(known) = known {
                 unchanged.insert(key, known.clone());
             } else {
@@ -114,6 +126,22 @@ impl SchemaTracker {
     pub(crate) fn schema(&self) -> &Schema {
         &self.schema
     }
+}
+
+/// The collations of the table of an index that names a collation. The table is new itself, or known
+/// from the unchanged objects or from those before.
+fn table_collations(
+    index: &Object,
+    new_objects: &[Object],
+    known: [&Schema; 2],
+) -> ColumnCollations {
+    if !index.names_collation() {
+        return ColumnCollations::new();
+    }
+    let key = ObjectKey::new(ObjectKind::Table, &index.table);
+    let new_table = new_objects.iter().find(|object| object.key() == key);
+    let known_table = || known.iter().find_map(|schema| schema.get(&key)).map(AsRef::as_ref);
+    new_table.or_else(known_table).map(Object::column_collations).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -32,3 +32,10 @@ pub(crate) fn sqlite_message(error: &rusqlite::Error) -> String {
         error => error.to_string(),
     }
 }
+
+/// Whether SQLite refuses what a statement says, such as a table that does not exist, rather than the
+/// state of the file.
+pub(crate) fn is_sql_error(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqlInputError { .. })
+        || error.sqlite_error_code() == Some(ErrorCode::Unknown)
+}

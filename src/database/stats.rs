@@ -14,7 +14,7 @@ pub struct Stats {
     /// How many databases were counted.
     pub databases: u64,
     /// The rows of each table by its name, without tatmig's and SQLite's own tables. None for a
-    /// virtual table whose module this SQLite does not have.
+    /// table that needs a module or collation which this SQLite does not have.
     pub tables: BTreeMap<String, Option<u64>>,
     /// The length of the main file, in bytes.
     pub file_bytes: u64,
@@ -76,7 +76,7 @@ pub(crate) fn read<S: Session>(session: &S) -> Result<Stats, S::Error> {
     for (name, result) in names.into_iter().zip(results) {
         let rows = match result {
             Ok(rows) => Some(rows),
-            // A virtual table whose module only the application has.
+            // A table with a module or a collation that only the application has.
             Err(error) if error.is_sql_error() => None,
             Err(error) => return Err(error),
         };

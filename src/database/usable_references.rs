@@ -10,22 +10,14 @@ use rusqlite::{Connection, ErrorCode};
 use crate::database::column_order::read_column_order;
 use crate::database::error::sqlite_message;
 use crate::database::foreign_keys::ParentKey;
+use crate::database::full_text::ExternalContent;
+pub(crate) use crate::database::usability::Usability;
+use crate::database::usability::prepare;
 use crate::schema::changes::ObjectChange;
 use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
-
-/// What SQLite reports of an object that this SQLite cannot load. Such an object may be usable in
-/// the application.
-const UNLOADABLE_MESSAGES: [&str; 6] = [
-    "no such module",
-    "no such function",
-    "no such collation",
-    "no such tokenizer",
-    "unknown tokenizer",
-    "unsafe use of",
-];
 
 /// A view, a trigger or a foreign key. Names are in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,32 +28,15 @@ pub(crate) enum Reference {
     Trigger {
         name: String,
     },
+    /// A full-text table that reads its text from another table or a view.
+    FullText {
+        name: String,
+    },
     /// A foreign key by its table and its columns there.
     ForeignKey {
         child: String,
         columns: Vec<String>,
     },
-}
-
-/// Whether a reference can be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Usability {
-    Usable,
-    /// This SQLite lacks a module, function, collation or tokenizer.
-    Unloadable,
-    /// A view or trigger that does not compile, with SQLite's message.
-    NotCompiling(String),
-    /// A foreign key whose parent table does not exist.
-    MissingParent,
-    /// A foreign key whose parent columns do not exist or are not unique.
-    ParentKeyMismatch,
-}
-
-impl Usability {
-    /// Whether the reference cannot be used in any SQLite.
-    pub(crate) fn is_dangling(&self) -> bool {
-        matches!(self, Self::NotCompiling(_) | Self::MissingParent | Self::ParentKeyMismatch)
-    }
 }
 
 /// The references that cannot be used in any SQLite, and how not.
@@ -203,6 +178,10 @@ impl UsableReferences {
             }
             Reference::Trigger { .. } => self.check_trigger(connection, object).map(Some),
             Reference::View { .. } => Ok(None),
+            Reference::FullText { .. } => match ExternalContent::of(object) {
+                Some(content) => prepare(connection, &content.content_query()).map(Some),
+                None => Ok(None),
+            },
             Reference::ForeignKey { .. } => {
                 let Some(key) = self.foreign_key(reference) else { return Ok(None) };
                 Ok(Some(match ParentKey::read(connection, key)? {
@@ -302,29 +281,44 @@ impl UsableReferences {
     }
 }
 
-/// The views and triggers of a schema that do not compile, each as text.
+/// The views, triggers and full-text tables of a schema that cannot be used, each as text. One that
+/// needs a function or collation which this SQLite does not have counts only if the document creates
+/// it.
 pub(crate) fn describe_unusable(
     connection: &Connection,
     schema: &Schema,
+    is_documented: &dyn Fn(&ObjectKey) -> bool,
 ) -> rusqlite::Result<Vec<String>> {
     let references = UsableReferences::read(connection, schema)?;
-    let described = references.dangling().into_iter().filter_map(|(reference, usability)| {
-        let (object, Usability::NotCompiling(message)) =
-            (references.object(&reference)?, usability)
-        else {
-            return None;
+    let described = references.usability.iter().filter_map(|(reference, usability)| {
+        let object = references.object(reference)?;
+        let message = match usability {
+            Usability::NotCompiling(message) => message,
+            usability if is_documented(&object.key()) => usability.fault_of_document()?,
+            _ => return None,
         };
-        Some(format!("{} `{}` cannot be used: {message}", object.kind, object.name))
+        Some(format!("{} `{}` cannot be used: {message}", reference.noun(), object.name))
     });
     Ok(described.collect())
 }
 
 impl Reference {
+    /// What the reference is, for messages.
+    pub(crate) fn noun(&self) -> &'static str {
+        match self {
+            Self::View { .. } => "view",
+            Self::Trigger { .. } => "trigger",
+            Self::FullText { .. } => "full-text table",
+            Self::ForeignKey { .. } => "foreign key",
+        }
+    }
+
     /// The key of the view or trigger, or of the table that declares the foreign key.
     pub(crate) fn object_key(&self) -> ObjectKey {
         match self {
             Self::View { name } => ObjectKey::new(ObjectKind::View, name),
             Self::Trigger { name } => ObjectKey::new(ObjectKind::Trigger, name),
+            Self::FullText { name } => ObjectKey::new(ObjectKind::Table, name),
             Self::ForeignKey { child, .. } => ObjectKey::new(ObjectKind::Table, child),
         }
     }
@@ -337,6 +331,9 @@ fn references_of(object: &Object) -> Vec<Reference> {
         ObjectKind::View => vec![Reference::View { name }],
         ObjectKind::Trigger => vec![Reference::Trigger { name }],
         ObjectKind::Index => Vec::new(),
+        ObjectKind::Table if ExternalContent::of(object).is_some() => {
+            vec![Reference::FullText { name }]
+        }
         ObjectKind::Table => {
             let keys = object.structure().foreign_keys.iter();
             keys.map(|key| Reference::ForeignKey {
@@ -362,6 +359,9 @@ fn mentioned_names(object: &Object, reference: &Reference) -> BTreeSet<String> {
             let own_keys = keys.filter(|key| lowercase(&key.columns) == *columns);
             names.extend(own_keys.map(|key| key.parent.to_lowercase()));
         }
+        Reference::FullText { .. } => {
+            names.extend(ExternalContent::of(object).map(|content| content.content));
+        }
         Reference::View { .. } | Reference::Trigger { .. } => {
             let tokens = lexer::tokens(&object.sql, 0)
                 .filter(|token| matches!(token.kind, TokenKind::Word | TokenKind::Quoted));
@@ -375,20 +375,6 @@ fn mentioned_names(object: &Object, reference: &Reference) -> BTreeSet<String> {
 
 fn main_name(name: &str) -> String {
     format!("main.{}", lexer::quote_identifier(name))
-}
-
-/// Compiles a statement without running it. An error that is not about the statement is returned.
-fn prepare(connection: &Connection, sql: &str) -> rusqlite::Result<Usability> {
-    let Err(error) = connection.prepare(sql) else { return Ok(Usability::Usable) };
-    if error.sqlite_error_code() != Some(ErrorCode::Unknown) {
-        return Err(error);
-    }
-    let message = sqlite_message(&error);
-    Ok(if UNLOADABLE_MESSAGES.iter().any(|start| message.starts_with(start)) {
-        Usability::Unloadable
-    } else {
-        Usability::NotCompiling(message)
-    })
 }
 
 /// Compiles the trigger without any other trigger. SQLite keeps temporary triggers enabled.

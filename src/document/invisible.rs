@@ -2,14 +2,26 @@
 //! pages produce them.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::document::pattern::constant_pattern;
 use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
 
 /// How many other places of the same character a diagnostic shows.
 const MAX_OTHER_PLACES: usize = 3;
+
+/// The spaces and line ends of Unicode.
+static UNUSUAL_SPACE: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\p{Z}"));
+
+/// The control characters, the format characters and the other characters of Unicode that are not
+/// displayed.
+static INVISIBLE: LazyLock<Regex> =
+    LazyLock::new(|| constant_pattern(r"[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u{2800}]"));
 
 /// What a character was probably meant to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,20 +35,6 @@ enum Lookalike {
 impl Lookalike {
     fn of(character: char) -> Option<Self> {
         Some(match character {
-            '\u{80}'..='\u{9f}'
-            | '\u{ad}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{2069}' => Self::Nothing,
-            '\u{a0}'
-            | '\u{1680}'
-            | '\u{2000}'..='\u{200a}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202f}'
-            | '\u{205f}'
-            | '\u{3000}' => Self::Space,
             '\u{ab}'
             | '\u{b4}'
             | '\u{bb}'
@@ -47,7 +45,18 @@ impl Lookalike {
             | '\u{ff02}'
             | '\u{ff07}' => Self::Quote,
             '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{ff0d}' => Self::Dash,
-            _ => return None,
+            _ if character.is_ascii() => return None,
+            _ => {
+                let mut buffer = [0; 4];
+                let text = character.encode_utf8(&mut buffer);
+                if UNUSUAL_SPACE.is_match(text) {
+                    Self::Space
+                } else if INVISIBLE.is_match(text) {
+                    Self::Nothing
+                } else {
+                    return None;
+                }
+            }
         })
     }
 
@@ -143,6 +152,7 @@ fn name(character: char) -> &'static str {
         '\u{200b}' => "a zero-width space",
         '\u{200c}' | '\u{200d}' => "a zero-width joiner",
         '\u{ad}' => "a soft hyphen",
+        '\u{feff}' => "a byte order mark",
         '\u{2018}'..='\u{201b}' => "a typographic single quote",
         '\u{201c}'..='\u{201f}' => "a typographic double quote",
         '\u{2013}' => "an en dash",
@@ -176,6 +186,12 @@ mod tests {
         for (sql, expected) in [
             ("ADD COLUMN\u{a0}x", vec![("U+00A0", "\u{a0}")]),
             ("SELECT\u{200b} 1", vec![("U+200B", "\u{200b}")]),
+            ("ADD COLUMN x\u{feff} TEXT", vec![("U+FEFF", "\u{feff}")]),
+            ("ADD COLUMN x\u{180e} TEXT", vec![("U+180E", "\u{180e}")]),
+            ("ADD COLUMN x\u{115f}\u{3164}\u{ffa0} TEXT", vec![("U+115F", "\u{115f}")]),
+            ("ADD COLUMN x\u{e0020} TEXT", vec![("U+E0020", "\u{e0020}")]),
+            ("ADD COLUMN x\u{fe0f} TEXT", vec![("U+FE0F", "\u{fe0f}")]),
+            ("SELECT\u{85}1\u{2800}", vec![("U+0085", "\u{85}")]),
             ("DEFAULT ‘no’", vec![("U+2018", "‘")]),
             ("DEFAULT '‘no’'", vec![("U+2018", "‘")]),
             ("SELECT “a”, 1 – 2", vec![("U+201C", "“"), ("U+2013", "–")]),

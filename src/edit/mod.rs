@@ -19,7 +19,10 @@ pub(crate) mod unchanged;
 pub use crate::edit::append::append;
 pub use crate::edit::change::TextEdit;
 pub use crate::edit::error::EditError;
-pub use crate::edit::fix::{AppliedFixes, Fix, FixSafety, apply_fixes, find_fixes};
+pub use crate::edit::fix::{
+    AppliedFix, AppliedFixes, Fix, FixError, FixRequest, FixSafety, FixedDocument, apply_fixes,
+    find_fixes, fix_document,
+};
 pub use crate::edit::marker::{
     MarkerError, SchemaFormat, SchemaSection, ScopeSchema, SectionSchemas, render_schema_sections,
     schema_sections,

@@ -93,13 +93,8 @@ pub(crate) fn batch_error(
             let (migration, table) =
                 (step.label.clone(), step.script.rebuilt_tables[table].clone());
             let span = step.script.rebuild_span(&table);
-            DatabaseError::RowLoss {
-                migration,
-                table,
-                before: count_at(0),
-                after: count_at(1),
-                span,
-            }
+            let (before, after) = (count_at(0), count_at(1));
+            DatabaseError::RowLoss { migration, table, before, after, span }
         }
         StepKind::CounterCheck { step, table, .. } if is_check_failure(&error) => {
             let counter_at = |column| check_rows.first().map_or(0, |row| row.integer(column));

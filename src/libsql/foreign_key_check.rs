@@ -52,7 +52,8 @@ impl ViolationQueries {
             if groups > descriptions.len() {
                 descriptions.push(format!("and {} more", groups - descriptions.len()));
             }
-            return Err(DatabaseError::ForeignKeyViolations { violations: descriptions, rows });
+            let (violations, span) = (descriptions, None);
+            return Err(DatabaseError::ForeignKeyViolations { violations, rows, span });
         }
         let total = count_at(self.total, 0);
         if total == 0 {

@@ -14,6 +14,7 @@ use crate::document::tag::Scope;
 use crate::lint::context::{BlockRun, Direction, Origins, StatementRun};
 use crate::lint::engine::{Backend, LintOptions};
 use crate::lint::probe::ProbeDatabase;
+use crate::lint::rules::counter_reset::LostCounters;
 use crate::lint::rules::dangling_references::{BlockReferences, DanglingCheck};
 use crate::lint::rules::{
     counter_reset, destructive, double_quotes, fts_row_ids, idempotence, if_not_exists, libsql,
@@ -119,6 +120,7 @@ struct StateCopy {
     sandbox: SandboxCopy,
     references: UsableReferences,
     origins: Origins,
+    lost_counters: LostCounters,
 }
 
 /// A sandbox, and what the rules remember about the blocks that ran in it.
@@ -132,13 +134,18 @@ struct RuleMemory {
     references: UsableReferences,
     origins: Origins,
     probe: ProbeDatabase,
+    lost_counters: LostCounters,
 }
 
 impl ScopeState {
     fn copy(&mut self) -> rusqlite::Result<StateCopy> {
-        let RuleMemory { references, origins, .. } = &self.memory;
-        let (references, origins) = (references.clone(), origins.clone());
-        Ok(StateCopy { sandbox: self.sandbox.copy()?, references, origins })
+        let RuleMemory { references, origins, lost_counters, .. } = &self.memory;
+        Ok(StateCopy {
+            sandbox: self.sandbox.copy()?,
+            references: references.clone(),
+            origins: origins.clone(),
+            lost_counters: lost_counters.clone(),
+        })
     }
 }
 
@@ -176,6 +183,7 @@ impl<'w, 'a> Runner<'w, 'a> {
             references: UsableReferences::read(sandbox.connection(), sandbox.schema())?,
             origins: Origins::default(),
             probe: ProbeDatabase::new(self.setup)?,
+            lost_counters: LostCounters::default(),
         };
         Ok(ScopeState { sandbox, memory })
     }
@@ -184,6 +192,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         let memory = RuleMemory {
             references: copy.references.clone(),
             origins: copy.origins.clone(),
+            lost_counters: copy.lost_counters.clone(),
             probe: ProbeDatabase::new(self.setup)?,
         };
         Ok(ScopeState { sandbox: Sandbox::from_copy(&copy.sandbox, self.setup)?, memory })
@@ -273,7 +282,9 @@ impl<'w, 'a> Runner<'w, 'a> {
         let ScopeState { sandbox, memory } = state;
         let block_run = sandbox
             .run_and_commit(|sandbox| self.run_block(sandbox, memory, script, Direction::Up))?;
-        idempotence::check(sandbox, &block_run, &mut self.findings.diagnostics)
+        let diagnostics = &mut self.findings.diagnostics;
+        memory.lost_counters.follow(&block_run, sandbox.schema(), diagnostics);
+        idempotence::check(sandbox, &block_run, diagnostics)
     }
 
     /// Runs and checks a reverse block, if the step has one, and undoes its changes.

@@ -8,7 +8,6 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, ErrorCode};
 
 use crate::database::assertion::{column_names, failing_rows};
-use crate::database::column_order::read_column_order;
 use crate::database::connection::ConnectionSetup;
 use crate::database::declared::without_comparisons;
 use crate::database::error::sqlite_message;
@@ -18,17 +17,17 @@ use crate::database::schema_reader::read_table_objects;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::directive;
 use crate::migrate::alter_table::{AlterTableResult, TableBeforeAlter};
+use crate::migrate::positional::positional_tables;
 use crate::migrate::sandbox::{Sandbox, SandboxCopy};
 use crate::migrate::statement_errors;
 use crate::migrate::statement_errors::{EarlierFailure, is_unrecoverable};
+use crate::schema::Schema;
 use crate::schema::changes::SchemaChange;
 use crate::schema::losses::DroppedTable;
 use crate::schema::statement_effects::StatementEffects;
-use crate::schema::{Schema, is_sqlite_name};
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::drop_statement::dropped_table;
 use crate::sql::lexer;
-use crate::sql::positional::positional_uses;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Compiles blocks one after the other; each sees the schema that the ones before it have created.
@@ -152,6 +151,7 @@ impl BlockCompiler {
         if script.resets_connection {
             reset_connection(self.sandbox.connection(), &TemporaryObjects::default())?;
         }
+        script.dropped_tables.clone_from(&dropped_tables);
         // A table that existed before the block and exists after it was rebuilt.
         dropped_tables.retain(|name| self.sandbox.has_table(name));
         script.schema_change = schema_change;
@@ -262,24 +262,12 @@ impl BlockCompiler {
                 .map(|table| TableBeforeAlter::read(self.sandbox.connection(), table))
                 .transpose()?,
             dropped_table: self.read_dropped_table(statement_sql, effects)?,
-            positional_tables: self.read_positional_tables(statement_sql.text()),
+            positional_tables: positional_tables(
+                self.sandbox.connection(),
+                statement_sql.text(),
+                effects,
+            )?,
         })
-    }
-
-    /// Reads the columns of each table that a statement uses by position, before the statement runs.
-    /// The order of SQLite's own tables is the same in every database.
-    fn read_positional_tables(&self, sql: &str) -> Vec<PositionalTable> {
-        let mut tables: Vec<PositionalTable> = Vec::new();
-        for found in positional_uses(sql) {
-            let name = found.table;
-            if is_sqlite_name(&name) || tables.iter().any(|table| table.name == name) {
-                continue;
-            }
-            // The columns of a view that does not compile cannot be read.
-            let columns = read_column_order(self.sandbox.connection(), &name).unwrap_or_default();
-            tables.push(PositionalTable { name, columns });
-        }
-        tables
     }
 
     /// Reads the table that a DROP TABLE or DROP VIEW names, which may not exist.

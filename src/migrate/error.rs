@@ -281,6 +281,7 @@ fn database_kind(error: &DatabaseError) -> ErrorKind {
         | DatabaseError::ForeignKeyViolations { .. }
         | DatabaseError::AssertionFailed { .. } => ErrorKind::Constraint,
         DatabaseError::ColumnDiffers { .. }
+        | DatabaseError::UndocumentedObject { .. }
         | DatabaseError::SafetyRule { .. }
         | DatabaseError::PostconditionFailed { .. } => ErrorKind::Drift,
         DatabaseError::RowLoss { .. } | DatabaseError::CounterReset { .. } => ErrorKind::RowLoss,

@@ -19,6 +19,7 @@ pub(crate) mod imported_versions;
 pub(crate) mod job;
 pub(crate) mod migrator;
 pub(crate) mod once;
+pub(crate) mod positional;
 #[cfg(feature = "fleet")]
 pub(crate) mod redo;
 pub(crate) mod replay;

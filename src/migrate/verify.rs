@@ -13,6 +13,7 @@ use crate::migrate::migrator::Migrator;
 use crate::migrate::status::locate_database;
 use crate::plan::outcome::MigrateError;
 use crate::plan::position::ChainPosition;
+use crate::schema::ObjectKey;
 use crate::schema::difference::{AcceptedDrift, Difference};
 use crate::target::TargetDatabase;
 
@@ -70,7 +71,10 @@ fn verify_database(
         ExpectedSchema::At(position) => Some(position),
     };
     let schema = database.schema()?;
-    report.findings.extend(database.check_references(&schema)?);
+    let documented = position.map(|position| migrator.replay().schema_at(scope, position));
+    let is_documented =
+        |key: &ObjectKey| documented.as_ref().is_some_and(|schema| schema.contains_key(key));
+    report.findings.extend(database.check_references(&schema, &is_documented)?);
     let drift = migrator.detector().drift(scope, position, schema);
     check_drift(drift, &state, database, &mut report)?;
     Ok(report)

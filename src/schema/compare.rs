@@ -270,6 +270,59 @@ mod tests {
     }
 
     #[test]
+    fn a_collation_counts_unless_the_column_has_it_anyway() {
+        check(
+            "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a))",
+            "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a COLLATE BINARY))",
+            &[
+                "column `t.a` is `TEXT COLLATE NOCASE`, not `TEXT COLLATE NOCASE UNIQUE`",
+                "table `t` has `UNIQUE (a collate binary)`, which is not expected",
+            ],
+        );
+        check(
+            "CREATE TABLE t (a TEXT COLLATE NOCASE, b, PRIMARY KEY (a, b COLLATE BINARY), UNIQUE (b))",
+            "CREATE TABLE t (a TEXT COLLATE NOCASE, b, PRIMARY KEY (a COLLATE nocase, b), UNIQUE (b COLLATE binary ASC))",
+            &[],
+        );
+        let index = |column: &str, term: &str| {
+            let table = object(&format!("CREATE TABLE t (a TEXT {column})"));
+            let index = object(&format!("CREATE INDEX i ON t ({term})"));
+            let mut objects = [table, index];
+            crate::schema::add_table_collations(&mut objects);
+            let [_, index] = objects;
+            index
+        };
+        for (column, left, right, is_same) in [
+            ("", "a", "a COLLATE BINARY", true),
+            ("", "lower(a)", "lower(a) COLLATE BINARY", true),
+            ("COLLATE NOCASE", "a", "a COLLATE BINARY", false),
+            ("COLLATE NOCASE", "a", "a COLLATE NOCASE ASC", true),
+            ("COLLATE NOCASE", "a || 'x'", "(a || 'x') COLLATE BINARY", false),
+        ] {
+            let is_equivalent = is_equivalent(&index(column, left), &index(column, right));
+            assert_eq!(is_equivalent, is_same, "{column}: {left}, {right}");
+        }
+    }
+
+    #[test]
+    fn the_spelling_of_expressions_and_options_does_not_count() {
+        for (left, right) in [
+            ("(1+1)", "(1 + 1)"),
+            ("-1.5e+3", "(-1.5e+3)"),
+            ("('a'||'x')", "( 'a' || 'x' )"),
+            ("x'00'", "(X'00')"),
+        ] {
+            let table = |default: &str| format!("CREATE TABLE t (a DEFAULT {default})");
+            check(&table(left), &table(right), &[]);
+        }
+        check(
+            "CREATE VIRTUAL TABLE t USING fts5(n, tokenize='porter', content='t', prefix='2 3')",
+            "CREATE VIRTUAL TABLE t USING fts5(\"n\", tokenize=\"porter\", content=T, prefix=\"2 3\")",
+            &[],
+        );
+    }
+
+    #[test]
     fn where_a_constraint_is_declared_does_not_count() {
         check(
             "CREATE TABLE t (a TEXT UNIQUE CHECK (a <> ''), b INT REFERENCES p (id))",

@@ -42,7 +42,7 @@ fn names_dropped_column(object: &Object, old: &Object, new: &Object) -> bool {
 
 /// Whether a table declares the columns of a unique index as its primary key or as unique.
 fn declares_unique(table: &Object, index: &Object) -> bool {
-    let Some(columns) = index.unique_columns() else { return false };
+    let Some(columns) = index.unique_key() else { return false };
     let Some(definition) = table.table_definition() else { return false };
     let keys = definition.constraints.unique_keys.iter().map(|(columns, _)| columns);
     keys.chain([&definition.constraints.primary_key]).any(|key| *key == columns)

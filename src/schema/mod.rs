@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::sql::create_statement::{
-    IndexDefinition, ModuleDefinition, creates_virtual_table, normalized_body,
+    ColumnCollations, IndexDefinition, ModuleDefinition, creates_virtual_table, normalized_body,
 };
 use crate::sql::lexer;
 pub(crate) use crate::sql::table_definition::ForeignKey;
@@ -163,6 +163,9 @@ pub(crate) struct Object {
     pub(crate) sql: String,
     /// The columns of a virtual table, as far as SQLite could report them.
     pub(crate) virtual_columns: Vec<Column>,
+    /// The collations of the columns of the table of an index that names a collation.
+    pub(crate) table_collations: ColumnCollations,
+    names_collation: OnceLock<bool>,
     definition: OnceLock<Definition>,
     structure: OnceLock<Table>,
 }
@@ -173,6 +176,7 @@ impl PartialEq for Object {
             && self.name == other.name
             && self.table == other.table
             && self.sql == other.sql
+            && self.table_collations == other.table_collations
     }
 }
 
@@ -181,7 +185,18 @@ impl Eq for Object {}
 impl Object {
     pub(crate) fn new(kind: ObjectKind, name: String, table: String, sql: String) -> Self {
         let (definition, structure) = (OnceLock::new(), OnceLock::new());
-        Self { kind, name, table, sql, virtual_columns: Vec::new(), definition, structure }
+        let (virtual_columns, table_collations) = (Vec::new(), ColumnCollations::new());
+        Self {
+            kind,
+            name,
+            table,
+            sql,
+            virtual_columns,
+            table_collations,
+            names_collation: OnceLock::new(),
+            definition,
+            structure,
+        }
     }
 
     pub(crate) fn key(&self) -> ObjectKey {
@@ -198,9 +213,27 @@ impl Object {
                 Definition::VirtualTable(ModuleDefinition::parse(&self.sql))
             }
             ObjectKind::Table => Definition::Table(TableDefinition::parse(&self.sql)),
-            ObjectKind::Index => Definition::Index(IndexDefinition::parse(&self.sql)),
+            ObjectKind::Index => {
+                Definition::Index(IndexDefinition::parse(&self.sql, &self.table_collations))
+            }
             ObjectKind::View | ObjectKind::Trigger => Definition::Body(normalized_body(&self.sql)),
         })
+    }
+
+    /// Whether this is an index whose definition depends on the collations of its table's columns.
+    pub(crate) fn names_collation(&self) -> bool {
+        let names_collation =
+            || lexer::words(&self.sql).any(|word| word.eq_ignore_ascii_case("collate"));
+        self.kind == ObjectKind::Index && *self.names_collation.get_or_init(names_collation)
+    }
+
+    /// The collations of the columns of a table, apart from BINARY.
+    pub(crate) fn column_collations(&self) -> ColumnCollations {
+        let columns = self.table_definition().map_or(&[][..], |table| &table.columns);
+        let collations = columns
+            .iter()
+            .filter_map(|column| Some((column.spec.name.clone(), column.spec.collation.clone()?)));
+        collations.collect()
     }
 
     /// The definition of an ordinary table.
@@ -258,6 +291,14 @@ impl Object {
         if index.is_unique && index.filter.is_none() { columns.collect() } else { None }
     }
 
+    /// The columns, in lower case, that a unique index over all rows compares as its table does; none
+    /// if the object is something else or compares a column or an expression in another way.
+    pub(crate) fn unique_key(&self) -> Option<Vec<String>> {
+        let index = self.index_definition()?;
+        let columns = index.terms.iter().map(|term| term.plain_column().cloned());
+        if index.is_unique && index.filter.is_none() { columns.collect() } else { None }
+    }
+
     /// The column, in lower case, of a unique index over one column and all rows.
     pub(crate) fn unique_column(&self) -> Option<String> {
         self.unique_columns().filter(|columns| columns.len() == 1)?.pop()
@@ -266,6 +307,20 @@ impl Object {
 
 /// All objects of a database except those of SQLite and of tatmig.
 pub(crate) type Schema = BTreeMap<ObjectKey, Arc<Object>>;
+
+/// Gives each index that names a collation the collations of its table's columns.
+pub(crate) fn add_table_collations(objects: &mut [Object]) {
+    for index in 0..objects.len() {
+        if !objects[index].names_collation() {
+            continue;
+        }
+        let table = objects.iter().find(|object| {
+            object.kind == ObjectKind::Table
+                && object.name.eq_ignore_ascii_case(&objects[index].table)
+        });
+        objects[index].table_collations = table.map(Object::column_collations).unwrap_or_default();
+    }
+}
 
 /// The names, in lower case, of the shadow tables in a schema: SQLite or a module creates and fills
 /// them, and a statement can only name the virtual table that they belong to.

@@ -54,6 +54,11 @@ impl Renames {
             .to_owned()
     }
 
+    /// Both sides of each rename, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.renames.iter().map(|rename| (rename.from.as_str(), rename.to.as_str()))
+    }
+
     /// The name on the left of each rename.
     pub(crate) fn old_names(&self) -> impl Iterator<Item = &str> {
         self.renames.iter().map(|rename| rename.from.as_str())

@@ -29,6 +29,8 @@ pub(crate) struct StatementEffects {
     /// Indexes and triggers that are dropped by their own name, in lower case. Dropping a table
     /// drops its indexes and triggers as well.
     pub(crate) dropped_objects: BTreeSet<String>,
+    /// The views that the statement reads and the triggers that it fires, as they are named.
+    pub(crate) used_objects: BTreeSet<String>,
     /// Whether the statement creates or drops a temporary object.
     pub(crate) has_temporary_objects: bool,
     /// Whether the statement is a PRAGMA.

@@ -1,6 +1,7 @@
 //! Compares schemas, prints them as SQL or as a diagram, and generates the statements that lead from
 //! one schema to another.
 
+pub(crate) mod changes;
 pub(crate) mod comment;
 pub(crate) mod dependents;
 pub(crate) mod diagram;
@@ -29,13 +30,18 @@ use crate::document::tag::Scope;
 use crate::document::version_index::VersionIndex;
 use crate::migrate::empty_copy::{EmptyCopy, LeftOut};
 use crate::migrate::replay::Replay;
+#[cfg(feature = "fleet")]
+use crate::plan::outcome::MigrateError;
 use crate::schema;
 use crate::schema::ignored::IgnoredObjects;
 use crate::schema::{Object, ObjectKind, Schema, compare};
 use crate::sqlite::database_file::DatabaseFile;
 use crate::sqlite::file::SqliteFile;
 use crate::sqlite::regular_file::SymlinkPolicy;
+#[cfg(feature = "fleet")]
+use crate::target::TargetDatabase;
 
+pub use crate::schema_diff::changes::{ChangeKind, PartChange};
 use crate::schema_diff::tidy::tidy_columns;
 
 pub use crate::schema_diff::diagram::{
@@ -103,6 +109,19 @@ impl SchemaSnapshot {
         SqliteFile::read(&file, options, ReadDatabase::schema).map(Self)
     }
 
+    /// The schema of a database of a fleet. Reading changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be read.
+    #[cfg(feature = "fleet")]
+    pub fn from_database(
+        database: &TargetDatabase,
+        options: &ConnectOptions,
+    ) -> Result<Self, MigrateError> {
+        database.read(options, |database| database.schema()).map(Self)
+    }
+
     /// The schema without the ignored objects. Objects that `document` has are never ignored.
     #[must_use]
     pub fn without_ignored(mut self, ignored: &IgnoredObjects, document: &Self) -> Self {
@@ -145,6 +164,12 @@ impl SchemaSnapshot {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         compare::differences(&self.0, &other.0).iter().map(ToString::to_string).collect()
+    }
+
+    /// What changes from this schema to another one. Differences in spelling do not count.
+    #[must_use]
+    pub fn changes_to(&self, target: &Self) -> Vec<PartChange> {
+        changes::part_changes(&self.0, &target.0)
     }
 
     /// Generates the statements that turn this schema into another one and keep the rows.

@@ -14,7 +14,8 @@ use crate::schema_diff::statement;
 use crate::schema_diff::statement::written_name;
 use crate::sql::lexer::quote_identifier;
 
-/// A rename of a table or of a column: `old=new`, or `table.old=new` for a column of one table.
+/// A rename of a table or of a column: `old=new`, or for a column of one table `table.old=new` or
+/// `table.old=table.new`.
 ///
 /// ```
 /// let rename: tatmig::schema_diff::Rename = "notes.body=text".parse()?;
@@ -39,6 +40,10 @@ impl FromStr for Rename {
         let (table, from) = match from.split_once('.') {
             Some((table, column)) => (Some(table), column),
             None => (None, from),
+        };
+        let to = match (table, to.split_once('.')) {
+            (Some(table), Some((owner, column))) if owner.eq_ignore_ascii_case(table) => column,
+            _ => to,
         };
         if [Some(from), Some(to), table].contains(&Some("")) || to.contains(['=', '.']) {
             return Err(malformed());

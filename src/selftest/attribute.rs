@@ -87,9 +87,9 @@ pub(crate) fn attribute_failure(
             subject: message.clone(),
             diagnostic: add_help(Diagnostic::new(*rule, span.clone(), message.clone())),
         },
-        MigrateError::Database(DatabaseError::ForeignKeyViolations { violations, rows }) => {
-            foreign_key_finding(context, step_ids, violations, *rows)
-        }
+        MigrateError::Database(DatabaseError::ForeignKeyViolations {
+            violations, rows, ..
+        }) => foreign_key_finding(context, step_ids, violations, *rows),
         MigrateError::Database(DatabaseError::AssertionFailed {
             migration,
             reason,

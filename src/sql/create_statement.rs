@@ -1,6 +1,8 @@
 //! Reads what a `CREATE` statement, as `sqlite_schema` stores it, says of an object other than an
 //! ordinary table: its definition in one canonical spelling.
 
+use std::collections::BTreeMap;
+
 use crate::sql::tokens::Tokens;
 
 /// An index. Names, keywords and expressions are in lower case and in one canonical spelling.
@@ -18,12 +20,26 @@ pub(crate) struct IndexDefinition {
 pub(crate) struct IndexTerm {
     /// None for an expression.
     pub(crate) column: Option<String>,
-    /// The column or expression with its collation and order, unless they are SQLite's defaults.
+    /// The column or expression with its collation and order, unless they are the defaults of the
+    /// column and of SQLite.
     pub(crate) text: String,
 }
 
+impl IndexTerm {
+    /// The column, in lower case, if the index compares it as the table does.
+    pub(crate) fn plain_column(&self) -> Option<&String> {
+        let column = self.column.as_ref()?;
+        let order = self.text.strip_prefix(column.as_str());
+        order.is_some_and(|order| !order.starts_with(" collate ")).then_some(column)
+    }
+}
+
+/// The collations of the columns of a table, apart from BINARY, by column. All in lower case.
+pub(crate) type ColumnCollations = BTreeMap<String, String>;
+
 impl IndexDefinition {
-    pub(crate) fn parse(sql: &str) -> Self {
+    /// Reads a CREATE INDEX. `collations` are those of the columns of its table.
+    pub(crate) fn parse(sql: &str, collations: &ColumnCollations) -> Self {
         let tokens = Tokens::new(sql);
         let on = tokens.find_top_level(0, "ON").unwrap_or(tokens.len());
         let opening = on + 2;
@@ -33,7 +49,10 @@ impl IndexDefinition {
         Self {
             is_unique: tokens.is(1, "UNIQUE"),
             table: tokens.name(on + 1).to_ascii_lowercase(),
-            terms: terms.into_iter().map(|term| IndexTerm::parse(&tokens, term)).collect(),
+            terms: terms
+                .into_iter()
+                .map(|term| IndexTerm::parse(&tokens, term, collations))
+                .collect(),
             filter: filter.map(|keyword| {
                 let text = tokens.normalized(keyword + 1..tokens.len());
                 text.trim_end_matches([';', ' ']).to_owned()
@@ -43,7 +62,11 @@ impl IndexDefinition {
 }
 
 impl IndexTerm {
-    fn parse(tokens: &Tokens<'_>, mut range: std::ops::Range<usize>) -> Self {
+    fn parse(
+        tokens: &Tokens<'_>,
+        mut range: std::ops::Range<usize>,
+        collations: &ColumnCollations,
+    ) -> Self {
         // Brackets around the whole term change nothing.
         while tokens.is(range.start, "(") && tokens.after_matching_close(range.start) == range.end {
             range = range.start + 1..range.end - 1;
@@ -58,9 +81,17 @@ impl IndexTerm {
         let column =
             (expression.len() == 1).then(|| tokens.name(expression.start).to_ascii_lowercase());
         let mut text = tokens.normalized(expression);
-        if has_collation && !tokens.is_name(collation - 1, "binary") {
-            text.push_str(" collate ");
-            text.push_str(&tokens.name(collation - 1).to_ascii_lowercase());
+        if has_collation {
+            let explicit = tokens.name(collation - 1).to_ascii_lowercase();
+            let default = match &column {
+                Some(column) => Some(collations.get(column).map_or("binary", String::as_str)),
+                // An expression may have the collation of one of its columns.
+                None => collations.is_empty().then_some("binary"),
+            };
+            if default != Some(explicit.as_str()) {
+                text.push_str(" collate ");
+                text.push_str(&explicit);
+            }
         }
         if is_descending {
             text.push_str(" desc");
@@ -87,9 +118,17 @@ impl ModuleDefinition {
         } else {
             Vec::new()
         };
+        let module = tokens.name(using + 1).to_ascii_lowercase();
+        let is_full_text = ["fts3", "fts4", "fts5"].contains(&module.as_str());
         Self {
-            module: tokens.name(using + 1).to_ascii_lowercase(),
-            arguments: arguments.into_iter().map(|item| tokens.normalized(item)).collect(),
+            module,
+            arguments: arguments
+                .into_iter()
+                .map(|item| match tokens.is(item.start + 1, "=") && is_full_text {
+                    true => full_text_option(&tokens, item),
+                    false => tokens.normalized(item),
+                })
+                .collect(),
         }
     }
 
@@ -104,6 +143,16 @@ impl ModuleDefinition {
             _ => return None,
         })
     }
+}
+
+/// An option of a full-text table such as `content = 'notes'`, whatever the quotes around its value.
+fn full_text_option(tokens: &Tokens<'_>, item: std::ops::Range<usize>) -> String {
+    let name = tokens.name(item.start).to_ascii_lowercase();
+    let values: Vec<String> = (item.start + 2..item.end).map(|index| tokens.name(index)).collect();
+    let value = values.join(" ");
+    let is_name = ["content", "content_rowid"].contains(&name.as_str());
+    let value = if is_name { value.to_ascii_lowercase() } else { value };
+    format!("{name} = '{}'", value.replace('\'', "''"))
 }
 
 /// Whether a statement creates a virtual table.
@@ -144,7 +193,8 @@ mod tests {
     #[test]
     fn spelling_of_an_index_is_ignored() {
         let same = |left: &str, right: &str| {
-            assert_eq!(IndexDefinition::parse(left), IndexDefinition::parse(right));
+            let none = ColumnCollations::new();
+            assert_eq!(IndexDefinition::parse(left, &none), IndexDefinition::parse(right, &none));
         };
         same(
             "CREATE UNIQUE INDEX i ON actor (lower(handle))",
@@ -173,11 +223,13 @@ mod tests {
             "CREATE INDEX i ON t (b)",
             "CREATE INDEX i ON t (a, b)",
         ]
-        .map(IndexDefinition::parse);
+        .map(|sql| IndexDefinition::parse(sql, &ColumnCollations::new()));
         for (index, left) in definitions.iter().enumerate() {
             assert!(!definitions[index + 1..].contains(left), "{left:?}");
         }
-        let term = &IndexDefinition::parse("CREATE INDEX i ON t (A COLLATE NOCASE DESC)").terms[0];
+        let none = ColumnCollations::new();
+        let sql = "CREATE INDEX i ON t (A COLLATE NOCASE DESC)";
+        let term = &IndexDefinition::parse(sql, &none).terms[0];
         assert_eq!(
             (term.column.as_deref(), term.text.as_str()),
             (Some("a"), "a collate nocase desc")

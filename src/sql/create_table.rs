@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::sql::definition_parser::DefinitionParser;
-use crate::sql::table_definition::{NO_ROWID_ALIAS, TableDefinition};
+use crate::sql::table_definition::{ColumnDefinition, NO_ROWID_ALIAS, TableDefinition};
 use crate::sql::tokens::Tokens;
 
 impl TableDefinition {
@@ -27,7 +27,12 @@ impl TableDefinition {
                 definition.constraints.options.push(normalized);
             }
         }
+        let columns = &definition.columns;
         let constraints = &mut definition.constraints;
+        let keys = constraints.unique_keys.iter_mut().map(|(key, _)| key);
+        for item in keys.chain([&mut constraints.primary_key]).flatten() {
+            remove_default_collation(item, columns);
+        }
         constraints.unique_keys.sort();
         constraints.unique_keys.dedup();
         constraints.checks.sort();
@@ -43,6 +48,20 @@ impl TableDefinition {
         }
         definition.assign_column_constraints();
         definition
+    }
+}
+
+/// Removes the collation of an item of a key if it is the one that the column has anyway.
+fn remove_default_collation(item: &mut String, columns: &[ColumnDefinition]) {
+    let (term, order) = match item.strip_suffix(" desc") {
+        Some(term) => (term, " desc"),
+        None => (item.as_str(), ""),
+    };
+    let Some((name, collation)) = term.rsplit_once(" collate ") else { return };
+    let column = columns.iter().find(|column| column.spec.name == name);
+    let default = column.and_then(|column| column.spec.collation.as_deref()).unwrap_or("binary");
+    if collation == default {
+        *item = format!("{name}{order}");
     }
 }
 

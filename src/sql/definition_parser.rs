@@ -70,8 +70,8 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         }
     }
 
-    /// Consumes a list of columns in brackets. Each item keeps its collation and order unless they
-    /// are SQLite's defaults.
+    /// Consumes a list of columns in brackets. Each item keeps its collation, and its order unless
+    /// that is SQLite's default.
     fn consume_column_list(&mut self) -> Vec<String> {
         if !self.is_at("(") {
             return Vec::new();
@@ -84,7 +84,7 @@ impl<'w, 't> DefinitionParser<'w, 't> {
             .into_iter()
             .map(|item| {
                 let mut text = self.tokens.normalized(item);
-                for suffix in [" autoincrement", " asc", " collate binary"] {
+                for suffix in [" autoincrement", " asc"] {
                     text = text.strip_suffix(suffix).map(str::to_owned).unwrap_or(text);
                 }
                 text
@@ -267,6 +267,7 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         let mut inner = DefinitionParser { position: self.position + 1, end: end - 1, ..*self };
         let is_literal = |text: &str| {
             text.starts_with(|first: char| first.is_ascii_digit() || "'+-.".contains(first))
+                || text.starts_with("x'")
         };
         let literal = inner.consume_literal();
         if inner.position == end - 1 && is_literal(&literal) {
@@ -285,14 +286,30 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         }
         let has_sign = self.is_at("+") || self.is_at("-");
         self.position += usize::from(has_sign) + 1;
-        // `1.5` is three adjacent tokens, `x'00'` two.
-        while self.position < self.end
-            && self.tokens.is_adjacent(self.position - 1)
-            && !self.is_at("(")
-        {
+        while self.position < self.end && self.continues_literal() {
             self.position += 1;
         }
         self.tokens.normalized(start..self.position)
+    }
+
+    /// Whether the next token belongs to the literal before it: `1.5` is three adjacent tokens, `x'00'`
+    /// two, `1e+5` three. `1+1` is an expression.
+    fn continues_literal(&self) -> bool {
+        let last = self.position - 1;
+        let ends_in_exponent = |index: usize| {
+            let text = self.tokens.text(index).as_bytes();
+            let is_hexadecimal = matches!(text, [b'0', b'x' | b'X', ..]);
+            text.first().is_some_and(u8::is_ascii_digit)
+                && matches!(text, [.., b'e' | b'E'])
+                && !is_hexadecimal
+        };
+        let is_sign = |index: usize| self.tokens.is(index, "+") || self.tokens.is(index, "-");
+        self.tokens.is_adjacent(last)
+            && (self.is_at(".")
+                || self.tokens.is(last, ".")
+                || self.tokens.is(last, "x") && self.tokens.text(self.position).starts_with('\'')
+                || ends_in_exponent(last) && is_sign(self.position)
+                || is_sign(last) && last > self.start && ends_in_exponent(last - 1))
     }
 
     /// Consumes a `REFERENCES` clause. SQLite parses MATCH clauses and ignores them.

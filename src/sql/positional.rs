@@ -1,284 +1,132 @@
 //! Finds the tables that a statement uses by the order of their columns: `SELECT *` as the source of
-//! an INSERT or a CREATE TABLE, and an INSERT without a column list.
+//! an INSERT or a CREATE TABLE, as a row that is compared or assigned, in one arm of a compound
+//! SELECT or under a list of column names; `(a, b) IN t`; and an INSERT without a column list.
 
 use std::ops::Range;
 
+use crate::sql::from_clause::{CLAUSE_KEYWORDS, is_query};
+use crate::sql::positional_query::{ColumnUse, CommonTable, QueryReader};
+pub(crate) use crate::sql::positional_query::{PositionalKind, PositionalUse};
 use crate::sql::tokens::Tokens;
 
-/// A table or view whose columns a statement uses by their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PositionalUse {
-    /// The name of the table, in lower case.
-    pub(crate) table: String,
-    /// The bytes of the statement to underline: `*` or `t.*`, or the name of an INSERT's table.
-    pub(crate) range: Range<usize>,
-    /// Whether the statement reads all columns with `*`; else it is an INSERT without a column
-    /// list.
-    pub(crate) is_star: bool,
-}
-
-/// Finds every such table of a statement. The INSERT statements in the body of a trigger count. A
-/// `*` that is not the source of a row does not count: `EXISTS (SELECT * …)`, `count(*)`, a subquery
-/// whose columns are used by name, and the `SELECT` of a view.
+/// Finds every such table of a statement. The statements in the body of a trigger count. A `*` whose
+/// columns are used by name does not count: `EXISTS (SELECT * …)`, `count(*)`, a subquery in FROM,
+/// and the `SELECT` of a view without a list of column names.
 pub(crate) fn positional_uses(sql: &str) -> Vec<PositionalUse> {
-    let mut reader = Reader { tokens: Tokens::new(sql), uses: Vec::new() };
-    let end = reader.tokens.len();
+    let mut reader = StatementReader::new(sql);
+    let end = reader.queries.tokens.len();
     reader.read_statement(0..end);
-    reader.uses
+    reader.queries.uses
 }
 
-/// Keywords that end the result columns of a SELECT or its FROM clause.
-const CLAUSE_KEYWORDS: [&str; 8] =
-    ["FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "RETURNING"];
-
-/// A common table expression: its name, whether it names its columns, and its SELECT.
-#[derive(Clone)]
-struct CommonTable {
-    name: String,
-    names_columns: bool,
-    body: Range<usize>,
+/// Finds the tables by whose columns a view has its own columns in their order.
+pub(crate) fn order_of_view(create_view_sql: &str) -> Vec<PositionalUse> {
+    let mut reader = StatementReader::new(create_view_sql);
+    if let Some(body) = reader.view_body() {
+        reader.queries.read_query(body, ColumnUse::ByPosition, &[]);
+    }
+    reader.queries.uses
 }
 
-/// One entry of a FROM clause.
-enum FromItem {
-    Table { name: String, alias: String },
-    Subquery { body: Range<usize>, alias: String },
+/// Reads one statement.
+struct StatementReader<'t> {
+    queries: QueryReader<'t>,
 }
 
-struct Reader<'t> {
-    tokens: Tokens<'t>,
-    uses: Vec<PositionalUse>,
-}
+impl<'t> StatementReader<'t> {
+    fn new(sql: &'t str) -> Self {
+        Self { queries: QueryReader { tokens: Tokens::new(sql), uses: Vec::new() } }
+    }
 
-impl Reader<'_> {
     fn read_statement(&mut self, range: Range<usize>) {
-        let (mut start, common_tables) = self.read_with_clause(range.clone(), &[]);
-        if self.tokens.is(start, "INSERT") || self.tokens.is(start, "REPLACE") {
-            self.read_insert(start..range.end, &common_tables);
-        } else if self.tokens.is(start, "CREATE") {
-            start += 1;
-            if self.tokens.is(start, "TEMP") || self.tokens.is(start, "TEMPORARY") {
-                start += 1;
-            }
-            if self.tokens.is(start, "TRIGGER") {
-                self.read_trigger_body(start..range.end);
-            } else if self.tokens.is(start, "TABLE") {
-                let select = self.find(start..range.end, &["AS"]);
-                if self.tokens.is(select + 1, "SELECT") || self.tokens.is(select + 1, "WITH") {
-                    self.read_select(select + 1..range.end, &[]);
-                }
-            }
+        let (start, common_tables) = self.queries.read_with_clause(range.clone(), &[]);
+        let rest = start..range.end;
+        if self.queries.tokens.is(start, "INSERT") || self.queries.tokens.is(start, "REPLACE") {
+            self.read_insert(rest, &common_tables);
+        } else if self.queries.tokens.is(start, "UPDATE") {
+            self.read_update(rest, &common_tables);
+        } else if self.queries.tokens.is(start, "DELETE") {
+            self.queries.read_expressions(rest, &common_tables);
+        } else if self.queries.tokens.is(start, "CREATE") {
+            self.read_create(rest);
+        } else if is_query(&self.queries.tokens, start) {
+            self.queries.read_query(rest, ColumnUse::ByName, &common_tables);
         }
     }
 
-    /// Reads the statements between BEGIN and END of a trigger.
-    fn read_trigger_body(&mut self, range: Range<usize>) {
-        let mut start = self.find(range.clone(), &["BEGIN"]) + 1;
+    fn read_create(&mut self, range: Range<usize>) {
+        let kind = self.created_kind();
+        if self.queries.tokens.is(kind, "TRIGGER") {
+            self.read_trigger(kind..range.end);
+        } else if self.queries.tokens.is(kind, "TABLE") {
+            let select = self.queries.tokens.find_keyword(range.clone(), &["AS"]) + 1;
+            if is_query(&self.queries.tokens, select) {
+                self.queries.read_query(select..range.end, ColumnUse::ByPosition, &[]);
+            }
+        } else if let Some(body) = self.view_body() {
+            let names_columns = self.queries.tokens.is(body.start - 2, ")");
+            let column_use = if names_columns { ColumnUse::ByPosition } else { ColumnUse::ByName };
+            self.queries.read_query(body, column_use, &[]);
+        }
+    }
+
+    /// The index of the word that says what a CREATE statement creates.
+    fn created_kind(&self) -> usize {
+        if self.queries.tokens.is(1, "TEMP") || self.queries.tokens.is(1, "TEMPORARY") {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// The SELECT of a CREATE VIEW.
+    fn view_body(&self) -> Option<Range<usize>> {
+        let view = self.created_kind();
+        if !self.queries.tokens.is(0, "CREATE") || !self.queries.tokens.is(view, "VIEW") {
+            return None;
+        }
+        let end = self.queries.tokens.len();
+        let body = self.queries.tokens.find_keyword(view..end, &["AS"]) + 1;
+        (body < end).then_some(body..end)
+    }
+
+    /// Reads the condition of a trigger, and its statements between BEGIN and END.
+    fn read_trigger(&mut self, range: Range<usize>) {
+        let begin = self.queries.tokens.find_keyword(range.clone(), &["BEGIN"]);
+        self.queries.read_expressions(range.start..begin, &[]);
+        let mut start = begin + 1;
         while start < range.end {
-            let end = self.find(start..range.end, &[";"]);
+            let end = self.queries.tokens.find_keyword(start..range.end, &[";"]);
             self.read_statement(start..end);
             start = end + 1;
         }
     }
 
     fn read_insert(&mut self, range: Range<usize>, common_tables: &[CommonTable]) {
-        let into = self.find(range.clone(), &["INTO"]);
-        let name = self.tokens.skip_schema_qualifier(into + 1);
+        let into = self.queries.tokens.find_keyword(range.clone(), &["INTO"]);
+        let name = self.queries.tokens.skip_schema_qualifier(into + 1);
         let mut index = name + 1;
-        if self.tokens.is(index, "AS") {
+        if self.queries.tokens.is(index, "AS") {
             index += 2;
         }
-        if self.tokens.is(index, "(") {
-            index = self.tokens.after_matching_close(index);
-        } else if !self.tokens.is(index, "DEFAULT") {
-            self.add_use(name, name, false);
+        if self.queries.tokens.is(index, "(") {
+            index = self.queries.tokens.after_matching_close(index);
+        } else if !self.queries.tokens.is(index, "DEFAULT") {
+            self.queries.add_use(name, PositionalKind::Insert);
         }
-        self.read_select(index..range.end, common_tables);
-    }
-
-    /// Reads a SELECT whose columns are used by position: all of its UNION, EXCEPT and INTERSECT
-    /// arms.
-    fn read_select(&mut self, range: Range<usize>, outer_tables: &[CommonTable]) {
-        let (mut start, common_tables) = self.read_with_clause(range.clone(), outer_tables);
-        while start < range.end {
-            let end = self.find(start..range.end, &["UNION", "EXCEPT", "INTERSECT"]);
-            let select = if self.tokens.is(start, "ALL") { start + 1 } else { start };
-            if self.tokens.is(select, "SELECT") {
-                self.read_select_arm(select + 1..end, &common_tables);
-            }
-            start = end + 1;
+        if index < range.end {
+            self.queries.read_query(index..range.end, ColumnUse::ByPosition, common_tables);
         }
     }
 
-    fn read_select_arm(&mut self, range: Range<usize>, common_tables: &[CommonTable]) {
-        let mut start = range.start;
-        if self.tokens.is(start, "DISTINCT") || self.tokens.is(start, "ALL") {
-            start += 1;
+    fn read_update(&mut self, range: Range<usize>, common_tables: &[CommonTable]) {
+        let from = self.queries.tokens.find_keyword(range.clone(), &["FROM"]);
+        self.queries.read_expressions(range.start..from, common_tables);
+        if from < range.end {
+            let end = self.queries.tokens.find_keyword(from + 1..range.end, &CLAUSE_KEYWORDS);
+            self.queries.read_from(from + 1..end, common_tables);
+            self.queries.read_expressions(end..range.end, common_tables);
         }
-        let from = self.find(start..range.end, &CLAUSE_KEYWORDS);
-        if !self.tokens.is(from, "FROM") {
-            return;
-        }
-        let items =
-            self.read_from_items(from + 1..self.find(from + 1..range.end, &CLAUSE_KEYWORDS));
-        for column in self.tokens.split_at_commas(start..from) {
-            let last = column.end.saturating_sub(1);
-            let is_star = self.tokens.is(last, "*")
-                && (column.len() == 1 || column.len() == 3 && self.tokens.is(last - 1, "."));
-            if !is_star {
-                continue;
-            }
-            let owner = (column.len() == 3).then(|| self.tokens.name(column.start).to_lowercase());
-            for item in &items {
-                self.add_star(item, owner.as_deref(), column.start..last, common_tables);
-            }
-        }
-    }
-
-    /// Adds the table of a FROM item, if `owner.*` or `*` reads all of its columns.
-    fn add_star(
-        &mut self,
-        item: &FromItem,
-        owner: Option<&str>,
-        star: Range<usize>,
-        common_tables: &[CommonTable],
-    ) {
-        let (FromItem::Table { alias, .. } | FromItem::Subquery { alias, .. }) = item;
-        if owner.is_some_and(|owner| owner != alias) {
-            return;
-        }
-        match item {
-            FromItem::Subquery { body, .. } => self.read_select(body.clone(), common_tables),
-            FromItem::Table { name, .. } => {
-                match common_tables.iter().rposition(|table| table.name == *name) {
-                    // A recursive table refers to itself; only those before it are visible here.
-                    Some(index) => {
-                        let CommonTable { names_columns, body, .. } = common_tables[index].clone();
-                        if !names_columns {
-                            self.read_select(body, &common_tables[..index]);
-                        }
-                    }
-                    None => {
-                        let range = self.tokens.byte_range(star.start).start
-                            ..self.tokens.byte_range(star.end).end;
-                        let table = name.clone();
-                        self.uses.push(PositionalUse { table, range, is_star: true });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Reads a WITH clause, if the range begins with one. Returns the index behind it, and the
-    /// tables that are visible there. A table that names its columns takes them by position.
-    fn read_with_clause(
-        &mut self,
-        range: Range<usize>,
-        outer_tables: &[CommonTable],
-    ) -> (usize, Vec<CommonTable>) {
-        let mut tables = outer_tables.to_vec();
-        let mut index = range.start;
-        if !self.tokens.is(index, "WITH") {
-            return (index, tables);
-        }
-        index += if self.tokens.is(index + 1, "RECURSIVE") { 2 } else { 1 };
-        while index < range.end {
-            let name = self.tokens.name(index).to_lowercase();
-            let names_columns = self.tokens.is(index + 1, "(");
-            let opening = self.find_body(index, names_columns);
-            let end = self.tokens.after_matching_close(opening);
-            let body = opening + 1..end.saturating_sub(1);
-            if names_columns {
-                self.read_select(body.clone(), &tables);
-            }
-            tables.push(CommonTable { name, names_columns, body });
-            index = end;
-            if !self.tokens.is(index, ",") {
-                break;
-            }
-            index += 1;
-        }
-        (index.min(range.end), tables)
-    }
-
-    /// The index of the bracket that opens the body of a common table expression.
-    fn find_body(&self, name: usize, names_columns: bool) -> usize {
-        let from =
-            if names_columns { self.tokens.after_matching_close(name + 1) } else { name + 1 };
-        self.find(from..self.tokens.len(), &["("])
-    }
-
-    fn read_from_items(&self, range: Range<usize>) -> Vec<FromItem> {
-        let mut items = Vec::new();
-        let depth = self.tokens.depth(range.start);
-        let mut is_item_due = true;
-        let mut index = range.start;
-        while index < range.end {
-            let mut next = index + 1;
-            if is_item_due {
-                is_item_due = false;
-                if self.tokens.is(index, "(") {
-                    next = self.tokens.after_matching_close(index);
-                    let body = index + 1..next - 1;
-                    if ["SELECT", "WITH", "VALUES"]
-                        .iter()
-                        .any(|word| self.tokens.is(body.start, word))
-                    {
-                        items.push(FromItem::Subquery { body, alias: self.read_alias(next) });
-                    } else {
-                        items.extend(self.read_from_items(body));
-                    }
-                } else {
-                    let name_index = self.tokens.skip_schema_qualifier(index);
-                    next = name_index + 1;
-                    // A function such as `json_each(…)` has columns of a fixed order.
-                    if !self.tokens.is(next, "(") {
-                        let name = self.tokens.name(name_index).to_lowercase();
-                        let alias = self.read_alias(next);
-                        let alias = if alias.is_empty() { name.clone() } else { alias };
-                        items.push(FromItem::Table { name, alias });
-                    }
-                }
-            } else if self.tokens.depth(index) == depth {
-                is_item_due = self.tokens.is(index, ",") || self.tokens.is(index, "JOIN");
-            }
-            index = next;
-        }
-        items
-    }
-
-    /// The alias of a FROM item, in lower case; empty without one.
-    fn read_alias(&self, index: usize) -> String {
-        const NOT_AN_ALIAS: [&str; 14] = [
-            "", ",", "(", ")", "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "CROSS", "NATURAL", "ON",
-            "USING", "NOT",
-        ];
-        let index = if self.tokens.is(index, "AS") { index + 1 } else { index };
-        let is_keyword = NOT_AN_ALIAS
-            .iter()
-            .chain(&CLAUSE_KEYWORDS)
-            .chain(&["INDEXED", "UNION", "EXCEPT", "INTERSECT", ";"])
-            .any(|word| self.tokens.is(index, word));
-        if is_keyword { String::new() } else { self.tokens.name(index).to_lowercase() }
-    }
-
-    fn add_use(&mut self, name: usize, first: usize, is_star: bool) {
-        let range = self.tokens.byte_range(first).start..self.tokens.byte_range(name).end;
-        let table = self.tokens.name(name).to_lowercase();
-        self.uses.push(PositionalUse { table, range, is_star });
-    }
-
-    /// The index of the first of these keywords at the depth of the range; its end without one.
-    fn find(&self, range: Range<usize>, keywords: &[&str]) -> usize {
-        let depth = self.tokens.depth(range.start);
-        range
-            .clone()
-            .find(|index| {
-                self.tokens.depth(*index) == depth
-                    && !self.tokens.is_quoted(*index)
-                    && keywords.iter().any(|keyword| self.tokens.is(*index, keyword))
-            })
-            .unwrap_or(range.end)
     }
 }
 
@@ -313,6 +161,66 @@ mod tests {
     }
 
     #[test]
+    fn finds_what_compares_and_assigns_rows() {
+        assert_uses("UPDATE t SET (a, b) = (SELECT * FROM u WHERE u.a = t.a)", &["u"]);
+        assert_uses("DELETE FROM t WHERE (a, b) NOT IN (SELECT * FROM u)", &["u"]);
+        assert_uses("DELETE FROM t WHERE (a, b) IN u", &["u"]);
+        assert_uses("DELETE FROM t WHERE (a, b) NOT IN main.\"U\" AND a > 1", &["u"]);
+        assert_uses(
+            "DELETE FROM t WHERE EXISTS (SELECT 1 FROM v WHERE (a, b) = (SELECT * FROM u))",
+            &["u"],
+        );
+        assert_uses(
+            "WITH x (p, q) AS (SELECT * FROM u) UPDATE t SET a = (SELECT p FROM x)",
+            &["u"],
+        );
+        assert_uses("WITH x AS (SELECT * FROM u) DELETE FROM t WHERE (a, b) IN x", &["u"]);
+        assert_uses("SELECT 1 FROM t JOIN v ON (t.a, t.b) IN (SELECT * FROM u)", &["u"]);
+        assert_uses(
+            "INSERT INTO n (a) VALUES (1) ON CONFLICT DO UPDATE SET (a, b) = (SELECT * FROM u)",
+            &["u"],
+        );
+    }
+
+    #[test]
+    fn the_arms_of_a_compound_select_have_their_columns_by_position() {
+        assert_uses(
+            "UPDATE t SET a = z.i FROM (SELECT 0 AS i, 1 AS j UNION ALL SELECT * FROM u) z",
+            &["u"],
+        );
+        assert_uses(
+            "DELETE FROM t WHERE a IN (SELECT a FROM (SELECT * FROM u UNION SELECT * FROM v))",
+            &["u", "v"],
+        );
+        assert_uses(
+            "DELETE FROM t WHERE a IN (SELECT column1 FROM (VALUES (1, 2) UNION ALL SELECT * FROM u))",
+            &["u"],
+        );
+        assert_uses("CREATE VIEW w AS SELECT 0 AS i, 1 AS j UNION ALL SELECT * FROM u", &["u"]);
+    }
+
+    #[test]
+    fn a_number_in_order_by_or_group_by_is_a_position() {
+        assert_uses(
+            "DELETE FROM t WHERE a = (SELECT a FROM (SELECT * FROM u ORDER BY 2 DESC LIMIT 1))",
+            &["u"],
+        );
+        assert_uses("SELECT a FROM (SELECT x, u.* FROM u GROUP BY x, 3)", &["u"]);
+    }
+
+    #[test]
+    fn a_view_that_renames_its_columns_takes_them_by_position() {
+        assert_uses("CREATE VIEW IF NOT EXISTS w (p, q) AS SELECT * FROM t", &["t"]);
+        assert_uses("CREATE TEMP VIEW w (p, q) AS SELECT a, b FROM t", &[]);
+        let sources = |sql: &str| -> Vec<String> {
+            order_of_view(sql).into_iter().map(|found| found.table).collect()
+        };
+        assert_eq!(sources("CREATE VIEW w AS SELECT * FROM t"), ["t"]);
+        assert_eq!(sources("CREATE VIEW w AS SELECT a, b FROM t"), [""; 0]);
+        assert_eq!(sources("CREATE TABLE w (a)"), [""; 0]);
+    }
+
+    #[test]
     fn a_star_whose_columns_are_used_by_name_is_not_positional() {
         assert_uses("INSERT INTO n (a) SELECT a FROM t", &[]);
         assert_uses("INSERT INTO n (a) SELECT a FROM (SELECT * FROM t)", &[]);
@@ -325,6 +233,18 @@ mod tests {
         assert_uses("CREATE TABLE n (a AS (b) STORED, b)", &[]);
         assert_uses("CREATE VIEW v AS SELECT * FROM t", &[]);
         assert_uses("SELECT * FROM t", &[]);
+        assert_uses(
+            "UPDATE t SET a = q.a FROM (SELECT * FROM u) q WHERE q.a IS DISTINCT FROM 1",
+            &[],
+        );
+        assert_uses("DELETE FROM t WHERE EXISTS (SELECT * FROM u ORDER BY a, 1 + 1)", &[]);
+        assert_uses("DELETE FROM t WHERE a IN (1, 2) OR a IN (SELECT a FROM u) OR a IN f(1)", &[]);
+        assert_uses("SELECT a FROM (SELECT * FROM t WHERE a UNION SELECT x.* FROM t x, u)", &[]);
+        assert_uses(
+            "WITH RECURSIVE x AS (SELECT * FROM t UNION ALL SELECT t.* FROM t JOIN x ON 1) DELETE FROM t WHERE a IN (SELECT a FROM x)",
+            &[],
+        );
+        assert_uses("SELECT a FROM (SELECT a, * FROM t ORDER BY 1)", &[]);
         assert_uses("DELETE FROM t WHERE a IN (SELECT a FROM u)", &[]);
         assert_uses("INSERT INTO n (a) VALUES (1) RETURNING *", &[]);
     }
@@ -340,6 +260,10 @@ mod tests {
         assert_uses(
             "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; INSERT INTO log VALUES (new.a, 2); END",
             &["log"],
+        );
+        assert_uses(
+            "CREATE TRIGGER g AFTER UPDATE ON t WHEN (new.a, 1) IN u BEGIN DELETE FROM v WHERE (a, b) IN w; END",
+            &["u", "w"],
         );
     }
 

@@ -172,6 +172,21 @@ impl<'t> Tokens<'t> {
         (from..self.len()).find(|index| self.depth(*index) == 0 && self.is(*index, keyword))
     }
 
+    /// The index of the first of these keywords at the depth of the first token of a range; the end of
+    /// the range without one. The FROM of `IS DISTINCT FROM` is no clause.
+    pub(crate) fn find_keyword(&self, range: Range<usize>, keywords: &[&str]) -> usize {
+        let depth = self.depth(range.start);
+        range
+            .clone()
+            .find(|index| {
+                self.depth(*index) == depth
+                    && !self.is_quoted(*index)
+                    && keywords.iter().any(|keyword| self.is(*index, keyword))
+                    && !(self.is(*index, "FROM") && self.preceded_by(*index, "DISTINCT"))
+            })
+            .unwrap_or(range.end)
+    }
+
     /// The tokens in one canonical spelling: names unquoted, all but strings in lower case, and
     /// spaces only where they help the reader.
     pub(crate) fn normalized(&self, range: Range<usize>) -> String {

@@ -134,6 +134,11 @@ fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
     let set_additive = |effects: &mut StatementEffects| {
         effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
     };
+    if let Some(name) = context.accessor
+        && !statement.used_objects.contains(name)
+    {
+        statement.used_objects.insert(name.to_owned());
+    }
     match context.action {
         A::CreateTable { table_name } | A::CreateVtable { table_name, .. } => {
             set_additive(statement);
@@ -145,8 +150,11 @@ fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
             set_additive(statement);
             statement.created_objects.insert(name.to_ascii_lowercase());
         }
-        A::CreateTempTable { .. }
-        | A::CreateTempIndex { .. }
+        A::CreateTempTable { table_name } => {
+            statement.has_temporary_objects = true;
+            statement.filled_tables.insert(table_name.to_ascii_lowercase());
+        }
+        A::CreateTempIndex { .. }
         | A::CreateTempTrigger { .. }
         | A::CreateTempView { .. }
         | A::DropTempTable { .. }

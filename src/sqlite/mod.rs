@@ -1,5 +1,6 @@
 //! Opens, checks, migrates and copies SQLite database files.
 
+pub(crate) mod applied_values;
 pub(crate) mod authorizer;
 pub(crate) mod copy;
 pub(crate) mod database_file;
@@ -8,6 +9,7 @@ pub(crate) mod extensions;
 pub(crate) mod file;
 pub(crate) mod file_format;
 pub(crate) mod file_status;
+pub(crate) mod full_text_checks;
 pub(crate) mod library_header;
 pub(crate) mod locks;
 pub(crate) mod missing_collations;
@@ -29,6 +31,7 @@ pub(crate) mod regular_file;
 pub(crate) mod safety_checks;
 pub(crate) mod shared_lock;
 pub(crate) mod side_file;
+pub(crate) mod split_rebuilds;
 pub(crate) mod template;
 pub(crate) mod temporary;
 pub(crate) mod transaction;

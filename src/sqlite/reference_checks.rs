@@ -79,11 +79,14 @@ impl<'r> ReferenceChecks<'r> {
                 .changed
                 .entry(reference)
                 .or_insert(ChangedReference { before, broken_by: None });
-            if let Some(usability) = after.filter(Usability::is_dangling) {
-                let span = match &usability {
-                    Usability::NotCompiling(message) => span_of_message(&statement.sql, 0, message),
-                    _ => None,
-                };
+            let is_new = changed.before.is_none();
+            let is_unusable = |usability: &Usability| {
+                usability.is_dangling() || is_new && usability.fault_of_document().is_some()
+            };
+            if let Some(usability) = after.filter(is_unusable) {
+                let span = usability
+                    .fault_of_document()
+                    .and_then(|message| span_of_message(&statement.sql, 0, message));
                 let span = span.unwrap_or_else(|| first_line_span(&statement.sql));
                 changed.broken_by = Some(Place { migration: step.label.clone(), span });
             }
@@ -117,8 +120,13 @@ impl<'r> ReferenceChecks<'r> {
             return None;
         }
         self.changed.iter().find_map(|(reference, changed)| {
-            let usability = self.references.get(reference).filter(|now| now.is_dangling())?;
+            let usability = self.references.get(reference)?;
             let place = changed.broken_by.clone()?;
+            if !usability.is_dangling()
+                && (changed.before.is_some() || usability.fault_of_document().is_none())
+            {
+                return None;
+            }
             match (self.before(reference, step).or(changed.before.as_ref()), reference) {
                 (Some(Usability::Usable), _)
                 // The step creates it. Of such a foreign key, `lint` warns.
@@ -129,7 +137,7 @@ impl<'r> ReferenceChecks<'r> {
             let Place { migration, span } = place;
             let name = self.describe(reference);
             let consequence = match usability {
-                Usability::NotCompiling(message) => {
+                Usability::NotCompiling(message) | Usability::Unloadable(message) => {
                     message.replace("no such table: main.", "no such table: ")
                 }
                 Usability::MissingParent => "its parent table does not exist".to_owned(),
@@ -163,10 +171,7 @@ impl<'r> ReferenceChecks<'r> {
             Some(key) => {
                 format!("foreign key `{name} ({})` → `{}`", key.columns.join(", "), key.parent)
             }
-            None => format!(
-                "{} `{name}`",
-                if matches!(reference, Reference::View { .. }) { "view" } else { "trigger" }
-            ),
+            None => format!("{} `{name}`", reference.noun()),
         }
     }
 }

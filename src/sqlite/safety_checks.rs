@@ -5,7 +5,9 @@ use rusqlite::Connection;
 
 use crate::database::column_order::read_column_order;
 use crate::database::error::{DatabaseError, is_sql_error};
-use crate::database::job::{CompiledScript, MigrationJob, Statement, Step};
+use crate::database::job::{
+    ColumnChange, CompiledScript, MigrationJob, PositionalPlace, Statement, Step,
+};
 use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
 use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
@@ -17,6 +19,8 @@ use crate::schema::statement_effects::StatementEffects;
 use crate::schema::{Object, ObjectKind};
 use crate::source::first_line_span;
 use crate::sql::lexer;
+use crate::sql::table_definition::ColumnDefinition;
+use crate::sqlite::applied_values::AppliedValues;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::reference_checks::ReferenceChecks;
 
@@ -28,6 +32,8 @@ pub(crate) struct SafetyChecks<'r> {
     /// have seen is all that can happen.
     has_drift: bool,
     applied_columns: AppliedColumns,
+    /// The values of these columns.
+    applied_values: Vec<AppliedValues>,
     /// None if the references of the document's schema, which is this database's too, were found to
     /// be usable on another database.
     references: Option<ReferenceChecks<'r>>,
@@ -51,13 +57,25 @@ impl<'r> SafetyChecks<'r> {
         let references = (changes_schema && !is_known_usable)
             .then(|| ReferenceChecks::begin(connection, job))
             .transpose()?;
-        let applied_columns = AppliedColumns::default();
-        Ok(Self { connection, authorizer, has_drift, applied_columns, references })
+        Ok(Self {
+            connection,
+            authorizer,
+            has_drift,
+            applied_columns: AppliedColumns::default(),
+            applied_values: Vec::new(),
+            references,
+        })
     }
 
-    /// Records a column whose ADD COLUMN was already applied.
-    pub(crate) fn add_applied_column(&mut self, table: &str, column: &str) {
-        self.applied_columns.add(table, column);
+    /// Records a column whose ADD COLUMN was already applied, and its values.
+    pub(crate) fn add_applied_column(
+        &mut self,
+        table: &str,
+        definition: &ColumnDefinition,
+    ) -> Result<(), DatabaseError> {
+        self.applied_columns.add(table, &definition.name);
+        self.applied_values.push(AppliedValues::read(self.connection, table, definition)?);
+        Ok(())
     }
 
     /// Refuses a statement that is about to run if a rule forbids it.
@@ -85,6 +103,9 @@ impl<'r> SafetyChecks<'r> {
             self.check_overwrite(&effects, statement, step)?;
         }
         self.applied_columns.follow(&effects, statement.rename.as_ref());
+        for values in &mut self.applied_values {
+            values.follow(&effects, statement);
+        }
         Ok(())
     }
 
@@ -99,6 +120,7 @@ impl<'r> SafetyChecks<'r> {
 
     /// Refuses a step that leaves a view, trigger or foreign key unusable.
     pub(crate) fn after_step(&mut self, step: &Step<'_, '_>) -> Result<(), DatabaseError> {
+        self.check_applied_values(step)?;
         self.references.as_mut().map_or(Ok(()), |checks| checks.after_step(step))
     }
 
@@ -131,13 +153,20 @@ impl<'r> SafetyChecks<'r> {
                 continue;
             }
             let name = &table.name;
+            let user = match &table.place {
+                PositionalPlace::Statement(..) => "this".to_owned(),
+                PositionalPlace::Object(object) => format!("the {object}, which this uses,"),
+            };
             let message = format!(
-                "this uses the columns of `{name}` by position: the document has {}, this database has {}",
+                "{user} uses the columns of `{name}` by position: the document has {}, this database has {}",
                 table.columns.join(", "),
                 actual.join(", ")
             );
-            let advice =
-                "name the columns in the statement; if the positions fit here too".to_owned();
+            let place = match &table.place {
+                PositionalPlace::Statement(..) => "statement",
+                PositionalPlace::Object(object) => object,
+            };
+            let advice = format!("name the columns in the {place}; if the positions fit here too");
             return Err(refusal(Rule::PositionalCopy, message, advice, statement, step));
         }
         Ok(())
@@ -198,6 +227,15 @@ impl<'r> SafetyChecks<'r> {
         statement: &Statement<'_>,
         step: &Step<'_, '_>,
     ) -> Result<(), DatabaseError> {
+        if let Some(ColumnChange::Drop { table, column }) = &statement.column_change
+            && self.applied_values.iter().any(|values| values.is_dropped_by(table, column))
+        {
+            let message = format!(
+                "this drops `{table}.{column}`, which existed before this run and holds values of the application"
+            );
+            let advice = "if these values may be lost".to_owned();
+            return Err(refusal(Rule::Overwrite, message, advice, statement, step));
+        }
         let replaces = self.may_replace_rows(effects, statement)?;
         let rebuilds = rebuilds_dropped_table(effects, step.script);
         let Some(overwrite) = self.applied_columns.overwritten_by(effects, replaces, rebuilds)
@@ -219,6 +257,33 @@ impl<'r> SafetyChecks<'r> {
             ),
         };
         Err(refusal(Rule::Overwrite, message, advice, statement, step))
+    }
+
+    /// Refuses a step that created rows again without the values that the application gave them.
+    fn check_applied_values(&mut self, step: &Step<'_, '_>) -> Result<(), DatabaseError> {
+        let mut kept = Vec::new();
+        for values in std::mem::take(&mut self.applied_values) {
+            let Some(lost) = values.lost(self.connection)? else {
+                kept.push(values);
+                continue;
+            };
+            if step.script.allows(Rule::Overwrite) {
+                continue;
+            }
+            let (name, count) = (values.name(), lost.count);
+            let noun = if count == 1 { "value" } else { "values" };
+            return Err(DatabaseError::SafetyRule {
+                rule: Rule::Overwrite,
+                migration: step.label.clone(),
+                message: format!(
+                    "after this, {count} {noun} of `{name}` would be lost: the column existed before this run and holds values of the application"
+                ),
+                advice: format!("copy `{}` unchanged; if these values may be lost", values.column),
+                span: lost.span,
+            });
+        }
+        self.applied_values = kept;
+        Ok(())
     }
 
     /// Whether the statement itself, a trigger or a constraint of a table that it fills has a

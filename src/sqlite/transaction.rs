@@ -25,11 +25,14 @@ use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
 use crate::database::session::Session;
 use crate::schema::difference::AcceptedDrift;
+use crate::schema::{ObjectKey, ObjectKind};
 use crate::source::first_line_span;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::full_text_checks::FullTextChecks;
 use crate::sqlite::missing_collations::run_with_substitutes;
 use crate::sqlite::rebuilt_tables::RebuiltTables;
 use crate::sqlite::safety_checks::SafetyChecks;
+use crate::sqlite::split_rebuilds::SplitRebuilds;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Runs a job on a connection whose `foreign_keys` pragma is off. `is_cancelled` is called before
@@ -119,9 +122,12 @@ impl JobExecution<'_> {
         let violations_before =
             ForeignKeyViolations::scan(self.connection, &self.job.modified_tables)?;
         let mut notes = Vec::new();
-        for step in &self.job.steps {
+        let mut split_rebuilds = SplitRebuilds::find(self.job);
+        for (index, step) in self.job.steps.iter().enumerate() {
             let started = Instant::now();
+            split_rebuilds.before_step(self.connection, index)?;
             let note = self.run_step(step, &columns_before, &mut safety_checks)?;
+            split_rebuilds.after_step(self.connection, self.job, index)?;
             if let Some(entry) = &step.history_entry {
                 let (scope, note) = (self.job.scope, note.as_deref());
                 let completed = CompletedStep { entry, scope, duration: started.elapsed(), note };
@@ -166,6 +172,7 @@ impl JobExecution<'_> {
     ) -> Result<Option<String>, DatabaseError> {
         let mut notes = Vec::new();
         let rebuilt_tables = RebuiltTables::read(self.connection, step.script)?;
+        let full_text_checks = FullTextChecks::read(self.connection, step.script)?;
         let temporary_objects = if step.script.resets_connection {
             TemporaryObjects::read(self.connection)?
         } else {
@@ -181,7 +188,7 @@ impl JobExecution<'_> {
             if note.is_some()
                 && let Some(ColumnChange::Add { table, definition }) = &statement.column_change
             {
-                safety_checks.add_applied_column(table, &definition.name);
+                safety_checks.add_applied_column(table, definition)?;
             }
             notes.extend(note);
             safety_checks.after_statement(statement, step)?;
@@ -191,6 +198,7 @@ impl JobExecution<'_> {
             reset_connection(self.connection, &temporary_objects)?;
         }
         rebuilt_tables.check(self.connection, step)?;
+        full_text_checks.check(self.connection, step)?;
         Ok((!notes.is_empty()).then(|| notes.join("; ")))
     }
 
@@ -302,10 +310,37 @@ impl JobExecution<'_> {
         Err(match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
                 let message = sqlite_message(&error);
-                DatabaseError::Statement { migration, message, cause, span }
+                match self.undocumented_object(&message) {
+                    Some((kind, name)) => DatabaseError::UndocumentedObject {
+                        migration,
+                        message,
+                        kind: kind.to_string(),
+                        name,
+                        span,
+                    },
+                    None => DatabaseError::Statement { migration, message, cause, span },
+                }
             }
             other => other,
         })
+    }
+
+    /// The view or trigger that SQLite's message is about, if the document does not have it: `error in
+    /// view v: no such table: t`.
+    fn undocumented_object(&self, message: &str) -> Option<(ObjectKind, String)> {
+        let text = message.strip_prefix("error in ")?;
+        let (kind, text) = text.split_once(' ')?;
+        let kind = ObjectKind::parse(kind)?;
+        let name = text.split_once(':')?.0;
+        let name = [" after rename", " after add column", " after drop column"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        let key = ObjectKey::new(kind, name);
+        let mut changes = self.job.steps.iter().flat_map(|step| &step.script.object_changes);
+        let is_documented = self.job.schema_before.contains_key(&key)
+            || changes.any(|(changed, _)| *changed == key);
+        (!is_documented).then(|| (kind, name.to_owned()))
     }
 
     /// Adds to the error of a statement the rows that violate its constraint, if a query finds them.
@@ -359,7 +394,7 @@ impl JobExecution<'_> {
             return Ok(());
         }
         let after = ForeignKeyViolations::scan(self.connection, &job.modified_tables_after())?;
-        let IntroducedViolations { mut descriptions, rows } =
+        let IntroducedViolations { mut descriptions, tables, rows } =
             after.introduced_since(before, &job.table_renames);
         let is_allowed = job.allows_violations();
         if rows > 0 && !is_allowed {
@@ -368,7 +403,8 @@ impl JobExecution<'_> {
                 descriptions.truncate(MAX_LISTED_VIOLATIONS);
                 descriptions.push(format!("and {more} more"));
             }
-            return Err(DatabaseError::ForeignKeyViolations { violations: descriptions, rows });
+            let (violations, span) = (descriptions, job.last_statement_naming(&tables));
+            return Err(DatabaseError::ForeignKeyViolations { violations, rows, span });
         }
         if after.row_count() > 0 {
             notes.push(missing_parents_note(after.row_count(), is_allowed));

@@ -486,3 +486,42 @@ fn an_object_of_an_unknown_module_is_named_and_stops_nothing() {
     fleet.run_without_changes(["verify"]).status(0);
     assert_eq!(fleet.database("a").rows("SELECT n FROM t"), ["x"]);
 }
+
+#[test]
+fn an_index_that_names_another_collation_than_its_column_is_not_taken_for_applied() {
+    let table = "CREATE TABLE IF NOT EXISTS u (id INTEGER PRIMARY KEY, h TEXT COLLATE NOCASE);\nCREATE UNIQUE INDEX uh ON u (h);";
+    let fleet = two_versions(
+        table,
+        "DROP INDEX uh;\nCREATE UNIQUE INDEX uh ON u (h COLLATE BINARY);",
+        table,
+    );
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("a: 1.0.0 → 1.1.0");
+    assert!(table_sql(&fleet.database("a"), "uh").contains("BINARY"));
+    // A guard that hides the other collation fails the check after the last step.
+    let fleet = two_versions(
+        "CREATE TABLE u (id INTEGER PRIMARY KEY, h TEXT COLLATE NOCASE);",
+        "CREATE UNIQUE INDEX IF NOT EXISTS uh ON u (h COLLATE BINARY);",
+        table,
+    );
+    fleet.run(["stamp", "1.0.0", "--user", "a"]).status(0);
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("index `uh` is `CREATE UNIQUE INDEX uh ON u (h)`");
+    assert_eq!(fleet.database("a").version().as_deref(), Some("1.0.0"));
+    // For a column without a collation of its own, BINARY says nothing new.
+    let plain =
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, h TEXT, UNIQUE (h));\nCREATE INDEX ph ON p (h);";
+    let spelled = plain.replace("(h)", "(h COLLATE BINARY)");
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", plain)]).user("a", &spelled);
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("1.0.0");
+    fleet.run_without_changes(["verify"]).status(0);
+}
+
+#[test]
+fn the_spelling_of_a_default_and_of_full_text_options_does_not_count() {
+    let document = "CREATE TABLE t (id INTEGER PRIMARY KEY, x INT DEFAULT (1+1));\nCREATE VIRTUAL TABLE f USING fts5 (n, tokenize = 'porter', content = 't');";
+    let database = "CREATE TABLE t (id INTEGER PRIMARY KEY, x INT DEFAULT (1 + 1)); CREATE VIRTUAL TABLE f USING fts5 (n, tokenize=\"porter\", content=t);";
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", document)]).user("a", database);
+    fleet.run(["upgrade", "--all-users"]).status(0).stdout_contains("1.0.0");
+}

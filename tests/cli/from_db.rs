@@ -161,7 +161,8 @@ fn confirmed_renames_keep_rows_and_values() {
         CREATE VIEW moods AS SELECT feeling FROM notes;";
     let rows = format!("{ROWS}; INSERT INTO old_tags VALUES ('x')");
     let fleet = fleet(&before, &rows, after);
-    let renames = ["--rename", "notes.mood=feeling", "--rename", "old_tags=tags"];
+    // The second table name may be repeated.
+    let renames = ["--rename", "notes.mood=notes.feeling", "--rename", "old_tags=tags"];
     fleet.run([&NEW_FROM_DB[..], &renames].concat()).status(0);
     fleet.run(["lint", "--deny", "warnings"]).status(0);
     fleet.run(["test"]).status(0);
@@ -185,6 +186,7 @@ fn a_rename_that_fits_nothing_is_refused() {
         ("notes.moood=feeling", "fits no table and no column"),
         ("notes.mood=body", "fits no table and no column"),
         ("mood", "is not a rename"),
+        ("notes.mood=memos.feeling", "is not a rename"),
         ("=x", "is not a rename"),
     ] {
         let run = fleet.run([&NEW_FROM_DB[..], &["--rename", rename]].concat());
@@ -337,6 +339,46 @@ fn a_full_text_table_keeps_its_rows_when_it_changes() {
         fleet.database("ann").rows("SELECT rowid, a FROM own WHERE own MATCH 'run'"),
         ["5|running"]
     );
+}
+
+#[test]
+fn what_else_is_deleted_beside_a_virtual_table_is_left_for_a_person() {
+    let table = "CREATE TABLE z (id INTEGER PRIMARY KEY, n TEXT);";
+    let own = "CREATE VIRTUAL TABLE own USING fts5 (a, b);";
+    let stemmed = "CREATE VIRTUAL TABLE own USING fts5 (a, b, tokenize = 'porter');";
+    for (before, after, lost) in [
+        (format!("{table} {own}"), stemmed.to_owned(), "the rows of `z`"),
+        (
+            format!("{table} {own}"),
+            format!("CREATE TABLE z (id INTEGER PRIMARY KEY); {stemmed}"),
+            "the values of `z.n`",
+        ),
+        (
+            own.to_owned(),
+            "CREATE VIRTUAL TABLE own USING fts5 (a);".to_owned(),
+            "the values of `own.b`",
+        ),
+        (
+            "CREATE VIRTUAL TABLE r USING rtree (id, a, b, +note);".to_owned(),
+            "CREATE VIRTUAL TABLE r USING rtree (id, a, b);".to_owned(),
+            "the values of `r.note`",
+        ),
+    ] {
+        let fleet = fleet(&before, "", &after);
+        fleet.run(NEW_FROM_DB).status(0).stdout_contains(lost);
+        let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+        let (forward, _) = text.split_once("-- [user:1.1.0→1.0.0:start]").unwrap();
+        assert!(!forward.contains("tatmig:allow destructive"), "{text}");
+        fleet.run(["lint", "--deny", "warnings"]).status(1).stderr_contains("[destructive]");
+    }
+    let before = "CREATE VIRTUAL TABLE own USING fts5 (a, b);";
+    let fleet = fleet(before, "", "CREATE VIRTUAL TABLE own USING fts5 (a, c);");
+    fleet.run(NEW_FROM_DB).status(0);
+    fleet
+        .run_without_changes(["lint"])
+        .status(2)
+        .stderr_contains("[unfinished-block]")
+        .stderr_contains("if `c` is `b` under a new name, add `c` to the columns of the INSERT");
 }
 
 #[test]

@@ -348,7 +348,7 @@ fn parse_metrics(text: &str) -> BTreeMap<Series, f64> {
     assert!(text.ends_with('\n'));
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
-            metric = rest.split_once(' ').unwrap().0.to_owned();
+            rest.split_once(' ').unwrap().0.clone_into(&mut metric);
             assert!(seen.insert(metric.clone()), "{metric} twice");
             assert!(metric.starts_with("tatmig_"), "{metric}");
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {

@@ -159,7 +159,7 @@ fn virtual_tables_are_counted_once_and_unknown_modules_reported() {
     );
     fleet
         .run_without_changes(["status", "--stats", "--user", "ann"])
-        .stdout_contains("  search          a virtual table; its module is not available here\n");
+        .stdout_contains("  search          cannot be counted: it needs a module or collation that is not available here\n");
     let json = fleet.run(["status", "--stats", "--user", "ann", "--json"]).json();
     assert_eq!(json["stats"]["users"]["tables"]["search"], serde_json::Value::Null);
     assert_eq!(json["stats"]["users"]["tables"]["notes"], 2);

@@ -176,6 +176,11 @@ fn a_column_that_was_already_applied_keeps_its_values() {
         "ALTER TABLE t RENAME TO u;\nUPDATE u SET state = 'new';",
         "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, state FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);\nUPDATE t SET state = 'new';",
         "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, 'new' FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);",
+        "ALTER TABLE t DROP COLUMN state;\nALTER TABLE t ADD COLUMN state TEXT;",
+        "CREATE TEMP TABLE k AS SELECT id, n FROM t;\nDELETE FROM t WHERE id > 0;\nINSERT INTO t (id, n, state) SELECT id, n, 'new' FROM k;\nDROP TABLE k;",
+        "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, CASE WHEN n IS NOT NULL THEN 'new' ELSE state END FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);",
+        "ALTER TABLE t RENAME TO t_old;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n, state) SELECT id, n, nullif(state, 'done') FROM t_old;\nDROP TABLE t_old;\nCREATE INDEX by_n ON t (n);",
+        "INSERT INTO t (id, n, state) SELECT id + 100, n, 'new' FROM t;\nDELETE FROM t WHERE id < 100;",
     ] {
         let fleet = fleet_with_drift(BASELINE.1, STATE, &format!("{add}\n{statement}"));
         assert_refused(&fleet, &["error[overwrite]", "-- tatmig:allow overwrite"]);
@@ -202,6 +207,30 @@ fn a_later_migration_of_the_run_cannot_overwrite_an_applied_column_either() {
 }
 
 #[test]
+fn a_later_migration_of_the_run_cannot_drop_an_applied_column_with_values() {
+    let blocks = [
+        BASELINE,
+        ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN state TEXT DEFAULT 'open';"),
+        ("user:1.1.0→1.2.0", "ALTER TABLE t DROP COLUMN state;"),
+    ];
+    let fleet = Fleet::from_blocks(&[BASELINE]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    let state = "ALTER TABLE t ADD COLUMN state TEXT DEFAULT 'open'; INSERT INTO t (id, n)";
+    let fleet = fleet
+        .user("ann", &format!("{state} VALUES (1, 'a'); UPDATE t SET state = 'done'"))
+        .user("bob", &format!("{state} VALUES (1, 'a')"))
+        .blocks(&blocks);
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("error[overwrite]")
+        .stderr_contains("this drops `t.state`");
+    assert_eq!(fleet.database("ann").dump(), before);
+    // Every row of bob has the default, which the migration itself would have given it.
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
+}
+
+#[test]
 fn a_trigger_of_the_database_that_would_overwrite_counts() {
     let drift = format!(
         "{STATE}; CREATE TRIGGER own AFTER UPDATE OF n ON t BEGIN UPDATE t SET state = 'stale'; END"
@@ -222,6 +251,19 @@ fn an_applied_column_may_be_read_copied_or_allowed() {
             "done",
         ),
         ("-- tatmig:allow overwrite every state starts again\nUPDATE t SET state = 'new';", "new"),
+        ("DELETE FROM t WHERE id > 5;\nINSERT INTO t (id, n) VALUES (9, 'seed');", "done"),
+        (
+            "CREATE TEMP TABLE k AS SELECT id, n, state FROM t;\nDROP TABLE t;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n, state) SELECT id, n, state FROM k;\nDROP TABLE k;\nCREATE INDEX by_n ON t (n);",
+            "done",
+        ),
+        (
+            "INSERT INTO t (id, n, state) SELECT id + 100, n, state FROM t;\nDELETE FROM t WHERE id < 100;\nUPDATE t SET id = id - 100;",
+            "done",
+        ),
+        (
+            "-- tatmig:allow overwrite every state starts again\nINSERT INTO t (id, n, state) SELECT id + 1, n, 'new' FROM t;\nDELETE FROM t WHERE id = 1;\nUPDATE t SET id = 1;",
+            "new",
+        ),
     ] {
         let fleet = fleet_with_drift(BASELINE.1, STATE, &format!("{add}\n{statement}"));
         fleet.run(["upgrade", "--all-users"]).status(0);
@@ -248,6 +290,15 @@ fn a_copy_by_position_is_refused_where_the_columns_have_another_order() {
         ),
         "INSERT INTO c VALUES (2, 'x', 'closed', 'bob');".to_owned(),
         "CREATE TABLE copy AS SELECT * FROM c;".to_owned(),
+        "UPDATE c SET (id, body, status, author) = (SELECT * FROM c q WHERE q.id = c.id);".to_owned(),
+        "DELETE FROM c WHERE (id, body, status, author) NOT IN (SELECT * FROM c);".to_owned(),
+        "DELETE FROM c WHERE (id, body, status, author) NOT IN main.c;".to_owned(),
+        "UPDATE c SET status = z.s FROM (SELECT 0 AS i, '' AS b, '' AS s, '' AS a UNION ALL SELECT * FROM c) z WHERE z.i = c.id;".to_owned(),
+        "UPDATE c SET status = z.s FROM (VALUES (1, '', 's', '') UNION SELECT * FROM c) y, (SELECT 1 AS s) z;".to_owned(),
+        "WITH z (i, b, s, a) AS (SELECT * FROM c) UPDATE c SET status = (SELECT s FROM z WHERE i = c.id);".to_owned(),
+        "CREATE VIEW named (i, b, s, a) AS SELECT * FROM c;".to_owned(),
+        "DELETE FROM c WHERE id = (SELECT id FROM (SELECT * FROM c ORDER BY 3 LIMIT 1));".to_owned(),
+        format!("CREATE VIEW v AS SELECT * FROM c;\n{create}\nINSERT INTO c_new SELECT * FROM v;\nDROP VIEW v;\n{rest}"),
     ] {
         let fleet = fleet_with_drift(COLUMNS, swapped, &block);
         assert_refused(
@@ -259,6 +310,46 @@ fn a_copy_by_position_is_refused_where_the_columns_have_another_order() {
             ],
         );
         assert_eq!(fleet.database("ann").rows("SELECT author, status FROM c"), ["ann|open"]);
+    }
+}
+
+#[test]
+fn a_view_or_trigger_of_an_older_block_that_uses_positions_is_found() {
+    let baseline = format!(
+        "{COLUMNS}
+CREATE TABLE arch (id, body, status, author);
+CREATE VIEW named (id, body, status, author) AS SELECT * FROM c;
+CREATE TRIGGER keep BEFORE DELETE ON c BEGIN INSERT INTO arch SELECT * FROM c WHERE id = old.id; END;"
+    );
+    let swapped = "DROP VIEW named; DROP TABLE c;
+CREATE TABLE c (id INTEGER PRIMARY KEY, body TEXT, author TEXT, status TEXT);
+CREATE VIEW named (id, body, status, author) AS SELECT * FROM c;
+INSERT INTO c VALUES (1, 'b', 'ann', 'open');
+CREATE TRIGGER keep BEFORE DELETE ON c BEGIN INSERT INTO arch SELECT * FROM c WHERE id = old.id; END;";
+    for (block, object) in [
+        (
+            "DELETE FROM c WHERE id = 1;",
+            "the trigger `keep`, which this uses, uses the columns of `c`",
+        ),
+        (
+            "UPDATE c SET body = (SELECT status FROM named WHERE id = c.id);",
+            "the view `named`, which this uses, uses the columns of `c`",
+        ),
+    ] {
+        let fleet = fleet_with_drift(&baseline, swapped, block);
+        assert_refused(&fleet, &["error[positional-copy]", object, "body, author, status"]);
+        let rows = fleet.database("ann").rows("SELECT body, author, status FROM c");
+        assert_eq!(rows, ["b|ann|open"]);
+        assert!(fleet.database("ann").rows("SELECT * FROM arch").is_empty());
+    }
+    // Nothing is by position, so the order does not matter.
+    for block in [
+        "UPDATE c SET body = (SELECT status FROM (SELECT * FROM c q) z WHERE z.id = c.id);",
+        "UPDATE c SET body = 'x' WHERE EXISTS (SELECT * FROM c q WHERE q.id = c.id);",
+        "CREATE VIEW all_of_c AS SELECT * FROM c;",
+    ] {
+        let fleet = fleet_with_drift(&baseline, swapped, block);
+        fleet.run(["upgrade", "--all-users"]).status(0);
     }
 }
 
@@ -432,4 +523,36 @@ fn a_reverse_block_that_allows_reverse_differs_records_the_difference() {
     fleet.run(["verify"]).status(0).stdout_contains("(accepted drift)");
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
+}
+
+#[test]
+fn an_unknown_function_in_a_new_view_or_trigger_stops_every_command() {
+    let baseline = ("user:baseline→1.0.0", "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);");
+    for block in [
+        "CREATE VIEW v AS SELECT lowr(n) AS n FROM t;",
+        "CREATE VIEW v AS SELECT n FROM t ORDER BY n COLLATE nocse;",
+        "CREATE TRIGGER v AFTER INSERT ON t BEGIN UPDATE t SET n = lowr(new.n) WHERE id = new.id; END;",
+    ] {
+        let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").upgrade_to("1.0.0");
+        let fleet = fleet
+            .user("ann", "INSERT INTO t VALUES (1, 'a')")
+            .blocks(&[baseline, ("user:1.0.0→1.1.0", block)]);
+        let before = fleet.database("ann").dump();
+        for command in [&["upgrade", "--all-users"][..], &["test"], &["lint"]] {
+            let output = fleet.run(command);
+            output.status(1);
+            assert!(output.describe().contains("dangling-reference"), "{block}");
+        }
+        assert_eq!(fleet.database("ann").dump(), before);
+        // An application may create it all the same. Then `verify` finds it.
+        let fleet = fleet.user("ann", block);
+        fleet.run(["stamp", "1.1.0", "--user", "ann"]).status(0);
+        fleet.run(["verify"]).status(1).stdout_contains("`v` cannot be used: no such ");
+    }
+    // What the document does not have may need a function of the application.
+    let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").upgrade_to("1.0.0");
+    let fleet = fleet
+        .user("ann", "CREATE TRIGGER own AFTER INSERT ON t BEGIN SELECT lowr(new.n); END")
+        .blocks(&[baseline, ("user:1.0.0→1.1.0", "CREATE TABLE u (x);")]);
+    fleet.run(["upgrade", "--all-users"]).status(0);
 }

@@ -210,3 +210,183 @@ fn an_allowed_counter_reset_is_applied() {
     let ann = fleet.database("ann");
     assert_eq!(ann.rows("SELECT seq FROM sqlite_sequence"), ["2"]);
 }
+
+/// Users `ann`, with a row without a body, and `bob` at 1.0.0; the blocks lead to 1.1.0 and 1.2.0.
+fn fleet_with_two_blocks(first: &str, second: &str) -> Fleet {
+    let rows = "INSERT INTO notes (body) VALUES ('tea'), ('rain');";
+    let fleet = Fleet::from_blocks(&[BASELINE]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    fleet
+        .user("ann", &format!("{rows} INSERT INTO notes (body) VALUES (NULL)"))
+        .user("bob", rows)
+        .blocks(&[BASELINE, ("user:1.0.0→1.1.0", first), ("user:1.1.0→1.2.0", second)])
+}
+
+const SET_ASIDE: &str = "ALTER TABLE notes RENAME TO notes_old;
+CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+INSERT INTO notes (id, body) SELECT id, body FROM notes_old WHERE body IS NOT NULL;";
+
+#[test]
+fn a_rebuild_over_two_migrations_loses_no_rows_either() {
+    for (first, second) in [
+        (SET_ASIDE.to_owned(), "DROP TABLE notes_old;".to_owned()),
+        (
+            "ALTER TABLE notes RENAME TO notes_old;\nCREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT NOT NULL);".to_owned(),
+            "INSERT INTO notes (id, body) SELECT id, body FROM notes_old WHERE body IS NOT NULL;\nDROP TABLE notes_old;".to_owned(),
+        ),
+    ] {
+        let fleet = fleet_with_two_blocks(&first, &second);
+        let before = fleet.database("ann").dump();
+        fleet
+            .run(["upgrade", "--all-users"])
+            .status(1)
+            .stderr_contains("error[row-loss]")
+            .stderr_contains("`notes` had 3 rows before the migration 1.1.0 → 1.2.0 rebuilt it, and 2 after")
+            .stderr_contains("MIGRATIONS.md:");
+        assert_eq!(fleet.database("ann").dump(), before);
+        assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM notes"), ["3"]);
+        assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
+        fleet.run(["test"]).status(1).stdout_contains("row-loss");
+    }
+}
+
+#[test]
+fn rows_that_leave_a_rebuilt_table_on_purpose_are_no_loss() {
+    let copy_all = SET_ASIDE.replace(" NOT NULL)", ")").replace(" WHERE body IS NOT NULL", "");
+    for (first, second) in [
+        // The table is gone altogether.
+        ("ALTER TABLE notes RENAME TO notes_old;".to_owned(), "DROP TABLE notes_old;".to_owned()),
+        (
+            format!("-- tatmig:allow row-loss notes without a body are noise\n{SET_ASIDE}"),
+            "DROP TABLE notes_old;".to_owned(),
+        ),
+    ] {
+        fleet_with_two_blocks(&first, &second).run(["upgrade", "--all-users"]).status(0);
+    }
+    // A later migration deletes rows.
+    let fleet = fleet_with_two_blocks(&copy_all, "DELETE FROM notes WHERE id = 2;");
+    let last = ("user:1.2.0→1.3.0", "DROP TABLE notes_old;");
+    let blocks = [
+        BASELINE,
+        ("user:1.0.0→1.1.0", copy_all.as_str()),
+        ("user:1.1.0→1.2.0", "DELETE FROM notes WHERE id = 2;"),
+        last,
+    ];
+    fleet.blocks(&blocks).run(["upgrade", "--all-users"]).status(0);
+    // A database that stopped between the two migrations: its application has deleted a note.
+    let fleet = fleet_with_two_blocks(&copy_all, "DROP TABLE notes_old;");
+    fleet.run(["upgrade", "--all-users", "--to", "1.1.0"]).status(0);
+    let fleet = fleet.user("ann", "DELETE FROM notes WHERE id = 1");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT count(*) FROM notes"), ["2"]);
+}
+
+#[test]
+fn a_counter_that_two_rebuilds_lose_is_refused() {
+    let baseline = (
+        "user:baseline→1.0.0",
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT);",
+    );
+    let rebuild = |key: &str| {
+        format!(
+            "CREATE TABLE fresh (id INTEGER PRIMARY KEY{key}, body TEXT);
+INSERT INTO fresh (id, body) SELECT id, body FROM notes;
+DROP TABLE notes;
+ALTER TABLE fresh RENAME TO notes;"
+        )
+    };
+    let (without, with) = (rebuild(""), rebuild(" AUTOINCREMENT"));
+    let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    let fleet = fleet
+        .user("ann", "INSERT INTO notes VALUES (1, 'a'), (9, 'z'); DELETE FROM notes WHERE id = 9")
+        .user("bob", "INSERT INTO notes VALUES (1, 'a')")
+        .blocks(&[baseline, ("user:1.0.0→1.1.0", &without), ("user:1.1.0→1.2.0", &with)]);
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("error[counter-reset]")
+        .stderr_contains("was 9 before the migration 1.1.0 → 1.2.0 rebuilt it, and 1 after")
+        .stderr_contains("MIGRATIONS.md:");
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("ann").rows("SELECT seq FROM sqlite_sequence"), ["9"]);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
+}
+
+const SEARCH: (&str, &str) = (
+    "user:baseline→1.0.0",
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);
+CREATE VIEW v AS SELECT id, n FROM t;
+CREATE VIRTUAL TABLE f USING fts5 (n, content = 't', content_rowid = 'id');
+CREATE VIRTUAL TABLE g USING fts5 (n, content = 'v', content_rowid = 'id');
+CREATE VIRTUAL TABLE h USING fts4 (content=\"t\", n);",
+);
+
+#[test]
+fn a_rebuild_that_renumbers_rows_below_a_search_index_is_refused_where_it_breaks_searches() {
+    for search in ["f", "g", "h"] {
+        let baseline = SEARCH
+            .1
+            .lines()
+            .filter(|line| !line.contains("VIRTUAL") || line.contains(&format!("TABLE {search} ")));
+        let baseline = ("user:baseline→1.0.0", baseline.collect::<Vec<_>>().join("\n"));
+        let baseline = (baseline.0, baseline.1.as_str());
+        let rebuild = "DROP VIEW v;
+CREATE TABLE t2 (id INTEGER PRIMARY KEY, n TEXT NOT NULL);
+INSERT INTO t2 (n) SELECT n FROM t;
+DROP TABLE t;
+ALTER TABLE t2 RENAME TO t;
+CREATE VIEW v AS SELECT id, n FROM t;";
+        let key = if search == "h" { "docid" } else { "rowid" };
+        let rows = |ids: [i32; 2]| {
+            format!(
+                "INSERT INTO t VALUES ({}, 'hello'), ({}, 'world'); INSERT INTO {search} ({key}, n) SELECT id, n FROM t",
+                ids[0], ids[1]
+            )
+        };
+        let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").user("bob", "");
+        let fleet = fleet
+            .upgrade_to("1.0.0")
+            .user("ann", &rows([5, 7]))
+            .user("bob", &rows([1, 2]))
+            .blocks(&[baseline, ("user:1.0.0→1.1.0", rebuild)]);
+        let before = fleet.database("ann").rows("SELECT id, n FROM t");
+        fleet
+            .run(["upgrade", "--all-users"])
+            .status(1)
+            .stderr_contains("error[fts-row-ids]")
+            .stderr_contains(&format!(
+                "the full-text table `{search}` no longer matches the rows of `t`"
+            ));
+        assert_eq!(fleet.database("ann").rows("SELECT id, n FROM t"), before);
+        assert_eq!(fleet.database("ann").version().as_deref(), Some("1.0.0"));
+        // The ids of bob stay the same.
+        assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+        let repaired = format!("{rebuild}\nINSERT INTO {search} ({search}) VALUES ('rebuild');");
+        let fleet = fleet.blocks(&[baseline, ("user:1.0.0→1.1.0", &repaired)]);
+        fleet.run(["upgrade", "--user", "ann"]).status(0);
+        let query = format!("SELECT n FROM {search} WHERE {search} MATCH 'hello'");
+        assert_eq!(fleet.database("ann").rows(&query), ["hello"]);
+    }
+}
+
+#[test]
+fn an_undocumented_view_that_stops_a_rebuild_is_named() {
+    let fleet = fleet_with_pending_rebuild(
+        "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT);
+INSERT INTO fresh (id, body) SELECT id, body FROM notes;
+DROP TABLE notes;
+ALTER TABLE fresh RENAME TO notes;
+CREATE INDEX by_body ON notes (body);",
+    );
+    let fleet = fleet.user("ann", "CREATE VIEW mine AS SELECT body FROM notes");
+    let before = fleet.database("ann").dump();
+    fleet
+        .run(["upgrade", "--all-users"])
+        .status(1)
+        .stderr_contains("the view `mine` of this database is not in the document")
+        .stderr_contains(
+            "drop the view `mine` in this database and create it again after the upgrade",
+        );
+    assert_eq!(fleet.database("ann").dump(), before);
+    assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
+}

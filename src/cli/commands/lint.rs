@@ -2,12 +2,16 @@
 //! `--deny`, `--allow` and the settings give to rules.
 
 use anyhow::{Context, bail};
+use tatmig::edit::AppliedFix;
 use tatmig::lint::{LintOptions, LintReport};
 use tatmig::text::nearest_name;
 use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::command_args::{LintArgs, LintFormat};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::commands::lint_fix;
+use crate::cli::commands::lint_watch::watch;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
 use crate::cli::report::digest::Digest;
@@ -15,6 +19,7 @@ use crate::cli::report::digest::document::DocumentDigest;
 use crate::cli::report::exit_status::{EXIT_INVALID_INPUT, failure_if};
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::lint::LintView;
+use crate::cli::report::views::lint_fix::FixPlanView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
 use crate::cli::report::views::rule::RuleView;
@@ -54,49 +59,111 @@ fn lint_document(
     };
     check_rule_names(levels.args, "")?;
     check_rule_names(levels.file, " in tatmig.toml")?;
-    let document = context.read_document()?;
-    let source = Source::new(&document.name, &document.text);
     let mut options = LintOptions::default();
     options.min_sqlite = context.settings.min_sqlite(args);
     options.backend = context.backend();
-    let setup = &context.settings.connection_setup;
-    let progress = context.report.progress(Stage::Linting, None);
-    let result = tatmig::lint::lint_with(source.clone(), options, setup);
-    drop(progress);
-    let lint_report = match result {
-        Ok(lint_report) => lint_report,
-        // The signal decides the exit status.
-        Err(_) if context.signals.received_signal().is_some() => {
-            context.report.report_interruption();
-            return Ok(EXIT_INVALID_INPUT);
+    let check = Check { context, levels: &levels, options, format };
+    if args.watch {
+        if format != LintFormat::Human {
+            bail!("`--watch` prints what it finds for a person; leave `--format` out");
         }
-        Err(error) => return Err(error).context("the document cannot be run in memory"),
-    };
-    let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
-    levels.apply(&mut diagnostics);
-    let has_errors = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let status = if is_unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
-    let view = LintView::new(&source, &diagnostics, status);
-    let changelog = context.parse_if_valid(Some(&document));
-    let describe = |digest: &Digest| match &changelog {
-        Some(changelog) => {
-            let replay = context.replay_for_page(changelog);
-            DocumentDigest::new(changelog, replay.as_ref(), &digest.steps, None)
-        }
-        None => DocumentDigest::default(),
-    };
-    match format {
-        LintFormat::Human | LintFormat::Json => {
-            context.report.emit_with(&view, describe);
-            return Ok(status);
-        }
-        LintFormat::Github => {
-            Report::emit_bytes(workflow_commands(&source, &diagnostics).as_bytes());
-        }
-        LintFormat::Sarif => Report::emit_json(&SarifLog::new(&source, &diagnostics)),
+        return watch(context, &|document| {
+            let found = check.find(document)?;
+            Ok(found.map_or(EXIT_INVALID_INPUT, |found| check.print(document, found, None)))
+        });
     }
-    context.report.record_result(&view, describe);
-    Ok(status)
+    let document = context.read_document()?;
+    if !args.fix {
+        return check.run(&document, None);
+    }
+    let is_wanted = |found: &Diagnostic| !matches!(levels.level_of(found), LintLevel::Allow);
+    let fixed = lint_fix::fix(context, &document, options, &is_wanted)?;
+    if args.dry_run {
+        if matches!(format, LintFormat::Github | LintFormat::Sarif) {
+            bail!("`--dry-run` prints a diff; leave `--format` out");
+        }
+        let diff = lint_fix::unified_diff(&document, &fixed);
+        let Some(found) = check.find(&document)? else { return Ok(EXIT_INVALID_INPUT) };
+        let status = found.status;
+        let view = FixPlanView::new(&document.name, &fixed.applied, &diff, status);
+        return Ok(context.report.emit(&view));
+    }
+    lint_fix::write(context, &document, &fixed)?;
+    check.run(&fixed.document, Some(&fixed.applied))
+}
+
+/// A check of a document with the levels that the rules have.
+struct Check<'r> {
+    context: CommandContext<'r>,
+    levels: &'r LintLevels<'r>,
+    options: LintOptions,
+    format: LintFormat,
+}
+
+/// What a check found.
+struct Found {
+    diagnostics: Vec<Diagnostic>,
+    status: u8,
+}
+
+impl Check<'_> {
+    /// Checks a document. `None` after a signal.
+    fn find(&self, document: &DocumentFile) -> anyhow::Result<Option<Found>> {
+        let Self { context, levels, options, .. } = *self;
+        let source = Source::new(&document.name, &document.text);
+        let setup = &context.settings.connection_setup;
+        let progress = context.report.progress(Stage::Linting, None);
+        let result = tatmig::lint::lint_with(source, options, setup);
+        drop(progress);
+        let lint_report = match result {
+            Ok(lint_report) => lint_report,
+            // The signal decides the exit status.
+            Err(_) if context.signals.received_signal().is_some() => return Ok(None),
+            Err(error) => return Err(error).context("the document cannot be run in memory"),
+        };
+        let LintReport { mut diagnostics, is_unusable, .. } = lint_report;
+        levels.apply(&mut diagnostics);
+        let has_errors = diagnostics.iter().any(|found| found.severity == Severity::Error);
+        let status = if is_unusable { EXIT_INVALID_INPUT } else { failure_if(has_errors) };
+        Ok(Some(Found { diagnostics, status }))
+    }
+
+    /// Checks a document and prints what was found. `fixes` are the changes that were applied
+    /// before.
+    fn run(&self, document: &DocumentFile, fixes: Option<&[AppliedFix]>) -> anyhow::Result<u8> {
+        let Some(found) = self.find(document)? else {
+            self.context.report.report_interruption();
+            return Ok(EXIT_INVALID_INPUT);
+        };
+        Ok(self.print(document, found, fixes))
+    }
+
+    fn print(&self, document: &DocumentFile, found: Found, fixes: Option<&[AppliedFix]>) -> u8 {
+        let Found { diagnostics, status } = found;
+        let context = self.context;
+        let source = Source::new(&document.name, &document.text);
+        let view = LintView::new(&source, &diagnostics, status).with_fixes(fixes);
+        let changelog = context.parse_if_valid(Some(document));
+        let describe = |digest: &Digest| match &changelog {
+            Some(changelog) => {
+                let replay = context.replay_for_page(changelog);
+                DocumentDigest::new(changelog, replay.as_ref(), &digest.steps, None)
+            }
+            None => DocumentDigest::default(),
+        };
+        match self.format {
+            LintFormat::Human | LintFormat::Json => {
+                context.report.emit_with(&view, describe);
+                return status;
+            }
+            LintFormat::Github => {
+                Report::emit_bytes(workflow_commands(&source, &diagnostics).as_bytes());
+            }
+            LintFormat::Sarif => Report::emit_json(&SarifLog::new(&source, &diagnostics)),
+        }
+        context.report.record_result(&view, describe);
+        status
+    }
 }
 
 /// What to do about a name that is no rule's.

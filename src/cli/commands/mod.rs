@@ -13,9 +13,12 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod lint;
+pub(crate) mod lint_fix;
+pub(crate) mod lint_watch;
 #[cfg(feature = "lsp")]
 pub(crate) mod lsp;
 pub(crate) mod man;
+pub(crate) mod missing_users;
 pub(crate) mod new;
 pub(crate) mod new_from_db;
 pub(crate) mod promote;
@@ -26,6 +29,7 @@ pub(crate) mod reset;
 pub(crate) mod run_progress;
 pub(crate) mod safety_backup;
 pub(crate) mod schema;
+pub(crate) mod schema_diff;
 pub(crate) mod seed;
 pub(crate) mod statement_diffs;
 pub(crate) mod test;
@@ -37,6 +41,7 @@ pub(crate) mod write_document;
 use crate::cli::args::Command;
 use crate::cli::command_args::BackupAction;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
+use crate::cli::document_args::DocumentCommand;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
 use crate::cli::settings::Settings;
@@ -88,11 +93,7 @@ fn changes_databases(command: &Command) -> bool {
         | Command::Test(_)
         | Command::Query(_)
         | Command::Backup { .. }
-        | Command::New(_)
-        | Command::Import(_)
-        | Command::Promote { .. }
-        | Command::Renumber(_)
-        | Command::Schema(_) => false,
+        | Command::Document(_) => false,
     }
 }
 
@@ -126,12 +127,22 @@ fn run_command(context: CommandContext<'_>, command: Command) -> anyhow::Result<
         Command::Push { selection } => transfer::push(context, &selection),
         #[cfg(feature = "server")]
         Command::Pull { selection } => transfer::pull(context, &selection),
-        Command::New(args) => new::run(context, &args),
-        Command::Import(args) => import::run(context, &args),
-        Command::Promote { version } => promote::run(context, &version),
-        Command::Renumber(args) => renumber::run(context, &args),
-        Command::Schema(args) => schema::run(context, &args),
+        Command::Document(command) => run_document_command(context, command),
         Command::Demo { dir } => demo::run(context, dir.as_deref()),
+    }
+}
+
+fn run_document_command(
+    context: CommandContext<'_>,
+    command: DocumentCommand,
+) -> anyhow::Result<u8> {
+    match command {
+        DocumentCommand::New(args) => new::run(context, &args),
+        DocumentCommand::Import(args) => import::run(context, &args),
+        DocumentCommand::Promote { version } => promote::run(context, &version),
+        DocumentCommand::Renumber(args) => renumber::run(context, &args),
+        DocumentCommand::Schema(args) if args.is_diff() => schema_diff::run(context, &args),
+        DocumentCommand::Schema(args) => schema::run(context, &args),
     }
 }
 

@@ -150,7 +150,7 @@ impl<'r> DatabaseSource<'r> {
     }
 }
 
-fn quoted_path(file: &Path) -> String {
+pub(crate) fn quoted_path(file: &Path) -> String {
     format!("`{}`", tatmig::text::escape_for_display(file.as_os_str()))
 }
 
@@ -180,7 +180,7 @@ fn check_reverse_block(
     Ok(())
 }
 
-fn infer_scope(
+pub(crate) fn infer_scope(
     context: CommandContext<'_>,
     file: &Path,
     changelog: Option<&Changelog<'_>>,

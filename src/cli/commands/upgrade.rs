@@ -10,6 +10,7 @@ use tatmig::migrate::{DatabaseStatus, Migrator};
 use crate::cli::command_args::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::commands::missing_users::MissingUsers;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
@@ -45,7 +46,12 @@ fn migrate(
     changelog: &Changelog<'_>,
     target: VersionIndex,
 ) -> anyhow::Result<u8> {
-    let selection = args.selection.resolve_with_system(context.settings.upgrade_default)?;
+    let missing = MissingUsers::find(context, changelog, &args.create)?;
+    let selection = if args.create.is_empty() {
+        args.selection.resolve_with_system(context.settings.upgrade_default)?
+    } else {
+        args.selection.resolve_with_created(&missing.existing)
+    };
     check_canary(args, &selection)?;
     let mut fleet = context.discover_fleet(changelog, &selection)?;
     let options = RunOptions {
@@ -54,14 +60,17 @@ fn migrate(
         ..context.run_options()
     };
     let progress = context.report.progress(Stage::ReadingVersions, None);
-    let outcome = if args.dry_run { None } else { fleet.outcome_at(changelog, target, &options) };
+    let has_work = args.dry_run || !missing.databases().is_empty();
+    let outcome = if has_work { None } else { fleet.outcome_at(changelog, target, &options) };
     drop(progress);
     if let Some(outcome) = outcome {
         context.check_document(changelog, std::iter::empty())?;
         let target = changelog.version(target).to_string();
         let details = RunDetails::default();
         let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
-        runs.into_iter().for_each(|run| context.report.emit_outcome(run));
+        for run in runs {
+            context.report.emit_outcome(run);
+        }
         let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
         let replay = context.replay_for_page(changelog);
         return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));
@@ -69,15 +78,28 @@ fn migrate(
     let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
     if args.dry_run {
-        let statuses = read_statuses(context, &fleet, &migrator, &options);
+        let mut statuses = read_statuses(context, &fleet, &migrator, &options);
         let diffs = diffs_of_statuses(&fleet, &statuses, &migrator, &options);
+        statuses.extend(missing.statuses(&migrator, &options)?);
+        fleet.notices.extend(missing.databases().iter().map(|database| {
+            let (name, path) = (database.display_name(), database.location.display());
+            format!("`{name}` has no database; the run would create `{path}`")
+        }));
+        fleet.users.extend_from_slice(missing.databases());
         let view = DryRunView::new(&migrator, &fleet, &statuses).with_statement_diffs(diffs);
         return Ok(context.report.emit_with_document(&view, changelog, Some(&replay)));
     }
     let run = FleetRun { context, args, migrator: &migrator, options: &options };
     let result = run.execute(&mut fleet)?;
     // Without an outcome, neither the rehearsal nor the upgrade was asked for.
-    let Some(outcome) = result.outcome else { return Ok(EXIT_SUCCESS) };
+    let Some(mut outcome) = result.outcome else { return Ok(EXIT_SUCCESS) };
+    let created = missing.create(context, &migrator, &options, &outcome);
+    for (database, outcome) in missing.databases().iter().zip(&created) {
+        let source = changelog.source();
+        context.report.emit_outcome(DatabaseRun { database, outcome, source, backup: None });
+    }
+    fleet.users.extend_from_slice(missing.databases());
+    outcome.users.extend(created);
     let details = RunDetails {
         operation: Operation::Upgrade,
         statement_diffs: collect_statement_diffs(&fleet, &outcome, &migrator, &options),

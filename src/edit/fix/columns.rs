@@ -5,7 +5,7 @@ use crate::edit::change::TextEdit;
 use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::Fix;
 use crate::sql::lexer::spelled;
-use crate::sql::positional::positional_uses;
+use crate::sql::positional::{PositionalKind, positional_uses};
 
 pub(crate) fn name_columns(context: &FixContext<'_>, finding: &Diagnostic) -> Option<Fix> {
     let found = context.statement_at(finding.span.start)?;
@@ -32,10 +32,13 @@ pub(crate) fn name_columns(context: &FixContext<'_>, finding: &Diagnostic) -> Op
         let qualifier = text.strip_suffix('*').unwrap_or_default();
         let names: Vec<String> =
             columns.iter().map(|name| format!("{qualifier}{}", spelled(name))).collect();
-        edits.push(if positional_use.is_star {
-            TextEdit::new(range, names.join(", "))
-        } else {
-            TextEdit::new(range.end..range.end, format!(" ({})", names.join(", ")))
+        let names = names.join(", ");
+        edits.push(match positional_use.kind {
+            PositionalKind::Star => TextEdit::new(range, names),
+            PositionalKind::Insert => TextEdit::new(range.end..range.end, format!(" ({names})")),
+            PositionalKind::Membership => {
+                TextEdit::new(range, format!("(SELECT {names} FROM {text})"))
+            }
         });
     }
     (!edits.is_empty()).then(|| Fix::new(finding, safety, "name the columns", edits))

@@ -6,6 +6,7 @@ pub(crate) mod columns;
 pub(crate) mod context;
 pub(crate) mod fence;
 pub(crate) mod find;
+pub(crate) mod fix_all;
 pub(crate) mod guard;
 pub(crate) mod merged;
 pub(crate) mod metadata;
@@ -15,4 +16,7 @@ pub(crate) mod reverse;
 pub(crate) mod tag_line;
 
 pub use crate::edit::fix::find::find_fixes;
+pub use crate::edit::fix::fix_all::{
+    AppliedFix, FixError, FixRequest, FixedDocument, fix_document,
+};
 pub use crate::edit::fix::proposal::{AppliedFixes, Fix, FixSafety, apply_fixes};

@@ -5,14 +5,13 @@
 pub(crate) mod occurrence;
 pub(crate) mod order;
 pub(crate) mod references;
+pub(crate) mod request;
 
 use std::ops::Range;
 
-use semver::Version;
-
 use crate::document::changelog::{Changelog, parse_source};
 use crate::document::diagnostic::{DocumentError, Rule, Severity};
-use crate::document::tag::{Scope, Tag, VersionPair, VersionPoint};
+use crate::document::tag::{Tag, VersionPair, VersionPoint};
 use crate::edit::change::{TextEdit, apply_edits};
 use crate::edit::error::EditError;
 use crate::edit::page::DocumentView;
@@ -20,43 +19,9 @@ use crate::edit::relink::replace_versions;
 use crate::edit::renumber::occurrence::{Occurrence, find_occurrences, outermost_section};
 use crate::edit::renumber::order::{NewVersions, Ordering};
 use crate::edit::renumber::references::find_references;
+pub use crate::edit::renumber::request::{RecordedMigration, RenumberRequest};
 use crate::edit::unchanged;
 use crate::source::Source;
-
-/// A migration or a version that a database's history records.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RecordedMigration {
-    /// The kind of the database.
-    pub scope: Scope,
-    /// The version before the migration; `None` if only a version is recorded.
-    pub from: Option<String>,
-    /// The version after the migration.
-    pub to: String,
-    /// The checksum of the SQL that ran; `None` if only a version is recorded.
-    pub checksum: Option<String>,
-    /// The name of the database, for messages.
-    pub database: String,
-}
-
-impl RecordedMigration {
-    pub(crate) fn is_for(&self, versions: &VersionPair) -> bool {
-        let is_at = |text: &str, version| VersionPoint::parse(text).as_ref() == Some(version);
-        is_at(&self.to, &versions.to)
-            && self.from.as_deref().is_none_or(|from| is_at(from, &versions.from))
-    }
-}
-
-/// What to renumber.
-#[derive(Clone, Copy, Debug)]
-pub struct RenumberRequest<'r> {
-    /// The version that the migration leads to.
-    pub version: &'r Version,
-    /// The version behind which it moves; `None` for the last one that databases recorded, or the
-    /// end of the migration that it conflicts with.
-    pub after: Option<&'r Version>,
-    /// What the databases of the fleet recorded.
-    pub recorded: &'r [RecordedMigration],
-}
 
 /// A migration that was renumbered.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,14 @@
 //! Reports rebuilds that lose the AUTOINCREMENT counter of their table. SQLite decides: the block
 //! runs in the sandbox once more, with a counter that only rows which were deleted can explain.
 
-use crate::database::autoincrement::{find_lowered_counter, read_counters};
+use std::collections::BTreeSet;
+
+use crate::database::autoincrement::{LoweredCounter, find_lowered_counter, read_counters};
 use crate::database::job::CompiledScript;
 use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::lint::context::BlockRun;
 use crate::migrate::sandbox::Sandbox;
-use crate::schema::{Object, ObjectKey, ObjectKind};
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::source::{SourceSlice, first_line_span};
 use crate::sql::tokens::{Tokens, span_of_name};
 
@@ -51,8 +54,69 @@ pub(crate) fn check(
         }
         find_lowered_counter(sandbox.connection(), &before)
     })?;
-    diagnostics.extend(lowered.map(|lowered| new_diagnostic(script, &lowered.table)));
+    if let Some(LoweredCounter { table, .. }) = lowered {
+        diagnostics.push(new_diagnostic(sandbox.schema(), script, &table));
+    }
     Ok(())
+}
+
+/// The tables, in lower case, that had a counter once and have lost it with their AUTOINCREMENT.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LostCounters(BTreeSet<String>);
+
+impl LostCounters {
+    /// Follows a block that ran, and reports a table that gets AUTOINCREMENT again without its old
+    /// counter.
+    pub(crate) fn follow(
+        &mut self,
+        block_run: &BlockRun<'_, '_>,
+        schema_after: &Schema,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        let script = block_run.script;
+        let has_counter = |schema: &Schema, table: &str| {
+            let table = schema.get(&ObjectKey::new(ObjectKind::Table, table));
+            table.is_some_and(|table| is_autoincrement(table))
+        };
+        for table in &script.rebuilt_tables {
+            let had_counter = has_counter(&block_run.schema_before, table);
+            if has_counter(schema_after, table) {
+                if self.0.remove(table) && !writes_counters(script) {
+                    diagnostics.push(counter_of_earlier_block(script, table));
+                }
+            } else if had_counter {
+                self.0.insert(table.clone());
+            }
+        }
+        let renames = &script.operations.table_renames;
+        let present_name = |table: &String| {
+            if script.rebuilt_tables.contains(table) {
+                table.clone()
+            } else {
+                renames.final_name(table)
+            }
+        };
+        self.0 = self.0.iter().map(present_name).collect();
+    }
+}
+
+/// Whether a statement names SQLite's table of counters.
+fn writes_counters(script: &CompiledScript<'_>) -> bool {
+    script.statements.iter().any(|statement| {
+        let tokens = Tokens::new(statement.sql.text());
+        (0..tokens.len()).any(|index| tokens.is_name(index, "sqlite_sequence"))
+    })
+}
+
+fn counter_of_earlier_block(script: &CompiledScript<'_>, table: &str) -> Diagnostic {
+    Diagnostic::new(
+        Rule::CounterReset,
+        script.rebuild_span(table),
+        format!(
+            "`{table}` gets AUTOINCREMENT again, but an earlier migration removed it with its counter: the ids of deleted rows would be used again"
+        ),
+    )
+    .help("keep the counter in a table where AUTOINCREMENT is removed, and insert it into `sqlite_sequence` here; if ids may be used again, say so with `-- tatmig:allow counter-reset` and the reason")
 }
 
 fn is_autoincrement(table: &Object) -> bool {
@@ -61,7 +125,7 @@ fn is_autoincrement(table: &Object) -> bool {
     })
 }
 
-fn new_diagnostic(script: &CompiledScript<'_>, table: &str) -> Diagnostic {
+fn new_diagnostic(schema: &Schema, script: &CompiledScript<'_>, table: &str) -> Diagnostic {
     let renames = &script.operations.table_renames;
     let created = renames.original_name(table);
     let dropping = script.statements.iter().find_map(|statement| {
@@ -73,7 +137,8 @@ fn new_diagnostic(script: &CompiledScript<'_>, table: &str) -> Diagnostic {
         (None, Some(first)) => (first_line_span(&first.sql), table),
         (None, None) => (0..0, table),
     };
-    let text = |name: &str| name.replace('\'', "''");
+    // SQLite compares the names in `sqlite_sequence` with the case of their letters.
+    let text = |name: &str| spelled_name(schema, script, name).replace('\'', "''");
     Diagnostic::new(
         Rule::CounterReset,
         span,
@@ -86,6 +151,25 @@ fn new_diagnostic(script: &CompiledScript<'_>, table: &str) -> Diagnostic {
         text(&created),
         text(dropped)
     ))
+}
+
+/// The name of a table of the block, given in lower case, as the block or the schema before spells it.
+fn spelled_name(schema: &Schema, script: &CompiledScript<'_>, name: &str) -> String {
+    let in_block = script.statements.iter().find_map(|statement| {
+        let tokens = Tokens::new(statement.sql.text());
+        let index = if tokens.match_seq(0, &["CREATE", "TABLE"]) {
+            let first = if tokens.match_seq(2, &["IF", "NOT", "EXISTS"]) { 5 } else { 2 };
+            tokens.skip_schema_qualifier(first)
+        } else if tokens.match_seq(0, &["ALTER", "TABLE"]) {
+            tokens.find_top_level(2, "TO")? + 1
+        } else {
+            return None;
+        };
+        tokens.is_name(index, name).then(|| tokens.name(index))
+    });
+    let in_schema = schema.get(&ObjectKey::new(ObjectKind::Table, name));
+    let existing = in_schema.map(|table| table.name.clone());
+    existing.or(in_block).unwrap_or_else(|| name.to_owned())
 }
 
 /// The table that a DROP TABLE names, in lower case.

@@ -31,7 +31,10 @@ impl BlockReferences {
         for UsabilityChange { reference, before, after } in changes {
             let entry =
                 self.0.entry(reference).or_insert(ReferenceInBlock { before, broken_by: None });
-            if after.is_some_and(|after| after.is_dangling()) {
+            let is_new = entry.before.is_none();
+            if after.is_some_and(|after| {
+                after.is_dangling() || is_new && after.fault_of_document().is_some()
+            }) {
                 entry.broken_by = Some(statement_index);
             }
         }
@@ -70,8 +73,10 @@ impl DanglingCheck<'_> {
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         for (reference, entry) in &block_references.0 {
-            let Some(usability) = self.references.get(reference).filter(|now| now.is_dangling())
-            else {
+            let is_unusable = |now: &&Usability| {
+                now.is_dangling() || entry.before.is_none() && now.fault_of_document().is_some()
+            };
+            let Some(usability) = self.references.get(reference).filter(is_unusable) else {
                 continue;
             };
             let Some(statement_run) =
@@ -95,15 +100,16 @@ impl DanglingCheck<'_> {
                     BrokenKey { rule, reference, foreign_key, usability, references, origins };
                 diagnostics.push(broken_key.diagnostic(block_run, statement_run));
             } else if let Some(object) = self.references.object(reference)
-                && let Usability::NotCompiling(message) = usability
+                && let Some(message) = usability.fault_of_document()
             {
-                let creating_run = creating_statement(block_run, object);
+                let creating_run = creating_statement(block_run, object)
+                    .filter(|_| !matches!(reference, Reference::FullText { .. }));
                 match (creating_run, before) {
                     (Some(creating_run), _) => {
                         diagnostics.push(created_unusable(creating_run, object, message));
                     }
                     (None, Some(Usability::Usable)) => {
-                        diagnostics.push(self.broken(statement_run, object, message));
+                        diagnostics.push(self.broken(statement_run, reference, message));
                     }
                     _ => {}
                 }
@@ -115,10 +121,11 @@ impl DanglingCheck<'_> {
     fn broken(
         &self,
         statement_run: &StatementRun<'_, '_>,
-        object: &Object,
+        reference: &Reference,
         message: &str,
     ) -> Diagnostic {
-        let (kind, name) = (object.kind, &object.name);
+        let kind = reference.noun();
+        let name = self.references.object(reference).map_or("", |object| object.name.as_str());
         let diagnostic = Diagnostic::new(
             Rule::DanglingReference,
             breaking_span(statement_run, message),
@@ -127,7 +134,7 @@ impl DanglingCheck<'_> {
         .help(format!(
             "drop the {kind} before, and create it again in the same block, fitting the new schema; if it is no longer needed, drop it"
         ));
-        match self.origins.get(&object.key()) {
+        match self.origins.get(&reference.object_key()) {
             Some(origin) => {
                 diagnostic.related(origin.clone(), format!("the {kind} was created here"))
             }

@@ -2,6 +2,7 @@
 //! (`content = 'table'`): searches then find other rows. SQLite decides: the statement that copies
 //! the rows runs on copies of both tables, with one row.
 
+use crate::database::full_text::ExternalContent;
 use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, StatementRun};
 use crate::lint::created_tables::CreatedTables;
@@ -12,15 +13,6 @@ use crate::sql::tokens::{Tokens, span_of_name};
 
 /// The row id of the one row. No copy assigns it by chance.
 const ROW_ID: i64 = 1_000_003;
-
-/// An FTS table that reads its text from another table.
-struct ExternalContent<'s> {
-    fts: &'s Object,
-    /// The table, in lower case.
-    content: String,
-    /// The column that holds the row id.
-    key: String,
-}
 
 /// Checks the tables that a block rebuilds. `schema_after` is the schema after the block.
 pub(crate) fn check(
@@ -33,28 +25,39 @@ pub(crate) fn check(
         return Ok(());
     }
     for (key, fts) in &block_run.schema_before {
-        let Some(index) = external_content(fts) else { continue };
+        let Some(index) = ExternalContent::of(fts) else { continue };
         let is_kept = schema_after.contains_key(key)
             && !block_run.changed_keys().any(|changed| changed == key)
             && !block_run.statement_runs.iter().any(|run| fills_again(run, fts));
-        if is_kept && block_run.script.rebuilt_tables.contains(&index.content) {
-            diagnostics.extend(check_copies(probe, block_run, &index)?);
+        if !is_kept {
+            continue;
+        }
+        for table in rebuilt_content_tables(block_run, schema_after, &index) {
+            let table = ContentTable::new(&index, &table, block_run);
+            diagnostics.extend(table.check_copies(probe, block_run)?);
         }
     }
     Ok(())
 }
 
-fn external_content(object: &Object) -> Option<ExternalContent<'_>> {
-    let module = object.module().filter(|module| module.module.starts_with("fts"))?;
-    let option = |name: &str| {
-        module.arguments.iter().find_map(|argument| {
-            let (option, value) = argument.split_once('=')?;
-            let value = lexer::unquote(value.trim()).to_lowercase();
-            (option.trim() == name && !value.is_empty()).then_some(value)
-        })
-    };
-    let key = option("content_rowid").unwrap_or_else(|| "rowid".to_owned());
-    Some(ExternalContent { fts: object, content: option("content")?, key })
+/// The tables, in lower case, that a block rebuilds and whose rows a full-text table indexes: its
+/// content table, or those that its content view names.
+fn rebuilt_content_tables(
+    block_run: &BlockRun<'_, '_>,
+    schema_after: &Schema,
+    index: &ExternalContent<'_>,
+) -> Vec<String> {
+    let rebuilt = &block_run.script.rebuilt_tables;
+    let content = schema_after.get(&ObjectKey::new(ObjectKind::Table, &index.content));
+    match content.filter(|object| object.kind == ObjectKind::View) {
+        Some(view) => {
+            let tokens = Tokens::new(&view.sql);
+            let is_named =
+                |table: &&String| (0..tokens.len()).any(|index| tokens.is_name(index, table));
+            rebuilt.iter().filter(is_named).cloned().collect()
+        }
+        None => rebuilt.iter().filter(|table| **table == index.content).cloned().collect(),
+    }
 }
 
 /// Whether a statement builds the index again: `INSERT INTO f (f) VALUES ('rebuild')`.
@@ -65,32 +68,49 @@ fn fills_again(statement_run: &StatementRun<'_, '_>, fts: &Object) -> bool {
         && (0..tokens.len()).any(|index| tokens.is(index, "'rebuild'"))
 }
 
-/// Checks each statement that copies rows into the table as the block leaves it.
-fn check_copies(
-    probe: &ProbeDatabase,
-    block_run: &BlockRun<'_, '_>,
-    index: &ExternalContent<'_>,
-) -> rusqlite::Result<Option<Diagnostic>> {
-    let Some(old) = block_run.schema_before.get(&ObjectKey::new(ObjectKind::Table, &index.content))
-    else {
-        return Ok(None);
-    };
-    let mut tables = CreatedTables::default();
-    for (position, statement_run) in block_run.statement_runs.iter().enumerate() {
-        let target = insert_target(statement_run).filter(|name| {
-            let renames = &block_run.script.operations.table_renames;
-            (*name == index.content || renames.final_name(name) == index.content)
-                && !tables.existed_before(block_run, name)
-        });
-        if let Some(name) = target
-            && let Some(new) = created_table(block_run, position, &name)
-            && changes_row_ids(probe, block_run, [old, new], index, statement_run)?
-        {
-            return Ok(Some(new_diagnostic(statement_run, index, &name)));
-        }
-        tables.add(statement_run);
+/// A table that a block rebuilds, and the full-text table that indexes its rows.
+struct ContentTable<'c> {
+    fts: &'c str,
+    /// In lower case.
+    name: &'c str,
+    /// The column that holds the row id.
+    key: String,
+}
+
+impl<'c> ContentTable<'c> {
+    fn new(index: &ExternalContent<'c>, name: &'c str, block_run: &BlockRun<'_, '_>) -> Self {
+        let table = block_run.schema_before.get(&ObjectKey::new(ObjectKind::Table, name));
+        // The row id of a view may have another name than that of its table.
+        let has_key = table.is_some_and(|table| table.has_column(&index.key));
+        let key = if has_key { index.key.clone() } else { "rowid".to_owned() };
+        Self { fts: &index.table.name, name, key }
     }
-    Ok(None)
+
+    /// Checks each statement that copies rows into the table as the block leaves it.
+    fn check_copies(
+        &self,
+        probe: &ProbeDatabase,
+        block_run: &BlockRun<'_, '_>,
+    ) -> rusqlite::Result<Option<Diagnostic>> {
+        let key = ObjectKey::new(ObjectKind::Table, self.name);
+        let Some(old) = block_run.schema_before.get(&key) else { return Ok(None) };
+        let mut tables = CreatedTables::default();
+        for (position, statement_run) in block_run.statement_runs.iter().enumerate() {
+            let target = insert_target(statement_run).filter(|name| {
+                let renames = &block_run.script.operations.table_renames;
+                (name == self.name || renames.final_name(name) == self.name)
+                    && !tables.existed_before(block_run, name)
+            });
+            if let Some(name) = target
+                && let Some(new) = created_table(block_run, position, &name)
+                && changes_row_ids(probe, block_run, [old, new], self, statement_run)?
+            {
+                return Ok(Some(new_diagnostic(statement_run, self, &name)));
+            }
+            tables.add(statement_run);
+        }
+        Ok(None)
+    }
 }
 
 /// The table, in lower case, that an INSERT fills.
@@ -119,21 +139,21 @@ fn changes_row_ids(
     probe: &ProbeDatabase,
     block_run: &BlockRun<'_, '_>,
     [old, new]: [&Object; 2],
-    index: &ExternalContent<'_>,
+    content: &ContentTable<'_>,
     statement_run: &StatementRun<'_, '_>,
 ) -> rusqlite::Result<bool> {
     let renames = &block_run.script.operations.table_renames;
     // The old table may have been renamed before the copy.
-    let sources: Vec<&str> = std::iter::once(index.content.as_str())
-        .chain(renames.names_next_to(&index.content))
+    let sources: Vec<&str> = std::iter::once(content.name)
+        .chain(renames.names_next_to(content.name))
         .filter(|name| !name.eq_ignore_ascii_case(&new.name))
         .collect();
-    let key = lexer::quote_identifier(&index.key);
+    let key = lexer::quote_identifier(&content.key);
     for value in ROW_VALUES {
         let mut setup = table_sql(&new.name, new);
         for source in &sources {
             setup += &table_sql(source, old);
-            setup += &row_sql(source, old, &index.key, value);
+            setup += &row_sql(source, old, &content.key, value);
         }
         let query = format!("SELECT {key} FROM {}", lexer::quote_identifier(&new.name));
         let copied: Option<i64> = probe.run(&setup, |connection| {
@@ -164,7 +184,13 @@ fn table_sql(name: &str, table: &Object) -> String {
 /// Inserts the row. All of its columns but the row id have one value.
 fn row_sql(name: &str, table: &Object, key: &str, value: &str) -> String {
     let name = lexer::quote_identifier(name);
-    let others = table.columns().filter(|column| !column.eq_ignore_ascii_case(key));
+    // `rowid` may be another name of the integer primary key.
+    let is_alias = |column: &str| {
+        table.structure().column(column).is_some_and(|column| column.primary_key_position > 0)
+            && table.structure().primary_key().len() == 1
+    };
+    let others =
+        table.columns().filter(|column| !column.eq_ignore_ascii_case(key) && !is_alias(column));
     let assignments = others.map(|column| format!("{} = {value}", lexer::quote_identifier(column)));
     let assignments = assignments.collect::<Vec<_>>().join(", ");
     let key = lexer::quote_identifier(key);
@@ -178,10 +204,10 @@ fn row_sql(name: &str, table: &Object, key: &str, value: &str) -> String {
 
 fn new_diagnostic(
     statement_run: &StatementRun<'_, '_>,
-    index: &ExternalContent<'_>,
+    content: &ContentTable<'_>,
     target: &str,
 ) -> Diagnostic {
-    let (content, fts, key) = (&index.content, &index.fts.name, &index.key);
+    let ContentTable { fts, name: content, key } = content;
     Diagnostic::new(
         Rule::FtsRowIds,
         span_of_name(&statement_run.statement.sql, target),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use tatmig::edit::AppliedFix;
 use tatmig::{Diagnostic, Severity, Source};
 
 use crate::cli::report::console::Console;
@@ -11,6 +12,7 @@ use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::ProblemEntry;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
+use crate::cli::report::views::lint_fix::FixEntry;
 
 /// The result of `lint` in the formats `human` and `json`.
 #[derive(Serialize)]
@@ -23,6 +25,9 @@ pub(crate) struct LintView<'r> {
     source: &'r Source<'r>,
     #[serde(skip)]
     diagnostics: &'r [Diagnostic],
+    /// The changes that were applied before the check. The key is absent without `--fix`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixes: Option<Vec<FixEntry<'r>>>,
     #[serde(skip)]
     exit_status: u8,
 }
@@ -55,8 +60,14 @@ impl<'r> LintView<'r> {
             },
             source,
             diagnostics,
+            fixes: None,
             exit_status,
         }
+    }
+
+    /// The same with the changes that were applied before the check.
+    pub(crate) fn with_fixes(self, applied: Option<&'r [AppliedFix]>) -> Self {
+        Self { fixes: applied.map(FixEntry::list), ..self }
     }
 }
 
@@ -78,6 +89,9 @@ impl LintView<'_> {
 
 impl View for LintView<'_> {
     fn print_text(&self, console: &Console) {
+        for fix in self.fixes.iter().flatten() {
+            console.line(fix.describe(self.file));
+        }
         console.diagnostics(self.source, self.diagnostics);
         let state = match &self.summary {
             SeverityCounts { errors: 1.., .. } => "failed",

@@ -131,7 +131,7 @@ fn print_table_rows(console: &Console, stats: &Stats) {
         console.line(match count {
             Some(1) => format!("  {name:width$}  {:>count_width$} row", 1),
             Some(count) => format!("  {name:width$}  {count:>count_width$} rows"),
-            None => format!("  {name:width$}  a virtual table; its module is not available here"),
+            None => format!("  {name:width$}  cannot be counted: it needs a module or collation that is not available here"),
         });
     }
 }

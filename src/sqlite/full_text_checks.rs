@@ -1,0 +1,94 @@
+//! Checks that a step which rebuilds a table leaves the full-text tables that index its rows as they
+//! were: each still finds the rows, by their row ids. Only databases with such tables pay for it.
+
+use rusqlite::Connection;
+
+use crate::database::error::DatabaseError;
+use crate::database::full_text::ExternalContent;
+use crate::database::job::{CompiledScript, Step};
+use crate::database::schema_reader::read_schema;
+use crate::document::diagnostic::Rule;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
+use crate::sql::tokens::Tokens;
+
+/// The full-text tables that match their rows before a step, each with the table that the step
+/// rebuilds.
+#[derive(Default)]
+pub(crate) struct FullTextChecks(Vec<(Object, String)>);
+
+impl FullTextChecks {
+    /// Reads the full-text tables whose rows a step may change.
+    pub(crate) fn read(
+        connection: &Connection,
+        script: &CompiledScript<'_>,
+    ) -> Result<Self, DatabaseError> {
+        if script.rebuilt_tables.is_empty()
+            || script.allows(Rule::FtsRowIds)
+            || !has_full_text_tables(connection)?
+        {
+            return Ok(Self::default());
+        }
+        let schema = read_schema(connection)?;
+        let mut checks = Vec::new();
+        for object in schema.values() {
+            let Some(index) = ExternalContent::of(object) else { continue };
+            let rebuilt = script.rebuilt_tables.iter().find(|table| reads(&schema, &index, table));
+            if let Some(table) = rebuilt
+                && index.matches_rows(connection)?
+            {
+                checks.push((Object::clone(object), table.clone()));
+            }
+        }
+        Ok(Self(checks))
+    }
+
+    /// Refuses a step after which one of them does not match its rows any more.
+    pub(crate) fn check(
+        &self,
+        connection: &Connection,
+        step: &Step<'_, '_>,
+    ) -> Result<(), DatabaseError> {
+        for (object, table) in &self.0 {
+            let Some(index) = ExternalContent::of(object) else { continue };
+            let name = &object.name;
+            let exists = connection.table_exists(Some("main"), name.as_str())?;
+            if !exists || index.matches_rows(connection)? {
+                continue;
+            }
+            return Err(DatabaseError::SafetyRule {
+                rule: Rule::FtsRowIds,
+                migration: step.label.clone(),
+                message: format!(
+                    "after this rebuild, the full-text table `{name}` no longer matches the rows of `{table}`: searches would find other rows or none"
+                ),
+                advice: format!(
+                    "copy the row ids as well, or build the index again at the end of the block with `INSERT INTO {name} ({name}) VALUES ('rebuild');`; if searches may be wrong"
+                ),
+                span: step.script.rebuild_span(table),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn has_full_text_tables(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema \
+         WHERE type = 'table' AND sql LIKE 'create virtual table%using%fts%content%')",
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// Whether a full-text table reads the rows of a table, directly or through a view.
+fn reads(schema: &Schema, index: &ExternalContent<'_>, table: &str) -> bool {
+    if index.content == table {
+        return true;
+    }
+    let content = schema.get(&ObjectKey::new(ObjectKind::Table, &index.content));
+    content.is_some_and(|content| {
+        let tokens = Tokens::new(&content.sql);
+        content.kind == ObjectKind::View
+            && (0..tokens.len()).any(|index| tokens.is_name(index, table))
+    })
+}
