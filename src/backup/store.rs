@@ -33,7 +33,7 @@ pub struct BackupDir {
 }
 
 /// The result of creating a backup.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct BackupResult {
     /// The backup; `None` if nothing was copied.

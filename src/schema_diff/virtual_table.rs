@@ -20,15 +20,8 @@ pub(crate) fn recreate(old: &Object, new: &Object, working_name: &str) -> Vec<St
         paragraphs.extend(fill_fts5_index(new));
         return paragraphs;
     }
-    let columns: Vec<String> = new
-        .columns()
-        .filter(|column| old.has_column(column))
-        .filter(|column| {
-            let is_hidden = |table: &Object| {
-                table.structure().column(column).is_some_and(|column| column.hidden != 0)
-            };
-            !is_hidden(old) && !is_hidden(new)
-        })
+    let columns: Vec<String> = stored_columns(new)
+        .filter(|column| stored_columns(old).any(|other| other.eq_ignore_ascii_case(column)))
         .map(quote_identifier)
         .collect();
     let rowid_prefix = if module(new).starts_with("fts") { "rowid, " } else { "" };
@@ -40,6 +33,24 @@ pub(crate) fn recreate(old: &Object, new: &Object, working_name: &str) -> Vec<St
     lines.push(format!("DROP TABLE {name};"));
     lines.push(format!("ALTER TABLE {working_name} RENAME TO {};", written_name(new)));
     vec![lines.join("\n")]
+}
+
+/// The columns of a virtual table with values of their own.
+fn stored_columns(table: &Object) -> impl Iterator<Item = &str> {
+    let is_hidden =
+        |column: &str| table.structure().column(column).is_some_and(|column| column.hidden != 0);
+    table.columns().filter(move |column| !is_hidden(column))
+}
+
+/// The columns of `source` that `other` does not have. None where the rows are in a content table.
+pub(crate) fn columns_missing_in<'s>(
+    other: &'s Object,
+    source: &'s Object,
+) -> impl Iterator<Item = &'s str> {
+    let has_values = content_table(source).is_none();
+    stored_columns(source).filter(move |column| {
+        has_values && !stored_columns(other).any(|found| found.eq_ignore_ascii_case(column))
+    })
 }
 
 /// The statement that fills a new FTS5 index over a table that may already have rows. Without it,

@@ -342,6 +342,46 @@ fn a_full_text_table_keeps_its_rows_when_it_changes() {
 }
 
 #[test]
+fn what_else_is_deleted_beside_a_virtual_table_is_left_for_a_person() {
+    let table = "CREATE TABLE z (id INTEGER PRIMARY KEY, n TEXT);";
+    let own = "CREATE VIRTUAL TABLE own USING fts5 (a, b);";
+    let stemmed = "CREATE VIRTUAL TABLE own USING fts5 (a, b, tokenize = 'porter');";
+    for (before, after, lost) in [
+        (format!("{table} {own}"), stemmed.to_owned(), "the rows of `z`"),
+        (
+            format!("{table} {own}"),
+            format!("CREATE TABLE z (id INTEGER PRIMARY KEY); {stemmed}"),
+            "the values of `z.n`",
+        ),
+        (
+            own.to_owned(),
+            "CREATE VIRTUAL TABLE own USING fts5 (a);".to_owned(),
+            "the values of `own.b`",
+        ),
+        (
+            "CREATE VIRTUAL TABLE r USING rtree (id, a, b, +note);".to_owned(),
+            "CREATE VIRTUAL TABLE r USING rtree (id, a, b);".to_owned(),
+            "the values of `r.note`",
+        ),
+    ] {
+        let fleet = fleet(&before, "", &after);
+        fleet.run(NEW_FROM_DB).status(0).stdout_contains(lost);
+        let text = std::fs::read_to_string(fleet.path("MIGRATIONS.md")).unwrap();
+        let (forward, _) = text.split_once("-- [user:1.1.0→1.0.0:start]").unwrap();
+        assert!(!forward.contains("tatmig:allow destructive"), "{text}");
+        fleet.run(["lint", "--deny", "warnings"]).status(1).stderr_contains("[destructive]");
+    }
+    let before = "CREATE VIRTUAL TABLE own USING fts5 (a, b);";
+    let fleet = fleet(before, "", "CREATE VIRTUAL TABLE own USING fts5 (a, c);");
+    fleet.run(NEW_FROM_DB).status(0);
+    fleet
+        .run_without_changes(["lint"])
+        .status(2)
+        .stderr_contains("[unfinished-block]")
+        .stderr_contains("if `c` is `b` under a new name, add `c` to the columns of the INSERT");
+}
+
+#[test]
 fn an_unreadable_virtual_table_is_reported() {
     let before = "CREATE VIRTUAL TABLE own USING fts5 (a, content='');";
     let after = "CREATE VIRTUAL TABLE own USING fts5 (a, b, content='');";

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::bail;
 use tatmig::Scope;
-use tatmig::backup::{Backup, BackupError, ManifestEntry, Restored, reject_open_databases};
+use tatmig::backup::{
+    Backup, BackupError, BackupResult, ManifestEntry, Restored, reject_open_databases,
+};
 use tatmig::fleet::{
     DatabaseName, Fleet, Selection, SystemSelection, TargetDatabase, UserSelection,
 };
@@ -42,8 +44,8 @@ pub(crate) fn create_backup(
     let system = if is_system_missing { SystemSelection::Excluded } else { selection.system };
     let selection = Selection { system, ..selection };
     let fleet = context.discover_existing(changelog.as_ref(), &selection)?;
-    if let Some(status) = context.report_no_databases(&fleet, &selection) {
-        return Ok(status);
+    if selection.includes_users() && fleet.databases().next().is_none() {
+        return Ok(context.report.emit(&BackupView::new(&fleet, &BackupResult::default(), None)));
     }
     let databases: Vec<&TargetDatabase> = fleet.databases().collect();
     if databases.is_empty() {

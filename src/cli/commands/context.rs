@@ -114,9 +114,14 @@ impl CommandContext<'_> {
 
     /// Reports that the selected users have no databases, and returns the exit status. `None` if the
     /// fleet has a database, or no users were selected.
-    pub(crate) fn report_no_databases(&self, fleet: &Fleet, selection: &Selection) -> Option<u8> {
+    pub(crate) fn report_no_databases(
+        &self,
+        fleet: &Fleet,
+        selection: &Selection,
+        target: &str,
+    ) -> Option<u8> {
         let is_empty = selection.includes_users() && fleet.databases().next().is_none();
-        is_empty.then(|| self.report.emit(&NoDatabasesView { fleet }))
+        is_empty.then(|| self.report.emit(&NoDatabasesView { target, fleet }))
     }
 
     /// The selected databases of a fleet whose document may be missing or broken. Without a

@@ -19,7 +19,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
-    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+    let head = changelog.head().to_string();
+    let target = args.to.as_deref().unwrap_or(&head);
+    if let Some(status) = context.report_no_databases(&fleet, &selection, target) {
         return Ok(status);
     }
     let replay = context.unchecked_replay(&changelog)?;

@@ -21,7 +21,8 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
-    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+    let head = changelog.head().to_string();
+    if let Some(status) = context.report_no_databases(&fleet, &selection, &head) {
         return Ok(status);
     }
     let replay = context.unchecked_replay(&changelog)?;

@@ -19,7 +19,8 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let mut fleet = context.discover_fleet(&changelog, &selection)?;
-    if let Some(status) = context.report_no_databases(&fleet, &selection) {
+    let head = changelog.head().to_string();
+    if let Some(status) = context.report_no_databases(&fleet, &selection, &head) {
         return Ok(status);
     }
     if fleet.databases().next().is_none() {

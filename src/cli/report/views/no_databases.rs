@@ -10,6 +10,8 @@ use crate::cli::report::view::View;
 /// A fleet without databases; what the users directory holds instead was reported.
 #[derive(Serialize)]
 pub(crate) struct NoDatabasesView<'r> {
+    /// The version that databases would have been brought to.
+    pub(crate) target: &'r str,
     #[serde(skip)]
     pub(crate) fleet: &'r Fleet,
 }
