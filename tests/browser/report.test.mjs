@@ -216,7 +216,7 @@ test("a page with 100,000 databases opens and filters quickly", async () => {
   assert.match(await page.innerText("#shown"), /^100,0\d\d of 100,0\d\d$/);
   assert.equal(await page.locator("table.list tbody tr").count(), 25);
   assert.deepEqual((await texts(page, "table.list tbody .name")).slice(0, 5), ["system", "broken", "grace", "heidi", "u000000"]);
-  await page.click("text=Show 200 more of 99,999");
+  await page.click("text=Show 200 more of 99,980");
   assert.equal(await page.locator("table.list tbody tr").count(), 225);
   await page.fill("#filter-name", "u09999");
   assert.deepEqual((await texts(page, "table.list tbody .name")).slice(0, 2), ["u099990", "u099991"]);

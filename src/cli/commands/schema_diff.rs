@@ -1,7 +1,7 @@
 //! Runs `schema --diff`: compares the document's schema with that of another version, a file or a
 //! user's database. Nothing is written.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use semver::Version;
@@ -166,7 +166,7 @@ impl Comparison<'_, '_> {
     }
 
     /// A user's database, in a file or on a server.
-    fn user(&self, user: &PathBuf, at: Option<&Version>) -> anyhow::Result<Sides> {
+    fn user(&self, user: &Path, at: Option<&Version>) -> anyhow::Result<Sides> {
         let selection = Selection {
             system: SystemSelection::Excluded,
             users: UserSelection::Named(vec![user.as_os_str().to_owned()]),

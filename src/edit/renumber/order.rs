@@ -130,12 +130,12 @@ impl Ordering<'_> {
     /// Which of the migrations with the same versions keeps them: the one that databases recorded,
     /// else the only one that is not planned, else the first one if the caller said behind which
     /// version the other one moves.
-    fn choose(&self, named: &[usize]) -> Result<Choice, EditError> {
-        let versions = &self.occurrences[named[0]].versions;
+    fn choose(&self, candidates: &[usize]) -> Result<Choice, EditError> {
+        let versions = &self.occurrences[candidates[0]].versions;
         let line = |index: usize| self.occurrences[index].line;
-        let recorded: Vec<(usize, Vec<String>)> = named
+        let recorded: Vec<(usize, Vec<String>)> = candidates
             .iter()
-            .map(|index| (*index, self.recorded_in(*index, named)))
+            .map(|index| (*index, self.recorded_in(*index, candidates)))
             .filter(|(_, names)| !names.is_empty())
             .collect();
         match recorded.as_slice() {
@@ -161,7 +161,7 @@ impl Ordering<'_> {
             [] => {}
         }
         let released: Vec<usize> =
-            named.iter().copied().filter(|index| !self.occurrences[*index].planned).collect();
+            candidates.iter().copied().filter(|index| !self.occurrences[*index].planned).collect();
         match (released.as_slice(), self.request.after) {
             ([kept], _) => Ok(Choice {
                 kept: *kept,
@@ -170,27 +170,27 @@ impl Ordering<'_> {
                     line(*kept)
                 )),
             }),
-            (_, Some(_)) => Ok(Choice { kept: named[0], note: None }),
+            (_, Some(_)) => Ok(Choice { kept: candidates[0], note: None }),
             (_, None) => Err(EditError::CannotRenumber(format!(
                 "`{versions}` is in lines {} of {}, and no database recorded either of them, so it is not known which one is released; `tatmig renumber {to} --after {to}` moves the last one (swap the sections to move the other)",
-                self.lines(named),
+                self.lines(candidates),
                 self.document,
                 to = versions.to
             ))),
         }
     }
 
-    /// The databases that recorded this occurrence and not another one of `named`.
-    fn recorded_in(&self, index: usize, named: &[usize]) -> Vec<String> {
+    /// The databases that recorded this occurrence and not another one of `candidates`.
+    fn recorded_in(&self, index: usize, candidates: &[usize]) -> Vec<String> {
         let occurrence = &self.occurrences[index];
         let is_distinct = |scope: Scope| {
             let checksum = occurrence.checksum(scope);
-            let mut others = named.iter().filter(|other| **other != index);
+            let mut others = candidates.iter().filter(|other| **other != index);
             others.all(|other| self.occurrences[*other].checksum(scope) != checksum)
         };
         let recorded = self.request.recorded.iter().filter(|recorded| {
             recorded.is_for(&occurrence.versions)
-                && (named.len() == 1
+                && (candidates.len() == 1
                     || (is_distinct(recorded.scope)
                         && recorded.checksum.as_deref()
                             == Some(&occurrence.checksum(recorded.scope).to_string())))
@@ -287,7 +287,9 @@ impl Ordering<'_> {
                 }
             };
             moved.extend(next.iter().copied().filter(|index| *index != next_kept));
-            next.iter().for_each(|index| is_used[*index] = true);
+            for index in next {
+                is_used[index] = true;
+            }
             version = self.occurrences[next_kept].versions.to.clone();
             stay.push(next_kept);
         }

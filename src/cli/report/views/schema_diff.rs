@@ -4,7 +4,7 @@
 use serde::Serialize;
 use tatmig::Scope;
 use tatmig::database::ConnectionSetup;
-use tatmig::schema_diff::{PartChange, SchemaSnapshot};
+use tatmig::schema_diff::{PartChange, Rename, SchemaSnapshot};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
@@ -47,7 +47,7 @@ impl ScopeDiff {
         match from.diff_with_renames(to, &[], setup) {
             Ok(diff) => {
                 let mut warnings = diff.warnings;
-                warnings.extend(diff.suspected_renames.iter().map(|rename| rename.suggestion()));
+                warnings.extend(diff.suspected_renames.iter().map(Rename::suggestion));
                 Self { scope, changes, sql: Some(diff.sql), warnings }
             }
             Err(error) => Self { scope, changes, sql: None, warnings: vec![error.to_string()] },
