@@ -78,6 +78,19 @@ impl Analysis {
         Ok(Self { text: text.clone(), version, findings, retained, model, base })
     }
 
+    /// The analysis of a text that could not be run because of an error that is not the document's:
+    /// no findings, and the model of the text before.
+    pub(crate) fn failed(document: &AnalysedText<'_>, previous: Option<&Self>) -> Self {
+        Self {
+            text: document.text.clone(),
+            version: document.version,
+            findings: Vec::new(),
+            retained: Vec::new(),
+            model: previous.and_then(|previous| previous.model.clone()),
+            base: previous.and_then(|previous| previous.base.clone()),
+        }
+    }
+
     /// The model, if it is that of this text.
     pub(crate) fn current_model(&self) -> Option<&Model> {
         let analysed = self.model.as_ref()?;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -34,6 +34,12 @@ pub(crate) struct TextToAnalyse {
     /// Whether the settings are not those of the last analysis.
     pub(crate) has_new_settings: bool,
     pub(crate) cancel: Arc<AtomicBool>,
+}
+
+impl TextToAnalyse {
+    fn document(&self) -> AnalysedText<'_> {
+        AnalysedText { name: &self.name, text: &self.text, version: self.version }
+    }
 }
 
 /// The state of one document between two analyses.
@@ -66,15 +72,16 @@ pub(crate) fn run(jobs: &Receiver<AnalystJob>, mut emit: impl FnMut(String, Arc<
             }
             Err(RecvTimeoutError::Timeout) => {
                 for job in waiting.drain(..) {
-                    let uri = job.uri.clone();
+                    let session = sessions.remove(&job.uri);
+                    let analysed = catch_unwind(AssertUnwindSafe(|| analyse(&job, session)));
                     // A panic loses the session, and nothing else.
-                    let session = sessions.remove(&uri);
-                    let analysed = catch_unwind(AssertUnwindSafe(|| analyse(job, session)));
-                    if let Ok((session, analysis)) = analysed {
-                        sessions.insert(uri.clone(), session);
-                        if let Some(analysis) = analysis {
-                            emit(uri, analysis);
-                        }
+                    let (session, analysis) = match analysed {
+                        Ok((session, analysis)) => (Some(session), analysis),
+                        Err(_) => (None, Some(Arc::new(Analysis::failed(&job.document(), None)))),
+                    };
+                    sessions.extend(session.map(|session| (job.uri.clone(), session)));
+                    if let Some(analysis) = analysis {
+                        emit(job.uri, analysis);
                     }
                 }
             }
@@ -84,16 +91,19 @@ pub(crate) fn run(jobs: &Receiver<AnalystJob>, mut emit: impl FnMut(String, Arc<
 }
 
 /// Lints a text. Without an analysis, a newer text has ended the run.
-fn analyse(job: TextToAnalyse, session: Option<Session>) -> (Session, Option<Arc<Analysis>>) {
-    let TextToAnalyse { name, version, text, settings, has_new_settings, cancel, .. } = job;
-    let mut session = session.filter(|_| !has_new_settings).unwrap_or_else(|| Session {
+fn analyse(job: &TextToAnalyse, session: Option<Session>) -> (Session, Option<Arc<Analysis>>) {
+    let TextToAnalyse { settings, has_new_settings, cancel, .. } = job;
+    let mut session = session.filter(|_| !*has_new_settings).unwrap_or_else(|| Session {
         lint: LintSession::new(settings.options, settings.setup.clone(), CacheUse::ManyRuns),
         last: None,
     });
-    session.lint.set_cancel_flag(cancel);
-    let to_analyse = AnalysedText { name: &name, text: &text, version };
-    let analysis = Analysis::run(&mut session.lint, &to_analyse, session.last.as_deref());
-    let analysis = analysis.ok().map(|mut analysis| {
+    session.lint.set_cancel_flag(cancel.clone());
+    let last = session.last.as_deref();
+    let analysis = match Analysis::run(&mut session.lint, &job.document(), last) {
+        Err(_) if cancel.load(Ordering::Relaxed) => None,
+        result => Some(result.unwrap_or_else(|_| Analysis::failed(&job.document(), last))),
+    };
+    let analysis = analysis.map(|mut analysis| {
         (settings.levels)(&mut analysis.findings);
         (settings.levels)(&mut analysis.retained);
         Arc::new(analysis)

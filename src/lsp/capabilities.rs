@@ -44,7 +44,8 @@ impl ClientFeatures {
     }
 }
 
-/// What the server offers.
+/// What the server offers. Not `diagnosticProvider`, though requests for diagnostics are answered:
+/// editors that request them and receive the published ones as well show each finding twice.
 pub(crate) fn server_capabilities(encoding: Encoding) -> lsp::ServerCapabilities {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     lsp::ServerCapabilities {
@@ -95,9 +96,6 @@ pub(crate) fn server_capabilities(encoding: Encoding) -> lsp::ServerCapabilities
                 range: Some(lsp::SemanticTokensOptionsRange::Bool(true)),
                 ..lsp::SemanticTokensOptions::default()
             },
-        )),
-        diagnostic_provider: Some(lsp::DiagnosticProvider::DiagnosticOptions(
-            lsp::DiagnosticOptions::default(),
         )),
         execute_command_provider: Some(lsp::ExecuteCommandOptions {
             commands: words(&COMMANDS),

@@ -21,8 +21,6 @@ pub(crate) struct Rehearsal {
     pub(crate) databases: usize,
     pub(crate) failed: usize,
     pub(crate) milliseconds: u64,
-    /// The rows that its statements changed, if the rehearsal counted them.
-    pub(crate) rows: Option<u64>,
 }
 
 /// The output of a command.

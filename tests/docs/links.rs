@@ -13,11 +13,16 @@ use crate::page::{Page, pages, root};
 const REPOSITORY: &str = "https://github.com/tatmig/tatmig/";
 
 /// Documents that are not pages of the book.
-const OTHER_DOCUMENTS: [&str; 9] = [
+const OTHER_DOCUMENTS: [&str; 14] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benches/README.md",
+    "editors/emacs/README.md",
+    "editors/helix/README.md",
+    "editors/neovim/README.md",
+    "editors/vscode/README.md",
+    "editors/zed/README.md",
     "examples/fastapi-notes/README.md",
     "examples/node-notes/README.md",
     "packaging/README.md",

@@ -8,8 +8,17 @@ use crate::page::{Page, pages, root};
 const DOCUMENTS: [&str; 2] = ["CONTRIBUTING.md", "docs/architecture.md"];
 
 /// The directories of this repository that the documents refer to.
-const DIRECTORIES: [&str; 8] =
-    ["src/", "tests/", "docs/", "benches/", "examples/", "fixtures/", "fuzz/", "packaging/"];
+const DIRECTORIES: [&str; 9] = [
+    "src/",
+    "tests/",
+    "docs/",
+    "benches/",
+    "editors/",
+    "examples/",
+    "fixtures/",
+    "fuzz/",
+    "packaging/",
+];
 
 /// The code spans of a Markdown text that are paths in this repository. Fences hold commands and
 /// output, and are left out.

@@ -25,6 +25,8 @@ async def started(encoding, directory):
     capabilities.general.position_encodings = encodings
     result = await client.initialize_session(types.InitializeParams(capabilities=capabilities))
     assert result.capabilities.position_encoding == encoding
+    # Diagnostics are published: an editor that requested them too would show each one twice.
+    assert result.capabilities.diagnostic_provider is None
     found = editor.Editor(client, encoding, directory)
     yield found
     await asyncio.wait_for(client.shutdown_session(), 60)

@@ -59,11 +59,6 @@ pub(crate) fn inlay_hints(snapshot: &Snapshot, within: lsp::Range) -> Vec<lsp::I
     steps
         .filter_map(|(step, version)| {
             let rehearsal = snapshot.fleet.rehearsed.get(&version)?;
-            let rows = match rehearsal.rows {
-                Some(1) => "1 row changed, ".to_owned(),
-                Some(rows) => format!("{rows} rows changed, "),
-                None => String::new(),
-            };
             let failed = match rehearsal.failed {
                 0 => String::new(),
                 failed => format!(", {failed} failed"),
@@ -71,7 +66,7 @@ pub(crate) fn inlay_hints(snapshot: &Snapshot, within: lsp::Range) -> Vec<lsp::I
             Some(lsp::InlayHint {
                 position: snapshot.index.position(&snapshot.text, step.tag_span.end),
                 label: lsp::Label::String(format!(
-                    "rehearsed: {rows}{}, {} ms{failed}",
+                    "rehearsed: {}, {} ms{failed}",
                     databases(rehearsal.databases),
                     rehearsal.milliseconds
                 )),

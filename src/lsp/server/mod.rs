@@ -254,7 +254,10 @@ impl Server {
                 self.close(&params.text_document.uri);
             }
             "textDocument/didSave" | "workspace/didChangeWatchedFiles" => {
-                self.reload_settings();
+                // An editor that reports changed files reports those of settings, too.
+                if method.starts_with("workspace/") || !client.registers_watchers {
+                    self.reload_settings();
+                }
                 let uris: Vec<String> = self.documents.keys().cloned().collect();
                 for uri in uris {
                     self.request_fleet_status(&uri);

@@ -1,0 +1,4 @@
+(section
+  (atx_heading
+    . (_) @context
+    . (_) @name)) @item
