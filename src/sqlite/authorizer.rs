@@ -131,46 +131,15 @@ impl StatementAuthorizer {
 /// Adds what one callback reports.
 fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
     use AuthAction as A;
+    let set_additive = |effects: &mut StatementEffects| {
+        effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
+    };
     if let Some(name) = context.accessor
         && !statement.used_objects.contains(name)
     {
         statement.used_objects.insert(name.to_owned());
     }
     match context.action {
-        // SQLite calls this internal function for `RENAME TO`, and for no other `ALTER TABLE`.
-        A::Function { function_name: "sqlite_rename_table" } => {
-            statement.renames_table = true;
-        }
-        A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }
-            if !is_sqlite_name(table_name) =>
-        {
-            let table = table_name.to_ascii_lowercase();
-            if let A::Insert { .. } = context.action {
-                statement.filled_tables.insert(table.clone());
-            }
-            if let A::Update { column_name, .. } = context.action {
-                statement.updated_columns.insert((table.clone(), column_name.to_ascii_lowercase()));
-            }
-            statement.modified_tables.insert(table);
-        }
-        A::Read { table_name, column_name }
-            if !column_name.is_empty() && !is_sqlite_name(table_name) =>
-        {
-            let column = column_name.to_ascii_lowercase();
-            statement.read_columns.insert((table_name.to_ascii_lowercase(), column));
-        }
-        A::Pragma { .. } => statement.has_pragma = true,
-        action => add_schema_action(statement, action),
-    }
-}
-
-/// Adds an action that changes the schema.
-fn add_schema_action(statement: &mut StatementEffects, action: AuthAction<'_>) {
-    use AuthAction as A;
-    let set_additive = |effects: &mut StatementEffects| {
-        effects.schema_change = effects.schema_change.max(SchemaChange::Additive);
-    };
-    match action {
         A::CreateTable { table_name } | A::CreateVtable { table_name, .. } => {
             set_additive(statement);
             statement.filled_tables.insert(table_name.to_ascii_lowercase());
@@ -204,8 +173,38 @@ fn add_schema_action(statement: &mut StatementEffects, action: AuthAction<'_>) {
             statement.schema_change = SchemaChange::Any;
             statement.altered_table = Some(table_name.to_owned());
         }
+        // SQLite calls this internal function for `RENAME TO`, and for no other `ALTER TABLE`.
+        A::Function { function_name: "sqlite_rename_table" } => {
+            statement.renames_table = true;
+        }
+        A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }
+            if !is_sqlite_name(table_name) =>
+        {
+            add_row_change(statement, &context.action, table_name.to_ascii_lowercase());
+        }
+        A::Read { table_name, column_name }
+            if !column_name.is_empty() && !is_sqlite_name(table_name) =>
+        {
+            let column = column_name.to_ascii_lowercase();
+            statement.read_columns.insert((table_name.to_ascii_lowercase(), column));
+        }
+        A::Pragma { .. } => statement.has_pragma = true,
         _ => {}
     }
+}
+
+/// Adds an INSERT, UPDATE or DELETE of a table, given in lower case.
+fn add_row_change(statement: &mut StatementEffects, action: &AuthAction<'_>, table: String) {
+    match action {
+        AuthAction::Insert { .. } => {
+            statement.filled_tables.insert(table.clone());
+        }
+        AuthAction::Update { column_name, .. } => {
+            statement.updated_columns.insert((table.clone(), column_name.to_ascii_lowercase()));
+        }
+        _ => {}
+    }
+    statement.modified_tables.insert(table);
 }
 
 /// Why an action is denied inside a block; `None` if it is allowed.
