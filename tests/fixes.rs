@@ -6,18 +6,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use tatmig::database::ConnectionSetup;
 use tatmig::edit::{Fix, FixSafety, apply_fixes, find_fixes};
 use tatmig::{Changelog, Diagnostic, Rule, Scope, Source};
 
 const TODAY: &str = "2026-05-04";
 
 fn lint(text: &str) -> Vec<Diagnostic> {
-    tatmig::lint::lint(Source::new("m.md", text), &Default::default()).diagnostics
+    tatmig::lint::lint(Source::new("m.md", text), &ConnectionSetup::default()).diagnostics
 }
 
 fn fixes(text: &str) -> Vec<Fix> {
     let source = Source::new("m.md", text);
-    find_fixes(&source, &lint(text), TODAY, &Default::default())
+    find_fixes(&source, &lint(text), TODAY, &ConnectionSetup::default())
 }
 
 /// The checksums of all released migrations but the last.

@@ -3,8 +3,6 @@
 
 use clap::Args;
 
-use crate::cli::settings::Settings;
-
 #[derive(Debug, Args)]
 pub(crate) struct CopyArgs {
     /// Back up first what would change; `downgrade`, `redo`, `restore` and `reset` always do,
@@ -19,7 +17,7 @@ pub(crate) struct CopyArgs {
 /// What a command does without an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CopyRule {
-    /// It keeps all rows, and copies only when asked, by an option or by the settings file.
+    /// It keeps all rows, and copies only when asked.
     WhenAsked,
     /// It can lose rows, and copies unless an option says otherwise.
     Always,
@@ -27,11 +25,7 @@ pub(crate) enum CopyRule {
 
 impl CopyArgs {
     /// Whether databases are to be backed up first.
-    pub(crate) fn wanted(&self, rule: CopyRule, settings: &Settings) -> bool {
-        let by_default = match rule {
-            CopyRule::WhenAsked => settings.backs_up,
-            CopyRule::Always => true,
-        };
-        self.backup || (by_default && !self.no_backup)
+    pub(crate) fn wanted(&self, rule: CopyRule) -> bool {
+        self.backup || (rule == CopyRule::Always && !self.no_backup)
     }
 }

@@ -18,6 +18,7 @@ use tatmig::migrate::IgnoredObjects;
 use tatmig::text::escape_for_display;
 
 use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
+use crate::cli::copy_args::CopyRule;
 use crate::cli::global_args::GlobalArgs;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
 use crate::cli::selection_args::DefaultSelection;
@@ -57,8 +58,8 @@ pub(crate) struct Settings {
     pub(crate) origins: Vec<SettingOrigin>,
     /// What `upgrade` covers if nothing is selected.
     pub(crate) upgrade_default: DefaultSelection,
-    /// Whether commands back up that otherwise do so only when asked.
-    pub(crate) backs_up: bool,
+    /// Whether `upgrade` backs up without being asked.
+    pub(crate) upgrade_copies: CopyRule,
 }
 
 impl Settings {
@@ -111,7 +112,10 @@ impl Settings {
                 Some(true) => DefaultSelection::Everything,
                 Some(false) | None => DefaultSelection::SystemDatabase,
             },
-            backs_up: settings_file.backup.unwrap_or_default(),
+            upgrade_copies: match settings_file.backup {
+                Some(true) => CopyRule::Always,
+                _ => CopyRule::WhenAsked,
+            },
             origins: Vec::new(),
         };
         settings.origins = list_origins(&settings, &settings_file, sources);

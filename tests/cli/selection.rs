@@ -146,7 +146,7 @@ fn a_restore_replaces_what_is_selected() {
         let run = fleet.run(&arguments);
         run.status(0);
         assert_eq!(names(&run.json()), *expected);
-        assert_versions(&fleet, &expected, ["1.0.0", "1.1.0"]);
+        assert_versions(&fleet, expected, ["1.0.0", "1.1.0"]);
     }
     let fleet = fleet();
     fleet.run(["backup", "--all-users"]).status(0);

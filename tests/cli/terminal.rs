@@ -59,9 +59,8 @@ fn results_are_colored_on_a_terminal_and_equal_elsewhere_byte_for_byte() {
         assert!(!piped.stdout_text().contains('\u{1b}'), "{arguments:?}");
         // Two copies of the fleet differ in their directory, and the disk in its free space.
         let stable = |text: &str| {
-            let lines =
-                text.lines().filter(|line| !line.contains("disk space") && !line.contains("/tmp"));
-            lines.map(|line| format!("{line}\n")).collect::<String>()
+            let is_stable = |line: &&str| !line.contains("disk space") && !line.contains("/tmp");
+            text.lines().filter(is_stable).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(
             stable(&without_colors(&terminal.text)),

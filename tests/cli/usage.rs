@@ -173,71 +173,68 @@ fn a_word_that_no_command_takes_is_answered_in_plain_words() {
     }
 }
 
+/// Command lines with the reason why two of their options exclude each other.
+const CONFLICTS: &[(&str, &str)] = &[
+    (
+        "lint --json --format github",
+        "`--format` cannot be used with `--json`: `--json` is the format `json`",
+    ),
+    ("lint --json --format sarif", "`--format` cannot be used with `--json`"),
+    ("lint --format human --json", "`--format` cannot be used with `--json`"),
+    (
+        "lint --explain sql --deny sql",
+        "`--explain` cannot be used with `--deny`: `--explain` describes a rule",
+    ),
+    ("lint --explain sql --format sarif", "`--explain` cannot be used with `--format sarif`"),
+    (
+        "query --csv --json SELECT",
+        "`--json` cannot be used with `--csv`: rows are printed in one format",
+    ),
+    ("query --ndjson --json SELECT", "`--json` cannot be used with `--ndjson`"),
+    (
+        "query --ndjson --csv SELECT",
+        "`--ndjson` cannot be used with `--csv`: rows are printed in one format",
+    ),
+    (
+        "upgrade --dry-run --fail-fast",
+        "`--fail-fast` cannot be used with `--dry-run`: a dry run changes no database",
+    ),
+    ("upgrade --dry-run --canary 1 --all-users", "`--canary` cannot be used with `--dry-run`: "),
+    (
+        "upgrade --dry-run --rehearse",
+        "cannot be used with `--rehearse`: a dry run only prints the SQL",
+    ),
+    (
+        "upgrade --backup --no-backup",
+        "`--backup` cannot be used with `--no-backup`: use one of them",
+    ),
+    (
+        "upgrade --all-or-nothing --rehearse",
+        "`--all-or-nothing` rehearses by itself, and then commits",
+    ),
+    ("upgrade --json-lines --json", "`--json-lines` cannot be used with `--json`: "),
+    ("downgrade -1 --fail-fast --dry-run", "`--fail-fast` cannot be used with `--dry-run`: "),
+    ("downgrade -1 --to 1.0.0", "each of them is where to stop"),
+    ("new --patch --minor -m x", "each of them is the version of the new migration"),
+    ("new 1.3.0 --minor -m x", "each of them is the version of the new migration"),
+    ("schema --write --at 1.0.0", "the markers in the document say which schema they hold"),
+    ("schema --write --check", "`--check` changes nothing"),
+    ("status --system --no-system", "use one of them"),
+    ("status --all-users --user ann", "`--all-users` selects every user already"),
+    ("backup --user ann list", "`--user <NAME>` cannot be used with the command `list`"),
+    (
+        "completions bash --json",
+        "`--json` cannot be used with `tatmig completions`, which prints a script",
+    ),
+    ("man upgrade --dir .", "`--dir` writes the pages of all commands"),
+    ("status --users-from file:x", "`--users-from` has no effect without `--server URL`"),
+    ("status --server http://[::1]:1 --users-dir x", "`--users-dir` has no effect with `--server`"),
+];
+
 #[test]
 fn options_of_which_one_would_be_ignored_are_refused_with_the_reason() {
     let fleet = Fleet::from_blocks(NOTES);
-    for (arguments, message) in [
-        (
-            "lint --json --format github",
-            "`--format` cannot be used with `--json`: `--json` is the format `json`",
-        ),
-        ("lint --json --format sarif", "`--format` cannot be used with `--json`"),
-        ("lint --format human --json", "`--format` cannot be used with `--json`"),
-        (
-            "lint --explain sql --deny sql",
-            "`--explain` cannot be used with `--deny`: `--explain` describes a rule",
-        ),
-        ("lint --explain sql --format sarif", "`--explain` cannot be used with `--format sarif`"),
-        (
-            "query --csv --json SELECT",
-            "`--json` cannot be used with `--csv`: rows are printed in one format",
-        ),
-        ("query --ndjson --json SELECT", "`--json` cannot be used with `--ndjson`"),
-        (
-            "query --ndjson --csv SELECT",
-            "`--ndjson` cannot be used with `--csv`: rows are printed in one format",
-        ),
-        (
-            "upgrade --dry-run --fail-fast",
-            "`--fail-fast` cannot be used with `--dry-run`: a dry run changes no database",
-        ),
-        (
-            "upgrade --dry-run --canary 1 --all-users",
-            "`--canary` cannot be used with `--dry-run`: ",
-        ),
-        (
-            "upgrade --dry-run --rehearse",
-            "cannot be used with `--rehearse`: a dry run only prints the SQL",
-        ),
-        (
-            "upgrade --backup --no-backup",
-            "`--backup` cannot be used with `--no-backup`: use one of them",
-        ),
-        (
-            "upgrade --all-or-nothing --rehearse",
-            "`--all-or-nothing` rehearses by itself, and then commits",
-        ),
-        ("upgrade --json-lines --json", "`--json-lines` cannot be used with `--json`: "),
-        ("downgrade -1 --fail-fast --dry-run", "`--fail-fast` cannot be used with `--dry-run`: "),
-        ("downgrade -1 --to 1.0.0", "each of them is where to stop"),
-        ("new --patch --minor -m x", "each of them is the version of the new migration"),
-        ("new 1.3.0 --minor -m x", "each of them is the version of the new migration"),
-        ("schema --write --at 1.0.0", "the markers in the document say which schema they hold"),
-        ("schema --write --check", "`--check` changes nothing"),
-        ("status --system --no-system", "use one of them"),
-        ("status --all-users --user ann", "`--all-users` selects every user already"),
-        ("backup --user ann list", "`--user <NAME>` cannot be used with the command `list`"),
-        (
-            "completions bash --json",
-            "`--json` cannot be used with `tatmig completions`, which prints a script",
-        ),
-        ("man upgrade --dir .", "`--dir` writes the pages of all commands"),
-        ("status --users-from file:x", "`--users-from` has no effect without `--server URL`"),
-        (
-            "status --server http://[::1]:1 --users-dir x",
-            "`--users-dir` has no effect with `--server`",
-        ),
-    ] {
+    for (arguments, message) in CONFLICTS {
         let run = fleet.run_without_changes(arguments.split(' ').collect::<Vec<_>>());
         run.status(2).stderr_contains(message);
     }

@@ -194,12 +194,12 @@ fn redo_scenario(backend: &mut dyn FleetBackend) {
     let with = |sql: &str, reverse: &str| {
         document_with(2, &[("user:1.0.0→1.1.0", sql), ("user:1.1.0→1.0.0", reverse)])
     };
-    let colour =
+    let british =
         with("ALTER TABLE notes ADD COLUMN colour TEXT;", "ALTER TABLE notes DROP COLUMN colour;");
-    let color =
+    let american =
         with("ALTER TABLE notes ADD COLUMN color TEXT;", "ALTER TABLE notes DROP COLUMN color;");
     let index = with("CREATE UNIQUE INDEX one_body ON notes (body);", "DROP INDEX one_body;");
-    backend.document(&colour);
+    backend.document(&british);
     backend.run(&["init", "--user", "ann", "--user", "bob"]).status(0);
     backend.execute("system", "INSERT INTO users VALUES ('ann'), ('bob')");
     backend.execute("ann", "INSERT INTO notes (body, colour) VALUES ('tea', 'green')");
@@ -214,7 +214,7 @@ fn redo_scenario(backend: &mut dyn FleetBackend) {
         let arguments = ["redo", "--user", "ann", "--user", "bob", "--no-backup"];
         backend.run(&arguments).status(status).describe()
     };
-    backend.document(&color);
+    backend.document(&american);
     assert!(run(backend, 0).contains("2 users: 2 redone at 1.1.0"));
     backend.document(&index);
     let output = run(backend, 1);

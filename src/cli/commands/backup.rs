@@ -105,7 +105,7 @@ pub(crate) fn restore_backup(
     backup.check_free_space(&databases)?;
     reject_open_databases(&mut databases);
     let mut safety_backup = None;
-    if args.copies.wanted(CopyRule::Always, context.settings) {
+    if args.copies.wanted(CopyRule::Always) {
         let mut existing: Vec<&mut TargetDatabase> = databases
             .iter_mut()
             .filter(|database| database.skip_reason.is_none() && database.location.exists())

@@ -53,7 +53,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
         return Ok(context.report.emit_with_document(&view, &changelog, Some(&replay)));
     }
     let mut safety_backup = None;
-    if !args.rehearse && args.copies.wanted(CopyRule::Always, context.settings) {
+    if !args.rehearse && args.copies.wanted(CopyRule::Always) {
         let (fleet, statuses) = (&mut plan.fleet, &plan.statuses);
         safety_backup = back_up_before_change(context, fleet, statuses, "downgrade", &options)?;
     }

@@ -50,7 +50,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     }
     let mut fleet = candidates.fleet.clone();
     let mut safety_backup = None;
-    if args.copies.wanted(CopyRule::Always, context.settings) {
+    if args.copies.wanted(CopyRule::Always) {
         let statuses = &candidates.statuses;
         safety_backup = back_up_before_change(context, &mut fleet, statuses, "redo", &options)?;
     }

@@ -35,7 +35,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let mut databases: Vec<TargetDatabase> = fleet.databases().cloned().collect();
     reject_open_databases(&mut databases);
     let mut safety_backup = None;
-    if args.copies.wanted(CopyRule::Always, context.settings) {
+    if args.copies.wanted(CopyRule::Always) {
         let mut openable: Vec<&mut TargetDatabase> =
             databases.iter_mut().filter(|database| database.skip_reason.is_none()).collect();
         safety_backup = back_up(context, &mut openable, "reset", &options)?;

@@ -14,7 +14,6 @@ use crate::cli::commands::missing_users::MissingUsers;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
-use crate::cli::copy_args::CopyRule;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
@@ -182,7 +181,7 @@ impl FleetRun<'_, '_, '_> {
             result.rehearsal_succeeded = outcome.is_success();
             result.outcome = Some(outcome);
         }
-        let wants_backup = args.copies.wanted(CopyRule::WhenAsked, context.settings);
+        let wants_backup = args.copies.wanted(context.settings.upgrade_copies);
         if wants_backup && !args.rehearse && result.rehearsal_succeeded {
             let statuses = read_statuses(context, fleet, migrator, options);
             result.safety_backup =

@@ -153,7 +153,9 @@ mod tests {
                 }
             }
             serde_json::Value::Array(values) => {
-                values.iter().for_each(|value| collect_enums(value, key, names));
+                for value in values {
+                    collect_enums(value, key, names);
+                }
             }
             serde_json::Value::String(name) if ["state", "outcome"].contains(&key) => {
                 names.push(name.clone());

@@ -169,7 +169,9 @@ mod tests {
 
     fn groups(names: &[&str]) -> DatabaseGroups {
         let mut groups = DatabaseGroups::default();
-        names.iter().for_each(|name| groups.add(GroupKey::new(Scope::User, "current"), name));
+        for name in names {
+            groups.add(GroupKey::new(Scope::User, "current"), name);
+        }
         groups
     }
 
