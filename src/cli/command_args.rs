@@ -353,7 +353,6 @@ pub(crate) struct UpgradeArgs {
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("target").required(true).args(["to", "negative_steps", "steps"])))]
-#[expect(clippy::struct_excessive_bools, reason = "one field a flag")]
 pub(crate) struct DowngradeArgs {
     /// Number of migrations to undo, from the highest version found: `-1`
     #[arg(value_name = "-N", allow_negative_numbers = true, value_parser = parse_negative_steps)]

@@ -33,7 +33,8 @@ pub(crate) fn describe_toml_error(message: &str) -> String {
     known.map_or_else(|| message.to_owned(), |(_, words)| (*words).to_owned())
 }
 
-/// An unknown key or value, from the rest of serde's message: ` `x`, expected one of `a`, `b``.
+/// An unknown key or value, from the rest of serde's message, which quotes the unknown name and then
+/// the known ones.
 fn describe_unknown(noun: &str, rest: &str) -> String {
     let mut quoted = rest.split('`').skip(1).step_by(2);
     let unknown = quoted.next().unwrap_or_default();

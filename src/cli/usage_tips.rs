@@ -68,12 +68,12 @@ const MAX_COMMANDS: usize = 4;
 pub(crate) fn tips(error: &clap::Error, line: &CommandLine) -> Vec<String> {
     let tip = match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            tip_for_command(&text(error, ContextKind::InvalidSubcommand), line)
+            Some(tip_for_command(&text(error, ContextKind::InvalidSubcommand), line))
         }
         ErrorKind::UnknownArgument => {
             let word = text(error, ContextKind::InvalidArg);
             if word.starts_with('-') {
-                tip_for_option(&word, line)
+                Some(tip_for_option(&word, line))
             } else {
                 tip_for_argument(&word, line)
             }
@@ -85,29 +85,29 @@ pub(crate) fn tips(error: &clap::Error, line: &CommandLine) -> Vec<String> {
     tip.into_iter().collect()
 }
 
-fn tip_for_command(name: &str, line: &CommandLine) -> Option<String> {
+fn tip_for_command(name: &str, line: &CommandLine) -> String {
     let lower_case = name.to_lowercase();
     let known = OTHER_NAMES.iter().find(|(names, _)| names.contains(&lower_case.as_str()));
     let definition = line.definition();
     if let Some((_, tip)) = known.filter(|_| line.command().is_none()) {
-        return Some((*tip).to_owned());
+        return (*tip).to_owned();
     }
     let names: Vec<&str> = definition
         .get_subcommands()
         .flat_map(|command| std::iter::once(command.get_name()).chain(command.get_all_aliases()))
         .collect();
-    Some(match nearest_name(name, names) {
+    match nearest_name(name, names) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => "`tatmig --help` lists the commands".to_owned(),
-    })
+    }
 }
 
-fn tip_for_option(word: &str, line: &CommandLine) -> Option<String> {
+fn tip_for_option(word: &str, line: &CommandLine) -> String {
     let definition = line.definition();
     let command = line.command().map_or_else(String::new, |command| format!(" {command}"));
     let typed = word.split('=').next().unwrap_or(word);
     if typed == "-N" {
-        return Some(format!("write a number: `tatmig{command} -1`"));
+        return format!("write a number: `tatmig{command} -1`");
     }
     let options = || definition.get_arguments().filter_map(clap::Arg::get_long);
     let bare = typed.trim_start_matches('-');
@@ -117,7 +117,7 @@ fn tip_for_option(word: &str, line: &CommandLine) -> Option<String> {
     let mut beginning = options().filter(|option| bare.len() > 1 && option.starts_with(bare));
     let unique = beginning.next().filter(|_| beginning.next().is_none());
     if let Some(option) = other_name.or(unique).or_else(|| nearest_name(bare, options())) {
-        return Some(format!("did you mean `--{option}`?"));
+        return format!("did you mean `--{option}`?");
     }
     let having: Vec<String> = line
         .root
@@ -126,7 +126,7 @@ fn tip_for_option(word: &str, line: &CommandLine) -> Option<String> {
         .map(|command| format!("`{}`", command.get_name()))
         .collect();
     if having.is_empty() || !typed.starts_with("--") {
-        return Some(format!("`tatmig{command} --help` lists the options"));
+        return format!("`tatmig{command} --help` lists the options");
     }
     let listed = match having.as_slice() {
         [first @ .., last] if !first.is_empty() && having.len() <= MAX_COMMANDS => {
@@ -137,7 +137,7 @@ fn tip_for_option(word: &str, line: &CommandLine) -> Option<String> {
         }
         having => having.concat(),
     };
-    Some(format!("`{typed}` is an option of {listed}, but not of `tatmig{command}`"))
+    format!("`{typed}` is an option of {listed}, but not of `tatmig{command}`")
 }
 
 fn tip_for_argument(word: &str, line: &CommandLine) -> Option<String> {

@@ -37,12 +37,13 @@ impl<'s> ExternalContent<'s> {
     /// A query that reads what the full-text table reads of a row.
     pub(crate) fn content_query(&self) -> String {
         let columns = self.table.structure().columns.iter().filter(|column| column.hidden == 0);
-        // With the alias, SQLite takes no name in double quotes for a string.
+        // With the name of the table, SQLite takes no name in double quotes for a string.
+        let table = quote_identifier(&self.content);
         let columns = std::iter::once(&self.key)
             .chain(columns.map(|column| &column.name))
-            .map(|name| format!("c.{}", quote_identifier(name)));
+            .map(|name| format!("{table}.{}", quote_identifier(name)));
         let columns = columns.collect::<Vec<_>>().join(", ");
-        format!("SELECT {columns} FROM {} AS c", lexer::quote_main_table(&self.content))
+        format!("SELECT {columns} FROM {}", lexer::quote_main_table(&self.content))
     }
 
     /// Whether the index holds exactly the rows of its content table. An index that cannot be

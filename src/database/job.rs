@@ -22,6 +22,7 @@ use crate::source::{SourceSlice, first_line_span};
 use crate::sql::lexer;
 use crate::sql::positional::PositionalKind;
 use crate::sql::table_definition::ColumnDefinition;
+use crate::sql::tokens::Tokens;
 
 /// One statement of a block.
 #[derive(Clone, Debug)]
@@ -179,6 +180,20 @@ impl CompiledScript<'_> {
         };
         let dropping = self.statements.iter().find(drops_table).or(self.statements.first());
         dropping.map_or(0..0, |statement| first_line_span(&statement.sql))
+    }
+
+    /// The bytes of the document of the last INSERT before a table is dropped, which copies its rows;
+    /// as [`rebuild_span`](Self::rebuild_span) without one.
+    pub(crate) fn copy_span(&self, table: &str) -> Range<usize> {
+        let drop = self.rebuild_span(table);
+        let is_copy = |statement: &&Statement<'_>| {
+            let tokens = Tokens::new(statement.sql.text());
+            let keyword = tokens.main_keyword();
+            first_line_span(&statement.sql).start < drop.start
+                && (tokens.is(keyword, "INSERT") || tokens.is(keyword, "REPLACE"))
+        };
+        let copy = self.statements.iter().rfind(is_copy);
+        copy.map_or(drop.clone(), |statement| first_line_span(&statement.sql))
     }
 
     pub(crate) fn allows(&self, rule: Rule) -> bool {

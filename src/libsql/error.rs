@@ -78,6 +78,7 @@ pub(crate) fn batch_error(
     if is_lock_stolen(&error) {
         return DatabaseError::LockStolen;
     }
+    let check_value = |column| check_rows.first().map_or(0, |row| row.integer(column));
     match kind {
         StepKind::Begin if is_busy(&error) => DatabaseError::Busy { holder: None },
         StepKind::PrimaryCheck if is_check_failure(&error) => ServerError::NotPrimary.into(),
@@ -88,20 +89,18 @@ pub(crate) fn batch_error(
         }
         StepKind::Statement(position) => statement_error_in(job, position, &error, transaction),
         StepKind::RowLossCheck { step, table, .. } => {
-            let count_at = |column| check_rows.first().map_or(0, |row| row.integer(column));
             let step = &job.steps[step];
             let (migration, table) =
                 (step.label.clone(), step.script.rebuilt_tables[table].clone());
             let span = step.script.rebuild_span(&table);
-            let (before, after) = (count_at(0), count_at(1));
+            let (before, after) = (check_value(0), check_value(1));
             DatabaseError::RowLoss { migration, table, before, after, span }
         }
         StepKind::CounterCheck { step, table, .. } if is_check_failure(&error) => {
-            let counter_at = |column| check_rows.first().map_or(0, |row| row.integer(column));
             let step = &job.steps[step];
             let (migration, table) =
                 (step.label.clone(), step.script.rebuilt_tables[table].clone());
-            let (before, after) = (counter_at(0), counter_at(1));
+            let (before, after) = (check_value(0), check_value(1));
             let span = step.script.rebuild_span(&table);
             DatabaseError::CounterReset { migration, table, before, after, span }
         }

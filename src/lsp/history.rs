@@ -49,10 +49,8 @@ pub(crate) fn history_of(model: &Model, step: &Step, target: &Target) -> History
         let changed_keys = [&key, &old_key];
         let before = object_before(model, step, &old_key);
         let after = changes.iter().rev().flat_map(|changed| changed.object_changes.iter().rev());
-        let after = after
-            .filter(|(changed, _)| *changed == key)
-            .map(|(_, object)| object.as_deref())
-            .next();
+        let mut after = after.filter(|(changed, _)| *changed == key);
+        let after = after.next().map(|(_, object)| object.as_deref());
         let is_touched = after.is_some() && {
             let definition = |object: Option<&Object>| describe(object, column.as_deref());
             definition(before.as_deref()) != definition(after.flatten())

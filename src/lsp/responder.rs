@@ -113,18 +113,6 @@ fn answer(job: RequestJob) -> Response {
                 semantic_tokens::semantic_tokens(document, Some(params.range))
             })
         }
-        "textDocument/completion" => with_params(request, |params: lsp::CompletionParams| {
-            completion::completion(document, params.text_document_position_params.position)
-        }),
-        "textDocument/hover" => with_params(request, |params: lsp::HoverParams| {
-            hover::hover(document, params.text_document_position_params.position)
-        }),
-        "textDocument/definition" => with_params(request, |params: lsp::DefinitionParams| {
-            navigation::definition(document, params.text_document_position_params.position)
-        }),
-        "textDocument/references" => with_params(request, |params: lsp::ReferenceParams| {
-            navigation::references(document, params.text_document_position_params.position)
-        }),
         "textDocument/documentSymbol" => {
             with_params(request, |_: lsp::DocumentSymbolParams| symbols::document_symbols(document))
         }
@@ -150,6 +138,25 @@ fn answer(job: RequestJob) -> Response {
         }
         "textDocument/inlayHint" => with_params(request, |params: lsp::InlayHintParams| {
             code_lenses::inlay_hints(document, params.range)
+        }),
+        _ => answer_at_position(request, document),
+    }
+}
+
+/// Answers a request about one place of a document.
+fn answer_at_position(request: Request, document: &Snapshot) -> Response {
+    match request.method.as_str() {
+        "textDocument/completion" => with_params(request, |params: lsp::CompletionParams| {
+            completion::completion(document, params.text_document_position_params.position)
+        }),
+        "textDocument/hover" => with_params(request, |params: lsp::HoverParams| {
+            hover::hover(document, params.text_document_position_params.position)
+        }),
+        "textDocument/definition" => with_params(request, |params: lsp::DefinitionParams| {
+            navigation::definition(document, params.text_document_position_params.position)
+        }),
+        "textDocument/references" => with_params(request, |params: lsp::ReferenceParams| {
+            navigation::references(document, params.text_document_position_params.position)
         }),
         "textDocument/prepareRename" => {
             try_with_params(request, |params: lsp::PrepareRenameParams| {

@@ -146,8 +146,8 @@ impl Resolver<'_, '_> {
         let kinds = [ObjectKind::Table, ObjectKind::Trigger];
         let keys = kinds.map(|kind| ObjectKey::new(kind, name));
         let mut found =
-            self.schemas.iter().flat_map(|schema| keys.iter().map(|key| schema.get(key)));
-        found.find_map(|object| object.cloned()).map(Target::Object)
+            self.schemas.iter().flat_map(|schema| keys.iter().filter_map(|key| schema.get(key)));
+        found.next().cloned().map(Target::Object)
     }
 
     fn column_of(&self, table: &str, column: &str) -> Option<Target> {

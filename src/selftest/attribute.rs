@@ -46,6 +46,7 @@ pub(crate) fn attribute_failure(
             context.changelog.step(*id).is_some_and(|migration| migration_label(migration) == label)
         })
     };
+    let step_or_first = |label: &str| step_with_label(label).or(step_ids.first().copied());
     match failure {
         MigrateError::Database(
             DatabaseError::Statement { migration, message, span, .. }
@@ -59,10 +60,8 @@ pub(crate) fn attribute_failure(
         MigrateError::Database(DatabaseError::RowLoss {
             migration, table, before, after, ..
         }) => {
-            let lost = before.saturating_sub(*after);
-            let message = format!("rebuilding table `{table}` loses {lost} of its {before} rows");
-            let step_id = step_with_label(migration).or(step_ids.first().copied());
-            table_finding(context, step_id, table, Rule::RowLoss, message)
+            let message = row_loss_message(table, *before, *after);
+            table_finding(context, step_or_first(migration), table, Rule::RowLoss, message)
         }
         MigrateError::Database(DatabaseError::CounterReset {
             migration,
@@ -72,8 +71,7 @@ pub(crate) fn attribute_failure(
             ..
         }) => {
             let message = counter_message(table, *before, *after);
-            let step_id = step_with_label(migration).or(step_ids.first().copied());
-            table_finding(context, step_id, table, Rule::CounterReset, message)
+            table_finding(context, step_or_first(migration), table, Rule::CounterReset, message)
         }
         MigrateError::Database(DatabaseError::SafetyRule {
             rule,
@@ -131,6 +129,11 @@ fn table_finding(
     let span = writing_statement_span(context, step_id, &BTreeSet::from([table.clone()]));
     let diagnostic = add_help(Diagnostic::new(rule, span, message));
     Finding { step_id, subject: format!("{table}."), table, diagnostic }
+}
+
+fn row_loss_message(table: &str, before: i64, after: i64) -> String {
+    let lost = before.saturating_sub(after);
+    format!("rebuilding table `{table}` loses {lost} of its {before} rows")
 }
 
 /// The first table of a SELECT in the document, in lower case.

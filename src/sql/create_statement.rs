@@ -124,9 +124,12 @@ impl ModuleDefinition {
             module,
             arguments: arguments
                 .into_iter()
-                .map(|item| match tokens.is(item.start + 1, "=") && is_full_text {
-                    true => full_text_option(&tokens, item),
-                    false => tokens.normalized(item),
+                .map(|item| {
+                    if is_full_text && tokens.is(item.start + 1, "=") {
+                        full_text_option(&tokens, item)
+                    } else {
+                        tokens.normalized(item)
+                    }
                 })
                 .collect(),
         }

@@ -155,13 +155,11 @@ impl AppliedValues {
         defaults: &[String],
     ) -> rusqlite::Result<HashMap<u64, u64>> {
         let column = format!("t.{}", lexer::quote_identifier(&self.column));
-        let mut sql = format!(
-            "SELECT {column} FROM {} AS t NOT INDEXED WHERE {column} IS NOT NULL",
-            lexer::quote_main_table(&self.table)
-        );
-        for default in defaults {
-            sql += &format!(" AND {column} IS NOT ({default})");
-        }
+        let table = lexer::quote_main_table(&self.table);
+        let mut conditions = vec![format!("{column} IS NOT NULL")];
+        conditions.extend(defaults.iter().map(|default| format!("{column} IS NOT ({default})")));
+        let is_set = conditions.join(" AND ");
+        let sql = format!("SELECT {column} FROM {table} AS t NOT INDEXED WHERE {is_set}");
         let mut counts = HashMap::new();
         let mut statement = connection.prepare(&sql)?;
         let mut rows = statement.query([])?;

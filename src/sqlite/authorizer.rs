@@ -180,14 +180,7 @@ fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
         A::Insert { table_name } | A::Delete { table_name } | A::Update { table_name, .. }
             if !is_sqlite_name(table_name) =>
         {
-            let table = table_name.to_ascii_lowercase();
-            if let A::Insert { .. } = context.action {
-                statement.filled_tables.insert(table.clone());
-            }
-            if let A::Update { column_name, .. } = context.action {
-                statement.updated_columns.insert((table.clone(), column_name.to_ascii_lowercase()));
-            }
-            statement.modified_tables.insert(table);
+            add_row_change(statement, &context.action, table_name.to_ascii_lowercase());
         }
         A::Read { table_name, column_name }
             if !column_name.is_empty() && !is_sqlite_name(table_name) =>
@@ -198,6 +191,20 @@ fn add_action(statement: &mut StatementEffects, context: &AuthContext<'_>) {
         A::Pragma { .. } => statement.has_pragma = true,
         _ => {}
     }
+}
+
+/// Adds an INSERT, UPDATE or DELETE of a table, given in lower case.
+fn add_row_change(statement: &mut StatementEffects, action: &AuthAction<'_>, table: String) {
+    match action {
+        AuthAction::Insert { .. } => {
+            statement.filled_tables.insert(table.clone());
+        }
+        AuthAction::Update { column_name, .. } => {
+            statement.updated_columns.insert((table.clone(), column_name.to_ascii_lowercase()));
+        }
+        _ => {}
+    }
+    statement.modified_tables.insert(table);
 }
 
 /// Why an action is denied inside a block; `None` if it is allowed.

@@ -64,7 +64,7 @@ impl FullTextChecks {
                 advice: format!(
                     "copy the row ids as well, or build the index again at the end of the block with `INSERT INTO {name} ({name}) VALUES ('rebuild');`; if searches may be wrong"
                 ),
-                span: step.script.rebuild_span(table),
+                span: step.script.copy_span(table),
             });
         }
         Ok(())

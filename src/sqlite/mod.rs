@@ -35,3 +35,4 @@ pub(crate) mod split_rebuilds;
 pub(crate) mod template;
 pub(crate) mod temporary;
 pub(crate) mod transaction;
+pub(crate) mod undocumented_object;

@@ -44,7 +44,7 @@ impl RebuiltTable<'_> {
     pub(crate) fn check(
         self,
         connection: &Connection,
-        before: TableState,
+        before: &TableState,
         after: i64,
     ) -> Result<(), DatabaseError> {
         let Self { name, migration, span } = self;
@@ -107,7 +107,7 @@ impl RebuiltTables {
             };
             let span = step.script.rebuild_span(table);
             let rebuilt = RebuiltTable { name: table, migration: &step.label, span };
-            rebuilt.check(connection, before, after)?;
+            rebuilt.check(connection, &before, after)?;
         }
         Ok(())
     }

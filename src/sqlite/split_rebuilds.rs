@@ -92,7 +92,7 @@ impl SplitRebuilds {
                 migration: &step.label,
                 span: step.script.rebuild_span(dropped),
             };
-            rebuilt.check(connection, std::mem::take(before), most_rows.unwrap_or(0))?;
+            rebuilt.check(connection, before, most_rows.unwrap_or(0))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! checks the result, appends the history rows and commits. Any error rolls everything back.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
@@ -25,7 +26,6 @@ use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
 use crate::database::session::Session;
 use crate::schema::difference::AcceptedDrift;
-use crate::schema::{ObjectKey, ObjectKind};
 use crate::source::first_line_span;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::full_text_checks::FullTextChecks;
@@ -34,6 +34,7 @@ use crate::sqlite::rebuilt_tables::RebuiltTables;
 use crate::sqlite::safety_checks::SafetyChecks;
 use crate::sqlite::split_rebuilds::SplitRebuilds;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
+use crate::sqlite::undocumented_object::undocumented_object;
 
 /// Runs a job on a connection whose `foreign_keys` pragma is off. `is_cancelled` is called before
 /// each statement and before the commit.
@@ -104,6 +105,13 @@ fn writes_history(job: &MigrationJob<'_>) -> bool {
 
 /// Whether each column, given by table and name, existed before the run.
 type ColumnsBefore<'o> = BTreeMap<(&'o str, &'o str), bool>;
+
+/// A statement that failed.
+struct StatementPlace {
+    migration: String,
+    cause: StatementCause,
+    span: Range<usize>,
+}
 
 /// A job that is running inside its transaction.
 struct JobExecution<'r> {
@@ -307,10 +315,17 @@ impl JobExecution<'_> {
         if self.has_no_rows() && error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
             return Ok(None);
         }
-        Err(match DatabaseError::from(error) {
+        let place = StatementPlace { migration, cause, span };
+        Err(self.statement_error(error, place))
+    }
+
+    /// The error of a statement, of which nothing else is known than SQLite's error.
+    fn statement_error(&self, error: rusqlite::Error, place: StatementPlace) -> DatabaseError {
+        let StatementPlace { migration, cause, span } = place;
+        match DatabaseError::from(error) {
             DatabaseError::Sqlite(error) => {
                 let message = sqlite_message(&error);
-                match self.undocumented_object(&message) {
+                match undocumented_object(self.job, &message) {
                     Some((kind, name)) => DatabaseError::UndocumentedObject {
                         migration,
                         message,
@@ -322,25 +337,7 @@ impl JobExecution<'_> {
                 }
             }
             other => other,
-        })
-    }
-
-    /// The view or trigger that SQLite's message is about, if the document does not have it: `error in
-    /// view v: no such table: t`.
-    fn undocumented_object(&self, message: &str) -> Option<(ObjectKind, String)> {
-        let text = message.strip_prefix("error in ")?;
-        let (kind, text) = text.split_once(' ')?;
-        let kind = ObjectKind::parse(kind)?;
-        let name = text.split_once(':')?.0;
-        let name = [" after rename", " after add column", " after drop column"]
-            .iter()
-            .find_map(|suffix| name.strip_suffix(suffix))
-            .unwrap_or(name);
-        let key = ObjectKey::new(kind, name);
-        let mut changes = self.job.steps.iter().flat_map(|step| &step.script.object_changes);
-        let is_documented = self.job.schema_before.contains_key(&key)
-            || changes.any(|(changed, _)| *changed == key);
-        (!is_documented).then(|| (kind, name.to_owned()))
+        }
     }
 
     /// Adds to the error of a statement the rows that violate its constraint, if a query finds them.

@@ -205,9 +205,9 @@ impl PathTemplate {
         names: impl Iterator<Item = &'n OsStr> + Clone,
     ) -> PathMatch {
         let mut pairs = self.components.iter().zip(names.clone().map(OsStr::as_encoded_bytes));
-        let name = pairs.find_map(|(component, bytes)| match component.has_shape(bytes) {
-            true => component.name_in(bytes).filter(|name| !name.is_empty()),
-            false => None,
+        let name = pairs.find_map(|(component, bytes)| {
+            let name = component.has_shape(bytes).then(|| component.name_in(bytes)).flatten();
+            name.filter(|name| !name.is_empty())
         });
         let Some(name) = name else { return PathMatch::NoMatch };
         let user = os_string_from_bytes(name);

@@ -30,17 +30,13 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     let source = Source::new(&document.name, &document.text);
     let changelog = parse_if_any(context, &document, &source)?;
     let changelog = changelog.as_ref();
-    if !file_exists && !matches!(args.version(), VersionArg::Exact(_)) {
-        bail!(
-            "`{}` does not exist, so it has no next version; name the version of its first baseline: `tatmig new 1.0.0 -m …` creates the file",
-            document.name
-        );
+    if !file_exists {
+        require_exact_version(args, &document.name)?;
     }
     let to = resolve_version(args.version(), changelog)?;
-    let database = match &args.from_db {
-        Some(file) => Some(DatabaseSource::new(context, file, changelog, args)?),
-        None => None,
-    };
+    let database = args.from_db.as_ref();
+    let database =
+        database.map(|file| DatabaseSource::new(context, file, changelog, args)).transpose()?;
     let (blocks, mut notes) = match &database {
         None => (empty_blocks(changelog, args), Vec::new()),
         Some(database) => {
@@ -79,6 +75,16 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
     notes.extend(renumbered_planned(changelog, &edited_changelog));
     let view = MigrationChangeView::new(&edited_changelog, migration, ChangeKind::Added, &notes);
     Ok(context.report.emit(&view))
+}
+
+/// Refuses a next version of a document that does not exist.
+fn require_exact_version(args: &NewArgs, name: &str) -> anyhow::Result<()> {
+    if let VersionArg::Exact(_) = args.version() {
+        return Ok(());
+    }
+    bail!(
+        "`{name}` does not exist, so it has no next version; name the version of its first baseline: `tatmig new 1.0.0 -m …` creates the file"
+    )
 }
 
 /// Parses the document. `None` if it has no migration yet.

@@ -21,8 +21,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     let changelog = context.parse_changelog(&document)?;
     let selection = args.selection.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover_fleet(&changelog, &selection)?;
-    let head = changelog.head().to_string();
-    if let Some(status) = context.report_no_databases(&fleet, &selection, &head) {
+    if let Some(status) =
+        context.report_no_databases(&fleet, &selection, &changelog.head().to_string())
+    {
         return Ok(status);
     }
     let replay = context.unchecked_replay(&changelog)?;
@@ -41,15 +42,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
         candidates.statuses.iter().flatten().flat_map(|status| status.steps.iter().copied());
     context
         .check_document(&changelog, replay.downgrade_diagnostics(&changelog, &steps.collect()))?;
-    let names = candidates.redone_names();
-    if names.len() > args.max && !args.yes && !args.dry_run {
-        bail!(
-            "`{}` would be redone on {}, more than {}; `redo` is for development: in production, restore the original SQL and add a new migration; or pass `--yes` or a higher `--max`",
-            candidates.migration(&changelog),
-            plural(names.len(), "database"),
-            args.max
-        );
-    }
+    check_count(args, &changelog, &candidates)?;
     let plan = RedoPlan::new(&candidates, &request)?;
     note_edits(context, &changelog, &candidates, &plan);
     if args.dry_run {
@@ -78,6 +71,24 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     let target = candidates.target(&changelog);
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
     Ok(context.report.emit(&view))
+}
+
+/// Refuses a fleet that is larger than one for development.
+fn check_count(
+    args: &RedoArgs,
+    changelog: &Changelog<'_>,
+    candidates: &RedoCandidates,
+) -> anyhow::Result<()> {
+    let count = candidates.redone_names().len();
+    if count > args.max && !args.yes && !args.dry_run {
+        bail!(
+            "`{}` would be redone on {}, more than {}; `redo` is for development: in production, restore the original SQL and add a new migration; or pass `--yes` or a higher `--max`",
+            candidates.migration(changelog),
+            plural(count, "database"),
+            args.max
+        );
+    }
+    Ok(())
 }
 
 /// Reports that nothing was edited, or that `adopt` would do.

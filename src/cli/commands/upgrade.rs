@@ -66,14 +66,7 @@ fn migrate(
     if let Some(outcome) = outcome {
         context.check_document(changelog, std::iter::empty())?;
         let target = changelog.version(target).to_string();
-        let details = RunDetails::default();
-        let runs = DatabaseRun::list(&fleet, &outcome, changelog.source(), None);
-        for run in runs {
-            context.report.emit_outcome(run);
-        }
-        let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
-        let replay = context.replay_for_page(changelog);
-        return Ok(context.report.emit_with_document(&view, changelog, replay.as_ref()));
+        return Ok(show_nothing_pending(context, changelog, &fleet, &outcome, &target));
     }
     let replay = context.replay(changelog, target)?;
     let migrator = context.migrator(changelog, &replay, target);
@@ -113,6 +106,23 @@ fn migrate(
     let target = migrator.target().to_string();
     let view = RunView::new(&fleet, &outcome, changelog.source(), &target, &details);
     Ok(context.report.emit_with_document(&view, changelog, Some(&replay)))
+}
+
+/// Reports a fleet whose databases are all at the target. Only a page needs the replay.
+fn show_nothing_pending(
+    context: CommandContext<'_>,
+    changelog: &Changelog<'_>,
+    fleet: &Fleet,
+    outcome: &FleetOutcome,
+    target: &str,
+) -> u8 {
+    let details = RunDetails::default();
+    for run in DatabaseRun::list(fleet, outcome, changelog.source(), None) {
+        context.report.emit_outcome(run);
+    }
+    let view = RunView::new(fleet, outcome, changelog.source(), target, &details);
+    let replay = context.replay_for_page(changelog);
+    context.report.emit_with_document(&view, changelog, replay.as_ref())
 }
 
 /// Refuses a `--canary` that no user would have to wait for.

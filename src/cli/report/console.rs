@@ -81,7 +81,7 @@ impl Console {
     }
 
     /// Prints what belongs to the error above it.
-    pub(crate) fn error_detail(&self, text: impl Display) {
+    pub(crate) fn error_detail(text: impl Display) {
         let _ = writeln!(anstream::stderr(), "{}", escape_for_terminal(&text.to_string()));
     }
 

@@ -79,12 +79,12 @@ impl LostCounters {
             table.is_some_and(|table| is_autoincrement(table))
         };
         for table in &script.rebuilt_tables {
-            let had_counter = has_counter(&block_run.schema_before, table);
+            let counted_before = has_counter(&block_run.schema_before, table);
             if has_counter(schema_after, table) {
                 if self.0.remove(table) && !writes_counters(script) {
                     diagnostics.push(counter_of_earlier_block(script, table));
                 }
-            } else if had_counter {
+            } else if counted_before {
                 self.0.insert(table.clone());
             }
         }

@@ -153,11 +153,10 @@ fn expected(before: &[String]) -> Expected {
     });
     let (last, before_last) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
     match (before_last, last) {
-        ("drop" | "alter", "table") => Expected::Objects(TABLES),
+        ("drop" | "alter", "table") | (_, "references") => Expected::Objects(TABLES),
         ("drop", "index") => Expected::Objects(&[ObjectKind::Index]),
         ("drop", "view") => Expected::Objects(&[ObjectKind::View]),
         ("drop", "trigger") => Expected::Objects(&[ObjectKind::Trigger]),
-        (_, "references") => Expected::Objects(TABLES),
         (_, "from" | "join" | "into" | "update") => Expected::Objects(ROWS),
         // The table of an index or a trigger, not the condition of a join.
         (_, "on") if before.first().is_some_and(|word| word == "create") => Expected::Objects(ROWS),

@@ -119,9 +119,8 @@ fn rename_version(
     old: &Version,
     new_name: &str,
 ) -> Result<Vec<TextEdit>, RenameError> {
-    let new = match VersionPoint::parse(new_name.trim()) {
-        Some(VersionPoint::Version(new)) => new,
-        _ => return Err(format!("`{new_name}` is not a version; write one such as 1.2.0")),
+    let Some(VersionPoint::Version(new)) = VersionPoint::parse(new_name.trim()) else {
+        return Err(format!("`{new_name}` is not a version; write one such as 1.2.0"));
     };
     let renames =
         VersionRenames { versions: BTreeMap::from([(old.clone(), new)]), pairs: BTreeMap::new() };

@@ -74,11 +74,10 @@ fn classify(sql: &str) -> Vec<(Range<usize>, TokenType)> {
             TokenKind::Comment if text.contains("tatmig:") => TokenType::Macro,
             TokenKind::Comment => TokenType::Comment,
             TokenKind::Quoted if text.starts_with('\'') => TokenType::String,
-            TokenKind::Quoted => TokenType::Variable,
             TokenKind::Word if text.starts_with(|c: char| c.is_ascii_digit()) => TokenType::Number,
             TokenKind::Word if is_keyword(text) => TokenType::Keyword,
             TokenKind::Word if sql[token.range.end..].starts_with('(') => TokenType::Function,
-            TokenKind::Word => TokenType::Variable,
+            TokenKind::Quoted | TokenKind::Word => TokenType::Variable,
             TokenKind::Semicolon | TokenKind::Symbol => TokenType::Operator,
         };
         classified.push((token.range, token_type));

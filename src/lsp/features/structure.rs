@@ -71,7 +71,7 @@ pub(crate) fn selection_ranges(
         ranges.extend((0..view.blocks.sections.len()).map(|section| view.section_range(section)));
         ranges.push(0..snapshot.text.len());
         ranges.retain(|range| range.start <= offset && offset <= range.end);
-        ranges.sort_by_key(|range| range.len());
+        ranges.sort_by_key(ExactSizeIterator::len);
         nest(snapshot, &ranges)
     };
     positions.iter().map(select).collect()

@@ -102,12 +102,12 @@ impl Server {
         self.dispatch_waiting();
     }
 
-    pub(super) fn take_analysis(&mut self, uri: &str, analysis: Arc<Analysis>) {
+    pub(super) fn take_analysis(&mut self, uri: &str, analysis: &Arc<Analysis>) {
         let Some(document) = self.documents.get_mut(uri) else { return };
         document.analysis = Some(analysis.clone());
         if document.is_analysed() {
             let publication =
-                publication(&document.uri, &document.index, &analysis, FindingSet::WithRetained);
+                publication(&document.uri, &document.index, analysis, FindingSet::WithRetained);
             self.notify("textDocument/publishDiagnostics", &publication);
             if analysis.retained.is_empty() {
                 self.settling.remove(uri);

@@ -28,8 +28,9 @@ impl Server {
     }
 
     pub(super) fn set_fleet_facts(&mut self, uri: &str, facts: FleetFacts) {
-        let known = self.fleets.insert(uri.to_owned(), Arc::new(facts.clone()));
-        if known.is_some_and(|known| *known == facts) {
+        let facts = Arc::new(facts);
+        let known = self.fleets.insert(uri.to_owned(), facts.clone());
+        if known.is_some_and(|known| known == facts) {
             return;
         }
         let Some(client) = self.client.clone() else { return };

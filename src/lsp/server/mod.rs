@@ -135,9 +135,8 @@ impl Server {
     fn run(mut self, events: &Receiver<Event>) -> ServerExit {
         loop {
             let next_settled = self.settling.values().min();
-            let wait = next_settled.map_or(Duration::from_secs(3600), |at| {
-                at.saturating_duration_since(Instant::now())
-            });
+            let wait = next_settled
+                .map_or(Duration::from_hours(1), |at| at.saturating_duration_since(Instant::now()));
             match events.recv_timeout(wait) {
                 Ok(Event::Incoming(incoming)) => match *incoming {
                     Incoming::Invalid(response) => send(&self.writer, response),
@@ -158,7 +157,7 @@ impl Server {
                 Ok(Event::EndOfInput) | Err(RecvTimeoutError::Disconnected) => {
                     return ServerExit::WithoutShutdown;
                 }
-                Ok(Event::Analysed { uri, analysis }) => self.take_analysis(&uri, analysis),
+                Ok(Event::Analysed { uri, analysis }) => self.take_analysis(&uri, &analysis),
                 Ok(Event::FleetStatus { uri, facts }) => self.set_fleet_facts(&uri, facts),
                 Ok(Event::CommandEnded { uri, id, outcome }) => {
                     self.end_command(&uri, id, outcome);

@@ -80,10 +80,10 @@ impl View for UsageErrorView {
         }
         console.error(message);
         for tip in tips {
-            console.error_detail(format!("  help: {tip}"));
+            Console::error_detail(format!("  help: {tip}"));
         }
         if let Some(usage) = usage {
-            console.error_detail(format!("\n{usage}"));
+            Console::error_detail(format!("\n{usage}"));
         }
     }
 

@@ -296,10 +296,10 @@ impl View for RunView<'_> {
         );
         let changed = self.count(Outcome::changes_database);
         let total = self.databases.len() - indeterminate;
-        let changes = describe_changes(changed, total, self.details.operation.success_name());
+        let text = describe_changes(changed, total, self.details.operation.success_name());
         match indeterminate {
-            0 => changes,
-            count => format!("{changes}; whether the server changed {count} more is unknown"),
+            0 => text,
+            count => format!("{text}; whether the server changed {count} more is unknown"),
         }
     }
 
