@@ -311,8 +311,12 @@ fn hostile_names_do_not_become_markup() {
 #[test]
 fn a_run_that_a_signal_ends_has_its_files() {
     let fleet = Fleet::from_blocks(NOTES).system("").users(2, "").upgrade_to("1.1.0");
-    let lock = rusqlite::Connection::open(fleet.path("u000_longterm.db")).unwrap();
-    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let locks = ["u000", "u001"].map(|user| {
+        let path = fleet.path(format!("{user}_longterm.db"));
+        let lock = rusqlite::Connection::open(path).unwrap();
+        lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        lock
+    });
     let words = ["upgrade", "--all-users", "--report", "page.html", "--metrics", "run.prom"];
     let child = fleet.start(words);
     wait_until("the system database is upgraded", || {
@@ -321,6 +325,7 @@ fn a_run_that_a_signal_ends_has_its_files() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
+    drop(locks);
     let data = page_data(&fleet, "page.html");
     assert_eq!(data["run"]["exit_status"], 143);
     assert!(data["verdict"].as_str().unwrap().contains("2 skipped"), "{}", data["verdict"]);

@@ -392,7 +392,7 @@ ALTER TABLE notes ADD COLUMN pinned INTEGER;
     fleet
         .run(["upgrade", "--all-users"])
         .status(0)
-        .stderr_contains("MIGRATIONS.md:13:1")
+        .stderr_contains("1 warning in MIGRATIONS.md; run `tatmig lint`")
         .stdout_contains("5 users: 5 upgraded to 1.1.0\n");
     assert_eq!(fleet.database("system").tables(), ["accounts"]);
     fleet.run_without_changes(["upgrade", "--all-users"]).status(0);

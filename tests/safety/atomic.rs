@@ -128,7 +128,7 @@ fn a_row_dependent_constraint_is_a_warning_and_fails_per_database() {
     fleet
         .run(["upgrade", "--all-users"])
         .status(1)
-        .stderr_contains("warning[constraint]")
+        .stderr_contains("1 warning in MIGRATIONS.md; run `tatmig lint`")
         .stderr_contains("`bob` (bob_longterm.db): NOT NULL constraint failed: b.x");
     assert_eq!(fleet.database("ann").rows("SELECT * FROM b"), ["3"]);
     assert_eq!(fleet.database("bob").dump(), before);
