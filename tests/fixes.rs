@@ -58,8 +58,12 @@ fn assert_removes_its_finding(name: &str, text: &str, fix: &Fix) -> String {
     // Once a document can be read, lint finds more in it.
     let was_readable = Changelog::parse(text).is_ok();
     if was_readable {
+        // A change that needs a person may leave a question in the block.
+        let is_question = |found: &&Diagnostic| {
+            found.rule == Rule::UnfinishedBlock && fix.safety == FixSafety::NeedsPerson
+        };
         assert!(
-            after.len() < before.len(),
+            after.iter().filter(|found| !is_question(found)).count() < before.len(),
             "{name}: `{}` adds findings\n{edited}\nbefore:\n{}\nafter:\n{}",
             fix.title,
             show(&before),
