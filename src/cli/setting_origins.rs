@@ -27,6 +27,7 @@ const SERVER_OPTIONS: &[&str] =
 pub(crate) struct ArgumentSources {
     sources: BTreeMap<String, ValueSource>,
     /// The name of the command, without its subcommand.
+    #[cfg(feature = "server")]
     command: String,
 }
 
@@ -34,8 +35,11 @@ impl ArgumentSources {
     pub(crate) fn new(matches: &ArgMatches) -> Self {
         let ids = matches.ids().map(clap::Id::as_str);
         let sources = ids.filter_map(|id| Some((id.to_owned(), matches.value_source(id)?)));
-        let command = matches.subcommand_name().unwrap_or_default().to_owned();
-        Self { sources: sources.collect(), command }
+        Self {
+            sources: sources.collect(),
+            #[cfg(feature = "server")]
+            command: matches.subcommand_name().unwrap_or_default().to_owned(),
+        }
     }
 
     /// Requires that no option of the command line is without effect, because the fleet is or is not

@@ -38,6 +38,7 @@ pub(crate) enum Stage {
     Querying,
     Checking,
     Creating,
+    #[cfg(feature = "server")]
     Copying,
 }
 
@@ -77,6 +78,7 @@ impl Display for Stage {
             Self::Querying => "querying",
             Self::Checking => "checking files",
             Self::Creating => "creating",
+            #[cfg(feature = "server")]
             Self::Copying => "copying",
         })
     }
