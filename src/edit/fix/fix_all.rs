@@ -101,7 +101,7 @@ pub enum FixError {
 /// };
 /// let fixed = fix_document(&tatmig::Source::new("m.md", text), &request)?;
 /// assert!(fixed.text.contains("```sql\n"));
-/// assert_eq!(fixed.applied[0].line, 3);
+/// assert_eq!(fixed.applied[0].line, 4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ````
 ///
