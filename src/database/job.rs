@@ -310,5 +310,8 @@ impl MigrationJob<'_> {
 pub(crate) struct JobResult {
     /// Remarks that did not fail the job.
     pub(crate) notes: Vec<String>,
+    /// How many rows each step inserted, updated or deleted, in the order of the steps. Empty if
+    /// this is unknown.
+    pub(crate) rows_changed: Vec<u64>,
     pub(crate) duration: Duration,
 }

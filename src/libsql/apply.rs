@@ -62,7 +62,7 @@ impl Namespace {
         notes.extend(new_unusable_keys.map(|key| {
             format!("SQLite cannot use the foreign key {key}: its parent columns are not unique")
         }));
-        Ok(JobResult { notes, duration: started.elapsed() })
+        Ok(JobResult { notes, duration: started.elapsed(), ..JobResult::default() })
     }
 
     /// Sends a batch. Sends it again if it cannot have had any effect: another program held the

@@ -20,6 +20,8 @@ pub(crate) struct FleetFacts {
 pub(crate) struct Rehearsal {
     pub(crate) databases: usize,
     pub(crate) failed: usize,
+    /// The rows that were inserted, updated or deleted; `None` if a database did not report them.
+    pub(crate) rows: Option<u64>,
     pub(crate) milliseconds: u64,
 }
 
@@ -71,10 +73,16 @@ pub(crate) fn read_rehearsal(json: &str) -> BTreeMap<String, Rehearsal> {
     for database in databases.into_iter().flatten() {
         let outcome = database.get("outcome").and_then(Value::as_str).unwrap_or_default();
         let milliseconds = database.get("duration_ms").and_then(Value::as_f64).unwrap_or_default();
-        for step in database.get("steps").and_then(Value::as_array).into_iter().flatten() {
+        let rows = database.get("rows_changed").and_then(Value::as_array);
+        let steps = database.get("steps").and_then(Value::as_array).into_iter().flatten();
+        for (index, step) in steps.enumerate() {
             let version = step.as_str().or_else(|| step.get("to").and_then(Value::as_str));
             let Some(version) = version else { continue };
-            let rehearsal = rehearsed.entry(version.to_owned()).or_default();
+            let rehearsal = rehearsed
+                .entry(version.to_owned())
+                .or_insert_with(|| Rehearsal { rows: Some(0), ..Rehearsal::default() });
+            let of_step = rows.and_then(|rows| rows.get(index)?.as_u64());
+            rehearsal.rows = rehearsal.rows.zip(of_step).map(|(sum, rows)| sum + rows);
             rehearsal.databases += 1;
             rehearsal.failed += usize::from(outcome == "failed");
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -273,8 +273,8 @@ impl<'c, 'a> Migrator<'c, 'a> {
     }
 
     fn outcome_of_run(&self, path: &Arc<MigrationPath>, job_result: JobResult) -> Outcome {
-        let JobResult { notes, duration } = job_result;
-        let applied_run = AppliedRun { path: path.clone(), notes, duration };
+        let JobResult { notes, rows_changed, duration } = job_result;
+        let applied_run = AppliedRun { path: path.clone(), notes, rows_changed, duration };
         match (self.transaction_end, self.target) {
             (TransactionEnd::Commit, Target::Up(_)) => Outcome::Upgraded(applied_run),
             (TransactionEnd::Commit, Target::Down(_)) => Outcome::Downgraded(applied_run),

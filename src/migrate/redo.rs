@@ -224,6 +224,7 @@ impl<'r> Redo<'r> {
                     return Ok(AppliedRun {
                         path: Arc::new(self.path()),
                         notes: result.notes,
+                        rows_changed: result.rows_changed,
                         duration: result.duration,
                     });
                 }

@@ -170,6 +170,9 @@ pub struct AppliedRun {
     pub path: Arc<MigrationPath>,
     /// Remarks that did not fail the run, such as a column that existed already.
     pub notes: Vec<String>,
+    /// How many rows each step inserted, updated or deleted, triggers included, in the order of the
+    /// steps. Empty if this is unknown, as on a server.
+    pub rows_changed: Vec<u64>,
     /// The time from the lock to the commit.
     pub duration: Duration,
 }

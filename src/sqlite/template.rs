@@ -71,7 +71,11 @@ impl DatabaseTemplate {
         let mut source = open_in_memory(&options.setup)?;
         source.deserialize_read_exact("main", &*self.bytes, self.bytes.len(), true)?;
         let write_result = copy_to_empty_file(&source, connection, path);
-        let job_result = |duration: Duration| JobResult { notes: self.notes.clone(), duration };
+        let job_result = |duration: Duration| JobResult {
+            notes: self.notes.clone(),
+            duration,
+            ..JobResult::default()
+        };
         match write_result {
             Ok(()) => Ok(job_result(started.elapsed())),
             Err(error @ (DatabaseError::ConcurrentChange | DatabaseError::Busy { .. })) => {

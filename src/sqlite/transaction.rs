@@ -53,7 +53,7 @@ pub(crate) fn apply(
     let started = Instant::now();
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let execution = JobExecution { connection, authorizer, job, is_cancelled };
-    let result = execution.run_steps(expected).and_then(|notes| {
+    let result = execution.run_steps(expected).and_then(|result| {
         if is_cancelled() {
             return Err(DatabaseError::Interrupted);
         }
@@ -61,7 +61,7 @@ pub(crate) fn apply(
             TransactionEnd::Commit => commit(connection, job, expected)?,
             TransactionEnd::Rollback => connection.execute_batch("ROLLBACK")?,
         }
-        Ok(JobResult { notes, duration: started.elapsed() })
+        Ok(JobResult { duration: started.elapsed(), ..result })
     });
     if result.is_err() && !connection.is_autocommit() {
         // A rollback fails only if the transaction has ended already.
@@ -122,19 +122,21 @@ struct JobExecution<'r> {
 }
 
 impl JobExecution<'_> {
-    /// Runs everything between BEGIN and COMMIT; returns the notes of the run.
-    fn run_steps(&self, expected: &HistoryState) -> Result<Vec<String>, DatabaseError> {
+    /// Runs everything between BEGIN and COMMIT.
+    fn run_steps(&self, expected: &HistoryState) -> Result<JobResult, DatabaseError> {
         let mut last_entry_id = self.prepare_history(expected)?;
         let columns_before = self.columns_before()?;
         let mut safety_checks = SafetyChecks::begin(self.connection, self.authorizer, self.job)?;
         let violations_before =
             ForeignKeyViolations::scan(self.connection, &self.job.modified_tables)?;
-        let mut notes = Vec::new();
+        let mut result = JobResult::default();
         let mut split_rebuilds = SplitRebuilds::find(self.job);
         for (index, step) in self.job.steps.iter().enumerate() {
             let started = Instant::now();
             split_rebuilds.before_step(self.connection, index)?;
+            let changes_before = self.connection.total_changes();
             let note = self.run_step(step, &columns_before, &mut safety_checks)?;
+            result.rows_changed.push(self.connection.total_changes() - changes_before);
             split_rebuilds.after_step(self.connection, self.job, index)?;
             if let Some(entry) = &step.history_entry {
                 let (scope, note) = (self.job.scope, note.as_deref());
@@ -142,12 +144,12 @@ impl JobExecution<'_> {
                 last_entry_id = history::append_entry(self.connection, last_entry_id, completed)?;
             }
             history::store_sources(self.connection, &step.sources)?;
-            notes.extend(note);
+            result.notes.extend(note);
         }
         safety_checks.after_last_step(self.job)?;
-        self.check_foreign_keys(&violations_before, &mut notes)?;
+        self.check_foreign_keys(&violations_before, &mut result.notes)?;
         self.check_expected_changes()?;
-        Ok(notes)
+        Ok(result)
     }
 
     /// Checks that the history is as expected, and creates its table if it is missing and needed.

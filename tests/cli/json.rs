@@ -67,7 +67,7 @@ fn an_upgrade_has_the_documented_shape() {
             "error": null,
             "databases": [
                 {"name": "system", "scope": "system", "path": "system.db", "from": "1.1.0",
-                 "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,
+                 "to": "1.2.0", "steps": ["1.2.0"], "rows_changed": [0], "outcome": "upgraded", "error": null,
                  "notes": [], "duration_ms": 0},
                 {"name": "ann", "scope": "user", "path": "ann_longterm.db", "from": "1.1.0",
                  "to": "1.1.0", "steps": [], "outcome": "failed", "error": {
@@ -78,7 +78,7 @@ fn an_upgrade_has_the_documented_shape() {
                     "help": "(body = 'tea', first rowid = 1, last rowid = 2, rows = 2); change these rows and run the command again"},
                  "notes": [], "duration_ms": 0},
                 {"name": "bob", "scope": "user", "path": "bob_longterm.db", "from": "1.1.0",
-                 "to": "1.2.0", "steps": ["1.2.0"], "outcome": "upgraded", "error": null,
+                 "to": "1.2.0", "steps": ["1.2.0"], "rows_changed": [0], "outcome": "upgraded", "error": null,
                  "notes": [], "duration_ms": 0},
             ],
             "summary": {"upgraded": 2, "current": 0, "failed": 1, "busy": 0, "skipped": 0,

@@ -23,6 +23,23 @@ fn a_rehearsal_changes_no_byte() {
 }
 
 #[test]
+fn the_rows_that_each_step_changes_are_counted() {
+    let fleet = Fleet::from_blocks(&[
+        ("user:baseline→1.0.0", "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);"),
+        ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN m TEXT; CREATE INDEX tn ON t (n);"),
+        ("user:1.1.0→1.2.0", "UPDATE t SET m = n WHERE id < 4; DELETE FROM t WHERE id = 7;"),
+    ])
+    .user("ann", "")
+    .upgrade_to("1.0.0")
+    .user("ann", "INSERT INTO t (id) VALUES (1), (2), (3), (4), (5), (6), (7)");
+    let json = fleet.run_without_changes(["upgrade", "--all-users", "--rehearse", "--json"]);
+    let json = json.status(0).json();
+    assert_eq!(json["databases"][0]["rows_changed"], serde_json::json!([0, 4]));
+    let json = fleet.run(["upgrade", "--all-users", "--json"]).status(0).json();
+    assert_eq!(json["databases"][0]["rows_changed"], serde_json::json!([0, 4]));
+}
+
+#[test]
 fn a_rehearsal_finds_failures_that_depend_on_rows() {
     let fleet = fleet().user("u007", DUPLICATE_NOTES);
     let run = fleet.run_without_changes(["upgrade", "--all-users", "--rehearse"]);

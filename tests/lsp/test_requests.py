@@ -1,6 +1,8 @@
 """Every kind of request on the documents of the applications, compared with goldens."""
 
+import contextlib
 import re
+import sqlite3
 
 import pytest
 from lsprotocol import types
@@ -338,8 +340,11 @@ async def test_lenses_count_the_databases_and_rehearse(open_editor):
     for user in ["ann", "bob"]:
         result = run(["init", "--user", user], open_editor.directory)
         assert result.returncode == 0, result.stderr
-    path.write_text(PLANNED)
-    document = open_editor.open(PLANNED)
+    with contextlib.closing(sqlite3.connect(next(open_editor.directory.rglob("ann*.db")))) as database, database:
+        database.execute("INSERT INTO notes (body) VALUES ('tea'), ('rain')")
+    text = PLANNED.replace(" WHERE 0", "")
+    path.write_text(text)
+    document = open_editor.open(text)
 
     async def lenses():
         found = await document.client.text_document_code_lens_async(types.CodeLensParams(document.identifier))
@@ -357,7 +362,7 @@ async def test_lenses_count_the_databases_and_rehearse(open_editor):
     assert result == "`1.1.0` was rehearsed on 2 databases"
     whole = types.Range(types.Position(0, 0), types.Position(999, 0))
     hints = await document.client.text_document_inlay_hint_async(types.InlayHintParams(document.identifier, whole))
-    assert [re.sub(r"\d+ ms", "N ms", hint.label) for hint in hints] == ["rehearsed: 2 databases, N ms"]
+    assert [re.sub(r"\d+ ms", "N ms", hint.label) for hint in hints] == ["rehearsed: 2 databases, 2 rows, N ms"]
     result = await document.client.workspace_execute_command_async(
         types.ExecuteCommandParams(commands[5].command, arguments=commands[5].arguments)
     )

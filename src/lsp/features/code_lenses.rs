@@ -63,10 +63,15 @@ pub(crate) fn inlay_hints(snapshot: &Snapshot, within: lsp::Range) -> Vec<lsp::I
                 0 => String::new(),
                 failed => format!(", {failed} failed"),
             };
+            let rows = match rehearsal.rows {
+                Some(1) => ", 1 row".to_owned(),
+                Some(rows) => format!(", {rows} rows"),
+                None => String::new(),
+            };
             Some(lsp::InlayHint {
                 position: snapshot.index.position(&snapshot.text, step.tag_span.end),
                 label: lsp::Label::String(format!(
-                    "rehearsed: {}, {} ms{failed}",
+                    "rehearsed: {}{rows}, {} ms{failed}",
                     databases(rehearsal.databases),
                     rehearsal.milliseconds
                 )),

@@ -72,6 +72,9 @@ pub(crate) struct RunEntry<'r> {
     to: Option<&'r VersionPoint>,
     steps: Vec<&'r VersionPoint>,
     outcome: &'static str,
+    /// For each step. The key is absent where it is unknown.
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    rows_changed: &'r [u64],
     notes: &'r [String],
     error: Option<ErrorEntry<'r>>,
     duration_ms: u128,
@@ -94,6 +97,7 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
             to: None,
             steps: Vec::new(),
             outcome: outcome_name(outcome),
+            rows_changed: &[],
             notes: &[],
             error: None,
             duration_ms: 0,
@@ -110,6 +114,7 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
                 entry.to = Some(&run.path.to);
                 entry.steps = run.path.steps.iter().map(|(_, to)| to).collect();
                 entry.notes = &run.notes;
+                entry.rows_changed = &run.rows_changed;
                 entry.duration_ms = run.duration.as_millis();
             }
             Outcome::Reset { version, notes } => {
