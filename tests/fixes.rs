@@ -194,6 +194,19 @@ fn the_columns_of_a_positional_copy_are_named() {
 }
 
 #[test]
+fn an_alter_table_in_a_trigger_is_not_rewritten() {
+    let alteration = "ALTER TABLE t ALTER COLUMN a TYPE TEXT;";
+    let text = document("", &format!("SELECT 1;\n{alteration}"));
+    fix_for(&text, Rule::Sql, "rebuild the table `t`");
+    let trigger =
+        format!("CREATE TRIGGER g AFTER INSERT ON t BEGIN\nDELETE FROM t;\n{alteration}\nEND;");
+    let text = document("", &trigger);
+    assert!(lint(&text).iter().any(|found| found.rule == Rule::Sql));
+    let titles: Vec<_> = fixes(&text).into_iter().map(|fix| fix.title).collect();
+    assert!(!titles.iter().any(|title| title.contains("rebuild")), "{titles:?}");
+}
+
+#[test]
 fn a_rule_is_allowed_in_the_block_that_breaks_it() {
     let text = document("", "DELETE FROM t;")
         .replace("```sql\n-- [user:1.0.0→", "> ```sql\n> -- [user:1.0.0→");

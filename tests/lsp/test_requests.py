@@ -146,6 +146,29 @@ async def test_selections_grow(each_encoding, name):
         assert steps >= 3, "the word, the block, the code, the document"
 
 
+async def test_a_trigger_is_one_statement_in_the_outline_folds_and_selections(open_editor):
+    trigger = """CREATE TRIGGER IF NOT EXISTS on_note AFTER INSERT ON notes BEGIN
+  INSERT INTO tags (note, tag) VALUES (new.id, 'new');
+  DELETE FROM tags WHERE note IS NULL;
+END;"""
+    document = open_editor.open(PLANNED.replace("INSERT INTO tags (note, tag) SELECT", trigger + "\nINSERT INTO tags (note, tag) SELECT"))
+    client, identifier = document.client, document.identifier
+
+    def flat(symbols):
+        return [found for symbol in symbols or [] for found in [symbol, *flat(symbol.children)]]
+
+    outline = await client.text_document_document_symbol_async(types.DocumentSymbolParams(identifier))
+    (symbol,) = [symbol for symbol in flat(outline) if symbol.name == "on_note"]
+    assert document.positions.slice(symbol.range) == trigger
+    folds = await client.text_document_folding_range_async(types.FoldingRangeParams(identifier))
+    lines = (symbol.range.start.line, symbol.range.end.line)
+    assert lines in [(fold.start_line, fold.end_line) for fold in folds]
+    place = document.at("DELETE FROM tags", 3)
+    (selection,) = await client.text_document_selection_range_async(types.SelectionRangeParams(identifier, [place]))
+    assert document.positions.slice(selection.range) == "DELETE"
+    assert document.positions.slice(selection.parent.range) == trigger
+
+
 async def test_workspace_symbols_are_those_of_all_documents(open_editor, golden):
     for name in APPLICATIONS:
         open_editor.open(application(name), f"{name}.md")
