@@ -207,6 +207,15 @@ fn an_alter_table_in_a_trigger_is_not_rewritten() {
 }
 
 #[test]
+fn a_column_that_is_named_like_a_keyword_is_quoted() {
+    let sql = "CREATE TABLE IF NOT EXISTS u AS SELECT * FROM t;";
+    let text = document("", sql).replace("\"b c\"", "\"order\", \"cast\", key");
+    let fix = fix_for(&text, Rule::PositionalCopy, "name the columns");
+    let edited = assert_removes_its_finding("columns", &text, &fix);
+    assert!(edited.contains("SELECT a, \"order\", \"cast\", key FROM t;"), "{edited}");
+}
+
+#[test]
 fn a_rule_is_allowed_in_the_block_that_breaks_it() {
     let text = document("", "DELETE FROM t;")
         .replace("```sql\n-- [user:1.0.0→", "> ```sql\n> -- [user:1.0.0→");
