@@ -22,7 +22,7 @@ use crate::lsp::analyst::AnalystJob;
 use crate::lsp::capabilities::{ClientFeatures, server_capabilities};
 use crate::lsp::document::OpenDocument;
 use crate::lsp::features::commands::CommandOutcome;
-use crate::lsp::fleet::FleetFacts;
+use crate::lsp::fleet::{FleetFacts, FleetReport};
 use crate::lsp::host::Host;
 use crate::lsp::responder;
 use crate::lsp::responder::{CancelledRequests, Readiness, RequestJob, readiness};
@@ -37,7 +37,7 @@ enum Event {
     Incoming(Box<Incoming>),
     EndOfInput,
     Analysed { uri: String, analysis: Arc<Analysis> },
-    FleetStatus { uri: String, facts: FleetFacts },
+    FleetReported { uri: String, report: FleetReport },
     CommandEnded { uri: String, id: RequestId, outcome: CommandOutcome },
 }
 
@@ -158,7 +158,7 @@ impl Server {
                     return ServerExit::WithoutShutdown;
                 }
                 Ok(Event::Analysed { uri, analysis }) => self.take_analysis(&uri, &analysis),
-                Ok(Event::FleetStatus { uri, facts }) => self.set_fleet_facts(&uri, facts),
+                Ok(Event::FleetReported { uri, report }) => self.take_fleet_report(&uri, report),
                 Ok(Event::CommandEnded { uri, id, outcome }) => {
                     self.end_command(&uri, id, outcome);
                 }
