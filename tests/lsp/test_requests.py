@@ -340,6 +340,40 @@ async def test_a_version_is_renamed_in_headings_and_tags(open_editor):
             await rename(document, document.at("[user:baseline→1.0.0:start]", 17), wrong)
 
 
+async def test_the_release_of_a_pre_release_keeps_its_version_when_that_is_renamed(open_editor):
+    document = open_editor.open(PLANNED.replace("1.1.0", "1.1.0-rc.1") + """
+## 1.1.0-rc.1 → 1.1.0
+
+**Date**: 2026-03-01
+**Description**: release
+
+```sql
+-- [user:1.1.0-rc.1→1.1.0:start]
+DROP TABLE tags;
+-- [user:1.1.0-rc.1→1.1.0:end]
+-- [user:1.1.0→1.1.0-rc.1:start]
+CREATE TABLE tags (note INTEGER REFERENCES notes (id), tag TEXT);
+-- [user:1.1.0→1.1.0-rc.1:end]
+```
+""")
+    count = document.text.count("1.1.0-rc.1")
+    places = [document.at("## 1.1.0-rc.1", 4), document.at("[user:1.1.0→1.1.0-rc.1:start]", 14)]
+    for place in places:
+        text = await rename(document, place, "1.0.9")
+        assert text.count("1.0.9") == count and "rc" not in text
+        assert "## 1.0.9 → 1.1.0\n" in text and "[user:1.1.0→1.0.9:end]" in text
+    text = await rename(document, document.at("[user:1.1.0→1.1.0-rc.1:start]", 8), "1.2.0")
+    assert text.count("1.1.0-rc.1") == count and text.count("1.2.0") == 5
+    assert "## 1.1.0-rc.1 → 1.2.0\n" in text and "[user:1.2.0→1.1.0-rc.1:start]" in text
+
+
+async def test_a_column_that_is_named_like_a_renamed_table_keeps_its_name(open_editor):
+    document = open_editor.open(PLANNED.replace("INSERT INTO tags", "ALTER TABLE tags RENAME COLUMN tag TO tags;\nINSERT INTO tags").replace("(note, tag) SELECT", "(note, tags) SELECT"))
+    text = await rename(document, document.at("EXISTS tags", 8), "labels")
+    assert "ALTER TABLE labels RENAME COLUMN tag TO tags;" in text
+    assert "INSERT INTO labels (note, tags) SELECT" in text
+
+
 async def test_a_table_and_a_column_of_an_unreleased_migration_are_renamed(open_editor):
     document = open_editor.open(PLANNED)
     text = await rename(document, document.at("TABLE IF NOT EXISTS tags", 21), "labels")
