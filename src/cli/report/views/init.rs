@@ -47,6 +47,7 @@ struct CreateCounts {
     created: usize,
     exists: usize,
     failed: usize,
+    skipped: usize,
 }
 
 impl<'r> CreatedDatabase<'r> {
@@ -54,6 +55,7 @@ impl<'r> CreatedDatabase<'r> {
         match self.outcome {
             CreateOutcome::AlreadyExists => "exists",
             CreateOutcome::Attempted(Outcome::Failed { .. }) => "failed",
+            CreateOutcome::Attempted(Outcome::Skipped) => "skipped",
             CreateOutcome::Attempted(_) => "created",
         }
     }
@@ -109,6 +111,10 @@ impl View for InitView<'_> {
                     let line = StyledLine::from(format!("{path}: "));
                     console.line(line.state("exists", "already exists").text(", not changed"));
                 }
+                CreateOutcome::Attempted(Outcome::Skipped) => {
+                    let line = StyledLine::from(format!("{path}: "));
+                    console.line(line.state("skipped", "skipped"));
+                }
                 CreateOutcome::Attempted(_) => {}
             }
         }
@@ -126,7 +132,8 @@ impl View for InitView<'_> {
     }
 
     fn changes(&self) -> String {
-        describe_changes(self.count("created"), self.count("created"), "created")
+        let missing = self.databases.len() - self.count("exists");
+        describe_changes(self.count("created"), missing, "created")
     }
 
     fn databases(&self) -> impl Serialize {
@@ -139,6 +146,7 @@ impl View for InitView<'_> {
             created: self.count("created"),
             exists: self.count("exists"),
             failed: self.count("failed"),
+            skipped: self.count("skipped"),
         }
     }
 }
