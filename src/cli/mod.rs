@@ -3,14 +3,11 @@
 
 pub(crate) mod args;
 pub(crate) mod command_args;
-pub(crate) mod command_line;
 pub(crate) mod command_output;
 pub(crate) mod commands;
 pub(crate) mod completion;
-mod conflicts;
 pub(crate) mod copy_args;
 mod document_args;
-mod error_context;
 pub(crate) mod extension_settings;
 mod global_args;
 pub(crate) mod help;
@@ -28,8 +25,7 @@ pub(crate) mod settings_path;
 pub(crate) mod signals;
 pub(crate) mod standalone_command;
 mod toml_message;
+pub(crate) mod usage;
 pub(crate) mod usage_error;
-pub(crate) mod usage_message;
-mod usage_tips;
 pub(crate) mod value_parsers;
 pub(crate) mod version;

@@ -10,7 +10,7 @@ use crate::cli::args::CliArgs;
 use crate::cli::output::OutputFormat;
 
 /// The words of a command line.
-pub(crate) struct CommandLine {
+pub(crate) struct TypedCommand {
     /// The options and arguments, without the name of the program, up to `--`.
     words: Vec<OsString>,
     /// The definition of the program.
@@ -19,9 +19,9 @@ pub(crate) struct CommandLine {
     path: Vec<String>,
 }
 
-impl CommandLine {
+impl TypedCommand {
     /// The command line of this process.
-    pub(crate) fn of_process() -> Self {
+    pub(crate) fn from_process() -> Self {
         let words: Vec<OsString> =
             std::env::args_os().skip(1).take_while(|word| word != "--").collect();
         let mut root = CliArgs::clap_command();
