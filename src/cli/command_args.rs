@@ -13,7 +13,6 @@ use tatmig::lint::SqliteVersion;
 use tatmig::schema_diff::Rename;
 
 use crate::cli::copy_args::CopyArgs;
-use crate::cli::report::views::schema_diff::FailIfDifferent;
 use crate::cli::report_args::ReportArgs;
 use crate::cli::selection_args::SelectionArgs;
 use crate::cli::value_parsers::{parse_count, parse_negative_steps};
@@ -183,6 +182,7 @@ pub(crate) struct SchemaArgs {
 pub(crate) enum SchemaAction {
     Print,
     Write,
+    /// A difference is a failure.
     Check,
 }
 
@@ -190,11 +190,6 @@ impl SchemaArgs {
     /// Whether two schemas are to be compared.
     pub(crate) fn is_diff(&self) -> bool {
         self.diff.is_some() || self.diff_user.is_some()
-    }
-
-    /// Whether schemas that differ are a failure.
-    pub(crate) fn checks(&self) -> FailIfDifferent {
-        if self.check { FailIfDifferent::Yes } else { FailIfDifferent::No }
     }
 
     /// Whether options select a schema, which `--check` without a comparison takes from the markers.

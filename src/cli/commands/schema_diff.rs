@@ -63,7 +63,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
         .map(|pair| ScopeDiff::new(pair.scope, &pair.from, &pair.to, setup))
         .collect();
     let view = SchemaDiffView::new(&sides.from, &sides.to, diffs, &sides.notes);
-    Ok(context.report.emit(&view.failing_if_different(args.checks())))
+    Ok(context.report.emit(&view.with_action(args.action())))
 }
 
 /// The versions of `V1..V2`; `None` if the text is not of this form. `baseline` is the empty schema.
