@@ -17,11 +17,11 @@ use tatmig::lint::{Backend, SqliteVersion};
 use tatmig::migrate::IgnoredObjects;
 use tatmig::text::escape_for_display;
 
-use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
-use crate::cli::copy_args::CopyRule;
-use crate::cli::global_args::GlobalArgs;
+use crate::cli::args::copy::CopyRule;
+use crate::cli::args::global::GlobalArgs;
+use crate::cli::args::options::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
+use crate::cli::args::selection::DefaultSelection;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
-use crate::cli::selection_args::DefaultSelection;
 #[cfg(feature = "server")]
 use crate::cli::server;
 use crate::cli::setting_origins::{ArgumentSources, SettingOrigin, SettingSources};

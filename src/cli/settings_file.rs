@@ -12,7 +12,7 @@ use tatmig::fleet::{Shard, read_regular_file};
 use tatmig::lint::SqliteVersion;
 use tatmig::text::escape_for_display;
 
-use crate::cli::command_args::JournalModeArg;
+use crate::cli::args::options::JournalModeArg;
 use crate::cli::extension_settings::{Declarations, ExtensionSection, ExtensionSections};
 use crate::cli::output::ColorWhen;
 use crate::cli::settings_path::{SETTINGS_FILE_NAME, find_settings_file, require_own_file};

@@ -5,15 +5,15 @@
 
 use clap_complete::Shell;
 
+use crate::cli::args::global::GlobalArgs;
+use crate::cli::args::standalone_commands::StandaloneCommand;
 #[cfg(feature = "lsp")]
 use crate::cli::commands::lsp;
 use crate::cli::commands::man::write_man_pages;
 use crate::cli::completion::completion_script;
-use crate::cli::global_args::GlobalArgs;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::setting_origins::ArgumentSources;
-use crate::cli::standalone_command::StandaloneCommand;
 
 /// Runs a command that needs no settings.
 pub(crate) fn run_standalone(

@@ -7,7 +7,7 @@ use tatmig::lint::{LintOptions, LintReport};
 use tatmig::text::nearest_name;
 use tatmig::{Diagnostic, Rule, Severity, Source};
 
-use crate::cli::command_args::{LintArgs, LintFormat};
+use crate::cli::args::options::{LintArgs, LintFormat};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::lint_fix;

@@ -8,9 +8,9 @@ use tatmig::lint::LintOptions;
 use tatmig::lsp::{DocumentSettings, Host, ServerExit, serve};
 use tatmig::{Diagnostic, Rule};
 
+use crate::cli::args::global::GlobalArgs;
 use crate::cli::commands::lint::{LintLevels, check_rule_names};
 use crate::cli::commands::new::today;
-use crate::cli::global_args::GlobalArgs;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_SUCCESS};
 use crate::cli::report::views::rule::explanation;
 use crate::cli::setting_origins::ArgumentSources;

@@ -39,9 +39,9 @@ pub(crate) mod upgrade;
 pub(crate) mod write_document;
 
 use crate::cli::args::Command;
-use crate::cli::command_args::BackupAction;
+use crate::cli::args::document_commands::DocumentCommand;
+use crate::cli::args::options::BackupAction;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
-use crate::cli::document_args::DocumentCommand;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
 use crate::cli::settings::Settings;

@@ -6,7 +6,7 @@ use semver::Version;
 use tatmig::edit::{Bump, NewBlock, NewMigration};
 use tatmig::{Changelog, Rule, Scope, Severity, Source, edit};
 
-use crate::cli::command_args::{NewArgs, VersionArg};
+use crate::cli::args::document_commands::{NewArgs, VersionArg};
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::new_from_db::DatabaseSource;

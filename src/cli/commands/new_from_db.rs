@@ -9,7 +9,7 @@ use tatmig::migrate::Replay;
 use tatmig::schema_diff::{Rename, SchemaDiff, SchemaSnapshot};
 use tatmig::{Changelog, Rule, Scope, Severity};
 
-use crate::cli::command_args::NewArgs;
+use crate::cli::args::document_commands::NewArgs;
 use crate::cli::commands::context::CommandContext;
 
 /// The database whose schema a new migration leads to.

@@ -7,7 +7,7 @@ use tatmig::edit::{ScopeSchema, SectionSchemas};
 use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::{Changelog, Scope, edit};
 
-use crate::cli::command_args::{SchemaAction, SchemaArgs};
+use crate::cli::args::document_commands::{SchemaAction, SchemaArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::write_document;

@@ -11,7 +11,7 @@ use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::text::escape_for_display;
 use tatmig::{Changelog, Scope};
 
-use crate::cli::command_args::SchemaArgs;
+use crate::cli::args::document_commands::SchemaArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::new_from_db::{infer_scope, quoted_path};

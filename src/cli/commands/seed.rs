@@ -7,11 +7,11 @@ use tatmig::migrate::Replay;
 use tatmig::text::nearest_name;
 use tatmig::{Changelog, Diagnostic, Scope};
 
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::seeds::SeedsView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 pub(crate) fn run(
     context: CommandContext<'_>,

@@ -6,7 +6,7 @@ use tatmig::Scope;
 use tatmig::database::ConnectionSetup;
 use tatmig::schema_diff::{PartChange, Rename, SchemaSnapshot};
 
-use crate::cli::command_args::SchemaAction;
+use crate::cli::args::document_commands::SchemaAction;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::view::View;
