@@ -4,18 +4,11 @@
 pub(crate) mod args;
 pub(crate) mod commands;
 pub(crate) mod completion;
-pub(crate) mod extension_settings;
 pub(crate) mod output;
 pub(crate) mod process_args;
 pub(crate) mod report;
-#[cfg(feature = "server")]
-pub(crate) mod server;
-pub(crate) mod setting_origins;
 pub(crate) mod settings;
-pub(crate) mod settings_file;
-pub(crate) mod settings_path;
 pub(crate) mod signals;
-mod toml_message;
 pub(crate) mod usage;
 pub(crate) mod usage_error;
 pub(crate) mod value_parsers;

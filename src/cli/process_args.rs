@@ -4,7 +4,7 @@ use clap::FromArgMatches as _;
 
 use crate::cli::args::CliArgs;
 use crate::cli::args::help::group_subcommands;
-use crate::cli::setting_origins::ArgumentSources;
+use crate::cli::settings::origins::ArgumentSources;
 use crate::cli::usage::conflicts::find_conflict;
 
 /// The arguments of this process.

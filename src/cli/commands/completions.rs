@@ -13,7 +13,7 @@ use crate::cli::commands::man::write_man_pages;
 use crate::cli::completion::completion_script;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
-use crate::cli::setting_origins::ArgumentSources;
+use crate::cli::settings::origins::ArgumentSources;
 
 /// Runs a command that needs no settings.
 pub(crate) fn run_standalone(

@@ -23,7 +23,7 @@ use crate::cli::report::views::lint_fix::FixPlanView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
 use crate::cli::report::views::rule::RuleView;
-use crate::cli::settings_file::LintSettings;
+use crate::cli::settings::file::LintSettings;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Result<u8> {
     let format = context.settings.lint_format(args);

@@ -1,6 +1,14 @@
 //! Combines flags, environment variables, `tatmig.toml` and defaults into the settings of a run,
 //! in this order of precedence.
 
+mod extensions;
+pub(crate) mod file;
+pub(crate) mod origins;
+mod path;
+#[cfg(feature = "server")]
+mod server;
+mod toml_message;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,10 +30,8 @@ use crate::cli::args::global::GlobalArgs;
 use crate::cli::args::options::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
 use crate::cli::args::selection::DefaultSelection;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
-#[cfg(feature = "server")]
-use crate::cli::server;
-use crate::cli::setting_origins::{ArgumentSources, SettingOrigin, SettingSources};
-use crate::cli::settings_file::{AheadSetting, LintSettings, SettingsFile};
+use crate::cli::settings::file::{AheadSetting, LintSettings, SettingsFile};
+use crate::cli::settings::origins::{ArgumentSources, SettingOrigin, SettingSources};
 
 /// The path of the document without any setting.
 pub(crate) const DEFAULT_FILE: &str = "MIGRATIONS.md";

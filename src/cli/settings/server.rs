@@ -11,8 +11,8 @@ use tatmig::fleet::{
 use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
 
 use crate::cli::args::server::ServerArgs;
-use crate::cli::setting_origins::SettingSources;
-use crate::cli::settings_file::SettingsFile;
+use crate::cli::settings::file::SettingsFile;
+use crate::cli::settings::origins::SettingSources;
 use crate::cli::value_parsers::OneOrMany;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
