@@ -51,7 +51,7 @@ fn run() -> u8 {
     let command = match command {
         CommandKind::Configured(command) => command,
         CommandKind::Standalone(standalone) => {
-            let result = commands::completions::run_standalone(&standalone, &global, &sources);
+            let result = commands::standalone::run_standalone(&standalone, &global, &sources);
             return result.unwrap_or_else(|error| emit_error(&error));
         }
     };

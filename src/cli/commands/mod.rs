@@ -2,7 +2,6 @@
 //! exit status; an error means that no database was changed.
 
 pub(crate) mod backup;
-pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -31,6 +30,7 @@ pub(crate) mod safety_backup;
 pub(crate) mod schema;
 pub(crate) mod schema_diff;
 pub(crate) mod seed;
+pub(crate) mod standalone;
 pub(crate) mod statement_diffs;
 pub(crate) mod test;
 #[cfg(feature = "server")]

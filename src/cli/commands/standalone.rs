@@ -1,7 +1,7 @@
-//! Runs `completions` and `man`, which print what shells and `man` read.
+//! Runs the commands that need no settings of this run: `lsp`, `completions` and `man`.
 //!
-//! Both commands read neither settings nor a document, so that an invalid `tatmig.toml` cannot
-//! break the start of a shell.
+//! The last two read neither settings nor a document, so that an invalid `tatmig.toml` cannot break
+//! the start of a shell.
 
 use clap_complete::Shell;
 
