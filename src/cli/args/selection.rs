@@ -102,9 +102,7 @@ impl SelectionArgs {
         }
         Ok(selection)
     }
-}
 
-impl SelectionArgs {
     /// The databases that exist of a command that also creates some: the system database, unless
     /// `--no-system` leaves it out, and the users named here or in `existing`.
     pub(crate) fn resolve_with_created(&self, existing: &[OsString]) -> Selection {
