@@ -9,8 +9,8 @@ use semver::Version;
 use crate::database::job::Statement;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::{Scope, VersionPoint};
+use crate::lint::findings::StatementChanges;
 use crate::lint::session::RunResult;
-use crate::lint::walk::StatementChanges;
 use crate::migrate::replay::Replay;
 use crate::schema::{Schema, changes};
 
