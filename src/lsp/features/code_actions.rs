@@ -7,7 +7,7 @@ use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Tag, VersionPair, VersionPoint};
 use crate::edit::TextEdit;
 use crate::edit::fix::context::FixContext;
-use crate::edit::fix::find::{FixRequest, fixes_of, with_context};
+use crate::edit::fix::find::{FixInput, fixes_of, with_context};
 use crate::edit::fix::proposal::minimal_edit;
 use crate::edit::fix::reverse::reverse_edits;
 use crate::edit::fix::{Fix, FixSafety};
@@ -38,7 +38,7 @@ pub(crate) fn code_actions(
     let today = snapshot.host.today();
     let replay = snapshot.model().map(|model| model.replay.clone());
     let request =
-        FixRequest { source: &source, today: &today, setup: &snapshot.settings.setup, replay };
+        FixInput { source: &source, today: &today, setup: &snapshot.settings.setup, replay };
     let mut actions = Vec::new();
     with_context(&request, |context| {
         if is_wanted(&lsp::CodeActionKind::QuickFix) {
