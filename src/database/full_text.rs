@@ -20,7 +20,7 @@ pub(crate) struct ExternalContent<'s> {
 
 impl<'s> ExternalContent<'s> {
     /// Reads the definition of a table. None if it is something else.
-    pub(crate) fn of(table: &'s Object) -> Option<Self> {
+    pub(crate) fn from_table(table: &'s Object) -> Option<Self> {
         let module = table.module().filter(|module| module.module.starts_with("fts"))?;
         let option = |name: &str| {
             module.arguments.iter().find_map(|argument| {

@@ -101,7 +101,7 @@ impl<'c> Look<'c> {
         Self {
             config,
             system: config.system_file().located().identity,
-            backups: backups.as_ref().and_then(FileIdentity::of),
+            backups: backups.as_ref().and_then(FileIdentity::from_metadata),
             files: Vec::new(),
             directories: VecDeque::from([PathBuf::new()]),
             names_left: MAX_NAMES_BELOW,

@@ -63,7 +63,7 @@ impl<'c> Walk<'c> {
         let mut walk = Self {
             config,
             system: config.system_file().located().identity,
-            backups: backups.as_ref().and_then(FileIdentity::of),
+            backups: backups.as_ref().and_then(FileIdentity::from_metadata),
             names: Vec::new(),
             found: Vec::new(),
             notices: Vec::new(),

@@ -61,7 +61,7 @@ impl<'w, 'a> Runner<'w, 'a> {
     }
 
     fn check_scope(&mut self, scope: Scope, cache: &mut ScopeCache) -> rusqlite::Result<()> {
-        let inputs = StepInput::of_chain(self.changelog, scope);
+        let inputs = StepInput::from_chain(self.changelog, scope);
         let step_count = inputs.len();
         cache.keep_common(&inputs);
         for findings in cache.results() {

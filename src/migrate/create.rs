@@ -143,7 +143,7 @@ fn create_file(file: &DatabaseFile) -> Result<Option<CreatedLocation>, MigrateEr
     let new_file = directory.create_file(file.file_name(), Users::Default);
     match new_file.and_then(|new_file| new_file.metadata()) {
         Ok(metadata) => {
-            let identity = FileIdentity::of(&metadata);
+            let identity = FileIdentity::from_metadata(&metadata);
             let location = Location::File(DatabaseFile { identity, ..file.clone() });
             Ok(Some(CreatedLocation { location, directories: created }))
         }

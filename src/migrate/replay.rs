@@ -251,7 +251,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
         setup: &ConnectionSetup,
         cache: &mut ScopeCache,
     ) -> rusqlite::Result<BlockCompiler> {
-        let inputs = StepInput::of_chain(self.changelog, self.scope);
+        let inputs = StepInput::from_chain(self.changelog, self.scope);
         let step_count = inputs.len();
         cache.keep_common(&inputs);
         for StepResult { scripts, diagnostics } in cache.results() {

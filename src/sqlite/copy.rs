@@ -90,7 +90,7 @@ fn copy_to_new_file(source: &SqliteFile, to: &DatabaseFile) -> Result<(), Databa
     }
     let new_file = create_with_permissions_of(source.path(), &parent, to.file_name())
         .map_err(|error| write_error(to, error))?;
-    let identity = new_file.metadata().ok().as_ref().and_then(FileIdentity::of);
+    let identity = new_file.metadata().ok().as_ref().and_then(FileIdentity::from_metadata);
     drop((new_file, parent));
     let pin = PinnedFile::open(&DatabaseFile { identity, ..to.clone() }, Access::Write)?;
     // No journal and no sync: no other program knows the new file, and it is not used before it

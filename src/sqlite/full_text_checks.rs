@@ -31,7 +31,7 @@ impl FullTextChecks {
         let schema = read_schema(connection)?;
         let mut checks = Vec::new();
         for object in schema.values() {
-            let Some(index) = ExternalContent::of(object) else { continue };
+            let Some(index) = ExternalContent::from_table(object) else { continue };
             let rebuilt = script.rebuilt_tables.iter().find(|table| reads(&schema, &index, table));
             if let Some(table) = rebuilt
                 && index.matches_rows(connection)?
@@ -49,7 +49,7 @@ impl FullTextChecks {
         step: &Step<'_, '_>,
     ) -> Result<(), DatabaseError> {
         for (object, table) in &self.0 {
-            let Some(index) = ExternalContent::of(object) else { continue };
+            let Some(index) = ExternalContent::from_table(object) else { continue };
             let name = &object.name;
             let exists = connection.table_exists(Some("main"), name.as_str())?;
             if !exists || index.matches_rows(connection)? {

@@ -60,7 +60,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     let migrator = if args.rehearse { plan.rehearsal() } else { plan.migrator() };
     let fleet = &plan.fleet;
     let stage = if args.rehearse { Stage::RehearsingSystemDatabase } else { Stage::SystemDatabase };
-    let progress = context.report.progress(stage.of_users(), Some(fleet.databases().count()));
+    let progress = context.report.progress(stage.for_users(), Some(fleet.databases().count()));
     let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| progress.inc());
     drop(progress);
     let details = RunDetails {

@@ -25,7 +25,7 @@ pub(crate) fn check(
         return Ok(());
     }
     for (key, fts) in &block_run.schema_before {
-        let Some(index) = ExternalContent::of(fts) else { continue };
+        let Some(index) = ExternalContent::from_table(fts) else { continue };
         let is_kept = schema_after.contains_key(key)
             && !block_run.changed_keys().any(|changed| changed == key)
             && !block_run.statement_runs.iter().any(|run| fills_again(run, fts));
