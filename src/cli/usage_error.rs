@@ -10,7 +10,7 @@ use crate::cli::usage::typed_command::TypedCommand;
 pub(crate) fn report_usage_error(error: UsageError) -> u8 {
     let typed = TypedCommand::from_process();
     let message = match error {
-        UsageError::Conflict(message) => UsageMessage::new(message),
+        UsageError::Conflict(message) => UsageMessage::from_conflict(message, &typed),
         UsageError::Parse(error) => UsageMessage::from_clap(&error, &typed),
     };
     Report::without_settings(typed.command(), typed.file(), typed.output_format())

@@ -99,13 +99,13 @@ pub(crate) struct NewArgs {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) message: String,
     /// Use the next patch version
-    #[arg(long, group = "bump", conflicts_with = "version")]
+    #[arg(long)]
     patch: bool,
     /// Use the next minor version
-    #[arg(long, group = "bump", conflicts_with = "version")]
+    #[arg(long)]
     minor: bool,
     /// Use the next major version
-    #[arg(long, group = "bump", conflicts_with = "version")]
+    #[arg(long)]
     major: bool,
     /// Scope to write a block for [default: each scope that the document has]
     #[arg(long, value_name = "SCOPE")]
@@ -195,17 +195,17 @@ pub(crate) struct SchemaArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<SchemaFormat>,
     /// Update the schema between the markers of the document
-    #[arg(long, conflicts_with_all = ["at", "scope", "format"])]
+    #[arg(long)]
     write: bool,
     /// Exit with 1 if the schema between the markers is out of date, or if --diff finds a difference
-    #[arg(long, conflicts_with_all = ["format", "write"])]
+    #[arg(long)]
     check: bool,
     /// Print what differs from one version to another (`V1..V2`), or from the document to this file: a
     /// database or another document
-    #[arg(long, value_name = "V1..V2|FILE", conflicts_with_all = ["format", "write"])]
+    #[arg(long, value_name = "V1..V2|FILE")]
     pub(crate) diff: Option<String>,
     /// Print what differs from the document to the database of this user
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "write", "diff"])]
+    #[arg(long, value_name = "NAME")]
     pub(crate) diff_user: Option<PathBuf>,
 }
 
@@ -222,11 +222,6 @@ impl SchemaArgs {
     /// Whether two schemas are to be compared.
     pub(crate) fn is_diff(&self) -> bool {
         self.diff.is_some() || self.diff_user.is_some()
-    }
-
-    /// Whether options select a schema, which `--check` without a comparison takes from the markers.
-    pub(crate) fn selects_schema(&self) -> bool {
-        self.at.is_some() || self.scope.is_some()
     }
 
     pub(crate) fn action(&self) -> SchemaAction {

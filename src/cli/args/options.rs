@@ -69,7 +69,7 @@ pub(crate) struct LintArgs {
     #[arg(long, requires = "fix")]
     pub(crate) dry_run: bool,
     /// Check the document again whenever it is saved, until Ctrl-C
-    #[arg(long, conflicts_with_all = ["fix", "explain"])]
+    #[arg(long)]
     pub(crate) watch: bool,
     /// Print what this rule reports and how to fix it; read no document
     #[arg(long, value_name = "RULE")]
@@ -108,7 +108,7 @@ pub(crate) struct QueryArgs {
     #[arg(long)]
     pub(crate) csv: bool,
     /// Print one JSON object a line
-    #[arg(long, conflicts_with = "csv")]
+    #[arg(long)]
     pub(crate) ndjson: bool,
 }
 
@@ -140,13 +140,13 @@ pub(crate) struct UpgradeArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Run and check everything on the real databases, then roll back
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     pub(crate) rehearse: bool,
     /// Rehearse up to this planned version, with its SQL uncommented in memory
-    #[arg(long, value_name = "VERSION", requires = "rehearse", conflicts_with = "to")]
+    #[arg(long, value_name = "VERSION", requires = "rehearse")]
     pub(crate) planned: Option<String>,
     /// Rehearse the whole fleet first; commit only if every database passes
-    #[arg(long, conflicts_with_all = ["dry_run", "rehearse"])]
+    #[arg(long)]
     pub(crate) all_or_nothing: bool,
     #[command(flatten)]
     pub(crate) copies: CopyArgs,
@@ -157,14 +157,14 @@ pub(crate) struct UpgradeArgs {
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) canary: Option<NonZeroUsize>,
     /// Print one JSON object a line: one for each database as it ends, then a summary
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     pub(crate) json_lines: bool,
     #[command(flatten)]
     pub(crate) files: ReportArgs,
 }
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("target").required(true).args(["to", "negative_steps", "steps"])))]
+#[command(group(ArgGroup::new("target").required(true).multiple(true).args(["to", "negative_steps", "steps"])))]
 pub(crate) struct DowngradeArgs {
     /// Number of migrations to undo, from the highest version found: `-1`
     #[arg(value_name = "-N", allow_negative_numbers = true, value_parser = parse_negative_steps)]
@@ -181,7 +181,7 @@ pub(crate) struct DowngradeArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Run and check everything on the real databases, then roll back
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     pub(crate) rehearse: bool,
     #[command(flatten)]
     pub(crate) copies: CopyArgs,

@@ -18,12 +18,6 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let action = args.action();
-    if action == SchemaAction::Check && args.selects_schema() {
-        let option = if args.at.is_some() { "at" } else { "scope" };
-        bail!(
-            "`--check` cannot be used with `--{option}`: the markers in the document say which schema they hold"
-        );
-    }
     if action != SchemaAction::Print {
         return write_or_check_sections(context, &document, &changelog, action);
     }

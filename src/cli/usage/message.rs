@@ -6,7 +6,6 @@ use std::error::Error as _;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::usage::conflicts::conflict_reason;
 use crate::cli::usage::error_context::{text, texts};
 use crate::cli::usage::tips;
 use crate::cli::usage::typed_command::TypedCommand;
@@ -25,9 +24,9 @@ pub(crate) struct UsageMessage {
 }
 
 impl UsageMessage {
-    /// A message without tips and usage.
-    pub(crate) fn new(message: String) -> Self {
-        Self { message, tips: Vec::new(), usage: None, help: None }
+    /// The message for two options of this command line that exclude each other.
+    pub(crate) fn from_conflict(message: String, typed: &TypedCommand) -> Self {
+        Self { message, tips: Vec::new(), usage: Some(usage_of(typed)), help: None }
     }
 
     /// The message for an error of clap about this command line.
@@ -66,7 +65,7 @@ impl UsageMessage {
         let is_unknown =
             matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
         let usage = match error.get(ContextKind::Usage) {
-            _ if is_unknown => Some(typed.definition().clone().render_usage().to_string()),
+            _ if is_unknown => Some(usage_of(typed)),
             Some(ContextValue::StyledStr(usage)) => Some(usage.to_string()),
             _ => None,
         };
@@ -74,6 +73,11 @@ impl UsageMessage {
         let help = is_help.then(|| error.render());
         Self { message, tips: tips::tips(error, typed), usage, help }
     }
+}
+
+/// How the command is called.
+fn usage_of(typed: &TypedCommand) -> String {
+    typed.definition().clone().render_usage().to_string()
 }
 
 /// An option or argument in backticks. clap shows an optional argument in brackets.
@@ -145,6 +149,5 @@ fn describe_conflict(error: &clap::Error) -> String {
     if option == *other {
         return format!("{} is given twice", shown(&option));
     }
-    let reason = conflict_reason(&option, other).map(|reason| format!(": {reason}"));
-    format!("{} cannot be used with {}{}", shown(&option), shown(other), reason.unwrap_or_default())
+    format!("{} cannot be used with {}", shown(&option), shown(other))
 }
