@@ -221,7 +221,7 @@ impl<'w, 'a> Runner<'w, 'a> {
             double_quotes::check_stored(sandbox, &statement.sql, &object_changes, diagnostics)?;
             if !object_changes.is_empty() {
                 self.findings.statements.push(StatementChanges {
-                    span: statement.sql.document_span(0..statement.sql.text().len()),
+                    span: statement.sql.full_span(),
                     object_changes: object_changes.clone(),
                 });
             }

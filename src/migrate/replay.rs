@@ -94,7 +94,7 @@ impl<'a> Replay<'a> {
             let mut steps = ids.iter().filter_map(|id| changelog.step(*id));
             steps.any(|step| {
                 let blocks = Scope::BOTH.into_iter().filter_map(|scope| step.block(scope));
-                blocks.map(|block| block.sql.document_span(0..block.sql.text().len())).any(|span| {
+                blocks.map(|block| block.sql.full_span()).any(|span| {
                     span.start <= diagnostic.span.start && diagnostic.span.start <= span.end
                 })
             })

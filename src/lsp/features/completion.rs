@@ -52,10 +52,9 @@ fn items(snapshot: &Snapshot, view: &DocumentView<'_>, offset: usize) -> Vec<lsp
 /// The block whose SQL contains a byte.
 fn block_at<'v, 't>(view: &'v DocumentView<'t>, offset: usize) -> Option<&'v Block<'t>> {
     view.blocks.list.iter().find(|block| {
-        let sql = block.sql.document_span(0..block.sql.text().len());
         !matches!(block.tag, Tag::Placeholder { .. })
             && block.tag_span.end < offset
-            && offset <= sql.end.max(block.tag_span.end + 1)
+            && offset <= block.sql.full_span().end.max(block.tag_span.end + 1)
     })
 }
 

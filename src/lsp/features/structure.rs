@@ -65,7 +65,7 @@ pub(crate) fn selection_ranges(
         let mut ranges = vec![word_at(&snapshot.text, offset)];
         for block in &view.blocks.list {
             ranges.extend(statement_ranges(&block.sql));
-            ranges.push(block.sql.document_span(0..block.sql.text().len()));
+            ranges.push(block.sql.full_span());
         }
         ranges.extend(view.code_blocks.iter().cloned());
         ranges.extend((0..view.blocks.sections.len()).map(|section| view.section_range(section)));
