@@ -4,6 +4,7 @@
 use anyhow::bail;
 use tatmig::Changelog;
 use tatmig::fleet::{RedoCandidates, RedoPlan, RedoRequest};
+use tatmig::text::list_names;
 
 use crate::cli::args::copy::CopyRule;
 use crate::cli::args::options::RedoArgs;
@@ -11,7 +12,7 @@ use crate::cli::args::selection::DefaultSelection;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
