@@ -214,6 +214,12 @@ rules! {
 }
 
 impl Rule {
+    /// The address of the section that explains the rule.
+    #[must_use]
+    pub fn url(self) -> String {
+        format!("{}/blob/main/docs/lints.md#{}", env!("CARGO_PKG_REPOSITORY"), self.name())
+    }
+
     /// Whether the rule is about what a migration may do to a database. Its errors make `lint` exit
     /// with 1, a block can allow it with a reason, and no run refuses a document for it.
     #[must_use]
