@@ -8,7 +8,6 @@ use crate::document::tag::{Tag, VersionPair, VersionPoint};
 use crate::edit::TextEdit;
 use crate::edit::fix::context::FixContext;
 use crate::edit::fix::find::{FixInput, fixes_of, with_context};
-use crate::edit::fix::proposal::minimal_edit;
 use crate::edit::fix::reverse::reverse_edits;
 use crate::edit::fix::{Fix, FixSafety};
 use crate::edit::promote::promote;
@@ -104,7 +103,7 @@ fn migration_changes(context: &FixContext<'_>, today: &str, offset: usize) -> Ve
     {
         changes.push(MigrationChange {
             title: format!("release the planned migration `{versions}`"),
-            edits: vec![minimal_edit(view.text, &edited)],
+            edits: vec![TextEdit::between(view.text, &edited)],
         });
     }
     let is_forward = changelog
