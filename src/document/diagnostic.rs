@@ -237,6 +237,15 @@ impl Rule {
                 | Self::Overwrite
         )
     }
+
+    /// Whether a `-- tatmig:allow` of a block has an effect. Of the errors, a block can allow those of
+    /// the safety rules, and what only a run on rows can find.
+    #[must_use]
+    pub fn can_be_allowed(self) -> bool {
+        self.severity() < Severity::Error
+            || self.is_safety_rule()
+            || matches!(self, Self::RowLoss | Self::RowChange | Self::ForeignKeys)
+    }
 }
 
 /// One error, warning or note about a document.
@@ -293,6 +302,11 @@ impl Diagnostic {
     pub(crate) fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
+    }
+
+    /// Whether the block that it points into can allow it.
+    pub(crate) fn can_be_allowed(&self) -> bool {
+        self.severity < Severity::Error || self.rule.can_be_allowed()
     }
 
     /// The line and column at which the span begins.

@@ -183,13 +183,12 @@ fn blocks_with_allow_directives<'c>(
     allowing.map(|block| (block.range(), block.allow_directives.as_slice())).collect()
 }
 
-/// Whether the block that a diagnostic points into allows its rule. Of the errors, a block can allow
-/// those of a safety rule only.
+/// Whether the block that a diagnostic points into allows its rule.
 fn is_allowed(
     diagnostic: &Diagnostic,
     allowing_blocks: &[(Range<usize>, &[AllowDirective])],
 ) -> bool {
-    (diagnostic.severity < Severity::Error || diagnostic.rule.is_safety_rule())
+    diagnostic.can_be_allowed()
         && allowing_blocks.iter().any(|(range, allows)| {
             range.contains(&diagnostic.span.start)
                 && allows.iter().any(|directive| directive.rule == diagnostic.rule)

@@ -191,13 +191,13 @@ pub(crate) fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow:
                 suggest_rule(name)
             ),
             None => bail!("unknown rule `{name}` to {option}{origin}; {}", suggest_rule(name)),
-            Some(rule) if option == "allow" && rule.is_safety_rule() => bail!(
+            Some(rule) if option == "deny" || rule.severity() < Severity::Error => {}
+            Some(rule) if rule.can_be_allowed() => bail!(
                 "`{name}` cannot be allowed{origin}: only a block can allow it, with `-- tatmig:allow {name}` and a reason"
             ),
-            Some(rule) if option == "allow" && rule.severity() == Severity::Error => bail!(
+            Some(_) => bail!(
                 "`{name}` cannot be allowed{origin}: it is an error, and the document cannot be used with it"
             ),
-            Some(_) => {}
         }
     }
     if let Some(conflicting) = settings.deny.iter().find(|name| settings.allow.contains(name)) {

@@ -59,11 +59,7 @@ fn block_at<'v, 't>(view: &'v DocumentView<'t>, offset: usize) -> Option<&'v Blo
 }
 
 fn rule_items(snapshot: &Snapshot, range: std::ops::Range<usize>) -> Vec<lsp::CompletionItem> {
-    let rules = Rule::ALL.iter().filter(|rule| {
-        rule.is_safety_rule()
-            || rule.severity() < crate::document::diagnostic::Severity::Error
-            || matches!(rule, Rule::RowLoss | Rule::RowChange | Rule::ForeignKeys)
-    });
+    let rules = Rule::ALL.iter().filter(|rule| rule.can_be_allowed());
     rules
         .map(|rule| lsp::CompletionItem {
             label: rule.name().to_owned(),
