@@ -214,14 +214,8 @@ const CONFLICTS: &[(&str, &str)] = &[
     ),
     ("upgrade --json-lines --json", "`--json-lines` cannot be used with `--json`: "),
     ("downgrade -1 --fail-fast --dry-run", "`--fail-fast` cannot be used with `--dry-run`: "),
-    (
-        "downgrade -1 --to 1.0.0",
-        "`--to` cannot be used with `-N`: each of them is where to stop",
-    ),
-    (
-        "downgrade -1 --steps 1",
-        "`--steps` cannot be used with `-N`: each of them is where to stop",
-    ),
+    ("downgrade -1 --to 1.0.0", "`--to` cannot be used with `-N`: each of them is where to stop"),
+    ("downgrade -1 --steps 1", "`--steps` cannot be used with `-N`: each of them is where to stop"),
     ("new --patch --minor -m x", "each of them is the version of the new migration"),
     (
         "new 1.3.0 --minor -m x",
