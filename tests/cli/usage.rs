@@ -202,7 +202,7 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("upgrade --dry-run --canary 1 --all-users", "`--canary` cannot be used with `--dry-run`: "),
     (
         "upgrade --dry-run --rehearse",
-        "cannot be used with `--rehearse`: a dry run only prints the SQL",
+        "`--rehearse` cannot be used with `--dry-run`: a dry run only prints the SQL",
     ),
     (
         "upgrade --backup --no-backup",
