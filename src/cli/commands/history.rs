@@ -5,12 +5,12 @@ use tatmig::fleet::{Fleet, FleetOutcome, RunOptions, TargetDatabase};
 use tatmig::migrate::{AdoptRequest, AdoptTarget, Migrator, PresentDrift, RecordedVersion};
 use tatmig::plan::Outcome;
 
-use crate::cli::command_args::AdoptArgs;
+use crate::cli::args::options::AdoptArgs;
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::recorded_versions::RecordedVersionsView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Records a version without checking the schema.
 pub(crate) fn stamp(

@@ -35,7 +35,7 @@ impl<'r> RunProgress<'r> {
     ) -> Self {
         let mut databases = databases.into_iter().peekable();
         let has_system = databases.peek().is_some_and(|first| first.scope == Scope::System);
-        let first = if has_system { stage } else { stage.of_users() };
+        let first = if has_system { stage } else { stage.for_users() };
         let progress = context.report.progress(first, Some(databases.count()));
         if !stage.is_rehearsal() {
             context.signals.begin_writing();
@@ -47,7 +47,7 @@ impl<'r> RunProgress<'r> {
     pub(crate) fn advance(&self, database: &TargetDatabase, result: &impl DatabaseResult) {
         self.progress.inc();
         if database.scope == Scope::System {
-            self.progress.set_stage(self.stage.of_users());
+            self.progress.set_stage(self.stage.for_users());
         }
         if result.changes_database() {
             self.signals.count_change();
