@@ -40,7 +40,7 @@ pub(crate) fn rebuild_table(context: &FixContext<'_>, finding: &Diagnostic) -> O
     let mut after = before.clone();
     after.insert(table.key(), altered(table, new_sql, context)?);
     let sql = generate(&before, &after, context.setup).ok()?.sql;
-    let span = statement.document_span(0..statement.text().len());
+    let span = statement.full_span();
     // Inside lists and quotes every line would need their marks, and in a planned migration the
     // marks of a comment.
     let is_plain = context.line_prefix(start).is_empty();
