@@ -243,5 +243,5 @@ impl Backup {
 fn device_of(path: &Path) -> Option<u64> {
     let absolute = std::path::absolute(path).ok()?;
     let metadata = absolute.ancestors().find_map(|path| path.metadata().ok())?;
-    Some(FileIdentity::of(&metadata)?.device())
+    Some(FileIdentity::from_metadata(&metadata)?.device())
 }

@@ -26,6 +26,7 @@ pub(crate) mod near_miss;
 pub(crate) mod pattern;
 pub(crate) mod prose;
 pub(crate) mod reader;
+pub(crate) mod steps;
 pub(crate) mod suggest;
 pub(crate) mod tag;
 pub(crate) mod tag_errors;

@@ -6,6 +6,7 @@ use crate::document::changelog::Changelog;
 use crate::document::lines::{MetadataField, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
+use crate::document::tag_syntax::arrow_of;
 use crate::edit::page::DocumentView;
 
 /// How a document writes its migrations.
@@ -55,8 +56,7 @@ impl Style {
     fn infer(&mut self, view: &DocumentView<'_>, migration: &Migration<'_>) {
         let versions = VersionPair::new(migration.from.clone(), migration.to.clone());
         let Some(first_block) = view.blocks_of(&versions).next() else { return };
-        self.tag_arrow =
-            if view.text[first_block.tag_span.clone()].contains("->") { "->" } else { "→" };
+        self.tag_arrow = arrow_of(&view.text[first_block.tag_span.clone()]);
         let Some(owning_section) = view.owning_section(first_block.section) else { return };
         let section = &view.blocks.sections[owning_section];
         self.heading_level = section.level;

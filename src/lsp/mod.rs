@@ -3,7 +3,7 @@
 //! text, two answer requests, and one writes.
 
 pub(crate) mod analysis;
-pub(crate) mod analyst;
+pub(crate) mod analysis_worker;
 pub(crate) mod capabilities;
 pub(crate) mod document;
 pub(crate) mod features;

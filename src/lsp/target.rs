@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::database::job::Statement;
 use crate::lsp::model::{Model, Step};
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
@@ -67,7 +66,7 @@ pub(crate) struct FoundName<'m> {
 pub(crate) fn find_name(model: &Model, offset: usize) -> Option<FoundName<'_>> {
     let step = model.step_at(offset)?;
     let statement = model.statements(step).iter().find(|statement| {
-        let span = document_range(&statement.sql);
+        let span = statement.sql.full_span();
         span.start <= offset && offset <= span.end
     })?;
     let tokens = Tokens::new(statement.sql.text());
@@ -75,17 +74,12 @@ pub(crate) fn find_name(model: &Model, offset: usize) -> Option<FoundName<'_>> {
         let span = tokens.span(&statement.sql, *index, *index);
         span.start <= offset && offset <= span.end && is_name(&tokens, *index)
     })?;
-    let span = document_range(&statement.sql);
+    let span = statement.sql.full_span();
     let schemas =
         [model.schema_at(step, span.end), model.schema_at(step, span.start.saturating_sub(1))];
     let resolver = Resolver { tokens: &tokens, statement, schemas };
     let target = resolver.resolve(index)?;
     Some(FoundName { step, range: tokens.span(&statement.sql, index, index), target })
-}
-
-/// The range of a statement in the document.
-pub(crate) fn document_range(sql: &SourceSlice<'_>) -> Range<usize> {
-    sql.document_span(0..sql.text().len())
 }
 
 /// Whether a token can be a name: a word or a quoted name, not a string.

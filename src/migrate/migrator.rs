@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::database::Database;
-use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
 use crate::database::policy::DatabasePolicy;
@@ -16,15 +15,13 @@ use crate::document::version_index::VersionIndex;
 use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
+use crate::migrate::retry::retry_after_change;
 use crate::migrate::status::{Located, StatusDocument, locate_with_source};
 use crate::plan::error::PlanError;
 use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_steps;
 use crate::plan::target::Target;
-
-/// How often a database is read again after another run changed it between reading and locking.
-pub(crate) const MAX_RETRIES: usize = 10;
 
 /// The direction of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,8 +227,7 @@ impl<'c, 'a> Migrator<'c, 'a> {
         version: &mut Option<VersionPoint>,
     ) -> Result<Outcome, MigrateError> {
         self.document().check()?;
-        let mut retries = 0;
-        loop {
+        retry_after_change(|| {
             let state = database.history_state()?;
             if let HistoryState::Versioned(entry) = &state {
                 *version = VersionPoint::parse(&entry.to);
@@ -250,18 +246,13 @@ impl<'c, 'a> Migrator<'c, 'a> {
             let Some(cached_job) = self.cached_job(scope, chain_position)? else {
                 return Ok(self.outcome_without_steps(from));
             };
-            match database.apply(&cached_job.job, &state) {
-                Ok(mut job_result) => {
-                    if matches!(chain_position, ChainPosition::Detected(_)) {
-                        let adoption_note = adoption_note(&from, source.as_deref());
-                        job_result.notes.splice(0..0, std::iter::once(adoption_note).chain(notes));
-                    }
-                    return Ok(self.outcome_of_run(&cached_job.path, job_result));
-                }
-                Err(DatabaseError::ConcurrentChange) if retries < MAX_RETRIES => retries += 1,
-                Err(error) => return Err(error.into()),
+            let mut job_result = database.apply(&cached_job.job, &state)?;
+            if matches!(chain_position, ChainPosition::Detected(_)) {
+                let adoption_note = adoption_note(&from, source.as_deref());
+                job_result.notes.splice(0..0, std::iter::once(adoption_note).chain(notes));
             }
-        }
+            Ok(self.outcome_of_run(&cached_job.path, job_result))
+        })
     }
 
     fn outcome_without_steps(&self, version: VersionPoint) -> Outcome {

@@ -63,12 +63,12 @@ impl fmt::Display for Rename {
 }
 
 impl Rename {
-    pub(crate) fn of_table(from: &str, to: &str) -> Self {
+    pub(crate) fn new_for_table(from: &str, to: &str) -> Self {
         Self { table: None, from: from.to_owned(), to: to.to_owned() }
     }
 
-    pub(crate) fn of_column(table: &str, from: &str, to: &str) -> Self {
-        Self { table: Some(table.to_owned()), ..Self::of_table(from, to) }
+    pub(crate) fn new_for_column(table: &str, from: &str, to: &str) -> Self {
+        Self { table: Some(table.to_owned()), ..Self::new_for_table(from, to) }
     }
 
     /// What to do if the rename is what happened.

@@ -293,7 +293,8 @@ impl JobExecution<'_> {
             return Err(result.err().map_or(DatabaseError::Interrupted, DatabaseError::from));
         }
         if self.connection.is_autocommit() {
-            let cause = result.as_ref().err().map_or(StatementCause::Other, StatementCause::of);
+            let cause =
+                result.as_ref().err().map_or(StatementCause::Other, StatementCause::from_error);
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
                 Ok(_) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
@@ -310,7 +311,8 @@ impl JobExecution<'_> {
             }
             Err(error) => error,
         };
-        let (cause, span) = (StatementCause::of(&error), error_span(&statement.sql, &error));
+        let (cause, span) =
+            (StatementCause::from_error(&error), error_span(&statement.sql, &error));
         if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, cause, span });
         }

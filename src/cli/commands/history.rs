@@ -4,11 +4,11 @@ use tatmig::Changelog;
 use tatmig::fleet::{Fleet, FleetOutcome, RunOptions};
 use tatmig::migrate::{AdoptRequest, AdoptTarget, Migrator, PresentDrift, RecordedVersion};
 
-use crate::cli::command_args::AdoptArgs;
+use crate::cli::args::options::AdoptArgs;
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::recorded_versions::RecordedVersionsView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Records a version without checking the schema.
 pub(crate) fn stamp(

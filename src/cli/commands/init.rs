@@ -5,11 +5,11 @@ use std::path::Path;
 use tatmig::fleet::{InitPlan, InitRequest};
 use tatmig::migrate::Migrator;
 
-use crate::cli::command_args::CreateArgs;
+use crate::cli::args::options::CreateArgs;
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::init::InitView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// The databases that are to be created.
 #[derive(Clone, Copy)]

@@ -2,7 +2,6 @@
 //! exit status; an error means that no database was changed.
 
 pub(crate) mod backup;
-pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -31,6 +30,7 @@ pub(crate) mod safety_backup;
 pub(crate) mod schema;
 pub(crate) mod schema_diff;
 pub(crate) mod seed;
+pub(crate) mod standalone;
 pub(crate) mod statement_diffs;
 pub(crate) mod test;
 #[cfg(feature = "server")]
@@ -39,9 +39,9 @@ pub(crate) mod upgrade;
 pub(crate) mod write_document;
 
 use crate::cli::args::Command;
-use crate::cli::command_args::BackupAction;
+use crate::cli::args::document_commands::DocumentCommand;
+use crate::cli::args::options::BackupAction;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
-use crate::cli::document_args::DocumentCommand;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
 use crate::cli::settings::Settings;

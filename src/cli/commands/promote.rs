@@ -6,7 +6,7 @@ use tatmig::{Changelog, edit};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::new::today;
 use crate::cli::commands::write_document;
-use crate::cli::report::views::migration_change::{ChangeKind, MigrationChangeView};
+use crate::cli::report::views::migration_change::{MigrationChange, MigrationChangeView};
 use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<u8> {
@@ -24,6 +24,7 @@ pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<
     };
     write_document::replace_document(&context.settings.file, &document, &edited_text)?;
     context.report.set_head(edited_changelog.head());
-    let view = MigrationChangeView::new(&edited_changelog, migration, ChangeKind::Released, &[]);
+    let view =
+        MigrationChangeView::new(&edited_changelog, migration, MigrationChange::Released, &[]);
     Ok(context.report.emit(&view))
 }

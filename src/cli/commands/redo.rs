@@ -4,17 +4,18 @@
 use anyhow::bail;
 use tatmig::Changelog;
 use tatmig::fleet::{RedoCandidates, RedoPlan, RedoRequest};
+use tatmig::text::list_names;
 
-use crate::cli::command_args::RedoArgs;
+use crate::cli::args::copy::CopyRule;
+use crate::cli::args::options::RedoArgs;
+use crate::cli::args::selection::DefaultSelection;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::copy_args::CopyRule;
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
-use crate::cli::selection_args::DefaultSelection;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;

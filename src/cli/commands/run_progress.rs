@@ -19,7 +19,7 @@ pub(crate) struct RunProgress<'r> {
 impl<'r> RunProgress<'r> {
     /// Begins a pass. `stage` is that of the system database.
     pub(crate) fn start(context: CommandContext<'r>, stage: Stage, fleet: &Fleet) -> Self {
-        let first = if fleet.system.is_some() { stage } else { stage.of_users() };
+        let first = if fleet.system.is_some() { stage } else { stage.for_users() };
         let progress = context.report.progress(first, Some(fleet.databases().count()));
         Self { progress, stage, signals: context.signals }
     }
@@ -28,7 +28,7 @@ impl<'r> RunProgress<'r> {
     pub(crate) fn advance(&self, database: &TargetDatabase, outcome: &Outcome) {
         self.progress.inc();
         if database.scope == Scope::System {
-            self.progress.set_stage(self.stage.of_users());
+            self.progress.set_stage(self.stage.for_users());
         }
         if outcome.changes_database() {
             self.signals.count_change();

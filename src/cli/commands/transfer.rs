@@ -3,10 +3,10 @@
 use anyhow::{Context, bail};
 use tatmig::fleet::{FleetConfig, TransferDestination};
 
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::transfer::TransferView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// The same fleet in files and in namespaces.
 struct FleetLocations {

@@ -7,7 +7,7 @@ use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions, Selection, UserSelection};
 use tatmig::migrate::{DatabaseStatus, Migrator};
 
-use crate::cli::command_args::UpgradeArgs;
+use crate::cli::args::options::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::missing_users::MissingUsers;

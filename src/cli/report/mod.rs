@@ -347,8 +347,8 @@ impl Report {
         self.console.note(text);
     }
 
-    /// Prints how many warnings a document has that can be used.
-    pub(crate) fn print_warning_count(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+    /// Prints the errors of a document in full, and how many warnings it has.
+    pub(crate) fn print_document_errors(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
         self.console.document_errors(source, diagnostics);
     }
 

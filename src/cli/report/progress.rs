@@ -44,7 +44,7 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// The stage after the system database of a run.
-    pub(crate) fn of_users(self) -> Self {
+    pub(crate) fn for_users(self) -> Self {
         match self {
             Self::SystemDatabase => Self::Users,
             Self::RehearsingSystemDatabase => Self::RehearsingUsers,

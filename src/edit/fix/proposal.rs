@@ -49,20 +49,6 @@ impl Fix {
     }
 }
 
-/// The smallest edit that leads from one text to another.
-pub(crate) fn minimal_edit(old: &str, new: &str) -> TextEdit {
-    let mut start = old.bytes().zip(new.bytes()).take_while(|(old, new)| old == new).count();
-    while !old.is_char_boundary(start) {
-        start -= 1;
-    }
-    let rest = old.as_bytes()[start..].iter().rev().zip(new.as_bytes()[start..].iter().rev());
-    let mut end = rest.take_while(|(old, new)| old == new).count();
-    while !old.is_char_boundary(old.len() - end) {
-        end -= 1;
-    }
-    TextEdit::new(start..old.len() - end, &new[start..new.len() - end])
-}
-
 /// Applies changes as far as they do not overlap; of two that do, the first is applied. Returns the
 /// new text and how many were applied.
 #[must_use]

@@ -11,7 +11,7 @@ use crate::document::changelog::StepId;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Scope, Tag};
 use crate::edit::change::TextEdit;
-use crate::edit::fix::context::{FixContext, all_steps};
+use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::{Fix, FixSafety};
 use crate::edit::page::with_line_ends;
 use crate::migrate::empty_copy::EmptyCopy;
@@ -78,7 +78,7 @@ fn statement_around(tokens: &Tokens<'_>, block: &Block<'_>, offset: usize) -> Op
 fn step_of(context: &FixContext<'_>, block: &Block<'_>) -> Option<(Scope, StepId)> {
     let changelog = context.live_changelog.as_ref()?;
     let Tag::Migration { scope, from, to } = &block.tag else { return None };
-    let step = all_steps(changelog).into_iter().find(|id| {
+    let step = changelog.step_ids().find(|id| {
         changelog.step(*id).is_some_and(|found| (&found.from, &found.to) == (from, to))
     })?;
     Some((*scope, step))

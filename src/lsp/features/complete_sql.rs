@@ -8,7 +8,7 @@ use gen_lsp_types as lsp;
 
 use crate::document::blocks::Block;
 use crate::document::tag::{Scope, Tag};
-use crate::lsp::analysis::Change;
+use crate::edit::change::TextChange;
 use crate::lsp::snapshot::Snapshot;
 use crate::lsp::target::compared;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
@@ -128,7 +128,7 @@ fn schema_at(snapshot: &Snapshot, block: &Block<'_>, offset: usize) -> Schema {
         _ => false,
     });
     if let Some(step) = step {
-        let change = Change::between(&analysed.text, &snapshot.text);
+        let change = TextChange::between(&analysed.text, &snapshot.text);
         return model.schema_at(step, change.old_offset(offset));
     }
     let schema_of = |scope: Scope, position: usize| model.replay.schema_at(scope, position);

@@ -10,9 +10,6 @@ use crate::document::diagnostic::Rule;
 use crate::lsp::snapshot::Snapshot;
 use crate::sql::tokens::Tokens;
 
-/// The page that explains the rules.
-const RULES_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/lints.md");
-
 /// Sections, code blocks and the statements in them that are longer than a line.
 pub(crate) fn folding_ranges(snapshot: &Snapshot) -> Vec<lsp::FoldingRange> {
     let view = snapshot.view();
@@ -65,7 +62,7 @@ pub(crate) fn selection_ranges(
         let mut ranges = vec![word_at(&snapshot.text, offset)];
         for block in &view.blocks.list {
             ranges.extend(statement_ranges(&block.sql));
-            ranges.push(block.sql.document_span(0..block.sql.text().len()));
+            ranges.push(block.sql.full_span());
         }
         ranges.extend(view.code_blocks.iter().cloned());
         ranges.extend((0..view.blocks.sections.len()).map(|section| view.section_range(section)));
@@ -128,7 +125,7 @@ pub(crate) fn document_links(snapshot: &Snapshot) -> Vec<lsp::DocumentLink> {
         let end = text[start..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
         let range = start..end.map_or(text.len(), |end| start + end);
         if let Some(rule) = Rule::from_name(&text[range.clone()]) {
-            links.push(link(snapshot, range, format!("{RULES_URL}#{}", rule.name())));
+            links.push(link(snapshot, range, rule.url()));
         }
     }
     links

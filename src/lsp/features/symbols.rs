@@ -99,9 +99,8 @@ impl Outline<'_, '_> {
         });
         blocks
             .map(|block| {
-                let sql = block.sql.document_span(0..block.sql.text().len());
-                let end = self.view.end_tag_line(block).map_or(sql.end, |line| line.end);
-                let range = block.tag_span.start..end.max(block.tag_span.end);
+                let mut range = block.range();
+                range.end = self.view.end_tag_line(block).map_or(range.end, |line| line.end);
                 let children = creations(&block.sql).into_iter().map(|creation| {
                     let Creation { kind, name, span, name_span } = creation;
                     self.symbol(&name, symbol_kind(kind), span, name_span, None, Vec::new())

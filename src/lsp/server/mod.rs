@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::lsp::analysis::Analysis;
-use crate::lsp::analyst;
-use crate::lsp::analyst::AnalystJob;
+use crate::lsp::analysis_worker;
+use crate::lsp::analysis_worker::AnalysisJob;
 use crate::lsp::capabilities::{ClientFeatures, server_capabilities};
 use crate::lsp::document::OpenDocument;
 use crate::lsp::features::commands::CommandOutcome;
@@ -81,7 +81,7 @@ struct Server {
     host: Arc<dyn Host>,
     events: Sender<Event>,
     writer: Sender<Message>,
-    analyst: Sender<AnalystJob>,
+    analysis_jobs: Sender<AnalysisJob>,
     responder: Sender<RequestJob>,
     cancelled: CancelledRequests,
     /// `None` before `initialize`.
@@ -99,11 +99,11 @@ struct Server {
 
 impl Server {
     fn start(host: Arc<dyn Host>, events: Sender<Event>, writer: Sender<Message>) -> Self {
-        let (analyst, analyst_jobs) = channel();
-        let analyst_events = events.clone();
+        let (analysis_jobs, received_jobs) = channel();
+        let worker_events = events.clone();
         thread::spawn(move || {
-            analyst::run(&analyst_jobs, |uri, analysis| {
-                let _ = analyst_events.send(Event::Analysed { uri, analysis });
+            analysis_worker::run(&received_jobs, |uri, analysis| {
+                let _ = worker_events.send(Event::Analysed { uri, analysis });
             });
         });
         let (responder, responder_jobs) = channel();
@@ -118,7 +118,7 @@ impl Server {
             host,
             events,
             writer,
-            analyst,
+            analysis_jobs,
             responder,
             cancelled,
             client: None,

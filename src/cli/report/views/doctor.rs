@@ -7,7 +7,7 @@ use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
-use crate::cli::setting_origins::SettingOrigin;
+use crate::cli::settings::origins::SettingOrigin;
 
 /// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -8,12 +8,13 @@ use serde::Serialize;
 use tatmig::document::StepId;
 use tatmig::fleet::{Fleet, RedoCandidates, RedoPlan, TargetDatabase};
 use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
+use tatmig::text::list_names;
 use tatmig::{Changelog, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::view::View;
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};

@@ -14,12 +14,12 @@ use crate::cli::report::view::View;
 /// What was done to a migration of the document.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum ChangeKind {
+pub(crate) enum MigrationChange {
     Added,
     Released,
 }
 
-impl ChangeKind {
+impl MigrationChange {
     fn name(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -37,7 +37,7 @@ pub(crate) struct MigrationChangeView<'r> {
     line: usize,
     from: &'r VersionPoint,
     to: &'r VersionPoint,
-    outcome: ChangeKind,
+    outcome: MigrationChange,
     scopes: Vec<Scope>,
     /// What the author has to check.
     notes: &'r [String],
@@ -49,7 +49,7 @@ impl<'r> MigrationChangeView<'r> {
     pub(crate) fn new(
         changelog: &'r Changelog<'r>,
         migration: &'r Migration<'r>,
-        outcome: ChangeKind,
+        outcome: MigrationChange,
         notes: &'r [String],
     ) -> Self {
         let source = changelog.source();

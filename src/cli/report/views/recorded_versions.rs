@@ -7,11 +7,12 @@ use serde::Serialize;
 use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::plan::{AtHead, Outcome};
 use tatmig::semver::Version;
+use tatmig::text::list_names;
 use tatmig::{Changelog, Scope, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{describe_unselected_users, list_names, plural};
+use crate::cli::report::format::{describe_unselected_users, plural};
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};

@@ -7,12 +7,13 @@ use serde::Serialize;
 use tatmig::backup::Backup;
 use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::plan::Outcome;
+use tatmig::text::{MAX_LISTED, list_names};
 use tatmig::{Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{MAX_LISTED, describe_unselected_users, list_names, plural};
+use crate::cli::report::format::{describe_unselected_users, plural};
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, restore_command};

@@ -8,7 +8,7 @@ use tatmig::{Scope, VersionPoint};
 
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::databases::GroupKey;
-use crate::cli::report::digest::steps::Path;
+use crate::cli::report::digest::steps::ScopePath;
 use crate::cli::report::views::failures::{StatementDiffs, edited_help};
 use crate::cli::report::views::run_entries::{DatabaseRun, outcome_name};
 
@@ -77,7 +77,7 @@ pub(crate) fn add_runs(
     for (PathId { scope, .. }, CountedPath { path, count }) in paths {
         let from =
             if path.start == PathStart::New { VersionPoint::Baseline } else { path.from.clone() };
-        digest.steps.add(Path { scope, from, steps: path.steps.clone() }, count);
+        digest.steps.add(ScopePath { scope, from, steps: path.steps.clone() }, count);
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tatmig::Scope;
 use tatmig::edit::ScopeSchema;
 
-use crate::cli::command_args::SchemaFormat;
+use crate::cli::args::document_commands::SchemaFormat;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;

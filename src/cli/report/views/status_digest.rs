@@ -8,7 +8,7 @@ use tatmig::{Changelog, DatabaseState, Scope, VersionPoint};
 
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::databases::GroupKey;
-use crate::cli::report::digest::steps::Path;
+use crate::cli::report::digest::steps::ScopePath;
 use crate::cli::report::views::status_entries::StatusOf;
 use crate::cli::report::views::status_text::{describe_state, is_problem};
 
@@ -63,7 +63,7 @@ fn add_paths(
         let recorded = version.and_then(VersionPoint::parse);
         let first = steps.first().map(|(from, _)| from.clone());
         let Some(from) = recorded.or(first) else { continue };
-        digest.steps.add(Path { scope: *scope, from, steps }, *count);
+        digest.steps.add(ScopePath { scope: *scope, from, steps }, *count);
     }
 }
 

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use tatmig::migrate::{DatabaseStatus, Detection};
+use tatmig::text::MAX_LISTED;
 use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
-use crate::cli::report::format::{MAX_LISTED, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::views::status_entries::{StatusOf, is_refused_by_table};
 

@@ -9,12 +9,13 @@ use tatmig::Scope;
 use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::VerifyReport;
 use tatmig::plan::MigrateError;
+use tatmig::text::list_names;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::databases::GroupKey;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
