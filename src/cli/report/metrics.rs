@@ -135,7 +135,7 @@ fn database_metric<'r>(run: &'r RunInfo<'_>, digest: &'r Digest) -> Metric<'r> {
     for group in digest.databases.iter() {
         let version = group.key.version.as_deref().unwrap_or_default();
         let version = if common.contains(&version) { version } else { "other" };
-        *counts.entry((group.key.scope.name(), group.key.state, version)).or_default() +=
+        *counts.entry((group.key.scope.name(), group.key.state.name(), version)).or_default() +=
             group.count;
     }
     let samples = counts.into_iter().map(|((scope, state, version), count)| Sample {

@@ -18,6 +18,7 @@ pub(crate) mod query_output;
 pub(crate) mod rows;
 pub(crate) mod run_info;
 pub(crate) mod run_record;
+pub(crate) mod state;
 pub(crate) mod styled_line;
 pub(crate) mod view;
 pub(crate) mod views;
