@@ -40,7 +40,7 @@ impl Undo<'_, '_> {
             "if the schema already has what the edited migration creates, run `tatmig adopt`"
         };
         Some(format!(
-            "{problem}. {adopt}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
+            "{problem}; {adopt}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
         ))
     }
 
