@@ -7,7 +7,6 @@ use gen_lsp_types as lsp;
 use crate::document::tag::Tag;
 use crate::edit::page::DocumentView;
 use crate::lsp::snapshot::Snapshot;
-use crate::lsp::target::is_name;
 use crate::schema::ObjectKind;
 use crate::source::SourceSlice;
 use crate::sql::statements::statement_ranges;
@@ -35,7 +34,7 @@ impl Creation {
         })?;
         let is_guarded = tokens.match_seq(index + 1, &["IF", "NOT", "EXISTS"]);
         let name = tokens.skip_schema_qualifier(index + if is_guarded { 4 } else { 1 });
-        is_name(&tokens, name).then(|| Self {
+        tokens.can_be_name(name).then(|| Self {
             kind,
             name: tokens.name(name),
             span: tokens.span(statement, 0, tokens.len() - 1),
