@@ -33,6 +33,7 @@ pub(crate) mod tag_errors;
 pub(crate) mod tag_parser;
 pub(crate) mod tag_syntax;
 pub(crate) mod version_index;
+pub(crate) mod version_text;
 
 pub use crate::document::changelog::StepId;
 pub use crate::document::diagnostic::DocumentError;

@@ -7,6 +7,7 @@ use crate::document::lines::{MetadataField, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::document::tag_syntax::arrow_of;
+use crate::document::version_text::find_version;
 use crate::edit::page::DocumentView;
 
 /// How a document writes its migrations.
@@ -137,11 +138,11 @@ fn find_scope_heading<'v>(
 fn split_heading(heading: &str, versions: &VersionPair) -> Option<(String, String)> {
     let text = heading.trim_start().trim_start_matches('#').trim_start();
     let (from, to) = (versions.from.to_string(), versions.to.to_string());
-    let start = text.find(&from)?;
-    let rest = &text[start + from.len()..];
-    let arrow = &rest[..rest.find(&to)?];
+    let from = find_version(text, &from).next()?;
+    let to = find_version(text, &to).find(|to| to.start >= from.end)?;
+    let arrow = &text[from.end..to.start];
     let trimmed_arrow = arrow.trim().trim_end_matches('v').trim();
-    let prefix = &text[..start];
+    let prefix = &text[..from.start];
     // A number before the versions, such as `3.`, belongs to this heading alone.
     let is_numbered = prefix.contains(|c: char| c.is_ascii_digit());
     matches!(trimmed_arrow, "→" | "->")

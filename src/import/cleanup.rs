@@ -10,10 +10,10 @@ use crate::document::pattern::constant_pattern;
 use crate::edit::page::with_line_ends;
 use crate::import::comments::defuse_comments;
 use crate::import::migration::{Chunk, SourceSection, Variables};
-use crate::import::statements::{split, with_final_semicolon};
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
 use crate::sql::object_statement::ObjectStatement;
+use crate::sql::statements::{split, with_final_semicolon};
 use crate::sql::tokens::Tokens;
 
 static BRACED_VARIABLE: LazyLock<Regex> = LazyLock::new(|| constant_pattern(r"\$\{[^}\n]*\}"));

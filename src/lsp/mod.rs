@@ -10,6 +10,7 @@ pub(crate) mod features;
 pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod host;
+pub(crate) mod methods;
 pub(crate) mod model;
 pub(crate) mod position;
 pub(crate) mod responder;

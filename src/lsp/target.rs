@@ -91,6 +91,13 @@ pub(crate) fn is_name(tokens: &Tokens<'_>, index: usize) -> bool {
     }
 }
 
+/// Whether the keyword before a name shows that it is the name of an object. `RENAME COLUMN a TO b`
+/// names columns.
+pub(crate) fn is_object_place(tokens: &Tokens<'_>, index: usize) -> bool {
+    OBJECT_KEYWORDS.iter().any(|word| tokens.preceded_by(index, word))
+        || index >= 2 && tokens.match_seq(index - 2, &["RENAME", "TO"])
+}
+
 /// The tokens of a statement that are this name.
 pub(crate) fn tokens_named<'t>(
     tokens: &'t Tokens<'_>,
@@ -121,8 +128,6 @@ struct Resolver<'t, 's> {
 impl Resolver<'_, '_> {
     fn resolve(&self, index: usize) -> Option<Target> {
         let name = self.tokens.name(index);
-        let is_behind_keyword =
-            index > 0 && OBJECT_KEYWORDS.iter().any(|word| self.tokens.is(index - 1, word));
         if self.tokens.preceded_by(index, ".") && index > 1 {
             // `main.t`, or a column of a table or of an alias.
             return self
@@ -130,7 +135,7 @@ impl Resolver<'_, '_> {
                 .or_else(|| self.object(&name))
                 .or_else(|| self.column(&name));
         }
-        if is_behind_keyword || self.tokens.is(index + 1, ".") {
+        if is_object_place(self.tokens, index) || self.tokens.is(index + 1, ".") {
             return self.object(&name).or_else(|| self.column(&name));
         }
         self.column(&name).or_else(|| self.object(&name))

@@ -1,4 +1,4 @@
-//! Reads SQL text: the lexer, the tokens of one statement, the definitions of tables and
+//! Reads SQL text: the lexer, where statements end, the tokens of one statement, the definitions of tables and
 //! other objects, the tables that are used by position, and type affinities. SQLite itself decides
 //! what is valid.
 
@@ -16,6 +16,7 @@ pub(crate) mod positional;
 pub(crate) mod positional_query;
 pub(crate) mod pragmas;
 pub(crate) mod read_statement;
+pub(crate) mod statements;
 pub(crate) mod table_definition;
 pub(crate) mod tokens;
 pub(crate) mod value;

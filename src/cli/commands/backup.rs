@@ -15,6 +15,7 @@ use crate::cli::args::copy::CopyRule;
 use crate::cli::args::options::RestoreArgs;
 use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::{back_up, backup_dir};
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::backup::BackupView;
@@ -112,10 +113,9 @@ pub(crate) fn restore_backup(
             .collect();
         safety_backup = back_up(context, &mut existing, "restore", &options)?;
     }
-    let progress = context.report.progress(Stage::Restoring, Some(databases.len()));
-    let results = backup.restore(&databases, &options, &mut || {
-        progress.inc();
-        context.signals.count_change();
+    let progress = RunProgress::start(context, Stage::Restoring, &databases);
+    let results = backup.restore(&databases, &options, &mut |database, result| {
+        progress.advance(database, result);
     });
     drop(progress);
     for (database, result) in databases.iter().zip(&results) {

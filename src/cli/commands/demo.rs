@@ -47,13 +47,14 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     let baseline =
         Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);
     let progress = context.report.progress(Stage::Creating, None);
+    context.signals.begin_writing();
     create_databases(&fleet_config, &baseline, &context.connect_options())?;
     drop(progress);
     let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let fleet = Fleet::discover(&fleet_config, &Selection::everything(), |scope| {
         changelog.has_scope(scope)
     })?;
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let options = context.run_options();
     let fleet_outcome = fleet.upgrade(&migrator, &options, &mut |database, outcome| {
         progress.advance(database, outcome);

@@ -55,9 +55,6 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let context = CommandContext { settings, report, signals };
-    if changes_databases(&command) {
-        signals.begin_writing();
-    }
     #[cfg(feature = "server")]
     note_extensions_on_servers(context);
     let result = run_command(context, command);
@@ -67,33 +64,6 @@ pub(crate) fn run(
         Ok(EXIT_SUCCESS | EXIT_PENDING) if report.has_failed() => Ok(EXIT_FAILURE),
         Err(error) => error.downcast().map(|AlreadyReported(status)| status),
         success => success,
-    }
-}
-
-/// Whether a command changes databases.
-fn changes_databases(command: &Command) -> bool {
-    match command {
-        Command::Upgrade(args) => !args.dry_run && !args.rehearse,
-        Command::Downgrade(args) => !args.dry_run && !args.rehearse,
-        Command::Redo(args) => !args.dry_run,
-        Command::Init { .. }
-        | Command::Stamp { .. }
-        | Command::Adopt(_)
-        | Command::Seed { .. }
-        | Command::Restore(_)
-        | Command::Reset(_)
-        | Command::Demo { .. } => true,
-        #[cfg(feature = "server")]
-        Command::Push { .. } | Command::Pull { .. } => true,
-        Command::Status(_)
-        | Command::History { .. }
-        | Command::Lint(_)
-        | Command::Verify { .. }
-        | Command::Doctor
-        | Command::Test(_)
-        | Command::Query(_)
-        | Command::Backup { .. }
-        | Command::Document(_) => false,
     }
 }
 

@@ -55,10 +55,10 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
         let statuses = &candidates.statuses;
         safety_backup = back_up_before_change(context, &mut fleet, statuses, "redo", &options)?;
     }
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     if !args.selection.excludes_system() {
         plan.store_sources(&request)?;
     }
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
     let outcome = plan.run(&fleet, &options, &mut |database, outcome| {
         progress.advance(database, outcome);
     });

@@ -43,7 +43,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let mut databases = databases.into_iter();
     fleet.system = fleet.system.and_then(|_| databases.next());
     fleet.users = databases.collect();
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let fleet_outcome = fleet.reset(&migrator, &options, &mut |database, outcome| {
         progress.advance(database, outcome);
     });

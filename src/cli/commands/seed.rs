@@ -45,7 +45,7 @@ pub(crate) fn run(
     let replay = context.unchecked_replay(&changelog)?;
     context.check_document(&changelog, seed_diagnostics(&changelog, &replay, names).into_iter())?;
     let migrator = context.migrator(&changelog, &replay, target);
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let options = context.run_options();
     let fleet_outcome = fleet.seed(&migrator, names, &options, &mut |database, outcome| {
         progress.advance(database, outcome);

@@ -217,7 +217,7 @@ impl FleetRun<'_, '_, '_> {
         backup: Option<&Backup>,
     ) -> FleetOutcome {
         let source = migrator.changelog().source();
-        let progress = RunProgress::start(self.context, stage, fleet);
+        let progress = RunProgress::start(self.context, stage, fleet.databases());
         fleet.upgrade(migrator, self.options, &mut |database, outcome| {
             progress.advance(database, outcome);
             self.context.report.emit_outcome(DatabaseRun { database, outcome, source, backup });

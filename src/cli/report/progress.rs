@@ -43,6 +43,11 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// Whether everything is rolled back in this stage.
+    pub(crate) fn is_rehearsal(self) -> bool {
+        matches!(self, Self::RehearsingSystemDatabase | Self::RehearsingUsers)
+    }
+
     /// The stage after the system database of a run.
     pub(crate) fn for_users(self) -> Self {
         match self {

@@ -8,13 +8,13 @@ use crate::import::date::date_of_name;
 use crate::import::error::ImportError;
 use crate::import::migration::{SourceMigration, SourceSection, ToolMigrations};
 use crate::import::source_tree::{SourceTree, TreeFile};
-use crate::import::statements::split;
 use crate::import::tools::files::Depth;
 use crate::import::tools::files::sql_files;
 use crate::schema::is_sqlite_name;
 use crate::sql::create_statement::ModuleDefinition;
 use crate::sql::lexer::{TokenKind, unquote};
 use crate::sql::object_statement::{ObjectStatement, created_table};
+use crate::sql::statements::split;
 use crate::sql::tokens::Tokens;
 
 /// Whether a text is a `structure.sql`.

@@ -48,6 +48,7 @@ struct CreateCounts {
     created: usize,
     exists: usize,
     failed: usize,
+    skipped: usize,
 }
 
 impl<'r> CreatedDatabase<'r> {
@@ -55,6 +56,7 @@ impl<'r> CreatedDatabase<'r> {
         match self.outcome {
             CreateOutcome::AlreadyExists => State::Exists,
             CreateOutcome::Attempted(Outcome::Failed { .. }) => State::Failed,
+            CreateOutcome::Attempted(Outcome::Skipped) => State::Skipped,
             CreateOutcome::Attempted(_) => State::Created,
         }
     }
@@ -110,6 +112,10 @@ impl View for InitView<'_> {
                     let line = StyledLine::from(format!("{path}: "));
                     console.line(line.state(State::Exists, "already exists").text(", not changed"));
                 }
+                CreateOutcome::Attempted(Outcome::Skipped) => {
+                    let line = StyledLine::from(format!("{path}: "));
+                    console.line(line.state(State::Skipped, "skipped"));
+                }
                 CreateOutcome::Attempted(_) => {}
             }
         }
@@ -127,7 +133,8 @@ impl View for InitView<'_> {
     }
 
     fn changes(&self) -> String {
-        describe_changes(self.count(State::Created), self.count(State::Created), "created")
+        let missing = self.databases.len() - self.count(State::Exists);
+        describe_changes(self.count(State::Created), missing, "created")
     }
 
     fn databases(&self) -> impl Serialize {
@@ -140,6 +147,7 @@ impl View for InitView<'_> {
             created: self.count(State::Created),
             exists: self.count(State::Exists),
             failed: self.count(State::Failed),
+            skipped: self.count(State::Skipped),
         }
     }
 }
