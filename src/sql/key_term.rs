@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::sql::lexer::{TokenKind, spelled};
+use crate::sql::lexer::{TokenKind, quote_if_needed};
 use crate::sql::tokens::Tokens;
 
 /// A term of a key.
@@ -95,7 +95,7 @@ impl KeyTerm {
 impl fmt::Display for KeyTerm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            KeyValue::Column(name) => f.write_str(&spelled(name))?,
+            KeyValue::Column(name) => f.write_str(&quote_if_needed(name))?,
             KeyValue::Expression(text) => f.write_str(text)?,
         }
         if let Some(collation) = &self.collation {
