@@ -5,7 +5,6 @@ mod cli;
 use std::process::ExitCode;
 
 use crate::cli::args::{CliArgs, CommandKind};
-use crate::cli::command_line::CommandLine;
 use crate::cli::commands;
 use crate::cli::completion::answer_request;
 use crate::cli::output::OutputFormat;
@@ -14,6 +13,7 @@ use crate::cli::report::run_record::RunRecord;
 use crate::cli::report::{Report, panic};
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
+use crate::cli::usage::typed_command::TypedCommand;
 use crate::cli::usage_error::report_usage_error;
 
 fn main() -> ExitCode {
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let report = || {
-        let line = CommandLine::of_process();
-        Report::without_settings(line.command(), line.file(), line.output_format())
+        let typed = TypedCommand::from_process();
+        Report::without_settings(typed.command(), typed.file(), typed.output_format())
     };
     ExitCode::from(panic::catch_panic(run, report))
 }
@@ -51,7 +51,7 @@ fn run() -> u8 {
     let command = match command {
         CommandKind::Configured(command) => command,
         CommandKind::Standalone(standalone) => {
-            let result = commands::completions::run_standalone(&standalone, &global, &sources);
+            let result = commands::standalone::run_standalone(&standalone, &global, &sources);
             return result.unwrap_or_else(|error| emit_error(&error));
         }
     };

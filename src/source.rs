@@ -201,6 +201,12 @@ impl<'a> SourceSlice<'a> {
         }
     }
 
+    /// The document range of the whole slice.
+    #[must_use]
+    pub fn full_span(&self) -> Range<usize> {
+        self.document_span(0..self.text.len())
+    }
+
     /// The document range from the first to the last byte of a range of the text. At a jump, the
     /// document range also covers the indentation or quote marks that the text leaves out.
     #[must_use]

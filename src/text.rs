@@ -1,4 +1,5 @@
-//! Escapes names for display, and finds the name that a misspelled one was probably meant to be.
+//! Escapes names for display, lists them in messages, and finds the name that a misspelled one was
+//! probably meant to be.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -54,6 +55,20 @@ pub(crate) fn replace_controls(text: &str) -> Cow<'_, str> {
         Cow::Owned(text.replace(must_replace, "\u{fffd}"))
     } else {
         Cow::Borrowed(text)
+    }
+}
+
+/// How many names a message lists before it only counts them.
+pub const MAX_LISTED: usize = 5;
+
+/// The first few names in backticks, and how many more there are.
+#[must_use]
+pub fn list_names<N: AsRef<str>>(names: &[N]) -> String {
+    let listed: Vec<String> =
+        names.iter().take(MAX_LISTED).map(|name| format!("`{}`", name.as_ref())).collect();
+    match names.len().saturating_sub(MAX_LISTED) {
+        0 => listed.join(", "),
+        more => format!("{} and {more} more", listed.join(", ")),
     }
 }
 
@@ -113,5 +128,18 @@ mod tests {
         );
         #[cfg(unix)]
         assert_eq!(escape_for_display(&os_string_from_bytes(b"a\xffb")), "a\\xffb");
+    }
+
+    #[test]
+    fn names_are_listed_up_to_a_limit() {
+        let names: Vec<String> = (1..=7).map(|number| format!("u{number}")).collect();
+        for (count, expected) in [
+            (0, ""),
+            (1, "`u1`"),
+            (5, "`u1`, `u2`, `u3`, `u4`, `u5`"),
+            (7, "`u1`, `u2`, `u3`, `u4`, `u5` and 2 more"),
+        ] {
+            assert_eq!(list_names(&names[..count]), expected);
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Backup {
         }
         let work = |copy: &CopyOfTarget<'_>| self.find_damage(copy, &options.connect_options);
         let is_cancelled = || options.connect_options.is_cancelled();
-        let damage = parallel_map(&copies, options.jobs, &work, &is_cancelled, &mut || {});
+        let damage = parallel_map(&copies, options.jobs, &work, &is_cancelled, &mut |_, _| {});
         if is_cancelled() {
             return Err(BackupError::Interrupted);
         }
@@ -198,16 +198,15 @@ impl Backup {
         })
     }
 
-    /// Opens and closes the copies, which drops the locks of this process on them.
-    ///
-    /// Replaces databases with their copies, each in one transaction. `on_done` is called after
-    /// each one. Returns a result for each database; `None` if it was not started before an
+    /// Replaces databases with their copies, each in one transaction. `on_done` is called with each
+    /// database and its result. Opens and closes the copies, which drops the locks of this process on
+    /// them. Returns a result for each database; `None` if it was not started before an
     /// interrupt.
     pub fn restore(
         &self,
         targets: &[TargetDatabase],
         options: &RunOptions,
-        on_done: &mut dyn FnMut(),
+        on_done: &mut dyn FnMut(&TargetDatabase, &Result<Restored, MigrateError>),
     ) -> Vec<Option<Result<Restored, MigrateError>>> {
         let files: Vec<&Path> =
             targets.iter().filter_map(|target| target.location.file_path()).collect();
@@ -243,5 +242,5 @@ impl Backup {
 fn device_of(path: &Path) -> Option<u64> {
     let absolute = std::path::absolute(path).ok()?;
     let metadata = absolute.ancestors().find_map(|path| path.metadata().ok())?;
-    Some(FileIdentity::of(&metadata)?.device())
+    Some(FileIdentity::from_metadata(&metadata)?.device())
 }

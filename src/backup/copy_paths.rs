@@ -74,7 +74,7 @@ pub(crate) fn sync_directories(
     let work = |directory: &PathBuf| {
         Ok(sync_directory(directory).map_err(BackupError::from_io("cannot be synced", directory)))
     };
-    let results = parallel_map(&directories, options.jobs, &work, &|| false, &mut || {});
+    let results = parallel_map(&directories, options.jobs, &work, &|| false, &mut |_, _| {});
     results.into_iter().flatten().flatten().collect()
 }
 

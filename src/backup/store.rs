@@ -116,7 +116,10 @@ impl BackupDir {
             copy_database(planned, &pending, &time, &options.connect_options)
         };
         let is_cancelled = || options.connect_options.is_cancelled();
-        let results = parallel_map(&planned_copies, options.jobs, &work, &is_cancelled, on_done);
+        let results =
+            parallel_map(&planned_copies, options.jobs, &work, &is_cancelled, &mut |_, _| {
+                on_done()
+            });
         if is_cancelled() {
             // Dropping `pending` removes the files, but not the forks on servers.
             let left = remove_forks(targets, &results, pending.path(), &options.connect_options);

@@ -2,34 +2,13 @@
 //! (`settings`), runs one of the `commands`, and reports its result (`report`).
 
 pub(crate) mod args;
-pub(crate) mod command_args;
-pub(crate) mod command_line;
-pub(crate) mod command_output;
 pub(crate) mod commands;
 pub(crate) mod completion;
-mod conflicts;
-pub(crate) mod copy_args;
-mod document_args;
-mod error_context;
-pub(crate) mod extension_settings;
-mod global_args;
-pub(crate) mod help;
 pub(crate) mod output;
 pub(crate) mod process_args;
 pub(crate) mod report;
-pub(crate) mod report_args;
-pub(crate) mod selection_args;
-#[cfg(feature = "server")]
-pub(crate) mod server;
-pub(crate) mod setting_origins;
 pub(crate) mod settings;
-pub(crate) mod settings_file;
-pub(crate) mod settings_path;
 pub(crate) mod signals;
-pub(crate) mod standalone_command;
-mod toml_message;
+pub(crate) mod usage;
 pub(crate) mod usage_error;
-pub(crate) mod usage_message;
-mod usage_tips;
 pub(crate) mod value_parsers;
-pub(crate) mod version;

@@ -3,9 +3,9 @@
 use clap::FromArgMatches as _;
 
 use crate::cli::args::CliArgs;
-use crate::cli::conflicts::find_conflict;
-use crate::cli::help::group_subcommands;
-use crate::cli::setting_origins::ArgumentSources;
+use crate::cli::args::help::group_subcommands;
+use crate::cli::settings::origins::ArgumentSources;
+use crate::cli::usage::conflicts::find_conflict;
 
 /// The arguments of this process.
 pub(crate) struct ProcessArgs {

@@ -19,7 +19,7 @@ pub(crate) struct Signals {
 /// What a run has changed so far, for the line that ends it at a second signal.
 #[derive(Debug, Default)]
 struct ChangeCount {
-    /// Whether the command changes databases.
+    /// Whether the command began to change databases.
     is_writing: AtomicBool,
     /// How many databases it has changed.
     count: AtomicUsize,
@@ -88,7 +88,7 @@ impl Signals {
         self.received_signal.store(0, Ordering::Relaxed);
     }
 
-    /// From now on the command may change databases.
+    /// From now on databases are changed.
     pub(crate) fn begin_writing(&self) {
         self.changes.is_writing.store(true, Ordering::Relaxed);
     }

@@ -324,7 +324,7 @@ pub enum StatementCause {
 }
 
 impl StatementCause {
-    pub(crate) fn of(error: &rusqlite::Error) -> Self {
+    pub(crate) fn from_error(error: &rusqlite::Error) -> Self {
         if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
             Self::Constraint
         } else {

@@ -3,9 +3,10 @@
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::schema::Object;
+use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::lexer;
 use crate::sql::lexer::quote_identifier;
+use crate::sql::tokens::Tokens;
 
 /// A full-text table that reads its text from another table or from a view.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct ExternalContent<'s> {
 
 impl<'s> ExternalContent<'s> {
     /// Reads the definition of a table. None if it is something else.
-    pub(crate) fn of(table: &'s Object) -> Option<Self> {
+    pub(crate) fn from_table(table: &'s Object) -> Option<Self> {
         let module = table.module().filter(|module| module.module.starts_with("fts"))?;
         let option = |name: &str| {
             module.arguments.iter().find_map(|argument| {
@@ -32,6 +33,18 @@ impl<'s> ExternalContent<'s> {
         let key = option("content_rowid").unwrap_or_else(|| "rowid".to_owned());
         let is_fts5 = module.module == "fts5";
         Some(Self { table, content: option("content")?, key, is_fts5 })
+    }
+
+    /// Whether the text comes from a table, directly or through a view. The name is in lower case.
+    pub(crate) fn reads(&self, schema: &Schema, table: &str) -> bool {
+        let content = schema.get(&ObjectKey::new(ObjectKind::Table, &self.content));
+        match content.filter(|content| content.kind == ObjectKind::View) {
+            Some(view) => {
+                let tokens = Tokens::new(&view.sql);
+                (0..tokens.len()).any(|index| tokens.is_name(index, table))
+            }
+            None => self.content == table,
+        }
     }
 
     /// A query that reads what the full-text table reads of a row.

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::database::history_entry::{AppliedSource, NewHistoryEntry};
+use crate::database::known_schemas::KnownSchemas;
 use crate::database::policy::ForeignKeyPolicy;
 use crate::database::template::DatabaseTemplate;
 use crate::document::diagnostic::Rule;
@@ -246,6 +247,10 @@ pub(crate) struct MigrationJob<'r> {
     pub(crate) expected_changes: ExpectedChanges,
     /// The schema that the document describes before the first step.
     pub(crate) schema_before: Schema,
+    /// Schemas without a difference from `schema_before`.
+    pub(crate) documented_schemas: KnownSchemas,
+    /// Schemas that have the expected changes.
+    pub(crate) completed_schemas: KnownSchemas,
     /// Set once the job has run on a database with this schema and left no view, trigger or foreign
     /// key unusable. The rows do not matter to that, so it holds for all such databases.
     pub(crate) keeps_references_usable: OnceLock<()>,
@@ -278,6 +283,8 @@ impl<'r> MigrationJob<'r> {
             steps,
             expected_changes: ExpectedChanges::default(),
             schema_before: Schema::new(),
+            documented_schemas: KnownSchemas::default(),
+            completed_schemas: KnownSchemas::default(),
             keeps_references_usable: OnceLock::new(),
             transaction_end: TransactionEnd::Commit,
             foreign_keys: ForeignKeyPolicy::Enforce,

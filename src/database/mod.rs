@@ -20,6 +20,7 @@ pub(crate) mod history_entry;
 pub(crate) mod integrity;
 pub(crate) mod job;
 pub(crate) mod known_names;
+pub(crate) mod known_schemas;
 pub(crate) mod offending_query;
 pub(crate) mod offending_rows;
 pub(crate) mod offending_update;

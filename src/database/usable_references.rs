@@ -178,7 +178,7 @@ impl UsableReferences {
             }
             Reference::Trigger { .. } => self.check_trigger(connection, object).map(Some),
             Reference::View { .. } => Ok(None),
-            Reference::FullText { .. } => match ExternalContent::of(object) {
+            Reference::FullText { .. } => match ExternalContent::from_table(object) {
                 Some(content) => prepare(connection, &content.content_query()).map(Some),
                 None => Ok(None),
             },
@@ -331,7 +331,7 @@ fn references_of(object: &Object) -> Vec<Reference> {
         ObjectKind::View => vec![Reference::View { name }],
         ObjectKind::Trigger => vec![Reference::Trigger { name }],
         ObjectKind::Index => Vec::new(),
-        ObjectKind::Table if ExternalContent::of(object).is_some() => {
+        ObjectKind::Table if ExternalContent::from_table(object).is_some() => {
             vec![Reference::FullText { name }]
         }
         ObjectKind::Table => {
@@ -360,7 +360,7 @@ fn mentioned_names(object: &Object, reference: &Reference) -> BTreeSet<String> {
             names.extend(own_keys.map(|key| key.parent.to_lowercase()));
         }
         Reference::FullText { .. } => {
-            names.extend(ExternalContent::of(object).map(|content| content.content));
+            names.extend(ExternalContent::from_table(object).map(|content| content.content));
         }
         Reference::View { .. } | Reference::Trigger { .. } => {
             let tokens = lexer::tokens(&object.sql, 0)

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::document::diagnostic::Diagnostic;
 use crate::document::imported::ImportedLine;
-use crate::document::migration::AllowDirective;
+use crate::document::migration::{AllowDirective, block_range};
 use crate::document::tag::{Tag, VersionPair};
 use crate::source::SourceSlice;
 
@@ -43,6 +43,13 @@ pub(crate) struct Block<'a> {
     /// The index of the innermost section that contains the block.
     pub(crate) section: Option<usize>,
     pub(crate) allow_directives: Vec<AllowDirective>,
+}
+
+impl Block<'_> {
+    /// The byte range of the block in the document, from its start tag to the end of its SQL.
+    pub(crate) fn range(&self) -> Range<usize> {
+        block_range(&self.tag_span, &self.sql)
+    }
 }
 
 /// The blocks and sections of a document, in document order, and the errors found on the way.

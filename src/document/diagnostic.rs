@@ -214,6 +214,12 @@ rules! {
 }
 
 impl Rule {
+    /// The address of the section that explains the rule.
+    #[must_use]
+    pub fn url(self) -> String {
+        format!("{}/blob/main/docs/lints.md#{}", env!("CARGO_PKG_REPOSITORY"), self.name())
+    }
+
     /// Whether the rule is about what a migration may do to a database. Its errors make `lint` exit
     /// with 1, a block can allow it with a reason, and no run refuses a document for it.
     #[must_use]
@@ -230,6 +236,15 @@ impl Rule {
                 | Self::UndocumentedLoss
                 | Self::Overwrite
         )
+    }
+
+    /// Whether a `-- tatmig:allow` of a block has an effect. Of the errors, a block can allow those of
+    /// the safety rules, and what only a run on rows can find.
+    #[must_use]
+    pub fn can_be_allowed(self) -> bool {
+        self.severity() < Severity::Error
+            || self.is_safety_rule()
+            || matches!(self, Self::RowLoss | Self::RowChange | Self::ForeignKeys)
     }
 }
 
@@ -287,6 +302,11 @@ impl Diagnostic {
     pub(crate) fn severity(mut self, severity: Severity) -> Self {
         self.severity = severity;
         self
+    }
+
+    /// Whether the block that it points into can allow it.
+    pub(crate) fn can_be_allowed(&self) -> bool {
+        self.severity < Severity::Error || self.rule.can_be_allowed()
     }
 
     /// The line and column at which the span begins.

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::document::pattern::constant_pattern;
 use crate::document::tag::{VersionPair, VersionPoint};
+use crate::document::version_text::continues_version;
 
 static FULL_VERSION: LazyLock<Regex> =
     LazyLock::new(|| constant_pattern(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]*[0-9A-Za-z])?"));
@@ -83,17 +84,6 @@ pub(crate) fn find_versions(text: &str) -> Option<(VersionPair, Range<usize>)> {
             Some((VersionPair::new(VersionPoint::Baseline, to), version.range()))
         }
         _ => None,
-    }
-}
-
-/// Whether the text behind a version belongs to it, as in `1.0.0.1` and `1.0.0+linux`.
-fn continues_version(rest: &str) -> bool {
-    let mut characters = rest.chars();
-    match characters.next() {
-        Some('+') => true,
-        Some('.' | '-') => characters.next().is_some_and(|next| next.is_ascii_alphanumeric()),
-        Some(next) => next.is_ascii_alphanumeric(),
-        None => false,
     }
 }
 

@@ -33,7 +33,7 @@ enum Lookalike {
 }
 
 impl Lookalike {
-    fn of(character: char) -> Option<Self> {
+    fn from_char(character: char) -> Option<Self> {
         Some(match character {
             '\u{ab}'
             | '\u{b4}'
@@ -103,7 +103,7 @@ pub(crate) fn check_characters(block: &SourceSlice<'_>, mut report: impl FnMut(D
         // A quoted word counts once.
         let mut last = None;
         for (at, character) in text[characters.clone()].char_indices() {
-            let Some(lookalike) = Lookalike::of(character) else { continue };
+            let Some(lookalike) = Lookalike::from_char(character) else { continue };
             if is_string && lookalike != Lookalike::Quote || last == Some(lookalike) {
                 continue;
             }
@@ -158,7 +158,7 @@ fn name(character: char) -> &'static str {
         '\u{2013}' => "an en dash",
         '\u{2014}' => "an em dash",
         '\u{2212}' => "a minus sign",
-        _ => match Lookalike::of(character) {
+        _ => match Lookalike::from_char(character) {
             Some(Lookalike::Space) => "an unusual space",
             Some(Lookalike::Quote) => "an unusual quote",
             Some(Lookalike::Dash) => "an unusual dash",

@@ -89,11 +89,21 @@ impl<'a> ScopedSql<'a> {
         self.tag_span.clone()
     }
 
+    /// The byte range of the block in the document, from its start tag to the end of its SQL.
+    pub(crate) fn range(&self) -> Range<usize> {
+        block_range(&self.tag_span, &self.sql)
+    }
+
     /// Whether the SQL consists of comments and white space alone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         lexer::is_empty(self.sql.text())
     }
+}
+
+/// The byte range from a start tag to the end of the SQL behind it.
+pub(crate) fn block_range(tag_span: &Range<usize>, sql: &SourceSlice<'_>) -> Range<usize> {
+    tag_span.start..sql.full_span().end.max(tag_span.end)
 }
 
 /// One migration of the document, `from → to`.

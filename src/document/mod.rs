@@ -26,12 +26,14 @@ pub(crate) mod near_miss;
 pub(crate) mod pattern;
 pub(crate) mod prose;
 pub(crate) mod reader;
+pub(crate) mod steps;
 pub(crate) mod suggest;
 pub(crate) mod tag;
 pub(crate) mod tag_errors;
 pub(crate) mod tag_parser;
 pub(crate) mod tag_syntax;
 pub(crate) mod version_index;
+pub(crate) mod version_text;
 
 pub use crate::document::changelog::StepId;
 pub use crate::document::diagnostic::DocumentError;

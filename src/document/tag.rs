@@ -20,14 +20,20 @@ pub enum Scope {
 impl Scope {
     /// Both scopes, in the order in which their databases are migrated.
     pub const BOTH: [Self; 2] = [Self::System, Self::User];
+
+    /// The name in tags and in JSON: `system` or `user`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+        }
+    }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::System => "system",
-            Self::User => "user",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -18,17 +18,18 @@ pub(crate) enum TagSubject<'t> {
     Migration { from: &'t str, to: &'t str },
 }
 
+/// The arrow between two versions as a text writes it: `->` if it has no other one.
+pub(crate) fn arrow_of(text: &str) -> &'static str {
+    if text.contains("->") && !text.contains('→') { "->" } else { "→" }
+}
+
 /// Splits a line that has every mark of a tag in its place; `None` for any other line.
 pub(crate) fn parse_well_formed(line: &str) -> Option<TagParts<'_>> {
     let inner =
         line.trim().strip_prefix("--")?.trim_start().strip_prefix('[')?.strip_suffix(']')?;
     let (scope, rest) = inner.split_once(':')?;
     let (subject, boundary) = rest.rsplit_once(':')?;
-    let scope = match scope.trim() {
-        "system" => Scope::System,
-        "user" => Scope::User,
-        _ => return None,
-    };
+    let scope = Scope::BOTH.into_iter().find(|known| known.name() == scope.trim())?;
     let boundary = match boundary.trim() {
         "start" => BlockBoundary::Start,
         "end" => BlockBoundary::End,

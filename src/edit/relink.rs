@@ -7,6 +7,7 @@ use semver::Version;
 
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Tag, VersionPair, VersionPoint};
+use crate::document::version_text::find_version;
 use crate::edit::change::TextEdit;
 use crate::edit::new_migration::Bump;
 use crate::edit::page::DocumentView;
@@ -67,21 +68,16 @@ pub(crate) fn replace_versions(
 ) -> Vec<TextEdit> {
     let (from, to) = (old.from.to_string(), old.to.to_string());
     let line_text = &text[line.clone()];
-    let is_before_arrow = |at: usize| {
-        let rest = line_text[at + from.len()..].trim_start();
+    let is_before_arrow = |range: &Range<usize>| {
+        let rest = line_text[range.end..].trim_start();
         rest.starts_with('→') || rest.starts_with("->")
     };
-    let from_start =
-        line_text.match_indices(&from).map(|(at, _)| at).find(|at| is_before_arrow(*at));
-    let search_start = from_start.map_or(0, |at| at + from.len());
-    let to_start = line_text[search_start..].find(&to).map(|at| search_start + at);
-    let range_at = |at: usize, word: &str| line.start + at..line.start + at + word.len();
-    let mut edits = Vec::new();
-    if let Some(at) = from_start {
-        edits.push(TextEdit::new(range_at(at, &from), new.from.to_string()));
-    }
-    if let Some(at) = to_start {
-        edits.push(TextEdit::new(range_at(at, &to), new.to.to_string()));
-    }
-    edits
+    let from_range = find_version(line_text, &from).find(is_before_arrow);
+    let from_end = from_range.as_ref().map_or(0, |range| range.end);
+    let to_range = find_version(line_text, &to).find(|range| range.start >= from_end);
+    let edit = |range: Range<usize>, new: &VersionPoint| {
+        TextEdit::new(line.start + range.start..line.start + range.end, new.to_string())
+    };
+    let from_edit = from_range.map(|range| edit(range, &new.from));
+    from_edit.into_iter().chain(to_range.map(|range| edit(range, &new.to))).collect()
 }

@@ -6,6 +6,8 @@ use crate::document::changelog::Changelog;
 use crate::document::lines::{MetadataField, line_ranges, parse_metadata_field};
 use crate::document::migration::Migration;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
+use crate::document::tag_syntax::arrow_of;
+use crate::document::version_text::find_version;
 use crate::edit::page::DocumentView;
 
 /// How a document writes its migrations.
@@ -55,8 +57,7 @@ impl Style {
     fn infer(&mut self, view: &DocumentView<'_>, migration: &Migration<'_>) {
         let versions = VersionPair::new(migration.from.clone(), migration.to.clone());
         let Some(first_block) = view.blocks_of(&versions).next() else { return };
-        self.tag_arrow =
-            if view.text[first_block.tag_span.clone()].contains("->") { "->" } else { "→" };
+        self.tag_arrow = arrow_of(&view.text[first_block.tag_span.clone()]);
         let Some(owning_section) = view.owning_section(first_block.section) else { return };
         let section = &view.blocks.sections[owning_section];
         self.heading_level = section.level;
@@ -137,11 +138,11 @@ fn find_scope_heading<'v>(
 fn split_heading(heading: &str, versions: &VersionPair) -> Option<(String, String)> {
     let text = heading.trim_start().trim_start_matches('#').trim_start();
     let (from, to) = (versions.from.to_string(), versions.to.to_string());
-    let start = text.find(&from)?;
-    let rest = &text[start + from.len()..];
-    let arrow = &rest[..rest.find(&to)?];
+    let from = find_version(text, &from).next()?;
+    let to = find_version(text, &to).find(|to| to.start >= from.end)?;
+    let arrow = &text[from.end..to.start];
     let trimmed_arrow = arrow.trim().trim_end_matches('v').trim();
-    let prefix = &text[..start];
+    let prefix = &text[..from.start];
     // A number before the versions, such as `3.`, belongs to this heading alone.
     let is_numbered = prefix.contains(|c: char| c.is_ascii_digit());
     matches!(trimmed_arrow, "→" | "->")

@@ -6,13 +6,13 @@ use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::fleet::error::{FleetError, first_names};
+use crate::fleet::error::FleetError;
 use crate::fleet::walk::{FoundFile, Walk};
 use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::paths::side_file;
 use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
-use crate::text::escape_for_display;
+use crate::text::{escape_for_display, list_names};
 
 /// The databases in a users directory.
 pub(crate) struct DirectoryScan {
@@ -143,7 +143,7 @@ fn refuse_same_names(targets: &mut [TargetDatabase]) {
             targets[*index].skip_reason.get_or_insert_with(|| {
                 format!(
                     "its user also has {}; rename or remove all but one of these files",
-                    first_names(&others)
+                    list_names(&others)
                 )
             });
         }

@@ -12,7 +12,7 @@ use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::{Scope, VersionPoint};
 use crate::document::version_index::VersionIndex;
 use crate::fleet::discover::Fleet;
-use crate::fleet::error::{FleetError, first_names};
+use crate::fleet::error::FleetError;
 use crate::fleet::pool::run_caught;
 use crate::fleet::run::{FleetOutcome, RunOptions};
 use crate::fleet::selection::Selection;
@@ -28,6 +28,7 @@ use crate::target::TargetDatabase;
 use crate::target::layout::FleetConfig;
 #[cfg(feature = "server")]
 use crate::target::server_error::ServerSetError;
+use crate::text::list_names;
 
 /// Where a downgrade ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +146,7 @@ impl std::fmt::Display for UsersAboveTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (noun, verb) =
             if self.users.len() == 1 { ("user", "stays") } else { ("users", "stay") };
-        let (count, names) = (self.users.len(), first_names(&self.users));
+        let (count, names) = (self.users.len(), list_names(&self.users));
         write!(f, "{count} {noun} that {verb} above {} ({names})", self.target)
     }
 }

@@ -64,17 +64,6 @@ fn user_list(users: &[String]) -> String {
     format!("{noun} {}", quoted.join(", "))
 }
 
-/// The first names, quoted, and the number of further ones.
-pub(crate) fn first_names(names: &[String]) -> String {
-    const MAX_LISTED: usize = 5;
-    let listed: Vec<String> =
-        names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(MAX_LISTED) {
-        0 => listed.join(", "),
-        more => format!("{} and {more} more", listed.join(", ")),
-    }
-}
-
 impl From<FleetError> for Error {
     fn from(error: FleetError) -> Self {
         let kind = match error {

@@ -35,7 +35,8 @@ impl Fleet {
             self.databases().filter(|target| target.location.file_path().is_some()).collect();
         let examine = |target: &&TargetDatabase| examine(target);
         let is_cancelled = || options.connect_options.is_cancelled();
-        let mut results = parallel_map(&targets, options.jobs, &examine, &is_cancelled, &mut || {});
+        let mut results =
+            parallel_map(&targets, options.jobs, &examine, &is_cancelled, &mut |_, _| {});
         let paths: Vec<&Path> =
             targets.iter().filter_map(|target| target.location.file_path()).collect();
         for (result, process) in results.iter_mut().zip(locks::other_processes(&paths)) {

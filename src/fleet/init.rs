@@ -214,14 +214,19 @@ impl InitPlan {
         Ok(Self { databases })
     }
 
-    /// Creates the databases and migrates them to the migrator's target. Returns their outcomes in
-    /// the order of the databases. A failed system database ends the run, since users depend on it;
-    /// the databases after it then have no outcome.
-    #[must_use]
-    pub fn run(&self, migrator: &Migrator<'_, '_>, options: &ConnectOptions) -> Vec<CreateOutcome> {
+    /// Creates the databases and migrates them to the migrator's target. `on_done` is called after
+    /// each database. Returns their outcomes in the order of the databases. A failed system database
+    /// ends the run, since users depend on it; the databases after it then have no outcome.
+    pub fn run(
+        &self,
+        migrator: &Migrator<'_, '_>,
+        options: &ConnectOptions,
+        on_done: &mut dyn FnMut(&TargetDatabase, &CreateOutcome),
+    ) -> Vec<CreateOutcome> {
         let mut outcomes = Vec::with_capacity(self.databases.len());
         for database in &self.databases {
             let outcome = run_caught(|| migrator.create_database(database, options));
+            on_done(database, &outcome);
             let has_failed = matches!(outcome, CreateOutcome::Attempted(Outcome::Failed { .. }));
             outcomes.push(outcome);
             if has_failed && database.scope == Scope::System {

@@ -64,7 +64,7 @@ impl Fleet {
         };
         let is_stopped =
             || has_work.load(Ordering::Relaxed) || options.connect_options.is_cancelled();
-        let checked = parallel_map(&targets, options.jobs, &check, &is_stopped, &mut || {});
+        let checked = parallel_map(&targets, options.jobs, &check, &is_stopped, &mut |_, _| {});
         // Without a database the document is all that a run can check.
         if targets.is_empty() || !checked.iter().all(|checked| matches!(checked, Some(Ok(true)))) {
             return None;
@@ -126,6 +126,6 @@ impl Fleet {
         let targets: Vec<&TargetDatabase> = self.databases().collect();
         let work = |target: &&TargetDatabase| work(target);
         let is_cancelled = || options.connect_options.is_cancelled();
-        parallel_map(&targets, options.jobs, &work, &is_cancelled, on_done)
+        parallel_map(&targets, options.jobs, &work, &is_cancelled, &mut |_, _| on_done())
     }
 }

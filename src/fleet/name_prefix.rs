@@ -6,6 +6,7 @@ use std::fs::DirEntry;
 use std::path::Path;
 
 use crate::fleet::walk::is_tatmig_file;
+use crate::sqlite::paths::is_side_file_name;
 use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::layout::FleetConfig;
 use crate::target::pattern::PathMatch;
@@ -75,7 +76,7 @@ impl Listing<'_> {
             if component.has_shape(bytes)
                 && component.name_in(bytes).is_none_or(has_prefix)
                 && !is_tatmig_file(&name)
-                && !is_side_file_name(bytes)
+                && !is_side_file_name(&name)
                 && self.has_right_kind(&entry, is_last)
             {
                 self.enter(directory, name, is_last);
@@ -106,9 +107,4 @@ impl Listing<'_> {
         let is_followed = kind.is_symlink() && self.config.symlink_policy == SymlinkPolicy::Follow;
         is_followed || if is_last { kind.is_file() } else { kind.is_dir() }
     }
-}
-
-/// Whether a name is that of a side file of SQLite.
-fn is_side_file_name(name: &[u8]) -> bool {
-    ["-journal", "-wal", "-shm"].iter().any(|suffix| name.ends_with(suffix.as_bytes()))
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fleet::walk::{is_side_file, is_tatmig_file};
 use crate::sqlite::database_file::{DatabaseFile, open_parent};
+use crate::sqlite::file_format::{MAGIC, has_database_header};
 use crate::sqlite::file_status::{FileIdentity, FileKind};
 use crate::sqlite::open_directory::OpenDirectory;
 use crate::sqlite::open_directory::entry::FileUse;
@@ -101,7 +102,7 @@ impl<'c> Look<'c> {
         Self {
             config,
             system: config.system_file().located().identity,
-            backups: backups.as_ref().and_then(FileIdentity::of),
+            backups: backups.as_ref().and_then(FileIdentity::from_metadata),
             files: Vec::new(),
             directories: VecDeque::from([PathBuf::new()]),
             names_left: MAX_NAMES_BELOW,
@@ -158,7 +159,6 @@ impl<'c> Look<'c> {
 
     /// Whether a file begins as a SQLite database does.
     fn is_database(&self, path: &Path) -> bool {
-        const MAGIC: &[u8; 16] = b"SQLite format 3\0";
         let file = DatabaseFile::below(&self.config.users_dir, path, SymlinkPolicy::Refuse);
         let Ok(parent) = file.parent() else { return false };
         let mut header = [0; MAGIC.len()];
@@ -166,7 +166,7 @@ impl<'c> Look<'c> {
             .open_file(file.file_name(), FileUse::Read)
             .and_then(OpenedFile::new)
             .and_then(|mut opened| opened.file.read_exact(&mut header))
-            .is_ok_and(|()| header == *MAGIC)
+            .is_ok_and(|()| has_database_header(&header))
     }
 }
 

@@ -97,20 +97,20 @@ pub(crate) fn run_caught<T: WorkValue>(work: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Runs `work` on every item, on up to `jobs` threads. `on_done` is called on the calling thread
-/// after each item. Returns the values in the order of the items; an item that was not started
+/// Runs `work` on every item, on up to `jobs` threads. `on_done` is called on the calling thread with
+/// each item and its value. Returns the values in the order of the items; an item that was not started
 /// before `is_stopped` returned true has `None`.
 pub(crate) fn parallel_map<M: Sync, T: WorkValue>(
     items: &[M],
     jobs: usize,
     work: &Work<'_, M, T>,
     is_stopped: &(dyn Fn() -> bool + Sync),
-    on_done: &mut dyn FnMut(),
+    on_done: &mut dyn FnMut(&M, &T),
 ) -> Vec<Option<T>> {
     let mut results: Vec<Option<T>> = items.iter().map(|_| None).collect();
     let work = |index: usize| work(&items[index]);
     parallel_for_each(0..items.len(), jobs, &work, is_stopped, &mut |index, value| {
-        on_done();
+        on_done(&items[index], &value);
         results[index] = Some(value);
     });
     results
@@ -180,7 +180,7 @@ mod tests {
         for jobs in [1, 4] {
             let work = |item: &i32| Ok(6_i32.checked_div(*item).unwrap());
             let mut done = 0;
-            let results = parallel_map(&items, jobs, &work, &|| false, &mut || done += 1);
+            let results = parallel_map(&items, jobs, &work, &|| false, &mut |_, _| done += 1);
             assert_eq!(done, 4);
             let texts: Vec<String> = results
                 .into_iter()

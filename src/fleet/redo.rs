@@ -9,7 +9,6 @@ use crate::database::policy::DatabasePolicy;
 use crate::document::changelog::Changelog;
 use crate::document::tag::{Scope, VersionPoint};
 use crate::fleet::discover::Fleet;
-use crate::fleet::error::first_names;
 use crate::fleet::redo_candidates::{
     RedoCandidates, RedoError, RedoRequest, Role, no_history, read_error,
 };
@@ -20,6 +19,7 @@ use crate::migrate::replay::Replay;
 use crate::migrate::undo::Undo;
 use crate::plan::outcome::Outcome;
 use crate::target::TargetDatabase;
+use crate::text::list_names;
 
 /// One step of a redo in one scope, with the databases that it runs on.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl<'p> RedoPlan<'p> {
             let redone = candidates.redone().filter(|(_, applied)| *applied == Some(index));
             let names: Vec<String> = redone.map(|(database, _)| database.display_name()).collect();
             if let Some(problem) = undo.problem() {
-                reasons.push(format!("{}: {problem}", first_names(&names)));
+                reasons.push(format!("{}: {problem}", list_names(&names)));
             }
             applied.push(document);
         }

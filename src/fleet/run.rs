@@ -95,30 +95,34 @@ impl Fleet {
         self.run(&work, options, on_done)
     }
 
-    /// Adopts the system database, then the users' databases.
+    /// Adopts the system database, then the users' databases. `on_done` is called after each
+    /// database.
     pub fn adopt(
         &self,
         migrator: &Migrator<'_, '_>,
         request: AdoptRequest,
         options: &RunOptions,
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
     ) -> FleetOutcome {
         let work = |target: &TargetDatabase| {
             migrator.adopt_database(target, request, &options.connect_options)
         };
-        self.run(&work, options, &mut |_, _| {})
+        self.run(&work, options, on_done)
     }
 
-    /// Stamps the system database, then the users' databases.
+    /// Stamps the system database, then the users' databases. `on_done` is called after each
+    /// database.
     pub fn stamp(
         &self,
         migrator: &Migrator<'_, '_>,
         adopt_target: AdoptTarget,
         options: &RunOptions,
+        on_done: &mut dyn FnMut(&TargetDatabase, &Outcome),
     ) -> FleetOutcome {
         let work = |target: &TargetDatabase| {
             migrator.stamp_database(target, adopt_target, &options.connect_options)
         };
-        self.run(&work, options, &mut |_, _| {})
+        self.run(&work, options, on_done)
     }
 
     /// Runs work on the system database, the canaries and the other users, in this order. A failed

@@ -34,12 +34,13 @@ pub struct Transferred {
 }
 
 impl Fleet {
-    /// Copies every database to another fleet. `on_done` is called after each one.
+    /// Copies every database to another fleet. `on_done` is called after each one with the database
+    /// that was copied.
     pub fn transfer_to(
         &self,
         destination: TransferDestination<'_>,
         options: &RunOptions,
-        on_done: &mut dyn FnMut(),
+        on_done: &mut dyn FnMut(&TargetDatabase, &TransferOutcome),
     ) -> Vec<Transferred> {
         struct Transfer<'f> {
             source: &'f TargetDatabase,
@@ -63,7 +64,8 @@ impl Fleet {
             )
         };
         let is_cancelled = || connect_options.is_cancelled();
-        let outcomes = parallel_map(&transfers, options.jobs, &work, &is_cancelled, on_done);
+        let mut on_done = |transfer: &Transfer<'_>, outcome: &_| on_done(transfer.source, outcome);
+        let outcomes = parallel_map(&transfers, options.jobs, &work, &is_cancelled, &mut on_done);
         transfers
             .into_iter()
             .zip(outcomes)

@@ -13,6 +13,7 @@ use crate::sqlite::database_file::{DatabaseFile, SYMLINK_REFUSED};
 use crate::sqlite::file_status::{FileIdentity, FileKind};
 use crate::sqlite::open_directory::OpenDirectory;
 use crate::sqlite::open_directory::entry::DirectoryUse;
+use crate::sqlite::paths::database_of_side_file;
 use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::layout::FleetConfig;
 use crate::target::path_component::PathComponent;
@@ -63,7 +64,7 @@ impl<'c> Walk<'c> {
         let mut walk = Self {
             config,
             system: config.system_file().located().identity,
-            backups: backups.as_ref().and_then(FileIdentity::of),
+            backups: backups.as_ref().and_then(FileIdentity::from_metadata),
             names: Vec::new(),
             found: Vec::new(),
             notices: Vec::new(),
@@ -300,10 +301,7 @@ pub(crate) fn is_tatmig_file(file: &OsStr) -> bool {
 
 /// Whether a file is the side file of another file in its directory.
 pub(crate) fn is_side_file(directory: &OpenDirectory, name: &OsStr) -> bool {
-    let bytes = name.as_encoded_bytes();
-    ["-journal", "-wal", "-shm"].iter().any(|suffix| {
-        bytes.strip_suffix(suffix.as_bytes()).is_some_and(|base| {
-            !base.is_empty() && directory.status(&os_string_from_bytes(base)).is_ok()
-        })
+    database_of_side_file(name).is_some_and(|database| {
+        !database.is_empty() && directory.status(&os_string_from_bytes(database)).is_ok()
     })
 }

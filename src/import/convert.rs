@@ -17,7 +17,7 @@ use crate::import::heading;
 use crate::import::migration::{SourceMigration, ToolMigrations};
 use crate::import::render::{Draft, DraftMigration, Placement, RenderedDocument, imported_line};
 use crate::import::source_tree::SourceTree;
-use crate::import::tools::files::list_names;
+use crate::import::tools::files::list_files;
 use crate::import::{squash, tools};
 use crate::lint::{LintOptions, lint_with};
 use crate::migrate::replay::Replay;
@@ -177,7 +177,7 @@ fn new_draft(
     if !irreversible.is_empty() {
         notes.push(format!(
             "no reverse block, because the down part has no statement: {}",
-            list_names(&irreversible)
+            list_files(&irreversible)
         ));
     }
     let (scope, first_version) = (options.scope, options.first_version.clone());
@@ -349,7 +349,7 @@ fn removal_notes(draft: &Draft) -> Vec<String> {
     }
     names
         .into_iter()
-        .map(|(removal, names)| format!("{} ({})", removal.describe(), list_names(&names)))
+        .map(|(removal, names)| format!("{} ({})", removal.describe(), list_files(&names)))
         .collect()
 }
 

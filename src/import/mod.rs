@@ -13,7 +13,6 @@ pub(crate) mod migration;
 pub(crate) mod render;
 pub(crate) mod source_tree;
 pub(crate) mod squash;
-pub(crate) mod statements;
 pub(crate) mod tools;
 
 pub use crate::import::convert::{Import, ImportOptions, Todo, import_migrations};

@@ -70,10 +70,11 @@ impl Namespace {
 /// The statement that contains a byte of the document.
 fn statement_at(job: &MigrationJob<'_>, byte: usize) -> Option<StatementPosition> {
     job.steps.iter().enumerate().find_map(|(step, found)| {
-        let statement = found.script.statements.iter().position(|statement| {
-            let sql = &statement.sql;
-            sql.document_span(0..sql.text().len()).contains(&byte)
-        })?;
+        let statement = found
+            .script
+            .statements
+            .iter()
+            .position(|statement| statement.sql.full_span().contains(&byte))?;
         Some(StatementPosition { step, statement })
     })
 }

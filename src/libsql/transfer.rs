@@ -130,7 +130,7 @@ impl Namespace {
         };
         let result = created.and_then(|created| created.metadata()).map_err(cannot_create);
         let result = result.and_then(|metadata| {
-            let identity = FileIdentity::of(&metadata);
+            let identity = FileIdentity::from_metadata(&metadata);
             let new_file = DatabaseFile { identity, ..file.clone() };
             let mode = Some(journal_mode);
             let result = export_to_file(&mut transaction, &new_file, mode, &self.options.setup);

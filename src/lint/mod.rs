@@ -4,11 +4,13 @@
 pub(crate) mod context;
 pub(crate) mod created_tables;
 pub(crate) mod engine;
+pub(crate) mod findings;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod rules;
 pub(crate) mod session;
 pub(crate) mod walk;
+pub(crate) mod walk_cache;
 
 use crate::database::connection::ConnectionSetup;
 use crate::database::error::DatabaseError;

@@ -7,14 +7,16 @@ use std::sync::atomic::AtomicBool;
 
 use crate::database::connection::ConnectionSetup;
 use crate::document::changelog;
-use crate::document::changelog::{Changelog, StepId};
+use crate::document::changelog::Changelog;
 use crate::document::diagnostic::{Diagnostic, Rule, Severity};
 use crate::document::migration::{AllowDirective, ScopedSql};
 use crate::document::tag::Scope;
 use crate::lint::engine::LintOptions;
+use crate::lint::findings::{StatementChanges, WalkReport};
 use crate::lint::report::LintReport;
 use crate::lint::rules::metadata;
-use crate::lint::walk::{Runner, StatementChanges, WalkCache, WalkReport};
+use crate::lint::walk::Runner;
+use crate::lint::walk_cache::WalkCache;
 use crate::migrate::chain_cache::CacheUse;
 use crate::migrate::replay::Replay;
 use crate::migrate::replay_cache::ReplayCache;
@@ -169,41 +171,24 @@ fn planned_ranges(changelog: &Changelog<'_>) -> Vec<Range<usize>> {
     let planned = migrations.filter(|migration| migration.planned);
     let blocks =
         planned.flat_map(|migration| Scope::BOTH.map(|scope| migration.block(scope))).flatten();
-    blocks.map(block_range).collect()
-}
-
-/// The range of a block, with its start tag.
-fn block_range(block: &ScopedSql<'_>) -> Range<usize> {
-    let sql = block.sql();
-    let end = sql.document_span(0..sql.text().len()).end;
-    block.tag_span().start..end.max(block.tag_span().end)
+    blocks.map(ScopedSql::range).collect()
 }
 
 /// The range of each block that allows rules, with its directives.
 fn blocks_with_allow_directives<'c>(
     changelog: &'c Changelog<'_>,
 ) -> Vec<(Range<usize>, &'c [AllowDirective])> {
-    let chain_steps = (0..changelog.chain().len())
-        .flat_map(|index| [StepId::Forward(index), StepId::Reverse(index)]);
-    let baseline_steps = (0..changelog.baselines().len())
-        .flat_map(|index| [StepId::Baseline(index), StepId::BaselineReverse(index)]);
-    let migrations = baseline_steps.chain(chain_steps).filter_map(|id| changelog.step(id));
-    let parts = migrations
-        .flat_map(|migration| Scope::BOTH.map(|scope| migration.block(scope)))
-        .flatten()
-        .chain(changelog.seeds().iter().map(|seed| &seed.block));
-    let span_and_allows =
-        |part: &'c ScopedSql<'_>| (block_range(part), part.allow_directives.as_slice());
-    parts.filter(|part| !part.allow_directives.is_empty()).map(span_and_allows).collect()
+    let blocks = Scope::BOTH.into_iter().flat_map(|scope| changelog.blocks(scope));
+    let allowing = blocks.filter(|block| !block.allow_directives.is_empty());
+    allowing.map(|block| (block.range(), block.allow_directives.as_slice())).collect()
 }
 
-/// Whether the block that a diagnostic points into allows its rule. Of the errors, a block can allow
-/// those of a safety rule only.
+/// Whether the block that a diagnostic points into allows its rule.
 fn is_allowed(
     diagnostic: &Diagnostic,
     allowing_blocks: &[(Range<usize>, &[AllowDirective])],
 ) -> bool {
-    (diagnostic.severity < Severity::Error || diagnostic.rule.is_safety_rule())
+    diagnostic.can_be_allowed()
         && allowing_blocks.iter().any(|(range, allows)| {
             range.contains(&diagnostic.span.start)
                 && allows.iter().any(|directive| directive.rule == diagnostic.rule)

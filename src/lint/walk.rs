@@ -2,27 +2,26 @@
 //! block with every rule. Only lint pays for this second run; upgrades do not.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::database::connection::ConnectionSetup;
 use crate::database::job::{ColumnChange, CompiledScript, Statement};
-use crate::database::usable_references::{DanglingReferences, UsableReferences};
+use crate::database::usable_references::DanglingReferences;
 use crate::document::changelog::{Changelog, StepId};
-use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::document::diagnostic::Severity;
 use crate::document::tag::Scope;
-use crate::lint::context::{BlockRun, Direction, Origins, StatementRun};
+use crate::lint::context::{BlockRun, Direction, StatementRun};
 use crate::lint::engine::{Backend, LintOptions};
-use crate::lint::probe::ProbeDatabase;
-use crate::lint::rules::counter_reset::LostCounters;
+use crate::lint::findings::{Findings, StatementChanges, WalkReport};
 use crate::lint::rules::dangling_references::{BlockReferences, DanglingCheck};
 use crate::lint::rules::{
     counter_reset, destructive, double_quotes, fts_row_ids, full_text_writes, idempotence, if_not_exists, libsql,
     needs_empty_table, object_loss, positional_copy, pragmas, reverse, sqlite_version,
 };
-use crate::migrate::chain_cache::{CacheUse, ChainCache, StepInput};
+use crate::lint::walk_cache::{RuleMemory, ScopeCache, ScopeState, WalkCache};
+use crate::migrate::chain_cache::StepInput;
 use crate::migrate::replay::Replay;
-use crate::migrate::sandbox::{Sandbox, SandboxCopy};
+use crate::migrate::sandbox::Sandbox;
 use crate::schema::changes::ObjectChange;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::source::first_line_span;
@@ -36,119 +35,6 @@ pub(crate) struct Runner<'w, 'a> {
     findings: Findings,
 }
 
-/// A statement that ran, by its range in the document, and what it changed in the schema.
-#[derive(Clone)]
-pub(crate) struct StatementChanges {
-    pub(crate) span: Range<usize>,
-    pub(crate) object_changes: Vec<ObjectChange>,
-}
-
-/// The result of a run.
-pub(crate) struct WalkReport {
-    pub(crate) diagnostics: Vec<Diagnostic>,
-    /// The statements that changed the schema, in the order of the run.
-    pub(crate) statements: Vec<StatementChanges>,
-}
-
-/// How much was found until some point.
-struct Mark {
-    diagnostics: usize,
-    statements: usize,
-}
-
-/// What the rules found, and what the statements changed.
-#[derive(Clone, Default)]
-struct Findings {
-    diagnostics: Vec<Diagnostic>,
-    statements: Vec<StatementChanges>,
-    /// The indexes of those that count only if every statement ran without an error, since a
-    /// statement that failed may be their cause.
-    conditional: Vec<usize>,
-}
-
-impl Findings {
-    fn add_conditional(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
-        for diagnostic in diagnostics {
-            self.conditional.push(self.diagnostics.len());
-            self.diagnostics.push(diagnostic);
-        }
-    }
-
-    fn mark(&self) -> Mark {
-        Mark { diagnostics: self.diagnostics.len(), statements: self.statements.len() }
-    }
-
-    fn truncate(&mut self, mark: &Mark) {
-        self.diagnostics.truncate(mark.diagnostics);
-        self.conditional.retain(|index| *index < mark.diagnostics);
-        self.statements.truncate(mark.statements);
-    }
-
-    /// A copy of what was added since a mark.
-    fn since(&self, mark: &Mark) -> Self {
-        let conditional = self.conditional.iter();
-        Self {
-            diagnostics: self.diagnostics[mark.diagnostics..].to_vec(),
-            statements: self.statements[mark.statements..].to_vec(),
-            conditional: conditional
-                .filter_map(|index| index.checked_sub(mark.diagnostics))
-                .collect(),
-        }
-    }
-
-    fn extend(&mut self, other: &Self) {
-        let len = self.diagnostics.len();
-        self.conditional.extend(other.conditional.iter().map(|index| index + len));
-        self.diagnostics.extend_from_slice(&other.diagnostics);
-        self.statements.extend_from_slice(&other.statements);
-    }
-}
-
-/// What runs over an edited document have in common, by scope.
-pub(crate) struct WalkCache([ScopeCache; 2]);
-
-type ScopeCache = ChainCache<StateCopy, Findings>;
-
-impl WalkCache {
-    pub(crate) fn new(cache_use: CacheUse) -> Self {
-        Self(Scope::BOTH.map(|_| ChainCache::new(cache_use)))
-    }
-}
-
-/// The state after some steps.
-struct StateCopy {
-    sandbox: SandboxCopy,
-    references: UsableReferences,
-    origins: Origins,
-    lost_counters: LostCounters,
-}
-
-/// A sandbox, and what the rules remember about the blocks that ran in it.
-struct ScopeState {
-    sandbox: Sandbox,
-    memory: RuleMemory,
-}
-
-/// What the rules remember from block to block.
-struct RuleMemory {
-    references: UsableReferences,
-    origins: Origins,
-    probe: ProbeDatabase,
-    lost_counters: LostCounters,
-}
-
-impl ScopeState {
-    fn copy(&mut self) -> rusqlite::Result<StateCopy> {
-        let RuleMemory { references, origins, lost_counters, .. } = &self.memory;
-        Ok(StateCopy {
-            sandbox: self.sandbox.copy()?,
-            references: references.clone(),
-            origins: origins.clone(),
-            lost_counters: lost_counters.clone(),
-        })
-    }
-}
-
 impl<'w, 'a> Runner<'w, 'a> {
     /// Returns every diagnostic of every rule that runs statements, from the first step on that differs
     /// from the last run with this cache, whose options and setup must have been the same. Fails only
@@ -160,54 +46,30 @@ impl<'w, 'a> Runner<'w, 'a> {
         setup: &'w ConnectionSetup,
         cache: &mut WalkCache,
     ) -> rusqlite::Result<WalkReport> {
-        let is_error_free =
-            !replay.all_diagnostics().any(|diagnostic| diagnostic.severity == Severity::Error);
+        let has_errors =
+            replay.all_diagnostics().any(|diagnostic| diagnostic.severity == Severity::Error);
         let findings = Findings::default();
         let mut runner = Self { changelog, replay, options, setup, findings };
         for scope in Scope::BOTH {
-            runner.check_scope(scope, &mut cache.0[scope as usize])?;
+            runner.check_scope(scope, cache.scope(scope))?;
         }
-        let Findings { diagnostics, statements, conditional } = runner.findings;
-        let mut conditional = conditional.into_iter().peekable();
-        let kept = diagnostics.into_iter().enumerate().filter(|(index, _)| {
-            let is_conditional = conditional.next_if_eq(index).is_some();
-            is_error_free || !is_conditional
-        });
-        let diagnostics = kept.map(|(_, diagnostic)| diagnostic).collect();
-        Ok(WalkReport { diagnostics, statements })
-    }
-
-    fn new_scope_state(&self) -> rusqlite::Result<ScopeState> {
-        let sandbox = Sandbox::new(self.setup)?;
-        let memory = RuleMemory {
-            references: UsableReferences::read(sandbox.connection(), sandbox.schema())?,
-            origins: Origins::default(),
-            probe: ProbeDatabase::new(self.setup)?,
-            lost_counters: LostCounters::default(),
-        };
-        Ok(ScopeState { sandbox, memory })
-    }
-
-    fn restore_state(&self, copy: &StateCopy) -> rusqlite::Result<ScopeState> {
-        let memory = RuleMemory {
-            references: copy.references.clone(),
-            origins: copy.origins.clone(),
-            lost_counters: copy.lost_counters.clone(),
-            probe: ProbeDatabase::new(self.setup)?,
-        };
-        Ok(ScopeState { sandbox: Sandbox::from_copy(&copy.sandbox, self.setup)?, memory })
+        let mut findings = runner.findings;
+        if has_errors {
+            findings.remove_conditional();
+        }
+        Ok(WalkReport { diagnostics: findings.diagnostics, statements: findings.statements })
     }
 
     fn check_scope(&mut self, scope: Scope, cache: &mut ScopeCache) -> rusqlite::Result<()> {
-        let inputs = StepInput::of_chain(self.changelog, scope);
+        let inputs = StepInput::from_chain(self.changelog, scope);
         let step_count = inputs.len();
         cache.keep_common(&inputs);
         for findings in cache.results() {
             self.findings.extend(findings);
         }
         let mut state = match cache.state() {
-            Some(copy) => self.restore_state(copy)?,
-            None => self.new_scope_state()?,
+            Some(copy) => ScopeState::from_copy(copy, self.setup)?,
+            None => ScopeState::new(self.setup)?,
         };
         for (step, input) in inputs.into_iter().enumerate().skip(cache.len()) {
             cache.keep_state(step_count, || state.copy())?;
@@ -251,7 +113,7 @@ impl<'w, 'a> Runner<'w, 'a> {
     /// Checks the later baselines, and the reverse blocks of all baselines.
     fn check_baselines(&mut self, scope: Scope) -> rusqlite::Result<()> {
         for index in 0..self.changelog.baselines().len() {
-            let mut state = self.new_scope_state()?;
+            let mut state = ScopeState::new(self.setup)?;
             if index > 0 {
                 self.check_forward_block(&mut state, scope, StepId::Baseline(index))?;
             } else if self.changelog.step(StepId::BaselineReverse(0)).is_some() {
@@ -359,7 +221,7 @@ impl<'w, 'a> Runner<'w, 'a> {
             double_quotes::check_stored(sandbox, &statement.sql, &object_changes, diagnostics)?;
             if !object_changes.is_empty() {
                 self.findings.statements.push(StatementChanges {
-                    span: statement.sql.document_span(0..statement.sql.text().len()),
+                    span: statement.sql.full_span(),
                     object_changes: object_changes.clone(),
                 });
             }
@@ -404,12 +266,11 @@ impl<'w, 'a> Runner<'w, 'a> {
             },
             origins: &memory.origins,
         };
-        let diagnostic_count = diagnostics.len();
+        let first = diagnostics.len();
         check.check(block_run, block_references, diagnostics);
-        let errors = (diagnostic_count..diagnostics.len())
-            .filter(|index| diagnostics[*index].severity == Severity::Error);
-        self.findings.conditional.extend(errors);
+        self.findings.make_errors_conditional(first);
         if let Some(min_sqlite) = self.options.oldest_sqlite() {
+            let diagnostics = &mut self.findings.diagnostics;
             sqlite_version::check(sandbox.schema(), block_run, min_sqlite, diagnostics);
         }
         if let Direction::Down { migration, scope, target_schema, .. } = direction {

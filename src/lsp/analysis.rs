@@ -1,11 +1,11 @@
 //! Analyses one text: its findings, and the model of the schema. While a text cannot be run, the model
 //! of the last one that could serves on, and so do the findings in text that did not change.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::document::changelog::parse_source;
 use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::edit::change::TextChange;
 use crate::lint::session::{LintRun, LintSession};
 use crate::lsp::model::Model;
 use crate::source::Source;
@@ -105,59 +105,17 @@ fn retained_findings(
     text: &str,
     findings: &[Diagnostic],
 ) -> Vec<Diagnostic> {
-    let change = Change::between(&earlier.text, text);
-    let moved = earlier.findings.iter().filter_map(|finding| change.move_finding(finding));
+    let change = TextChange::between(&earlier.text, text);
+    let moved = earlier.findings.iter().filter_map(|finding| move_finding(&change, finding));
     moved.filter(|finding| !findings.contains(finding)).collect()
 }
 
-/// The part of a text that an edit replaced.
-pub(crate) struct Change {
-    /// In the old text.
-    pub(crate) old: Range<usize>,
-    /// Where the part that replaced it ends.
-    pub(crate) new_end: usize,
-}
-
-impl Change {
-    /// The smallest part in which two texts differ.
-    pub(crate) fn between(old: &str, new: &str) -> Self {
-        let (old_bytes, new_bytes) = (old.as_bytes(), new.as_bytes());
-        let mut start = old_bytes.iter().zip(new_bytes).take_while(|(old, new)| old == new).count();
-        while !old.is_char_boundary(start) {
-            start -= 1;
-        }
-        let rest = old_bytes[start..].iter().rev().zip(new_bytes[start..].iter().rev());
-        let mut end = rest.take_while(|(old, new)| old == new).count();
-        while !old.is_char_boundary(old.len() - end) {
-            end -= 1;
-        }
-        Self { old: start..old.len() - end, new_end: new.len() - end }
+/// The finding in a text that was changed; `None` if the change touched a part that it points to.
+fn move_finding(change: &TextChange, finding: &Diagnostic) -> Option<Diagnostic> {
+    let mut moved = finding.clone();
+    moved.span = change.move_range(&finding.span)?;
+    for (span, _) in &mut moved.related {
+        *span = change.move_range(span)?;
     }
-
-    /// Where a range of the old text is in the new one; `None` if it was touched.
-    pub(crate) fn move_range(&self, range: &Range<usize>) -> Option<Range<usize>> {
-        if range.end <= self.old.start {
-            return Some(range.clone());
-        }
-        let shift = |offset: usize| offset - self.old.end + self.new_end;
-        (range.start >= self.old.end).then(|| shift(range.start)..shift(range.end))
-    }
-
-    /// Where a byte of the new text was in the old one; inside the new part, the start of the old one.
-    pub(crate) fn old_offset(&self, offset: usize) -> usize {
-        if offset >= self.new_end && offset > self.old.start {
-            offset - self.new_end + self.old.end
-        } else {
-            offset.min(self.old.start)
-        }
-    }
-
-    fn move_finding(&self, finding: &Diagnostic) -> Option<Diagnostic> {
-        let mut moved = finding.clone();
-        moved.span = self.move_range(&finding.span)?;
-        for (span, _) in &mut moved.related {
-            *span = self.move_range(span)?;
-        }
-        Some(moved)
-    }
+    Some(moved)
 }

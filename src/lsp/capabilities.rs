@@ -3,7 +3,7 @@
 use gen_lsp_types as lsp;
 
 use crate::lsp::features::commands::COMMANDS;
-use crate::lsp::features::semantic_tokens::TOKEN_TYPES;
+use crate::lsp::methods::METHODS;
 use crate::lsp::position::Encoding;
 
 /// What the server has to know of the editor.
@@ -44,11 +44,9 @@ impl ClientFeatures {
     }
 }
 
-/// What the server offers. Not `diagnosticProvider`, though requests for diagnostics are answered:
-/// editors that request them and receive the published ones as well show each finding twice.
+/// What the server offers.
 pub(crate) fn server_capabilities(encoding: Encoding) -> lsp::ServerCapabilities {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    lsp::ServerCapabilities {
+    let mut capabilities = lsp::ServerCapabilities {
         position_encoding: Some(match encoding {
             Encoding::Utf8 => lsp::PositionEncodingKind::UTF8,
             Encoding::Utf16 => lsp::PositionEncodingKind::UTF16,
@@ -59,48 +57,14 @@ pub(crate) fn server_capabilities(encoding: Encoding) -> lsp::ServerCapabilities
             save: Some(lsp::Save::Bool(true)),
             ..lsp::TextDocumentSyncOptions::default()
         })),
-        completion_provider: Some(lsp::CompletionOptions {
-            trigger_characters: Some(words(&["[", ".", ":", " "])),
-            ..lsp::CompletionOptions::default()
-        }),
-        hover_provider: Some(lsp::HoverProvider::Bool(true)),
-        definition_provider: Some(lsp::DefinitionProvider::Bool(true)),
-        references_provider: Some(lsp::ReferencesProvider::Bool(true)),
-        document_symbol_provider: Some(lsp::DocumentSymbolProvider::Bool(true)),
-        workspace_symbol_provider: Some(lsp::WorkspaceSymbolProvider::Bool(true)),
-        folding_range_provider: Some(lsp::FoldingRangeProvider::Bool(true)),
-        selection_range_provider: Some(lsp::SelectionRangeProvider::Bool(true)),
-        document_link_provider: Some(lsp::DocumentLinkOptions::default()),
-        code_action_provider: Some(lsp::CodeActionProvider::CodeActionOptions(
-            lsp::CodeActionOptions {
-                code_action_kinds: Some(vec![
-                    lsp::CodeActionKind::QuickFix,
-                    lsp::CodeActionKind::RefactorRewrite,
-                ]),
-                ..lsp::CodeActionOptions::default()
-            },
-        )),
-        rename_provider: Some(lsp::RenameProvider::RenameOptions(lsp::RenameOptions {
-            prepare_provider: Some(true),
-            ..lsp::RenameOptions::default()
-        })),
-        code_lens_provider: Some(lsp::CodeLensOptions::default()),
-        inlay_hint_provider: Some(lsp::InlayHintProvider::Bool(true)),
-        semantic_tokens_provider: Some(lsp::SemanticTokensProvider::SemanticTokensOptions(
-            lsp::SemanticTokensOptions {
-                legend: lsp::SemanticTokensLegend {
-                    token_types: words(&TOKEN_TYPES),
-                    token_modifiers: Vec::new(),
-                },
-                full: Some(lsp::Full::Bool(true)),
-                range: Some(lsp::SemanticTokensOptionsRange::Bool(true)),
-                ..lsp::SemanticTokensOptions::default()
-            },
-        )),
         execute_command_provider: Some(lsp::ExecuteCommandOptions {
-            commands: words(&COMMANDS),
+            commands: COMMANDS.map(ToOwned::to_owned).into(),
             ..lsp::ExecuteCommandOptions::default()
         }),
         ..lsp::ServerCapabilities::default()
+    };
+    for method in METHODS {
+        (method.offer)(&mut capabilities);
     }
+    capabilities
 }

@@ -3,13 +3,14 @@
 //! text, two answer requests, and one writes.
 
 pub(crate) mod analysis;
-pub(crate) mod analyst;
+pub(crate) mod analysis_worker;
 pub(crate) mod capabilities;
 pub(crate) mod document;
 pub(crate) mod features;
 pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod host;
+pub(crate) mod methods;
 pub(crate) mod model;
 pub(crate) mod position;
 pub(crate) mod responder;

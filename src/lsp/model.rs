@@ -9,8 +9,8 @@ use semver::Version;
 use crate::database::job::Statement;
 use crate::document::changelog::{Changelog, StepId};
 use crate::document::tag::{Scope, VersionPoint};
+use crate::lint::findings::StatementChanges;
 use crate::lint::session::RunResult;
-use crate::lint::walk::StatementChanges;
 use crate::migrate::replay::Replay;
 use crate::schema::{Schema, changes};
 
@@ -45,12 +45,9 @@ impl Model {
     pub(crate) fn new(changelog: &Changelog<'_>, result: RunResult) -> Self {
         let RunResult { replay, statements: mut changes } = result;
         changes.sort_by_key(|changed| changed.span.start);
-        let baselines = changelog.baselines().iter();
-        let baseline_positions = baselines
-            .map(|baseline| {
-                baseline.to.version().and_then(|version| changelog.position(version)).unwrap_or(0)
-            })
-            .collect();
+        let baselines = 0..changelog.baselines().len();
+        let baseline_positions =
+            baselines.map(|index| changelog.baseline_position(index).unwrap_or(0)).collect();
         Self {
             steps: Scope::BOTH.iter().flat_map(|scope| steps_of(changelog, *scope)).collect(),
             versions: changelog.versions().to_vec(),
@@ -127,49 +124,20 @@ impl Model {
     }
 }
 
-/// The blocks of a scope: along the chain, then later baselines, then seeds.
+/// The blocks of a scope, in the order of the run.
 fn steps_of(changelog: &Changelog<'_>, scope: Scope) -> Vec<Step> {
-    let chain = (0..changelog.chain().len())
-        .flat_map(|index| [StepId::Forward(index), StepId::Reverse(index)]);
-    let baselines = (0..changelog.baselines().len())
-        .flat_map(|index| [StepId::Baseline(index), StepId::BaselineReverse(index)]);
-    let ids = [StepId::Baseline(0)].into_iter().chain(chain).chain(baselines.skip(1));
-    let migrations = ids.filter_map(|id| {
-        let migration = changelog.step(id)?;
-        let block = migration.block(scope)?;
-        let sql = block.sql().document_span(0..block.sql().text().len());
-        let is_last_released = match id {
-            StepId::Forward(index) | StepId::Reverse(index) => {
-                index + 1 == changelog.head_position()
-            }
-            StepId::Baseline(index) | StepId::BaselineReverse(index) => {
-                changelog.head_position() == 0 && index == 0
-            }
-            StepId::Seed(_) => false,
-        };
-        Some(Step {
+    let with_block = |id| Some((id, changelog.block(id, scope)?));
+    let steps = changelog.step_ids().filter_map(with_block).map(|(id, block)| {
+        let migration = changelog.step(id);
+        Step {
             id,
             scope,
-            versions: Some((migration.from.clone(), migration.to.clone())),
-            range: block.tag_span.start..sql.end.max(block.tag_span.end),
-            tag_span: block.tag_span.clone(),
-            is_planned: migration.planned,
-            is_last_released,
-        })
-    });
-    let seeds = changelog.seeds().iter().enumerate().filter(|(_, seed)| seed.scope == scope);
-    let seeds = seeds.map(|(index, seed)| {
-        let sql = seed.block.sql().document_span(0..seed.block.sql().text().len());
-        let tag_span = seed.block.tag_span.clone();
-        Step {
-            id: StepId::Seed(index),
-            scope,
-            versions: None,
-            range: tag_span.start..sql.end.max(tag_span.end),
-            tag_span,
-            is_planned: false,
-            is_last_released: false,
+            versions: migration.map(|migration| (migration.from.clone(), migration.to.clone())),
+            range: block.range(),
+            tag_span: block.tag_span(),
+            is_planned: migration.is_some_and(|migration| migration.planned),
+            is_last_released: changelog.leads_to_head(id),
         }
     });
-    migrations.chain(seeds).collect()
+    steps.collect()
 }

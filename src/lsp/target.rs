@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::database::job::Statement;
 use crate::lsp::model::{Model, Step};
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
@@ -67,7 +66,7 @@ pub(crate) struct FoundName<'m> {
 pub(crate) fn find_name(model: &Model, offset: usize) -> Option<FoundName<'_>> {
     let step = model.step_at(offset)?;
     let statement = model.statements(step).iter().find(|statement| {
-        let span = document_range(&statement.sql);
+        let span = statement.sql.full_span();
         span.start <= offset && offset <= span.end
     })?;
     let tokens = Tokens::new(statement.sql.text());
@@ -75,17 +74,12 @@ pub(crate) fn find_name(model: &Model, offset: usize) -> Option<FoundName<'_>> {
         let span = tokens.span(&statement.sql, *index, *index);
         span.start <= offset && offset <= span.end && is_name(&tokens, *index)
     })?;
-    let span = document_range(&statement.sql);
+    let span = statement.sql.full_span();
     let schemas =
         [model.schema_at(step, span.end), model.schema_at(step, span.start.saturating_sub(1))];
     let resolver = Resolver { tokens: &tokens, statement, schemas };
     let target = resolver.resolve(index)?;
     Some(FoundName { step, range: tokens.span(&statement.sql, index, index), target })
-}
-
-/// The range of a statement in the document.
-pub(crate) fn document_range(sql: &SourceSlice<'_>) -> Range<usize> {
-    sql.document_span(0..sql.text().len())
 }
 
 /// Whether a token can be a name: a word or a quoted name, not a string.
@@ -95,6 +89,13 @@ pub(crate) fn is_name(tokens: &Tokens<'_>, index: usize) -> bool {
         Some(TokenKind::Quoted) => !tokens.text(index).starts_with('\''),
         _ => false,
     }
+}
+
+/// Whether the keyword before a name shows that it is the name of an object. `RENAME COLUMN a TO b`
+/// names columns.
+pub(crate) fn is_object_place(tokens: &Tokens<'_>, index: usize) -> bool {
+    OBJECT_KEYWORDS.iter().any(|word| tokens.preceded_by(index, word))
+        || index >= 2 && tokens.match_seq(index - 2, &["RENAME", "TO"])
 }
 
 /// The tokens of a statement that are this name.
@@ -127,8 +128,6 @@ struct Resolver<'t, 's> {
 impl Resolver<'_, '_> {
     fn resolve(&self, index: usize) -> Option<Target> {
         let name = self.tokens.name(index);
-        let is_behind_keyword =
-            index > 0 && OBJECT_KEYWORDS.iter().any(|word| self.tokens.is(index - 1, word));
         if self.tokens.preceded_by(index, ".") && index > 1 {
             // `main.t`, or a column of a table or of an alias.
             return self
@@ -136,7 +135,7 @@ impl Resolver<'_, '_> {
                 .or_else(|| self.object(&name))
                 .or_else(|| self.column(&name));
         }
-        if is_behind_keyword || self.tokens.is(index + 1, ".") {
+        if is_object_place(self.tokens, index) || self.tokens.is(index + 1, ".") {
             return self.object(&name).or_else(|| self.column(&name));
         }
         self.column(&name).or_else(|| self.object(&name))

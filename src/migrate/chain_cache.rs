@@ -51,7 +51,7 @@ impl StepInput {
 
     /// The input of each step along the chain: the lowest baseline, then each migration with its
     /// reverse.
-    pub(crate) fn of_chain(changelog: &Changelog<'_>, scope: Scope) -> Vec<Self> {
+    pub(crate) fn from_chain(changelog: &Changelog<'_>, scope: Scope) -> Vec<Self> {
         let baseline = Self::new(&changelog.baselines()[0], None, scope);
         let migrations = changelog.chain().iter().enumerate().map(|(index, migration)| {
             Self::new(migration, changelog.step(StepId::Reverse(index)), scope)

@@ -19,7 +19,7 @@ use crate::sqlite::file::SqliteFile;
 use crate::sqlite::file_status::FileIdentity;
 use crate::sqlite::new_directories::{CreatedDirectories, MissingBase, NewFileParent};
 use crate::sqlite::open_directory::entry::Users;
-use crate::sqlite::paths::side_file;
+use crate::sqlite::paths::{RECOVERY_SUFFIXES, side_file};
 use crate::target::{Location, TargetDatabase};
 
 /// The outcome of creating a database. Exhaustive, since a caller must report each of them.
@@ -115,9 +115,8 @@ impl Location {
         match self {
             Self::File(file) => {
                 let state = SqliteFile::read(file, options, ReadDatabase::history_state);
-                let has_no_side_files = ["-wal", "-journal"]
-                    .iter()
-                    .all(|suffix| !side_file(&file.path, suffix).exists());
+                let has_no_side_files =
+                    RECOVERY_SUFFIXES.iter().all(|suffix| !side_file(&file.path, suffix).exists());
                 if has_no_side_files && matches!(state, Ok(HistoryState::Empty)) {
                     let _ = file.parent().map(|parent| parent.remove_file(file.file_name()));
                 }
@@ -143,7 +142,7 @@ fn create_file(file: &DatabaseFile) -> Result<Option<CreatedLocation>, MigrateEr
     let new_file = directory.create_file(file.file_name(), Users::Default);
     match new_file.and_then(|new_file| new_file.metadata()) {
         Ok(metadata) => {
-            let identity = FileIdentity::of(&metadata);
+            let identity = FileIdentity::from_metadata(&metadata);
             let location = Location::File(DatabaseFile { identity, ..file.clone() });
             Ok(Some(CreatedLocation { location, directories: created }))
         }

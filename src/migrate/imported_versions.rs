@@ -9,9 +9,9 @@ use crate::database::version_tables::VersionTable;
 use crate::document::changelog::Changelog;
 use crate::document::imported::{MigrationTool, flyway_version_parts, normalize_key};
 use crate::document::tag::{Scope, VersionPoint};
+use crate::text::list_names;
 
 /// How many migrations a message lists.
-const MAX_LISTED: usize = 3;
 
 /// A migration of another tool.
 #[derive(Clone, Debug)]
@@ -256,7 +256,7 @@ impl<'t> Comparison<'t> {
         } else {
             ""
         };
-        let keys = list(self.unknown.iter().copied());
+        let keys = list_names(&self.unknown);
         Some(format!("records {keys}, which {document} does not have{reason}"))
     }
 
@@ -277,7 +277,8 @@ impl<'t> Comparison<'t> {
             .collect();
         let first = missing.first()?;
         let version = |position| version_at(changelog, Some(position));
-        let keys = list(missing.iter().map(|migration| migration.key.as_str()));
+        let keys =
+            list_names(&missing.iter().map(|migration| migration.key.as_str()).collect::<Vec<_>>());
         Some(if first.position == last.position {
             format!(
                 "records `{}` and not {keys}, and {} contains all of them",
@@ -297,20 +298,7 @@ impl<'t> Comparison<'t> {
     fn ignored_note(&self) -> Option<String> {
         let count = self.ignored.len();
         (count > 0).then(|| {
-            format!(
-                "also records {}, which the document has no part of",
-                list(self.ignored.iter().copied())
-            )
+            format!("also records {}, which the document has no part of", list_names(&self.ignored))
         })
-    }
-}
-
-/// Keys as a message lists them.
-fn list<'k>(keys: impl ExactSizeIterator<Item = &'k str>) -> String {
-    let more = keys.len().saturating_sub(MAX_LISTED);
-    let keys: Vec<_> = keys.take(MAX_LISTED).map(|key| format!("`{key}`")).collect();
-    match more {
-        0 => keys.join(", "),
-        more => format!("{} and {more} more", keys.join(", ")),
     }
 }

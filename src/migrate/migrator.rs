@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::database::Database;
-use crate::database::error::DatabaseError;
 use crate::database::history_entry::HistoryState;
 use crate::database::job::{JobResult, MigrationJob, TableContents, TransactionEnd};
 use crate::database::policy::DatabasePolicy;
@@ -16,6 +15,7 @@ use crate::document::version_index::VersionIndex;
 use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
+use crate::migrate::retry::retry_after_change;
 use crate::migrate::reverse::IncompleteReverse;
 use crate::migrate::status::{Located, StatusDocument, locate_with_source};
 use crate::plan::error::PlanError;
@@ -23,9 +23,6 @@ use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_steps;
 use crate::plan::target::Target;
-
-/// How often a database is read again after another run changed it between reading and locking.
-pub(crate) const MAX_RETRIES: usize = 10;
 
 /// The direction of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,8 +239,7 @@ impl<'c, 'a> Migrator<'c, 'a> {
         version: &mut Option<VersionPoint>,
     ) -> Result<Outcome, MigrateError> {
         self.document().check()?;
-        let mut retries = 0;
-        loop {
+        retry_after_change(|| {
             let state = database.history_state()?;
             if let HistoryState::Versioned(entry) = &state {
                 *version = VersionPoint::parse(&entry.to);
@@ -265,18 +261,13 @@ impl<'c, 'a> Migrator<'c, 'a> {
             if let Some(incomplete_reverse) = &cached_job.incomplete_reverse {
                 return Err(incomplete_reverse.error().into());
             }
-            match database.apply(&cached_job.job, &state) {
-                Ok(mut job_result) => {
-                    if matches!(chain_position, ChainPosition::Detected(_)) {
-                        let adoption_note = adoption_note(&from, source.as_deref());
-                        job_result.notes.splice(0..0, std::iter::once(adoption_note).chain(notes));
-                    }
-                    return Ok(self.outcome_of_run(&cached_job.path, job_result));
-                }
-                Err(DatabaseError::ConcurrentChange) if retries < MAX_RETRIES => retries += 1,
-                Err(error) => return Err(error.into()),
+            let mut job_result = database.apply(&cached_job.job, &state)?;
+            if matches!(chain_position, ChainPosition::Detected(_)) {
+                let adoption_note = adoption_note(&from, source.as_deref());
+                job_result.notes.splice(0..0, std::iter::once(adoption_note).chain(notes));
             }
-        }
+            Ok(self.outcome_of_run(&cached_job.path, job_result))
+        })
     }
 
     fn outcome_without_steps(&self, version: VersionPoint) -> Outcome {

@@ -26,6 +26,7 @@ pub(crate) mod replay;
 pub(crate) mod replay_cache;
 #[cfg(feature = "fleet")]
 pub(crate) mod reset;
+pub(crate) mod retry;
 pub(crate) mod reverse;
 pub(crate) mod sandbox;
 pub(crate) mod statement_errors;

@@ -14,8 +14,8 @@ use crate::document::diagnostic::Severity;
 use crate::document::migration::Checksum;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::migrate::job::JobBuilder;
-use crate::migrate::migrator::MAX_RETRIES;
 use crate::migrate::replay::{Replay, changes_of_scripts};
+use crate::migrate::retry::retry_after_change;
 use crate::migrate::status::{StatusDocument, locate_database};
 use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome, PathStart};
 use crate::plan::position::ChainPosition;
@@ -181,14 +181,11 @@ impl<'r> Redo<'r> {
         let step = self.builder(self.changelog, self.replay).source_step(self.last.forward());
         let job = MigrationJob::new(Scope::System, vec![step]);
         let mut database = system_database.open(options)?;
-        let mut retries = 0;
-        loop {
+        retry_after_change(|| {
             let state = database.history_state()?;
-            match database.apply(&job, &state) {
-                Err(DatabaseError::ConcurrentChange) if retries < MAX_RETRIES => retries += 1,
-                result => return Ok(result.map(drop)?),
-            }
-        }
+            database.apply(&job, &state)?;
+            Ok(())
+        })
     }
 
     /// Undoes and applies the migration on one database.
@@ -212,26 +209,20 @@ impl<'r> Redo<'r> {
             ahead: AheadPolicy::Refuse,
         };
         let job = self.job(scope);
-        let mut retries = 0;
-        loop {
+        retry_after_change(|| {
             let state = database.history_state()?;
             let position = locate_database(document, scope, &state, &*database)?;
             if position != ChainPosition::AtVersion(self.last.position) {
                 return Err(DatabaseError::ConcurrentChange.into());
             }
-            match database.apply(&job, &state) {
-                Ok(result) => {
-                    return Ok(AppliedRun {
-                        path: Arc::new(self.path()),
-                        notes: result.notes,
-                        rows_changed: result.rows_changed,
-                        duration: result.duration,
-                    });
-                }
-                Err(DatabaseError::ConcurrentChange) if retries < MAX_RETRIES => retries += 1,
-                Err(error) => return Err(self.locate_error(error)),
-            }
-        }
+            let result = database.apply(&job, &state).map_err(|error| self.locate_error(error))?;
+            Ok(AppliedRun {
+                path: Arc::new(self.path()),
+                notes: result.notes,
+                rows_changed: result.rows_changed,
+                duration: result.duration,
+            })
+        })
     }
 
     /// An error of the stored reverse block has no position in the document.

@@ -94,7 +94,7 @@ impl<'a> Replay<'a> {
             let mut steps = ids.iter().filter_map(|id| changelog.step(*id));
             steps.any(|step| {
                 let blocks = Scope::BOTH.into_iter().filter_map(|scope| step.block(scope));
-                blocks.map(|block| block.sql.document_span(0..block.sql.text().len())).any(|span| {
+                blocks.map(|block| block.sql.full_span()).any(|span| {
                     span.start <= diagnostic.span.start && diagnostic.span.start <= span.end
                 })
             })
@@ -251,7 +251,7 @@ impl<'a> ScopeReplay<'_, '_, 'a> {
         setup: &ConnectionSetup,
         cache: &mut ScopeCache,
     ) -> rusqlite::Result<BlockCompiler> {
-        let inputs = StepInput::of_chain(self.changelog, self.scope);
+        let inputs = StepInput::from_chain(self.changelog, self.scope);
         let step_count = inputs.len();
         cache.keep_common(&inputs);
         for StepResult { scripts, diagnostics } in cache.results() {

@@ -15,6 +15,7 @@ use crate::plan::outcome::{MigrateError, Outcome};
 use crate::plan::position::ChainPosition;
 use crate::plan::target::Target;
 use crate::sql::lexer;
+use crate::sql::statements::statement_ranges;
 use crate::target::TargetDatabase;
 
 /// The statements of a migration that was edited after it was applied.
@@ -159,7 +160,7 @@ impl Migrator<'_, '_> {
 /// Lists the statements that only one of two texts has. Comments and white space are ignored.
 fn diff_statements(applied: &str, current: &str) -> StatementDiff {
     let split_statements = |text: &str| -> Vec<String> {
-        lexer::normalize(text).split(" ; ").filter(|s| !s.is_empty()).map(str::to_owned).collect()
+        statement_ranges(text).map(|statement| lexer::normalize(&text[statement])).collect()
     };
     let (applied, current) = (split_statements(applied), split_statements(current));
     let only_in_left = |left: &[String], right: &[String]| {
@@ -168,5 +169,27 @@ fn diff_statements(applied: &str, current: &str) -> StatementDiff {
     StatementDiff {
         applied: only_in_left(&applied, &current),
         current: only_in_left(&current, &applied),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_trigger_or_string_is_shown_whole() {
+        let source = |value: &str| {
+            format!(
+                "SELECT 1; CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM u; INSERT INTO u VALUES ('a ; {value}'); END;"
+            )
+        };
+        let difference = diff_statements(&source("b"), &source("c"));
+        let trigger = |value: &str| {
+            format!(
+                "CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM u ; INSERT INTO u VALUES ( 'a ; {value}' ) ; END"
+            )
+        };
+        assert_eq!(difference.applied, [trigger("b")]);
+        assert_eq!(difference.current, [trigger("c")]);
     }
 }

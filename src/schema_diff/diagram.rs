@@ -12,7 +12,7 @@ use crate::schema_diff::statement;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
-pub enum Change {
+pub enum DiagramChange {
     /// It is the same in both.
     Same,
     /// Only the second schema has it.
@@ -23,8 +23,8 @@ pub enum Change {
     Removed,
 }
 
-impl Change {
-    fn of<T: PartialEq>(before: Option<T>, after: Option<T>) -> Self {
+impl DiagramChange {
+    fn between<T: PartialEq>(before: Option<T>, after: Option<T>) -> Self {
         match (before, after) {
             (None, _) => Self::Added,
             (_, None) => Self::Removed,
@@ -43,7 +43,7 @@ pub struct DiagramTable {
     /// `table`, `virtual table` or `view`.
     pub kind: &'static str,
     /// How it differs, its columns and indexes included.
-    pub change: Change,
+    pub change: DiagramChange,
     /// The columns of both schemas: those of the later one, then the removed ones.
     pub columns: Vec<DiagramColumn>,
     /// The foreign keys of both schemas.
@@ -66,7 +66,7 @@ pub struct DiagramColumn {
     /// Whether it is a part of the primary key.
     pub is_key: bool,
     /// How it differs.
-    pub change: Change,
+    pub change: DiagramChange,
 }
 
 /// A foreign key of a table.
@@ -78,7 +78,7 @@ pub struct DiagramReference {
     /// The table that they refer to.
     pub parent: String,
     /// Whether one of the schemas lacks it.
-    pub change: Change,
+    pub change: DiagramChange,
 }
 
 /// An index or a trigger of a table.
@@ -90,7 +90,7 @@ pub struct DiagramObject {
     /// Its name.
     pub name: String,
     /// How it differs.
-    pub change: Change,
+    pub change: DiagramChange,
 }
 
 /// An object in the schema before and in the one after; at least one of them has it.
@@ -105,9 +105,9 @@ impl<'s> ObjectPair<'s> {
         self.after.or(self.before).map(AsRef::as_ref)
     }
 
-    fn change(&self) -> Change {
+    fn change(&self) -> DiagramChange {
         let definition = |object: &'s Arc<Object>| object.definition();
-        Change::of(self.before.map(definition), self.after.map(definition))
+        DiagramChange::between(self.before.map(definition), self.after.map(definition))
     }
 }
 
@@ -161,11 +161,11 @@ fn describe_table(
 ) -> DiagramTable {
     let columns = describe_columns(pair);
     let references = describe_references(pair);
-    let is_same = columns.iter().all(|column| column.change == Change::Same)
-        && references.iter().all(|reference| reference.change == Change::Same)
-        && objects.iter().all(|object| object.change == Change::Same);
+    let is_same = columns.iter().all(|column| column.change == DiagramChange::Same)
+        && references.iter().all(|reference| reference.change == DiagramChange::Same)
+        && objects.iter().all(|object| object.change == DiagramChange::Same);
     let change = match pair.change() {
-        Change::Same if !is_same => Change::Changed,
+        DiagramChange::Same if !is_same => DiagramChange::Changed,
         change => change,
     };
     let kind = match object.kind {
@@ -190,14 +190,14 @@ fn describe_columns(pair: ObjectPair<'_>) -> Vec<DiagramColumn> {
         let old = find(&before, &column.name);
         let new = find(&after, &column.name);
         let change = match (&old, &new) {
-            (Some(old), Some(new)) if old.matches(new) => Change::Same,
-            (old, new) => Change::of(old.as_ref(), new.as_ref()),
+            (Some(old), Some(new)) if old.matches(new) => DiagramChange::Same,
+            (old, new) => DiagramChange::between(old.as_ref(), new.as_ref()),
         };
         DiagramColumn {
             name: column.name.clone(),
             definition: column_definition(column),
             definition_before: old
-                .filter(|_| change == Change::Changed)
+                .filter(|_| change == DiagramChange::Changed)
                 .map(|old| column_definition(&old)),
             is_key: column.primary_key_position > 0,
             change,
@@ -225,9 +225,9 @@ fn describe_references(pair: ObjectPair<'_>) -> Vec<DiagramReference> {
     let removed = before.iter().filter(|key| !find(&after, key));
     let references = after.iter().chain(removed).map(|key| {
         let change = match (find(&before, key), find(&after, key)) {
-            (true, true) => Change::Same,
-            (false, _) => Change::Added,
-            (true, false) => Change::Removed,
+            (true, true) => DiagramChange::Same,
+            (false, _) => DiagramChange::Added,
+            (true, false) => DiagramChange::Removed,
         };
         DiagramReference { columns: key.columns.clone(), parent: key.parent.clone(), change }
     });
@@ -248,11 +248,11 @@ mod tests {
     }
 
     fn lines(before: &str, after: &str) -> Vec<String> {
-        let mark = |change: Change| match change {
-            Change::Same => ' ',
-            Change::Added => '+',
-            Change::Changed => '~',
-            Change::Removed => '-',
+        let mark = |change: DiagramChange| match change {
+            DiagramChange::Same => ' ',
+            DiagramChange::Added => '+',
+            DiagramChange::Changed => '~',
+            DiagramChange::Removed => '-',
         };
         let tables = describe(&schema(before), &schema(after));
         let lines = tables.iter().flat_map(|table| {

@@ -126,7 +126,7 @@ impl<'s> Generator<'s> {
             table.columns().map(str::to_ascii_lowercase).collect()
         };
         for new in created_tables.iter().filter(|new| column_names(new) == column_names(table)) {
-            self.suspect(Rename::of_table(&table.name, &new.name));
+            self.suspect(Rename::new_for_table(&table.name, &new.name));
         }
         self.deleted_data.push(format!("the rows of `{}`", table.name));
         self.paragraphs.push(format!("DROP TABLE IF EXISTS {name};"));
@@ -200,7 +200,7 @@ impl<'s> Generator<'s> {
             let candidates = columns_missing_in(&old_definition, &new_definition)
                 .filter(|column| column.spec.declared_type == dropped.spec.declared_type);
             for column in candidates {
-                self.suspect(Rename::of_column(&old.name, &dropped.name, &column.name));
+                self.suspect(Rename::new_for_column(&old.name, &dropped.name, &column.name));
             }
         }
     }

@@ -45,7 +45,7 @@ pub use crate::schema_diff::changes::{ChangeKind, PartChange};
 use crate::schema_diff::tidy::tidy_columns;
 
 pub use crate::schema_diff::diagram::{
-    Change, DiagramColumn, DiagramObject, DiagramReference, DiagramTable,
+    DiagramChange, DiagramColumn, DiagramObject, DiagramReference, DiagramTable,
 };
 pub use crate::schema_diff::diff::SchemaDiff;
 pub use crate::schema_diff::error::DiffError;

@@ -12,7 +12,7 @@ use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::error::DiffError;
 use crate::schema_diff::statement;
 use crate::schema_diff::statement::written_name;
-use crate::sql::lexer::quote_identifier;
+use crate::sql::lexer::quote_if_needed;
 
 /// A rename of a table or of a column: `old=new`, or for a column of one table `table.old=new` or
 /// `table.old=table.new`.
@@ -63,12 +63,12 @@ impl fmt::Display for Rename {
 }
 
 impl Rename {
-    pub(crate) fn of_table(from: &str, to: &str) -> Self {
+    pub(crate) fn new_for_table(from: &str, to: &str) -> Self {
         Self { table: None, from: from.to_owned(), to: to.to_owned() }
     }
 
-    pub(crate) fn of_column(table: &str, from: &str, to: &str) -> Self {
-        Self { table: Some(table.to_owned()), ..Self::of_table(from, to) }
+    pub(crate) fn new_for_column(table: &str, from: &str, to: &str) -> Self {
+        Self { table: Some(table.to_owned()), ..Self::new_for_table(from, to) }
     }
 
     /// What to do if the rename is what happened.
@@ -177,9 +177,19 @@ fn create_all(schema: &Schema, setup: &ConnectionSetup) -> Result<Connection, Di
     Ok(connection)
 }
 
-/// A name as SQL writes it.
-fn quote_if_needed(name: &str) -> String {
-    let is_plain = !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_plain { name.to_owned() } else { quote_identifier(name) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggestion_quotes_reserved_words() {
+        let column = Rename::new_for_column("group", "a", "order");
+        assert!(
+            column.suggestion().contains("`ALTER TABLE \"group\" RENAME COLUMN a TO \"order\";`"),
+            "{}",
+            column.suggestion()
+        );
+        let table = Rename::new_for_table("a", "order");
+        assert!(table.suggestion().contains("`ALTER TABLE a RENAME TO \"order\";`"));
+    }
 }

@@ -57,7 +57,7 @@ fn run_statements_before<'s, 'a>(
 ) -> Option<&'s Statement<'a>> {
     scripts.iter().flat_map(|script| &script.statements).find(|statement| {
         let text = statement.sql.text();
-        let own_span = statement.sql.document_span(0..text.len());
+        let own_span = statement.sql.full_span();
         own_span.contains(&span.start) || connection.execute_batch(text).is_err()
     })
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::sql::object_statement::ObjectStatement;
 use crate::sql::tokens::Tokens;
 
 /// An index. Names, keywords and expressions are in lower case and in one canonical spelling.
@@ -176,16 +177,16 @@ pub(crate) fn creates_virtual_table(sql: &str) -> bool {
 /// A view or a trigger in one canonical spelling, without its name.
 pub(crate) fn normalized_body(sql: &str) -> String {
     let tokens = Tokens::new(sql);
-    let kind = (1..3).find(|index| tokens.is(*index, "VIEW") || tokens.is(*index, "TRIGGER"));
-    let mut start = kind.map_or(0, |kind| kind + 1);
-    if tokens.match_seq(start, &["IF", "NOT", "EXISTS"]) {
-        start += 3;
-    }
-    start = tokens.skip_schema_qualifier(start) + 1;
+    let created = ObjectStatement::parse(&tokens);
+    let start = created.map_or(0, |created| created.name + 1);
     let last = (start..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
     let body = start..last.map_or(tokens.len(), |last| last + 1);
     let text = tokens.normalized_without(body, |index| is_optional_keyword(&tokens, index));
-    if kind.is_some_and(|kind| tokens.is(kind, "TRIGGER")) { explicit_trigger(&text) } else { text }
+    if created.is_some_and(|created| tokens.is(created.kind, "TRIGGER")) {
+        explicit_trigger(&text)
+    } else {
+        text
+    }
 }
 
 /// Whether a query means the same without a keyword: `AS` before a name, `INNER` and `OUTER` before

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
+use crate::sql::keywords::is_reserved;
+
 /// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
@@ -238,11 +240,11 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
     Cow::Owned(inner.replace(&format!("{quote}{quote}"), &quote.to_string()))
 }
 
-/// A name as it can be written in a statement, in quotes only if it has other characters than words.
-pub(crate) fn spelled(name: &str) -> String {
+/// A name as it can be written in a statement: in quotes if it is a reserved word or no word.
+pub(crate) fn quote_if_needed(name: &str) -> String {
     let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_')
-        && !name.starts_with(|c: char| c.is_ascii_digit());
-    if is_word { name.to_owned() } else { quote_identifier(name) }
+        && name.starts_with(|c: char| !c.is_ascii_digit());
+    if is_word && !is_reserved(name) { name.to_owned() } else { quote_identifier(name) }
 }
 
 #[cfg(test)]

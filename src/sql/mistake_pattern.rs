@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::sql::keywords;
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
 use crate::sql::tokens::Tokens;
@@ -15,70 +16,6 @@ const MAX_CAPTURED: usize = 60;
 const STATEMENT_WORDS: [&str; 14] = [
     "CREATE", "INSERT", "DELETE", "ALTER", "DROP", "UPDATE", "SELECT", "WITH", "VALUES", "REPLACE",
     "PRAGMA", "ANALYZE", "REINDEX", "TRUNCATE",
-];
-
-/// The keywords of SQLite that cannot be a name without quotes.
-const RESERVED_WORDS: [&str; 60] = [
-    "ADD",
-    "ALL",
-    "ALTER",
-    "AND",
-    "AS",
-    "AUTOINCREMENT",
-    "BETWEEN",
-    "CASE",
-    "CHECK",
-    "COLLATE",
-    "COMMIT",
-    "CONSTRAINT",
-    "CREATE",
-    "DEFAULT",
-    "DEFERRABLE",
-    "DELETE",
-    "DISTINCT",
-    "DROP",
-    "ELSE",
-    "ESCAPE",
-    "EXISTS",
-    "FOREIGN",
-    "FROM",
-    "GROUP",
-    "HAVING",
-    "IN",
-    "INDEX",
-    "INSERT",
-    "INTO",
-    "IS",
-    "ISNULL",
-    "JOIN",
-    "LIMIT",
-    "NOT",
-    "NOTHING",
-    "NOTNULL",
-    "NULL",
-    "ON",
-    "OR",
-    "ORDER",
-    "PRIMARY",
-    "REFERENCES",
-    "RETURNING",
-    "SELECT",
-    "SET",
-    "TABLE",
-    "THEN",
-    "TO",
-    "TRANSACTION",
-    "UNION",
-    "UNIQUE",
-    "UPDATE",
-    "USING",
-    "VALUES",
-    "WHEN",
-    "WHERE",
-    "CURRENT_DATE",
-    "CURRENT_TIME",
-    "CURRENT_TIMESTAMP",
-    "IF",
 ];
 
 /// What a mistake is recognized by.
@@ -319,7 +256,7 @@ impl<'s> FailedStatement<'s> {
             "EXISTS",
         ];
         let Some(stop) = self.stop else { return false };
-        RESERVED_WORDS.iter().any(|word| self.tokens.is(stop, word))
+        keywords::is_reserved(self.tokens.text(stop))
             && BEFORE_NAMES.iter().any(|word| self.tokens.preceded_by(stop, word))
     }
 }

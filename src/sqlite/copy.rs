@@ -26,7 +26,7 @@ use crate::sqlite::new_directories::{MissingBase, NewFileParent};
 use crate::sqlite::open_directory::OpenDirectory;
 use crate::sqlite::open_directory::entry::{FileUse, Users};
 use crate::sqlite::overwrite::{ExclusiveTarget, copy_pages};
-use crate::sqlite::paths::{parent_directory, plain_name, side_file};
+use crate::sqlite::paths::{RECOVERY_SUFFIXES, parent_directory, plain_name, side_file};
 use crate::sqlite::pending_dir::PendingDir;
 use crate::sqlite::pinned_file::PinnedFile;
 use crate::sqlite::regular_file::OpenedFile;
@@ -90,7 +90,7 @@ fn copy_to_new_file(source: &SqliteFile, to: &DatabaseFile) -> Result<(), Databa
     }
     let new_file = create_with_permissions_of(source.path(), &parent, to.file_name())
         .map_err(|error| write_error(to, error))?;
-    let identity = new_file.metadata().ok().as_ref().and_then(FileIdentity::of);
+    let identity = new_file.metadata().ok().as_ref().and_then(FileIdentity::from_metadata);
     drop((new_file, parent));
     let pin = PinnedFile::open(&DatabaseFile { identity, ..to.clone() }, Access::Write)?;
     // No journal and no sync: no other program knows the new file, and it is not used before it
@@ -267,7 +267,7 @@ fn create_in(
 ) -> Result<(), DatabaseError> {
     const COPY_NAME: &str = "copy.db";
     let Creation { from, to } = creation;
-    for suffix in ["-journal", "-wal"] {
+    for suffix in RECOVERY_SUFFIXES {
         let side_path = side_file(&to.path, suffix);
         if side_path.file_name().is_some_and(|name| parent.status(name).is_ok()) {
             return Err(DatabaseError::NotADatabase {

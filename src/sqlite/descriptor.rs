@@ -108,7 +108,7 @@ fn close_unshared(kept: &mut Vec<KeptDescriptor>) {
             continue;
         }
         let metadata = std::fs::metadata(descriptor.path());
-        open_elsewhere.extend(metadata.ok().as_ref().and_then(FileIdentity::of));
+        open_elsewhere.extend(metadata.ok().as_ref().and_then(FileIdentity::from_metadata));
     }
     kept.retain(|KeptDescriptor { identity, .. }| {
         identity.is_none_or(|identity| open_elsewhere.contains(&identity))

@@ -14,11 +14,20 @@ use crate::database::history;
 use crate::database::history_entry::{HistoryEntry, HistoryEvent};
 use crate::sqlite::record_format::{RecordCursor, RecordValue, read_varint};
 
+/// The first bytes of every database.
+pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
 /// The largest number of pages read for one search; beyond it SQLite has to answer.
 const MAX_PAGES_READ: usize = 64;
 
 /// The length of the database header, in bytes.
 pub(crate) const HEADER_SIZE: usize = 100;
+
+/// Whether a file with these first bytes is a database of SQLite.
+#[must_use]
+pub fn has_database_header(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
+}
 
 /// The last history row of a file on which the caller holds the shared lock; `None` where SQLite
 /// has to be asked.

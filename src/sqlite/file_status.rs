@@ -14,13 +14,13 @@ impl FileIdentity {
     /// The identity of a file; `None` on systems that have no such identity.
     #[cfg(unix)]
     #[allow(clippy::unnecessary_wraps, reason = "other systems have no such identity")]
-    pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
+    pub(crate) fn from_metadata(metadata: &Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
         Some(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 
     #[cfg(not(unix))]
-    pub(crate) fn of(_metadata: &Metadata) -> Option<Self> {
+    pub(crate) fn from_metadata(_metadata: &Metadata) -> Option<Self> {
         None
     }
 
@@ -55,7 +55,7 @@ impl From<&Metadata> for FileStatus {
             kind if kind.is_symlink() => FileKind::Symlink,
             _ => FileKind::Other,
         };
-        Self { kind, identity: FileIdentity::of(metadata) }
+        Self { kind, identity: FileIdentity::from_metadata(metadata) }
     }
 }
 

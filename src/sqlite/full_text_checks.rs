@@ -9,8 +9,7 @@ use crate::database::full_text::ExternalContent;
 use crate::database::job::{CompiledScript, Step};
 use crate::database::schema_reader::read_schema;
 use crate::document::diagnostic::Rule;
-use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::sql::tokens::Tokens;
+use crate::schema::Object;
 
 /// The full-text tables that match their rows before a step, each with the table that the step
 /// rebuilds or whose rows it changes.
@@ -32,9 +31,9 @@ impl FullTextChecks {
         let schema = read_schema(connection)?;
         let mut checks = Vec::new();
         for object in schema.values() {
-            let Some(index) = ExternalContent::of(object) else { continue };
+            let Some(index) = ExternalContent::from_table(object) else { continue };
             let changed = script.rebuilt_tables.iter().chain(&script.modified_tables);
-            let changed = changed.into_iter().find(|table| reads(&schema, &index, table));
+            let changed = changed.into_iter().find(|table| index.reads(&schema, table));
             if let Some(table) = changed
                 && index.matches_rows(connection)?
             {
@@ -51,7 +50,7 @@ impl FullTextChecks {
         step: &Step<'_, '_>,
     ) -> Result<(), DatabaseError> {
         for (object, table) in &self.0 {
-            let Some(index) = ExternalContent::of(object) else { continue };
+            let Some(index) = ExternalContent::from_table(object) else { continue };
             let name = &object.name;
             let exists = connection.table_exists(Some("main"), name.as_str())?;
             if !exists || index.matches_rows(connection)? {
@@ -87,17 +86,4 @@ fn has_full_text_tables(connection: &Connection) -> rusqlite::Result<bool> {
         [],
         |row| row.get(0),
     )
-}
-
-/// Whether a full-text table reads the rows of a table, directly or through a view.
-fn reads(schema: &Schema, index: &ExternalContent<'_>, table: &str) -> bool {
-    if index.content == table {
-        return true;
-    }
-    let content = schema.get(&ObjectKey::new(ObjectKind::Table, &index.content));
-    content.is_some_and(|content| {
-        let tokens = Tokens::new(&content.sql);
-        content.kind == ObjectKind::View
-            && (0..tokens.len()).any(|index| tokens.is_name(index, table))
-    })
 }

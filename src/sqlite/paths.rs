@@ -1,6 +1,7 @@
 //! Builds the names of a database's side files and the URI of an immutable read, and syncs
 //! directories after renames and removals.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,26 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::database::error::DatabaseError;
+
+/// The ends of the names of side files.
+const SIDE_FILE_SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// The ends of the names of the side files that SQLite applies to a database when it opens it.
+pub(crate) const RECOVERY_SUFFIXES: [&str; 2] = ["-journal", "-wal"];
+
+/// Whether SQLite gives files with this name to a database.
+#[must_use]
+pub fn is_side_file_name(name: &OsStr) -> bool {
+    database_of_side_file(name).is_some()
+}
+
+/// The bytes of the name of the database that a file with this name belongs to, if it is the name of
+/// a side file.
+pub(crate) fn database_of_side_file(name: &OsStr) -> Option<&[u8]> {
+    let bytes = name.as_encoded_bytes();
+    let mut suffixes = SIDE_FILE_SUFFIXES.iter();
+    suffixes.find_map(|suffix| bytes.strip_suffix(suffix.as_bytes()))
+}
 
 /// The path of a database's side file; `suffix` is `-journal`, `-wal` or `-shm`.
 pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {

@@ -135,7 +135,7 @@ impl PinnedFile {
         let purpose = if needs_write { FileUse::ReadWrite } else { FileUse::Read };
         let opened = opening.open(purpose).map_err(open_error)?;
         drop(opening);
-        let opened_identity = FileIdentity::of(&opened.metadata);
+        let opened_identity = FileIdentity::from_metadata(&opened.metadata);
         let file = Descriptor::new(opened.file, opened_identity, needs_write);
         if opened_identity != identity {
             return Err(DatabaseError::Replaced);
@@ -183,7 +183,7 @@ impl PinnedFile {
 
         let refers_to_file = |descriptor: i32| {
             std::fs::metadata(format!("/proc/self/fd/{descriptor}"))
-                .is_ok_and(|metadata| FileIdentity::of(&metadata) == Some(identity))
+                .is_ok_and(|metadata| FileIdentity::from_metadata(&metadata) == Some(identity))
         };
         // This descriptor was free before SQLite opened the path. Another thread may have got it.
         if expected_descriptor.is_some_and(refers_to_file) {

@@ -11,7 +11,7 @@ use crate::database::history_entry::HistoryState;
 use crate::sqlite::database_file::{Access, DatabaseFile};
 use crate::sqlite::file_format;
 use crate::sqlite::file_format::HEADER_SIZE;
-use crate::sqlite::paths::side_file;
+use crate::sqlite::paths::{RECOVERY_SUFFIXES, side_file};
 use crate::sqlite::pinned_file::PinnedFile;
 use crate::sqlite::shared_lock::{HAS_SHARED_LOCK, try_shared_lock};
 
@@ -168,7 +168,7 @@ fn read_header(mut file: &File) -> io::Result<Result<[u8; HEADER_SIZE], Database
             count => bytes_read += count,
         }
     }
-    if !header.starts_with(b"SQLite format 3\0") {
+    if !file_format::has_database_header(&header) {
         let reason = "not a SQLite database: it does not start with SQLite's header";
         return Ok(Err(not_a_database(reason)));
     }
@@ -193,7 +193,7 @@ fn truncated_from(path: &Path, header: &[u8; HEADER_SIZE], size: u64) -> Option<
     // may still change it.
     let is_page_count_valid = read_u32(24) == read_u32(92);
     let expected_size = u64::from(read_u32(28)) * file_format::page_size(header) as u64;
-    let has_journal = || side_file(path, "-journal").exists() || side_file(path, "-wal").exists();
+    let has_journal = || RECOVERY_SUFFIXES.iter().any(|suffix| side_file(path, suffix).exists());
     // The length is read again after the check for a journal: another program may have been
     // committing, and the file has its full length before the journal is removed.
     let current_size = || std::fs::metadata(path).map_or(size, |metadata| metadata.len());

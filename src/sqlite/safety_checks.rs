@@ -8,6 +8,7 @@ use crate::database::error::{DatabaseError, is_sql_error};
 use crate::database::job::{
     ColumnChange, CompiledScript, MigrationJob, PositionalPlace, Statement, Step,
 };
+use crate::database::known_schemas::SchemaDigest;
 use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
 use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
@@ -23,6 +24,20 @@ use crate::sql::table_definition::ColumnDefinition;
 use crate::sqlite::applied_values::AppliedValues;
 use crate::sqlite::authorizer::StatementAuthorizer;
 use crate::sqlite::reference_checks::ReferenceChecks;
+
+/// Whether the schema of a database differs from the document's.
+fn has_drift(connection: &Connection, job: &MigrationJob<'_>) -> Result<bool, DatabaseError> {
+    let digest = SchemaDigest::read(connection)?;
+    if job.documented_schemas.contains(&digest) {
+        return Ok(false);
+    }
+    let schema = schema_from_rows(connection.query(SCHEMA_QUERY, &[])?);
+    let has_drift = !differences(&job.schema_before, &schema).is_empty();
+    if !has_drift {
+        job.documented_schemas.insert(digest);
+    }
+    Ok(has_drift)
+}
 
 /// The safety rules of one run on one database.
 pub(crate) struct SafetyChecks<'r> {
@@ -47,10 +62,7 @@ impl<'r> SafetyChecks<'r> {
         job: &MigrationJob<'_>,
     ) -> Result<Self, DatabaseError> {
         let has_statements = job.steps.iter().any(|step| !step.script.statements.is_empty());
-        let has_drift = has_statements && {
-            let schema = schema_from_rows(connection.query(SCHEMA_QUERY, &[])?);
-            !differences(&job.schema_before, &schema).is_empty()
-        };
+        let has_drift = has_statements && has_drift(connection, job)?;
         let changes_schema =
             job.steps.iter().any(|step| step.script.schema_change != SchemaChange::None);
         let is_known_usable = !has_drift && job.keeps_references_usable.get().is_some();

@@ -21,7 +21,7 @@ impl SideFile {
     pub(crate) fn find(path: &Path, suffix: &str) -> Option<Self> {
         let metadata = std::fs::symlink_metadata(side_file(path, suffix)).ok()?;
         Some(Self {
-            identity: FileIdentity::of(&metadata),
+            identity: FileIdentity::from_metadata(&metadata),
             size: metadata.len(),
             modified: metadata.modified().ok(),
             created: metadata.created().ok(),

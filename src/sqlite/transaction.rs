@@ -22,7 +22,7 @@ use crate::database::job::{
     ColumnChange, JobResult, MigrationJob, Statement, Step, TableContents, TransactionEnd,
 };
 use crate::database::offending_rows::offending_rows_query;
-use crate::database::postcondition::unmet_changes;
+use crate::database::postcondition::unmet_changes_of_job;
 use crate::database::schema_reader::read_table;
 use crate::database::session::Session;
 use crate::schema::difference::AcceptedDrift;
@@ -215,7 +215,7 @@ impl JobExecution<'_> {
     /// Checks that the schema contains the changes that the job was to make, apart from drift
     /// that `adopt` accepted.
     fn check_expected_changes(&self) -> Result<(), DatabaseError> {
-        let mut unmet = unmet_changes(self.connection, &self.job.expected_changes)?;
+        let mut unmet = unmet_changes_of_job(self.connection, self.job)?;
         if !unmet.is_empty() {
             let accepted_drift = self.accepted_drift()?;
             unmet.retain(|difference| !accepted_drift.accepts(difference));
@@ -282,7 +282,8 @@ impl JobExecution<'_> {
             return Err(result.err().map_or(DatabaseError::Interrupted, DatabaseError::from));
         }
         if self.connection.is_autocommit() {
-            let cause = result.as_ref().err().map_or(StatementCause::Other, StatementCause::of);
+            let cause =
+                result.as_ref().err().map_or(StatementCause::Other, StatementCause::from_error);
             let (message, span) = match result {
                 Err(error) => (sqlite_message(&error), error_span(&statement.sql, &error)),
                 Ok(_) => ("it ended the transaction".to_owned(), first_line_span(&statement.sql)),
@@ -299,7 +300,8 @@ impl JobExecution<'_> {
             }
             Err(error) => error,
         };
-        let (cause, span) = (StatementCause::of(&error), error_span(&statement.sql, &error));
+        let (cause, span) =
+            (StatementCause::from_error(&error), error_span(&statement.sql, &error));
         if let Some(message) = self.authorizer.take_denial() {
             return Err(DatabaseError::Statement { migration, message, cause, span });
         }

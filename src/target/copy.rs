@@ -12,7 +12,7 @@ use crate::plan::outcome::MigrateError;
 use crate::sqlite::copy;
 use crate::sqlite::copy::{CopyInfo, FileDigest, digest};
 use crate::sqlite::database_file::DatabaseFile;
-use crate::sqlite::paths::side_file;
+use crate::sqlite::paths::{RECOVERY_SUFFIXES, side_file};
 use crate::sqlite::regular_file::SymlinkPolicy;
 use crate::target::layout::FleetConfig;
 use crate::target::{Location, TargetDatabase};
@@ -151,7 +151,7 @@ impl StoredCopy {
 
 /// Fails if a journal or WAL exists beside a copy.
 fn ensure_no_journal(path: &Path) -> Result<(), MigrateError> {
-    for suffix in ["-wal", "-journal"] {
+    for suffix in RECOVERY_SUFFIXES {
         let side_path = side_file(path, suffix);
         if side_path.symlink_metadata().is_ok() {
             return Err(MigrateError::CannotOpen(format!(

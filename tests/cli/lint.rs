@@ -55,6 +55,21 @@ fn a_warning_fails_only_if_denied() {
 }
 
 #[test]
+fn an_error_is_allowed_by_its_block_or_not_at_all() {
+    let fleet = Fleet::from_blocks(NOTES);
+    for (rule, reason) in [
+        ("object-loss", "only a block can allow it"),
+        ("row-loss", "only a block can allow it"),
+        ("foreign-keys", "only a block can allow it"),
+        ("sql", "it is an error"),
+        ("assert", "it is an error"),
+    ] {
+        let run = fleet.run_without_changes(["lint", "--allow", rule]);
+        run.status(2).stderr_contains(&format!("`{rule}` cannot be allowed: {reason}"));
+    }
+}
+
+#[test]
 fn an_error_in_a_planned_version_is_reported_and_blocks_no_upgrade() {
     let planned = document(&[("user:1.2.0→1.3.0", "CREATE TABLE notes (x);")]);
     let markdown = format!("{}## 1.2.0 → 1.3.0 (Planned)\n\n{planned}", document(NOTES));

@@ -86,16 +86,32 @@ fn the_patch_of_a_dry_run_is_what_fix_writes() {
 
 #[test]
 fn allowed_rules_and_released_migrations_are_left_alone() {
-    let fleet = Fleet::new().document(clean());
-    fleet.run_without_changes(["lint", "--fix", "--allow", "missing-date"]).status(0);
-    // A guard in a released migration would change its checksum.
-    let before = text(&fleet);
-    fleet.run_without_changes(["lint", "--fix", "--allow", "missing-date"]).status(0);
-    assert_eq!(text(&fleet), before);
+    let planned = clean()
+        + "
+## 1.1.0 → 1.2.0 (Planned)
+
+**Date**: 2026-03-01
+**Description**: an index
+
+```sql
+-- [user:1.1.0→1.2.0:start]
+-- CREATE INDEX tags_by_name ON tags (name);
+-- [user:1.1.0→1.2.0:end]
+```
+";
+    let fleet = Fleet::new().document(&planned);
     fleet.run(["init", "--user", "ann"]).status(0);
-    fleet.run(["lint", "--fix"]).status(0);
-    fleet.run(["status"]).status(0).stdout_lacks("edited");
-    fleet.run(["verify"]).status(0);
+    fleet.run_without_changes(["lint", "--fix", "--allow", "not-rerunnable"]).status(0);
+    // A guard in a released migration would change its checksum.
+    fleet
+        .run(["lint", "--fix"])
+        .status(0)
+        .stdout_contains("MIGRATIONS.md:31: add `IF NOT EXISTS` (not-rerunnable)\n");
+    assert_eq!(
+        text(&fleet),
+        planned.replace("CREATE INDEX tags", "CREATE INDEX IF NOT EXISTS tags")
+    );
+    fleet.run(["status"]).status(0).stdout_contains("current").stdout_lacks("edited");
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn options_that_contradict_each_other_are_wrong_usage() {
     ] {
         for (selection, other) in [
             (["--system", "--no-system"], "--no-system"),
-            (["--all-users", "--user=ann"], "--user <NAME>"),
+            (["--all-users", "--user=ann"], "--user"),
         ] {
             let run = fleet.run_without_changes([command, &selection].concat());
             run.status(2).stderr_contains("cannot be used with").stderr_contains(other);

@@ -202,7 +202,7 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("upgrade --dry-run --canary 1 --all-users", "`--canary` cannot be used with `--dry-run`: "),
     (
         "upgrade --dry-run --rehearse",
-        "cannot be used with `--rehearse`: a dry run only prints the SQL",
+        "`--rehearse` cannot be used with `--dry-run`: a dry run only prints the SQL",
     ),
     (
         "upgrade --backup --no-backup",
@@ -214,9 +214,14 @@ const CONFLICTS: &[(&str, &str)] = &[
     ),
     ("upgrade --json-lines --json", "`--json-lines` cannot be used with `--json`: "),
     ("downgrade -1 --fail-fast --dry-run", "`--fail-fast` cannot be used with `--dry-run`: "),
-    ("downgrade -1 --to 1.0.0", "each of them is where to stop"),
+    ("downgrade -1 --to 1.0.0", "`--to` cannot be used with `-N`: each of them is where to stop"),
+    ("downgrade -1 --steps 1", "`--steps` cannot be used with `-N`: each of them is where to stop"),
     ("new --patch --minor -m x", "each of them is the version of the new migration"),
-    ("new 1.3.0 --minor -m x", "each of them is the version of the new migration"),
+    (
+        "new 1.3.0 --minor -m x",
+        "`VERSION` cannot be used with `--minor`: each of them is the version of the new migration",
+    ),
+    ("schema --check --scope user", "`--check` cannot be used with `--scope`: the markers"),
     ("schema --write --at 1.0.0", "the markers in the document say which schema they hold"),
     ("schema --write --check", "`--check` changes nothing"),
     ("status --system --no-system", "use one of them"),
@@ -238,6 +243,8 @@ fn options_of_which_one_would_be_ignored_are_refused_with_the_reason() {
         let run = fleet.run_without_changes(arguments.split(' ').collect::<Vec<_>>());
         run.status(2).stderr_contains(message);
     }
+    let usage = fleet.run(["new", "--minor", "--major", "-m", "x"]);
+    usage.status(2).stderr_contains("Usage: tatmig new [OPTIONS]");
     // The same format twice, and a format that a variable only chooses, are no contradiction.
     fleet.run(["lint", "--json", "--format", "json"]).status(0).json();
     let fleet = fleet.env("TATMIG_JSON", "1");

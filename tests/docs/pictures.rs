@@ -18,32 +18,8 @@ use crate::program;
 const DEMO: &str = include_str!("../../src/cli/commands/demo.md");
 const FIRST_MIGRATION: &str = "## 1.0.0 → 1.1.0";
 
-const USERS: [&str; 24] = [
-    "ada",
-    "alan",
-    "barbara",
-    "claude",
-    "donald",
-    "dorothy",
-    "edsger",
-    "emmy",
-    "frances",
-    "grace",
-    "hedy",
-    "ivan",
-    "joan",
-    "john",
-    "katherine",
-    "ken",
-    "leslie",
-    "linus",
-    "margaret",
-    "niklaus",
-    "radia",
-    "sophie",
-    "tony",
-    "vera",
-];
+/// The users of `tatmig demo`, one name a line.
+const USERS: &str = include_str!("../../src/cli/commands/demo_users.txt");
 
 /// Columns of the terminal: longer lines continue on the next line.
 const COLUMNS: usize = 104;
@@ -132,7 +108,7 @@ fn demo_fleet() -> tempfile::TempDir {
     fs::write(path.join("tatmig.toml"), settings).unwrap();
     fs::create_dir(path.join("users")).unwrap();
     let mut arguments = vec!["init"];
-    for user in USERS {
+    for user in USERS.lines() {
         arguments.extend(["--user", user]);
     }
     run(path, &arguments);

@@ -46,7 +46,7 @@ fn a_replay_of_another_changelog_changes_no_database() {
     };
     let outcomes = [
         fleet.upgrade(&migrator, &options, &mut |_, _| {}),
-        fleet.adopt(&migrator, adopt, &options),
+        fleet.adopt(&migrator, adopt, &options, &mut |_, _| {}),
         fleet.reset(&migrator, &options, &mut |_, _| {}),
         fleet.seed(&migrator, &["s".to_owned()], &options, &mut |_, _| {}),
     ];

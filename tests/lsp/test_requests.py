@@ -1,5 +1,6 @@
 """Every kind of request on the documents of the applications, compared with goldens."""
 
+import asyncio
 import contextlib
 import re
 import sqlite3
@@ -144,6 +145,29 @@ async def test_selections_grow(each_encoding, name):
             assert selection.range.end <= selection.parent.range.end
             selection, steps = selection.parent, steps + 1
         assert steps >= 3, "the word, the block, the code, the document"
+
+
+async def test_a_trigger_is_one_statement_in_the_outline_folds_and_selections(open_editor):
+    trigger = """CREATE TRIGGER IF NOT EXISTS on_note AFTER INSERT ON notes BEGIN
+  INSERT INTO tags (note, tag) VALUES (new.id, 'new');
+  DELETE FROM tags WHERE note IS NULL;
+END;"""
+    document = open_editor.open(PLANNED.replace("INSERT INTO tags (note, tag) SELECT", trigger + "\nINSERT INTO tags (note, tag) SELECT"))
+    client, identifier = document.client, document.identifier
+
+    def flat(symbols):
+        return [found for symbol in symbols or [] for found in [symbol, *flat(symbol.children)]]
+
+    outline = await client.text_document_document_symbol_async(types.DocumentSymbolParams(identifier))
+    (symbol,) = [symbol for symbol in flat(outline) if symbol.name == "on_note"]
+    assert document.positions.slice(symbol.range) == trigger
+    folds = await client.text_document_folding_range_async(types.FoldingRangeParams(identifier))
+    lines = (symbol.range.start.line, symbol.range.end.line)
+    assert lines in [(fold.start_line, fold.end_line) for fold in folds]
+    place = document.at("DELETE FROM tags", 3)
+    (selection,) = await client.text_document_selection_range_async(types.SelectionRangeParams(identifier, [place]))
+    assert document.positions.slice(selection.range) == "DELETE"
+    assert document.positions.slice(selection.parent.range) == trigger
 
 
 async def test_workspace_symbols_are_those_of_all_documents(open_editor, golden):
@@ -316,6 +340,40 @@ async def test_a_version_is_renamed_in_headings_and_tags(open_editor):
             await rename(document, document.at("[user:baseline→1.0.0:start]", 17), wrong)
 
 
+async def test_the_release_of_a_pre_release_keeps_its_version_when_that_is_renamed(open_editor):
+    document = open_editor.open(PLANNED.replace("1.1.0", "1.1.0-rc.1") + """
+## 1.1.0-rc.1 → 1.1.0
+
+**Date**: 2026-03-01
+**Description**: release
+
+```sql
+-- [user:1.1.0-rc.1→1.1.0:start]
+DROP TABLE tags;
+-- [user:1.1.0-rc.1→1.1.0:end]
+-- [user:1.1.0→1.1.0-rc.1:start]
+CREATE TABLE tags (note INTEGER REFERENCES notes (id), tag TEXT);
+-- [user:1.1.0→1.1.0-rc.1:end]
+```
+""")
+    count = document.text.count("1.1.0-rc.1")
+    places = [document.at("## 1.1.0-rc.1", 4), document.at("[user:1.1.0→1.1.0-rc.1:start]", 14)]
+    for place in places:
+        text = await rename(document, place, "1.0.9")
+        assert text.count("1.0.9") == count and "rc" not in text
+        assert "## 1.0.9 → 1.1.0\n" in text and "[user:1.1.0→1.0.9:end]" in text
+    text = await rename(document, document.at("[user:1.1.0→1.1.0-rc.1:start]", 8), "1.2.0")
+    assert text.count("1.1.0-rc.1") == count and text.count("1.2.0") == 5
+    assert "## 1.1.0-rc.1 → 1.2.0\n" in text and "[user:1.2.0→1.1.0-rc.1:start]" in text
+
+
+async def test_a_column_that_is_named_like_a_renamed_table_keeps_its_name(open_editor):
+    document = open_editor.open(PLANNED.replace("INSERT INTO tags", "ALTER TABLE tags RENAME COLUMN tag TO tags;\nINSERT INTO tags").replace("(note, tag) SELECT", "(note, tags) SELECT"))
+    text = await rename(document, document.at("EXISTS tags", 8), "labels")
+    assert "ALTER TABLE labels RENAME COLUMN tag TO tags;" in text
+    assert "INSERT INTO labels (note, tags) SELECT" in text
+
+
 async def test_a_table_and_a_column_of_an_unreleased_migration_are_renamed(open_editor):
     document = open_editor.open(PLANNED)
     text = await rename(document, document.at("TABLE IF NOT EXISTS tags", 21), "labels")
@@ -331,42 +389,88 @@ async def test_a_table_and_a_column_of_an_unreleased_migration_are_renamed(open_
         )
 
 
-async def test_lenses_count_the_databases_and_rehearse(open_editor):
+def create_fleet(directory, notes):
+    """Users at 1.0.0 of `PLANNED`, each with its notes."""
     settings = 'system_db = "system.db"\nusers_dir = "users"\nuser_pattern = "{username}.db"\n'
-    (open_editor.directory / "tatmig.toml").write_text(settings)
-    (open_editor.directory / "users").mkdir()
-    path = open_editor.directory / "MIGRATIONS.md"
-    path.write_text(PLANNED.split("## 1.0.0 → 1.1.0")[0])
-    for user in ["ann", "bob"]:
-        result = run(["init", "--user", user], open_editor.directory)
+    (directory / "tatmig.toml").write_text(settings)
+    (directory / "users").mkdir()
+    (directory / "MIGRATIONS.md").write_text(PLANNED.split("## 1.0.0 → 1.1.0")[0])
+    for user, bodies in notes.items():
+        result = run(["init", "--user", user], directory)
         assert result.returncode == 0, result.stderr
-    with contextlib.closing(sqlite3.connect(next(open_editor.directory.rglob("ann*.db")))) as database, database:
-        database.execute("INSERT INTO notes (body) VALUES ('tea'), ('rain')")
-    text = PLANNED.replace(" WHERE 0", "")
-    path.write_text(text)
-    document = open_editor.open(text)
+        set_notes(directory, user, bodies)
 
-    async def lenses():
+
+def set_notes(directory, user, bodies):
+    with contextlib.closing(sqlite3.connect(directory / "users" / f"{user}.db")) as database, database:
+        database.execute("DELETE FROM notes")
+        database.executemany("INSERT INTO notes (body) VALUES (?)", [(body,) for body in bodies])
+
+
+async def lenses(document):
+    """The commands of the lenses, once the status of the fleet is known."""
+    for _ in range(200):
         found = await document.client.text_document_code_lens_async(types.CodeLensParams(document.identifier))
-        return [lens.command for lens in found]
-
-    for _ in range(100):
-        commands = await lenses()
+        commands = [lens.command for lens in found]
         if any("pending" in command.title for command in commands):
-            break
+            return commands
+        await asyncio.sleep(0.05)
+    raise AssertionError("the status of the fleet is not shown")
+
+
+async def execute(document, command):
+    return await document.client.workspace_execute_command_async(
+        types.ExecuteCommandParams(command.command, arguments=command.arguments)
+    )
+
+
+async def hints(document):
+    whole = types.Range(types.Position(0, 0), types.Position(999, 0))
+    found = await document.client.text_document_inlay_hint_async(types.InlayHintParams(document.identifier, whole))
+    return [re.sub(r"\d+ ms", "N ms", hint.label) for hint in found]
+
+
+async def test_lenses_count_the_databases_and_rehearse(open_editor):
+    create_fleet(open_editor.directory, {"ann": ["tea", "rain"], "bob": []})
+    text = PLANNED.replace(" WHERE 0", "")
+    (open_editor.directory / "MIGRATIONS.md").write_text(text)
+    document = open_editor.open(text)
+    commands = await lenses(document)
     titles = [command.title for command in commands]
     assert titles == ["pending on no database", "rehearse", "test", "pending on 2 databases", "rehearse", "test"]
-    result = await document.client.workspace_execute_command_async(
-        types.ExecuteCommandParams(commands[4].command, arguments=commands[4].arguments)
-    )
-    assert result == "`1.1.0` was rehearsed on 2 databases"
-    whole = types.Range(types.Position(0, 0), types.Position(999, 0))
-    hints = await document.client.text_document_inlay_hint_async(types.InlayHintParams(document.identifier, whole))
-    assert [re.sub(r"\d+ ms", "N ms", hint.label) for hint in hints] == ["rehearsed: 2 databases, 2 rows, N ms"]
-    result = await document.client.workspace_execute_command_async(
-        types.ExecuteCommandParams(commands[5].command, arguments=commands[5].arguments)
-    )
-    assert "1.1.0" in result
+    assert await execute(document, commands[4]) == "`1.1.0` was rehearsed on 2 databases"
+    assert await hints(document) == ["rehearsed: 2 databases, 2 rows, N ms"]
+    assert "1.1.0" in await execute(document, commands[5])
+    assert [command.title for command in await lenses(document)] == titles, "the status is as before"
+
+
+async def test_a_failed_rehearsal_shows_its_failures_once(open_editor):
+    create_fleet(open_editor.directory, {"ann": ["tea"], "bob": ["rain"], "cat": []})
+    text = PLANNED.replace(" WHERE 0", "").replace("tag TEXT)", "tag TEXT UNIQUE)")
+    (open_editor.directory / "MIGRATIONS.md").write_text(text)
+    document = open_editor.open(text)
+    rehearse = (await lenses(document))[4]
+    assert await execute(document, rehearse) == "`1.1.0` was rehearsed on 3 databases"
+    assert await hints(document) == ["rehearsed: 3 databases, 2 rows, N ms"]
+
+    reason = "UNIQUE constraint failed: tags.tag"
+    for failing, summary, hint in [
+        ("ann bob", "3 databases, 2 failed", "rehearsed: 3 databases, 2 failed, 0 rows, N ms"),
+        ("ann bob cat", "3 databases, 3 failed", "rehearsed: 3 databases, 3 failed"),
+    ]:
+        for user in failing.split():
+            set_notes(open_editor.directory, user, ["tea", "tea"])
+        open_editor.messages.clear()
+        result = await execute(document, rehearse)
+        headline, *errors = result.splitlines()
+        assert headline == f"`1.1.0` was rehearsed on {summary}"
+        assert len(errors) == 1 and errors[0].startswith(f"`ann`: {reason}"), result
+        assert open_editor.messages == [result], "the message is shown once"
+        assert await hints(document) == [hint]
+        # The status that runs when the document is saved leaves the rehearsal as it is.
+        document.client.text_document_did_save(types.DidSaveTextDocumentParams(document.identifier))
+        assert "pending on 3 databases" in [command.title for command in await lenses(document)]
+        assert await hints(document) == [hint]
 
 
 async def test_requests_that_make_no_sense_are_answered(open_editor):
@@ -378,6 +482,9 @@ async def test_requests_that_make_no_sense_are_answered(open_editor):
     assert await client.text_document_hover_async(types.HoverParams(other, far)) is None
     with pytest.raises(Exception, match="not one of tatmig's"):
         await client.workspace_execute_command_async(types.ExecuteCommandParams("rm"))
+    with pytest.raises(Exception, match="not a version"):
+        arguments = [document.uri, "latest"]
+        await client.workspace_execute_command_async(types.ExecuteCommandParams("tatmig.rehearse", arguments=arguments))
     with pytest.raises(Exception, match="not offered"):
         options = types.FormattingOptions(tab_size=4, insert_spaces=True)
         await client.text_document_formatting_async(

@@ -53,6 +53,22 @@ fn a_rebuild_keeps_a_column_that_the_document_does_not_have() {
 }
 
 #[test]
+fn a_database_with_drift_is_refused_after_many_without() {
+    let names = ["ann", "bob", "cid", "zoe"];
+    let fleet =
+        names.iter().fold(Fleet::from_blocks(&[BASELINE]), |fleet, name| fleet.user(name, ""));
+    let fleet = fleet.upgrade_to("1.0.0");
+    let drift = "ALTER TABLE t ADD COLUMN colour TEXT; INSERT INTO t VALUES (1, 'a', 'red')";
+    let fleet = fleet.user("zoe", drift).blocks(&[BASELINE, ("user:1.0.0→1.1.0", REBUILD)]);
+    fleet.run(["upgrade", "--all-users", "--jobs", "1"]).status(1).stderr_contains("`colour`");
+    for name in ["ann", "bob", "cid"] {
+        assert_eq!(fleet.database(name).version().as_deref(), Some("1.1.0"));
+    }
+    assert_eq!(fleet.database("zoe").version().as_deref(), Some("1.0.0"));
+    assert_eq!(fleet.database("zoe").rows("SELECT colour FROM t"), ["red"]);
+}
+
+#[test]
 fn a_rebuild_keeps_a_column_that_adopt_accepted() {
     let fleet = Fleet::from_blocks(&[BASELINE]).user(
         "ann",

@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+#[cfg(target_os = "linux")]
+use crate::fault_injection::has_strace;
 use crate::support::{Fleet, NOTES, wait_until};
 
 /// In a database with a note, 1.1.0 never ends.
@@ -17,6 +19,13 @@ const ENDLESS_MIGRATION: &[(&str, &str)] = &[
          INSERT INTO log SELECT count(*) FROM n;",
     ),
 ];
+
+/// A single SQLite function call that takes minutes, in a database with a note.
+const UNINTERRUPTIBLE: &str = "INSERT INTO log VALUES (1);
+INSERT INTO log SELECT instr(printf('%.*c', body * 8000000, 'a'), printf('%.*c', 4000000, 'a') || 'b')
+FROM notes;";
+
+const ONE_WAS_FINISHED: &str = "interrupted; 1 database was finished, and SQLite rolls back what was running; run the command again to finish\n";
 
 fn fleet_with_endless_migration() -> Fleet {
     Fleet::from_blocks(ENDLESS_MIGRATION)
@@ -239,11 +248,7 @@ fn killed_in_the_middle_is_before_or_after() {
 
 #[test]
 fn a_second_signal_ends_an_uninterruptible_statement() {
-    // A single SQLite function call that takes minutes, in a database with a note.
-    let uninterruptible = "INSERT INTO log VALUES (1);
-INSERT INTO log SELECT instr(printf('%.*c', body * 8000000, 'a'), printf('%.*c', 4000000, 'a') || 'b')
-FROM notes;";
-    let blocks = [ENDLESS_MIGRATION[0], ("user:1.0.0→1.1.0", uninterruptible)];
+    let blocks = [ENDLESS_MIGRATION[0], ("user:1.0.0→1.1.0", UNINTERRUPTIBLE)];
     for [first, second] in
         [[Signal::INT, Signal::INT], [Signal::TERM, Signal::TERM], [Signal::HUP, Signal::INT]]
     {
@@ -260,14 +265,142 @@ FROM notes;";
         send_signal(&run, second);
         let run = fleet.wait(run);
         assert!(run.has_status(&[129, 130, 143]), "{}", run.describe());
-        run.stderr(
-            "interrupted; 1 database was finished, and SQLite rolls back what was running; run the command again to finish\n",
-        );
+        run.stderr(ONE_WAS_FINISHED);
         assert_eq!(fleet.database("ann").dump(), before);
         assert_eq!(fleet.database("bob").version().as_deref(), Some("1.1.0"));
         let fleet = fleet.user("ann", "DELETE FROM notes");
         fleet.run(["upgrade", "--all-users"]).status(0);
     }
+}
+
+#[test]
+fn a_second_signal_counts_the_databases_that_a_downgrade_finished() {
+    let reverse = format!("{UNINTERRUPTIBLE}\nDROP TABLE more;");
+    let blocks = [
+        ENDLESS_MIGRATION[0],
+        ("user:1.0.0→1.1.0", "CREATE TABLE more (x);"),
+        ("user:1.1.0→1.0.0", reverse.as_str()),
+    ];
+    let fleet = Fleet::from_blocks(&blocks).user("ann", "").user("bob", "").upgrade_to("1.1.0");
+    let fleet = fleet.user("ann", "INSERT INTO notes VALUES (1)");
+    let before = fleet.database("ann").dump();
+    let run = fleet.start(["downgrade", "--all-users", "--to", "1.0.0", "--no-backup"]);
+    wait_until("ann's journal is there", || fleet.path("ann_longterm.db-journal").exists());
+    wait_until("bob is done", || fleet.database("bob").version().as_deref() == Some("1.0.0"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    send_signal(&run, Signal::INT);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    send_signal(&run, Signal::INT);
+    let run = fleet.wait(run);
+    assert!(run.has_status(&[130]), "{}", run.describe());
+    run.stderr(ONE_WAS_FINISHED);
+    assert_eq!(fleet.database("ann").dump(), before);
+}
+
+#[test]
+fn a_second_signal_before_the_first_database_says_that_none_was_changed() {
+    let endless = UNINTERRUPTIBLE.replace("body * 8000000", "8000000").replace("FROM notes", "");
+    let blocks = [ENDLESS_MIGRATION[0], ("user:1.0.0→1.1.0", endless.as_str())];
+    let fleet = Fleet::from_blocks(&blocks).user("ann", "");
+    let before = fleet.snapshot();
+    let mut run = fleet.start(["upgrade", "--all-users"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    send_signal(&run, Signal::INT);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(run.try_wait().unwrap().is_none(), "the statement hears no signal");
+    send_signal(&run, Signal::INT);
+    let run = fleet.wait(run);
+    assert!(run.has_status(&[130]), "{}", run.describe());
+    run.stderr("interrupted; no database was changed\n");
+    before.assert_same(&fleet.snapshot());
+}
+
+/// Delays every sync, so that the second database is in the middle of its work when the signals
+/// arrive.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_second_signal_counts_what_every_command_finished() {
+    if !has_strace() {
+        return;
+    }
+    let baseline = "CREATE TABLE notes (body TEXT);";
+    let fleet = || Fleet::from_blocks(&[("user:baseline→1.0.0", baseline)]);
+    let unversioned = || fleet().user("ann", baseline).user("bob", baseline);
+    let migrated = || fleet().user("ann", "").user("bob", "").upgrade_to("1.0.0");
+    let interrupt = |fleet: &Fleet, arguments: &[&str]| {
+        let run = start_with_slow_syncs(fleet, arguments);
+        wait_until_second_is_written(fleet);
+        let process = traced_process(&run);
+        let sent = [Signal::INT; 2].map(|signal| {
+            let sent = kill_process(process, signal);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            sent
+        });
+        let run = fleet.wait(run);
+        assert_eq!(sent, [Ok(()); 2], "{arguments:?}: {}", run.describe());
+        assert!(run.has_status(&[130]), "{arguments:?}: {}", run.describe());
+        // strace adds a line about the call that it delayed.
+        let text = run.stderr_text();
+        assert!(text.starts_with(ONE_WAS_FINISHED), "{arguments:?}: {text}");
+    };
+    interrupt(&unversioned(), &["adopt", "--all-users", "--jobs", "1"]);
+    interrupt(&unversioned(), &["stamp", "1.0.0", "--all-users", "--jobs", "1"]);
+    interrupt(&fleet(), &["init", "--user", "ann", "--user", "bob"]);
+    let fleet = migrated();
+    fleet.run(["backup", "--all-users"]).status(0);
+    let id = std::fs::read_dir(fleet.path("backups")).unwrap().next().unwrap().unwrap().file_name();
+    let id = id.to_str().unwrap();
+    interrupt(
+        &fleet.user("ann", "INSERT INTO notes VALUES ('a')").user("bob", "DROP TABLE notes"),
+        &["restore", id, "--all-users", "--no-backup", "--jobs", "1"],
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_database_that_an_interrupted_init_did_not_create_is_skipped() {
+    if !has_strace() {
+        return;
+    }
+    let fleet = Fleet::from_blocks(&[("user:baseline→1.0.0", "CREATE TABLE notes (body TEXT);")]);
+    let run = start_with_slow_syncs(&fleet, &["init", "--user", "ann", "--user", "bob"]);
+    wait_until("ann's journal is there", || fleet.path("ann_longterm.db-journal").exists());
+    kill_process(traced_process(&run), Signal::INT).unwrap();
+    let run = fleet.wait(run);
+    assert!(run.has_status(&[130]), "{}", run.describe());
+    run.stdout("ann_longterm.db: created at 1.0.0\nbob_longterm.db: skipped\n").stderr_contains(
+        "interrupted; 1 database was created, 1 was not changed; run the command again to finish\n",
+    );
+    assert!(!fleet.path("bob_longterm.db").exists());
+}
+
+#[cfg(target_os = "linux")]
+fn wait_until_second_is_written(fleet: &Fleet) {
+    wait_until("bob's journal is there", || fleet.path("bob_longterm.db-journal").exists());
+}
+
+#[cfg(target_os = "linux")]
+fn start_with_slow_syncs(fleet: &Fleet, arguments: &[&str]) -> Child {
+    let plain = fleet.command(arguments);
+    Command::new("strace")
+        .args(["-fqq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"])
+        .args(["-e", "inject=fsync,fdatasync:delay_enter=400000"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(fleet.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The program that strace runs.
+#[cfg(target_os = "linux")]
+fn traced_process(strace: &Child) -> Pid {
+    let id = strace.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    Pid::from_raw(children.trim().parse().unwrap()).unwrap()
 }
 
 #[test]

@@ -11,15 +11,16 @@ use tatmig::fleet::{
     DatabaseName, Fleet, Selection, SystemSelection, TargetDatabase, UserSelection,
 };
 
-use crate::cli::command_args::RestoreArgs;
+use crate::cli::args::copy::CopyRule;
+use crate::cli::args::options::RestoreArgs;
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::{back_up, backup_dir};
-use crate::cli::copy_args::CopyRule;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::backup::BackupView;
 use crate::cli::report::views::backup_list::{BackupListView, PruneView};
 use crate::cli::report::views::restore::RestoreView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Copies the selected databases. The document decides which scopes have databases. If it cannot be
 /// read, the files that exist decide, since a broken document is when a backup is needed most.
@@ -112,10 +113,9 @@ pub(crate) fn restore_backup(
             .collect();
         safety_backup = back_up(context, &mut existing, "restore", &options)?;
     }
-    let progress = context.report.progress(Stage::Restoring, Some(databases.len()));
-    let results = backup.restore(&databases, &options, &mut || {
-        progress.inc();
-        context.signals.count_change();
+    let progress = RunProgress::start(context, Stage::Restoring, &databases);
+    let results = backup.restore(&databases, &options, &mut |database, result| {
+        progress.advance(database, result);
     });
     drop(progress);
     for (database, result) in databases.iter().zip(&results) {

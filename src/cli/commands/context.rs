@@ -240,7 +240,7 @@ impl CommandContext<'_> {
             let source = changelog.source();
             bail!(AlreadyReported(self.report.emit_document_error(source, &diagnostics)));
         }
-        self.report.print_warning_count(changelog.source(), &diagnostics);
+        self.report.print_document_errors(changelog.source(), &diagnostics);
         Ok(())
     }
 

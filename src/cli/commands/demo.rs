@@ -28,32 +28,8 @@ users_dir = \"users\"
 user_pattern = \"{username}.db\"
 ";
 
-const USERS: &[&str] = &[
-    "ada",
-    "alan",
-    "barbara",
-    "claude",
-    "donald",
-    "dorothy",
-    "edsger",
-    "emmy",
-    "frances",
-    "grace",
-    "hedy",
-    "ivan",
-    "joan",
-    "john",
-    "katherine",
-    "ken",
-    "leslie",
-    "linus",
-    "margaret",
-    "niklaus",
-    "radia",
-    "sophie",
-    "tony",
-    "vera",
-];
+/// One name a line.
+const USERS: &str = include_str!("demo_users.txt");
 
 /// The user whose rows make the migration to 1.2.0 fail.
 const CONFLICTING_USER: &str = "grace";
@@ -71,13 +47,14 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     let baseline =
         Migrator::new(&changelog, &replay, changelog.target_index(Some(&lowest_version))?);
     let progress = context.report.progress(Stage::Creating, None);
+    context.signals.begin_writing();
     create_databases(&fleet_config, &baseline, &context.connect_options())?;
     drop(progress);
     let migrator = Migrator::new(&changelog, &replay, changelog.head_index());
     let fleet = Fleet::discover(&fleet_config, &Selection::everything(), |scope| {
         changelog.has_scope(scope)
     })?;
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let options = context.run_options();
     let fleet_outcome = fleet.upgrade(&migrator, &options, &mut |database, outcome| {
         progress.advance(database, outcome);
@@ -91,7 +68,7 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
         run: RunView::new(&fleet, &fleet_outcome, changelog.source(), &head, &details),
         fleet: DemoFleet {
             dir: &dir,
-            user_count: USERS.len(),
+            user_count: USERS.lines().count(),
             baseline: baseline.target().to_string(),
             head: &head,
         },
@@ -122,7 +99,7 @@ fn create_databases(
     options: &ConnectOptions,
 ) -> anyhow::Result<()> {
     let mut databases = vec![fleet_config.system_database()];
-    for user in USERS {
+    for user in USERS.lines() {
         databases.push(fleet_config.user_database(&OsString::from(user))?);
     }
     for database in &databases {
@@ -197,7 +174,7 @@ fn insert_demo_rows(database: &TargetDatabase) -> anyhow::Result<()> {
     let connection = Connection::open(path)?;
     connection.execute_batch("BEGIN")?;
     if database.scope == tatmig::Scope::System {
-        for user in USERS {
+        for user in USERS.lines() {
             connection.execute(
                 "INSERT INTO accounts (username, email) VALUES (?1, ?1 || '@example.org')",
                 [user],

@@ -4,15 +4,16 @@ use tatmig::fleet::{
     DowngradePlan, DowngradeRequest, DowngradeTarget, OnFailure, RunOptions, UsersAboveTarget,
 };
 
-use crate::cli::command_args::DowngradeArgs;
+use crate::cli::args::copy::CopyRule;
+use crate::cli::args::options::DowngradeArgs;
+use crate::cli::args::selection::DefaultSelection;
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
-use crate::cli::copy_args::CopyRule;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
-use crate::cli::selection_args::DefaultSelection;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -60,8 +61,12 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     let migrator = if args.rehearse { plan.rehearsal() } else { plan.migrator() };
     let fleet = &plan.fleet;
     let stage = if args.rehearse { Stage::RehearsingSystemDatabase } else { Stage::SystemDatabase };
-    let progress = context.report.progress(stage.of_users(), Some(fleet.databases().count()));
-    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |_, _| progress.inc());
+    // The users come first.
+    let progress = RunProgress::start(context, stage.for_users(), fleet.databases());
+    let rehearsal = plan.rehearsal();
+    let outcome = fleet.downgrade(migrator, rehearsal, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
     drop(progress);
     let details = RunDetails {
         statement_diffs: collect_statement_diffs(fleet, &outcome, migrator, &options),

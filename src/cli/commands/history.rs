@@ -1,14 +1,16 @@
 //! Runs `stamp` and `adopt`: they write the history of a database and change nothing else in it.
 
 use tatmig::Changelog;
-use tatmig::fleet::{Fleet, FleetOutcome, RunOptions};
+use tatmig::fleet::{Fleet, FleetOutcome, RunOptions, TargetDatabase};
 use tatmig::migrate::{AdoptRequest, AdoptTarget, Migrator, PresentDrift, RecordedVersion};
+use tatmig::plan::Outcome;
 
-use crate::cli::command_args::AdoptArgs;
+use crate::cli::args::options::AdoptArgs;
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::recorded_versions::RecordedVersionsView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Records a version without checking the schema.
 pub(crate) fn stamp(
@@ -16,7 +18,7 @@ pub(crate) fn stamp(
     version: &str,
     selection_args: &SelectionArgs,
 ) -> anyhow::Result<u8> {
-    run_on_fleet(context, Some(version), selection_args, Fleet::stamp)
+    run_on_fleet(context, Some(version), selection_args, &Fleet::stamp)
 }
 
 /// Records the given version, or the version that is detected from the schema.
@@ -31,18 +33,28 @@ pub(crate) fn adopt(context: CommandContext<'_>, args: &AdoptArgs) -> anyhow::Re
         context,
         args.at.as_deref(),
         &args.selection,
-        |fleet, migrator, target, options| {
+        &|fleet, migrator, target, options, on_done| {
             let request = AdoptRequest { target, recorded_version, present_drift };
-            fleet.adopt(migrator, request, options)
+            fleet.adopt(migrator, request, options, on_done)
         },
     )
 }
+
+/// Writes the histories of a fleet.
+type WriteHistories<'w> = dyn Fn(
+        &Fleet,
+        &Migrator<'_, '_>,
+        AdoptTarget,
+        &RunOptions,
+        &mut dyn FnMut(&TargetDatabase, &Outcome),
+    ) -> FleetOutcome
+    + 'w;
 
 fn run_on_fleet(
     context: CommandContext<'_>,
     version_arg: Option<&str>,
     selection_args: &SelectionArgs,
-    operation: impl FnOnce(&Fleet, &Migrator<'_, '_>, AdoptTarget, &RunOptions) -> FleetOutcome,
+    write_histories: &WriteHistories<'_>,
 ) -> anyhow::Result<u8> {
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
@@ -57,8 +69,12 @@ fn run_on_fleet(
     };
     let replay = context.replay(&changelog, last_recorded)?;
     let migrator = context.migrator(&changelog, &replay, target);
-    let progress = context.report.progress(Stage::RecordingVersions, None);
-    let fleet_outcome = operation(&fleet, &migrator, adopt_target, &context.run_options());
+    let progress = RunProgress::start(context, Stage::RecordingVersions, fleet.databases());
+    let mut on_done = |database: &TargetDatabase, outcome: &Outcome| {
+        progress.advance(database, outcome);
+    };
+    let options = context.run_options();
+    let fleet_outcome = write_histories(&fleet, &migrator, adopt_target, &options, &mut on_done);
     drop(progress);
     let view = RecordedVersionsView::new(&fleet, &fleet_outcome, &changelog);
     Ok(context.report.emit(&view))

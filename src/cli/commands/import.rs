@@ -9,7 +9,7 @@ use tatmig::document::MigrationTool;
 use tatmig::import::{self, Candidate, ImportError, ImportOptions, SourceTree};
 use tatmig::lint::LintOptions;
 
-use crate::cli::command_args::ImportArgs;
+use crate::cli::args::document_commands::ImportArgs;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::commands::write_document;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;

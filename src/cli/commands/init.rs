@@ -5,11 +5,12 @@ use std::path::Path;
 use tatmig::fleet::{InitPlan, InitRequest};
 use tatmig::migrate::Migrator;
 
-use crate::cli::command_args::CreateArgs;
+use crate::cli::args::options::CreateArgs;
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::init::InitView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// The databases that are to be created.
 #[derive(Clone, Copy)]
@@ -42,8 +43,10 @@ pub(crate) fn run(
     let target = changelog.head_index();
     let replay = context.replay(&changelog, target)?;
     let migrator = Migrator::new(&changelog, &replay, target).with_policy(policy);
-    let progress = context.report.progress(Stage::Creating, None);
-    let outcomes = plan.run(&migrator, &context.connect_options());
+    let progress = RunProgress::start(context, Stage::Creating, &plan.databases);
+    let outcomes = plan.run(&migrator, &context.connect_options(), &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
     drop(progress);
     let outcomes = plan.databases.iter().zip(&outcomes);
     Ok(context.report.emit(&InitView::new(outcomes, changelog.source())))

@@ -5,7 +5,8 @@ use tatmig::fleet::Fleet;
 use tatmig::migrate::{DatabaseStatus, Detector, StatusQuery};
 use tatmig::{Changelog, DatabaseState};
 
-use crate::cli::command_args::{StatusArgs, VerifyArgs};
+use crate::cli::args::options::{StatusArgs, VerifyArgs};
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::changelog::ChangelogView;
@@ -13,7 +14,6 @@ use crate::cli::report::views::history::HistoryView;
 use crate::cli::report::views::stats::FleetStats;
 use crate::cli::report::views::status::{ExitOnPending, StatusView};
 use crate::cli::report::views::verify::VerifyView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// Shows the version and the pending migrations of the selected databases.
 pub(crate) fn show_status(context: CommandContext<'_>, args: &StatusArgs) -> anyhow::Result<u8> {

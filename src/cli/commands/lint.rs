@@ -7,7 +7,7 @@ use tatmig::lint::{LintOptions, LintReport};
 use tatmig::text::nearest_name;
 use tatmig::{Diagnostic, Rule, Severity, Source};
 
-use crate::cli::command_args::{LintArgs, LintFormat};
+use crate::cli::args::options::{LintArgs, LintFormat};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::lint_fix;
@@ -23,7 +23,7 @@ use crate::cli::report::views::lint_fix::FixPlanView;
 use crate::cli::report::views::lint_github::workflow_commands;
 use crate::cli::report::views::lint_sarif::SarifLog;
 use crate::cli::report::views::rule::RuleView;
-use crate::cli::settings_file::LintSettings;
+use crate::cli::settings::file::LintSettings;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &LintArgs) -> anyhow::Result<u8> {
     let format = context.settings.lint_format(args);
@@ -191,13 +191,13 @@ pub(crate) fn check_rule_names(settings: &LintSettings, origin: &str) -> anyhow:
                 suggest_rule(name)
             ),
             None => bail!("unknown rule `{name}` to {option}{origin}; {}", suggest_rule(name)),
-            Some(rule) if option == "allow" && rule.is_safety_rule() => bail!(
+            Some(rule) if option == "deny" || rule.severity() < Severity::Error => {}
+            Some(rule) if rule.can_be_allowed() => bail!(
                 "`{name}` cannot be allowed{origin}: only a block can allow it, with `-- tatmig:allow {name}` and a reason"
             ),
-            Some(rule) if option == "allow" && rule.severity() == Severity::Error => bail!(
+            Some(_) => bail!(
                 "`{name}` cannot be allowed{origin}: it is an error, and the document cannot be used with it"
             ),
-            Some(_) => {}
         }
     }
     if let Some(conflicting) = settings.deny.iter().find(|name| settings.allow.contains(name)) {

@@ -8,14 +8,14 @@ use tatmig::lint::LintOptions;
 use tatmig::lsp::{DocumentSettings, Host, ServerExit, serve};
 use tatmig::{Diagnostic, Rule};
 
+use crate::cli::args::global::GlobalArgs;
 use crate::cli::commands::lint::{LintLevels, check_rule_names};
 use crate::cli::commands::new::today;
-use crate::cli::global_args::GlobalArgs;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_SUCCESS};
 use crate::cli::report::views::rule::explanation;
-use crate::cli::setting_origins::ArgumentSources;
 use crate::cli::settings::Settings;
-use crate::cli::settings_file::LintSettings;
+use crate::cli::settings::file::LintSettings;
+use crate::cli::settings::origins::ArgumentSources;
 
 /// Serves an editor until it leaves. Leaving without a shutdown is a failure, as the protocol says.
 pub(crate) fn run(global: &GlobalArgs, sources: &ArgumentSources) -> u8 {

@@ -12,6 +12,7 @@ use tatmig::migrate::{CreateOutcome, DatabaseStatus, Migrator};
 use tatmig::plan::Outcome;
 
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::report::progress::Stage;
 
 /// The users who were named with `--create`.
@@ -73,14 +74,14 @@ impl MissingUsers {
         // Users depend on the system database.
         let mut is_halted = run.system.as_ref().is_some_and(Outcome::is_failure)
             || (stops && run.users.iter().any(Outcome::is_failure));
-        let progress = context.report.progress(Stage::Creating, Some(plan.databases.len()));
+        let progress = RunProgress::start(context, Stage::Creating, &plan.databases);
         let mut create = |database: &TargetDatabase| {
             if is_halted || context.signals.received_signal().is_some() {
                 return Outcome::Skipped;
             }
             let mut one = plan.clone();
             one.databases = vec![database.clone()];
-            let outcome = match one.run(migrator, &options.connect_options).pop() {
+            let outcome = match one.run(migrator, &options.connect_options, &mut |_, _| {}).pop() {
                 Some(CreateOutcome::Attempted(outcome)) => outcome,
                 // Another program has created the database meanwhile.
                 _ => {
@@ -90,10 +91,7 @@ impl MissingUsers {
                 }
             };
             is_halted |= stops && outcome.is_failure();
-            if outcome.changes_database() {
-                context.signals.count_change();
-            }
-            progress.inc();
+            progress.advance(database, &outcome);
             outcome
         };
         plan.databases.iter().map(&mut create).collect()

@@ -2,7 +2,6 @@
 //! exit status; an error means that no database was changed.
 
 pub(crate) mod backup;
-pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -31,6 +30,7 @@ pub(crate) mod safety_backup;
 pub(crate) mod schema;
 pub(crate) mod schema_diff;
 pub(crate) mod seed;
+pub(crate) mod standalone;
 pub(crate) mod statement_diffs;
 pub(crate) mod test;
 #[cfg(feature = "server")]
@@ -39,9 +39,9 @@ pub(crate) mod upgrade;
 pub(crate) mod write_document;
 
 use crate::cli::args::Command;
-use crate::cli::command_args::BackupAction;
+use crate::cli::args::document_commands::DocumentCommand;
+use crate::cli::args::options::BackupAction;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
-use crate::cli::document_args::DocumentCommand;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::{EXIT_FAILURE, EXIT_PENDING, EXIT_SUCCESS};
 use crate::cli::settings::Settings;
@@ -55,9 +55,6 @@ pub(crate) fn run(
     signals: &Signals,
 ) -> anyhow::Result<u8> {
     let context = CommandContext { settings, report, signals };
-    if changes_databases(&command) {
-        signals.begin_writing();
-    }
     #[cfg(feature = "server")]
     note_extensions_on_servers(context);
     let result = run_command(context, command);
@@ -67,33 +64,6 @@ pub(crate) fn run(
         Ok(EXIT_SUCCESS | EXIT_PENDING) if report.has_failed() => Ok(EXIT_FAILURE),
         Err(error) => error.downcast().map(|AlreadyReported(status)| status),
         success => success,
-    }
-}
-
-/// Whether a command changes databases.
-fn changes_databases(command: &Command) -> bool {
-    match command {
-        Command::Upgrade(args) => !args.dry_run && !args.rehearse,
-        Command::Downgrade(args) => !args.dry_run && !args.rehearse,
-        Command::Redo(args) => !args.dry_run,
-        Command::Init { .. }
-        | Command::Stamp { .. }
-        | Command::Adopt(_)
-        | Command::Seed { .. }
-        | Command::Restore(_)
-        | Command::Reset(_)
-        | Command::Demo { .. } => true,
-        #[cfg(feature = "server")]
-        Command::Push { .. } | Command::Pull { .. } => true,
-        Command::Status(_)
-        | Command::History { .. }
-        | Command::Lint(_)
-        | Command::Verify { .. }
-        | Command::Doctor
-        | Command::Test(_)
-        | Command::Query(_)
-        | Command::Backup { .. }
-        | Command::Document(_) => false,
     }
 }
 

@@ -6,14 +6,13 @@ use semver::Version;
 use tatmig::edit::{Bump, NewBlock, NewMigration};
 use tatmig::{Changelog, Rule, Scope, Severity, Source, edit};
 
-use crate::cli::command_args::{NewArgs, VersionArg};
+use crate::cli::args::document_commands::{NewArgs, VersionArg};
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::new_from_db::DatabaseSource;
 use crate::cli::commands::write_document;
-use crate::cli::report::views::migration_change::{
-    ChangeKind, MigrationChangeView, NoDifferenceView,
-};
+use crate::cli::report::state::State;
+use crate::cli::report::views::migration_change::{MigrationChangeView, NoDifferenceView};
 use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result<u8> {
@@ -73,7 +72,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &NewArgs) -> anyhow::Result
         write_document::create_document(path, &edited_text)?;
     }
     notes.extend(renumbered_planned(changelog, &edited_changelog));
-    let view = MigrationChangeView::new(&edited_changelog, migration, ChangeKind::Added, &notes);
+    let view = MigrationChangeView::new(&edited_changelog, migration, State::Added, &notes);
     Ok(context.report.emit(&view))
 }
 

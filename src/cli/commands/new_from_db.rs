@@ -9,7 +9,7 @@ use tatmig::migrate::Replay;
 use tatmig::schema_diff::{Rename, SchemaDiff, SchemaSnapshot};
 use tatmig::{Changelog, Rule, Scope, Severity};
 
-use crate::cli::command_args::NewArgs;
+use crate::cli::args::document_commands::NewArgs;
 use crate::cli::commands::context::CommandContext;
 
 /// The database whose schema a new migration leads to.
@@ -103,7 +103,7 @@ impl<'r> DatabaseSource<'r> {
             })
             .collect();
         if !diagnostics.is_empty() {
-            self.context.report.print_warning_count(edited_changelog.source(), &diagnostics);
+            self.context.report.print_document_errors(edited_changelog.source(), &diagnostics);
             bail!(
                 "the generated SQL for {} fails, so the document was not changed; write this migration by hand",
                 self.quoted_path()

@@ -6,7 +6,8 @@ use tatmig::{Changelog, edit};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::new::today;
 use crate::cli::commands::write_document;
-use crate::cli::report::views::migration_change::{ChangeKind, MigrationChangeView};
+use crate::cli::report::state::State;
+use crate::cli::report::views::migration_change::MigrationChangeView;
 use crate::cli::value_parsers::parse_version;
 
 pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<u8> {
@@ -24,6 +25,6 @@ pub(crate) fn run(context: CommandContext<'_>, version: &str) -> anyhow::Result<
     };
     write_document::replace_document(&context.settings.file, &document, &edited_text)?;
     context.report.set_head(edited_changelog.head());
-    let view = MigrationChangeView::new(&edited_changelog, migration, ChangeKind::Released, &[]);
+    let view = MigrationChangeView::new(&edited_changelog, migration, State::Released, &[]);
     Ok(context.report.emit(&view))
 }

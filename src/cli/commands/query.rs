@@ -7,13 +7,13 @@ use anyhow::{Context, bail};
 use tatmig::fleet::{QueryError, ReadQuery};
 use tatmig::{Diagnostic, Rule, Source};
 
-use crate::cli::command_args::QueryArgs;
+use crate::cli::args::options::QueryArgs;
+use crate::cli::args::selection::DefaultSelection;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::output::{OutputFormat, RowFormat};
 use crate::cli::report::progress::Stage;
 use crate::cli::report::query_output::{OutputOptions, QueryOutput};
 use crate::cli::report::views::query::QueryView;
-use crate::cli::selection_args::DefaultSelection;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &QueryArgs) -> anyhow::Result<u8> {
     let sql = read_sql(&args.sql)?;

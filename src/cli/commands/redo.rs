@@ -4,17 +4,18 @@
 use anyhow::bail;
 use tatmig::Changelog;
 use tatmig::fleet::{RedoCandidates, RedoPlan, RedoRequest};
+use tatmig::text::list_names;
 
-use crate::cli::command_args::RedoArgs;
+use crate::cli::args::copy::CopyRule;
+use crate::cli::args::options::RedoArgs;
+use crate::cli::args::selection::DefaultSelection;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
-use crate::cli::copy_args::CopyRule;
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
-use crate::cli::selection_args::DefaultSelection;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -54,10 +55,10 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
         let statuses = &candidates.statuses;
         safety_backup = back_up_before_change(context, &mut fleet, statuses, "redo", &options)?;
     }
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     if !args.selection.excludes_system() {
         plan.store_sources(&request)?;
     }
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
     let outcome = plan.run(&fleet, &options, &mut |database, outcome| {
         progress.advance(database, outcome);
     });

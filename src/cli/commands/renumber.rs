@@ -6,7 +6,7 @@ use tatmig::fleet::{Fleet, Selection};
 use tatmig::plan::applied_entries;
 use tatmig::{Changelog, Scope, Source};
 
-use crate::cli::command_args::RenumberArgs;
+use crate::cli::args::document_commands::RenumberArgs;
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
 use crate::cli::commands::write_document;
 use crate::cli::report::views::renumber::RenumberView;

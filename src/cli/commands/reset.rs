@@ -4,15 +4,15 @@ use anyhow::bail;
 use tatmig::backup::reject_open_databases;
 use tatmig::fleet::TargetDatabase;
 
-use crate::cli::command_args::ResetArgs;
+use crate::cli::args::copy::CopyRule;
+use crate::cli::args::options::ResetArgs;
+use crate::cli::args::selection::DefaultSelection;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up;
-use crate::cli::copy_args::CopyRule;
 use crate::cli::report::confirm::confirm_reset;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::run::{Operation, RunDetails, RunView};
-use crate::cli::selection_args::DefaultSelection;
 
 pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Result<u8> {
     let document = context.read_document()?;
@@ -43,7 +43,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     let mut databases = databases.into_iter();
     fleet.system = fleet.system.and_then(|_| databases.next());
     fleet.users = databases.collect();
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let fleet_outcome = fleet.reset(&migrator, &options, &mut |database, outcome| {
         progress.advance(database, outcome);
     });

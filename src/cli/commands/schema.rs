@@ -7,7 +7,7 @@ use tatmig::edit::{ScopeSchema, SectionSchemas};
 use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::{Changelog, Scope, edit};
 
-use crate::cli::command_args::{SchemaAction, SchemaArgs};
+use crate::cli::args::document_commands::{SchemaAction, SchemaArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::write_document;
@@ -18,12 +18,6 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
     let document = context.read_document()?;
     let changelog = context.parse_changelog(&document)?;
     let action = args.action();
-    if action == SchemaAction::Check && args.selects_schema() {
-        let option = if args.at.is_some() { "at" } else { "scope" };
-        bail!(
-            "`--check` cannot be used with `--{option}`: the markers in the document say which schema they hold"
-        );
-    }
     if action != SchemaAction::Print {
         return write_or_check_sections(context, &document, &changelog, action);
     }

@@ -6,21 +6,20 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use semver::Version;
 use tatmig::edit::ScopeSchema;
-use tatmig::fleet::{Fleet, Selection, SystemSelection, UserSelection, read_regular_file};
+use tatmig::fleet::{
+    Fleet, Selection, SystemSelection, UserSelection, has_database_header, read_regular_file,
+};
 use tatmig::schema_diff::SchemaSnapshot;
 use tatmig::text::escape_for_display;
 use tatmig::{Changelog, Scope};
 
-use crate::cli::command_args::SchemaArgs;
+use crate::cli::args::document_commands::SchemaArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::new_from_db::{infer_scope, quoted_path};
 use crate::cli::commands::schema::schemas_at;
 use crate::cli::report::views::schema_diff::{SchemaDiffView, ScopeDiff};
 use crate::cli::value_parsers::parse_version;
-
-/// The first bytes of every SQLite database.
-const DATABASE_HEADER: &[u8] = b"SQLite format 3\0";
 
 /// The two sides of a comparison.
 struct Sides {
@@ -63,7 +62,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &SchemaArgs) -> anyhow::Res
         .map(|pair| ScopeDiff::new(pair.scope, &pair.from, &pair.to, setup))
         .collect();
     let view = SchemaDiffView::new(&sides.from, &sides.to, diffs, &sides.notes);
-    Ok(context.report.emit(&view.failing_if_different(args.checks())))
+    Ok(context.report.emit(&view.with_action(args.action())))
 }
 
 /// The versions of `V1..V2`; `None` if the text is not of this form. `baseline` is the empty schema.
@@ -146,7 +145,7 @@ impl Comparison<'_, '_> {
             );
         }
         let bytes = read_regular_file(path).with_context(|| format!("`{name}` cannot be read"))?;
-        if bytes.is_empty() || bytes.starts_with(DATABASE_HEADER) {
+        if bytes.is_empty() || has_database_header(&bytes) {
             return self.database_file(path, at);
         }
         let Ok(text) = String::from_utf8(bytes) else {

@@ -7,11 +7,11 @@ use tatmig::migrate::Replay;
 use tatmig::text::nearest_name;
 use tatmig::{Changelog, Diagnostic, Scope};
 
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::seeds::SeedsView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 pub(crate) fn run(
     context: CommandContext<'_>,
@@ -45,7 +45,7 @@ pub(crate) fn run(
     let replay = context.unchecked_replay(&changelog)?;
     context.check_document(&changelog, seed_diagnostics(&changelog, &replay, names).into_iter())?;
     let migrator = context.migrator(&changelog, &replay, target);
-    let progress = RunProgress::start(context, Stage::SystemDatabase, &fleet);
+    let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let options = context.run_options();
     let fleet_outcome = fleet.seed(&migrator, names, &options, &mut |database, outcome| {
         progress.advance(database, outcome);
@@ -83,9 +83,7 @@ fn seed_diagnostics(
     names: &[String],
 ) -> Vec<Diagnostic> {
     let requested_seeds = changelog.seeds().iter().filter(|seed| names.contains(&seed.name));
-    let block_spans: Vec<_> = requested_seeds
-        .map(|seed| seed.block.sql().document_span(0..seed.block.sql().text().len()))
-        .collect();
+    let block_spans: Vec<_> = requested_seeds.map(|seed| seed.block.sql().full_span()).collect();
     let is_in_requested_seed = |diagnostic: &Diagnostic| {
         block_spans.iter().any(|block| block.contains(&diagnostic.span.start))
     };

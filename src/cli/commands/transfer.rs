@@ -3,10 +3,11 @@
 use anyhow::{Context, bail};
 use tatmig::fleet::{FleetConfig, TransferDestination};
 
+use crate::cli::args::selection::{DefaultSelection, SelectionArgs};
 use crate::cli::commands::context::CommandContext;
+use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::transfer::TransferView;
-use crate::cli::selection_args::{DefaultSelection, SelectionArgs};
 
 /// The same fleet in files and in namespaces.
 struct FleetLocations {
@@ -60,12 +61,15 @@ fn transfer(
     let changelog = context.parse_changelog(&document)?;
     let selection = selection_args.resolve(DefaultSelection::SystemDatabase)?;
     let fleet = context.discover(source_config, &selection, |scope| changelog.has_scope(scope))?;
-    let progress = context.report.progress(Stage::Copying, Some(fleet.databases().count()));
+    let progress = RunProgress::start(context, Stage::Copying, fleet.databases());
     let destination = TransferDestination {
         config: target_config,
         journal_mode: context.settings.policy(None).journal_mode,
     };
-    let transfers = fleet.transfer_to(destination, &context.run_options(), &mut || progress.inc());
+    let options = context.run_options();
+    let transfers = fleet.transfer_to(destination, &options, &mut |database, outcome| {
+        progress.advance(database, outcome);
+    });
     drop(progress);
     Ok(context.report.emit(&TransferView::new(&fleet, &transfers)))
 }

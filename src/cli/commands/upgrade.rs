@@ -7,7 +7,7 @@ use tatmig::document::VersionIndex;
 use tatmig::fleet::{Fleet, FleetOutcome, OnFailure, RunOptions, Selection, UserSelection};
 use tatmig::migrate::{DatabaseStatus, Migrator};
 
-use crate::cli::command_args::UpgradeArgs;
+use crate::cli::args::options::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
 use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::missing_users::MissingUsers;
@@ -217,7 +217,7 @@ impl FleetRun<'_, '_, '_> {
         backup: Option<&Backup>,
     ) -> FleetOutcome {
         let source = migrator.changelog().source();
-        let progress = RunProgress::start(self.context, stage, fleet);
+        let progress = RunProgress::start(self.context, stage, fleet.databases());
         fleet.upgrade(migrator, self.options, &mut |database, outcome| {
             progress.advance(database, outcome);
             self.context.report.emit_outcome(DatabaseRun { database, outcome, source, backup });

@@ -18,14 +18,14 @@ use clap::FromArgMatches as _;
 use clap_complete::CompleteEnv;
 
 use crate::cli::args::CliArgs;
+use crate::cli::args::global::GlobalArgs;
 use crate::cli::completion::arguments::with_completers;
 use crate::cli::completion::candidates::Candidates;
 pub(crate) use crate::cli::completion::scripts::completion_script;
 use crate::cli::completion::words::RequestWords;
-use crate::cli::global_args::GlobalArgs;
 use crate::cli::process_args::without_empty_variables;
-use crate::cli::setting_origins::ArgumentSources;
 use crate::cli::settings::Settings;
+use crate::cli::settings::origins::ArgumentSources;
 
 /// The variable that a script sets to the name of its shell.
 const VARIABLE: &str = "_TATMIG_COMPLETE";

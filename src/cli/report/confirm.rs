@@ -4,8 +4,9 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::bail;
 use tatmig::fleet::Fleet;
+use tatmig::text::list_names;
 
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 
 /// Asks whether the databases of a fleet may be replaced with empty ones.
 ///

@@ -10,6 +10,7 @@ use tatmig::{ColorMode, Diagnostic, Severity, Source};
 
 use crate::cli::output::{OutputFormat, Verbosity};
 use crate::cli::report::format::{escape_for_terminal, without_os_numbers};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 
 /// The standard streams, with how much is printed to them and in which format.
@@ -76,7 +77,8 @@ impl Console {
 
     /// Prints the line that ends a run after a signal, also with `--quiet`.
     pub(crate) fn interrupted(changes: &str) {
-        let line = StyledLine::from_state("skipped", "interrupted").text(format!("; {changes}"));
+        let line =
+            StyledLine::from_state(State::Skipped, "interrupted").text(format!("; {changes}"));
         let _ = writeln!(anstream::stderr(), "{}", line.to_ansi());
     }
 

@@ -9,22 +9,9 @@ use tatmig::fleet::Fleet;
 use tatmig::text::escape_for_display;
 use tatmig::{Diagnostic, LineColumn, Severity, Source};
 
-/// How many names or databases a line of text lists before it only counts them.
-pub(crate) const MAX_LISTED: usize = 5;
-
 /// `1 database`, `2 databases`.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// The first few names in backticks, and how many more there are.
-pub(crate) fn list_names(names: &[String]) -> String {
-    let listed: Vec<String> =
-        names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(MAX_LISTED) {
-        0 => listed.join(", "),
-        more => format!("{} and {more} more", listed.join(", ")),
-    }
 }
 
 /// `1.5 MB`, in powers of 1000.
@@ -110,19 +97,6 @@ pub(crate) fn line_column_range(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_listed_up_to_a_limit() {
-        let names: Vec<String> = (1..=7).map(|number| format!("u{number}")).collect();
-        for (count, expected) in [
-            (0, ""),
-            (1, "`u1`"),
-            (5, "`u1`, `u2`, `u3`, `u4`, `u5`"),
-            (7, "`u1`, `u2`, `u3`, `u4`, `u5` and 2 more"),
-        ] {
-            assert_eq!(list_names(&names[..count]), expected);
-        }
-    }
 
     #[test]
     fn sizes_are_readable() {

@@ -135,11 +135,8 @@ fn database_metric<'r>(run: &'r RunInfo<'_>, digest: &'r Digest) -> Metric<'r> {
     for group in digest.databases.iter() {
         let version = group.key.version.as_deref().unwrap_or_default();
         let version = if common.contains(&version) { version } else { "other" };
-        let scope = match group.key.scope {
-            tatmig::Scope::System => "system",
-            tatmig::Scope::User => "user",
-        };
-        *counts.entry((scope, group.key.state, version)).or_default() += group.count;
+        *counts.entry((group.key.scope.name(), group.key.state.name(), version)).or_default() +=
+            group.count;
     }
     let samples = counts.into_iter().map(|((scope, state, version), count)| Sample {
         suffix: "",

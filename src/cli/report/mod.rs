@@ -18,6 +18,7 @@ pub(crate) mod query_output;
 pub(crate) mod rows;
 pub(crate) mod run_info;
 pub(crate) mod run_record;
+pub(crate) mod state;
 pub(crate) mod styled_line;
 pub(crate) mod view;
 pub(crate) mod views;
@@ -347,8 +348,8 @@ impl Report {
         self.console.note(text);
     }
 
-    /// Prints how many warnings a document has that can be used.
-    pub(crate) fn print_warning_count(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
+    /// Prints the errors of a document in full, and how many warnings it has.
+    pub(crate) fn print_document_errors(&self, source: &Source<'_>, diagnostics: &[Diagnostic]) {
         self.console.document_errors(source, diagnostics);
     }
 

@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use tatmig::fleet::PathMatch;
+use tatmig::fleet::{PathMatch, is_side_file_name};
 use tatmig::text::escape_for_display;
 
 use crate::cli::settings::Settings;
@@ -70,7 +70,7 @@ impl OutputFile {
         let refuse = |reason: &str| format!("`{option} {name}`: {reason}; choose another path");
         let file_name = path.file_name().filter(|_| path != Path::new("-"));
         let Some(file_name) = file_name else { bail!(refuse("this is not the name of a file")) };
-        if is_side_file(file_name) {
+        if is_side_file_name(file_name) {
             bail!(refuse("SQLite gives such a name to a file that belongs to a database"));
         }
         match settings {
@@ -129,12 +129,6 @@ impl OutputFile {
         file.persist(&self.path).map_err(|error| error.error)?;
         Ok(())
     }
-}
-
-/// Whether SQLite gives files with this name to a database.
-fn is_side_file(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    [&b"-journal"[..], b"-wal", b"-shm"].iter().any(|end| name.ends_with(end))
 }
 
 /// What of the fleet has this path, whether it exists or not.

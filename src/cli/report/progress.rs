@@ -43,8 +43,13 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// Whether everything is rolled back in this stage.
+    pub(crate) fn is_rehearsal(self) -> bool {
+        matches!(self, Self::RehearsingSystemDatabase | Self::RehearsingUsers)
+    }
+
     /// The stage after the system database of a run.
-    pub(crate) fn of_users(self) -> Self {
+    pub(crate) fn for_users(self) -> Self {
         match self {
             Self::SystemDatabase => Self::Users,
             Self::RehearsingSystemDatabase => Self::RehearsingUsers,

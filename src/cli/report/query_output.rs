@@ -10,9 +10,9 @@ use tatmig::fleet::{
     QueryError, QueryFailure, QueryResult, QueryRows, RowReader, RowSpool, TargetDatabase,
 };
 use tatmig::plan::MigrateError;
+use tatmig::text::list_names;
 
 use crate::cli::output::RowFormat;
-use crate::cli::report::format::list_names;
 use crate::cli::report::rows::csv::CsvWriter;
 use crate::cli::report::rows::json_row::NdjsonWriter;
 use crate::cli::report::rows::row_writer::{DATABASE_COLUMN, OutputRow, RowWriter, unique_names};

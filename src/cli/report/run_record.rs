@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use crate::cli::args::report_files::ReportArgs;
 use crate::cli::report::command_line::own_command_line;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::metrics;
 use crate::cli::report::output_file::{FileKind, OutputFile};
 use crate::cli::report::page;
 use crate::cli::report::run_info::RunInfo;
-use crate::cli::report_args::ReportArgs;
 use crate::cli::settings::Settings;
 use crate::cli::signals::Signals;
 

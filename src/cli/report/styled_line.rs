@@ -1,33 +1,18 @@
-//! Builds lines of results in which the word for a state has a color on a terminal. This file alone
-//! knows which word has which color; views only name the state, as JSON documents do.
+//! Builds lines of results in which the words for a state have its color on a terminal.
 
 use std::fmt::{self, Display};
 
-use clap::builder::styling::{AnsiColor, Color, Style};
+use clap::builder::styling::Style;
 
 use crate::cli::report::format::escape_for_terminal;
-
-/// The style of the words for a state or an outcome: green if nothing is left to do, yellow if a
-/// later run has to do something, red if a person has to. `None` for a name that no state has.
-fn style_of(state: &str) -> Option<Style> {
-    let color = match state {
-        "current" | "upgraded" | "downgraded" | "redone" | "created" | "exists" | "reset"
-        | "recorded" | "seeded" | "copied" | "identical" | "restored" | "added" | "released"
-        | "unchanged" | "ok" => AnsiColor::Green,
-        "new" | "behind" | "unversioned" | "skipped" | "rehearsed" | "busy" | "note"
-        | "pending" | "planned" => AnsiColor::Yellow,
-        "ahead" | "edited" | "error" | "failed" => AnsiColor::Red,
-        _ => return None,
-    };
-    Some(Style::new().fg_color(Some(Color::Ansi(color))))
-}
+use crate::cli::report::state::State;
 
 /// A part of a line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Part {
     text: String,
     /// The state that the text is about.
-    state: Option<&'static str>,
+    state: Option<State>,
 }
 
 /// A line of a result. `Display` writes it without colors.
@@ -38,7 +23,7 @@ pub(crate) struct StyledLine {
 
 impl StyledLine {
     /// A line that begins with the words for a state.
-    pub(crate) fn from_state(state: &'static str, text: impl Display) -> Self {
+    pub(crate) fn from_state(state: State, text: impl Display) -> Self {
         Self::default().state(state, text)
     }
 
@@ -47,8 +32,8 @@ impl StyledLine {
         self.with(Part { text: text.to_string(), state: None })
     }
 
-    /// Adds the words for a state. `state` is its name in JSON documents.
-    pub(crate) fn state(self, state: &'static str, text: impl Display) -> Self {
+    /// Adds the words for a state.
+    pub(crate) fn state(self, state: State, text: impl Display) -> Self {
         self.with(Part { text: text.to_string(), state: Some(state) })
     }
 
@@ -80,7 +65,7 @@ impl StyledLine {
         let has_state = self.parts.iter().any(|part| part.state.is_some());
         let dim = if has_state { Style::new().dimmed() } else { Style::new() };
         let styled = self.parts.iter().filter(|part| !part.text.is_empty()).map(|part| {
-            let style = part.state.and_then(style_of).unwrap_or(dim);
+            let style = part.state.map_or(dim, State::style);
             format!("{style}{}{style:#}", escape_for_terminal(&part.text))
         });
         styled.collect()
@@ -111,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_state_has_its_color_and_the_rest_is_dim() {
-        let line = StyledLine::from("ann: ").state("current", "at 1.2.0").text(" (a note)");
+        let line = StyledLine::from("ann: ").state(State::Current, "at 1.2.0").text(" (a note)");
         assert_eq!(line.to_string(), "ann: at 1.2.0 (a note)");
         assert_eq!(
             line.to_ansi(),
@@ -122,45 +107,9 @@ mod tests {
 
     #[test]
     fn control_characters_of_a_name_are_escaped_in_a_colored_line() {
-        let line = StyledLine::from("a\u{1b}[31mb: ").state("failed", "failed");
+        let line = StyledLine::from("a\u{1b}[31mb: ").state(State::Failed, "failed");
         let codes = line.to_ansi().matches('\u{1b}').count();
         assert_eq!(codes, 4, "{:?}", line.to_ansi());
         assert!(line.to_ansi().contains("a\\u{1b}[31mb"));
-    }
-
-    #[test]
-    fn every_state_and_outcome_of_the_json_schema_has_a_color() {
-        let schema = include_str!("../../../docs/tatmig.schema.json");
-        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
-        let mut names = Vec::new();
-        collect_enums(&schema, "", &mut names);
-        assert!(names.len() > 15, "{names:?}");
-        for name in names {
-            assert!(style_of(&name).is_some(), "`{name}` has no color");
-        }
-        assert!(style_of("no such state").is_none());
-    }
-
-    /// The values of `state` and `outcome` in a JSON schema.
-    fn collect_enums(schema: &serde_json::Value, key: &str, names: &mut Vec<String>) {
-        match schema {
-            serde_json::Value::Object(object) => {
-                for (inner_key, value) in object {
-                    let is_keyword = ["enum", "const", "oneOf", "anyOf", "items"];
-                    let key =
-                        if is_keyword.contains(&inner_key.as_str()) { key } else { inner_key };
-                    collect_enums(value, key, names);
-                }
-            }
-            serde_json::Value::Array(values) => {
-                for value in values {
-                    collect_enums(value, key, names);
-                }
-            }
-            serde_json::Value::String(name) if ["state", "outcome"].contains(&key) => {
-                names.push(name.clone());
-            }
-            _ => {}
-        }
     }
 }

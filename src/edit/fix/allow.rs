@@ -1,15 +1,14 @@
 //! Allows a block what a rule reports, with a reason to fill in.
 
-use crate::document::diagnostic::{Diagnostic, Severity};
+use crate::document::diagnostic::Diagnostic;
 use crate::edit::change::TextEdit;
 use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::{Fix, FixSafety};
 
-/// Adds a `-- tatmig:allow` below the start tag of the block that a finding points into. Of the
-/// errors, a block can allow those of a safety rule only.
+/// Adds a `-- tatmig:allow` below the start tag of the block that a finding points into.
 pub(crate) fn add_allow(context: &FixContext<'_>, finding: &Diagnostic) -> Option<Fix> {
     let rule = finding.rule;
-    if finding.severity == Severity::Error && !rule.is_safety_rule() {
+    if !finding.can_be_allowed() {
         return None;
     }
     // Without a changelog, nothing has run that a block could allow.

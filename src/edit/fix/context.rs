@@ -41,14 +41,12 @@ impl FixContext<'_> {
     pub(crate) fn statement_at(&self, offset: usize) -> Option<FoundStatement<'_>> {
         let changelog = self.live_changelog.as_ref()?;
         let replay = self.replay()?;
-        let steps = all_steps(changelog).into_iter();
+        let steps = changelog.step_ids();
         steps.flat_map(|step| Scope::BOTH.map(|scope| (step, scope))).find_map(|(step, scope)| {
             let script = replay.script(scope, step)?;
-            let statement = script.statements.iter().find(|statement| {
-                let sql = &statement.sql;
-                let span = sql.document_span(0..sql.text().len());
-                span.contains(&offset)
-            })?;
+            let mut statements = script.statements.iter();
+            let statement =
+                statements.find(|statement| statement.sql.full_span().contains(&offset))?;
             Some(FoundStatement { step, statement })
         })
     }
@@ -69,10 +67,10 @@ impl FixContext<'_> {
     /// How the SQL of a step may be changed; `None` if databases have applied it.
     pub(crate) fn sql_safety(&self, step: StepId) -> Option<FixSafety> {
         let changelog = self.live_changelog.as_ref()?;
-        if step_is_free(changelog, step) {
+        if changelog.is_unapplied(step) {
             return Some(FixSafety::Safe);
         }
-        is_last_released(changelog, step).then_some(FixSafety::NeedsPerson)
+        changelog.leads_to_head(step).then_some(FixSafety::NeedsPerson)
     }
 
     /// The block that contains a byte of the document, its start tag included.
@@ -101,41 +99,5 @@ impl FixContext<'_> {
 }
 
 fn block_in<'v, 't>(view: &'v DocumentView<'t>, offset: usize) -> Option<&'v Block<'t>> {
-    view.blocks.list.iter().find(|block| {
-        let sql = block.sql.document_span(0..block.sql.text().len());
-        (block.tag_span.start..sql.end.max(block.tag_span.end)).contains(&offset)
-    })
-}
-
-/// Every step of a document, seeds included.
-pub(crate) fn all_steps(changelog: &Changelog<'_>) -> Vec<StepId> {
-    let baselines = (0..changelog.baselines().len())
-        .flat_map(|index| [StepId::Baseline(index), StepId::BaselineReverse(index)]);
-    let chain = (0..changelog.chain().len())
-        .flat_map(|index| [StepId::Forward(index), StepId::Reverse(index)]);
-    baselines.chain(chain).chain((0..changelog.seeds().len()).map(StepId::Seed)).collect()
-}
-
-/// Whether no database can have applied a step: it is planned, or a seed.
-pub(crate) fn step_is_free(changelog: &Changelog<'_>, step: StepId) -> bool {
-    match step {
-        StepId::Seed(_) => true,
-        StepId::Forward(index) | StepId::Reverse(index) => {
-            changelog.chain().get(index).is_some_and(|migration| migration.planned)
-        }
-        StepId::Baseline(index) | StepId::BaselineReverse(index) => {
-            changelog.baselines().get(index).is_some_and(|migration| migration.planned)
-        }
-    }
-}
-
-/// Whether a step leads to head: the migration that is being worked on, if one is.
-pub(crate) fn is_last_released(changelog: &Changelog<'_>, step: StepId) -> bool {
-    match step {
-        StepId::Seed(_) => false,
-        StepId::Forward(index) | StepId::Reverse(index) => index + 1 == changelog.head_position(),
-        StepId::Baseline(index) | StepId::BaselineReverse(index) => {
-            changelog.head_position() == 0 && index == 0
-        }
-    }
+    view.blocks.list.iter().find(|block| block.range().contains(&offset))
 }

@@ -38,14 +38,14 @@ pub fn find_fixes(
     today: &str,
     setup: &ConnectionSetup,
 ) -> Vec<Fix> {
-    let request = FixRequest { source, today, setup, replay: None };
+    let request = FixInput { source, today, setup, replay: None };
     with_context(&request, |context| {
         findings.iter().flat_map(|finding| fixes_of(context, finding)).collect()
     })
 }
 
 /// What changes depend on.
-pub(crate) struct FixRequest<'r, 't> {
+pub(crate) struct FixInput<'r, 't> {
     pub(crate) source: &'r Source<'t>,
     pub(crate) today: &'r str,
     pub(crate) setup: &'r ConnectionSetup,
@@ -55,7 +55,7 @@ pub(crate) struct FixRequest<'r, 't> {
 
 /// Reads a document in every way that changes need.
 pub(crate) fn with_context<T>(
-    request: &FixRequest<'_, '_>,
+    request: &FixInput<'_, '_>,
     action: impl FnOnce(&FixContext<'_>) -> T,
 ) -> T {
     let source = request.source;

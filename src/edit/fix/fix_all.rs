@@ -134,10 +134,10 @@ pub fn fix_document(
         if changed.text == text {
             break;
         }
-        applied.extend(safe.iter().take(changed.count).map(|fix| AppliedFix {
-            title: fix.title.clone(),
-            rule: fix.rule,
-            line: current.line_number(fix.span.start),
+        applied.extend(changed.indexes.iter().map(|index| AppliedFix {
+            title: safe[*index].title.clone(),
+            rule: safe[*index].rule,
+            line: current.line_number(safe[*index].span.start),
         }));
         report = lint(&changed.text)?;
         text = changed.text;
@@ -165,10 +165,13 @@ fn refuse_worse(
     let count = |report: &LintReport, severity: Severity| {
         report.diagnostics.iter().filter(|found| found.severity == severity).count()
     };
-    for (severity, name) in [(Severity::Error, "errors"), (Severity::Warning, "warnings")] {
+    for (severity, name) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
         let (old, new) = (count(before, severity), count(after, severity));
         if new > old {
-            return Err(FixError::Worse { found: format!("{new} {name} instead of {old}") });
+            let plural = if new == 1 { "" } else { "s" };
+            return Err(FixError::Worse {
+                found: format!("{new} {name}{plural} instead of {old}"),
+            });
         }
     }
     Ok(())
@@ -190,5 +193,73 @@ fn refuse_changed_releases(before: &str, after: &str) -> Result<(), FixError> {
     match before.into_iter().find(|(tag, sum)| after.get(tag).is_some_and(|new| new != sum)) {
         Some((tag, _)) => Err(FixError::ReleasedChanged { tag: tag.to_string() }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document with a released and a planned migration of this SQL.
+    fn document(released: &str, planned: &str) -> String {
+        format!(
+            "## Baseline: 1.0.0\n\n```sql\n-- [user:baseline→1.0.0:start]\n{released}\n-- [user:baseline→1.0.0:end]\n```\n\n\
+             ## 1.0.0 → 1.1.0 (Planned)\n\n```sql\n-- [user:1.0.0→1.1.0:start]\n{planned}\n-- [user:1.0.0→1.1.0:end]\n```\n"
+        )
+    }
+
+    #[test]
+    fn other_sql_in_a_released_migration_is_refused() {
+        let before = document("CREATE TABLE t (a);", "-- DROP TABLE t;");
+        let refused = |released: &str, planned: &str| {
+            refuse_changed_releases(&before, &document(released, planned))
+                .err()
+                .map(|error| error.to_string())
+        };
+        assert_eq!(
+            refused("CREATE TABLE IF NOT EXISTS t (a);", "-- DROP TABLE t;").as_deref(),
+            Some(
+                "the block `user:baseline→1.0.0` would change, so the document is left unchanged; report this with the document"
+            )
+        );
+        assert_eq!(refused("-- why\nCREATE TABLE t(a);", "-- DROP TABLE t;"), None, "layout");
+        for planned in ["-- DROP TABLE IF EXISTS t;", "DROP TABLE t;"] {
+            assert_eq!(refused("CREATE TABLE t (a);", planned), None, "{planned}");
+        }
+    }
+
+    #[test]
+    fn a_document_with_more_errors_or_more_warnings_is_refused() {
+        let report = |errors: usize, warnings: usize| {
+            let found = |severity, count| {
+                let found = Diagnostic::new(Rule::Sql, 0..1, "x");
+                std::iter::repeat_n(Diagnostic { severity, ..found }, count)
+            };
+            let diagnostics =
+                found(Severity::Error, errors).chain(found(Severity::Warning, warnings)).collect();
+            LintReport { diagnostics, is_unusable: false }
+        };
+        let readable = document("CREATE TABLE t (a);", "-- x");
+        let unreadable = readable.replace("user:baseline→1.0.0:end", "user:baseline→1.0.0");
+        let worse = |before: &LintReport, after: &LintReport, [old, new]: [&str; 2]| {
+            let source = Source::new("m.md", old);
+            refuse_worse(&source, before, after, new).err().map(|error| match error {
+                FixError::Worse { found } => found,
+                other => panic!("{other}"),
+            })
+        };
+        let same = [readable.as_str(); 2];
+        assert_eq!(worse(&report(1, 1), &report(1, 1), same), None);
+        assert_eq!(worse(&report(2, 1), &report(0, 1), same), None);
+        let found = worse(&report(1, 0), &report(2, 0), same);
+        assert_eq!(found.as_deref(), Some("2 errors instead of 1"));
+        let found = worse(&report(1, 0), &report(0, 1), same);
+        assert_eq!(found.as_deref(), Some("1 warning instead of 0"));
+        // What the errors of a document hide does not count.
+        assert_eq!(worse(&report(1, 0), &report(2, 3), [&unreadable, &readable]), None);
+        for texts in [[&readable, &unreadable], [&unreadable, &unreadable]] {
+            let found = worse(&report(1, 0), &report(2, 3), texts.map(String::as_str));
+            assert_eq!(found.as_deref(), Some("2 errors instead of 1"));
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Tag, VersionPoint};
+use crate::edit::change::TextEdit;
 use crate::edit::fix::context::FixContext;
-use crate::edit::fix::proposal::{Fix, FixSafety, minimal_edit};
+use crate::edit::fix::proposal::{Fix, FixSafety};
 use crate::edit::renumber::{RenumberRequest, renumber};
 use crate::source::Source;
 
@@ -18,6 +19,6 @@ pub(crate) fn renumber_later(context: &FixContext<'_>, finding: &Diagnostic) -> 
     let source = Source::new("", context.view.text);
     let renumbered = renumber(&source, &request).ok()?;
     let title = format!("renumber `{moved}`, so that it follows `{kept}`");
-    let edits = vec![minimal_edit(context.view.text, &renumbered.text)];
+    let edits = vec![TextEdit::between(context.view.text, &renumbered.text)];
     Some(Fix::new(finding, FixSafety::NeedsPerson, title, edits))
 }

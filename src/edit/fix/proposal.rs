@@ -49,27 +49,12 @@ impl Fix {
     }
 }
 
-/// The smallest edit that leads from one text to another.
-pub(crate) fn minimal_edit(old: &str, new: &str) -> TextEdit {
-    let mut start = old.bytes().zip(new.bytes()).take_while(|(old, new)| old == new).count();
-    while !old.is_char_boundary(start) {
-        start -= 1;
-    }
-    let rest = old.as_bytes()[start..].iter().rev().zip(new.as_bytes()[start..].iter().rev());
-    let mut end = rest.take_while(|(old, new)| old == new).count();
-    while !old.is_char_boundary(old.len() - end) {
-        end -= 1;
-    }
-    TextEdit::new(start..old.len() - end, &new[start..new.len() - end])
-}
-
-/// Applies changes as far as they do not overlap; of two that do, the first is applied. Returns the
-/// new text and how many were applied.
+/// Applies changes as far as they do not overlap; of two that do, the first is applied.
 #[must_use]
 pub fn apply_fixes<'f>(text: &str, fixes: impl IntoIterator<Item = &'f Fix>) -> AppliedFixes {
     let mut edits: Vec<TextEdit> = Vec::new();
-    let mut count = 0;
-    for fix in fixes {
+    let mut indexes = Vec::new();
+    for (index, fix) in fixes.into_iter().enumerate() {
         let overlaps = fix.edits.iter().any(|new| {
             edits.iter().any(|edit| {
                 let (new, edit) = (new.range(), edit.range());
@@ -78,10 +63,10 @@ pub fn apply_fixes<'f>(text: &str, fixes: impl IntoIterator<Item = &'f Fix>) -> 
         });
         if !overlaps {
             edits.extend(fix.edits.iter().cloned());
-            count += 1;
+            indexes.push(index);
         }
     }
-    AppliedFixes { text: apply_edits(text, edits), count }
+    AppliedFixes { text: apply_edits(text, edits), indexes }
 }
 
 /// The result of applying changes.
@@ -90,6 +75,25 @@ pub fn apply_fixes<'f>(text: &str, fixes: impl IntoIterator<Item = &'f Fix>) -> 
 pub struct AppliedFixes {
     /// The text with the changes.
     pub text: String,
-    /// How many of the changes were applied.
-    pub count: usize,
+    /// Which of the changes were applied, by their positions.
+    pub indexes: Vec<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_changes_that_overlap_the_first_is_applied_and_each_is_named() {
+        let fix = |range: Range<usize>, new: &str| {
+            let finding = Diagnostic::new(Rule::Sql, range.clone(), "x");
+            Fix::new(&finding, FixSafety::Safe, new, vec![TextEdit::new(range, new)])
+        };
+        let fixes = [fix(0..2, "A"), fix(1..3, "B"), fix(4..5, "C")];
+        let applied = apply_fixes("abcdef", &fixes);
+        assert_eq!(
+            (applied.text.as_str(), applied.indexes.as_slice()),
+            ("AcdCf", [0, 2].as_slice())
+        );
+    }
 }

@@ -11,39 +11,40 @@ use crate::document::changelog::StepId;
 use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Scope, Tag};
 use crate::edit::change::TextEdit;
-use crate::edit::fix::context::{FixContext, all_steps};
+use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::{Fix, FixSafety};
 use crate::edit::page::with_line_ends;
 use crate::migrate::empty_copy::EmptyCopy;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::generate::generate;
+use crate::source::SourceSlice;
+use crate::sql::statements::statement_ranges;
 use crate::sql::tokens::Tokens;
 
 pub(crate) fn rebuild_table(context: &FixContext<'_>, finding: &Diagnostic) -> Option<Fix> {
     let block = context.live_block_at(finding.span.start)?;
-    let text = block.sql.text();
-    let tokens = Tokens::new(text);
-    let statement = statement_around(&tokens, block, finding.span.start)?;
-    if !tokens.match_seq(statement.start, &["ALTER", "TABLE"]) {
+    let statement = statement_at(block, finding.span.start)?;
+    let tokens = Tokens::new(statement.text());
+    if !tokens.match_seq(0, &["ALTER", "TABLE"]) {
         return None;
     }
     let (scope, step) = step_of(context, block)?;
     context.sql_safety(step)?;
-    let start = block.sql.document_offset(tokens.byte_range(statement.start).start);
+    let start = statement.document_offset(0);
     let before = schema_before(context, scope, step, start)?;
-    let name_index = tokens.skip_schema_qualifier(statement.start + 2);
+    let name_index = tokens.skip_schema_qualifier(2);
     let table = before.get(&ObjectKey::new(ObjectKind::Table, &tokens.name(name_index)))?;
-    let last = if tokens.is(statement.end - 1, ";") { statement.end - 1 } else { statement.end };
-    let change = Alteration { tokens: &tokens, table, range: name_index + 1..last };
+    let end = if tokens.is(tokens.len() - 1, ";") { tokens.len() - 1 } else { tokens.len() };
+    let change = Alteration { tokens: &tokens, table, range: name_index + 1..end };
     let new_sql = change.new_definition()?;
     let mut after = before.clone();
     after.insert(table.key(), altered(table, new_sql, context)?);
     let sql = generate(&before, &after, context.setup).ok()?.sql;
-    let span = tokens.span(&block.sql, statement.start, statement.end - 1);
+    let span = statement.full_span();
     // Inside lists and quotes every line would need their marks, and in a planned migration the
     // marks of a comment.
     let is_plain = context.line_prefix(start).is_empty();
-    let is_commented = context.view.text.get(span.clone()) != live_text(block, &tokens, &statement);
+    let is_commented = context.view.text.get(span.clone()) != Some(statement.text());
     if sql.is_empty() || !is_plain || is_commented {
         return None;
     }
@@ -52,33 +53,17 @@ pub(crate) fn rebuild_table(context: &FixContext<'_>, finding: &Diagnostic) -> O
     Some(Fix::new(finding, FixSafety::NeedsPerson, title, vec![TextEdit::new(span, sql)]))
 }
 
-fn live_text<'b>(
-    block: &'b Block<'_>,
-    tokens: &Tokens<'_>,
-    statement: &Range<usize>,
-) -> Option<&'b str> {
-    let start = tokens.byte_range(statement.start).start;
-    block.sql.text().get(start..tokens.byte_range(statement.end - 1).end)
-}
-
-/// The tokens of the statement that contains a byte of the document, up to its semicolon.
-fn statement_around(tokens: &Tokens<'_>, block: &Block<'_>, offset: usize) -> Option<Range<usize>> {
-    let mut start = 0;
-    while start < tokens.len() {
-        let end = (start..tokens.len()).find(|index| tokens.is(*index, ";"));
-        let end = end.map_or(tokens.len(), |index| index + 1);
-        if tokens.span(&block.sql, start, end - 1).contains(&offset) {
-            return Some(start..end);
-        }
-        start = end;
-    }
-    None
+/// The statement of a block that contains a byte of the document.
+fn statement_at<'t>(block: &Block<'t>, offset: usize) -> Option<SourceSlice<'t>> {
+    statement_ranges(block.sql.text())
+        .find(|range| block.sql.document_span(range.clone()).contains(&offset))
+        .map(|range| block.sql.slice(range))
 }
 
 fn step_of(context: &FixContext<'_>, block: &Block<'_>) -> Option<(Scope, StepId)> {
     let changelog = context.live_changelog.as_ref()?;
     let Tag::Migration { scope, from, to } = &block.tag else { return None };
-    let step = all_steps(changelog).into_iter().find(|id| {
+    let step = changelog.step_ids().find(|id| {
         changelog.step(*id).is_some_and(|found| (&found.from, &found.to) == (from, to))
     })?;
     Some((*scope, step))

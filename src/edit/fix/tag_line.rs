@@ -4,6 +4,7 @@ use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::document::near_miss::bracket_content;
 use crate::document::suggest::suggest_tag;
 use crate::document::tag_parser::{TagLine, parse_tag_line};
+use crate::document::tag_syntax::arrow_of;
 use crate::edit::change::TextEdit;
 use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::{Fix, FixSafety};
@@ -24,10 +25,7 @@ pub(crate) fn correct_tag(context: &FixContext<'_>, finding: &Diagnostic) -> Opt
         Some(close) if body.starts_with(['[', '(', '{', '<']) => body[close + 1..].trim(),
         _ => "",
     };
-    let mut new = tag.to_string();
-    if text.contains("->") && !text.contains('→') {
-        new = new.replace('→', "->");
-    }
+    let mut new = tag.to_string().replace('→', arrow_of(text));
     if trailing_text.chars().any(char::is_alphanumeric) {
         new.push_str(context.view.line_ending);
         new.push_str(context.line_prefix(line.start));

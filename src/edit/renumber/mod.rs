@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::document::changelog::{Changelog, parse_source};
 use crate::document::diagnostic::{DocumentError, Rule, Severity};
 use crate::document::tag::{Tag, VersionPair, VersionPoint};
+use crate::document::tag_syntax::arrow_of;
 use crate::edit::change::{TextEdit, apply_edits};
 use crate::edit::error::EditError;
 use crate::edit::page::DocumentView;
@@ -204,7 +205,7 @@ fn missing_heading(
     let offset = occurrence.missing_heading?;
     let section = &view.blocks.sections[occurrence.section?];
     let eol = view.line_ending;
-    let arrow = if view.text[section.span.clone()].contains("->") { "->" } else { "→" };
+    let arrow = arrow_of(&view.text[section.span.clone()]);
     let planned = if section.planned { " (Planned)" } else { "" };
     let hashes = "#".repeat(usize::from(section.level));
     let heading = format!("{hashes} {} {arrow} {}{planned}", versions.from, versions.to);

@@ -10,6 +10,7 @@ use crate::edit::error::EditError;
 use crate::edit::new_migration::Bump;
 use crate::edit::renumber::occurrence::Occurrence;
 use crate::edit::renumber::request::RenumberRequest;
+use crate::text::list_names;
 
 /// The migrations that are renumbered, as indexes of the occurrences, and their new versions.
 pub(crate) type NewVersions = BTreeMap<usize, VersionPair>;
@@ -145,7 +146,7 @@ impl Ordering<'_> {
                     note: Some(format!(
                         "`{versions}` in line {} keeps its versions: {} recorded it",
                         line(*kept),
-                        list(names)
+                        list_names(names)
                     )),
                 });
             }
@@ -153,9 +154,9 @@ impl Ordering<'_> {
                 return Err(EditError::CannotRenumber(format!(
                     "databases recorded both migrations `{versions}`: that in line {} in {}, and that in line {} in {}; undo one of them first with the document of its branch (`tatmig -f OLD.md downgrade`), or restore these databases",
                     line(*first),
-                    list(first_names),
+                    list_names(first_names),
                     line(*second),
-                    list(second_names)
+                    list_names(second_names)
                 )));
             }
             [] => {}
@@ -210,7 +211,7 @@ impl Ordering<'_> {
                     "`{}` in line {} is released: {} recorded it; {help}",
                     occurrence.versions,
                     occurrence.line,
-                    list(&names)
+                    list_names(&names)
                 )));
             }
         }
@@ -332,16 +333,5 @@ impl Ordering<'_> {
             None
         };
         Ok(last_released.max(self.last_recorded(stay)).unwrap_or_else(|| end(&stay[0])))
-    }
-}
-
-/// `` `ann`, `bob` and 3 more``.
-fn list(names: &[String]) -> String {
-    const MAX_LISTED: usize = 3;
-    let listed: Vec<String> =
-        names.iter().take(MAX_LISTED).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(MAX_LISTED) {
-        0 => listed.join(", "),
-        more => format!("{} and {more} more", listed.join(", ")),
     }
 }

@@ -4,6 +4,7 @@
 use crate::document::imported::MigrationTool;
 use crate::import::error::ImportError;
 use crate::import::source_tree::{SourceTree, TreeFile, has_extension};
+use crate::text::list_names;
 
 /// Which directories a tool looks into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +47,10 @@ impl<'n> NumberedName<'n> {
     }
 }
 
-/// The first few names, and how many more there are.
-pub(crate) fn list_names(names: &[String]) -> String {
-    const MAX_LISTED: usize = 5;
-    let listed: Vec<_> =
-        names.iter().take(MAX_LISTED).map(|name| format!("`{}`", name.escape_debug())).collect();
-    match names.len().saturating_sub(MAX_LISTED) {
-        0 => listed.join(", "),
-        more => format!("{} and {more} more", listed.join(", ")),
-    }
+/// The first few names of files, and how many more there are.
+pub(crate) fn list_files(names: &[String]) -> String {
+    let escaped: Vec<String> = names.iter().map(|name| name.escape_debug().to_string()).collect();
+    list_names(&escaped)
 }
 
 /// A note on files of SQL that the tool does not take for migrations either.
@@ -66,7 +62,7 @@ pub(crate) fn left_out_note(tool: MigrationTool, names: &[String]) -> Option<Str
         _ => "by the name or the directory",
     };
     (!names.is_empty())
-        .then(|| format!("{} {verb} of {tool}, {reason}: left out", list_names(names)))
+        .then(|| format!("{} {verb} of {tool}, {reason}: left out", list_files(names)))
 }
 
 /// A note on migrations that the tool runs outside of a transaction.
@@ -75,7 +71,7 @@ pub(crate) fn outside_transaction_note(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| {
         format!(
             "{} {verb} not run in a transaction; tatmig runs every migration in one",
-            list_names(names)
+            list_files(names)
         )
     })
 }

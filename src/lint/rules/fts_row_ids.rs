@@ -25,39 +25,20 @@ pub(crate) fn check(
         return Ok(());
     }
     for (key, fts) in &block_run.schema_before {
-        let Some(index) = ExternalContent::of(fts) else { continue };
+        let Some(index) = ExternalContent::from_table(fts) else { continue };
         let is_kept = schema_after.contains_key(key)
             && !block_run.changed_keys().any(|changed| changed == key)
             && !block_run.statement_runs.iter().any(|run| fills_again(run, fts));
         if !is_kept {
             continue;
         }
-        for table in rebuilt_content_tables(block_run, schema_after, &index) {
-            let table = ContentTable::new(&index, &table, block_run);
+        let rebuilt = block_run.script.rebuilt_tables.iter();
+        for table in rebuilt.filter(|table| index.reads(schema_after, table)) {
+            let table = ContentTable::new(&index, table, block_run);
             diagnostics.extend(table.check_copies(probe, block_run)?);
         }
     }
     Ok(())
-}
-
-/// The tables, in lower case, that a block rebuilds and whose rows a full-text table indexes: its
-/// content table, or those that its content view names.
-fn rebuilt_content_tables(
-    block_run: &BlockRun<'_, '_>,
-    schema_after: &Schema,
-    index: &ExternalContent<'_>,
-) -> Vec<String> {
-    let rebuilt = &block_run.script.rebuilt_tables;
-    let content = schema_after.get(&ObjectKey::new(ObjectKind::Table, &index.content));
-    match content.filter(|object| object.kind == ObjectKind::View) {
-        Some(view) => {
-            let tokens = Tokens::new(&view.sql);
-            let is_named =
-                |table: &&String| (0..tokens.len()).any(|index| tokens.is_name(index, table));
-            rebuilt.iter().filter(is_named).cloned().collect()
-        }
-        None => rebuilt.iter().filter(|table| **table == index.content).cloned().collect(),
-    }
 }
 
 /// Whether a statement builds the index again: `INSERT INTO f (f) VALUES ('rebuild')`.

@@ -17,7 +17,7 @@ pub(crate) fn check(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for (key, fts) in &block_run.schema_before {
-        let Some(index) = ExternalContent::of(fts) else { continue };
+        let Some(index) = ExternalContent::from_table(fts) else { continue };
         let fts_name = fts.name.to_ascii_lowercase();
         let is_kept = schema_after.contains_key(key)
             && !block_run.changed_keys().any(|changed| changed == key)

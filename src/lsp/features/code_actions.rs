@@ -7,8 +7,7 @@ use crate::document::diagnostic::Diagnostic;
 use crate::document::tag::{Tag, VersionPair, VersionPoint};
 use crate::edit::TextEdit;
 use crate::edit::fix::context::FixContext;
-use crate::edit::fix::find::{FixRequest, fixes_of, with_context};
-use crate::edit::fix::proposal::minimal_edit;
+use crate::edit::fix::find::{FixInput, fixes_of, with_context};
 use crate::edit::fix::reverse::reverse_edits;
 use crate::edit::fix::{Fix, FixSafety};
 use crate::edit::promote::promote;
@@ -38,7 +37,7 @@ pub(crate) fn code_actions(
     let today = snapshot.host.today();
     let replay = snapshot.model().map(|model| model.replay.clone());
     let request =
-        FixRequest { source: &source, today: &today, setup: &snapshot.settings.setup, replay };
+        FixInput { source: &source, today: &today, setup: &snapshot.settings.setup, replay };
     let mut actions = Vec::new();
     with_context(&request, |context| {
         if is_wanted(&lsp::CodeActionKind::QuickFix) {
@@ -104,7 +103,7 @@ fn migration_changes(context: &FixContext<'_>, today: &str, offset: usize) -> Ve
     {
         changes.push(MigrationChange {
             title: format!("release the planned migration `{versions}`"),
-            edits: vec![minimal_edit(view.text, &edited)],
+            edits: vec![TextEdit::between(view.text, &edited)],
         });
     }
     let is_forward = changelog

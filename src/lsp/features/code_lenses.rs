@@ -2,10 +2,12 @@
 //! behind its tag, how the last rehearsal went.
 
 use gen_lsp_types as lsp;
+use semver::Version;
 use serde_json::Value;
 
 use crate::document::changelog::StepId;
-use crate::lsp::features::commands::{REHEARSE, STATUS, TEST, databases};
+use crate::lsp::features::commands::{REHEARSE, STATUS, TEST};
+use crate::lsp::fleet::databases;
 use crate::lsp::model::{Model, Step};
 use crate::lsp::snapshot::Snapshot;
 
@@ -24,7 +26,8 @@ pub(crate) fn code_lenses(snapshot: &Snapshot) -> Vec<lsp::CodeLens> {
         );
         let range = snapshot.range(span.start..span.start);
         let mut add = |title: String, command: &str| {
-            let arguments = vec![Value::from(snapshot.uri.0.clone()), Value::from(version.clone())];
+            let arguments =
+                vec![Value::from(snapshot.uri.0.clone()), Value::from(version.to_string())];
             lenses.push(lsp::CodeLens {
                 range,
                 command: Some(lsp::Command {
@@ -37,7 +40,7 @@ pub(crate) fn code_lenses(snapshot: &Snapshot) -> Vec<lsp::CodeLens> {
             });
         };
         if let Some(pending) = &snapshot.fleet.pending {
-            let title = match pending.get(&version) {
+            let title = match pending.get(version) {
                 Some(count) => format!("pending on {}", databases(*count)),
                 None if step.is_planned => "planned".to_owned(),
                 None => "pending on no database".to_owned(),
@@ -58,22 +61,21 @@ pub(crate) fn inlay_hints(snapshot: &Snapshot, within: lsp::Range) -> Vec<lsp::I
         migrations(model).into_iter().filter(|(step, _)| within.contains(&step.tag_span.end));
     steps
         .filter_map(|(step, version)| {
-            let rehearsal = snapshot.fleet.rehearsed.get(&version)?;
-            let failed = match rehearsal.failed {
-                0 => String::new(),
-                failed => format!(", {failed} failed"),
-            };
+            let rehearsal = snapshot.fleet.rehearsed.get(version)?;
             let rows = match rehearsal.rows {
                 Some(1) => ", 1 row".to_owned(),
                 Some(rows) => format!(", {rows} rows"),
                 None => String::new(),
             };
+            let time = match rehearsal.passed {
+                0 => String::new(),
+                _ => format!(", {} ms", rehearsal.milliseconds),
+            };
             Some(lsp::InlayHint {
                 position: snapshot.index.position(&snapshot.text, step.tag_span.end),
                 label: lsp::Label::String(format!(
-                    "rehearsed: {}{rows}, {} ms{failed}",
-                    databases(rehearsal.databases),
-                    rehearsal.milliseconds
+                    "rehearsed: {}{rows}{time}",
+                    rehearsal.databases()
                 )),
                 padding_left: Some(true),
                 kind: None,
@@ -87,11 +89,11 @@ pub(crate) fn inlay_hints(snapshot: &Snapshot, within: lsp::Range) -> Vec<lsp::I
 }
 
 /// The first block of each migration up the chain, with the version that it leads to.
-fn migrations(model: &Model) -> Vec<(&Step, String)> {
-    let mut migrations: Vec<(&Step, String)> = Vec::new();
+fn migrations(model: &Model) -> Vec<(&Step, &Version)> {
+    let mut migrations: Vec<(&Step, &Version)> = Vec::new();
     for step in &model.steps {
         let is_up = matches!(step.id, StepId::Forward(_) | StepId::Baseline(_));
-        let version = step.versions.as_ref().filter(|_| is_up).map(|(_, to)| to.to_string());
+        let version = step.versions.as_ref().filter(|_| is_up).and_then(|(_, to)| to.version());
         let Some(version) = version else { continue };
         match migrations.iter_mut().find(|(other, _)| other.id == step.id) {
             Some((first, _)) if step.tag_span.start < first.tag_span.start => *first = step,

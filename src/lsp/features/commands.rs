@@ -1,9 +1,13 @@
 //! Runs the commands of code lenses: this program, as a process of its own. The result is a message to
-//! the user and what it adds to the facts of the fleet.
+//! the user and what the program reported of the fleet.
 
 use gen_lsp_types as lsp;
+use semver::Version;
 
-use crate::lsp::fleet::{CommandResult, FleetFacts, read_rehearsal, read_status, run_command};
+use crate::lsp::fleet::{
+    CommandResult, FleetReport, PendingVersions, RehearsalReport, databases, read_rehearsal,
+    read_status, run_command,
+};
 use crate::lsp::snapshot::Snapshot;
 
 pub(crate) const REHEARSE: &str = "tatmig.rehearse";
@@ -13,86 +17,86 @@ pub(crate) const STATUS: &str = "tatmig.status";
 /// The commands that the server answers.
 pub(crate) const COMMANDS: [&str; 3] = [REHEARSE, TEST, STATUS];
 
+/// How many different errors a message to the user lists.
+const MAX_ERRORS: usize = 3;
+
 /// What a command reported.
 pub(crate) struct CommandOutcome {
     pub(crate) kind: lsp::MessageType,
     pub(crate) message: String,
-    /// The facts of the fleet after the command.
-    pub(crate) facts: FleetFacts,
+    pub(crate) report: FleetReport,
 }
 
 /// Runs a command for a document. `version` is that of the code lens.
-pub(crate) fn run(snapshot: &Snapshot, command: &str, version: Option<&str>) -> CommandOutcome {
-    let mut facts = FleetFacts::clone(&snapshot.fleet);
-    let mut process = snapshot.host.command(&snapshot.path);
+pub(crate) fn run(snapshot: &Snapshot, command: &str, version: Option<&Version>) -> CommandOutcome {
     match command {
-        REHEARSE => {
-            process.args(["upgrade", "--rehearse", "--all-users", "--json"]);
-            if let Some(version) = version {
-                process.args(["--to", version]);
-            }
-            let is_planned = snapshot.model().is_some_and(|model| {
-                let planned = model.versions.iter().skip(model.head_position + 1);
-                planned.into_iter().any(|planned| Some(planned.to_string().as_str()) == version)
-            });
-            if is_planned {
-                process.arg("--planned");
-            }
-            let result = run_command(process);
-            facts.rehearsed.extend(read_rehearsal(&result.stdout));
-            let message = rehearsal_message(&facts, version, &result);
-            CommandOutcome { kind: kind_of(&result), message, facts }
-        }
+        REHEARSE => rehearse(snapshot, version),
         TEST => {
-            let result = run_command({
-                process.arg("test");
-                process
-            });
+            let mut process = snapshot.host.command(&snapshot.path);
+            process.arg("test");
+            let result = run_command(process);
             let message = last_lines(&result);
-            CommandOutcome { kind: kind_of(&result), message, facts }
+            CommandOutcome { kind: kind_of(&result), message, report: FleetReport::Nothing }
         }
         _ => {
-            facts.pending = status(snapshot);
-            let pending = facts.pending.as_ref().map(|pending| pending.values().max().copied());
-            let message = match pending {
+            let pending = status(snapshot);
+            let count = pending.as_ref().map(|pending| pending.values().max().copied());
+            let message = match count {
                 Some(Some(count)) => format!("migrations are pending on {}", databases(count)),
                 Some(None) => "no migration is pending".to_owned(),
                 None => "no database was found".to_owned(),
             };
-            CommandOutcome { kind: lsp::MessageType::Info, message, facts }
+            let report = FleetReport::Status(pending);
+            CommandOutcome { kind: lsp::MessageType::Info, message, report }
         }
     }
 }
 
 /// The pending versions of the fleet; `None` without one.
-pub(crate) fn status(snapshot: &Snapshot) -> Option<std::collections::BTreeMap<String, usize>> {
+pub(crate) fn status(snapshot: &Snapshot) -> Option<PendingVersions> {
     let mut process = snapshot.host.command(&snapshot.path);
     process.args(["status", "--json"]);
     read_status(&run_command(process).stdout)
 }
 
-/// A number of databases in words.
-pub(crate) fn databases(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "database" } else { "databases" })
+fn rehearse(snapshot: &Snapshot, version: Option<&Version>) -> CommandOutcome {
+    let mut process = snapshot.host.command(&snapshot.path);
+    process.args(["upgrade", "--rehearse", "--all-users", "--json"]);
+    if let Some(version) = version {
+        process.args(["--to", &version.to_string()]);
+    }
+    let is_planned = snapshot.model().is_some_and(|model| {
+        let planned = model.versions.iter().skip(model.head_position + 1);
+        planned.into_iter().any(|planned| Some(planned) == version)
+    });
+    if is_planned {
+        process.arg("--planned");
+    }
+    let result = run_command(process);
+    let kind = kind_of(&result);
+    match read_rehearsal(&result.stdout) {
+        Some(report) => {
+            let message = rehearsal_message(&report);
+            CommandOutcome { kind, message, report: FleetReport::Rehearsal(report) }
+        }
+        None => CommandOutcome { kind, message: last_lines(&result), report: FleetReport::Nothing },
+    }
+}
+
+fn rehearsal_message(report: &RehearsalReport) -> String {
+    let Some(rehearsal) = report.rehearsed.get(&report.target) else {
+        return "nothing is pending, so nothing was rehearsed".to_owned();
+    };
+    let mut lines = vec![format!("`{}` was rehearsed on {}", report.target, rehearsal.databases())];
+    lines.extend(report.errors.iter().take(MAX_ERRORS).cloned());
+    if report.errors.len() > MAX_ERRORS {
+        lines.push(format!("and {} more errors", report.errors.len() - MAX_ERRORS));
+    }
+    lines.join("\n")
 }
 
 fn kind_of(result: &CommandResult) -> lsp::MessageType {
     if result.is_success { lsp::MessageType::Info } else { lsp::MessageType::Error }
-}
-
-fn rehearsal_message(facts: &FleetFacts, version: Option<&str>, result: &CommandResult) -> String {
-    let rehearsal = version.and_then(|version| facts.rehearsed.get(version));
-    match (version, rehearsal) {
-        (Some(version), Some(rehearsal)) => {
-            let failed = match rehearsal.failed {
-                0 => String::new(),
-                failed => format!(", {failed} failed"),
-            };
-            format!("`{version}` was rehearsed on {}{failed}", databases(rehearsal.databases))
-        }
-        _ if result.is_success => "nothing is pending, so nothing was rehearsed".to_owned(),
-        _ => last_lines(result),
-    }
 }
 
 /// The end of a command's output, which says how the command ended.

@@ -8,13 +8,13 @@ use gen_lsp_types as lsp;
 
 use crate::document::blocks::Block;
 use crate::document::tag::{Scope, Tag};
-use crate::lsp::analysis::Change;
+use crate::edit::change::TextChange;
 use crate::lsp::snapshot::Snapshot;
 use crate::lsp::target::compared;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::keywords::{FUNCTIONS, KEYWORDS, TYPES};
 use crate::sql::lexer;
-use crate::sql::lexer::{TokenKind, spelled};
+use crate::sql::lexer::{TokenKind, quote_if_needed};
 
 /// The collations that every SQLite has.
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
@@ -128,7 +128,7 @@ fn schema_at(snapshot: &Snapshot, block: &Block<'_>, offset: usize) -> Schema {
         _ => false,
     });
     if let Some(step) = step {
-        let change = Change::between(&analysed.text, &snapshot.text);
+        let change = TextChange::between(&analysed.text, &snapshot.text);
         return model.schema_at(step, change.old_offset(offset));
     }
     let schema_of = |scope: Scope, position: usize| model.replay.schema_at(scope, position);
@@ -197,7 +197,7 @@ impl ItemList<'_> {
                     (lsp::CompletionItemKind::Event, format!("trigger on `{}`", object.table))
                 }
             };
-            self.add(&spelled(&object.name), kind, &detail, 2);
+            self.add(&quote_if_needed(&object.name), kind, &detail, 2);
         }
     }
 
@@ -205,7 +205,12 @@ impl ItemList<'_> {
         let Some(table) = schema.get(&ObjectKey::new(ObjectKind::Table, table)) else { return };
         for column in table.structure().columns.clone() {
             let detail = format!("`{}` {}", table.name, column.declared_type);
-            self.add(&spelled(&column.name), lsp::CompletionItemKind::Field, detail.trim_end(), 1);
+            self.add(
+                &quote_if_needed(&column.name),
+                lsp::CompletionItemKind::Field,
+                detail.trim_end(),
+                1,
+            );
         }
     }
 

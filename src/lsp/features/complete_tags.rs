@@ -7,6 +7,7 @@ use gen_lsp_types as lsp;
 
 use crate::document::blocks::Block;
 use crate::document::tag::{Scope, Tag, VersionPair, VersionPoint};
+use crate::document::tag_syntax::arrow_of;
 use crate::edit::Bump;
 use crate::edit::page::DocumentView;
 use crate::lsp::snapshot::Snapshot;
@@ -20,7 +21,7 @@ pub(crate) fn tag_items(
 ) -> Vec<lsp::CompletionItem> {
     let typed = &snapshot.text[range.clone()];
     let prefix = &snapshot.text[view.line_start(range.start)..range.start];
-    let arrow = if view.text.contains("->") && !view.text.contains('→') { "->" } else { "→" };
+    let arrow = arrow_of(view.text);
     let item = |label: String, new_text: &str, detail: &str, rank: usize| lsp::CompletionItem {
         filter_text: Some(format!("{typed}{label}")),
         sort_text: Some(format!("{rank:02}")),

@@ -52,19 +52,14 @@ fn items(snapshot: &Snapshot, view: &DocumentView<'_>, offset: usize) -> Vec<lsp
 /// The block whose SQL contains a byte.
 fn block_at<'v, 't>(view: &'v DocumentView<'t>, offset: usize) -> Option<&'v Block<'t>> {
     view.blocks.list.iter().find(|block| {
-        let sql = block.sql.document_span(0..block.sql.text().len());
         !matches!(block.tag, Tag::Placeholder { .. })
             && block.tag_span.end < offset
-            && offset <= sql.end.max(block.tag_span.end + 1)
+            && offset <= block.sql.full_span().end.max(block.tag_span.end + 1)
     })
 }
 
 fn rule_items(snapshot: &Snapshot, range: std::ops::Range<usize>) -> Vec<lsp::CompletionItem> {
-    let rules = Rule::ALL.iter().filter(|rule| {
-        rule.is_safety_rule()
-            || rule.severity() < crate::document::diagnostic::Severity::Error
-            || matches!(rule, Rule::RowLoss | Rule::RowChange | Rule::ForeignKeys)
-    });
+    let rules = Rule::ALL.iter().filter(|rule| rule.can_be_allowed());
     rules
         .map(|rule| lsp::CompletionItem {
             label: rule.name().to_owned(),

@@ -9,9 +9,6 @@ use crate::lsp::analysis::Analysis;
 use crate::lsp::position::LineIndex;
 use crate::lsp::snapshot::Snapshot;
 
-/// The page that explains the rules.
-const RULES_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/lints.md");
-
 /// Which findings are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FindingSet {
@@ -67,7 +64,6 @@ struct Converter<'a> {
 
 impl Converter<'_> {
     fn convert(&self, finding: &Diagnostic) -> lsp::Diagnostic {
-        let rule = finding.rule.name();
         let mut message = finding.message.clone();
         if let Some(help) = &finding.help {
             message.push_str("\nhelp: ");
@@ -86,10 +82,8 @@ impl Converter<'_> {
                 Severity::Warning => lsp::DiagnosticSeverity::Warning,
                 Severity::Note => lsp::DiagnosticSeverity::Information,
             }),
-            code: Some(lsp::Code::String(rule.to_owned())),
-            code_description: Some(lsp::CodeDescription {
-                href: lsp::Uri(format!("{RULES_URL}#{rule}")),
-            }),
+            code: Some(lsp::Code::String(finding.rule.name().to_owned())),
+            code_description: Some(lsp::CodeDescription { href: lsp::Uri(finding.rule.url()) }),
             source: Some("tatmig".to_owned()),
             message: lsp::Message::String(message),
             related_information: (!related.is_empty()).then_some(related),

@@ -8,7 +8,7 @@ use crate::database::job::Statement;
 use crate::lsp::history::{History, history_of};
 use crate::lsp::model::{Model, Step};
 use crate::lsp::snapshot::Snapshot;
-use crate::lsp::target::{FoundName, Target, document_range, find_name, tokens_named, used_tables};
+use crate::lsp::target::{FoundName, Target, find_name, tokens_named, used_tables};
 use crate::schema::ObjectKey;
 use crate::source::first_line_span;
 use crate::sql::tokens::Tokens;
@@ -66,7 +66,7 @@ pub(crate) fn uses_target(
     key: &ObjectKey,
     target: &Target,
 ) -> bool {
-    let span = document_range(&statement.sql);
+    let span = statement.sql.full_span();
     let changes_object = || {
         let mut changes = model.changes_in(step).filter(|changed| changed.span == span);
         changes.any(|changed| changed.object_changes.iter().any(|(changed, _)| changed == key))
@@ -112,5 +112,5 @@ fn name_in(statement: &Statement<'_>, name: &str) -> Range<usize> {
 
 fn statement_at(model: &Model, offset: usize) -> Option<&Statement<'static>> {
     let step = model.step_at(offset)?;
-    model.statements(step).iter().find(|statement| document_range(&statement.sql).start == offset)
+    model.statements(step).iter().find(|statement| statement.sql.full_span().start == offset)
 }

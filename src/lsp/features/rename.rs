@@ -11,6 +11,7 @@ use crate::database::connection::ConnectionSetup;
 use crate::document::changelog::parse_source;
 use crate::document::diagnostic::Severity;
 use crate::document::tag::{Tag, VersionPair, VersionPoint};
+use crate::document::version_text::find_version;
 use crate::edit::TextEdit;
 use crate::edit::change::apply_edits;
 use crate::edit::page::DocumentView;
@@ -21,11 +22,13 @@ use crate::lsp::features::navigation::uses_target;
 use crate::lsp::history::history_of;
 use crate::lsp::model::{Model, Step};
 use crate::lsp::snapshot::Snapshot;
-use crate::lsp::target::{FoundName, Target, find_name, tokens_named, used_tables};
+use crate::lsp::target::{
+    FoundName, Target, find_name, is_object_place, tokens_named, used_tables,
+};
 use crate::migrate::chain_cache::CacheUse;
 use crate::schema::{ObjectKey, ObjectKind};
 use crate::source::Source;
-use crate::sql::lexer::{quote_identifier, spelled};
+use crate::sql::lexer::{quote_identifier, quote_if_needed};
 use crate::sql::tokens::Tokens;
 
 /// Why something cannot be renamed, for the user.
@@ -96,20 +99,9 @@ fn version_at(view: &DocumentView<'_>, offset: usize) -> Option<FoundVersion> {
     [versions.from, versions.to].into_iter().find_map(|point| {
         let VersionPoint::Version(version) = point else { return None };
         let name = version.to_string();
-        let mut places = text.match_indices(&name).map(|(at, _)| {
-            let start = line.start + at;
-            start..start + name.len()
-        });
-        // `1.0.0` is also the start of `1.0.0-rc.1` and the end of `11.0.0`.
-        let is_whole = |range: &Range<usize>| {
-            let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
-            let before = view.text[..range.start].trim_end_matches('v').chars().next_back();
-            let behind = view.text[range.end..].chars().next();
-            !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.')
-                && !behind.is_some_and(|c| is_part(c) && c != '-' && c != '.')
-        };
-        let range =
-            places.find(|range| range.start <= offset && offset <= range.end && is_whole(range))?;
+        let range = find_version(text, &name)
+            .map(|found| line.start + found.start..line.start + found.end)
+            .find(|range| range.start <= offset && offset <= range.end)?;
         Some(FoundVersion { version, range })
     })
 }
@@ -175,7 +167,7 @@ fn rename_name(
                 let text = if tokens.is_quoted(index) {
                     quote_identifier(new_name)
                 } else {
-                    spelled(new_name)
+                    quote_if_needed(new_name)
                 };
                 let span = tokens.span(&statement.sql, index, index);
                 edits.push(TextEdit::new(span, text));
@@ -205,25 +197,8 @@ fn means_target(
     };
     match &found.target {
         Target::Object(_) => {
-            let is_object_place = tokens.is(index + 1, ".")
-                || index > 0
-                    && [
-                        "FROM",
-                        "JOIN",
-                        "INTO",
-                        "UPDATE",
-                        "TABLE",
-                        "ON",
-                        "REFERENCES",
-                        "EXISTS",
-                        "INDEX",
-                        "VIEW",
-                        "TRIGGER",
-                        "TO",
-                    ]
-                    .iter()
-                    .any(|word| tokens.is(index - 1, word));
-            Ok(is_object_place || !used.iter().any(has_column))
+            let is_object = is_object_place(tokens, index) || tokens.is(index + 1, ".");
+            Ok(is_object || !used.iter().any(has_column))
         }
         Target::Column { table, .. } => {
             let own = table.name.to_ascii_lowercase();

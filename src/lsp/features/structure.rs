@@ -8,10 +8,8 @@ use pulldown_cmark::{Event, Parser, Tag};
 
 use crate::document::diagnostic::Rule;
 use crate::lsp::snapshot::Snapshot;
-use crate::sql::tokens::Tokens;
-
-/// The page that explains the rules.
-const RULES_URL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/lints.md");
+use crate::source::SourceSlice;
+use crate::sql::statements::statement_ranges;
 
 /// Sections, code blocks and the statements in them that are longer than a line.
 pub(crate) fn folding_ranges(snapshot: &Snapshot) -> Vec<lsp::FoldingRange> {
@@ -20,7 +18,7 @@ pub(crate) fn folding_ranges(snapshot: &Snapshot) -> Vec<lsp::FoldingRange> {
     let code = view.code_blocks.iter().cloned();
     let mut ranges: Vec<Range<usize>> = sections.chain(code).collect();
     for block in &view.blocks.list {
-        ranges.extend(statement_ranges(&block.sql));
+        ranges.extend(statement_spans(&block.sql));
     }
     let mut folds: Vec<lsp::FoldingRange> = ranges
         .into_iter()
@@ -40,18 +38,9 @@ pub(crate) fn folding_ranges(snapshot: &Snapshot) -> Vec<lsp::FoldingRange> {
     folds
 }
 
-/// The statements of a block, as far as its semicolons show them.
-fn statement_ranges(sql: &crate::source::SourceSlice<'_>) -> Vec<Range<usize>> {
-    let tokens = Tokens::new(sql.text());
-    let mut ranges = Vec::new();
-    let mut start = 0;
-    while start < tokens.len() {
-        let end = (start..tokens.len()).find(|index| tokens.is(*index, ";"));
-        let end = end.unwrap_or(tokens.len() - 1);
-        ranges.push(tokens.span(sql, start, end));
-        start = end + 1;
-    }
-    ranges
+/// The statements of a block, in the document.
+fn statement_spans(sql: &SourceSlice<'_>) -> impl Iterator<Item = Range<usize>> {
+    statement_ranges(sql.text()).map(|statement| sql.document_span(statement))
 }
 
 /// For each position: the word, the statement, the block, the code block, and each section around.
@@ -64,8 +53,8 @@ pub(crate) fn selection_ranges(
         let offset = snapshot.offset(*position);
         let mut ranges = vec![word_at(&snapshot.text, offset)];
         for block in &view.blocks.list {
-            ranges.extend(statement_ranges(&block.sql));
-            ranges.push(block.sql.document_span(0..block.sql.text().len()));
+            ranges.extend(statement_spans(&block.sql));
+            ranges.push(block.sql.full_span());
         }
         ranges.extend(view.code_blocks.iter().cloned());
         ranges.extend((0..view.blocks.sections.len()).map(|section| view.section_range(section)));
@@ -128,7 +117,7 @@ pub(crate) fn document_links(snapshot: &Snapshot) -> Vec<lsp::DocumentLink> {
         let end = text[start..].find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
         let range = start..end.map_or(text.len(), |end| start + end);
         if let Some(rule) = Rule::from_name(&text[range.clone()]) {
-            links.push(link(snapshot, range, format!("{RULES_URL}#{}", rule.name())));
+            links.push(link(snapshot, range, rule.url()));
         }
     }
     links
@@ -139,5 +128,19 @@ fn link(snapshot: &Snapshot, range: Range<usize>, target: String) -> lsp::Docume
         range: snapshot.range(range),
         target: Some(lsp::Uri(target)),
         ..lsp::DocumentLink::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_is_one_statement() {
+        let text = "CREATE TRIGGER g AFTER INSERT ON t BEGIN\n  DELETE FROM u;\n  SELECT 1;\nEND;";
+        let sql = format!("SELECT 0;\n{text}\nSELECT 2");
+        let slice = SourceSlice::new(&sql, 0);
+        let found: Vec<&str> = statement_spans(&slice).map(|span| &sql[span]).collect();
+        assert_eq!(found, ["SELECT 0;", text, "SELECT 2"]);
     }
 }

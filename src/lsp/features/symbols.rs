@@ -7,7 +7,11 @@ use gen_lsp_types as lsp;
 use crate::document::tag::Tag;
 use crate::edit::page::DocumentView;
 use crate::lsp::snapshot::Snapshot;
+use crate::lsp::target::is_name;
 use crate::schema::ObjectKind;
+use crate::source::SourceSlice;
+use crate::sql::object_statement::{ObjectStatement, ObjectVerb};
+use crate::sql::statements::statement_ranges;
 use crate::sql::tokens::Tokens;
 
 /// A statement that creates an object.
@@ -17,6 +21,22 @@ struct Creation {
     /// The statement, in the document.
     span: Range<usize>,
     name_span: Range<usize>,
+}
+
+impl Creation {
+    /// `None` for a statement that creates nothing, or whose name is not written yet.
+    fn parse(statement: &SourceSlice<'_>) -> Option<Self> {
+        let tokens = Tokens::new(statement.text());
+        let ObjectStatement { kind, name, .. } =
+            ObjectStatement::parse(&tokens).filter(|object| object.verb == ObjectVerb::Create)?;
+        let kind = ObjectKind::parse(&tokens.text(kind).to_ascii_lowercase())?;
+        is_name(&tokens, name).then(|| Self {
+            kind,
+            name: tokens.name(name),
+            span: tokens.span(statement, 0, tokens.len() - 1),
+            name_span: tokens.span(statement, name, name),
+        })
+    }
 }
 
 /// The outline: each section with the sections, blocks and objects below it.
@@ -99,9 +119,8 @@ impl Outline<'_, '_> {
         });
         blocks
             .map(|block| {
-                let sql = block.sql.document_span(0..block.sql.text().len());
-                let end = self.view.end_tag_line(block).map_or(sql.end, |line| line.end);
-                let range = block.tag_span.start..end.max(block.tag_span.end);
+                let mut range = block.range();
+                range.end = self.view.end_tag_line(block).map_or(range.end, |line| line.end);
                 let children = creations(&block.sql).into_iter().map(|creation| {
                     let Creation { kind, name, span, name_span } = creation;
                     self.symbol(&name, symbol_kind(kind), span, name_span, None, Vec::new())
@@ -138,34 +157,10 @@ impl Outline<'_, '_> {
 }
 
 /// The objects that the statements of a block create, as far as its text shows them.
-fn creations(sql: &crate::source::SourceSlice<'_>) -> Vec<Creation> {
-    let tokens = Tokens::new(sql.text());
-    let mut creations = Vec::new();
-    let mut start = 0;
-    while start < tokens.len() {
-        let end = (start..tokens.len()).find(|index| tokens.is(*index, ";"));
-        let end = end.unwrap_or(tokens.len());
-        if tokens.is(start, "CREATE") {
-            let kinds = (start + 1..start + 4).find_map(|index| {
-                let kind = ObjectKind::parse(&tokens.text(index).to_ascii_lowercase())?;
-                Some((index, kind))
-            });
-            if let Some((index, kind)) = kinds {
-                let guard = tokens.match_seq(index + 1, &["IF", "NOT", "EXISTS"]);
-                let name = tokens.skip_schema_qualifier(index + if guard { 4 } else { 1 });
-                if name < end {
-                    creations.push(Creation {
-                        kind,
-                        name: tokens.name(name),
-                        span: tokens.span(sql, start, end.min(tokens.len() - 1)),
-                        name_span: tokens.span(sql, name, name),
-                    });
-                }
-            }
-        }
-        start = end + 1;
-    }
-    creations
+fn creations(sql: &SourceSlice<'_>) -> Vec<Creation> {
+    statement_ranges(sql.text())
+        .filter_map(|statement| Creation::parse(&sql.slice(statement)))
+        .collect()
 }
 
 fn symbol_kind(kind: ObjectKind) -> lsp::SymbolKind {
@@ -174,5 +169,32 @@ fn symbol_kind(kind: ObjectKind) -> lsp::SymbolKind {
         ObjectKind::Index => lsp::SymbolKind::Key,
         ObjectKind::View => lsp::SymbolKind::Interface,
         ObjectKind::Trigger => lsp::SymbolKind::Event,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(sql: &str, expected: &[(&str, &str)]) {
+        let found = creations(&SourceSlice::new(sql, 0));
+        let found: Vec<_> =
+            found.iter().map(|found| (found.name.as_str(), &sql[found.span.clone()])).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_symbol_covers_the_whole_trigger() {
+        let trigger = "CREATE TEMP TRIGGER IF NOT EXISTS main.\"on t\" AFTER INSERT ON t BEGIN\nDELETE FROM u;\nSELECT CASE 1 WHEN 1 THEN 2 END;\nEND;";
+        check(
+            &format!("{trigger} CREATE UNIQUE INDEX i ON t (a)"),
+            &[("on t", trigger), ("i", "CREATE UNIQUE INDEX i ON t (a)")],
+        );
+    }
+
+    #[test]
+    fn statements_that_create_nothing_have_no_symbol() {
+        check("DROP TABLE t; CREATE TABLE; CREATE TABLE main.; CREATE", &[]);
     }
 }

@@ -9,7 +9,7 @@ use gen_lsp_types as lsp;
 use crate::database::connection::ConnectionSetup;
 use crate::lint::LintOptions;
 use crate::lsp::analysis::Analysis;
-use crate::lsp::analyst::{AnalystJob, TextToAnalyse};
+use crate::lsp::analysis_worker::{AnalysisJob, TextToAnalyse};
 use crate::lsp::capabilities::ClientFeatures;
 use crate::lsp::document::OpenDocument;
 use crate::lsp::features::diagnostics::{FindingSet, publication};
@@ -43,7 +43,7 @@ impl Server {
         document.replace_cancel_flag();
         self.settling.remove(&uri.0);
         self.fleets.remove(&uri.0);
-        let _ = self.analyst.send(AnalystJob::Forget(uri.0.clone()));
+        let _ = self.analysis_jobs.send(AnalysisJob::Forget(uri.0.clone()));
         let empty = lsp::PublishDiagnosticsParams {
             uri: uri.clone(),
             version: None,
@@ -98,7 +98,7 @@ impl Server {
             has_new_settings,
             cancel: document.replace_cancel_flag(),
         };
-        let _ = self.analyst.send(AnalystJob::Analyse(job));
+        let _ = self.analysis_jobs.send(AnalysisJob::Analyse(job));
         self.dispatch_waiting();
     }
 

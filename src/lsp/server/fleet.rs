@@ -5,11 +5,12 @@ use std::thread;
 
 use gen_lsp_types as lsp;
 use lsp_server::{ErrorCode, Request, RequestId, Response};
+use semver::Version;
 use serde_json::Value;
 
 use crate::lsp::features::commands;
 use crate::lsp::features::commands::CommandOutcome;
-use crate::lsp::fleet::FleetFacts;
+use crate::lsp::fleet::FleetReport;
 use crate::lsp::server::{Event, Server};
 use crate::lsp::transport::send;
 use crate::lsp::uri;
@@ -21,18 +22,19 @@ impl Server {
         let Some(snapshot) = self.snapshot(uri).filter(|_| has_file) else { return };
         let (events, uri) = (self.events.clone(), uri.to_owned());
         thread::spawn(move || {
-            let pending = commands::status(&snapshot);
-            let facts = FleetFacts { pending, ..FleetFacts::clone(&snapshot.fleet) };
-            let _ = events.send(Event::FleetStatus { uri, facts });
+            let report = FleetReport::Status(commands::status(&snapshot));
+            let _ = events.send(Event::FleetReported { uri, report });
         });
     }
 
-    pub(super) fn set_fleet_facts(&mut self, uri: &str, facts: FleetFacts) {
-        let facts = Arc::new(facts);
-        let known = self.fleets.insert(uri.to_owned(), facts.clone());
-        if known.is_some_and(|known| known == facts) {
+    /// Adds what a command reported to the facts of its fleet.
+    pub(super) fn take_fleet_report(&mut self, uri: &str, report: FleetReport) {
+        let known = self.fleets.get(uri);
+        let facts = known.cloned().unwrap_or_default().with(report);
+        if known.is_some_and(|known| **known == facts) {
             return;
         }
+        self.fleets.insert(uri.to_owned(), Arc::new(facts));
         let Some(client) = self.client.clone() else { return };
         if client.refreshes_code_lenses {
             self.request("workspace/codeLens/refresh", Value::Null);
@@ -44,27 +46,27 @@ impl Server {
 
     pub(super) fn execute_command(&mut self, request: Request) {
         let params = serde_json::from_value::<lsp::ExecuteCommandParams>(request.params);
+        let invalid = |message: &str| {
+            let code = ErrorCode::InvalidParams as i32;
+            send(&self.writer, Response::new_err(request.id.clone(), code, message.to_owned()));
+        };
         let Some(params) =
             params.ok().filter(|params| commands::COMMANDS.contains(&params.command.as_str()))
         else {
-            let code = ErrorCode::InvalidParams as i32;
-            let message = "the command is not one of tatmig's".to_owned();
-            send(&self.writer, Response::new_err(request.id, code, message));
-            return;
+            return invalid("the command is not one of tatmig's");
         };
         let arguments = params.arguments.unwrap_or_default();
         let argument = |index: usize| arguments.get(index).and_then(Value::as_str);
         let uri = argument(0).unwrap_or_default().to_owned();
-        let version = argument(1).map(ToOwned::to_owned);
+        let Ok(version) = argument(1).map(Version::parse).transpose() else {
+            return invalid("the second argument of the command is not a version");
+        };
         let Some(snapshot) = self.snapshot(&uri) else {
-            let code = ErrorCode::InvalidParams as i32;
-            let message = "the document of the command is not open".to_owned();
-            send(&self.writer, Response::new_err(request.id, code, message));
-            return;
+            return invalid("the document of the command is not open");
         };
         let (events, id) = (self.events.clone(), request.id);
         thread::spawn(move || {
-            let outcome = commands::run(&snapshot, &params.command, version.as_deref());
+            let outcome = commands::run(&snapshot, &params.command, version.as_ref());
             let _ = events.send(Event::CommandEnded { uri, id, outcome });
         });
     }
@@ -72,6 +74,6 @@ impl Server {
     pub(super) fn end_command(&mut self, uri: &str, id: RequestId, outcome: CommandOutcome) {
         self.show_message(outcome.kind, &outcome.message);
         send(&self.writer, Response::new_ok(id, outcome.message));
-        self.set_fleet_facts(uri, outcome.facts);
+        self.take_fleet_report(uri, outcome.report);
     }
 }

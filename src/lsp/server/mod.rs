@@ -17,15 +17,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::lsp::analysis::Analysis;
-use crate::lsp::analyst;
-use crate::lsp::analyst::AnalystJob;
+use crate::lsp::analysis_worker;
+use crate::lsp::analysis_worker::AnalysisJob;
 use crate::lsp::capabilities::{ClientFeatures, server_capabilities};
 use crate::lsp::document::OpenDocument;
 use crate::lsp::features::commands::CommandOutcome;
-use crate::lsp::fleet::FleetFacts;
+use crate::lsp::fleet::{FleetFacts, FleetReport};
 use crate::lsp::host::Host;
+use crate::lsp::methods::{Answer, Method, Readiness, find_method};
 use crate::lsp::responder;
-use crate::lsp::responder::{CancelledRequests, Readiness, RequestJob, readiness};
+use crate::lsp::responder::{CancelledRequests, RequestJob};
 use crate::lsp::snapshot::Snapshot;
 use crate::lsp::transport::{Incoming, read_messages, send, write_messages};
 
@@ -37,7 +38,7 @@ enum Event {
     Incoming(Box<Incoming>),
     EndOfInput,
     Analysed { uri: String, analysis: Arc<Analysis> },
-    FleetStatus { uri: String, facts: FleetFacts },
+    FleetReported { uri: String, report: FleetReport },
     CommandEnded { uri: String, id: RequestId, outcome: CommandOutcome },
 }
 
@@ -72,6 +73,7 @@ pub fn serve(host: Arc<dyn Host>) -> ServerExit {
 /// A request that waits for an analysis.
 struct WaitingRequest {
     request: Request,
+    method: &'static Method,
     uri: String,
     readiness: Readiness,
     version: i32,
@@ -81,7 +83,7 @@ struct Server {
     host: Arc<dyn Host>,
     events: Sender<Event>,
     writer: Sender<Message>,
-    analyst: Sender<AnalystJob>,
+    analysis_jobs: Sender<AnalysisJob>,
     responder: Sender<RequestJob>,
     cancelled: CancelledRequests,
     /// `None` before `initialize`.
@@ -99,11 +101,11 @@ struct Server {
 
 impl Server {
     fn start(host: Arc<dyn Host>, events: Sender<Event>, writer: Sender<Message>) -> Self {
-        let (analyst, analyst_jobs) = channel();
-        let analyst_events = events.clone();
+        let (analysis_jobs, received_jobs) = channel();
+        let worker_events = events.clone();
         thread::spawn(move || {
-            analyst::run(&analyst_jobs, |uri, analysis| {
-                let _ = analyst_events.send(Event::Analysed { uri, analysis });
+            analysis_worker::run(&received_jobs, |uri, analysis| {
+                let _ = worker_events.send(Event::Analysed { uri, analysis });
             });
         });
         let (responder, responder_jobs) = channel();
@@ -118,7 +120,7 @@ impl Server {
             host,
             events,
             writer,
-            analyst,
+            analysis_jobs,
             responder,
             cancelled,
             client: None,
@@ -158,7 +160,7 @@ impl Server {
                     return ServerExit::WithoutShutdown;
                 }
                 Ok(Event::Analysed { uri, analysis }) => self.take_analysis(&uri, &analysis),
-                Ok(Event::FleetStatus { uri, facts }) => self.set_fleet_facts(&uri, facts),
+                Ok(Event::FleetReported { uri, report }) => self.take_fleet_report(&uri, report),
                 Ok(Event::CommandEnded { uri, id, outcome }) => {
                     self.end_command(&uri, id, outcome);
                 }
@@ -188,26 +190,35 @@ impl Server {
                 send(&self.writer, error(ErrorCode::InvalidRequest, "the server is shut down"));
             }
             "workspace/executeCommand" => self.execute_command(request),
-            "workspace/symbol" => {
-                let snapshots = self.documents.keys().filter_map(|uri| self.snapshot(uri));
-                let snapshots = snapshots.collect();
-                let _ = self.responder.send(RequestJob { request, snapshots });
-            }
-            method => match (readiness(method), document_uri(&request.params)) {
-                (None, _) => {
-                    let message = format!("`{method}` is not offered");
+            name => match find_method(name) {
+                Some(method) => self.answer_later(request, method),
+                None => {
+                    let message = format!("`{name}` is not offered");
                     send(&self.writer, error(ErrorCode::MethodNotFound, &message));
                 }
-                (Some(_), None) => {
-                    let message = "the parameters name no document";
-                    send(&self.writer, error(ErrorCode::InvalidParams, message));
-                }
-                (Some(readiness), Some(uri)) => {
-                    let version = self.documents.get(&uri).map_or(0, |document| document.version);
-                    self.waiting.push(WaitingRequest { request, uri, readiness, version });
-                    self.dispatch_waiting();
-                }
             },
+        }
+    }
+
+    /// Passes a request to the threads that answer, at once or when its document is ready.
+    fn answer_later(&mut self, request: Request, method: &'static Method) {
+        match (&method.answer, document_uri(&request.params)) {
+            (Answer::Workspace(_), _) => {
+                let snapshots = self.documents.keys().filter_map(|uri| self.snapshot(uri));
+                let snapshots = snapshots.collect();
+                let _ = self.responder.send(RequestJob { request, method, snapshots });
+            }
+            (Answer::Document(..), None) => {
+                let code = ErrorCode::InvalidParams as i32;
+                let message = "the parameters name no document".to_owned();
+                send(&self.writer, Response::new_err(request.id, code, message));
+            }
+            (Answer::Document(readiness, _), Some(uri)) => {
+                let version = self.documents.get(&uri).map_or(0, |document| document.version);
+                let readiness = *readiness;
+                self.waiting.push(WaitingRequest { request, method, uri, readiness, version });
+                self.dispatch_waiting();
+            }
         }
     }
 
@@ -293,7 +304,8 @@ impl Server {
                 send(&self.writer, Response::new_err(waiting.request.id, code, message));
             } else if is_ready {
                 let snapshots = self.snapshot(&waiting.uri).into_iter().collect();
-                let _ = self.responder.send(RequestJob { request: waiting.request, snapshots });
+                let WaitingRequest { request, method, .. } = waiting;
+                let _ = self.responder.send(RequestJob { request, method, snapshots });
             } else {
                 self.waiting.push(waiting);
             }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tatmig::Scope;
 
 use crate::cli::report::digest::excerpt::clip;
+use crate::cli::report::state::State;
 
 /// Beyond this many groups, databases are grouped by their state and cause only.
 const MAX_GROUPS: usize = 1_000;
@@ -16,8 +17,7 @@ const MAX_DETAIL: usize = 300;
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct GroupKey {
     pub(crate) scope: Scope,
-    /// A state of `status`, or an outcome of a run.
-    pub(crate) state: &'static str,
+    pub(crate) state: State,
     /// The version before the run, if it changed.
     pub(crate) before: Option<String>,
     pub(crate) version: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) struct GroupKey {
 }
 
 impl GroupKey {
-    pub(crate) fn new(scope: Scope, state: &'static str) -> Self {
+    pub(crate) fn new(scope: Scope, state: State) -> Self {
         Self { scope, state, before: None, version: None, detail: String::new(), cause: None }
     }
 }
@@ -170,7 +170,7 @@ mod tests {
     fn groups(names: &[&str]) -> DatabaseGroups {
         let mut groups = DatabaseGroups::default();
         for name in names {
-            groups.add(GroupKey::new(Scope::User, "current"), name);
+            groups.add(GroupKey::new(Scope::User, State::Current), name);
         }
         groups
     }
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn small_groups_keep_their_names_first() {
         let mut groups = groups(&["ann", "bob", "cleo"]);
-        groups.add(GroupKey::new(Scope::User, "failed"), "dora");
+        groups.add(GroupKey::new(Scope::User, State::Failed), "dora");
         let entries = groups.entries(8);
-        assert_eq!((entries[0].key.state, entries[0].left_out), ("failed", 0));
-        assert_eq!((entries[1].key.state, entries[1].left_out), ("current", 3));
+        assert_eq!((entries[0].key.state, entries[0].left_out), (State::Failed, 0));
+        assert_eq!((entries[1].key.state, entries[1].left_out), (State::Current, 3));
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
         let mut groups = DatabaseGroups::default();
         for number in 0..5_000 {
             let version = Some(format!("1.0.{number}"));
-            groups.add(GroupKey { version, ..GroupKey::new(Scope::User, "ahead") }, "x");
+            groups.add(GroupKey { version, ..GroupKey::new(Scope::User, State::Ahead) }, "x");
         }
         assert_eq!(groups.iter().count(), MAX_GROUPS + 1);
         assert_eq!(groups.total(), 5_000);

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use tatmig::migrate::Replay;
-use tatmig::schema_diff::{Change, DiagramTable, SchemaSnapshot};
+use tatmig::schema_diff::{DiagramChange, DiagramTable, SchemaSnapshot};
 use tatmig::{Changelog, Scope, VersionPoint};
 
 use crate::cli::report::digest::excerpt::clip_message;
@@ -127,7 +127,7 @@ fn describe_schemas(
         let mut left_out = 0;
         if bytes + size(&tables) > MAX_DIAGRAMS {
             let all = tables.len();
-            tables.retain(|table| table.change != Change::Same);
+            tables.retain(|table| table.change != DiagramChange::Same);
             left_out = all - tables.len();
         }
         bytes += size(&tables);

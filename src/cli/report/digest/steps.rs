@@ -13,7 +13,7 @@ pub(crate) struct Step {
 }
 
 /// Where databases of one scope begin, and the steps from there.
-pub(crate) struct Path {
+pub(crate) struct ScopePath {
     pub(crate) scope: Scope,
     pub(crate) from: VersionPoint,
     pub(crate) steps: Vec<(VersionPoint, VersionPoint)>,
@@ -37,8 +37,8 @@ pub(crate) struct StepCounts {
 
 impl StepCounts {
     /// Adds the steps of `count` databases that begin at the same version.
-    pub(crate) fn add(&mut self, path: Path, count: usize) {
-        let Path { scope, from, steps } = path;
+    pub(crate) fn add(&mut self, path: ScopePath, count: usize) {
+        let ScopePath { scope, from, steps } = path;
         *self.starts.entry(Start { scope, from }).or_default() += count;
         for (from, to) in steps {
             *self.steps.entry(Step { scope, from, to }).or_default() += count;

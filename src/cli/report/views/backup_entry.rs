@@ -8,6 +8,7 @@ use tatmig::fleet::TargetDatabase;
 use tatmig::text::escape_for_display;
 
 use crate::cli::report::format::{format_size, plural};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 
 /// The JSON object of a backup.
@@ -37,10 +38,10 @@ pub(crate) fn describe_backup(backup: &Backup) -> StyledLine {
     let dir = escape_for_display(backup.dir.as_os_str());
     let size = format_size(backup.size());
     if copies.iter().all(|copy| copy.server.is_some()) {
-        StyledLine::from_state("copied", format!("{count} forked"))
+        StyledLine::from_state(State::Copied, format!("{count} forked"))
             .text(format!(" on the server ({size}); the manifest is in {dir}"))
     } else {
-        StyledLine::from_state("copied", format!("{count} copied"))
+        StyledLine::from_state(State::Copied, format!("{count} copied"))
             .text(format!(" to {dir} ({size})"))
     }
 }

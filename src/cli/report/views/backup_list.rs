@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 use tatmig::backup::{Backup, BackupError, ManifestEntry, PruneResult};
-use tatmig::text::escape_for_display;
+use tatmig::text::{escape_for_display, list_names};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{format_size, list_names, plural};
+use crate::cli::report::format::{format_size, plural};
 use crate::cli::report::json::ErrorEntry;
 use crate::cli::report::view::View;
 use crate::cli::report::views::backup_entry::{BackupEntry, version_label};

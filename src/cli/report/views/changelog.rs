@@ -5,6 +5,7 @@ use tatmig::document::Migration;
 use tatmig::{Changelog, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
@@ -63,7 +64,7 @@ impl View for ChangelogView<'_> {
             let (migration, date) = (entry.migration.to_string(), entry.date.unwrap_or("-"));
             let mut line = StyledLine::from(format!("{migration:20}  {date:10}"));
             if entry.planned {
-                line = line.text("  ").state("planned", "(planned)");
+                line = line.text("  ").state(State::Planned, "(planned)");
             }
             if let Some(description) = entry.description.or(entry.title) {
                 line = line.text(format!("  {description}"));

@@ -12,6 +12,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::views::failures::name_and_location;
 
@@ -28,10 +29,10 @@ pub(crate) enum CopyDirection {
 
 impl CopyDirection {
     /// The outcome of a database without an error, and its key in the summary.
-    fn success_name(self) -> &'static str {
+    fn success(self) -> State {
         match self {
-            Self::Backup => "copied",
-            Self::Restore => "restored",
+            Self::Backup => State::Copied,
+            Self::Restore => State::Restored,
         }
     }
 }
@@ -51,7 +52,7 @@ pub(crate) struct CopiedDatabase<'r> {
 struct CopiedEntry<'r> {
     #[serde(flatten)]
     database: DatabaseKeys,
-    outcome: &'static str,
+    outcome: State,
     version: Option<&'r str>,
     file: Option<String>,
     size: Option<u64>,
@@ -81,14 +82,14 @@ impl<'r> CopiedDatabase<'r> {
         self.result?.as_ref().err()
     }
 
-    fn outcome_name(&self) -> &'static str {
+    fn outcome_state(&self) -> State {
         match self.result {
-            Some(Ok(_)) => self.direction.success_name(),
+            Some(Ok(_)) => self.direction.success(),
             Some(Err(MigrateError::Database(
                 DatabaseError::Busy { .. } | DatabaseError::InUse { .. },
-            ))) => "busy",
-            Some(Err(_)) => "failed",
-            None => "skipped",
+            ))) => State::Busy,
+            Some(Err(_)) => State::Failed,
+            None => State::Skipped,
         }
     }
 }
@@ -98,7 +99,7 @@ impl<'r> From<CopiedDatabase<'r>> for CopiedEntry<'r> {
         let copy = copied.manifest_entry();
         Self {
             database: DatabaseKeys::new(copied.database),
-            outcome: copied.outcome_name(),
+            outcome: copied.outcome_state(),
             version: copy.and_then(|copy| copy.version.as_deref()),
             file: copy.map(|copy| escape_for_display(&copy.file)),
             size: copy.map(|copy| copy.size),
@@ -123,14 +124,15 @@ pub(crate) struct CopyCounts {
 
 impl CopyCounts {
     pub(crate) fn new(databases: &[CopiedDatabase<'_>], direction: CopyDirection) -> Self {
-        let count = |name| databases.iter().filter(|copied| copied.outcome_name() == name).count();
-        let succeeded = count(direction.success_name());
+        let count =
+            |state| databases.iter().filter(|copied| copied.outcome_state() == state).count();
+        let succeeded = count(direction.success());
         Self {
             copied: (direction == CopyDirection::Backup).then_some(succeeded),
             restored: (direction == CopyDirection::Restore).then_some(succeeded),
-            failed: count("failed"),
-            busy: count("busy"),
-            skipped: count("skipped"),
+            failed: count(State::Failed),
+            busy: count(State::Busy),
+            skipped: count(State::Skipped),
             total: databases.len(),
         }
     }
@@ -146,12 +148,12 @@ impl CopyCounts {
         if failed > 0 {
             let verb = if failed == 1 { "was" } else { "were" };
             let failed = format!("{} failed", plural(failed, "database"));
-            let result = format!(" and {verb} not {}", direction.success_name());
-            console.line(StyledLine::from_state("failed", failed).text(result));
+            let result = format!(" and {verb} not {}", direction.success());
+            console.line(StyledLine::from_state(State::Failed, failed).text(result));
         }
         if self.skipped > 0 {
             let skipped = format!("{} skipped", plural(self.skipped, "database"));
-            console.line(StyledLine::from_state("skipped", skipped));
+            console.line(StyledLine::from_state(State::Skipped, skipped));
         }
     }
 }

@@ -5,9 +5,10 @@ use serde::Serialize;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
-use crate::cli::setting_origins::SettingOrigin;
+use crate::cli::settings::origins::SettingOrigin;
 
 /// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,16 +77,16 @@ impl View for DoctorView<'_> {
                     .text(format!("  {name}: {detail}"))
             };
             match check.result {
-                CheckResult::Ok => console.line(line("ok")),
-                CheckResult::Note => console.line(line("note")),
-                CheckResult::Failed => console.finding(line("failed")),
+                CheckResult::Ok => console.line(line(State::Ok)),
+                CheckResult::Note => console.line(line(State::Note)),
+                CheckResult::Failed => console.finding(line(State::Failed)),
             }
         }
         let failed = self.count(CheckResult::Failed);
         console.line(match failed {
-            0 => StyledLine::from_state("ok", "an upgrade can run"),
+            0 => StyledLine::from_state(State::Ok, "an upgrade can run"),
             failed => {
-                StyledLine::from_state("failed", format!("{} failed", plural(failed, "check")))
+                StyledLine::from_state(State::Failed, format!("{} failed", plural(failed, "check")))
                     .text("; an upgrade would not succeed")
             }
         });

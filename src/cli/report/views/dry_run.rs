@@ -8,13 +8,15 @@ use serde::Serialize;
 use tatmig::document::StepId;
 use tatmig::fleet::{Fleet, RedoCandidates, RedoPlan, TargetDatabase};
 use tatmig::migrate::{DatabaseStatus, Direction, Migrator};
+use tatmig::text::list_names;
 use tatmig::{Changelog, Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::state::State;
 use crate::cli::report::view::View;
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
 use crate::cli::report::views::status_digest::{PlannedStatus, add_plans};
@@ -76,7 +78,7 @@ struct PlannedEntry<'r> {
     database: DatabaseKeys,
     version: Option<&'r str>,
     steps: Vec<String>,
-    outcome: &'static str,
+    outcome: State,
     error: Option<ErrorEntry<'r>>,
 }
 
@@ -90,11 +92,11 @@ struct PlanCounts {
 }
 
 impl PlannedDatabase<'_> {
-    fn outcome_name(&self) -> &'static str {
+    fn outcome_state(&self) -> State {
         match (&self.status.error, self.status.steps.is_empty()) {
-            (Some(_), _) => "failed",
-            (None, true) => "current",
-            (None, false) => "planned",
+            (Some(_), _) => State::Failed,
+            (None, true) => State::Current,
+            (None, false) => State::Planned,
         }
     }
 }
@@ -107,7 +109,7 @@ impl<'r> From<PlannedDatabase<'r>> for PlannedEntry<'r> {
             database: DatabaseKeys::new(database),
             version: status.version.as_deref(),
             steps: endpoints.map(|(_, to)| to.to_string()).collect(),
-            outcome: planned.outcome_name(),
+            outcome: planned.outcome_state(),
             error: status.error.as_ref().map(|error| ErrorEntry::new(error, changelog.source())),
         }
     }
@@ -116,12 +118,12 @@ impl<'r> From<PlannedDatabase<'r>> for PlannedEntry<'r> {
 impl PlanCounts {
     fn new(databases: &[PlannedDatabase<'_>]) -> Self {
         let count =
-            |name| databases.iter().filter(|planned| planned.outcome_name() == name).count();
+            |state| databases.iter().filter(|planned| planned.outcome_state() == state).count();
         Self {
             total: databases.len(),
-            planned: count("planned"),
-            current: count("current"),
-            failed: count("failed"),
+            planned: count(State::Planned),
+            current: count(State::Current),
+            failed: count(State::Failed),
         }
     }
 }
@@ -300,7 +302,7 @@ impl View for DryRunView<'_> {
         let plans = self.databases.iter().map(|planned| {
             let PlannedDatabase { database, status, changelog } = *planned;
             let listed = StatusOf { database, status, changelog };
-            PlannedStatus { listed, outcome: planned.outcome_name() }
+            PlannedStatus { listed, outcome: planned.outcome_state() }
         });
         add_plans(digest, changelog, plans);
     }

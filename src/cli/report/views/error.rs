@@ -10,7 +10,7 @@ use crate::cli::report::exit_status::EXIT_INVALID_INPUT;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::{ErrorEntry, ProblemEntry};
 use crate::cli::report::view::View;
-use crate::cli::usage_message::UsageMessage;
+use crate::cli::usage::message::UsageMessage;
 
 /// A command that a signal ended before it had a result.
 #[derive(Serialize)]

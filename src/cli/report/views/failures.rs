@@ -7,10 +7,11 @@ use tatmig::database::DatabaseError;
 use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::StatementDiff;
 use tatmig::plan::{MigrateError, PlanError};
+use tatmig::text::list_names;
 use tatmig::{Diagnostic, Rule, Source};
 
 use crate::cli::report::console::Console;
-use crate::cli::report::format::{escape_for_terminal, list_names};
+use crate::cli::report::format::escape_for_terminal;
 
 /// The differences of edited migrations, by the checksum of the migration as it was applied.
 pub(crate) type StatementDiffs = BTreeMap<String, StatementDiff>;

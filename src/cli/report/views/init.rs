@@ -9,6 +9,7 @@ use tatmig::plan::{MigrateError, Outcome};
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
@@ -36,7 +37,7 @@ struct CreatedDatabase<'r> {
 struct CreatedEntry<'r> {
     #[serde(flatten)]
     database: DatabaseKeys,
-    outcome: &'static str,
+    outcome: State,
     error: Option<ErrorEntry<'r>>,
 }
 
@@ -47,14 +48,16 @@ struct CreateCounts {
     created: usize,
     exists: usize,
     failed: usize,
+    skipped: usize,
 }
 
 impl<'r> CreatedDatabase<'r> {
-    fn outcome_name(&self) -> &'static str {
+    fn outcome_state(&self) -> State {
         match self.outcome {
-            CreateOutcome::AlreadyExists => "exists",
-            CreateOutcome::Attempted(Outcome::Failed { .. }) => "failed",
-            CreateOutcome::Attempted(_) => "created",
+            CreateOutcome::AlreadyExists => State::Exists,
+            CreateOutcome::Attempted(Outcome::Failed { .. }) => State::Failed,
+            CreateOutcome::Attempted(Outcome::Skipped) => State::Skipped,
+            CreateOutcome::Attempted(_) => State::Created,
         }
     }
 
@@ -70,7 +73,7 @@ impl<'r> From<CreatedDatabase<'r>> for CreatedEntry<'r> {
     fn from(created: CreatedDatabase<'r>) -> Self {
         Self {
             database: DatabaseKeys::new(created.database),
-            outcome: created.outcome_name(),
+            outcome: created.outcome_state(),
             error: created.error().map(|error| ErrorEntry::new(error, created.source)),
         }
     }
@@ -88,8 +91,8 @@ impl<'r> InitView<'r> {
         Self { databases: databases.collect(), source }
     }
 
-    fn count(&self, name: &str) -> usize {
-        self.databases.iter().filter(|created| created.outcome_name() == name).count()
+    fn count(&self, state: State) -> usize {
+        self.databases.iter().filter(|created| created.outcome_state() == state).count()
     }
 }
 
@@ -103,11 +106,15 @@ impl View for InitView<'_> {
             match outcome {
                 CreateOutcome::Attempted(Outcome::Upgraded(run)) => {
                     let text = format!("created at {}", run.path.to);
-                    console.line(StyledLine::from(format!("{path}: ")).state("created", text));
+                    console.line(StyledLine::from(format!("{path}: ")).state(State::Created, text));
                 }
                 CreateOutcome::AlreadyExists => {
                     let line = StyledLine::from(format!("{path}: "));
-                    console.line(line.state("exists", "already exists").text(", not changed"));
+                    console.line(line.state(State::Exists, "already exists").text(", not changed"));
+                }
+                CreateOutcome::Attempted(Outcome::Skipped) => {
+                    let line = StyledLine::from(format!("{path}: "));
+                    console.line(line.state(State::Skipped, "skipped"));
                 }
                 CreateOutcome::Attempted(_) => {}
             }
@@ -122,11 +129,12 @@ impl View for InitView<'_> {
     }
 
     fn exit_status(&self) -> u8 {
-        failure_if(self.count("failed") > 0)
+        failure_if(self.count(State::Failed) > 0)
     }
 
     fn changes(&self) -> String {
-        describe_changes(self.count("created"), self.count("created"), "created")
+        let missing = self.databases.len() - self.count(State::Exists);
+        describe_changes(self.count(State::Created), missing, "created")
     }
 
     fn databases(&self) -> impl Serialize {
@@ -136,9 +144,10 @@ impl View for InitView<'_> {
     fn summary(&self) -> impl Serialize {
         CreateCounts {
             total: self.databases.len(),
-            created: self.count("created"),
-            exists: self.count("exists"),
-            failed: self.count("failed"),
+            created: self.count(State::Created),
+            exists: self.count(State::Exists),
+            failed: self.count(State::Failed),
+            skipped: self.count(State::Skipped),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::format::severity_counts;
 use crate::cli::report::json::ProblemEntry;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 use crate::cli::report::views::lint_fix::FixEntry;
@@ -94,9 +95,9 @@ impl View for LintView<'_> {
         }
         console.diagnostics(self.source, self.diagnostics);
         let state = match &self.summary {
-            SeverityCounts { errors: 1.., .. } => "failed",
-            SeverityCounts { warnings: 1.., .. } => "note",
-            _ => "ok",
+            SeverityCounts { errors: 1.., .. } => State::Failed,
+            SeverityCounts { warnings: 1.., .. } => State::Note,
+            _ => State::Ok,
         };
         let counts = severity_counts(self.diagnostics);
         console.line(StyledLine::from(format!("{}: ", self.file)).state(state, counts));

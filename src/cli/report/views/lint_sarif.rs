@@ -137,11 +137,7 @@ impl SarifRule {
             id: rule.name(),
             short_description: SarifText { text: rule.summary() },
             help: SarifHelp { text: help, markdown: help },
-            help_uri: format!(
-                "{}/blob/main/docs/lints.md#{}",
-                env!("CARGO_PKG_REPOSITORY"),
-                rule.name()
-            ),
+            help_uri: rule.url(),
             default_configuration: SarifConfiguration { level: sarif_level(rule.severity()) },
         }
     }

@@ -8,25 +8,9 @@ use tatmig::text::escape_for_display;
 use tatmig::{Changelog, Scope, VersionPoint};
 
 use crate::cli::report::console::Console;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
-
-/// What was done to a migration of the document.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ChangeKind {
-    Added,
-    Released,
-}
-
-impl ChangeKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Released => "released",
-        }
-    }
-}
 
 /// The result of `new` and `promote`.
 #[derive(Serialize)]
@@ -37,7 +21,7 @@ pub(crate) struct MigrationChangeView<'r> {
     line: usize,
     from: &'r VersionPoint,
     to: &'r VersionPoint,
-    outcome: ChangeKind,
+    outcome: State,
     scopes: Vec<Scope>,
     /// What the author has to check.
     notes: &'r [String],
@@ -49,7 +33,7 @@ impl<'r> MigrationChangeView<'r> {
     pub(crate) fn new(
         changelog: &'r Changelog<'r>,
         migration: &'r Migration<'r>,
-        outcome: ChangeKind,
+        outcome: State,
         notes: &'r [String],
     ) -> Self {
         let source = changelog.source();
@@ -78,7 +62,7 @@ impl View for MigrationChangeView<'_> {
     }
 
     fn print_text(&self, console: &Console) {
-        let outcome = self.outcome.name();
+        let outcome = self.outcome;
         let place = format!("{}:{}: {} ", self.file, self.line, self.migration);
         console.line(StyledLine::from(place).state(outcome, outcome));
         for note in self.notes {
@@ -95,7 +79,7 @@ impl View for MigrationChangeView<'_> {
 pub(crate) struct NoDifferenceView<'r> {
     #[serde(skip)]
     file: &'r str,
-    outcome: &'static str,
+    outcome: State,
     #[serde(skip)]
     head: String,
     /// The objects that were left out.
@@ -115,7 +99,7 @@ impl<'r> NoDifferenceView<'r> {
             Some(changelog) => changelog.head().to_string(),
             None => "baseline".to_owned(),
         };
-        Self { file: document_name, outcome: "unchanged", head, notes, database_file }
+        Self { file: document_name, outcome: State::Unchanged, head, notes, database_file }
     }
 }
 

@@ -4,12 +4,13 @@ use tatmig::VersionPoint;
 use tatmig::plan::{AppliedRun, MigrationPath, Outcome, PathStart};
 
 use crate::cli::report::format::plural;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
-use crate::cli::report::views::run_entries::outcome_name;
+use crate::cli::report::views::run_entries::outcome_state;
 
 /// What happened to one database, for example `1.0.0 → 1.2.0`.
 pub(crate) fn describe(outcome: &Outcome) -> StyledLine {
-    let line = StyledLine::from_state(outcome_name(outcome), describe_state(outcome));
+    let line = StyledLine::from_state(outcome_state(outcome), describe_state(outcome));
     match outcome_notes(outcome) {
         [] => line,
         notes => line.text(format!(" ({})", notes.join("; "))),
@@ -95,45 +96,49 @@ pub(crate) fn count_outcomes<'r>(
     StyledLine::join(
         [
             (
-                "upgraded",
+                State::Upgraded,
                 count(|o| matches!(o, Outcome::Upgraded(_))),
                 format!("upgraded to {target}"),
             ),
             (
-                "downgraded",
+                State::Downgraded,
                 count(|o| matches!(o, Outcome::Downgraded(_))),
                 format!("downgraded to {target}"),
             ),
-            ("redone", count(|o| matches!(o, Outcome::Redone(_))), format!("redone at {target}")),
             (
-                "reset",
+                State::Redone,
+                count(|o| matches!(o, Outcome::Redone(_))),
+                format!("redone at {target}"),
+            ),
+            (
+                State::Reset,
                 count(|o| matches!(o, Outcome::Reset { .. })),
                 format!("reset, empty at {target}"),
             ),
             (
-                "rehearsed",
+                State::Rehearsed,
                 count(|o| matches!(o, Outcome::Rehearsed(_))),
                 format!("rehearsed {direction} to {target} and rolled back"),
             ),
-            ("note", count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
+            (State::Note, count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
             (
-                "current",
+                State::Current,
                 count(|o| matches!(o, Outcome::Current { .. })),
                 format!("already at {target}"),
             ),
             (
-                "current",
+                State::Current,
                 count(|o| matches!(o, Outcome::AheadOfTarget { .. })),
                 format!("above {target}"),
             ),
             (
-                "current",
+                State::Current,
                 count(|o| matches!(o, Outcome::BehindTarget { .. })),
                 format!("below {target}"),
             ),
-            ("failed", count(Outcome::is_failure) - busy, "failed".to_owned()),
-            ("busy", busy, "busy".to_owned()),
-            ("skipped", count(|o| matches!(o, Outcome::Skipped)), "skipped".to_owned()),
+            (State::Failed, count(Outcome::is_failure) - busy, "failed".to_owned()),
+            (State::Busy, busy, "busy".to_owned()),
+            (State::Skipped, count(|o| matches!(o, Outcome::Skipped)), "skipped".to_owned()),
         ]
         .into_iter()
         .filter(|(_, count, _)| *count > 0)

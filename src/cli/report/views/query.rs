@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Serialize, ser};
 use tatmig::fleet::{RowReader, TargetDatabase};
+use tatmig::text::list_names;
 use tatmig::{Diagnostic, Rule, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{escape_for_terminal, list_names, plural};
+use crate::cli::report::format::{escape_for_terminal, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry, ProblemEntry};
 use crate::cli::report::query_output::{FinishedOutput, QueriedDatabase, SumRow};
 use crate::cli::report::rows::json_row::JsonRow;

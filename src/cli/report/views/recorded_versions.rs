@@ -7,11 +7,13 @@ use serde::Serialize;
 use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::plan::{AtHead, Outcome};
 use tatmig::semver::Version;
+use tatmig::text::list_names;
 use tatmig::{Changelog, Scope, Source};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{describe_unselected_users, list_names, plural};
+use crate::cli::report::format::{describe_unselected_users, plural};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
@@ -51,7 +53,7 @@ impl<'r> RecordedVersionsView<'r> {
     ) -> Self {
         let source = changelog.source();
         let databases = DatabaseRun::list(fleet, outcome, source, None);
-        let summary = count_by_outcome(&databases, "recorded");
+        let summary = count_by_outcome(&databases, State::Recorded);
         let head = changelog.head();
         Self { databases, summary, head, fleet, source }
     }
@@ -83,7 +85,7 @@ impl RecordedVersionsView<'_> {
             Some(AtHead::Fails(reason)) => {
                 console.line(
                     StyledLine::from(format!("  the upgrade to {head} "))
-                        .state("failed", "will fail")
+                        .state(State::Failed, "will fail")
                         .text(format!(": {reason}")),
                 );
             }

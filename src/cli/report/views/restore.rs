@@ -7,6 +7,7 @@ use tatmig::plan::MigrateError;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::format::plural;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, version_label};
@@ -66,13 +67,13 @@ impl View for RestoreView<'_> {
         if restored.len() == 1 || console.is_verbose() {
             for (database, copy) in &restored {
                 let (name, version) = (database.display_name(), version_label(copy));
-                let line = StyledLine::from(format!("{name}: ")).state("restored", "restored");
+                let line = StyledLine::from(format!("{name}: ")).state(State::Restored, "restored");
                 console.line(line.text(format!(" from {backup_id}, {version}")));
             }
         }
         if restored.len() != 1 {
             let count = plural(restored.len(), "database");
-            let line = StyledLine::from_state("restored", format!("{count} restored"));
+            let line = StyledLine::from_state(State::Restored, format!("{count} restored"));
             console.line(line.text(format!(" from {backup_id}")));
         }
         if let Some(backup) = self.safety_backup.filter(|_| !restored.is_empty()) {

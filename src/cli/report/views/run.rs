@@ -7,12 +7,14 @@ use serde::Serialize;
 use tatmig::backup::Backup;
 use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::plan::Outcome;
+use tatmig::text::{MAX_LISTED, list_names};
 use tatmig::{Scope, Source, VersionPoint};
 
 use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{MAX_LISTED, describe_unselected_users, list_names, plural};
+use crate::cli::report::format::{describe_unselected_users, plural};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::backup_entry::{BackupEntry, describe_backup, restore_command};
@@ -33,12 +35,12 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// The outcome of a database for which the command succeeded.
-    fn success_name(self) -> &'static str {
+    fn success(self) -> State {
         match self {
-            Self::Upgrade => "upgraded",
-            Self::Downgrade => "downgraded",
-            Self::Redo => "redone",
-            Self::Reset => "reset",
+            Self::Upgrade => State::Upgraded,
+            Self::Downgrade => State::Downgraded,
+            Self::Redo => State::Redone,
+            Self::Reset => State::Reset,
         }
     }
 }
@@ -94,7 +96,7 @@ impl<'r> RunView<'r> {
             system_skip_reason: details.system_skip_reason.as_deref(),
             edited: details.is_edited,
             backup: details.backup.as_ref().map(BackupEntry::new),
-            summary: count_by_outcome(&databases, details.operation.success_name()),
+            summary: count_by_outcome(&databases, details.operation.success()),
             databases,
             fleet,
             source,
@@ -216,14 +218,14 @@ impl<'r> RunView<'r> {
             };
             let failed = format!("{} failed", plural(failed_count, "database"));
             console.line(
-                StyledLine::from_state("failed", failed)
+                StyledLine::from_state(State::Failed, failed)
                     .text(format!("{result}. Fix the cause and {next_run}")),
             );
         }
         let skipped_count = self.count(|outcome| matches!(outcome, Outcome::Skipped));
         if skipped_count > 0 {
             let skipped = format!("{} skipped", plural(skipped_count, "database"));
-            let line = StyledLine::from_state("skipped", skipped);
+            let line = StyledLine::from_state(State::Skipped, skipped);
             console.line(line.text("; run the command again"));
         }
     }
@@ -256,7 +258,7 @@ impl View for RunView<'_> {
         self.print_next_steps(console);
         if self.details.is_abandoned {
             console.line(
-                StyledLine::from_state("failed", "nothing was committed")
+                StyledLine::from_state(State::Failed, "nothing was committed")
                     .text(": not every database passed the rehearsal"),
             );
         }
@@ -296,7 +298,7 @@ impl View for RunView<'_> {
         );
         let changed = self.count(Outcome::changes_database);
         let total = self.databases.len() - indeterminate;
-        let text = describe_changes(changed, total, self.details.operation.success_name());
+        let text = describe_changes(changed, total, self.details.operation.success().name());
         match indeterminate {
             0 => text,
             count => format!("{text}; whether the server changed {count} more is unknown"),

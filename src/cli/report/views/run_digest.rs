@@ -8,9 +8,9 @@ use tatmig::{Scope, VersionPoint};
 
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::databases::GroupKey;
-use crate::cli::report::digest::steps::Path;
+use crate::cli::report::digest::steps::ScopePath;
 use crate::cli::report::views::failures::{StatementDiffs, edited_help};
-use crate::cli::report::views::run_entries::{DatabaseRun, outcome_name};
+use crate::cli::report::views::run_entries::{DatabaseRun, outcome_state};
 
 /// The paths of the databases, each with the number of databases that share it.
 type PathCounts<'r> = HashMap<PathId, CountedPath<'r>>;
@@ -38,7 +38,7 @@ pub(crate) fn add_runs(
     for run in runs {
         let scope = run.database.scope;
         let name = run.name();
-        let mut key = GroupKey::new(scope, outcome_name(run.outcome));
+        let mut key = GroupKey::new(scope, outcome_state(run.outcome));
         match run.outcome {
             Outcome::Upgraded(applied)
             | Outcome::Downgraded(applied)
@@ -77,7 +77,7 @@ pub(crate) fn add_runs(
     for (PathId { scope, .. }, CountedPath { path, count }) in paths {
         let from =
             if path.start == PathStart::New { VersionPoint::Baseline } else { path.from.clone() };
-        digest.steps.add(Path { scope, from, steps: path.steps.clone() }, count);
+        digest.steps.add(ScopePath { scope, from, steps: path.steps.clone() }, count);
     }
 }
 

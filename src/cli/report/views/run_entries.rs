@@ -11,6 +11,7 @@ use tatmig::plan::{AtHead, MigrateError, Outcome};
 use tatmig::{Scope, Source, VersionPoint};
 
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::state::State;
 
 /// One database of a run with its outcome. It is turned into a [`RunEntry`] as it is written.
 #[derive(Clone, Copy, Serialize)]
@@ -71,7 +72,7 @@ pub(crate) struct RunEntry<'r> {
     from: Option<&'r VersionPoint>,
     to: Option<&'r VersionPoint>,
     steps: Vec<&'r VersionPoint>,
-    outcome: &'static str,
+    outcome: State,
     /// For each step. The key is absent where it is unknown.
     #[serde(skip_serializing_if = "<[u64]>::is_empty")]
     rows_changed: &'r [u64],
@@ -96,7 +97,7 @@ impl<'r> From<DatabaseRun<'r>> for RunEntry<'r> {
             from: None,
             to: None,
             steps: Vec::new(),
-            outcome: outcome_name(outcome),
+            outcome: outcome_state(outcome),
             rows_changed: &[],
             notes: &[],
             error: None,
@@ -156,18 +157,19 @@ fn copy_path(backup: &Backup, database: &TargetDatabase) -> Option<String> {
     backup.entry_for(database).map(|copy| backup.copy_location(copy))
 }
 
-/// Counts the outcomes by name. `success_name` is listed even if no database has that outcome.
+/// Counts the outcomes by name. `success` is listed even if no database has that outcome.
 pub(crate) fn count_by_outcome(
     runs: &[DatabaseRun<'_>],
-    success_name: &'static str,
+    success: State,
 ) -> BTreeMap<&'static str, usize> {
+    use State::{Busy, Current, Failed, Rehearsed, Skipped, Upgraded};
     let mut counts: BTreeMap<&str, usize> =
-        ["upgraded", "current", "failed", "busy", "skipped", "rehearsed", success_name]
+        [Upgraded, Current, Failed, Busy, Skipped, Rehearsed, success]
             .into_iter()
-            .map(|outcome| (outcome, 0))
+            .map(|outcome| (outcome.name(), 0))
             .collect();
     for run in runs {
-        *counts.entry(outcome_name(run.outcome)).or_default() += 1;
+        *counts.entry(outcome_state(run.outcome).name()).or_default() += 1;
     }
     counts.insert("total", runs.len());
     counts
@@ -181,21 +183,21 @@ pub(crate) fn in_scope<'r, 'a>(
     runs.iter().filter(move |run| run.database.scope == scope)
 }
 
-/// The name of an outcome in JSON documents.
-pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
+/// The state that an outcome is reported as.
+pub(crate) fn outcome_state(outcome: &Outcome) -> State {
     match outcome {
-        Outcome::Upgraded(_) => "upgraded",
-        Outcome::Downgraded(_) => "downgraded",
-        Outcome::Redone(_) => "redone",
-        Outcome::Reset { .. } => "reset",
-        Outcome::Rehearsed(_) => "rehearsed",
-        Outcome::Seeded { .. } => "seeded",
-        Outcome::VersionRecorded { .. } => "recorded",
+        Outcome::Upgraded(_) => State::Upgraded,
+        Outcome::Downgraded(_) => State::Downgraded,
+        Outcome::Redone(_) => State::Redone,
+        Outcome::Reset { .. } => State::Reset,
+        Outcome::Rehearsed(_) => State::Rehearsed,
+        Outcome::Seeded { .. } => State::Seeded,
+        Outcome::VersionRecorded { .. } => State::Recorded,
         Outcome::Current { .. } | Outcome::AheadOfTarget { .. } | Outcome::BehindTarget { .. } => {
-            "current"
+            State::Current
         }
-        failed @ Outcome::Failed { .. } if failed.is_busy() => "busy",
-        Outcome::Failed { .. } => "failed",
-        Outcome::Skipped => "skipped",
+        failed @ Outcome::Failed { .. } if failed.is_busy() => State::Busy,
+        Outcome::Failed { .. } => State::Failed,
+        Outcome::Skipped => State::Skipped,
     }
 }

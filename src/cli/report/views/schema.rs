@@ -5,10 +5,11 @@ use serde::Serialize;
 use tatmig::Scope;
 use tatmig::edit::ScopeSchema;
 
-use crate::cli::command_args::SchemaFormat;
+use crate::cli::args::document_commands::SchemaFormat;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
@@ -101,11 +102,11 @@ impl View for SchemaUpdateView<'_> {
         console.line(match self.written.len() {
             0 => up_to_date(self.file),
             count => StyledLine::from(format!("{}: ", self.file))
-                .state("ok", format!("{} updated", plural(count, "schema section"))),
+                .state(State::Ok, format!("{} updated", plural(count, "schema section"))),
         });
     }
 }
 
 fn up_to_date(file: &str) -> StyledLine {
-    StyledLine::from(format!("{file}: the schema is ")).state("ok", "up to date")
+    StyledLine::from(format!("{file}: the schema is ")).state(State::Ok, "up to date")
 }

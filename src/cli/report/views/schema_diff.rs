@@ -6,6 +6,7 @@ use tatmig::Scope;
 use tatmig::database::ConnectionSetup;
 use tatmig::schema_diff::{PartChange, Rename, SchemaSnapshot};
 
+use crate::cli::args::document_commands::SchemaAction;
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::view::View;
@@ -21,7 +22,7 @@ pub(crate) struct SchemaDiffView<'r> {
     /// What was left out of the comparison.
     notes: &'r [String],
     #[serde(skip)]
-    fails_if_different: bool,
+    action: SchemaAction,
 }
 
 /// The differences of one scope.
@@ -62,24 +63,17 @@ impl<'r> SchemaDiffView<'r> {
         diffs: Vec<ScopeDiff>,
         notes: &'r [String],
     ) -> Self {
-        Self { old_schema, new_schema, diffs, notes, fails_if_different: false }
+        Self { old_schema, new_schema, diffs, notes, action: SchemaAction::Print }
     }
 
-    /// The same with exit status 1 if the schemas differ.
-    pub(crate) fn failing_if_different(self, fails_if_different: FailIfDifferent) -> Self {
-        Self { fails_if_different: fails_if_different == FailIfDifferent::Yes, ..self }
+    /// The same with the exit status of an action.
+    pub(crate) fn with_action(self, action: SchemaAction) -> Self {
+        Self { action, ..self }
     }
 
     fn is_equal(&self) -> bool {
         self.diffs.iter().all(|diff| diff.changes.is_empty())
     }
-}
-
-/// Whether schemas that differ are a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FailIfDifferent {
-    Yes,
-    No,
 }
 
 impl View for SchemaDiffView<'_> {
@@ -117,7 +111,7 @@ impl View for SchemaDiffView<'_> {
     }
 
     fn exit_status(&self) -> u8 {
-        failure_if(self.fails_if_different && !self.is_equal())
+        failure_if(self.action == SchemaAction::Check && !self.is_equal())
     }
 }
 

@@ -9,6 +9,7 @@ use tatmig::fleet::{Fleet, FleetOutcome};
 use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::describe_unselected_users;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 use crate::cli::report::views::failures::{StatementDiffs, print_failures};
@@ -31,7 +32,7 @@ pub(crate) struct SeedsView<'r> {
 impl<'r> SeedsView<'r> {
     pub(crate) fn new(fleet: &'r Fleet, outcome: &'r FleetOutcome, source: &'r Source<'r>) -> Self {
         let databases = DatabaseRun::list(fleet, outcome, source, None);
-        let summary = count_by_outcome(&databases, "seeded");
+        let summary = count_by_outcome(&databases, State::Seeded);
         Self { databases, summary, fleet, source }
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::report::digest::{Digest, ScenarioLine};
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::plural;
 use crate::cli::report::json::{ProblemEntry, RegressionKeys};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
@@ -93,14 +94,17 @@ impl<'r> SelfTestView<'r> {
 
     fn verdict(&self) -> StyledLine {
         let SelfTestCounts { scenarios, problems, skipped, .. } = self.summary;
-        let problems =
-            (problems > 0).then(|| StyledLine::from_state("failed", plural(problems, "problem")));
+        let problems = (problems > 0)
+            .then(|| StyledLine::from_state(State::Failed, plural(problems, "problem")));
         let not_tested = (skipped > 0).then(|| {
-            StyledLine::from_state("note", format!("{} not tested", plural(skipped, "table")))
+            StyledLine::from_state(State::Note, format!("{} not tested", plural(skipped, "table")))
         });
         let results = StyledLine::join(problems.into_iter().chain(not_tested));
-        let results =
-            if results.is_empty() { StyledLine::from_state("ok", "no data lost") } else { results };
+        let results = if results.is_empty() {
+            StyledLine::from_state(State::Ok, "no data lost")
+        } else {
+            results
+        };
         let databases = plural(scenarios, "database");
         let label = StyledLine::from(format!("{}: {databases} tested, ", self.file));
         label.line(results)
@@ -226,12 +230,12 @@ fn describe_scenarios(scenarios: &[Scenario], changelog: &Changelog<'_>) -> Styl
     };
     let head = changelog.head();
     let outcome = match (first.passed, first.is_complete) {
-        (true, true) => StyledLine::from_state("ok", "no data lost")
+        (true, true) => StyledLine::from_state(State::Ok, "no data lost")
             .text(format!(" up to {head}{downgrade_note}")),
-        (true, false) => StyledLine::from_state("note", "not fully tested")
+        (true, false) => StyledLine::from_state(State::Note, "not fully tested")
             .text(format!(" up to {head}{downgrade_note}")),
         (false, _) => {
-            StyledLine::from_state("failed", "problems").text(format!(" on the way to {head}"))
+            StyledLine::from_state(State::Failed, "problems").text(format!(" on the way to {head}"))
         }
     };
     let max_of = |count: fn(&Scenario) -> usize| scenarios.iter().map(count).max().unwrap_or(0);

@@ -8,7 +8,8 @@ use tatmig::{Changelog, DatabaseState, Scope, VersionPoint};
 
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::databases::GroupKey;
-use crate::cli::report::digest::steps::Path;
+use crate::cli::report::digest::steps::ScopePath;
+use crate::cli::report::state::State;
 use crate::cli::report::views::status_entries::StatusOf;
 use crate::cli::report::views::status_text::{describe_state, is_problem};
 
@@ -28,7 +29,7 @@ pub(crate) fn add_statuses(
 ) {
     let mut pending: HashMap<Pending<'_>, usize> = HashMap::new();
     for StatusOf { database, status, .. } in databases {
-        let mut key = GroupKey::new(database.scope, state_name(status.state));
+        let mut key = GroupKey::new(database.scope, state_of(status.state));
         key.version.clone_from(&status.version);
         if is_problem(status) {
             let error = status.error.as_deref();
@@ -63,28 +64,28 @@ fn add_paths(
         let recorded = version.and_then(VersionPoint::parse);
         let first = steps.first().map(|(from, _)| from.clone());
         let Some(from) = recorded.or(first) else { continue };
-        digest.steps.add(Path { scope: *scope, from, steps }, *count);
+        digest.steps.add(ScopePath { scope: *scope, from, steps }, *count);
     }
 }
 
 /// The state without its first word, which the group has already.
 fn describe_detail(changelog: &Changelog<'_>, status: &DatabaseStatus) -> String {
     let text = describe_state(changelog, status).to_string();
-    let state = state_name(status.state);
-    let detail = text.strip_prefix(state).unwrap_or(&text);
+    let state = state_of(status.state);
+    let detail = text.strip_prefix(state.name()).unwrap_or(&text);
     detail.trim_start_matches([',', ':', ' ']).to_owned()
 }
 
-fn state_name(state: DatabaseState) -> &'static str {
+fn state_of(state: DatabaseState) -> State {
     match state {
-        DatabaseState::New => "new",
-        DatabaseState::Current => "current",
-        DatabaseState::Behind => "behind",
-        DatabaseState::Unversioned => "unversioned",
-        DatabaseState::Ahead => "ahead",
-        DatabaseState::Edited => "edited",
+        DatabaseState::New => State::New,
+        DatabaseState::Current => State::Current,
+        DatabaseState::Behind => State::Behind,
+        DatabaseState::Unversioned => State::Unversioned,
+        DatabaseState::Ahead => State::Ahead,
+        DatabaseState::Edited => State::Edited,
         // The enum is not exhaustive: any other state is an error.
-        _ => "error",
+        _ => State::Error,
     }
 }
 
@@ -109,5 +110,5 @@ pub(crate) fn add_plans<'r>(
 /// A database of a dry run, and what the run would do with it.
 pub(crate) struct PlannedStatus<'r> {
     pub(crate) listed: StatusOf<'r>,
-    pub(crate) outcome: &'static str,
+    pub(crate) outcome: State,
 }

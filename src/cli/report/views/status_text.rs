@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use tatmig::migrate::{DatabaseStatus, Detection};
+use tatmig::text::MAX_LISTED;
 use tatmig::{Changelog, DatabaseState};
 
 use crate::cli::report::console::Console;
-use crate::cli::report::format::{MAX_LISTED, plural};
+use crate::cli::report::format::plural;
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::views::status_entries::{StatusOf, is_refused_by_table};
 
@@ -101,11 +103,11 @@ pub(crate) fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus)
     let state = StyledLine::from_state;
     let pending = || format!(", {}", describe_pending(status));
     match status.state {
-        DatabaseState::New => state("new", "new").text(pending()),
-        DatabaseState::Current => state("current", "current"),
-        DatabaseState::Behind => state("behind", "behind").text(pending()),
+        DatabaseState::New => state(State::New, "new").text(pending()),
+        DatabaseState::Current => state(State::Current, "current"),
+        DatabaseState::Behind => state(State::Behind, "behind").text(pending()),
         DatabaseState::Unversioned => {
-            let line = state("unversioned", "unversioned");
+            let line = state(State::Unversioned, "unversioned");
             match status.detection.as_deref() {
                 _ if is_refused_by_table(status) => line.text(format!(": {}", error())),
                 Some(detection) => {
@@ -114,13 +116,12 @@ pub(crate) fn describe_state(changelog: &Changelog<'_>, status: &DatabaseStatus)
                 None => line,
             }
         }
-        DatabaseState::Ahead if status.error.is_none() => {
-            state("note", "ahead").text(format!(" of head {}, which is allowed", changelog.head()))
-        }
-        DatabaseState::Ahead => state("ahead", "ahead").text(format!(": {}", error())),
-        DatabaseState::Edited => state("edited", "edited").text(format!(": {}", error())),
+        DatabaseState::Ahead if status.error.is_none() => state(State::Note, "ahead")
+            .text(format!(" of head {}, which is allowed", changelog.head())),
+        DatabaseState::Ahead => state(State::Ahead, "ahead").text(format!(": {}", error())),
+        DatabaseState::Edited => state(State::Edited, "edited").text(format!(": {}", error())),
         // The enum is not exhaustive: any other state is an error.
-        _ => state("error", "error").text(format!(": {}", error())),
+        _ => state(State::Error, "error").text(format!(": {}", error())),
     }
 }
 

@@ -12,15 +12,16 @@ use crate::cli::report::console::Console;
 use crate::cli::report::exit_status::failure_if;
 use crate::cli::report::format::{describe_unselected_users, plural};
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::{View, describe_changes};
 
 /// The outcomes, with their names in JSON and in text, in the order in which text counts them.
-const OUTCOMES: [(&str, &str); 4] = [
-    ("copied", "copied and compared"),
-    ("identical", "already identical"),
-    ("failed", "failed"),
-    ("skipped", "skipped"),
+const OUTCOMES: [(State, &str); 4] = [
+    (State::Copied, "copied and compared"),
+    (State::Identical, "already identical"),
+    (State::Failed, "failed"),
+    (State::Skipped, "skipped"),
 ];
 
 /// The result of `push` or `pull`.
@@ -50,7 +51,7 @@ struct TransferEntry<'r> {
     database: DatabaseKeys,
     /// The path or the URL of the copy.
     destination: String,
-    outcome: &'static str,
+    outcome: State,
     error: Option<ErrorEntry<'r>>,
 }
 
@@ -62,22 +63,23 @@ impl<'r> Transfer<'r> {
         }
     }
 
-    fn outcome_name(&self) -> &'static str {
+    fn outcome_state(&self) -> State {
         match self.outcome {
-            Some(TransferOutcome::Copied) => "copied",
-            Some(TransferOutcome::AlreadyIdentical) => "identical",
-            Some(TransferOutcome::Failed(_)) => "failed",
-            None => "skipped",
+            Some(TransferOutcome::Copied) => State::Copied,
+            Some(TransferOutcome::AlreadyIdentical) => State::Identical,
+            Some(TransferOutcome::Failed(_)) => State::Failed,
+            None => State::Skipped,
         }
     }
 
     /// `system: copied and compared: back/system.db`.
     fn describe(&self) -> StyledLine {
-        let name = self.outcome_name();
-        let text = OUTCOMES.iter().find(|(outcome, _)| *outcome == name).map_or(name, |(_, t)| *t);
+        let state = self.outcome_state();
+        let known = OUTCOMES.iter().find(|(outcome, _)| *outcome == state);
+        let text = known.map_or(state.name(), |(_, text)| *text);
         let destination = self.destination.location.display();
         StyledLine::from(format!("{}: ", self.database.display_name()))
-            .state(name, text)
+            .state(state, text)
             .text(format!(": {destination}"))
     }
 }
@@ -87,7 +89,7 @@ impl<'r> From<Transfer<'r>> for TransferEntry<'r> {
         Self {
             database: DatabaseKeys::new(transfer.database),
             destination: transfer.destination.location.display(),
-            outcome: transfer.outcome_name(),
+            outcome: transfer.outcome_state(),
             error: transfer.error().map(ErrorEntry::without_position),
         }
     }
@@ -111,13 +113,14 @@ impl<'r> TransferView<'r> {
         if user_count <= 1 {
             return;
         }
-        let counts = OUTCOMES.iter().map(|(name, text)| {
-            let count = users.clone().filter(|transfer| transfer.outcome_name() == *name).count();
-            (name, count, text)
+        let counts = OUTCOMES.map(|(state, text)| {
+            let count = users.clone().filter(|transfer| transfer.outcome_state() == state).count();
+            (state, count, text)
         });
         let parts = counts
+            .into_iter()
             .filter(|(_, count, _)| *count > 0)
-            .map(|(name, count, text)| StyledLine::from_state(name, format!("{count} {text}")));
+            .map(|(state, count, text)| StyledLine::from_state(state, format!("{count} {text}")));
         let users = StyledLine::from(format!("{}: ", plural(user_count, "user")));
         console.line(users.line(StyledLine::join(parts)));
     }
@@ -170,7 +173,7 @@ impl View for TransferView<'_> {
 
     fn changes(&self) -> String {
         let transfers = self.databases.iter();
-        let copied = transfers.filter(|transfer| transfer.outcome_name() == "copied").count();
+        let copied = transfers.filter(|transfer| transfer.outcome_state() == State::Copied).count();
         describe_changes(copied, self.databases.len(), "copied")
     }
 
@@ -179,9 +182,10 @@ impl View for TransferView<'_> {
     }
 
     fn summary(&self) -> impl Serialize {
-        let count =
-            |name| self.databases.iter().filter(|transfer| transfer.outcome_name() == name).count();
-        let counts = OUTCOMES.iter().map(|(name, _)| (*name, count(*name)));
+        let count = |state| {
+            self.databases.iter().filter(|transfer| transfer.outcome_state() == state).count()
+        };
+        let counts = OUTCOMES.iter().map(|(state, _)| (state.name(), count(*state)));
         counts.chain([("total", self.databases.len())]).collect::<BTreeMap<_, _>>()
     }
 }

@@ -9,13 +9,15 @@ use tatmig::Scope;
 use tatmig::fleet::TargetDatabase;
 use tatmig::migrate::VerifyReport;
 use tatmig::plan::MigrateError;
+use tatmig::text::list_names;
 
 use crate::cli::report::console::Console;
 use crate::cli::report::digest::Digest;
 use crate::cli::report::digest::databases::GroupKey;
 use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{list_names, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::json::{DatabaseKeys, ErrorEntry};
+use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
 use crate::cli::report::view::View;
 
@@ -125,9 +127,9 @@ impl<'r> VerifyView<'r> {
         };
         let label = StyledLine::from(format!("{label}: "));
         match group.findings.len() {
-            0 => console.line(label.state("ok", "OK").text(result)),
+            0 => console.line(label.state(State::Ok, "OK").text(result)),
             count => {
-                console.finding(label.state("failed", plural(count, "finding")).text(result));
+                console.finding(label.state(State::Failed, plural(count, "finding")).text(result));
             }
         }
         for finding in &*group.findings {
@@ -174,22 +176,22 @@ impl View for VerifyView<'_> {
         };
         digest.notices.extend(self.notices.iter().cloned());
         for VerifiedDatabase { database, result } in &self.databases {
-            let mut key = GroupKey::new(database.scope, "matches");
+            let mut key = GroupKey::new(database.scope, State::Matches);
             match result {
                 Ok(report) => {
                     key.version.clone_from(&report.version);
                     key.detail = report.notes.join("; ");
                     if report.is_ahead {
-                        key.state = "ahead";
+                        key.state = State::Ahead;
                     }
                     if !report.findings.is_empty() {
-                        key.state = "differs";
+                        key.state = State::Differs;
                         let findings = report.findings.join("\n");
                         key.cause = Some(digest.causes.add_message(database, &findings));
                     }
                 }
                 Err(error) => {
-                    key.state = "error";
+                    key.state = State::Error;
                     let message = error.to_string();
                     key.cause = Some(digest.causes.add_message(database, &message));
                 }

@@ -1,6 +1,14 @@
 //! Combines flags, environment variables, `tatmig.toml` and defaults into the settings of a run,
 //! in this order of precedence.
 
+mod extensions;
+pub(crate) mod file;
+pub(crate) mod origins;
+mod path;
+#[cfg(feature = "server")]
+mod server;
+mod toml_message;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,15 +25,13 @@ use tatmig::lint::{Backend, SqliteVersion};
 use tatmig::migrate::IgnoredObjects;
 use tatmig::text::escape_for_display;
 
-use crate::cli::command_args::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
-use crate::cli::copy_args::CopyRule;
-use crate::cli::global_args::GlobalArgs;
+use crate::cli::args::copy::CopyRule;
+use crate::cli::args::global::GlobalArgs;
+use crate::cli::args::options::{CreateArgs, JournalModeArg, LintArgs, LintFormat};
+use crate::cli::args::selection::DefaultSelection;
 use crate::cli::output::{ColorWhen, OutputFormat, Verbosity};
-use crate::cli::selection_args::DefaultSelection;
-#[cfg(feature = "server")]
-use crate::cli::server;
-use crate::cli::setting_origins::{ArgumentSources, SettingOrigin, SettingSources};
-use crate::cli::settings_file::{AheadSetting, LintSettings, SettingsFile};
+use crate::cli::settings::file::{AheadSetting, LintSettings, SettingsFile};
+use crate::cli::settings::origins::{ArgumentSources, SettingOrigin, SettingSources};
 
 /// The path of the document without any setting.
 pub(crate) const DEFAULT_FILE: &str = "MIGRATIONS.md";

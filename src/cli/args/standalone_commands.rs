@@ -39,7 +39,7 @@ Examples:
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
         /// Write all pages into this directory: `tatmig.1`, `tatmig-upgrade.1` …
-        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
 }

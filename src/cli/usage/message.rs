@@ -6,10 +6,9 @@ use std::error::Error as _;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::command_line::CommandLine;
-use crate::cli::conflicts::conflict_reason;
-use crate::cli::error_context::{text, texts};
-use crate::cli::usage_tips;
+use crate::cli::usage::error_context::{text, texts};
+use crate::cli::usage::tips;
+use crate::cli::usage::typed_command::TypedCommand;
 
 /// An error of usage as a message shows it.
 #[derive(Debug)]
@@ -25,13 +24,13 @@ pub(crate) struct UsageMessage {
 }
 
 impl UsageMessage {
-    /// A message without tips and usage.
-    pub(crate) fn new(message: String) -> Self {
-        Self { message, tips: Vec::new(), usage: None, help: None }
+    /// The message for two options of this command line that exclude each other.
+    pub(crate) fn from_conflict(message: String, typed: &TypedCommand) -> Self {
+        Self { message, tips: Vec::new(), usage: Some(usage_of(typed)), help: None }
     }
 
     /// The message for an error of clap about this command line.
-    pub(crate) fn from_clap(error: &clap::Error, line: &CommandLine) -> Self {
+    pub(crate) fn from_clap(error: &clap::Error, typed: &TypedCommand) -> Self {
         let message = match error.kind() {
             ErrorKind::InvalidSubcommand => {
                 format!("unknown command `{}`", text(error, ContextKind::InvalidSubcommand))
@@ -43,7 +42,7 @@ impl UsageMessage {
                 format!("{kind} `{word}`")
             }
             ErrorKind::MissingRequiredArgument => describe_missing(error),
-            ErrorKind::InvalidValue | ErrorKind::ValueValidation => describe_value(error, line),
+            ErrorKind::InvalidValue | ErrorKind::ValueValidation => describe_value(error, typed),
             ErrorKind::ArgumentConflict => describe_conflict(error),
             ErrorKind::TooManyValues | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
                 let option = shown(&text(error, ContextKind::InvalidArg));
@@ -66,14 +65,19 @@ impl UsageMessage {
         let is_unknown =
             matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);
         let usage = match error.get(ContextKind::Usage) {
-            _ if is_unknown => Some(line.definition().clone().render_usage().to_string()),
+            _ if is_unknown => Some(usage_of(typed)),
             Some(ContextValue::StyledStr(usage)) => Some(usage.to_string()),
             _ => None,
         };
         let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
         let help = is_help.then(|| error.render());
-        Self { message, tips: usage_tips::tips(error, line), usage, help }
+        Self { message, tips: tips::tips(error, typed), usage, help }
     }
+}
+
+/// How the command is called.
+fn usage_of(typed: &TypedCommand) -> String {
+    typed.definition().clone().render_usage().to_string()
 }
 
 /// An option or argument in backticks. clap shows an optional argument in brackets.
@@ -100,13 +104,13 @@ fn describe_missing(error: &clap::Error) -> String {
     }
 }
 
-fn describe_value(error: &clap::Error, line: &CommandLine) -> String {
+fn describe_value(error: &clap::Error, typed: &TypedCommand) -> String {
     let option = text(error, ContextKind::InvalidArg);
     let value = text(error, ContextKind::InvalidValue);
-    if value.is_empty() && line.variable_with(&option, &value).is_none() {
+    if value.is_empty() && typed.variable_with(&option, &value).is_none() {
         return format!("{} needs a value", shown(&option));
     }
-    let source = match line.variable_with(&option, &value) {
+    let source = match typed.variable_with(&option, &value) {
         Some(variable) => format!("the environment variable `{variable}`"),
         None => shown(&option),
     };
@@ -145,6 +149,5 @@ fn describe_conflict(error: &clap::Error) -> String {
     if option == *other {
         return format!("{} is given twice", shown(&option));
     }
-    let reason = conflict_reason(&option, other).map(|reason| format!(": {reason}"));
-    format!("{} cannot be used with {}{}", shown(&option), shown(other), reason.unwrap_or_default())
+    format!("{} cannot be used with {}", shown(&option), shown(other))
 }

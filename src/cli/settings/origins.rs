@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::Serialize;
 
-use crate::cli::settings_file::SettingsFile;
+use crate::cli::settings::file::SettingsFile;
 
 /// Options that say where files are, and how they are opened.
 #[cfg(feature = "server")]

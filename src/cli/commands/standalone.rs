@@ -1,19 +1,19 @@
-//! Runs `completions` and `man`, which print what shells and `man` read.
+//! Runs the commands that need no settings of this run: `lsp`, `completions` and `man`.
 //!
-//! Both commands read neither settings nor a document, so that an invalid `tatmig.toml` cannot
-//! break the start of a shell.
+//! The last two read neither settings nor a document, so that an invalid `tatmig.toml` cannot break
+//! the start of a shell.
 
 use clap_complete::Shell;
 
+use crate::cli::args::global::GlobalArgs;
+use crate::cli::args::standalone_commands::StandaloneCommand;
 #[cfg(feature = "lsp")]
 use crate::cli::commands::lsp;
 use crate::cli::commands::man::write_man_pages;
 use crate::cli::completion::completion_script;
-use crate::cli::global_args::GlobalArgs;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
-use crate::cli::setting_origins::ArgumentSources;
-use crate::cli::standalone_command::StandaloneCommand;
+use crate::cli::settings::origins::ArgumentSources;
 
 /// Runs a command that needs no settings.
 pub(crate) fn run_standalone(

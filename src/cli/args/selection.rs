@@ -14,13 +14,13 @@ pub(crate) struct SelectionArgs {
     #[arg(long = "user", value_name = "NAME")]
     users: Vec<OsString>,
     /// Select every user database and the system database
-    #[arg(long, conflicts_with = "users")]
+    #[arg(long)]
     pub(crate) all_users: bool,
     /// Select the system database, alone or with the users named
     #[arg(long)]
     pub(crate) system: bool,
     /// Leave the system database out
-    #[arg(long, conflicts_with = "system")]
+    #[arg(long)]
     no_system: bool,
 }
 
@@ -102,9 +102,7 @@ impl SelectionArgs {
         }
         Ok(selection)
     }
-}
 
-impl SelectionArgs {
     /// The databases that exist of a command that also creates some: the system database, unless
     /// `--no-system` leaves it out, and the users named here or in `existing`.
     pub(crate) fn resolve_with_created(&self, existing: &[OsString]) -> Selection {
@@ -183,12 +181,5 @@ mod tests {
         assert_eq!(selection.system, SystemSelection::Implied);
         let selection = parse("--user a --no-system").resolve_with_system(default).unwrap();
         assert_eq!(selection.system, SystemSelection::Excluded);
-    }
-
-    #[test]
-    fn options_that_contradict_each_other_are_refused() {
-        for arguments in [["--system", "--no-system"], ["--all-users", "--user=a"]] {
-            assert!(TestArgs::try_parse_from(["test"].into_iter().chain(arguments)).is_err());
-        }
     }
 }

@@ -17,8 +17,8 @@ use crate::migrate::chain_cache::CacheUse;
 /// changes that an editor sends at once.
 const DEBOUNCE: Duration = Duration::from_millis(15);
 
-/// What the analyst is to do.
-pub(crate) enum AnalystJob {
+/// What the worker is to do.
+pub(crate) enum AnalysisJob {
     Analyse(TextToAnalyse),
     /// The document was closed.
     Forget(String),
@@ -49,7 +49,7 @@ struct Session {
 }
 
 /// Works until the channel closes. Passes each finished analysis to `emit` with the document's URI.
-pub(crate) fn run(jobs: &Receiver<AnalystJob>, mut emit: impl FnMut(String, Arc<Analysis>)) {
+pub(crate) fn run(jobs: &Receiver<AnalysisJob>, mut emit: impl FnMut(String, Arc<Analysis>)) {
     let mut sessions: HashMap<String, Session> = HashMap::new();
     let mut waiting: Vec<TextToAnalyse> = Vec::new();
     loop {
@@ -59,14 +59,14 @@ pub(crate) fn run(jobs: &Receiver<AnalystJob>, mut emit: impl FnMut(String, Arc<
             jobs.recv_timeout(DEBOUNCE)
         };
         match received {
-            Ok(AnalystJob::Analyse(mut job)) => {
+            Ok(AnalysisJob::Analyse(mut job)) => {
                 let older = waiting.iter().position(|older| older.uri == job.uri);
                 if let Some(older) = older.map(|index| waiting.remove(index)) {
                     job.has_new_settings |= older.has_new_settings;
                 }
                 waiting.push(job);
             }
-            Ok(AnalystJob::Forget(uri)) => {
+            Ok(AnalysisJob::Forget(uri)) => {
                 sessions.remove(&uri);
                 waiting.retain(|job| job.uri != uri);
             }

@@ -1,8 +1,8 @@
 //! Decides what a command writes: the format of standard output, and the files about its run.
 
+use crate::cli::args::report_files::ReportArgs;
 use crate::cli::args::{CliArgs, Command, CommandKind};
 use crate::cli::output::OutputFormat;
-use crate::cli::report_args::ReportArgs;
 
 impl Command {
     /// The files that the command writes about its run.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use tatmig::fleet::Shard;
 
-use crate::cli::output::ColorWhen;
 #[cfg(feature = "server")]
-use crate::cli::server::ServerArgs;
+use crate::cli::args::server::ServerArgs;
+use crate::cli::output::ColorWhen;
 use crate::cli::value_parsers::{parse_count, parse_seconds, parse_switch};
 
 /// Flags over environment variables. `None` means that neither was given.

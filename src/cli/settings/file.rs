@@ -12,11 +12,11 @@ use tatmig::fleet::{Shard, read_regular_file};
 use tatmig::lint::SqliteVersion;
 use tatmig::text::escape_for_display;
 
-use crate::cli::command_args::JournalModeArg;
-use crate::cli::extension_settings::{Declarations, ExtensionSection, ExtensionSections};
+use crate::cli::args::options::JournalModeArg;
 use crate::cli::output::ColorWhen;
-use crate::cli::settings_path::{SETTINGS_FILE_NAME, find_settings_file, require_own_file};
-use crate::cli::toml_message::describe_toml_error;
+use crate::cli::settings::extensions::{Declarations, ExtensionSection, ExtensionSections};
+use crate::cli::settings::path::{SETTINGS_FILE_NAME, find_settings_file, require_own_file};
+use crate::cli::settings::toml_message::describe_toml_error;
 #[cfg(feature = "server")]
 use crate::cli::value_parsers::OneOrMany;
 use crate::cli::value_parsers::{count, seconds};

@@ -1,5 +1,5 @@
-//! Splits SQL into statements, each with the comments and blank lines above it, so that single ones
-//! can be left out or commented out. Nothing is lost: the parts joined are the text.
+//! Splits SQL into statements, each with the comments and blank lines above it. Nothing is lost: the
+//! parts joined are the text.
 
 use std::ops::Range;
 
@@ -55,6 +55,11 @@ pub(crate) fn split(text: &str) -> Vec<StatementRange> {
         });
     }
     parts
+}
+
+/// The byte ranges of the statements of a text, each with its semicolon.
+pub(crate) fn statement_ranges(text: &str) -> impl Iterator<Item = Range<usize>> {
+    split(text).into_iter().map(|part| part.statement).filter(|statement| !statement.is_empty())
 }
 
 /// The statement that begins at an offset, up to its semicolon or the end of the text.
@@ -132,11 +137,7 @@ mod tests {
             .flat_map(|part| [&text[part.leading.clone()], &text[part.statement.clone()]])
             .collect();
         assert_eq!(joined, text, "the parts joined are the text");
-        let statements: Vec<_> = parts
-            .iter()
-            .map(|part| &text[part.statement.clone()])
-            .filter(|statement| !statement.is_empty())
-            .collect();
+        let statements: Vec<_> = statement_ranges(text).map(|range| &text[range]).collect();
         assert_eq!(statements, expected, "{text}");
     }
 

@@ -5,8 +5,8 @@ use clap::error::{ContextKind, ErrorKind};
 use semver::Version;
 use tatmig::text::nearest_name;
 
-use crate::cli::command_line::CommandLine;
-use crate::cli::error_context::text;
+use crate::cli::usage::error_context::text;
+use crate::cli::usage::typed_command::TypedCommand;
 
 /// What users of other tools look for, and what does it here.
 const OTHER_NAMES: [(&[&str], &str); 8] = [
@@ -65,31 +65,31 @@ const VALUES: [(&str, &str, &str); 5] = [
 const MAX_COMMANDS: usize = 4;
 
 /// What to do about an error of usage.
-pub(crate) fn tips(error: &clap::Error, line: &CommandLine) -> Vec<String> {
+pub(crate) fn tips(error: &clap::Error, typed: &TypedCommand) -> Vec<String> {
     let tip = match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            Some(tip_for_command(&text(error, ContextKind::InvalidSubcommand), line))
+            Some(tip_for_command(&text(error, ContextKind::InvalidSubcommand), typed))
         }
         ErrorKind::UnknownArgument => {
             let word = text(error, ContextKind::InvalidArg);
             if word.starts_with('-') {
-                Some(tip_for_option(&word, line))
+                Some(tip_for_option(&word, typed))
             } else {
-                tip_for_argument(&word, line)
+                tip_for_argument(&word, typed)
             }
         }
-        ErrorKind::MissingRequiredArgument => tip_for_missing(error, line),
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => tip_for_value(error, line),
+        ErrorKind::MissingRequiredArgument => tip_for_missing(error, typed),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => tip_for_value(error, typed),
         _ => None,
     };
     tip.into_iter().collect()
 }
 
-fn tip_for_command(name: &str, line: &CommandLine) -> String {
+fn tip_for_command(name: &str, typed: &TypedCommand) -> String {
     let lower_case = name.to_lowercase();
     let known = OTHER_NAMES.iter().find(|(names, _)| names.contains(&lower_case.as_str()));
-    let definition = line.definition();
-    if let Some((_, tip)) = known.filter(|_| line.command().is_none()) {
+    let definition = typed.definition();
+    if let Some((_, tip)) = known.filter(|_| typed.command().is_none()) {
         return (*tip).to_owned();
     }
     let names: Vec<&str> = definition
@@ -102,16 +102,16 @@ fn tip_for_command(name: &str, line: &CommandLine) -> String {
     }
 }
 
-fn tip_for_option(word: &str, line: &CommandLine) -> String {
-    let definition = line.definition();
-    let command = line.command().map_or_else(String::new, |command| format!(" {command}"));
-    let typed = word.split('=').next().unwrap_or(word);
-    if typed == "-N" {
+fn tip_for_option(word: &str, typed: &TypedCommand) -> String {
+    let definition = typed.definition();
+    let command = typed.command().map_or_else(String::new, |command| format!(" {command}"));
+    let option = word.split('=').next().unwrap_or(word);
+    if option == "-N" {
         return format!("write a number: `tatmig{command} -1`");
     }
     let options = || definition.get_arguments().filter_map(clap::Arg::get_long);
-    let bare = typed.trim_start_matches('-');
-    let other_name = OTHER_OPTIONS.iter().find(|(names, _)| names.contains(&typed));
+    let bare = option.trim_start_matches('-');
+    let other_name = OTHER_OPTIONS.iter().find(|(names, _)| names.contains(&option));
     let other_name =
         other_name.map(|(_, name)| *name).filter(|name| options().any(|option| option == *name));
     let mut beginning = options().filter(|option| bare.len() > 1 && option.starts_with(bare));
@@ -119,13 +119,13 @@ fn tip_for_option(word: &str, line: &CommandLine) -> String {
     if let Some(option) = other_name.or(unique).or_else(|| nearest_name(bare, options())) {
         return format!("did you mean `--{option}`?");
     }
-    let having: Vec<String> = line
+    let having: Vec<String> = typed
         .root
         .get_subcommands()
         .filter(|command| command.get_arguments().any(|argument| argument.get_long() == Some(bare)))
         .map(|command| format!("`{}`", command.get_name()))
         .collect();
-    if having.is_empty() || !typed.starts_with("--") {
+    if having.is_empty() || !option.starts_with("--") {
         return format!("`tatmig{command} --help` lists the options");
     }
     let listed = match having.as_slice() {
@@ -137,13 +137,13 @@ fn tip_for_option(word: &str, line: &CommandLine) -> String {
         }
         having => having.concat(),
     };
-    format!("`{typed}` is an option of {listed}, but not of `tatmig{command}`")
+    format!("`{option}` is an option of {listed}, but not of `tatmig{command}`")
 }
 
-fn tip_for_argument(word: &str, line: &CommandLine) -> Option<String> {
-    let command = line.command()?;
+fn tip_for_argument(word: &str, typed: &TypedCommand) -> Option<String> {
+    let command = typed.command()?;
     let has_option = |name: &str| {
-        line.definition().get_arguments().any(|argument| argument.get_long() == Some(name))
+        typed.definition().get_arguments().any(|argument| argument.get_long() == Some(name))
     };
     let is_version = Version::parse(word).is_ok();
     let version_option = ["to", "at"].into_iter().find(|option| is_version && has_option(option));
@@ -162,9 +162,9 @@ fn tip_for_argument(word: &str, line: &CommandLine) -> Option<String> {
     })
 }
 
-fn tip_for_missing(error: &clap::Error, line: &CommandLine) -> Option<String> {
+fn tip_for_missing(error: &clap::Error, typed: &TypedCommand) -> Option<String> {
     let missing = text(error, ContextKind::InvalidArg);
-    let command = line.command()?;
+    let command = typed.command()?;
     let value = VALUES.iter().find(|(name, argument, _)| *name == command && *argument == missing);
     let needed = || match missing.as_str() {
         "--from-db <FILE>" => Some("`--rename` is about the difference to that database"),
@@ -176,10 +176,10 @@ fn tip_for_missing(error: &clap::Error, line: &CommandLine) -> Option<String> {
     value.map(|(_, _, tip)| *tip).or_else(needed).map(ToOwned::to_owned)
 }
 
-fn tip_for_value(error: &clap::Error, line: &CommandLine) -> Option<String> {
+fn tip_for_value(error: &clap::Error, typed: &TypedCommand) -> Option<String> {
     let option = text(error, ContextKind::InvalidArg);
     let value = text(error, ContextKind::InvalidValue);
-    let command = line.command()?;
+    let command = typed.command()?;
     if option == "[-N]" && Version::parse(&value).is_ok() {
         return Some(format!("a version is passed with `--to`: `tatmig {command} --to {value}`"));
     }
@@ -188,7 +188,7 @@ fn tip_for_value(error: &clap::Error, line: &CommandLine) -> Option<String> {
             "name a user: `tatmig {command} --user ann`, or select all with `--all-users`"
         ));
     }
-    let arguments = || line.definition().get_arguments();
+    let arguments = || typed.definition().get_arguments();
     let argument = arguments().find(|argument| argument.to_string() == option)?;
     let choices = argument.get_possible_values();
     let nearest = nearest_name(&value, choices.iter().map(clap::builder::PossibleValue::get_name))?;

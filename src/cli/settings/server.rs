@@ -1,94 +1,21 @@
-//! Defines the options for fleets on libSQL servers and combines them with `tatmig.toml`.
-//!
-//! The token and the admin key are read from environment variables only, so that no shell history,
-//! process list or file holds them.
+//! Combines the options for fleets on libSQL servers with `tatmig.toml`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::Args;
 use tatmig::database::ConnectOptions;
 use tatmig::fleet::{
     DEFAULT_USERS_QUERY, PathTemplate, Placement, ServerSet, ServerSetConfig, UserSource,
 };
 use tatmig::sqld::{ADMIN_KEY_VARIABLE, Server, ServerConfig, TOKEN_VARIABLE};
 
-use crate::cli::setting_origins::SettingSources;
-use crate::cli::settings_file::SettingsFile;
+use crate::cli::args::server::ServerArgs;
+use crate::cli::settings::file::SettingsFile;
+use crate::cli::settings::origins::SettingSources;
 use crate::cli::value_parsers::OneOrMany;
-use crate::cli::value_parsers::parse_seconds;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// Flags over environment variables. `None` and an empty list mean that neither was given.
-#[derive(Clone, Debug, Args)]
-#[command(
-    next_help_heading = "Server options (token: TATMIG_AUTH_TOKEN, admin key: TATMIG_ADMIN_KEY)"
-)]
-pub(crate) struct ServerArgs {
-    /// libSQL server that holds the databases as namespaces; repeat for several servers
-    #[arg(
-        long,
-        global = true,
-        env = "TATMIG_SERVER",
-        value_name = "URL",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
-    server: Vec<String>,
-    /// Admin address of the server, to create and delete namespaces; one for each --server
-    #[arg(
-        long,
-        global = true,
-        env = "TATMIG_ADMIN",
-        value_name = "URL",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
-    admin: Vec<String>,
-    /// Name of a user's namespace [default: {username}_longterm]
-    #[arg(
-        long,
-        global = true,
-        env = "TATMIG_NAMESPACE_PATTERN",
-        value_name = "PATTERN",
-        hide_env_values = true
-    )]
-    namespace_pattern: Option<String>,
-    /// Namespace of the system database [default: system]
-    #[arg(
-        long,
-        global = true,
-        env = "TATMIG_SYSTEM_NAMESPACE",
-        value_name = "NAME",
-        hide_env_values = true
-    )]
-    system_namespace: Option<String>,
-    /// List of users: `query:SELECT …` on the system namespace, or `file:PATH` [default:
-    /// query:SELECT username FROM users]
-    #[arg(
-        long,
-        global = true,
-        env = "TATMIG_USERS_FROM",
-        value_name = "SOURCE",
-        hide_env_values = true
-    )]
-    users_from: Option<String>,
-    /// File that maps users to servers, one `NAME URL` per line [default: by a hash of the name]
-    #[arg(
-        long,
-        global = true,
-        env = "TATMIG_USERS_ON",
-        value_name = "PATH",
-        hide_env_values = true
-    )]
-    users_on: Option<PathBuf>,
-    /// Seconds that a request may take [default: 300]
-    #[arg(long, global = true, env = "TATMIG_SERVER_TIMEOUT", value_name = "SECONDS", value_parser = parse_seconds, hide_env_values = true)]
-    server_timeout: Option<Duration>,
-}
 
 /// Combines flags and variables with the settings file. Returns `None` if no server is named: then
 /// the fleet is files.

@@ -1,19 +1,32 @@
 //! Defines the commands and their help texts.
 
+pub(crate) mod copy;
+pub(crate) mod document_commands;
+pub(crate) mod global;
+pub(crate) mod help;
+pub(crate) mod options;
+mod output;
+pub(crate) mod report_files;
+pub(crate) mod selection;
+#[cfg(feature = "server")]
+pub(crate) mod server;
+pub(crate) mod standalone_commands;
+mod version;
+
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::cli::command_args::{
+use crate::cli::args::document_commands::DocumentCommand;
+use crate::cli::args::global::GlobalArgs;
+use crate::cli::args::options::{
     AdoptArgs, BackupAction, CreateArgs, DowngradeArgs, LintArgs, QueryArgs, RedoArgs, ResetArgs,
     RestoreArgs, StatusArgs, UpgradeArgs, VerifyArgs,
 };
-use crate::cli::document_args::DocumentCommand;
-use crate::cli::global_args::GlobalArgs;
-use crate::cli::report_args::ReportArgs;
-use crate::cli::selection_args::SelectionArgs;
-use crate::cli::standalone_command::StandaloneCommand;
-use crate::cli::version::LONG_VERSION;
+use crate::cli::args::report_files::ReportArgs;
+use crate::cli::args::selection::SelectionArgs;
+use crate::cli::args::standalone_commands::StandaloneCommand;
+use crate::cli::args::version::LONG_VERSION;
 
 /// Migrate SQLite databases, one per user, from one Markdown file
 ///

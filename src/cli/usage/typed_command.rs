@@ -8,9 +8,10 @@ use clap::Command;
 
 use crate::cli::args::CliArgs;
 use crate::cli::output::OutputFormat;
+use crate::cli::value_parsers::parse_switch;
 
 /// The words of a command line.
-pub(crate) struct CommandLine {
+pub(crate) struct TypedCommand {
     /// The options and arguments, without the name of the program, up to `--`.
     words: Vec<OsString>,
     /// The definition of the program.
@@ -19,9 +20,9 @@ pub(crate) struct CommandLine {
     path: Vec<String>,
 }
 
-impl CommandLine {
+impl TypedCommand {
     /// The command line of this process.
-    pub(crate) fn of_process() -> Self {
+    pub(crate) fn from_process() -> Self {
         let words: Vec<OsString> =
             std::env::args_os().skip(1).take_while(|word| word != "--").collect();
         let mut root = CliArgs::clap_command();
@@ -56,9 +57,11 @@ impl CommandLine {
 
     /// The output format that the words or the environment ask for.
     pub(crate) fn output_format(&self) -> OutputFormat {
+        let is_variable_true =
+            || std::env::var("TATMIG_JSON").is_ok_and(|value| parse_switch(&value) == Ok(true));
         if self.has("--json-lines") {
             OutputFormat::JsonLines
-        } else if self.has("--json") || is_variable_true("TATMIG_JSON") {
+        } else if self.has("--json") || is_variable_true() {
             OutputFormat::Json
         } else {
             OutputFormat::Text
@@ -109,10 +112,4 @@ fn command_path(root: &Command, words: &[OsString]) -> Vec<String> {
         }
     }
     path
-}
-
-/// Whether an environment variable switches its option on, as clap decides it.
-fn is_variable_true(name: &str) -> bool {
-    let value = std::env::var(name).unwrap_or_default().to_lowercase();
-    !matches!(value.as_str(), "" | "n" | "no" | "f" | "false" | "off" | "0")
 }
