@@ -2,7 +2,9 @@
 //! ordinary table: its definition in one canonical spelling.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use crate::sql::key_term::KeyTerm;
 use crate::sql::object_statement::ObjectStatement;
 use crate::sql::tokens::Tokens;
 
@@ -11,28 +13,9 @@ use crate::sql::tokens::Tokens;
 pub(crate) struct IndexDefinition {
     pub(crate) is_unique: bool,
     pub(crate) table: String,
-    pub(crate) terms: Vec<IndexTerm>,
+    pub(crate) terms: Vec<KeyTerm>,
     /// The condition of a partial index.
     pub(crate) filter: Option<String>,
-}
-
-/// One column or expression of an index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IndexTerm {
-    /// None for an expression.
-    pub(crate) column: Option<String>,
-    /// The column or expression with its collation and order, unless they are the defaults of the
-    /// column and of SQLite.
-    pub(crate) text: String,
-}
-
-impl IndexTerm {
-    /// The column, in lower case, if the index compares it as the table does.
-    pub(crate) fn plain_column(&self) -> Option<&String> {
-        let column = self.column.as_ref()?;
-        let order = self.text.strip_prefix(column.as_str());
-        order.is_some_and(|order| !order.starts_with(" collate ")).then_some(column)
-    }
 }
 
 /// The collations of the columns of a table, apart from BINARY, by column. All in lower case.
@@ -50,10 +33,7 @@ impl IndexDefinition {
         Self {
             is_unique: tokens.is(1, "UNIQUE"),
             table: tokens.name(on + 1).to_ascii_lowercase(),
-            terms: terms
-                .into_iter()
-                .map(|term| IndexTerm::parse(&tokens, term, collations))
-                .collect(),
+            terms: terms.into_iter().map(|term| parse_term(&tokens, term, collations)).collect(),
             filter: filter.map(|keyword| {
                 let end = (keyword + 1..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
                 let condition = keyword + 1..end.map_or(keyword + 1, |last| last + 1);
@@ -63,41 +43,15 @@ impl IndexDefinition {
     }
 }
 
-impl IndexTerm {
-    fn parse(
-        tokens: &Tokens<'_>,
-        range: std::ops::Range<usize>,
-        collations: &ColumnCollations,
-    ) -> Self {
-        let mut range = tokens.without_outer_brackets(range);
-        if tokens.is(range.end - 1, "ASC") {
-            range.end -= 1;
-        }
-        let is_descending = tokens.is(range.end - 1, "DESC");
-        let collation = range.end - usize::from(is_descending);
-        let has_collation = collation >= range.start + 3 && tokens.is(collation - 2, "COLLATE");
-        let expression = range.start..if has_collation { collation - 2 } else { collation };
-        let expression = tokens.without_outer_brackets(expression);
-        let column =
-            (expression.len() == 1).then(|| tokens.name(expression.start).to_ascii_lowercase());
-        let mut text = tokens.normalized(expression);
-        if has_collation {
-            let explicit = tokens.name(collation - 1).to_ascii_lowercase();
-            let default = match &column {
-                Some(column) => Some(collations.get(column).map_or("binary", String::as_str)),
-                // An expression may have the collation of one of its columns.
-                None => collations.is_empty().then_some("binary"),
-            };
-            if default != Some(explicit.as_str()) {
-                text.push_str(" collate ");
-                text.push_str(&explicit);
-            }
-        }
-        if is_descending {
-            text.push_str(" desc");
-        }
-        Self { column, text }
-    }
+/// Reads a term of an index. An expression may have the collation of one of its columns.
+fn parse_term(tokens: &Tokens<'_>, range: Range<usize>, collations: &ColumnCollations) -> KeyTerm {
+    let term = KeyTerm::parse(tokens, range);
+    let default = match term.column() {
+        Some(column) => collations.get(column).map_or("binary", String::as_str).to_owned(),
+        None if collations.is_empty() => "binary".to_owned(),
+        None => return term,
+    };
+    term.without_collation(&default)
 }
 
 /// The module and the arguments of a virtual table, in lower case and in one canonical spelling.
@@ -151,7 +105,7 @@ impl ModuleDefinition {
 }
 
 /// An option of a full-text table such as `content = 'notes'`, whatever the quotes around its value.
-fn full_text_option(tokens: &Tokens<'_>, item: std::ops::Range<usize>) -> String {
+fn full_text_option(tokens: &Tokens<'_>, item: Range<usize>) -> String {
     let name = tokens.name(item.start).to_ascii_lowercase();
     let values: Vec<String> = (item.start + 2..item.end).map(|index| tokens.name(index)).collect();
     let value = values.join(" ");
@@ -275,10 +229,7 @@ mod tests {
         let none = ColumnCollations::new();
         let sql = "CREATE INDEX i ON t (A COLLATE NOCASE DESC)";
         let term = &IndexDefinition::parse(sql, &none).terms[0];
-        assert_eq!(
-            (term.column.as_deref(), term.text.as_str()),
-            (Some("a"), "a collate nocase desc")
-        );
+        assert_eq!(term.to_string(), "a collate nocase desc");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) mod create_statement;
 pub(crate) mod create_table;
 pub(crate) mod definition_parser;
 pub(crate) mod from_clause;
+pub(crate) mod key_term;
 pub(crate) mod keywords;
 pub(crate) mod lexer;
 pub(crate) mod mistake_pattern;
