@@ -21,7 +21,7 @@ use crate::database::history_entry::HistoryState;
 use crate::database::job::{
     ColumnChange, JobResult, MigrationJob, Statement, Step, TableContents, TransactionEnd,
 };
-use crate::database::known_schemas::SchemaDigest;
+use crate::database::known_schemas::SchemaText;
 use crate::database::offending_rows::offending_rows_query;
 use crate::database::postcondition::unmet_changes;
 use crate::database::schema_reader::read_table;
@@ -220,13 +220,13 @@ impl JobExecution<'_> {
         if job.expected_changes.is_empty() {
             return Ok(());
         }
-        let digest = SchemaDigest::read(self.connection)?;
-        if job.completed_schemas.contains(&digest) {
+        let schema_text = SchemaText::read(self.connection)?;
+        if job.completed_schemas.contains(&schema_text) {
             return Ok(());
         }
         let mut unmet = unmet_changes(self.connection, &job.expected_changes)?;
         if unmet.is_empty() {
-            job.completed_schemas.insert(digest);
+            job.completed_schemas.insert(schema_text);
             return Ok(());
         }
         let accepted_drift = self.accepted_drift()?;
