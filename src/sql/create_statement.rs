@@ -2,7 +2,10 @@
 //! ordinary table: its definition in one canonical spelling.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use crate::sql::key_term::KeyTerm;
+use crate::sql::object_statement::ObjectStatement;
 use crate::sql::tokens::Tokens;
 
 /// An index. Names, keywords and expressions are in lower case and in one canonical spelling.
@@ -10,28 +13,9 @@ use crate::sql::tokens::Tokens;
 pub(crate) struct IndexDefinition {
     pub(crate) is_unique: bool,
     pub(crate) table: String,
-    pub(crate) terms: Vec<IndexTerm>,
+    pub(crate) terms: Vec<KeyTerm>,
     /// The condition of a partial index.
     pub(crate) filter: Option<String>,
-}
-
-/// One column or expression of an index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IndexTerm {
-    /// None for an expression.
-    pub(crate) column: Option<String>,
-    /// The column or expression with its collation and order, unless they are the defaults of the
-    /// column and of SQLite.
-    pub(crate) text: String,
-}
-
-impl IndexTerm {
-    /// The column, in lower case, if the index compares it as the table does.
-    pub(crate) fn plain_column(&self) -> Option<&String> {
-        let column = self.column.as_ref()?;
-        let order = self.text.strip_prefix(column.as_str());
-        order.is_some_and(|order| !order.starts_with(" collate ")).then_some(column)
-    }
 }
 
 /// The collations of the columns of a table, apart from BINARY, by column. All in lower case.
@@ -49,10 +33,7 @@ impl IndexDefinition {
         Self {
             is_unique: tokens.is(1, "UNIQUE"),
             table: tokens.name(on + 1).to_ascii_lowercase(),
-            terms: terms
-                .into_iter()
-                .map(|term| IndexTerm::parse(&tokens, term, collations))
-                .collect(),
+            terms: terms.into_iter().map(|term| parse_term(&tokens, term, collations)).collect(),
             filter: filter.map(|keyword| {
                 let text = tokens.normalized(keyword + 1..tokens.len());
                 text.trim_end_matches([';', ' ']).to_owned()
@@ -61,43 +42,15 @@ impl IndexDefinition {
     }
 }
 
-impl IndexTerm {
-    fn parse(
-        tokens: &Tokens<'_>,
-        mut range: std::ops::Range<usize>,
-        collations: &ColumnCollations,
-    ) -> Self {
-        // Brackets around the whole term change nothing.
-        while tokens.is(range.start, "(") && tokens.after_matching_close(range.start) == range.end {
-            range = range.start + 1..range.end - 1;
-        }
-        if tokens.is(range.end - 1, "ASC") {
-            range.end -= 1;
-        }
-        let is_descending = tokens.is(range.end - 1, "DESC");
-        let collation = range.end - usize::from(is_descending);
-        let has_collation = collation >= range.start + 3 && tokens.is(collation - 2, "COLLATE");
-        let expression = range.start..if has_collation { collation - 2 } else { collation };
-        let column =
-            (expression.len() == 1).then(|| tokens.name(expression.start).to_ascii_lowercase());
-        let mut text = tokens.normalized(expression);
-        if has_collation {
-            let explicit = tokens.name(collation - 1).to_ascii_lowercase();
-            let default = match &column {
-                Some(column) => Some(collations.get(column).map_or("binary", String::as_str)),
-                // An expression may have the collation of one of its columns.
-                None => collations.is_empty().then_some("binary"),
-            };
-            if default != Some(explicit.as_str()) {
-                text.push_str(" collate ");
-                text.push_str(&explicit);
-            }
-        }
-        if is_descending {
-            text.push_str(" desc");
-        }
-        Self { column, text }
-    }
+/// Reads a term of an index. An expression may have the collation of one of its columns.
+fn parse_term(tokens: &Tokens<'_>, range: Range<usize>, collations: &ColumnCollations) -> KeyTerm {
+    let term = KeyTerm::parse(tokens, range);
+    let default = match term.column() {
+        Some(column) => collations.get(column).map_or("binary", String::as_str).to_owned(),
+        None if collations.is_empty() => "binary".to_owned(),
+        None => return term,
+    };
+    term.without_collation(&default)
 }
 
 /// The module and the arguments of a virtual table, in lower case and in one canonical spelling.
@@ -149,7 +102,7 @@ impl ModuleDefinition {
 }
 
 /// An option of a full-text table such as `content = 'notes'`, whatever the quotes around its value.
-fn full_text_option(tokens: &Tokens<'_>, item: std::ops::Range<usize>) -> String {
+fn full_text_option(tokens: &Tokens<'_>, item: Range<usize>) -> String {
     let name = tokens.name(item.start).to_ascii_lowercase();
     let values: Vec<String> = (item.start + 2..item.end).map(|index| tokens.name(index)).collect();
     let value = values.join(" ");
@@ -168,15 +121,15 @@ pub(crate) fn creates_virtual_table(sql: &str) -> bool {
 /// A view or a trigger in one canonical spelling, without its name.
 pub(crate) fn normalized_body(sql: &str) -> String {
     let tokens = Tokens::new(sql);
-    let kind = (1..3).find(|index| tokens.is(*index, "VIEW") || tokens.is(*index, "TRIGGER"));
-    let mut start = kind.map_or(0, |kind| kind + 1);
-    if tokens.match_seq(start, &["IF", "NOT", "EXISTS"]) {
-        start += 3;
-    }
-    start = tokens.skip_schema_qualifier(start) + 1;
+    let created = ObjectStatement::parse(&tokens);
+    let start = created.map_or(0, |created| created.name + 1);
     let last = (start..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
     let text = tokens.normalized(start..last.map_or(tokens.len(), |last| last + 1));
-    if kind.is_some_and(|kind| tokens.is(kind, "TRIGGER")) { explicit_trigger(&text) } else { text }
+    if created.is_some_and(|created| tokens.is(created.kind, "TRIGGER")) {
+        explicit_trigger(&text)
+    } else {
+        text
+    }
 }
 
 /// A trigger fires BEFORE unless its statement says otherwise, and always for each row.
@@ -233,10 +186,7 @@ mod tests {
         let none = ColumnCollations::new();
         let sql = "CREATE INDEX i ON t (A COLLATE NOCASE DESC)";
         let term = &IndexDefinition::parse(sql, &none).terms[0];
-        assert_eq!(
-            (term.column.as_deref(), term.text.as_str()),
-            (Some("a"), "a collate nocase desc")
-        );
+        assert_eq!(term.to_string(), "a collate nocase desc");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::sql::key_term::{KeyOrder, KeyTerm};
 use crate::sql::table_definition::{
     ColumnDefinition, ColumnSpec, ForeignKey, GeneratedStorage, NO_ROWID_ALIAS, TableConstraints,
-    TableDefinition,
+    TableDefinition, UniqueKey,
 };
 use crate::sql::tokens::{Tokens, one_line};
 
@@ -70,26 +71,16 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         }
     }
 
-    /// Consumes a list of columns in brackets. Each item keeps its collation, and its order unless
-    /// that is SQLite's default.
-    fn consume_column_list(&mut self) -> Vec<String> {
+    /// Consumes the terms of a key in brackets.
+    fn consume_key(&mut self) -> Vec<KeyTerm> {
         if !self.is_at("(") {
             return Vec::new();
         }
         let end = self.tokens.after_matching_close(self.position);
         let token_range = self.position + 1..end.saturating_sub(1);
         self.position = end;
-        self.tokens
-            .split_at_commas(token_range)
-            .into_iter()
-            .map(|item| {
-                let mut text = self.tokens.normalized(item);
-                for suffix in [" autoincrement", " asc"] {
-                    text = text.strip_suffix(suffix).map(str::to_owned).unwrap_or(text);
-                }
-                text
-            })
-            .collect()
+        let terms = self.tokens.split_at_commas(token_range).into_iter();
+        terms.map(|term| KeyTerm::parse(self.tokens, term)).collect()
     }
 
     /// Consumes `ON CONFLICT …`; returns the action, or an empty text without such a clause.
@@ -176,12 +167,14 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         } else if self.consume_if(&["PRIMARY", "KEY"]) {
             self.parse_primary_key(column, table);
         } else if self.consume_if(&["UNIQUE"]) {
-            let names = match column {
-                Some(column) => vec![column.name.clone()],
-                None => self.consume_column_list(),
+            let terms = match column {
+                Some(column) => {
+                    vec![KeyTerm::from_column(column.name.clone(), KeyOrder::Ascending)]
+                }
+                None => self.consume_key(),
             };
-            let conflict_clause = self.consume_conflict_clause();
-            table.unique_keys.push((names, conflict_clause));
+            let conflict_action = self.consume_conflict_clause();
+            table.unique_keys.push(UniqueKey { terms, conflict_action });
         } else if self.consume_if(&["CHECK"]) {
             let check = self.consume_parenthesized();
             self.consume_conflict_clause();
@@ -208,14 +201,15 @@ impl<'w, 't> DefinitionParser<'w, 't> {
                 if is_descending && column.declared_type == "integer" {
                     table.primary_key_options.push(NO_ROWID_ALIAS.to_owned());
                 }
-                vec![format!("{}{}", column.name, if is_descending { " desc" } else { "" })]
+                let order = if is_descending { KeyOrder::Descending } else { KeyOrder::Ascending };
+                vec![KeyTerm::from_column(column.name.clone(), order)]
             }
             None => {
                 let end = self.tokens.after_matching_close(self.position);
                 if (self.position..end).any(|index| self.tokens.is(index, "AUTOINCREMENT")) {
                     table.primary_key_options.push("autoincrement".to_owned());
                 }
-                self.consume_column_list()
+                self.consume_key()
             }
         };
         let conflict_clause = self.consume_conflict_clause();

@@ -9,7 +9,8 @@ use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::BlockRun;
 use crate::migrate::sandbox::Sandbox;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::source::{SourceSlice, first_line_span};
+use crate::source::first_line_span;
+use crate::sql::object_statement::{created_table, dropped_table};
 use crate::sql::tokens::{Tokens, span_of_name};
 
 /// Higher than the id of any row that a document inserts.
@@ -129,7 +130,7 @@ fn new_diagnostic(schema: &Schema, script: &CompiledScript<'_>, table: &str) -> 
     let renames = &script.operations.table_renames;
     let created = renames.original_name(table);
     let dropping = script.statements.iter().find_map(|statement| {
-        let name = dropped_table(&statement.sql)?;
+        let name = dropped_table(&Tokens::new(statement.sql.text()))?.to_lowercase();
         (name == table || renames.original_name(&name) == table).then_some((&statement.sql, name))
     });
     let (span, dropped) = match (&dropping, script.statements.first()) {
@@ -157,26 +158,14 @@ fn new_diagnostic(schema: &Schema, script: &CompiledScript<'_>, table: &str) -> 
 fn spelled_name(schema: &Schema, script: &CompiledScript<'_>, name: &str) -> String {
     let in_block = script.statements.iter().find_map(|statement| {
         let tokens = Tokens::new(statement.sql.text());
-        let index = if tokens.match_seq(0, &["CREATE", "TABLE"]) {
-            let first = if tokens.match_seq(2, &["IF", "NOT", "EXISTS"]) { 5 } else { 2 };
-            tokens.skip_schema_qualifier(first)
-        } else if tokens.match_seq(0, &["ALTER", "TABLE"]) {
-            tokens.find_top_level(2, "TO")? + 1
-        } else {
-            return None;
+        let renamed = || {
+            let is_alter = tokens.match_seq(0, &["ALTER", "TABLE"]);
+            let keyword = tokens.find_top_level(2, "TO").filter(|_| is_alter)?;
+            Some(tokens.name(keyword + 1))
         };
-        tokens.is_name(index, name).then(|| tokens.name(index))
+        created_table(&tokens).or_else(renamed).filter(|found| found.eq_ignore_ascii_case(name))
     });
     let in_schema = schema.get(&ObjectKey::new(ObjectKind::Table, name));
     let existing = in_schema.map(|table| table.name.clone());
     existing.or(in_block).unwrap_or_else(|| name.to_owned())
-}
-
-/// The table that a DROP TABLE names, in lower case.
-fn dropped_table(statement: &SourceSlice<'_>) -> Option<String> {
-    let tokens = Tokens::new(statement.text());
-    let index = if tokens.match_seq(2, &["IF", "EXISTS"]) { 4 } else { 2 };
-    tokens
-        .match_seq(0, &["DROP", "TABLE"])
-        .then(|| tokens.name(tokens.skip_schema_qualifier(index)).to_lowercase())
 }
