@@ -603,7 +603,8 @@ fn a_change_of_rows_that_leaves_a_full_text_table_behind_is_reported() {
     let cascade = "CREATE TRIGGER g AFTER UPDATE ON o BEGIN DELETE FROM t WHERE id = new.a; END;";
     let update = document(&[&format!("{base}\n{cascade}"), "UPDATE o SET a = 1 WHERE a = 2;"]);
     assert_reported(rule, &update, &["UPDATE o"]);
-    let allowed = "-- tatmig:allow fts-row-ids the application builds it\nDELETE FROM t WHERE id = 1;";
+    let allowed =
+        "-- tatmig:allow fts-row-ids the application builds it\nDELETE FROM t WHERE id = 1;";
     assert_not_reported(rule, &document(&[&base, allowed]));
 }
 

@@ -116,8 +116,7 @@ fn full_text_option(tokens: &Tokens<'_>, item: Range<usize>) -> String {
 
 /// A column of a full-text table with its options, whatever the quotes around its name.
 fn full_text_column(tokens: &Tokens<'_>, item: std::ops::Range<usize>) -> String {
-    let words: Vec<String> =
-        item.map(|index| tokens.name(index).to_ascii_lowercase()).collect();
+    let words: Vec<String> = item.map(|index| tokens.name(index).to_ascii_lowercase()).collect();
     words.join(" ")
 }
 
@@ -199,10 +198,7 @@ mod tests {
             "CREATE INDEX i ON t (a ASC, (b + 1))",
             "CREATE INDEX i ON [t](\"a\",b+1 COLLATE binary)",
         );
-        same(
-            "CREATE INDEX i ON t (a) WHERE a > 1",
-            "CREATE INDEX i ON t(A) where ((a)>1)",
-        );
+        same("CREATE INDEX i ON t (a) WHERE a > 1", "CREATE INDEX i ON t(A) where ((a)>1)");
         same(
             "CREATE INDEX i ON t (a) WHERE a IS NOT NULL AND b != 2;",
             "CREATE INDEX i ON t(A) where ( a is not null and (b) <> (2) )",
@@ -250,7 +246,10 @@ mod tests {
             ("SELECT a FROM t", "select A from \"t\""),
             ("SELECT a AS b, 1 AS \"As\" FROM t AS u", "SELECT a b, 1 \"as\" FROM t u"),
             ("SELECT ALL a FROM t INNER JOIN u ON 1", "SELECT a FROM t JOIN u ON 1"),
-            ("SELECT a FROM t LEFT OUTER JOIN u USING (a)", "SELECT a FROM t LEFT JOIN u USING (a)"),
+            (
+                "SELECT a FROM t LEFT OUTER JOIN u USING (a)",
+                "SELECT a FROM t LEFT JOIN u USING (a)",
+            ),
             ("SELECT a FROM t ORDER BY a ASC, b ASC", "SELECT a FROM t ORDER BY a, b"),
             ("SELECT a FROM t ORDER BY a ASC LIMIT 1", "SELECT a FROM t ORDER BY a LIMIT 1"),
             ("SELECT a FROM t WHERE a != (b) AND b == 1", "SELECT a FROM t WHERE a <> b AND b = 1"),

@@ -548,7 +548,10 @@ fn a_reverse_block_that_does_not_restore_the_schema_changes_nothing() {
     for (reverse, problem) in [
         ("SELECT 1;", "column `t.state` is not expected (TEXT)"),
         ("DROP TABLE u;", "column `t.state` is not expected (TEXT)"),
-        ("DROP INDEX by_n;\nALTER TABLE t DROP COLUMN n;\nDROP TABLE u;", "column `t.n` is missing"),
+        (
+            "DROP INDEX by_n;\nALTER TABLE t DROP COLUMN n;\nDROP TABLE u;",
+            "column `t.n` is missing",
+        ),
         ("ALTER TABLE t DROP COLUMN state;\nDROP TABLE u;\nCREATE TABLE x (a);", "table `x`"),
     ] {
         let blocks = [BASELINE, up, ("user:1.1.0→1.0.0", reverse)];

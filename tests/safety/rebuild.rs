@@ -375,7 +375,8 @@ fn a_change_of_rows_that_a_search_index_does_not_follow_is_refused() {
     let tables = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);
 CREATE VIRTUAL TABLE f USING fts5 (n, content = 't', content_rowid = 'id');";
     let baseline = ("user:baseline→1.0.0", tables);
-    let rows = "INSERT INTO t VALUES (1, 'hello'), (2, 'world'); INSERT INTO f (f) VALUES ('rebuild')";
+    let rows =
+        "INSERT INTO t VALUES (1, 'hello'), (2, 'world'); INSERT INTO f (f) VALUES ('rebuild')";
     let search = "SELECT rowid FROM f WHERE f MATCH 'hello'";
     for change in [
         "UPDATE t SET rowid = id + 10 WHERE id = 1;",
@@ -391,7 +392,9 @@ CREATE VIRTUAL TABLE f USING fts5 (n, content = 't', content_rowid = 'id');";
             .run(["upgrade", "--user", "ann"])
             .status(1)
             .stderr_contains("error[fts-row-ids]")
-            .stderr_contains("after this, the full-text table `f` no longer matches the rows of `t`")
+            .stderr_contains(
+                "after this, the full-text table `f` no longer matches the rows of `t`",
+            )
             .stderr_contains(change);
         assert_eq!(fleet.database("ann").dump(), before);
         assert_eq!(fleet.database("ann").rows(search), ["1"]);
