@@ -198,6 +198,15 @@ impl CompiledScript<'_> {
         copy.map_or(drop.clone(), |statement| first_line_span(&statement.sql))
     }
 
+    /// The first line of the last statement that changes rows of a table, given in lower case; of the
+    /// last statement without one.
+    pub(crate) fn last_change_span(&self, table: &str) -> Range<usize> {
+        let changes =
+            |statement: &&Statement<'_>| statement.effects.modified_tables.contains(table);
+        let last = self.statements.iter().rfind(changes).or(self.statements.last());
+        last.map_or(0..0, |statement| first_line_span(&statement.sql))
+    }
+
     pub(crate) fn allows(&self, rule: Rule) -> bool {
         self.allowed_rules.contains(&rule)
     }

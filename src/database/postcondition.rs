@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::database::job::MigrationJob;
-use crate::database::known_schemas::SchemaDigest;
+use crate::database::known_schemas::SchemaText;
 use crate::database::schema_reader::read_objects;
 use crate::database::session::Session;
 use crate::schema::difference::Difference;
@@ -31,13 +31,13 @@ pub(crate) fn unmet_changes_of_job(
     if job.expected_changes.is_empty() {
         return Ok(Vec::new());
     }
-    let digest = SchemaDigest::read(connection)?;
-    if job.completed_schemas.contains(&digest) {
+    let schema_text = SchemaText::read(connection)?;
+    if job.completed_schemas.contains(&schema_text) {
         return Ok(Vec::new());
     }
     let unmet = unmet_changes(connection, &job.expected_changes)?;
     if unmet.is_empty() {
-        job.completed_schemas.insert(digest);
+        job.completed_schemas.insert(schema_text);
     }
     Ok(unmet)
 }

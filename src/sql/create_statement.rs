@@ -35,8 +35,9 @@ impl IndexDefinition {
             table: tokens.name(on + 1).to_ascii_lowercase(),
             terms: terms.into_iter().map(|term| parse_term(&tokens, term, collations)).collect(),
             filter: filter.map(|keyword| {
-                let text = tokens.normalized(keyword + 1..tokens.len());
-                text.trim_end_matches([';', ' ']).to_owned()
+                let end = (keyword + 1..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
+                let condition = keyword + 1..end.map_or(keyword + 1, |last| last + 1);
+                tokens.normalized(tokens.without_outer_brackets(condition))
             }),
         }
     }
@@ -80,6 +81,8 @@ impl ModuleDefinition {
                 .map(|item| {
                     if is_full_text && tokens.is(item.start + 1, "=") {
                         full_text_option(&tokens, item)
+                    } else if is_full_text {
+                        full_text_column(&tokens, item)
                     } else {
                         tokens.normalized(item)
                     }
@@ -111,6 +114,12 @@ fn full_text_option(tokens: &Tokens<'_>, item: Range<usize>) -> String {
     format!("{name} = '{}'", value.replace('\'', "''"))
 }
 
+/// A column of a full-text table with its options, whatever the quotes around its name.
+fn full_text_column(tokens: &Tokens<'_>, item: std::ops::Range<usize>) -> String {
+    let words: Vec<String> = item.map(|index| tokens.name(index).to_ascii_lowercase()).collect();
+    words.join(" ")
+}
+
 /// Whether a statement creates a virtual table.
 pub(crate) fn creates_virtual_table(sql: &str) -> bool {
     let mut words = crate::sql::lexer::words(sql);
@@ -124,11 +133,40 @@ pub(crate) fn normalized_body(sql: &str) -> String {
     let created = ObjectStatement::parse(&tokens);
     let start = created.map_or(0, |created| created.name + 1);
     let last = (start..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
-    let text = tokens.normalized(start..last.map_or(tokens.len(), |last| last + 1));
+    let body = start..last.map_or(tokens.len(), |last| last + 1);
+    let text = tokens.normalized_without(body, |index| is_optional_keyword(&tokens, index));
     if created.is_some_and(|created| tokens.is(created.kind, "TRIGGER")) {
         explicit_trigger(&text)
     } else {
         text
+    }
+}
+
+/// Whether a query means the same without a keyword: `AS` before a name, `INNER` and `OUTER` before
+/// `JOIN`, `ALL` after `SELECT`, `ASC` in an ORDER BY.
+fn is_optional_keyword(tokens: &Tokens<'_>, index: usize) -> bool {
+    if tokens.is_quoted(index) {
+        return false;
+    }
+    let is_any = |index: usize, words: &[&str]| words.iter().any(|word| tokens.is(index, word));
+    match tokens.text(index).to_ascii_uppercase().as_str() {
+        "AS" => true,
+        "INNER" => tokens.is(index + 1, "JOIN"),
+        "OUTER" => {
+            let is_kind = |kind: &&str| tokens.preceded_by(index, kind);
+            tokens.is(index + 1, "JOIN") && ["LEFT", "RIGHT", "FULL"].iter().any(is_kind)
+        }
+        "ALL" => tokens.preceded_by(index, "SELECT"),
+        "ASC" => {
+            let depth = tokens.depth(index);
+            let clause = (0..index).rev().find(|before| {
+                tokens.depth(*before) == depth
+                    && is_any(*before, &["BY", "SELECT", "FROM", "WHERE", "SET", "RETURNING"])
+            });
+            clause.is_some_and(|by| tokens.is(by, "BY") && tokens.preceded_by(by, "ORDER"))
+                && is_any(index + 1, &["", ",", ")", ";", "LIMIT", "NULLS"])
+        }
+        _ => false,
     }
 }
 
@@ -160,9 +198,10 @@ mod tests {
             "CREATE INDEX i ON t (a ASC, (b + 1))",
             "CREATE INDEX i ON [t](\"a\",b+1 COLLATE binary)",
         );
+        same("CREATE INDEX i ON t (a) WHERE a > 1", "CREATE INDEX i ON t(A) where ((a)>1)");
         same(
-            "CREATE INDEX i ON t (a) WHERE a > 1",
-            "CREATE INDEX i ON t(A) where (a)>1".replace("(a)", "a").as_str(),
+            "CREATE INDEX i ON t (a) WHERE a IS NOT NULL AND b != 2;",
+            "CREATE INDEX i ON t(A) where ( a is not null and (b) <> (2) )",
         );
     }
 
@@ -199,10 +238,38 @@ mod tests {
             normalized_body("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 'A'; END"),
             normalized_body("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 'a'; END"),
         );
-        assert_eq!(
-            normalized_body("CREATE VIEW v AS SELECT a FROM t"),
-            normalized_body("create view v as select A from \"t\""),
-        );
+    }
+
+    #[test]
+    fn optional_keywords_of_a_view_are_ignored() {
+        for (left, right) in [
+            ("SELECT a FROM t", "select A from \"t\""),
+            ("SELECT a AS b, 1 AS \"As\" FROM t AS u", "SELECT a b, 1 \"as\" FROM t u"),
+            ("SELECT ALL a FROM t INNER JOIN u ON 1", "SELECT a FROM t JOIN u ON 1"),
+            (
+                "SELECT a FROM t LEFT OUTER JOIN u USING (a)",
+                "SELECT a FROM t LEFT JOIN u USING (a)",
+            ),
+            ("SELECT a FROM t ORDER BY a ASC, b ASC", "SELECT a FROM t ORDER BY a, b"),
+            ("SELECT a FROM t ORDER BY a ASC LIMIT 1", "SELECT a FROM t ORDER BY a LIMIT 1"),
+            ("SELECT a FROM t WHERE a != (b) AND b == 1", "SELECT a FROM t WHERE a <> b AND b = 1"),
+        ] {
+            let body = |query: &str| normalized_body(&format!("CREATE VIEW v AS {query};"));
+            assert_eq!(body(left), body(right));
+        }
+        for (left, right) in [
+            ("SELECT a FROM t UNION ALL SELECT 1", "SELECT a FROM t UNION SELECT 1"),
+            ("SELECT a asc FROM t", "SELECT a FROM t"),
+            ("SELECT a asc, b FROM t ORDER BY 1", "SELECT a, b FROM t ORDER BY 1"),
+            ("SELECT a FROM t ORDER BY a DESC", "SELECT a FROM t ORDER BY a"),
+            ("SELECT a FROM t CROSS JOIN u", "SELECT a FROM t JOIN u"),
+            ("SELECT f(a) FROM t", "SELECT f a FROM t"),
+            ("SELECT (a, b) < (1, 2) FROM t", "SELECT a, b < (1, 2) FROM t"),
+            ("SELECT a IN (b) FROM t", "SELECT a IN b FROM t"),
+        ] {
+            let body = |query: &str| normalized_body(&format!("CREATE VIEW v AS {query};"));
+            assert_ne!(body(left), body(right));
+        }
     }
 
     #[test]
@@ -213,5 +280,7 @@ mod tests {
             ModuleDefinition::parse("CREATE VIRTUAL TABLE v USING FTS5(a, tokenize = 'porter')");
         assert_eq!(module.module, "fts5");
         assert_eq!(module.arguments, ["a", "tokenize = 'porter'"]);
+        let columns = "CREATE VIRTUAL TABLE v USING fts5('A', [b] UNINDEXED)";
+        assert_eq!(ModuleDefinition::parse(columns).arguments, ["a", "b unindexed"]);
     }
 }

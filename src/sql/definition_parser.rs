@@ -24,6 +24,10 @@ const TYPE_TERMINATORS: &[&str] = &[
     "AS",
 ];
 
+/// The words that are values, in lower case.
+const LITERAL_WORDS: &[&str] =
+    &["null", "true", "false", "current_timestamp", "current_date", "current_time"];
+
 /// Reads one column or one table constraint: the tokens from `start` to `end`.
 pub(crate) struct DefinitionParser<'w, 't> {
     tokens: &'w Tokens<'t>,
@@ -62,13 +66,16 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         self.tokens.normalized(start..self.position)
     }
 
-    /// Consumes a pair of brackets with its content, if one comes next.
-    fn consume_parenthesized(&mut self) -> String {
-        if self.is_at("(") {
-            self.consume(self.tokens.after_matching_close(self.position) - self.position)
-        } else {
-            String::new()
+    /// Consumes an expression in brackets, if one comes next. Further brackets around all of it do not
+    /// count.
+    fn consume_expression(&mut self) -> String {
+        if !self.is_at("(") {
+            return String::new();
         }
+        let start = self.position + 1;
+        self.position = self.tokens.after_matching_close(self.position);
+        let inner = start..self.position.saturating_sub(1).max(start);
+        format!("({})", self.tokens.normalized(self.tokens.without_outer_brackets(inner)))
     }
 
     /// Consumes the terms of a key in brackets.
@@ -176,7 +183,7 @@ impl<'w, 't> DefinitionParser<'w, 't> {
             let conflict_action = self.consume_conflict_clause();
             table.unique_keys.push(UniqueKey { terms, conflict_action });
         } else if self.consume_if(&["CHECK"]) {
-            let check = self.consume_parenthesized();
+            let check = self.consume_expression();
             self.consume_conflict_clause();
             table.checks.push(check);
         } else if self.is_at("REFERENCES") {
@@ -230,7 +237,8 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         } else if self.consume_if(&["NULL"]) {
             self.consume_conflict_clause();
         } else if self.consume_if(&["DEFAULT"]) {
-            column.default = Some(self.consume_default());
+            // A column without a default has the default NULL.
+            column.default = Some(self.consume_default()).filter(|default| default != "null");
         } else if self.consume_if(&["COLLATE"]) {
             let collation = self.consume(1);
             if collation != "binary" {
@@ -239,7 +247,7 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         } else if self.consume_if(&["GENERATED", "ALWAYS"]) {
             // The expression follows after `AS`.
         } else if self.consume_if(&["AS"]) {
-            let expression = self.consume_parenthesized();
+            let expression = self.consume_expression();
             let is_stored = self.consume_if(&["STORED"]);
             self.consume_if(&["VIRTUAL"]);
             let storage =
@@ -262,13 +270,14 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         let is_literal = |text: &str| {
             text.starts_with(|first: char| first.is_ascii_digit() || "'+-.".contains(first))
                 || text.starts_with("x'")
+                || LITERAL_WORDS.contains(&text)
         };
         let literal = inner.consume_literal();
         if inner.position == end - 1 && is_literal(&literal) {
             self.position = end;
             return literal;
         }
-        self.consume_parenthesized()
+        self.consume_expression()
     }
 
     /// Consumes a default without brackets: a number with its sign and fraction, a string, a word.

@@ -40,7 +40,7 @@ impl KeyTerm {
 
     /// Reads the tokens of a term.
     pub(crate) fn parse(tokens: &Tokens<'_>, range: Range<usize>) -> Self {
-        let mut range = without_brackets(tokens, range);
+        let mut range = tokens.without_outer_brackets(range);
         let ends_with =
             |range: &Range<usize>, word: &str| range.len() > 1 && tokens.is(range.end - 1, word);
         if ends_with(&range, "AUTOINCREMENT") {
@@ -50,13 +50,13 @@ impl KeyTerm {
         if is_descending || ends_with(&range, "ASC") {
             range.end -= 1;
         }
-        range = without_brackets(tokens, range);
+        range = tokens.without_outer_brackets(range);
         let has_collation = range.len() > 2 && tokens.is(range.end - 2, "COLLATE");
         let collation = has_collation.then(|| tokens.name(range.end - 1).to_ascii_lowercase());
         if has_collation {
             range.end -= 2;
         }
-        range = without_brackets(tokens, range);
+        range = tokens.without_outer_brackets(range);
         let is_name = match tokens.kind(range.start) {
             Some(TokenKind::Word) => {
                 !tokens.text(range.start).starts_with(|c: char| c.is_ascii_digit())
@@ -108,14 +108,6 @@ impl fmt::Display for KeyTerm {
     }
 }
 
-/// Brackets around a whole expression change nothing.
-fn without_brackets(tokens: &Tokens<'_>, mut range: Range<usize>) -> Range<usize> {
-    while tokens.is(range.start, "(") && tokens.after_matching_close(range.start) == range.end {
-        range = range.start + 1..range.end - 1;
-    }
-    range
-}
-
 /// The terms of a key as messages show them.
 pub(crate) fn list_terms(terms: &[KeyTerm]) -> String {
     terms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
@@ -151,7 +143,7 @@ mod tests {
         check("A", Some("a"), Some("a"), "a");
         check("((a)) ASC", Some("a"), Some("a"), "a");
         check("((a) COLLATE nocase) DESC", Some("a"), None, "a collate nocase desc");
-        check("(a) + (b)", None, None, "(a)+ (b)");
+        check("(a) + (b)", None, None, "a + b");
         check("a autoincrement", Some("a"), Some("a"), "a");
         check("[A] Desc", Some("a"), Some("a"), "a desc");
         check("a COLLATE \"NoCase\" DESC", Some("a"), None, "a collate nocase desc");

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use crate::database::column_order::read_column_order;
 use crate::database::error::{DatabaseError, is_sql_error};
 use crate::database::job::{MigrationJob, PositionalPlace, Refusal, Statement, Step};
-use crate::database::known_schemas::SchemaDigest;
+use crate::database::known_schemas::SchemaText;
 use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
 use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
@@ -23,14 +23,14 @@ use crate::sqlite::reference_checks::ReferenceChecks;
 
 /// Whether the schema of a database differs from the document's.
 fn has_drift(connection: &Connection, job: &MigrationJob<'_>) -> Result<bool, DatabaseError> {
-    let digest = SchemaDigest::read(connection)?;
-    if job.documented_schemas.contains(&digest) {
+    let schema_text = SchemaText::read(connection)?;
+    if job.documented_schemas.contains(&schema_text) {
         return Ok(false);
     }
     let schema = schema_from_rows(connection.query(SCHEMA_QUERY, &[])?);
     let has_drift = !differences(&job.schema_before, &schema).is_empty();
     if !has_drift {
-        job.documented_schemas.insert(digest);
+        job.documented_schemas.insert(schema_text);
     }
     Ok(has_drift)
 }

@@ -598,6 +598,43 @@ fn a_reverse_block_that_allows_reverse_differs_records_the_difference() {
     assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
 }
 
+/// The database would be recorded at 1.0.0 with the schema of no version.
+#[test]
+fn a_reverse_block_that_does_not_restore_the_schema_changes_nothing() {
+    let up = ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN state TEXT;\nCREATE TABLE u (a);");
+    for (reverse, problem) in [
+        ("SELECT 1;", "column `t.state` is not expected (TEXT)"),
+        ("DROP TABLE u;", "column `t.state` is not expected (TEXT)"),
+        (
+            "DROP INDEX by_n;\nALTER TABLE t DROP COLUMN n;\nDROP TABLE u;",
+            "column `t.n` is missing",
+        ),
+        ("ALTER TABLE t DROP COLUMN state;\nDROP TABLE u;\nCREATE TABLE x (a);", "table `x`"),
+    ] {
+        let blocks = [BASELINE, up, ("user:1.1.0→1.0.0", reverse)];
+        let fleet = Fleet::from_blocks(&blocks).user("ann", "");
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        let fleet = fleet.user("ann", "INSERT INTO t (id, n, state) VALUES (1, 'a', 'done')");
+        let before = fleet.database("ann").dump();
+        let downgrade = ["downgrade", "--to", "1.0.0", "--all-users", "--no-backup"];
+        fleet
+            .run(downgrade)
+            .status(1)
+            .stderr_contains("error[reverse-differs]: `ann`")
+            .stderr_contains("this reverse block does not restore the user schema of `1.0.0`")
+            .stderr_contains(problem)
+            .stderr_contains("-- [user:1.1.0→1.0.0:start]");
+        assert_eq!(fleet.database("ann").dump(), before, "{reverse}");
+    }
+    let blocks = [BASELINE, ("user:1.0.0→baseline", "SELECT 1;")];
+    let fleet = Fleet::from_blocks(&blocks).user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    fleet
+        .run(["downgrade", "--to", "baseline", "--all-users", "--no-backup"])
+        .status(1)
+        .stderr_contains("table `t` is not expected");
+}
+
 #[test]
 fn an_unknown_function_in_a_new_view_or_trigger_stops_every_command() {
     let baseline = ("user:baseline→1.0.0", "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);");

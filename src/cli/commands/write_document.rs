@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use tatmig::fleet::read_regular_file;
 
-use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::document_file::DocumentFile;
 
 /// Replaces the text that was read with a new one. Owner, group and permissions stay.
 ///
