@@ -62,10 +62,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     let fleet = &plan.fleet;
     let stage = if args.rehearse { Stage::RehearsingUsers } else { Stage::Users };
     let progress = RunProgress::start(context, stage, fleet.databases());
-    let outcome =
-        fleet.downgrade(migrator, plan.rehearsal(), &options, &mut |database, outcome| {
-            progress.advance(database, outcome);
-        });
+    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut progress.on_done());
     drop(progress);
     let details = RunDetails {
         statement_diffs: collect_statement_diffs(fleet, &outcome, migrator, &options),

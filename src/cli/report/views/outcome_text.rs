@@ -79,6 +79,15 @@ pub(crate) enum RunDirection {
     Down,
 }
 
+impl RunDirection {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// `98 upgraded to 0.3.20, 1 already at 0.3.20, 1 failed`.
 pub(crate) fn count_outcomes<'r>(
     outcomes: &(impl Iterator<Item = &'r Outcome> + Clone),
@@ -88,10 +97,7 @@ pub(crate) fn count_outcomes<'r>(
     let count = |predicate: fn(&Outcome) -> bool| {
         outcomes.clone().filter(|outcome| predicate(outcome)).count()
     };
-    let direction = match direction {
-        RunDirection::Up => "up",
-        RunDirection::Down => "down",
-    };
+    let direction = direction.word();
     let busy = count(Outcome::is_busy);
     StyledLine::join(
         [
