@@ -132,9 +132,8 @@ fn diagnostic(block: &SourceSlice<'_>, found: &[Found]) -> Diagnostic {
         count => format!(" (and at {count} other places)"),
     };
     let character = describe_character(first.character);
-    let message = format!(
-        "{character} in the SQL{more}: SQLite takes it for part of a name or a value"
-    );
+    let message =
+        format!("{character} in the SQL{more}: SQLite takes it for part of a name or a value");
     let diagnostic =
         Diagnostic::new(Rule::InvisibleCharacter, block.document_span(first.range()), message)
             .help(first.lookalike.help());

@@ -116,9 +116,8 @@ impl LostCounters {
                 continue;
             }
             let first = self.set_aside.remove(from);
-            let first = first.or_else(|| {
-                has_counter(&block_run.schema_before, from).then(|| from.to_owned())
-            });
+            let first = first
+                .or_else(|| has_counter(&block_run.schema_before, from).then(|| from.to_owned()));
             self.set_aside.extend(first.map(|first| (to.to_owned(), first)));
         }
     }
