@@ -787,6 +787,33 @@ fn the_help_of_a_lost_counter_satisfies_the_rule_as_it_is() {
 }
 
 #[test]
+fn a_counter_of_a_table_that_was_set_aside_is_reported_at_its_drop() {
+    let rule = Rule::CounterReset;
+    let create = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT);";
+    let aside = format!("ALTER TABLE t RENAME TO old;\n{create}");
+    let copy = "INSERT INTO t (id, n) SELECT id, n FROM old;";
+    let drop = "DROP TABLE old;";
+    assert_reported(rule, &document(&[create, &format!("{aside}\n{copy}"), drop]), &["DROP"]);
+    let later = document(&[
+        create,
+        "ALTER TABLE t RENAME TO \"Old\";",
+        create,
+        "ALTER TABLE old RENAME TO older;",
+        "DROP TABLE older;",
+    ]);
+    assert_reported(rule, &later, &["DROP TABLE older"]);
+    let counter = "UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM sqlite_sequence WHERE lower(name) IN ('old', 't')) WHERE lower(name) = 't';";
+    let kept = format!("{copy}\n{counter}\n{drop}");
+    assert_not_reported(rule, &document(&[create, &aside, &kept]));
+    // The table is replaced by one without a counter, or by none.
+    assert_not_reported(rule, &document(&[create, "ALTER TABLE t RENAME TO old;", drop]));
+    let plain = "ALTER TABLE t RENAME TO old;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);";
+    assert_not_reported(rule, &document(&[create, &format!("{plain}\n{copy}"), drop]));
+    let allowed = format!("-- tatmig:allow counter-reset ids are not kept\n{drop}");
+    assert_not_reported(rule, &document(&[create, &format!("{aside}\n{copy}"), &allowed]));
+}
+
+#[test]
 fn a_counter_that_two_blocks_lose_is_reported_at_the_second_one() {
     let table = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT);";
     let rebuild = |key: &str| {

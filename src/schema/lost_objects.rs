@@ -51,7 +51,7 @@ fn declares_unique(table: &Object, index: &Object) -> bool {
 }
 
 /// Whether an index or a trigger with the same definition exists under another name.
-fn has_renamed_copy(object: &Object, after: &Schema) -> bool {
+pub(crate) fn has_renamed_copy(object: &Object, after: &Schema) -> bool {
     let normalize_without_name = |object: &Object| {
         let text = lexer::normalize_case(&object.sql);
         let name = lexer::normalize_case(&object.name);

@@ -1,7 +1,7 @@
 //! Reports rebuilds that lose the AUTOINCREMENT counter of their table. SQLite decides: the block
 //! runs in the sandbox once more, with a counter that only rows which were deleted can explain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::autoincrement::{LoweredCounter, find_lowered_counter, read_counters};
 use crate::database::job::CompiledScript;
@@ -61,13 +61,18 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The tables, in lower case, that had a counter once and have lost it with their AUTOINCREMENT.
+/// The counters that earlier blocks have taken from tables. All names are in lower case.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LostCounters(BTreeSet<String>);
+pub(crate) struct LostCounters {
+    /// Tables that had a counter once and have lost it with their AUTOINCREMENT.
+    removed: BTreeSet<String>,
+    /// Tables that were renamed with their counter, each with its first name.
+    set_aside: BTreeMap<String, String>,
+}
 
 impl LostCounters {
-    /// Follows a block that ran, and reports a table that gets AUTOINCREMENT again without its old
-    /// counter.
+    /// Follows a block that ran. Reports a table that gets AUTOINCREMENT again without its old counter,
+    /// and the drop of a table that was set aside with the counter of the one that replaced it.
     pub(crate) fn follow(
         &mut self,
         block_run: &BlockRun<'_, '_>,
@@ -75,18 +80,15 @@ impl LostCounters {
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         let script = block_run.script;
-        let has_counter = |schema: &Schema, table: &str| {
-            let table = schema.get(&ObjectKey::new(ObjectKind::Table, table));
-            table.is_some_and(|table| is_autoincrement(table))
-        };
+        let writes_counters = writes_counters(script);
         for table in &script.rebuilt_tables {
             let counted_before = has_counter(&block_run.schema_before, table);
             if has_counter(schema_after, table) {
-                if self.0.remove(table) && !writes_counters(script) {
+                if self.removed.remove(table) && !writes_counters {
                     diagnostics.push(counter_of_earlier_block(script, table));
                 }
             } else if counted_before {
-                self.0.insert(table.clone());
+                self.removed.insert(table.clone());
             }
         }
         let renames = &script.operations.table_renames;
@@ -97,8 +99,46 @@ impl LostCounters {
                 renames.final_name(table)
             }
         };
-        self.0 = self.0.iter().map(present_name).collect();
+        self.removed = self.removed.iter().map(present_name).collect();
+        if writes_counters {
+            self.set_aside.clear();
+            return;
+        }
+        for dropped in &script.dropped_tables {
+            let replaced = self.set_aside.remove(dropped);
+            if let Some(table) = replaced.filter(|table| has_counter(schema_after, table)) {
+                diagnostics.push(counter_of_table_aside(script, dropped, &table));
+            }
+        }
+        for (from, to) in renames.pairs() {
+            let is_rebuilt = script.rebuilt_tables.iter().any(|table| table == from || table == to);
+            if is_rebuilt {
+                continue;
+            }
+            let first = self.set_aside.remove(from);
+            let first = first
+                .or_else(|| has_counter(&block_run.schema_before, from).then(|| from.to_owned()));
+            self.set_aside.extend(first.map(|first| (to.to_owned(), first)));
+        }
     }
+}
+
+fn has_counter(schema: &Schema, table: &str) -> bool {
+    let table = schema.get(&ObjectKey::new(ObjectKind::Table, table));
+    table.is_some_and(|table| is_autoincrement(table))
+}
+
+fn counter_of_table_aside(script: &CompiledScript<'_>, dropped: &str, table: &str) -> Diagnostic {
+    Diagnostic::new(
+        Rule::CounterReset,
+        script.rebuild_span(dropped),
+        format!(
+            "this drops the AUTOINCREMENT counter that `{table}` had: the ids of deleted rows would be used again"
+        ),
+    )
+    .help(format!(
+        "before this, add `UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM sqlite_sequence WHERE lower(name) IN ('{dropped}', '{table}')) WHERE lower(name) = '{table}';`"
+    ))
 }
 
 /// Whether a statement names SQLite's table of counters.

@@ -80,7 +80,7 @@ pub(crate) enum RunDirection {
 }
 
 impl RunDirection {
-    fn word(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::Down => "down",
@@ -97,7 +97,6 @@ pub(crate) fn count_outcomes<'r>(
     let count = |predicate: fn(&Outcome) -> bool| {
         outcomes.clone().filter(|outcome| predicate(outcome)).count()
     };
-    let direction = direction.word();
     let busy = count(Outcome::is_busy);
     StyledLine::join(
         [
@@ -124,7 +123,7 @@ pub(crate) fn count_outcomes<'r>(
             (
                 State::Rehearsed,
                 count(|o| matches!(o, Outcome::Rehearsed(_))),
-                format!("rehearsed {direction} to {target} and rolled back"),
+                format!("rehearsed {} to {target} and rolled back", direction.name()),
             ),
             (State::Note, count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
             (
