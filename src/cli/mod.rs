@@ -4,6 +4,7 @@
 pub(crate) mod args;
 pub(crate) mod commands;
 pub(crate) mod completion;
+pub(crate) mod document_file;
 pub(crate) mod input;
 pub(crate) mod output;
 pub(crate) mod process_args;

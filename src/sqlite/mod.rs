@@ -16,6 +16,7 @@ pub(crate) mod missing_collations;
 pub(crate) mod new_directories;
 pub(crate) mod open_directory;
 pub(crate) mod overwrite;
+pub(crate) mod overwrite_checks;
 pub(crate) mod paths;
 pub(crate) mod pending_dir;
 pub(crate) mod pinned_file;

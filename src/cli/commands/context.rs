@@ -12,7 +12,7 @@ use tatmig::lint::Backend;
 use tatmig::migrate::{DetectionOptions, Migrator, Replay};
 use tatmig::{Changelog, Diagnostic, Rule, Scope, Severity};
 
-use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::input;
 use crate::cli::report::Report;
 use crate::cli::report::exit_status::EXIT_INVALID_INPUT;

@@ -12,8 +12,8 @@ use tatmig::text::{escape_for_display, list_names};
 use tatmig::{Changelog, DatabaseState, Severity};
 
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::inspect::read_statuses;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::report::format::{error_chain, format_size, plural};
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::doctor::{Check, CheckResult, DoctorView};

@@ -9,8 +9,8 @@ use tatmig::{Changelog, Scope, edit};
 
 use crate::cli::args::document_commands::{SchemaAction, SchemaArgs};
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::write_document;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::report::views::schema::{SchemaCheckView, SchemaUpdateView, SchemaView};
 use crate::cli::value_parsers::parse_version_or_head;
 

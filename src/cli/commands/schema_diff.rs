@@ -15,9 +15,9 @@ use tatmig::{Changelog, Scope};
 
 use crate::cli::args::document_commands::SchemaArgs;
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::new_from_db::{infer_scope, quoted_path};
 use crate::cli::commands::schema::schemas_at;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::report::views::schema_diff::{SchemaDiffView, ScopeDiff};
 use crate::cli::value_parsers::{parse_version, parse_version_or_head};
 

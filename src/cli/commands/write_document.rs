@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tatmig::fleet::read_regular_file;
 
-use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::temporary_file::temporary_file_beside;
 
 /// A part of the names of temporary files.

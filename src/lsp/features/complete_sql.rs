@@ -14,7 +14,7 @@ use crate::lsp::target::compared;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::keywords::{FUNCTIONS, KEYWORDS, TYPES};
 use crate::sql::lexer;
-use crate::sql::lexer::{TokenKind, spelled};
+use crate::sql::lexer::{TokenKind, quote_if_needed};
 
 /// The collations that every SQLite has.
 const COLLATIONS: [&str; 3] = ["BINARY", "NOCASE", "RTRIM"];
@@ -197,7 +197,7 @@ impl ItemList<'_> {
                     (lsp::CompletionItemKind::Event, format!("trigger on `{}`", object.table))
                 }
             };
-            self.add(&spelled(&object.name), kind, &detail, 2);
+            self.add(&quote_if_needed(&object.name), kind, &detail, 2);
         }
     }
 
@@ -205,7 +205,12 @@ impl ItemList<'_> {
         let Some(table) = schema.get(&ObjectKey::new(ObjectKind::Table, table)) else { return };
         for column in table.structure().columns.clone() {
             let detail = format!("`{}` {}", table.name, column.declared_type);
-            self.add(&spelled(&column.name), lsp::CompletionItemKind::Field, detail.trim_end(), 1);
+            self.add(
+                &quote_if_needed(&column.name),
+                lsp::CompletionItemKind::Field,
+                detail.trim_end(),
+                1,
+            );
         }
     }
 

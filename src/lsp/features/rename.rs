@@ -28,7 +28,7 @@ use crate::lsp::target::{
 use crate::migrate::chain_cache::CacheUse;
 use crate::schema::{ObjectKey, ObjectKind};
 use crate::source::Source;
-use crate::sql::lexer::{quote_identifier, spelled};
+use crate::sql::lexer::{quote_identifier, quote_if_needed};
 use crate::sql::tokens::Tokens;
 
 /// Why something cannot be renamed, for the user.
@@ -167,7 +167,7 @@ fn rename_name(
                 let text = if tokens.is_quoted(index) {
                     quote_identifier(new_name)
                 } else {
-                    spelled(new_name)
+                    quote_if_needed(new_name)
                 };
                 let span = tokens.span(&statement.sql, index, index);
                 edits.push(TextEdit::new(span, text));

@@ -10,6 +10,7 @@ use crate::lsp::snapshot::Snapshot;
 use crate::lsp::target::is_name;
 use crate::schema::ObjectKind;
 use crate::source::SourceSlice;
+use crate::sql::object_statement::{ObjectStatement, ObjectVerb};
 use crate::sql::statements::statement_ranges;
 use crate::sql::tokens::Tokens;
 
@@ -26,15 +27,9 @@ impl Creation {
     /// `None` for a statement that creates nothing, or whose name is not written yet.
     fn parse(statement: &SourceSlice<'_>) -> Option<Self> {
         let tokens = Tokens::new(statement.text());
-        if !tokens.is(0, "CREATE") {
-            return None;
-        }
-        let (index, kind) = (1..4).find_map(|index| {
-            let kind = ObjectKind::parse(&tokens.text(index).to_ascii_lowercase())?;
-            Some((index, kind))
-        })?;
-        let is_guarded = tokens.match_seq(index + 1, &["IF", "NOT", "EXISTS"]);
-        let name = tokens.skip_schema_qualifier(index + if is_guarded { 4 } else { 1 });
+        let ObjectStatement { kind, name, .. } =
+            ObjectStatement::parse(&tokens).filter(|object| object.verb == ObjectVerb::Create)?;
+        let kind = ObjectKind::parse(&tokens.text(kind).to_ascii_lowercase())?;
         is_name(&tokens, name).then(|| Self {
             kind,
             name: tokens.name(name),
