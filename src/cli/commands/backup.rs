@@ -114,9 +114,7 @@ pub(crate) fn restore_backup(
         safety_backup = back_up(context, &mut existing, "restore", &options)?;
     }
     let progress = RunProgress::start(context, Stage::Restoring, &databases);
-    let results = backup.restore(&databases, &options, &mut |database, result| {
-        progress.advance(database, result);
-    });
+    let results = backup.restore(&databases, &options, &mut progress.on_done());
     drop(progress);
     for (database, result) in databases.iter().zip(&results) {
         if let Some(Ok(Restored { note: Some(note), .. })) = result {

@@ -59,9 +59,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     if !args.selection.excludes_system() {
         plan.store_sources(&request)?;
     }
-    let outcome = plan.run(&fleet, &options, &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let outcome = plan.run(&fleet, &options, &mut progress.on_done());
     drop(progress);
     let details = RunDetails {
         operation: Operation::Redo,

@@ -44,9 +44,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &ResetArgs) -> anyhow::Resu
     fleet.system = fleet.system.and_then(|_| databases.next());
     fleet.users = databases.collect();
     let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
-    let fleet_outcome = fleet.reset(&migrator, &options, &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let fleet_outcome = fleet.reset(&migrator, &options, &mut progress.on_done());
     drop(progress);
     let details =
         RunDetails { backup: safety_backup, operation: Operation::Reset, ..RunDetails::default() };
