@@ -184,8 +184,7 @@ impl AppliedValues {
     fn condition(&self, defaults: &[String]) -> String {
         let column = format!("t.{}", lexer::quote_identifier(&self.column));
         let mut conditions = vec![format!("{column} IS NOT NULL")];
-        conditions
-            .extend(defaults.iter().map(|default| format!("{column} IS NOT ({default})")));
+        conditions.extend(defaults.iter().map(|default| format!("{column} IS NOT ({default})")));
         conditions.join(" AND ")
     }
 

@@ -328,7 +328,10 @@ fn an_applied_column_may_be_read_copied_or_allowed() {
         ),
         ("-- tatmig:allow overwrite every state starts again\nUPDATE t SET state = 'new';", "new"),
         ("DELETE FROM t WHERE id > 5;\nINSERT INTO t (id, n) VALUES (9, 'seed');", "done"),
-        ("DELETE FROM t WHERE id = 1;\nINSERT INTO t (id, n, state) VALUES (1, 'b', 'done');", "done"),
+        (
+            "DELETE FROM t WHERE id = 1;\nINSERT INTO t (id, n, state) VALUES (1, 'b', 'done');",
+            "done",
+        ),
         ("INSERT OR IGNORE INTO t (id, n, state) VALUES (1, 'a', 'new');", "done"),
         (
             "CREATE TEMP TABLE k AS SELECT id, n, state FROM t;\nDROP TABLE t;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n, state) SELECT id, n, state FROM k;\nDROP TABLE k;\nCREATE INDEX by_n ON t (n);",
