@@ -10,6 +10,7 @@ pub(crate) mod file;
 pub(crate) mod file_format;
 pub(crate) mod file_status;
 pub(crate) mod full_text_checks;
+pub(crate) mod keyed_values;
 pub(crate) mod library_header;
 pub(crate) mod locks;
 pub(crate) mod missing_collations;

@@ -197,6 +197,9 @@ fn a_column_that_was_already_applied_keeps_its_values() {
         "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, CASE WHEN n IS NOT NULL THEN 'new' ELSE state END FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);",
         "ALTER TABLE t RENAME TO t_old;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n, state) SELECT id, n, nullif(state, 'done') FROM t_old;\nDROP TABLE t_old;\nCREATE INDEX by_n ON t (n);",
         "INSERT INTO t (id, n, state) SELECT id + 100, n, 'new' FROM t;\nDELETE FROM t WHERE id < 100;",
+        "DELETE FROM t WHERE id = 1;\nINSERT INTO t (id, n) VALUES (1, 'a');",
+        "DELETE FROM t WHERE n = 'a';\nALTER TABLE t RENAME COLUMN id TO key;\nALTER TABLE t RENAME TO u;\nINSERT INTO u VALUES (1, 'a', 'new');",
+        "CREATE VIEW v AS SELECT id, n FROM t;\nCREATE TRIGGER gone INSTEAD OF DELETE ON v BEGIN DELETE FROM t WHERE id = old.id; END;\nDELETE FROM v WHERE id = 1;\nINSERT INTO t (id, n) VALUES (1, 'a');",
     ] {
         let fleet = fleet_with_drift(BASELINE.1, STATE, &format!("{add}\n{statement}"));
         assert_refused(&fleet, &["error[overwrite]", "-- tatmig:allow overwrite"]);
@@ -325,6 +328,11 @@ fn an_applied_column_may_be_read_copied_or_allowed() {
         ),
         ("-- tatmig:allow overwrite every state starts again\nUPDATE t SET state = 'new';", "new"),
         ("DELETE FROM t WHERE id > 5;\nINSERT INTO t (id, n) VALUES (9, 'seed');", "done"),
+        (
+            "DELETE FROM t WHERE id = 1;\nINSERT INTO t (id, n, state) VALUES (1, 'b', 'done');",
+            "done",
+        ),
+        ("INSERT OR IGNORE INTO t (id, n, state) VALUES (1, 'a', 'new');", "done"),
         (
             "CREATE TEMP TABLE k AS SELECT id, n, state FROM t;\nDROP TABLE t;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n, state) SELECT id, n, state FROM k;\nDROP TABLE k;\nCREATE INDEX by_n ON t (n);",
             "done",
