@@ -224,6 +224,36 @@ fn destructive_statements_are_reported() {
     assert_not_reported(rule, &after("CREATE TEMP TABLE t (a); DELETE FROM t;"));
 }
 
+/// A table that is created again has its rows only if a statement before the DROP copied them.
+#[test]
+fn a_rebuild_without_a_copy_is_destructive() {
+    let rule = Rule::Destructive;
+    let after = |sql: &str| document(&[NOTES, sql]);
+    let table = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, size INT);";
+    for sql in [
+        format!("DROP TABLE notes; {table}"),
+        format!("CREATE TABLE x (a); INSERT INTO x VALUES (1); DROP TABLE notes; {table}"),
+        format!("DROP TABLE notes; {table} INSERT INTO notes (id, body) SELECT 1, 'default';"),
+        "CREATE TABLE x (id INTEGER PRIMARY KEY); DROP TABLE notes; ALTER TABLE x RENAME TO notes;"
+            .to_owned(),
+    ] {
+        assert_reported(rule, &after(&sql), &["DROP TABLE notes"]);
+    }
+    for sql in [
+        format!(
+            "CREATE TEMP TABLE x AS SELECT id, body FROM notes; DROP TABLE notes; {table} INSERT INTO notes (id, body) SELECT id, body FROM x; DROP TABLE x;"
+        ),
+        format!(
+            "ALTER TABLE notes RENAME TO \"Old\"; {table} INSERT INTO notes (id, body) SELECT id, body FROM old; DROP TABLE old;"
+        ),
+        format!(
+            "CREATE VIEW v AS SELECT id, body FROM notes; CREATE TABLE x AS SELECT * FROM v; DROP VIEW v; DROP TABLE notes; {table} INSERT INTO notes (id, body) SELECT id, body FROM x; DROP TABLE x;"
+        ),
+    ] {
+        assert_not_reported(rule, &after(&sql));
+    }
+}
+
 #[test]
 fn a_reverse_block_may_drop_what_its_migration_created() {
     let rule = Rule::Destructive;
@@ -540,6 +570,45 @@ fn a_rebuild_that_changes_row_ids_under_an_fts_table_is_reported() {
 }
 
 #[test]
+fn a_change_of_rows_that_leaves_a_full_text_table_behind_is_reported() {
+    let rule = Rule::FtsRowIds;
+    let table = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT); CREATE TABLE o (a);";
+    let fts = "CREATE VIRTUAL TABLE f USING fts5 (n, state UNINDEXED, content = 't', content_rowid = 'id');";
+    let base = format!("{table}\n{fts}");
+    for sql in [
+        "UPDATE \"T\" SET N = upper(n) WHERE id < 9;",
+        "UPDATE t SET (state, n) = ('a', 'b') WHERE id = 1;",
+        "UPDATE t SET rowid = rowid + 1 WHERE id > 3;",
+        "UPDATE t SET id = -id WHERE id > 3;",
+        "DELETE FROM t WHERE n IS NULL;",
+        "INSERT INTO t (n) SELECT a FROM o;",
+        "WITH x AS (SELECT 1) REPLACE INTO t (id, n) SELECT 1, 'x' FROM x;",
+    ] {
+        let name = if sql.contains('"') { "\"T\"" } else { "t " };
+        assert_reported(rule, &document(&[&base, sql]), &[name]);
+        for again in ["INSERT INTO f (f) VALUES ('rebuild');", &format!("DROP TABLE f; {fts}")] {
+            assert_not_reported(rule, &document(&[&base, &format!("{sql}\n{again}")]));
+        }
+        // Rows that the migration before indexed.
+        assert_not_reported(rule, &document(&[&format!("{base}\n{sql}")]));
+    }
+    for sql in ["UPDATE t SET state = 'x' WHERE id = 1;", "UPDATE o SET a = 1 WHERE a = 2;"] {
+        assert_not_reported(rule, &document(&[&base, sql]));
+    }
+    let trigger = "CREATE TRIGGER g AFTER DELETE ON t BEGIN INSERT INTO f (f, rowid, n) VALUES ('delete', old.id, old.n); END;";
+    let with_trigger = format!("{base}\n{trigger}");
+    assert_not_reported(rule, &document(&[&with_trigger, "DELETE FROM t WHERE n IS NULL;"]));
+    let update = document(&[&with_trigger, "UPDATE t SET n = 'x' WHERE id = 1;"]);
+    assert_reported(rule, &update, &["t SET"]);
+    let cascade = "CREATE TRIGGER g AFTER UPDATE ON o BEGIN DELETE FROM t WHERE id = new.a; END;";
+    let update = document(&[&format!("{base}\n{cascade}"), "UPDATE o SET a = 1 WHERE a = 2;"]);
+    assert_reported(rule, &update, &["UPDATE o"]);
+    let allowed =
+        "-- tatmig:allow fts-row-ids the application builds it\nDELETE FROM t WHERE id = 1;";
+    assert_not_reported(rule, &document(&[&base, allowed]));
+}
+
+#[test]
 fn a_rebuild_that_loses_an_index_or_a_trigger_is_reported() {
     let rule = Rule::ObjectLoss;
     let base = format!(
@@ -715,6 +784,33 @@ fn the_help_of_a_lost_counter_satisfies_the_rule_as_it_is() {
             &document(&[table, &format!("{first}\n{line}\n{copy}\n{rest}")]),
         );
     }
+}
+
+#[test]
+fn a_counter_of_a_table_that_was_set_aside_is_reported_at_its_drop() {
+    let rule = Rule::CounterReset;
+    let create = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT);";
+    let aside = format!("ALTER TABLE t RENAME TO old;\n{create}");
+    let copy = "INSERT INTO t (id, n) SELECT id, n FROM old;";
+    let drop = "DROP TABLE old;";
+    assert_reported(rule, &document(&[create, &format!("{aside}\n{copy}"), drop]), &["DROP"]);
+    let later = document(&[
+        create,
+        "ALTER TABLE t RENAME TO \"Old\";",
+        create,
+        "ALTER TABLE old RENAME TO older;",
+        "DROP TABLE older;",
+    ]);
+    assert_reported(rule, &later, &["DROP TABLE older"]);
+    let counter = "UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM sqlite_sequence WHERE lower(name) IN ('old', 't')) WHERE lower(name) = 't';";
+    let kept = format!("{copy}\n{counter}\n{drop}");
+    assert_not_reported(rule, &document(&[create, &aside, &kept]));
+    // The table is replaced by one without a counter, or by none.
+    assert_not_reported(rule, &document(&[create, "ALTER TABLE t RENAME TO old;", drop]));
+    let plain = "ALTER TABLE t RENAME TO old;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);";
+    assert_not_reported(rule, &document(&[create, &format!("{plain}\n{copy}"), drop]));
+    let allowed = format!("-- tatmig:allow counter-reset ids are not kept\n{drop}");
+    assert_not_reported(rule, &document(&[create, &format!("{aside}\n{copy}"), &allowed]));
 }
 
 #[test]

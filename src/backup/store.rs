@@ -118,7 +118,7 @@ impl BackupDir {
         let is_cancelled = || options.connect_options.is_cancelled();
         let results =
             parallel_map(&planned_copies, options.jobs, &work, &is_cancelled, &mut |_, _| {
-                on_done()
+                on_done();
             });
         if is_cancelled() {
             // Dropping `pending` removes the files, but not the forks on servers.

@@ -4,11 +4,14 @@
 pub(crate) mod args;
 pub(crate) mod commands;
 pub(crate) mod completion;
+pub(crate) mod document_file;
+pub(crate) mod input;
 pub(crate) mod output;
 pub(crate) mod process_args;
 pub(crate) mod report;
 pub(crate) mod settings;
 pub(crate) mod signals;
+pub(crate) mod temporary_file;
 pub(crate) mod usage;
 pub(crate) mod usage_error;
 pub(crate) mod value_parsers;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::database::error::DatabaseError;
 use crate::database::history_entry::{AppliedSource, NewHistoryEntry};
 use crate::database::known_schemas::KnownSchemas;
 use crate::database::policy::ForeignKeyPolicy;
@@ -197,6 +198,15 @@ impl CompiledScript<'_> {
         copy.map_or(drop.clone(), |statement| first_line_span(&statement.sql))
     }
 
+    /// The first line of the last statement that changes rows of a table, given in lower case; of the
+    /// last statement without one.
+    pub(crate) fn last_change_span(&self, table: &str) -> Range<usize> {
+        let changes =
+            |statement: &&Statement<'_>| statement.effects.modified_tables.contains(table);
+        let last = self.statements.iter().rfind(changes).or(self.statements.last());
+        last.map_or(0..0, |statement| first_line_span(&statement.sql))
+    }
+
     pub(crate) fn allows(&self, rule: Rule) -> bool {
         self.allowed_rules.contains(&rule)
     }
@@ -212,6 +222,27 @@ pub(crate) struct Step<'r, 'a> {
     pub(crate) history_entry: Option<NewHistoryEntry>,
     /// The SQL to store, for the system database.
     pub(crate) sources: Vec<AppliedSource>,
+}
+
+/// Why a safety rule refuses a statement.
+pub(crate) struct Refusal {
+    /// What the statement would do.
+    pub(crate) message: String,
+    /// What to do instead, up to the words that say how to allow it.
+    pub(crate) advice: String,
+}
+
+impl Step<'_, '_> {
+    /// The error for a statement of the step that a rule refuses.
+    pub(crate) fn refusal(
+        &self,
+        rule: Rule,
+        span: Range<usize>,
+        refusal: Refusal,
+    ) -> DatabaseError {
+        let Refusal { message, advice } = refusal;
+        DatabaseError::SafetyRule { rule, migration: self.label.clone(), message, advice, span }
+    }
 }
 
 /// How the transaction ends.

@@ -1,5 +1,9 @@
 //! Checks that the schema of a database has the changes that a job was expected to make.
 
+use rusqlite::Connection;
+
+use crate::database::job::MigrationJob;
+use crate::database::known_schemas::SchemaText;
 use crate::database::schema_reader::read_objects;
 use crate::database::session::Session;
 use crate::schema::difference::Difference;
@@ -18,10 +22,28 @@ pub(crate) fn unmet_changes<S: Session>(
     Ok(expected.unmet_in(|key| found.get(key)))
 }
 
+/// Returns the expected changes of a job that the database does not have. A schema that has all of
+/// them is remembered, so that databases with the same schema are not compared again.
+pub(crate) fn unmet_changes_of_job(
+    connection: &Connection,
+    job: &MigrationJob<'_>,
+) -> rusqlite::Result<Vec<Difference>> {
+    if job.expected_changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let schema_text = SchemaText::read(connection)?;
+    if job.completed_schemas.contains(&schema_text) {
+        return Ok(Vec::new());
+    }
+    let unmet = unmet_changes(connection, &job.expected_changes)?;
+    if unmet.is_empty() {
+        job.completed_schemas.insert(schema_text);
+    }
+    Ok(unmet)
+}
+
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
     use crate::database::schema_reader::read_schema;
     use crate::schema::effects::SchemaOperations;

@@ -9,6 +9,7 @@ use crate::schema::{
     Column, ForeignKey, Object, ObjectKey, ObjectKind, Schema, Table, add_table_collations,
     is_sqlite_name, is_tatmig_name, shadow_tables,
 };
+use crate::sql::key_term::plain_columns;
 use crate::sql::value::{Row, Rows, SqlValue};
 
 /// The query for a whole schema. [`schema_from_rows`] takes its result.
@@ -53,8 +54,8 @@ impl TableWithKeys {
                 (ObjectKind::Table, Some(definition)) => {
                     found.table = object.structure().clone();
                     let constraints = &definition.constraints;
-                    let keys = constraints.unique_keys.iter().map(|(columns, _)| columns);
-                    found.unique_keys.extend(keys.filter_map(|key| plain_columns(key)));
+                    let keys = constraints.unique_keys.iter();
+                    found.unique_keys.extend(keys.filter_map(|key| plain_columns(&key.terms)));
                     found.has_collated_primary_key =
                         plain_columns(&constraints.primary_key).is_none();
                 }
@@ -65,15 +66,6 @@ impl TableWithKeys {
         }
         found
     }
-}
-
-/// The columns of a key without their order; none if one has another collation than in its table.
-fn plain_columns(key: &[String]) -> Option<Vec<String>> {
-    let column = |item: &String| {
-        let name = item.strip_suffix(" desc").unwrap_or(item);
-        (!name.contains(" collate ")).then(|| name.to_owned())
-    };
-    key.iter().map(column).collect()
 }
 
 /// Reads the whole schema of a database.

@@ -19,7 +19,7 @@ static NEAR_PAIR: LazyLock<Regex> = LazyLock::new(|| {
         (v?\d+(?:\.[0-9a-z]+)*(?:-[0-9a-z][0-9a-z.-]*?)?(?:\+[0-9a-z.-]*[0-9a-z])?|baseline)
         [\s\])}"'’”*_\u{200b}-\u{200d}\u{2060}]*
         (?:
-            (→|[-–—=~]+>|[⇒⟶⟹➔➙➛➜➝➞➡⮕↦»›]\u{fe0f}?|>>+)
+            (→|<?[-–—=~]+>|<[-–—=~]+|[←⇐⟵⬅]\u{fe0f}?|[⇒⟶⟹➔➙➛➜➝➞➡⮕↦»›]\u{fe0f}?|>>+)
             |(?:>|\sto\s|\s-+\s|\s?[–—]\s?|\s?\.\.+\s?|…)
         )
         [\s\[({"'‘“*_\u{200b}-\u{200d}\u{2060}]*(?:version\s+)?
@@ -60,7 +60,9 @@ pub(crate) fn find_near_pair(title: &str) -> Option<NearPair> {
     } else {
         both_have_dots && (is_word || is_from_full || is_to_full)
     };
-    let suggestion = suggest_pair(from.as_str(), to.as_str());
+    let is_backwards = captures.get(2).is_some_and(|arrow| points_left(arrow.as_str()));
+    let (first, second) = if is_backwards { (to, from) } else { (from, to) };
+    let suggestion = suggest_pair(first.as_str(), second.as_str());
     if !is_pair || suggestion.is_none() && !is_from_full && !is_to_full {
         return None;
     }
@@ -81,6 +83,10 @@ fn find_near_baseline(title: &str) -> Option<NearPair> {
         suggest_version(version.as_str()).map(|version| format!("Baseline: {version}"));
     let range = version.range();
     Some(NearPair { is_only_content: is_only_content(title, &range), range, suggestion })
+}
+
+fn points_left(arrow: &str) -> bool {
+    arrow.starts_with(['<', '←', '⇐', '⟵', '⬅']) && !arrow.ends_with('>')
 }
 
 fn suggest_pair(from: &str, to: &str) -> Option<String> {
@@ -140,6 +146,10 @@ mod tests {
             ("baseline to 1.0.0: notes", "baseline → 1.0.0"),
             ("Baseline: 1.0", "Baseline: 1.0.0"),
             ("1.0.0 => 1.1.0: two tables", "1.0.0 → 1.1.0"),
+            ("1.1.0 ← 1.0.0", "1.0.0 → 1.1.0"),
+            ("1.1.0 <- 1.0.0", "1.0.0 → 1.1.0"),
+            ("1.1.0 <= 1.0", "1.0.0 → 1.1.0"),
+            ("1.0.0 <-> 1.1.0", "1.0.0 → 1.1.0"),
         ] {
             let found = find_near_pair(title).unwrap_or_else(|| panic!("{title}"));
             assert_eq!(found.suggestion.as_deref(), Some(suggestion), "{title}");

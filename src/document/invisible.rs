@@ -131,11 +131,9 @@ fn diagnostic(block: &SourceSlice<'_>, found: &[Found]) -> Diagnostic {
         1 => " (and at 1 other place)".to_owned(),
         count => format!(" (and at {count} other places)"),
     };
-    let name = name(first.character);
-    let code = u32::from(first.character);
-    let message = format!(
-        "U+{code:04X} ({name}) in the SQL{more}: SQLite takes it for part of a name or a value"
-    );
+    let character = describe_character(first.character);
+    let message =
+        format!("{character} in the SQL{more}: SQLite takes it for part of a name or a value");
     let diagnostic =
         Diagnostic::new(Rule::InvisibleCharacter, block.document_span(first.range()), message)
             .help(first.lookalike.help());
@@ -143,6 +141,15 @@ fn diagnostic(block: &SourceSlice<'_>, found: &[Found]) -> Diagnostic {
         let code = u32::from(other.character);
         diagnostic.related(block.document_span(other.range()), format!("U+{code:04X}"))
     })
+}
+
+/// A character as messages show it: ``U+200B (a zero-width space)``, ``U+0435 (`е`)``.
+pub(crate) fn describe_character(character: char) -> String {
+    let code = u32::from(character);
+    match Lookalike::from_char(character) {
+        Some(_) => format!("U+{code:04X} ({})", name(character)),
+        None => format!("U+{code:04X} (`{character}`)"),
+    }
 }
 
 /// The name of a character for readers.

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::document::diagnostic::{Diagnostic, Rule};
+use crate::document::invisible::describe_character;
 use crate::document::pattern::constant_pattern;
 use crate::document::suggest::{
     SuggestedTag, VERSION_LIKE, first_and_last_word, suggest_boundary, suggest_scope, suggest_tag,
@@ -43,6 +44,22 @@ impl MalformedTag {
             Some(tag) => format!("write `{tag}` on a line of its own"),
             None => format!("write a tag on a line of its own, such as `{EXAMPLE_TAG}`"),
         }
+    }
+
+    /// Names the first character that no tag has, if there is one: it may look like another one, or
+    /// like none. `inner` is the part of `line` between the brackets.
+    pub(crate) fn naming_character(self, line: &str, inner: &str) -> Self {
+        const ARROWS: &[char] = &['→', '⇒', '⟶', '➔', '➜', '–', '—'];
+        let is_foreign = |c: &(usize, char)| !c.1.is_ascii() && !ARROWS.contains(&c.1);
+        let Some((offset, character)) = inner.char_indices().find(is_foreign) else { return self };
+        let start = inner.as_ptr() as usize - line.as_ptr() as usize + offset;
+        let message = format!("{} cannot be part of a tag", describe_character(character));
+        Self { message, range: Some(start..start + character.len_utf8()), ..self }
+    }
+
+    /// The line has more bytes than a tag may have.
+    pub(crate) fn too_long(self, max_len: usize) -> Self {
+        Self { message: format!("a tag has at most {max_len} bytes"), range: None, ..self }
     }
 
     /// The diagnostic, with `span` in the document underlined.

@@ -42,7 +42,8 @@ pub(crate) fn suggest_tag(text: &str) -> Option<SuggestedTag> {
 
 /// The first and the last word of a text: letters and underscores. Either may be empty.
 pub(crate) fn first_and_last_word(text: &str) -> (&str, &str) {
-    let is_word = |c: char| c.is_ascii_alphabetic() || c == '_';
+    // A letter of another script may look like the right one.
+    let is_word = |c: char| c.is_alphabetic() || c == '_';
     let first = text.find(|c| !is_word(c)).map_or(text, |end| &text[..end]);
     let last = text.rsplit(|c| !is_word(c)).next().unwrap_or("");
     (first, last)

@@ -116,8 +116,11 @@ impl OpenBlock {
         tag: &Tag,
         span: &Range<usize>,
     ) -> Diagnostic {
+        let are_seeds = matches!((&self.tag, tag), (Tag::Seed { .. }, Tag::Seed { .. }));
         let difference =
             match (self.tag.scope() == tag.scope(), self.tag.equals_ignoring_scope(tag)) {
+                (true, _) if are_seeds => "the names differ",
+                (false, false) if are_seeds => "scope and name differ",
                 (true, _) => "the versions differ",
                 (false, true) => "the scopes differ",
                 (false, false) => "scope and versions differ",

@@ -36,12 +36,21 @@ pub(crate) fn parse_tag_line(line: &str) -> Option<TagLine> {
     if !(body.starts_with(OPENING_BRACKETS) || is_comment) {
         return None;
     }
+    let is_too_long = body.len() > MAX_TAG_LEN;
     // A longer line is malformed, so the rest of it need not be read.
     let end = line.floor_char_boundary(line.len() - body.len() + MAX_TAG_LEN);
     let (line, body) = (&line[..end], &body[..end - (line.len() - body.len())]);
     let Some(parts) = parse_well_formed(line) else {
         let prefix = if is_comment { LinePrefix::CommentMark } else { LinePrefix::Bracket };
-        return find_near_miss(line, body, prefix).map(TagLine::Malformed);
+        let near_miss = find_near_miss(line, body, prefix)?;
+        let near_miss = if is_too_long && !body.contains(']') {
+            near_miss.too_long(MAX_TAG_LEN)
+        } else if body.starts_with(OPENING_BRACKETS) {
+            near_miss.naming_character(line, bracket_content(body))
+        } else {
+            near_miss
+        };
+        return Some(TagLine::Malformed(near_miss));
     };
     let tag = match parts.subject {
         TagSubject::Seed(name) => Ok(Tag::Seed { scope: parts.scope, name: name.to_owned() }),
@@ -53,7 +62,8 @@ pub(crate) fn parse_tag_line(line: &str) -> Option<TagLine> {
             let start = text.as_ptr() as usize - line.as_ptr() as usize;
             let range = Some(start..start + text.len());
             let suggestion = suggest_tag(bracket_content(body));
-            TagLine::Malformed(MalformedTag { rule, message, suggestion, range })
+            let malformed = MalformedTag { rule, message, suggestion, range };
+            TagLine::Malformed(malformed.naming_character(line, bracket_content(body)))
         }
     })
 }
@@ -170,6 +180,11 @@ mod tests {
     fn a_malformed_tag_reports_the_range_of_its_error() {
         for (line, expected) in [
             ("  -- [usr:0.3.19→0.3.20:start]\n", Some("usr")),
+            ("-- [us\u{435}r:0.3.19→0.3.20:start]", Some("\u{435}")),
+            ("-- [user:0.3.19→\u{200b}0.3.20:start]", Some("\u{200b}")),
+            ("-- [user：0.3.19→0.3.20：start]", Some("：")),
+            ("-- [user:０.３.１９→０.３.２０:start]", Some("０")),
+            ("-- [user:seed:dé mo:start]", Some("é")),
             ("-- [user:0.3.19→v0.3.20:start]", Some("v0.3.20")),
             ("-- [user:0.3→0.3.20:start]", Some("0.3")),
             ("-- [ user:0.3.19→0.3.20:START ]", Some("START")),
@@ -185,6 +200,35 @@ mod tests {
                 other => panic!("{line:?} parsed as {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_character_that_only_looks_right_is_named() {
+        for (line, message) in [
+            ("-- [us\u{435}r:0.3.19→0.3.20:start]", "U+0435 (`\u{435}`) cannot be part of a tag"),
+            (
+                "-- [user:0.3.19→\u{200b}0.3.20:start]",
+                "U+200B (a zero-width space) cannot be part of a tag",
+            ),
+            ("-- [user:０.３.１９→０.３.２０:start]", "U+FF10 (`０`) cannot be part of a tag"),
+            (
+                &format!("-- [user:0.3.19→0.3.20{}:start]", " ".repeat(400)),
+                "a tag has at most 400 bytes",
+            ),
+            ("-- [usr:0.3.19→0.3.20:start] é", "`usr` is not a scope; did you mean `user`?"),
+            (
+                "-- é user:0.3.19→0.3.20",
+                "malformed tag: this line holds a scope and two versions, but is not a tag",
+            ),
+        ] {
+            match parse_tag_line(line) {
+                Some(TagLine::Malformed(malformed)) => assert_eq!(malformed.message, message),
+                other => panic!("{line:?} parsed as {other:?}"),
+            }
+        }
+        let correct_tag = "write `-- [user:0.3.19→0.3.20:start]`";
+        assert_malformed("-- [us\u{435}r:0.3.19→0.3.20:start]", correct_tag);
+        assert_malformed("-- [user:0.3.19→\u{200b}0.3.20:start]", correct_tag);
     }
 
     #[test]

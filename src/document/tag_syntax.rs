@@ -71,7 +71,8 @@ pub(crate) fn parse_migration_tag<'t>(
     from: &'t str,
     to: &'t str,
 ) -> Result<Tag, InvalidVersion<'t>> {
-    let has_digit = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+    // Digits of other scripts are a mistake, not a placeholder.
+    let has_digit = |text: &str| text.contains(char::is_numeric);
     let is_baseline = |text: &str| text.eq_ignore_ascii_case("baseline");
     if !has_digit(from) && !has_digit(to) && !is_baseline(from) && !is_baseline(to) {
         return Ok(Tag::Placeholder { scope, from: from.to_owned(), to: to.to_owned() });

@@ -12,6 +12,7 @@ use crate::import::comments::defuse_comments;
 use crate::import::migration::{Chunk, SourceSection, Variables};
 use crate::sql::lexer;
 use crate::sql::lexer::TokenKind;
+use crate::sql::object_statement::ObjectStatement;
 use crate::sql::statements::{split, with_final_semicolon};
 use crate::sql::tokens::Tokens;
 
@@ -232,13 +233,9 @@ fn is_transaction_control(tokens: &Tokens<'_>) -> bool {
 
 /// The index of the name of the table that a statement creates, drops or writes to.
 fn target_index(tokens: &Tokens<'_>) -> Option<usize> {
-    let skip = |index: usize, words: &[&str]| {
-        if tokens.match_seq(index, words) { index + words.len() } else { index }
-    };
-    let index = if tokens.match_seq(0, &["CREATE", "TABLE"]) {
-        skip(2, &["IF", "NOT", "EXISTS"])
-    } else if tokens.match_seq(0, &["DROP", "TABLE"]) {
-        skip(2, &["IF", "EXISTS"])
+    let object = ObjectStatement::parse(tokens);
+    let index = if let Some(object) = object.filter(|object| object.is_ordinary_table(tokens)) {
+        object.name
     } else if tokens.match_seq(0, &["INSERT", "INTO"]) || tokens.match_seq(0, &["DELETE", "FROM"]) {
         2
     } else if tokens.match_seq(0, &["INSERT", "OR"]) && tokens.is(3, "INTO") {

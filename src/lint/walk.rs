@@ -15,8 +15,9 @@ use crate::lint::engine::{Backend, LintOptions};
 use crate::lint::findings::{Findings, StatementChanges, WalkReport};
 use crate::lint::rules::dangling_references::{BlockReferences, DanglingCheck};
 use crate::lint::rules::{
-    counter_reset, destructive, double_quotes, fts_row_ids, idempotence, if_not_exists, libsql,
-    needs_empty_table, object_loss, positional_copy, pragmas, reverse, sqlite_version,
+    counter_reset, destructive, double_quotes, fts_row_ids, full_text_writes, idempotence,
+    if_not_exists, libsql, needs_empty_table, object_loss, positional_copy, pragmas, reverse,
+    sqlite_version,
 };
 use crate::lint::walk_cache::{RuleMemory, ScopeCache, ScopeState, WalkCache};
 use crate::migrate::chain_cache::StepInput;
@@ -254,6 +255,7 @@ impl<'w, 'a> Runner<'w, 'a> {
         positional_copy::check(block_run, diagnostics);
         needs_empty_table::check(&memory.probe, block_run, diagnostics)?;
         fts_row_ids::check(&memory.probe, block_run, sandbox.schema(), diagnostics)?;
+        full_text_writes::check(block_run, sandbox.schema(), diagnostics);
         object_loss::check(block_run, sandbox.schema(), diagnostics);
         let no_references = DanglingReferences::new();
         let direction = block_run.direction;

@@ -7,7 +7,7 @@ use crate::document::tag::VersionPoint;
 use crate::lsp::model::{Model, Step};
 use crate::lsp::target::Target;
 use crate::schema::{Object, ObjectKey, ObjectKind};
-use crate::sql::lexer::spelled;
+use crate::sql::lexer::quote_if_needed;
 use crate::sql::tokens::one_line;
 
 /// A statement that made or changed something.
@@ -129,7 +129,7 @@ pub(crate) fn definition(target: &Target) -> String {
                 || {
                     let found = table.structure().column(column);
                     let declared_type = found.map_or("", |found| &found.declared_type);
-                    format!("{} {declared_type}", spelled(column)).trim_end().to_owned()
+                    format!("{} {declared_type}", quote_if_needed(column)).trim_end().to_owned()
                 },
                 |definition| one_line(&definition.sql),
             )

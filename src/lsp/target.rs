@@ -12,7 +12,7 @@ use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::sql::tokens::Tokens;
 
 /// Keywords behind which the name of an object follows.
-const OBJECT_KEYWORDS: [&str; 13] = [
+const OBJECT_KEYWORDS: [&str; 12] = [
     "FROM",
     "JOIN",
     "INTO",
@@ -21,7 +21,6 @@ const OBJECT_KEYWORDS: [&str; 13] = [
     "INDEX",
     "VIEW",
     "TRIGGER",
-    "ON",
     "REFERENCES",
     "EXISTS",
     "REINDEX",
@@ -87,21 +86,20 @@ pub(crate) fn find_name(model: &Model, offset: usize) -> Option<FoundName<'_>> {
 }
 
 /// Whether the keyword before a name shows that it is the name of an object. `RENAME COLUMN a TO b`
-/// names columns.
+/// names columns, and the ON of a join is followed by a condition.
 pub(crate) fn is_object_place(tokens: &Tokens<'_>, index: usize) -> bool {
-    let is_condition =
-        tokens.preceded_by(index, "ON") && !is_table_of_index_or_trigger(tokens, index);
-    !is_condition && OBJECT_KEYWORDS.iter().any(|word| tokens.preceded_by(index, word))
+    OBJECT_KEYWORDS.iter().any(|word| tokens.preceded_by(index, word))
         || index >= 2 && tokens.match_seq(index - 2, &["RENAME", "TO"])
+        || is_table_of_index_or_trigger(tokens, index)
 }
 
 /// Whether a name behind ON is that of a table: the first ON outside brackets, of CREATE INDEX or
 /// CREATE TRIGGER. Any other is the condition of a join.
 pub(crate) fn is_table_of_index_or_trigger(tokens: &Tokens<'_>, index: usize) -> bool {
-    tokens.is(0, "CREATE")
-        && !tokens.is(1, "TABLE")
-        && !tokens.is(1, "VIEW")
-        && tokens.find_top_level(0, "ON").is_some_and(|on| on + 1 == index)
+    tokens.preceded_by(index, "ON")
+        && tokens.is(0, "CREATE")
+        && (1..4).any(|at| ["INDEX", "TRIGGER"].iter().any(|kind| tokens.is(at, kind)))
+        && tokens.find_top_level(0, "ON") == Some(index - 1)
 }
 
 /// The tokens of a statement that are this name.
@@ -202,4 +200,31 @@ fn column_target(column: &RowColumn) -> Option<Target> {
     } else {
         Target::Column { table, column: name }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a statement in places where only an object can be named.
+    #[track_caller]
+    fn check(sql: &str, expected: &[&str]) {
+        let tokens = Tokens::new(sql);
+        let found = (0..tokens.len()).filter(|index| is_object_place(&tokens, *index));
+        let found: Vec<_> = found.map(|index| tokens.text(index)).collect();
+        assert_eq!(found, expected, "{sql}");
+    }
+
+    #[test]
+    fn objects_are_named_behind_keywords_that_no_column_follows() {
+        check("SELECT a FROM t JOIN u ON v = w", &["t", "u"]);
+        check("CREATE UNIQUE INDEX i ON t (a)", &["i", "t"]);
+        check(
+            "CREATE TRIGGER g AFTER UPDATE OF a ON t BEGIN DELETE FROM u; SELECT 1 FROM v JOIN w ON x; END",
+            &["g", "OF", "t", "u", "v", "w"],
+        );
+        check("ALTER TABLE t RENAME COLUMN a TO b", &["t"]);
+        check("ALTER TABLE t RENAME TO u", &["t", "u"]);
+        check("CREATE TABLE c (x REFERENCES t (a))", &["c", "t"]);
+    }
 }

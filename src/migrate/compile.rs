@@ -26,8 +26,9 @@ use crate::schema::changes::SchemaChange;
 use crate::schema::losses::DroppedTable;
 use crate::schema::statement_effects::StatementEffects;
 use crate::source::{SourceSlice, first_line_span};
-use crate::sql::drop_statement::dropped_table;
 use crate::sql::lexer;
+use crate::sql::object_statement::dropped_table;
+use crate::sql::tokens::Tokens;
 use crate::sqlite::temporary::{TemporaryObjects, reset_connection};
 
 /// Compiles blocks one after the other; each sees the schema that the ones before it have created.
@@ -276,7 +277,8 @@ impl BlockCompiler {
         statement_sql: &SourceSlice<'_>,
         effects: &StatementEffects,
     ) -> rusqlite::Result<Option<DroppedTable>> {
-        let name = dropped_table(statement_sql.text()).filter(|_| !effects.has_temporary_objects);
+        let name = dropped_table(&Tokens::new(statement_sql.text()))
+            .filter(|_| !effects.has_temporary_objects);
         let Some(name) = name else { return Ok(None) };
         let documented = read_table_objects(self.sandbox.connection(), &name)?;
         Ok(Some(DroppedTable { name, documented }))

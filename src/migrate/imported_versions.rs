@@ -11,8 +11,6 @@ use crate::document::imported::{MigrationTool, flyway_version_parts, normalize_k
 use crate::document::tag::{Scope, VersionPoint};
 use crate::text::list_names;
 
-/// How many migrations a message lists.
-
 /// A migration of another tool.
 #[derive(Clone, Debug)]
 struct ImportedMigration {

@@ -12,11 +12,10 @@ use crate::document::diagnostic::Rule;
 use crate::document::migration::Checksum;
 use crate::document::tag::{Scope, VersionPair, VersionPoint};
 use crate::migrate::replay::Replay;
+use crate::migrate::reverse::reverse_differences;
 use crate::plan::outcome::{MigrationPath, PathStart};
 use crate::plan::position::ChainPosition;
 use crate::schema::Schema;
-use crate::schema::changes::apply_changes;
-use crate::schema::compare::differences;
 
 /// What jobs are built from, and what they have in common.
 #[derive(Clone, Copy, Debug)]
@@ -120,23 +119,12 @@ impl<'c> JobBuilder<'c, '_> {
     /// The accepted drift to record for a reverse block that may end in another schema than its
     /// version's.
     fn reverse_drift(&self, scope: Scope, id: StepId) -> Option<String> {
-        let replay = self.replay;
-        let (from, target_schema) = match id {
-            StepId::Reverse(index) => (index + 1, replay.schema_at(scope, index)),
-            StepId::BaselineReverse(index) => {
-                (self.changelog.baseline_position(index)?, Schema::new())
-            }
-            _ => return None,
-        };
-        let script = replay.script(scope, id)?;
-        if !script.allows(Rule::ReverseDiffers) {
+        if !self.replay.script(scope, id)?.allows(Rule::ReverseDiffers) {
             return None;
         }
-        let mut schema = replay.schema_at(scope, from);
-        apply_changes(&mut schema, &script.object_changes);
-        let lines = differences(&target_schema, &schema).into_iter();
+        let differences = reverse_differences(self.changelog, self.replay, scope, id).into_iter();
         let lines: Vec<String> =
-            lines.map(|difference| format!("{ACCEPTED_DRIFT_PREFIX}{difference}")).collect();
+            differences.map(|difference| format!("{ACCEPTED_DRIFT_PREFIX}{difference}")).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 

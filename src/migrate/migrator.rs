@@ -16,6 +16,7 @@ use crate::migrate::detector::{DetectionOptions, Detector};
 use crate::migrate::job::JobBuilder;
 use crate::migrate::replay::Replay;
 use crate::migrate::retry::retry_after_change;
+use crate::migrate::reverse::IncompleteReverse;
 use crate::migrate::status::{Located, StatusDocument, locate_with_source};
 use crate::plan::error::PlanError;
 use crate::plan::outcome::{AppliedRun, MigrateError, MigrationPath, Outcome};
@@ -37,6 +38,8 @@ pub enum Direction {
 pub(crate) struct CachedJob<'c> {
     pub(crate) job: MigrationJob<'c>,
     pub(crate) path: Arc<MigrationPath>,
+    /// Why the job may not run.
+    incomplete_reverse: Option<IncompleteReverse>,
 }
 
 /// A document that was read, ordered and replayed, with the target version of a run. One migrator
@@ -204,7 +207,16 @@ impl<'c, 'a> Migrator<'c, 'a> {
         let cached_job = cached_jobs.entry((scope, chain_position)).or_insert_with(|| {
             let jobs = self.jobs();
             let path = Arc::new(jobs.path(chain_position, &step_ids));
-            Arc::new(CachedJob { job: jobs.job(scope, chain_position, &step_ids), path })
+            Arc::new(CachedJob {
+                job: jobs.job(scope, chain_position, &step_ids),
+                path,
+                incomplete_reverse: IncompleteReverse::find(
+                    self.changelog,
+                    self.replay,
+                    scope,
+                    &step_ids,
+                ),
+            })
         });
         Ok(Some(cached_job.clone()))
     }
@@ -246,6 +258,9 @@ impl<'c, 'a> Migrator<'c, 'a> {
             let Some(cached_job) = self.cached_job(scope, chain_position)? else {
                 return Ok(self.outcome_without_steps(from));
             };
+            if let Some(incomplete_reverse) = &cached_job.incomplete_reverse {
+                return Err(incomplete_reverse.error().into());
+            }
             let mut job_result = database.apply(&cached_job.job, &state)?;
             if matches!(chain_position, ChainPosition::Detected(_)) {
                 let adoption_note = adoption_note(&from, source.as_deref());

@@ -27,6 +27,7 @@ pub(crate) mod replay_cache;
 #[cfg(feature = "fleet")]
 pub(crate) mod reset;
 pub(crate) mod retry;
+pub(crate) mod reverse;
 pub(crate) mod sandbox;
 pub(crate) mod statement_errors;
 pub(crate) mod status;

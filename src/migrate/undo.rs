@@ -1,17 +1,15 @@
 //! Finds out why the last migration cannot be undone: its SQL is not known, a reverse block is
 //! missing or fails, or the block does not lead back.
 
-use crate::database::job::EMPTY_SCRIPT;
 use crate::document::changelog::Changelog;
-use crate::document::diagnostic::Rule;
 use crate::document::tag::{Scope, VersionPair};
 use crate::migrate::redo::{AppliedDocument, AppliedSql, LastMigration};
 use crate::migrate::replay::Replay;
+use crate::migrate::reverse::unrestored;
+use crate::plan::error::adopt_command;
 use crate::plan::position::ChainPosition;
 use crate::plan::steps::plan_steps;
 use crate::plan::target::Target;
-use crate::schema::changes::apply_changes;
-use crate::schema::compare::significant_differences;
 
 /// What is undone, in one scope.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +32,16 @@ impl Undo<'_, '_> {
         let from = last.versions(changelog).from;
         let Some((_, document)) = self.applied else { return Some(problem) };
         let schema_of = |replay: &Replay<'_>| replay.schema_at(self.scope, last.position);
-        let adopt = if schema_of(&document.replay) == schema_of(self.replay) {
-            "the edit does not change the schema, so `tatmig adopt` accepts it without running anything"
+        let adopt = adopt_command(self.scope);
+        let acceptance = if schema_of(&document.replay) == schema_of(self.replay) {
+            format!(
+                "the edit does not change the schema, so `{adopt}` accepts it without running anything"
+            )
         } else {
-            "if the schema already has what the edited migration creates, run `tatmig adopt`"
+            format!("if the schema already has what the edited migration creates, run `{adopt}`")
         };
         Some(format!(
-            "{problem}; {adopt}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
+            "{problem}; {acceptance}; else undo it with the document as it was applied, for example from version control: `tatmig -f OLD.md downgrade --to {from}` for these databases, then `tatmig upgrade`"
         ))
     }
 
@@ -71,7 +72,7 @@ impl Undo<'_, '_> {
                 None => format!("`{versions}` cannot be undone: {error}; add the reverse block"),
             });
         }
-        let differences = self.differences(replay);
+        let differences = unrestored(changelog, replay, scope, last.reverse());
         if differences.is_empty() {
             return None;
         }
@@ -85,21 +86,6 @@ impl Undo<'_, '_> {
             versions.from,
             differences.join("; ")
         ))
-    }
-
-    /// How the schema after the reverse block differs from that of the version before. Empty if the
-    /// block allows it.
-    fn differences(&self, replay: &Replay<'_>) -> Vec<String> {
-        let Undo { last, scope, .. } = *self;
-        let script = replay.script(scope, last.reverse()).unwrap_or(&EMPTY_SCRIPT);
-        if script.allows(Rule::ReverseDiffers) {
-            return Vec::new();
-        }
-        let mut schema = replay.schema_at(scope, last.position);
-        apply_changes(&mut schema, &script.object_changes);
-        let before = last.position.checked_sub(1);
-        let before = before.map(|position| replay.schema_at(scope, position));
-        significant_differences(&before.unwrap_or_default(), &schema)
     }
 }
 

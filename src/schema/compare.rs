@@ -310,11 +310,25 @@ mod tests {
             ("(1+1)", "(1 + 1)"),
             ("-1.5e+3", "(-1.5e+3)"),
             ("('a'||'x')", "( 'a' || 'x' )"),
-            ("x'00'", "(X'00')"),
+            ("x'0a'", "(X'0A')"),
+            ("CURRENT_TIMESTAMP", "(current_timestamp)"),
+            ("TRUE", "(true)"),
+            ("((1) + 1)", "(1 + 1)"),
         ] {
             let table = |default: &str| format!("CREATE TABLE t (a DEFAULT {default})");
             check(&table(left), &table(right), &[]);
         }
+        check("CREATE TABLE t (a DEFAULT NULL)", "CREATE TABLE t (a)", &[]);
+        check(
+            "CREATE TABLE t (a CHECK (a <> '' AND a = 1), b AS (a + 1))",
+            "CREATE TABLE t (a CHECK ((a != '' and (a) == 1)), b AS ((a + (1))))",
+            &[],
+        );
+        check(
+            "CREATE TABLE t (a CHECK (a <> 'x'))",
+            "CREATE TABLE t (a CHECK (a != 'X'))",
+            &["column `t.a` is `no type CHECK (a <> 'X')`, not `no type CHECK (a <> 'x')`"],
+        );
         check(
             "CREATE VIRTUAL TABLE t USING fts5(n, tokenize='porter', content='t', prefix='2 3')",
             "CREATE VIRTUAL TABLE t USING fts5(\"n\", tokenize=\"porter\", content=T, prefix=\"2 3\")",

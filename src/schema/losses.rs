@@ -1,6 +1,7 @@
 //! Finds what a DROP TABLE or DROP VIEW would destroy that the document does not have.
 
 use crate::schema::{Definition, Object, ObjectKind};
+use crate::sql::key_term::{KeyTerm, compare_equally, list_terms};
 
 /// The table or view that a statement drops, as the document has it just before the statement.
 #[derive(Clone, Debug)]
@@ -47,17 +48,20 @@ fn undocumented_parts(documented: &Object, actual: &Object) -> Vec<String> {
     if let (Definition::Table(documented), Definition::Table(actual_table)) =
         (documented.definition(), actual.definition())
     {
-        let keys = actual_table.constraints.unique_keys.iter().map(|(columns, _)| columns);
-        let is_known = |key: &&Vec<String>| {
-            let documented_keys = documented.constraints.unique_keys.iter();
-            documented.constraints.primary_key == **key
-                || documented_keys.map(|(columns, _)| columns).any(|other| other == *key)
+        let keys = actual_table.constraints.unique_keys.iter().map(|key| &key.terms);
+        let is_known = |key: &&Vec<KeyTerm>| {
+            let constraints = &documented.constraints;
+            let documented_keys = constraints.unique_keys.iter().map(|key| &key.terms);
+            let mut names = key.iter().filter_map(KeyTerm::column);
+            documented_keys
+                .chain([&constraints.primary_key])
+                .any(|other| compare_equally(other, key))
                 // The column itself is named already.
-                || key.iter().any(|column| documented.column(column).is_none())
+                || names.any(|name| documented.column(name).is_none())
         };
         parts.extend(
             keys.filter(|key| !is_known(key))
-                .map(|key| format!("constraint `UNIQUE ({})`", key.join(", "))),
+                .map(|key| format!("constraint `UNIQUE ({})`", list_terms(key))),
         );
     }
     parts
@@ -97,6 +101,16 @@ mod tests {
         check(
             &["CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, UNIQUE (id, n))"],
             &["constraint `UNIQUE (id, n)`"],
+        );
+        check(
+            &[
+                "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, UNIQUE (n DESC), UNIQUE (n, id DESC))",
+            ],
+            &["constraint `UNIQUE (n, id desc)`"],
+        );
+        check(
+            &["CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, UNIQUE (n COLLATE NOCASE))"],
+            &["constraint `UNIQUE (n collate nocase)`"],
         );
         check(
             &[

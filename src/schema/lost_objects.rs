@@ -2,6 +2,7 @@
 //! lost on purpose.
 
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
+use crate::sql::key_term::plain_columns;
 use crate::sql::lexer;
 use crate::sql::lexer::quote_identifier;
 
@@ -44,12 +45,13 @@ fn names_dropped_column(object: &Object, old: &Object, new: &Object) -> bool {
 fn declares_unique(table: &Object, index: &Object) -> bool {
     let Some(columns) = index.unique_key() else { return false };
     let Some(definition) = table.table_definition() else { return false };
-    let keys = definition.constraints.unique_keys.iter().map(|(columns, _)| columns);
-    keys.chain([&definition.constraints.primary_key]).any(|key| *key == columns)
+    let keys = definition.constraints.unique_keys.iter().map(|key| &key.terms);
+    keys.chain([&definition.constraints.primary_key])
+        .any(|key| plain_columns(key).as_ref() == Some(&columns))
 }
 
 /// Whether an index or a trigger with the same definition exists under another name.
-fn has_renamed_copy(object: &Object, after: &Schema) -> bool {
+pub(crate) fn has_renamed_copy(object: &Object, after: &Schema) -> bool {
     let normalize_without_name = |object: &Object| {
         let text = lexer::normalize_case(&object.sql);
         let name = lexer::normalize_case(&object.name);

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use crate::sql::create_statement::{
     ColumnCollations, IndexDefinition, ModuleDefinition, creates_virtual_table, normalized_body,
 };
+use crate::sql::key_term::plain_columns;
 use crate::sql::lexer;
 pub(crate) use crate::sql::table_definition::ForeignKey;
 use crate::sql::table_definition::{GeneratedStorage, TableDefinition};
@@ -287,7 +288,7 @@ impl Object {
     /// something else or one of its terms is an expression.
     pub(crate) fn unique_columns(&self) -> Option<Vec<String>> {
         let index = self.index_definition()?;
-        let columns = index.terms.iter().map(|term| term.column.clone());
+        let columns = index.terms.iter().map(|term| term.column().map(str::to_owned));
         if index.is_unique && index.filter.is_none() { columns.collect() } else { None }
     }
 
@@ -295,8 +296,8 @@ impl Object {
     /// if the object is something else or compares a column or an expression in another way.
     pub(crate) fn unique_key(&self) -> Option<Vec<String>> {
         let index = self.index_definition()?;
-        let columns = index.terms.iter().map(|term| term.plain_column().cloned());
-        if index.is_unique && index.filter.is_none() { columns.collect() } else { None }
+        let is_key = index.is_unique && index.filter.is_none();
+        plain_columns(&index.terms).filter(|_| is_key)
     }
 
     /// The column, in lower case, of a unique index over one column and all rows.

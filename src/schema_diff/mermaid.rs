@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::schema::{ForeignKey, Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::statement;
+use crate::sql::key_term::{KeyValue, plain_columns};
 use crate::sql::table_definition::TableDefinition;
 use crate::sql::tokens::Tokens;
 
@@ -120,10 +121,10 @@ fn indexes_of_column(schema: &Schema, table: &Object, column: &str) -> Vec<Strin
     let indexes = schema.values().filter(is_of_table).filter_map(|index| {
         let definition = index.index_definition()?;
         let mut terms = definition.terms.iter();
-        let includes_column = terms.any(|term| match &term.column {
-            Some(name) => name.eq_ignore_ascii_case(column),
-            None => {
-                let tokens = Tokens::new(&term.text);
+        let includes_column = terms.any(|term| match &term.value {
+            KeyValue::Column(name) => name.eq_ignore_ascii_case(column),
+            KeyValue::Expression(text) => {
+                let tokens = Tokens::new(text);
                 (0..tokens.len()).any(|token| tokens.is_name(token, column))
             }
         });
@@ -150,7 +151,8 @@ fn write_relationship(schema: &Schema, table: &Object, key: &ForeignKey, out: &m
             .constraints
             .unique_keys
             .iter()
-            .any(|(unique, _)| unique.iter().cloned().collect::<BTreeSet<_>>() == columns)
+            .filter_map(|key| plain_columns(&key.terms))
+            .any(|unique| unique.into_iter().collect::<BTreeSet<_>>() == columns)
         || columns.len() == 1
             && unique_columns(schema, table).iter().any(|unique| columns.contains(unique));
     let parent_end = if is_required { "||" } else { "|o" };
@@ -171,11 +173,10 @@ fn write_relationship(schema: &Schema, table: &Object, key: &ForeignKey, out: &m
 /// The columns that are unique by themselves, in lower case, without those of the primary key.
 fn unique_columns(schema: &Schema, table: &Object) -> BTreeSet<String> {
     let definition = TableDefinition::parse(&table.sql);
-    let unique_constraints = definition
-        .constraints
-        .unique_keys
-        .into_iter()
-        .filter_map(|(mut columns, _)| if columns.len() == 1 { columns.pop() } else { None });
+    let unique_constraints =
+        definition.constraints.unique_keys.into_iter().filter_map(|key| {
+            plain_columns(&key.terms).filter(|columns| columns.len() == 1)?.pop()
+        });
     let indexes = schema.values().filter(|object| object.table.eq_ignore_ascii_case(&table.name));
     unique_constraints.chain(indexes.filter_map(|index| index.unique_column())).collect()
 }

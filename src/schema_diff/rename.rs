@@ -12,7 +12,7 @@ use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::schema_diff::error::DiffError;
 use crate::schema_diff::statement;
 use crate::schema_diff::statement::written_name;
-use crate::sql::lexer::quote_identifier;
+use crate::sql::lexer::quote_if_needed;
 
 /// A rename of a table or of a column: `old=new`, or for a column of one table `table.old=new` or
 /// `table.old=table.new`.
@@ -177,9 +177,19 @@ fn create_all(schema: &Schema, setup: &ConnectionSetup) -> Result<Connection, Di
     Ok(connection)
 }
 
-/// A name as SQL writes it.
-fn quote_if_needed(name: &str) -> String {
-    let is_plain = !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_plain { name.to_owned() } else { quote_identifier(name) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggestion_quotes_reserved_words() {
+        let column = Rename::new_for_column("group", "a", "order");
+        assert!(
+            column.suggestion().contains("`ALTER TABLE \"group\" RENAME COLUMN a TO \"order\";`"),
+            "{}",
+            column.suggestion()
+        );
+        let table = Rename::new_for_table("a", "order");
+        assert!(table.suggestion().contains("`ALTER TABLE a RENAME TO \"order\";`"));
+    }
 }

@@ -7,20 +7,16 @@ use std::sync::Arc;
 use crate::document::{near_miss, tag_parser};
 use crate::schema::{Object, ObjectKind};
 use crate::sql::lexer;
+use crate::sql::object_statement::ObjectStatement;
 use crate::sql::tokens::Tokens;
-
-/// The index of the token that names the created object.
-fn name_index(tokens: &Tokens<'_>) -> usize {
-    let index = if tokens.is(1, "UNIQUE") || tokens.is(1, "VIRTUAL") { 3 } else { 2 };
-    let index = if tokens.match_seq(index, &["IF", "NOT", "EXISTS"]) { index + 3 } else { index };
-    tokens.skip_schema_qualifier(index)
-}
 
 /// The object's name as its statement writes it, quoted or not.
 pub(crate) fn written_name(object: &Object) -> String {
     let tokens = Tokens::new(&object.sql);
-    let name = tokens.text(name_index(&tokens));
-    if name.is_empty() { lexer::quote_identifier(&object.name) } else { name.to_owned() }
+    match ObjectStatement::parse(&tokens).map(|found| tokens.text(found.name)) {
+        None | Some("") => lexer::quote_identifier(&object.name),
+        Some(name) => name.to_owned(),
+    }
 }
 
 /// A column's name as its declaration writes it.
@@ -57,11 +53,10 @@ pub(crate) fn complete_statement(text: &str) -> String {
 /// The complete statement with `IF NOT EXISTS`.
 pub(crate) fn with_if_not_exists(text: &str) -> String {
     let tokens = Tokens::new(text);
-    let kind_index = if tokens.is(1, "UNIQUE") || tokens.is(1, "VIRTUAL") { 2 } else { 1 };
-    if tokens.match_seq(kind_index + 1, &["IF", "NOT", "EXISTS"]) {
+    let Some(found) = ObjectStatement::parse(&tokens).filter(|found| !found.has_guard) else {
         return complete_statement(text);
-    }
-    let kind_end = tokens.byte_range(kind_index).end;
+    };
+    let kind_end = tokens.byte_range(found.kind).end;
     complete_statement(&format!("{} IF NOT EXISTS{}", &text[..kind_end], &text[kind_end..]))
 }
 
@@ -69,7 +64,9 @@ pub(crate) fn with_if_not_exists(text: &str) -> String {
 pub(crate) fn with_name(object: &Object, name: &str) -> String {
     let text = &object.sql;
     let tokens = Tokens::new(text);
-    let name_token = name_index(&tokens);
+    let Some(ObjectStatement { name: name_token, .. }) = ObjectStatement::parse(&tokens) else {
+        return complete_statement(text);
+    };
     let mut statement = text.clone();
     // A column may be qualified with its table's name: `CHECK (t.a > 0)`.
     let qualifiers = (name_token + 1..tokens.len())

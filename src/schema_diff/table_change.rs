@@ -143,7 +143,7 @@ pub(crate) fn tightens_constraints(old: &Object, new: &Object) -> bool {
     let has_new_unique_key = new
         .unique_keys
         .iter()
-        .any(|(key, _)| !old.unique_keys.iter().any(|(old_key, _)| old_key == key));
+        .any(|key| !old.unique_keys.iter().any(|old_key| old_key.terms == key.terms));
     let has_type_changes = || {
         new_definition.columns.iter().any(|column| {
             let old_column = old_definition.column(&column.spec.name);

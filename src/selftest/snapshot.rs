@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use crate::database::job::CompiledScript;
 use crate::document::diagnostic::Rule;
+use crate::schema::lost_objects::has_renamed_copy;
 use crate::schema::renames::Renames;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
 use crate::selftest::column_writes::{ColumnWrite, StatementWrite, WrittenColumn, column_writes};
@@ -200,7 +201,7 @@ fn compare_objects(
             || !(exists_after(&table)
                 || exists_after(&intended_changes.table_renames.final_name(&table)))
             || references_dropped_column(object, before, after)
-            || has_renamed_copy(object, after)
+            || has_renamed_copy(object, after.schema)
         {
             continue;
         }
@@ -229,20 +230,4 @@ fn references_dropped_column(object: &Object, before: &Snapshot<'_>, after: &Sna
                 && lexer::unquote(token_text).eq_ignore_ascii_case(&column.name)
         })
     })
-}
-
-/// Whether an index or a trigger with the same definition exists under another name.
-fn has_renamed_copy(object: &Object, after: &Snapshot<'_>) -> bool {
-    let normalize_without_name = |object: &Object| {
-        let text = lexer::normalize_case(&object.sql);
-        let name = lexer::normalize_case(&object.name);
-        let name =
-            if text.contains(&quote_identifier(&name)) { quote_identifier(&name) } else { name };
-        text.replacen(&name, "", 1).replace("if not exists", "").replace("  ", " ")
-    };
-    let normalized = normalize_without_name(object);
-    after
-        .schema
-        .values()
-        .any(|other| other.kind == object.kind && normalize_without_name(other) == normalized)
 }

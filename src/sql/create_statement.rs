@@ -2,7 +2,10 @@
 //! ordinary table: its definition in one canonical spelling.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use crate::sql::key_term::KeyTerm;
+use crate::sql::object_statement::ObjectStatement;
 use crate::sql::tokens::Tokens;
 
 /// An index. Names, keywords and expressions are in lower case and in one canonical spelling.
@@ -10,28 +13,9 @@ use crate::sql::tokens::Tokens;
 pub(crate) struct IndexDefinition {
     pub(crate) is_unique: bool,
     pub(crate) table: String,
-    pub(crate) terms: Vec<IndexTerm>,
+    pub(crate) terms: Vec<KeyTerm>,
     /// The condition of a partial index.
     pub(crate) filter: Option<String>,
-}
-
-/// One column or expression of an index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IndexTerm {
-    /// None for an expression.
-    pub(crate) column: Option<String>,
-    /// The column or expression with its collation and order, unless they are the defaults of the
-    /// column and of SQLite.
-    pub(crate) text: String,
-}
-
-impl IndexTerm {
-    /// The column, in lower case, if the index compares it as the table does.
-    pub(crate) fn plain_column(&self) -> Option<&String> {
-        let column = self.column.as_ref()?;
-        let order = self.text.strip_prefix(column.as_str());
-        order.is_some_and(|order| !order.starts_with(" collate ")).then_some(column)
-    }
 }
 
 /// The collations of the columns of a table, apart from BINARY, by column. All in lower case.
@@ -49,55 +33,25 @@ impl IndexDefinition {
         Self {
             is_unique: tokens.is(1, "UNIQUE"),
             table: tokens.name(on + 1).to_ascii_lowercase(),
-            terms: terms
-                .into_iter()
-                .map(|term| IndexTerm::parse(&tokens, term, collations))
-                .collect(),
+            terms: terms.into_iter().map(|term| parse_term(&tokens, term, collations)).collect(),
             filter: filter.map(|keyword| {
-                let text = tokens.normalized(keyword + 1..tokens.len());
-                text.trim_end_matches([';', ' ']).to_owned()
+                let end = (keyword + 1..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
+                let condition = keyword + 1..end.map_or(keyword + 1, |last| last + 1);
+                tokens.normalized(tokens.without_outer_brackets(condition))
             }),
         }
     }
 }
 
-impl IndexTerm {
-    fn parse(
-        tokens: &Tokens<'_>,
-        mut range: std::ops::Range<usize>,
-        collations: &ColumnCollations,
-    ) -> Self {
-        // Brackets around the whole term change nothing.
-        while tokens.is(range.start, "(") && tokens.after_matching_close(range.start) == range.end {
-            range = range.start + 1..range.end - 1;
-        }
-        if tokens.is(range.end - 1, "ASC") {
-            range.end -= 1;
-        }
-        let is_descending = tokens.is(range.end - 1, "DESC");
-        let collation = range.end - usize::from(is_descending);
-        let has_collation = collation >= range.start + 3 && tokens.is(collation - 2, "COLLATE");
-        let expression = range.start..if has_collation { collation - 2 } else { collation };
-        let column =
-            (expression.len() == 1).then(|| tokens.name(expression.start).to_ascii_lowercase());
-        let mut text = tokens.normalized(expression);
-        if has_collation {
-            let explicit = tokens.name(collation - 1).to_ascii_lowercase();
-            let default = match &column {
-                Some(column) => Some(collations.get(column).map_or("binary", String::as_str)),
-                // An expression may have the collation of one of its columns.
-                None => collations.is_empty().then_some("binary"),
-            };
-            if default != Some(explicit.as_str()) {
-                text.push_str(" collate ");
-                text.push_str(&explicit);
-            }
-        }
-        if is_descending {
-            text.push_str(" desc");
-        }
-        Self { column, text }
-    }
+/// Reads a term of an index. An expression may have the collation of one of its columns.
+fn parse_term(tokens: &Tokens<'_>, range: Range<usize>, collations: &ColumnCollations) -> KeyTerm {
+    let term = KeyTerm::parse(tokens, range);
+    let default = match term.column() {
+        Some(column) => collations.get(column).map_or("binary", String::as_str).to_owned(),
+        None if collations.is_empty() => "binary".to_owned(),
+        None => return term,
+    };
+    term.without_collation(&default)
 }
 
 /// The module and the arguments of a virtual table, in lower case and in one canonical spelling.
@@ -127,6 +81,8 @@ impl ModuleDefinition {
                 .map(|item| {
                     if is_full_text && tokens.is(item.start + 1, "=") {
                         full_text_option(&tokens, item)
+                    } else if is_full_text {
+                        full_text_column(&tokens, item)
                     } else {
                         tokens.normalized(item)
                     }
@@ -149,13 +105,19 @@ impl ModuleDefinition {
 }
 
 /// An option of a full-text table such as `content = 'notes'`, whatever the quotes around its value.
-fn full_text_option(tokens: &Tokens<'_>, item: std::ops::Range<usize>) -> String {
+fn full_text_option(tokens: &Tokens<'_>, item: Range<usize>) -> String {
     let name = tokens.name(item.start).to_ascii_lowercase();
     let values: Vec<String> = (item.start + 2..item.end).map(|index| tokens.name(index)).collect();
     let value = values.join(" ");
     let is_name = ["content", "content_rowid"].contains(&name.as_str());
     let value = if is_name { value.to_ascii_lowercase() } else { value };
     format!("{name} = '{}'", value.replace('\'', "''"))
+}
+
+/// A column of a full-text table with its options, whatever the quotes around its name.
+fn full_text_column(tokens: &Tokens<'_>, item: std::ops::Range<usize>) -> String {
+    let words: Vec<String> = item.map(|index| tokens.name(index).to_ascii_lowercase()).collect();
+    words.join(" ")
 }
 
 /// Whether a statement creates a virtual table.
@@ -168,15 +130,44 @@ pub(crate) fn creates_virtual_table(sql: &str) -> bool {
 /// A view or a trigger in one canonical spelling, without its name.
 pub(crate) fn normalized_body(sql: &str) -> String {
     let tokens = Tokens::new(sql);
-    let kind = (1..3).find(|index| tokens.is(*index, "VIEW") || tokens.is(*index, "TRIGGER"));
-    let mut start = kind.map_or(0, |kind| kind + 1);
-    if tokens.match_seq(start, &["IF", "NOT", "EXISTS"]) {
-        start += 3;
-    }
-    start = tokens.skip_schema_qualifier(start) + 1;
+    let created = ObjectStatement::parse(&tokens);
+    let start = created.map_or(0, |created| created.name + 1);
     let last = (start..tokens.len()).rev().find(|index| !tokens.is(*index, ";"));
-    let text = tokens.normalized(start..last.map_or(tokens.len(), |last| last + 1));
-    if kind.is_some_and(|kind| tokens.is(kind, "TRIGGER")) { explicit_trigger(&text) } else { text }
+    let body = start..last.map_or(tokens.len(), |last| last + 1);
+    let text = tokens.normalized_without(body, |index| is_optional_keyword(&tokens, index));
+    if created.is_some_and(|created| tokens.is(created.kind, "TRIGGER")) {
+        explicit_trigger(&text)
+    } else {
+        text
+    }
+}
+
+/// Whether a query means the same without a keyword: `AS` before a name, `INNER` and `OUTER` before
+/// `JOIN`, `ALL` after `SELECT`, `ASC` in an ORDER BY.
+fn is_optional_keyword(tokens: &Tokens<'_>, index: usize) -> bool {
+    if tokens.is_quoted(index) {
+        return false;
+    }
+    let is_any = |index: usize, words: &[&str]| words.iter().any(|word| tokens.is(index, word));
+    match tokens.text(index).to_ascii_uppercase().as_str() {
+        "AS" => true,
+        "INNER" => tokens.is(index + 1, "JOIN"),
+        "OUTER" => {
+            let is_kind = |kind: &&str| tokens.preceded_by(index, kind);
+            tokens.is(index + 1, "JOIN") && ["LEFT", "RIGHT", "FULL"].iter().any(is_kind)
+        }
+        "ALL" => tokens.preceded_by(index, "SELECT"),
+        "ASC" => {
+            let depth = tokens.depth(index);
+            let clause = (0..index).rev().find(|before| {
+                tokens.depth(*before) == depth
+                    && is_any(*before, &["BY", "SELECT", "FROM", "WHERE", "SET", "RETURNING"])
+            });
+            clause.is_some_and(|by| tokens.is(by, "BY") && tokens.preceded_by(by, "ORDER"))
+                && is_any(index + 1, &["", ",", ")", ";", "LIMIT", "NULLS"])
+        }
+        _ => false,
+    }
 }
 
 /// A trigger fires BEFORE unless its statement says otherwise, and always for each row.
@@ -207,9 +198,10 @@ mod tests {
             "CREATE INDEX i ON t (a ASC, (b + 1))",
             "CREATE INDEX i ON [t](\"a\",b+1 COLLATE binary)",
         );
+        same("CREATE INDEX i ON t (a) WHERE a > 1", "CREATE INDEX i ON t(A) where ((a)>1)");
         same(
-            "CREATE INDEX i ON t (a) WHERE a > 1",
-            "CREATE INDEX i ON t(A) where (a)>1".replace("(a)", "a").as_str(),
+            "CREATE INDEX i ON t (a) WHERE a IS NOT NULL AND b != 2;",
+            "CREATE INDEX i ON t(A) where ( a is not null and (b) <> (2) )",
         );
     }
 
@@ -233,10 +225,7 @@ mod tests {
         let none = ColumnCollations::new();
         let sql = "CREATE INDEX i ON t (A COLLATE NOCASE DESC)";
         let term = &IndexDefinition::parse(sql, &none).terms[0];
-        assert_eq!(
-            (term.column.as_deref(), term.text.as_str()),
-            (Some("a"), "a collate nocase desc")
-        );
+        assert_eq!(term.to_string(), "a collate nocase desc");
     }
 
     #[test]
@@ -249,10 +238,38 @@ mod tests {
             normalized_body("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 'A'; END"),
             normalized_body("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 'a'; END"),
         );
-        assert_eq!(
-            normalized_body("CREATE VIEW v AS SELECT a FROM t"),
-            normalized_body("create view v as select A from \"t\""),
-        );
+    }
+
+    #[test]
+    fn optional_keywords_of_a_view_are_ignored() {
+        for (left, right) in [
+            ("SELECT a FROM t", "select A from \"t\""),
+            ("SELECT a AS b, 1 AS \"As\" FROM t AS u", "SELECT a b, 1 \"as\" FROM t u"),
+            ("SELECT ALL a FROM t INNER JOIN u ON 1", "SELECT a FROM t JOIN u ON 1"),
+            (
+                "SELECT a FROM t LEFT OUTER JOIN u USING (a)",
+                "SELECT a FROM t LEFT JOIN u USING (a)",
+            ),
+            ("SELECT a FROM t ORDER BY a ASC, b ASC", "SELECT a FROM t ORDER BY a, b"),
+            ("SELECT a FROM t ORDER BY a ASC LIMIT 1", "SELECT a FROM t ORDER BY a LIMIT 1"),
+            ("SELECT a FROM t WHERE a != (b) AND b == 1", "SELECT a FROM t WHERE a <> b AND b = 1"),
+        ] {
+            let body = |query: &str| normalized_body(&format!("CREATE VIEW v AS {query};"));
+            assert_eq!(body(left), body(right));
+        }
+        for (left, right) in [
+            ("SELECT a FROM t UNION ALL SELECT 1", "SELECT a FROM t UNION SELECT 1"),
+            ("SELECT a asc FROM t", "SELECT a FROM t"),
+            ("SELECT a asc, b FROM t ORDER BY 1", "SELECT a, b FROM t ORDER BY 1"),
+            ("SELECT a FROM t ORDER BY a DESC", "SELECT a FROM t ORDER BY a"),
+            ("SELECT a FROM t CROSS JOIN u", "SELECT a FROM t JOIN u"),
+            ("SELECT f(a) FROM t", "SELECT f a FROM t"),
+            ("SELECT (a, b) < (1, 2) FROM t", "SELECT a, b < (1, 2) FROM t"),
+            ("SELECT a IN (b) FROM t", "SELECT a IN b FROM t"),
+        ] {
+            let body = |query: &str| normalized_body(&format!("CREATE VIEW v AS {query};"));
+            assert_ne!(body(left), body(right));
+        }
     }
 
     #[test]
@@ -263,5 +280,7 @@ mod tests {
             ModuleDefinition::parse("CREATE VIRTUAL TABLE v USING FTS5(a, tokenize = 'porter')");
         assert_eq!(module.module, "fts5");
         assert_eq!(module.arguments, ["a", "tokenize = 'porter'"]);
+        let columns = "CREATE VIRTUAL TABLE v USING fts5('A', [b] UNINDEXED)";
+        assert_eq!(ModuleDefinition::parse(columns).arguments, ["a", "b unindexed"]);
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::sql::definition_parser::DefinitionParser;
-use crate::sql::table_definition::{ColumnDefinition, NO_ROWID_ALIAS, TableDefinition};
+use crate::sql::table_definition::{NO_ROWID_ALIAS, TableDefinition};
 use crate::sql::tokens::Tokens;
 
 impl TableDefinition {
@@ -29,9 +29,14 @@ impl TableDefinition {
         }
         let columns = &definition.columns;
         let constraints = &mut definition.constraints;
-        let keys = constraints.unique_keys.iter_mut().map(|(key, _)| key);
-        for item in keys.chain([&mut constraints.primary_key]).flatten() {
-            remove_default_collation(item, columns);
+        let collation_of = |name: &str| {
+            let column = columns.iter().find(|column| column.spec.name == name);
+            column.and_then(|column| column.spec.collation.as_deref()).unwrap_or("binary")
+        };
+        let keys = constraints.unique_keys.iter_mut().map(|key| &mut key.terms);
+        for term in keys.chain([&mut constraints.primary_key]).flatten() {
+            let default = term.column().map_or("binary", collation_of);
+            *term = term.clone().without_collation(default);
         }
         constraints.unique_keys.sort();
         constraints.unique_keys.dedup();
@@ -48,20 +53,6 @@ impl TableDefinition {
         }
         definition.assign_column_constraints();
         definition
-    }
-}
-
-/// Removes the collation of an item of a key if it is the one that the column has anyway.
-fn remove_default_collation(item: &mut String, columns: &[ColumnDefinition]) {
-    let (term, order) = match item.strip_suffix(" desc") {
-        Some(term) => (term, " desc"),
-        None => (item.as_str(), ""),
-    };
-    let Some((name, collation)) = term.rsplit_once(" collate ") else { return };
-    let column = columns.iter().find(|column| column.spec.name == name);
-    let default = column.and_then(|column| column.spec.collation.as_deref()).unwrap_or("binary");
-    if collation == default {
-        *item = format!("{name}{order}");
     }
 }
 
@@ -165,6 +156,7 @@ mod tests {
             ("a INTEGER, PRIMARY KEY (a DESC)", Some("a")),
             ("a INT PRIMARY KEY", None),
             ("a INTEGER, b, PRIMARY KEY (a, b)", None),
+            ("a INTEGER, PRIMARY KEY (a COLLATE NOCASE)", Some("a")),
         ] {
             let sql = format!("CREATE TABLE t ({columns})");
             assert_eq!(TableDefinition::parse(&sql).rowid_alias(), alias, "{columns}");
@@ -179,6 +171,25 @@ mod tests {
             "CREATE TABLE t (a INTEGER PRIMARY KEY DESC) WITHOUT ROWID",
             "CREATE TABLE t (a INTEGER, PRIMARY KEY (a DESC)) WITHOUT ROWID",
         );
+    }
+
+    #[test]
+    fn a_column_of_a_key_may_be_named_like_a_clause() {
+        for name in ["a desc", "a asc", "a autoincrement", "a collate nocase"] {
+            let sql = format!("CREATE TABLE t (\"{name}\" INTEGER PRIMARY KEY, a UNIQUE)");
+            let definition = TableDefinition::parse(&sql);
+            assert_eq!(definition.rowid_alias(), Some(name));
+            assert_eq!(definition.primary_key_position(name), 1);
+            assert_eq!(definition.primary_key_position("a"), 0);
+            let clauses = definition.table_clauses();
+            assert_eq!(clauses, [format!("PRIMARY KEY (\"{name}\")")]);
+        }
+        for name in ["a desc", "a asc", "a collate nocase"] {
+            assert_different(
+                &format!("CREATE TABLE t (a, \"{name}\", UNIQUE (\"{name}\"))"),
+                &format!("CREATE TABLE t (a, \"{name}\", UNIQUE ({name}))"),
+            );
+        }
     }
 
     #[test]

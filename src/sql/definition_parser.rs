@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::sql::key_term::{KeyOrder, KeyTerm};
 use crate::sql::table_definition::{
     ColumnDefinition, ColumnSpec, ForeignKey, GeneratedStorage, NO_ROWID_ALIAS, TableConstraints,
-    TableDefinition,
+    TableDefinition, UniqueKey,
 };
 use crate::sql::tokens::{Tokens, one_line};
 
@@ -22,6 +23,10 @@ const TYPE_TERMINATORS: &[&str] = &[
     "GENERATED",
     "AS",
 ];
+
+/// The words that are values, in lower case.
+const LITERAL_WORDS: &[&str] =
+    &["null", "true", "false", "current_timestamp", "current_date", "current_time"];
 
 /// Reads one column or one table constraint: the tokens from `start` to `end`.
 pub(crate) struct DefinitionParser<'w, 't> {
@@ -61,35 +66,28 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         self.tokens.normalized(start..self.position)
     }
 
-    /// Consumes a pair of brackets with its content, if one comes next.
-    fn consume_parenthesized(&mut self) -> String {
-        if self.is_at("(") {
-            self.consume(self.tokens.after_matching_close(self.position) - self.position)
-        } else {
-            String::new()
+    /// Consumes an expression in brackets, if one comes next. Further brackets around all of it do not
+    /// count.
+    fn consume_expression(&mut self) -> String {
+        if !self.is_at("(") {
+            return String::new();
         }
+        let start = self.position + 1;
+        self.position = self.tokens.after_matching_close(self.position);
+        let inner = start..self.position.saturating_sub(1).max(start);
+        format!("({})", self.tokens.normalized(self.tokens.without_outer_brackets(inner)))
     }
 
-    /// Consumes a list of columns in brackets. Each item keeps its collation, and its order unless
-    /// that is SQLite's default.
-    fn consume_column_list(&mut self) -> Vec<String> {
+    /// Consumes the terms of a key in brackets.
+    fn consume_key(&mut self) -> Vec<KeyTerm> {
         if !self.is_at("(") {
             return Vec::new();
         }
         let end = self.tokens.after_matching_close(self.position);
         let token_range = self.position + 1..end.saturating_sub(1);
         self.position = end;
-        self.tokens
-            .split_at_commas(token_range)
-            .into_iter()
-            .map(|item| {
-                let mut text = self.tokens.normalized(item);
-                for suffix in [" autoincrement", " asc"] {
-                    text = text.strip_suffix(suffix).map(str::to_owned).unwrap_or(text);
-                }
-                text
-            })
-            .collect()
+        let terms = self.tokens.split_at_commas(token_range).into_iter();
+        terms.map(|term| KeyTerm::parse(self.tokens, term)).collect()
     }
 
     /// Consumes `ON CONFLICT …`; returns the action, or an empty text without such a clause.
@@ -176,14 +174,16 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         } else if self.consume_if(&["PRIMARY", "KEY"]) {
             self.parse_primary_key(column, table);
         } else if self.consume_if(&["UNIQUE"]) {
-            let names = match column {
-                Some(column) => vec![column.name.clone()],
-                None => self.consume_column_list(),
+            let terms = match column {
+                Some(column) => {
+                    vec![KeyTerm::from_column(column.name.clone(), KeyOrder::Ascending)]
+                }
+                None => self.consume_key(),
             };
-            let conflict_clause = self.consume_conflict_clause();
-            table.unique_keys.push((names, conflict_clause));
+            let conflict_action = self.consume_conflict_clause();
+            table.unique_keys.push(UniqueKey { terms, conflict_action });
         } else if self.consume_if(&["CHECK"]) {
-            let check = self.consume_parenthesized();
+            let check = self.consume_expression();
             self.consume_conflict_clause();
             table.checks.push(check);
         } else if self.is_at("REFERENCES") {
@@ -208,14 +208,15 @@ impl<'w, 't> DefinitionParser<'w, 't> {
                 if is_descending && column.declared_type == "integer" {
                     table.primary_key_options.push(NO_ROWID_ALIAS.to_owned());
                 }
-                vec![format!("{}{}", column.name, if is_descending { " desc" } else { "" })]
+                let order = if is_descending { KeyOrder::Descending } else { KeyOrder::Ascending };
+                vec![KeyTerm::from_column(column.name.clone(), order)]
             }
             None => {
                 let end = self.tokens.after_matching_close(self.position);
                 if (self.position..end).any(|index| self.tokens.is(index, "AUTOINCREMENT")) {
                     table.primary_key_options.push("autoincrement".to_owned());
                 }
-                self.consume_column_list()
+                self.consume_key()
             }
         };
         let conflict_clause = self.consume_conflict_clause();
@@ -236,7 +237,8 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         } else if self.consume_if(&["NULL"]) {
             self.consume_conflict_clause();
         } else if self.consume_if(&["DEFAULT"]) {
-            column.default = Some(self.consume_default());
+            // A column without a default has the default NULL.
+            column.default = Some(self.consume_default()).filter(|default| default != "null");
         } else if self.consume_if(&["COLLATE"]) {
             let collation = self.consume(1);
             if collation != "binary" {
@@ -245,7 +247,7 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         } else if self.consume_if(&["GENERATED", "ALWAYS"]) {
             // The expression follows after `AS`.
         } else if self.consume_if(&["AS"]) {
-            let expression = self.consume_parenthesized();
+            let expression = self.consume_expression();
             let is_stored = self.consume_if(&["STORED"]);
             self.consume_if(&["VIRTUAL"]);
             let storage =
@@ -268,13 +270,14 @@ impl<'w, 't> DefinitionParser<'w, 't> {
         let is_literal = |text: &str| {
             text.starts_with(|first: char| first.is_ascii_digit() || "'+-.".contains(first))
                 || text.starts_with("x'")
+                || LITERAL_WORDS.contains(&text)
         };
         let literal = inner.consume_literal();
         if inner.position == end - 1 && is_literal(&literal) {
             self.position = end;
             return literal;
         }
-        self.consume_parenthesized()
+        self.consume_expression()
     }
 
     /// Consumes a default without brackets: a number with its sign and fraction, a string, a word.

@@ -297,7 +297,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::sql::lexer::spelled;
+    use crate::sql::lexer::quote_if_needed;
 
     /// Keywords that a migration cannot use.
     const OTHER_KEYWORDS: [&str; 11] = [
@@ -398,7 +398,7 @@ mod tests {
         let names = ["", "a b", "a-b", "1a", "a\"b", "é", "日本", "a$b", "_", "true"];
         let keywords = KEYWORDS.iter().chain(RESERVED).chain(&OTHER_KEYWORDS);
         for name in names.iter().chain(keywords.filter(|word| **word != "ROWID")) {
-            assert_eq!(use_name(&spelled(name)), Ok(()), "{name}");
+            assert_eq!(use_name(&quote_if_needed(name)), Ok(()), "{name}");
         }
     }
 }

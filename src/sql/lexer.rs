@@ -241,7 +241,7 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
 }
 
 /// A name as it can be written in a statement: in quotes if it is a reserved word or no word.
-pub(crate) fn spelled(name: &str) -> String {
+pub(crate) fn quote_if_needed(name: &str) -> String {
     let is_word = name.chars().all(|c| c.is_alphanumeric() || c == '_')
         && name.starts_with(|c: char| !c.is_ascii_digit());
     if is_word && !is_reserved(name) { name.to_owned() } else { quote_identifier(name) }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 
+use crate::sql::key_term::{KeyOrder, KeyTerm, list_terms};
 use crate::sql::tokens::Tokens;
 
 /// A column. Names, types, keywords and expressions are in lower case and in one canonical
@@ -152,12 +153,10 @@ pub(crate) struct TableDefinition {
 /// keys, checks, foreign keys and options are sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TableConstraints {
-    /// The columns of the primary key, each with its collation and order unless they are defaults.
-    pub(crate) primary_key: Vec<String>,
+    pub(crate) primary_key: Vec<KeyTerm>,
     /// `autoincrement`, the `ON CONFLICT` action of the primary key, and [`NO_ROWID_ALIAS`].
     pub(crate) primary_key_options: Vec<String>,
-    /// The columns of each unique key, and its `ON CONFLICT` action or an empty text.
-    pub(crate) unique_keys: Vec<(Vec<String>, String)>,
+    pub(crate) unique_keys: Vec<UniqueKey>,
     /// The expressions in their brackets.
     pub(crate) checks: Vec<String>,
     /// In lower case.
@@ -166,6 +165,14 @@ pub(crate) struct TableConstraints {
     pub(crate) options: Vec<String>,
     /// Tokens that belong to none of these, so that unknown syntax still counts as a difference.
     pub(crate) unrecognized_tokens: Vec<String>,
+}
+
+/// A `UNIQUE` constraint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UniqueKey {
+    pub(crate) terms: Vec<KeyTerm>,
+    /// The action of its `ON CONFLICT` clause, or an empty text.
+    pub(crate) conflict_action: String,
 }
 
 impl PartialEq for TableDefinition {
@@ -193,7 +200,7 @@ impl TableDefinition {
         if primary_key_options.iter().any(|option| option == NO_ROWID_ALIAS) {
             return None;
         }
-        let column = self.column(only_column.strip_suffix(" desc").unwrap_or(only_column))?;
+        let column = self.column(only_column.column()?)?;
         (column.spec.declared_type == "integer" && !self.has_option("without rowid"))
             .then_some(column.spec.name.as_str())
     }
@@ -216,16 +223,18 @@ impl TableDefinition {
 
     /// Whether a column alone is a primary or unique key.
     pub(crate) fn is_unique(&self, column: &str) -> bool {
-        let is_only_column = |key: &[String]| key == [column];
+        let is_only_column =
+            |key: &[KeyTerm]| matches!(key, [term] if term.plain_column() == Some(column));
         is_only_column(&self.constraints.primary_key)
-            || self.constraints.unique_keys.iter().any(|(key, _)| is_only_column(key))
+            || self.constraints.unique_keys.iter().any(|key| is_only_column(&key.terms))
     }
 
     /// The position of a column in the primary key, from 1; 0 if the column is not part of it.
     pub(crate) fn primary_key_position(&self, column: &str) -> usize {
         let mut key = self.constraints.primary_key.iter();
-        key.position(|term| key_column(term).eq_ignore_ascii_case(column))
-            .map_or(0, |index| index + 1)
+        let is_column =
+            |term: &KeyTerm| term.column().is_some_and(|name| name.eq_ignore_ascii_case(column));
+        key.position(is_column).map_or(0, |index| index + 1)
     }
 
     /// The constraints and options that concern more than one column, each as SQL, sorted.
@@ -233,7 +242,7 @@ impl TableDefinition {
         let constraints = &self.constraints;
         let mut clauses = Vec::new();
         if !constraints.primary_key.is_empty() {
-            let mut clause = format!("PRIMARY KEY ({})", constraints.primary_key.join(", "));
+            let mut clause = format!("PRIMARY KEY ({})", list_terms(&constraints.primary_key));
             for option in &constraints.primary_key_options {
                 let _ = match option.as_str() {
                     NO_ROWID_ALIAS => write!(clause, " ({NO_ROWID_ALIAS})"),
@@ -273,14 +282,17 @@ impl TableDefinition {
             .checks
             .iter()
             .map(|check| (self.only_column_in(check), format!("CHECK {check}")));
-        let unique_keys = constraints.unique_keys.iter().map(|(key, conflict_action)| {
-            let only_column = match key.as_slice() {
-                [column] => self.column_index(column),
+        let unique_keys = constraints.unique_keys.iter().map(|key| {
+            let UniqueKey { terms, conflict_action } = key;
+            let only_column = match terms.as_slice() {
+                [term] if term.order == KeyOrder::Ascending => {
+                    term.plain_column().and_then(|column| self.column_index(column))
+                }
                 _ => None,
             };
             let mut clause = match only_column {
                 Some(_) => "UNIQUE".to_owned(),
-                None => format!("UNIQUE ({})", key.join(", ")),
+                None => format!("UNIQUE ({})", list_terms(terms)),
             };
             if !conflict_action.is_empty() {
                 let _ = write!(clause, " ON CONFLICT {}", conflict_action.to_ascii_uppercase());
@@ -319,10 +331,4 @@ impl TableDefinition {
         let first = columns.next()?;
         columns.all(|column| column == first).then_some(first)
     }
-}
-
-/// The column of a primary key's term: `name desc` is a term for `name`.
-fn key_column(term: &str) -> &str {
-    let term = term.strip_suffix(" desc").unwrap_or(term);
-    term.split_once(" collate ").map_or(term, |(column, _)| column)
 }

@@ -7,6 +7,12 @@ use crate::source::SourceSlice;
 use crate::sql::lexer;
 use crate::sql::lexer::{Token, TokenKind};
 
+/// Keywords after which an expression begins.
+const EXPRESSION_KEYWORDS: &[&str] = &[
+    "AND", "BETWEEN", "BY", "CASE", "ELSE", "HAVING", "IS", "LIKE", "NOT", "ON", "OR", "SELECT",
+    "SET", "THEN", "WHEN", "WHERE",
+];
+
 /// The tokens of a statement, without comments and white space. An index past the last token is
 /// allowed everywhere: its text is empty.
 #[derive(Debug)]
@@ -196,33 +202,99 @@ impl<'t> Tokens<'t> {
             .unwrap_or(range.end)
     }
 
-    /// The tokens in one canonical spelling: names unquoted, all but strings in lower case, and
-    /// spaces only where they help the reader.
+    /// A range without the brackets around all of it.
+    pub(crate) fn without_outer_brackets(&self, mut range: Range<usize>) -> Range<usize> {
+        while range.len() > 2
+            && self.is(range.start, "(")
+            && self.after_matching_close(range.start) == range.end
+        {
+            range = range.start + 1..range.end - 1;
+        }
+        range
+    }
+
+    /// The tokens in one canonical spelling: names unquoted, all but strings in lower case, one
+    /// spelling of each operator, no brackets around a single value, and spaces only where they help
+    /// the reader.
     pub(crate) fn normalized(&self, range: Range<usize>) -> String {
+        self.normalized_without(range, |_| false)
+    }
+
+    /// The canonical spelling of a range without some of its tokens.
+    pub(crate) fn normalized_without(
+        &self,
+        range: Range<usize>,
+        is_left_out: impl Fn(usize) -> bool,
+    ) -> String {
         let mut text = String::new();
+        let mut previous = None;
         for index in range.clone() {
-            if index > range.start && self.is_space_due(index) {
+            if is_left_out(index) || self.is_redundant(index, &range) {
+                continue;
+            }
+            if previous.is_some_and(|previous| self.is_space_due(previous, index)) {
                 text.push(' ');
             }
-            match self.text(index).as_bytes().first() {
-                Some(b'\'') => text.push_str(self.text(index)),
+            previous = Some(index);
+            match self.text(index) {
+                "!" if self.is_operator(index, "!=") => text.push('<'),
+                "=" if index > 0 && self.is_operator(index - 1, "!=") => text.push('>'),
+                string if string.starts_with('\'') && !self.is_blob(index) => text.push_str(string),
+                string if string.starts_with('\'') => text.push_str(&string.to_ascii_lowercase()),
                 _ => text.push_str(&self.name(index).to_ascii_lowercase()),
             }
         }
         text
     }
 
-    /// Whether the canonical spelling has a space before a token.
-    fn is_space_due(&self, index: usize) -> bool {
+    /// Whether the canonical spelling has no such token: the second sign of `==`, and brackets around
+    /// a single value.
+    fn is_redundant(&self, index: usize, range: &Range<usize>) -> bool {
         let is_symbol = |index: usize| self.kind(index) == Some(TokenKind::Symbol);
-        match (self.text(index - 1), self.text(index)) {
+        // After another word they could be the arguments of a function, or a list.
+        let begins_expression = |index: usize| {
+            index == range.start && index + 3 < range.end
+                || index > range.start
+                    && (is_symbol(index - 1) && !self.is(index - 1, ")")
+                        || EXPRESSION_KEYWORDS.iter().any(|word| self.is(index - 1, word)))
+        };
+        let opens_value = |index: usize| {
+            index + 2 < range.end
+                && self.is(index, "(")
+                && self.is(index + 2, ")")
+                && !is_symbol(index + 1)
+                && begins_expression(index)
+        };
+        match self.text(index) {
+            "=" => index > range.start && self.is_operator(index - 1, "=="),
+            "(" => opens_value(index),
+            ")" => index >= 2 && opens_value(index - 2),
+            _ => false,
+        }
+    }
+
+    /// Whether an operator of two signs begins at a token.
+    fn is_operator(&self, index: usize, operator: &str) -> bool {
+        let (first, second) = operator.split_at(1);
+        self.is(index, first) && self.is_adjacent(index) && self.is(index + 1, second)
+    }
+
+    /// Whether a string is the value of a blob: `x'00'`.
+    fn is_blob(&self, index: usize) -> bool {
+        self.preceded_by(index, "x") && self.is_adjacent(index - 1)
+    }
+
+    /// Whether the canonical spelling has a space between two tokens.
+    fn is_space_due(&self, previous: usize, index: usize) -> bool {
+        let is_symbol = |index: usize| self.kind(index) == Some(TokenKind::Symbol);
+        match (self.text(previous), self.text(index)) {
             ("(" | ".", _) | (_, ")" | "," | "." | ";") => false,
             // `- -1` is not a comment.
             ("-", "-") | (",", _) => true,
-            (_, "(") => is_symbol(index - 1),
+            (_, "(") => is_symbol(previous),
             // `x'00'` is one literal.
-            ("x" | "X", right) if right.starts_with('\'') => !self.is_adjacent(index - 1),
-            _ => !(is_symbol(index - 1) && is_symbol(index)),
+            ("x" | "X", right) if right.starts_with('\'') => !self.is_blob(index),
+            _ => !(is_symbol(previous) && is_symbol(index)),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::schema::statement_effects::StatementEffects;
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sql::table_definition::ColumnDefinition;
+use crate::sqlite::keyed_values::KeyedValues;
 
 /// The values of one column before the run. Names are in lower case.
 pub(crate) struct AppliedValues {
@@ -29,10 +30,14 @@ pub(crate) struct AppliedValues {
     row_count: u64,
     /// How often each value occurs, by its hash. NULL and the default are left out.
     counts: HashMap<u64, u64>,
+    /// The same values by the rows that have them, if the table has a primary key.
+    keyed: Option<KeyedValues>,
     /// Tables with rows that were read from the column's table.
     copies: BTreeSet<String>,
     /// The last statement that may have created rows of the table again.
     refilled_by: Option<Range<usize>>,
+    /// The last statement that inserted rows that it did not read from the table.
+    inserted_by: Option<Range<usize>>,
 }
 
 /// Values that no row has any more.
@@ -62,11 +67,20 @@ impl AppliedValues {
             column: definition.name.to_ascii_lowercase(),
             row_count: 0,
             counts: HashMap::new(),
+            keyed: None,
             copies: BTreeSet::new(),
             refilled_by: None,
+            inserted_by: None,
         };
         values.row_count = values.count_rows(connection)?;
         values.counts = values.count_values(connection, &defaults)?;
+        let key = actual.table_definition().map(|table| &table.constraints.primary_key);
+        let key: Option<Vec<String>> =
+            key.and_then(|key| key.iter().map(|term| term.column().map(str::to_owned)).collect());
+        let condition = values.condition(&defaults);
+        let (table, column) = (&values.table, &values.column);
+        values.keyed =
+            KeyedValues::read(connection, table, column, key.unwrap_or_default(), &condition)?;
         Ok(values)
     }
 
@@ -84,6 +98,8 @@ impl AppliedValues {
         let is_dropped = effects.dropped_table.as_ref() == Some(&self.table);
         if is_dropped || reads_rows && effects.filled_tables.contains(&self.table) {
             self.refilled_by = Some(first_line_span(&statement.sql));
+        } else if effects.filled_tables.contains(&self.table) {
+            self.inserted_by = Some(first_line_span(&statement.sql));
         }
         if reads_rows {
             let targets = effects.filled_tables.iter().filter(|target| **target != self.table);
@@ -91,6 +107,9 @@ impl AppliedValues {
         }
         if is_dropped {
             self.table.clone_from(&self.home);
+        }
+        if let (Some(keyed), Some(rename)) = (&mut self.keyed, &statement.rename) {
+            keyed.follow(rename, &self.table);
         }
         match &statement.rename {
             Some(StatementRename::Table { from, to }) => {
@@ -117,7 +136,7 @@ impl AppliedValues {
         connection: &Connection,
     ) -> Result<Option<LostValues>, DatabaseError> {
         let Some(span) = self.refilled_by.clone().filter(|_| !self.counts.is_empty()) else {
-            return Ok(None);
+            return self.replaced(connection);
         };
         if !connection.table_exists(Some("main"), self.table.as_str())? {
             return Ok(None);
@@ -137,6 +156,18 @@ impl AppliedValues {
         Ok((count > 0).then_some(LostValues { count, span }))
     }
 
+    /// The values of rows that were deleted and inserted again with others.
+    fn replaced(&self, connection: &Connection) -> Result<Option<LostValues>, DatabaseError> {
+        let (Some(span), Some(keyed)) = (self.inserted_by.clone(), &self.keyed) else {
+            return Ok(None);
+        };
+        if !connection.column_exists(Some("main"), self.table.as_str(), self.column.as_str())? {
+            return Ok(None);
+        }
+        let count = keyed.count_replaced(connection, &self.table, &self.column)?;
+        Ok((count > 0).then_some(LostValues { count, span }))
+    }
+
     /// The table and the column as messages name them.
     pub(crate) fn name(&self) -> String {
         format!("{}.{}", self.table, self.column)
@@ -149,17 +180,23 @@ impl AppliedValues {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// The condition for rows of the table `t` that have a value in the column.
+    fn condition(&self, defaults: &[String]) -> String {
+        let column = format!("t.{}", lexer::quote_identifier(&self.column));
+        let mut conditions = vec![format!("{column} IS NOT NULL")];
+        conditions.extend(defaults.iter().map(|default| format!("{column} IS NOT ({default})")));
+        conditions.join(" AND ")
+    }
+
     fn count_values(
         &self,
         connection: &Connection,
         defaults: &[String],
     ) -> rusqlite::Result<HashMap<u64, u64>> {
-        let column = format!("t.{}", lexer::quote_identifier(&self.column));
+        let column = lexer::quote_identifier(&self.column);
         let table = lexer::quote_main_table(&self.table);
-        let mut conditions = vec![format!("{column} IS NOT NULL")];
-        conditions.extend(defaults.iter().map(|default| format!("{column} IS NOT ({default})")));
-        let is_set = conditions.join(" AND ");
-        let sql = format!("SELECT {column} FROM {table} AS t NOT INDEXED WHERE {is_set}");
+        let condition = self.condition(defaults);
+        let sql = format!("SELECT t.{column} FROM {table} AS t NOT INDEXED WHERE {condition}");
         let mut counts = HashMap::new();
         let mut statement = connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
@@ -171,7 +208,7 @@ impl AppliedValues {
 }
 
 /// A number has one hash, in whatever type it is stored: a rebuild may change the type.
-fn hash_value(value: ValueRef<'_>) -> u64 {
+pub(crate) fn hash_value(value: ValueRef<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let number = |text: &str| {
         let whole = text.parse::<i64>().map(|number| number.to_string()).ok();

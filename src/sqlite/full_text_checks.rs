@@ -1,5 +1,6 @@
-//! Checks that a step which rebuilds a table leaves the full-text tables that index its rows as they
-//! were: each still finds the rows, by their row ids. Only databases with such tables pay for it.
+//! Checks that a step which rebuilds a table or changes its rows leaves no full-text table that indexes
+//! these rows behind: each still finds the rows, by their row ids. Only databases with such tables pay
+//! for it.
 
 use rusqlite::Connection;
 
@@ -11,7 +12,7 @@ use crate::document::diagnostic::Rule;
 use crate::schema::Object;
 
 /// The full-text tables that match their rows before a step, each with the table that the step
-/// rebuilds.
+/// rebuilds or whose rows it changes.
 #[derive(Default)]
 pub(crate) struct FullTextChecks(Vec<(Object, String)>);
 
@@ -21,7 +22,7 @@ impl FullTextChecks {
         connection: &Connection,
         script: &CompiledScript<'_>,
     ) -> Result<Self, DatabaseError> {
-        if script.rebuilt_tables.is_empty()
+        if script.modified_tables.is_empty() && script.rebuilt_tables.is_empty()
             || script.allows(Rule::FtsRowIds)
             || !has_full_text_tables(connection)?
         {
@@ -31,8 +32,9 @@ impl FullTextChecks {
         let mut checks = Vec::new();
         for object in schema.values() {
             let Some(index) = ExternalContent::from_table(object) else { continue };
-            let rebuilt = script.rebuilt_tables.iter().find(|table| index.reads(&schema, table));
-            if let Some(table) = rebuilt
+            let changed = script.rebuilt_tables.iter().chain(&script.modified_tables);
+            let changed = changed.into_iter().find(|table| index.reads(&schema, table));
+            if let Some(table) = changed
                 && index.matches_rows(connection)?
             {
                 checks.push((Object::clone(object), table.clone()));
@@ -54,16 +56,23 @@ impl FullTextChecks {
             if !exists || index.matches_rows(connection)? {
                 continue;
             }
+            let is_rebuilt = step.script.rebuilt_tables.contains(table);
+            let (change, also, span) = if is_rebuilt {
+                let copy_span = step.script.copy_span(table);
+                ("this rebuild", "copy the row ids as well, or ", copy_span)
+            } else {
+                ("this", "", step.script.last_change_span(table))
+            };
             return Err(DatabaseError::SafetyRule {
                 rule: Rule::FtsRowIds,
                 migration: step.label.clone(),
                 message: format!(
-                    "after this rebuild, the full-text table `{name}` no longer matches the rows of `{table}`: searches would find other rows or none"
+                    "after {change}, the full-text table `{name}` no longer matches the rows of `{table}`: searches would find other rows or none"
                 ),
                 advice: format!(
-                    "copy the row ids as well, or build the index again at the end of the block with `INSERT INTO {name} ({name}) VALUES ('rebuild');`; if searches may be wrong"
+                    "{also}build the index again at the end of the block with `INSERT INTO {name} ({name}) VALUES ('rebuild');`; if searches may be wrong"
                 ),
-                span: step.script.copy_span(table),
+                span,
             });
         }
         Ok(())

@@ -5,36 +5,32 @@ use rusqlite::Connection;
 
 use crate::database::column_order::read_column_order;
 use crate::database::error::{DatabaseError, is_sql_error};
-use crate::database::job::{
-    ColumnChange, CompiledScript, MigrationJob, PositionalPlace, Statement, Step,
-};
-use crate::database::known_schemas::SchemaDigest;
+use crate::database::job::{MigrationJob, PositionalPlace, Refusal, Statement, Step};
+use crate::database::known_schemas::SchemaText;
 use crate::database::schema_reader::{SCHEMA_QUERY, read_table_objects, schema_from_rows};
 use crate::database::session::Session;
 use crate::document::diagnostic::Rule;
 use crate::schema::changes::SchemaChange;
 use crate::schema::compare::differences;
 use crate::schema::losses::DroppedTable;
-use crate::schema::overwrites::{AppliedColumns, Overwrite, replaces_rows};
-use crate::schema::statement_effects::StatementEffects;
 use crate::schema::{Object, ObjectKind};
 use crate::source::first_line_span;
 use crate::sql::lexer;
 use crate::sql::table_definition::ColumnDefinition;
-use crate::sqlite::applied_values::AppliedValues;
 use crate::sqlite::authorizer::StatementAuthorizer;
+use crate::sqlite::overwrite_checks::OverwriteChecks;
 use crate::sqlite::reference_checks::ReferenceChecks;
 
 /// Whether the schema of a database differs from the document's.
 fn has_drift(connection: &Connection, job: &MigrationJob<'_>) -> Result<bool, DatabaseError> {
-    let digest = SchemaDigest::read(connection)?;
-    if job.documented_schemas.contains(&digest) {
+    let schema_text = SchemaText::read(connection)?;
+    if job.documented_schemas.contains(&schema_text) {
         return Ok(false);
     }
     let schema = schema_from_rows(connection.query(SCHEMA_QUERY, &[])?);
     let has_drift = !differences(&job.schema_before, &schema).is_empty();
     if !has_drift {
-        job.documented_schemas.insert(digest);
+        job.documented_schemas.insert(schema_text);
     }
     Ok(has_drift)
 }
@@ -42,13 +38,10 @@ fn has_drift(connection: &Connection, job: &MigrationJob<'_>) -> Result<bool, Da
 /// The safety rules of one run on one database.
 pub(crate) struct SafetyChecks<'r> {
     connection: &'r Connection,
-    authorizer: &'r StatementAuthorizer,
     /// Whether the schema differs from the document's. If it does not, then what lint and the replay
     /// have seen is all that can happen.
     has_drift: bool,
-    applied_columns: AppliedColumns,
-    /// The values of these columns.
-    applied_values: Vec<AppliedValues>,
+    overwrites: OverwriteChecks<'r>,
     /// None if the references of the document's schema, which is this database's too, were found to
     /// be usable on another database.
     references: Option<ReferenceChecks<'r>>,
@@ -71,10 +64,8 @@ impl<'r> SafetyChecks<'r> {
             .transpose()?;
         Ok(Self {
             connection,
-            authorizer,
             has_drift,
-            applied_columns: AppliedColumns::default(),
-            applied_values: Vec::new(),
+            overwrites: OverwriteChecks::new(connection, authorizer),
             references,
         })
     }
@@ -85,9 +76,7 @@ impl<'r> SafetyChecks<'r> {
         table: &str,
         definition: &ColumnDefinition,
     ) -> Result<(), DatabaseError> {
-        self.applied_columns.add(table, &definition.name);
-        self.applied_values.push(AppliedValues::read(self.connection, table, definition)?);
-        Ok(())
+        self.overwrites.add_column(table, definition)
     }
 
     /// Refuses a statement that is about to run if a rule forbids it.
@@ -106,19 +95,7 @@ impl<'r> SafetyChecks<'r> {
                 self.check_positions(statement, step)?;
             }
         }
-        if self.applied_columns.is_empty() {
-            return Ok(());
-        }
-        // What the triggers and views of this database write counts, not those of the document.
-        let effects = self.effects_of(statement);
-        if !step.script.allows(Rule::Overwrite) {
-            self.check_overwrite(&effects, statement, step)?;
-        }
-        self.applied_columns.follow(&effects, statement.rename.as_ref());
-        for values in &mut self.applied_values {
-            values.follow(&effects, statement);
-        }
-        Ok(())
+        self.overwrites.before_statement(statement, step)
     }
 
     /// Follows a statement that ran.
@@ -132,7 +109,7 @@ impl<'r> SafetyChecks<'r> {
 
     /// Refuses a step that leaves a view, trigger or foreign key unusable.
     pub(crate) fn after_step(&mut self, step: &Step<'_, '_>) -> Result<(), DatabaseError> {
-        self.check_applied_values(step)?;
+        self.overwrites.after_step(step)?;
         self.references.as_mut().map_or(Ok(()), |checks| checks.after_step(step))
     }
 
@@ -179,7 +156,8 @@ impl<'r> SafetyChecks<'r> {
                 PositionalPlace::Object(object) => object,
             };
             let advice = format!("name the columns in the {place}; if the positions fit here too");
-            return Err(refusal(Rule::PositionalCopy, message, advice, statement, step));
+            let span = first_line_span(&statement.sql);
+            return Err(step.refusal(Rule::PositionalCopy, span, Refusal { message, advice }));
         }
         Ok(())
     }
@@ -207,7 +185,8 @@ impl<'r> SafetyChecks<'r> {
         let advice = format!(
             "to keep {pronoun}, add {pronoun} to the document in an earlier migration; otherwise"
         );
-        Err(refusal(Rule::UndocumentedLoss, message, advice, statement, step))
+        let span = first_line_span(&statement.sql);
+        Err(step.refusal(Rule::UndocumentedLoss, span, Refusal { message, advice }))
     }
 
     /// Whether a table exists and is not empty. A virtual table that cannot be read counts as such.
@@ -222,108 +201,6 @@ impl<'r> SafetyChecks<'r> {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// What a statement reads and writes in this database; nothing if it does not compile, which its
-    /// run will report.
-    fn effects_of(&self, statement: &Statement<'_>) -> StatementEffects {
-        self.authorizer.enable_and_track_effects();
-        let prepared = self.connection.prepare(statement.sql.text());
-        let effects = self.authorizer.effects();
-        self.authorizer.disable();
-        if prepared.is_ok() { effects } else { StatementEffects::default() }
-    }
-
-    fn check_overwrite(
-        &self,
-        effects: &StatementEffects,
-        statement: &Statement<'_>,
-        step: &Step<'_, '_>,
-    ) -> Result<(), DatabaseError> {
-        if let Some(ColumnChange::Drop { table, column }) = &statement.column_change
-            && self.applied_values.iter().any(|values| values.is_dropped_by(table, column))
-        {
-            let message = format!(
-                "this drops `{table}.{column}`, which existed before this run and holds values of the application"
-            );
-            let advice = "if these values may be lost".to_owned();
-            return Err(refusal(Rule::Overwrite, message, advice, statement, step));
-        }
-        let replaces = self.may_replace_rows(effects, statement)?;
-        let rebuilds = rebuilds_dropped_table(effects, step.script);
-        let Some(overwrite) = self.applied_columns.overwritten_by(effects, replaces, rebuilds)
-        else {
-            return Ok(());
-        };
-        let (message, advice) = match overwrite {
-            Overwrite::Write { table, column } => (
-                format!(
-                    "this writes to `{table}.{column}`, which existed before this run and holds values of the application"
-                ),
-                "if these values may be replaced".to_owned(),
-            ),
-            Overwrite::Rebuild { table, column } => (
-                format!(
-                    "this drops `{table}` without a copy of `{table}.{column}`, which existed before this run and holds values of the application"
-                ),
-                format!("copy `{column}` into the new table; if these values may be lost"),
-            ),
-        };
-        Err(refusal(Rule::Overwrite, message, advice, statement, step))
-    }
-
-    /// Refuses a step that created rows again without the values that the application gave them.
-    fn check_applied_values(&mut self, step: &Step<'_, '_>) -> Result<(), DatabaseError> {
-        let mut kept = Vec::new();
-        for values in std::mem::take(&mut self.applied_values) {
-            let Some(lost) = values.lost(self.connection)? else {
-                kept.push(values);
-                continue;
-            };
-            if step.script.allows(Rule::Overwrite) {
-                continue;
-            }
-            let (name, count) = (values.name(), lost.count);
-            let noun = if count == 1 { "value" } else { "values" };
-            return Err(DatabaseError::SafetyRule {
-                rule: Rule::Overwrite,
-                migration: step.label.clone(),
-                message: format!(
-                    "after this, {count} {noun} of `{name}` would be lost: the column existed before this run and holds values of the application"
-                ),
-                advice: format!("copy `{}` unchanged; if these values may be lost", values.column),
-                span: lost.span,
-            });
-        }
-        self.applied_values = kept;
-        Ok(())
-    }
-
-    /// Whether the statement itself, a trigger or a constraint of a table that it fills has a
-    /// conflict clause that replaces rows.
-    fn may_replace_rows(
-        &self,
-        effects: &StatementEffects,
-        statement: &Statement<'_>,
-    ) -> Result<bool, DatabaseError> {
-        if replaces_rows(statement.sql.text()) {
-            return Ok(true);
-        }
-        for table in effects.filled_tables.iter().chain(&effects.modified_tables) {
-            let objects = read_table_objects(self.connection, table)?;
-            if objects.iter().any(|object| replaces_rows(&object.sql)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// Whether the table that a statement drops exists again after its block.
-fn rebuilds_dropped_table(effects: &StatementEffects, script: &CompiledScript<'_>) -> bool {
-    effects.dropped_table.as_ref().is_some_and(|table| {
-        let original_name = script.operations.table_renames.original_name(table);
-        script.rebuilt_tables.iter().any(|rebuilt| *rebuilt == *table || *rebuilt == original_name)
-    })
 }
 
 /// The error for a statement that drops a table with rows that the document does not have.
@@ -337,7 +214,8 @@ pub(crate) fn undocumented_rows_error(
     );
     let advice =
         format!("to keep the rows, rename table `{name}` in this database; if they may be lost");
-    refusal(Rule::UndocumentedLoss, message, advice, statement, step)
+    let span = first_line_span(&statement.sql);
+    step.refusal(Rule::UndocumentedLoss, span, Refusal { message, advice })
 }
 
 fn list_losses(losses: &[String]) -> String {
@@ -347,15 +225,4 @@ fn list_losses(losses: &[String]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-fn refusal(
-    rule: Rule,
-    message: String,
-    advice: String,
-    statement: &Statement<'_>,
-    step: &Step<'_, '_>,
-) -> DatabaseError {
-    let (migration, span) = (step.label.clone(), first_line_span(&statement.sql));
-    DatabaseError::SafetyRule { rule, migration, message, advice, span }
 }

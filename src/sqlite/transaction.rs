@@ -21,9 +21,8 @@ use crate::database::history_entry::HistoryState;
 use crate::database::job::{
     ColumnChange, JobResult, MigrationJob, Statement, Step, TableContents, TransactionEnd,
 };
-use crate::database::known_schemas::SchemaDigest;
 use crate::database::offending_rows::offending_rows_query;
-use crate::database::postcondition::unmet_changes;
+use crate::database::postcondition::unmet_changes_of_job;
 use crate::database::schema_reader::read_table;
 use crate::database::session::Session;
 use crate::schema::difference::AcceptedDrift;
@@ -216,21 +215,11 @@ impl JobExecution<'_> {
     /// Checks that the schema contains the changes that the job was to make, apart from drift
     /// that `adopt` accepted.
     fn check_expected_changes(&self) -> Result<(), DatabaseError> {
-        let job = self.job;
-        if job.expected_changes.is_empty() {
-            return Ok(());
+        let mut unmet = unmet_changes_of_job(self.connection, self.job)?;
+        if !unmet.is_empty() {
+            let accepted_drift = self.accepted_drift()?;
+            unmet.retain(|difference| !accepted_drift.accepts(difference));
         }
-        let digest = SchemaDigest::read(self.connection)?;
-        if job.completed_schemas.contains(&digest) {
-            return Ok(());
-        }
-        let mut unmet = unmet_changes(self.connection, &job.expected_changes)?;
-        if unmet.is_empty() {
-            job.completed_schemas.insert(digest);
-            return Ok(());
-        }
-        let accepted_drift = self.accepted_drift()?;
-        unmet.retain(|difference| !accepted_drift.accepts(difference));
         DatabaseError::postcondition(&unmet).map_or(Ok(()), Err)
     }
 

@@ -197,6 +197,9 @@ fn a_column_that_was_already_applied_keeps_its_values() {
         "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, CASE WHEN n IS NOT NULL THEN 'new' ELSE state END FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);",
         "ALTER TABLE t RENAME TO t_old;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n, state) SELECT id, n, nullif(state, 'done') FROM t_old;\nDROP TABLE t_old;\nCREATE INDEX by_n ON t (n);",
         "INSERT INTO t (id, n, state) SELECT id + 100, n, 'new' FROM t;\nDELETE FROM t WHERE id < 100;",
+        "DELETE FROM t WHERE id = 1;\nINSERT INTO t (id, n) VALUES (1, 'a');",
+        "DELETE FROM t WHERE n = 'a';\nALTER TABLE t RENAME COLUMN id TO key;\nALTER TABLE t RENAME TO u;\nINSERT INTO u VALUES (1, 'a', 'new');",
+        "CREATE VIEW v AS SELECT id, n FROM t;\nCREATE TRIGGER gone INSTEAD OF DELETE ON v BEGIN DELETE FROM t WHERE id = old.id; END;\nDELETE FROM v WHERE id = 1;\nINSERT INTO t (id, n) VALUES (1, 'a');",
     ] {
         let fleet = fleet_with_drift(BASELINE.1, STATE, &format!("{add}\n{statement}"));
         assert_refused(&fleet, &["error[overwrite]", "-- tatmig:allow overwrite"]);
@@ -246,6 +249,63 @@ fn a_later_migration_of_the_run_cannot_drop_an_applied_column_with_values() {
     assert_eq!(fleet.database("bob").version().as_deref(), Some("1.2.0"));
 }
 
+/// Runs migrations after 1.0.0, of one run, on ann, whose table has a column `state` already.
+fn upgrade_with_state(migrations: &[(&str, &str)]) -> Fleet {
+    let blocks: Vec<_> = [BASELINE].iter().chain(migrations).copied().collect();
+    let fleet = Fleet::from_blocks(&[BASELINE]).user("ann", "").upgrade_to("1.0.0");
+    fleet.user("ann", STATE).blocks(&blocks)
+}
+
+#[test]
+fn an_allowed_overwrite_is_not_reported_again_by_a_later_migration() {
+    let start_again = (
+        "user:1.0.0→1.1.0",
+        "-- tatmig:allow overwrite every state starts again\nALTER TABLE t ADD COLUMN state TEXT;\nUPDATE t SET state = 'new';",
+    );
+    let rebuild = "CREATE TABLE t_new (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t_new (id, n, state) SELECT id, n, state FROM t;\nDROP TABLE t;\nALTER TABLE t_new RENAME TO t;\nCREATE INDEX by_n ON t (n);";
+    let fleet = upgrade_with_state(&[start_again, ("user:1.1.0→1.2.0", rebuild)]);
+    fleet.run(["upgrade", "--all-users"]).status(0).stderr_lacks("overwrite");
+    assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["new"]);
+    // Another overwrite is another finding.
+    let other = ("user:1.1.0→1.2.0", "UPDATE t SET state = 'other';");
+    let fleet = upgrade_with_state(&[start_again, other]);
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains("error[overwrite]").stderr_contains("1.1.0 → 1.2.0");
+    assert_eq!(run.stderr_text().matches("error[").count(), 1, "{}", run.describe());
+    assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
+}
+
+#[test]
+fn a_column_that_the_document_drops_and_adds_again_is_its_own() {
+    let fleet = upgrade_with_state(&[
+        ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN state TEXT;"),
+        (
+            "user:1.1.0→1.2.0",
+            "-- tatmig:allow overwrite the states are of no use\nALTER TABLE t DROP COLUMN state;",
+        ),
+        ("user:1.2.0→1.3.0", "ALTER TABLE t ADD COLUMN state TEXT;\nUPDATE t SET state = 'new';"),
+    ]);
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["new"]);
+}
+
+#[test]
+fn values_that_a_rebuild_over_two_migrations_loses_are_missed() {
+    let fleet = upgrade_with_state(&[
+        (
+            "user:1.0.0→1.1.0",
+            "ALTER TABLE t ADD COLUMN state TEXT;\nCREATE TABLE k AS SELECT id, n FROM t;\nDROP TABLE t;",
+        ),
+        (
+            "user:1.1.0→1.2.0",
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n) SELECT id, n FROM k;\nDROP TABLE k;",
+        ),
+    ]);
+    let run = fleet.run(["upgrade", "--all-users"]);
+    run.status(1).stderr_contains("after this, 1 value of `t.state` would be lost");
+    assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
+}
+
 #[test]
 fn a_trigger_of_the_database_that_would_overwrite_counts() {
     let drift = format!(
@@ -268,6 +328,11 @@ fn an_applied_column_may_be_read_copied_or_allowed() {
         ),
         ("-- tatmig:allow overwrite every state starts again\nUPDATE t SET state = 'new';", "new"),
         ("DELETE FROM t WHERE id > 5;\nINSERT INTO t (id, n) VALUES (9, 'seed');", "done"),
+        (
+            "DELETE FROM t WHERE id = 1;\nINSERT INTO t (id, n, state) VALUES (1, 'b', 'done');",
+            "done",
+        ),
+        ("INSERT OR IGNORE INTO t (id, n, state) VALUES (1, 'a', 'new');", "done"),
         (
             "CREATE TEMP TABLE k AS SELECT id, n, state FROM t;\nDROP TABLE t;\nCREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT, state TEXT);\nINSERT INTO t (id, n, state) SELECT id, n, state FROM k;\nDROP TABLE k;\nCREATE INDEX by_n ON t (n);",
             "done",
@@ -539,6 +604,43 @@ fn a_reverse_block_that_allows_reverse_differs_records_the_difference() {
     fleet.run(["verify"]).status(0).stdout_contains("(accepted drift)");
     fleet.run(["upgrade", "--all-users"]).status(0);
     assert_eq!(fleet.database("ann").rows("SELECT state FROM t"), ["done"]);
+}
+
+/// The database would be recorded at 1.0.0 with the schema of no version.
+#[test]
+fn a_reverse_block_that_does_not_restore_the_schema_changes_nothing() {
+    let up = ("user:1.0.0→1.1.0", "ALTER TABLE t ADD COLUMN state TEXT;\nCREATE TABLE u (a);");
+    for (reverse, problem) in [
+        ("SELECT 1;", "column `t.state` is not expected (TEXT)"),
+        ("DROP TABLE u;", "column `t.state` is not expected (TEXT)"),
+        (
+            "DROP INDEX by_n;\nALTER TABLE t DROP COLUMN n;\nDROP TABLE u;",
+            "column `t.n` is missing",
+        ),
+        ("ALTER TABLE t DROP COLUMN state;\nDROP TABLE u;\nCREATE TABLE x (a);", "table `x`"),
+    ] {
+        let blocks = [BASELINE, up, ("user:1.1.0→1.0.0", reverse)];
+        let fleet = Fleet::from_blocks(&blocks).user("ann", "");
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        let fleet = fleet.user("ann", "INSERT INTO t (id, n, state) VALUES (1, 'a', 'done')");
+        let before = fleet.database("ann").dump();
+        let downgrade = ["downgrade", "--to", "1.0.0", "--all-users", "--no-backup"];
+        fleet
+            .run(downgrade)
+            .status(1)
+            .stderr_contains("error[reverse-differs]: `ann`")
+            .stderr_contains("this reverse block does not restore the user schema of `1.0.0`")
+            .stderr_contains(problem)
+            .stderr_contains("-- [user:1.1.0→1.0.0:start]");
+        assert_eq!(fleet.database("ann").dump(), before, "{reverse}");
+    }
+    let blocks = [BASELINE, ("user:1.0.0→baseline", "SELECT 1;")];
+    let fleet = Fleet::from_blocks(&blocks).user("ann", "");
+    fleet.run(["upgrade", "--all-users"]).status(0);
+    fleet
+        .run(["downgrade", "--to", "baseline", "--all-users", "--no-backup"])
+        .status(1)
+        .stderr_contains("table `t` is not expected");
 }
 
 #[test]

@@ -371,6 +371,48 @@ CREATE VIEW v AS SELECT id, n FROM t;";
 }
 
 #[test]
+fn a_change_of_rows_that_a_search_index_does_not_follow_is_refused() {
+    let tables = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);
+CREATE VIRTUAL TABLE f USING fts5 (n, content = 't', content_rowid = 'id');";
+    let baseline = ("user:baseline→1.0.0", tables);
+    let rows =
+        "INSERT INTO t VALUES (1, 'hello'), (2, 'world'); INSERT INTO f (f) VALUES ('rebuild')";
+    let search = "SELECT rowid FROM f WHERE f MATCH 'hello'";
+    for change in [
+        "UPDATE t SET rowid = id + 10 WHERE id = 1;",
+        "UPDATE t SET n = 'bye' WHERE n = 'hello';",
+        "DELETE FROM t WHERE n = 'hello';",
+        "INSERT INTO t (n) VALUES ('hello');",
+    ] {
+        let fleet = Fleet::from_blocks(&[baseline]).user("ann", "").user("bob", "");
+        let fleet = fleet.upgrade_to("1.0.0").user("ann", rows);
+        let fleet = fleet.blocks(&[baseline, ("user:1.0.0→1.1.0", change)]);
+        let before = fleet.database("ann").dump();
+        fleet
+            .run(["upgrade", "--user", "ann"])
+            .status(1)
+            .stderr_contains("error[fts-row-ids]")
+            .stderr_contains(
+                "after this, the full-text table `f` no longer matches the rows of `t`",
+            )
+            .stderr_contains(change);
+        assert_eq!(fleet.database("ann").dump(), before);
+        assert_eq!(fleet.database("ann").rows(search), ["1"]);
+        let followed = format!("{change}\nINSERT INTO f (f) VALUES ('rebuild');");
+        let fleet = fleet.blocks(&[baseline, ("user:1.0.0→1.1.0", &followed)]);
+        fleet.run(["upgrade", "--all-users"]).status(0);
+        // An index that did not match before is not charged to the step.
+        let fleet = fleet.blocks(&[
+            baseline,
+            ("user:1.0.0→1.1.0", &followed),
+            ("user:1.1.0→1.2.0", "UPDATE t SET n = 'a' WHERE id = 2;"),
+        ]);
+        let fleet = fleet.user("ann", "INSERT INTO t (n) VALUES ('later')");
+        fleet.run(["upgrade", "--user", "ann"]).status(0);
+    }
+}
+
+#[test]
 fn an_undocumented_view_that_stops_a_rebuild_is_named() {
     let fleet = fleet_with_pending_rebuild(
         "CREATE TABLE fresh (id INTEGER PRIMARY KEY, body TEXT);

@@ -56,9 +56,7 @@ pub(crate) fn run(context: CommandContext<'_>, dir: Option<&Path>) -> anyhow::Re
     })?;
     let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let options = context.run_options();
-    let fleet_outcome = fleet.upgrade(&migrator, &options, &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let fleet_outcome = fleet.upgrade(&migrator, &options, &mut progress.on_done());
     drop(progress);
     let failures = fleet_outcome.users.iter().filter(|outcome| outcome.is_failure()).count();
     let is_system_upgraded = fleet_outcome.system.as_ref().is_some_and(|o| !o.is_failure());

@@ -60,13 +60,9 @@ pub(crate) fn run(context: CommandContext<'_>, args: &DowngradeArgs) -> anyhow::
     }
     let migrator = if args.rehearse { plan.rehearsal() } else { plan.migrator() };
     let fleet = &plan.fleet;
-    let stage = if args.rehearse { Stage::RehearsingSystemDatabase } else { Stage::SystemDatabase };
-    // The users come first.
-    let progress = RunProgress::start(context, stage.for_users(), fleet.databases());
-    let rehearsal = plan.rehearsal();
-    let outcome = fleet.downgrade(migrator, rehearsal, &options, &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let stage = if args.rehearse { Stage::RehearsingUsers } else { Stage::Users };
+    let progress = RunProgress::start(context, stage, fleet.databases());
+    let outcome = fleet.downgrade(migrator, plan.rehearsal(), &options, &mut progress.on_done());
     drop(progress);
     let details = RunDetails {
         statement_diffs: collect_statement_diffs(fleet, &outcome, migrator, &options),

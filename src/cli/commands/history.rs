@@ -70,11 +70,9 @@ fn run_on_fleet(
     let replay = context.replay(&changelog, last_recorded)?;
     let migrator = context.migrator(&changelog, &replay, target);
     let progress = RunProgress::start(context, Stage::RecordingVersions, fleet.databases());
-    let mut on_done = |database: &TargetDatabase, outcome: &Outcome| {
-        progress.advance(database, outcome);
-    };
     let options = context.run_options();
-    let fleet_outcome = write_histories(&fleet, &migrator, adopt_target, &options, &mut on_done);
+    let fleet_outcome =
+        write_histories(&fleet, &migrator, adopt_target, &options, &mut progress.on_done());
     drop(progress);
     let view = RecordedVersionsView::new(&fleet, &fleet_outcome, &changelog);
     Ok(context.report.emit(&view))

@@ -44,9 +44,7 @@ pub(crate) fn run(
     let replay = context.replay(&changelog, target)?;
     let migrator = Migrator::new(&changelog, &replay, target).with_policy(policy);
     let progress = RunProgress::start(context, Stage::Creating, &plan.databases);
-    let outcomes = plan.run(&migrator, &context.connect_options(), &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let outcomes = plan.run(&migrator, &context.connect_options(), &mut progress.on_done());
     drop(progress);
     let outcomes = plan.databases.iter().zip(&outcomes);
     Ok(context.report.emit(&InitView::new(outcomes, changelog.source())))

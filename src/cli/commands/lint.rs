@@ -9,9 +9,9 @@ use tatmig::{Diagnostic, Rule, Severity, Source};
 
 use crate::cli::args::options::{LintArgs, LintFormat};
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::lint_fix;
 use crate::cli::commands::lint_watch::watch;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::output::OutputFormat;
 use crate::cli::report::Report;
 use crate::cli::report::digest::Digest;

@@ -9,9 +9,9 @@ use tatmig::lint::LintOptions;
 use tatmig::{Diagnostic, Source};
 
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::new::today;
 use crate::cli::commands::write_document;
+use crate::cli::document_file::DocumentFile;
 
 /// The document after the changes.
 pub(crate) struct Fixed {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::report::exit_status::{EXIT_SUCCESS, failure_if};
 
 /// How often the file is looked at.

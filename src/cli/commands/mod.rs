@@ -5,7 +5,6 @@ pub(crate) mod backup;
 pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod doctor;
-pub(crate) mod document_file;
 pub(crate) mod downgrade;
 pub(crate) mod history;
 pub(crate) mod import;

@@ -8,9 +8,9 @@ use tatmig::{Changelog, Rule, Scope, Severity, Source, edit};
 
 use crate::cli::args::document_commands::{NewArgs, VersionArg};
 use crate::cli::commands::context::{AlreadyReported, CommandContext};
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::new_from_db::DatabaseSource;
 use crate::cli::commands::write_document;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::report::state::State;
 use crate::cli::report::views::migration_change::{MigrationChangeView, NoDifferenceView};
 use crate::cli::value_parsers::parse_version;

@@ -59,9 +59,7 @@ pub(crate) fn run(context: CommandContext<'_>, args: &RedoArgs) -> anyhow::Resul
     if !args.selection.excludes_system() {
         plan.store_sources(&request)?;
     }
-    let outcome = plan.run(&fleet, &options, &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let outcome = plan.run(&fleet, &options, &mut progress.on_done());
     drop(progress);
     let details = RunDetails {
         operation: Operation::Redo,
@@ -108,7 +106,7 @@ fn note_edits(
     let names = plan.names_with_same_schema();
     if !names.is_empty() {
         context.report.print_note(format!(
-            "the edit of `{migration}` does not change the schema of {}; `tatmig adopt` would accept it without running anything",
+            "the edit of `{migration}` does not change the schema of {}; `adopt` would accept it without running anything",
             list_names(&names)
         ));
     }

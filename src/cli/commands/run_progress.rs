@@ -43,6 +43,11 @@ impl<'r> RunProgress<'r> {
         Self { progress, stage, signals: context.signals }
     }
 
+    /// What a run calls with each database and its result.
+    pub(crate) fn on_done<T: DatabaseResult>(&self) -> impl FnMut(&TargetDatabase, &T) + '_ {
+        |database, result| self.advance(database, result)
+    }
+
     /// Takes the result of a database.
     pub(crate) fn advance(&self, database: &TargetDatabase, result: &impl DatabaseResult) {
         self.progress.inc();

@@ -47,9 +47,7 @@ pub(crate) fn run(
     let migrator = context.migrator(&changelog, &replay, target);
     let progress = RunProgress::start(context, Stage::SystemDatabase, fleet.databases());
     let options = context.run_options();
-    let fleet_outcome = fleet.seed(&migrator, names, &options, &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let fleet_outcome = fleet.seed(&migrator, names, &options, &mut progress.on_done());
     drop(progress);
     Ok(context.report.emit(&SeedsView::new(&fleet, &fleet_outcome, changelog.source())))
 }

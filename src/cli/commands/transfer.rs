@@ -67,9 +67,7 @@ fn transfer(
         journal_mode: context.settings.policy(None).journal_mode,
     };
     let options = context.run_options();
-    let transfers = fleet.transfer_to(destination, &options, &mut |database, outcome| {
-        progress.advance(database, outcome);
-    });
+    let transfers = fleet.transfer_to(destination, &options, &mut progress.on_done());
     drop(progress);
     Ok(context.report.emit(&TransferView::new(&fleet, &transfers)))
 }

@@ -9,11 +9,11 @@ use tatmig::migrate::{DatabaseStatus, Migrator};
 
 use crate::cli::args::options::UpgradeArgs;
 use crate::cli::commands::context::CommandContext;
-use crate::cli::commands::document_file::DocumentFile;
 use crate::cli::commands::missing_users::MissingUsers;
 use crate::cli::commands::run_progress::RunProgress;
 use crate::cli::commands::safety_backup::back_up_before_change;
 use crate::cli::commands::statement_diffs::{collect_statement_diffs, diffs_of_statuses};
+use crate::cli::document_file::DocumentFile;
 use crate::cli::report::exit_status::EXIT_SUCCESS;
 use crate::cli::report::progress::Stage;
 use crate::cli::report::views::dry_run::DryRunView;

@@ -8,7 +8,7 @@ use clap_complete::CompletionCandidate;
 use tatmig::{Changelog, Rule};
 
 use crate::cli::args::CliArgs;
-use crate::cli::commands::document_file::DocumentFile;
+use crate::cli::document_file::DocumentFile;
 use crate::cli::settings::Settings;
 
 /// More users than this are completed letter by letter.

@@ -4,7 +4,7 @@ use crate::document::diagnostic::Diagnostic;
 use crate::edit::change::TextEdit;
 use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::Fix;
-use crate::sql::lexer::spelled;
+use crate::sql::lexer::quote_if_needed;
 use crate::sql::positional::{PositionalKind, positional_uses};
 
 pub(crate) fn name_columns(context: &FixContext<'_>, finding: &Diagnostic) -> Option<Fix> {
@@ -31,7 +31,7 @@ pub(crate) fn name_columns(context: &FixContext<'_>, finding: &Diagnostic) -> Op
         let text = &sql.text()[positional_use.range.clone()];
         let qualifier = text.strip_suffix('*').unwrap_or_default();
         let names: Vec<String> =
-            columns.iter().map(|name| format!("{qualifier}{}", spelled(name))).collect();
+            columns.iter().map(|name| format!("{qualifier}{}", quote_if_needed(name))).collect();
         let names = names.join(", ");
         edits.push(match positional_use.kind {
             PositionalKind::Star => TextEdit::new(range, names),

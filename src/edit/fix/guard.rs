@@ -4,9 +4,8 @@ use crate::document::diagnostic::Diagnostic;
 use crate::edit::change::TextEdit;
 use crate::edit::fix::context::FixContext;
 use crate::edit::fix::proposal::{Fix, FixSafety};
+use crate::sql::object_statement::{ObjectStatement, ObjectVerb};
 use crate::sql::tokens::Tokens;
-
-const OBJECT_KINDS: [&str; 4] = ["TABLE", "INDEX", "VIEW", "TRIGGER"];
 
 pub(crate) fn add_guard(context: &FixContext<'_>, finding: &Diagnostic) -> Option<Fix> {
     let found = context.statement_at(finding.span.start)?;
@@ -17,12 +16,13 @@ pub(crate) fn add_guard(context: &FixContext<'_>, finding: &Diagnostic) -> Optio
         let offset = sql.document_span(tokens.byte_range(index)).end;
         vec![TextEdit::new(offset..offset, text)]
     };
-    if tokens.is(0, "CREATE") || tokens.is(0, "DROP") {
-        // `CREATE UNIQUE INDEX`, `CREATE TEMP TABLE`
-        let kind = (1..3).find(|index| OBJECT_KINDS.iter().any(|kind| tokens.is(*index, kind)))?;
-        let guard = if tokens.is(0, "CREATE") { "IF NOT EXISTS" } else { "IF EXISTS" };
-        let edits = insert_behind(kind, &format!(" {guard}"));
-        return (!tokens.is(kind + 1, "IF"))
+    if let Some(object) = ObjectStatement::parse(&tokens) {
+        let guard = match object.verb {
+            ObjectVerb::Create => "IF NOT EXISTS",
+            ObjectVerb::Drop => "IF EXISTS",
+        };
+        let edits = insert_behind(object.kind, &format!(" {guard}"));
+        return (!object.has_guard)
             .then(|| Fix::new(finding, safety, format!("add `{guard}`"), edits));
     }
     let keyword = tokens.main_keyword();

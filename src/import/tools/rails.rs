@@ -11,8 +11,9 @@ use crate::import::source_tree::{SourceTree, TreeFile};
 use crate::import::tools::files::Depth;
 use crate::import::tools::files::sql_files;
 use crate::schema::is_sqlite_name;
-use crate::sql::create_statement::{ModuleDefinition, creates_virtual_table};
+use crate::sql::create_statement::ModuleDefinition;
 use crate::sql::lexer::{TokenKind, unquote};
+use crate::sql::object_statement::{ObjectStatement, created_table};
 use crate::sql::statements::split;
 use crate::sql::tokens::Tokens;
 
@@ -90,7 +91,7 @@ fn without_sqlite_tables(text: &str, file: &str, notes: &mut Vec<String>) -> Sou
     let mut has_own_tables = false;
     for range in split(text) {
         let statement = &text[range.statement.clone()];
-        let name = created_table(&Tokens::new(statement));
+        let name = created_table(&Tokens::new(statement)).map(|name| name.to_ascii_lowercase());
         kept.push_str(&text[range.leading]);
         if name.is_some_and(|name| is_sqlite_name(&name) || shadow_tables.contains(&name)) {
             has_own_tables = true;
@@ -106,23 +107,16 @@ fn without_sqlite_tables(text: &str, file: &str, notes: &mut Vec<String>) -> Sou
     SourceSection::from_text(file, &kept)
 }
 
-/// The name in lower case of the ordinary table that a statement creates.
-fn created_table(tokens: &Tokens<'_>) -> Option<String> {
-    let index = if tokens.match_seq(2, &["IF", "NOT", "EXISTS"]) { 5 } else { 2 };
-    let is_table = tokens.match_seq(0, &["CREATE", "TABLE"]);
-    is_table.then(|| tokens.name(tokens.skip_schema_qualifier(index)).to_ascii_lowercase())
-}
-
 /// The names in lower case of the tables that the modules of virtual tables create.
 fn shadow_tables_of(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for statement in split(text).into_iter().map(|range| &text[range.statement]) {
-        if !creates_virtual_table(statement) {
-            continue;
-        }
         let tokens = Tokens::new(statement);
-        let index = if tokens.match_seq(3, &["IF", "NOT", "EXISTS"]) { 6 } else { 3 };
-        let table = tokens.name(tokens.skip_schema_qualifier(index)).to_ascii_lowercase();
+        let Some(created) = ObjectStatement::parse(&tokens).filter(|_| tokens.is(1, "VIRTUAL"))
+        else {
+            continue;
+        };
+        let table = tokens.name(created.name).to_ascii_lowercase();
         let suffixes = ModuleDefinition::parse(statement).shadow_suffixes().unwrap_or_default();
         names.extend(suffixes.iter().map(|suffix| format!("{table}_{suffix}")));
     }

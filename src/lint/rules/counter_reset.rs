@@ -1,7 +1,7 @@
 //! Reports rebuilds that lose the AUTOINCREMENT counter of their table. SQLite decides: the block
 //! runs in the sandbox once more, with a counter that only rows which were deleted can explain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::database::autoincrement::{LoweredCounter, find_lowered_counter, read_counters};
 use crate::database::job::CompiledScript;
@@ -9,7 +9,8 @@ use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::BlockRun;
 use crate::migrate::sandbox::Sandbox;
 use crate::schema::{Object, ObjectKey, ObjectKind, Schema};
-use crate::source::{SourceSlice, first_line_span};
+use crate::source::first_line_span;
+use crate::sql::object_statement::{created_table, dropped_table};
 use crate::sql::tokens::{Tokens, span_of_name};
 
 /// Higher than the id of any row that a document inserts.
@@ -60,13 +61,18 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The tables, in lower case, that had a counter once and have lost it with their AUTOINCREMENT.
+/// The counters that earlier blocks have taken from tables. All names are in lower case.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LostCounters(BTreeSet<String>);
+pub(crate) struct LostCounters {
+    /// Tables that had a counter once and have lost it with their AUTOINCREMENT.
+    removed: BTreeSet<String>,
+    /// Tables that were renamed with their counter, each with its first name.
+    set_aside: BTreeMap<String, String>,
+}
 
 impl LostCounters {
-    /// Follows a block that ran, and reports a table that gets AUTOINCREMENT again without its old
-    /// counter.
+    /// Follows a block that ran. Reports a table that gets AUTOINCREMENT again without its old counter,
+    /// and the drop of a table that was set aside with the counter of the one that replaced it.
     pub(crate) fn follow(
         &mut self,
         block_run: &BlockRun<'_, '_>,
@@ -74,18 +80,15 @@ impl LostCounters {
         diagnostics: &mut Vec<Diagnostic>,
     ) {
         let script = block_run.script;
-        let has_counter = |schema: &Schema, table: &str| {
-            let table = schema.get(&ObjectKey::new(ObjectKind::Table, table));
-            table.is_some_and(|table| is_autoincrement(table))
-        };
+        let writes_counters = writes_counters(script);
         for table in &script.rebuilt_tables {
             let counted_before = has_counter(&block_run.schema_before, table);
             if has_counter(schema_after, table) {
-                if self.0.remove(table) && !writes_counters(script) {
+                if self.removed.remove(table) && !writes_counters {
                     diagnostics.push(counter_of_earlier_block(script, table));
                 }
             } else if counted_before {
-                self.0.insert(table.clone());
+                self.removed.insert(table.clone());
             }
         }
         let renames = &script.operations.table_renames;
@@ -96,8 +99,46 @@ impl LostCounters {
                 renames.final_name(table)
             }
         };
-        self.0 = self.0.iter().map(present_name).collect();
+        self.removed = self.removed.iter().map(present_name).collect();
+        if writes_counters {
+            self.set_aside.clear();
+            return;
+        }
+        for dropped in &script.dropped_tables {
+            let replaced = self.set_aside.remove(dropped);
+            if let Some(table) = replaced.filter(|table| has_counter(schema_after, table)) {
+                diagnostics.push(counter_of_table_aside(script, dropped, &table));
+            }
+        }
+        for (from, to) in renames.pairs() {
+            let is_rebuilt = script.rebuilt_tables.iter().any(|table| table == from || table == to);
+            if is_rebuilt {
+                continue;
+            }
+            let first = self.set_aside.remove(from);
+            let first = first
+                .or_else(|| has_counter(&block_run.schema_before, from).then(|| from.to_owned()));
+            self.set_aside.extend(first.map(|first| (to.to_owned(), first)));
+        }
     }
+}
+
+fn has_counter(schema: &Schema, table: &str) -> bool {
+    let table = schema.get(&ObjectKey::new(ObjectKind::Table, table));
+    table.is_some_and(|table| is_autoincrement(table))
+}
+
+fn counter_of_table_aside(script: &CompiledScript<'_>, dropped: &str, table: &str) -> Diagnostic {
+    Diagnostic::new(
+        Rule::CounterReset,
+        script.rebuild_span(dropped),
+        format!(
+            "this drops the AUTOINCREMENT counter that `{table}` had: the ids of deleted rows would be used again"
+        ),
+    )
+    .help(format!(
+        "before this, add `UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM sqlite_sequence WHERE lower(name) IN ('{dropped}', '{table}')) WHERE lower(name) = '{table}';`"
+    ))
 }
 
 /// Whether a statement names SQLite's table of counters.
@@ -129,7 +170,7 @@ fn new_diagnostic(schema: &Schema, script: &CompiledScript<'_>, table: &str) -> 
     let renames = &script.operations.table_renames;
     let created = renames.original_name(table);
     let dropping = script.statements.iter().find_map(|statement| {
-        let name = dropped_table(&statement.sql)?;
+        let name = dropped_table(&Tokens::new(statement.sql.text()))?.to_lowercase();
         (name == table || renames.original_name(&name) == table).then_some((&statement.sql, name))
     });
     let (span, dropped) = match (&dropping, script.statements.first()) {
@@ -157,26 +198,14 @@ fn new_diagnostic(schema: &Schema, script: &CompiledScript<'_>, table: &str) -> 
 fn spelled_name(schema: &Schema, script: &CompiledScript<'_>, name: &str) -> String {
     let in_block = script.statements.iter().find_map(|statement| {
         let tokens = Tokens::new(statement.sql.text());
-        let index = if tokens.match_seq(0, &["CREATE", "TABLE"]) {
-            let first = if tokens.match_seq(2, &["IF", "NOT", "EXISTS"]) { 5 } else { 2 };
-            tokens.skip_schema_qualifier(first)
-        } else if tokens.match_seq(0, &["ALTER", "TABLE"]) {
-            tokens.find_top_level(2, "TO")? + 1
-        } else {
-            return None;
+        let renamed = || {
+            let is_alter = tokens.match_seq(0, &["ALTER", "TABLE"]);
+            let keyword = tokens.find_top_level(2, "TO").filter(|_| is_alter)?;
+            Some(tokens.name(keyword + 1))
         };
-        tokens.is_name(index, name).then(|| tokens.name(index))
+        created_table(&tokens).or_else(renamed).filter(|found| found.eq_ignore_ascii_case(name))
     });
     let in_schema = schema.get(&ObjectKey::new(ObjectKind::Table, name));
     let existing = in_schema.map(|table| table.name.clone());
     existing.or(in_block).unwrap_or_else(|| name.to_owned())
-}
-
-/// The table that a DROP TABLE names, in lower case.
-fn dropped_table(statement: &SourceSlice<'_>) -> Option<String> {
-    let tokens = Tokens::new(statement.text());
-    let index = if tokens.match_seq(2, &["IF", "EXISTS"]) { 4 } else { 2 };
-    tokens
-        .match_seq(0, &["DROP", "TABLE"])
-        .then(|| tokens.name(tokens.skip_schema_qualifier(index)).to_lowercase())
 }

@@ -1,6 +1,6 @@
 //! Reports statements that delete or overwrite all rows of a table: DROP TABLE, DROP COLUMN, and
 //! DELETE or UPDATE without WHERE. Tables and columns that the same block created, and tables that
-//! it rebuilds, are exempt.
+//! it rebuilds after it copied their rows, are exempt.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -105,15 +105,29 @@ fn check_drop_table(
         .iter()
         .any(|(changed, object)| *changed == key && object.is_none());
     let script = block_run.script;
-    let original_name = script.operations.table_renames.original_name(&name.to_lowercase());
-    let is_rebuilt = [name.to_lowercase(), original_name]
-        .iter()
-        .any(|name| script.rebuilt_tables.contains(name));
+    let renames = &script.operations.table_renames;
+    let names = [name.to_lowercase(), renames.original_name(&name.to_lowercase())];
+    let is_rebuilt = names.iter().any(|name| script.rebuilt_tables.contains(name))
+        && are_rows_copied(block_run, statement_run, &names);
     let is_exempt =
         created.has_table(&name) || is_rebuilt || is_absent_at_target(block_run, &key, None);
     (is_dropped && !is_exempt).then(|| Finding {
         token_range: 0..index + 1,
         message: format!("dropping the table `{name}` deletes all of its rows"),
+    })
+}
+
+/// Whether a statement before the one that drops a table fills another table from it. `names` are
+/// the table's names, in lower case.
+fn are_rows_copied(
+    block_run: &BlockRun<'_, '_>,
+    drop: &StatementRun<'_, '_>,
+    names: &[String],
+) -> bool {
+    let before = block_run.statement_runs.iter().take_while(|run| !std::ptr::eq(*run, drop));
+    before.map(|run| &run.statement.effects).any(|effects| {
+        !effects.filled_tables.is_empty()
+            && effects.read_columns.iter().any(|(table, _)| names.contains(table))
     })
 }
 

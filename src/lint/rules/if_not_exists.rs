@@ -8,6 +8,7 @@ use crate::schema::compare::Extent;
 use crate::schema::{ObjectKey, ObjectKind, compare};
 use crate::source::SourceSlice;
 use crate::sql::lexer;
+use crate::sql::object_statement::{ObjectStatement, ObjectVerb};
 use crate::sql::tokens::Tokens;
 
 /// Checks a statement before it runs.
@@ -65,19 +66,9 @@ pub(crate) fn check(
 /// The kind of the object in a `CREATE … IF NOT EXISTS`, and the index of its name. `None` for
 /// other statements and for temporary objects.
 fn if_not_exists_target(tokens: &Tokens<'_>) -> Option<(ObjectKind, usize)> {
-    if !tokens.is(0, "CREATE") {
-        return None;
-    }
-    let kind_index = if tokens.is(1, "UNIQUE") || tokens.is(1, "VIRTUAL") { 2 } else { 1 };
-    let kind = match tokens.text(kind_index).to_ascii_uppercase().as_str() {
-        "TABLE" => ObjectKind::Table,
-        "INDEX" => ObjectKind::Index,
-        "VIEW" => ObjectKind::View,
-        "TRIGGER" => ObjectKind::Trigger,
-        _ => return None,
-    };
-    let name_index = kind_index + 4;
-    let is_temporary = tokens.is(name_index + 1, ".") && tokens.is_name(name_index, "temp");
-    (tokens.match_seq(kind_index + 1, &["IF", "NOT", "EXISTS"]) && !is_temporary)
-        .then(|| (kind, tokens.skip_schema_qualifier(name_index)))
+    let found = ObjectStatement::parse(tokens).filter(|found| {
+        found.verb == ObjectVerb::Create && found.has_guard && !found.is_outside_main(tokens)
+    })?;
+    let kind = ObjectKind::parse(&tokens.text(found.kind).to_ascii_lowercase())?;
+    Some((kind, found.name))
 }

@@ -6,6 +6,7 @@ pub(crate) mod destructive;
 pub(crate) mod double_quotes;
 pub(crate) mod foreign_keys;
 pub(crate) mod fts_row_ids;
+pub(crate) mod full_text_writes;
 pub(crate) mod idempotence;
 pub(crate) mod if_not_exists;
 pub(crate) mod libsql;

@@ -8,6 +8,7 @@ use crate::lint::context::BlockRun;
 use crate::schema::lost_objects::lost_objects;
 use crate::schema::{Object, ObjectKind, Schema};
 use crate::source::first_line_span;
+use crate::sql::object_statement::dropped_table;
 use crate::sql::tokens::{Tokens, span_of_name};
 
 /// Checks the tables that a block rebuilds. `schema_after` is the schema after the block.
@@ -40,12 +41,9 @@ fn new_diagnostic(block_run: &BlockRun<'_, '_>, object: &Object, table: &str) ->
     });
     let span = dropping_run.map_or(0..0, |run| {
         let statement = &run.statement.sql;
-        let tokens = Tokens::new(statement.text());
-        let index = if tokens.match_seq(2, &["IF", "EXISTS"]) { 4 } else { 2 };
-        if tokens.match_seq(0, &["DROP", "TABLE"]) {
-            span_of_name(statement, &tokens.name(tokens.skip_schema_qualifier(index)))
-        } else {
-            first_line_span(statement)
+        match dropped_table(&Tokens::new(statement.text())) {
+            Some(name) => span_of_name(statement, &name),
+            None => first_line_span(statement),
         }
     });
     Diagnostic::new(

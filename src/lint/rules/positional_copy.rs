@@ -6,7 +6,7 @@ use crate::document::diagnostic::{Diagnostic, Rule};
 use crate::lint::context::{BlockRun, StatementRun};
 use crate::lint::created_tables::CreatedTables;
 use crate::source::first_line_span;
-use crate::sql::lexer::spelled;
+use crate::sql::lexer::quote_if_needed;
 use crate::sql::positional::PositionalKind;
 use crate::sql::tokens::Tokens;
 
@@ -46,7 +46,8 @@ fn check_statement(
             format!("this uses the {object}, which uses the columns of `{table}` by position")
         }
     };
-    let names = found.columns.iter().map(|name| spelled(name)).collect::<Vec<_>>().join(", ");
+    let names =
+        found.columns.iter().map(|name| quote_if_needed(name)).collect::<Vec<_>>().join(", ");
     let danger =
         "in a database whose columns have another order, values would end in the wrong columns";
     let (span, help) = match &found.place {

@@ -13,7 +13,7 @@ use crate::lsp::snapshot::Snapshot;
 use crate::lsp::target::is_table_of_index_or_trigger;
 use crate::schema::{ObjectKey, ObjectKind, Schema};
 use crate::sql::keywords::{FUNCTIONS, KEYWORDS, TYPES};
-use crate::sql::lexer::spelled;
+use crate::sql::lexer::quote_if_needed;
 use crate::sql::tokens::Tokens;
 
 /// The collations that every SQLite has.
@@ -152,7 +152,7 @@ impl ItemList<'_> {
                     (lsp::CompletionItemKind::Event, format!("trigger on `{}`", object.table))
                 }
             };
-            self.add(&spelled(&object.name), kind, &detail, 2);
+            self.add(&quote_if_needed(&object.name), kind, &detail, 2);
         }
     }
 
@@ -185,7 +185,7 @@ impl ItemList<'_> {
                 .is_some_and(|object| object.name.eq_ignore_ascii_case(&source.name));
             if !is_table && !source.name.is_empty() {
                 let kind = lsp::CompletionItemKind::Variable;
-                self.add(&spelled(&source.name), kind, "rows of this statement", 2);
+                self.add(&quote_if_needed(&source.name), kind, "rows of this statement", 2);
             }
         }
     }
@@ -198,14 +198,14 @@ impl ItemList<'_> {
             });
             let detail = format!("`{owner}` {}", declared_type.unwrap_or_default());
             let kind = lsp::CompletionItemKind::Field;
-            self.add(&spelled(&column.name), kind, detail.trim_end(), 1);
+            self.add(&quote_if_needed(&column.name), kind, detail.trim_end(), 1);
         }
     }
 
     fn add_common_tables(&mut self, sources: &RowSources<'_, '_>, cursor: usize) {
         for name in sources.common_table_names(cursor) {
             let kind = lsp::CompletionItemKind::Struct;
-            self.add(&spelled(&name), kind, "common table expression", 2);
+            self.add(&quote_if_needed(&name), kind, "common table expression", 2);
         }
     }
 

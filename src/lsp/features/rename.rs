@@ -25,7 +25,7 @@ use crate::lsp::snapshot::Snapshot;
 use crate::lsp::target::{FoundName, Resolver, find_name, schemas_around};
 use crate::migrate::chain_cache::CacheUse;
 use crate::source::Source;
-use crate::sql::lexer::{quote_identifier, spelled, unquote};
+use crate::sql::lexer::{quote_identifier, quote_if_needed, unquote};
 use crate::sql::tokens::Tokens;
 
 /// Why something cannot be renamed, for the user.
@@ -176,7 +176,7 @@ fn rename_name(
                 let text = if tokens.is_quoted(index) {
                     quote_identifier(new_name)
                 } else {
-                    spelled(new_name)
+                    quote_if_needed(new_name)
                 };
                 let span = tokens.span(&statement.sql, index, index);
                 edits.push(TextEdit::new(span, text));

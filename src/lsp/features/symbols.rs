@@ -9,6 +9,7 @@ use crate::edit::page::DocumentView;
 use crate::lsp::snapshot::Snapshot;
 use crate::schema::ObjectKind;
 use crate::source::SourceSlice;
+use crate::sql::object_statement::{ObjectStatement, ObjectVerb};
 use crate::sql::statements::statement_ranges;
 use crate::sql::tokens::Tokens;
 
@@ -25,15 +26,9 @@ impl Creation {
     /// `None` for a statement that creates nothing, or whose name is not written yet.
     fn parse(statement: &SourceSlice<'_>) -> Option<Self> {
         let tokens = Tokens::new(statement.text());
-        if !tokens.is(0, "CREATE") {
-            return None;
-        }
-        let (index, kind) = (1..4).find_map(|index| {
-            let kind = ObjectKind::parse(&tokens.text(index).to_ascii_lowercase())?;
-            Some((index, kind))
-        })?;
-        let is_guarded = tokens.match_seq(index + 1, &["IF", "NOT", "EXISTS"]);
-        let name = tokens.skip_schema_qualifier(index + if is_guarded { 4 } else { 1 });
+        let ObjectStatement { kind, name, .. } =
+            ObjectStatement::parse(&tokens).filter(|object| object.verb == ObjectVerb::Create)?;
+        let kind = ObjectKind::parse(&tokens.text(kind).to_ascii_lowercase())?;
         tokens.can_be_name(name).then(|| Self {
             kind,
             name: tokens.name(name),

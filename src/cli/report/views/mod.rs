@@ -28,6 +28,7 @@ pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod run_digest;
 pub(crate) mod run_entries;
+pub(crate) mod run_results;
 pub(crate) mod schema;
 pub(crate) mod schema_diff;
 pub(crate) mod seeds;

@@ -79,6 +79,15 @@ pub(crate) enum RunDirection {
     Down,
 }
 
+impl RunDirection {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// `98 upgraded to 0.3.20, 1 already at 0.3.20, 1 failed`.
 pub(crate) fn count_outcomes<'r>(
     outcomes: &(impl Iterator<Item = &'r Outcome> + Clone),
@@ -87,10 +96,6 @@ pub(crate) fn count_outcomes<'r>(
 ) -> StyledLine {
     let count = |predicate: fn(&Outcome) -> bool| {
         outcomes.clone().filter(|outcome| predicate(outcome)).count()
-    };
-    let direction = match direction {
-        RunDirection::Up => "up",
-        RunDirection::Down => "down",
     };
     let busy = count(Outcome::is_busy);
     StyledLine::join(
@@ -118,8 +123,9 @@ pub(crate) fn count_outcomes<'r>(
             (
                 State::Rehearsed,
                 count(|o| matches!(o, Outcome::Rehearsed(_))),
-                format!("rehearsed {direction} to {target} and rolled back"),
+                format!("rehearsed {} to {target} and rolled back", direction.name()),
             ),
+            (State::Seeded, count(|o| matches!(o, Outcome::Seeded { .. })), "seeded".to_owned()),
             (State::Note, count(has_notes), "of them with notes (`-v` shows them)".to_owned()),
             (
                 State::Current,
@@ -149,5 +155,5 @@ pub(crate) fn count_outcomes<'r>(
 }
 
 fn has_notes(outcome: &Outcome) -> bool {
-    !matches!(outcome, Outcome::Seeded { .. }) && !outcome_notes(outcome).is_empty()
+    !outcome_notes(outcome).is_empty()
 }

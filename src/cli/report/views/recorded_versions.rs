@@ -8,31 +8,23 @@ use tatmig::fleet::{Fleet, FleetOutcome};
 use tatmig::plan::{AtHead, Outcome};
 use tatmig::semver::Version;
 use tatmig::text::list_names;
-use tatmig::{Changelog, Scope, Source};
+use tatmig::{Changelog, Scope};
 
 use crate::cli::report::console::Console;
-use crate::cli::report::exit_status::failure_if;
-use crate::cli::report::format::{describe_unselected_users, plural};
+use crate::cli::report::format::plural;
 use crate::cli::report::state::State;
 use crate::cli::report::styled_line::StyledLine;
-use crate::cli::report::view::{View, describe_changes};
-use crate::cli::report::views::failures::{StatementDiffs, print_failures};
+use crate::cli::report::view::View;
 use crate::cli::report::views::outcome_text::describe;
-use crate::cli::report::views::run_entries::{DatabaseRun, count_by_outcome};
+use crate::cli::report::views::run_results::RunResults;
 
 /// The outcome of `stamp` or `adopt`.
 #[derive(Serialize)]
 pub(crate) struct RecordedVersionsView<'r> {
     #[serde(skip)]
-    databases: Vec<DatabaseRun<'r>>,
-    #[serde(skip)]
-    summary: BTreeMap<&'static str, usize>,
+    results: RunResults<'r>,
     #[serde(skip)]
     head: &'r Version,
-    #[serde(skip)]
-    fleet: &'r Fleet,
-    #[serde(skip)]
-    source: &'r Source<'r>,
 }
 
 /// What databases that are listed together have in common.
@@ -51,17 +43,14 @@ impl<'r> RecordedVersionsView<'r> {
         outcome: &'r FleetOutcome,
         changelog: &'r Changelog<'r>,
     ) -> Self {
-        let source = changelog.source();
-        let databases = DatabaseRun::list(fleet, outcome, source, None);
-        let summary = count_by_outcome(&databases, State::Recorded);
-        let head = changelog.head();
-        Self { databases, summary, head, fleet, source }
+        let results = RunResults::new(fleet, outcome, changelog.source(), State::Recorded);
+        Self { results, head: changelog.head() }
     }
 
     /// The names of the databases that did not fail, by their result.
     fn groups(&self) -> BTreeMap<ResultGroup<'r>, Vec<String>> {
         let mut groups: BTreeMap<ResultGroup<'_>, Vec<String>> = BTreeMap::new();
-        for run in &self.databases {
+        for run in &self.results.databases {
             let (drift, at_head, notes) = match run.outcome {
                 Outcome::VersionRecorded { drift, at_head, notes, .. } => {
                     (drift.as_slice(), at_head.as_ref(), notes.as_slice())
@@ -125,31 +114,27 @@ impl View for RecordedVersionsView<'_> {
                 console.line(format!("  note: {note}"));
             }
         }
-        if let Some(line) = describe_unselected_users(self.fleet) {
-            console.line(line);
-        }
+        self.results.print_unselected_users(console);
         self.print_errors(console);
     }
 
     fn print_errors(&self, console: &Console) {
-        let failures = self.databases.iter().filter_map(DatabaseRun::failure);
-        print_failures(console, failures, self.source, &StatementDiffs::new());
+        self.results.print_failures(console);
     }
 
     fn exit_status(&self) -> u8 {
-        failure_if(self.databases.iter().any(|run| run.outcome.is_failure()))
+        self.results.exit_status()
     }
 
     fn changes(&self) -> String {
-        let changed = self.databases.iter().filter(|run| run.outcome.changes_database()).count();
-        describe_changes(changed, self.databases.len(), "given a version")
+        self.results.describe_changes("given a version")
     }
 
     fn databases(&self) -> impl Serialize {
-        &self.databases
+        &self.results.databases
     }
 
     fn summary(&self) -> impl Serialize {
-        &self.summary
+        &self.results.summary
     }
 }
